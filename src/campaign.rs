@@ -1,0 +1,90 @@
+//! Many cases, several at a time, and what comes of them.
+//!
+//! Gets its cases one by one from an iterator and hands each record to the caller as it is made. What is done with
+//! records is the reports' business.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Instant;
+
+use crate::arena::Arena;
+use crate::case::Case;
+use crate::error::{Error, Result};
+use crate::process::{Interrupt, own_cpu_time, stop_requested};
+use crate::record::{Class, Record, Summary};
+
+/// How a campaign goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Cases at a time.
+    pub jobs: usize,
+    /// Whether the first divergence that is not known ends it.
+    pub fail_fast: bool,
+}
+
+/// How a campaign ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The figures, of however far it came.
+    pub summary: Summary,
+    /// Why it did not come to its end: interrupted, or the harness could not go on.
+    pub cut_short: Option<Error>,
+}
+
+/// Tries every case. `on_record` is called in the calling thread, in the order in which cases end.
+pub fn run(
+    arena: &Arena,
+    cases: impl Iterator<Item = Result<Case>> + Send,
+    pace: Pace,
+    mut summary: Summary,
+    mut on_record: impl FnMut(&Record) -> Result<()>,
+) -> Ended {
+    let started = Instant::now();
+    let own_cpu = own_cpu_time();
+    let cases = Mutex::new(cases);
+    let enough = AtomicBool::new(false);
+    let mut cut_short = None;
+    std::thread::scope(|scope| {
+        let (sender, results) = mpsc::channel();
+        for _ in 0..pace.jobs {
+            let (sender, cases, enough) = (sender.clone(), &cases, &enough);
+            scope.spawn(move || {
+                while let Some(case) = next(cases, enough) {
+                    let tried = case.and_then(|case| arena.try_case(case));
+                    if sender.send(tried).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for tried in results {
+            let counted = tried.and_then(|record| {
+                summary.add(&record);
+                if pace.fail_fast && record.class() == Class::Divergence {
+                    enough.store(true, Ordering::Relaxed);
+                }
+                on_record(&record)
+            });
+            if let Err(error) = counted {
+                enough.store(true, Ordering::Relaxed);
+                cut_short.get_or_insert(error);
+            }
+        }
+    });
+    if cut_short.is_none() && stop_requested() != Interrupt::None {
+        cut_short = Some(Error::interrupted());
+    }
+    summary.finish(started.elapsed(), own_cpu_time().saturating_sub(own_cpu));
+    Ended { summary, cut_short }
+}
+
+fn next(
+    cases: &Mutex<impl Iterator<Item = Result<Case>>>,
+    enough: &AtomicBool,
+) -> Option<Result<Case>> {
+    if enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {
+        return None;
+    }
+    cases.lock().unwrap_or_else(PoisonError::into_inner).next()
+}

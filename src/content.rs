@@ -1,0 +1,308 @@
+//! What a guest sees in an image: its size and its bytes, kept sparsely.
+//!
+//! Readings of different tools, and what a recipe says was written, are brought into one form that does not depend on
+//! how the bytes lie in a file: runs of equal 4 KiB blocks, all-zero blocks left out. Holes are never read. Two
+//! contents are equal when their forms are.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+mod sparse;
+
+pub use sparse::{copy_sparse, data_segments, same_bytes, write_at};
+
+/// The grain of a reading: 4096 bytes.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// How many runs keep a block of their bytes, so that a difference can be shown to the byte.
+const SAMPLED_RUNS_MAX: usize = 64;
+
+/// Guest-visible contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The guest-visible size in bytes.
+    pub size: u64,
+    runs: Vec<Run>,
+}
+
+/// Adjacent blocks that all hold the same bytes, not all zero.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Run {
+    /// Number of the first block.
+    first: u64,
+    /// Number of blocks.
+    count: u64,
+    /// xxh3-128 of one block, high and low half.
+    fingerprint: [u64; 2],
+    /// The bytes of one block, for the first runs only; not part of what makes contents equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sample: Option<Vec<u8>>,
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, self.count, self.fingerprint) == (other.first, other.count, other.fingerprint)
+    }
+}
+
+/// Bytes that a recipe wrote: `length` times `byte`, from guest offset `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// Guest offset in bytes.
+    pub offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+    /// The byte that is repeated.
+    pub byte: u8,
+}
+
+/// The first place where two contents differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentDifference {
+    /// Where and what, in one phrase.
+    pub place: String,
+    /// What the first holds there.
+    pub first: String,
+    /// What the second holds there.
+    pub second: String,
+}
+
+impl Contents {
+    /// All zeros, `size` bytes.
+    pub fn zeros(size: u64) -> Self {
+        Self {
+            size,
+            runs: Vec::new(),
+        }
+    }
+
+    /// What `writes`, in their order, leave in an image of `size` bytes that was all zero.
+    pub fn of_writes(size: u64, writes: &[Write]) -> Self {
+        let mut blocks: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for write in writes {
+            let mut offset = write.offset;
+            let end = (write.offset + write.length).min(size);
+            while offset < end {
+                let block = blocks
+                    .entry(offset / BLOCK_BYTES)
+                    .or_insert_with(|| vec![0; BLOCK_BYTES as usize]);
+                let start = offset % BLOCK_BYTES;
+                let stop = (start + (end - offset)).min(BLOCK_BYTES);
+                block[start as usize..stop as usize].fill(write.byte);
+                offset += stop - start;
+            }
+        }
+        let mut builder = ContentsBuilder::new(size);
+        for (index, block) in &blocks {
+            builder.add(index * BLOCK_BYTES, block);
+        }
+        builder.finish()
+    }
+
+    /// Bytes in blocks that hold anything but zeros, rounded to blocks.
+    pub fn non_zero_bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.count * BLOCK_BYTES).sum()
+    }
+
+    /// The guest ranges (offset, length) that hold anything but zeros, rounded to blocks.
+    pub fn non_zero_ranges(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for run in &self.runs {
+            let (offset, length) = (run.first * BLOCK_BYTES, run.count * BLOCK_BYTES);
+            match ranges.last_mut() {
+                Some(last) if last.0 + last.1 == offset => last.1 += length,
+                _ => ranges.push((offset, length)),
+            }
+        }
+        ranges
+    }
+
+    /// Where `self` and `other` first differ; `None` when they are equal.
+    pub fn difference(&self, other: &Self) -> Option<ContentDifference> {
+        if self.size != other.size {
+            return Some(ContentDifference {
+                place: "guest-visible size".to_owned(),
+                first: format!("{} bytes", self.size),
+                second: format!("{} bytes", other.size),
+            });
+        }
+        let block = self.first_different_block(other)?;
+        let (mine, theirs) = (self.run_at(block), other.run_at(block));
+        let zeros = vec![0; BLOCK_BYTES as usize];
+        let bytes = |run: Option<&Run>| match run {
+            None => Some(zeros.clone()),
+            Some(run) => run.sample.clone(),
+        };
+        let offset = block * BLOCK_BYTES;
+        if let (Some(mine), Some(theirs)) = (bytes(mine), bytes(theirs)) {
+            let within = mine
+                .iter()
+                .zip(&theirs)
+                .position(|(mine, theirs)| mine != theirs)
+                .unwrap_or_default();
+            return Some(ContentDifference {
+                place: format!("byte at guest offset {}", offset + within as u64),
+                first: format!("{:#04x}", mine[within]),
+                second: format!("{:#04x}", theirs[within]),
+            });
+        }
+        let describe = |run: Option<&Run>| match run {
+            None => "zeros".to_owned(),
+            Some(run) => format!(
+                "data {:016x}{:016x}",
+                run.fingerprint[0], run.fingerprint[1]
+            ),
+        };
+        Some(ContentDifference {
+            place: format!("{BLOCK_BYTES} bytes at guest offset {offset}"),
+            first: describe(mine),
+            second: describe(theirs),
+        })
+    }
+
+    fn run_at(&self, block: u64) -> Option<&Run> {
+        let index = self
+            .runs
+            .partition_point(|run| run.first + run.count <= block);
+        self.runs.get(index).filter(|run| run.first <= block)
+    }
+
+    fn first_different_block(&self, other: &Self) -> Option<u64> {
+        let index = self
+            .runs
+            .iter()
+            .zip(&other.runs)
+            .take_while(|(mine, theirs)| mine == theirs)
+            .count();
+        match (self.runs.get(index), other.runs.get(index)) {
+            (None, None) => None,
+            (Some(run), None) | (None, Some(run)) => Some(run.first),
+            (Some(mine), Some(theirs)) if mine.first != theirs.first => {
+                Some(mine.first.min(theirs.first))
+            }
+            (Some(mine), Some(theirs)) if mine.fingerprint != theirs.fingerprint => {
+                Some(mine.first)
+            }
+            (Some(mine), Some(theirs)) => Some(mine.first + mine.count.min(theirs.count)),
+        }
+    }
+}
+
+/// Puts a reading together, block by block, in ascending order.
+pub struct ContentsBuilder {
+    contents: Contents,
+}
+
+impl ContentsBuilder {
+    /// A reading of an image of `size` bytes.
+    pub fn new(size: u64) -> Self {
+        Self {
+            contents: Contents::zeros(size),
+        }
+    }
+
+    /// Adds `bytes` at guest offset `offset`, which is a multiple of [`BLOCK_BYTES`]; only the last piece of an image may be
+    /// cut inside a block. What is not added is zero.
+    pub fn add(&mut self, offset: u64, bytes: &[u8]) {
+        debug_assert_eq!(
+            offset % BLOCK_BYTES,
+            0,
+            "pieces of a reading start at a block"
+        );
+        for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
+            if block.iter().any(|byte| *byte != 0) {
+                self.add_block(offset / BLOCK_BYTES + index as u64, block);
+            }
+        }
+    }
+
+    /// The reading.
+    pub fn finish(self) -> Contents {
+        self.contents
+    }
+
+    fn add_block(&mut self, index: u64, bytes: &[u8]) {
+        let mut block = bytes.to_vec();
+        block.resize(BLOCK_BYTES as usize, 0);
+        let hash = xxh3_128(&block);
+        let fingerprint = [(hash >> 64) as u64, hash as u64];
+        let runs = &mut self.contents.runs;
+        match runs.last_mut() {
+            Some(last) if last.first + last.count == index && last.fingerprint == fingerprint => {
+                last.count += 1
+            }
+            _ => {
+                let sample = (runs.len() < SAMPLED_RUNS_MAX).then_some(block);
+                runs.push(Run {
+                    first: index,
+                    count: 1,
+                    fingerprint,
+                    sample,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(offset: u64, length: u64, byte: u8) -> Write {
+        Write {
+            offset,
+            length,
+            byte,
+        }
+    }
+
+    #[test]
+    fn equal_contents_are_equal_however_they_were_put_together() {
+        let whole = Contents::of_writes(1 << 20, &[write(4096, 8192, 7)]);
+        let halves = Contents::of_writes(1 << 20, &[write(8192, 4096, 7), write(4096, 4096, 7)]);
+        assert_eq!(whole, halves);
+        let zero_over = Contents::of_writes(1 << 20, &[write(0, 4096, 9), write(0, 4096, 0)]);
+        assert_eq!(zero_over, Contents::zeros(1 << 20));
+    }
+
+    #[test]
+    fn a_single_flipped_byte_is_found_and_named() {
+        let one = Contents::of_writes(1 << 20, &[write(65536, 512, 1)]);
+        let two = Contents::of_writes(1 << 20, &[write(65536, 512, 1), write(65700, 1, 2)]);
+        let difference = one.difference(&two).expect("they differ");
+        assert_eq!(difference.place, "byte at guest offset 65700");
+        assert_eq!(
+            (difference.first.as_str(), difference.second.as_str()),
+            ("0x01", "0x02")
+        );
+    }
+
+    #[test]
+    fn a_run_that_is_longer_on_one_side_is_found_at_its_end() {
+        let short = Contents::of_writes(1 << 20, &[write(0, 8192, 1)]);
+        let long = Contents::of_writes(1 << 20, &[write(0, 12288, 1)]);
+        assert_eq!(
+            short.difference(&long).expect("they differ").place,
+            "byte at guest offset 8192"
+        );
+    }
+
+    #[test]
+    fn a_size_is_part_of_the_contents() {
+        assert!(
+            Contents::zeros(512)
+                .difference(&Contents::zeros(1024))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn writes_beyond_the_end_are_cut() {
+        assert_eq!(
+            Contents::of_writes(4096, &[write(0, 8192, 3)]).non_zero_bytes(),
+            4096
+        );
+    }
+}

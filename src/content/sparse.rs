@@ -1,0 +1,229 @@
+//! Files with holes: reading, comparing and copying only what is there.
+//!
+//! Used for raw images, flattened readings and scratch copies. Works on any file system; where holes cannot be asked
+//! for, a file is one segment of data.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use super::{BLOCK_BYTES, Contents, ContentsBuilder};
+use crate::error::{Error, Result};
+
+/// How much is read at once.
+const PIECE_BYTES: u64 = 1 << 20;
+
+impl Contents {
+    /// Reads a raw image: the file's bytes are what the guest sees.
+    pub fn of_raw_file(path: &Path) -> Result<Self> {
+        let read = || -> io::Result<Self> {
+            let file = File::open(path)?;
+            let size = file.metadata()?.len();
+            let mut builder = ContentsBuilder::new(size);
+            for segment in data_segments(&file)? {
+                each_piece(&file, aligned(&segment, size), |offset, bytes| {
+                    builder.add(offset, bytes)
+                })?;
+            }
+            Ok(builder.finish())
+        };
+        read().map_err(|error| Error::io("read", path, &error))
+    }
+}
+
+/// The ranges of a file that hold data, in ascending order, without overlap, aligned to [`BLOCK_BYTES`] at their start.
+pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
+    let size = file.metadata()?.len();
+    let mut segments: Vec<Range<u64>> = Vec::new();
+    let mut position = 0;
+    while position < size {
+        let start = match seek(file, SeekFrom::Data(position)) {
+            Ok(start) => start,
+            // No data from here to the end.
+            Err(Errno::NXIO) => break,
+            // This file system knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(file, SeekFrom::Hole(start))
+            .unwrap_or(size)
+            .max(start + 1)
+            .min(size);
+        let start = start / BLOCK_BYTES * BLOCK_BYTES;
+        match segments.last_mut() {
+            Some(last) if last.end >= start => last.end = end,
+            _ => segments.push(start..end),
+        }
+        position = end;
+    }
+    Ok(segments)
+}
+
+/// Whether two files have the same length and the same bytes.
+pub fn same_bytes(first: &Path, second: &Path) -> Result<bool> {
+    let compare = || -> io::Result<bool> {
+        let (first, second) = (File::open(first)?, File::open(second)?);
+        let size = first.metadata()?.len();
+        if size != second.metadata()?.len() {
+            return Ok(false);
+        }
+        // Whatever is data on one side only must be zero there, as the other side reads zeros in its hole.
+        for (from, to) in [(&first, &second), (&second, &first)] {
+            for segment in data_segments(from)? {
+                let mut same = true;
+                let mut other = vec![0; PIECE_BYTES as usize];
+                each_piece(from, segment, |offset, bytes| {
+                    let other = &mut other[..bytes.len()];
+                    same &= to.read_exact_at(other, offset).is_ok() && other == bytes;
+                })?;
+                if !same {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    };
+    compare().map_err(|error| Error::io("compare", first, &error))
+}
+
+/// Copies a file with its holes: shared with the original where the file system can, else data by data.
+pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> io::Result<()> {
+        let source = File::open(from)?;
+        let target = OpenOptions::new().write(true).create_new(true).open(to)?;
+        if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
+            return Ok(());
+        }
+        target.set_len(source.metadata()?.len())?;
+        for segment in data_segments(&source)? {
+            let mut written = Ok(());
+            each_piece(&source, segment, |offset, bytes| {
+                if written.is_ok() {
+                    written = target.write_all_at(bytes, offset);
+                }
+            })?;
+            written?;
+        }
+        Ok(())
+    };
+    copy().map_err(|error| Error::io("copy an image to", to, &error))
+}
+
+/// Writes `bytes` at `offset` of a file that is there.
+pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .write_all_at(bytes, offset)
+    };
+    write().map_err(|error| Error::io("write to", path, &error))
+}
+
+/// `segment` with its end moved up to a block's end, within `size`.
+fn aligned(segment: &Range<u64>, size: u64) -> Range<u64> {
+    segment.start..segment.end.next_multiple_of(BLOCK_BYTES).min(size)
+}
+
+fn each_piece(file: &File, range: Range<u64>, mut visit: impl FnMut(u64, &[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE_BYTES.min(range.end - range.start) as usize];
+    let mut offset = range.start;
+    while offset < range.end {
+        let length = (range.end - offset).min(PIECE_BYTES) as usize;
+        file.read_exact_at(&mut buffer[..length], offset)?;
+        visit(offset, &buffer[..length]);
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Write;
+    use super::*;
+    use std::time::Instant;
+
+    fn raw_file(
+        directory: &Path,
+        name: &str,
+        size: u64,
+        pieces: &[(u64, &[u8])],
+    ) -> std::path::PathBuf {
+        let path = directory.join(name);
+        File::create(&path).unwrap().set_len(size).unwrap();
+        for (offset, bytes) in pieces {
+            write_at(&path, *offset, bytes).unwrap();
+        }
+        path
+    }
+
+    #[test]
+    fn a_raw_file_reads_as_what_was_written_into_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = raw_file(
+            scratch.path(),
+            "image",
+            1 << 30,
+            &[(8192, &[5; 512]), ((1 << 30) - 512, &[6; 512])],
+        );
+        let writes = [
+            Write {
+                offset: 8192,
+                length: 512,
+                byte: 5,
+            },
+            Write {
+                offset: (1 << 30) - 512,
+                length: 512,
+                byte: 6,
+            },
+        ];
+        assert_eq!(
+            Contents::of_raw_file(&path).unwrap(),
+            Contents::of_writes(1 << 30, &writes)
+        );
+    }
+
+    #[test]
+    fn a_file_whose_length_is_no_multiple_of_a_block_is_read_to_its_end() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = raw_file(scratch.path(), "image", 5000, &[(4999, &[1])]);
+        let expected = Contents::of_writes(
+            5000,
+            &[Write {
+                offset: 4999,
+                length: 1,
+                byte: 1,
+            }],
+        );
+        assert_eq!(Contents::of_raw_file(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn holes_equal_written_zeros_and_nothing_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let hole = raw_file(scratch.path(), "hole", 1 << 20, &[]);
+        let zeros = raw_file(scratch.path(), "zeros", 1 << 20, &[(65536, &[0; 4096])]);
+        let data = raw_file(scratch.path(), "data", 1 << 20, &[(65536, &[1; 1])]);
+        assert!(same_bytes(&hole, &zeros).unwrap());
+        assert!(!same_bytes(&hole, &data).unwrap());
+        assert!(!same_bytes(&data, &hole).unwrap());
+    }
+
+    #[test]
+    fn a_copy_has_the_same_bytes_and_keeps_its_holes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let original = raw_file(scratch.path(), "original", 1 << 40, &[(1 << 39, b"data")]);
+        let copy = scratch.path().join("copy");
+        let started = Instant::now();
+        copy_sparse(&original, &copy).unwrap();
+        assert!(same_bytes(&original, &copy).unwrap());
+        // Not a timing: a terabyte read byte by byte would not end.
+        assert!(started.elapsed().as_secs() < 60);
+    }
+}

@@ -1,0 +1,387 @@
+//! One case through both tools.
+//!
+//! For each operation: what either side cannot do is known before anything runs; the reference goes first, then the
+//! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
+//! keep the others from being made. Called by the arena.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::case::Case;
+use crate::content::Contents;
+use crate::error::Result;
+use crate::evidence::Evidence;
+use crate::exchange::{Actor, Deed, Exchange, Ground, Output, Reading, Side, Step, Turn};
+use crate::judge;
+use crate::operation::Perform;
+use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::sandbox::Sandbox;
+use crate::tool::{Scene, Support, Tool, same_program};
+use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+
+/// The name of the source image, without its ending.
+const SOURCE_STEM: &str = "image";
+
+/// Two tools, and the terms on which they meet.
+#[derive(Clone)]
+pub struct Duel {
+    /// The tool under test.
+    pub candidate: Arc<dyn Tool>,
+    /// qemu-img.
+    pub reference: Arc<dyn Tool>,
+    /// Wall time for one tool call.
+    pub limit: Duration,
+    /// Where scratch directories are made.
+    pub workdir: PathBuf,
+    /// Whether the scratch directories of cases that did not match are kept.
+    pub keep: bool,
+}
+
+/// What came of a case.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One per operation, in their order.
+    pub operations: Vec<OperationOutcome>,
+    /// Wall time.
+    pub duration: Duration,
+    /// How many times a tool was called, fixtures and readings included.
+    pub tool_calls: u64,
+    /// CPU time of those calls.
+    pub tool_cpu: Duration,
+    /// The scratch directory, when it was kept.
+    pub kept: Option<PathBuf>,
+}
+
+/// What came of one operation.
+#[derive(Debug)]
+pub struct OperationOutcome {
+    /// What is said of it.
+    pub verdict: Verdict,
+    /// Why, when it is no match and something was run.
+    pub evidence: Option<Evidence>,
+    /// Wall time.
+    pub duration: Duration,
+}
+
+impl Duel {
+    /// Puts a case through both tools. An error means that the harness could not go on.
+    pub fn fight(&self, case: &Case) -> Result<Outcome> {
+        let started = Instant::now();
+        let sandbox = Sandbox::new(&self.workdir, &case.id())?;
+        let mut bout = Bout {
+            duel: self,
+            case,
+            sandbox: &sandbox,
+            same_program: same_program(&*self.candidate, &*self.reference),
+            source: Source::NotMade,
+            tool_calls: 0,
+            tool_cpu: Duration::ZERO,
+        };
+        let mut operations = Vec::with_capacity(case.ops.len());
+        for index in 0..case.ops.len() {
+            operations.push(bout.operation(index)?);
+        }
+        let Bout {
+            tool_calls,
+            tool_cpu,
+            ..
+        } = bout;
+        let matched = operations
+            .iter()
+            .all(|operation| operation.verdict == Verdict::Match);
+        let kept = (self.keep && !matched).then(|| sandbox.keep());
+        Ok(Outcome {
+            operations,
+            duration: started.elapsed(),
+            tool_calls,
+            tool_cpu,
+            kept,
+        })
+    }
+}
+
+/// The case's source image.
+enum Source {
+    /// No operation has needed it yet.
+    NotMade,
+    /// It lies on both sides; its file held this when it was made.
+    Made(Option<Contents>),
+    /// It could not be made, and no operation that needs it can be judged.
+    Failed(Verdict),
+}
+
+/// A duel under way.
+struct Bout<'duel> {
+    duel: &'duel Duel,
+    case: &'duel Case,
+    sandbox: &'duel Sandbox,
+    same_program: bool,
+    source: Source,
+    tool_calls: u64,
+    tool_cpu: Duration,
+}
+
+impl<'duel> Bout<'duel> {
+    fn operation(&mut self, index: usize) -> Result<OperationOutcome> {
+        let started = Instant::now();
+        let operation = &self.case.ops[index];
+        let ground = self.ground(format!("{index}-{}", operation.name()));
+        let (verdict, evidence) = self.perform(operation.perform(), &ground)?;
+        if !self.duel.keep {
+            self.sandbox.sweep(&ground.stem);
+        }
+        Ok(OperationOutcome {
+            verdict,
+            evidence,
+            duration: started.elapsed(),
+        })
+    }
+
+    fn ground(&self, stem: String) -> Ground<'duel> {
+        let recipe = &self.case.image;
+        let source =
+            ImageFile::new(SOURCE_STEM, recipe.format).with_options(recipe.create_options());
+        Ground {
+            recipe,
+            source,
+            stem,
+            salt: self.case.iter_seed,
+        }
+    }
+
+    fn perform(
+        &mut self,
+        operation: &dyn Perform,
+        ground: &Ground<'_>,
+    ) -> Result<(Verdict, Option<Evidence>)> {
+        let steps = operation.steps(ground);
+        let with_reference = match self.support(operation, &steps) {
+            Ok(with_reference) => with_reference,
+            Err(reason) => return Ok((Verdict::Unsupported { reason }, None)),
+        };
+        if operation.reads_source() {
+            self.make_source(ground)?;
+            if let Source::Failed(verdict) = &self.source {
+                return Ok((verdict.clone(), None));
+            }
+        }
+        let reference = with_reference
+            .then(|| self.deed(Side::Reference, &steps))
+            .transpose()?;
+        let hopeless = self.same_program && reference.as_ref().is_some_and(timed_out);
+        let candidate = if hopeless {
+            Deed::default()
+        } else {
+            self.deed(Side::Candidate, &steps)?
+        };
+        let mut exchange = Exchange {
+            candidate,
+            reference,
+        };
+
+        let exits = judge::exits(&exchange);
+        let mut verdicts = exits.verdicts;
+        if exits.completed {
+            let outputs = operation.outputs(ground);
+            self.read_outputs(&mut exchange, &outputs)?;
+            verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
+            verdicts.extend(judge::outputs(&exchange, &outputs));
+        }
+        if operation.reads_source() {
+            verdicts.extend(self.source_changed(ground)?);
+        }
+        let verdict = Verdict::worst(verdicts);
+        let evidence = Evidence::of(&verdict, &exchange);
+        Ok((verdict, evidence))
+    }
+
+    /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
+    fn support(&self, operation: &dyn Perform, steps: &[Step]) -> Result<bool, String> {
+        let objection = |tool: &dyn Tool| {
+            let own = steps.iter().filter(|step| step.actor == Actor::Side);
+            own.map(|step| tool.support(&step.request))
+                .find_map(|support| match support {
+                    Support::Yes => None,
+                    Support::No(reason) => Some(reason),
+                })
+        };
+        if let Some(reason) = objection(&*self.duel.candidate) {
+            return Err(reason);
+        }
+        match objection(&*self.duel.reference) {
+            None => Ok(true),
+            Some(_) if operation.stands_alone() => Ok(false),
+            Some(reason) => Err(reason),
+        }
+    }
+
+    /// Makes the source image with the reference and gives each side its own copy, the first time it is needed.
+    fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
+        if !matches!(self.source, Source::NotMade) {
+            return Ok(());
+        }
+        let file = || ground.source.clone();
+        let recipe = ground.recipe;
+        let mut requests = vec![Request::Create {
+            file: file(),
+            size: recipe.virtual_size.clone(),
+        }];
+        if !recipe.writes().is_empty() {
+            requests.push(Request::Write {
+                file: file(),
+                writes: recipe.writes().to_vec(),
+            });
+        }
+        for request in requests {
+            let answer = self.ask(Side::Reference, Side::Reference, &request)?;
+            if !answer.succeeded() {
+                self.source = Source::Failed(source_failed(&request, &answer));
+                return Ok(());
+            }
+        }
+        if let Some((offset, bytes)) = recipe.partition_table() {
+            self.sandbox
+                .write_to_reference(&ground.source.path, offset, &bytes)?;
+        }
+        self.sandbox.copy_to_candidate(&ground.source.path)?;
+        self.source = Source::Made(
+            self.sandbox
+                .fingerprint(Side::Reference, &ground.source.path),
+        );
+        Ok(())
+    }
+
+    /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
+    /// so that the next operation is judged by itself.
+    fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
+        let Source::Made(Some(made)) = &self.source else {
+            return Ok(None);
+        };
+        let name = &ground.source.path;
+        let now = self.sandbox.fingerprint(Side::Candidate, name);
+        let difference = match &now {
+            Some(now) => now.difference(made).map(|found| {
+                Difference::new(
+                    format!("{} in the file {name}", found.place),
+                    found.first,
+                    found.second,
+                )
+            }),
+            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
+        };
+        let Some(difference) = difference else {
+            return Ok(None);
+        };
+        self.sandbox.copy_to_candidate(name)?;
+        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
+        Ok(Some(Verdict::Divergence(finding)))
+    }
+
+    /// Carries out an operation's steps on a side, up to the first that does not succeed.
+    fn deed(&mut self, side: Side, steps: &[Step]) -> Result<Deed> {
+        let mut deed = Deed::default();
+        for step in steps {
+            let by = match step.actor {
+                Actor::Side => side,
+                Actor::SideOrReference
+                    if self.tool(side).support(&step.request) == Support::Yes =>
+                {
+                    side
+                }
+                Actor::SideOrReference | Actor::Reference => Side::Reference,
+            };
+            let answer = self.ask(side, by, &step.request)?;
+            let succeeded = answer.succeeded();
+            let file_bytes = self.sandbox.length(side, &step.request.file().path);
+            deed.turns.push(Turn {
+                step: step.clone(),
+                by,
+                answer,
+                file_bytes,
+            });
+            if !succeeded {
+                break;
+            }
+        }
+        Ok(deed)
+    }
+
+    /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
+    /// can read them. Where both sides' files have the same bytes, one look serves both.
+    fn read_outputs(&mut self, exchange: &mut Exchange, outputs: &[Output]) -> Result<()> {
+        for (output, Output { file, .. }) in outputs.iter().enumerate() {
+            let identical = exchange.reference.is_some() && self.sandbox.is_identical(&file.path);
+            let file = || file.clone();
+            let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
+            if file().format.is_checked() {
+                looks.push((Side::Reference, Request::Check { file: file() }));
+            }
+            looks.push((Side::Reference, Request::Contents { file: file() }));
+            let contents = Request::Contents { file: file() };
+            if !self.same_program && self.duel.candidate.support(&contents) == Support::Yes {
+                looks.push((Side::Candidate, contents));
+            }
+            for (by, request) in looks {
+                let answer = self.ask(Side::Candidate, by, &request)?;
+                let reading = Reading {
+                    output,
+                    by,
+                    request,
+                    answer,
+                };
+                if let Some(deed) = &mut exchange.reference {
+                    let answer = match identical {
+                        true => reading.answer.clone(),
+                        false => self.ask(Side::Reference, by, &reading.request)?,
+                    };
+                    deed.readings.push(Reading {
+                        answer,
+                        ..reading.clone()
+                    });
+                }
+                exchange.candidate.readings.push(reading);
+            }
+        }
+        Ok(())
+    }
+
+    fn tool(&self, by: Side) -> &'duel dyn Tool {
+        match by {
+            Side::Candidate => &*self.duel.candidate,
+            Side::Reference => &*self.duel.reference,
+        }
+    }
+
+    fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+        let directory = self.sandbox.directory(side);
+        let scene = Scene {
+            directory: &directory,
+            limit: self.duel.limit,
+        };
+        let answer = self.tool(by).ask(request, &scene)?;
+        self.tool_calls += answer.calls;
+        self.tool_cpu += answer.cpu;
+        Ok(answer)
+    }
+}
+
+fn timed_out(deed: &Deed) -> bool {
+    deed.turns
+        .last()
+        .is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
+}
+
+fn source_failed(request: &Request, answer: &Answer) -> Verdict {
+    let kind = match answer.exit {
+        Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
+        Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
+        Exit::Success | Exit::Refused(_) => InconclusiveKind::ReferenceUnsound,
+    };
+    let reason = format!(
+        "the source image could not be made ({}): {}",
+        request.name(),
+        answer.describe()
+    );
+    Verdict::inconclusive(kind, reason)
+}

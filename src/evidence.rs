@@ -1,0 +1,120 @@
+//! What happened, for a person: every call of an operation with what came of it.
+//!
+//! Made from an exchange; goes into records and onto the terminal. No code matches on it.
+
+use serde::Serialize;
+
+use crate::exchange::{Deed, Exchange, Reading, Side, Turn};
+use crate::process::Captured;
+use crate::request::{Answer, Request};
+use crate::verdict::{Difference, Verdict};
+
+/// How much of one stream of one call is shown.
+const SHOWN_TEXT_BYTES: usize = 2000;
+
+/// What a person needs to understand a verdict that is no match.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evidence {
+    /// What differs, or why nothing could be said, in one line.
+    pub summary: String,
+    /// The values that differ.
+    pub differences: Vec<Difference>,
+    /// Every call, in the order in which they were made on each side.
+    pub calls: Vec<Call>,
+}
+
+/// One call of a tool.
+#[derive(Clone, Debug, Serialize)]
+pub struct Call {
+    /// Whose directory it worked in.
+    pub side: Side,
+    /// Whose tool it was.
+    pub by: Side,
+    /// What was asked.
+    pub request: &'static str,
+    /// The command line as it was run.
+    pub command: Vec<String>,
+    /// How it came out.
+    pub exit: String,
+    /// The beginning of its standard output.
+    pub stdout: String,
+    /// The beginning of its standard error.
+    pub stderr: String,
+    /// Wall time.
+    pub duration_ms: f64,
+    /// CPU time.
+    pub cpu_ms: f64,
+    /// The file it was about.
+    pub file: String,
+    /// That file's length afterwards, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_bytes: Option<u64>,
+}
+
+impl Evidence {
+    /// The evidence for a verdict; nothing for a match or where nothing was run.
+    pub fn of(verdict: &Verdict, exchange: &Exchange) -> Option<Self> {
+        let differences = match verdict {
+            Verdict::Divergence(finding) => finding.differences.clone(),
+            Verdict::Inconclusive { .. } => Vec::new(),
+            Verdict::Match | Verdict::Unsupported { .. } => return None,
+        };
+        let summary = verdict.reason().unwrap_or_default().to_owned();
+        let mut calls = calls(Side::Candidate, &exchange.candidate);
+        calls.extend(
+            exchange
+                .reference
+                .iter()
+                .flat_map(|deed| self::calls(Side::Reference, deed)),
+        );
+        Some(Self {
+            summary,
+            differences,
+            calls,
+        })
+    }
+}
+
+fn calls(side: Side, deed: &Deed) -> Vec<Call> {
+    let turn = |turn: &Turn| Call {
+        file_bytes: turn.file_bytes,
+        ..call(side, turn.by, &turn.step.request, &turn.answer)
+    };
+    let reading = |reading: &Reading| call(side, reading.by, &reading.request, &reading.answer);
+    deed.turns
+        .iter()
+        .map(turn)
+        .chain(deed.readings.iter().map(reading))
+        .collect()
+}
+
+fn call(side: Side, by: Side, request: &Request, answer: &Answer) -> Call {
+    Call {
+        side,
+        by,
+        request: request.name(),
+        command: answer.command.clone(),
+        exit: answer.exit.describe(),
+        stdout: shown(&answer.stdout),
+        stderr: shown(&answer.stderr),
+        duration_ms: milliseconds(answer.duration),
+        cpu_ms: milliseconds(answer.cpu),
+        file: request.file().path.clone(),
+        file_bytes: None,
+    }
+}
+
+fn shown(captured: &Captured) -> String {
+    let shown = &captured.bytes[..captured.bytes.len().min(SHOWN_TEXT_BYTES)];
+    let mut text = String::from_utf8_lossy(shown).into_owned();
+    let left_out = (captured.bytes.len() - shown.len()) as u64 + captured.dropped_bytes;
+    if left_out > 0 {
+        text.push_str(&format!("… ({left_out} more bytes)"));
+    }
+    text
+}
+
+/// A duration in milliseconds, to the microsecond.
+pub fn milliseconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

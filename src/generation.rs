@@ -1,0 +1,119 @@
+//! How a seed becomes a case: the list of generations.
+//!
+//! Each is a row: a name and what it draws. A case is decoded whole, without any tool and before anything runs.
+
+mod python;
+
+use crate::case::{Case, CaseId};
+use crate::error::{Error, Result};
+use crate::operation::Picker;
+use python::PythonGeneration;
+
+/// A generator of cases. Its name is part of every case's id.
+pub struct Generation {
+    /// Its name.
+    pub name: &'static str,
+    python: PythonGeneration,
+}
+
+/// Oldest first; the last is the default.
+static GENERATIONS: [Generation; 1] = [Generation {
+    name: "ops7",
+    python: PythonGeneration {
+        operations: &[
+            "info",
+            "check",
+            "convert",
+            "convert_compressed",
+            "measure",
+            "create",
+            "resize",
+        ],
+        picker: Picker::V1,
+    },
+}];
+
+impl Generation {
+    /// Every generation, oldest first.
+    pub fn all() -> &'static [Self] {
+        &GENERATIONS
+    }
+
+    /// The one that is used when none is named.
+    pub fn newest() -> &'static Self {
+        GENERATIONS
+            .last()
+            .expect("there is at least one generation")
+    }
+
+    /// The generation called `name`.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        let found = GENERATIONS
+            .iter()
+            .find(|generation| generation.name == name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = GENERATIONS
+                .iter()
+                .map(|generation| generation.name)
+                .collect();
+            Error::usage(format!(
+                "there is no generation '{name}': known are {}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    /// The operations it draws from, in their order.
+    pub fn operations(&self) -> &'static [&'static str] {
+        self.python.operations
+    }
+
+    /// The cases of `seed` from iteration `start` on, without end, drawn as they are asked for. `pool` replaces the generation's
+    /// own list of operations: order and repeats count.
+    pub fn cases(
+        &self,
+        seed: u64,
+        start: u64,
+        pool: Option<&[String]>,
+    ) -> Result<impl Iterator<Item = Case>> {
+        let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
+        let iteration_seeds = python::iteration_seeds(seed);
+        Ok(iteration_seeds
+            .enumerate()
+            .skip(start as usize)
+            .map(move |(iteration, iter_seed)| {
+                let id = CaseId {
+                    generation: self.name.to_owned(),
+                    seed,
+                    iteration: iteration as u64,
+                };
+                self.python.decode(id, iter_seed, pool.as_deref())
+            }))
+    }
+
+    /// The one case called `id`, with `pool` as for [`Generation::cases`].
+    pub fn case(id: &CaseId, pool: Option<&[String]>) -> Result<Case> {
+        let generation = Self::named(&id.generation)?;
+        let mut cases = generation.cases(id.seed, id.iteration, pool)?;
+        Ok(cases.next().expect("the cases of a seed have no end"))
+    }
+
+    fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {
+        if pool.is_empty() {
+            return Err(Error::usage(
+                "--ops names no operation: write them with commas, as in info,resize",
+            ));
+        }
+        let known = |wanted: &String| {
+            let found = self.operations().iter().find(|name| *name == wanted);
+            found.copied().ok_or_else(|| {
+                let known = self.operations().join(", ");
+                Error::usage(format!(
+                    "{} has no operation '{wanted}': it has {known}",
+                    self.name
+                ))
+            })
+        };
+        pool.iter().map(known).collect()
+    }
+}

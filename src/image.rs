@@ -1,0 +1,93 @@
+//! What a case's image is made of.
+//!
+//! Drawn by the generations, built by the duel with qemu-img and qemu-io, and known to the judges as what a guest must
+//! see in it. No I/O here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::{Contents, Write};
+use crate::format::Format;
+use crate::size::Size;
+
+/// A source image, as a generation drew it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageRecipe {
+    /// Its format.
+    pub format: Format,
+    /// The virtual size it is created with.
+    pub virtual_size: Size,
+    /// What is put into it.
+    pub pattern: Pattern,
+    /// The cluster size in bytes, for qcow2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_size: Option<u64>,
+    /// The guest writes of [`Pattern::Random`], in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<Vec<Write>>,
+}
+
+/// What is put into a new image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pattern {
+    /// Nothing.
+    Zeros,
+    /// One to four short runs of one byte.
+    Random,
+    /// Nothing (the Python harness meant more by it, but wrote nothing).
+    Sparse,
+    /// A partition table, in raw images only.
+    Mbr,
+}
+
+/// Bytes 446 to 511 of the partition table: one bootable entry of type 0x83 from sector 2048, then the signature.
+const PARTITION_TABLE_OFFSET: u64 = 446;
+
+impl ImageRecipe {
+    /// The `-o` options it is created with, in their order.
+    pub fn create_options(&self) -> Vec<String> {
+        match self.format {
+            Format::Vmdk => vec!["subformat=monolithicSparse".to_owned()],
+            _ => self
+                .cluster_size
+                .iter()
+                .map(|size| format!("cluster_size={size}"))
+                .collect(),
+        }
+    }
+
+    /// The guest writes, in their order.
+    pub fn writes(&self) -> &[Write] {
+        self.writes.as_deref().unwrap_or_default()
+    }
+
+    /// The partition table to be put into a raw image: (offset in bytes, bytes).
+    pub fn partition_table(&self) -> Option<(u64, [u8; 66])> {
+        if self.pattern != Pattern::Mbr || self.format != Format::Raw {
+            return None;
+        }
+        let mut table = [0; 66];
+        table[..5].copy_from_slice(&[0x80, 0, 1, 0, 0x83]);
+        table[8..12].copy_from_slice(&2048_u32.to_le_bytes());
+        table[64..].copy_from_slice(&[0x55, 0xaa]);
+        Some((PARTITION_TABLE_OFFSET, table))
+    }
+
+    /// What a guest must see in it.
+    pub fn contents(&self) -> Contents {
+        let size = self.format.created_size(self.virtual_size.bytes());
+        let table = self
+            .partition_table()
+            .into_iter()
+            .flat_map(|(offset, bytes)| {
+                let bytes = bytes.into_iter().enumerate();
+                bytes.map(move |(index, byte)| Write {
+                    offset: offset + index as u64,
+                    length: 1,
+                    byte,
+                })
+            });
+        let writes: Vec<Write> = self.writes().iter().copied().chain(table).collect();
+        Contents::of_writes(size, &writes)
+    }
+}

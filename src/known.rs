@@ -1,0 +1,220 @@
+//! The catalogue of known divergences.
+//!
+//! A real difference between a tool and qemu-img that has been understood gets an entry: what each side does, who is
+//! right by which specification, and a condition narrow enough that nothing new hides behind it. Pure; asked by the
+//! arena.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::case::Case;
+use crate::error::{Error, Result};
+use crate::verdict::Finding;
+
+/// The version of the catalogue's format that this program reads.
+const FORMAT_VERSION: u64 = 1;
+
+/// The catalogue that is built in: `fuzz-seeds/known-divergences.json`.
+const BUILT_IN: &str = include_str!("../fuzz-seeds/known-divergences.json");
+
+/// All entries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    format_version: u64,
+    /// In their order: the first that fits a divergence names it.
+    pub entries: Vec<Entry>,
+}
+
+/// One understood difference.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its name, never used again for another.
+    pub id: String,
+    /// The candidate it is about.
+    pub tool: String,
+    /// The versions it was seen in: a version, or the beginning of one up to a dot.
+    pub versions: Vec<String>,
+    /// When it shows.
+    pub when: Condition,
+    /// What the candidate does.
+    pub candidate: String,
+    /// What qemu-img does.
+    pub reference: String,
+    /// Who is right: `candidate`, `reference`, `both` or `unclear`.
+    pub right: String,
+    /// By which section of which specification or documentation.
+    pub specification: String,
+    /// Why it is so and why it is left so.
+    pub why: String,
+}
+
+/// When an entry fits: everything that is given must hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The operation, one of these.
+    pub operation: Vec<String>,
+    /// The kind of divergence, one of these.
+    pub kind: Vec<String>,
+    /// The operation's parameters as in the case's JSON, or the image's behind `image.`: a value, or a list of which one must be
+    /// the parameter (or, where the parameter is a list, be in it).
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
+    pub differences: Vec<String>,
+    /// Words that the candidate's value of a difference must contain.
+    #[serde(default)]
+    pub candidate_says: Option<String>,
+    /// Words that the reference's value of a difference must contain.
+    #[serde(default)]
+    pub reference_says: Option<String>,
+}
+
+impl Catalogue {
+    /// The catalogue that is built in.
+    pub fn built_in() -> Result<Self> {
+        Self::parse(BUILT_IN)
+            .map_err(|error| Error::usage(format!("fuzz-seeds/known-divergences.json: {error}")))
+    }
+
+    /// Reads a catalogue.
+    pub fn parse(text: &str) -> Result<Self> {
+        let catalogue: Self =
+            serde_json::from_str(text).map_err(|error| Error::usage(error.to_string()))?;
+        if catalogue.format_version != FORMAT_VERSION {
+            let version = catalogue.format_version;
+            return Err(Error::usage(format!(
+                "format version {version} is not known, only {FORMAT_VERSION}"
+            )));
+        }
+        Ok(catalogue)
+    }
+
+    /// The entry that names this finding in operation `index` of the case.
+    pub fn entry(
+        &self,
+        tool: &str,
+        version: &str,
+        case: &Case,
+        index: usize,
+        finding: &Finding,
+    ) -> Option<&Entry> {
+        self.entries.iter().find(|entry| {
+            entry.tool == tool
+                && entry.versions.iter().any(|known| covers(known, version))
+                && entry.when.holds(case, index, finding)
+        })
+    }
+}
+
+impl Condition {
+    fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {
+        let operation = &case.ops[index];
+        let says = |wanted: &Option<String>, value: fn(&crate::verdict::Difference) -> &String| {
+            wanted.as_ref().is_none_or(|words| {
+                finding
+                    .differences
+                    .iter()
+                    .all(|difference| value(difference).contains(words.as_str()))
+            })
+        };
+        self.operation.iter().any(|name| name == operation.name())
+            && self.kind.contains(&finding.kind.to_string())
+            && self.parameters_hold(case, index)
+            && finding.differences.iter().all(|difference| {
+                self.differences
+                    .iter()
+                    .any(|pattern| matches_pattern(pattern, &difference.what))
+            })
+            && says(&self.candidate_says, |difference| &difference.candidate)
+            && says(&self.reference_says, |difference| &difference.reference)
+    }
+
+    fn parameters_hold(&self, case: &Case, index: usize) -> bool {
+        let operation = serde_json::to_value(&case.ops[index]).unwrap_or_default();
+        let image = serde_json::to_value(&case.image).unwrap_or_default();
+        self.parameters.iter().all(|(name, wanted)| {
+            let actual = match name.strip_prefix("image.") {
+                Some(name) => &image[name],
+                None => &operation[name.as_str()],
+            };
+            let fits = |wanted: &Value| match actual {
+                Value::Array(items) => items.contains(wanted),
+                actual => actual == wanted,
+            };
+            match wanted {
+                Value::Array(any) => any.iter().any(fits),
+                wanted => fits(wanted),
+            }
+        })
+    }
+}
+
+fn covers(known: &str, version: &str) -> bool {
+    version == known
+        || version
+            .strip_prefix(known)
+            .is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_catalogue_reads_and_its_entries_are_complete() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let mut ids: Vec<&str> = catalogue
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), catalogue.entries.len(), "an id is used twice");
+        for entry in &catalogue.entries {
+            let texts = [
+                &entry.candidate,
+                &entry.reference,
+                &entry.specification,
+                &entry.why,
+            ];
+            assert!(
+                texts.iter().all(|text| text.len() > 10),
+                "{} explains too little",
+                entry.id
+            );
+            assert!(
+                ["candidate", "reference", "both", "unclear"].contains(&entry.right.as_str()),
+                "{}",
+                entry.id
+            );
+            assert!(
+                !entry.when.differences.is_empty() && !entry.versions.is_empty(),
+                "{}",
+                entry.id
+            );
+        }
+    }
+
+    #[test]
+    fn a_version_is_covered_by_itself_and_by_its_beginning_up_to_a_dot() {
+        assert!(covers("0.2.6", "0.2.6") && covers("0.2", "0.2.6"));
+        assert!(!covers("0.2", "0.20.1") && !covers("0.2.6", "0.2"));
+    }
+
+    #[test]
+    fn a_pattern_is_the_whole_text_or_its_beginning() {
+        assert!(matches_pattern("a.b", "a.b") && matches_pattern("a.*", "a.b"));
+        assert!(!matches_pattern("a", "a.b") && !matches_pattern("b*", "a.b"));
+    }
+}

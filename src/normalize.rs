@@ -1,0 +1,155 @@
+//! Differences that mean nothing.
+//!
+//! Numbered steps, append-only: a step is never changed or taken out, because a difference that it hides would come back
+//! under a new face. Each says why what it removes means nothing. Used by the judges on what tools said; never on contents.
+
+use serde_json::Value;
+
+/// What a description is compared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Two tools described equal copies of one image: the `info` operation.
+    Description,
+    /// The reference described the images that two tools made: is one made like the other?
+    Creation,
+}
+
+/// One step.
+struct Step {
+    number: u32,
+    purposes: &'static [Purpose],
+    /// Keys that are deleted at every depth.
+    keys: &'static [&'static str],
+    /// Why they mean nothing.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "read by the test that every step gives its reason"
+        )
+    )]
+    why: &'static str,
+}
+
+const BOTH: &[Purpose] = &[Purpose::Description, Purpose::Creation];
+const DESCRIPTION: &[Purpose] = &[Purpose::Description];
+const CREATION: &[Purpose] = &[Purpose::Creation];
+
+const STEPS: [Step; 7] = [
+    Step {
+        number: 1,
+        purposes: BOTH,
+        keys: &["filename"],
+        why: "the name under which the harness put the copy, not a property of the image",
+    },
+    Step {
+        number: 2,
+        purposes: BOTH,
+        keys: &["actual-size", "disk size"],
+        why: "what the host's file system allocated, which depends on delayed allocation and block size",
+    },
+    Step {
+        number: 3,
+        purposes: BOTH,
+        keys: &["dirty-flag"],
+        why: "says whether the file was closed cleanly; what an unclean image means is found by check",
+    },
+    Step {
+        number: 4,
+        purposes: DESCRIPTION,
+        keys: &[
+            "image-clusters",
+            "fragmented-clusters",
+            "allocated-clusters",
+        ],
+        why: "statistics of check that some versions of info carry; compared by the check operation",
+    },
+    Step {
+        number: 5,
+        purposes: DESCRIPTION,
+        keys: &["format-specific"],
+        why: "another tool need not have qemu-img's list of details of a format; where an image is made, it is compared",
+    },
+    Step {
+        number: 6,
+        purposes: CREATION,
+        keys: &[
+            "refcount-block-cache-size",
+            "l2-cache-size",
+            "l2-cache-entry-size",
+            "cache-clean-interval",
+        ],
+        why: "settings of the program that opened the image, not stored in it",
+    },
+    Step {
+        number: 7,
+        purposes: CREATION,
+        keys: &["cid", "parent-cid", "log-size"],
+        why: "vmdk content ids are random, a vhdx log may have any size the writer likes (MS-VHDX 2.3)",
+    },
+];
+
+/// `description` with everything taken out that means nothing for `purpose`.
+pub fn normalize(mut description: Value, purpose: Purpose) -> Value {
+    debug_assert!(STEPS.windows(2).all(|pair| pair[0].number < pair[1].number));
+    for step in STEPS.iter().filter(|step| step.purposes.contains(&purpose)) {
+        delete(&mut description, step.keys);
+    }
+    if purpose == Purpose::Creation {
+        delete_file_lengths(&mut description);
+    }
+    description
+}
+
+/// Step 8, for [`Purpose::Creation`]: the length of the image's own file, which qemu-img calls the virtual size of the
+/// top-level child "file". Where a tool puts its metadata is its own business; leaks are found by check.
+fn delete_file_lengths(description: &mut Value) {
+    let children = description
+        .get_mut("children")
+        .and_then(Value::as_array_mut);
+    for child in children.into_iter().flatten() {
+        if let Some(info) = child.get_mut("info").and_then(Value::as_object_mut) {
+            info.remove("virtual-size");
+        }
+    }
+}
+
+fn delete(value: &mut Value, keys: &[&str]) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|key, _| !keys.contains(&key.as_str()));
+            object.values_mut().for_each(|value| delete(value, keys));
+        }
+        Value::Array(array) => array.iter_mut().for_each(|value| delete(value, keys)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn steps_are_numbered_from_one_and_each_says_why() {
+        for (index, step) in STEPS.iter().enumerate() {
+            assert_eq!(step.number as usize, index + 1);
+            assert!(step.why.len() > 20, "step {} gives no reason", step.number);
+        }
+    }
+
+    #[test]
+    fn a_description_keeps_what_a_guest_sees_and_loses_what_the_host_adds() {
+        let description = json!({"virtual-size": 1, "filename": "a", "format-specific": {"x": 1}, "children": [{"info": {"virtual-size": 9}}]});
+        let kept = normalize(description.clone(), Purpose::Description);
+        assert_eq!(
+            kept,
+            json!({"virtual-size": 1, "children": [{"info": {"virtual-size": 9}}]})
+        );
+        let kept = normalize(description, Purpose::Creation);
+        assert_eq!(
+            kept,
+            json!({"virtual-size": 1, "format-specific": {"x": 1}, "children": [{"info": {}}]})
+        );
+    }
+}

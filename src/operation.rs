@@ -1,0 +1,115 @@
+//! The operations, one file and one row each.
+//!
+//! An operation is its parameters, how a generation draws them, what it asks of each side and what must agree
+//! afterwards. It never names a tool. Adding one: a file, its `mod` line and its row below.
+
+use serde::{Deserialize, Serialize};
+
+use crate::exchange::{Exchange, Ground, Output, Step};
+use crate::image::ImageRecipe;
+use crate::rng::PythonRandom;
+use crate::verdict::Finding;
+
+pub mod check;
+pub mod convert;
+pub mod convert_compressed;
+pub mod create;
+pub mod info;
+pub mod measure;
+pub mod qcow2_options;
+pub mod resize;
+
+/// What every operation offers. The steps are the same for each side.
+pub trait Perform {
+    /// Whether it works on the case's source image.
+    fn reads_source(&self) -> bool;
+
+    /// What is asked of each side, in order; it ends at the first that does not succeed.
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step>;
+
+    /// What is left on each side when every step succeeded.
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        let _ = ground;
+        Vec::new()
+    }
+
+    /// What must agree beyond exits and outputs, when every step succeeded on each side.
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+        let _ = (ground, exchange);
+        None
+    }
+
+    /// Whether it can be judged when the reference cannot do it.
+    fn stands_alone(&self) -> bool {
+        false
+    }
+}
+
+/// Which form of the Python harness's pickers a generation uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picker {
+    /// Up to ops11.
+    V1,
+    /// From ops13 on: create and resize draw refcount_bits as well.
+    V2,
+}
+
+/// How the Python generations draw an operation.
+pub trait DrawPython {
+    /// Its parameters, from the iteration's generator.
+    fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, picker: Picker) -> Self;
+}
+
+macro_rules! operations {
+    ($($variant:ident = $name:literal, $parameters:ty;)*) => {
+        /// An operation with its parameters. In JSON: the parameters beside `"op": NAME`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "op")]
+        pub enum Operation {
+            $(
+                #[doc = concat!("`", $name, "`.")]
+                #[serde(rename = $name)]
+                $variant($parameters),
+            )*
+        }
+
+        /// Every operation's name, in the order of the list.
+        pub const OPERATION_NAMES: &[&str] = &[$($name),*];
+
+        impl Operation {
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// Draws the parameters of the operation called `name` as the Python harness does; `None` when there is none
+            /// of that name.
+            pub fn draw_python(
+                name: &str,
+                random: &mut PythonRandom,
+                image: &ImageRecipe,
+                picker: Picker,
+            ) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant(<$parameters>::draw_python(random, image, picker))),)*
+                    _ => None,
+                }
+            }
+
+            /// What it offers.
+            pub fn perform(&self) -> &dyn Perform {
+                match self { $(Self::$variant(parameters) => parameters,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    Info = "info", info::Info;
+    Check = "check", check::Check;
+    Convert = "convert", convert::Convert;
+    ConvertCompressed = "convert_compressed", convert_compressed::ConvertCompressed;
+    Measure = "measure", measure::Measure;
+    Create = "create", create::Create;
+    Resize = "resize", resize::Resize;
+}

@@ -1,0 +1,43 @@
+//! `check`: both tools check their copy of the source image and must come to the same result.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker};
+use crate::exchange::{Exchange, Ground, Step};
+use crate::image::ImageRecipe;
+use crate::judge::CheckCounts;
+use crate::request::Request;
+use crate::rng::PythonRandom;
+use crate::verdict::{Difference, DivergenceKind, Finding};
+
+const OUTPUT: DivergenceKind = DivergenceKind::new("check_output", "divergence");
+
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {}
+
+impl DrawPython for Check {
+    fn draw_python(_: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        Self {}
+    }
+}
+
+impl Perform for Check {
+    fn reads_source(&self) -> bool {
+        true
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        vec![Step::own(Request::Check {
+            file: ground.source.clone(),
+        })]
+    }
+
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+        let (candidate, reference) = exchange.last_answers()?;
+        let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));
+        let difference =
+            Difference::new("result of check", found.to_string(), standard.to_string());
+        (found != standard).then(|| Finding::of_difference(OUTPUT, difference))
+    }
+}

@@ -1,0 +1,62 @@
+//! `convert`: both tools copy the source image into a new one, raw or qcow2.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker};
+use crate::exchange::{Ground, Output, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+
+/// The formats that the Python generations convert to.
+const TARGETS: [Format; 2] = [Format::Raw, Format::Qcow2];
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Convert {
+    /// The format to convert to.
+    pub target: Format,
+}
+
+impl DrawPython for Convert {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        Self {
+            target: *random.choice(&TARGETS),
+        }
+    }
+}
+
+impl Convert {
+    /// The steps of a conversion, with compression or without.
+    pub(super) fn steps_with(&self, ground: &Ground<'_>, compress: bool) -> Vec<Step> {
+        let target = self.file(ground);
+        vec![Step::own(Request::Convert {
+            source: ground.source.clone(),
+            target,
+            compress,
+        })]
+    }
+
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&ground.stem, self.target)
+    }
+}
+
+impl Perform for Convert {
+    fn reads_source(&self) -> bool {
+        true
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        self.steps_with(ground, false)
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        vec![Output {
+            file: self.file(ground),
+            subject: "convert",
+            expected: ground.recipe.contents(),
+        }]
+    }
+}

@@ -1,0 +1,35 @@
+//! `convert_compressed`: as `convert`, with compressed clusters when the target is qcow2.
+
+use serde::{Deserialize, Serialize};
+
+use super::convert::Convert;
+use super::{DrawPython, Perform, Picker};
+use crate::exchange::{Ground, Output, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::rng::PythonRandom;
+
+/// What is drawn: the same as for `convert`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConvertCompressed(pub Convert);
+
+impl DrawPython for ConvertCompressed {
+    fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, picker: Picker) -> Self {
+        Self(Convert::draw_python(random, image, picker))
+    }
+}
+
+impl Perform for ConvertCompressed {
+    fn reads_source(&self) -> bool {
+        self.0.reads_source()
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        self.0.steps_with(ground, self.0.target == Format::Qcow2)
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        self.0.outputs(ground)
+    }
+}

@@ -1,0 +1,102 @@
+//! `create`: both tools make an empty image of their own.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker, qcow2_options};
+use crate::content::Contents;
+use crate::exchange::{Ground, Output, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::size::Size;
+
+const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
+const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Create {
+    /// The format.
+    pub target: Format,
+    /// The virtual size.
+    pub size: Size,
+    /// The `-o` options, in their order.
+    pub options: Vec<String>,
+}
+
+impl DrawPython for Create {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, picker: Picker) -> Self {
+        let target = *random.choice(&TARGETS);
+        let (options, sizes): (Vec<String>, &[&str]) = match target {
+            Format::Qcow2 => {
+                let mut drawn = qcow2_options::draw_python(random, &CLUSTER_SIZES, picker);
+                let modes = [None, Some("metadata"), Some("falloc"), Some("full")];
+                let mode = if drawn.extended_l2 {
+                    None
+                } else {
+                    *random.choice(&modes)
+                };
+                if let Some(mode) = mode {
+                    drawn.options.push(format!("preallocation={mode}"));
+                    let size = Size::parse("1M").expect("a size of ours");
+                    return Self {
+                        target,
+                        size,
+                        options: drawn.options,
+                    };
+                }
+                (drawn.options, &["1M", "16M", "64M"])
+            }
+            Format::Vmdk => {
+                let subformat = random.choice(&["monolithicSparse", "streamOptimized"]);
+                (
+                    vec![format!("subformat={subformat}")],
+                    &["1M", "16M", "64M", "256M"],
+                )
+            }
+            Format::Vhdx => {
+                let block_size = random.choice(&["16M", "32M"]);
+                (
+                    vec![format!("block_size={block_size}")],
+                    &["64M", "256M", "1G"],
+                )
+            }
+            Format::Raw | Format::Vpc => (Vec::new(), &["1M", "16M", "64M", "256M"]),
+        };
+        let size = Size::parse(*random.choice(sizes)).expect("a size of ours");
+        Self {
+            target,
+            size,
+            options,
+        }
+    }
+}
+
+impl Create {
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&ground.stem, self.target).with_options(self.options.clone())
+    }
+}
+
+impl Perform for Create {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        vec![Step::own(Request::Create {
+            file: self.file(ground),
+            size: self.size.clone(),
+        })]
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        let expected = Contents::zeros(self.target.created_size(self.size.bytes()));
+        vec![Output {
+            file: self.file(ground),
+            subject: "create",
+            expected,
+        }]
+    }
+}

@@ -1,0 +1,71 @@
+//! `info`: both tools describe their copy of the source image.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{DrawPython, Perform, Picker};
+use crate::exchange::{Exchange, Ground, Step};
+use crate::image::ImageRecipe;
+use crate::judge::json_differences;
+use crate::normalize::{Purpose, normalize};
+use crate::request::{Answer, Request};
+use crate::rng::PythonRandom;
+use crate::verdict::{Difference, DivergenceKind, Finding};
+
+const OUTPUT: DivergenceKind = DivergenceKind::new("info_output", "divergence");
+
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Info {}
+
+impl DrawPython for Info {
+    fn draw_python(_: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        Self {}
+    }
+}
+
+impl Perform for Info {
+    fn reads_source(&self) -> bool {
+        true
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        vec![Step::own(Request::Info {
+            file: ground.source.clone(),
+        })]
+    }
+
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+        let (candidate, reference) = exchange.last_answers()?;
+        let (described, standard) = match (candidate.json(), reference.json()) {
+            (Ok(described), Ok(standard)) => (described, standard),
+            (candidate, reference) => {
+                let said =
+                    |json: Result<Value, String>| json.err().unwrap_or_else(|| "JSON".to_owned());
+                let difference = Difference::new("info as JSON", said(candidate), said(reference));
+                return Some(Finding::of_difference(OUTPUT, difference));
+            }
+        };
+        let size = ground.recipe.contents().size;
+        if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
+            return Some(virtual_size_finding(&described, &standard, size));
+        }
+        let differences = compare(candidate, described, standard);
+        Finding::of_differences(OUTPUT, differences)
+    }
+}
+
+fn compare(candidate: &Answer, described: Value, standard: Value) -> Vec<Difference> {
+    let described = normalize(described, Purpose::Description);
+    let standard = normalize(standard, Purpose::Description);
+    json_differences(&described, &standard, candidate.partial)
+}
+
+fn virtual_size_finding(candidate: &Value, reference: &Value, expected: u64) -> Finding {
+    let show = |json: &Value| {
+        json.get("virtual-size")
+            .map_or_else(|| "absent".to_owned(), Value::to_string)
+    };
+    let difference = Difference::new("virtual-size", show(candidate), show(reference));
+    Finding::of_difference(OUTPUT, difference.with_expected(expected.to_string()))
+}

@@ -1,0 +1,166 @@
+//! `measure`: both tools foretell the file size of a conversion.
+//!
+//! qemu-img measures raw and qcow2 only. For the other formats the candidate is held to its own word: what it then
+//! converts may not be larger than what it foretold.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{DrawPython, Perform, Picker};
+use crate::exchange::{Exchange, Ground, Output, Step, Turn};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::judge::json_differences;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::verdict::{Difference, DivergenceKind, Finding};
+
+const TARGETS: [Format; 5] = [
+    Format::Raw,
+    Format::Qcow2,
+    Format::Vmdk,
+    Format::Vpc,
+    Format::Vhdx,
+];
+
+const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("measure", "json_parse_failure");
+const NUMERIC: DivergenceKind = DivergenceKind::new("measure", "numeric_divergence");
+const BITMAPS_PRESENCE: DivergenceKind =
+    DivergenceKind::new("measure", "bitmaps_presence_divergence");
+const ABOVE_BOUND: DivergenceKind = DivergenceKind::new("measure", "above_fully_allocated_bound");
+
+/// An output may be larger than the foretold size by this much, or by a sixteenth where that is more.
+const BOUND_SLACK_BYTES: u64 = 1 << 20;
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// The format of the conversion.
+    pub target: Format,
+}
+
+impl DrawPython for Measure {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        Self {
+            target: *random.choice(&TARGETS),
+        }
+    }
+}
+
+impl Measure {
+    fn reference_measures(&self) -> bool {
+        matches!(self.target, Format::Raw | Format::Qcow2)
+    }
+
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&ground.stem, self.target)
+    }
+}
+
+impl Perform for Measure {
+    fn reads_source(&self) -> bool {
+        true
+    }
+
+    fn stands_alone(&self) -> bool {
+        true
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let source = || ground.source.clone();
+        let mut steps = vec![Step::own(Request::Measure {
+            source: source(),
+            target: self.target,
+        })];
+        if !self.reference_measures() {
+            let target = self.file(ground);
+            steps.push(Step::own(Request::Convert {
+                source: source(),
+                target,
+                compress: false,
+            }));
+        }
+        steps
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        if self.reference_measures() {
+            return Vec::new();
+        }
+        let mut expected = ground.recipe.contents();
+        expected.size = self.target.created_size(expected.size);
+        vec![Output {
+            file: self.file(ground),
+            subject: "measure",
+            expected,
+        }]
+    }
+
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+        match &exchange.reference {
+            None => judge_alone(&exchange.candidate.turns),
+            Some(_) => judge_numbers(exchange),
+        }
+    }
+}
+
+fn judge_numbers(exchange: &Exchange) -> Option<Finding> {
+    let (candidate, reference) = exchange.last_answers()?;
+    let (candidate, reference) = match (candidate.json(), reference.json()) {
+        (Ok(candidate), Ok(reference)) => (candidate, reference),
+        (candidate, reference) => {
+            let said =
+                |json: Result<Value, String>| json.err().unwrap_or_else(|| "JSON".to_owned());
+            let difference = Difference::new("measure as JSON", said(candidate), said(reference));
+            return Some(Finding::of_difference(PARSE_FAILURE, difference));
+        }
+    };
+    let numbers = |json: &Value| -> Value {
+        let numbers =
+            ["required", "fully-allocated"].map(|name| (name.to_owned(), json[name].clone()));
+        numbers
+            .into_iter()
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let differences = json_differences(&numbers(&candidate), &numbers(&reference), false);
+    Finding::of_differences(NUMERIC, differences).or_else(|| {
+        let presence = |json: &Value| {
+            if json.get("bitmaps").is_some() {
+                "present"
+            } else {
+                "absent"
+            }
+        };
+        let difference = Difference::new("bitmaps", presence(&candidate), presence(&reference));
+        (difference.candidate != difference.reference)
+            .then(|| Finding::of_difference(BITMAPS_PRESENCE, difference))
+    })
+}
+
+fn judge_alone(turns: &[Turn]) -> Option<Finding> {
+    let [measured, converted] = turns else {
+        return None;
+    };
+    let json = match measured.answer.json() {
+        Ok(json) => json,
+        Err(error) => {
+            let difference = Difference::new("measure as JSON", error, "not asked");
+            return Some(Finding::of_difference(PARSE_FAILURE, difference));
+        }
+    };
+    let Some(foretold) = json.get("fully-allocated").and_then(Value::as_u64) else {
+        let difference = Difference::new("fully-allocated", "absent", "not asked");
+        return Some(Finding::of_difference(NUMERIC, difference));
+    };
+    let bound = foretold + BOUND_SLACK_BYTES.max(foretold >> 4);
+    let written = converted.file_bytes.unwrap_or(0);
+    let difference = Difference::new(
+        "bytes of the converted file",
+        written.to_string(),
+        "not asked",
+    );
+    let difference =
+        difference.with_expected(format!("at most {bound} (fully-allocated {foretold})"));
+    (written > bound).then(|| Finding::of_difference(ABOVE_BOUND, difference))
+}

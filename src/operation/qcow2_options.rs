@@ -1,0 +1,43 @@
+//! The qcow2 create options that `create` and `resize` draw alike.
+//!
+//! No operation: the part of the Python pickers that both share, so that it is written once.
+
+use super::Picker;
+use crate::rng::PythonRandom;
+
+/// The smallest cluster size that can have subclusters: 16 KiB (qcow2 specification, "Extended L2 entries").
+const EXTENDED_L2_CLUSTER_MIN_BYTES: u64 = 16 << 10;
+
+const REFCOUNT_BITS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// What was drawn, in the order of the command line.
+pub(super) struct Qcow2Options {
+    /// Each its own `-o`.
+    pub(super) options: Vec<String>,
+    /// Whether `extended_l2=on` is among them.
+    pub(super) extended_l2: bool,
+}
+
+/// Draws cluster size (out of `cluster_sizes`, in bytes), extended_l2, lazy_refcounts and, with [`Picker::V2`],
+/// refcount_bits.
+pub(super) fn draw_python(
+    random: &mut PythonRandom,
+    cluster_sizes: &[u64],
+    picker: Picker,
+) -> Qcow2Options {
+    let cluster_size = *random.choice(cluster_sizes);
+    // The draw is made in any case.
+    let extended_l2 = random.chance(0.3) && cluster_size >= EXTENDED_L2_CLUSTER_MIN_BYTES;
+    let lazy_refcounts = random.chance(0.3);
+    let draws_refcount_bits = picker == Picker::V2 && random.chance(0.4);
+    let refcount_bits = draws_refcount_bits.then(|| *random.choice(&REFCOUNT_BITS));
+
+    let mut options = vec![format!("cluster_size={cluster_size}")];
+    options.extend(extended_l2.then(|| "extended_l2=on".to_owned()));
+    options.extend(lazy_refcounts.then(|| "lazy_refcounts=on".to_owned()));
+    options.extend(refcount_bits.map(|bits| format!("refcount_bits={bits}")));
+    Qcow2Options {
+        options,
+        extended_l2,
+    }
+}

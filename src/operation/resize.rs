@@ -1,0 +1,204 @@
+//! `resize`: both tools make an image, data is put into it, and both change its size.
+//!
+//! The Python harness resizes empty images. Here the reference writes a little data into each side's image first, at
+//! the places where a resize goes wrong: at the start, and on either side of the smaller of the two ends.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker, qcow2_options};
+use crate::content::{Contents, Write};
+use crate::exchange::{Actor, Ground, Output, Step};
+use crate::format::{Format, SECTOR_BYTES};
+use crate::image::ImageRecipe;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::size::Size;
+use crate::verdict::DivergenceKind;
+
+const TARGETS: [Format; 2] = [Format::Qcow2, Format::Raw];
+const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
+
+const CREATE_SEED: DivergenceKind = DivergenceKind::new("resize", "create_seed_divergence");
+const WRITE: DivergenceKind = DivergenceKind::new("resize", "write_failure");
+
+/// How much is written at a time, in bytes.
+const WRITE_BYTES: u64 = 4096;
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resize {
+    /// The format.
+    pub target: Format,
+    /// The size before.
+    pub start: Size,
+    /// The size after, or the change with its sign, as on the command line.
+    pub end: String,
+    /// The `-o` options of the image, in their order.
+    pub options: Vec<String>,
+    /// The value of `--preallocation`; none: the flag is not given.
+    pub preallocation: Option<String>,
+    /// Whether `--shrink` is given.
+    pub shrink: bool,
+    /// The size after, in bytes.
+    pub end_bytes: u64,
+}
+
+impl DrawPython for Resize {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, picker: Picker) -> Self {
+        let target = *random.choice(&TARGETS);
+        let all_modes = [None, Some("off"), Some("falloc"), Some("full")];
+        let (options, preallocation) = if target == Format::Qcow2 {
+            let drawn = qcow2_options::draw_python(random, &CLUSTER_SIZES, picker);
+            let modes = if drawn.extended_l2 {
+                &all_modes[..2]
+            } else {
+                &all_modes
+            };
+            (drawn.options, *random.choice(modes))
+        } else {
+            (Vec::new(), *random.choice(&all_modes))
+        };
+        let (start, end) = if matches!(preallocation, Some("falloc" | "full")) {
+            let start = *random.choice(&["1M", "4M"]);
+            let end = *random.choice(&["4M", "8M", "16M"]);
+            (start, if end == start { "16M" } else { end })
+        } else {
+            draw_sizes(random, target)
+        };
+        Self::new(target, start, end, options, preallocation)
+    }
+}
+
+/// A start and an end, absolute or relative, when nothing is preallocated.
+fn draw_sizes(random: &mut PythonRandom, target: Format) -> (&'static str, &'static str) {
+    let qcow2 = target == Format::Qcow2;
+    let starts = if qcow2 {
+        ["1M", "4M", "16M", "256M"]
+    } else {
+        ["1M", "4M", "16M", "64M"]
+    };
+    let start = *random.choice(&starts);
+    let end = match *random.choice(&["abs", "add", "sub"]) {
+        "abs" => {
+            let ends = ["4M", "16M", "64M", "256M", "1G"];
+            let (ends, instead) = if qcow2 {
+                (&ends[..], "1G")
+            } else {
+                (&ends[..4], "256M")
+            };
+            let end = *random.choice(ends);
+            if end == start { instead } else { end }
+        }
+        "add" => {
+            let ends = ["+1M", "+15M", "+63M", "+256M"];
+            *random.choice(if qcow2 { &ends[..] } else { &ends[..3] })
+        }
+        _ if start == "1M" => "+63M",
+        _ => *random.choice(&["-512K", "-1M"]),
+    };
+    (start, end)
+}
+
+impl Resize {
+    fn new(
+        target: Format,
+        start: &str,
+        end: &str,
+        options: Vec<String>,
+        preallocation: Option<&str>,
+    ) -> Self {
+        let bytes = |text: &str| Size::parse(text).expect("a size of ours");
+        let start = bytes(start);
+        let end_bytes = match (end.strip_prefix('+'), end.strip_prefix('-')) {
+            (Some(added), _) => start.bytes() + bytes(added).bytes(),
+            (_, Some(taken)) => start.bytes() - bytes(taken).bytes(),
+            _ => bytes(end).bytes(),
+        };
+        Self {
+            target,
+            end: end.to_owned(),
+            options,
+            preallocation: preallocation.map(str::to_owned),
+            shrink: end_bytes < start.bytes(),
+            end_bytes,
+            start,
+        }
+    }
+
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&ground.stem, self.target).with_options(self.options.clone())
+    }
+
+    /// What the reference writes into the image before it is resized.
+    fn writes(&self, ground: &Ground<'_>) -> Vec<Write> {
+        let byte = |index: u32| 1 + ((ground.salt >> (8 * index)) & 0x7f) as u8;
+        let edge = self.start.bytes().min(self.end_bytes);
+        let before = Write {
+            offset: edge - WRITE_BYTES,
+            length: WRITE_BYTES,
+            byte: byte(1),
+        };
+        let after = Write {
+            offset: edge,
+            length: SECTOR_BYTES,
+            byte: byte(2),
+        };
+        let mut writes = vec![
+            Write {
+                offset: 0,
+                length: WRITE_BYTES,
+                byte: byte(0),
+            },
+            before,
+        ];
+        writes.extend((after.offset + after.length <= self.start.bytes()).then_some(after));
+        writes
+    }
+}
+
+impl Perform for Resize {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let file = self.file(ground);
+        let create = Request::Create {
+            file: file.clone(),
+            size: self.start.clone(),
+        };
+        let write = Request::Write {
+            file: file.clone(),
+            writes: self.writes(ground),
+        };
+        let resize = Request::Resize {
+            file,
+            size: self.end.clone(),
+            end_bytes: self.end_bytes,
+            shrink: self.shrink,
+            preallocation: self.preallocation.clone(),
+        };
+        vec![
+            Step {
+                actor: Actor::SideOrReference,
+                request: create,
+                kind: CREATE_SEED,
+            },
+            Step {
+                actor: Actor::Reference,
+                request: write,
+                kind: WRITE,
+            },
+            Step::own(resize),
+        ]
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        let expected = Contents::of_writes(self.end_bytes, &self.writes(ground));
+        vec![Output {
+            file: self.file(ground),
+            subject: "resize",
+            expected,
+        }]
+    }
+}

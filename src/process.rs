@@ -1,0 +1,137 @@
+//! The only room that starts programs: one call, its limit, and what came of it.
+//!
+//! The command-line tools call [`run`]; the library tools' worker is kept and spoken to through [`Dialogue`]. Each child
+//! leads a process group of its own, sees a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole
+//! group at its limit. What the child meant by its exit is not known here: that is the tools' business.
+
+mod capture;
+mod dialogue;
+mod group;
+mod interrupt;
+mod post_mortem;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+pub use capture::{CAPTURE_LIMIT_BYTES, Captured};
+pub use dialogue::{Dialogue, Reply};
+pub use interrupt::{Interrupt, request_stop, stop_requested};
+pub use post_mortem::PostMortem;
+
+use crate::error::Result;
+use capture::Capture;
+use group::Group;
+
+/// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
+
+/// The environment every child sees, beside `PATH`.
+pub const CHILD_ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
+
+/// One call of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'call> {
+    /// The program, as a path.
+    pub program: &'call Path,
+    /// Its arguments, without the program's own name.
+    pub arguments: &'call [String],
+    /// The working directory, which is also the child's `TMPDIR`.
+    pub directory: &'call Path,
+    /// Wall time it may take.
+    pub limit: Duration,
+}
+
+/// How a child ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal.
+    Signaled(i32),
+    /// It was still running at its limit and was killed with its whole group.
+    TimedOut(PostMortem),
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How the child ended.
+    pub ending: Ending,
+    /// Its standard output, up to [`CAPTURE_LIMIT_BYTES`].
+    pub stdout: Captured,
+    /// Its standard error, up to [`CAPTURE_LIMIT_BYTES`].
+    pub stderr: Captured,
+    /// Wall time from start to end.
+    pub elapsed: Duration,
+    /// CPU time of the child and of those it waited for, from the system.
+    pub cpu: Duration,
+}
+
+/// Runs a program to its end or its limit. An error means that it could not be started or watched.
+pub fn run(invocation: &Invocation<'_>) -> Result<Finished> {
+    let (group, pipes) = Group::spawn(invocation, false)?;
+    let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES)?;
+    let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES)?;
+    let deadline = group.started + invocation.limit;
+
+    let mut post_mortem = None;
+    let mut drain_deadline = None;
+    loop {
+        let ended = group.has_ended()?;
+        if ended && drain_deadline.is_none() {
+            drain_deadline = Some(Instant::now() + DRAIN_GRACE);
+        }
+        if ended && stdout.is_closed() && stderr.is_closed() {
+            break;
+        }
+        let until = drain_deadline.unwrap_or(deadline);
+        if Instant::now() >= until {
+            if drain_deadline.is_none() {
+                post_mortem = Some(PostMortem::of_group(group.leader(), invocation.limit));
+            }
+            break;
+        }
+        let mut waits: Vec<PollFd<'_>> = Vec::with_capacity(3);
+        waits.extend(
+            stdout
+                .pipe()
+                .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
+        );
+        waits.extend(
+            stderr
+                .pipe()
+                .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
+        );
+        if !ended {
+            waits.push(PollFd::from_borrowed_fd(group.pidfd(), PollFlags::IN));
+        }
+        interrupt::wait(&mut waits, until)?;
+        stdout.read_what_is_there()?;
+        stderr.read_what_is_there()?;
+    }
+    // Also after a clean end: whatever it left running in its group goes with it.
+    let reaped = group.kill_and_reap()?;
+    stdout.read_what_is_there()?;
+    stderr.read_what_is_there()?;
+    Ok(Finished {
+        ending: match post_mortem {
+            Some(post_mortem) => Ending::TimedOut(post_mortem),
+            None => reaped.ending,
+        },
+        stdout: stdout.finish(),
+        stderr: stderr.finish(),
+        elapsed: reaped.elapsed,
+        cpu: reaped.cpu,
+    })
+}
+
+/// CPU time this process has used so far, without its children.
+pub fn own_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    )
+}

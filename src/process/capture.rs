@@ -1,0 +1,124 @@
+//! What a child writes on one of its streams, kept up to a limit.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How much of one stream is kept; the rest is read, counted and dropped.
+pub const CAPTURE_LIMIT_BYTES: usize = 4 << 20;
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The bytes of one stream, as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    /// What was kept: the beginning of the stream.
+    pub bytes: Vec<u8>,
+    /// How many bytes came after that and were dropped.
+    pub dropped_bytes: u64,
+}
+
+impl Captured {
+    /// The text of a library tool, which had no stream.
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self {
+            bytes: text.into().into_bytes(),
+            dropped_bytes: 0,
+        }
+    }
+
+    /// As text; what is not UTF-8 shows as U+FFFD.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    /// The first line that is not blank, trimmed; empty when there is none.
+    pub fn first_line(&self) -> String {
+        let text = self.text();
+        text.lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// One stream being read.
+pub(super) struct Capture {
+    pipe: Option<File>,
+    captured: Captured,
+    limit_bytes: usize,
+}
+
+impl Capture {
+    /// Takes over the reading end of a pipe and makes it non-blocking.
+    pub(super) fn new(pipe: OwnedFd, limit_bytes: usize) -> Result<Self> {
+        let made =
+            fcntl_getfl(&pipe).and_then(|flags| fcntl_setfl(&pipe, flags | OFlags::NONBLOCK));
+        made.map_err(|error| Error::system(format!("cannot watch a tool's output: {error}")))?;
+        Ok(Self {
+            pipe: Some(File::from(pipe)),
+            captured: Captured::default(),
+            limit_bytes,
+        })
+    }
+
+    /// The pipe to wait for, while it is open.
+    pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the last writer has closed it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.pipe.is_none()
+    }
+
+    /// Reads until nothing more is there at the moment.
+    pub(super) fn read_what_is_there(&mut self) -> Result<()> {
+        let mut buffer = [0; READ_BYTES];
+        while let Some(pipe) = &mut self.pipe {
+            match pipe.read(&mut buffer) {
+                Ok(0) => self.pipe = None,
+                Ok(count) => self.keep(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    return Err(Error::system(format!(
+                        "cannot read a tool's output: {error}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the bytes up to and including the first line feed, when one has come.
+    pub(super) fn take_line(&mut self) -> Option<Vec<u8>> {
+        let end = self.captured.bytes.iter().position(|byte| *byte == b'\n')?;
+        let rest = self.captured.bytes.split_off(end + 1);
+        Some(std::mem::replace(&mut self.captured.bytes, rest))
+    }
+
+    /// What was kept.
+    pub(super) fn finish(self) -> Captured {
+        self.captured
+    }
+
+    /// Takes what has been kept so far.
+    pub(super) fn take(&mut self) -> Captured {
+        std::mem::take(&mut self.captured)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.limit_bytes.saturating_sub(self.captured.bytes.len());
+        let kept = bytes.len().min(room);
+        self.captured.bytes.extend_from_slice(&bytes[..kept]);
+        self.captured.dropped_bytes += (bytes.len() - kept) as u64;
+    }
+}

@@ -1,0 +1,124 @@
+//! A child that is kept and spoken to in lines.
+//!
+//! The library tools' worker lives behind one. A line goes in, a line comes out, within a limit; when the child ends
+//! or its time runs out instead, the dialogue is over and says how.
+
+use std::io::Write;
+use std::process::ChildStdin;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::capture::Capture;
+use super::group::Group;
+use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, PostMortem, interrupt};
+use crate::error::{Error, Result};
+
+/// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
+/// comes to its end and is a timeout.
+const LINE_LIMIT_BYTES: usize = 64 << 20;
+
+/// A kept child.
+pub struct Dialogue {
+    group: Group,
+    stdin: ChildStdin,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+/// What a line was answered with.
+pub enum Reply {
+    /// A line; the dialogue goes on.
+    Line {
+        /// The line, with its line feed.
+        line: Vec<u8>,
+        /// What the child wrote on standard error meanwhile.
+        stderr: Captured,
+        /// The child, ready for the next line.
+        dialogue: Box<Dialogue>,
+    },
+    /// The child is gone.
+    Ended {
+        /// How it ended.
+        ending: Ending,
+        /// What it had written on standard error.
+        stderr: Captured,
+        /// CPU time over its whole life.
+        cpu: Duration,
+    },
+}
+
+impl Dialogue {
+    /// Starts the child; the invocation's limit is not used, each [`Dialogue::ask`] has its own.
+    pub fn start(invocation: &Invocation<'_>) -> Result<Self> {
+        let (group, pipes) = Group::spawn(invocation, true)?;
+        let Some(stdin) = pipes.stdin else {
+            unreachable!("standard input was asked for as a pipe");
+        };
+        let stdout = Capture::new(pipes.stdout, LINE_LIMIT_BYTES)?;
+        let stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES)?;
+        Ok(Self {
+            group,
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Sends `line` (without line feed) and waits for a line in return.
+    pub fn ask(mut self, line: &str, limit: Duration) -> Result<Reply> {
+        // A child that is gone already shows below, by its closed output.
+        let _ = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
+        let deadline = Instant::now() + limit;
+        let mut ended = false;
+        loop {
+            self.stdout.read_what_is_there()?;
+            self.stderr.read_what_is_there()?;
+            if let Some(line) = self.stdout.take_line() {
+                let stderr = self.stderr.take();
+                return Ok(Reply::Line {
+                    line,
+                    stderr,
+                    dialogue: Box::new(self),
+                });
+            }
+            if ended {
+                return self.end(None);
+            }
+            if Instant::now() >= deadline {
+                let post_mortem = PostMortem::of_group(self.group.leader(), limit);
+                return self.end(Some(post_mortem));
+            }
+            let mut waits = vec![PollFd::from_borrowed_fd(self.group.pidfd(), PollFlags::IN)];
+            waits.extend(
+                self.stdout
+                    .pipe()
+                    .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
+            );
+            waits.extend(
+                self.stderr
+                    .pipe()
+                    .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
+            );
+            interrupt::wait(&mut waits, deadline)?;
+            // Looked at before the streams are read a last time, so that no last word is missed.
+            ended = self.group.has_ended()?;
+        }
+    }
+
+    fn end(mut self, post_mortem: Option<PostMortem>) -> Result<Reply> {
+        let reaped = self.group.kill_and_reap()?;
+        self.stderr
+            .read_what_is_there()
+            .map_err(|error| Error::system(error.to_string()))?;
+        let ending = match post_mortem {
+            Some(post_mortem) => Ending::TimedOut(post_mortem),
+            None => reaped.ending,
+        };
+        Ok(Reply::Ended {
+            ending,
+            stderr: self.stderr.finish(),
+            cpu: reaped.cpu,
+        })
+    }
+}

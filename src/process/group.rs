@@ -1,0 +1,179 @@
+//! A child that leads a process group of its own, from its start to its reaping.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use wait4::Wait4;
+
+use super::{CHILD_ENVIRONMENT, Ending, Invocation};
+use crate::error::{Error, Result};
+
+/// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
+/// left to a thread.
+const KILL_GRACE: Duration = Duration::from_millis(500);
+
+/// How often a start is tried again while the program's file is still open for writing somewhere (ETXTBSY).
+const START_TRIES: u32 = 20;
+
+/// A child and its group.
+pub(super) struct Group {
+    child: Option<Child>,
+    pidfd: OwnedFd,
+    leader: Pid,
+    /// When it was started.
+    pub(super) started: Instant,
+}
+
+/// The reading ends of a child's streams.
+pub(super) struct Pipes {
+    pub(super) stdin: Option<ChildStdin>,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// A child that is gone.
+pub(super) struct Reaped {
+    pub(super) ending: Ending,
+    pub(super) elapsed: Duration,
+    pub(super) cpu: Duration,
+}
+
+impl Group {
+    /// Starts the program as the leader of a new group; standard input is a pipe when `spoken_to`, else empty.
+    pub(super) fn spawn(invocation: &Invocation<'_>, spoken_to: bool) -> Result<(Self, Pipes)> {
+        let mut command = Command::new(invocation.program);
+        command
+            .args(invocation.arguments)
+            .current_dir(invocation.directory)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(CHILD_ENVIRONMENT)
+            .env("TMPDIR", invocation.directory)
+            .stdin(if spoken_to {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let started = Instant::now();
+        let mut child =
+            start(&mut command).map_err(|error| Error::io("start", invocation.program, &error))?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            unreachable!("both streams were asked for as pipes");
+        };
+        let pipes = Pipes {
+            stdin: child.stdin.take(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        };
+        let leader = Pid::from_child(&child);
+        let pidfd = pidfd_open(leader, PidfdFlags::empty())
+            .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))?;
+        Ok((
+            Self {
+                child: Some(child),
+                pidfd,
+                leader,
+                started,
+            },
+            pipes,
+        ))
+    }
+
+    /// The leader's process id, which is also the group's.
+    pub(super) fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    /// Becomes readable when the leader has ended.
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Whether the leader has ended (it may still be unreaped).
+    pub(super) fn has_ended(&self) -> Result<bool> {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Kills the whole group and reaps its leader. The leader is reaped last, so that its group id cannot have been
+    /// given to somebody else when the group is killed.
+    pub(super) fn kill_and_reap(mut self) -> Result<Reaped> {
+        self.kill();
+        let gone = self.ends_within(KILL_GRACE)?;
+        let child = self.child.take().expect("a group is reaped once");
+        if !gone {
+            std::thread::spawn(move || child.wait4());
+            return Ok(Reaped {
+                ending: Ending::Signaled(Signal::KILL.as_raw()),
+                elapsed: self.started.elapsed(),
+                cpu: Duration::ZERO,
+            });
+        }
+        let used = child
+            .wait4()
+            .map_err(|error| Error::system(format!("cannot reap a tool's process: {error}")))?;
+        let ending = match (used.status.code(), used.status.signal()) {
+            (Some(code), _) => Ending::Exited(code),
+            (None, signal) => Ending::Signaled(signal.unwrap_or_default()),
+        };
+        Ok(Reaped {
+            ending,
+            elapsed: self.started.elapsed(),
+            cpu: used.rusage.utime + used.rusage.stime,
+        })
+    }
+
+    fn kill(&self) {
+        // The group may be gone already, which is as good.
+        let _ = kill_process_group(self.leader, Signal::KILL);
+    }
+
+    fn ends_within(&self, grace: Duration) -> Result<bool> {
+        let timeout = Timespec {
+            tv_sec: grace.as_secs() as i64,
+            tv_nsec: i64::from(grace.subsec_nanos()),
+        };
+        let mut waits = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match poll(&mut waits, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(Error::system(format!(
+                "cannot watch a tool's process: {error}"
+            ))),
+        }
+    }
+}
+
+impl Drop for Group {
+    /// Reached with the child still there only when the harness gives up half-way: nothing may stay behind.
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+    }
+}
+
+fn start(command: &mut Command) -> io::Result<Child> {
+    let mut tries = 0;
+    loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < START_TRIES =>
+            {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            started => return started,
+        }
+    }
+}

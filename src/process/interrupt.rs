@@ -1,0 +1,65 @@
+//! The wish to stop, and the one place that waits.
+//!
+//! A signal handler sets the wish ([`request_stop`]); the campaign reads it between cases, and every wait here looks at
+//! it, so that a second Ctrl-C ends even a call in flight.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// The longest a wait goes on without looking whether a stop was asked for.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+static WISHES: AtomicU8 = AtomicU8::new(0);
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Nothing: go on.
+    None,
+    /// Finish the cases in flight, then stop.
+    Politely,
+    /// Kill what runs, clean up, stop.
+    AtOnce,
+}
+
+/// Asks to stop: politely the first time, at once from the second time on.
+pub fn request_stop() {
+    let wishes = WISHES.load(Ordering::Relaxed);
+    WISHES.store(wishes.saturating_add(1), Ordering::Relaxed);
+}
+
+/// What has been asked for so far.
+pub fn stop_requested() -> Interrupt {
+    match WISHES.load(Ordering::Relaxed) {
+        0 => Interrupt::None,
+        1 => Interrupt::Politely,
+        _ => Interrupt::AtOnce,
+    }
+}
+
+/// Waits until one of `waits` is ready or `until` has come; an error when a stop at once was asked for.
+pub(super) fn wait(waits: &mut [PollFd<'_>], until: Instant) -> Result<()> {
+    loop {
+        if stop_requested() == Interrupt::AtOnce {
+            return Err(Error::interrupted());
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let slice = left.min(LOOK_AROUND);
+        let timeout = Timespec {
+            tv_sec: slice.as_secs() as i64,
+            // Rounded up, so that the last slice does not spin.
+            tv_nsec: i64::from(slice.subsec_nanos()),
+        };
+        match poll(waits, Some(&timeout)) {
+            Ok(0) if left > slice => {}
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::system(format!("cannot wait for a tool: {error}"))),
+        }
+    }
+}

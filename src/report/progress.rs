@@ -1,0 +1,78 @@
+//! How far a campaign has come: a bar on a terminal, plain lines elsewhere, on standard error either way.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::terminal;
+use crate::record::{Class, Record};
+
+/// How often a plain line says how far it is.
+const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The progress of one campaign.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    total: u64,
+    done: u64,
+    divergences: u64,
+    inconclusive: u64,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// Of `total` cases, none done.
+    pub fn new(total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta} {msg}");
+            ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self {
+            bar,
+            total,
+            done: 0,
+            divergences: 0,
+            inconclusive: 0,
+            last_line: Instant::now(),
+        }
+    }
+
+    /// A case has ended. One that is neither a match nor explained gets a line of its own.
+    pub fn add(&mut self, record: &Record) {
+        self.done += 1;
+        self.divergences += u64::from(record.class() == Class::Divergence);
+        self.inconclusive += u64::from(record.class() == Class::Inconclusive);
+        let figures = format!(
+            "{} divergences, {} inconclusive",
+            self.divergences, self.inconclusive
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_message(figures.clone());
+            bar.inc(1);
+        }
+        if matches!(record.class(), Class::Divergence | Class::Inconclusive) {
+            self.print(&terminal::line(record));
+        }
+        if self.bar.is_none() && self.last_line.elapsed() >= PLAIN_LINE_INTERVAL {
+            self.last_line = Instant::now();
+            self.print(&format!("{} of {} cases, {figures}", self.done, self.total));
+        }
+    }
+
+    /// The campaign is over.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            // Nobody reads it: as good.
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Every word that a person reads on a terminal or in a failed test.
+
+use std::fmt::Write;
+
+use crate::evidence::{Call, Evidence};
+use crate::record::{Class, Record, Summary};
+
+/// One line for a record: id, verdict and why.
+pub fn line(record: &Record) -> String {
+    let mut line = format!("{} {}", record.id, record.verdict);
+    if let Some(kind) = &record.kind {
+        let _ = write!(line, " {kind}");
+    }
+    if let Some(operation) = &record.operation {
+        let index = record.operation_index.unwrap_or_default();
+        let _ = write!(line, " in operation {index} ({operation})");
+    }
+    if let Some(known) = &record.known {
+        let _ = write!(line, " [known: {known}]");
+    }
+    if let Some(reason) = &record.reason {
+        let _ = write!(line, ": {reason}");
+    }
+    line
+}
+
+/// Why a trial is ignored; nothing for one that ran to its end.
+pub fn ignored_reason(record: &Record) -> Option<String> {
+    let reason = record.reason.as_deref().unwrap_or_default();
+    let kind = record.kind.as_deref().unwrap_or_default();
+    match record.class() {
+        Class::Match | Class::Divergence => None,
+        Class::Known => Some(format!(
+            "known divergence {}: {reason}",
+            record.known.as_deref().unwrap_or_default()
+        )),
+        Class::Inconclusive => Some(format!("{kind}: {reason}")),
+        Class::Unsupported => Some(format!("unsupported: {}", unsupported_reasons(record))),
+    }
+}
+
+fn unsupported_reasons(record: &Record) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in record
+        .operations
+        .iter()
+        .filter_map(|operation| operation.reason.as_deref())
+    {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.join("; ")
+}
+
+/// The evidence block: what differs, what was run and what came of it, and how to see it again.
+pub fn evidence_block(record: &Record) -> String {
+    let mut block = line(record);
+    block.push('\n');
+    let tools = format!(
+        "candidate {} {}, reference {} {}",
+        record.candidate.name,
+        record.candidate.version,
+        record.reference.name,
+        record.reference.version
+    );
+    let _ = writeln!(block, "  tools: {tools}");
+    for operation in &record.operations {
+        let kind = operation.kind.as_deref().unwrap_or_default();
+        let reason = operation
+            .reason
+            .as_deref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        let _ = writeln!(
+            block,
+            "  {} {} {kind}{reason}",
+            operation.op, operation.verdict
+        );
+    }
+    if let Some(evidence) = &record.evidence {
+        add_evidence(&mut block, evidence);
+    }
+    if let Some(kept) = &record.kept {
+        let _ = writeln!(block, "  kept: {kept}");
+    }
+    let _ = writeln!(
+        block,
+        "  again: imgduel replay {} --candidate {}",
+        record.id, record.candidate.name
+    );
+    block
+}
+
+fn add_evidence(block: &mut String, evidence: &Evidence) {
+    for difference in &evidence.differences {
+        let _ = writeln!(block, "  {}", difference.what);
+        let _ = writeln!(block, "    candidate: {}", difference.candidate);
+        let _ = writeln!(block, "    reference: {}", difference.reference);
+        if let Some(expected) = &difference.expected {
+            let _ = writeln!(block, "    expected:  {expected}");
+        }
+    }
+    for call in &evidence.calls {
+        add_call(block, call);
+    }
+}
+
+fn add_call(block: &mut String, call: &Call) {
+    let side = call.side.name();
+    let by = if call.by == call.side {
+        String::new()
+    } else {
+        format!(", by the {}", call.by.name())
+    };
+    let words: Vec<String> = call.command.iter().map(|word| quoted(word)).collect();
+    let _ = writeln!(block, "  in {side}/{by}: {}", words.join(" "));
+    let size = call
+        .file_bytes
+        .map(|bytes| format!("; {} has {bytes} bytes", call.file))
+        .unwrap_or_default();
+    let _ = writeln!(
+        block,
+        "    {} after {:.1} ms ({:.1} ms CPU){size}",
+        call.exit, call.duration_ms, call.cpu_ms
+    );
+    for (name, text) in [("out", &call.stdout), ("err", &call.stderr)] {
+        for line in text.lines() {
+            let _ = writeln!(block, "    {name}: {line}");
+        }
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The summary at the end of a campaign.
+pub fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    let tool = |tool: &Option<crate::record::ToolName>| {
+        tool.as_ref().map_or_else(
+            || "-".to_owned(),
+            |tool| format!("{} {}", tool.name, tool.version),
+        )
+    };
+    let _ = writeln!(
+        text,
+        "candidate {}, reference {}",
+        tool(&summary.candidate),
+        tool(&summary.reference)
+    );
+    if let (Some(generation), Some(seed)) = (&summary.generation, summary.seed) {
+        let _ = writeln!(text, "generation {generation}, seed {seed}");
+    }
+    let _ = writeln!(
+        text,
+        "{} of {} cases in {:.1} s ({:.1}/s), {} tool calls, {:.1} s tool CPU, {:.1} s own CPU",
+        summary.iterations_completed,
+        summary.iterations,
+        summary.elapsed_seconds,
+        summary.iterations_per_second,
+        summary.tool_calls,
+        summary.tool_cpu_seconds,
+        summary.harness_cpu_seconds,
+    );
+    let rows = [
+        ("matches", summary.matches),
+        ("divergences_found", summary.divergences_found),
+        ("known_count", summary.known_count),
+        ("inconclusive_count", summary.inconclusive_count),
+        (
+            "inconclusive_qemu_timeout",
+            summary.inconclusive_qemu_timeout,
+        ),
+        ("unsupported_count", summary.unsupported_count),
+    ];
+    for (name, count) in rows {
+        let _ = writeln!(text, "{name:>26} {count}");
+    }
+    let groups = [
+        ("by kind", &summary.by_kind),
+        ("known", &summary.by_known),
+        ("operations not made", &summary.unsupported_operations),
+    ];
+    for (title, counts) in groups.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+        let _ = writeln!(text, "{title}:");
+        for (name, count) in counts {
+            let _ = writeln!(text, "{count:>8} {name}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_as_a_shell_reads_them() {
+        assert_eq!(quoted("-O"), "-O");
+        assert_eq!(quoted("write -P 1 0 512"), "'write -P 1 0 512'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,225 @@
+//! One thing asked of a tool, and what came of it.
+//!
+//! Operations make requests and judge answers without knowing tools; tools answer requests without knowing operations.
+//! They meet here. A tool's failure is an answer; see [`Exit`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::content::{Contents, Write};
+use crate::format::Format;
+use crate::process::{Captured, PostMortem};
+use crate::size::Size;
+
+/// An image file in a side's directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageFile {
+    /// Its name, relative to the side's directory: the same on every side.
+    pub path: String,
+    /// Its format.
+    pub format: Format,
+    /// The `-o` options it is, or was, created with, as far as they are known. From them a tool knows beforehand whether
+    /// it can handle the image.
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+impl ImageFile {
+    /// A file with the format's default options, called `STEM.FORMAT`.
+    pub fn new(stem: &str, format: Format) -> Self {
+        Self {
+            path: format!("{stem}.{format}"),
+            format,
+            options: Vec::new(),
+        }
+    }
+
+    /// The same with these `-o` options.
+    pub fn with_options(self, options: Vec<String>) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The value of the option `name`, if it was given.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options
+            .iter()
+            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// One thing asked of a tool. The formats of images that are only read are not told to the tool (it finds them out, as in
+/// the Python harness), except for [`Request::Contents`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Make an image with the file's options.
+    Create {
+        /// The image to be made.
+        file: ImageFile,
+        /// Its virtual size.
+        size: Size,
+    },
+    /// Describe an image, in the shape of `qemu-img info --output=json`.
+    Info {
+        /// The image.
+        file: ImageFile,
+    },
+    /// Check an image's metadata, in the shape of `qemu-img check --output=json`.
+    Check {
+        /// The image.
+        file: ImageFile,
+    },
+    /// Copy an image's contents into a new image.
+    Convert {
+        /// The image to be read.
+        source: ImageFile,
+        /// The image to be made.
+        target: ImageFile,
+        /// Whether its clusters are to be compressed.
+        compress: bool,
+    },
+    /// Foretell the file size of a conversion, in the shape of `qemu-img measure --output=json`.
+    Measure {
+        /// The image to be converted.
+        source: ImageFile,
+        /// The format it would be converted to.
+        target: Format,
+    },
+    /// Change an image's virtual size.
+    Resize {
+        /// The image.
+        file: ImageFile,
+        /// The new size, or the change with its sign: `64M`, `+1M`, `-512K`.
+        size: String,
+        /// The new size in bytes.
+        end_bytes: u64,
+        /// Whether losing data at the end is agreed to.
+        shrink: bool,
+        /// The preallocation mode of what is added.
+        preallocation: Option<String>,
+    },
+    /// Write guest data.
+    Write {
+        /// The image.
+        file: ImageFile,
+        /// What is written, in this order.
+        writes: Vec<Write>,
+    },
+    /// Read the whole of what a guest would see.
+    Contents {
+        /// The image.
+        file: ImageFile,
+    },
+    /// Describe what is allocated, in the shape of `qemu-img map --output=json`.
+    Map {
+        /// The image.
+        file: ImageFile,
+    },
+}
+
+impl Request {
+    /// What is asked, in one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Info { .. } => "info",
+            Self::Check { .. } => "check",
+            Self::Convert { .. } => "convert",
+            Self::Measure { .. } => "measure",
+            Self::Resize { .. } => "resize",
+            Self::Write { .. } => "write",
+            Self::Contents { .. } => "contents",
+            Self::Map { .. } => "map",
+        }
+    }
+
+    /// The image it is asked of: the one that is made, changed or, where none is, read.
+    pub fn file(&self) -> &ImageFile {
+        match self {
+            Self::Create { file, .. }
+            | Self::Info { file }
+            | Self::Check { file }
+            | Self::Resize { file, .. }
+            | Self::Write { file, .. }
+            | Self::Contents { file }
+            | Self::Map { file }
+            | Self::Convert { target: file, .. }
+            | Self::Measure { source: file, .. } => file,
+        }
+    }
+}
+
+/// How a tool came out of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It did it.
+    Success,
+    /// It said no, in an orderly way, with this exit code (1 for a library's error).
+    Refused(i32),
+    /// It died: of a signal, or a panic.
+    Crashed(String),
+    /// It was still at it when its time ran out.
+    TimedOut(PostMortem),
+}
+
+impl Exit {
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Success => "exit 0".to_owned(),
+            Self::Refused(code) => format!("exit {code}"),
+            Self::Crashed(how) => format!("crashed: {how}"),
+            Self::TimedOut(post_mortem) => post_mortem.to_string(),
+        }
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// How the tool came out of it.
+    pub exit: Exit,
+    /// The command line as it was run, or a library call in words.
+    pub command: Vec<String>,
+    /// Standard output.
+    pub stdout: Captured,
+    /// Standard error.
+    pub stderr: Captured,
+    /// The guest-visible contents, for [`Request::Contents`].
+    pub contents: Option<Contents>,
+    /// Whether the JSON on standard output tells only some of the facts that qemu-img would tell: what it leaves out is
+    /// then not compared.
+    pub partial: bool,
+    /// Wall time.
+    pub duration: Duration,
+    /// CPU time.
+    pub cpu: Duration,
+    /// How many times a tool was called for it: programs run, or library calls made; 0 when the harness read the answer
+    /// off a raw file by itself.
+    pub calls: u64,
+}
+
+impl Answer {
+    /// Whether the tool did what was asked.
+    pub fn succeeded(&self) -> bool {
+        self.exit == Exit::Success
+    }
+
+    /// Standard output as JSON; the error names what is wrong with it.
+    pub fn json(&self) -> Result<Value, String> {
+        serde_json::from_slice(&self.stdout.bytes).map_err(|error| error.to_string())
+    }
+
+    /// How the tool came out, with the first line it wrote about it.
+    pub fn describe(&self) -> String {
+        let said = self.stderr.first_line();
+        if said.is_empty() {
+            self.exit.describe()
+        } else {
+            format!("{}: {said}", self.exit.describe())
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A case's scratch directory: one sub-directory per side, gone when the case is over.
+//!
+//! Used by the duel. What lies in it is the tools' business.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::case::CaseId;
+use crate::content::{Contents, copy_sparse, same_bytes, write_at};
+use crate::error::{Error, Result};
+use crate::exchange::Side;
+
+/// The scratch directory of one case.
+pub struct Sandbox {
+    root: TempDir,
+}
+
+impl Sandbox {
+    /// Makes one in `workdir`, named after the case.
+    pub fn new(workdir: &Path, id: &CaseId) -> Result<Self> {
+        let made = tempfile::Builder::new()
+            .prefix(&format!("imgduel-{id}-"))
+            .tempdir_in(workdir);
+        let root =
+            made.map_err(|error| Error::io("make a scratch directory in", workdir, &error))?;
+        let sandbox = Self { root };
+        for side in [Side::Candidate, Side::Reference] {
+            let directory = sandbox.directory(side);
+            fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
+        }
+        Ok(sandbox)
+    }
+
+    /// A side's directory.
+    pub fn directory(&self, side: Side) -> PathBuf {
+        self.root.path().join(side.name())
+    }
+
+    /// A file on a side.
+    pub fn file(&self, side: Side, name: &str) -> PathBuf {
+        self.directory(side).join(name)
+    }
+
+    /// The length of a file in bytes, when it is there.
+    pub fn length(&self, side: Side, name: &str) -> Option<u64> {
+        fs::metadata(self.file(side, name))
+            .ok()
+            .map(|metadata| metadata.len())
+    }
+
+    /// Whether both sides have this file, with the same bytes.
+    pub fn is_identical(&self, name: &str) -> bool {
+        let [first, second] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+        same_bytes(&first, &second).unwrap_or(false)
+    }
+
+    /// Gives the candidate a copy of the reference's file, in place of any it had.
+    pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
+        let target = self.file(Side::Candidate, name);
+        // Not there the first time.
+        let _ = fs::remove_file(&target);
+        copy_sparse(&self.file(Side::Reference, name), &target)
+    }
+
+    /// Writes into the reference's file.
+    pub fn write_to_reference(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
+        write_at(&self.file(Side::Reference, name), offset, bytes)
+    }
+
+    /// What a file holds on a side, byte for byte, whatever its format; nothing when it cannot be read.
+    pub fn fingerprint(&self, side: Side, name: &str) -> Option<Contents> {
+        Contents::of_raw_file(&self.file(side, name)).ok()
+    }
+
+    /// Removes the files whose names begin with `stem`, on both sides.
+    pub fn sweep(&self, stem: &str) {
+        for side in [Side::Candidate, Side::Reference] {
+            let entries = fs::read_dir(self.directory(side))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let swept =
+                entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
+            for entry in swept {
+                // What cannot be removed now goes with the whole directory.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Leaves the directory where it is.
+    pub fn keep(self) -> PathBuf {
+        self.root.keep()
+    }
+}

@@ -1,0 +1,166 @@
+//! The regression seeds: one case a file in `fuzz-seeds/`, with why it is kept.
+//!
+//! Read by the test door and by `imgduel replay FILE`. A seed names a case by its id, or writes it out, or both: what
+//! is written out is what runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Case, CaseId};
+use crate::error::{Error, Result};
+use crate::generation::Generation;
+
+/// The version of the file's format that this program reads.
+const FORMAT_VERSION: u64 = 1;
+
+/// The file in the same directory that is no seed.
+const CATALOGUE_NAME: &str = "known-divergences.json";
+
+/// One file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedFile {
+    format_version: u64,
+    /// The case's id.
+    id: Option<String>,
+    /// The case, written out: it then runs the same when its generation changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    case: Option<Case>,
+    /// Why it is kept.
+    pub why: String,
+    /// What is expected of it, and under which circumstances something else.
+    pub expected: String,
+}
+
+/// A seed file that has been found, not yet read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeedPath {
+    /// Its name without the ending: an identifier.
+    pub stem: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl SeedFile {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Error::io("read the seed file", path, &error))?;
+        let wrong =
+            |what: String| Error::usage(format!("{} is no seed file: {what}", path.display()));
+        let seed: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if seed.format_version != FORMAT_VERSION {
+            return Err(wrong(format!(
+                "format version {} is not {FORMAT_VERSION}",
+                seed.format_version
+            )));
+        }
+        if seed.id.is_none() && seed.case.is_none() {
+            return Err(wrong("it has neither an id nor a case".to_owned()));
+        }
+        Ok(seed)
+    }
+
+    /// The case: the one that is written out, else the one that its id decodes to.
+    pub fn case(&self) -> Result<Case> {
+        match (&self.case, &self.id) {
+            (Some(case), _) => Ok(case.clone()),
+            (None, Some(id)) => Generation::case(&id.parse::<CaseId>()?, None),
+            (None, None) => Err(Error::usage("a seed file has neither an id nor a case")),
+        }
+    }
+}
+
+/// The seed files of a directory, by name. None at all is an error: a run of nothing must not pass.
+pub fn list(directory: &Path) -> Result<Vec<SeedPath>> {
+    let entries = fs::read_dir(directory)
+        .map_err(|error| Error::io("list the seeds in", directory, &error))?;
+    let mut seeds: Vec<SeedPath> = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| Error::io("list the seeds in", directory, &error))?
+            .path();
+        let is_seed = path.extension().is_some_and(|ending| ending == "json")
+            && path.file_name().is_some_and(|name| name != CATALOGUE_NAME);
+        if let Some(stem) = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .filter(|_| is_seed)
+        {
+            seeds.push(SeedPath {
+                stem: stem.to_owned(),
+                path: path.clone(),
+            });
+        }
+    }
+    if seeds.is_empty() {
+        return Err(Error::usage(format!(
+            "there is no seed in {}: a run of nothing proves nothing",
+            directory.display()
+        )));
+    }
+    seeds.sort_by(|first, second| first.stem.cmp(&second.stem));
+    Ok(seeds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("seed.json");
+        fs::write(&path, text).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn a_seed_with_an_id_decodes_to_its_case() {
+        let text = r#"{"format_version": 1, "id": "ops7_s1_i3", "why": "w", "expected": "match"}"#;
+        let (_directory, path) = written(text);
+        let case = SeedFile::read(&path).unwrap().case().unwrap();
+        assert_eq!(case.id().to_string(), "ops7_s1_i000003");
+    }
+
+    #[test]
+    fn a_written_out_case_is_what_runs_whatever_the_id_says() {
+        let case = Generation::case(&"ops7_s1_i3".parse().unwrap(), None).unwrap();
+        let seed = SeedFile {
+            format_version: 1,
+            id: Some("ops7_s1_i9".to_owned()),
+            case: Some(case.clone()),
+            why: String::new(),
+            expected: String::new(),
+        };
+        let (_directory, path) = written(&serde_json::to_string(&seed).unwrap());
+        assert_eq!(SeedFile::read(&path).unwrap().case().unwrap(), case);
+    }
+
+    #[test]
+    fn a_broken_seed_is_refused_in_one_line_that_names_the_file() {
+        for text in [
+            "",
+            "{",
+            "[]",
+            r#"{"format_version": 2, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
+            r#"{"format_version": 1, "why": "", "expected": ""}"#,
+        ] {
+            let (_directory, path) = written(text);
+            let error = SeedFile::read(&path).expect_err(text).to_string();
+            assert!(
+                error.contains("seed.json") && !error.contains('\n'),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_directory_without_seeds_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(CATALOGUE_NAME), "{}").unwrap();
+        assert!(list(directory.path()).is_err());
+        assert!(list(&directory.path().join("missing")).is_err());
+    }
+}

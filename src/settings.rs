@@ -1,0 +1,146 @@
+//! The settings that both doors share: flags, and the environment under them.
+//!
+//! One list; the parsers, the help and the split of the test door's arguments are derived from it. Values are checked
+//! here, files and tools where they are opened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+
+use crate::error::{Error, Result};
+use crate::generation::Generation;
+use crate::tool::ToolSpec;
+
+/// Cases of a campaign in the command, when no number is given.
+pub const FUZZ_ITERATIONS: u64 = 1000;
+
+/// Fresh cases in the test door, when no number is given.
+pub const TEST_ITERATIONS: u64 = 12;
+
+/// The seed of the test door, when none is given.
+pub const TEST_SEED: u64 = 1;
+
+/// Everything that can be set in either door. The flag wins over the environment.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Settings {
+    /// The tool under test: imago, qemu-img[:PATH] or instar[:PATH]
+    #[arg(long, value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_parser = parse::<ToolSpec>)]
+    pub candidate: ToolSpec,
+
+    /// What it is compared with: qemu-img[:PATH]
+    #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = "qemu-img", value_parser = parse::<ToolSpec>)]
+    pub reference: ToolSpec,
+
+    /// How seeds become cases (default: the newest generation)
+    #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
+    pub generation: Option<String>,
+
+    /// The campaign's seed, a whole number (default: 1 in the test door, else random)
+    #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = seed)]
+    pub seed: Option<u64>,
+
+    /// How many cases
+    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS")]
+    pub iterations: Option<u64>,
+
+    /// The first iteration
+    #[arg(long, value_name = "N", env = "IMGDUEL_START", default_value_t = 0)]
+    pub start: u64,
+
+    /// The operations to draw from, with commas; order and repeats count (default: the generation's)
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_OPS")]
+    pub ops: Option<String>,
+
+    /// Seconds for one tool call, fractions allowed
+    #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = seconds)]
+    pub timeout: Duration,
+
+    /// Cases at a time (default: the number of CPUs)
+    #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = jobs)]
+    pub jobs: Option<usize>,
+
+    /// Where scratch directories are made (default: the system's temporary directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
+    workdir: Option<PathBuf>,
+
+    /// Stop at the first divergence
+    #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = FalseyValueParser::new())]
+    pub fail_fast: bool,
+
+    /// Keep the scratch directories of cases that did not match
+    #[arg(long, env = "IMGDUEL_KEEP", value_parser = FalseyValueParser::new())]
+    pub keep: bool,
+
+    /// Write one JSON record a line to FILE
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_JSON")]
+    pub json: Option<PathBuf>,
+
+    /// Write the summary as JSON to FILE
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_SUMMARY")]
+    pub summary: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The generation that was asked for, or the newest.
+    pub fn generation(&self) -> Result<&'static Generation> {
+        self.generation
+            .as_deref()
+            .map_or_else(|| Ok(Generation::newest()), Generation::named)
+    }
+
+    /// The operations that were asked for: the comma list without blanks.
+    pub fn pool(&self) -> Option<Vec<String>> {
+        let list = self
+            .ops
+            .as_ref()?
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        Some(list.map(str::to_owned).collect())
+    }
+
+    /// Where scratch directories are made.
+    pub fn workdir(&self) -> PathBuf {
+        self.workdir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    /// How many cases run at a time.
+    pub fn jobs(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.jobs.unwrap_or_else(processors)
+    }
+}
+
+/// The first line of what clap has to say, without its own "error:".
+pub fn one_line(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let said = text.split("\n\n").next().unwrap_or_default();
+    Error::usage(format!("{said} (see --help)"))
+}
+
+fn parse<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
+    text.parse()
+}
+
+/// As Python's Random takes it: the sign does not count.
+fn seed(text: &str) -> Result<u64> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain
+        .then(|| digits.parse().ok())
+        .flatten()
+        .ok_or_else(|| Error::usage("a seed is a whole number of at most 64 bits"))
+}
+
+fn seconds(text: &str) -> Result<Duration> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| Error::usage("a timeout is a number of seconds above 0"))
+}
+
+fn jobs(text: &str) -> Result<usize> {
+    let jobs = text.parse().ok().filter(|jobs| *jobs > 0);
+    jobs.ok_or_else(|| Error::usage("write a whole number above 0"))
+}

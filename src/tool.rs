@@ -1,0 +1,214 @@
+//! The tools, one file and one row each.
+//!
+//! A tool turns a request into a command line of its dialect or a library call, and says beforehand which requests it can answer.
+//! It never names an operation. Adding one: a file, its `mod` line and its row below.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::request::{Answer, Request};
+
+mod command_line;
+mod imago;
+mod instar;
+mod qemu_img;
+pub mod worker;
+
+/// A disk-image tool.
+pub trait Tool: Send + Sync {
+    /// Its name, as in a tool spec.
+    fn name(&self) -> &'static str;
+
+    /// Its version, as it says itself.
+    fn version(&self) -> &str;
+
+    /// The program that is run; `None` for an embedded library.
+    fn program(&self) -> Option<&Path>;
+
+    /// Whether it can be asked this at all. Known before anything runs, from the request alone.
+    fn support(&self, request: &Request) -> Support;
+
+    /// Asks it. Whatever the tool does is an answer; an error means that it could not be asked.
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer>;
+}
+
+/// Whether a tool can be asked something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It can.
+    Yes,
+    /// It cannot: what exactly is missing.
+    No(String),
+}
+
+impl Support {
+    /// No, because of `what`.
+    pub fn no(what: impl Into<String>) -> Self {
+        Self::No(what.into())
+    }
+
+    /// Yes when there is no objection.
+    pub fn unless(objection: Option<String>) -> Self {
+        objection.map_or(Self::Yes, Self::No)
+    }
+}
+
+/// Where and how long a tool may work.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'call> {
+    /// The side's directory: requests name files relative to it.
+    pub directory: &'call Path,
+    /// Wall time for one call.
+    pub limit: Duration,
+}
+
+/// `NAME[:PATH]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSpec {
+    /// A name out of the list.
+    pub name: String,
+    /// The program; without it, it is looked up on `PATH`.
+    pub path: Option<PathBuf>,
+}
+
+impl FromStr for ToolSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, path) = match text.split_once(':') {
+            None => (text, None),
+            Some((_, "")) => {
+                return Err(Error::usage(format!(
+                    "'{text}' has no path behind its colon"
+                )));
+            }
+            Some((name, path)) => (name, Some(PathBuf::from(path))),
+        };
+        let row = Row::named(name)?;
+        if path.is_some() && row.embedded {
+            return Err(Error::usage(format!(
+                "{name} is embedded: write it without ':PATH'"
+            )));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            path,
+        })
+    }
+}
+
+impl fmt::Display for ToolSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            None => formatter.write_str(&self.name),
+            Some(path) => write!(formatter, "{}:{}", self.name, path.display()),
+        }
+    }
+}
+
+/// What is needed to open a tool.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// The program that serves as worker when it is started with [`worker::ARGUMENT`]: this one.
+    pub worker_program: PathBuf,
+    /// Wall time for asking a tool its version.
+    pub limit: Duration,
+}
+
+impl Means {
+    /// With this very program as worker.
+    pub fn of_this_program(limit: Duration) -> Result<Self> {
+        let worker_program = std::env::current_exe().map_err(|error| {
+            Error::system(format!("cannot tell where this program lies: {error}"))
+        })?;
+        Ok(Self {
+            worker_program,
+            limit,
+        })
+    }
+}
+
+/// One row of the list of tools.
+pub struct Row {
+    /// Its name in a tool spec.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// How to get it.
+    pub install: &'static str,
+    /// Whether it is part of this program.
+    pub embedded: bool,
+    /// Whether it can be the reference, which also makes the fixtures.
+    pub reference: bool,
+    open: fn(&ToolSpec, &Means) -> Result<Arc<dyn Tool>>,
+}
+
+/// Every tool there is.
+pub static TOOLS: [Row; 3] = [
+    Row {
+        name: "imago",
+        about: "the imago crate, embedded, run in a worker process",
+        install: "part of this program",
+        embedded: true,
+        reference: false,
+        open: imago::open,
+    },
+    Row {
+        name: "qemu-img",
+        about: "QEMU's qemu-img, with qemu-io beside it for guest writes",
+        install: "on Debian and Ubuntu: apt-get install qemu-utils",
+        embedded: false,
+        reference: true,
+        open: qemu_img::open,
+    },
+    Row {
+        name: "instar",
+        about: "instar, which parses images inside a KVM guest",
+        install: "see the instar project; it needs /dev/kvm",
+        embedded: false,
+        reference: false,
+        open: instar::open,
+    },
+];
+
+impl Row {
+    /// The row called `name`.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        TOOLS.iter().find(|row| row.name == name).ok_or_else(|| {
+            let known: Vec<&str> = TOOLS.iter().map(|row| row.name).collect();
+            Error::usage(format!(
+                "there is no tool '{name}': known are {}",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+/// Opens the tool that `spec` names: finds it and asks its version.
+pub fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    (Row::named(&spec.name)?.open)(spec, means)
+}
+
+/// Opens the reference: a tool that can also make fixtures.
+pub fn open_reference(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let row = Row::named(&spec.name)?;
+    if !row.reference {
+        return Err(Error::usage(format!(
+            "{spec} cannot be the reference: only qemu-img can"
+        )));
+    }
+    open(spec, means)
+}
+
+/// Whether two tools are the same program, so that one would only repeat what the other said.
+pub fn same_program(first: &dyn Tool, second: &dyn Tool) -> bool {
+    let real = |tool: &dyn Tool| {
+        tool.program()
+            .and_then(|program| program.canonicalize().ok())
+    };
+    first.name() == second.name() && real(first).is_some() && real(first) == real(second)
+}

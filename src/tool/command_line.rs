@@ -1,0 +1,183 @@
+//! What all tools that are programs have in common: being found, being run, being read back.
+//!
+//! The dialects are in the tools' own files.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::{Means, Row, Scene, ToolSpec};
+use crate::content::Contents;
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::process::{self, Captured, Ending, Finished, Invocation};
+use crate::request::{Answer, Exit, ImageFile};
+
+/// The names of Linux signals that end tools, signal(7), for messages.
+const SIGNAL_NAMES: [(i32, &str); 15] = [
+    (1, "SIGHUP"),
+    (2, "SIGINT"),
+    (3, "SIGQUIT"),
+    (4, "SIGILL"),
+    (5, "SIGTRAP"),
+    (6, "SIGABRT"),
+    (7, "SIGBUS"),
+    (8, "SIGFPE"),
+    (9, "SIGKILL"),
+    (11, "SIGSEGV"),
+    (13, "SIGPIPE"),
+    (15, "SIGTERM"),
+    (24, "SIGXCPU"),
+    (25, "SIGXFSZ"),
+    (31, "SIGSYS"),
+];
+
+/// The end of a flattened image's name; it lies beside the image and is gone when it has been read.
+const FLAT_SUFFIX: &str = ".flat";
+
+/// Finds the program of `spec`: its path, or its name on `PATH`.
+pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
+    let row = Row::named(&spec.name)?;
+    let wanted = spec.path.clone().unwrap_or_else(|| PathBuf::from(row.name));
+    which::which(&wanted).map_err(|_| {
+        let missing = wanted.display();
+        Error::missing_tool(format!(
+            "{missing} is not there or cannot be run ({})",
+            row.install
+        ))
+    })
+}
+
+/// The version that a program tells when it is asked `--version`: the first word of its first line that starts with a
+/// digit.
+pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
+    let arguments = ["--version".to_owned()];
+    let directory = std::env::temp_dir();
+    let invocation = Invocation {
+        program,
+        arguments: &arguments,
+        directory: &directory,
+        limit: means.limit,
+    };
+    let finished = process::run(&invocation)?;
+    let line = finished.stdout.first_line();
+    let starts_with_digit = |word: &&str| word.starts_with(|letter: char| letter.is_ascii_digit());
+    match line.split_whitespace().find(starts_with_digit) {
+        Some(version) => Ok(version.to_owned()),
+        None if matches!(finished.ending, Ending::Exited(0)) => Ok("unknown".to_owned()),
+        None => {
+            let how = exit(&finished.ending).describe();
+            let said = finished.stderr.first_line();
+            Err(Error::missing_tool(format!(
+                "{} --version: {how} {said}",
+                program.display()
+            )))
+        }
+    }
+}
+
+/// Runs a program in the scene.
+pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
+    let Scene { directory, limit } = *scene;
+    let finished = process::run(&Invocation {
+        program,
+        arguments: &arguments,
+        directory,
+        limit,
+    })?;
+    let Finished {
+        ending,
+        stdout,
+        stderr,
+        elapsed,
+        cpu,
+    } = finished;
+    let mut command = vec![program.display().to_string()];
+    command.extend(arguments);
+    Ok(Answer {
+        exit: exit(&ending),
+        command,
+        stdout,
+        stderr,
+        contents: None,
+        partial: false,
+        duration: elapsed,
+        cpu,
+        calls: 1,
+    })
+}
+
+/// Reads what a guest would see in `file`. A raw image is read as it is; any other is first flattened by the command
+/// that `flatten` makes of the two files' names.
+pub(super) fn contents(
+    program: &Path,
+    file: &ImageFile,
+    flatten: impl Fn(&str, &str) -> Vec<String>,
+    scene: &Scene<'_>,
+) -> Result<Answer> {
+    if file.format == Format::Raw {
+        return read_raw(file, scene);
+    }
+    let flat = format!("{}{FLAT_SUFFIX}", file.path);
+    let mut answer = run(program, flatten(&file.path, &flat), scene)?;
+    let flat = scene.directory.join(flat);
+    if answer.succeeded() {
+        match Contents::of_raw_file(&flat) {
+            Ok(contents) => answer.contents = Some(contents),
+            // It says it has flattened the image, but left nothing to read: that is a refusal, not an answer.
+            Err(error) => {
+                answer.exit = Exit::Refused(0);
+                answer.stderr = Captured::from_text(error.to_string());
+            }
+        }
+    }
+    // Not there when the tool refused.
+    let _ = std::fs::remove_file(flat);
+    Ok(answer)
+}
+
+fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+    let started = Instant::now();
+    let read = Contents::of_raw_file(&scene.directory.join(&file.path));
+    let exit = if read.is_ok() {
+        Exit::Success
+    } else {
+        Exit::Refused(1)
+    };
+    let stderr = read
+        .as_ref()
+        .err()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    Ok(Answer {
+        exit,
+        command: vec!["(read)".to_owned(), file.path.clone()],
+        stdout: Captured::default(),
+        stderr: Captured::from_text(stderr),
+        contents: read.ok(),
+        partial: false,
+        duration: started.elapsed(),
+        cpu: std::time::Duration::ZERO,
+        calls: 0,
+    })
+}
+
+/// The words of a command line.
+pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+/// The meaning of an ending.
+pub(super) fn exit(ending: &Ending) -> Exit {
+    match ending {
+        Ending::Exited(0) => Exit::Success,
+        Ending::Exited(code) => Exit::Refused(*code),
+        Ending::Signaled(signal) => {
+            let name = SIGNAL_NAMES.iter().find(|(number, _)| number == signal);
+            let name = name
+                .map(|(_, name)| format!(" ({name})"))
+                .unwrap_or_default();
+            Exit::Crashed(format!("signal {signal}{name}"))
+        }
+        Ending::TimedOut(post_mortem) => Exit::TimedOut(post_mortem.clone()),
+    }
+}

@@ -1,0 +1,248 @@
+//! Requests as calls of the imago crate. Runs inside the worker, never in the harness itself.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use ::imago::file::File;
+use ::imago::format::PreallocateMode;
+use ::imago::format::gate::PermissiveImplicitOpenGate;
+use ::imago::qcow2::Qcow2;
+use ::imago::raw::Raw;
+use ::imago::{
+    DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, Mapping, Storage,
+    StorageCreateOptions,
+};
+use serde_json::{Value, json};
+
+use super::super::worker::LibraryAnswer;
+use crate::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
+use crate::format::Format;
+use crate::request::{ImageFile, Request};
+
+/// How much is read or written at once.
+const PIECE_BYTES: u64 = 1 << 20;
+
+type Image = FormatAccess<File>;
+
+/// What imago makes of a request. Its errors are refusals.
+pub fn answer(request: &Request, directory: &Path) -> LibraryAnswer {
+    let mut answer = LibraryAnswer::default();
+    if let Err(error) = call(request, directory, &mut answer) {
+        answer.refused = Some(error.to_string());
+    }
+    answer
+}
+
+fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::Result<()> {
+    let path = |file: &ImageFile| directory.join(&file.path);
+    match request {
+        Request::Create { file, size } => {
+            create(&path(file), file, size.bytes())?;
+        }
+        Request::Info { file } => {
+            let image = open(&path(file), file.format, false)?;
+            answer.json = Some(json!({ "virtual-size": image.size(), "format": file.format }));
+        }
+        Request::Map { file } => {
+            let image = open(&path(file), file.format, false)?;
+            answer.json = Some(map(&image)?);
+        }
+        Request::Contents { file } => answer.contents = Some(contents(&path(file), file.format)?),
+        Request::Convert { source, target, .. } => {
+            convert(&path(source), source.format, &path(target), target)?;
+        }
+        Request::Resize {
+            file,
+            end_bytes,
+            preallocation,
+            ..
+        } => {
+            let mut image = open(&path(file), file.format, true)?;
+            image.resize(*end_bytes, mode(preallocation.as_deref())?)?;
+            image.flush()?;
+        }
+        Request::Write { file, writes } => {
+            let image = open(&path(file), file.format, true)?;
+            for write in writes {
+                image.write(&vec![write.byte; write.length as usize], write.offset)?;
+            }
+            image.flush()?;
+        }
+        Request::Check { .. } | Request::Measure { .. } => {
+            return Err(unsupported(format!("imago has no {}", request.name())));
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, format: Format, write: bool) -> io::Result<Image> {
+    let gate = PermissiveImplicitOpenGate::default();
+    match format {
+        Format::Raw => Ok(FormatAccess::new(
+            Raw::<File>::builder_path(path).write(write).open(gate)?,
+        )),
+        Format::Qcow2 => Ok(FormatAccess::new(
+            Qcow2::<File>::builder_path(path).write(write).open(gate)?,
+        )),
+        other => Err(unsupported(format!("imago does not open {other}"))),
+    }
+}
+
+fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
+    let storage = File::create_open(StorageCreateOptions::new().filename(path))?;
+    let mode = mode(file.option("preallocation"))?;
+    let number = |name: &str| {
+        file.option(name)
+            .and_then(|value| value.parse::<usize>().ok())
+    };
+    let gate = DenyImplicitOpenGate::default();
+    let image = match file.format {
+        Format::Raw => {
+            let builder = Raw::<File>::create_builder(storage)
+                .size(size)
+                .preallocate(mode);
+            FormatAccess::new(builder.create_open(gate, |file| Ok(Raw::builder(file)))?)
+        }
+        Format::Qcow2 => {
+            let mut builder = Qcow2::<File>::create_builder(storage)
+                .size(size)
+                .preallocate(mode);
+            if let Some(bytes) = number("cluster_size") {
+                builder = builder.cluster_size(bytes);
+            }
+            if let Some(bits) = number("refcount_bits") {
+                builder = builder.refcount_width(bits);
+            }
+            FormatAccess::new(builder.create_open(gate, |file| Ok(Qcow2::builder(file)))?)
+        }
+        other => return Err(unsupported(format!("imago does not create {other}"))),
+    };
+    image.flush()?;
+    Ok(image)
+}
+
+/// imago's name for one of qemu-img's preallocation modes.
+fn mode(preallocation: Option<&str>) -> io::Result<PreallocateMode> {
+    match preallocation {
+        None | Some("off") => Ok(PreallocateMode::None),
+        Some("metadata") => Ok(PreallocateMode::FormatAllocate),
+        Some("falloc") => Ok(PreallocateMode::FullAllocate),
+        Some("full") => Ok(PreallocateMode::WriteData),
+        Some(other) => Err(unsupported(format!(
+            "imago has no preallocation mode {other}"
+        ))),
+    }
+}
+
+/// The ranges of the guest address space that imago maps to data, without the holes of the files they are mapped to.
+fn data_ranges(image: &Image, path: &Path, format: Format) -> io::Result<Vec<Range<u64>>> {
+    if format == Format::Raw {
+        // imago maps a raw image to one range of data; its holes are its file's.
+        return data_segments(&std::fs::File::open(path)?);
+    }
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    each_mapping(image, |offset, length, mapping| {
+        if matches!(mapping, Mapping::Zero { .. }) {
+            return;
+        }
+        // Pieces of a reading start at a block; mappings may be as small as 512 bytes.
+        let start = offset / BLOCK_BYTES * BLOCK_BYTES;
+        let end = (offset + length)
+            .next_multiple_of(BLOCK_BYTES)
+            .min(image.size());
+        match ranges.last_mut() {
+            Some(last) if last.end >= start => last.end = last.end.max(end),
+            _ => ranges.push(start..end),
+        }
+    })?;
+    Ok(ranges)
+}
+
+fn each_mapping(
+    image: &Image,
+    mut visit: impl FnMut(u64, u64, &Mapping<'_, File>),
+) -> io::Result<()> {
+    let mut offset = 0;
+    while offset < image.size() {
+        let (mapping, length) = image.get_mapping(offset, image.size() - offset)?;
+        if length == 0 {
+            return Err(io::Error::other(format!(
+                "the mapping at guest offset {offset} has no length"
+            )));
+        }
+        visit(offset, length, &mapping);
+        offset += length;
+    }
+    Ok(())
+}
+
+fn each_piece(
+    image: &Image,
+    range: Range<u64>,
+    mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE_BYTES.min(range.end.saturating_sub(range.start)) as usize];
+    let mut offset = range.start;
+    while offset < range.end {
+        let length = (range.end - offset).min(PIECE_BYTES) as usize;
+        image.read(&mut buffer[..length], offset)?;
+        visit(offset, &buffer[..length])?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+fn contents(path: &Path, format: Format) -> io::Result<Contents> {
+    let image = open(path, format, false)?;
+    let mut builder = ContentsBuilder::new(image.size());
+    for range in data_ranges(&image, path, format)? {
+        let range = range.start..range.end.next_multiple_of(BLOCK_BYTES).min(image.size());
+        each_piece(&image, range, |offset, bytes| {
+            builder.add(offset, bytes);
+            Ok(())
+        })?;
+    }
+    Ok(builder.finish())
+}
+
+fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Result<()> {
+    let source = open(from, format, false)?;
+    let copy = create(to, target, source.size())?;
+    for range in data_ranges(&source, from, format)? {
+        each_piece(&source, range, |offset, bytes| {
+            // Blocks of zeros stay unallocated, as qemu-img leaves them.
+            for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
+                if block.iter().any(|byte| *byte != 0) {
+                    copy.write(block, offset + index as u64 * BLOCK_BYTES)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    copy.flush()
+}
+
+/// The map in the shape of `qemu-img map --output=json`, as far as imago tells; adjacent equal extents are joined.
+fn map(image: &Image) -> io::Result<Value> {
+    let mut extents: Vec<(u64, u64, bool, bool)> = Vec::new();
+    each_mapping(image, |offset, length, mapping| {
+        let (zero, data) = match mapping {
+            Mapping::Zero { .. } => (true, false),
+            _ => (false, true),
+        };
+        match extents.last_mut() {
+            Some(last) if (last.2, last.3) == (zero, data) => last.1 += length,
+            _ => extents.push((offset, length, zero, data)),
+        }
+    })?;
+    let extents = extents.into_iter();
+    let extents = extents.map(|(start, length, zero, data)| {
+        json!({ "start": start, "length": length, "zero": zero, "data": data })
+    });
+    Ok(extents.collect())
+}
+
+fn unsupported(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}

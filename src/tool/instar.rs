@@ -1,0 +1,141 @@
+//! instar, a qemu-img replacement that parses images inside a KVM guest.
+//!
+//! Its dialect and its limits are taken from its documentation; what it deliberately does differently belongs into the catalogue
+//! of known divergences, not here. Only what it says it cannot do at all is unsupported.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::command_line::{self, words};
+use super::{Means, Scene, Support, Tool, ToolSpec};
+use crate::error::Result;
+use crate::format::Format;
+use crate::request::{Answer, ImageFile, Request};
+
+struct Instar {
+    program: PathBuf,
+    version: String,
+}
+
+pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let program = command_line::find(spec)?;
+    let version = command_line::version(&program, means)?;
+    Ok(Arc::new(Instar { program, version }))
+}
+
+impl Tool for Instar {
+    fn name(&self) -> &'static str {
+        "instar"
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn program(&self) -> Option<&Path> {
+        Some(&self.program)
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        let objection = match request {
+            Request::Info { file } if file.format == Format::Raw => {
+                Some("instar refuses raw images without a partition table".to_owned())
+            }
+            Request::Check { file } if file.format == Format::Raw => {
+                Some("instar cannot check raw".to_owned())
+            }
+            Request::Create { file, .. } => create_objection(file),
+            Request::Convert {
+                target,
+                compress: true,
+                ..
+            } if target.format != Format::Qcow2 => Some(format!(
+                "instar compresses qcow2 only, not {}",
+                target.format
+            )),
+            Request::Write { .. } => {
+                Some("instar has no command that writes guest data".to_owned())
+            }
+            _ => None,
+        };
+        Support::unless(objection)
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        if let Request::Contents { file } = request {
+            let flatten = |from: &str, to: &str| words(["convert", "-O", "raw", from, to]);
+            return command_line::contents(&self.program, file, flatten, scene);
+        }
+        command_line::run(&self.program, arguments(request), scene)
+    }
+}
+
+/// What instar's documentation refuses of an image to be made.
+fn create_objection(file: &ImageFile) -> Option<String> {
+    let preallocates = file
+        .option("preallocation")
+        .is_some_and(|mode| mode != "off");
+    let has_extended_l2 = file.option("extended_l2") == Some("on");
+    let refused = match file.format {
+        Format::Qcow2 if preallocates && has_extended_l2 => "preallocation with extended_l2",
+        Format::Vmdk | Format::Vpc | Format::Vhdx if preallocates => "preallocation",
+        _ => return None,
+    };
+    Some(format!(
+        "instar cannot create {} with {refused}",
+        file.format
+    ))
+}
+
+/// The command line of a request, without the program.
+fn arguments(request: &Request) -> Vec<String> {
+    match request {
+        Request::Create { file, size } => {
+            let mut arguments = words(["create", "-f", file.format.name()]);
+            arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
+            arguments.extend(words([&file.path, size.as_str()]));
+            arguments
+        }
+        Request::Info { file } => words(["info", "--output", "json", &file.path]),
+        Request::Check { file } => words(["check", "--output", "json", &file.path]),
+        Request::Map { file } => words(["map", "--output", "json", &file.path]),
+        Request::Convert {
+            source,
+            target,
+            compress,
+        } => {
+            let mut arguments = words(["convert", "-O", target.format.name()]);
+            arguments.extend(compress.then(|| "--compress".to_owned()));
+            arguments.extend(words([&source.path, &target.path]));
+            arguments
+        }
+        Request::Measure { source, target } => words([
+            "measure",
+            "-O",
+            target.name(),
+            "--output",
+            "json",
+            &source.path,
+        ]),
+        Request::Resize {
+            file,
+            size,
+            shrink,
+            preallocation,
+            ..
+        } => {
+            let mut arguments = words(["resize", "-f", file.format.name()]);
+            arguments.extend(shrink.then(|| "--shrink".to_owned()));
+            arguments.extend(
+                preallocation
+                    .iter()
+                    .flat_map(|mode| words(["--preallocation", mode])),
+            );
+            arguments.extend(words([&file.path, size]));
+            arguments
+        }
+        Request::Contents { .. } | Request::Write { .. } => {
+            unreachable!("contents are read through a conversion, and support() refuses writes")
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! qemu-img: the reference, and a candidate when another version of it is to be compared.
+//!
+//! Its dialect is that of qemu-img(1), in the words that the Python harness used. Guest writes go through the qemu-io
+//! that lies beside it, or on `PATH`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::command_line::{self, words};
+use super::{Means, Scene, Support, Tool, ToolSpec};
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::request::{Answer, Request};
+
+struct QemuImg {
+    program: PathBuf,
+    qemu_io: Option<PathBuf>,
+    version: String,
+}
+
+pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let program = command_line::find(spec)?;
+    let version = command_line::version(&program, means)?;
+    let beside = program.with_file_name("qemu-io");
+    let qemu_io = which::which(beside)
+        .or_else(|_| which::which("qemu-io"))
+        .ok();
+    Ok(Arc::new(QemuImg {
+        program,
+        qemu_io,
+        version,
+    }))
+}
+
+impl Tool for QemuImg {
+    fn name(&self) -> &'static str {
+        "qemu-img"
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn program(&self) -> Option<&Path> {
+        Some(&self.program)
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        let objection = match request {
+            Request::Check { file } if !file.format.is_checked() => {
+                Some(format!("qemu-img cannot check {}", file.format))
+            }
+            Request::Measure { target, .. } if !matches!(target, Format::Raw | Format::Qcow2) => {
+                Some(format!("qemu-img cannot measure for {target}"))
+            }
+            Request::Resize { file, .. } if !matches!(file.format, Format::Raw | Format::Qcow2) => {
+                Some(format!("qemu-img cannot resize {}", file.format))
+            }
+            Request::Convert {
+                target,
+                compress: true,
+                ..
+            } if target.format != Format::Qcow2 => Some(format!(
+                "compressed {} is not asked of qemu-img",
+                target.format
+            )),
+            Request::Write { .. } if self.qemu_io.is_none() => Some(
+                "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+        Support::unless(objection)
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        match request {
+            Request::Contents { file } => {
+                let flatten = |from: &str, to: &str| {
+                    words(["convert", "-f", file.format.name(), "-O", "raw", from, to])
+                };
+                command_line::contents(&self.program, file, flatten, scene)
+            }
+            Request::Write { .. } => {
+                let missing =
+                    || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
+                let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
+                command_line::run(qemu_io, arguments(request), scene)
+            }
+            _ => command_line::run(&self.program, arguments(request), scene),
+        }
+    }
+}
+
+/// The command line of a request, without the program.
+fn arguments(request: &Request) -> Vec<String> {
+    match request {
+        Request::Create { file, size } => {
+            let mut arguments = words(["create", "-f", file.format.name()]);
+            arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
+            arguments.extend(words([&file.path, size.as_str()]));
+            arguments
+        }
+        Request::Info { file } => words(["info", "--output=json", &file.path]),
+        Request::Check { file } => words(["check", "--output=json", &file.path]),
+        Request::Map { file } => words(["map", "--output=json", &file.path]),
+        Request::Convert {
+            source,
+            target,
+            compress,
+        } => {
+            let mut arguments = words(["convert", "-O", target.format.name()]);
+            arguments.extend(compress.then(|| "-c".to_owned()));
+            arguments.extend(words([&source.path, &target.path]));
+            arguments
+        }
+        Request::Measure { source, target } => words([
+            "measure",
+            "-O",
+            target.name(),
+            "--output=json",
+            &source.path,
+        ]),
+        Request::Resize {
+            file,
+            size,
+            shrink,
+            preallocation,
+            ..
+        } => {
+            let mut arguments = words(["resize", "-f", file.format.name()]);
+            arguments.extend(shrink.then(|| "--shrink".to_owned()));
+            arguments.extend(
+                preallocation
+                    .iter()
+                    .flat_map(|mode| words(["--preallocation", mode])),
+            );
+            arguments.extend(words([&file.path, size]));
+            arguments
+        }
+        Request::Write { file, writes } => {
+            let mut arguments = words(["-f", file.format.name()]);
+            for write in writes {
+                let command = format!("write -P {} {} {}", write.byte, write.offset, write.length);
+                arguments.extend(words(["-c", &command]));
+            }
+            arguments.push(file.path.clone());
+            arguments
+        }
+        Request::Contents { .. } => unreachable!("contents are read through a conversion"),
+    }
+}

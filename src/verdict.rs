@@ -1,0 +1,228 @@
+//! What is said of an operation, and of a case: match, divergence, inconclusive, unsupported.
+//!
+//! Plain data, made by the judges, read by reports, shrinking and grouping. [`DivergenceKind`] is identity: small, `Copy`, `Eq`, `Hash`.
+//! [`Finding`] is what a person needs; no code matches on its text.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What kind of divergence, as `SUBJECT_ASPECT`: the Python harness's names where it had one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DivergenceKind {
+    subject: &'static str,
+    aspect: &'static str,
+}
+
+impl DivergenceKind {
+    /// One side succeeded where the other did not.
+    pub const EXIT_CODE: Self = Self::new("exit_code", "divergence");
+    /// The candidate ran out of time, the reference did not.
+    pub const CANDIDATE_TIMEOUT: Self = Self::new("candidate", "timeout");
+    /// The candidate died of a signal or a panic, whatever the reference did.
+    pub const CANDIDATE_CRASH: Self = Self::new("candidate", "crash");
+    /// The candidate changed an image that it was only to read.
+    pub const INPUT_CHANGED: Self = Self::new("input_changed", "divergence");
+
+    /// The kind called `SUBJECT_ASPECT`.
+    pub const fn new(subject: &'static str, aspect: &'static str) -> Self {
+        Self { subject, aspect }
+    }
+}
+
+impl fmt::Display for DivergenceKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}_{}", self.subject, self.aspect)
+    }
+}
+
+impl Serialize for DivergenceKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a check could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum InconclusiveKind {
+    /// The reference ran out of time.
+    #[serde(rename = "inconclusive_qemu_timeout")]
+    QemuTimeout,
+    /// Both ran out of time.
+    #[serde(rename = "inconclusive_both_timeout")]
+    BothTimeout,
+    /// The reference died.
+    #[serde(rename = "inconclusive_reference_crash")]
+    ReferenceCrash,
+    /// What the reference made does not pass its own check, or it cannot read it back.
+    #[serde(rename = "inconclusive_reference_unsound")]
+    ReferenceUnsound,
+}
+
+impl InconclusiveKind {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QemuTimeout => "inconclusive_qemu_timeout",
+            Self::BothTimeout => "inconclusive_both_timeout",
+            Self::ReferenceCrash => "inconclusive_reference_crash",
+            Self::ReferenceUnsound => "inconclusive_reference_unsound",
+        }
+    }
+}
+
+/// One value that the sides do not share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What differs: a path in the tools' JSON, a guest offset, an exit.
+    pub what: String,
+    /// The candidate's value.
+    pub candidate: String,
+    /// The reference's value.
+    pub reference: String,
+    /// What the case's recipe says it must be, where it says anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+}
+
+impl Difference {
+    /// A difference of which the recipe says nothing.
+    pub fn new(
+        what: impl Into<String>,
+        candidate: impl Into<String>,
+        reference: impl Into<String>,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            candidate: candidate.into(),
+            reference: reference.into(),
+            expected: None,
+        }
+    }
+
+    /// The same, with what the recipe says.
+    pub fn with_expected(self, expected: impl Into<String>) -> Self {
+        Self {
+            expected: Some(expected.into()),
+            ..self
+        }
+    }
+}
+
+/// A divergence, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its kind.
+    pub kind: DivergenceKind,
+    /// One line that says what differs.
+    pub summary: String,
+    /// The values that differ.
+    pub differences: Vec<Difference>,
+}
+
+impl Finding {
+    /// A finding with one difference, which is also its summary.
+    pub fn of_difference(kind: DivergenceKind, difference: Difference) -> Self {
+        let Difference {
+            what,
+            candidate,
+            reference,
+            expected,
+        } = &difference;
+        let expected = expected
+            .as_ref()
+            .map(|expected| format!(", expected {expected}"))
+            .unwrap_or_default();
+        let summary = format!("{what}: candidate {candidate}, reference {reference}{expected}");
+        Self {
+            kind,
+            summary,
+            differences: vec![difference],
+        }
+    }
+
+    /// A finding of several differences; `None` when there are none.
+    pub fn of_differences(kind: DivergenceKind, differences: Vec<Difference>) -> Option<Self> {
+        let first = differences.first()?.clone();
+        let more = match differences.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let mut finding = Self::of_difference(kind, first);
+        finding.summary.push_str(&more);
+        finding.differences = differences;
+        Some(finding)
+    }
+}
+
+/// What is said of one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything that was compared agrees.
+    Match,
+    /// Something differs.
+    Divergence(Finding),
+    /// A check could not be made.
+    Inconclusive {
+        /// Why, in one word.
+        kind: InconclusiveKind,
+        /// Why, in a line.
+        reason: String,
+    },
+    /// A side cannot do this; nothing was run.
+    Unsupported {
+        /// Who cannot do what.
+        reason: String,
+    },
+}
+
+impl Verdict {
+    /// An inconclusive verdict.
+    pub fn inconclusive(kind: InconclusiveKind, reason: impl Into<String>) -> Self {
+        Self::Inconclusive {
+            kind,
+            reason: reason.into(),
+        }
+    }
+
+    /// Its name in records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Divergence(_) => "divergence",
+            Self::Inconclusive { .. } => "inconclusive",
+            Self::Unsupported { .. } => "unsupported",
+        }
+    }
+
+    /// The kind's name in records, where it has one.
+    pub fn kind_name(&self) -> Option<String> {
+        match self {
+            Self::Divergence(finding) => Some(finding.kind.to_string()),
+            Self::Inconclusive { kind, .. } => Some(kind.name().to_owned()),
+            Self::Match | Self::Unsupported { .. } => None,
+        }
+    }
+
+    /// Why, in a line; nothing for a match.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Match => None,
+            Self::Divergence(finding) => Some(&finding.summary),
+            Self::Inconclusive { reason, .. } | Self::Unsupported { reason } => Some(reason),
+        }
+    }
+
+    /// The one that counts out of what several checks said: the first divergence, else the first inconclusive, else
+    /// match.
+    pub fn worst(verdicts: Vec<Self>) -> Self {
+        let rank = |verdict: &Self| match verdict {
+            Self::Divergence(_) => 0,
+            Self::Inconclusive { .. } => 1,
+            Self::Match => 2,
+            Self::Unsupported { .. } => 3,
+        };
+        // `min_by_key` keeps the first of equals.
+        verdicts.into_iter().min_by_key(rank).unwrap_or(Self::Match)
+    }
+}
