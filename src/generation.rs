@@ -71,11 +71,11 @@ impl Generation {
     /// The cases of `seed` from iteration `start` on, without end, drawn as they are asked for. `pool` replaces the generation's
     /// own list of operations: order and repeats count.
     pub fn cases(
-        &self,
+        &'static self,
         seed: u64,
         start: u64,
         pool: Option<&[String]>,
-    ) -> Result<impl Iterator<Item = Case>> {
+    ) -> Result<impl Iterator<Item = Case> + use<>> {
         let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
         let iteration_seeds = python::iteration_seeds(seed);
         Ok(iteration_seeds

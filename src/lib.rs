@@ -1,29 +1,107 @@
-#![doc = "x"]
-pub mod arena;
-pub mod campaign;
-pub mod case;
-pub mod command;
-pub mod content;
-pub mod duel;
+//! Differential fuzzing of disk-image tools.
+//!
+//! imgduel runs the same operation on the same disk image with two tools and says whether they agree. The *reference* is
+//! qemu-img; the *candidate* is whatever is under test. A *case* is an image recipe and a list of operations, decoded
+//! whole from (generation, seed, iteration) before anything runs.
+//!
+//! There are two doors: the `differential` test target ([`trial`]), where every regression seed is a named trial, and
+//! the command `imgduel` ([`command`]). Both open an [`arena`], which takes cases and gives records.
+//!
+//! # Reading order
+//!
+//! The rooms below stand in the order in which they may use each other: a room uses only rooms above it. Data goes one
+//! way: a [`case::Case`] is plain data; the [`duel`] puts [`request::Request`]s to tools and gets [`request::Answer`]s; the
+//! judges make a [`verdict::Verdict`] of them; reports are pure functions of [`record::Record`]s. A tool's failure is an
+//! answer, never an [`error::Error`]: that is kept for the harness itself.
+//!
+//! # Limits
+//!
+//! * Linux only: processes are watched by pidfd and `/proc`.
+//! * A seed is a whole number of at most 64 bits; as in Python, its sign does not count.
+//! * The reference can only be qemu-img: it also makes the fixtures.
+//! * A tool that leaves its process group (setsid) is not killed with it.
+//! * Of each stream of a tool, the first [`process::CAPTURE_LIMIT_BYTES`] bytes are kept.
+
+/// What the harness itself could not do.
 pub mod error;
-pub mod evidence;
-pub mod exchange;
-pub mod format;
-pub mod generation;
-pub mod image;
-pub mod judge;
-pub mod known;
-pub mod normalize;
-pub mod operation;
-pub mod process;
-pub mod record;
-pub mod report;
-pub mod request;
-pub mod rng;
-pub mod sandbox;
-pub mod seed_file;
-pub mod settings;
+
+/// Sizes as they are written on command lines.
 pub mod size;
-pub mod tool;
-pub mod trial;
+
+/// All chance.
+pub mod rng;
+
+/// The only room that starts programs.
+pub mod process;
+
+/// The image formats.
+pub mod format;
+
+/// Guest-visible bytes, sparsely.
+pub mod content;
+
+/// What a case's image is made of.
+pub mod image;
+
+/// One thing asked of a tool, and what came of it.
+pub mod request;
+
+/// What is said of an operation.
 pub mod verdict;
+
+/// What an operation asks of each side, and what came back.
+pub mod exchange;
+
+/// Differences that mean nothing.
+pub mod normalize;
+
+/// What must agree in every operation.
+pub mod judge;
+
+/// The operations.
+pub mod operation;
+
+/// A case and its name.
+pub mod case;
+
+/// How a seed becomes a case.
+pub mod generation;
+
+/// The tools.
+pub mod tool;
+
+/// The catalogue of known divergences.
+pub mod known;
+
+/// What happened, for a person.
+pub mod evidence;
+
+/// A case's scratch directory.
+pub mod sandbox;
+
+/// One case through both tools.
+pub mod duel;
+
+/// A case's record, a campaign's summary.
+pub mod record;
+
+/// The settings of both doors.
+pub mod settings;
+
+/// The tools and the catalogue, opened.
+pub mod arena;
+
+/// The regression seeds.
+pub mod seed_file;
+
+/// Many cases.
+pub mod campaign;
+
+/// What people and programs read of a run.
+pub mod report;
+
+/// Cases as trials of the test door.
+pub mod trial;
+
+/// The command.
+pub mod command;

@@ -1,19 +1,101 @@
+//! Cases decode to what the Python harness drew, word for word, through the library and through `imgduel show`.
+
+use std::process::Command;
+
 use imgduel::case::CaseId;
 use imgduel::generation::Generation;
-#[test]
-fn golden() {
-    let text = std::fs::read_to_string("/work/shared/replay/replay-golden.json").unwrap();
-    let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-    let mut n = 0;
-    for golden in cases.iter().filter(|c| c["generation"] == "ops7") {
-        let id = CaseId {
-            generation: "ops7".into(),
-            seed: golden["seed"].as_u64().unwrap(),
-            iteration: golden["iteration"].as_u64().unwrap(),
-        };
-        let case = Generation::case(&id, None).unwrap();
-        assert_eq!(serde_json::to_value(&case).unwrap(), *golden);
-        n += 1;
+use serde_json::Value;
+
+fn golden(file: &str) -> Vec<Value> {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn id(case: &Value) -> CaseId {
+    CaseId {
+        generation: case["generation"].as_str().unwrap().to_owned(),
+        seed: case["seed"].as_u64().unwrap(),
+        iteration: case["iteration"].as_u64().unwrap(),
     }
-    println!("{n}");
+}
+
+#[test]
+fn every_golden_case_of_the_known_generations_decodes_exactly() {
+    let known: Vec<&str> = Generation::all()
+        .iter()
+        .map(|generation| generation.name)
+        .collect();
+    let mut decoded = 0;
+    for golden in golden("replay-golden.json")
+        .iter()
+        .chain(&golden("replay-golden-ops.json"))
+    {
+        if !known.contains(&golden["generation"].as_str().unwrap()) {
+            continue;
+        }
+        let pool: Option<Vec<String>> = golden
+            .get("ops_filter")
+            .map(|pool| serde_json::from_value(pool.clone()).unwrap());
+        let case = Generation::case(&id(golden), pool.as_deref()).unwrap();
+        assert_eq!(serde_json::to_value(&case).unwrap(), *golden);
+        decoded += 1;
+    }
+    assert!(decoded >= 23, "only {decoded} golden cases were decoded");
+}
+
+#[test]
+fn a_case_survives_its_json_form() {
+    for case in Generation::newest().cases(7, 0, None).unwrap().take(200) {
+        let text = serde_json::to_string(&case).unwrap();
+        assert_eq!(
+            serde_json::from_str::<imgduel::case::Case>(&text).unwrap(),
+            case
+        );
+    }
+}
+
+#[test]
+fn show_prints_the_golden_cases_one_json_line_each_and_runs_nothing() {
+    let golden: Vec<Value> = golden("replay-golden.json")
+        .into_iter()
+        .filter(|case| case["generation"] == "ops7")
+        .collect();
+    assert_eq!(golden.len(), 23);
+    let ids = golden.iter().map(|case| id(case).to_string());
+    // Without PATH no tool could be run.
+    let shown = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .arg("show")
+        .args(ids)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(
+        shown.status.success(),
+        "{}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    let lines = String::from_utf8(shown.stdout).unwrap();
+    let shown: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(shown, golden);
+}
+
+#[test]
+fn show_takes_a_range_with_both_ends_included() {
+    let shown = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args(["show", "ops7_s1_i3..5"])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(shown.stdout).unwrap();
+    let iterations: Vec<u64> = lines
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["iteration"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(iterations, [3, 4, 5]);
 }

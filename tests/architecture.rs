@@ -1,0 +1,165 @@
+//! The house's own rules, checked on the source text: who may use whom, how a file begins, what a name may be.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file of the library: its room (the first part of its path), its path, its text.
+struct Source {
+    room: String,
+    path: PathBuf,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 30, "only {} files found", found.len());
+    found
+}
+
+fn collect(root: &Path, directory: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let below = path.strip_prefix(root).unwrap().with_extension("");
+            let room = below.iter().next().unwrap().to_str().unwrap().to_owned();
+            found.push(Source {
+                room,
+                text: fs::read_to_string(&path).unwrap(),
+                path,
+            });
+        }
+    }
+}
+
+/// The rooms in their order, as `lib.rs` lists them.
+fn order() -> HashMap<String, usize> {
+    let library =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let rooms = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    rooms
+        .enumerate()
+        .map(|(place, room)| (room.to_owned(), place))
+        .collect()
+}
+
+/// The rooms that a text names as `crate::ROOM`, outside comments.
+fn rooms_used(text: &str) -> Vec<String> {
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let mut used = Vec::new();
+    for line in code {
+        for part in line.split("crate::").skip(1) {
+            let end = part.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            used.push(part[..end.unwrap_or(part.len())].to_owned());
+        }
+    }
+    used
+}
+
+#[test]
+fn a_room_uses_only_rooms_above_it() {
+    let order = order();
+    for source in sources()
+        .iter()
+        .filter(|source| !["lib", "main"].contains(&source.room.as_str()))
+    {
+        let own = order
+            .get(&source.room)
+            .unwrap_or_else(|| panic!("{} is not in lib.rs", source.room));
+        for used in rooms_used(&source.text)
+            .iter()
+            .filter(|used| **used != source.room)
+        {
+            let place = order
+                .get(used)
+                .unwrap_or_else(|| panic!("{}: no room {used}", source.path.display()));
+            assert!(
+                place < own,
+                "{} uses {used}, which stands below it",
+                source.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn judging_and_verdicts_never_see_tools_sandboxes_or_processes() {
+    for source in sources()
+        .iter()
+        .filter(|source| ["verdict", "judge", "operation"].contains(&source.room.as_str()))
+    {
+        let used = rooms_used(&source.text);
+        for forbidden in ["tool", "sandbox", "process", "duel"] {
+            assert!(
+                !used.iter().any(|room| room == forbidden),
+                "{} sees {forbidden}",
+                source.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is() {
+    for source in sources() {
+        assert!(
+            source.text.starts_with("//! "),
+            "{} has no head",
+            source.path.display()
+        );
+    }
+}
+
+#[test]
+fn files_are_small_and_named_after_one_thing() {
+    const LINES_MAX: usize = 450;
+    for source in sources() {
+        let lines = source.text.lines().count();
+        assert!(
+            lines <= LINES_MAX,
+            "{} has {lines} lines",
+            source.path.display()
+        );
+        let stem = source.path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            !["util", "utils", "common", "helpers", "types", "misc"].contains(&stem),
+            "{stem} is no noun"
+        );
+    }
+}
+
+#[test]
+fn only_the_process_room_starts_programs() {
+    for source in sources().iter().filter(|source| source.room != "process") {
+        assert!(
+            !source.text.contains("Command::new"),
+            "{} starts a program",
+            source.path.display()
+        );
+    }
+}
+
+#[test]
+fn only_the_rng_room_names_a_random_generator() {
+    for source in sources().iter().filter(|source| source.room != "rng") {
+        let code = source
+            .text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let names = ["rand::", "rand_mt", "rand_chacha"];
+        assert!(
+            code.into_iter()
+                .all(|line| names.iter().all(|name| !line.contains(name))),
+            "{}",
+            source.path.display()
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Where the tests of this folder let tools meet: arenas with stand-ins, and what they need to know of the machine.
+
+#![allow(dead_code, reason = "every test file uses another part of it")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use imgduel::arena::Arena;
+use imgduel::case::Case;
+use imgduel::duel::Duel;
+use imgduel::generation::Generation;
+use imgduel::known::Catalogue;
+use imgduel::record::Record;
+use imgduel::tool::{self, Means, ToolSpec};
+
+/// The package's directory.
+pub fn package() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A stand-in, by its name.
+pub fn stand_in(name: &str) -> PathBuf {
+    package().join("tests/stand_ins").join(name)
+}
+
+/// With the command itself as worker.
+pub fn means() -> Means {
+    Means {
+        worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
+        limit: Duration::from_secs(30),
+    }
+}
+
+/// A tool of this machine.
+pub fn open(spec: &str) -> std::sync::Arc<dyn tool::Tool> {
+    let spec: ToolSpec = spec.parse().unwrap();
+    tool::open(&spec, &means()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// An arena without a catalogue, with its scratch in `workdir`.
+pub fn arena(
+    candidate: &str,
+    reference: &str,
+    limit: Duration,
+    workdir: &std::path::Path,
+) -> Arena {
+    let duel = Duel {
+        candidate: open(candidate),
+        reference: open(reference),
+        limit,
+        workdir: workdir.to_owned(),
+        keep: false,
+    };
+    let catalogue = Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap();
+    Arena::new(duel, catalogue)
+}
+
+/// The cases of a seed that are drawn from these operations alone.
+pub fn cases(
+    generation: &str,
+    seed: u64,
+    operations: &[&str],
+) -> impl Iterator<Item = Case> + use<> {
+    let pool: Vec<String> = operations.iter().map(|name| (*name).to_owned()).collect();
+    let generation = Generation::named(generation).unwrap();
+    generation.cases(seed, 0, Some(&pool)).unwrap()
+}
+
+/// Tries cases until one does not match, `most` at the most.
+pub fn first_that_differs(
+    arena: &Arena,
+    cases: impl Iterator<Item = Case>,
+    most: usize,
+) -> Option<Record> {
+    let records = cases.take(most).map(|case| arena.try_case(case).unwrap());
+    records
+        .into_iter()
+        .find(|record| ["divergence", "inconclusive"].contains(&record.verdict))
+}
