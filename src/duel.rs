@@ -234,7 +234,7 @@ impl<'duel> Bout<'duel> {
             });
         }
         for request in requests {
-            let answer = self.ask(Side::Reference, Side::Reference, &request)?;
+            let answer = self.ask_in(self.sandbox.source_directory(), Side::Reference, &request)?;
             if !answer.succeeded() {
                 self.source = Source::Failed(source_failed(&request, &answer));
                 return Ok(());
@@ -242,9 +242,9 @@ impl<'duel> Bout<'duel> {
         }
         if let Some((offset, bytes)) = recipe.partition_table() {
             self.sandbox
-                .write_to_reference(&ground.source.path, offset, &bytes)?;
+                .write_to_source(&ground.source.path, offset, &bytes)?;
         }
-        self.sandbox.copy_to_candidate(&ground.source.path)?;
+        self.sandbox.copy_source(&ground.source.path)?;
         self.source = Source::Made(
             self.sandbox
                 .fingerprint(Side::Reference, &ground.source.path),
@@ -354,7 +354,10 @@ impl<'duel> Bout<'duel> {
     }
 
     fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let directory = self.sandbox.directory(side);
+        self.ask_in(self.sandbox.directory(side), by, request)
+    }
+
+    fn ask_in(&mut self, directory: PathBuf, by: Side, request: &Request) -> Result<Answer> {
         let scene = Scene {
             directory: &directory,
             limit: self.duel.limit,

@@ -1,4 +1,4 @@
-//! A case's scratch directory: one sub-directory per side, gone when the case is over.
+//! A case's scratch directory: one sub-directory per side and one for the source image, gone when the case is over.
 //!
 //! Used by the duel. What lies in it is the tools' business.
 
@@ -26,8 +26,8 @@ impl Sandbox {
         let root =
             made.map_err(|error| Error::io("make a scratch directory in", workdir, &error))?;
         let sandbox = Self { root };
-        for side in [Side::Candidate, Side::Reference] {
-            let directory = sandbox.directory(side);
+        let sides = [Side::Candidate, Side::Reference].map(|side| sandbox.directory(side));
+        for directory in sides.into_iter().chain([sandbox.source_directory()]) {
             fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
         }
         Ok(sandbox)
@@ -56,6 +56,22 @@ impl Sandbox {
         same_bytes(&first, &second).unwrap_or(false)
     }
 
+    /// Where the source image is made.
+    pub fn source_directory(&self) -> PathBuf {
+        self.root.path().join("source")
+    }
+
+    /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
+    /// a file that a tool made, the system tells holes and data otherwise than of a copy (space that was reserved but
+    /// never written counts as data once it has been read), and `measure` goes by that.
+    pub fn copy_source(&self, name: &str) -> Result<()> {
+        copy_sparse(
+            &self.source_directory().join(name),
+            &self.file(Side::Reference, name),
+        )?;
+        self.copy_to_candidate(name)
+    }
+
     /// Gives the candidate a copy of the reference's file, in place of any it had.
     pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
@@ -64,9 +80,9 @@ impl Sandbox {
         copy_sparse(&self.file(Side::Reference, name), &target)
     }
 
-    /// Writes into the reference's file.
-    pub fn write_to_reference(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
-        write_at(&self.file(Side::Reference, name), offset, bytes)
+    /// Writes into a source image's file.
+    pub fn write_to_source(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
+        write_at(&self.source_directory().join(name), offset, bytes)
     }
 
     /// What a file holds on a side, byte for byte, whatever its format; nothing when it cannot be read.

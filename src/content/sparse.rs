@@ -91,14 +91,12 @@ pub fn same_bytes(first: &Path, second: &Path) -> Result<bool> {
     compare().map_err(|error| Error::io("compare", first, &error))
 }
 
-/// Copies a file with its holes: shared with the original where the file system can, else data by data.
+/// Copies a file with its holes, data by data: a copy has written data and holes and nothing in between, also where the
+/// file system could share the original's extents.
 pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
     let copy = || -> io::Result<()> {
         let source = File::open(from)?;
         let target = OpenOptions::new().write(true).create_new(true).open(to)?;
-        if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
-            return Ok(());
-        }
         target.set_len(source.metadata()?.len())?;
         for segment in data_segments(&source)? {
             let mut written = Ok(());
