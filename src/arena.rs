@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::case::Case;
 use crate::duel::Duel;
 use crate::error::{Error, Result};
+use crate::evidence::shell_line;
 use crate::known::Catalogue;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
@@ -18,6 +21,8 @@ use crate::verdict::Verdict;
 pub struct Arena {
     duel: Duel,
     catalogue: Catalogue,
+    /// The flags that set the same terms on a command line.
+    terms: Vec<String>,
 }
 
 impl Arena {
@@ -39,16 +44,23 @@ impl Arena {
         Ok(Self {
             duel,
             catalogue: Catalogue::built_in()?,
+            terms: settings.terms(),
         })
     }
 
     /// An arena of tools that are open already.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
-        Self { duel, catalogue }
+        Self {
+            duel,
+            catalogue,
+            terms: Vec::new(),
+        }
     }
 
     /// Tries a case.
     pub fn try_case(&self, case: Case) -> Result<Record> {
+        let started = Timestamp::now();
+        let reproduce = self.reproduce(&case);
         let outcome = self.duel.fight(&case)?;
         let candidate = tool_name(&self.duel.candidate);
         let known: Vec<Option<String>> = outcome
@@ -65,7 +77,23 @@ impl Arena {
             })
             .collect();
         let reference = tool_name(&self.duel.reference);
-        Ok(Record::new(case, outcome, &known, candidate, reference))
+        let record = Record::new(case, outcome, &known, candidate, reference);
+        Ok(Record {
+            started: Some(started),
+            reproduce,
+            ..record
+        })
+    }
+
+    /// The command line that runs the case again on the same terms.
+    fn reproduce(&self, case: &Case) -> String {
+        let mut words = ["imgduel", "replay"].map(str::to_owned).to_vec();
+        words.push(case.id().to_string());
+        if let Some(pool) = &case.ops_filter {
+            words.extend(["--ops".to_owned(), pool.join(",")]);
+        }
+        words.extend(self.terms.iter().cloned());
+        shell_line(&words)
     }
 }
 

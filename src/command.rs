@@ -1,5 +1,8 @@
 //! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
 
+mod merge;
+mod stubs;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +18,8 @@ use crate::error::{Cause, Error, Result};
 use crate::generation::Generation;
 use crate::process;
 use crate::record::{Class, Record, Summary};
-use crate::report::files::{RecordFile, write_summary};
+use crate::report::junit::Fault;
+use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
 use crate::report::{complain, python, terminal};
 use crate::rng::fresh_seed;
@@ -46,6 +50,10 @@ enum Command {
     Show(ShowArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
+    /// Join the records of many processes or machines into one summary, JUnit and page
+    Merge(merge::MergeArguments),
+    /// Write the functions by which editors find the regression seeds
+    Stubs(stubs::StubsArguments),
 }
 
 #[derive(Args)]
@@ -105,7 +113,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show or tools (see --help)",
+                "which command? fuzz, replay, show, tools, merge or stubs (see --help)",
             ));
         }
         Err(error) => return failed(&one_line(&error)),
@@ -115,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay(&arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
+        Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Stubs(arguments) => stubs::stubs(&arguments),
     };
     done.unwrap_or_else(|error| failed(&error))
 }
@@ -251,7 +261,7 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
 /// Tools and report files of one run, open.
 struct Run {
     arena: Arena,
-    records: Option<RecordFile>,
+    outlets: Outlets,
     settings: Settings,
     log_dir: Option<PathBuf>,
 }
@@ -259,16 +269,12 @@ struct Run {
 impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
         let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
-        let records = settings
-            .json
-            .as_deref()
-            .map(RecordFile::create)
-            .transpose()?;
+        let outlets = Outlets::open(settings)?;
         ctrlc::set_handler(process::request_stop)
             .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
         Ok(Self {
             arena,
-            records,
+            outlets,
             settings: settings.clone(),
             log_dir,
         })
@@ -301,24 +307,38 @@ impl Run {
                 {
                     python::write_divergence(directory, record)?;
                 }
-                self.records
-                    .iter_mut()
-                    .try_for_each(|file| file.append(record))
+                self.outlets.add(record)
             });
         progress.finish();
-        let written = self
-            .settings
-            .summary
-            .as_deref()
-            .map_or(Ok(()), |path| write_summary(path, &summary));
+        if let Some(error) = cut_short
+            .as_ref()
+            .filter(|error| error.cause() != Cause::Interrupted)
+        {
+            self.outlets.add_fault(&Fault {
+                name: "imgduel::campaign",
+                message: &error.to_string(),
+                is_missing_tool: error.cause() == Cause::MissingTool,
+            })?;
+        }
+        let written = self.outlets.finish(&summary);
         said(&format!("{blocks}{}", terminal::summary(&summary)));
         match cut_short {
             Some(error) => Err(error),
-            None => written.map(|()| match summary.divergences_found {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::from(EXIT_DIVERGENCE),
-            }),
+            None => written.map(|()| exit_code(&summary, self.settings.strict)),
         }
+    }
+}
+
+/// What the figures mean for whoever started the program.
+fn exit_code(summary: &Summary, strict: bool) -> ExitCode {
+    let failures = summary.divergences_found
+        + match strict {
+            true => summary.inconclusive_count,
+            false => 0,
+        };
+    match failures {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_DIVERGENCE),
     }
 }
 

@@ -4,6 +4,8 @@
 //! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
 //! keep the others from being made. Called by the arena.
 
+mod picture;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +77,7 @@ impl Duel {
             sandbox: &sandbox,
             same_program: same_program(&*self.candidate, &*self.reference),
             source: Source::NotMade,
+            fixture: Vec::new(),
             tool_calls: 0,
             tool_cpu: Duration::ZERO,
         };
@@ -118,6 +121,7 @@ struct Bout<'duel> {
     sandbox: &'duel Sandbox,
     same_program: bool,
     source: Source,
+    fixture: Vec<Vec<String>>,
     tool_calls: u64,
     tool_cpu: Duration,
 }
@@ -182,8 +186,8 @@ impl<'duel> Bout<'duel> {
 
         let exits = judge::exits(&exchange);
         let mut verdicts = exits.verdicts;
+        let outputs = operation.outputs(ground);
         if exits.completed {
-            let outputs = operation.outputs(ground);
             self.read_outputs(&mut exchange, &outputs)?;
             verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
             verdicts.extend(judge::outputs(&exchange, &outputs));
@@ -192,7 +196,16 @@ impl<'duel> Bout<'duel> {
             verdicts.extend(self.source_changed(ground)?);
         }
         let verdict = Verdict::worst(verdicts);
-        let evidence = Evidence::of(&verdict, &exchange);
+        let mut evidence = Evidence::of(&verdict, &exchange);
+        if let Some(evidence) = &mut evidence {
+            let reads_source = operation.reads_source();
+            if reads_source {
+                evidence.fixture = self.fixture.clone();
+            }
+            if matches!(verdict, Verdict::Divergence(_)) {
+                evidence.picture = self.picture(ground, &outputs, reads_source)?;
+            }
+        }
         Ok((verdict, evidence))
     }
 
@@ -235,6 +248,7 @@ impl<'duel> Bout<'duel> {
         }
         for request in requests {
             let answer = self.ask_in(self.sandbox.source_directory(), Side::Reference, &request)?;
+            self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
                 self.source = Source::Failed(source_failed(&request, &answer));
                 return Ok(());
@@ -243,6 +257,8 @@ impl<'duel> Bout<'duel> {
         if let Some((offset, bytes)) = recipe.partition_table() {
             self.sandbox
                 .write_to_source(&ground.source.path, offset, &bytes)?;
+            self.fixture
+                .push(in_shell(&ground.source.path, offset, &bytes));
         }
         self.sandbox.copy_source(&ground.source.path)?;
         self.source = Source::Made(
@@ -387,4 +403,11 @@ fn source_failed(request: &Request, answer: &Answer) -> Verdict {
         answer.describe()
     );
     Verdict::inconclusive(kind, reason)
+}
+
+/// The command line that writes bytes into a raw file.
+fn in_shell(file: &str, offset: u64, bytes: &[u8]) -> Vec<String> {
+    let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let script = format!("printf '{octal}' | dd of={file} bs=1 seek={offset} conv=notrunc");
+    ["sh".to_owned(), "-c".to_owned(), script].into()
 }

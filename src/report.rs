@@ -1,6 +1,11 @@
 //! What people and programs read of a run. Pure functions of records and summaries, and the files they go to.
 
+pub mod digest;
 pub mod files;
+pub mod group;
+pub mod html;
+pub mod junit;
+pub mod outlets;
 pub mod progress;
 pub mod python;
 pub mod terminal;

@@ -1,8 +1,9 @@
 //! Every word that a person reads on a terminal or in a failed test.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
-use crate::evidence::{Call, Evidence};
+use crate::evidence::{Call, Evidence, shell_line};
 use crate::record::{Class, Record, Summary};
 
 /// One line for a record: id, verdict and why.
@@ -22,6 +23,29 @@ pub fn line(record: &Record) -> String {
         let _ = write!(line, ": {reason}");
     }
     line
+}
+
+/// Puts bytes on standard output.
+pub fn say(bytes: &[u8]) {
+    // A reader that has seen enough closes the pipe.
+    let _ = std::io::stdout().write_all(bytes);
+}
+
+/// The first difference as a failed assertion is printed, which editors open as a diff. The line behind it is part of the form:
+/// without it RustRover does not see where the right side ends.
+pub fn as_assertion(trial: &str, record: &Record) -> String {
+    let difference = record
+        .evidence
+        .as_ref()
+        .and_then(|evidence| evidence.differences.first());
+    let Some(difference) = difference else {
+        return String::new();
+    };
+    let place = record.seed_file.as_deref().unwrap_or(&record.id);
+    format!(
+        "thread '{trial}' panicked at {place}:1:1:\nassertion `left == right` failed: {}\n  left: {:?}\n right: {:?}\nnote: left is the candidate's, right the reference's\n",
+        difference.what, difference.candidate, difference.reference
+    )
 }
 
 /// Why a trial is ignored; nothing for one that ran to its end.
@@ -84,11 +108,7 @@ pub fn evidence_block(record: &Record) -> String {
     if let Some(kept) = &record.kept {
         let _ = writeln!(block, "  kept: {kept}");
     }
-    let _ = writeln!(
-        block,
-        "  again: imgduel replay {} --candidate {}",
-        record.id, record.candidate.name
-    );
+    let _ = writeln!(block, "  again: {}", record.reproduce);
     block
 }
 
@@ -113,8 +133,8 @@ fn add_call(block: &mut String, call: &Call) {
     } else {
         format!(", by the {}", call.by.name())
     };
-    let words: Vec<String> = call.command.iter().map(|word| quoted(word)).collect();
-    let _ = writeln!(block, "  in {side}/{by}: {}", words.join(" "));
+    let command = shell_line(&call.command);
+    let _ = writeln!(block, "  in {side}/{by}: {command}");
     let size = call
         .file_bytes
         .map(|bytes| format!("; {} has {bytes} bytes", call.file))
@@ -129,15 +149,6 @@ fn add_call(block: &mut String, call: &Call) {
             let _ = writeln!(block, "    {name}: {line}");
         }
     }
-}
-
-/// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The summary at the end of a campaign.
@@ -195,17 +206,4 @@ pub fn summary(summary: &Summary) -> String {
         }
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_as_a_shell_reads_them() {
-        assert_eq!(quoted("-O"), "-O");
-        assert_eq!(quoted("write -P 1 0 512"), "'write -P 1 0 512'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }
