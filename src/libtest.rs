@@ -188,6 +188,11 @@ impl Flags {
         }
     }
 
+    /// Whether only the ignored trials are listed.
+    pub fn lists_ignored(&self) -> bool {
+        self.list && self.ignored
+    }
+
     /// Whether a trial is shown at all.
     fn selects(&self, trial: &Trial) -> bool {
         let fits = |filter: &String| match self.exact {

@@ -88,6 +88,9 @@ pub struct Record {
     /// The seed file, when it came from one: its path in the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_file: Option<String>,
+    /// Whether it is the record of an earlier run, put here because this run skips what was inconclusive then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carried_over: bool,
     /// What was done, when it did not match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
@@ -174,6 +177,7 @@ impl Record {
             reproduce: String::new(),
             trial: None,
             seed_file: None,
+            carried_over: false,
             case: (verdict != "match").then_some(case),
         }
     }

@@ -75,6 +75,9 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         records,
     } = arguments;
     let trace = Trace::open(records, settings.terms().join(" "));
+    if let Some(trace) = trace.as_ref().filter(|_| flags.lists_ignored()) {
+        trace.carry_over()?;
+    }
     let trials = Trials {
         seeds: seed_directory(package),
         fresh: Fresh::of(&settings)?,

@@ -41,6 +41,8 @@ struct Key {
     id: String,
     #[serde(default)]
     trial: Option<String>,
+    #[serde(default)]
+    carried_over: bool,
 }
 
 pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
@@ -50,7 +52,13 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     for (file, path) in files.iter().enumerate() {
         each_line(path, |number, line| {
             let key: Key = parse(path, number, line)?;
-            last.insert(key.trial.unwrap_or(key.id), (file, number));
+            let name = key.trial.unwrap_or(key.id);
+            // What a run only carried over gives way to what any run did.
+            if key.carried_over {
+                last.entry(name).or_insert((file, number));
+            } else {
+                last.insert(name, (file, number));
+            }
             Ok(())
         })?;
     }

@@ -20,10 +20,10 @@ use crate::error::{Error, Result};
 use crate::record::{Class, Record, ToolName};
 
 /// The space of the head, in bytes. What a head holds is bounded by [`PROPERTY_CHARACTERS_MAX`].
-const HEAD_BYTES: usize = 3072;
+const HEAD_BYTES: usize = 2048;
 
 /// How much of a property is kept, so that the head keeps to its space however a tool calls its version.
-const PROPERTY_CHARACTERS_MAX: usize = 100;
+const PROPERTY_CHARACTERS_MAX: usize = 60;
 
 /// The longest evidence of one case; GitLab takes no file above 30 MB.
 const EVIDENCE_CHARACTERS_MAX: usize = 20_000;
@@ -69,7 +69,10 @@ struct Head {
     failures: usize,
     errors: usize,
     skipped: usize,
+    /// When the file was begun, or, if that is earlier, its first case.
     began: SystemTime,
+    /// When its last case ended.
+    ended: SystemTime,
     tools: Option<[ToolName; 2]>,
     seed: Option<(String, u64)>,
     strict: bool,
@@ -102,6 +105,7 @@ impl<W: WriteAt> JunitFile<W> {
             errors: 0,
             skipped: 0,
             began: SystemTime::now(),
+            ended: SystemTime::UNIX_EPOCH,
             tools: None,
             seed: None,
             strict,
@@ -202,6 +206,10 @@ impl Head {
             Class::Inconclusive if self.strict => self.failures += 1,
             Class::Known | Class::Inconclusive | Class::Unsupported => self.skipped += 1,
         }
+        if let Some(started) = record.started.map(SystemTime::from) {
+            self.began = self.began.min(started);
+            self.ended = self.ended.max(started + duration(record));
+        }
         let tools = || [record.candidate.clone(), record.reference.clone()];
         self.tools.get_or_insert_with(tools);
         let seed = || (record.generation.clone(), record.seed);
@@ -212,7 +220,7 @@ impl Head {
     fn text(&self) -> io::Result<(String, String)> {
         let mut suite = TestSuite::new(SUITE_NAME);
         suite.set_timestamp(DateTime::<Utc>::from(self.began));
-        suite.set_time(self.began.elapsed().unwrap_or_default());
+        suite.set_time(self.ended.duration_since(self.began).unwrap_or_default());
         for (name, value) in self.properties() {
             let value: String = value.chars().take(PROPERTY_CHARACTERS_MAX).collect();
             suite.add_property(Property::new(name, value));
@@ -264,7 +272,7 @@ fn serialized(suite: TestSuite) -> io::Result<String> {
 fn test_case(record: &Record, classname: &str, name: &str, strict: bool) -> TestCase {
     let mut case = TestCase::new(name, status(record, strict));
     case.set_classname(classname);
-    case.set_time(Duration::from_secs_f64(record.duration_ms.max(0.0) / 1e3));
+    case.set_time(duration(record));
     if let Some(started) = record.started {
         case.set_timestamp(DateTime::<Utc>::from(SystemTime::from(started)));
     }
@@ -275,6 +283,10 @@ fn test_case(record: &Record, classname: &str, name: &str, strict: bool) -> Test
         case.set_system_out(visible(&format!("{}\n", record.reproduce)));
     }
     case
+}
+
+fn duration(record: &Record) -> Duration {
+    Duration::from_secs_f64(record.duration_ms.max(0.0) / 1e3)
 }
 
 /// The trial's own name, or the case's id.
