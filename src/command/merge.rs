@@ -43,16 +43,19 @@ struct Key {
     trial: Option<String>,
     #[serde(default)]
     carried_over: bool,
+    /// Holds the terms too: the same case on another tool is another.
+    #[serde(default)]
+    reproduce: String,
 }
 
 pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     let files = files(&arguments.records)?;
     // A case that was tried again counts by its last try.
-    let mut last: HashMap<String, (usize, usize)> = HashMap::new();
+    let mut last: HashMap<(String, String), (usize, usize)> = HashMap::new();
     for (file, path) in files.iter().enumerate() {
         each_line(path, |number, line| {
             let key: Key = parse(path, number, line)?;
-            let name = key.trial.unwrap_or(key.id);
+            let name = (key.trial.unwrap_or(key.id), key.reproduce);
             // What a run only carried over gives way to what any run did.
             if key.carried_over {
                 last.entry(name).or_insert((file, number));
@@ -73,7 +76,8 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
         each_line(path, |number, line| {
             let record: Record = parse(path, number, line)?;
             let name = record.trial.as_ref().unwrap_or(&record.id);
-            if last.get(name) != Some(&(file, number)) {
+            let name = (name.clone(), record.reproduce.clone());
+            if last.get(&name) != Some(&(file, number)) {
                 return Ok(());
             }
             joined.add(&record);
