@@ -1,5 +1,6 @@
 //! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
 
+mod issues;
 mod merge;
 mod stubs;
 
@@ -18,10 +19,11 @@ use crate::error::{Cause, Error, Result};
 use crate::generation::Generation;
 use crate::process;
 use crate::record::{Class, Record, Summary};
+use crate::report::digest::Digest;
 use crate::report::junit::Fault;
 use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
-use crate::report::{complain, python, terminal};
+use crate::report::{self, complain, github, is_on_github, python, terminal};
 use crate::rng::fresh_seed;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
@@ -68,6 +70,14 @@ struct FuzzArguments {
     /// Write records, summary and one report per divergence into DIR
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+
+    /// File an issue for each new group of divergences, through gh
+    #[arg(long)]
+    create_issues: bool,
+
+    /// The page of the run that found them, for the issues
+    #[arg(long, value_name = "URL")]
+    workflow_url: Option<String>,
 }
 
 #[derive(Args)]
@@ -134,6 +144,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         mut settings,
         instar,
         log_dir,
+        create_issues,
+        workflow_url,
     } = arguments;
     if let Some(path) = instar {
         settings.candidate = ToolSpec {
@@ -165,6 +177,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     );
     let summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
     let cases = cases.take(total as usize).map(Ok);
+    let run = Run {
+        issues: create_issues.then_some(workflow_url),
+        ..run
+    };
     run.campaign(cases, summary, |record| record.class() == Class::Divergence)
 }
 
@@ -264,6 +280,8 @@ struct Run {
     outlets: Outlets,
     settings: Settings,
     log_dir: Option<PathBuf>,
+    /// Whether issues are to be filed, and by which workflow.
+    issues: Option<Option<String>>,
 }
 
 impl Run {
@@ -277,6 +295,7 @@ impl Run {
             outlets,
             settings: settings.clone(),
             log_dir,
+            issues: None,
         })
     }
 
@@ -322,11 +341,23 @@ impl Run {
         }
         let written = self.outlets.finish(&summary);
         said(&format!("{blocks}{}", terminal::summary(&summary)));
+        tell_github(&summary, self.outlets.digest());
+        if let Some(workflow_url) = &self.issues {
+            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
+        }
         match cut_short {
             Some(error) => Err(error),
             None => written.map(|()| exit_code(&summary, self.settings.strict)),
         }
     }
+}
+
+/// Annotations and job summary, when this runs on GitHub.
+fn tell_github(summary: &Summary, digest: &Digest) {
+    if is_on_github() {
+        said(&github::annotations(summary, digest));
+    }
+    report::tell_github(summary, digest);
 }
 
 /// What the figures mean for whoever started the program.

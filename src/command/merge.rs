@@ -14,7 +14,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{exit_code, said};
+use super::{exit_code, said, tell_github};
 use crate::error::{Error, Result};
 use crate::process::own_cpu_time;
 use crate::record::{Record, Summary};
@@ -87,6 +87,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     let summary = joined.finish();
     outlets.finish(&summary)?;
     said(&terminal::summary(&summary));
+    tell_github(&summary, outlets.digest());
     Ok(exit_code(&summary, arguments.settings.strict))
 }
 

@@ -14,7 +14,7 @@ use crate::process::own_cpu_time;
 use crate::record::{Class, Record, Summary};
 use crate::report::junit::{Fault, JunitFile};
 use crate::report::outlets::Outlets;
-use crate::report::terminal;
+use crate::report::{self, github, is_on_github, terminal};
 use crate::seed_file::{SeedFile, SeedPath};
 use crate::settings::Settings;
 use crate::tool::Means;
@@ -164,7 +164,7 @@ impl Stage {
     }
 
     /// Writes what can only be written when all trials have run. `not_run` are those that were shown as ignored.
-    pub(super) fn finish(&self, not_run: &[(String, String)], _format: Format) -> Result<()> {
+    pub(super) fn finish(&self, not_run: &[(String, String)], format: Format) -> Result<()> {
         let Some(mut written) = self.lock().take() else {
             return Ok(());
         };
@@ -172,6 +172,14 @@ impl Stage {
             .summary
             .finish(self.started.elapsed(), own_cpu_time());
         written.outlets.finish(&written.summary)?;
+        if !is_one_of_many() {
+            let digest = written.outlets.digest();
+            // The other formats are read by programs.
+            if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
+                terminal::say(github::annotations(&written.summary, digest).as_bytes());
+            }
+            report::tell_github(&written.summary, digest);
+        }
         let Some(mut document) = written.document else {
             return Ok(());
         };

@@ -194,6 +194,8 @@ fn by_hand(record: &Record) -> Markup {
         .iter()
         .flat_map(|evidence| &evidence.calls)
         .filter(|call| !is_same(call))
+        // What the harness read off a raw file by itself is no command.
+        .filter(|call| !call.command.iter().any(|word| word.starts_with('[')))
         .collect();
     html! {
         h4 { "To see it again" }

@@ -70,6 +70,8 @@ fn strip_row(strip: &Strip) -> Row<'_> {
         let class = if extent.data { "data" } else { "hole" };
         (extent.start, extent.length, class)
     });
+    // Data last: a widened range must not lie under the hole behind it.
+    let (holes, data): (Vec<_>, Vec<_>) = ranges.partition(|(.., class)| *class == "hole");
     Row {
         label: format!(
             "{}'s image, mapped by the {}",
@@ -77,7 +79,7 @@ fn strip_row(strip: &Strip) -> Row<'_> {
             strip.by.name()
         ),
         class: "map-row",
-        ranges: ranges.collect(),
+        ranges: holes.into_iter().chain(data).collect(),
         remark: strip.remark.as_deref(),
     }
 }
