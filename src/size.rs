@@ -42,6 +42,11 @@ impl Size {
         }
     }
 
+    /// A size that is written in this program.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self::parse(text).expect("a size of ours")
+    }
+
     /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes

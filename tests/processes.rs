@@ -1,5 +1,7 @@
 //! The process runner: limits, groups, pipes, environment, what it tells of a child.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

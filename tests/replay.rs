@@ -1,5 +1,7 @@
 //! Cases decode to what the Python harness drew, word for word, through the library and through `imgduel show`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 
 use imgduel::case::CaseId;

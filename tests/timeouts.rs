@@ -1,5 +1,7 @@
 //! Slow and stuck tools: who ran out of time decides the verdict, and nothing outlives the limit.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod ring;
 
 use std::path::Path;
@@ -36,6 +38,10 @@ fn sleepers() -> usize {
 }
 
 #[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
 fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_process_stays() {
     // In one test, because each looks for the processes of the other.
     let (slow, elapsed) = try_first("qemu-img", &stand_in("slow"), &["info"]);
@@ -71,6 +77,10 @@ fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_proc
 }
 
 #[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
 fn a_candidate_that_crashes_diverges_even_where_the_reference_is_too_slow() {
     let (record, _) = try_first(&stand_in("crashes"), &stand_in("slow"), &["info"]);
     assert_eq!(record.kind.as_deref(), Some("candidate_crash"));
@@ -82,6 +92,10 @@ fn a_candidate_that_crashes_diverges_even_where_the_reference_is_too_slow() {
 }
 
 #[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
 fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_reported() {
     let workdir = tempfile::tempdir().unwrap();
     let arena = ring::arena(
@@ -110,6 +124,10 @@ fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_
 }
 
 #[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
 fn output_without_end_and_a_child_on_the_pipe_are_no_divergence() {
     for name in ["talks_without_end", "leaves_a_child"] {
         let workdir = tempfile::tempdir().unwrap();

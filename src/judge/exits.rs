@@ -41,7 +41,7 @@ pub fn exits(exchange: &Exchange) -> Exits {
     }
     Exits {
         verdicts: Vec::new(),
-        completed: true,
+        completed: exchange.candidate.turns.len() == steps,
     }
 }
 
@@ -69,8 +69,11 @@ fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Pair {
     if let Some(verdict) = reference.and_then(|turn| reference_failed(&turn.answer)) {
         return Pair::Ended(Some(verdict));
     }
-    let (Some(candidate), Some(reference)) = (candidate, reference) else {
-        return Pair::Ended(None);
+    let (candidate, reference) = match (candidate, reference) {
+        (Some(candidate), Some(reference)) => (candidate, reference),
+        // The candidate was not asked, because the reference will be found to have run out of time further on.
+        (None, Some(reference)) if reference.answer.succeeded() => return Pair::Succeeded,
+        _ => return Pair::Ended(None),
     };
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
         (true, true) => Pair::Succeeded,

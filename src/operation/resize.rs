@@ -107,7 +107,7 @@ impl Resize {
         options: Vec<String>,
         preallocation: Option<&str>,
     ) -> Self {
-        let bytes = |text: &str| Size::parse(text).expect("a size of ours");
+        let bytes = Size::literal;
         let start = bytes(start);
         let end_bytes = match (end.strip_prefix('+'), end.strip_prefix('-')) {
             (Some(added), _) => start.bytes() + bytes(added).bytes(),
