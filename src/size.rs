@@ -47,6 +47,14 @@ impl Size {
         Self::parse(text).expect("a size of ours")
     }
 
+    /// A size in plain bytes.
+    pub fn of_bytes(bytes: u64) -> Self {
+        Self {
+            text: bytes.to_string(),
+            bytes,
+        }
+    }
+
     /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes

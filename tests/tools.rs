@@ -92,9 +92,16 @@ fn smoke(spec: &str) {
     };
     done(tool, &resize, directory);
 
-    let map = done(tool, &Request::Map { file: file() }, directory)
-        .json()
-        .unwrap();
+    let map = done(
+        tool,
+        &Request::Map {
+            file: file(),
+            window: Vec::new(),
+        },
+        directory,
+    )
+    .json()
+    .unwrap();
     let extents = map.as_array().unwrap();
     let covered: u64 = extents
         .iter()

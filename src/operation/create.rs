@@ -93,10 +93,6 @@ impl Perform for Create {
 
     fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
         let expected = Contents::zeros(self.target.created_size(self.size.bytes()));
-        vec![Output {
-            file: self.file(ground),
-            subject: "create",
-            expected,
-        }]
+        vec![Output::new(self.file(ground), "create", expected)]
     }
 }
