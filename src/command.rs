@@ -156,7 +156,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let generation = settings.generation()?;
     let seed = settings.seed.unwrap_or_else(fresh_seed);
     let iterations = settings.iterations.unwrap_or(FUZZ_ITERATIONS);
-    let total = iterations.saturating_sub(settings.start);
+    let total = iterations;
     let pool = settings.pool();
     let cases = generation.cases(seed, settings.start, pool.as_deref())?;
     if let Some(directory) = &log_dir {

@@ -58,6 +58,19 @@ pub struct Write {
     pub byte: u8,
 }
 
+impl Write {
+    /// The part of it that lies in [`start`, `end`) of the guest address space, if any does.
+    pub fn within(&self, start: u64, end: u64) -> Option<Self> {
+        let offset = self.offset.max(start);
+        let stop = (self.offset + self.length).min(end);
+        (offset < stop).then(|| Self {
+            offset,
+            length: stop - offset,
+            byte: self.byte,
+        })
+    }
+}
+
 /// The first place where two contents differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentDifference {

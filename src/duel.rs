@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Output, Reading, Side, Step, Turn};
+use crate::exchange::{Actor, Deed, Exchange, Ground, Output, Reading, Rule, Side, Step, Turn};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
@@ -159,6 +159,9 @@ impl<'duel> Bout<'duel> {
         operation: &dyn Perform,
         ground: &Ground<'_>,
     ) -> Result<(Verdict, Option<Evidence>)> {
+        if let Some(reason) = operation.skipped() {
+            return Ok((Verdict::Unsupported { reason }, None));
+        }
         let steps = operation.steps(ground);
         let with_reference = match self.support(operation, &steps) {
             Ok(with_reference) => with_reference,
@@ -294,7 +297,7 @@ impl<'duel> Bout<'duel> {
         Ok(Some(Verdict::Divergence(finding)))
     }
 
-    /// Carries out an operation's steps on a side, up to the first that does not succeed.
+    /// Carries out an operation's steps on a side, up to the first that ends it.
     fn deed(&mut self, side: Side, steps: &[Step]) -> Result<Deed> {
         let mut deed = Deed::default();
         for step in steps {
@@ -308,7 +311,11 @@ impl<'duel> Bout<'duel> {
                 Actor::SideOrReference | Actor::Reference => Side::Reference,
             };
             let answer = self.ask(side, by, &step.request)?;
-            let succeeded = answer.succeeded();
+            let goes_on = match answer.exit {
+                Exit::Success => true,
+                Exit::Refused(_) => step.rule != Rule::Agree,
+                Exit::Crashed(_) | Exit::TimedOut(_) => false,
+            };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);
             deed.turns.push(Turn {
                 step: step.clone(),
@@ -316,7 +323,7 @@ impl<'duel> Bout<'duel> {
                 answer,
                 file_bytes,
             });
-            if !succeeded {
+            if !goes_on {
                 break;
             }
         }

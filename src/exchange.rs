@@ -3,7 +3,7 @@
 //! Operations write [`Step`]s and [`Output`]s; the duel carries them out on each side; the judges get the [`Exchange`]. Plain
 //! data: nothing here runs anything.
 
-use crate::content::Contents;
+use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
 use crate::request::{Answer, ImageFile, Request};
 use crate::verdict::DivergenceKind;
@@ -21,6 +21,18 @@ pub struct Ground<'case> {
     pub salt: u64,
 }
 
+impl Ground<'_> {
+    /// A guest write whose byte belongs to the case and to `index`: never zero, other for every index below 7.
+    pub fn write(&self, index: u32, offset: u64, length: u64) -> Write {
+        let own = (self.salt % 31) as u8;
+        Write {
+            offset,
+            length,
+            byte: 1 + own + 32 * (index % 7) as u8,
+        }
+    }
+}
+
 /// Who carries out a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
@@ -32,6 +44,17 @@ pub enum Actor {
     Reference,
 }
 
+/// What a step's exit means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Both sides must succeed or both refuse; a refusal is the end of the operation.
+    Agree,
+    /// Both sides must succeed or both refuse; either way the next step follows.
+    GoOn,
+    /// Any exit will do but a crash or a timeout; the operation's own judge looks at what came of it.
+    Free,
+}
+
 /// One request of an operation, made on each side.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -41,6 +64,8 @@ pub struct Step {
     pub request: Request,
     /// The kind of divergence when it succeeds on one side only.
     pub kind: DivergenceKind,
+    /// What its exit means.
+    pub rule: Rule,
 }
 
 impl Step {
@@ -50,6 +75,17 @@ impl Step {
             actor: Actor::Side,
             request,
             kind: DivergenceKind::EXIT_CODE,
+            rule: Rule::Agree,
+        }
+    }
+
+    /// A step of the reference on both sides, which prepares an image.
+    pub fn fixture(request: Request, kind: DivergenceKind) -> Self {
+        Self {
+            actor: Actor::Reference,
+            request,
+            kind,
+            rule: Rule::Agree,
         }
     }
 }
@@ -59,10 +95,24 @@ impl Step {
 pub struct Output {
     /// The file.
     pub file: ImageFile,
-    /// The first word of the kinds of divergence found in it (`convert`, `create`, …).
+    /// The first words of the kinds of divergence found in it (`convert`, `commit_backing`, …).
     pub subject: &'static str,
+    /// The rest of the kind's name when the contents differ.
+    pub content_aspect: &'static str,
     /// What a guest must see in it.
     pub expected: Contents,
+}
+
+impl Output {
+    /// An output; when its contents differ, that is a `SUBJECT_content_divergence`.
+    pub fn new(file: ImageFile, subject: &'static str, expected: Contents) -> Self {
+        Self {
+            file,
+            subject,
+            content_aspect: "content_divergence",
+            expected,
+        }
+    }
 }
 
 /// Which tool.

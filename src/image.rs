@@ -76,6 +76,11 @@ impl ImageRecipe {
     /// What a guest must see in it.
     pub fn contents(&self) -> Contents {
         let size = self.format.created_size(self.virtual_size.bytes());
+        Contents::of_writes(size, &self.all_writes())
+    }
+
+    /// All that is put into it, in order: the guest writes, then the partition table byte by byte.
+    pub fn all_writes(&self) -> Vec<Write> {
         let table = self
             .partition_table()
             .into_iter()
@@ -87,7 +92,6 @@ impl ImageRecipe {
                     byte,
                 })
             });
-        let writes: Vec<Write> = self.writes().iter().copied().chain(table).collect();
-        Contents::of_writes(size, &writes)
+        self.writes().iter().copied().chain(table).collect()
     }
 }

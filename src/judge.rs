@@ -7,11 +7,13 @@ mod check_counts;
 mod exits;
 mod json_difference;
 mod outputs;
+mod refusal_class;
 
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
 pub use outputs::outputs;
+pub use refusal_class::RefusalClass;
 
 use crate::request::{Answer, Exit};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};

@@ -18,8 +18,7 @@ pub enum Purpose {
 struct Step {
     number: u32,
     purposes: &'static [Purpose],
-    /// Keys that are deleted at every depth.
-    keys: &'static [&'static str],
+    action: Action,
     /// Why they mean nothing.
     #[cfg_attr(
         not(test),
@@ -31,61 +30,89 @@ struct Step {
     why: &'static str,
 }
 
+/// What a step does.
+enum Action {
+    /// These keys are deleted at every depth.
+    Delete(&'static [&'static str]),
+    /// The virtual size of the top-level children is deleted.
+    DeleteFileLengths,
+    /// The entries of the list under this key are brought into the order of their names, at every depth.
+    SortByName(&'static str),
+}
+
 const BOTH: &[Purpose] = &[Purpose::Description, Purpose::Creation];
 const DESCRIPTION: &[Purpose] = &[Purpose::Description];
 const CREATION: &[Purpose] = &[Purpose::Creation];
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 10] = [
     Step {
         number: 1,
         purposes: BOTH,
-        keys: &["filename"],
+        action: Action::Delete(&["filename"]),
         why: "the name under which the harness put the copy, not a property of the image",
     },
     Step {
         number: 2,
         purposes: BOTH,
-        keys: &["actual-size", "disk size"],
+        action: Action::Delete(&["actual-size", "disk size"]),
         why: "what the host's file system allocated, which depends on delayed allocation and block size",
     },
     Step {
         number: 3,
         purposes: BOTH,
-        keys: &["dirty-flag"],
+        action: Action::Delete(&["dirty-flag"]),
         why: "says whether the file was closed cleanly; what an unclean image means is found by check",
     },
     Step {
         number: 4,
         purposes: DESCRIPTION,
-        keys: &[
+        action: Action::Delete(&[
             "image-clusters",
             "fragmented-clusters",
             "allocated-clusters",
-        ],
+        ]),
         why: "statistics of check that some versions of info carry; compared by the check operation",
     },
     Step {
         number: 5,
         purposes: DESCRIPTION,
-        keys: &["format-specific"],
+        action: Action::Delete(&["format-specific"]),
         why: "another tool need not have qemu-img's list of details of a format; where an image is made, it is compared",
     },
     Step {
         number: 6,
         purposes: CREATION,
-        keys: &[
+        action: Action::Delete(&[
             "refcount-block-cache-size",
             "l2-cache-size",
             "l2-cache-entry-size",
             "cache-clean-interval",
-        ],
+        ]),
         why: "settings of the program that opened the image, not stored in it",
     },
     Step {
         number: 7,
         purposes: CREATION,
-        keys: &["cid", "parent-cid", "log-size"],
+        action: Action::Delete(&["cid", "parent-cid", "log-size"]),
         why: "vmdk content ids are random, a vhdx log may have any size the writer likes (MS-VHDX 2.3)",
+    },
+    Step {
+        number: 8,
+        purposes: CREATION,
+        action: Action::DeleteFileLengths,
+        why: "the length of the image's own file: where a tool puts its metadata is its own business, leaks are found by check",
+    },
+    Step {
+        number: 9,
+        purposes: CREATION,
+        action: Action::Delete(&["date-sec", "date-nsec"]),
+        why: "when a snapshot was made; the sides do it one after the other",
+    },
+    Step {
+        number: 10,
+        purposes: CREATION,
+        action: Action::SortByName("bitmaps"),
+        why: "the order of the bitmap directory has no meaning (qcow2 specification, Bitmaps extension)",
     },
 ];
 
@@ -93,16 +120,16 @@ const STEPS: [Step; 7] = [
 pub fn normalize(mut description: Value, purpose: Purpose) -> Value {
     debug_assert!(STEPS.windows(2).all(|pair| pair[0].number < pair[1].number));
     for step in STEPS.iter().filter(|step| step.purposes.contains(&purpose)) {
-        delete(&mut description, step.keys);
-    }
-    if purpose == Purpose::Creation {
-        delete_file_lengths(&mut description);
+        match step.action {
+            Action::Delete(keys) => delete(&mut description, keys),
+            Action::DeleteFileLengths => delete_file_lengths(&mut description),
+            Action::SortByName(list) => sort_by_name(&mut description, list),
+        }
     }
     description
 }
 
-/// Step 8, for [`Purpose::Creation`]: the length of the image's own file, which qemu-img calls the virtual size of the
-/// top-level child "file". Where a tool puts its metadata is its own business; leaks are found by check.
+/// qemu-img describes the image's own file as the top-level child "file", and calls its length a virtual size.
 fn delete_file_lengths(description: &mut Value) {
     let children = description
         .get_mut("children")
@@ -111,6 +138,21 @@ fn delete_file_lengths(description: &mut Value) {
         if let Some(info) = child.get_mut("info").and_then(Value::as_object_mut) {
             info.remove("virtual-size");
         }
+    }
+}
+
+fn sort_by_name(value: &mut Value, list: &str) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                if let (true, Value::Array(entries)) = (key == list, &mut *value) {
+                    entries.sort_by_key(|entry| entry["name"].as_str().map(str::to_owned));
+                }
+                sort_by_name(value, list);
+            }
+        }
+        Value::Array(array) => array.iter_mut().for_each(|value| sort_by_name(value, list)),
+        _ => {}
     }
 }
 

@@ -10,19 +10,33 @@ use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
 use crate::verdict::Finding;
 
+pub mod amend;
+pub mod bench;
+pub mod bitmap;
 pub mod check;
+pub mod commit;
 pub mod convert;
 pub mod convert_compressed;
 pub mod create;
+pub mod dd;
 pub mod info;
+pub mod map;
 pub mod measure;
 pub mod qcow2_options;
+pub mod rebase;
+pub mod repair;
 pub mod resize;
+pub mod snapshot;
 
 /// What every operation offers. The steps are the same for each side.
 pub trait Perform {
     /// Whether it works on the case's source image.
     fn reads_source(&self) -> bool;
+
+    /// Why nothing is asked in this case, where that is so.
+    fn skipped(&self) -> Option<String> {
+        None
+    }
 
     /// What is asked of each side, in order; it ends at the first that does not succeed.
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step>;
@@ -112,4 +126,13 @@ operations! {
     Measure = "measure", measure::Measure;
     Create = "create", create::Create;
     Resize = "resize", resize::Resize;
+    Amend = "amend", amend::Amend;
+    Rebase = "rebase", rebase::Rebase;
+    Commit = "commit", commit::Commit;
+    Map = "map", map::Map;
+    Snapshot = "snapshot", snapshot::Snapshot;
+    Repair = "repair", repair::Repair;
+    Dd = "dd", dd::Dd;
+    Bitmap = "bitmap", bitmap::Bitmap;
+    Bench = "bench", bench::Bench;
 }

@@ -41,6 +41,13 @@ impl ImageFile {
         Self { options, ..self }
     }
 
+    /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
+    pub fn cluster_size(&self) -> u64 {
+        self.option("cluster_size")
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(65536)
+    }
+
     /// The value of the option `name`, if it was given.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options
@@ -116,6 +123,67 @@ pub enum Request {
     Map {
         /// The image.
         file: ImageFile,
+        /// The flags of a window: `--start-offset`, `--max-length`, each with its bytes.
+        window: Vec<String>,
+    },
+    /// Change a qcow2's creation options in place.
+    Amend {
+        /// The image.
+        file: ImageFile,
+        /// The options, each its own `-o`.
+        options: Vec<String>,
+    },
+    /// Put an overlay onto another backing file.
+    Rebase {
+        /// The overlay.
+        file: ImageFile,
+        /// The new backing file's name, as it is to be recorded; empty to detach.
+        new_backing: String,
+        /// The flags beside `-b`: `-u`, `-F FORMAT`.
+        flags: Vec<String>,
+    },
+    /// Merge an overlay into its backing file.
+    Commit {
+        /// The overlay.
+        file: ImageFile,
+        /// The backing file, when it is named with `-b`.
+        base: Option<String>,
+    },
+    /// Copy a window of an image block by block into a new image.
+    Dd {
+        /// The image to be read.
+        source: ImageFile,
+        /// The image to be made.
+        target: ImageFile,
+        /// The block size in bytes.
+        block_size: u64,
+        /// How many blocks of the source are looked at; none: all.
+        count: Option<u64>,
+        /// How many of them are passed over.
+        skip: u64,
+    },
+    /// Change a dirty bitmap of a qcow2.
+    Bitmap {
+        /// The image.
+        file: ImageFile,
+        /// What is done, as on the command line.
+        flags: Vec<String>,
+        /// The bitmap.
+        name: String,
+    },
+    /// Read or write an image in a fixed rhythm.
+    Bench {
+        /// The image.
+        file: ImageFile,
+        /// The schedule, as on the command line.
+        arguments: Vec<String>,
+    },
+    /// Say whether a guest would see the same in two images: a refusal says that it would not.
+    Compare {
+        /// One image.
+        first: ImageFile,
+        /// The other.
+        second: ImageFile,
     },
 }
 
@@ -132,6 +200,13 @@ impl Request {
             Self::Write { .. } => "write",
             Self::Contents { .. } => "contents",
             Self::Map { .. } => "map",
+            Self::Amend { .. } => "amend",
+            Self::Rebase { .. } => "rebase",
+            Self::Commit { .. } => "commit",
+            Self::Dd { .. } => "dd",
+            Self::Bitmap { .. } => "bitmap",
+            Self::Bench { .. } => "bench",
+            Self::Compare { .. } => "compare",
         }
     }
 
@@ -144,8 +219,15 @@ impl Request {
             | Self::Resize { file, .. }
             | Self::Write { file, .. }
             | Self::Contents { file }
-            | Self::Map { file }
+            | Self::Map { file, .. }
+            | Self::Amend { file, .. }
+            | Self::Rebase { file, .. }
+            | Self::Commit { file, .. }
+            | Self::Bitmap { file, .. }
+            | Self::Bench { file, .. }
+            | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }
+            | Self::Compare { first: file, .. }
             | Self::Measure { source: file, .. } => file,
         }
     }

@@ -42,6 +42,19 @@ impl Size {
         }
     }
 
+    /// A size that is written in this program.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self::parse(text).expect("a size of ours")
+    }
+
+    /// A size in plain bytes.
+    pub fn of_bytes(bytes: u64) -> Self {
+        Self {
+            text: bytes.to_string(),
+            bytes,
+        }
+    }
+
     /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -100,6 +100,21 @@ impl Difference {
         }
     }
 
+    /// What two tools said was to be JSON, and at least one of them it was not: each one's error, or "JSON".
+    pub fn of_parsing<T>(
+        what: &str,
+        candidate: &Result<T, String>,
+        reference: &Result<T, String>,
+    ) -> Self {
+        let said = |json: &Result<T, String>| {
+            json.as_ref()
+                .err()
+                .cloned()
+                .unwrap_or_else(|| "JSON".to_owned())
+        };
+        Self::new(format!("{what} as JSON"), said(candidate), said(reference))
+    }
+
     /// The same, with what the recipe says.
     pub fn with_expected(self, expected: impl Into<String>) -> Self {
         Self {

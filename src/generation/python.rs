@@ -73,7 +73,7 @@ impl PythonGeneration {
 
 fn draw_image(random: &mut PythonRandom) -> ImageRecipe {
     let format = *random.choice(&FORMATS);
-    let virtual_size = Size::parse(*random.choice(&VIRTUAL_SIZES)).expect("a size of ours");
+    let virtual_size = Size::literal(random.choice::<&str>(&VIRTUAL_SIZES));
     let pattern = *random.choice(&PATTERNS);
     let cluster_size = (format == Format::Qcow2).then(|| *random.choice(&CLUSTER_SIZES));
     let writes = (pattern == Pattern::Random).then(|| {

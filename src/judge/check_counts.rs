@@ -35,6 +35,11 @@ impl CheckCounts {
         }
     }
 
+    /// Whether the check said nothing that could be read.
+    pub fn is_unparseable(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Whether nothing was found.
     pub fn is_clean(&self) -> bool {
         self.failed.is_none() && self.counts == [0; 3]

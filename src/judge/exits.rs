@@ -1,93 +1,135 @@
 //! How both sides came out of an operation's steps.
 
+use super::refusal_class::RefusalClass;
 use super::{candidate_died, reference_failed};
-use crate::exchange::{Exchange, Side, Turn};
+use crate::exchange::{Exchange, Rule, Side, Turn};
 use crate::request::Exit;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+
+/// Both refused, but not for the same reason.
+const REFUSAL_CLASS: DivergenceKind = DivergenceKind::new("refusal_class", "divergence");
 
 /// How the two sides came out of their steps: the verdicts, and whether both got to the end.
 pub struct Exits {
     /// What is to be said; empty when nothing is.
     pub verdicts: Vec<Verdict>,
-    /// Whether every step succeeded on each side, so that there is something to examine.
+    /// Whether each side got to the end of the steps, so that there is something to examine.
     pub completed: bool,
 }
 
-/// Judges the exits of every step, in order, up to the first that did not succeed.
+/// Judges the exits of every step, in order, up to the one that ended the operation.
 pub fn exits(exchange: &Exchange) -> Exits {
-    let ended = |verdict: Option<Verdict>| Exits {
-        verdicts: verdict.into_iter().collect(),
-        completed: false,
-    };
     let reference = exchange.reference.as_ref();
-    let steps = exchange
-        .candidate
-        .turns
+    let turns = &exchange.candidate.turns;
+    let steps = turns
         .len()
         .max(reference.map_or(0, |deed| deed.turns.len()));
     for index in 0..steps {
-        let candidate = exchange.candidate.turns.get(index);
-        let Some(reference) = reference else {
-            match candidate.map(|turn| (turn, &turn.answer.exit)) {
-                Some((_, Exit::Success)) => continue,
-                Some((turn, _)) => return ended(Some(alone(turn))),
-                None => return ended(None),
-            }
+        let judged = match reference {
+            Some(reference) => pair(turns.get(index), reference.turns.get(index)),
+            None => turns.get(index).map_or(Judged::Ended(None), alone),
         };
-        match pair(candidate, reference.turns.get(index)) {
-            Pair::Succeeded => {}
-            Pair::Ended(verdict) => return ended(verdict),
+        if let Judged::Ended(verdict) = judged {
+            return Exits {
+                verdicts: verdict.into_iter().collect(),
+                completed: false,
+            };
         }
     }
     Exits {
         verdicts: Vec::new(),
-        completed: true,
+        completed: turns.len() == steps,
     }
 }
 
-enum Pair {
-    Succeeded,
+/// What is said of one step.
+enum Judged {
+    /// It agrees, and the next one follows.
+    GoesOn,
+    /// It is the last, with or without something to be said.
     Ended(Option<Verdict>),
 }
 
-fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Pair {
+fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
     if let Some(verdict) = candidate.and_then(died) {
-        // A crash is a finding even where the reference ran out of time; two timeouts are not.
-        let both_timed_out = matches!(verdict, Verdict::Divergence(ref finding) if finding.kind == DivergenceKind::CANDIDATE_TIMEOUT)
-            && reference.is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)));
-        if !both_timed_out {
-            return Pair::Ended(Some(verdict));
-        }
-        let reason = candidate
-            .map(|turn| format!("both: {}", turn.answer.exit.describe()))
-            .unwrap_or_default();
-        return Pair::Ended(Some(Verdict::inconclusive(
-            InconclusiveKind::BothTimeout,
-            reason,
-        )));
+        return Judged::Ended(Some(
+            both_timed_out(candidate, reference).unwrap_or(verdict),
+        ));
     }
     if let Some(verdict) = reference.and_then(|turn| reference_failed(&turn.answer)) {
-        return Pair::Ended(Some(verdict));
+        return Judged::Ended(Some(verdict));
     }
-    let (Some(candidate), Some(reference)) = (candidate, reference) else {
-        return Pair::Ended(None);
+    match (candidate, reference) {
+        (Some(candidate), Some(reference)) => agree(candidate, reference),
+        // The candidate was not asked, because the reference will be found to have run out of time further on.
+        (None, Some(reference))
+            if reference.answer.succeeded() || reference.step.rule != Rule::Agree =>
+        {
+            Judged::GoesOn
+        }
+        _ => Judged::Ended(None),
+    }
+}
+
+/// A crash is a finding even where the reference ran out of time; two timeouts are not.
+fn both_timed_out(candidate: Option<&Turn>, reference: Option<&Turn>) -> Option<Verdict> {
+    let timed_out = |turn: &&Turn| matches!(turn.answer.exit, Exit::TimedOut(_));
+    let candidate = candidate
+        .filter(timed_out)
+        .filter(|turn| turn.by == Side::Candidate)?;
+    reference.filter(timed_out)?;
+    let reason = format!("both: {}", candidate.answer.exit.describe());
+    Some(Verdict::inconclusive(InconclusiveKind::BothTimeout, reason))
+}
+
+fn agree(candidate: &Turn, reference: &Turn) -> Judged {
+    if candidate.step.rule == Rule::Free {
+        return Judged::GoesOn;
+    }
+    let name = candidate.step.request.name();
+    let difference = |what: String| {
+        Difference::new(
+            what,
+            candidate.answer.describe(),
+            reference.answer.describe(),
+        )
     };
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
-        (true, true) => Pair::Succeeded,
-        (false, false) => Pair::Ended(None),
+        (true, true) => Judged::GoesOn,
+        (false, false) => {
+            let [ours, theirs] = [candidate, reference].map(|turn| RefusalClass::of(&turn.answer));
+            if ours.contradicts(theirs) {
+                let what = format!("why {name} is refused ({ours:?} or {theirs:?})");
+                let finding = Finding::of_difference(REFUSAL_CLASS, difference(what));
+                return Judged::Ended(Some(Verdict::Divergence(finding)));
+            }
+            match candidate.step.rule {
+                Rule::Agree => Judged::Ended(fixture_refused(candidate)),
+                Rule::GoOn | Rule::Free => Judged::GoesOn,
+            }
+        }
         _ => {
-            let what = format!("exit of {}", candidate.step.request.name());
-            let difference = Difference::new(
-                what,
-                candidate.answer.describe(),
-                reference.answer.describe(),
-            );
-            Pair::Ended(Some(Verdict::Divergence(Finding::of_difference(
-                candidate.step.kind,
-                difference,
-            ))))
+            let finding =
+                Finding::of_difference(candidate.step.kind, difference(format!("exit of {name}")));
+            Judged::Ended(Some(Verdict::Divergence(finding)))
         }
     }
+}
+
+/// When the reference refuses to make a fixture on either side, nothing has been tested, and that is said.
+fn fixture_refused(turn: &Turn) -> Option<Verdict> {
+    (turn.by == Side::Reference).then(|| Verdict::Unsupported {
+        reason: format!(
+            "the reference cannot make the fixture: {}",
+            without_name(turn)
+        ),
+    })
+}
+
+/// The complaint without the file's name, which is another in every operation: equal reasons are counted together.
+fn without_name(turn: &Turn) -> String {
+    let line = turn.answer.stderr.first_line();
+    line.replace(&format!("{}: ", turn.step.request.file().path), "")
 }
 
 /// A step on the candidate's side that ended in a crash or a timeout: the candidate's, or the reference's on its image.
@@ -101,12 +143,17 @@ fn died(turn: &Turn) -> Option<Verdict> {
 }
 
 /// A step that only the candidate was asked.
-fn alone(turn: &Turn) -> Verdict {
-    died(turn).unwrap_or_else(|| Verdict::Unsupported {
-        reason: format!(
-            "the candidate refuses {}: {}",
-            turn.step.request.name(),
-            turn.answer.describe()
-        ),
-    })
+fn alone(turn: &Turn) -> Judged {
+    if let Some(verdict) = died(turn) {
+        return Judged::Ended(Some(verdict));
+    }
+    if turn.answer.succeeded() || turn.step.rule != Rule::Agree {
+        return Judged::GoesOn;
+    }
+    let reason = format!(
+        "the candidate refuses {}: {}",
+        turn.step.request.name(),
+        turn.answer.describe()
+    );
+    Judged::Ended(Some(Verdict::Unsupported { reason }))
 }

@@ -1,7 +1,5 @@
 //! Every image that either side wrote: described, checked and read back by the reference, and read by the candidate.
 
-use serde_json::Value;
-
 use super::check_counts::CheckCounts;
 use super::json_difference::json_differences;
 use super::{candidate_died, reference_failed};
@@ -39,6 +37,12 @@ struct Sides<'exchange> {
 impl Sides<'_> {
     fn kind(&self, aspect: &'static str) -> DivergenceKind {
         DivergenceKind::new(self.output.subject, aspect)
+    }
+
+    /// The kind of a reading that failed: named after the operation, not after which of its images it was.
+    fn failure(&self, aspect: &'static str) -> DivergenceKind {
+        let operation = self.output.subject.split('_').next();
+        DivergenceKind::new(operation.unwrap_or(self.output.subject), aspect)
     }
 
     /// What `reader` said of `owner`'s copy.
@@ -96,10 +100,8 @@ impl Sides<'_> {
                 finding.map(Verdict::Divergence).into_iter().collect()
             }
             (candidate, reference) => {
-                let said =
-                    |json: Result<Value, String>| json.err().unwrap_or_else(|| "JSON".to_owned());
-                let difference = Difference::new("info as JSON", said(candidate), said(reference));
-                let kind = self.kind("info_json_parse_failure");
+                let difference = Difference::of_parsing("info", &candidate, &reference);
+                let kind = self.failure("info_json_parse_failure");
                 vec![Verdict::Divergence(Finding::of_difference(
                     kind, difference,
                 ))]
@@ -133,7 +135,11 @@ impl Sides<'_> {
         let what = format!("check of {}", self.output.file.path);
         let difference = Difference::new(what, found.to_string(), reference).with_expected("clean");
         vec![Verdict::Divergence(Finding::of_difference(
-            self.kind("check_divergence"),
+            self.kind(if found.is_unparseable() {
+                "check_unparseable"
+            } else {
+                "check_divergence"
+            }),
             difference,
         ))]
     }
@@ -156,7 +162,7 @@ impl Sides<'_> {
         let standard = reference.as_ref().unwrap_or(expected);
         if let Some(candidate) = &candidate {
             let what = format!("contents of {}", self.output.file.path);
-            verdicts.extend(self.differ("content_divergence", &what, candidate, standard));
+            verdicts.extend(self.differ(self.output.content_aspect, &what, candidate, standard));
         }
         if let Some(reference) = reference.as_ref().filter(|_| candidate == reference) {
             let what = format!("contents of {}, on both sides,", self.output.file.path);
@@ -213,7 +219,7 @@ impl Sides<'_> {
         }
         let difference = Difference::new(what, candidate.describe(), "exit 0");
         Some(Verdict::Divergence(Finding::of_difference(
-            self.kind(aspect),
+            self.failure(aspect),
             difference,
         )))
     }

@@ -53,10 +53,10 @@ impl Perform for Convert {
     }
 
     fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
-        vec![Output {
-            file: self.file(ground),
-            subject: "convert",
-            expected: ground.recipe.contents(),
-        }]
+        vec![Output::new(
+            self.file(ground),
+            "convert",
+            ground.recipe.contents(),
+        )]
     }
 }

@@ -39,7 +39,7 @@ impl DrawPython for Create {
                 };
                 if let Some(mode) = mode {
                     drawn.options.push(format!("preallocation={mode}"));
-                    let size = Size::parse("1M").expect("a size of ours");
+                    let size = Size::literal("1M");
                     return Self {
                         target,
                         size,
@@ -64,7 +64,7 @@ impl DrawPython for Create {
             }
             Format::Raw | Format::Vpc => (Vec::new(), &["1M", "16M", "64M", "256M"]),
         };
-        let size = Size::parse(*random.choice(sizes)).expect("a size of ours");
+        let size = Size::literal(random.choice::<&str>(sizes));
         Self {
             target,
             size,
@@ -93,10 +93,6 @@ impl Perform for Create {
 
     fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
         let expected = Contents::zeros(self.target.created_size(self.size.bytes()));
-        vec![Output {
-            file: self.file(ground),
-            subject: "create",
-            expected,
-        }]
+        vec![Output::new(self.file(ground), "create", expected)]
     }
 }

@@ -40,9 +40,7 @@ impl Perform for Info {
         let (described, standard) = match (candidate.json(), reference.json()) {
             (Ok(described), Ok(standard)) => (described, standard),
             (candidate, reference) => {
-                let said =
-                    |json: Result<Value, String>| json.err().unwrap_or_else(|| "JSON".to_owned());
-                let difference = Difference::new("info as JSON", said(candidate), said(reference));
+                let difference = Difference::of_parsing("info", &candidate, &reference);
                 return Some(Finding::of_difference(OUTPUT, difference));
             }
         };

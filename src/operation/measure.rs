@@ -89,11 +89,7 @@ impl Perform for Measure {
         }
         let mut expected = ground.recipe.contents();
         expected.size = self.target.created_size(expected.size);
-        vec![Output {
-            file: self.file(ground),
-            subject: "measure",
-            expected,
-        }]
+        vec![Output::new(self.file(ground), "measure", expected)]
     }
 
     fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
@@ -109,9 +105,7 @@ fn judge_numbers(exchange: &Exchange) -> Option<Finding> {
     let (candidate, reference) = match (candidate.json(), reference.json()) {
         (Ok(candidate), Ok(reference)) => (candidate, reference),
         (candidate, reference) => {
-            let said =
-                |json: Result<Value, String>| json.err().unwrap_or_else(|| "JSON".to_owned());
-            let difference = Difference::new("measure as JSON", said(candidate), said(reference));
+            let difference = Difference::of_parsing("measure", &candidate, &reference);
             return Some(Finding::of_difference(PARSE_FAILURE, difference));
         }
     };

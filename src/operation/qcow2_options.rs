@@ -8,7 +8,8 @@ use crate::rng::PythonRandom;
 /// The smallest cluster size that can have subclusters: 16 KiB (qcow2 specification, "Extended L2 entries").
 const EXTENDED_L2_CLUSTER_MIN_BYTES: u64 = 16 << 10;
 
-const REFCOUNT_BITS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+/// The refcount widths that are drawn, in bits.
+pub(super) const REFCOUNT_BITS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 
 /// What was drawn, in the order of the command line.
 pub(super) struct Qcow2Options {

@@ -107,7 +107,7 @@ impl Resize {
         options: Vec<String>,
         preallocation: Option<&str>,
     ) -> Self {
-        let bytes = |text: &str| Size::parse(text).expect("a size of ours");
+        let bytes = Size::literal;
         let start = bytes(start);
         let end_bytes = match (end.strip_prefix('+'), end.strip_prefix('-')) {
             (Some(added), _) => start.bytes() + bytes(added).bytes(),
@@ -131,25 +131,11 @@ impl Resize {
 
     /// What the reference writes into the image before it is resized.
     fn writes(&self, ground: &Ground<'_>) -> Vec<Write> {
-        let byte = |index: u32| 1 + ((ground.salt >> (8 * index)) & 0x7f) as u8;
         let edge = self.start.bytes().min(self.end_bytes);
-        let before = Write {
-            offset: edge - WRITE_BYTES,
-            length: WRITE_BYTES,
-            byte: byte(1),
-        };
-        let after = Write {
-            offset: edge,
-            length: SECTOR_BYTES,
-            byte: byte(2),
-        };
+        let after = ground.write(2, edge, SECTOR_BYTES);
         let mut writes = vec![
-            Write {
-                offset: 0,
-                length: WRITE_BYTES,
-                byte: byte(0),
-            },
-            before,
+            ground.write(0, 0, WRITE_BYTES),
+            ground.write(1, edge - WRITE_BYTES, WRITE_BYTES),
         ];
         writes.extend((after.offset + after.length <= self.start.bytes()).then_some(after));
         writes
@@ -181,24 +167,16 @@ impl Perform for Resize {
         vec![
             Step {
                 actor: Actor::SideOrReference,
-                request: create,
                 kind: CREATE_SEED,
+                ..Step::own(create)
             },
-            Step {
-                actor: Actor::Reference,
-                request: write,
-                kind: WRITE,
-            },
+            Step::fixture(write, WRITE),
             Step::own(resize),
         ]
     }
 
     fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
         let expected = Contents::of_writes(self.end_bytes, &self.writes(ground));
-        vec![Output {
-            file: self.file(ground),
-            subject: "resize",
-            expected,
-        }]
+        vec![Output::new(self.file(ground), "resize", expected)]
     }
 }

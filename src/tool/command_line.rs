@@ -10,7 +10,7 @@ use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::process::{self, Captured, Ending, Finished, Invocation};
-use crate::request::{Answer, Exit, ImageFile};
+use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
 const SIGNAL_NAMES: [(i32, &str); 15] = [
@@ -161,6 +161,65 @@ fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
         cpu: std::time::Duration::ZERO,
         calls: 0,
     })
+}
+
+/// The command lines that qemu-img and instar spell alike, without the program.
+pub(super) fn shared_words(request: &Request) -> Vec<String> {
+    match request {
+        Request::Amend { file, options } => {
+            let mut arguments = words(["amend", "-f", file.format.name()]);
+            arguments.extend(options.iter().flat_map(|option| words(["-o", option])));
+            arguments.push(file.path.clone());
+            arguments
+        }
+        Request::Rebase {
+            file,
+            new_backing,
+            flags,
+        } => {
+            let mut arguments = words(["rebase", "-f", file.format.name(), "-b", new_backing]);
+            arguments.extend(flags.iter().cloned());
+            arguments.push(file.path.clone());
+            arguments
+        }
+        Request::Commit { file, base } => {
+            let mut arguments = words(["commit"]);
+            arguments.extend(base.iter().flat_map(|base| words(["-b", base])));
+            arguments.push(file.path.clone());
+            arguments
+        }
+        Request::Dd {
+            source,
+            target,
+            block_size,
+            count,
+            skip,
+        } => {
+            let mut arguments = words(["dd", "-O", target.format.name()]);
+            arguments.extend([format!("if={}", source.path), format!("of={}", target.path)]);
+            arguments.push(format!("bs={block_size}"));
+            arguments.extend(count.map(|count| format!("count={count}")));
+            arguments.extend((*skip > 0).then(|| format!("skip={skip}")));
+            arguments
+        }
+        Request::Bitmap { file, flags, name } => {
+            let mut arguments = words(["bitmap"]);
+            arguments.extend(flags.iter().cloned());
+            arguments.extend(words([&file.path, name]));
+            arguments
+        }
+        Request::Bench {
+            file,
+            arguments: schedule,
+        } => {
+            let mut arguments = words(["bench"]);
+            arguments.extend(schedule.iter().cloned());
+            arguments.push(file.path.clone());
+            arguments
+        }
+        Request::Compare { first, second } => words(["compare", &first.path, &second.path]),
+        _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
+    }
 }
 
 /// The words of a command line.

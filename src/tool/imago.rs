@@ -42,8 +42,14 @@ impl Tool for Imago {
 
     fn support(&self, request: &Request) -> Support {
         let objection = match request {
-            Request::Check { .. } => Some("imago has no check".to_owned()),
-            Request::Measure { .. } => Some("imago has no measure".to_owned()),
+            Request::Check { .. }
+            | Request::Measure { .. }
+            | Request::Amend { .. }
+            | Request::Rebase { .. }
+            | Request::Commit { .. }
+            | Request::Dd { .. }
+            | Request::Bitmap { .. }
+            | Request::Bench { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
             Request::Convert { compress: true, .. } => {
                 Some("imago cannot write compressed clusters".to_owned())
@@ -55,7 +61,10 @@ impl Tool for Imago {
             | Request::Resize { file, .. }
             | Request::Write { file, .. }
             | Request::Contents { file }
-            | Request::Map { file } => cannot_open(file),
+            | Request::Map { file, .. } => cannot_open(file),
+            Request::Compare { first, second } => {
+                cannot_open(first).or_else(|| cannot_open(second))
+            }
         };
         Support::unless(objection)
     }

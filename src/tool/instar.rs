@@ -98,7 +98,12 @@ fn arguments(request: &Request) -> Vec<String> {
         }
         Request::Info { file } => words(["info", "--output", "json", &file.path]),
         Request::Check { file } => words(["check", "--output", "json", &file.path]),
-        Request::Map { file } => words(["map", "--output", "json", &file.path]),
+        Request::Map { file, window } => {
+            let mut arguments = words(["map"]);
+            arguments.extend(window.iter().cloned());
+            arguments.extend(words(["--output", "json", &file.path]));
+            arguments
+        }
         Request::Convert {
             source,
             target,
@@ -134,6 +139,13 @@ fn arguments(request: &Request) -> Vec<String> {
             arguments.extend(words([&file.path, size]));
             arguments
         }
+        Request::Amend { .. }
+        | Request::Rebase { .. }
+        | Request::Commit { .. }
+        | Request::Dd { .. }
+        | Request::Bitmap { .. }
+        | Request::Bench { .. }
+        | Request::Compare { .. } => command_line::shared_words(request),
         Request::Contents { .. } | Request::Write { .. } => {
             unreachable!("contents are read through a conversion, and support() refuses writes")
         }

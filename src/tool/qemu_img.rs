@@ -103,7 +103,12 @@ fn arguments(request: &Request) -> Vec<String> {
         }
         Request::Info { file } => words(["info", "--output=json", &file.path]),
         Request::Check { file } => words(["check", "--output=json", &file.path]),
-        Request::Map { file } => words(["map", "--output=json", &file.path]),
+        Request::Map { file, window } => {
+            let mut arguments = words(["map"]);
+            arguments.extend(window.iter().cloned());
+            arguments.extend(words(["--output=json", &file.path]));
+            arguments
+        }
         Request::Convert {
             source,
             target,
@@ -147,6 +152,13 @@ fn arguments(request: &Request) -> Vec<String> {
             arguments.push(file.path.clone());
             arguments
         }
+        Request::Amend { .. }
+        | Request::Rebase { .. }
+        | Request::Commit { .. }
+        | Request::Dd { .. }
+        | Request::Bitmap { .. }
+        | Request::Bench { .. }
+        | Request::Compare { .. } => command_line::shared_words(request),
         Request::Contents { .. } => unreachable!("contents are read through a conversion"),
     }
 }

@@ -1,6 +1,7 @@
 //! Where the tests of this folder let tools meet: arenas with stand-ins, and what they need to know of the machine.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::time::Duration;

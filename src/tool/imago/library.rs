@@ -44,9 +44,15 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
             let image = open(&path(file), file.format, false)?;
             answer.json = Some(json!({ "virtual-size": image.size(), "format": file.format }));
         }
-        Request::Map { file } => {
+        Request::Map { file, window } => {
             let image = open(&path(file), file.format, false)?;
-            answer.json = Some(map(&image)?);
+            answer.json = Some(map(&image, window)?);
+        }
+        Request::Compare { first, second } => {
+            let read = |file: &ImageFile| contents(&path(file), file.format);
+            if read(first)? != read(second)? {
+                return Err(io::Error::other("the images differ"));
+            }
         }
         Request::Contents { file } => answer.contents = Some(contents(&path(file), file.format)?),
         Request::Convert { source, target, .. } => {
@@ -69,7 +75,14 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
             }
             image.flush()?;
         }
-        Request::Check { .. } | Request::Measure { .. } => {
+        Request::Check { .. }
+        | Request::Measure { .. }
+        | Request::Amend { .. }
+        | Request::Rebase { .. }
+        | Request::Commit { .. }
+        | Request::Dd { .. }
+        | Request::Bitmap { .. }
+        | Request::Bench { .. } => {
             return Err(unsupported(format!("imago has no {}", request.name())));
         }
     }
@@ -223,24 +236,30 @@ fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Re
     copy.flush()
 }
 
-/// The map in the shape of `qemu-img map --output=json`, as far as imago tells; adjacent equal extents are joined.
-fn map(image: &Image) -> io::Result<Value> {
-    let mut extents: Vec<(u64, u64, bool, bool)> = Vec::new();
+/// The map in the shape of `qemu-img map --output=json`, as far as imago tells, cut to the window.
+fn map(image: &Image, window: &[String]) -> io::Result<Value> {
+    let value = |flag: &str| {
+        let place = window.iter().position(|word| word == flag)?;
+        window.get(place + 1)?.parse::<u64>().ok()
+    };
+    let start = value("--start-offset").unwrap_or(0);
+    let end =
+        value("--max-length").map_or(image.size(), |length| (start + length).min(image.size()));
+    let mut extents = Vec::new();
     each_mapping(image, |offset, length, mapping| {
-        let (zero, data) = match mapping {
-            Mapping::Zero { .. } => (true, false),
-            _ => (false, true),
-        };
-        match extents.last_mut() {
-            Some(last) if (last.2, last.3) == (zero, data) => last.1 += length,
-            _ => extents.push((offset, length, zero, data)),
+        let (from, to) = (offset.max(start), (offset + length).min(end));
+        if from >= to {
+            return;
         }
+        let (zero, data, present) = match mapping {
+            Mapping::Zero { explicit, .. } => (true, false, *explicit),
+            _ => (false, true, true),
+        };
+        extents.push(json!({
+            "start": from, "length": to - from, "zero": zero, "data": data, "present": present
+        }));
     })?;
-    let extents = extents.into_iter();
-    let extents = extents.map(|(start, length, zero, data)| {
-        json!({ "start": start, "length": length, "zero": zero, "data": data })
-    });
-    Ok(extents.collect())
+    Ok(extents.into())
 }
 
 fn unsupported(message: String) -> io::Error {

@@ -1,0 +1,44 @@
+//! Why a tool refused, as far as two tools' own words can be compared.
+
+use crate::request::Answer;
+
+/// The classes of refusals. Only what both tools say plainly is told apart: tools have their own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// Something that was named is not there.
+    NotThere,
+    /// The machine gave no space.
+    NoSpace,
+    /// The machine gave no permission.
+    NoPermission,
+    /// Anything else.
+    Other,
+}
+
+/// Words that name a class, in lower case.
+const WORDS: [(&str, RefusalClass); 8] = [
+    ("no such file", RefusalClass::NotThere),
+    ("not found", RefusalClass::NotThere),
+    ("does not exist", RefusalClass::NotThere),
+    ("can't find", RefusalClass::NotThere),
+    ("no space left", RefusalClass::NoSpace),
+    ("permission denied", RefusalClass::NoPermission),
+    ("operation not permitted", RefusalClass::NoPermission),
+    ("read-only file system", RefusalClass::NoPermission),
+];
+
+impl RefusalClass {
+    /// The class of what a tool wrote on standard error.
+    pub fn of(answer: &Answer) -> Self {
+        let said = answer.stderr.text().to_lowercase();
+        WORDS
+            .iter()
+            .find(|(word, _)| said.contains(word))
+            .map_or(Self::Other, |(_, class)| *class)
+    }
+
+    /// Whether two refusals cannot be for the same reason. What neither names plainly may be.
+    pub fn contradicts(self, other: Self) -> bool {
+        self != Self::Other && other != Self::Other && self != other
+    }
+}

@@ -1,0 +1,105 @@
+//! `amend`: both tools change a qcow2's version or lazy refcounts in place.
+//!
+//! The image is made, and a little data written into it, by the reference on both sides.
+
+use serde::{Deserialize, Serialize};
+
+use super::qcow2_options::REFCOUNT_BITS;
+use super::{DrawPython, Perform, Picker};
+use crate::content::{Contents, Write};
+use crate::exchange::{Ground, Output, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::size::Size;
+use crate::verdict::DivergenceKind;
+
+const CREATE_SEED: DivergenceKind = DivergenceKind::new("amend", "create_seed_divergence");
+const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Amend {
+    /// What the case is about.
+    pub case: String,
+    /// The virtual size.
+    pub size: Size,
+    /// The `-o` options of the image, in their order.
+    pub create_options: Vec<String>,
+    /// The `-o` options of amend, in their order.
+    pub amend_options: Vec<String>,
+}
+
+impl DrawPython for Amend {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        let case = *random.choice(&["upgrade", "downgrade", "lazy-on", "lazy-off", "noop"]);
+        let cluster_size = random.choice(&CLUSTER_SIZES);
+        let has_refcount_bits = case != "downgrade" && random.chance(0.4);
+        let refcount_bits = has_refcount_bits.then(|| *random.choice(&REFCOUNT_BITS));
+        let both = case == "upgrade" && random.chance(0.5);
+        let (created, amended): (&[&str], &[&str]) = match case {
+            "upgrade" if both => (&["compat=0.10"], &["compat=1.1", "lazy_refcounts=on"]),
+            "upgrade" => (&["compat=0.10"], &["compat=1.1"]),
+            "downgrade" => (&["compat=1.1"], &["compat=0.10"]),
+            "lazy-on" => (&["compat=1.1"], &["lazy_refcounts=on"]),
+            "lazy-off" => (
+                &["compat=1.1", "lazy_refcounts=on"],
+                &["lazy_refcounts=off"],
+            ),
+            _ => (&["compat=1.1"], &["compat=1.1"]),
+        };
+        let mut create_options = vec![format!("cluster_size={cluster_size}")];
+        create_options.extend(refcount_bits.map(|bits| format!("refcount_bits={bits}")));
+        create_options.extend(created.iter().map(|option| (*option).to_owned()));
+        let amend_options = amended.iter().map(|option| (*option).to_owned()).collect();
+        Self {
+            case: case.to_owned(),
+            size: Size::literal("1M"),
+            create_options,
+            amend_options,
+        }
+    }
+}
+
+impl Amend {
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&ground.stem, Format::Qcow2).with_options(self.create_options.clone())
+    }
+
+    fn writes(&self, ground: &Ground<'_>) -> [Write; 2] {
+        let end = self.size.bytes();
+        [ground.write(0, 0, 4096), ground.write(1, end - 4096, 4096)]
+    }
+}
+
+impl Perform for Amend {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let file = self.file(ground);
+        let create = Request::Create {
+            file: file.clone(),
+            size: self.size.clone(),
+        };
+        let write = Request::Write {
+            file: file.clone(),
+            writes: self.writes(ground).to_vec(),
+        };
+        vec![
+            Step::fixture(create, CREATE_SEED),
+            Step::fixture(write, CREATE_SEED),
+            Step::own(Request::Amend {
+                file,
+                options: self.amend_options.clone(),
+            }),
+        ]
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        let expected = Contents::of_writes(self.size.bytes(), &self.writes(ground));
+        vec![Output::new(self.file(ground), "amend", expected)]
+    }
+}

@@ -1,0 +1,329 @@
+//! `bench`: both tools read or write an image in a fixed rhythm; times are not compared, what is written is.
+//!
+//! Every invocation gets a fresh image, made by the reference on both sides.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker};
+use crate::content::{Contents, Write};
+use crate::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::size::Size;
+use crate::verdict::{Difference, DivergenceKind, Finding};
+
+const FIXTURE: DivergenceKind = DivergenceKind::new("bench", "fixture_create_failed");
+const HEADER: DivergenceKind = DivergenceKind::new("bench", "header_divergence");
+const VALIDATION: DivergenceKind = DivergenceKind::new("bench", "validation_divergence");
+
+const FORMATS: [(Format, u32); 4] = [
+    (Format::Qcow2, 4),
+    (Format::Raw, 4),
+    (Format::Vmdk, 1),
+    (Format::Vpc, 1),
+];
+const SIZES: [u64; 4] = [1 << 20, 4 << 20, 16 << 20, 64 << 20];
+const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
+const SMALL_BUFFERS: [u64; 6] = [512, 1024, 4096, 8192, 16384, 65536];
+const ODD_BUFFERS: [u64; 6] = [4095, 4097, 12288, 65535, 65537, 131_072];
+const LARGE_BUFFERS: [u64; 4] = [262_144, 524_288, 1_048_576, 2_097_152];
+const EVEN_STEPS: [u64; 5] = [512, 4096, 65536, 131_072, 262_144];
+const ODD_STEPS: [u64; 5] = [513, 777, 1000, 4097, 65537];
+
+/// A populated qcow2 holds this byte in its first half, up to [`POPULATED_BYTES_MAX`].
+const POPULATED_BYTE: u8 = 0xcc;
+const POPULATED_BYTES_MAX: u64 = 2 << 20;
+
+/// The signature that makes a raw image a disk to tools that look for one: (offset, byte).
+const SIGNATURE: [(u64, u8); 2] = [(510, 0x55), (511, 0xaa)];
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bench {
+    /// The image.
+    pub recipe: BenchRecipe,
+    /// The invocations, each as its words on the command line without the file.
+    pub invocations: Vec<Vec<String>>,
+}
+
+/// The image that every invocation gets anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BenchRecipe {
+    /// Its format.
+    pub fmt: Format,
+    /// Its virtual size in bytes.
+    pub size: u64,
+    /// Its cluster size in bytes, for qcow2.
+    pub cluster_size: Option<u64>,
+    /// Whether its first half holds data.
+    pub prepopulate: bool,
+}
+
+impl DrawPython for Bench {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        let fmt = *random.weighted_choice(&FORMATS);
+        let size = *random.choice(&SIZES);
+        let qcow2 = fmt == Format::Qcow2;
+        let cluster_size = qcow2.then(|| *random.choice(&CLUSTER_SIZES));
+        let prepopulate = qcow2 && random.chance(0.5);
+        let count = random.randint(1, 3);
+        let recipe = BenchRecipe {
+            fmt,
+            size,
+            cluster_size,
+            prepopulate,
+        };
+        let invocations = (0..count)
+            .map(|_| draw_invocation(random, &recipe))
+            .collect();
+        Self {
+            recipe,
+            invocations,
+        }
+    }
+}
+
+fn draw_invocation(random: &mut PythonRandom, recipe: &BenchRecipe) -> Vec<String> {
+    let size = recipe.size;
+    let kind = random.random();
+    let buffer = match kind {
+        _ if kind < 0.70 => *random.choice(&SMALL_BUFFERS),
+        _ if kind < 0.88 => *random.choice(&ODD_BUFFERS),
+        _ => {
+            let fitting: Vec<u64> = LARGE_BUFFERS
+                .into_iter()
+                .filter(|bytes| *bytes <= size / 4)
+                .collect();
+            *random.choice(&fitting)
+        }
+    };
+    let kind = random.random();
+    let step = match kind {
+        _ if kind < 0.35 => 0,
+        _ if kind < 0.68 => buffer,
+        _ if kind < 0.84 => *random.choice(&EVEN_STEPS),
+        _ => *random.choice(&ODD_STEPS),
+    };
+    let depth = random.randint(1, 64);
+    let pattern = random.randint(0, 255);
+    let effective = if step == 0 { buffer } else { step };
+    let last = size - buffer - 1;
+    let count = random.randint(1, 256).min(last / effective + 1);
+    let budget = last.saturating_sub((count - 1) * effective);
+    let offset = if budget == 0 || random.chance(0.5) {
+        0
+    } else {
+        random.randint(0, budget)
+    };
+    let write = matches!(recipe.fmt, Format::Qcow2 | Format::Raw) && random.chance(0.5);
+
+    let mut words: Vec<String> = vec!["-f".to_owned(), recipe.fmt.to_string()];
+    let numbers = [
+        ("-c", count),
+        ("-d", depth),
+        ("-s", buffer),
+        ("-S", step),
+        ("--pattern", pattern),
+        ("-o", offset),
+    ];
+    words.extend(
+        numbers
+            .into_iter()
+            .flat_map(|(flag, value)| [flag.to_owned(), value.to_string()]),
+    );
+    if write {
+        words.push("-w".to_owned());
+        let kind = random.random();
+        let interval = match kind {
+            _ if kind < 0.40 => None,
+            _ if kind < 0.60 => Some(0),
+            _ => Some(random.randint(depth, depth.max(4 * count))),
+        };
+        words.extend(
+            interval
+                .into_iter()
+                .flat_map(|every| ["--flush-interval".to_owned(), every.to_string()]),
+        );
+        let no_drain = interval.is_some_and(|every| every > 0) && random.chance(0.5);
+        words.extend(no_drain.then(|| "--no-drain".to_owned()));
+    }
+    words
+}
+
+impl Bench {
+    fn file(&self, ground: &Ground<'_>, index: usize) -> ImageFile {
+        let options = self.recipe.cluster_size.map(|cluster_size| {
+            vec![
+                "compat=1.1".to_owned(),
+                "refcount_bits=16".to_owned(),
+                format!("cluster_size={cluster_size}"),
+            ]
+        });
+        ImageFile::new(&format!("{}-{index}", ground.stem), self.recipe.fmt)
+            .with_options(options.unwrap_or_default())
+    }
+
+    /// What is in the image before.
+    fn fixture_writes(&self) -> Vec<Write> {
+        match self.recipe.fmt {
+            Format::Raw => SIGNATURE
+                .map(|(offset, byte)| Write {
+                    offset,
+                    length: 1,
+                    byte,
+                })
+                .to_vec(),
+            _ if self.recipe.prepopulate => {
+                let length = (self.recipe.size / 2).min(POPULATED_BYTES_MAX);
+                vec![Write {
+                    offset: 0,
+                    length,
+                    byte: POPULATED_BYTE,
+                }]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What an invocation writes; nothing when it reads.
+fn bench_writes(invocation: &[String]) -> Vec<Write> {
+    if !invocation.iter().any(|word| word == "-w") {
+        return Vec::new();
+    }
+    let value = |flag: &str| {
+        let place = invocation.iter().position(|word| word == flag)?;
+        invocation.get(place + 1)?.parse::<u64>().ok()
+    };
+    let number = |flag: &str| value(flag).unwrap_or(0);
+    let length = number("-s");
+    let step = if number("-S") == 0 {
+        length
+    } else {
+        number("-S")
+    };
+    let byte = number("--pattern") as u8;
+    (0..number("-c"))
+        .map(|index| Write {
+            offset: number("-o") + index * step,
+            length,
+            byte,
+        })
+        .collect()
+}
+
+impl Perform for Bench {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (index, invocation) in self.invocations.iter().enumerate() {
+            let file = self.file(ground, index);
+            let size = Size::of_bytes(self.recipe.size);
+            steps.push(Step::fixture(
+                Request::Create {
+                    file: file.clone(),
+                    size,
+                },
+                FIXTURE,
+            ));
+            let writes = self.fixture_writes();
+            if !writes.is_empty() {
+                steps.push(Step::fixture(
+                    Request::Write {
+                        file: file.clone(),
+                        writes,
+                    },
+                    FIXTURE,
+                ));
+            }
+            let bench = Request::Bench {
+                file,
+                arguments: invocation.clone(),
+            };
+            // A refusal of both is no end: the next invocation is tried.
+            steps.push(Step {
+                rule: Rule::GoOn,
+                ..Step::own(bench)
+            });
+        }
+        steps
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        let written = self
+            .invocations
+            .iter()
+            .enumerate()
+            .filter_map(|(index, invocation)| {
+                let writes = bench_writes(invocation);
+                if writes.is_empty() {
+                    return None;
+                }
+                let all: Vec<Write> = self.fixture_writes().into_iter().chain(writes).collect();
+                let expected = Contents::of_writes(self.recipe.size, &all);
+                let output = Output::new(self.file(ground, index), "bench", expected);
+                Some(Output {
+                    content_aspect: "write_divergence",
+                    ..output
+                })
+            });
+        written.collect()
+    }
+
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+        let reference = exchange.reference.as_ref()?;
+        let benches = |turns: &[Turn]| -> Vec<Answer> {
+            let turns = turns
+                .iter()
+                .filter(|turn| turn.step.request.name() == "bench");
+            turns.map(|turn| turn.answer.clone()).collect()
+        };
+        let (candidate, reference) = (
+            benches(&exchange.candidate.turns),
+            benches(&reference.turns),
+        );
+        std::iter::zip(&candidate, &reference)
+            .find_map(|(candidate, reference)| judge_words(candidate, reference))
+    }
+}
+
+/// The first line of what both say: the schedule when they did it, the complaint when they refused.
+fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
+    match (&candidate.exit, &reference.exit) {
+        (Exit::Success, Exit::Success) => {
+            let difference = Difference::new(
+                "first line of bench",
+                candidate.stdout.first_line(),
+                reference.stdout.first_line(),
+            );
+            (difference.candidate != difference.reference)
+                .then(|| Finding::of_difference(HEADER, difference))
+        }
+        (Exit::Refused(_), Exit::Refused(_)) => {
+            let difference = Difference::new(
+                "complaint of bench",
+                complaint(candidate),
+                complaint(reference),
+            );
+            let (ours, theirs) = (&difference.candidate, &difference.reference);
+            let agree = ours.contains(theirs.as_str()) || theirs.contains(ours.as_str());
+            (!agree).then(|| Finding::of_difference(VALIDATION, difference))
+        }
+        _ => None,
+    }
+}
+
+/// What a tool complains of, without the frames that qemu-img and instar put around it.
+fn complaint(answer: &Answer) -> String {
+    let line = answer.stderr.first_line();
+    let bare = line
+        .strip_prefix("Error: \"")
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(&line);
+    bare.strip_prefix("qemu-img: ").unwrap_or(bare).to_owned()
+}

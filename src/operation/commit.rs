@@ -1,0 +1,144 @@
+//! `commit`: both tools merge an overlay into its backing file.
+//!
+//! The images are made by the reference on both sides, each with data of its own, and both are read back afterwards: the
+//! Python harness never looks at the merged data.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker};
+use crate::content::{Contents, Write};
+use crate::exchange::{Ground, Output, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::size::Size;
+use crate::verdict::DivergenceKind;
+
+const FIXTURE: DivergenceKind = DivergenceKind::new("commit", "fixture_create_failed");
+const SEED: DivergenceKind = DivergenceKind::new("commit", "seed_failed");
+const SIZES: [&str; 3] = ["1M", "4M", "64M"];
+const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
+
+/// The write of the Python harness's `seed-64k`.
+const SEED_64K: Write = Write {
+    offset: 0,
+    length: 65536,
+    byte: 0xab,
+};
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The virtual size of both images.
+    pub overlay_size: Size,
+    /// Whether the backing file is named with `-b`.
+    pub explicit_base: Option<String>,
+    /// Whether the overlay gets the Python harness's 64 KiB of data.
+    pub seed_spec: Option<String>,
+    /// The `-o` options of both images, in their order.
+    pub create_options: Vec<String>,
+}
+
+impl DrawPython for Commit {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        let overlay_size = Size::literal(random.choice::<&str>(&SIZES));
+        let explicit_base = *random.choice(&[None, Some("base.qcow2")]);
+        let seed_spec = *random.choice(&[None, Some("seed-64k")]);
+        let cluster_size = random.choice(&CLUSTER_SIZES);
+        let mut create_options = vec![format!("cluster_size={cluster_size}")];
+        create_options.extend(random.chance(0.3).then(|| "lazy_refcounts=on".to_owned()));
+        Self {
+            overlay_size,
+            explicit_base: explicit_base.map(str::to_owned),
+            seed_spec: seed_spec.map(str::to_owned),
+            create_options,
+        }
+    }
+}
+
+impl Commit {
+    fn base(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&format!("{}-base", ground.stem), Format::Qcow2)
+            .with_options(self.create_options.clone())
+    }
+
+    fn overlay(&self, ground: &Ground<'_>) -> ImageFile {
+        let backing = [
+            format!("backing_file={}", self.base(ground).path),
+            "backing_fmt=qcow2".to_owned(),
+        ];
+        let options = self.create_options.iter().cloned().chain(backing).collect();
+        ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
+    }
+
+    fn base_writes(&self, ground: &Ground<'_>) -> [Write; 2] {
+        let end = self.overlay_size.bytes();
+        [
+            ground.write(0, 32768, 65536),
+            ground.write(1, end - 8192, 8192),
+        ]
+    }
+
+    fn overlay_writes(&self, ground: &Ground<'_>) -> Vec<Write> {
+        let end = self.overlay_size.bytes();
+        let seed = self.seed_spec.as_ref().map(|_| SEED_64K);
+        let added = [
+            ground.write(2, 81920, 1536),
+            ground.write(3, end - 4096, 4096),
+        ];
+        seed.into_iter().chain(added).collect()
+    }
+}
+
+impl Perform for Commit {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let (base, overlay) = (self.base(ground), self.overlay(ground));
+        let create = |file: &ImageFile| {
+            Step::fixture(
+                Request::Create {
+                    file: file.clone(),
+                    size: self.overlay_size.clone(),
+                },
+                FIXTURE,
+            )
+        };
+        let write = |file: &ImageFile, writes: Vec<Write>| {
+            Step::fixture(
+                Request::Write {
+                    file: file.clone(),
+                    writes,
+                },
+                SEED,
+            )
+        };
+        let commit = Request::Commit {
+            file: overlay.clone(),
+            base: self.explicit_base.as_ref().map(|_| base.path.clone()),
+        };
+        vec![
+            create(&base),
+            write(&base, self.base_writes(ground).to_vec()),
+            create(&overlay),
+            write(&overlay, self.overlay_writes(ground)),
+            Step::own(commit),
+        ]
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        let writes: Vec<Write> = self
+            .base_writes(ground)
+            .into_iter()
+            .chain(self.overlay_writes(ground))
+            .collect();
+        let merged = Contents::of_writes(self.overlay_size.bytes(), &writes);
+        vec![
+            Output::new(self.overlay(ground), "commit_overlay", merged.clone()),
+            Output::new(self.base(ground), "commit_backing", merged),
+        ]
+    }
+}

@@ -1,0 +1,183 @@
+//! `map`: both tools say what is allocated in their copy of the source image, in all of it or in a window.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{DrawPython, Perform, Picker};
+use crate::exchange::{Exchange, Ground, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{Answer, Request};
+use crate::rng::PythonRandom;
+use crate::verdict::{Difference, DivergenceKind, Finding};
+
+const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("map", "json_parse_failure");
+const SHAPE: DivergenceKind = DivergenceKind::new("map", "json_shape_divergence");
+const EXTENT_COUNT: DivergenceKind = DivergenceKind::new("map", "extent_count_divergence");
+const FIELD: DivergenceKind = DivergenceKind::new("map", "field_divergence");
+
+/// A window's ends lie on multiples of this, in bytes; smaller images are mapped whole.
+const WINDOW_GRAIN_BYTES: u64 = 65536;
+
+/// What is compared of every extent. What else qemu-img tells (depth, offset, compressed) says where the data lies, not
+/// whether there is any.
+const FIELDS: [&str; 5] = ["start", "length", "present", "zero", "data"];
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Map {
+    /// The virtual size, in bytes, that the image was drawn against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_size_probe: Option<u64>,
+    /// The flags of the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Vec<String>>,
+    /// Why nothing is asked: raw images are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+}
+
+impl DrawPython for Map {
+    fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, _: Picker) -> Self {
+        if image.format == Format::Raw {
+            return Self {
+                virtual_size_probe: None,
+                window: None,
+                skipped: Some("raw".to_owned()),
+            };
+        }
+        let size = image.format.created_size(image.virtual_size.bytes());
+        let mut window = Vec::new();
+        if size >= 2 * WINDOW_GRAIN_BYTES {
+            let cut = |value: u64| value / WINDOW_GRAIN_BYTES * WINDOW_GRAIN_BYTES;
+            if random.chance(0.25) {
+                let start = cut(random.randint(0, size / 2));
+                window.extend(["--start-offset".to_owned(), start.to_string()]);
+            }
+            if random.chance(0.25) {
+                let length = cut(random.randint(WINDOW_GRAIN_BYTES, size)).min(size);
+                window.extend(["--max-length".to_owned(), length.to_string()]);
+            }
+        }
+        Self {
+            virtual_size_probe: Some(size),
+            window: Some(window),
+            skipped: None,
+        }
+    }
+}
+
+impl Perform for Map {
+    fn reads_source(&self) -> bool {
+        self.skipped.is_none()
+    }
+
+    fn skipped(&self) -> Option<String> {
+        self.skipped
+            .as_ref()
+            .map(|why| format!("map of a {why} image is not asked"))
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let window = self.window.clone().unwrap_or_default();
+        vec![Step::own(Request::Map {
+            file: ground.source.clone(),
+            window,
+        })]
+    }
+
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+        let (candidate, reference) = exchange.last_answers()?;
+        let (mapped, standard) = match (candidate.json(), reference.json()) {
+            (Ok(mapped), Ok(standard)) => (mapped, standard),
+            (candidate, reference) => {
+                let difference = Difference::of_parsing("map", &candidate, &reference);
+                return Some(Finding::of_difference(PARSE_FAILURE, difference));
+            }
+        };
+        let (Some(mapped), Some(standard)) = (mapped.as_array(), standard.as_array()) else {
+            let kind = |json: &Value| {
+                if json.is_array() {
+                    "an array"
+                } else {
+                    "no array"
+                }
+            };
+            let difference = Difference::new("map", kind(&mapped), kind(&standard));
+            return Some(Finding::of_difference(SHAPE, difference));
+        };
+        compare(&fields(ground, candidate, mapped), mapped, standard)
+    }
+}
+
+/// The fields that are compared: for vpc without `present`, which tools define otherwise there; of a tool that tells
+/// only some, those.
+fn fields(ground: &Ground<'_>, answer: &Answer, extents: &[Value]) -> Vec<&'static str> {
+    let told =
+        |name: &&str| !answer.partial || extents.iter().any(|extent| extent.get(name).is_some());
+    let vpc = ground.recipe.format == Format::Vpc;
+    FIELDS
+        .into_iter()
+        .filter(|name| !(vpc && *name == "present"))
+        .filter(told)
+        .collect()
+}
+
+fn compare(fields: &[&str], candidate: &[Value], reference: &[Value]) -> Option<Finding> {
+    let (candidate, reference) = (joined(fields, candidate), joined(fields, reference));
+    let pairs = std::iter::zip(&candidate, &reference).enumerate();
+    let differences = pairs.flat_map(|(index, (candidate, reference))| {
+        let differing = fields
+            .iter()
+            .filter(|name| candidate[**name] != reference[**name]);
+        let difference = move |name: &&str| {
+            Difference::new(
+                format!("[{index}].{name}"),
+                candidate[*name].to_string(),
+                reference[*name].to_string(),
+            )
+        };
+        differing.map(difference).collect::<Vec<_>>()
+    });
+    let found = Finding::of_differences(FIELD, differences.collect());
+    let counts = Difference::new(
+        "number of extents",
+        candidate.len().to_string(),
+        reference.len().to_string(),
+    );
+    if candidate.len() == reference.len() {
+        return found;
+    }
+    // The first extent that differs says more than the number alone.
+    let mut finding = Finding::of_difference(EXTENT_COUNT, counts);
+    finding.differences.extend(
+        found
+            .into_iter()
+            .flat_map(|finding| finding.differences)
+            .take(2),
+    );
+    Some(finding)
+}
+
+/// Adjacent extents that are the same in everything that is compared count as one: where a tool cuts them depends on
+/// where the data lies in the file.
+fn joined(fields: &[&str], extents: &[Value]) -> Vec<Value> {
+    let mut joined: Vec<Value> = Vec::new();
+    let number = |extent: &Value, name: &str| extent[name].as_u64().unwrap_or(0);
+    for extent in extents {
+        let alike = |last: &Value| {
+            number(last, "start") + number(last, "length") == number(extent, "start")
+                && fields
+                    .iter()
+                    .skip(2)
+                    .all(|name| last[*name] == extent[*name])
+        };
+        match joined.last_mut().filter(|last| alike(last)) {
+            Some(last) => {
+                last["length"] = Value::from(number(last, "length") + number(extent, "length"))
+            }
+            None => joined.push(extent.clone()),
+        }
+    }
+    joined
+}

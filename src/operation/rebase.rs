@@ -1,0 +1,227 @@
+//! `rebase`: both tools put an overlay onto another backing file, or onto none.
+//!
+//! The images are made by the reference on both sides. The Python harness leaves them empty; here each holds data of its
+//! own, so that safe mode has something to copy and unsafe mode something to uncover.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrawPython, Perform, Picker};
+use crate::content::{Contents, Write};
+use crate::exchange::{Ground, Output, Step};
+use crate::format::Format;
+use crate::image::ImageRecipe;
+use crate::request::{ImageFile, Request};
+use crate::rng::PythonRandom;
+use crate::size::Size;
+use crate::verdict::DivergenceKind;
+
+const FIXTURE: DivergenceKind = DivergenceKind::new("rebase", "fixture_create_failed");
+const SIZES: [&str; 3] = ["1M", "4M", "64M"];
+const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
+
+/// The name of the old backing file, as it is drawn.
+const BASE_NAME: &str = "base.qcow2";
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rebase {
+    /// The virtual size of the overlay and of its old backing file.
+    pub overlay_size: Size,
+    /// The virtual size of the new backing file.
+    pub new_backing_size: Size,
+    /// The new backing file: empty to detach; the old one's name when that is made anew, with the new size.
+    pub new_backing: String,
+    /// `safe` or `unsafe`.
+    pub mode: String,
+    /// The flags of the command line, without `-b`.
+    pub flags: Vec<String>,
+    /// The overlay's `-o` options, in their order.
+    pub create_options: Vec<String>,
+}
+
+impl DrawPython for Rebase {
+    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
+        let overlay_size = Size::literal(random.choice::<&str>(&SIZES));
+        let new_backing_size = Size::literal(random.choice::<&str>(&SIZES));
+        let new_backing = *random.choice(&["next.qcow2", BASE_NAME, "next.qcow2", ""]);
+        let mode = *random.choice(&["unsafe", "safe"]);
+        let cluster_size = random.choice(&CLUSTER_SIZES);
+        let mut create_options = vec![format!("cluster_size={cluster_size}")];
+        create_options.extend(random.chance(0.3).then(|| "lazy_refcounts=on".to_owned()));
+        let mut flags: Vec<&str> = Vec::new();
+        flags.extend((mode == "unsafe").then_some("-u"));
+        if !new_backing.is_empty() {
+            flags.extend(["-F", "qcow2"]);
+        }
+        Self {
+            overlay_size,
+            new_backing_size,
+            new_backing: new_backing.to_owned(),
+            mode: mode.to_owned(),
+            flags: flags.into_iter().map(str::to_owned).collect(),
+            create_options,
+        }
+    }
+}
+
+impl Rebase {
+    fn replaces_base(&self) -> bool {
+        self.new_backing == BASE_NAME
+    }
+
+    /// The base's size when the overlay is put on it: made anew with the new size where the names are the same.
+    fn base_size(&self) -> &Size {
+        if self.replaces_base() {
+            &self.new_backing_size
+        } else {
+            &self.overlay_size
+        }
+    }
+
+    fn cluster_size(&self, ground: &Ground<'_>) -> u64 {
+        self.overlay(ground).cluster_size()
+    }
+
+    fn base(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&format!("{}-base", ground.stem), Format::Qcow2)
+    }
+
+    /// The new backing file; its name is as long as the old one's, because not every tool can make room for more.
+    fn next(&self, ground: &Ground<'_>) -> ImageFile {
+        if self.replaces_base() {
+            return self.base(ground);
+        }
+        ImageFile::new(&format!("{}-next", ground.stem), Format::Qcow2)
+    }
+
+    fn overlay(&self, ground: &Ground<'_>) -> ImageFile {
+        let backing = [
+            format!("backing_file={}", self.base(ground).path),
+            "backing_fmt=qcow2".to_owned(),
+        ];
+        let options = self.create_options.iter().cloned().chain(backing).collect();
+        ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
+    }
+
+    fn base_writes(&self, ground: &Ground<'_>) -> [Write; 3] {
+        let end = self.base_size().bytes();
+        [
+            ground.write(0, 0, 16384),
+            ground.write(1, 524_288, 4096),
+            ground.write(2, end - 4096, 4096),
+        ]
+    }
+
+    fn next_writes(&self, ground: &Ground<'_>) -> [Write; 3] {
+        let end = self.new_backing_size.bytes();
+        [
+            ground.write(3, 4096, 16384),
+            ground.write(4, 786_432, 4096),
+            ground.write(5, end - 4096, 4096),
+        ]
+    }
+
+    fn overlay_writes(&self, ground: &Ground<'_>) -> [Write; 1] {
+        [ground.write(6, 8192, 1536)]
+    }
+
+    /// What a guest must see in the overlay afterwards.
+    fn expected(&self, ground: &Ground<'_>) -> Contents {
+        let own = self.overlay_writes(ground);
+        let base = self.base_writes(ground);
+        let cluster_size = self.cluster_size(ground);
+        // A write to part of a cluster copied the rest of it from the old backing file.
+        let copied = own.iter().flat_map(|write| {
+            let start = write.offset / cluster_size * cluster_size;
+            let end = (write.offset + write.length).next_multiple_of(cluster_size);
+            base.iter()
+                .filter_map(move |write| write.within(start, end))
+        });
+        let unsafe_mode = self.mode == "unsafe";
+        let replaced = self.new_backing == BASE_NAME;
+        // In safe mode all of the old backing file stays visible; in unsafe mode, the new one is.
+        let below: Vec<Write> = match (unsafe_mode, self.new_backing.is_empty()) {
+            (false, _) => base.to_vec(),
+            (true, _) if replaced => base.to_vec(),
+            (true, true) => Vec::new(),
+            (true, false) => self.cleared(ground, cluster_size).collect(),
+        };
+        let writes: Vec<Write> = below.into_iter().chain(copied).chain(own).collect();
+        Contents::of_writes(self.overlay_size.bytes(), &writes)
+    }
+
+    /// The new backing file's data, with zeros where the overlay has clusters of its own.
+    fn cleared(
+        &self,
+        ground: &Ground<'_>,
+        cluster_size: u64,
+    ) -> impl Iterator<Item = Write> + use<> {
+        let zeros = self.overlay_writes(ground).map(|write| {
+            let start = write.offset / cluster_size * cluster_size;
+            let end = (write.offset + write.length).next_multiple_of(cluster_size);
+            Write {
+                offset: start,
+                length: end - start,
+                byte: 0,
+            }
+        });
+        self.next_writes(ground).into_iter().chain(zeros)
+    }
+}
+
+impl Perform for Rebase {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let create = |file: ImageFile, size: &Size| {
+            Step::fixture(
+                Request::Create {
+                    file,
+                    size: size.clone(),
+                },
+                FIXTURE,
+            )
+        };
+        let write = |file: ImageFile, writes: &[Write]| {
+            Step::fixture(
+                Request::Write {
+                    file,
+                    writes: writes.to_vec(),
+                },
+                FIXTURE,
+            )
+        };
+        let mut steps = vec![
+            create(self.base(ground), self.base_size()),
+            write(self.base(ground), &self.base_writes(ground)),
+        ];
+        if !self.replaces_base() && !self.new_backing.is_empty() {
+            steps.push(create(self.next(ground), &self.new_backing_size));
+            steps.push(write(self.next(ground), &self.next_writes(ground)));
+        }
+        steps.push(create(self.overlay(ground), &self.overlay_size));
+        steps.push(write(self.overlay(ground), &self.overlay_writes(ground)));
+        let new_backing = if self.new_backing.is_empty() {
+            String::new()
+        } else {
+            self.next(ground).path
+        };
+        let rebase = Request::Rebase {
+            file: self.overlay(ground),
+            new_backing,
+            flags: self.flags.clone(),
+        };
+        steps.push(Step::own(rebase));
+        steps
+    }
+
+    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+        vec![Output::new(
+            self.overlay(ground),
+            "rebase",
+            self.expected(ground),
+        )]
+    }
+}

@@ -1,0 +1,336 @@
+//! Both doors as their users meet them: what they print, write and exit with, and what they say to bad input.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+mod ring;
+
+fn command(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The command refuses: exit 2, nothing on standard output, one line on standard error with these words in it.
+fn refused(arguments: &[&str], words: &str) {
+    let output = command(arguments);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
+    assert!(said.contains(words), "{arguments:?}: {said}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn bad_input_is_refused_in_one_line_with_exit_2() {
+    refused(&[], "which command");
+    refused(
+        &["fuzz", "--generation", "ops99"],
+        "there is no generation 'ops99'",
+    );
+    refused(&["fuzz", "--candidate", "qemu"], "there is no tool 'qemu'");
+    refused(
+        &["fuzz", "--candidate", "imago:/bin/true"],
+        "imago is embedded",
+    );
+    refused(
+        &["fuzz", "--candidate", "qemu-img:"],
+        "no path behind its colon",
+    );
+    refused(&["fuzz", "--reference", "imago"], "cannot be the reference");
+    refused(&["fuzz", "--seed", "x1"], "a seed is a whole number");
+    refused(&["fuzz", "--seed", "1.5"], "a seed is a whole number");
+    refused(&["fuzz", "--timeout", "0"], "above 0");
+    refused(&["fuzz", "--timeout", "soon"], "a number of seconds");
+    refused(&["fuzz", "--jobs", "0"], "above 0");
+    refused(&["fuzz", "--ops", "info,fly"], "has no operation 'fly'");
+    refused(&["fuzz", "--ops", " , "], "names no operation");
+    refused(&["fuzz", "--colour"], "--colour");
+    refused(&["replay"], "ID|SEED-FILE");
+    refused(&["replay", "ops7_s1"], "is no case id");
+    refused(&["replay", "no-such-seed.json"], "no-such-seed.json");
+    refused(&["replay", "ops99_s1_i1"], "there is no generation");
+    refused(&["show", "ops7_s1_i5..2"], "is no range");
+    refused(
+        &["fuzz", "--candidate", "qemu-img:/no/such/tool"],
+        "apt-get install qemu-utils",
+    );
+    refused(
+        &["fuzz", "--workdir", "/no/such/directory"],
+        "/no/such/directory",
+    );
+    refused(
+        &[
+            "fuzz",
+            "--iterations",
+            "1",
+            "--json",
+            "/no/such/directory/file",
+        ],
+        "/no/such/directory/file",
+    );
+}
+
+#[test]
+fn a_broken_seed_file_is_refused_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seed.json");
+    std::fs::write(&path, "{ \"format_version\": 1,").unwrap();
+    refused(&["replay", path.to_str().unwrap()], "is no seed file");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_wrong_value_in_the_environment_is_refused_too() {
+    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args(["fuzz", "--iterations", "1"])
+        .env("IMGDUEL_SEED", "many")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("a seed is a whole number"));
+}
+
+#[test]
+fn a_missing_qemu_img_says_what_to_install() {
+    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .arg("fuzz")
+        .env("PATH", "/no/such/directory")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("apt-get install qemu-utils"));
+}
+
+fn fuzz(directory: &Path, arguments: &[&str]) -> (Output, Value, Vec<Value>) {
+    let (summary, records) = (
+        directory.join("summary.json"),
+        directory.join("records.jsonl"),
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args(["fuzz", "--generation", "ops7", "--workdir"])
+        .arg(directory)
+        .arg("--summary")
+        .arg(&summary)
+        .arg("--json")
+        .arg(&records)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let summary = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+    let records = std::fs::read_to_string(records).unwrap();
+    let records = records
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    (output, summary, records)
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_campaign_writes_a_record_a_case_and_a_summary_that_adds_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (output, summary, records) = fuzz(directory.path(), &["--seed", "3", "--iterations", "25"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(
+        (records.len(), summary["iterations_completed"].as_u64()),
+        (25, Some(25))
+    );
+    let classes = [
+        "matches",
+        "divergences_found",
+        "known_count",
+        "inconclusive_count",
+        "unsupported_count",
+    ];
+    let sum: u64 = classes
+        .iter()
+        .map(|name| summary[name].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, 25);
+    assert!(summary["tool_calls"].as_u64().unwrap() > 50);
+    assert!(summary["tool_cpu_seconds"].as_f64().unwrap() > 0.0);
+    let ids: std::collections::BTreeSet<&str> = records
+        .iter()
+        .map(|record| record["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 25);
+    assert!(ids.contains("ops7_s3_i000024"));
+    assert!(text(&output.stdout).contains("inconclusive_qemu_timeout 0"));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = [
+        "--seed",
+        "59095591",
+        "--start",
+        "751",
+        "--iterations",
+        "1",
+        "--timeout",
+        "1",
+        "--candidate",
+        "qemu-img",
+    ];
+    let (output, summary, records) = fuzz(directory.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(records.len(), 1);
+    assert_eq!(
+        (&records[0]["verdict"], &records[0]["kind"]),
+        (&"inconclusive".into(), &"inconclusive_qemu_timeout".into())
+    );
+    assert_eq!(
+        (
+            &summary["inconclusive_qemu_timeout"],
+            &summary["inconclusive_count"]
+        ),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(summary["inconclusive_iterations"], serde_json::json!([751]));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_python_harness_s_command_line_works_and_its_files_are_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args([
+            "fuzz",
+            "--seed",
+            "7",
+            "--iterations",
+            "20",
+            "--ops",
+            "info",
+            "--generation",
+            "ops7",
+            "--fail-fast",
+        ])
+        .arg("--instar")
+        .arg(ring::stand_in("lying_instar"))
+        .arg("--log-dir")
+        .arg(&log)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let summary: Value =
+        serde_json::from_slice(&std::fs::read(log.join("summary-7.json")).unwrap()).unwrap();
+    let found = summary["divergence_iterations"][0].as_u64().unwrap();
+    let report = std::fs::read(log.join(format!("divergence-7-{found:06}.json"))).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["divergence"]["type"], "info_output_divergence");
+    assert_eq!(
+        (&report["seed"], &report["iteration"]),
+        (&7.into(), &found.into())
+    );
+    assert!(report["attributes"]["format"].is_string());
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn replay_prints_the_evidence_of_a_seed_file() {
+    let seed = ring::package().join("fuzz-seeds/issue_315_measure_of_a_vpc_source.json");
+    let liar = format!("qemu-img:{}", ring::stand_in("wrong_measure").display());
+    let output = command(&["replay", seed.to_str().unwrap(), "--candidate", &liar]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    for words in [
+        "measure_numeric_divergence",
+        "candidate: ",
+        "reference: ",
+        "measure -O qcow2 --output=json",
+        "again: imgduel replay ops7_s829673908_i000404",
+    ] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let script = format!(
+        "{} show ops7_s1_i0..2000 | head -n 1",
+        env!("CARGO_BIN_EXE_imgduel")
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn ctrl_c_ends_a_campaign_with_its_summary_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let summary = directory.path().join("summary.json");
+    let campaign = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args(["fuzz", "--iterations", "100000", "--seed", "1", "--workdir"])
+        .arg(directory.path())
+        .arg("--summary")
+        .arg(&summary)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let killed = Command::new("kill")
+        .args(["-INT", &campaign.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let output = campaign.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let summary: Value = serde_json::from_slice(&std::fs::read(&summary).unwrap()).unwrap();
+    assert!(summary["iterations_completed"].as_u64().unwrap() < 100_000);
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        1,
+        "scratch is left behind"
+    );
+}
+
+#[test]
+fn tools_lists_every_tool_and_what_to_install() {
+    let output = command(&["tools"]);
+    let said = text(&output.stdout);
+    assert!(output.status.success());
+    for name in ["imago", "qemu-img", "instar"] {
+        assert!(said.lines().any(|line| line.starts_with(name)), "{said}");
+    }
+}

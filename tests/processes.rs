@@ -1,0 +1,189 @@
+//! The process runner: limits, groups, pipes, environment, what it tells of a child.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use imgduel::process::{CAPTURE_LIMIT_BYTES, Ending, Finished, Invocation, run};
+
+fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
+    let arguments = ["-c".to_owned(), script.to_owned()];
+    run(&Invocation {
+        program: Path::new("/bin/sh"),
+        arguments: &arguments,
+        directory,
+        limit,
+    })
+    .unwrap()
+}
+
+fn shell(script: &str, limit: Duration) -> Finished {
+    let directory = tempfile::tempdir().unwrap();
+    shell_in(directory.path(), script, limit)
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Whether a process with this word among its arguments runs (zombies have none).
+fn runs(word: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.into_iter().any(|line| {
+        line.split(|byte| *byte == 0)
+            .any(|argument| argument == word.as_bytes())
+    })
+}
+
+#[test]
+fn an_exit_code_and_both_streams_come_back() {
+    let finished = shell("echo out; echo err >&2; exit 3", LONG);
+    assert_eq!(finished.ending, Ending::Exited(3));
+    assert_eq!(
+        (
+            finished.stdout.text().as_str(),
+            finished.stderr.text().as_str()
+        ),
+        ("out\n", "err\n")
+    );
+}
+
+#[test]
+fn a_signal_is_told_from_an_exit() {
+    assert_eq!(shell("kill -SEGV $$", LONG).ending, Ending::Signaled(11));
+}
+
+#[test]
+fn a_limit_of_a_fraction_of_a_second_kills_the_whole_group() {
+    let started = Instant::now();
+    let finished = shell("sleep 7001.5 & sleep 7001.5", Duration::from_millis(300));
+    let elapsed = started.elapsed();
+    let Ending::TimedOut(post_mortem) = finished.ending else {
+        panic!("{finished:?}")
+    };
+    assert!(
+        elapsed >= Duration::from_millis(300) && elapsed < Duration::from_millis(1300),
+        "{elapsed:?}"
+    );
+    assert!(post_mortem.processes.len() >= 2, "{post_mortem}");
+    assert!(
+        post_mortem
+            .processes
+            .iter()
+            .all(|process| !process.state.is_empty()),
+        "{post_mortem:?}"
+    );
+    assert!(!runs("7001.5"), "a child is left behind");
+}
+
+#[test]
+fn a_post_mortem_tells_a_busy_child_from_a_sleeping_one() {
+    let busy = shell("while :; do :; done", Duration::from_millis(600));
+    let Ending::TimedOut(busy) = busy.ending else {
+        panic!("it ended by itself")
+    };
+    assert!(busy.cpu_seconds > 0.1, "{busy}");
+    assert_eq!(busy.processes[0].state, "R");
+    let sleeping = shell("exec sleep 7002.5", Duration::from_millis(300));
+    let Ending::TimedOut(sleeping) = sleeping.ending else {
+        panic!("it ended by itself")
+    };
+    assert!(sleeping.cpu_seconds < 0.1, "{sleeping}");
+    assert_eq!(
+        (
+            sleeping.processes[0].name.as_str(),
+            sleeping.processes[0].state.as_str()
+        ),
+        ("sleep", "S")
+    );
+}
+
+#[test]
+fn a_post_mortem_counts_what_was_written() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let script = "head -c 3000000 /dev/zero > file; sync file; exec sleep 7003.5";
+    let finished = shell_in(directory.path(), script, Duration::from_millis(1500));
+    let Ending::TimedOut(post_mortem) = finished.ending else {
+        panic!("{finished:?}")
+    };
+    // What `head` wrote counts for the shell that waited for it.
+    assert!(post_mortem.bytes_written >= 2_900_000, "{post_mortem}");
+}
+
+#[test]
+fn output_larger_than_a_pipe_on_both_streams_does_not_block() {
+    let script =
+        "head -c 3000000 /dev/zero | tr '\\0' e >&2; head -c 3000000 /dev/zero | tr '\\0' o";
+    let finished = shell(script, LONG);
+    assert_eq!(finished.ending, Ending::Exited(0));
+    assert_eq!(
+        (finished.stdout.bytes.len(), finished.stderr.bytes.len()),
+        (3_000_000, 3_000_000)
+    );
+}
+
+#[test]
+fn output_beyond_the_limit_is_dropped_and_counted() {
+    let finished = shell("head -c 10000000 /dev/zero", LONG);
+    assert_eq!(finished.stdout.bytes.len(), CAPTURE_LIMIT_BYTES);
+    assert_eq!(
+        finished.stdout.dropped_bytes,
+        10_000_000 - CAPTURE_LIMIT_BYTES as u64
+    );
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_kept_and_shown_lossily() {
+    let finished = shell("printf 'a\\377b'", LONG);
+    assert_eq!(finished.stdout.bytes, b"a\xffb");
+    assert_eq!(finished.stdout.text(), "a\u{fffd}b");
+}
+
+#[test]
+fn the_environment_is_clean() {
+    let finished = shell("env | cut -d= -f1 | sort", LONG);
+    let text = finished.stdout.text();
+    let names: Vec<&str> = text
+        .lines()
+        .filter(|name| !["_", "PWD", "SHLVL", "OLDPWD"].contains(name))
+        .collect();
+    assert_eq!(names, ["LC_ALL", "PATH", "TMPDIR", "TZ"]);
+}
+
+#[test]
+fn cpu_time_is_the_childs_own() {
+    let busy = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done", LONG);
+    assert!(busy.cpu > Duration::from_millis(20), "{:?}", busy.cpu);
+    let idle = shell("sleep 0.3", LONG);
+    assert!(idle.cpu < Duration::from_millis(150), "{:?}", idle.cpu);
+    assert!(idle.elapsed >= Duration::from_millis(300));
+}
+
+#[test]
+fn a_grandchild_that_holds_the_pipe_open_neither_delays_nor_survives() {
+    let started = Instant::now();
+    let finished = shell("sleep 7004.5 & echo done", LONG);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        (finished.ending, finished.stdout.text().as_str()),
+        (Ending::Exited(0), "done\n")
+    );
+    assert!(!runs("7004.5"), "the grandchild is left behind");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_one_clear_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("missing");
+    let invocation = Invocation {
+        program: &program,
+        arguments: &[],
+        directory: directory.path(),
+        limit: LONG,
+    };
+    let error = run(&invocation).unwrap_err().to_string();
+    assert!(
+        error.contains("missing") && !error.contains('\n'),
+        "{error}"
+    );
+}

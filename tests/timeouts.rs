@@ -1,0 +1,151 @@
+//! Slow and stuck tools: who ran out of time decides the verdict, and nothing outlives the limit.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ring;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use imgduel::record::Record;
+
+const LIMIT: Duration = Duration::from_millis(700);
+
+/// The first case of `operations` that is not a match, and how long it took.
+fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, Duration) {
+    let workdir = tempfile::tempdir().unwrap();
+    let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
+    for case in ring::cases("ops7", 7, operations).take(20) {
+        let started = Instant::now();
+        let record = arena.try_case(case).unwrap();
+        if ["divergence", "inconclusive"].contains(&record.verdict) {
+            return (record, started.elapsed());
+        }
+    }
+    panic!("every case is a match");
+}
+
+fn stand_in(name: &str) -> String {
+    format!("qemu-img:{}", ring::stand_in(name).display())
+}
+
+fn sleepers() -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines
+        .filter(|line| line.as_slice() == b"sleep\x001000\0" || line.as_slice() == b"sleep\x0010\0")
+        .count()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_process_stays() {
+    // In one test, because each looks for the processes of the other.
+    let (slow, elapsed) = try_first("qemu-img", &stand_in("slow"), &["info"]);
+    assert_eq!(
+        (slow.verdict, slow.kind.as_deref()),
+        ("inconclusive", Some("inconclusive_qemu_timeout"))
+    );
+    assert!(
+        slow.reason
+            .as_deref()
+            .unwrap()
+            .contains("ran out of time after 0.7 s"),
+        "{:?}",
+        slow.reason
+    );
+    // Of two to four operations, each of them slow.
+    let most = |record: &Record| (LIMIT + Duration::from_secs(1)) * record.operations.len() as u32;
+    assert!(elapsed < most(&slow), "{elapsed:?}");
+
+    let (hanging, elapsed) = try_first(&stand_in("hangs"), "qemu-img", &["info"]);
+    assert_eq!(
+        (hanging.verdict, hanging.kind.as_deref()),
+        ("divergence", Some("candidate_timeout"))
+    );
+    assert!(elapsed < most(&hanging), "{elapsed:?}");
+
+    let (both, _) = try_first(&stand_in("hangs"), &stand_in("slow"), &["info"]);
+    assert_eq!(
+        (both.verdict, both.kind.as_deref()),
+        ("inconclusive", Some("inconclusive_both_timeout"))
+    );
+    assert_eq!(sleepers(), 0, "processes are left behind");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_candidate_that_crashes_diverges_even_where_the_reference_is_too_slow() {
+    let (record, _) = try_first(&stand_in("crashes"), &stand_in("slow"), &["info"]);
+    assert_eq!(record.kind.as_deref(), Some("candidate_crash"));
+    assert!(
+        record.reason.as_deref().unwrap().contains("SIGSEGV"),
+        "{:?}",
+        record.reason
+    );
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_reported() {
+    let workdir = tempfile::tempdir().unwrap();
+    let arena = ring::arena(
+        &stand_in("wrong_exit"),
+        &stand_in("slow"),
+        LIMIT,
+        workdir.path(),
+    );
+    let cases = ring::cases("ops7", 3, &["info", "check"]);
+    let mixed = cases.filter(|case| {
+        let has = |name: &str| case.ops.iter().any(|operation| operation.name() == name);
+        has("info") && has("check") && case.image.format.name() == "qcow2"
+    });
+    let record = ring::first_that_differs(&arena, mixed, 1).unwrap();
+    assert_eq!(record.kind.as_deref(), Some("exit_code_divergence"));
+    let kinds: Vec<Option<&str>> = record
+        .operations
+        .iter()
+        .map(|operation| operation.kind.as_deref())
+        .collect();
+    assert!(
+        kinds.contains(&Some("inconclusive_qemu_timeout")),
+        "{kinds:?}"
+    );
+    assert!(kinds.contains(&Some("exit_code_divergence")), "{kinds:?}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn output_without_end_and_a_child_on_the_pipe_are_no_divergence() {
+    for name in ["talks_without_end", "leaves_a_child"] {
+        let workdir = tempfile::tempdir().unwrap();
+        let arena = ring::arena(
+            &stand_in(name),
+            "qemu-img",
+            Duration::from_secs(30),
+            workdir.path(),
+        );
+        let cases = ring::cases("ops7", 7, &["info"]);
+        assert!(
+            ring::first_that_differs(&arena, cases, 1).is_none(),
+            "{name}"
+        );
+        assert!(is_empty(workdir.path()));
+    }
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).unwrap().count() == 0
+}

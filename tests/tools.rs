@@ -1,0 +1,285 @@
+//! What every tool must do, by the same smoke case; instar's dialect; imago's worker.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ring;
+
+use std::path::Path;
+use std::time::Duration;
+
+use imgduel::content::{Contents, Write};
+use imgduel::format::Format;
+use imgduel::request::{Answer, Exit, ImageFile, Request};
+use imgduel::size::Size;
+use imgduel::tool::{Scene, Support, Tool};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
+    assert_eq!(
+        tool.support(request),
+        Support::Yes,
+        "{} {request:?}",
+        tool.name()
+    );
+    tool.ask(
+        request,
+        &Scene {
+            directory,
+            limit: LIMIT,
+        },
+    )
+    .unwrap()
+}
+
+fn done(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
+    let answer = ask(tool, request, directory);
+    assert!(
+        answer.succeeded(),
+        "{}: {} {:?}",
+        tool.name(),
+        answer.describe(),
+        answer.command
+    );
+    answer
+}
+
+fn image(stem: &str, format: Format) -> ImageFile {
+    ImageFile::new(stem, format)
+}
+
+/// Creates, is written to by the reference, described, resized, converted and read: what every candidate can do.
+fn smoke(spec: &str) {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    let (tool, reference) = (ring::open(spec), ring::open("qemu-img"));
+    let (tool, reference) = (&*tool, &*reference);
+    assert!(!tool.version().is_empty());
+
+    let file = || image("smoke", Format::Qcow2).with_options(vec!["cluster_size=4096".to_owned()]);
+    done(
+        tool,
+        &Request::Create {
+            file: file(),
+            size: Size::parse("1M").unwrap(),
+        },
+        directory,
+    );
+    let writes = [Write {
+        offset: 65536,
+        length: 5000,
+        byte: 0xa5,
+    }];
+    done(
+        reference,
+        &Request::Write {
+            file: file(),
+            writes: writes.to_vec(),
+        },
+        directory,
+    );
+
+    let info = done(tool, &Request::Info { file: file() }, directory)
+        .json()
+        .unwrap();
+    assert_eq!(info["virtual-size"], 1 << 20);
+    let resize = Request::Resize {
+        file: file(),
+        size: "2M".to_owned(),
+        end_bytes: 2 << 20,
+        shrink: false,
+        preallocation: None,
+    };
+    done(tool, &resize, directory);
+
+    let map = done(
+        tool,
+        &Request::Map {
+            file: file(),
+            window: Vec::new(),
+        },
+        directory,
+    )
+    .json()
+    .unwrap();
+    let extents = map.as_array().unwrap();
+    let covered: u64 = extents
+        .iter()
+        .map(|extent| extent["length"].as_u64().unwrap())
+        .sum();
+    assert_eq!(covered, 2 << 20);
+    assert!(extents.iter().any(|extent| extent["data"] == true));
+
+    let expected = Contents::of_writes(2 << 20, &writes);
+    for target in [Format::Raw, Format::Qcow2] {
+        let copy = image("copy", target);
+        let convert = Request::Convert {
+            source: file(),
+            target: copy.clone(),
+            compress: false,
+        };
+        done(tool, &convert, directory);
+        for reader in [tool, reference] {
+            let read = done(reader, &Request::Contents { file: copy.clone() }, directory);
+            assert_eq!(
+                read.contents,
+                Some(expected.clone()),
+                "{target} read by {}",
+                reader.name()
+            );
+        }
+    }
+    let refused = ask(
+        tool,
+        &Request::Info {
+            file: image("missing", Format::Qcow2),
+        },
+        directory,
+    );
+    assert!(
+        matches!(refused.exit, Exit::Refused(_)),
+        "{:?}",
+        refused.exit
+    );
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn every_tool_passes_the_same_smoke_case() {
+    smoke("qemu-img");
+    smoke("imago");
+    smoke(&format!("instar:{}", ring::stand_in("instar").display()));
+}
+
+#[test]
+fn imago_never_needs_qemu_img() {
+    // Its worker is started by a process whose PATH holds nothing.
+    let scratch = tempfile::tempdir().unwrap();
+    let request = serde_json::json!({
+        "library": "imago",
+        "directory": scratch.path(),
+        "request": Request::Create { file: image("alone", Format::Qcow2), size: Size::parse("1M").unwrap() },
+    });
+    let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .arg(imgduel::tool::worker::ARGUMENT)
+        .env_clear()
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(
+        &mut worker.stdin.take().unwrap(),
+        format!("{request}\n").as_bytes(),
+    )
+    .unwrap();
+    let output = worker.wait_with_output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(answer["refused"].is_null(), "{answer}");
+    assert!(scratch.path().join("alone.qcow2").exists());
+}
+
+#[test]
+fn imago_says_beforehand_what_it_cannot_do() {
+    let imago = ring::open("imago");
+    let qcow2 = || image("x", Format::Qcow2);
+    let refused = [
+        Request::Check { file: qcow2() },
+        Request::Measure {
+            source: qcow2(),
+            target: Format::Raw,
+        },
+        Request::Convert {
+            source: qcow2(),
+            target: image("y", Format::Qcow2),
+            compress: true,
+        },
+        Request::Convert {
+            source: image("x", Format::Vpc),
+            target: qcow2(),
+            compress: false,
+        },
+        Request::Info {
+            file: image("x", Format::Vmdk),
+        },
+        Request::Create {
+            file: image("x", Format::Vhdx),
+            size: Size::parse("1M").unwrap(),
+        },
+        Request::Info {
+            file: qcow2().with_options(vec!["extended_l2=on".to_owned()]),
+        },
+    ];
+    for request in refused {
+        assert!(
+            matches!(imago.support(&request), Support::No(_)),
+            "{request:?}"
+        );
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let imago = ring::open("imago");
+    // Opening a named pipe that nobody writes to never ends: the worker is killed at the limit.
+    let pipe = scratch.path().join("stuck.raw");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let scene = Scene {
+        directory: scratch.path(),
+        limit: Duration::from_millis(300),
+    };
+    let stuck = imago
+        .ask(
+            &Request::Info {
+                file: image("stuck", Format::Raw),
+            },
+            &scene,
+        )
+        .unwrap();
+    assert!(matches!(stuck.exit, Exit::TimedOut(_)), "{:?}", stuck.exit);
+    let create = Request::Create {
+        file: image("fine", Format::Raw),
+        size: Size::parse("1M").unwrap(),
+    };
+    done(&*imago, &create, scratch.path());
+}
+
+#[test]
+fn the_worker_turns_a_panic_into_a_crash() {
+    let scratch = tempfile::tempdir().unwrap();
+    let imago = ring::open("imago");
+    // The library refuses nothing here: a write of more than the address space panics when its buffer is made.
+    let file = image("panics", Format::Raw);
+    done(
+        &*imago,
+        &Request::Create {
+            file: file.clone(),
+            size: Size::parse("1M").unwrap(),
+        },
+        scratch.path(),
+    );
+    let write = Write {
+        offset: 0,
+        length: u64::MAX,
+        byte: 1,
+    };
+    let answer = ask(
+        &*imago,
+        &Request::Write {
+            file,
+            writes: vec![write],
+        },
+        scratch.path(),
+    );
+    let Exit::Crashed(how) = &answer.exit else {
+        panic!("{:?}", answer.exit)
+    };
+    assert!(how.starts_with("panic: capacity overflow"), "{how}");
+}
