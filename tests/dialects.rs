@@ -35,8 +35,12 @@ fn every_command_line_for_instar_is_in_its_dialect() {
             .operations
             .iter()
             .filter(|operation| operation.verdict == "match");
-        made.extend(matched.map(|operation| operation.op));
+        made.extend(matched.map(|operation| operation.op.clone()));
     }
-    let all = generation.operations().iter().copied().collect();
+    let all = generation
+        .operations()
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
     assert_eq!(made, all, "an operation never got through");
 }

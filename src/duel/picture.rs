@@ -60,7 +60,10 @@ impl Bout<'_> {
 
     /// Whose file is mapped by whom.
     fn looks(&self, file: &ImageFile) -> Vec<(Side, Side)> {
-        let map = Request::Map { file: file.clone() };
+        let map = Request::Map {
+            file: file.clone(),
+            window: Vec::new(),
+        };
         let candidate_maps =
             !self.same_program && self.duel.candidate.support(&map) == Support::Yes;
         let own = candidate_maps.then_some((Side::Candidate, Side::Candidate));
@@ -71,7 +74,14 @@ impl Bout<'_> {
     }
 
     fn strip(&mut self, side: Side, by: Side, file: &ImageFile) -> Result<Strip> {
-        let answer = self.ask(side, by, &Request::Map { file: file.clone() })?;
+        let answer = self.ask(
+            side,
+            by,
+            &Request::Map {
+                file: file.clone(),
+                window: Vec::new(),
+            },
+        )?;
         if !answer.succeeded() {
             return Ok(Strip::without_map(side, by, answer.describe()));
         }
