@@ -207,7 +207,7 @@ impl Flags {
     /// Why a trial that is shown is not run.
     fn objection(&self, trial: &Trial) -> Option<String> {
         if self.bench && !self.test {
-            return Some(String::new());
+            return Some(trial.ignored.clone().unwrap_or_default());
         }
         let asked_for = self.ignored || self.include_ignored;
         trial.ignored.clone().filter(|_| !asked_for)

@@ -8,7 +8,7 @@ use super::group::Group;
 use crate::record::{Class, Record};
 
 /// How many groups keep a whole example; of the others only what they are is kept.
-const WHOLE_EXAMPLES_MAX: usize = 100;
+const WHOLE_EXAMPLES_MAX: usize = 200;
 
 /// How many cases of one group are named.
 const NAMED_CASES_MAX: usize = 20;
