@@ -268,7 +268,10 @@ fn merging_takes_the_last_try_and_refuses_what_is_no_record() {
     // One whose writer died in the middle of a line loses that line alone.
     let whole = std::fs::read_to_string(&first).unwrap();
     std::fs::write(&second, &whole[..whole.len() - 20]).unwrap();
-    assert_eq!(summary(&[second.clone()])["iterations_completed"], 2);
+    assert_eq!(
+        summary(std::slice::from_ref(&second))["iterations_completed"],
+        2
+    );
 
     std::fs::write(&second, "{}\n").unwrap();
     for wrong in [second, directory.path().join("missing.jsonl")] {

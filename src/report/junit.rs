@@ -56,7 +56,6 @@ impl WriteAt for File {
 
 impl WriteAt for Vec<u8> {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.truncate(offset.max(HEAD_BYTES as u64) as usize);
         self.resize(self.len().max(offset as usize + bytes.len()), b' ');
         self[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
