@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -411,4 +412,90 @@ fn the_stubs_are_those_of_the_seeds() {
         imgduel::stubs::source(&seeds),
         "a seed has come or gone: run `cargo run -- stubs`"
     );
+}
+
+/// A campaign of 50,000 cases, a hundredth of them divergences, made of two real records.
+fn many_records(directory: &Path) -> PathBuf {
+    let few = directory.join("few.jsonl");
+    let arguments = [
+        "fuzz",
+        "--generation",
+        "ops7",
+        "--seed",
+        "3",
+        "--iterations",
+        "6",
+        "--ops",
+        "info,check",
+    ];
+    imgduel(&arguments)
+        .args([
+            "--candidate",
+            "qemu-img:tests/stand_ins/wrong_virtual_size",
+            "--json",
+        ])
+        .arg(&few)
+        .output()
+        .unwrap();
+    let lines = std::fs::read_to_string(&few).unwrap();
+    let of = |verdict: &str| {
+        let wanted = format!("\"verdict\":\"{verdict}\",\"kind\"");
+        lines.lines().find(|line| line.contains(&wanted)).unwrap()
+    };
+    let (agreed, diverged) = (of("match"), of("divergence"));
+    let ids = [agreed, diverged].map(|line| serde_json::from_str::<Record>(line).unwrap().id);
+    let many = directory.join("many.jsonl");
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&many).unwrap());
+    for iteration in 0..50_000 {
+        let (line, id) = match iteration % 100 {
+            0 => (diverged, &ids[1]),
+            _ => (agreed, &ids[0]),
+        };
+        let line = line.replace(id, &format!("ops7_s3_i{iteration:06}"));
+        writeln!(file, "{line}").unwrap();
+    }
+    many
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "takes long in the profile for debugging: cargo test --release --test reports"
+)]
+fn fifty_thousand_records_stay_small_in_memory_and_on_the_page() {
+    use wait4::Wait4;
+    const SECONDS_MAX: f64 = 5.0;
+    const PAGE_BYTES_MAX: u64 = 5_000_000;
+    const MEMORY_BYTES_MAX: u64 = 100_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let many = many_records(directory.path());
+    let started = std::time::Instant::now();
+    let merge = imgduel(&["merge"])
+        .arg(&many)
+        .arg("--html")
+        .arg(directory.path().join("page.html"))
+        .arg("--junit")
+        .arg(directory.path().join("junit.xml"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let used = merge.wait4().unwrap();
+    assert_eq!(used.status.code(), Some(1));
+    let page = std::fs::metadata(directory.path().join("page.html"))
+        .unwrap()
+        .len();
+    assert!(page < PAGE_BYTES_MAX, "{page} bytes");
+    assert!(
+        used.rusage.maxrss < MEMORY_BYTES_MAX,
+        "{} bytes",
+        used.rusage.maxrss
+    );
+    let seconds = started.elapsed().as_secs_f64();
+    assert!(seconds < SECONDS_MAX, "{seconds} s");
+    let junit = std::fs::read_to_string(directory.path().join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"50000\" skipped=\"0\" failures=\"500\" errors=\"0\""));
 }
