@@ -22,6 +22,7 @@ use crate::rng::fresh_seed;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
 use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
+use crate::witness::Witnesses;
 
 /// Exit codes, as `interface` docs in the README list them.
 const EXIT_DIVERGENCE: u8 = 1;
@@ -230,21 +231,11 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
             name: row.name.to_owned(),
             path: None,
         });
-        let found = match tool::open(&spec, &means) {
-            Ok(tool) => {
-                let place = tool
-                    .program()
-                    .map(|program| format!(", {}", program.display()))
-                    .unwrap_or_default();
-                format!("{}{place}", tool.version())
-            }
-            Err(error) => format!("not here: {error}"),
-        };
-        text.push_str(&format!(
-            "{:<10} {found}\n{:<10} {}\n",
-            row.name, "", row.about
-        ));
+        text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
     }
+    text.push_str(&terminal::witnesses(
+        &Witnesses::find(settings.timeout).versions(),
+    ));
     Ok(said(&text))
 }
 
@@ -259,6 +250,7 @@ struct Run {
 impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
         let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
+        arena.notices().iter().for_each(complain);
         let records = settings
             .json
             .as_deref()
@@ -282,6 +274,8 @@ impl Run {
         told: impl Fn(&Record) -> bool,
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
+        let mut summary = summary;
+        summary.witnesses = self.arena.witnesses();
         let pace = Pace {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
@@ -314,9 +308,12 @@ impl Run {
         said(&format!("{blocks}{}", terminal::summary(&summary)));
         match cut_short {
             Some(error) => Err(error),
-            None => written.map(|()| match summary.divergences_found {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::from(EXIT_DIVERGENCE),
+            None => written.map(|()| {
+                let stale = self.settings.strict_known && !summary.stale_known().is_empty();
+                match summary.divergences_found {
+                    0 if !stale => ExitCode::SUCCESS,
+                    _ => ExitCode::from(EXIT_DIVERGENCE),
+                }
             }),
         }
     }

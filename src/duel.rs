@@ -12,13 +12,16 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Output, Reading, Rule, Side, Step, Turn};
+use crate::exchange::{
+    Actor, Deed, Exchange, Ground, Opinion, Output, Reading, Rule, Side, Step, Turn,
+};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::sandbox::Sandbox;
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::witness::Witnesses;
 
 /// The name of the source image, without its ending.
 const SOURCE_STEM: &str = "image";
@@ -34,6 +37,8 @@ pub struct Duel {
     pub limit: Duration,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
+    /// Who gives third opinions.
+    pub witnesses: Witnesses,
     /// Whether the scratch directories of cases that did not match are kept.
     pub keep: bool,
 }
@@ -181,6 +186,7 @@ impl<'duel> Bout<'duel> {
         let mut exchange = Exchange {
             candidate,
             reference,
+            opinion: None,
         };
 
         let exits = judge::exits(&exchange);
@@ -188,6 +194,9 @@ impl<'duel> Bout<'duel> {
         if exits.completed {
             let outputs = operation.outputs(ground);
             self.read_outputs(&mut exchange, &outputs)?;
+            if operation.hears_witness() {
+                exchange.opinion = self.hear_witness(ground)?;
+            }
             verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
             verdicts.extend(judge::outputs(&exchange, &outputs));
         }
@@ -351,6 +360,21 @@ impl<'duel> Bout<'duel> {
             }
         }
         Ok(())
+    }
+
+    /// What a witness says of the candidate's copy of the source image.
+    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
+        let directory = self.sandbox.directory(Side::Candidate);
+        let ImageFile { format, path, .. } = &ground.source;
+        let opinion = self
+            .duel
+            .witnesses
+            .hear(*format, path, &directory, self.duel.limit)?;
+        if let Some(Opinion { answer, .. }) = &opinion {
+            self.tool_calls += answer.calls;
+            self.tool_cpu += answer.cpu;
+        }
+        Ok(opinion)
     }
 
     fn tool(&self, by: Side) -> &'duel dyn Tool {

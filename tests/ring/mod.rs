@@ -13,6 +13,7 @@ use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
 use imgduel::record::Record;
 use imgduel::tool::{self, Means, ToolSpec};
+use imgduel::witness::Witnesses;
 
 /// The package's directory.
 pub fn package() -> PathBuf {
@@ -51,6 +52,7 @@ pub fn arena(
         limit,
         workdir: workdir.to_owned(),
         keep: false,
+        witnesses: Witnesses::find(Duration::from_secs(30)),
     };
     let catalogue = Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap();
     Arena::new(duel, catalogue)
