@@ -2,12 +2,13 @@
 //!
 //! Used by the campaign and by every trial of the test door.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::case::Case;
-use crate::duel::Duel;
+use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::known::Catalogue;
@@ -16,6 +17,7 @@ use crate::request::{ImageFile, Request};
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
+use crate::witness::Witnesses;
 
 /// Where cases are tried.
 pub struct Arena {
@@ -34,7 +36,9 @@ impl Arena {
         let workdir = settings.workdir();
         tempfile::tempfile_in(&workdir)
             .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
+        let witnesses = Witnesses::find(settings.timeout);
         let duel = Duel {
+            witnesses,
             candidate,
             reference,
             limit: settings.timeout,
@@ -57,6 +61,21 @@ impl Arena {
         }
     }
 
+    /// What the person should know before the run: witnesses that are missing.
+    pub fn notices(&self) -> Vec<Error> {
+        self.duel
+            .witnesses
+            .missing()
+            .map(Error::missing_tool)
+            .into_iter()
+            .collect()
+    }
+
+    /// Every witness that there could be, with its version where it is here.
+    pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
+        self.duel.witnesses.versions()
+    }
+
     /// Tries a case.
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let started = Timestamp::now();
@@ -76,11 +95,13 @@ impl Arena {
                 _ => None,
             })
             .collect();
+        let reached = self.reached(&candidate, &case, &outcome);
         let reference = tool_name(&self.duel.reference);
         let record = Record::new(case, outcome, &known, candidate, reference);
         Ok(Record {
             started: Some(started),
             reproduce,
+            known_reached: reached,
             ..record
         })
     }
@@ -94,6 +115,25 @@ impl Arena {
         }
         words.extend(self.terms.iter().cloned());
         shell_line(&words)
+    }
+
+    /// The entries of the catalogue whose operations and parameters this case had, and that were really made: an entry that is
+    /// reached but never fires is stale.
+    fn reached(&self, candidate: &ToolName, case: &Case, outcome: &Outcome) -> Vec<String> {
+        let made = |index: &usize| {
+            !matches!(
+                outcome.operations[*index].verdict,
+                Verdict::Unsupported { .. }
+            )
+        };
+        let indices: Vec<usize> = (0..case.ops.len()).filter(made).collect();
+        let entries = self.catalogue.entries.iter().filter(|entry| {
+            entry.is_about(&candidate.name, &candidate.version)
+                && indices
+                    .iter()
+                    .any(|index| entry.when.could_hold(case, *index))
+        });
+        entries.map(|entry| entry.id.clone()).collect()
     }
 }
 

@@ -28,6 +28,7 @@ use crate::rng::fresh_seed;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
 use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
+use crate::witness::Witnesses;
 
 /// Exit codes, as `interface` docs in the README list them.
 const EXIT_DIVERGENCE: u8 = 1;
@@ -256,21 +257,11 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
             name: row.name.to_owned(),
             path: None,
         });
-        let found = match tool::open(&spec, &means) {
-            Ok(tool) => {
-                let place = tool
-                    .program()
-                    .map(|program| format!(", {}", program.display()))
-                    .unwrap_or_default();
-                format!("{}{place}", tool.version())
-            }
-            Err(error) => format!("not here: {error}"),
-        };
-        text.push_str(&format!(
-            "{:<10} {found}\n{:<10} {}\n",
-            row.name, "", row.about
-        ));
+        text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
     }
+    text.push_str(&terminal::witnesses(
+        &Witnesses::find(settings.timeout).versions(),
+    ));
     Ok(said(&text))
 }
 
@@ -288,6 +279,7 @@ impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
         let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
         let outlets = Outlets::open(settings)?;
+        arena.notices().iter().for_each(complain);
         ctrlc::set_handler(process::request_stop)
             .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
         Ok(Self {
@@ -307,6 +299,8 @@ impl Run {
         told: impl Fn(&Record) -> bool,
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
+        let mut summary = summary;
+        summary.witnesses = self.arena.witnesses();
         let pace = Pace {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
@@ -347,7 +341,7 @@ impl Run {
         }
         match cut_short {
             Some(error) => Err(error),
-            None => written.map(|()| exit_code(&summary, self.settings.strict)),
+            None => written.map(|()| exit_code(&summary, &self.settings)),
         }
     }
 }
@@ -361,14 +355,11 @@ fn tell_github(summary: &Summary, digest: &Digest) {
 }
 
 /// What the figures mean for whoever started the program.
-fn exit_code(summary: &Summary, strict: bool) -> ExitCode {
-    let failures = summary.divergences_found
-        + match strict {
-            true => summary.inconclusive_count,
-            false => 0,
-        };
-    match failures {
-        0 => ExitCode::SUCCESS,
+fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
+    let inconclusive = settings.strict && summary.inconclusive_count > 0;
+    let stale = settings.strict_known && !summary.stale_known().is_empty();
+    match summary.divergences_found {
+        0 if !inconclusive && !stale => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_DIVERGENCE),
     }
 }

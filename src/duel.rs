@@ -14,13 +14,16 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Output, Reading, Rule, Side, Step, Turn};
+use crate::exchange::{
+    Actor, Deed, Exchange, Ground, Opinion, Output, Reading, Rule, Side, Step, Turn,
+};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::sandbox::Sandbox;
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::witness::Witnesses;
 
 /// The name of the source image, without its ending.
 const SOURCE_STEM: &str = "image";
@@ -36,6 +39,8 @@ pub struct Duel {
     pub limit: Duration,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
+    /// Who gives third opinions.
+    pub witnesses: Witnesses,
     /// Whether the scratch directories of cases that did not match are kept.
     pub keep: bool,
 }
@@ -185,6 +190,7 @@ impl<'duel> Bout<'duel> {
         let mut exchange = Exchange {
             candidate,
             reference,
+            opinion: None,
         };
 
         let exits = judge::exits(&exchange);
@@ -192,6 +198,9 @@ impl<'duel> Bout<'duel> {
         let outputs = operation.outputs(ground);
         if exits.completed {
             self.read_outputs(&mut exchange, &outputs)?;
+            if operation.hears_witness() {
+                exchange.opinion = self.hear_witness(ground)?;
+            }
             verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
             verdicts.extend(judge::outputs(&exchange, &outputs));
         }
@@ -199,16 +208,10 @@ impl<'duel> Bout<'duel> {
             verdicts.extend(self.source_changed(ground)?);
         }
         let verdict = Verdict::worst(verdicts);
-        let mut evidence = Evidence::of(&verdict, &exchange);
-        if let Some(evidence) = &mut evidence {
-            let reads_source = operation.reads_source();
-            if reads_source {
-                evidence.fixture = self.fixture.clone();
-            }
-            if matches!(verdict, Verdict::Divergence(_)) {
-                evidence.picture = self.picture(ground, &outputs, reads_source)?;
-            }
-        }
+        let evidence = Evidence::of(&verdict, &exchange);
+        let evidence = evidence
+            .map(|evidence| self.illustrated(evidence, &verdict, operation, ground, &outputs))
+            .transpose()?;
         Ok((verdict, evidence))
     }
 
@@ -261,7 +264,7 @@ impl<'duel> Bout<'duel> {
             self.sandbox
                 .write_to_source(&ground.source.path, offset, &bytes)?;
             self.fixture
-                .push(in_shell(&ground.source.path, offset, &bytes));
+                .push(picture::in_shell(&ground.source.path, offset, &bytes));
         }
         self.sandbox.copy_source(&ground.source.path)?;
         self.source = Source::Made(
@@ -369,6 +372,21 @@ impl<'duel> Bout<'duel> {
         Ok(())
     }
 
+    /// What a witness says of the candidate's copy of the source image.
+    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
+        let directory = self.sandbox.directory(Side::Candidate);
+        let ImageFile { format, path, .. } = &ground.source;
+        let opinion = self
+            .duel
+            .witnesses
+            .hear(*format, path, &directory, self.duel.limit)?;
+        if let Some(Opinion { answer, .. }) = &opinion {
+            self.tool_calls += answer.calls;
+            self.tool_cpu += answer.cpu;
+        }
+        Ok(opinion)
+    }
+
     fn tool(&self, by: Side) -> &'duel dyn Tool {
         match by {
             Side::Candidate => &*self.duel.candidate,
@@ -410,11 +428,4 @@ fn source_failed(request: &Request, answer: &Answer) -> Verdict {
         answer.describe()
     );
     Verdict::inconclusive(kind, reason)
-}
-
-/// The command line that writes bytes into a raw file.
-fn in_shell(file: &str, offset: u64, bytes: &[u8]) -> Vec<String> {
-    let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    let script = format!("printf '{octal}' | dd of={file} bs=1 seek={offset} conv=notrunc");
-    ["sh".to_owned(), "-c".to_owned(), script].into()
 }

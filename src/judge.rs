@@ -6,12 +6,14 @@
 mod check_counts;
 mod exits;
 mod json_difference;
+mod opinion;
 mod outputs;
 mod refusal_class;
 
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
+pub use opinion::{checked, described};
 pub use outputs::outputs;
 pub use refusal_class::RefusalClass;
 

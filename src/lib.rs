@@ -70,6 +70,9 @@ pub mod generation;
 /// The tools.
 pub mod tool;
 
+/// A third opinion.
+pub mod witness;
+
 /// The catalogue of known divergences.
 pub mod known;
 

@@ -94,6 +94,9 @@ pub struct Record {
     /// What was done, when it did not match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
+    /// The entries of the catalogue that could have fired, for the summary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_reached: Vec<String>,
 }
 
 /// One operation of a case.
@@ -179,6 +182,7 @@ impl Record {
             seed_file: None,
             carried_over: false,
             case: (verdict != "match").then_some(case),
+            known_reached: Vec::new(),
         }
     }
 
@@ -303,6 +307,10 @@ pub struct Summary {
     pub by_kind: BTreeMap<String, u64>,
     /// Cases by entry of the catalogue.
     pub by_known: BTreeMap<String, u64>,
+    /// Cases that had what an entry of the catalogue is about, by entry, whether it fired or not.
+    pub known_reached: BTreeMap<String, u64>,
+    /// The witnesses, with their versions; null for one that is not installed.
+    pub witnesses: BTreeMap<&'static str, Option<String>>,
     /// Operations that were not made because a side cannot do them, by the reason.
     pub unsupported_operations: BTreeMap<String, u64>,
     /// How many times a tool was called.
@@ -352,6 +360,9 @@ impl Summary {
         if let Some(known) = &record.known {
             *self.by_known.entry(known.clone()).or_default() += 1;
         }
+        for id in &record.known_reached {
+            *self.known_reached.entry(id.clone()).or_default() += 1;
+        }
         for operation in record
             .operations
             .iter()
@@ -364,6 +375,15 @@ impl Summary {
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
         self.candidate = Some(record.candidate.clone());
         self.reference = Some(record.reference.clone());
+    }
+
+    /// The entries of the catalogue that could have fired and never did.
+    pub fn stale_known(&self) -> Vec<&str> {
+        let stale = self
+            .known_reached
+            .keys()
+            .filter(|id| !self.by_known.contains_key(*id));
+        stale.map(String::as_str).collect()
     }
 
     /// Closes it: the time it took, and the CPU time of the harness itself.

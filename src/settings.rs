@@ -78,6 +78,10 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_KEEP", value_parser = FalseyValueParser::new())]
     pub keep: bool,
 
+    /// Fail when an entry of the catalogue could have fired and never did
+    #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = FalseyValueParser::new())]
+    pub strict_known: bool,
+
     /// Write one JSON record a line to FILE
     #[arg(long, value_name = "FILE", env = "IMGDUEL_JSON")]
     pub json: Option<PathBuf>,

@@ -88,7 +88,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     outlets.finish(&summary)?;
     said(&terminal::summary(&summary));
     tell_github(&summary, outlets.digest());
-    Ok(exit_code(&summary, arguments.settings.strict))
+    Ok(exit_code(&summary, &arguments.settings))
 }
 
 /// The summary of records that were made elsewhere: its clock is theirs.

@@ -1,17 +1,39 @@
-//! Looks at an image once more when its operation diverged: both sides' allocation maps, for the picture on the page.
+//! What evidence holds beside the calls: how the source image was made, and a picture of the image that an operation diverged in.
 //!
-//! Called by the duel for divergences only, so that cases that match pay nothing.
+//! Called by the duel for what did not match. The allocation maps are asked for divergences only, so that all other cases pay
+//! nothing.
 
 use super::Bout;
 use crate::error::Result;
-use crate::evidence::{Picture, Strip};
+use crate::evidence::{Evidence, Picture, Strip};
 use crate::exchange::{Ground, Output, Side};
+use crate::operation::Perform;
 use crate::request::{ImageFile, Request};
 use crate::tool::Support;
+use crate::verdict::Verdict;
 
 impl Bout<'_> {
+    /// The evidence with the source image's commands and, for a divergence, the picture.
+    pub(super) fn illustrated(
+        &mut self,
+        mut evidence: Evidence,
+        verdict: &Verdict,
+        operation: &dyn Perform,
+        ground: &Ground<'_>,
+        outputs: &[Output],
+    ) -> Result<Evidence> {
+        let reads_source = operation.reads_source();
+        if reads_source {
+            evidence.fixture = self.fixture.clone();
+        }
+        if matches!(verdict, Verdict::Divergence(_)) {
+            evidence.picture = self.picture(ground, outputs, reads_source)?;
+        }
+        Ok(evidence)
+    }
+
     /// The picture of the first output that is there, else of the source image; nothing when there is no image.
-    pub(super) fn picture(
+    fn picture(
         &mut self,
         ground: &Ground<'_>,
         outputs: &[Output],
@@ -99,4 +121,11 @@ fn written(ground: &Ground<'_>) -> Vec<(u64, u64)> {
         .map(|write| (write.offset, write.length))
         .chain(table.map(|(offset, bytes)| (offset, bytes.len() as u64)))
         .collect()
+}
+
+/// The command line that writes bytes into a raw file.
+pub(super) fn in_shell(file: &str, offset: u64, bytes: &[u8]) -> Vec<String> {
+    let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let script = format!("printf '{octal}' | dd of={file} bs=1 seek={offset} conv=notrunc");
+    ["sh".to_owned(), "-c".to_owned(), script].into()
 }

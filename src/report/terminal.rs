@@ -1,10 +1,14 @@
 //! Every word that a person reads on a terminal or in a failed test.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
 
+use crate::error::Result;
 use crate::evidence::{Call, Evidence, shell_line};
 use crate::record::{Class, Record, Summary};
+use crate::tool::{self, Tool};
 
 /// One line for a record: id, verdict and why.
 pub fn line(record: &Record) -> String {
@@ -151,6 +155,44 @@ fn add_call(block: &mut String, call: &Call) {
     }
 }
 
+/// A tool of the list: whether it is here, and what it can be asked.
+pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
+    let mut text = String::new();
+    let found = match opened {
+        Ok(tool) => {
+            let place = tool
+                .program()
+                .map(|program| format!(", {}", program.display()));
+            format!("{}{}", tool.version(), place.unwrap_or_default())
+        }
+        Err(error) => format!("not here: {error}"),
+    };
+    let _ = writeln!(text, "{} {found}\n    {}", row.name, row.about);
+    for tool::Capability { request, formats } in
+        opened.iter().flat_map(|tool| tool::capabilities(&**tool))
+    {
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        let names = if names.is_empty() {
+            "-".to_owned()
+        } else {
+            names.join(" ")
+        };
+        let _ = writeln!(text, "    {request:<9} {names}");
+    }
+    text
+}
+
+/// The witnesses: whether each is here.
+pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
+    let line = |(name, version): (&&str, &Option<String>)| {
+        format!(
+            "witness {name} {}\n",
+            version.as_deref().unwrap_or("not here")
+        )
+    };
+    versions.iter().map(line).collect()
+}
+
 /// The summary at the end of a campaign.
 pub fn summary(summary: &Summary) -> String {
     let mut text = String::new();
@@ -204,6 +246,22 @@ pub fn summary(summary: &Summary) -> String {
         for (name, count) in counts {
             let _ = writeln!(text, "{count:>8} {name}");
         }
+    }
+    let absent: Vec<&str> = summary
+        .witnesses
+        .iter()
+        .filter(|(_, version)| version.is_none())
+        .map(|(name, _)| *name)
+        .collect();
+    if !absent.is_empty() {
+        let _ = writeln!(text, "no third opinion by {}", absent.join(", "));
+    }
+    for id in summary.stale_known() {
+        let _ = writeln!(
+            text,
+            "stale in the catalogue: {id} could have fired in {} cases and never did",
+            summary.known_reached[id]
+        );
     }
     text
 }

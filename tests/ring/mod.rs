@@ -13,6 +13,7 @@ use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
 use imgduel::record::Record;
 use imgduel::tool::{self, Means, ToolSpec};
+use imgduel::witness::Witnesses;
 
 /// The package's directory.
 pub fn package() -> PathBuf {
@@ -38,22 +39,34 @@ pub fn open(spec: &str) -> std::sync::Arc<dyn tool::Tool> {
     tool::open(&spec, &means()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// An arena without a catalogue, with its scratch in `workdir`.
+/// A duel of two tools, with its scratch in `workdir`.
+pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::path::Path) -> Duel {
+    Duel {
+        candidate: open(candidate),
+        reference: open(reference),
+        limit,
+        workdir: workdir.to_owned(),
+        keep: false,
+        witnesses: Witnesses::find(limit),
+    }
+}
+
+/// A catalogue without entries.
+pub fn empty_catalogue() -> Catalogue {
+    Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap()
+}
+
+/// An arena without a catalogue.
 pub fn arena(
     candidate: &str,
     reference: &str,
     limit: Duration,
     workdir: &std::path::Path,
 ) -> Arena {
-    let duel = Duel {
-        candidate: open(candidate),
-        reference: open(reference),
-        limit,
-        workdir: workdir.to_owned(),
-        keep: false,
-    };
-    let catalogue = Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap();
-    Arena::new(duel, catalogue)
+    Arena::new(
+        duel(candidate, reference, limit, workdir),
+        empty_catalogue(),
+    )
 }
 
 /// The cases of a seed that are drawn from these operations alone.
