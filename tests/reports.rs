@@ -473,7 +473,6 @@ fn fifty_thousand_records_stay_small_in_memory_and_on_the_page() {
     const MEMORY_BYTES_MAX: u64 = 100_000_000;
     let directory = tempfile::tempdir().unwrap();
     let many = many_records(directory.path());
-    let started = std::time::Instant::now();
     let merge = imgduel(&["merge"])
         .arg(&many)
         .arg("--html")
@@ -494,7 +493,8 @@ fn fifty_thousand_records_stay_small_in_memory_and_on_the_page() {
         "{} bytes",
         used.rusage.maxrss
     );
-    let seconds = started.elapsed().as_secs_f64();
+    // CPU time of one thread that waits for nothing: a machine with other work does not count.
+    let seconds = (used.rusage.utime + used.rusage.stime).as_secs_f64();
     assert!(seconds < SECONDS_MAX, "{seconds} s");
     let junit = std::fs::read_to_string(directory.path().join("junit.xml")).unwrap();
     assert!(junit.contains("tests=\"50000\" skipped=\"0\" failures=\"500\" errors=\"0\""));
