@@ -192,6 +192,11 @@ impl Record {
         self.seed_file = Some(path);
     }
 
+    /// How long the case took.
+    pub fn duration(&self) -> Duration {
+        Duration::try_from_secs_f64(self.duration_ms / 1e3).unwrap_or_default()
+    }
+
     /// What the case counts as.
     pub fn class(&self) -> Class {
         Class::of(self.verdict, self.known.is_some())

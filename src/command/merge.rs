@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -118,8 +117,7 @@ impl Joined {
         }
         self.summary.add(record);
         if let Some(started) = record.started {
-            let duration = Duration::from_secs_f64(record.duration_ms.max(0.0) / 1e3);
-            let ended = started.checked_add(duration).unwrap_or(started);
+            let ended = started.checked_add(record.duration()).unwrap_or(started);
             self.first = self.first.into_iter().chain([started]).min();
             self.last = self.last.max(Some(ended));
         }

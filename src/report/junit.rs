@@ -1,8 +1,10 @@
-//! JUnit XML, case by case: the file is whole after every case, and nothing is kept in memory.
+//! JUnit XML, case by case: the document is whole after every case, and nothing is kept in memory.
 //!
 //! quick-junit makes the elements. It writes whole reports only, so the head is a report without cases, in a space of a fixed
-//! size that is written again with the new counts, and each case is cut out of a report that holds nothing else. Called by
+//! size that is written again with the new counts ([`head`]), and each case is cut out of a report that holds nothing else. Called by
 //! the reports of both doors.
+
+mod head;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,32 +12,30 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+
+use head::{HEAD_BYTES, Head, SUITE_NAME, TAIL, serialized};
 
 use super::terminal;
 use crate::error::{Error, Result};
-use crate::record::{Class, Record, ToolName};
-
-/// The space of the head, in bytes. What a head holds is bounded by [`PROPERTY_CHARACTERS_MAX`].
-const HEAD_BYTES: usize = 2048;
-
-/// How much of a property is kept, so that the head keeps to its space however a tool calls its version.
-const PROPERTY_CHARACTERS_MAX: usize = 60;
+use crate::record::{Class, Record};
 
 /// The longest evidence of one case; GitLab takes no file above 30 MB.
 const EVIDENCE_CHARACTERS_MAX: usize = 20_000;
 
-/// What the suite is called.
-const SUITE_NAME: &str = "imgduel";
+/// How often the counts in the head are brought up to date: a campaign has hundreds of cases a second at the most.
+const HEAD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A file that is being written.
 pub struct JunitFile<W: WriteAt = File> {
     output: W,
     path: PathBuf,
     head: Head,
+    /// When the head is to be written again.
+    head_is_due: Instant,
     /// Where the next case goes.
     end: u64,
     /// Hashes of the names so far: of two cases with one name, GitLab drops one.
@@ -60,21 +60,6 @@ impl WriteAt for Vec<u8> {
         self[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
-}
-
-/// What stands before the cases and changes with each of them.
-struct Head {
-    tests: usize,
-    failures: usize,
-    errors: usize,
-    skipped: usize,
-    /// When the file was begun, or, if that is earlier, its first case.
-    began: SystemTime,
-    /// When its last case ended.
-    ended: SystemTime,
-    tools: Option<[ToolName; 2]>,
-    seed: Option<(String, u64)>,
-    strict: bool,
 }
 
 /// What a fault of the harness itself is about.
@@ -113,6 +98,7 @@ impl<W: WriteAt> JunitFile<W> {
             output,
             path: path.to_owned(),
             head,
+            head_is_due: Instant::now(),
             end: HEAD_BYTES as u64,
             names: HashSet::new(),
         };
@@ -167,21 +153,31 @@ impl<W: WriteAt> JunitFile<W> {
         self.write(&text)
     }
 
-    /// What was written, for a caller that keeps it in memory.
-    pub fn into_output(self) -> W {
-        self.output
+    /// Writes the last counts. Without it they may be a moment old.
+    pub fn finish(&mut self) -> Result<()> {
+        self.head_is_due = Instant::now();
+        self.write("")
     }
 
-    /// Writes a case, what closes the document behind it, and the head anew.
+    /// What was written, for a caller that keeps it in memory.
+    pub fn into_output(mut self) -> Result<W> {
+        self.finish()?;
+        Ok(self.output)
+    }
+
+    /// Writes a case, what closes the document behind it, and, now and then, the head anew.
     fn write(&mut self, case: &str) -> Result<()> {
         let wrong = |error: io::Error| Error::io("write JUnit to", &self.path, &error);
-        let (head, tail) = self.head.text().map_err(wrong)?;
-        let text = format!("{case}{tail}");
+        let text = format!("{case}{TAIL}");
         self.output
             .write_at(text.as_bytes(), self.end)
-            .and_then(|()| self.output.write_at(head.as_bytes(), 0))
             .map_err(wrong)?;
         self.end += case.len() as u64;
+        if self.head_is_due <= Instant::now() {
+            let head = self.head.text().map_err(wrong)?;
+            self.output.write_at(head.as_bytes(), 0).map_err(wrong)?;
+            self.head_is_due = Instant::now() + HEAD_INTERVAL;
+        }
         Ok(())
     }
 
@@ -191,87 +187,15 @@ impl<W: WriteAt> JunitFile<W> {
         let text =
             serialized(suite).map_err(|error| Error::io("write JUnit to", &self.path, &error))?;
         let start = text.find("        <testcase").unwrap_or_default();
-        let end = text.rfind("    </testsuite>").unwrap_or(text.len());
+        let end = text.len() - TAIL.len();
         Ok(text[start..end].to_owned())
     }
-}
-
-impl Head {
-    fn count(&mut self, record: &Record) {
-        self.tests += 1;
-        match record.class() {
-            Class::Match => {}
-            Class::Divergence => self.failures += 1,
-            Class::Inconclusive if self.strict => self.failures += 1,
-            Class::Known | Class::Inconclusive | Class::Unsupported => self.skipped += 1,
-        }
-        if let Some(started) = record.started.map(SystemTime::from) {
-            self.began = self.began.min(started);
-            self.ended = self.ended.max(started + duration(record));
-        }
-        let tools = || [record.candidate.clone(), record.reference.clone()];
-        self.tools.get_or_insert_with(tools);
-        let seed = || (record.generation.clone(), record.seed);
-        self.seed.get_or_insert_with(seed);
-    }
-
-    /// The document up to the cases, filled up to [`HEAD_BYTES`], and what closes it.
-    fn text(&self) -> io::Result<(String, String)> {
-        let mut suite = TestSuite::new(SUITE_NAME);
-        suite.set_timestamp(DateTime::<Utc>::from(self.began));
-        suite.set_time(self.ended.duration_since(self.began).unwrap_or_default());
-        for (name, value) in self.properties() {
-            let value: String = value.chars().take(PROPERTY_CHARACTERS_MAX).collect();
-            suite.add_property(Property::new(name, value));
-        }
-        suite.tests = self.tests;
-        suite.failures = self.failures;
-        suite.errors = self.errors;
-        suite.skipped = self.skipped;
-        let text = serialized(suite)?;
-        let cut = text.rfind("    </testsuite>").unwrap_or(text.len());
-        let (head, tail) = text.split_at(cut);
-        if head.len() > HEAD_BYTES {
-            return Err(io::Error::other("the head is longer than its space"));
-        }
-        // Blanks between elements mean nothing.
-        let blanks = HEAD_BYTES - head.len() - 1;
-        Ok((format!("{head}{:blanks$}\n", ""), tail.to_owned()))
-    }
-
-    fn properties(&self) -> Vec<(&'static str, String)> {
-        let mut properties = vec![("imgduel", env!("CARGO_PKG_VERSION").to_owned())];
-        if let Some([candidate, reference]) = &self.tools {
-            properties.extend([
-                ("candidate", candidate.name.clone()),
-                ("candidate-version", candidate.version.clone()),
-                ("reference", reference.name.clone()),
-                ("reference-version", reference.version.clone()),
-            ]);
-        }
-        if let Some((generation, seed)) = &self.seed {
-            properties.push(("generation", generation.clone()));
-            properties.push(("seed", seed.to_string()));
-        }
-        properties
-    }
-}
-
-fn serialized(suite: TestSuite) -> io::Result<String> {
-    let mut report = Report::new(SUITE_NAME);
-    // `add_test_suite` counts the suite's cases, which are not in it here.
-    (report.tests, report.failures) = (suite.tests, suite.failures);
-    (report.errors, report.skipped) = (suite.errors, suite.skipped);
-    report.timestamp = suite.timestamp;
-    report.time = suite.time;
-    report.test_suites.push(suite);
-    report.to_string().map_err(io::Error::other)
 }
 
 fn test_case(record: &Record, classname: &str, name: &str, strict: bool) -> TestCase {
     let mut case = TestCase::new(name, status(record, strict));
     case.set_classname(classname);
-    case.set_time(duration(record));
+    case.set_time(record.duration());
     if let Some(started) = record.started {
         case.set_timestamp(DateTime::<Utc>::from(SystemTime::from(started)));
     }
@@ -282,10 +206,6 @@ fn test_case(record: &Record, classname: &str, name: &str, strict: bool) -> Test
         case.set_system_out(visible(&format!("{}\n", record.reproduce)));
     }
     case
-}
-
-fn duration(record: &Record) -> Duration {
-    Duration::from_secs_f64(record.duration_ms.max(0.0) / 1e3)
 }
 
 /// The trial's own name, or the case's id.
@@ -371,7 +291,7 @@ mod tests {
     }
 
     fn text(file: JunitFile<Vec<u8>>) -> String {
-        String::from_utf8(file.into_output()).unwrap()
+        String::from_utf8(file.into_output().unwrap()).unwrap()
     }
 
     #[test]
@@ -394,6 +314,8 @@ mod tests {
             let verdict = ["match", "divergence", "inconclusive", "unsupported"][place % 4];
             file.append(&record(&format!("c{place}"), verdict, "why"))
                 .unwrap();
+            assert!(file.output.ends_with(TAIL.as_bytes()));
+            file.finish().unwrap();
             let so_far = String::from_utf8(file.output.clone()).unwrap();
             let counts = format!(
                 "tests=\"{}\" skipped=\"{}\" failures=\"{}\"",

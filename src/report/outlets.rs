@@ -75,7 +75,10 @@ impl Outlets {
     }
 
     /// Writes what can only be written at the end.
-    pub fn finish(&self, summary: &Summary) -> Result<()> {
+    pub fn finish(&mut self, summary: &Summary) -> Result<()> {
+        if let Some(junit) = &mut self.junit {
+            junit.finish()?;
+        }
         if let Some(path) = &self.page {
             html::write(path, summary, &self.digest)?;
         }

@@ -190,7 +190,7 @@ impl Stage {
                 is_missing_tool: true,
             })?;
         }
-        terminal::say(&document.into_output());
+        terminal::say(&document.into_output()?);
         Ok(())
     }
 
