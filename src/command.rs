@@ -4,6 +4,7 @@ mod issues;
 mod merge;
 mod stubs;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -192,18 +193,26 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
         .iter()
         .map(|name| named_case(name, pool.as_deref()))
         .collect::<Result<_>>()?;
-    let run = Run::open(&arguments.settings, None)?;
+    let mut run = Run::open(&arguments.settings, None)?;
+    let named = std::iter::zip(&cases, &arguments.cases).filter(|(_, name)| is_seed_file(name));
+    run.seed_files = named
+        .map(|(case, name)| (case.id().to_string(), name.clone()))
+        .collect();
     let summary = Summary::new(None, None, cases.len() as u64);
     run.campaign(cases.into_iter().map(Ok), summary, |_| true)
 }
 
 /// The case of a seed file, or of an id.
 fn named_case(name: &str, pool: Option<&[String]>) -> Result<Case> {
-    let path = Path::new(name);
-    if path.extension().is_some_and(|ending| ending == "json") || path.is_file() {
-        return SeedFile::read(path)?.case();
+    if is_seed_file(name) {
+        return SeedFile::read(Path::new(name))?.case();
     }
     Generation::case(&name.parse()?, pool)
+}
+
+fn is_seed_file(name: &str) -> bool {
+    let path = Path::new(name);
+    path.extension().is_some_and(|ending| ending == "json") || path.is_file()
 }
 
 fn show(arguments: &ShowArguments) -> Result<ExitCode> {
@@ -271,6 +280,8 @@ struct Run {
     outlets: Outlets,
     settings: Settings,
     log_dir: Option<PathBuf>,
+    /// The seed files that cases came from, by the case's id.
+    seed_files: HashMap<String, String>,
     /// Whether issues are to be filed, and by which workflow.
     issues: Option<Option<String>>,
 }
@@ -287,6 +298,7 @@ impl Run {
             outlets,
             settings: settings.clone(),
             log_dir,
+            seed_files: HashMap::new(),
             issues: None,
         })
     }
@@ -308,6 +320,13 @@ impl Run {
         let mut blocks = String::new();
         let Ended { summary, cut_short } =
             campaign::run(&self.arena, cases, pace, summary, |record| {
+                let mut from_file;
+                let mut record = record;
+                if let Some(file) = self.seed_files.get(&record.id) {
+                    from_file = record.clone();
+                    from_file.came_from_file(file.clone());
+                    record = &from_file;
+                }
                 progress.add(record);
                 if told(record) {
                     blocks.push_str(&terminal::evidence_block(record));
