@@ -422,11 +422,11 @@ fn many_records(directory: &Path) -> PathBuf {
         "--generation",
         "ops7",
         "--seed",
-        "3",
+        "4",
         "--iterations",
-        "6",
+        "8",
         "--ops",
-        "info,check",
+        "info,check,check,check,measure,measure,measure",
     ];
     imgduel(&arguments)
         .args([
@@ -438,12 +438,13 @@ fn many_records(directory: &Path) -> PathBuf {
         .output()
         .unwrap();
     let lines = std::fs::read_to_string(&few).unwrap();
+    let parsed = |line: &str| serde_json::from_str::<Record>(line).unwrap();
     let of = |verdict: &str| {
-        let wanted = format!("\"verdict\":\"{verdict}\",\"kind\"");
-        lines.lines().find(|line| line.contains(&wanted)).unwrap()
+        let mut lines = lines.lines();
+        lines.find(|line| parsed(line).verdict == verdict).unwrap()
     };
     let (agreed, diverged) = (of("match"), of("divergence"));
-    let ids = [agreed, diverged].map(|line| serde_json::from_str::<Record>(line).unwrap().id);
+    let ids = [agreed, diverged].map(|line| parsed(line).id);
     let many = directory.join("many.jsonl");
     let mut file = std::io::BufWriter::new(std::fs::File::create(&many).unwrap());
     for iteration in 0..50_000 {
@@ -451,7 +452,7 @@ fn many_records(directory: &Path) -> PathBuf {
             0 => (diverged, &ids[1]),
             _ => (agreed, &ids[0]),
         };
-        let line = line.replace(id, &format!("ops7_s3_i{iteration:06}"));
+        let line = line.replace(id, &format!("ops7_s4_i{iteration:06}"));
         writeln!(file, "{line}").unwrap();
     }
     many
