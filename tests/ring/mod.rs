@@ -11,6 +11,7 @@ use imgduel::case::Case;
 use imgduel::duel::Duel;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
+use imgduel::operation::Operation;
 use imgduel::record::Record;
 use imgduel::tool::{self, Means, ToolSpec};
 use imgduel::witness::Witnesses;
@@ -69,7 +70,7 @@ pub fn arena(
     )
 }
 
-/// The cases of a seed that are drawn from these operations alone.
+/// The cases of a seed that are drawn from these operations alone, without those that take long for their own sake.
 pub fn cases(
     generation: &str,
     seed: u64,
@@ -77,7 +78,19 @@ pub fn cases(
 ) -> impl Iterator<Item = Case> + use<> {
     let pool: Vec<String> = operations.iter().map(|name| (*name).to_owned()).collect();
     let generation = Generation::named(generation).unwrap();
-    generation.cases(seed, 0, Some(&pool)).unwrap()
+    generation
+        .cases(seed, 0, Some(&pool))
+        .unwrap()
+        .filter(is_quick)
+}
+
+/// qemu-img's dd takes its time for every block.
+fn is_quick(case: &Case) -> bool {
+    const BLOCKS_MAX: u64 = 3000;
+    case.ops.iter().all(|operation| match operation {
+        Operation::Dd(dd) => dd.out_vsize / dd.bs < BLOCKS_MAX,
+        _ => true,
+    })
 }
 
 /// Tries cases until one does not match, `most` at the most.
