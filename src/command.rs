@@ -303,7 +303,7 @@ impl Run {
         })
     }
 
-    /// Runs the cases; the evidence of those that are `told` goes to standard output, the summary after it.
+    /// Runs the cases; the evidence of those that are `told` goes to standard output at once, the summary after it.
     fn campaign(
         mut self,
         cases: impl Iterator<Item = Result<Case>> + Send,
@@ -317,7 +317,6 @@ impl Run {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
         };
-        let mut blocks = String::new();
         let Ended { summary, cut_short } =
             campaign::run(&self.arena, cases, pace, summary, |record| {
                 let mut from_file;
@@ -329,8 +328,8 @@ impl Run {
                 }
                 progress.add(record);
                 if told(record) {
-                    blocks.push_str(&terminal::evidence_block(record));
-                    blocks.push('\n');
+                    let block = terminal::evidence_block(record);
+                    progress.aside(|| said(&format!("{block}\n")));
                 }
                 if let Some(directory) = self
                     .log_dir
@@ -353,7 +352,7 @@ impl Run {
             })?;
         }
         let written = self.outlets.finish(&summary);
-        said(&format!("{blocks}{}", terminal::summary(&summary)));
+        said(&terminal::summary(&summary));
         tell_github(&summary, self.outlets.digest());
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());

@@ -61,6 +61,14 @@ impl Progress {
         }
     }
 
+    /// Lets `print` write to the terminal without the bar in its way.
+    pub fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     /// The campaign is over.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
