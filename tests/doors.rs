@@ -271,7 +271,7 @@ fn replay_prints_the_evidence_of_a_seed_file() {
         "candidate: ",
         "reference: ",
         "measure -O qcow2 --output=json",
-        "again: imgduel replay ops7_s829673908_i000404",
+        "issue_315_measure_of_a_vpc_source.json --candidate qemu-img:",
     ] {
         assert!(said.contains(words), "{words} is not in {said}");
     }

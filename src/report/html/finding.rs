@@ -189,11 +189,9 @@ fn output(text: &str, other: Option<&str>) -> Markup {
 fn by_hand(record: &Record) -> Markup {
     let evidence = record.evidence.as_ref();
     let fixture = evidence.map_or(&[][..], |evidence| &evidence.fixture);
-    let is_same = |call: &&Call| call.by == Side::Reference && call.side == Side::Candidate;
     let own: Vec<&Call> = evidence
         .iter()
         .flat_map(|evidence| &evidence.calls)
-        .filter(|call| !is_same(call))
         // What the harness read off a raw file by itself is no command.
         .filter(|call| !call.command.iter().any(|word| word.starts_with('[')))
         .collect();
