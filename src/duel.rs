@@ -4,6 +4,8 @@
 //! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
 //! keep the others from being made. Called by the arena.
 
+mod harness;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,9 +188,9 @@ impl<'duel> Bout<'duel> {
         let exits = judge::exits(&exchange);
         let mut verdicts = exits.verdicts;
         if exits.completed {
-            let outputs = operation.outputs(ground);
+            let outputs = operation.outputs(ground, &exchange);
             self.read_outputs(&mut exchange, &outputs)?;
-            verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
+            verdicts.extend(operation.judge(ground, &exchange));
             verdicts.extend(judge::outputs(&exchange, &outputs));
         }
         if operation.reads_source() {
@@ -292,9 +294,12 @@ impl<'duel> Bout<'duel> {
                 {
                     side
                 }
-                Actor::SideOrReference | Actor::Reference => Side::Reference,
+                Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
             };
-            let answer = self.ask(side, by, &step.request)?;
+            let answer = match step.actor {
+                Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
+                _ => self.ask(side, by, &step.request)?,
+            };
             let goes_on = match answer.exit {
                 Exit::Success => true,
                 Exit::Refused(_) => step.rule != Rule::Agree,
@@ -317,22 +322,13 @@ impl<'duel> Bout<'duel> {
     /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
     /// can read them. Where both sides' files have the same bytes, one look serves both.
     fn read_outputs(&mut self, exchange: &mut Exchange, outputs: &[Output]) -> Result<()> {
-        for (output, Output { file, .. }) in outputs.iter().enumerate() {
-            let identical = exchange.reference.is_some() && self.sandbox.is_identical(&file.path);
-            let file = || file.clone();
-            let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
-            if file().format.is_checked() {
-                looks.push((Side::Reference, Request::Check { file: file() }));
-            }
-            looks.push((Side::Reference, Request::Contents { file: file() }));
-            let contents = Request::Contents { file: file() };
-            if !self.same_program && self.duel.candidate.support(&contents) == Support::Yes {
-                looks.push((Side::Candidate, contents));
-            }
-            for (by, request) in looks {
+        for (index, output) in outputs.iter().enumerate() {
+            let identical =
+                exchange.reference.is_some() && self.sandbox.is_identical(&output.file.path);
+            for (by, request) in self.looks(output) {
                 let answer = self.ask(Side::Candidate, by, &request)?;
                 let reading = Reading {
-                    output,
+                    output: index,
                     by,
                     request,
                     answer,
@@ -351,6 +347,36 @@ impl<'duel> Bout<'duel> {
             }
         }
         Ok(())
+    }
+
+    /// What is looked at in an output, and by whom.
+    fn looks(&self, output: &Output) -> Vec<(Side, Request)> {
+        let file = || output.file.clone();
+        let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
+        let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
+        if file().format.is_checked() {
+            looks.push((Side::Reference, Request::Check { file: file() }));
+        }
+        looks.push((Side::Reference, Request::Contents { file: file() }));
+        let contents = Request::Contents { file: file() };
+        if !self.same_program && can(Side::Candidate, &contents) {
+            looks.push((Side::Candidate, contents));
+        }
+        let Some(snapshots) = &output.snapshots else {
+            return looks;
+        };
+        let ids = snapshots.iter().map(|snapshot| snapshot.id.clone());
+        looks.extend(ids.map(|id| {
+            let request = Request::SnapshotContents { file: file(), id };
+            (Side::Reference, request)
+        }));
+        // A list is there to be compared with the other tool's.
+        let list = Request::SnapshotList { file: file() };
+        let both = [Side::Reference, Side::Candidate];
+        if !self.same_program && both.iter().all(|by| can(*by, &list)) {
+            looks.extend(both.map(|by| (by, list.clone())));
+        }
+        looks
     }
 
     fn tool(&self, by: Side) -> &'duel dyn Tool {

@@ -8,6 +8,7 @@ mod exits;
 mod json_difference;
 mod outputs;
 mod refusal_class;
+mod snapshots;
 
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};

@@ -8,7 +8,7 @@ use crate::image::ImageRecipe;
 use crate::judge::CheckCounts;
 use crate::request::Request;
 use crate::rng::PythonRandom;
-use crate::verdict::{Difference, DivergenceKind, Finding};
+use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const OUTPUT: DivergenceKind = DivergenceKind::new("check_output", "divergence");
 
@@ -33,11 +33,11 @@ impl Perform for Check {
         })]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let (candidate, reference) = exchange.last_answers()?;
         let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));
         let difference =
             Difference::new("result of check", found.to_string(), standard.to_string());
-        (found != standard).then(|| Finding::of_difference(OUTPUT, difference))
+        (found != standard).then(|| Finding::of_difference(OUTPUT, difference).into())
     }
 }
