@@ -186,7 +186,8 @@ impl<'duel> Bout<'duel> {
         };
 
         let exits = judge::exits(&exchange);
-        let mut verdicts = exits.verdicts;
+        let mut verdicts: Vec<Verdict> = operation.judge_steps(&exchange).into_iter().collect();
+        verdicts.extend(exits.verdicts);
         if exits.completed {
             let outputs = operation.outputs(ground, &exchange);
             self.read_outputs(&mut exchange, &outputs)?;

@@ -47,6 +47,13 @@ pub trait Perform {
         Vec::new()
     }
 
+    /// What must agree after single steps, however the operation went on. It is said before how later steps came out,
+    /// because those may only suffer from it.
+    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
+        let _ = exchange;
+        None
+    }
+
     /// What must agree beyond exits and outputs, when both got to the end of the steps; `None` when it does.
     fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let _ = (ground, exchange);

@@ -6,11 +6,17 @@ mod ring;
 
 use std::time::Duration;
 
+use imgduel::operation::Operation;
+use imgduel::operation::snapshot::Element;
+use imgduel::request::SnapshotAction;
+
 const CASES_MAX: usize = 300;
 const SEED: u64 = 7;
 
-/// The stand-in `lie` is found out by `operation`, as `kind`, within [`CASES_MAX`] cases of that operation.
-fn caught(lie: &str, operation: &str, kind: &str) {
+/// The stand-in `lie` is found out by `operation`, as `kind`, within [`CASES_MAX`] cases of that operation: in the first
+/// that differs. Only with `chains`, which passes over the cases that have no such chain of snapshots, may it be found out
+/// otherwise before.
+fn caught(lie: &str, generation: &str, operation: &str, kind: &str, chains: Option<Chains>) {
     let workdir = tempfile::tempdir().unwrap();
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
     let arena = ring::arena(
@@ -19,11 +25,22 @@ fn caught(lie: &str, operation: &str, kind: &str) {
         Duration::from_secs(30),
         workdir.path(),
     );
-    let cases = ring::cases("ops7", SEED, &[operation]);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
-    assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
-    assert_eq!(record.operation.as_deref(), Some(operation));
-    assert_eq!(record.verdict, "divergence");
+    let mut cases = ring::cases(generation, SEED, &[operation])
+        .filter(|case| {
+            chains.is_none_or(|chains| case.ops.iter().any(|operation| fits(operation, chains)))
+        })
+        .take(CASES_MAX);
+    loop {
+        let record = ring::first_that_differs(&arena, cases.by_ref(), CASES_MAX)
+            .expect("the lie is not caught");
+        assert_eq!(record.operation.as_deref(), Some(operation));
+        assert_eq!(record.verdict, "divergence", "{record:#?}");
+        if chains.is_some() && record.kind.as_deref() != Some(kind) {
+            continue;
+        }
+        assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
+        break;
+    }
     assert_eq!(
         std::fs::read_dir(workdir.path()).unwrap().count(),
         0,
@@ -31,12 +48,43 @@ fn caught(lie: &str, operation: &str, kind: &str) {
     );
 }
 
+/// Which chains of snapshots a lie can be found out in, from the names of their elements.
+type Chains = fn(&[&str]) -> bool;
+
+fn apply_at_last(chain: &[&str]) -> bool {
+    chain.last() == Some(&"apply")
+}
+
+fn apply_of_what_was_written_over(chain: &[&str]) -> bool {
+    chain.ends_with(&["write", "create", "apply"])
+}
+
+fn apply_before_a_write(chain: &[&str]) -> bool {
+    chain.windows(2).any(|pair| pair == ["apply", "write"])
+}
+
+fn fits(operation: &Operation, chains: Chains) -> bool {
+    let Operation::Snapshot(snapshot) = operation else {
+        return false;
+    };
+    let names = snapshot.chain.iter().map(|element| match element {
+        Element::Named(SnapshotAction::Create, _) => "create",
+        Element::Named(SnapshotAction::Delete, _) => "delete",
+        Element::Named(SnapshotAction::Apply, _) => "apply",
+        Element::Write(..) => "write",
+    });
+    chains(&names.collect::<Vec<&str>>())
+}
+
 macro_rules! canaries {
     ($($name:ident: $lie:literal in $operation:literal is $kind:literal;)*) => {
+        canaries! { of "ops7", in None; $($name: $lie in $operation is $kind;)* }
+    };
+    (of $generation:literal, in $chains:expr; $($name:ident: $lie:literal in $operation:literal is $kind:literal;)*) => {
         $(
             #[test]
             #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
-            fn $name() { caught($lie, $operation, $kind); }
+            fn $name() { caught($lie, $generation, $operation, $kind, $chains); }
         )*
     };
 }
@@ -67,4 +115,79 @@ canaries! {
     a_resize_that_loses_data_is_caught: "resize_loses_data" in "resize" is "resize_content_divergence";
     a_tool_that_reads_wrongly_is_caught: "reads_wrongly" in "convert" is "convert_reading_divergence";
     a_tool_that_cannot_read_is_caught: "cannot_read" in "convert" is "convert_reading_refused";
+}
+
+canaries! {
+    of "ops16", in None;
+    a_snapshot_that_is_not_deleted_is_caught: "refuses_to_delete_snapshots" in "snapshot" is "exit_code_divergence";
+    another_byte_in_the_snapshot_table_is_caught: "snapshot_writes_a_byte" in "snapshot" is "snapshot_byte_divergence";
+    a_snapshot_that_loses_a_refcount_is_caught: "snapshot_loses_a_refcount" in "snapshot" is "snapshot_byte_divergence";
+    a_tail_behind_a_snapshot_is_caught: "snapshot_leaves_a_tail" in "snapshot" is "snapshot_byte_divergence";
+    a_snapshot_table_that_makes_no_sense_is_caught: "snapshot_breaks_its_table" in "snapshot" is "snapshot_normalize_failed";
+    a_snapshot_of_another_time_is_caught: "snapshot_is_of_another_time" in "snapshot" is "snapshot_date_divergence";
+    a_delete_that_leaks_is_caught: "snapshot_delete_leaks" in "snapshot" is "snapshot_byte_divergence";
+    a_list_that_lies_is_caught: "lists_other_snapshots" in "snapshot" is "snapshot_list_divergence";
+    a_repair_that_repairs_nothing_is_caught: "repairs_nothing" in "repair" is "repair_completeness_divergence";
+    a_repair_that_loses_data_is_caught: "repair_loses_data" in "repair" is "repair_data_divergence";
+    a_repair_that_makes_it_worse_is_caught: "repair_makes_it_worse" in "repair" is "repair_safety_divergence";
+}
+
+// What an apply did wrong is found at the end, or before that in the bytes after the next create or delete.
+canaries! {
+    of "ops16", in Some(apply_at_last);
+    an_apply_that_leaks_is_caught: "snapshot_apply_leaks" in "snapshot" is "snapshot_check_divergence";
+    an_apply_of_the_wrong_data_is_caught: "snapshot_applies_wrong_data" in "snapshot" is "snapshot_compare_divergence";
+    an_apply_that_changes_the_image_s_version_is_caught: "snapshot_apply_loses_its_version" in "snapshot" is "snapshot_info_divergence";
+}
+
+canaries! {
+    of "ops16", in Some(apply_of_what_was_written_over);
+    an_apply_that_damages_another_snapshot_is_caught: "snapshot_apply_damages_another" in "snapshot" is "snapshot_contents_divergence";
+}
+
+canaries! {
+    of "ops16", in Some(apply_before_a_write);
+    an_apply_that_locks_the_image_is_caught: "snapshot_apply_locks_the_image" in "snapshot" is "snapshot_write_failed";
+}
+
+/// What comes of the first repair that is no match.
+fn repaired(candidate: &str, reference: &str) -> imgduel::record::Record {
+    let workdir = tempfile::tempdir().unwrap();
+    let arena = ring::arena(
+        candidate,
+        reference,
+        Duration::from_secs(30),
+        workdir.path(),
+    );
+    let cases = ring::cases("ops16", SEED, &["repair"]);
+    ring::first_that_differs(&arena, cases, CASES_MAX).expect("every repair matched")
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_repair_that_says_it_is_incomplete_is_no_divergence_and_no_match() {
+    let candidate = format!(
+        "qemu-img:{}",
+        ring::stand_in("repair_is_never_complete").display()
+    );
+    let record = repaired(&candidate, "qemu-img");
+    assert_eq!(record.verdict, "inconclusive");
+    let kind = record.kind.as_deref();
+    assert_eq!(kind, Some("inconclusive_repair_conservative"));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_repair_of_which_nothing_was_known_before_is_not_judged() {
+    let reference = format!("qemu-img:{}", ring::stand_in("check_is_no_json").display());
+    let record = repaired("qemu-img", &reference);
+    assert_eq!(record.verdict, "inconclusive");
+    let kind = record.kind.as_deref();
+    assert_eq!(kind, Some("inconclusive_repair_no_baseline"));
 }

@@ -336,16 +336,17 @@ impl Perform for Snapshot {
         }]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
+    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
         let reference = exchange.reference.as_ref()?;
         let turns = std::iter::zip(&exchange.candidate.turns, &reference.turns);
         let pairs: Vec<(&Turn, &Turn)> = turns.collect();
         pairs.windows(2).find_map(|pairs| {
-            let [(action, _), (candidate, reference)] = pairs else {
+            let [(action, counterpart), (candidate, reference)] = pairs else {
                 return None;
             };
             let compared = matches!(candidate.step.request, Request::HostClusters { .. })
-                && action.answer.succeeded();
+                && action.answer.succeeded()
+                && counterpart.answer.succeeded();
             compared
                 .then(|| same_bytes(action, &candidate.answer, &reference.answer))
                 .flatten()
