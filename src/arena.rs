@@ -2,22 +2,29 @@
 //!
 //! Used by the campaign and by every trial of the test door.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::case::Case;
-use crate::duel::Duel;
+use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
+use crate::evidence::shell_line;
 use crate::known::Catalogue;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
+use crate::witness::Witnesses;
 
 /// Where cases are tried.
 pub struct Arena {
     duel: Duel,
     catalogue: Catalogue,
+    /// The flags that set the same terms on a command line.
+    terms: Vec<String>,
 }
 
 impl Arena {
@@ -29,7 +36,9 @@ impl Arena {
         let workdir = settings.workdir();
         tempfile::tempfile_in(&workdir)
             .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
+        let witnesses = Witnesses::find(settings.timeout);
         let duel = Duel {
+            witnesses,
             candidate,
             reference,
             limit: settings.timeout,
@@ -39,16 +48,38 @@ impl Arena {
         Ok(Self {
             duel,
             catalogue: Catalogue::built_in()?,
+            terms: settings.terms(),
         })
     }
 
     /// An arena of tools that are open already.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
-        Self { duel, catalogue }
+        Self {
+            duel,
+            catalogue,
+            terms: Vec::new(),
+        }
+    }
+
+    /// What the person should know before the run: witnesses that are missing.
+    pub fn notices(&self) -> Vec<Error> {
+        self.duel
+            .witnesses
+            .missing()
+            .map(Error::missing_tool)
+            .into_iter()
+            .collect()
+    }
+
+    /// Every witness that there could be, with its version where it is here.
+    pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
+        self.duel.witnesses.versions()
     }
 
     /// Tries a case.
     pub fn try_case(&self, case: Case) -> Result<Record> {
+        let started = Timestamp::now();
+        let reproduce = self.reproduce(&case);
         let outcome = self.duel.fight(&case)?;
         let candidate = tool_name(&self.duel.candidate);
         let known: Vec<Option<String>> = outcome
@@ -64,8 +95,45 @@ impl Arena {
                 _ => None,
             })
             .collect();
+        let reached = self.reached(&candidate, &case, &outcome);
         let reference = tool_name(&self.duel.reference);
-        Ok(Record::new(case, outcome, &known, candidate, reference))
+        let record = Record::new(case, outcome, &known, candidate, reference);
+        Ok(Record {
+            started: Some(started),
+            reproduce,
+            known_reached: reached,
+            ..record
+        })
+    }
+
+    /// The command line that runs the case again on the same terms.
+    fn reproduce(&self, case: &Case) -> String {
+        let mut words = ["imgduel", "replay"].map(str::to_owned).to_vec();
+        words.push(case.id().to_string());
+        if let Some(pool) = &case.ops_filter {
+            words.extend(["--ops".to_owned(), pool.join(",")]);
+        }
+        words.extend(self.terms.iter().cloned());
+        shell_line(&words)
+    }
+
+    /// The entries of the catalogue whose operations and parameters this case had, and that were really made: an entry that is
+    /// reached but never fires is stale.
+    fn reached(&self, candidate: &ToolName, case: &Case, outcome: &Outcome) -> Vec<String> {
+        let made = |index: &usize| {
+            !matches!(
+                outcome.operations[*index].verdict,
+                Verdict::Unsupported { .. }
+            )
+        };
+        let indices: Vec<usize> = (0..case.ops.len()).filter(made).collect();
+        let entries = self.catalogue.entries.iter().filter(|entry| {
+            entry.is_about(&candidate.name, &candidate.version)
+                && indices
+                    .iter()
+                    .any(|index| entry.when.could_hold(case, *index))
+        });
+        entries.map(|entry| entry.id.clone()).collect()
     }
 }
 

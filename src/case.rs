@@ -52,7 +52,7 @@ impl FromStr for CaseId {
         };
         parts().ok_or_else(|| {
             Error::usage(format!(
-                "'{text}' is no case id: write GENERATION_sSEED_iITERATION, as in ops7_s1_i000042"
+                "'{text}' is no case id: write GENERATION_sSEED_iITERATION, as in ops7_s1_i000042, both numbers below 2^64"
             ))
         })
     }

@@ -1,5 +1,9 @@
 //! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
 
+mod issues;
+mod merge;
+mod stubs;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,13 +19,16 @@ use crate::error::{Cause, Error, Result};
 use crate::generation::Generation;
 use crate::process;
 use crate::record::{Class, Record, Summary};
-use crate::report::files::{RecordFile, write_summary};
+use crate::report::digest::Digest;
+use crate::report::junit::Fault;
+use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
-use crate::report::{complain, python, terminal};
+use crate::report::{self, complain, github, is_on_github, python, terminal};
 use crate::rng::fresh_seed;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
 use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
+use crate::witness::Witnesses;
 
 /// Exit codes, as `interface` docs in the README list them.
 const EXIT_DIVERGENCE: u8 = 1;
@@ -46,6 +53,10 @@ enum Command {
     Show(ShowArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
+    /// Join the records of many processes or machines into one summary, JUnit and page
+    Merge(merge::MergeArguments),
+    /// Write the functions by which editors find the regression seeds
+    Stubs(stubs::StubsArguments),
 }
 
 #[derive(Args)]
@@ -60,6 +71,14 @@ struct FuzzArguments {
     /// Write records, summary and one report per divergence into DIR
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+
+    /// File an issue for each new group of divergences, through gh
+    #[arg(long)]
+    create_issues: bool,
+
+    /// The page of the run that found them, for the issues
+    #[arg(long, value_name = "URL")]
+    workflow_url: Option<String>,
 }
 
 #[derive(Args)]
@@ -105,7 +124,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show or tools (see --help)",
+                "which command? fuzz, replay, show, tools, merge or stubs (see --help)",
             ));
         }
         Err(error) => return failed(&one_line(&error)),
@@ -115,6 +134,8 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay(&arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
+        Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Stubs(arguments) => stubs::stubs(&arguments),
     };
     done.unwrap_or_else(|error| failed(&error))
 }
@@ -124,6 +145,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         mut settings,
         instar,
         log_dir,
+        create_issues,
+        workflow_url,
     } = arguments;
     if let Some(path) = instar {
         settings.candidate = ToolSpec {
@@ -155,6 +178,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     );
     let summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
     let cases = cases.take(total as usize).map(Ok);
+    let run = Run {
+        issues: create_issues.then_some(workflow_url),
+        ..run
+    };
     run.campaign(cases, summary, |record| record.class() == Class::Divergence)
 }
 
@@ -230,47 +257,37 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
             name: row.name.to_owned(),
             path: None,
         });
-        let found = match tool::open(&spec, &means) {
-            Ok(tool) => {
-                let place = tool
-                    .program()
-                    .map(|program| format!(", {}", program.display()))
-                    .unwrap_or_default();
-                format!("{}{place}", tool.version())
-            }
-            Err(error) => format!("not here: {error}"),
-        };
-        text.push_str(&format!(
-            "{:<10} {found}\n{:<10} {}\n",
-            row.name, "", row.about
-        ));
+        text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
     }
+    text.push_str(&terminal::witnesses(
+        &Witnesses::find(settings.timeout).versions(),
+    ));
     Ok(said(&text))
 }
 
 /// Tools and report files of one run, open.
 struct Run {
     arena: Arena,
-    records: Option<RecordFile>,
+    outlets: Outlets,
     settings: Settings,
     log_dir: Option<PathBuf>,
+    /// Whether issues are to be filed, and by which workflow.
+    issues: Option<Option<String>>,
 }
 
 impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
         let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
-        let records = settings
-            .json
-            .as_deref()
-            .map(RecordFile::create)
-            .transpose()?;
+        let outlets = Outlets::open(settings)?;
+        arena.notices().iter().for_each(complain);
         ctrlc::set_handler(process::request_stop)
             .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
         Ok(Self {
             arena,
-            records,
+            outlets,
             settings: settings.clone(),
             log_dir,
+            issues: None,
         })
     }
 
@@ -282,6 +299,8 @@ impl Run {
         told: impl Fn(&Record) -> bool,
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
+        let mut summary = summary;
+        summary.witnesses = self.arena.witnesses();
         let pace = Pace {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
@@ -301,24 +320,47 @@ impl Run {
                 {
                     python::write_divergence(directory, record)?;
                 }
-                self.records
-                    .iter_mut()
-                    .try_for_each(|file| file.append(record))
+                self.outlets.add(record)
             });
         progress.finish();
-        let written = self
-            .settings
-            .summary
-            .as_deref()
-            .map_or(Ok(()), |path| write_summary(path, &summary));
+        if let Some(error) = cut_short
+            .as_ref()
+            .filter(|error| error.cause() != Cause::Interrupted)
+        {
+            self.outlets.add_fault(&Fault {
+                name: "imgduel::campaign",
+                message: &error.to_string(),
+                is_missing_tool: error.cause() == Cause::MissingTool,
+            })?;
+        }
+        let written = self.outlets.finish(&summary);
         said(&format!("{blocks}{}", terminal::summary(&summary)));
+        tell_github(&summary, self.outlets.digest());
+        if let Some(workflow_url) = &self.issues {
+            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
+        }
         match cut_short {
             Some(error) => Err(error),
-            None => written.map(|()| match summary.divergences_found {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::from(EXIT_DIVERGENCE),
-            }),
+            None => written.map(|()| exit_code(&summary, &self.settings)),
         }
+    }
+}
+
+/// Annotations and job summary, when this runs on GitHub.
+fn tell_github(summary: &Summary, digest: &Digest) {
+    if is_on_github() {
+        said(&github::annotations(summary, digest));
+    }
+    report::tell_github(summary, digest);
+}
+
+/// What the figures mean for whoever started the program.
+fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
+    let inconclusive = settings.strict && summary.inconclusive_count > 0;
+    let stale = settings.strict_known && !summary.stale_known().is_empty();
+    match summary.divergences_found {
+        0 if !inconclusive && !stale => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_DIVERGENCE),
     }
 }
 

@@ -5,6 +5,8 @@
 //! keep the others from being made. Called by the arena.
 
 mod harness;
+mod picture;
+mod readings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +16,14 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Output, Reading, Rule, Side, Step, Turn};
+use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Rule, Side, Step, Turn};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::sandbox::Sandbox;
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::witness::Witnesses;
 
 /// The name of the source image, without its ending.
 const SOURCE_STEM: &str = "image";
@@ -36,6 +39,8 @@ pub struct Duel {
     pub limit: Duration,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
+    /// Who gives third opinions.
+    pub witnesses: Witnesses,
     /// Whether the scratch directories of cases that did not match are kept.
     pub keep: bool,
 }
@@ -77,6 +82,7 @@ impl Duel {
             sandbox: &sandbox,
             same_program: same_program(&*self.candidate, &*self.reference),
             source: Source::NotMade,
+            fixture: Vec::new(),
             tool_calls: 0,
             tool_cpu: Duration::ZERO,
         };
@@ -120,6 +126,7 @@ struct Bout<'duel> {
     sandbox: &'duel Sandbox,
     same_program: bool,
     source: Source,
+    fixture: Vec<Vec<String>>,
     tool_calls: u64,
     tool_cpu: Duration,
 }
@@ -183,14 +190,18 @@ impl<'duel> Bout<'duel> {
         let mut exchange = Exchange {
             candidate,
             reference,
+            opinion: None,
         };
 
         let exits = judge::exits(&exchange);
         let mut verdicts: Vec<Verdict> = operation.judge_steps(&exchange).into_iter().collect();
         verdicts.extend(exits.verdicts);
+        let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
-            let outputs = operation.outputs(ground, &exchange);
             self.read_outputs(&mut exchange, &outputs)?;
+            if operation.hears_witness() {
+                exchange.opinion = self.hear_witness(ground)?;
+            }
             verdicts.extend(operation.judge(ground, &exchange));
             verdicts.extend(judge::outputs(&exchange, &outputs));
         }
@@ -199,6 +210,9 @@ impl<'duel> Bout<'duel> {
         }
         let verdict = Verdict::worst(verdicts);
         let evidence = Evidence::of(&verdict, &exchange);
+        let evidence = evidence
+            .map(|evidence| self.illustrated(evidence, &verdict, operation, ground, &outputs))
+            .transpose()?;
         Ok((verdict, evidence))
     }
 
@@ -241,6 +255,7 @@ impl<'duel> Bout<'duel> {
         }
         for request in requests {
             let answer = self.ask_in(self.sandbox.source_directory(), Side::Reference, &request)?;
+            self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
                 self.source = Source::Failed(source_failed(&request, &answer));
                 return Ok(());
@@ -249,6 +264,8 @@ impl<'duel> Bout<'duel> {
         if let Some((offset, bytes)) = recipe.partition_table() {
             self.sandbox
                 .write_to_source(&ground.source.path, offset, &bytes)?;
+            self.fixture
+                .push(picture::in_shell(&ground.source.path, offset, &bytes));
         }
         self.sandbox.copy_source(&ground.source.path)?;
         self.source = Source::Made(
@@ -320,64 +337,19 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
-    /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
-    /// can read them. Where both sides' files have the same bytes, one look serves both.
-    fn read_outputs(&mut self, exchange: &mut Exchange, outputs: &[Output]) -> Result<()> {
-        for (index, output) in outputs.iter().enumerate() {
-            let identical =
-                exchange.reference.is_some() && self.sandbox.is_identical(&output.file.path);
-            for (by, request) in self.looks(output) {
-                let answer = self.ask(Side::Candidate, by, &request)?;
-                let reading = Reading {
-                    output: index,
-                    by,
-                    request,
-                    answer,
-                };
-                if let Some(deed) = &mut exchange.reference {
-                    let answer = match identical {
-                        true => reading.answer.clone(),
-                        false => self.ask(Side::Reference, by, &reading.request)?,
-                    };
-                    deed.readings.push(Reading {
-                        answer,
-                        ..reading.clone()
-                    });
-                }
-                exchange.candidate.readings.push(reading);
-            }
+    /// What a witness says of the candidate's copy of the source image.
+    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
+        let directory = self.sandbox.directory(Side::Candidate);
+        let ImageFile { format, path, .. } = &ground.source;
+        let opinion = self
+            .duel
+            .witnesses
+            .hear(*format, path, &directory, self.duel.limit)?;
+        if let Some(Opinion { answer, .. }) = &opinion {
+            self.tool_calls += answer.calls;
+            self.tool_cpu += answer.cpu;
         }
-        Ok(())
-    }
-
-    /// What is looked at in an output, and by whom.
-    fn looks(&self, output: &Output) -> Vec<(Side, Request)> {
-        let file = || output.file.clone();
-        let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
-        let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
-        if file().format.is_checked() {
-            looks.push((Side::Reference, Request::Check { file: file() }));
-        }
-        looks.push((Side::Reference, Request::Contents { file: file() }));
-        let contents = Request::Contents { file: file() };
-        if !self.same_program && can(Side::Candidate, &contents) {
-            looks.push((Side::Candidate, contents));
-        }
-        let Some(snapshots) = &output.snapshots else {
-            return looks;
-        };
-        let ids = snapshots.iter().map(|snapshot| snapshot.id.clone());
-        looks.extend(ids.map(|id| {
-            let request = Request::SnapshotContents { file: file(), id };
-            (Side::Reference, request)
-        }));
-        // A list is there to be compared with the other tool's.
-        let list = Request::SnapshotList { file: file() };
-        let both = [Side::Reference, Side::Candidate];
-        if !self.same_program && both.iter().all(|by| can(*by, &list)) {
-            looks.extend(both.map(|by| (by, list.clone())));
-        }
-        looks
+        Ok(opinion)
     }
 
     fn tool(&self, by: Side) -> &'duel dyn Tool {

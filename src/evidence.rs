@@ -2,7 +2,11 @@
 //!
 //! Made from an exchange; goes into records and onto the terminal. No code matches on it.
 
-use serde::Serialize;
+mod picture;
+
+pub use picture::{Extent, Picture, Strip};
+
+use serde::{Deserialize, Serialize};
 
 use crate::exchange::{Deed, Exchange, Reading, Side, Turn};
 use crate::process::Captured;
@@ -13,7 +17,7 @@ use crate::verdict::{Difference, Verdict};
 const SHOWN_TEXT_BYTES: usize = 2000;
 
 /// What a person needs to understand a verdict that is no match.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evidence {
     /// What differs, or why nothing could be said, in one line.
     pub summary: String,
@@ -21,17 +25,23 @@ pub struct Evidence {
     pub differences: Vec<Difference>,
     /// Every call, in the order in which they were made on each side.
     pub calls: Vec<Call>,
+    /// The command lines that make the source image, for an operation that reads it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixture: Vec<Vec<String>>,
+    /// The image, for a divergence in an operation that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
 }
 
 /// One call of a tool.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Call {
     /// Whose directory it worked in.
     pub side: Side,
     /// Whose tool it was.
     pub by: Side,
     /// What was asked.
-    pub request: &'static str,
+    pub request: String,
     /// The command line as it was run.
     pub command: Vec<String>,
     /// How it came out.
@@ -47,7 +57,7 @@ pub struct Call {
     /// The file it was about.
     pub file: String,
     /// That file's length afterwards, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_bytes: Option<u64>,
 }
 
@@ -71,6 +81,8 @@ impl Evidence {
             summary,
             differences,
             calls,
+            fixture: Vec::new(),
+            picture: None,
         })
     }
 }
@@ -92,7 +104,7 @@ fn call(side: Side, by: Side, request: &Request, answer: &Answer) -> Call {
     Call {
         side,
         by,
-        request: request.name(),
+        request: request.name().to_owned(),
         command: answer.command.clone(),
         exit: answer.exit.describe(),
         stdout: shown(&answer.stdout),
@@ -106,7 +118,13 @@ fn call(side: Side, by: Side, request: &Request, answer: &Answer) -> Call {
 
 fn shown(captured: &Captured) -> String {
     let shown = &captured.bytes[..captured.bytes.len().min(SHOWN_TEXT_BYTES)];
-    let mut text = String::from_utf8_lossy(shown).into_owned();
+    let mut text = String::with_capacity(shown.len());
+    for chunk in shown.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
     let left_out = (captured.bytes.len() - shown.len()) as u64 + captured.dropped_bytes;
     if left_out > 0 {
         text.push_str(&format!("… ({left_out} more bytes)"));
@@ -117,4 +135,31 @@ fn shown(captured: &Captured) -> String {
 /// A duration in milliseconds, to the microsecond.
 pub fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A command line as a POSIX shell reads it back.
+pub fn shell_line(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_as_a_shell_reads_them() {
+        assert_eq!(quoted("-O"), "-O");
+        assert_eq!(quoted("write -P 1 0 512"), "'write -P 1 0 512'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -139,7 +139,7 @@ impl Output {
 }
 
 /// Which tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The tool under test.
@@ -208,6 +208,15 @@ impl Deed {
     }
 }
 
+/// What a witness said of the candidate's copy of the source image.
+#[derive(Clone, Debug)]
+pub struct Opinion {
+    /// The witness's name.
+    pub witness: &'static str,
+    /// What it said.
+    pub answer: Answer,
+}
+
 /// Both sides of one operation.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -215,6 +224,8 @@ pub struct Exchange {
     pub candidate: Deed,
     /// The reference's side; `None` when the reference cannot do the operation and it is judged without it.
     pub reference: Option<Deed>,
+    /// A third opinion, where the operation wants one and a witness gave one.
+    pub opinion: Option<Opinion>,
 }
 
 impl Exchange {

@@ -6,6 +6,7 @@
 mod check_counts;
 mod exits;
 mod json_difference;
+mod opinion;
 mod outputs;
 mod refusal_class;
 mod snapshots;
@@ -13,6 +14,7 @@ mod snapshots;
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
+pub use opinion::{checked, described};
 pub use outputs::outputs;
 pub use refusal_class::RefusalClass;
 

@@ -101,17 +101,28 @@ impl Catalogue {
         index: usize,
         finding: &Finding,
     ) -> Option<&Entry> {
-        self.entries.iter().find(|entry| {
-            entry.tool == tool
-                && entry.versions.iter().any(|known| covers(known, version))
-                && entry.when.holds(case, index, finding)
-        })
+        self.entries
+            .iter()
+            .find(|entry| entry.is_about(tool, version) && entry.when.holds(case, index, finding))
+    }
+}
+
+impl Entry {
+    /// Whether it is about this version of this tool.
+    pub fn is_about(&self, tool: &str, version: &str) -> bool {
+        self.tool == tool && self.versions.iter().any(|known| covers(known, version))
     }
 }
 
 impl Condition {
-    fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {
+    /// Whether an operation of the case is one in which it may show.
+    pub fn could_hold(&self, case: &Case, index: usize) -> bool {
         let operation = &case.ops[index];
+        self.operation.iter().any(|name| name == operation.name())
+            && self.parameters_hold(case, index)
+    }
+
+    fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {
         let says = |wanted: &Option<String>, value: fn(&crate::verdict::Difference) -> &String| {
             wanted.as_ref().is_none_or(|words| {
                 finding
@@ -120,9 +131,8 @@ impl Condition {
                     .all(|difference| value(difference).contains(words.as_str()))
             })
         };
-        self.operation.iter().any(|name| name == operation.name())
+        self.could_hold(case, index)
             && self.kind.contains(&finding.kind.to_string())
-            && self.parameters_hold(case, index)
             && finding.differences.iter().all(|difference| {
                 self.differences
                     .iter()

@@ -73,6 +73,9 @@ pub mod generation;
 /// The tools.
 pub mod tool;
 
+/// A third opinion.
+pub mod witness;
+
 /// The catalogue of known divergences.
 pub mod known;
 
@@ -97,11 +100,20 @@ pub mod arena;
 /// The regression seeds.
 pub mod seed_file;
 
+/// Stubs of the seeds, for editors.
+pub mod stubs;
+
 /// Many cases.
 pub mod campaign;
 
 /// What people and programs read of a run.
 pub mod report;
+
+/// The flags and formats of a libtest binary.
+pub mod libtest;
+
+/// What is left of trials that have a process each.
+pub mod trace;
 
 /// Cases as trials of the test door.
 pub mod trial;

@@ -60,6 +60,11 @@ pub trait Perform {
         None
     }
 
+    /// Whether it hears a witness on the source image.
+    fn hears_witness(&self) -> bool {
+        false
+    }
+
     /// Whether it can be judged when the reference cannot do it.
     fn stands_alone(&self) -> bool {
         false

@@ -10,6 +10,7 @@ mod group;
 mod interrupt;
 mod post_mortem;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub struct Invocation<'call> {
     pub directory: &'call Path,
     /// Wall time it may take.
     pub limit: Duration,
+    /// What it sees in its environment beside [`CHILD_ENVIRONMENT`] and `PATH`; nothing, for a tool.
+    pub environment: &'call [(OsString, OsString)],
 }
 
 /// How a child ended.

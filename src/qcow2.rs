@@ -146,6 +146,7 @@ mod fixture {
                 arguments: &arguments,
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
+                environment: &[],
             };
             let finished = run(&invocation).unwrap();
             let Ending::Exited(code) = finished.ending else {

@@ -5,18 +5,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::case::Case;
 use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
 use crate::verdict::{InconclusiveKind, Verdict};
 
-/// The version of the record's and the summary's format.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
+/// `fixture` and `picture` to the evidence; what version 1 wrote can still be read.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A tool, as records name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolName {
     /// Its name.
     pub name: String,
@@ -24,10 +27,14 @@ pub struct ToolName {
     pub version: String,
 }
 
+/// One of the verdicts' names.
+type VerdictName = &'static str;
+
 /// One case, one line.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// [`FORMAT_VERSION`].
+    #[serde(deserialize_with = "readable_version")]
     pub format_version: u32,
     /// The case's id.
     pub id: String,
@@ -40,7 +47,8 @@ pub struct Record {
     /// Its own seed.
     pub iter_seed: u64,
     /// `match`, `divergence`, `inconclusive` or `unsupported`.
-    pub verdict: &'static str,
+    #[serde(deserialize_with = "verdict_name")]
+    pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
     /// The operation that decided the verdict.
@@ -66,26 +74,45 @@ pub struct Record {
     /// CPU time of the tools.
     pub tool_cpu_ms: f64,
     /// Where the scratch directory lies, when it was kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
-    /// What was done, for reports.
-    #[serde(skip)]
-    pub case: Case,
+    /// When the case began, RFC 3339 in UTC.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
+    /// The command line that runs the case again on the same terms.
+    #[serde(default)]
+    pub reproduce: String,
+    /// The trial's name, when it was run by the test door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<String>,
+    /// The seed file, when it came from one: its path in the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_file: Option<String>,
+    /// Whether it is the record of an earlier run, put here because this run skips what was inconclusive then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carried_over: bool,
+    /// What was done, when it did not match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Case>,
+    /// The entries of the catalogue that could have fired, for the summary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_reached: Vec<String>,
 }
 
 /// One operation of a case.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperationRecord {
     /// Its name.
-    pub op: &'static str,
+    pub op: String,
     /// `match`, `divergence`, `inconclusive` or `unsupported`.
-    pub verdict: &'static str,
+    #[serde(deserialize_with = "verdict_name")]
+    pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
     /// Why, in a line.
     pub reason: Option<String>,
     /// The id of the catalogue's entry, for a known divergence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
     /// Wall time.
     pub duration_ms: f64,
@@ -104,7 +131,7 @@ impl Record {
         let operations: Vec<OperationRecord> = std::iter::zip(&case.ops, &outcome.operations)
             .zip(known)
             .map(|((operation, outcome), known)| OperationRecord {
-                op: operation.name(),
+                op: operation.name().to_owned(),
                 verdict: outcome.verdict.name(),
                 kind: outcome.verdict.kind_name(),
                 reason: outcome.verdict.reason().map(str::to_owned),
@@ -137,7 +164,7 @@ impl Record {
             iter_seed: case.iter_seed,
             verdict,
             kind: decided.and_then(|operation| operation.kind.clone()),
-            operation: decided.map(|operation| operation.op.to_owned()),
+            operation: decided.map(|operation| operation.op.clone()),
             operation_index: deciding.filter(|_| verdict != "match"),
             reason: decided.and_then(|operation| operation.reason.clone()),
             known: decided.and_then(|operation| operation.known.clone()),
@@ -149,19 +176,25 @@ impl Record {
             tool_calls: outcome.tool_calls,
             tool_cpu_ms: milliseconds(outcome.tool_cpu),
             kept: outcome.kept.map(|path| path.display().to_string()),
-            case,
+            started: None,
+            reproduce: String::new(),
+            trial: None,
+            seed_file: None,
+            carried_over: false,
+            case: (verdict != "match").then_some(case),
+            known_reached: Vec::new(),
         }
+    }
+
+    /// Notes that the case came out of a seed file, which may hold what no id decodes to: from then on the file reproduces it.
+    pub fn came_from_file(&mut self, path: String) {
+        self.reproduce = self.reproduce.replacen(&self.id, &path, 1);
+        self.seed_file = Some(path);
     }
 
     /// What the case counts as.
     pub fn class(&self) -> Class {
-        match self.verdict {
-            "divergence" if self.known.is_some() => Class::Known,
-            "divergence" => Class::Divergence,
-            "inconclusive" => Class::Inconclusive,
-            "unsupported" => Class::Unsupported,
-            _ => Class::Match,
-        }
+        Class::of(self.verdict, self.known.is_some())
     }
 
     /// Whether the reference ran out of time in any of its operations.
@@ -171,6 +204,24 @@ impl Record {
             .iter()
             .any(|operation| operation.kind.as_deref() == Some(name))
     }
+}
+
+/// A record of a later format may mean something else by the same words.
+fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(deserializer)?;
+    if version > FORMAT_VERSION {
+        return Err(D::Error::custom(format!(
+            "format version {version} is newer than this program's, {FORMAT_VERSION}"
+        )));
+    }
+    Ok(version)
+}
+
+fn verdict_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerdictName, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = ["match", "divergence", "inconclusive", "unsupported"];
+    let found = known.into_iter().find(|known| *known == name);
+    found.ok_or_else(|| D::Error::custom(format!("there is no verdict '{name}'")))
 }
 
 /// What a case counts as. Every case is in exactly one class.
@@ -186,6 +237,25 @@ pub enum Class {
     Match,
     /// The sides have nothing of the case in common.
     Unsupported,
+}
+
+impl Class {
+    fn of(verdict: VerdictName, known: bool) -> Self {
+        match verdict {
+            "divergence" if known => Self::Known,
+            "divergence" => Self::Divergence,
+            "inconclusive" => Self::Inconclusive,
+            "unsupported" => Self::Unsupported,
+            _ => Self::Match,
+        }
+    }
+}
+
+impl OperationRecord {
+    /// What the operation counts as.
+    pub fn class(&self) -> Class {
+        Class::of(self.verdict, self.known.is_some())
+    }
 }
 
 /// The order in which an operation decides its case's verdict.
@@ -237,6 +307,10 @@ pub struct Summary {
     pub by_kind: BTreeMap<String, u64>,
     /// Cases by entry of the catalogue.
     pub by_known: BTreeMap<String, u64>,
+    /// Cases that had what an entry of the catalogue is about, by entry, whether it fired or not.
+    pub known_reached: BTreeMap<String, u64>,
+    /// The witnesses, with their versions; null for one that is not installed.
+    pub witnesses: BTreeMap<&'static str, Option<String>>,
     /// Operations that were not made because a side cannot do them, by the reason.
     pub unsupported_operations: BTreeMap<String, u64>,
     /// How many times a tool was called.
@@ -286,6 +360,9 @@ impl Summary {
         if let Some(known) = &record.known {
             *self.by_known.entry(known.clone()).or_default() += 1;
         }
+        for id in &record.known_reached {
+            *self.known_reached.entry(id.clone()).or_default() += 1;
+        }
         for operation in record
             .operations
             .iter()
@@ -298,6 +375,15 @@ impl Summary {
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
         self.candidate = Some(record.candidate.clone());
         self.reference = Some(record.reference.clone());
+    }
+
+    /// The entries of the catalogue that could have fired and never did.
+    pub fn stale_known(&self) -> Vec<&str> {
+        let stale = self
+            .known_reached
+            .keys()
+            .filter(|id| !self.by_known.contains_key(*id));
+        stale.map(String::as_str).collect()
     }
 
     /// Closes it: the time it took, and the CPU time of the harness itself.

@@ -73,6 +73,29 @@ impl SeedFile {
     }
 }
 
+/// The seed file of this name, without looking at the others.
+pub fn find(directory: &Path, stem: &str) -> Option<SeedPath> {
+    let path = directory.join(format!("{stem}.json"));
+    let is_plain = stem.bytes().all(|byte| byte != b'/');
+    (is_plain && is_seed(&path) && path.is_file()).then(|| SeedPath {
+        stem: stem.to_owned(),
+        path,
+    })
+}
+
+/// How many seed files a directory has.
+pub fn count(directory: &Path) -> Result<u64> {
+    let entries = fs::read_dir(directory)
+        .map_err(|error| Error::io("list the seeds in", directory, &error))?;
+    let seeds = entries.flatten().filter(|entry| is_seed(&entry.path()));
+    Ok(seeds.count() as u64)
+}
+
+fn is_seed(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "json")
+        && path.file_name().is_some_and(|name| name != CATALOGUE_NAME)
+}
+
 /// The seed files of a directory, by name. None at all is an error: a run of nothing must not pass.
 pub fn list(directory: &Path) -> Result<Vec<SeedPath>> {
     let entries = fs::read_dir(directory)
@@ -82,8 +105,7 @@ pub fn list(directory: &Path) -> Result<Vec<SeedPath>> {
         let path = entry
             .map_err(|error| Error::io("list the seeds in", directory, &error))?
             .path();
-        let is_seed = path.extension().is_some_and(|ending| ending == "json")
-            && path.file_name().is_some_and(|name| name != CATALOGUE_NAME);
+        let is_seed = is_seed(&path);
         if let Some(stem) = path
             .file_stem()
             .and_then(|stem| stem.to_str())

@@ -21,6 +21,12 @@ pub const TEST_ITERATIONS: u64 = 12;
 /// The seed of the test door, when none is given.
 pub const TEST_SEED: u64 = 1;
 
+/// What the candidate is compared with, when nothing else is named.
+const DEFAULT_REFERENCE: &str = "qemu-img";
+
+/// Wall time for one tool call, when none is given: `30` in the flag's own default.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Everything that can be set in either door. The flag wins over the environment.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Settings {
@@ -29,7 +35,7 @@ pub struct Settings {
     pub candidate: ToolSpec,
 
     /// What it is compared with: qemu-img[:PATH]
-    #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = "qemu-img", value_parser = parse::<ToolSpec>)]
+    #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
     pub reference: ToolSpec,
 
     /// How seeds become cases (default: the newest generation)
@@ -72,6 +78,10 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_KEEP", value_parser = FalseyValueParser::new())]
     pub keep: bool,
 
+    /// Fail when an entry of the catalogue could have fired and never did
+    #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = FalseyValueParser::new())]
+    pub strict_known: bool,
+
     /// Write one JSON record a line to FILE
     #[arg(long, value_name = "FILE", env = "IMGDUEL_JSON")]
     pub json: Option<PathBuf>,
@@ -79,6 +89,18 @@ pub struct Settings {
     /// Write the summary as JSON to FILE
     #[arg(long, value_name = "FILE", env = "IMGDUEL_SUMMARY")]
     pub summary: Option<PathBuf>,
+
+    /// Write JUnit XML to FILE, case by case
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_JUNIT")]
+    pub junit: Option<PathBuf>,
+
+    /// Write a page for the browser to FILE, all in one
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_HTML")]
+    pub html: Option<PathBuf>,
+
+    /// Let inconclusive cases fail
+    #[arg(long, env = "IMGDUEL_STRICT", value_parser = FalseyValueParser::new())]
+    pub strict: bool,
 }
 
 impl Settings {
@@ -98,6 +120,19 @@ impl Settings {
             .map(str::trim)
             .filter(|name| !name.is_empty());
         Some(list.map(str::to_owned).collect())
+    }
+
+    /// The flags that set the same terms again: both tools as they were given, the time limit when it is not the usual one.
+    pub fn terms(&self) -> Vec<String> {
+        let mut terms = vec!["--candidate".to_owned(), self.candidate.to_string()];
+        if self.reference.to_string() != DEFAULT_REFERENCE {
+            terms.extend(["--reference".to_owned(), self.reference.to_string()]);
+        }
+        if self.timeout != DEFAULT_TIMEOUT {
+            let seconds = self.timeout.as_secs_f64().to_string();
+            terms.extend(["--timeout".to_owned(), seconds]);
+        }
+        terms
     }
 
     /// Where scratch directories are made.

@@ -12,6 +12,9 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::request::{Answer, Request};
 
+pub use capabilities::{Capability, capabilities};
+
+mod capabilities;
 mod command_line;
 mod imago;
 mod instar;

@@ -1,35 +1,52 @@
 //! Cases as named trials of the test door: `cargo test --test differential`.
 //!
-//! libtest-mimic runs them. Listing starts no tool: the arena is opened by the first trial that runs. A trial prints nothing; what
-//! it has to say is its failure text or the reason it is ignored.
+//! The libtest room lists and runs them. Listing starts no tool and decodes no case: the arena is opened by the first trial that
+//! runs. A trial prints nothing; what it has to say is its failure text or the reason it is ignored.
 
+mod stage;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
-use clap::{CommandFactory, Parser};
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use clap::Parser;
+use clap::error::ErrorKind;
 
-use crate::arena::Arena;
-use crate::case::Case;
-use crate::error::{Cause, Error, Result};
-use crate::process::own_cpu_time;
-use crate::record::{Class, Record, Summary};
-use crate::report::{files, terminal};
-use crate::seed_file::{self, SeedFile, SeedPath};
+use crate::case::CaseId;
+use crate::error::Result;
+use crate::libtest::{self, Flags, Format, Trial};
+use crate::seed_file::{self, SeedPath};
 use crate::settings::{Settings, TEST_ITERATIONS, TEST_SEED, one_line};
-use crate::tool::{Means, worker};
+use crate::tool::worker;
+use crate::trace::Trace;
+use stage::{Source, Stage};
 
 /// The directory of the regression seeds, in the package.
-const SEED_DIRECTORY: &str = "fuzz-seeds";
+pub const SEED_DIRECTORY: &str = "fuzz-seeds";
 
-/// Our own flags, beside libtest's.
+/// The exit code of a libtest binary with failures.
+const EXIT_FAILED: u8 = 101;
+
+/// Trials of the regression seeds are called `regression::STEM`.
+const REGRESSION: &str = "regression";
+
+/// Trials of fresh cases are called `campaign::CASE-ID`.
+const CAMPAIGN: &str = "campaign";
+
+/// Tries every regression seed and some fresh cases on two disk-image tools, as named trials.
 #[derive(Parser)]
-#[command(disable_help_flag = true)]
-struct OwnArguments {
-    #[command(flatten)]
+#[command(name = "differential", args_override_self = true)]
+struct Arguments {
+    #[command(flatten, next_help_heading = "Flags of every libtest binary")]
+    flags: Flags,
+
+    #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
+
+    /// Where each trial's record goes when it has a process to itself (default: imgduel-records/ in the target directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_RECORDS")]
+    records: Option<PathBuf>,
 }
 
 /// The whole test door. `package` is the directory of the package whose `fuzz-seeds/` are run.
@@ -37,35 +54,71 @@ pub fn main(package: &Path) -> ExitCode {
     if let Some(code) = worker::serve_if_asked() {
         return code;
     }
-    match run(package, std::env::args().collect()) {
-        Ok(code) => code,
-        Err(error) => {
-            crate::report::complain(&error);
-            ExitCode::from(2)
+    let done = match Arguments::try_parse() {
+        Ok(arguments) => run(package, arguments),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
         }
-    }
+        Err(error) => Err(one_line(&error)),
+    };
+    done.unwrap_or_else(|error| {
+        crate::report::complain(&error);
+        ExitCode::from(2)
+    })
 }
 
-fn run(package: &Path, arguments: Vec<String>) -> Result<ExitCode> {
-    let (own, libtest) = split(arguments);
-    let settings = OwnArguments::try_parse_from(own)
-        .map_err(|error| one_line(&error))?
-        .settings;
-    let mut arguments = Arguments::from_iter(libtest);
-    arguments.test_threads = arguments.test_threads.or(settings.jobs);
-
-    let seeds = seed_file::list(&seed_directory(package))?;
-    let fresh = fresh_cases(&settings)?;
-    let total = (seeds.len() + fresh.len()) as u64;
-    let stage = Arc::new(Stage::new(settings, total)?);
-    let regressions = seeds.into_iter().map(|seed| regression(seed, &stage));
-    let campaign = fresh.into_iter().map(|case| fresh_trial(case, &stage));
-    let trials = regressions.chain(campaign).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    if !arguments.list {
-        stage.write_summary()?;
+fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
+    let Arguments {
+        flags,
+        settings,
+        records,
+    } = arguments;
+    let trace = Trace::open(records, settings.terms().join(" "));
+    if let Some(trace) = trace.as_ref().filter(|_| flags.lists_ignored()) {
+        trace.carry_over()?;
     }
-    Ok(conclusion.exit_code())
+    let trials = Trials {
+        seeds: seed_directory(package),
+        fresh: Fresh::of(&settings)?,
+        trace: trace.clone(),
+    };
+    let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
+    let (named, left_out) = trials.named(&flags)?;
+    let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
+    let stage = match flags.list {
+        true => Stage::of_nothing(settings),
+        false => Stage::open(settings, trace, named.len() as u64, junit_on_stdout)?,
+    };
+    let stage = Arc::new(stage);
+    let pool = trials.fresh.pool.clone();
+    let runnable = named.into_iter().map(|named| {
+        let (stage, pool) = (Arc::clone(&stage), pool.clone());
+        let Named {
+            name,
+            ignored,
+            source,
+        } = named;
+        let path = match &source {
+            Source::Seed(seed) => Some(seed.path.clone()),
+            Source::Fresh(_) => None,
+        };
+        let own_name = name.clone();
+        Trial {
+            name,
+            ignored,
+            source: path,
+            run: Box::new(move || stage.run(&own_name, &source, pool.as_deref())),
+        }
+    });
+    let conclusion = libtest::run(&flags, runnable.collect(), left_out, jobs, fail_fast)?;
+    if !flags.list {
+        stage.finish(&conclusion.not_run, flags.format())?;
+    }
+    Ok(match conclusion.failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_FAILED),
+    })
 }
 
 /// cargo and nextest tell where the package lies when the tests run, which may not be where it was built.
@@ -75,153 +128,109 @@ fn seed_directory(package: &Path) -> PathBuf {
         .join(SEED_DIRECTORY)
 }
 
-/// Splits a command line into our flags and libtest's, each with the program's name before it. Ours are those that our own
-/// parser knows; all others go to libtest-mimic as they came.
-fn split(arguments: Vec<String>) -> (Vec<String>, Vec<String>) {
-    let parser = OwnArguments::command();
-    let mut arguments = arguments.into_iter();
-    let program: Vec<String> = arguments.next().into_iter().collect();
-    let (mut own, mut libtest) = (program.clone(), program);
-    while let Some(word) = arguments.next() {
-        let name = word
-            .strip_prefix("--")
-            .map(|flag| flag.split('=').next().unwrap_or(flag).to_owned());
-        let known = name.and_then(|name| {
-            parser
-                .get_arguments()
-                .find(|own| own.get_long() == Some(&name))
-        });
-        let Some(known) = known else {
-            libtest.push(word);
-            continue;
+/// The fresh cases of this run, not decoded.
+struct Fresh {
+    generation: &'static str,
+    seed: u64,
+    start: u64,
+    count: u64,
+    pool: Option<Vec<String>>,
+}
+
+impl Fresh {
+    fn of(settings: &Settings) -> Result<Self> {
+        let generation = settings.generation()?;
+        let pool = settings.pool();
+        let fresh = Self {
+            generation: generation.name,
+            seed: settings.seed.unwrap_or(TEST_SEED),
+            start: settings.start,
+            count: settings.iterations.unwrap_or(TEST_ITERATIONS),
+            pool: pool.clone(),
         };
-        let takes_next = known.get_action().takes_values() && !word.contains('=');
-        own.push(word);
-        own.extend(takes_next.then(|| arguments.next()).flatten());
+        // Decodes nothing yet; a pool that the generation does not have is wrong from the start.
+        drop(generation.cases(fresh.seed, fresh.start, pool.as_deref())?);
+        Ok(fresh)
     }
-    (own, libtest)
-}
 
-fn fresh_cases(settings: &Settings) -> Result<Vec<Case>> {
-    let seed = settings.seed.unwrap_or(TEST_SEED);
-    let count = settings.iterations.unwrap_or(TEST_ITERATIONS);
-    let pool = settings.pool();
-    let cases = settings
-        .generation()?
-        .cases(seed, settings.start, pool.as_deref())?;
-    Ok(cases.take(count as usize).collect())
-}
-
-fn regression(seed: SeedPath, stage: &Arc<Stage>) -> Trial {
-    let stage = Arc::clone(stage);
-    Trial::ignorable_test(format!("regression::{}", seed.stem), move || {
-        let read = SeedFile::read(&seed.path).and_then(|seed| Ok((seed.case()?, seed)));
-        let (case, seed) = read.map_err(|error| Failed::from(error.to_string()))?;
-        stage.run(case).map_err(|failed| {
-            let text = failed.message().unwrap_or_default();
-            Failed::from(format!(
-                "{text}  kept because: {}\n  expected: {}\n",
-                seed.why, seed.expected
-            ))
-        })
-    })
-}
-
-fn fresh_trial(case: Case, stage: &Arc<Stage>) -> Trial {
-    let stage = Arc::clone(stage);
-    Trial::ignorable_test(format!("campaign::{}", case.id()), move || stage.run(case))
-}
-
-/// What the trials of one run share.
-struct Stage {
-    settings: Settings,
-    arena: OnceLock<Result<Arena>>,
-    written: Mutex<Written>,
-    started: Instant,
-}
-
-/// The reports under way. The lock is held for the writing of a record, never while a case runs.
-struct Written {
-    summary: Summary,
-    records: Option<files::RecordFile>,
-}
-
-impl Stage {
-    fn new(settings: Settings, total: u64) -> Result<Self> {
-        let summary = Summary::new(None, None, total);
-        let written = Mutex::new(Written {
-            summary,
-            records: None,
-        });
-        Ok(Self {
-            settings,
-            arena: OnceLock::new(),
-            written,
-            started: Instant::now(),
+    fn ids(&self) -> impl Iterator<Item = CaseId> {
+        let last = self.start.saturating_add(self.count);
+        (self.start..last).map(|iteration| CaseId {
+            generation: self.generation.to_owned(),
+            seed: self.seed,
+            iteration,
         })
     }
 
-    fn run(&self, case: Case) -> Result<Completion, Failed> {
-        let open = || {
-            Means::of_this_program(self.settings.timeout)
-                .and_then(|means| Arena::open(&self.settings, &means))
-        };
-        let arena = match self.arena.get_or_init(open) {
-            Ok(arena) => arena,
-            Err(error) => return not_possible(error),
-        };
-        match arena
-            .try_case(case)
-            .and_then(|record| self.write(&record).map(|()| record))
-        {
-            Ok(record) => completion(&record),
-            Err(error) => not_possible(&error),
+    /// The case of this name, when it is one of these.
+    fn id(&self, name: &str) -> Option<CaseId> {
+        let id: CaseId = name.parse().ok()?;
+        let is_ours = (id.generation.as_str(), id.seed) == (self.generation, self.seed)
+            && id.iteration >= self.start
+            && id.iteration - self.start < self.count;
+        (is_ours && id.to_string() == name).then_some(id)
+    }
+}
+
+/// Everything that can be run.
+struct Trials {
+    seeds: PathBuf,
+    fresh: Fresh,
+    trace: Option<Trace>,
+}
+
+/// A trial that has not been made runnable.
+struct Named {
+    name: String,
+    ignored: Option<String>,
+    source: Source,
+}
+
+impl Trials {
+    /// The trials that the flags may mean, and how many others there are.
+    fn named(&self, flags: &Flags) -> Result<(Vec<Named>, u64)> {
+        if flags.exact && !flags.filters.is_empty() && !flags.list {
+            return self.exactly(&flags.filters);
         }
-    }
-
-    fn write(&self, record: &Record) -> Result<()> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.summary.add(record);
-        if let Some(path) = &self.settings.json {
-            if written.records.is_none() {
-                written.records = Some(files::RecordFile::create(path)?);
+        let marks = self.trace.as_ref().map_or_else(HashMap::new, Trace::marks);
+        let seeds = seed_file::list(&self.seeds)?.into_iter().map(Source::Seed);
+        let sources = seeds.chain(self.fresh.ids().map(Source::Fresh));
+        let named = sources.map(|source| {
+            let name = trial_name(&source);
+            Named {
+                ignored: marks.get(&name).cloned(),
+                name,
+                source,
             }
-            written
-                .records
-                .iter_mut()
-                .try_for_each(|file| file.append(record))?;
+        });
+        Ok((named.collect(), 0))
+    }
+
+    /// The trials of exactly these names, found without going through all: nextest starts a process for each.
+    fn exactly(&self, names: &[String]) -> Result<(Vec<Named>, u64)> {
+        let mut found: Vec<Named> = Vec::new();
+        for name in names {
+            let source = match name.split_once("::") {
+                Some((REGRESSION, stem)) => seed_file::find(&self.seeds, stem).map(Source::Seed),
+                Some((CAMPAIGN, id)) => self.fresh.id(id).map(Source::Fresh),
+                _ => None,
+            };
+            let is_new = found.iter().all(|other| other.name != *name);
+            found.extend(source.filter(|_| is_new).map(|source| Named {
+                name: name.clone(),
+                ignored: self.trace.as_ref().and_then(|trace| trace.marked(name)),
+                source,
+            }));
         }
-        Ok(())
-    }
-
-    fn write_summary(&self) -> Result<()> {
-        let Some(path) = &self.settings.summary else {
-            return Ok(());
-        };
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written
-            .summary
-            .finish(self.started.elapsed(), own_cpu_time());
-        files::write_summary(path, &written.summary)
+        let all = seed_file::count(&self.seeds)? + self.fresh.count;
+        let left_out = all - found.len() as u64;
+        Ok((found, left_out))
     }
 }
 
-fn completion(record: &Record) -> Result<Completion, Failed> {
-    match record.class() {
-        Class::Match => Ok(Completion::Completed),
-        Class::Divergence => Err(Failed::from(terminal::evidence_block(record))),
-        Class::Known | Class::Inconclusive | Class::Unsupported => Ok(Completion::Ignored {
-            reason: terminal::ignored_reason(record),
-        }),
-    }
-}
-
-/// A tool that is not installed leaves nothing to test; every other fault of the harness fails.
-fn not_possible(error: &Error) -> Result<Completion, Failed> {
-    match error.cause() {
-        Cause::MissingTool => Ok(Completion::ignored_with(error)),
-        _ => Err(Failed::from(format!(
-            "the harness could not go on: {error}"
-        ))),
+fn trial_name(source: &Source) -> String {
+    match source {
+        Source::Seed(SeedPath { stem, .. }) => format!("{REGRESSION}::{stem}"),
+        Source::Fresh(id) => format!("{CAMPAIGN}::{id}"),
     }
 }

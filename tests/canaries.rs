@@ -8,39 +8,36 @@ use std::time::Duration;
 
 use imgduel::operation::Operation;
 use imgduel::operation::snapshot::Element;
+use imgduel::record::Record;
 use imgduel::request::SnapshotAction;
+use imgduel::witness::Witnesses;
 
 const CASES_MAX: usize = 300;
 const SEED: u64 = 7;
+const LIMIT: Duration = Duration::from_secs(30);
 
-/// The stand-in `lie` is found out by `operation`, as `kind`, within [`CASES_MAX`] cases of that operation: in the first
-/// that differs. Only with `chains`, which passes over the cases that have no such chain of snapshots, may it be found out
-/// otherwise before.
-fn caught(lie: &str, generation: &str, operation: &str, kind: &str, chains: Option<Chains>) {
+fn stand_in(name: &str) -> String {
+    format!("qemu-img:{}", ring::stand_in(name).display())
+}
+
+/// The stand-in `lie` is found out by `operation`, as `kind`, within [`CASES_MAX`] cases of that operation.
+fn caught(lie: &str, operation: &str, kind: &str) {
+    caught_against("qemu-img", lie, operation, kind);
+}
+
+fn caught_against(reference: &str, lie: &str, operation: &str, kind: &str) {
     let workdir = tempfile::tempdir().unwrap();
-    let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
-    let arena = ring::arena(
-        &candidate,
-        "qemu-img",
-        Duration::from_secs(30),
-        workdir.path(),
-    );
-    let mut cases = ring::cases(generation, SEED, &[operation])
-        .filter(|case| {
-            chains.is_none_or(|chains| case.ops.iter().any(|operation| fits(operation, chains)))
-        })
-        .take(CASES_MAX);
-    loop {
-        let record = ring::first_that_differs(&arena, cases.by_ref(), CASES_MAX)
-            .expect("the lie is not caught");
-        assert_eq!(record.operation.as_deref(), Some(operation));
-        assert_eq!(record.verdict, "divergence", "{record:#?}");
-        if chains.is_some() && record.kind.as_deref() != Some(kind) {
-            continue;
-        }
-        assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
-        break;
-    }
+    let arena = ring::arena(&stand_in(lie), reference, LIMIT, workdir.path());
+    let cases = ring::cases("ops16", SEED, &[operation]);
+    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
+    assert_eq!(record.operation.as_deref(), Some(operation));
+    let verdict = if kind.starts_with("inconclusive") {
+        "inconclusive"
+    } else {
+        "divergence"
+    };
+    assert_eq!(record.verdict, verdict);
     assert_eq!(
         std::fs::read_dir(workdir.path()).unwrap().count(),
         0,
@@ -48,43 +45,62 @@ fn caught(lie: &str, generation: &str, operation: &str, kind: &str, chains: Opti
     );
 }
 
-/// Which chains of snapshots a lie can be found out in, from the names of their elements.
-type Chains = fn(&[&str]) -> bool;
-
-fn apply_at_last(chain: &[&str]) -> bool {
-    chain.last() == Some(&"apply")
-}
-
-fn apply_of_what_was_written_over(chain: &[&str]) -> bool {
-    chain.ends_with(&["write", "create", "apply"])
-}
-
-fn apply_before_a_write(chain: &[&str]) -> bool {
-    chain.windows(2).any(|pair| pair == ["apply", "write"])
-}
-
-fn fits(operation: &Operation, chains: Chains) -> bool {
-    let Operation::Snapshot(snapshot) = operation else {
-        return false;
+/// Lies of the reference: what is against it, and what it is against.
+macro_rules! against {
+    ($($name:ident: $lie:literal against $reference:literal in $operation:literal is $kind:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { caught_against(&stand_in($reference), $lie, $operation, $kind); }
+        )*
     };
-    let names = snapshot.chain.iter().map(|element| match element {
-        Element::Named(SnapshotAction::Create, _) => "create",
-        Element::Named(SnapshotAction::Delete, _) => "delete",
-        Element::Named(SnapshotAction::Apply, _) => "apply",
-        Element::Write(..) => "write",
-    });
-    chains(&names.collect::<Vec<&str>>())
+}
+
+against! {
+    two_complaints_that_have_nothing_in_common_are_caught: "bench_complains" against "bench_complains_otherwise" in "bench" is "bench_validation_divergence";
+    two_refusals_for_different_reasons_are_caught: "finds_no_image" against "may_not_read" in "info" is "refusal_class_divergence";
+    a_reference_that_leaks_as_well_proves_nothing: "convert_leaks" against "convert_leaks" in "convert" is "inconclusive_reference_unsound";
+    a_reference_that_cannot_read_its_own_output_proves_nothing: "convert_has_no_version" against "convert_has_no_version" in "convert" is "inconclusive_reference_unsound";
+    what_both_write_otherwise_than_the_recipe_says_is_caught: "dd_shifts" against "dd_shifts" in "dd" is "dd_recipe_divergence";
+    a_reference_that_says_nothing_of_a_damaged_image_proves_nothing: "check_is_no_json" against "check_is_no_json" in "repair" is "inconclusive_repair_no_baseline";
+}
+
+/// A witness that lies is heard: the candidate and the reference agree, and it does not.
+fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
+    let workdir = tempfile::tempdir().unwrap();
+    let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
+    duel.witnesses = Witnesses::find_in(&ring::stand_in("witnesses"), LIMIT);
+    let arena = imgduel::arena::Arena::new(duel, ring::empty_catalogue());
+    let cases =
+        ring::cases("ops16", SEED, &[operation]).filter(|case| case.image.format.name() == format);
+    let record = ring::first_that_differs(&arena, cases, 3).expect("the witness is not heard");
+    assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_witness_of_another_size_is_heard() {
+    a_lying_witness_is_heard("info", "qcow2", "libyal_info_divergence");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_witness_that_cannot_read_what_check_finds_sound_is_heard() {
+    a_lying_witness_is_heard("check", "vmdk", "libyal_check_divergence");
 }
 
 macro_rules! canaries {
     ($($name:ident: $lie:literal in $operation:literal is $kind:literal;)*) => {
-        canaries! { of "ops7", in None; $($name: $lie in $operation is $kind;)* }
-    };
-    (of $generation:literal, in $chains:expr; $($name:ident: $lie:literal in $operation:literal is $kind:literal;)*) => {
         $(
             #[test]
             #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
-            fn $name() { caught($lie, $generation, $operation, $kind, $chains); }
+            fn $name() { caught($lie, $operation, $kind); }
         )*
     };
 }
@@ -115,10 +131,29 @@ canaries! {
     a_resize_that_loses_data_is_caught: "resize_loses_data" in "resize" is "resize_content_divergence";
     a_tool_that_reads_wrongly_is_caught: "reads_wrongly" in "convert" is "convert_reading_divergence";
     a_tool_that_cannot_read_is_caught: "cannot_read" in "convert" is "convert_reading_refused";
-}
-
-canaries! {
-    of "ops16", in None;
+    an_amend_that_does_nothing_is_caught: "amend_does_nothing" in "amend" is "amend_info_divergence";
+    an_amend_that_loses_data_is_caught: "amend_loses_data" in "amend" is "amend_content_divergence";
+    an_amend_that_leaks_is_caught: "amend_leaks" in "amend" is "amend_check_divergence";
+    an_amend_that_leaves_nothing_readable_is_caught: "amend_breaks" in "amend" is "amend_info_readback_failure";
+    a_rebase_that_does_nothing_is_caught: "rebase_does_nothing" in "rebase" is "rebase_info_divergence";
+    a_rebase_that_copies_nothing_is_caught: "rebase_is_always_unsafe" in "rebase" is "rebase_content_divergence";
+    a_rebase_that_is_refused_is_caught: "rebase_is_refused" in "rebase" is "exit_code_divergence";
+    a_commit_that_does_nothing_is_caught: "commit_does_nothing" in "commit" is "commit_backing_content_divergence";
+    a_commit_that_changes_the_overlay_is_caught: "commit_grows_the_overlay" in "commit" is "commit_overlay_info_divergence";
+    a_commit_that_changes_the_backing_file_is_caught: "commit_grows_the_base" in "commit" is "commit_backing_info_divergence";
+    a_map_with_a_wrong_field_is_caught: "map_lies_about_zeros" in "map" is "map_field_divergence";
+    a_map_that_lacks_an_extent_is_caught: "map_forgets_an_extent" in "map" is "map_extent_count_divergence";
+    a_map_of_another_shape_is_caught: "map_is_no_array" in "map" is "map_json_shape_divergence";
+    a_map_that_is_no_json_is_caught: "map_is_no_json" in "map" is "map_json_parse_failure";
+    a_map_without_the_file_s_holes_is_told_from_others: "map_sees_no_holes" in "map" is "map_host_holes_divergence";
+    a_dd_that_shifts_is_caught: "dd_shifts" in "dd" is "dd_info_divergence";
+    a_dd_that_flips_a_byte_is_caught: "dd_flips_a_byte" in "dd" is "dd_content_divergence";
+    compressed_data_that_nobody_can_unpack_is_caught: "compresses_into_garbage" in "convert_compressed" is "convert_content_readback_failure";
+    a_bitmap_that_stays_enabled_is_caught: "bitmap_does_not_disable" in "bitmap" is "bitmap_info_divergence";
+    a_bitmap_that_leaks_is_caught: "bitmap_leaks" in "bitmap" is "bitmap_check_divergence";
+    a_bench_that_announces_otherwise_is_caught: "bench_counts_wrongly" in "bench" is "bench_header_divergence";
+    a_bench_that_writes_otherwise_is_caught: "bench_writes_nothing" in "bench" is "bench_write_divergence";
+    a_bench_that_leaks_is_caught: "bench_leaks" in "bench" is "bench_check_divergence";
     a_snapshot_that_is_not_deleted_is_caught: "refuses_to_delete_snapshots" in "snapshot" is "exit_code_divergence";
     another_byte_in_the_snapshot_table_is_caught: "snapshot_writes_a_byte" in "snapshot" is "snapshot_byte_divergence";
     a_snapshot_that_loses_a_refcount_is_caught: "snapshot_loses_a_refcount" in "snapshot" is "snapshot_byte_divergence";
@@ -130,64 +165,72 @@ canaries! {
     a_repair_that_repairs_nothing_is_caught: "repairs_nothing" in "repair" is "repair_completeness_divergence";
     a_repair_that_loses_data_is_caught: "repair_loses_data" in "repair" is "repair_data_divergence";
     a_repair_that_makes_it_worse_is_caught: "repair_makes_it_worse" in "repair" is "repair_safety_divergence";
+    a_repair_that_says_it_is_incomplete_is_no_divergence_and_no_match: "repair_is_never_complete" in "repair" is "inconclusive_repair_conservative";
 }
 
-// What an apply did wrong is found at the end, or before that in the bytes after the next create or delete.
-canaries! {
-    of "ops16", in Some(apply_at_last);
-    an_apply_that_leaks_is_caught: "snapshot_apply_leaks" in "snapshot" is "snapshot_check_divergence";
-    an_apply_of_the_wrong_data_is_caught: "snapshot_applies_wrong_data" in "snapshot" is "snapshot_compare_divergence";
-    an_apply_that_changes_the_image_s_version_is_caught: "snapshot_apply_loses_its_version" in "snapshot" is "snapshot_info_divergence";
-}
-
-canaries! {
-    of "ops16", in Some(apply_of_what_was_written_over);
-    an_apply_that_damages_another_snapshot_is_caught: "snapshot_apply_damages_another" in "snapshot" is "snapshot_contents_divergence";
-}
-
-canaries! {
-    of "ops16", in Some(apply_before_a_write);
-    an_apply_that_locks_the_image_is_caught: "snapshot_apply_locks_the_image" in "snapshot" is "snapshot_write_failed";
-}
-
-/// What comes of the first repair that is no match.
-fn repaired(candidate: &str, reference: &str) -> imgduel::record::Record {
+/// The lie of an apply is found out as `kind` in a case with a chain of snapshots such as `chains` wants it. Before that it
+/// may be found out otherwise: in the bytes after the next create or delete.
+fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
     let workdir = tempfile::tempdir().unwrap();
-    let arena = ring::arena(
-        candidate,
-        reference,
-        Duration::from_secs(30),
-        workdir.path(),
-    );
-    let cases = ring::cases("ops16", SEED, &["repair"]);
-    ring::first_that_differs(&arena, cases, CASES_MAX).expect("every repair matched")
+    let arena = ring::arena(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
+    let mut cases = ring::cases("ops16", SEED, &["snapshot"])
+        .filter(|case| case.ops.iter().any(|operation| fits(operation, chains)))
+        .take(CASES_MAX);
+    let mut record = None;
+    while record
+        .as_ref()
+        .and_then(|record: &Record| record.kind.as_deref())
+        != Some(kind)
+    {
+        let found = ring::first_that_differs(&arena, cases.by_ref(), CASES_MAX);
+        let found = found.unwrap_or_else(|| panic!("the lie is not caught, but as {record:#?}"));
+        assert_eq!(found.verdict, "divergence", "{found:#?}");
+        record = Some(found);
+    }
 }
 
-#[test]
-#[cfg_attr(
-    missing_qemu_img,
-    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
-)]
-fn a_repair_that_says_it_is_incomplete_is_no_divergence_and_no_match() {
-    let candidate = format!(
-        "qemu-img:{}",
-        ring::stand_in("repair_is_never_complete").display()
-    );
-    let record = repaired(&candidate, "qemu-img");
-    assert_eq!(record.verdict, "inconclusive");
-    let kind = record.kind.as_deref();
-    assert_eq!(kind, Some("inconclusive_repair_conservative"));
+/// Which chains of snapshots a lie can be found out in, from the names of their elements.
+type Chains = fn(&[&str]) -> bool;
+
+fn apply_at_last(chain: &[&str]) -> bool {
+    chain.last() == Some(&"apply")
 }
 
-#[test]
-#[cfg_attr(
-    missing_qemu_img,
-    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
-)]
-fn a_repair_of_which_nothing_was_known_before_is_not_judged() {
-    let reference = format!("qemu-img:{}", ring::stand_in("check_is_no_json").display());
-    let record = repaired("qemu-img", &reference);
-    assert_eq!(record.verdict, "inconclusive");
-    let kind = record.kind.as_deref();
-    assert_eq!(kind, Some("inconclusive_repair_no_baseline"));
+fn apply_of_what_was_written_over(chain: &[&str]) -> bool {
+    chain.ends_with(&["write", "create", "apply"])
+}
+
+fn apply_before_a_write(chain: &[&str]) -> bool {
+    chain.windows(2).any(|pair| pair == ["apply", "write"])
+}
+
+fn fits(operation: &Operation, chains: Chains) -> bool {
+    let Operation::Snapshot(snapshot) = operation else {
+        return false;
+    };
+    let names = snapshot.chain.iter().map(|element| match element {
+        Element::Named(SnapshotAction::Create, _) => "create",
+        Element::Named(SnapshotAction::Delete, _) => "delete",
+        Element::Named(SnapshotAction::Apply, _) => "apply",
+        Element::Write(..) => "write",
+    });
+    chains(&names.collect::<Vec<&str>>())
+}
+
+macro_rules! applies {
+    ($($name:ident: $lie:literal in $chains:ident is $kind:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { caught_after_an_apply($lie, $chains, $kind); }
+        )*
+    };
+}
+
+applies! {
+    an_apply_that_leaks_is_caught: "snapshot_apply_leaks" in apply_at_last is "snapshot_check_divergence";
+    an_apply_of_the_wrong_data_is_caught: "snapshot_applies_wrong_data" in apply_at_last is "snapshot_compare_divergence";
+    an_apply_that_changes_the_image_s_version_is_caught: "snapshot_apply_loses_its_version" in apply_at_last is "snapshot_info_divergence";
+    an_apply_that_damages_another_snapshot_is_caught: "snapshot_apply_damages_another" in apply_of_what_was_written_over is "snapshot_contents_divergence";
+    an_apply_that_locks_the_image_is_caught: "snapshot_apply_locks_the_image" in apply_before_a_write is "snapshot_write_failed";
 }

@@ -7,7 +7,8 @@ mod ring;
 
 use std::time::Duration;
 
-const CASES: usize = 60;
+/// Cases of every operation alone.
+const CASES: usize = 4;
 
 #[test]
 #[cfg_attr(
@@ -23,20 +24,16 @@ fn every_command_line_for_instar_is_in_its_dialect() {
         Duration::from_secs(30),
         workdir.path(),
     );
-    let generation = imgduel::generation::Generation::newest();
-    let mut made = std::collections::BTreeSet::new();
-    for case in generation.cases(3, 0, None).unwrap().take(CASES) {
-        let record = arena.try_case(case).unwrap();
-        assert!(
-            ["match", "unsupported"].contains(&record.verdict),
-            "{record:#?}"
-        );
-        let matched = record
-            .operations
-            .iter()
-            .filter(|operation| operation.verdict == "match");
-        made.extend(matched.map(|operation| operation.op));
+    for operation in imgduel::generation::Generation::newest().operations() {
+        let mut matches = 0;
+        for case in ring::cases("ops16", 3, &[*operation]).take(CASES) {
+            let record = arena.try_case(case).unwrap();
+            assert!(
+                ["match", "unsupported"].contains(&record.verdict),
+                "{record:#?}"
+            );
+            matches += usize::from(record.verdict == "match");
+        }
+        assert!(matches > 0, "{operation} never got through");
     }
-    let all = generation.operations().iter().copied().collect();
-    assert_eq!(made, all, "an operation never got through");
 }

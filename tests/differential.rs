@@ -3,6 +3,8 @@
 //! `cargo test --test differential -- --list` names them; all settings of the command work here too, as flags behind
 //! `--` or in the environment.
 
+mod regression;
+
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
         arguments: &arguments,
         directory,
         limit,
+        environment: &[],
     })
     .unwrap()
 }
@@ -180,6 +181,7 @@ fn a_program_that_cannot_be_started_is_one_clear_line() {
         arguments: &[],
         directory: directory.path(),
         limit: LONG,
+        environment: &[],
     };
     let error = run(&invocation).unwrap_err().to_string();
     assert!(

@@ -121,9 +121,15 @@ fn fixture_refused(turn: &Turn) -> Option<Verdict> {
     (turn.by == Side::Reference).then(|| Verdict::Unsupported {
         reason: format!(
             "the reference cannot make the fixture: {}",
-            turn.answer.stderr.first_line()
+            without_name(turn)
         ),
     })
+}
+
+/// The complaint without the file's name, which is another in every operation: equal reasons are counted together.
+fn without_name(turn: &Turn) -> String {
+    let line = turn.answer.stderr.first_line();
+    line.replace(&format!("{}: ", turn.step.request.file().path), "")
 }
 
 /// A step on the candidate's side that ended in a crash or a timeout: the candidate's, or the reference's on its image.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{DrawPython, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Step};
 use crate::image::ImageRecipe;
-use crate::judge::CheckCounts;
+use crate::judge::{self, CheckCounts};
 use crate::request::Request;
 use crate::rng::PythonRandom;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
@@ -27,6 +27,15 @@ impl Perform for Check {
         true
     }
 
+    fn hears_witness(&self) -> bool {
+        true
+    }
+
+    /// A format that qemu-img cannot check is left to the witness.
+    fn stands_alone(&self) -> bool {
+        true
+    }
+
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
         vec![Step::own(Request::Check {
             file: ground.source.clone(),
@@ -34,10 +43,21 @@ impl Perform for Check {
     }
 
     fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        let (candidate, reference) = exchange.last_answers()?;
+        let opinion = || {
+            judge::checked(
+                &exchange.candidate.turns.last()?.answer,
+                exchange.opinion.as_ref()?,
+            )
+        };
+        let Some((candidate, reference)) = exchange.last_answers() else {
+            return opinion().map(Verdict::from);
+        };
         let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));
         let difference =
             Difference::new("result of check", found.to_string(), standard.to_string());
-        (found != standard).then(|| Finding::of_difference(OUTPUT, difference).into())
+        (found != standard)
+            .then(|| Finding::of_difference(OUTPUT, difference))
+            .or_else(opinion)
+            .map(Verdict::from)
     }
 }

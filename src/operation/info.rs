@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{DrawPython, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Step};
 use crate::image::ImageRecipe;
-use crate::judge::json_differences;
+use crate::judge::{self, json_differences};
 use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
@@ -29,6 +29,10 @@ impl Perform for Info {
         true
     }
 
+    fn hears_witness(&self) -> bool {
+        true
+    }
+
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
         vec![Step::own(Request::Info {
             file: ground.source.clone(),
@@ -48,8 +52,14 @@ impl Perform for Info {
         if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
             return Some(virtual_size_finding(&described, &standard, size).into());
         }
+        let opinion = exchange
+            .opinion
+            .as_ref()
+            .and_then(|opinion| judge::described(&described, opinion));
         let differences = compare(candidate, described, standard);
-        Finding::of_differences(OUTPUT, differences).map(Verdict::from)
+        Finding::of_differences(OUTPUT, differences)
+            .or(opinion)
+            .map(Verdict::from)
     }
 }
 

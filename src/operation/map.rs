@@ -16,6 +16,10 @@ const SHAPE: DivergenceKind = DivergenceKind::new("map", "json_shape_divergence"
 const EXTENT_COUNT: DivergenceKind = DivergenceKind::new("map", "extent_count_divergence");
 const FIELD: DivergenceKind = DivergenceKind::new("map", "field_divergence");
 
+/// The maps differ only in which parts of allocated clusters are told to read as zeros: one tool looks for holes in the
+/// image's own file there, the other does not.
+const HOST_HOLES: DivergenceKind = DivergenceKind::new("map", "host_holes_divergence");
+
 /// A window's ends lie on multiples of this, in bytes; smaller images are mapped whole.
 const WINDOW_GRAIN_BYTES: u64 = 65536;
 
@@ -106,8 +110,25 @@ impl Perform for Map {
             let difference = Difference::new("map", kind(&mapped), kind(&standard));
             return Some(Finding::of_difference(SHAPE, difference).into());
         };
-        compare(&fields(ground, candidate, mapped), mapped, standard).map(Verdict::from)
+        let fields = fields(ground, candidate, mapped);
+        let found = compare(&fields, mapped, standard)?;
+        let without_holes = compare(&fields, &filled(mapped), &filled(standard));
+        let kind = if without_holes.is_none() {
+            HOST_HOLES
+        } else {
+            found.kind
+        };
+        Some(Finding { kind, ..found }.into())
     }
+}
+
+/// The map as a tool tells it that does not look for holes in the image's own file: what has data does not read as zeros.
+fn filled(extents: &[Value]) -> Vec<Value> {
+    let mut extents = extents.to_vec();
+    for extent in extents.iter_mut().filter(|extent| extent["data"] == true) {
+        extent["zero"] = Value::Bool(false);
+    }
+    extents
 }
 
 /// The fields that are compared: for vpc without `present`, which tools define otherwise there; of a tool that tells

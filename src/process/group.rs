@@ -53,6 +53,12 @@ impl Group {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(CHILD_ENVIRONMENT)
+            .envs(
+                invocation
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .env("TMPDIR", invocation.directory)
             .stdin(if spoken_to {
                 Stdio::piped()

@@ -24,6 +24,15 @@ impl RecordFile {
         })
     }
 
+    /// Opens the file at its end, making it when it is not there.
+    pub fn open_to_append(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(path);
+        Ok(Self {
+            file: file.map_err(|error| Error::io("write the records to", path, &error))?,
+            path: path.to_owned(),
+        })
+    }
+
     /// Appends a record.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let write = || -> std::io::Result<()> {

@@ -24,12 +24,15 @@ pub fn write_divergence(directory: &Path, record: &Record) -> Result<()> {
         "divergence-{}-{:06}.json",
         record.seed, record.iteration
     ));
-    let image = &record.case.image;
+    let Some(case) = &record.case else {
+        return Ok(());
+    };
+    let image = &case.image;
     let mut attributes = json!({
         "format": image.format,
         "virtual_size": image.virtual_size,
         "pattern": image.pattern,
-        "operations": record.case.ops.iter().map(crate::operation::Operation::name).collect::<Vec<_>>(),
+        "operations": case.ops.iter().map(crate::operation::Operation::name).collect::<Vec<_>>(),
         "iter_seed": record.iter_seed,
     });
     if let Some(cluster_size) = image.cluster_size {

@@ -1,9 +1,14 @@
 //! Every word that a person reads on a terminal or in a failed test.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
 
-use crate::evidence::{Call, Evidence};
+use crate::error::Result;
+use crate::evidence::{Call, Evidence, shell_line};
 use crate::record::{Class, Record, Summary};
+use crate::tool::{self, Tool};
 
 /// One line for a record: id, verdict and why.
 pub fn line(record: &Record) -> String {
@@ -22,6 +27,29 @@ pub fn line(record: &Record) -> String {
         let _ = write!(line, ": {reason}");
     }
     line
+}
+
+/// Puts bytes on standard output.
+pub fn say(bytes: &[u8]) {
+    // A reader that has seen enough closes the pipe.
+    let _ = std::io::stdout().write_all(bytes);
+}
+
+/// The first difference as a failed assertion is printed, which editors open as a diff. The line behind it is part of the form:
+/// without it RustRover does not see where the right side ends.
+pub fn as_assertion(trial: &str, record: &Record) -> String {
+    let difference = record
+        .evidence
+        .as_ref()
+        .and_then(|evidence| evidence.differences.first());
+    let Some(difference) = difference else {
+        return String::new();
+    };
+    let place = record.seed_file.as_deref().unwrap_or(&record.id);
+    format!(
+        "thread '{trial}' panicked at {place}:1:1:\nassertion `left == right` failed: {}\n  left: {:?}\n right: {:?}\nnote: left is the candidate's, right the reference's\n",
+        difference.what, difference.candidate, difference.reference
+    )
 }
 
 /// Why a trial is ignored; nothing for one that ran to its end.
@@ -84,11 +112,7 @@ pub fn evidence_block(record: &Record) -> String {
     if let Some(kept) = &record.kept {
         let _ = writeln!(block, "  kept: {kept}");
     }
-    let _ = writeln!(
-        block,
-        "  again: imgduel replay {} --candidate {}",
-        record.id, record.candidate.name
-    );
+    let _ = writeln!(block, "  again: {}", record.reproduce);
     block
 }
 
@@ -113,8 +137,8 @@ fn add_call(block: &mut String, call: &Call) {
     } else {
         format!(", by the {}", call.by.name())
     };
-    let words: Vec<String> = call.command.iter().map(|word| quoted(word)).collect();
-    let _ = writeln!(block, "  in {side}/{by}: {}", words.join(" "));
+    let command = shell_line(&call.command);
+    let _ = writeln!(block, "  in {side}/{by}: {command}");
     let size = call
         .file_bytes
         .map(|bytes| format!("; {} has {bytes} bytes", call.file))
@@ -131,13 +155,42 @@ fn add_call(block: &mut String, call: &Call) {
     }
 }
 
-/// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
+/// A tool of the list: whether it is here, and what it can be asked.
+pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
+    let mut text = String::new();
+    let found = match opened {
+        Ok(tool) => {
+            let place = tool
+                .program()
+                .map(|program| format!(", {}", program.display()));
+            format!("{}{}", tool.version(), place.unwrap_or_default())
+        }
+        Err(error) => format!("not here: {error}"),
+    };
+    let _ = writeln!(text, "{} {found}\n    {}", row.name, row.about);
+    for tool::Capability { request, formats } in
+        opened.iter().flat_map(|tool| tool::capabilities(&**tool))
+    {
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        let names = if names.is_empty() {
+            "-".to_owned()
+        } else {
+            names.join(" ")
+        };
+        let _ = writeln!(text, "    {request:<9} {names}");
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    text
+}
+
+/// The witnesses: whether each is here.
+pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
+    let line = |(name, version): (&&str, &Option<String>)| {
+        format!(
+            "witness {name} {}\n",
+            version.as_deref().unwrap_or("not here")
+        )
+    };
+    versions.iter().map(line).collect()
 }
 
 /// The summary at the end of a campaign.
@@ -194,18 +247,21 @@ pub fn summary(summary: &Summary) -> String {
             let _ = writeln!(text, "{count:>8} {name}");
         }
     }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_as_a_shell_reads_them() {
-        assert_eq!(quoted("-O"), "-O");
-        assert_eq!(quoted("write -P 1 0 512"), "'write -P 1 0 512'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
+    let absent: Vec<&str> = summary
+        .witnesses
+        .iter()
+        .filter(|(_, version)| version.is_none())
+        .map(|(name, _)| *name)
+        .collect();
+    if !absent.is_empty() {
+        let _ = writeln!(text, "no third opinion by {}", absent.join(", "));
     }
+    for id in summary.stale_known() {
+        let _ = writeln!(
+            text,
+            "stale in the catalogue: {id} could have fired in {} cases and never did",
+            summary.known_reached[id]
+        );
+    }
+    text
 }

@@ -57,6 +57,7 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
         arguments: &arguments,
         directory: &directory,
         limit: means.limit,
+        environment: &[],
     };
     let finished = process::run(&invocation)?;
     let line = finished.stdout.first_line();
@@ -83,6 +84,7 @@ pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> 
         arguments: &arguments,
         directory,
         limit,
+        environment: &[],
     })?;
     let Finished {
         ending,

@@ -59,6 +59,17 @@ impl Tool for Instar {
                 "instar compresses qcow2 only, not {}",
                 target.format
             )),
+            Request::Amend { file, .. }
+            | Request::Rebase { file, .. }
+            | Request::Commit { file, .. }
+            | Request::Bitmap { file, .. }
+                if file.format != Format::Qcow2 =>
+            {
+                Some(format!(
+                    "{} is asked of instar for qcow2 only",
+                    request.name()
+                ))
+            }
             Request::Write { .. } => {
                 Some("instar has no command that writes guest data".to_owned())
             }

@@ -82,6 +82,17 @@ impl Tool for QemuImg {
             Request::Corrupt { .. } | Request::HostClusters { .. } => {
                 Some("that is for the harness itself".to_owned())
             }
+            Request::Amend { file, .. }
+            | Request::Rebase { file, .. }
+            | Request::Commit { file, .. }
+            | Request::Bitmap { file, .. }
+                if file.format != Format::Qcow2 =>
+            {
+                Some(format!(
+                    "{} is asked of qemu-img for qcow2 only",
+                    request.name()
+                ))
+            }
             Request::Write { .. } if self.qemu_io.is_none() => Some(
                 "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
                     .to_owned(),

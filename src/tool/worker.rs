@@ -160,6 +160,7 @@ impl Workers {
             arguments: &arguments,
             directory: &directory,
             limit: scene.limit,
+            environment: &[],
         })
     }
 

@@ -11,8 +11,10 @@ use imgduel::case::Case;
 use imgduel::duel::Duel;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
+use imgduel::operation::Operation;
 use imgduel::record::Record;
 use imgduel::tool::{self, Means, ToolSpec};
+use imgduel::witness::Witnesses;
 
 /// The package's directory.
 pub fn package() -> PathBuf {
@@ -38,25 +40,37 @@ pub fn open(spec: &str) -> std::sync::Arc<dyn tool::Tool> {
     tool::open(&spec, &means()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// An arena without a catalogue, with its scratch in `workdir`.
+/// A duel of two tools, with its scratch in `workdir`.
+pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::path::Path) -> Duel {
+    Duel {
+        candidate: open(candidate),
+        reference: open(reference),
+        limit,
+        workdir: workdir.to_owned(),
+        keep: false,
+        witnesses: Witnesses::find(limit),
+    }
+}
+
+/// A catalogue without entries.
+pub fn empty_catalogue() -> Catalogue {
+    Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap()
+}
+
+/// An arena without a catalogue.
 pub fn arena(
     candidate: &str,
     reference: &str,
     limit: Duration,
     workdir: &std::path::Path,
 ) -> Arena {
-    let duel = Duel {
-        candidate: open(candidate),
-        reference: open(reference),
-        limit,
-        workdir: workdir.to_owned(),
-        keep: false,
-    };
-    let catalogue = Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap();
-    Arena::new(duel, catalogue)
+    Arena::new(
+        duel(candidate, reference, limit, workdir),
+        empty_catalogue(),
+    )
 }
 
-/// The cases of a seed that are drawn from these operations alone.
+/// The cases of a seed that are drawn from these operations alone, without those that take long for their own sake.
 pub fn cases(
     generation: &str,
     seed: u64,
@@ -64,7 +78,19 @@ pub fn cases(
 ) -> impl Iterator<Item = Case> + use<> {
     let pool: Vec<String> = operations.iter().map(|name| (*name).to_owned()).collect();
     let generation = Generation::named(generation).unwrap();
-    generation.cases(seed, 0, Some(&pool)).unwrap()
+    generation
+        .cases(seed, 0, Some(&pool))
+        .unwrap()
+        .filter(is_quick)
+}
+
+/// qemu-img's dd takes its time for every block.
+fn is_quick(case: &Case) -> bool {
+    const BLOCKS_MAX: u64 = 3000;
+    case.ops.iter().all(|operation| match operation {
+        Operation::Dd(dd) => dd.out_vsize / dd.bs < BLOCKS_MAX,
+        _ => true,
+    })
 }
 
 /// Tries cases until one does not match, `most` at the most.

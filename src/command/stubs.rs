@@ -1,0 +1,36 @@
+//! `imgduel stubs`: writes the functions by which editors find the regression seeds.
+//!
+//! What they are and why is said where they are made, in the stubs room.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::said;
+use crate::error::{Error, Result};
+use crate::seed_file;
+use crate::stubs::{STUBS_FILE, source};
+use crate::trial::SEED_DIRECTORY;
+
+#[derive(Args)]
+pub(super) struct StubsArguments {
+    /// The package, where fuzz-seeds/ and tests/ lie
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    package: PathBuf,
+}
+
+pub(super) fn stubs(arguments: &StubsArguments) -> Result<ExitCode> {
+    let seeds = seed_file::list(&arguments.package.join(SEED_DIRECTORY))?;
+    let path = arguments.package.join(STUBS_FILE);
+    let write = |error| Error::io("write the stubs to", &path, &error);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(write)?;
+    }
+    std::fs::write(&path, source(&seeds)).map_err(write)?;
+    Ok(said(&format!(
+        "{}: {} seeds\n",
+        path.display(),
+        seeds.len()
+    )))
+}

@@ -1,0 +1,133 @@
+//! What a page or a short report needs of all records, in bounded space: each group once, with a count and an example.
+//!
+//! Pure; fed record by record by the outlets.
+
+use std::collections::BTreeMap;
+
+use super::group::Group;
+use crate::record::{Class, Record};
+
+/// How many groups keep a whole example; of the others only what they are is kept.
+const WHOLE_EXAMPLES_MAX: usize = 200;
+
+/// How many cases of one group are named.
+const NAMED_CASES_MAX: usize = 20;
+
+/// How many inconclusive cases are told with their reason.
+const INCONCLUSIVE_MAX: usize = 200;
+
+/// What has been seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Digest {
+    /// Divergences that nobody has explained, by group.
+    pub groups: BTreeMap<Group, Found>,
+    /// Divergences that the catalogue explains, by group.
+    pub known: BTreeMap<Group, Found>,
+    /// What came of every operation, by its name.
+    pub operations: BTreeMap<String, Tally>,
+    /// The first inconclusive cases, without their evidence.
+    pub inconclusive: Vec<Record>,
+    /// How many cases there are of each pair of tools.
+    pub tools: BTreeMap<String, Tally>,
+}
+
+/// The divergences of one group.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// How many cases.
+    pub count: u64,
+    /// The names of the first ones.
+    pub names: Vec<String>,
+    /// The first one.
+    pub example: Record,
+}
+
+/// A count by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Agreed.
+    pub matches: u64,
+    /// Diverged, not explained.
+    pub divergences: u64,
+    /// Diverged, explained by the catalogue.
+    pub known: u64,
+    /// A check could not be made.
+    pub inconclusive: u64,
+    /// Not made: a side cannot do it.
+    pub unsupported: u64,
+}
+
+impl Tally {
+    /// All together.
+    pub fn total(self) -> u64 {
+        self.compared() + self.inconclusive + self.unsupported
+    }
+
+    /// Those in which both sides' results were compared to the end.
+    pub fn compared(self) -> u64 {
+        self.matches + self.divergences + self.known
+    }
+
+    fn add(&mut self, class: Class) {
+        *match class {
+            Class::Match => &mut self.matches,
+            Class::Divergence => &mut self.divergences,
+            Class::Known => &mut self.known,
+            Class::Inconclusive => &mut self.inconclusive,
+            Class::Unsupported => &mut self.unsupported,
+        } += 1;
+    }
+}
+
+impl Digest {
+    /// Takes in a record.
+    pub fn add(&mut self, record: &Record) {
+        let pair = [&record.candidate, &record.reference]
+            .map(|tool| format!("{} {}", tool.name, tool.version));
+        let tally = self.tools.entry(pair.join(" / ")).or_default();
+        tally.add(record.class());
+        for operation in &record.operations {
+            let class = operation.class();
+            self.operations
+                .entry(operation.op.clone())
+                .or_default()
+                .add(class);
+        }
+        match record.class() {
+            Class::Divergence => add_to(&mut self.groups, record),
+            Class::Known => add_to(&mut self.known, record),
+            Class::Inconclusive if self.inconclusive.len() < INCONCLUSIVE_MAX => {
+                self.inconclusive.push(without_evidence(record));
+            }
+            Class::Inconclusive | Class::Match | Class::Unsupported => {}
+        }
+    }
+}
+
+fn add_to(groups: &mut BTreeMap<Group, Found>, record: &Record) {
+    let Some(group) = Group::of(record) else {
+        return;
+    };
+    let is_whole = groups.len() < WHOLE_EXAMPLES_MAX;
+    let found = groups.entry(group).or_insert_with(|| Found {
+        count: 0,
+        names: Vec::new(),
+        example: if is_whole {
+            record.clone()
+        } else {
+            without_evidence(record)
+        },
+    });
+    found.count += 1;
+    if found.names.len() < NAMED_CASES_MAX {
+        let name = record.trial.as_ref().unwrap_or(&record.id);
+        found.names.push(name.clone());
+    }
+}
+
+fn without_evidence(record: &Record) -> Record {
+    Record {
+        evidence: None,
+        ..record.clone()
+    }
+}

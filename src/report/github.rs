@@ -1,0 +1,159 @@
+//! What GitHub shows of a run: annotations, the job summary, the text of issues. Pure; who writes where is decided by the doors.
+
+use std::fmt::Write;
+
+use super::digest::{Digest, Found};
+use super::group::Group;
+use super::terminal;
+use crate::record::Summary;
+
+/// GitHub shows this many annotations of a kind for one step.
+const ANNOTATIONS_MAX: usize = 10;
+
+/// How many groups a job summary tells with their evidence.
+const TOLD_GROUPS_MAX: usize = 20;
+
+/// The longest evidence in a job summary or an issue: a summary may have 1 MiB, an issue 65,536 characters.
+const EVIDENCE_CHARACTERS_MAX: usize = 30_000;
+
+/// The longest title that GitHub takes is 256 characters.
+const TITLE_CHARACTERS_MAX: usize = 240;
+
+/// Workflow commands, a line each: an error for each group of divergences, a warning when something was inconclusive.
+pub fn annotations(summary: &Summary, digest: &Digest) -> String {
+    let mut text = String::new();
+    for (group, found) in digest.groups.iter().take(ANNOTATIONS_MAX) {
+        let example = &found.example;
+        let file = example.seed_file.as_deref();
+        let file = file.map(|file| format!("file={},", property(file)));
+        let reason = example.reason.as_deref().unwrap_or_default();
+        let message = format!(
+            "{reason}\n{} cases; see it again: {}",
+            found.count, example.reproduce
+        );
+        let _ = writeln!(
+            text,
+            "::error {}title={}::{}",
+            file.unwrap_or_default(),
+            property(&title(group)),
+            data(&message)
+        );
+    }
+    if summary.inconclusive_count > 0 {
+        let message = format!(
+            "{} of {} cases are inconclusive; the reference ran out of time in {}",
+            summary.inconclusive_count,
+            summary.iterations_completed,
+            summary.inconclusive_qemu_timeout
+        );
+        let _ = writeln!(text, "::warning title=imgduel::{}", data(&message));
+    }
+    text
+}
+
+/// The job summary, in Markdown.
+pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
+    let mut text = String::from("## imgduel\n\n| verdict | cases |\n|---|---:|\n");
+    let rows = [
+        ("match", summary.matches),
+        ("divergence", summary.divergences_found),
+        ("known divergence", summary.known_count),
+        ("inconclusive", summary.inconclusive_count),
+        ("unsupported", summary.unsupported_count),
+    ];
+    for (name, count) in rows {
+        let _ = writeln!(text, "| {name} | {count} |");
+    }
+    let _ = writeln!(
+        text,
+        "\n{} of {} cases in {:.1} s; the reference ran out of time in {} of them.\n",
+        summary.iterations_completed,
+        summary.iterations,
+        summary.elapsed_seconds,
+        summary.inconclusive_qemu_timeout
+    );
+    for (group, found) in digest.groups.iter().take(TOLD_GROUPS_MAX) {
+        let _ = writeln!(
+            text,
+            "<details><summary>{} × {}</summary>\n\n{}\n</details>\n",
+            found.count,
+            escaped(&title(group)),
+            evidence(found)
+        );
+    }
+    let left_out = digest.groups.len().saturating_sub(TOLD_GROUPS_MAX);
+    if left_out > 0 {
+        let _ = writeln!(text, "{left_out} more groups are in the records.");
+    }
+    text
+}
+
+/// The title of a group's issue: the same for every finding of the group.
+pub fn title(group: &Group) -> String {
+    let title = group.title();
+    if title.chars().count() <= TITLE_CHARACTERS_MAX {
+        return title;
+    }
+    title.chars().take(TITLE_CHARACTERS_MAX).collect()
+}
+
+/// The text of a group's issue, or of a comment on it.
+pub fn issue_body(group: &Group, found: &Found, workflow_url: Option<&str>) -> String {
+    let mut text = format!(
+        "{} of the cases of this run diverge in this way: `{}` in `{}`.\n\n",
+        found.count, group.kind, group.operation
+    );
+    let names: Vec<String> = found.names.iter().map(|name| format!("`{name}`")).collect();
+    let _ = writeln!(text, "Cases: {}\n", names.join(", "));
+    let _ = writeln!(
+        text,
+        "To see it again:\n\n```\n{}\n```\n",
+        found.example.reproduce
+    );
+    text.push_str(&evidence(found));
+    if let Some(url) = workflow_url {
+        let _ = writeln!(text, "\nFound by {url}");
+    }
+    text
+}
+
+fn evidence(found: &Found) -> String {
+    let block = terminal::evidence_block(&found.example);
+    let block: String = block.chars().take(EVIDENCE_CHARACTERS_MAX).collect();
+    // A fence longer than any run of backticks in it cannot be closed by what a tool wrote.
+    let longest = block
+        .split(|letter| letter != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{}\n{fence}\n", block.trim_end())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// The text of a workflow command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}
+
+/// The value of a workflow command's property.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_cannot_end_early() {
+        assert_eq!(property("a: b, c\n%"), "a%3A b%2C c%0A%25");
+    }
+}

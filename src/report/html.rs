@@ -1,0 +1,261 @@
+//! The page: one file for the browser, with everything in it and nothing fetched.
+//!
+//! A pure function of the summary and the digest. maud escapes all text. Its parts: [`finding`] is one group of divergences, [`picture`]
+//! the image's maps. Called by the outlets.
+
+mod finding;
+mod picture;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::digest::{Digest, Found, Tally};
+use super::group::Group;
+use crate::error::{Error, Result};
+use crate::record::{Record, Summary, ToolName};
+
+/// How much of the page findings may fill, in bytes: the rest of it is small. Those that no longer fit are told in a line.
+const FINDINGS_BYTES_MAX: usize = 4_000_000;
+
+/// How many findings are told at all.
+const FINDINGS_MAX: usize = 1000;
+
+/// How many findings are unfolded at first.
+const UNFOLDED_MAX: usize = 3;
+
+const STYLE: &str = include_str!("html/page.css");
+
+/// Nothing may be fetched, whatever a tool wrote into its output.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// Whether the page can be written there; found out before a campaign, not after it.
+pub fn try_to_write(path: &Path) -> Result<()> {
+    let file = File::options().create(true).append(true).open(path);
+    file.map(drop)
+        .map_err(|error| Error::io("write the page to", path, &error))
+}
+
+/// Writes the page.
+pub fn write(path: &Path, summary: &Summary, digest: &Digest) -> Result<()> {
+    let page = page(summary, digest).into_string();
+    std::fs::write(path, page).map_err(|error| Error::io("write the page to", path, &error))
+}
+
+/// The whole page.
+pub fn page(summary: &Summary, digest: &Digest) -> Markup {
+    let tool = |tool: &Option<ToolName>| {
+        tool.as_ref().map_or_else(
+            || "-".to_owned(),
+            |tool| format!("{} {}", tool.name, tool.version),
+        )
+    };
+    let (candidate, reference) = (tool(&summary.candidate), tool(&summary.reference));
+    let mut budget = FINDINGS_BYTES_MAX;
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                title { "imgduel: " (summary.divergences_found) " divergences in " (summary.iterations_completed) " cases" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#divergences" { "Skip to the divergences" }
+                header {
+                    h1 { "imgduel" }
+                    @if digest.tools.len() > 1 {
+                        p.tools { b { (digest.tools.len()) } " pairs of tools" }
+                    } @else {
+                        p.tools { b { (candidate) } " against " b { (reference) } }
+                    }
+                    p { (run_line(summary)) }
+                    nav aria-label="Sections" {
+                        a href="#compared" { "Compared" }
+                        a href="#divergences" { "Divergences" }
+                        a href="#known" { "Known" }
+                        a href="#inconclusive" { "Inconclusive" }
+                    }
+                }
+                main {
+                    (verdicts(summary))
+                    (compared(summary, digest))
+                    (findings("divergences", "Divergences", &digest.groups, &mut budget))
+                    (findings("known", "Known divergences", &digest.known, &mut budget))
+                    (inconclusive(summary, &digest.inconclusive))
+                }
+            }
+        }
+    }
+}
+
+fn run_line(summary: &Summary) -> String {
+    let origin = match (&summary.generation, summary.seed) {
+        (Some(generation), Some(seed)) => format!("generation {generation}, seed {seed}: "),
+        _ => String::new(),
+    };
+    format!(
+        "{origin}{} of {} cases in {:.1} s ({:.1}/s), {} tool calls",
+        summary.iterations_completed,
+        summary.iterations,
+        summary.elapsed_seconds,
+        summary.iterations_per_second,
+        summary.tool_calls
+    )
+}
+
+fn verdicts(summary: &Summary) -> Markup {
+    let rows = [
+        ("match", "matches", summary.matches),
+        ("divergence", "divergences", summary.divergences_found),
+        ("known", "known", summary.known_count),
+        ("inconclusive", "inconclusive", summary.inconclusive_count),
+        ("unsupported", "unsupported", summary.unsupported_count),
+    ];
+    html! {
+        section aria-label="Verdicts" {
+            ul.verdicts {
+                @for (class, name, count) in rows {
+                    li class=(class) data-count=(count) { b { (count) } " " span { (name) } }
+                }
+            }
+        }
+    }
+}
+
+fn compared(summary: &Summary, digest: &Digest) -> Markup {
+    let total: u64 = digest.operations.values().map(|tally| tally.total()).sum();
+    let done: u64 = digest
+        .operations
+        .values()
+        .map(|tally| tally.compared())
+        .sum();
+    html! {
+        section #compared {
+            h2 { "What was compared, and what was not" }
+            p { (done) " of " (total) " operations were carried out by both tools and compared to the end." }
+            (tallies("by operation", "operation", &digest.operations))
+            (tallies("by tool: cases", "candidate / reference", &digest.tools))
+            div.columns {
+                (counts("Cases by kind", &summary.by_kind))
+                (counts("Cases by known divergence", &summary.by_known))
+                (counts("Operations that were not made", &summary.unsupported_operations))
+            }
+        }
+    }
+}
+
+fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="group" aria-label=(title) {
+            table {
+                caption { (title) }
+                thead { tr {
+                    th scope="col" { (first) }
+                    @for name in ["compared", "match", "divergence", "known", "inconclusive", "not made"] {
+                        th.number scope="col" { (name) }
+                    }
+                    th.share scope="col" aria-hidden="true" {}
+                } }
+                tbody {
+                    @for (name, tally) in tallies {
+                        tr {
+                            th scope="row" { (name) }
+                            @for count in [tally.compared(), tally.matches, tally.divergences, tally.known, tally.inconclusive, tally.unsupported] {
+                                td.number { (count) }
+                            }
+                            td.share aria-hidden="true" { (share(*tally)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A bar of the verdicts' shares.
+fn share(tally: Tally) -> Markup {
+    let parts = [
+        ("match", tally.matches),
+        ("divergence", tally.divergences),
+        ("known", tally.known),
+        ("inconclusive", tally.inconclusive),
+        ("unsupported", tally.unsupported),
+    ];
+    html! {
+        span.bar {
+            @for (class, count) in parts {
+                @if count > 0 { i class=(class) style=(format!("flex-grow:{count}")) {} }
+            }
+        }
+    }
+}
+
+fn counts(title: &str, counts: &BTreeMap<String, u64>) -> Markup {
+    html! {
+        @if !counts.is_empty() {
+            div {
+                h3 { (title) }
+                table {
+                    @for (name, count) in counts {
+                        tr { td.number { (count) } td { (name) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn findings(id: &str, title: &str, groups: &BTreeMap<Group, Found>, budget: &mut usize) -> Markup {
+    let mut ordered: Vec<(&Group, &Found)> = groups.iter().collect();
+    ordered.sort_by_key(|(_, found)| std::cmp::Reverse(found.count));
+    let told = ordered.len().min(FINDINGS_MAX);
+    let cases: u64 = groups.values().map(|found| found.count).sum();
+    let mut parts = Vec::new();
+    for (place, (group, found)) in ordered.iter().take(told).enumerate() {
+        let name = format!("{id}-{}", place + 1);
+        let is_open = id == "divergences" && place < UNFOLDED_MAX;
+        let mut part = finding::whole(&name, group, found, is_open);
+        if part.0.len() > *budget {
+            part = finding::short(&name, group, found);
+        }
+        *budget = budget.saturating_sub(part.0.len());
+        parts.push(part);
+    }
+    html! {
+        section id=(id) {
+            h2 { (title) " " small { (cases) " cases in " (groups.len()) " groups" } }
+            @if parts.is_empty() { p.none { "None." } }
+            @for part in &parts { (part) }
+            @if told < ordered.len() { p { (ordered.len() - told) " more groups are in the records." } }
+        }
+    }
+}
+
+fn inconclusive(summary: &Summary, records: &[Record]) -> Markup {
+    html! {
+        section #inconclusive {
+            h2 { "Inconclusive " small { (summary.inconclusive_count) " cases; the reference ran out of time in " (summary.inconclusive_qemu_timeout) " of all" } }
+            @if records.is_empty() { p.none { "None." } }
+            @for record in records {
+                details.line {
+                    summary {
+                        code { (record.trial.as_ref().unwrap_or(&record.id)) }
+                        " " span.inconclusive { (record.kind.as_deref().unwrap_or_default()) }
+                        " in " (record.operation.as_deref().unwrap_or_default())
+                    }
+                    p { (record.reason.as_deref().unwrap_or_default()) }
+                    pre tabindex="0" { (record.reproduce) }
+                }
+            }
+            @if (records.len() as u64) < summary.inconclusive_count {
+                p { (summary.inconclusive_count - records.len() as u64) " more are in the records." }
+            }
+        }
+    }
+}

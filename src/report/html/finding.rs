@@ -1,0 +1,264 @@
+//! One group of divergences on the page: what differs, both sides beside each other, the picture, how to see it again.
+
+use std::collections::HashSet;
+
+use maud::{Markup, html};
+
+use super::super::digest::Found;
+use super::super::group::Group;
+use super::picture;
+use crate::evidence::{Call, Evidence, shell_line};
+use crate::exchange::Side;
+use crate::record::Record;
+use crate::verdict::Difference;
+
+/// How many differences of one case are shown.
+const DIFFERENCES_MAX: usize = 40;
+
+/// A group with its example.
+pub(super) fn whole(name: &str, group: &Group, found: &Found, is_open: bool) -> Markup {
+    let record = &found.example;
+    html! {
+        details.finding id=(name) open[is_open] {
+            (head(group, found))
+            p.reason { (record.reason.as_deref().unwrap_or_default()) }
+            @if let Some(known) = &record.known { p { "Known as " code { (known) } "." } }
+            @match &record.evidence {
+                Some(evidence) => { (shown(record, evidence)) }
+                None => { p { "The evidence is in the records." } }
+            }
+            (by_hand(record))
+            (cases(found))
+        }
+    }
+}
+
+/// A group for which there is no room.
+pub(super) fn short(name: &str, group: &Group, found: &Found) -> Markup {
+    html! {
+        details.finding id=(name) {
+            (head(group, found))
+            (cases(found))
+        }
+    }
+}
+
+fn head(group: &Group, found: &Found) -> Markup {
+    let times = if found.count == 1 { "case" } else { "cases" };
+    html! {
+        summary {
+            span.count { (found.count) " " (times) }
+            " " b { (group.kind) } " in " b { (group.operation) }
+            br;
+            span.signature { (group.signature) }
+        }
+    }
+}
+
+fn shown(record: &Record, evidence: &Evidence) -> Markup {
+    html! {
+        (differences(&evidence.differences))
+        @if let Some(image) = &evidence.picture { (picture::picture(image)) }
+        h4 { "What was run" }
+        (calls(record, &evidence.calls))
+    }
+}
+
+fn differences(differences: &[Difference]) -> Markup {
+    html! {
+        @if !differences.is_empty() {
+            div.scroll tabindex="0" role="group" aria-label="What differs" {
+                table.differences {
+                    thead { tr {
+                        th scope="col" { "what" } th scope="col" { "candidate" } th scope="col" { "reference" }
+                        @if differences.iter().any(|difference| difference.expected.is_some()) { th scope="col" { "expected" } }
+                    } }
+                    tbody {
+                        @for difference in differences.iter().take(DIFFERENCES_MAX) {
+                            @let (candidate, reference) = marked(&difference.candidate, &difference.reference);
+                            tr {
+                                th scope="row" { (difference.what) }
+                                td { (candidate) }
+                                td { (reference) }
+                                @if let Some(expected) = &difference.expected { td { (expected) } }
+                            }
+                        }
+                    }
+                }
+            }
+            @if differences.len() > DIFFERENCES_MAX {
+                p { (differences.len() - DIFFERENCES_MAX) " more differences are in the record." }
+            }
+        }
+    }
+}
+
+/// Two values with the part marked in which they differ: what lies between their common beginning and their common end.
+fn marked(first: &str, second: &str) -> (Markup, Markup) {
+    let letters = || std::iter::zip(first.chars(), second.chars());
+    let start: usize = letters()
+        .take_while(|(first, second)| first == second)
+        .map(|(letter, _)| letter.len_utf8())
+        .sum();
+    let rest = (&first[start..], &second[start..]);
+    let end: usize = std::iter::zip(rest.0.chars().rev(), rest.1.chars().rev())
+        .take_while(|(first, second)| first == second)
+        .map(|(letter, _)| letter.len_utf8())
+        .sum();
+    let mark = |text: &str| {
+        let (beginning, middle, ending) = (
+            &text[..start],
+            &text[start..text.len() - end],
+            &text[text.len() - end..],
+        );
+        html! { (beginning) @if !middle.is_empty() { mark { (middle) } } (ending) }
+    };
+    (mark(first), mark(second))
+}
+
+/// Both sides' calls in their order, beside each other: both made the same ones, as far as they came.
+fn calls(record: &Record, calls: &[Call]) -> Markup {
+    let of = |side: Side| calls.iter().filter(move |call| call.side == side);
+    let (candidate, reference): (Vec<&Call>, Vec<&Call>) =
+        (of(Side::Candidate).collect(), of(Side::Reference).collect());
+    let pairs = (0..candidate.len().max(reference.len()))
+        .map(|place| [candidate.get(place), reference.get(place)].map(Option::<&&Call>::copied));
+    html! {
+        div.calls {
+            div.sides {
+                h5 { "candidate: " (record.candidate.name) " " (record.candidate.version) }
+                h5 { "reference: " (record.reference.name) " " (record.reference.version) }
+            }
+            @for [candidate, reference] in pairs {
+                div.pair {
+                    (call(candidate, reference))
+                    (call(reference, candidate))
+                }
+            }
+        }
+    }
+}
+
+fn call(call: Option<&Call>, other: Option<&Call>) -> Markup {
+    let Some(call) = call else {
+        return html! { div.call.missing { p { "not run" } } };
+    };
+    let differs = other.is_some_and(|other| other.exit != call.exit);
+    let size_differs = other.is_some_and(|other| other.file_bytes != call.file_bytes);
+    html! {
+        div.call {
+            pre tabindex="0" { "$ " (shell_line(&call.command)) }
+            p {
+                @if call.by != call.side { "by the " (call.by.name()) ": " }
+                @if differs { mark { (call.exit) } } @else { (call.exit) }
+                ", " (format!("{:.1}", call.duration_ms)) " ms"
+                @if let Some(bytes) = call.file_bytes {
+                    "; " (call.file) " has "
+                    @if size_differs { mark { (bytes) } } @else { (bytes) }
+                    " bytes"
+                }
+            }
+            (output(&call.stdout, other.map(|other| other.stdout.as_str())))
+            (output(&call.stderr, other.map(|other| other.stderr.as_str())))
+        }
+    }
+}
+
+/// An output, the lines marked that the other side's does not have.
+fn output(text: &str, other: Option<&str>) -> Markup {
+    // Where the other side said nothing at all, marking everything would show nothing.
+    let other = other.filter(|other| !other.is_empty());
+    let lines: Option<HashSet<&str>> = other.map(|other| other.lines().map(str::trim).collect());
+    let is_own = |line: &str| {
+        lines
+            .as_ref()
+            .is_some_and(|lines| !lines.contains(line.trim()))
+    };
+    html! {
+        @if !text.is_empty() {
+            pre.output tabindex="0" {
+                @for line in text.lines() {
+                    @if is_own(line) { mark { (line) } } @else { (line) }
+                    "\n"
+                }
+            }
+        }
+    }
+}
+
+fn by_hand(record: &Record) -> Markup {
+    let evidence = record.evidence.as_ref();
+    let fixture = evidence.map_or(&[][..], |evidence| &evidence.fixture);
+    let is_same = |call: &&Call| call.by == Side::Reference && call.side == Side::Candidate;
+    let own: Vec<&Call> = evidence
+        .iter()
+        .flat_map(|evidence| &evidence.calls)
+        .filter(|call| !is_same(call))
+        // What the harness read off a raw file by itself is no command.
+        .filter(|call| !call.command.iter().any(|word| word.starts_with('[')))
+        .collect();
+    html! {
+        h4 { "To see it again" }
+        pre.again tabindex="0" { (record.reproduce) }
+        @if !own.is_empty() {
+            details.line {
+                summary { "By hand" }
+                pre tabindex="0" {
+                    @if !fixture.is_empty() { "# the source image, in an empty directory\n" }
+                    @for words in fixture { (shell_line(words)) "\n" }
+                    @for side in [Side::Candidate, Side::Reference] {
+                        "# the " (side.name()) ", in a directory with its own copy\n"
+                        @for call in own.iter().filter(|call| call.side == side) { (shell_line(&call.command)) "\n" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cases(found: &Found) -> Markup {
+    let left_out = found.count - found.names.len() as u64;
+    html! {
+        details.line {
+            summary { "Cases" }
+            p.cases {
+                @for name in &found.names { code { (name) } " " }
+                @if left_out > 0 { "and " (left_out) " more" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both(first: &str, second: &str) -> (String, String) {
+        let (first, second) = marked(first, second);
+        (first.into_string(), second.into_string())
+    }
+
+    #[test]
+    fn only_what_lies_between_common_beginning_and_end_is_marked() {
+        let expected = (
+            "10<mark>2</mark>4".to_owned(),
+            "10<mark>33</mark>4".to_owned(),
+        );
+        assert_eq!(both("1024", "10334"), expected);
+        assert_eq!(both("same", "same").0, "same");
+        assert_eq!(
+            both("aa", "aaa"),
+            ("aa".to_owned(), "aa<mark>a</mark>".to_owned())
+        );
+        assert_eq!(both("ä…", "ö…").0, "<mark>ä</mark>…");
+    }
+
+    #[test]
+    fn what_a_tool_wrote_is_text_and_never_markup() {
+        let text = output("<script>alert(1)</script>", None).into_string();
+        assert!(
+            !text.contains("<script>") && text.contains("&lt;script&gt;"),
+            "{text}"
+        );
+    }
+}

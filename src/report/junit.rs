@@ -1,0 +1,447 @@
+//! JUnit XML, case by case: the file is whole after every case, and nothing is kept in memory.
+//!
+//! quick-junit makes the elements. It writes whole reports only, so the head is a report without cases, in a space of a fixed
+//! size that is written again with the new counts, and each case is cut out of a report that holds nothing else. Called by
+//! the reports of both doors.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::terminal;
+use crate::error::{Error, Result};
+use crate::record::{Class, Record, ToolName};
+
+/// The space of the head, in bytes. What a head holds is bounded by [`PROPERTY_CHARACTERS_MAX`].
+const HEAD_BYTES: usize = 2048;
+
+/// How much of a property is kept, so that the head keeps to its space however a tool calls its version.
+const PROPERTY_CHARACTERS_MAX: usize = 60;
+
+/// The longest evidence of one case; GitLab takes no file above 30 MB.
+const EVIDENCE_CHARACTERS_MAX: usize = 20_000;
+
+/// What the suite is called.
+const SUITE_NAME: &str = "imgduel";
+
+/// A file that is being written.
+pub struct JunitFile<W: WriteAt = File> {
+    output: W,
+    path: PathBuf,
+    head: Head,
+    /// Where the next case goes.
+    end: u64,
+    /// Hashes of the names so far: of two cases with one name, GitLab drops one.
+    names: HashSet<u64>,
+}
+
+/// Something that can be written to anywhere.
+pub trait WriteAt {
+    /// Writes all of `bytes` from `offset` on.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+}
+
+impl WriteAt for File {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+}
+
+impl WriteAt for Vec<u8> {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.resize(self.len().max(offset as usize + bytes.len()), b' ');
+        self[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// What stands before the cases and changes with each of them.
+struct Head {
+    tests: usize,
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+    /// When the file was begun, or, if that is earlier, its first case.
+    began: SystemTime,
+    /// When its last case ended.
+    ended: SystemTime,
+    tools: Option<[ToolName; 2]>,
+    seed: Option<(String, u64)>,
+    strict: bool,
+}
+
+/// What a fault of the harness itself is about.
+pub struct Fault<'fault> {
+    /// The trial's or the case's name.
+    pub name: &'fault str,
+    /// What went wrong, in one line.
+    pub message: &'fault str,
+    /// Whether a tool is only not installed: then the case was skipped.
+    pub is_missing_tool: bool,
+}
+
+impl JunitFile<File> {
+    /// Makes the file, in place of any that was there. With `strict`, inconclusive cases are failures.
+    pub fn create(path: &Path, strict: bool) -> Result<Self> {
+        let file = File::create(path).map_err(|error| Error::io("write JUnit to", path, &error))?;
+        Self::begin(file, path, strict)
+    }
+}
+
+impl<W: WriteAt> JunitFile<W> {
+    /// Begins with a report of nothing.
+    pub fn begin(output: W, path: &Path, strict: bool) -> Result<Self> {
+        let head = Head {
+            tests: 0,
+            failures: 0,
+            errors: 0,
+            skipped: 0,
+            began: SystemTime::now(),
+            ended: SystemTime::UNIX_EPOCH,
+            tools: None,
+            seed: None,
+            strict,
+        };
+        let mut file = Self {
+            output,
+            path: path.to_owned(),
+            head,
+            end: HEAD_BYTES as u64,
+            names: HashSet::new(),
+        };
+        file.write("")?;
+        Ok(file)
+    }
+
+    /// Adds a case.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        self.head.count(record);
+        let (classname, name) = (class_name(record), self.own_name(record));
+        let case = test_case(record, &classname, &name, self.head.strict);
+        let text = self.cut_out(case)?;
+        self.write(&text)
+    }
+
+    /// The record's name, numbered when the class has a case of that name already.
+    fn own_name(&mut self, record: &Record) -> String {
+        let (classname, name) = (class_name(record), name(record));
+        let mut is_new = |name: &str| {
+            let mut hasher = DefaultHasher::new();
+            (&classname, name).hash(&mut hasher);
+            self.names.insert(hasher.finish())
+        };
+        let numbered = (2..).map(|number| format!("{name}#{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        names.find(|name| is_new(name)).unwrap_or(name)
+    }
+
+    /// Adds a case of which the harness itself made nothing.
+    pub fn append_fault(&mut self, fault: &Fault<'_>) -> Result<()> {
+        self.head.tests += 1;
+        let mut status = if fault.is_missing_tool {
+            self.head.skipped += 1;
+            TestCaseStatus::skipped()
+        } else {
+            self.head.errors += 1;
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_type("harness");
+            status
+        };
+        let message = visible(fault.message);
+        status.set_message(message.as_str());
+        status.set_description(message.as_str());
+        let (classname, name) = fault
+            .name
+            .rsplit_once("::")
+            .unwrap_or(("imgduel", fault.name));
+        let mut case = TestCase::new(name, status);
+        case.set_classname(classname);
+        let text = self.cut_out(case)?;
+        self.write(&text)
+    }
+
+    /// What was written, for a caller that keeps it in memory.
+    pub fn into_output(self) -> W {
+        self.output
+    }
+
+    /// Writes a case, what closes the document behind it, and the head anew.
+    fn write(&mut self, case: &str) -> Result<()> {
+        let wrong = |error: io::Error| Error::io("write JUnit to", &self.path, &error);
+        let (head, tail) = self.head.text().map_err(wrong)?;
+        let text = format!("{case}{tail}");
+        self.output
+            .write_at(text.as_bytes(), self.end)
+            .and_then(|()| self.output.write_at(head.as_bytes(), 0))
+            .map_err(wrong)?;
+        self.end += case.len() as u64;
+        Ok(())
+    }
+
+    fn cut_out(&self, case: TestCase) -> Result<String> {
+        let mut suite = TestSuite::new(SUITE_NAME);
+        suite.add_test_case(case);
+        let text =
+            serialized(suite).map_err(|error| Error::io("write JUnit to", &self.path, &error))?;
+        let start = text.find("        <testcase").unwrap_or_default();
+        let end = text.rfind("    </testsuite>").unwrap_or(text.len());
+        Ok(text[start..end].to_owned())
+    }
+}
+
+impl Head {
+    fn count(&mut self, record: &Record) {
+        self.tests += 1;
+        match record.class() {
+            Class::Match => {}
+            Class::Divergence => self.failures += 1,
+            Class::Inconclusive if self.strict => self.failures += 1,
+            Class::Known | Class::Inconclusive | Class::Unsupported => self.skipped += 1,
+        }
+        if let Some(started) = record.started.map(SystemTime::from) {
+            self.began = self.began.min(started);
+            self.ended = self.ended.max(started + duration(record));
+        }
+        let tools = || [record.candidate.clone(), record.reference.clone()];
+        self.tools.get_or_insert_with(tools);
+        let seed = || (record.generation.clone(), record.seed);
+        self.seed.get_or_insert_with(seed);
+    }
+
+    /// The document up to the cases, filled up to [`HEAD_BYTES`], and what closes it.
+    fn text(&self) -> io::Result<(String, String)> {
+        let mut suite = TestSuite::new(SUITE_NAME);
+        suite.set_timestamp(DateTime::<Utc>::from(self.began));
+        suite.set_time(self.ended.duration_since(self.began).unwrap_or_default());
+        for (name, value) in self.properties() {
+            let value: String = value.chars().take(PROPERTY_CHARACTERS_MAX).collect();
+            suite.add_property(Property::new(name, value));
+        }
+        suite.tests = self.tests;
+        suite.failures = self.failures;
+        suite.errors = self.errors;
+        suite.skipped = self.skipped;
+        let text = serialized(suite)?;
+        let cut = text.rfind("    </testsuite>").unwrap_or(text.len());
+        let (head, tail) = text.split_at(cut);
+        if head.len() > HEAD_BYTES {
+            return Err(io::Error::other("the head is longer than its space"));
+        }
+        // Blanks between elements mean nothing.
+        let blanks = HEAD_BYTES - head.len() - 1;
+        Ok((format!("{head}{:blanks$}\n", ""), tail.to_owned()))
+    }
+
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let mut properties = vec![("imgduel", env!("CARGO_PKG_VERSION").to_owned())];
+        if let Some([candidate, reference]) = &self.tools {
+            properties.extend([
+                ("candidate", candidate.name.clone()),
+                ("candidate-version", candidate.version.clone()),
+                ("reference", reference.name.clone()),
+                ("reference-version", reference.version.clone()),
+            ]);
+        }
+        if let Some((generation, seed)) = &self.seed {
+            properties.push(("generation", generation.clone()));
+            properties.push(("seed", seed.to_string()));
+        }
+        properties
+    }
+}
+
+fn serialized(suite: TestSuite) -> io::Result<String> {
+    let mut report = Report::new(SUITE_NAME);
+    // `add_test_suite` counts the suite's cases, which are not in it here.
+    (report.tests, report.failures) = (suite.tests, suite.failures);
+    (report.errors, report.skipped) = (suite.errors, suite.skipped);
+    report.timestamp = suite.timestamp;
+    report.time = suite.time;
+    report.test_suites.push(suite);
+    report.to_string().map_err(io::Error::other)
+}
+
+fn test_case(record: &Record, classname: &str, name: &str, strict: bool) -> TestCase {
+    let mut case = TestCase::new(name, status(record, strict));
+    case.set_classname(classname);
+    case.set_time(duration(record));
+    if let Some(started) = record.started {
+        case.set_timestamp(DateTime::<Utc>::from(SystemTime::from(started)));
+    }
+    if let Some(file) = &record.seed_file {
+        case.extra.insert("file".into(), file.as_str().into());
+    }
+    if !record.reproduce.is_empty() {
+        case.set_system_out(visible(&format!("{}\n", record.reproduce)));
+    }
+    case
+}
+
+fn duration(record: &Record) -> Duration {
+    Duration::from_secs_f64(record.duration_ms.max(0.0) / 1e3)
+}
+
+/// The trial's own name, or the case's id.
+fn name(record: &Record) -> String {
+    let own = record
+        .trial
+        .as_deref()
+        .and_then(|trial| trial.rsplit("::").next());
+    own.unwrap_or(&record.id).to_owned()
+}
+
+/// The trial's module, or the generation.
+fn class_name(record: &Record) -> String {
+    let module = record
+        .trial
+        .as_deref()
+        .and_then(|trial| trial.rsplit_once("::"));
+    module
+        .map_or(&*record.generation, |(module, _)| module)
+        .to_owned()
+}
+
+fn status(record: &Record, strict: bool) -> TestCaseStatus {
+    let is_failure = match record.class() {
+        Class::Match => return TestCaseStatus::success(),
+        Class::Divergence => true,
+        Class::Inconclusive => strict,
+        Class::Known | Class::Unsupported => false,
+    };
+    if is_failure {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type(record.kind.as_deref().unwrap_or("divergence"));
+        status.set_message(one_line(record.reason.as_deref().unwrap_or_default()));
+        let block = terminal::evidence_block(record);
+        let block: String = block.chars().take(EVIDENCE_CHARACTERS_MAX).collect();
+        status.set_description(visible(&block));
+        return status;
+    }
+    let reason = one_line(&terminal::ignored_reason(record).unwrap_or_default());
+    let mut status = TestCaseStatus::skipped();
+    status.set_type(record.kind.as_deref().unwrap_or(record.verdict));
+    // Jenkins and Azure read the attribute, GitLab the text.
+    status.set_message(reason.as_str());
+    status.set_description(reason.as_str());
+    status
+}
+
+fn one_line(text: &str) -> String {
+    visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The text with every character that XML 1.0 forbids (section 2.2) written out as Rust writes it: `\u{1b}`.
+fn visible(text: &str) -> String {
+    let is_allowed = |letter: char| matches!(letter, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    let mut visible = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_allowed(letter) {
+            visible.push(letter);
+        } else {
+            visible.extend(letter.escape_unicode());
+        }
+    }
+    visible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(id: &str, verdict: &str, reason: &str) -> Record {
+        let tool = json!({"name": "t", "version": "1"});
+        let record = json!({
+            "format_version": 2, "id": id, "generation": "g", "seed": 1, "iteration": 0, "iter_seed": 0, "verdict": verdict,
+            "kind": "k", "operation": "info", "operation_index": 0, "reason": reason, "known": null, "candidate": tool,
+            "reference": tool, "operations": [], "evidence": null, "duration_ms": 5.0, "tool_calls": 0, "tool_cpu_ms": 0.0,
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn begun() -> JunitFile<Vec<u8>> {
+        JunitFile::begin(Vec::new(), Path::new("memory"), false).unwrap()
+    }
+
+    fn text(file: JunitFile<Vec<u8>>) -> String {
+        String::from_utf8(file.into_output()).unwrap()
+    }
+
+    #[test]
+    fn what_xml_forbids_is_written_out() {
+        let mut file = begun();
+        let reason = "bell \u{7}, escape \u{1b}[31m, not \u{fffe}, <&>\"\nsecond line";
+        file.append(&record("a", "inconclusive", reason)).unwrap();
+        let text = text(file);
+        assert!(
+            text.contains(r"bell \u{7}, escape \u{1b}[31m, not \u{fffe}, &lt;&amp;&gt;"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{7}') && !text.contains('\u{fffe}'));
+    }
+
+    #[test]
+    fn the_document_is_whole_after_every_case() {
+        let mut file = begun();
+        for place in 0..20 {
+            let verdict = ["match", "divergence", "inconclusive", "unsupported"][place % 4];
+            file.append(&record(&format!("c{place}"), verdict, "why"))
+                .unwrap();
+            let so_far = String::from_utf8(file.output.clone()).unwrap();
+            let counts = format!(
+                "tests=\"{}\" skipped=\"{}\" failures=\"{}\"",
+                place + 1,
+                place / 4 * 2 + [0, 0, 1, 2][place % 4],
+                place / 4 + usize::from(place % 4 > 0),
+            );
+            assert!(so_far.contains(&counts), "{counts}: {so_far}");
+            assert_eq!(so_far.matches("<testcase ").count(), place + 1);
+            assert!(so_far.trim_end().ends_with("</testsuites>"));
+        }
+    }
+
+    #[test]
+    fn two_cases_of_one_name_get_two_names() {
+        let mut file = begun();
+        for _ in 0..3 {
+            file.append(&record("same", "match", "")).unwrap();
+        }
+        let text = text(file);
+        for name in ["\"same\"", "\"same#2\"", "\"same#3\""] {
+            assert_eq!(text.matches(&format!("name={name}")).count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_harness_is_an_error_and_a_missing_tool_skipped() {
+        let mut file = begun();
+        for (name, is_missing_tool) in [("regression::a", false), ("regression::b", true)] {
+            file.append_fault(&Fault {
+                name,
+                message: "why",
+                is_missing_tool,
+            })
+            .unwrap();
+        }
+        let text = text(file);
+        assert!(
+            text.contains(r#"<error message="why" type="harness">why</error>"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"<skipped message="why">why</skipped>"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"tests="2" skipped="1" failures="0" errors="1""#),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! What the trials of one run share: the tools, opened by the first that runs, and the reports under way.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::SEED_DIRECTORY;
+use crate::arena::Arena;
+use crate::case::{Case, CaseId};
+use crate::error::{Cause, Error, Result};
+use crate::generation::Generation;
+use crate::libtest::{Format, Outcome};
+use crate::process::own_cpu_time;
+use crate::record::{Class, Record, Summary};
+use crate::report::junit::{Fault, JunitFile};
+use crate::report::outlets::Outlets;
+use crate::report::{self, github, is_on_github, terminal};
+use crate::seed_file::{SeedFile, SeedPath};
+use crate::settings::Settings;
+use crate::tool::Means;
+use crate::trace::{Trace, is_one_of_many};
+
+/// Where a trial's case comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A regression seed.
+    Seed(SeedPath),
+    /// The campaign.
+    Fresh(CaseId),
+}
+
+/// What the trials of one run share.
+pub(super) struct Stage {
+    settings: Settings,
+    trace: Option<Trace>,
+    arena: OnceLock<Result<Arena>>,
+    written: Mutex<Option<Written>>,
+    started: Instant,
+}
+
+/// The reports under way. The lock is held for the writing of a record, never while a case runs.
+struct Written {
+    summary: Summary,
+    outlets: Outlets,
+    /// The document that goes to standard output in the end, when that is the format.
+    document: Option<JunitFile<Vec<u8>>>,
+}
+
+impl Stage {
+    /// For a list: no file is touched.
+    pub(super) fn of_nothing(settings: Settings) -> Self {
+        Self {
+            settings,
+            trace: None,
+            arena: OnceLock::new(),
+            written: Mutex::new(None),
+            started: Instant::now(),
+        }
+    }
+
+    /// For a run of `total` trials.
+    pub(super) fn open(
+        settings: Settings,
+        trace: Option<Trace>,
+        total: u64,
+        junit_on_stdout: bool,
+    ) -> Result<Self> {
+        let outlets = match is_one_of_many() {
+            true => Outlets::open_for_one_trial(&settings)?,
+            false => Outlets::open(&settings)?,
+        };
+        let document = junit_on_stdout
+            .then(|| JunitFile::begin(Vec::new(), Path::new("standard output"), settings.strict));
+        let written = Written {
+            summary: Summary::new(None, None, total),
+            outlets,
+            document: document.transpose()?,
+        };
+        Ok(Self {
+            written: Mutex::new(Some(written)),
+            trace,
+            ..Self::of_nothing(settings)
+        })
+    }
+
+    /// Runs a trial: decodes its case, tries it, and writes down what came of it.
+    pub(super) fn run(&self, name: &str, source: &Source, pool: Option<&[String]>) -> Outcome {
+        match self.record(name, source, pool) {
+            Ok((record, seed)) => self.outcome(name, &record, seed.as_ref()),
+            Err(error) => self.not_possible(name, &error),
+        }
+    }
+
+    fn record(
+        &self,
+        name: &str,
+        source: &Source,
+        pool: Option<&[String]>,
+    ) -> Result<(Record, Option<SeedFile>)> {
+        let (case, seed) = read(source, pool)?;
+        let open = || {
+            Means::of_this_program(self.settings.timeout)
+                .and_then(|means| Arena::open(&self.settings, &means))
+        };
+        let arena = self
+            .arena
+            .get_or_init(open)
+            .as_ref()
+            .map_err(Clone::clone)?;
+        let mut record = arena.try_case(case)?;
+        record.trial = Some(name.to_owned());
+        if let Source::Seed(seed) = source {
+            record.came_from_file(format!("{SEED_DIRECTORY}/{}.json", seed.stem));
+        }
+        if let Some(trace) = &self.trace {
+            trace.keep(name, &record)?;
+        }
+        if let Some(written) = &mut *self.lock() {
+            written.summary.add(&record);
+            written.outlets.add(&record)?;
+            let document = written.document.as_mut();
+            document.map_or(Ok(()), |document| document.append(&record))?;
+        }
+        Ok((record, seed))
+    }
+
+    fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {
+        let is_failure = match record.class() {
+            Class::Match => return Outcome::Passed,
+            Class::Divergence => true,
+            Class::Inconclusive => self.settings.strict,
+            Class::Known | Class::Unsupported => false,
+        };
+        if !is_failure {
+            return Outcome::Ignored(terminal::ignored_reason(record).unwrap_or_default());
+        }
+        let mut text = terminal::evidence_block(record);
+        if let Some(SeedFile { why, expected, .. }) = seed {
+            text.push_str(&format!("  kept because: {why}\n  expected: {expected}\n"));
+        }
+        text.push_str(&terminal::as_assertion(name, record));
+        Outcome::Failed(text)
+    }
+
+    /// A tool that is not installed leaves nothing to test; every other fault of the harness fails.
+    fn not_possible(&self, name: &str, error: &Error) -> Outcome {
+        let is_missing_tool = error.cause() == Cause::MissingTool;
+        let message = error.to_string();
+        let fault = Fault {
+            name,
+            message: &message,
+            is_missing_tool,
+        };
+        if let Some(written) = &mut *self.lock() {
+            let document = written.document.as_mut();
+            // The trial fails or is ignored with the first reason, whatever becomes of the file.
+            let _ = written.outlets.add_fault(&fault);
+            let _ = document.map_or(Ok(()), |document| document.append_fault(&fault));
+        }
+        match is_missing_tool {
+            true => Outcome::Ignored(message),
+            false => Outcome::Failed(format!("the harness could not go on: {message}")),
+        }
+    }
+
+    /// Writes what can only be written when all trials have run. `not_run` are those that were shown as ignored.
+    pub(super) fn finish(&self, not_run: &[(String, String)], format: Format) -> Result<()> {
+        let Some(mut written) = self.lock().take() else {
+            return Ok(());
+        };
+        written
+            .summary
+            .finish(self.started.elapsed(), own_cpu_time());
+        written.outlets.finish(&written.summary)?;
+        if !is_one_of_many() {
+            let digest = written.outlets.digest();
+            // The other formats are read by programs.
+            if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
+                terminal::say(github::annotations(&written.summary, digest).as_bytes());
+            }
+            report::tell_github(&written.summary, digest);
+        }
+        let Some(mut document) = written.document else {
+            return Ok(());
+        };
+        for (name, reason) in not_run {
+            document.append_fault(&Fault {
+                name,
+                message: reason,
+                is_missing_tool: true,
+            })?;
+        }
+        terminal::say(&document.into_output());
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(source: &Source, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
+    match source {
+        Source::Seed(path) => {
+            let seed = SeedFile::read(&path.path)?;
+            Ok((seed.case()?, Some(seed)))
+        }
+        Source::Fresh(id) => Ok((Generation::case(id, pool)?, None)),
+    }
+}

@@ -1,0 +1,298 @@
+//! The test door as runners and editors meet it: statuses, failure texts, JUnit, and nextest with shards and marks.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use imgduel::record::Record;
+use serde_json::Value;
+
+mod ring;
+
+/// cargo, as whoever runs the tests runs it, without what belongs to this run.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(ring::package());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["IMGDUEL_", "NEXTEST", "GITHUB_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            command.env_remove(name.as_ref());
+        }
+    }
+    command
+}
+
+/// Whether the tests run in the release profile, which is then asked for again.
+fn is_release() -> bool {
+    std::env::current_exe()
+        .unwrap()
+        .components()
+        .any(|part| part.as_os_str() == "release")
+}
+
+fn test_door(arguments: &[&str]) -> Output {
+    let mut command = cargo(&["test", "--quiet", "--test", "differential"]);
+    command
+        .args(is_release().then_some("--release"))
+        .arg("--")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The events of a run in libtest's stream.
+fn events(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
+    let stream = ["-Z", "unstable-options", "--format", "json"];
+    let output = test_door(&[&stream, arguments].concat());
+    let events = text(&output.stdout);
+    let events = events
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no event: {line}")));
+    (events.collect(), output.status.code())
+}
+
+const HANGING: [&str; 12] = [
+    "--candidate",
+    "qemu-img:tests/stand_ins/flips_a_byte",
+    "--reference",
+    "qemu-img:tests/stand_ins/hangs",
+    "--timeout",
+    "0.3",
+    "--ops",
+    "info",
+    "--generation",
+    "ops7",
+    "campaign::ops7_s1_i000001",
+    "--seed=1",
+];
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn inconclusive_is_ignored_with_its_reason_and_fails_when_that_is_asked() {
+    let (seen, code) = events(&HANGING);
+    let last = &seen[seen.len() - 2];
+    assert_eq!(
+        (last["event"].as_str(), code),
+        (Some("ignored"), Some(0)),
+        "{seen:?}"
+    );
+    let message = last["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("inconclusive_qemu_timeout: reference: ran out of time after 0.3 s"),
+        "{message}"
+    );
+    let (seen, code) = events(&[&HANGING[..], &["--strict"]].concat());
+    assert_eq!(seen[seen.len() - 1]["failed"], 1);
+    assert_eq!(code, Some(101));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_divergence_ends_in_the_form_that_editors_open_as_a_diff() {
+    let (seen, code) = events(&[
+        "--candidate",
+        "qemu-img:tests/stand_ins/wrong_virtual_size",
+        "--ops",
+        "info",
+        "--generation",
+        "ops7",
+        "--exact",
+        "campaign::ops7_s1_i000000",
+    ]);
+    assert_eq!(code, Some(101));
+    let failure = seen[seen.len() - 2]["stdout"].as_str().unwrap();
+    let (block, assertion) = failure.split_once("thread '").unwrap();
+    assert!(
+        block.starts_with(
+            "ops7_s1_i000000 divergence info_output_divergence in operation 0 (info): "
+        )
+    );
+    assert!(block.contains("again: imgduel replay ops7_s1_i000000 --ops info --candidate qemu-img:tests/stand_ins/wrong_virtual_size\n"), "{block}");
+    // RustRover's own expression for it, in words: a place without blanks, the assertion, left, right, and a note behind them.
+    let lines: Vec<&str> = assertion.lines().collect();
+    assert_eq!(
+        lines[0],
+        "campaign::ops7_s1_i000000' panicked at ops7_s1_i000000:1:1:"
+    );
+    assert_eq!(lines[1], "assertion `left == right` failed: virtual-size");
+    assert_eq!(lines[2], "  left: \"512\"");
+    assert!(lines[3].starts_with(" right: \""));
+    assert!(lines[4].starts_with("note: "));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_junit_format_is_one_document_and_names_the_seed_file() {
+    let stem = "issue_315_measure_of_a_vpc_source";
+    let output = test_door(&["--format", "junit", "-Z", "unstable-options", stem]);
+    let document = text(&output.stdout);
+    assert!(
+        document.starts_with("<?xml") && document.trim_end().ends_with("</testsuites>"),
+        "{document}"
+    );
+    assert_eq!(document.matches("<testcase ").count(), 1);
+    assert!(document.contains(&format!("name=\"{stem}\" classname=\"regression\"")));
+    assert!(document.contains(&format!("file=\"fuzz-seeds/{stem}.json\"")));
+    assert!(document.contains(&format!(
+        "imgduel replay fuzz-seeds/{stem}.json --candidate imago"
+    )));
+}
+
+#[test]
+fn a_list_is_made_without_any_tool_and_an_exact_name_finds_its_trial() {
+    let listed = test_door(&["--list", "--format", "terse", "--iterations", "10000"]);
+    let names = text(&listed.stdout);
+    assert!(names.lines().all(|line| line.ends_with(": test")));
+    assert!(names.lines().count() > 10_000);
+    let (seen, code) = events(&[
+        "--exact",
+        "campaign::no_such_case",
+        "regression::../seed",
+        "regression::known-divergences",
+    ]);
+    assert_eq!((seen[0]["test_count"].as_u64(), code), (Some(0), Some(0)));
+}
+
+/// How many cases nextest gets; some match, some diverge, some are inconclusive.
+const CASES: u64 = 9;
+
+/// Runs the fresh cases under nextest, with records in `directory`.
+fn nextest(directory: &Path, arguments: &[&str]) -> String {
+    let output = cargo(&["nextest", "run", "--test", "differential"])
+        .args(is_release().then_some("--release"))
+        .args(["-E", "test(/^campaign::/)", "--color", "never"])
+        .args(arguments)
+        .env("IMGDUEL_RECORDS", directory)
+        .env("IMGDUEL_GENERATION", "ops7")
+        .env("IMGDUEL_SEED", "3")
+        .env("IMGDUEL_OPS", "info,check,convert")
+        .env("IMGDUEL_CANDIDATE", "qemu-img:tests/stand_ins/flips_a_byte")
+        .env("IMGDUEL_REFERENCE", "qemu-img:tests/stand_ins/hangs")
+        .env("IMGDUEL_TIMEOUT", "0.3")
+        .env("IMGDUEL_ITERATIONS", CASES.to_string())
+        .output()
+        .unwrap();
+    text(&output.stderr)
+}
+
+fn merged(directory: &Path) -> (Value, BTreeMap<String, String>) {
+    let summary = directory.join("summary.json");
+    let files = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+        .collect();
+    files.sort();
+    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .arg("merge")
+        .arg(directory)
+        .arg("--summary")
+        .arg(&summary)
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let mut verdicts = BTreeMap::new();
+    for file in files {
+        for line in std::fs::read_to_string(file).unwrap().lines() {
+            let record: Record = serde_json::from_str(line).unwrap();
+            let said = format!(
+                "{} {:?} {:?}",
+                record.verdict, record.kind, record.operation
+            );
+            verdicts.insert(record.trial.unwrap(), said);
+        }
+    }
+    (
+        serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap(),
+        verdicts,
+    )
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+#[cfg_attr(
+    missing_nextest,
+    ignore = "cargo-nextest is not here (cargo install cargo-nextest --locked)"
+)]
+fn four_shards_merge_to_the_verdicts_of_one_run() {
+    let (whole, shards) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    nextest(whole.path(), &["--profile", "ci"]);
+    for shard in 1..=4 {
+        nextest(
+            shards.path(),
+            &[
+                "--profile",
+                "ci",
+                "--partition",
+                &format!("count:{shard}/4"),
+            ],
+        );
+    }
+    let (one, verdicts) = merged(whole.path());
+    let (four, sharded) = merged(shards.path());
+    assert_eq!(verdicts, sharded);
+    assert_eq!(verdicts.len() as u64, CASES);
+    for figure in [
+        "iterations_completed",
+        "matches",
+        "divergences_found",
+        "inconclusive_count",
+        "unsupported_count",
+    ] {
+        assert_eq!(one[figure], four[figure], "{figure}");
+    }
+    for figure in ["matches", "divergences_found", "inconclusive_count"] {
+        assert_ne!(one[figure], 0, "{figure}: {verdicts:#?}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+#[cfg_attr(
+    missing_nextest,
+    ignore = "cargo-nextest is not here (cargo install cargo-nextest --locked)"
+)]
+fn what_was_inconclusive_is_skipped_under_nextest_until_it_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = nextest(directory.path(), &["--no-fail-fast"]);
+    assert!(first.contains(&format!("{CASES} tests run")), "{first}");
+    let (before, verdicts) = merged(directory.path());
+    let inconclusive = before["inconclusive_count"].as_u64().unwrap();
+    let second = nextest(directory.path(), &["--no-fail-fast"]);
+    assert!(
+        second.contains(&format!("{} tests run", CASES - inconclusive)),
+        "{second}"
+    );
+    // What was skipped is not lost from what is merged.
+    assert_eq!(merged(directory.path()).1, verdicts);
+    let third = nextest(
+        directory.path(),
+        &["--no-fail-fast", "--run-ignored", "all"],
+    );
+    assert!(third.contains(&format!("{CASES} tests run")), "{third}");
+}
