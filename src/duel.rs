@@ -4,7 +4,9 @@
 //! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
 //! keep the others from being made. Called by the arena.
 
+mod harness;
 mod picture;
+mod readings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,9 +16,7 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{
-    Actor, Deed, Exchange, Ground, Opinion, Output, Reading, Rule, Side, Step, Turn,
-};
+use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Rule, Side, Step, Turn};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
@@ -194,14 +194,15 @@ impl<'duel> Bout<'duel> {
         };
 
         let exits = judge::exits(&exchange);
-        let mut verdicts = exits.verdicts;
-        let outputs = operation.outputs(ground);
+        let mut verdicts: Vec<Verdict> = operation.judge_steps(&exchange).into_iter().collect();
+        verdicts.extend(exits.verdicts);
+        let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
             self.read_outputs(&mut exchange, &outputs)?;
             if operation.hears_witness() {
                 exchange.opinion = self.hear_witness(ground)?;
             }
-            verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
+            verdicts.extend(operation.judge(ground, &exchange));
             verdicts.extend(judge::outputs(&exchange, &outputs));
         }
         if operation.reads_source() {
@@ -311,9 +312,12 @@ impl<'duel> Bout<'duel> {
                 {
                     side
                 }
-                Actor::SideOrReference | Actor::Reference => Side::Reference,
+                Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
             };
-            let answer = self.ask(side, by, &step.request)?;
+            let answer = match step.actor {
+                Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
+                _ => self.ask(side, by, &step.request)?,
+            };
             let goes_on = match answer.exit {
                 Exit::Success => true,
                 Exit::Refused(_) => step.rule != Rule::Agree,
@@ -331,45 +335,6 @@ impl<'duel> Bout<'duel> {
             }
         }
         Ok(deed)
-    }
-
-    /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
-    /// can read them. Where both sides' files have the same bytes, one look serves both.
-    fn read_outputs(&mut self, exchange: &mut Exchange, outputs: &[Output]) -> Result<()> {
-        for (output, Output { file, .. }) in outputs.iter().enumerate() {
-            let identical = exchange.reference.is_some() && self.sandbox.is_identical(&file.path);
-            let file = || file.clone();
-            let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
-            if file().format.is_checked() {
-                looks.push((Side::Reference, Request::Check { file: file() }));
-            }
-            looks.push((Side::Reference, Request::Contents { file: file() }));
-            let contents = Request::Contents { file: file() };
-            if !self.same_program && self.duel.candidate.support(&contents) == Support::Yes {
-                looks.push((Side::Candidate, contents));
-            }
-            for (by, request) in looks {
-                let answer = self.ask(Side::Candidate, by, &request)?;
-                let reading = Reading {
-                    output,
-                    by,
-                    request,
-                    answer,
-                };
-                if let Some(deed) = &mut exchange.reference {
-                    let answer = match identical {
-                        true => reading.answer.clone(),
-                        false => self.ask(Side::Reference, by, &reading.request)?,
-                    };
-                    deed.readings.push(Reading {
-                        answer,
-                        ..reading.clone()
-                    });
-                }
-                exchange.candidate.readings.push(reading);
-            }
-        }
-        Ok(())
     }
 
     /// What a witness says of the candidate's copy of the source image.

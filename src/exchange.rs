@@ -42,6 +42,8 @@ pub enum Actor {
     SideOrReference,
     /// The reference, on both sides: it prepares an image.
     Reference,
+    /// The harness itself, on both sides: no tool does it.
+    Harness,
 }
 
 /// What a step's exit means.
@@ -79,6 +81,15 @@ impl Step {
         }
     }
 
+    /// A step of the harness itself, whose answer the operation's own judge looks at.
+    pub fn harness(request: Request) -> Self {
+        Self {
+            actor: Actor::Harness,
+            rule: Rule::Free,
+            ..Self::own(request)
+        }
+    }
+
     /// A step of the reference on both sides, which prepares an image.
     pub fn fixture(request: Request, kind: DivergenceKind) -> Self {
         Self {
@@ -101,6 +112,17 @@ pub struct Output {
     pub content_aspect: &'static str,
     /// What a guest must see in it.
     pub expected: Contents,
+    /// Its internal snapshots, when they are to be listed and read back.
+    pub snapshots: Option<Vec<ExpectedSnapshot>>,
+}
+
+/// An internal snapshot that an output must have.
+#[derive(Clone, Debug)]
+pub struct ExpectedSnapshot {
+    /// Its unique id string.
+    pub id: String,
+    /// What a guest must see when it is applied.
+    pub contents: Contents,
 }
 
 impl Output {
@@ -111,6 +133,7 @@ impl Output {
             subject,
             content_aspect: "content_divergence",
             expected,
+            snapshots: None,
         }
     }
 }
@@ -140,7 +163,7 @@ impl Side {
 pub struct Turn {
     /// The step.
     pub step: Step,
-    /// Whose tool did it.
+    /// Whose tool did it; what the harness does itself counts as the reference's.
     pub by: Side,
     /// What came of it.
     pub answer: Answer,
@@ -171,10 +194,15 @@ pub struct Deed {
 }
 
 impl Deed {
-    /// What `reader` said when it was asked `name` of the output.
-    pub fn reading(&self, output: usize, reader: Side, name: &str) -> Option<&Answer> {
+    /// What `reader` said when it was asked of the output what `asked` looks for.
+    pub fn reading(
+        &self,
+        output: usize,
+        reader: Side,
+        asked: impl Fn(&Request) -> bool,
+    ) -> Option<&Answer> {
         let found = self.readings.iter().find(|reading| {
-            reading.output == output && reading.by == reader && reading.request.name() == name
+            reading.output == output && reading.by == reader && asked(&reading.request)
         });
         found.map(|reading| &reading.answer)
     }

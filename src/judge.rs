@@ -9,6 +9,7 @@ mod json_difference;
 mod opinion;
 mod outputs;
 mod refusal_class;
+mod snapshots;
 
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};

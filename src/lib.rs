@@ -40,6 +40,9 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// qcow2 on disk.
+pub mod qcow2;
+
 /// What a case's image is made of.
 pub mod image;
 

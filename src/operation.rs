@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
-use crate::verdict::Finding;
+use crate::verdict::Verdict;
 
 pub mod amend;
 pub mod bench;
@@ -41,14 +41,21 @@ pub trait Perform {
     /// What is asked of each side, in order; it ends at the first that does not succeed.
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step>;
 
-    /// What is left on each side when every step succeeded.
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
-        let _ = ground;
+    /// What is left on each side when both got to the end of the steps.
+    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
+        let _ = (ground, exchange);
         Vec::new()
     }
 
-    /// What must agree beyond exits and outputs, when every step succeeded on each side.
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    /// What must agree after single steps, however the operation went on. It is said before how later steps came out,
+    /// because those may only suffer from it.
+    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
+        let _ = exchange;
+        None
+    }
+
+    /// What must agree beyond exits and outputs, when both got to the end of the steps; `None` when it does.
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let _ = (ground, exchange);
         None
     }

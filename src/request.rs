@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::content::{Contents, Write};
 use crate::format::Format;
 use crate::process::{Captured, PostMortem};
+use crate::qcow2::corruption::Corruption;
+use crate::qcow2::host_clusters::HostClusters;
 use crate::size::Size;
 
 /// An image file in a side's directory.
@@ -185,6 +187,90 @@ pub enum Request {
         /// The other.
         second: ImageFile,
     },
+    /// Create, delete or apply an internal snapshot of a qcow2. Freed clusters are not to be discarded, so that what is in
+    /// them can be compared.
+    Snapshot {
+        /// The image.
+        file: ImageFile,
+        /// What is done.
+        action: SnapshotAction,
+        /// The name of the new snapshot, or the argument that names one.
+        argument: String,
+    },
+    /// List a qcow2's internal snapshots, for a person, in the layout of qemu-img 9.0 and later.
+    SnapshotList {
+        /// The image.
+        file: ImageFile,
+    },
+    /// Read the whole of what a guest would see if a snapshot were applied.
+    SnapshotContents {
+        /// The image.
+        file: ImageFile,
+        /// The snapshot's unique id string.
+        id: String,
+    },
+    /// Check a qcow2 and repair it. Some tools say in JSON whether they left something undone, as `repair-incomplete`.
+    Repair {
+        /// The image.
+        file: ImageFile,
+        /// What may be repaired.
+        tier: RepairTier,
+    },
+    /// Asked of the harness itself: damage a qcow2.
+    Corrupt {
+        /// The image.
+        file: ImageFile,
+        /// How.
+        corruption: Corruption,
+    },
+    /// Asked of the harness itself: settle a qcow2's snapshot table, and tell its host clusters.
+    HostClusters {
+        /// The image.
+        file: ImageFile,
+    },
+}
+
+/// What is done with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotAction {
+    /// Make one of what the guest sees now.
+    Create,
+    /// Remove one.
+    Delete,
+    /// Let the guest see what it saw then.
+    Apply,
+}
+
+impl SnapshotAction {
+    /// The flag of `qemu-img snapshot`, which instar shares.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Create => "-c",
+            Self::Delete => "-d",
+            Self::Apply => "-a",
+        }
+    }
+}
+
+/// What a repair may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepairTier {
+    /// Clusters that nobody uses.
+    Leaks,
+    /// Everything.
+    All,
+}
+
+impl RepairTier {
+    /// Its name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leaks => "leaks",
+            Self::All => "all",
+        }
+    }
 }
 
 impl Request {
@@ -207,6 +293,12 @@ impl Request {
             Self::Bitmap { .. } => "bitmap",
             Self::Bench { .. } => "bench",
             Self::Compare { .. } => "compare",
+            Self::Snapshot { .. } => "snapshot",
+            Self::SnapshotList { .. } => "snapshot_list",
+            Self::SnapshotContents { .. } => "snapshot_contents",
+            Self::Repair { .. } => "repair",
+            Self::Corrupt { .. } => "corrupt",
+            Self::HostClusters { .. } => "host_clusters",
         }
     }
 
@@ -225,6 +317,12 @@ impl Request {
             | Self::Commit { file, .. }
             | Self::Bitmap { file, .. }
             | Self::Bench { file, .. }
+            | Self::Snapshot { file, .. }
+            | Self::SnapshotList { file }
+            | Self::SnapshotContents { file, .. }
+            | Self::Repair { file, .. }
+            | Self::Corrupt { file, .. }
+            | Self::HostClusters { file }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }
             | Self::Compare { first: file, .. }
@@ -270,8 +368,10 @@ pub struct Answer {
     pub stdout: Captured,
     /// Standard error.
     pub stderr: Captured,
-    /// The guest-visible contents, for [`Request::Contents`].
+    /// The guest-visible contents, for [`Request::Contents`] and [`Request::SnapshotContents`].
     pub contents: Option<Contents>,
+    /// The host clusters, for [`Request::HostClusters`].
+    pub host_clusters: Option<HostClusters>,
     /// Whether the JSON on standard output tells only some of the facts that qemu-img would tell: what it leaves out is
     /// then not compared.
     pub partial: bool,

@@ -57,6 +57,12 @@ pub enum InconclusiveKind {
     /// What the reference made does not pass its own check, or it cannot read it back.
     #[serde(rename = "inconclusive_reference_unsound")]
     ReferenceUnsound,
+    /// The candidate says itself that its repair is not complete.
+    #[serde(rename = "inconclusive_repair_conservative")]
+    RepairConservative,
+    /// The reference cannot say what is wrong with a damaged image.
+    #[serde(rename = "inconclusive_repair_no_baseline")]
+    RepairNoBaseline,
 }
 
 impl InconclusiveKind {
@@ -67,6 +73,8 @@ impl InconclusiveKind {
             Self::BothTimeout => "inconclusive_both_timeout",
             Self::ReferenceCrash => "inconclusive_reference_crash",
             Self::ReferenceUnsound => "inconclusive_reference_unsound",
+            Self::RepairConservative => "inconclusive_repair_conservative",
+            Self::RepairNoBaseline => "inconclusive_repair_no_baseline",
         }
     }
 }
@@ -189,6 +197,12 @@ pub enum Verdict {
         /// Who cannot do what.
         reason: String,
     },
+}
+
+impl From<Finding> for Verdict {
+    fn from(finding: Finding) -> Self {
+        Self::Divergence(finding)
+    }
 }
 
 impl Verdict {

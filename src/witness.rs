@@ -141,6 +141,7 @@ impl Witnesses {
             stdout: finished.stdout,
             stderr: finished.stderr,
             contents: None,
+            host_clusters: None,
             partial: true,
             duration: finished.elapsed,
             cpu: finished.cpu,

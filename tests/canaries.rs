@@ -6,6 +6,10 @@ mod ring;
 
 use std::time::Duration;
 
+use imgduel::operation::Operation;
+use imgduel::operation::snapshot::Element;
+use imgduel::record::Record;
+use imgduel::request::SnapshotAction;
 use imgduel::witness::Witnesses;
 
 const CASES_MAX: usize = 300;
@@ -58,6 +62,7 @@ against! {
     a_reference_that_leaks_as_well_proves_nothing: "convert_leaks" against "convert_leaks" in "convert" is "inconclusive_reference_unsound";
     a_reference_that_cannot_read_its_own_output_proves_nothing: "convert_has_no_version" against "convert_has_no_version" in "convert" is "inconclusive_reference_unsound";
     what_both_write_otherwise_than_the_recipe_says_is_caught: "dd_shifts" against "dd_shifts" in "dd" is "dd_recipe_divergence";
+    a_reference_that_says_nothing_of_a_damaged_image_proves_nothing: "check_is_no_json" against "check_is_no_json" in "repair" is "inconclusive_repair_no_baseline";
 }
 
 /// A witness that lies is heard: the candidate and the reference agree, and it does not.
@@ -149,4 +154,83 @@ canaries! {
     a_bench_that_announces_otherwise_is_caught: "bench_counts_wrongly" in "bench" is "bench_header_divergence";
     a_bench_that_writes_otherwise_is_caught: "bench_writes_nothing" in "bench" is "bench_write_divergence";
     a_bench_that_leaks_is_caught: "bench_leaks" in "bench" is "bench_check_divergence";
+    a_snapshot_that_is_not_deleted_is_caught: "refuses_to_delete_snapshots" in "snapshot" is "exit_code_divergence";
+    another_byte_in_the_snapshot_table_is_caught: "snapshot_writes_a_byte" in "snapshot" is "snapshot_byte_divergence";
+    a_snapshot_that_loses_a_refcount_is_caught: "snapshot_loses_a_refcount" in "snapshot" is "snapshot_byte_divergence";
+    a_tail_behind_a_snapshot_is_caught: "snapshot_leaves_a_tail" in "snapshot" is "snapshot_byte_divergence";
+    a_snapshot_table_that_makes_no_sense_is_caught: "snapshot_breaks_its_table" in "snapshot" is "snapshot_normalize_failed";
+    a_snapshot_of_another_time_is_caught: "snapshot_is_of_another_time" in "snapshot" is "snapshot_date_divergence";
+    a_delete_that_leaks_is_caught: "snapshot_delete_leaks" in "snapshot" is "snapshot_byte_divergence";
+    a_list_that_lies_is_caught: "lists_other_snapshots" in "snapshot" is "snapshot_list_divergence";
+    a_repair_that_repairs_nothing_is_caught: "repairs_nothing" in "repair" is "repair_completeness_divergence";
+    a_repair_that_loses_data_is_caught: "repair_loses_data" in "repair" is "repair_data_divergence";
+    a_repair_that_makes_it_worse_is_caught: "repair_makes_it_worse" in "repair" is "repair_safety_divergence";
+    a_repair_that_says_it_is_incomplete_is_no_divergence_and_no_match: "repair_is_never_complete" in "repair" is "inconclusive_repair_conservative";
+}
+
+/// The lie of an apply is found out as `kind` in a case with a chain of snapshots such as `chains` wants it. Before that it
+/// may be found out otherwise: in the bytes after the next create or delete.
+fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
+    let workdir = tempfile::tempdir().unwrap();
+    let arena = ring::arena(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
+    let mut cases = ring::cases("ops16", SEED, &["snapshot"])
+        .filter(|case| case.ops.iter().any(|operation| fits(operation, chains)))
+        .take(CASES_MAX);
+    let mut record = None;
+    while record
+        .as_ref()
+        .and_then(|record: &Record| record.kind.as_deref())
+        != Some(kind)
+    {
+        let found = ring::first_that_differs(&arena, cases.by_ref(), CASES_MAX);
+        let found = found.unwrap_or_else(|| panic!("the lie is not caught, but as {record:#?}"));
+        assert_eq!(found.verdict, "divergence", "{found:#?}");
+        record = Some(found);
+    }
+}
+
+/// Which chains of snapshots a lie can be found out in, from the names of their elements.
+type Chains = fn(&[&str]) -> bool;
+
+fn apply_at_last(chain: &[&str]) -> bool {
+    chain.last() == Some(&"apply")
+}
+
+fn apply_of_what_was_written_over(chain: &[&str]) -> bool {
+    chain.ends_with(&["write", "create", "apply"])
+}
+
+fn apply_before_a_write(chain: &[&str]) -> bool {
+    chain.windows(2).any(|pair| pair == ["apply", "write"])
+}
+
+fn fits(operation: &Operation, chains: Chains) -> bool {
+    let Operation::Snapshot(snapshot) = operation else {
+        return false;
+    };
+    let names = snapshot.chain.iter().map(|element| match element {
+        Element::Named(SnapshotAction::Create, _) => "create",
+        Element::Named(SnapshotAction::Delete, _) => "delete",
+        Element::Named(SnapshotAction::Apply, _) => "apply",
+        Element::Write(..) => "write",
+    });
+    chains(&names.collect::<Vec<&str>>())
+}
+
+macro_rules! applies {
+    ($($name:ident: $lie:literal in $chains:ident is $kind:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { caught_after_an_apply($lie, $chains, $kind); }
+        )*
+    };
+}
+
+applies! {
+    an_apply_that_leaks_is_caught: "snapshot_apply_leaks" in apply_at_last is "snapshot_check_divergence";
+    an_apply_of_the_wrong_data_is_caught: "snapshot_applies_wrong_data" in apply_at_last is "snapshot_compare_divergence";
+    an_apply_that_changes_the_image_s_version_is_caught: "snapshot_apply_loses_its_version" in apply_at_last is "snapshot_info_divergence";
+    an_apply_that_damages_another_snapshot_is_caught: "snapshot_apply_damages_another" in apply_of_what_was_written_over is "snapshot_contents_divergence";
+    an_apply_that_locks_the_image_is_caught: "snapshot_apply_locks_the_image" in apply_before_a_write is "snapshot_write_failed";
 }

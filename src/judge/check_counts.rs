@@ -40,6 +40,14 @@ impl CheckCounts {
         self.failed.is_some()
     }
 
+    /// Whether any counter is higher than it was: a check that cannot be made, or could not be made to its end, is worse than
+    /// any that could.
+    pub fn is_worse_than(&self, before: &Self) -> bool {
+        let check_errors = self.counts[CHECK_COUNTERS.len() - 1];
+        let mut counts = std::iter::zip(self.counts, before.counts);
+        self.failed.is_some() || check_errors > 0 || counts.any(|(now, before)| now > before)
+    }
+
     /// Whether nothing was found.
     pub fn is_clean(&self) -> bool {
         self.failed.is_none() && self.counts == [0; 3]

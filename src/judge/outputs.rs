@@ -6,7 +6,7 @@ use super::{candidate_died, reference_failed};
 use crate::content::Contents;
 use crate::exchange::{Deed, Exchange, Output, Side};
 use crate::normalize::{Purpose, normalize};
-use crate::request::{Answer, Exit};
+use crate::request::{Answer, Exit, Request};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
 /// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
@@ -23,19 +23,20 @@ pub fn outputs(exchange: &Exchange, outputs: &[Output]) -> Vec<Verdict> {
         verdicts.extend(sides.descriptions());
         verdicts.extend(sides.checks());
         verdicts.extend(sides.contents());
+        verdicts.extend(sides.snapshots());
     }
     verdicts
 }
 
 /// Both sides' copies of one output.
-struct Sides<'exchange> {
+pub(super) struct Sides<'exchange> {
     exchange: &'exchange Exchange,
-    output: &'exchange Output,
+    pub(super) output: &'exchange Output,
     index: usize,
 }
 
 impl Sides<'_> {
-    fn kind(&self, aspect: &'static str) -> DivergenceKind {
+    pub(super) fn kind(&self, aspect: &'static str) -> DivergenceKind {
         DivergenceKind::new(self.output.subject, aspect)
     }
 
@@ -47,12 +48,22 @@ impl Sides<'_> {
 
     /// What `reader` said of `owner`'s copy.
     fn read(&self, owner: Side, reader: Side, name: &str) -> Option<&Answer> {
+        self.reading(owner, reader, |request| request.name() == name)
+    }
+
+    /// What `reader` said of `owner`'s copy when it was asked what `asked` looks for.
+    pub(super) fn reading(
+        &self,
+        owner: Side,
+        reader: Side,
+        asked: impl Fn(&Request) -> bool,
+    ) -> Option<&Answer> {
         let deed: Option<&Deed> = match owner {
             Side::Candidate => Some(&self.exchange.candidate),
             Side::Reference => self.exchange.reference.as_ref(),
         };
         // One that never came to an end is judged as such, and says nothing about the image.
-        let answer = deed?.reading(self.index, reader, name);
+        let answer = deed?.reading(self.index, reader, asked);
         answer.filter(|answer| matches!(answer.exit, Exit::Success | Exit::Refused(_)))
     }
 

@@ -1,20 +1,52 @@
 //! `repair`: a qcow2 is damaged in a known way and both tools repair it.
+//!
+//! The image is made by the reference and damaged by the harness, on both sides alike. How a tool repairs is its own
+//! affair, and so is its exit: what counts is what the reference's check and a guest find afterwards. A tool may say that
+//! it left something undone, as long as it made nothing worse.
 
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker};
-use crate::exchange::{Ground, Step};
+use crate::content::{Contents, Write};
+use crate::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
+use crate::format::Format;
 use crate::image::ImageRecipe;
+use crate::judge::CheckCounts;
+use crate::qcow2::corruption::Corruption;
+use crate::request::{Answer, ImageFile, RepairTier, Request};
 use crate::rng::PythonRandom;
+use crate::size::Size;
+use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+
+const FIXTURE: DivergenceKind = DivergenceKind::new("repair", "fixture_create_failed");
+const SAFETY: DivergenceKind = DivergenceKind::new("repair", "safety_divergence");
+const COMPLETENESS: DivergenceKind = DivergenceKind::new("repair", "completeness_divergence");
+const DATA: DivergenceKind = DivergenceKind::new("repair", "data_divergence");
+const RECIPE: DivergenceKind = DivergenceKind::new("repair", "recipe_divergence");
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
-const CORRUPTIONS: [&str; 5] = [
-    "refcount_zero",
-    "refcount_too_high",
-    "leaked_cluster",
-    "stale_copied",
-    "overlapping",
+const CORRUPTIONS: [Corruption; 5] = [
+    Corruption::RefcountZero,
+    Corruption::RefcountTooHigh,
+    Corruption::LeakedCluster,
+    Corruption::StaleCopied,
+    Corruption::Overlapping,
 ];
+
+/// The virtual size of the image.
+const SIZE: &str = "1M";
+
+/// What is in it before it is damaged.
+const WRITES: [Write; 4] = [data(0, 0xaa), data(1, 0xbb), data(2, 0xcc), data(3, 0xdd)];
+
+const fn data(index: u64, byte: u8) -> Write {
+    const LENGTH_BYTES: u64 = 65536;
+    Write {
+        offset: index * LENGTH_BYTES,
+        length: LENGTH_BYTES,
+        byte,
+    }
+}
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,16 +54,16 @@ pub struct Repair {
     /// The cluster size in bytes.
     pub cluster_size: u64,
     /// What is damaged.
-    pub corruption: String,
-    /// `leaks` or `all`.
-    pub tier: String,
+    pub corruption: Corruption,
+    /// What the tools may repair.
+    pub tier: RepairTier,
 }
 
 impl DrawPython for Repair {
     fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
         let cluster_size = *random.choice(&CLUSTER_SIZES);
-        let corruption = (*random.choice(&CORRUPTIONS)).to_owned();
-        let tier = (*random.choice(&["leaks", "all"])).to_owned();
+        let corruption = *random.choice(&CORRUPTIONS);
+        let tier = *random.choice(&[RepairTier::Leaks, RepairTier::All]);
         Self {
             cluster_size,
             corruption,
@@ -40,16 +72,187 @@ impl DrawPython for Repair {
     }
 }
 
+impl Repair {
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&ground.stem, Format::Qcow2)
+            .with_options(vec![format!("cluster_size={}", self.cluster_size)])
+    }
+
+    /// What a guest sees in the damaged image, and must still see when it is repaired.
+    fn expected(&self) -> Contents {
+        let cluster = |index: u64, byte: u8| Write {
+            offset: index * self.cluster_size,
+            length: self.cluster_size,
+            byte,
+        };
+        let damaged = match self.corruption {
+            Corruption::LeakedCluster => Some(cluster(0, 0)),
+            Corruption::Overlapping => Some(cluster(1, WRITES[0].byte)),
+            Corruption::RefcountZero | Corruption::RefcountTooHigh | Corruption::StaleCopied => {
+                None
+            }
+        };
+        let writes: Vec<Write> = WRITES.into_iter().chain(damaged).collect();
+        Contents::of_writes(Size::literal(SIZE).bytes(), &writes)
+    }
+
+    /// Whether a repair of this tier has to mend the damage: a leak that is nothing else is for every tier.
+    fn has_to_mend(&self) -> bool {
+        self.tier == RepairTier::All || self.corruption == Corruption::LeakedCluster
+    }
+}
+
 impl Perform for Repair {
     fn reads_source(&self) -> bool {
         false
     }
 
-    fn skipped(&self) -> Option<String> {
-        Some("repair is not made yet".to_owned())
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let file = || self.file(ground);
+        let size = Size::literal(SIZE);
+        let writes = WRITES.to_vec();
+        let corruption = self.corruption;
+        let tier = self.tier;
+        // Whatever these come out like, the oracle below says what it means.
+        let looked_at = |step: Step| Step {
+            rule: Rule::Free,
+            ..step
+        };
+        let check = || looked_at(Step::fixture(Request::Check { file: file() }, FIXTURE));
+        let contents = Step::fixture(Request::Contents { file: file() }, FIXTURE);
+        vec![
+            Step::fixture(Request::Create { file: file(), size }, FIXTURE),
+            Step::fixture(
+                Request::Write {
+                    file: file(),
+                    writes,
+                },
+                FIXTURE,
+            ),
+            Step {
+                actor: Actor::Harness,
+                ..Step::fixture(
+                    Request::Corrupt {
+                        file: file(),
+                        corruption,
+                    },
+                    FIXTURE,
+                )
+            },
+            check(),
+            looked_at(Step::own(Request::Repair { file: file(), tier })),
+            check(),
+            looked_at(contents),
+        ]
     }
 
-    fn steps(&self, _: &Ground<'_>) -> Vec<Step> {
-        Vec::new()
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
+        let candidate = Outcome::of(&exchange.candidate)?;
+        let reference = Outcome::of(exchange.reference.as_ref()?)?;
+        self.judge_counts(&candidate, &reference)
+            .or_else(|| self.judge_contents(&candidate, &reference))
+            .or_else(|| candidate.conservative())
+    }
+}
+
+/// What came of one side's image.
+struct Outcome<'exchange> {
+    baseline: CheckCounts,
+    repair: &'exchange Answer,
+    after: CheckCounts,
+    contents: &'exchange Answer,
+}
+
+impl<'exchange> Outcome<'exchange> {
+    fn of(deed: &'exchange Deed) -> Option<Self> {
+        let [.., baseline, repair, after, contents] = &deed.turns[..] else {
+            return None;
+        };
+        Some(Self {
+            baseline: CheckCounts::of(&baseline.answer),
+            repair: &repair.answer,
+            after: CheckCounts::of(&after.answer),
+            contents: &contents.answer,
+        })
+    }
+
+    /// Whether the tool says itself that it left something undone; a tool that does not know the key says nothing.
+    fn says_incomplete(&self) -> bool {
+        let json = self.repair.json().unwrap_or_default();
+        json["repair-incomplete"].as_bool() == Some(true)
+    }
+
+    /// Inconclusive when it says so and is right.
+    fn conservative(&self) -> Option<Verdict> {
+        (self.says_incomplete() && !self.after.is_clean()).then(|| {
+            Verdict::inconclusive(
+                InconclusiveKind::RepairConservative,
+                format!(
+                    "the candidate says that its repair is incomplete; before: {}, after: {}",
+                    self.baseline, self.after
+                ),
+            )
+        })
+    }
+}
+
+impl Repair {
+    /// Safety: nothing may be worse than before. Completeness: what has to be mended is mended.
+    fn judge_counts(&self, candidate: &Outcome<'_>, reference: &Outcome<'_>) -> Option<Verdict> {
+        let Outcome {
+            baseline, after, ..
+        } = candidate;
+        if baseline.is_unparseable() {
+            return Some(Verdict::inconclusive(
+                InconclusiveKind::RepairNoBaseline,
+                format!("check of the damaged image: {baseline}"),
+            ));
+        }
+        let finding = |kind, expected: String| {
+            let what = format!(
+                "check after {} of {} ({})",
+                self.tier.name(),
+                self.corruption.name(),
+                candidate.repair.describe()
+            );
+            let difference = Difference::new(what, after.to_string(), reference.after.to_string());
+            Some(Finding::of_difference(kind, difference.with_expected(expected)).into())
+        };
+        if after.is_worse_than(baseline) {
+            return finding(SAFETY, format!("no worse than before ({baseline})"));
+        }
+        if self.has_to_mend() && !after.is_clean() && !candidate.says_incomplete() {
+            return finding(COMPLETENESS, "clean".to_owned());
+        }
+        None
+    }
+
+    /// Data: what the guest sees is not touched. Where an image is not clean, it need not be readable.
+    fn judge_contents(&self, candidate: &Outcome<'_>, reference: &Outcome<'_>) -> Option<Verdict> {
+        let expected = self.expected();
+        let finding = |kind, what: String, found: String, standard: String| {
+            let difference = Difference::new(what, found, standard.clone());
+            let finding = Finding::of_difference(kind, difference.with_expected(standard));
+            Some(finding.into())
+        };
+        let Some(found) = &candidate.contents.contents else {
+            let what = "contents of the clean image".to_owned();
+            let said = candidate.contents.describe();
+            return (candidate.after.is_clean())
+                .then(|| finding(DATA, what, said, "exit 0".to_owned()))
+                .flatten();
+        };
+        let difference = found.difference(&expected)?;
+        // A wrong recipe would be our own mistake, and is told apart.
+        let kind = match &reference.contents.contents {
+            Some(standard) if standard == found => RECIPE,
+            _ => DATA,
+        };
+        finding(
+            kind,
+            format!("contents after the repair: {}", difference.place),
+            difference.first,
+            difference.second,
+        )
     }
 }

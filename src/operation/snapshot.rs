@@ -1,18 +1,41 @@
 //! `snapshot`: both tools create, delete and apply internal snapshots of a qcow2, with guest writes in between.
+//!
+//! The image is made, and written to, by the reference on both sides. After every create and delete both files must hold
+//! the same bytes; at the end the image, and every snapshot that there is by then, must show a guest what the chain says.
+//! The Python harness looks neither at the snapshots' contents nor at when they say they were taken.
 
 use serde::{Deserialize, Serialize};
 
+use self::history::History;
 use super::{DrawPython, Perform, Picker};
-use crate::content::Write;
-use crate::exchange::{Ground, Step};
+use crate::content::{Contents, Write};
+use crate::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
+use crate::format::Format;
 use crate::image::ImageRecipe;
+use crate::request::{Answer, ImageFile, Request, SnapshotAction};
 use crate::rng::PythonRandom;
 use crate::size::Size;
+use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+
+mod history;
+
+const FIXTURE: DivergenceKind = DivergenceKind::new("snapshot", "fixture_create_failed");
+const WRITE: DivergenceKind = DivergenceKind::new("snapshot", "write_failed");
+const NORMALIZE: DivergenceKind = DivergenceKind::new("snapshot", "normalize_failed");
+const BYTES: DivergenceKind = DivergenceKind::new("snapshot", "byte_divergence");
+const DATE: DivergenceKind = DivergenceKind::new("snapshot", "date_divergence");
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 const SIZES: [&str; 3] = ["4M", "16M", "64M"];
 const WRITE_LENGTHS: [u64; 3] = [4096, 65536, 131_072];
 const WRITE_GRAIN_BYTES: u64 = 4096;
+
+/// The backing file's data covers whole units of this many bytes: the largest clusters that are drawn.
+const BASE_GRAIN_BYTES: u64 = 65536;
+
+/// How far apart the sides may make the same snapshot, in seconds: less than any two time zones differ by, more than a
+/// chain takes.
+const DATE_SLACK_SECONDS: u32 = 800;
 
 /// How many snapshots there are at a time, at the most.
 const LIVE_MAX: usize = 16;
@@ -42,7 +65,7 @@ pub struct Snapshot {
 #[serde(untagged)]
 pub enum Element {
     /// `create`, `delete` or `apply`, with a name or an argument.
-    Named(String, String),
+    Named(SnapshotAction, String),
     /// `write`, with offset and length in bytes, and the byte.
     Write(String, u64, u64, u8),
 }
@@ -111,25 +134,32 @@ struct Table {
 
 impl Table {
     fn draw(&mut self, random: &mut PythonRandom, size: u64) -> Element {
-        let kinds = ["delete", "apply", "write", "create", "create", "create"];
+        let kinds = [
+            Some(SnapshotAction::Delete),
+            Some(SnapshotAction::Apply),
+            None,
+            Some(SnapshotAction::Create),
+            Some(SnapshotAction::Create),
+            Some(SnapshotAction::Create),
+        ];
         let kinds = if self.live.len() < LIVE_MAX {
             &kinds[..]
         } else {
             &kinds[..3]
         };
-        match *random.choice(kinds) {
-            "create" => self.create(random),
-            "write" => draw_write(random, size),
-            kind => {
-                let argument = self.draw_argument(random);
-                if kind == "delete"
-                    && let Some(index) = self.live.iter().position(|(_, name)| *name == argument)
-                {
-                    self.live.remove(index);
-                }
-                Element::Named(kind.to_owned(), argument)
-            }
+        let Some(action) = *random.choice(kinds) else {
+            return draw_write(random, size);
+        };
+        if action == SnapshotAction::Create {
+            return self.create(random);
         }
+        let argument = self.draw_argument(random);
+        if action == SnapshotAction::Delete
+            && let Some(index) = self.live.iter().position(|(_, name)| *name == argument)
+        {
+            self.live.remove(index);
+        }
+        Element::Named(action, argument)
     }
 
     fn create(&mut self, random: &mut PythonRandom) -> Element {
@@ -146,7 +176,7 @@ impl Table {
         let name = (*random.choice(&names)).to_owned();
         let highest = self.live.iter().map(|(id, _)| *id).max().unwrap_or(0);
         self.live.push((highest + 1, name.clone()));
-        Element::Named("create".to_owned(), name)
+        Element::Named(SnapshotAction::Create, name)
     }
 
     fn draw_argument(&self, random: &mut PythonRandom) -> String {
@@ -171,16 +201,195 @@ impl Table {
     }
 }
 
+impl Snapshot {
+    fn file(&self, ground: &Ground<'_>) -> ImageFile {
+        let mut options = vec![
+            format!("cluster_size={}", self.cluster_size),
+            format!("compat={}", self.compat),
+        ];
+        options.extend(self.extended_l2.then(|| "extended_l2=on".to_owned()));
+        if self.backing {
+            options.push(format!("backing_file={}", Self::base(ground).path));
+            options.push("backing_fmt=qcow2".to_owned());
+        }
+        ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
+    }
+
+    fn base(ground: &Ground<'_>) -> ImageFile {
+        ImageFile::new(&format!("{}-base", ground.stem), Format::Qcow2)
+    }
+
+    /// What is in the backing file, if there is one: data around everything that is written later, so that the rest of a
+    /// cluster has to be copied, and at the end, which nobody writes to as a rule.
+    fn base_writes(&self, ground: &Ground<'_>) -> Vec<Write> {
+        if !self.backing {
+            return Vec::new();
+        }
+        let size = self.size.bytes();
+        let later = self.seed_writes.iter().chain(&self.chain);
+        let mut writes: Vec<Write> = (0..)
+            .zip(later.filter_map(Element::write))
+            .map(|(index, write)| {
+                let start = write.offset / BASE_GRAIN_BYTES * BASE_GRAIN_BYTES;
+                let end = (write.offset + write.length).next_multiple_of(BASE_GRAIN_BYTES);
+                ground.write(index, start, end.min(size) - start)
+            })
+            .collect();
+        writes.push(ground.write(6, size - BASE_GRAIN_BYTES, BASE_GRAIN_BYTES));
+        writes
+    }
+
+    fn seeds(&self) -> Vec<Write> {
+        self.seed_writes.iter().filter_map(Element::write).collect()
+    }
+
+    /// What the image must have become, given what the reference made of each element that is not a write.
+    fn history(&self, ground: &Ground<'_>, exchange: &Exchange) -> History {
+        let base = self.base_writes(ground).into_iter();
+        let mut history = History::new(base.chain(self.seeds()).collect());
+        let turns = exchange.reference.iter().flat_map(|deed| &deed.turns);
+        let mut obeyed = turns
+            .filter(|turn| matches!(turn.step.request, Request::Snapshot { .. }))
+            .map(|turn| turn.answer.succeeded());
+        for element in &self.chain {
+            match element {
+                Element::Write(..) => history.active.extend(element.write()),
+                // Both refused, or the operation would not have come to its end.
+                Element::Named(..) if obeyed.next() != Some(true) => {}
+                Element::Named(action, argument) => match action {
+                    SnapshotAction::Create => history.create(argument),
+                    SnapshotAction::Delete => history.delete(argument),
+                    SnapshotAction::Apply => history.apply(argument),
+                },
+            }
+        }
+        history
+    }
+
+    fn element_steps(&self, ground: &Ground<'_>, element: &Element) -> Vec<Step> {
+        let file = self.file(ground);
+        match element {
+            Element::Write(..) => {
+                let writes = element.write().into_iter().collect();
+                vec![Step::fixture(Request::Write { file, writes }, WRITE)]
+            }
+            Element::Named(action, argument) => {
+                let action = *action;
+                let request = Request::Snapshot {
+                    file: file.clone(),
+                    action,
+                    argument: argument.clone(),
+                };
+                // A refusal of both is no end: the next element follows.
+                let mut steps = vec![Step {
+                    rule: Rule::GoOn,
+                    ..Step::own(request)
+                }];
+                // What an apply leaves in freed clusters is a tool's own affair (issue 381 of instar).
+                if action != SnapshotAction::Apply {
+                    steps.push(Step::harness(Request::HostClusters { file }));
+                }
+                steps
+            }
+        }
+    }
+}
+
 impl Perform for Snapshot {
     fn reads_source(&self) -> bool {
         false
     }
 
-    fn skipped(&self) -> Option<String> {
-        Some("snapshot is not made yet".to_owned())
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let fixture = |file: &ImageFile, writes: Vec<Write>| {
+            let create = Request::Create {
+                file: file.clone(),
+                size: self.size.clone(),
+            };
+            let file = file.clone();
+            let write = (!writes.is_empty()).then_some(Request::Write { file, writes });
+            std::iter::once(Step::fixture(create, FIXTURE))
+                .chain(write.map(|write| Step::fixture(write, FIXTURE)))
+        };
+        let base = self
+            .backing
+            .then(|| fixture(&Self::base(ground), self.base_writes(ground)));
+        let elements = self.chain.iter();
+        base.into_iter()
+            .flatten()
+            .chain(fixture(&self.file(ground), self.seeds()))
+            .chain(elements.flat_map(|element| self.element_steps(ground, element)))
+            .collect()
     }
 
-    fn steps(&self, _: &Ground<'_>) -> Vec<Step> {
-        Vec::new()
+    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
+        let history = self.history(ground, exchange);
+        let contents = |writes: &[Write]| Contents::of_writes(self.size.bytes(), writes);
+        let snapshots = history.snapshots.iter().map(|taken| ExpectedSnapshot {
+            id: taken.id.to_string(),
+            contents: contents(&taken.writes),
+        });
+        vec![Output {
+            content_aspect: "compare_divergence",
+            snapshots: Some(snapshots.collect()),
+            ..Output::new(self.file(ground), "snapshot", contents(&history.active))
+        }]
     }
+
+    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
+        let reference = exchange.reference.as_ref()?;
+        let turns = std::iter::zip(&exchange.candidate.turns, &reference.turns);
+        let pairs: Vec<(&Turn, &Turn)> = turns.collect();
+        pairs.windows(2).find_map(|pairs| {
+            let [(action, counterpart), (candidate, reference)] = pairs else {
+                return None;
+            };
+            let compared = matches!(candidate.step.request, Request::HostClusters { .. })
+                && action.answer.succeeded()
+                && counterpart.answer.succeeded();
+            compared
+                .then(|| same_bytes(action, &candidate.answer, &reference.answer))
+                .flatten()
+        })
+    }
+}
+
+/// After a successful create or delete, both files hold the same bytes, but for what
+/// [`HostClusters::difference`] and the settled dates leave out, and the snapshots are of the same time.
+fn same_bytes(action: &Turn, candidate: &Answer, reference: &Answer) -> Option<Verdict> {
+    let after = match &action.step.request {
+        Request::Snapshot {
+            action, argument, ..
+        } => format!("after snapshot {} {argument}", action.flag()),
+        request => format!("after {}", request.name()),
+    };
+    let Some(standard) = &reference.host_clusters else {
+        return Some(Verdict::inconclusive(
+            InconclusiveKind::ReferenceUnsound,
+            format!("the reference's image {after}: {}", reference.describe()),
+        ));
+    };
+    let Some(found) = &candidate.host_clusters else {
+        let difference = Difference::new(
+            format!("snapshot table {after}"),
+            candidate.describe(),
+            "is understood",
+        );
+        return Some(Finding::of_difference(NORMALIZE, difference).into());
+    };
+    if let Some(other) = found.difference(standard) {
+        let what = format!("{} {after}: {}", other.what, other.place);
+        let difference = Difference::new(what, other.first, other.second);
+        return Some(Finding::of_difference(BYTES, difference).into());
+    }
+    let dates = std::iter::zip(&found.snapshot_dates, &standard.snapshot_dates);
+    let (index, (ours, theirs)) = dates
+        .enumerate()
+        .find(|(_, (ours, theirs))| ours.abs_diff(**theirs) > DATE_SLACK_SECONDS)?;
+    let difference = Difference::new(
+        format!("date of snapshot table entry {index} {after}, in seconds since the Epoch"),
+        ours.to_string(),
+        theirs.to_string(),
+    );
+    Some(Finding::of_difference(DATE, difference).into())
 }

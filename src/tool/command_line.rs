@@ -101,6 +101,7 @@ pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> 
         stdout,
         stderr,
         contents: None,
+        host_clusters: None,
         partial: false,
         duration: elapsed,
         cpu,
@@ -119,6 +120,16 @@ pub(super) fn contents(
     if file.format == Format::Raw {
         return read_raw(file, scene);
     }
+    flattened(program, file, flatten, scene)
+}
+
+/// Reads what `flatten` makes of `file`, whatever its format.
+pub(super) fn flattened(
+    program: &Path,
+    file: &ImageFile,
+    flatten: impl Fn(&str, &str) -> Vec<String>,
+    scene: &Scene<'_>,
+) -> Result<Answer> {
     let flat = format!("{}{FLAT_SUFFIX}", file.path);
     let mut answer = run(program, flatten(&file.path, &flat), scene)?;
     let flat = scene.directory.join(flat);
@@ -156,6 +167,7 @@ fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
         stdout: Captured::default(),
         stderr: Captured::from_text(stderr),
         contents: read.ok(),
+        host_clusters: None,
         partial: false,
         duration: started.elapsed(),
         cpu: std::time::Duration::ZERO,

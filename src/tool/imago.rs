@@ -49,7 +49,13 @@ impl Tool for Imago {
             | Request::Commit { .. }
             | Request::Dd { .. }
             | Request::Bitmap { .. }
-            | Request::Bench { .. } => Some(format!("imago has no {}", request.name())),
+            | Request::Bench { .. }
+            | Request::Snapshot { .. }
+            | Request::SnapshotList { .. }
+            | Request::SnapshotContents { .. }
+            | Request::Repair { .. }
+            | Request::Corrupt { .. }
+            | Request::HostClusters { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
             Request::Convert { compress: true, .. } => {
                 Some("imago cannot write compressed clusters".to_owned())

@@ -45,6 +45,12 @@ impl Tool for Instar {
                 Some("instar cannot check raw".to_owned())
             }
             Request::Create { file, .. } => create_objection(file),
+            Request::SnapshotContents { .. } => Some(
+                "how instar's convert --snapshot finds a snapshot is not documented".to_owned(),
+            ),
+            Request::Corrupt { .. } | Request::HostClusters { .. } => {
+                Some("that is for the harness itself".to_owned())
+            }
             Request::Convert {
                 target,
                 compress: true,
@@ -150,6 +156,16 @@ fn arguments(request: &Request) -> Vec<String> {
             arguments.extend(words([&file.path, size]));
             arguments
         }
+        Request::Snapshot {
+            file,
+            action,
+            argument,
+        } => words(["snapshot", action.flag(), argument, &file.path]),
+        Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
+        Request::Repair { file, tier } => {
+            let repair = format!("--repair={}", tier.name());
+            words(["check", &repair, "--output", "json", &file.path])
+        }
         Request::Amend { .. }
         | Request::Rebase { .. }
         | Request::Commit { .. }
@@ -157,8 +173,12 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Bitmap { .. }
         | Request::Bench { .. }
         | Request::Compare { .. } => command_line::shared_words(request),
-        Request::Contents { .. } | Request::Write { .. } => {
-            unreachable!("contents are read through a conversion, and support() refuses writes")
+        Request::Contents { .. }
+        | Request::Write { .. }
+        | Request::SnapshotContents { .. }
+        | Request::Corrupt { .. }
+        | Request::HostClusters { .. } => {
+            unreachable!("contents are read through a conversion, and support() refuses the rest")
         }
     }
 }

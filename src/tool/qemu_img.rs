@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::request::{Answer, Request};
 
+/// The first version whose list of snapshots has the layout that is compared.
+const SNAPSHOT_LIST_MAJOR: u32 = 9;
+
 struct QemuImg {
     program: PathBuf,
     qemu_io: Option<PathBuf>,
@@ -30,6 +33,14 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         qemu_io,
         version,
     }))
+}
+
+impl QemuImg {
+    /// The first number of its version; 0 when it tells none.
+    fn major(&self) -> u32 {
+        let first = self.version.split('.').next().unwrap_or_default();
+        first.parse().unwrap_or(0)
+    }
 }
 
 impl Tool for QemuImg {
@@ -64,6 +75,13 @@ impl Tool for QemuImg {
                 "compressed {} is not asked of qemu-img",
                 target.format
             )),
+            // The layout of the list changed with 9.0, and tools follow the newer one.
+            Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
+                "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
+            )),
+            Request::Corrupt { .. } | Request::HostClusters { .. } => {
+                Some("that is for the harness itself".to_owned())
+            }
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
@@ -91,6 +109,16 @@ impl Tool for QemuImg {
                     words(["convert", "-f", file.format.name(), "-O", "raw", from, to])
                 };
                 command_line::contents(&self.program, file, flatten, scene)
+            }
+            Request::SnapshotContents { file, id } => {
+                let snapshot = format!("snapshot.id={id}");
+                let flatten = |from: &str, to: &str| {
+                    let format = file.format.name();
+                    words([
+                        "convert", "-f", format, "-l", &snapshot, "-O", "raw", from, to,
+                    ])
+                };
+                command_line::flattened(&self.program, file, flatten, scene)
             }
             Request::Write { .. } => {
                 let missing =
@@ -163,6 +191,27 @@ fn arguments(request: &Request) -> Vec<String> {
             arguments.push(file.path.clone());
             arguments
         }
+        Request::Snapshot {
+            file,
+            action,
+            argument,
+        } => {
+            let options = format!(
+                "driver={},file.filename={},file.discard=ignore",
+                file.format, file.path
+            );
+            words([
+                "snapshot",
+                action.flag(),
+                argument,
+                "--image-opts",
+                &options,
+            ])
+        }
+        Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
+        Request::Repair { file, tier } => {
+            words(["check", "-r", tier.name(), "--output=json", &file.path])
+        }
         Request::Amend { .. }
         | Request::Rebase { .. }
         | Request::Commit { .. }
@@ -170,6 +219,11 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Bitmap { .. }
         | Request::Bench { .. }
         | Request::Compare { .. } => command_line::shared_words(request),
-        Request::Contents { .. } => unreachable!("contents are read through a conversion"),
+        Request::Contents { .. } | Request::SnapshotContents { .. } => {
+            unreachable!("contents are read through a conversion")
+        }
+        Request::Corrupt { .. } | Request::HostClusters { .. } => {
+            unreachable!("support() refuses what is for the harness itself")
+        }
     }
 }

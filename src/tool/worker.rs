@@ -221,6 +221,7 @@ fn plain_answer(exit: Exit, stderr: Captured, cpu: Duration) -> Answer {
         stdout: Captured::default(),
         stderr,
         contents: None,
+        host_clusters: None,
         // A library tells what its interface offers, not all that qemu-img prints.
         partial: true,
         duration: Duration::ZERO,

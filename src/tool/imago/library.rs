@@ -82,7 +82,13 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
         | Request::Commit { .. }
         | Request::Dd { .. }
         | Request::Bitmap { .. }
-        | Request::Bench { .. } => {
+        | Request::Bench { .. }
+        | Request::Snapshot { .. }
+        | Request::SnapshotList { .. }
+        | Request::SnapshotContents { .. }
+        | Request::Repair { .. }
+        | Request::Corrupt { .. }
+        | Request::HostClusters { .. } => {
             return Err(unsupported(format!("imago has no {}", request.name())));
         }
     }

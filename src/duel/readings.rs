@@ -1,0 +1,75 @@
+//! What is looked at in the images that an operation left, by whom, on each side.
+//!
+//! Called by the duel when both sides got to the end of an operation's steps. What the answers mean is for the judges.
+
+use super::Bout;
+use crate::error::Result;
+use crate::exchange::{Exchange, Output, Reading, Side};
+use crate::request::Request;
+use crate::tool::Support;
+
+impl Bout<'_> {
+    /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
+    /// can read them. Where both sides' files have the same bytes, one look serves both.
+    pub(super) fn read_outputs(
+        &mut self,
+        exchange: &mut Exchange,
+        outputs: &[Output],
+    ) -> Result<()> {
+        for (index, output) in outputs.iter().enumerate() {
+            let identical =
+                exchange.reference.is_some() && self.sandbox.is_identical(&output.file.path);
+            for (by, request) in self.looks_at(output) {
+                let answer = self.ask(Side::Candidate, by, &request)?;
+                let reading = Reading {
+                    output: index,
+                    by,
+                    request,
+                    answer,
+                };
+                if let Some(deed) = &mut exchange.reference {
+                    let answer = match identical {
+                        true => reading.answer.clone(),
+                        false => self.ask(Side::Reference, by, &reading.request)?,
+                    };
+                    deed.readings.push(Reading {
+                        answer,
+                        ..reading.clone()
+                    });
+                }
+                exchange.candidate.readings.push(reading);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is looked at in an output, and by whom.
+    fn looks_at(&self, output: &Output) -> Vec<(Side, Request)> {
+        let file = || output.file.clone();
+        let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
+        let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
+        if file().format.is_checked() {
+            looks.push((Side::Reference, Request::Check { file: file() }));
+        }
+        looks.push((Side::Reference, Request::Contents { file: file() }));
+        let contents = Request::Contents { file: file() };
+        if !self.same_program && can(Side::Candidate, &contents) {
+            looks.push((Side::Candidate, contents));
+        }
+        let Some(snapshots) = &output.snapshots else {
+            return looks;
+        };
+        let ids = snapshots.iter().map(|snapshot| snapshot.id.clone());
+        looks.extend(ids.map(|id| {
+            let request = Request::SnapshotContents { file: file(), id };
+            (Side::Reference, request)
+        }));
+        // A list is there to be compared with the other tool's.
+        let list = Request::SnapshotList { file: file() };
+        let both = [Side::Reference, Side::Candidate];
+        if !self.same_program && both.iter().all(|by| can(*by, &list)) {
+            looks.extend(both.map(|by| (by, list.clone())));
+        }
+        looks
+    }
+}

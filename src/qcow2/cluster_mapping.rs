@@ -1,0 +1,148 @@
+//! L1 and L2 tables: "Cluster mapping" in QEMU's qcow2 specification.
+//!
+//! Entries of the active tables, for the corruptor. Snapshots' tables and subclusters are not looked at.
+
+use super::header::Header;
+use super::{ImageBytes, Unparsable, number};
+
+/// Bits 9-55 of an L1 entry, and of an L2 entry's standard cluster descriptor.
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+
+/// Bit 63: the refcount is exactly one.
+const COPIED: u64 = 1 << 63;
+
+/// Bit 62 of an L2 entry: a compressed cluster.
+const COMPRESSED: u64 = 1 << 62;
+
+/// An L2 table entry (without the subcluster bitmap of an extended one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct L2Entry(pub u64);
+
+impl L2Entry {
+    /// Unallocated.
+    pub const UNALLOCATED: Self = Self(0);
+
+    /// The offset of the host cluster in bytes; `None` when the cluster is unallocated or compressed.
+    pub fn host_cluster_offset(self) -> Option<u64> {
+        let offset = self.0 & OFFSET;
+        (self.0 & COMPRESSED == 0 && offset != 0).then_some(offset)
+    }
+
+    /// The same with bit 63 set or clear.
+    pub fn with_copied(self, copied: bool) -> Self {
+        Self(if copied {
+            self.0 | COPIED
+        } else {
+            self.0 & !COPIED
+        })
+    }
+
+    /// Whether bit 63 says that the refcount is exactly one.
+    pub fn is_copied(self) -> bool {
+        self.0 & COPIED != 0
+    }
+}
+
+/// An L2 table, by its place in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct L2Table {
+    offset: u64,
+    entry_bytes: u64,
+    entries: u64,
+}
+
+impl L2Table {
+    /// The L2 table behind entry `l1_index` of the active L1 table.
+    pub fn behind(image: &ImageBytes, header: &Header, l1_index: u32) -> Result<Self, Unparsable> {
+        if l1_index >= header.l1_size {
+            return Err(Unparsable::new(format!(
+                "the L1 table has {} entries",
+                header.l1_size
+            )));
+        }
+        let place = header
+            .l1_table_offset
+            .checked_add(u64::from(l1_index) * 8)
+            .ok_or_else(|| Unparsable::new("l1_table_offset is beyond any file"))?;
+        let entry = number::<8>(&image.read("the L1 table", place, 8)?, 0);
+        let offset = entry & OFFSET;
+        if offset == 0 || !offset.is_multiple_of(header.cluster_size()) {
+            return Err(Unparsable::new(format!(
+                "L1 entry {l1_index} ({entry:#018x}) leads to no L2 table"
+            )));
+        }
+        let entry_bytes = header.l2_entry_bytes();
+        Ok(Self {
+            offset,
+            entry_bytes,
+            entries: header.cluster_size() / entry_bytes,
+        })
+    }
+
+    /// The entry `l2_index`.
+    pub fn entry(&self, image: &ImageBytes, l2_index: u64) -> Result<L2Entry, Unparsable> {
+        let bytes = image.read("an L2 table", self.place(l2_index)?, 8)?;
+        Ok(L2Entry(number::<8>(&bytes, 0)))
+    }
+
+    /// Sets the entry `l2_index`.
+    pub fn set_entry(
+        &self,
+        image: &ImageBytes,
+        l2_index: u64,
+        entry: L2Entry,
+    ) -> Result<(), Unparsable> {
+        let place = self.place(l2_index)?;
+        image.write("an L2 table", place, &entry.0.to_be_bytes())
+    }
+
+    fn place(&self, l2_index: u64) -> Result<u64, Unparsable> {
+        if l2_index >= self.entries {
+            return Err(Unparsable::new(format!(
+                "an L2 table has {} entries",
+                self.entries
+            )));
+        }
+        Ok(self.offset + l2_index * self.entry_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::fixture::Scratch;
+    use super::*;
+
+    #[test]
+    #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+    fn the_first_entries_lead_to_the_data_that_was_written() {
+        let scratch = Scratch::new();
+        let sizes = (9..=21).map(|bits| format!("cluster_size={}", 1 << bits));
+        for options in sizes.chain(["compat=0.10".to_owned(), "extended_l2=on".to_owned()]) {
+            let image = ImageBytes::open(&scratch.image("image", &options)).unwrap();
+            let header = Header::read(&image).unwrap();
+            let table = L2Table::behind(&image, &header, 0).unwrap();
+            let first = table.entry(&image, 0).unwrap();
+            assert!(first.is_copied());
+            let offset = first.host_cluster_offset().unwrap();
+            assert_eq!(image.read("data", offset, 512).unwrap(), [0xaa; 512]);
+            if header.cluster_size() == 65536 {
+                let second = table.entry(&image, 1).unwrap().host_cluster_offset();
+                let data = image.read("data", second.unwrap(), 512).unwrap();
+                assert_eq!(data, [0xbb; 512], "{options}");
+            }
+            assert!(table.entry(&image, header.cluster_size() / 8).is_err());
+            assert!(L2Table::behind(&image, &header, header.l1_size).is_err());
+        }
+    }
+
+    #[test]
+    fn compressed_and_unallocated_entries_have_no_host_cluster() {
+        assert_eq!(L2Entry::UNALLOCATED.host_cluster_offset(), None);
+        assert_eq!(L2Entry(COMPRESSED | 0x10000).host_cluster_offset(), None);
+        let entry = L2Entry(COPIED | 0x50000);
+        assert_eq!(entry.host_cluster_offset(), Some(0x50000));
+        assert_eq!(entry.with_copied(false), L2Entry(0x50000));
+    }
+}

@@ -1,0 +1,230 @@
+//! Refcount table and refcount blocks: "Host cluster management" in QEMU's qcow2 specification.
+//!
+//! Read for the comparison of host clusters, written by the corruptor. No block is ever allocated.
+
+use super::header::Header;
+use super::{ImageBytes, Unparsable, number};
+
+/// QEMU's limit for the refcount table, in bytes.
+const REFCOUNT_TABLE_BYTES_MAX: u64 = 8 << 20;
+
+/// How much of refcount blocks is read of one image, in bytes: room for the blocks of a file of 1 TiB with 64 KiB
+/// clusters and 16 bits.
+const REFCOUNT_BLOCKS_BYTES_MAX: u64 = 32 << 20;
+
+/// Bits 9-63 of a refcount table entry.
+const REFCOUNT_BLOCK_OFFSET: u64 = !0x1ff;
+
+/// The refcount table.
+#[derive(Clone, Debug)]
+pub struct RefcountTable {
+    /// The offsets of the refcount blocks, 0 where there is none.
+    blocks: Vec<u64>,
+    cluster_size: u64,
+    refcount_bits: u64,
+}
+
+impl RefcountTable {
+    /// Reads it.
+    pub fn read(image: &ImageBytes, header: &Header) -> Result<Self, Unparsable> {
+        let cluster_size = header.cluster_size();
+        let length = u64::from(header.refcount_table_clusters) * cluster_size;
+        if length > REFCOUNT_TABLE_BYTES_MAX {
+            return Err(Unparsable::new(format!(
+                "the refcount table has {length} bytes"
+            )));
+        }
+        let bytes = image.read("the refcount table", header.refcount_table_offset, length)?;
+        let entries = bytes.chunks_exact(8).map(|entry| number::<8>(entry, 0));
+        let blocks: Vec<u64> = entries.map(|entry| entry & REFCOUNT_BLOCK_OFFSET).collect();
+        if let Some(offset) = blocks.iter().find(|offset| *offset % cluster_size != 0) {
+            return Err(Unparsable::new(format!(
+                "the refcount block at {offset:#x} is not aligned"
+            )));
+        }
+        Ok(Self {
+            blocks,
+            cluster_size,
+            refcount_bits: header.refcount_bits(),
+        })
+    }
+
+    /// The refcount of the host cluster with the number `cluster`.
+    pub fn refcount(&self, image: &ImageBytes, cluster: u64) -> Result<u64, Unparsable> {
+        let (block, index) = self.place(cluster);
+        match block {
+            None => Ok(0),
+            Some(offset) => Ok(entry(
+                &self.block(image, offset)?,
+                index,
+                self.refcount_bits,
+            )),
+        }
+    }
+
+    /// Sets that refcount, in the refcount block where it already has its place.
+    pub fn set_refcount(
+        &self,
+        image: &ImageBytes,
+        cluster: u64,
+        refcount: u64,
+    ) -> Result<(), Unparsable> {
+        let (Some(offset), index) = self.place(cluster) else {
+            return Err(Unparsable::new(format!(
+                "host cluster {cluster} has no refcount block"
+            )));
+        };
+        let mut block = self.block(image, offset)?;
+        set_entry(&mut block, index, self.refcount_bits, refcount)?;
+        image.write("a refcount block", offset, &block)
+    }
+
+    /// Every host cluster whose refcount is not 0, in ascending order: (its number, its refcount).
+    pub fn each_counted(
+        &self,
+        image: &ImageBytes,
+        mut visit: impl FnMut(u64, u64) -> Result<(), Unparsable>,
+    ) -> Result<(), Unparsable> {
+        let count = self.blocks.iter().filter(|offset| **offset != 0).count() as u64;
+        if count * self.cluster_size > REFCOUNT_BLOCKS_BYTES_MAX {
+            return Err(Unparsable::new(format!(
+                "there are {count} refcount blocks"
+            )));
+        }
+        let entries = self.block_entries();
+        for (place, offset) in (0..).zip(&self.blocks).filter(|(_, offset)| **offset != 0) {
+            let block = self.block(image, *offset)?;
+            for index in 0..entries {
+                match entry(&block, index, self.refcount_bits) {
+                    0 => {}
+                    refcount => visit(place * entries + index, refcount)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `refcount_block_entries` of the specification.
+    fn block_entries(&self) -> u64 {
+        self.cluster_size * 8 / self.refcount_bits
+    }
+
+    /// The refcount block of a host cluster, where there is one, and the entry's index in it.
+    fn place(&self, cluster: u64) -> (Option<u64>, u64) {
+        let entries = self.block_entries();
+        let offset = usize::try_from(cluster / entries)
+            .ok()
+            .and_then(|place| self.blocks.get(place))
+            .copied();
+        (offset.filter(|offset| *offset != 0), cluster % entries)
+    }
+
+    fn block(&self, image: &ImageBytes, offset: u64) -> Result<Vec<u8>, Unparsable> {
+        image.read("a refcount block", offset, self.cluster_size)
+    }
+}
+
+/// The entry `index` of a refcount block; below 8 bits, the least significant bits come first.
+fn entry(block: &[u8], index: u64, refcount_bits: u64) -> u64 {
+    let bit = index * refcount_bits;
+    let byte = (bit / 8) as usize;
+    match refcount_bits {
+        64 => number::<8>(block, byte),
+        32 => number::<4>(block, byte),
+        16 => number::<2>(block, byte),
+        8 => number::<1>(block, byte),
+        _ => number::<1>(block, byte) >> (bit % 8) & ((1 << refcount_bits) - 1),
+    }
+}
+
+fn set_entry(
+    block: &mut [u8],
+    index: u64,
+    refcount_bits: u64,
+    refcount: u64,
+) -> Result<(), Unparsable> {
+    if refcount_bits < 64 && refcount >> refcount_bits != 0 {
+        return Err(Unparsable::new(format!(
+            "refcount {refcount} does not fit into {refcount_bits} bits"
+        )));
+    }
+    let bit = index * refcount_bits;
+    let byte = (bit / 8) as usize;
+    if refcount_bits < 8 {
+        let mask = ((1_u64 << refcount_bits) - 1) << (bit % 8);
+        let kept = u64::from(block[byte]) & !mask;
+        block[byte] = (kept | refcount << (bit % 8)) as u8;
+    } else {
+        let length = (refcount_bits / 8) as usize;
+        let bytes = refcount.to_be_bytes();
+        block[byte..byte + length].copy_from_slice(&bytes[8 - length..]);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::fixture::Scratch;
+    use super::*;
+
+    #[test]
+    fn an_entry_of_any_width_is_read_as_it_was_written_and_touches_no_other() {
+        for order in 0..=6 {
+            let bits = 1 << order;
+            let most = if bits == 64 {
+                u64::MAX
+            } else {
+                (1 << bits) - 1
+            };
+            let mut block = vec![0; 512];
+            for index in 0..512 * 8 / bits {
+                set_entry(&mut block, index, bits, index & most).unwrap();
+            }
+            set_entry(&mut block, 5, bits, most).unwrap();
+            for index in (0..512 * 8 / bits).filter(|index| *index != 5) {
+                assert_eq!(entry(&block, index, bits), index & most, "{bits} bits");
+            }
+            assert_eq!(entry(&block, 5, bits), most);
+            if bits < 64 {
+                assert!(set_entry(&mut block, 0, bits, most + 1).is_err());
+            }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+    fn a_cluster_that_is_made_free_is_found_by_qemu_img_in_every_width_and_cluster_size() {
+        let scratch = Scratch::new();
+        for options in [1, 2, 4, 8, 16, 32, 64]
+            .map(|bits| format!("refcount_bits={bits}"))
+            .into_iter()
+            .chain((9..=21).map(|bits| format!("cluster_size={}", 1 << bits)))
+        {
+            let path = scratch.image("image", &options);
+            let image = ImageBytes::open(&path).unwrap();
+            let header = Header::read(&image).unwrap();
+            let table = RefcountTable::read(&image, &header).unwrap();
+            let mut counted = Vec::new();
+            table
+                .each_counted(&image, |cluster, refcount| {
+                    counted.push((cluster, refcount));
+                    Ok(())
+                })
+                .unwrap();
+            // Header, tables and data: everything is used once, and the file has no holes.
+            let clusters = image.length().div_ceil(header.cluster_size());
+            let all: Vec<(u64, u64)> = (0..clusters).map(|cluster| (cluster, 1)).collect();
+            assert_eq!(counted, all, "{options}");
+            assert_eq!(table.refcount(&image, clusters - 1).unwrap(), 1);
+            assert_eq!(table.refcount(&image, 1 << 60).unwrap(), 0);
+
+            table.set_refcount(&image, clusters - 1, 0).unwrap();
+            let (code, said) = scratch.run("qemu-img", &["check", "image"]);
+            assert_eq!(code, 2, "{options}: {said}");
+            table.set_refcount(&image, clusters - 1, 1).unwrap();
+            scratch.qemu_img(&["check", "image"]);
+        }
+    }
+}

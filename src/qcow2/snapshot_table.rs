@@ -1,0 +1,167 @@
+//! The snapshot table: "Snapshots" in QEMU's qcow2 specification, with the field names of its entries' headers.
+//!
+//! Walked for the `snapshot` operation, which has to compare two tools' tables byte by byte. The snapshots' own L1
+//! tables are not followed.
+
+use super::header::Header;
+use super::{ImageBytes, Unparsable, number};
+
+/// QEMU's limit for the number of snapshots (QCOW_MAX_SNAPSHOTS).
+const SNAPSHOTS_MAX: u32 = 65536;
+
+/// How much of a table is walked, in bytes: QEMU's QCOW_MAX_SNAPSHOTS_SIZE.
+const SNAPSHOT_TABLE_BYTES_MAX: u64 = 64 << 20;
+
+/// The length of an entry's fixed part in bytes.
+const FIXED_BYTES: u64 = 40;
+
+/// The place of `date_sec` in an entry; `date_nsec` follows it.
+const DATE_OFFSET: u64 = 16;
+
+/// Entries start at multiples of this many bytes.
+const ENTRY_ALIGNMENT_BYTES: u64 = 8;
+
+/// The time that stands for every other, in seconds since the Epoch: the Python harness's.
+pub const SETTLED_DATE_SEC: u32 = 0x6000_0000;
+
+/// An entry of the snapshot table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotTableEntry {
+    /// Where it starts, in bytes from the start of the file.
+    pub offset: u64,
+    /// Its length in bytes, without alignment.
+    pub length: u64,
+    /// The unique id string.
+    pub id_str: Vec<u8>,
+    /// When the snapshot was taken, in seconds since the Epoch.
+    pub date_sec: u32,
+    /// The rest of that time, in nanoseconds.
+    pub date_nsec: u32,
+}
+
+/// Walks the snapshot table that the header points to.
+pub fn entries(image: &ImageBytes, header: &Header) -> Result<Vec<SnapshotTableEntry>, Unparsable> {
+    if header.nb_snapshots > SNAPSHOTS_MAX {
+        return Err(Unparsable::new(format!(
+            "nb_snapshots {}",
+            header.nb_snapshots
+        )));
+    }
+    let mut entries = Vec::new();
+    let mut offset = header.snapshots_offset;
+    for index in 0..header.nb_snapshots {
+        let what = format!("snapshot table entry {index}");
+        let fixed = image.read(&what, offset, FIXED_BYTES)?;
+        let field = number::<2>;
+        let (id_str_size, name_size) = (field(&fixed, 12), field(&fixed, 14));
+        let extra_data_size = number::<4>(&fixed, 36);
+        let length = FIXED_BYTES + extra_data_size + id_str_size + name_size;
+        let end = offset + length;
+        if end > image.length() || end - header.snapshots_offset > SNAPSHOT_TABLE_BYTES_MAX {
+            return Err(Unparsable::new(format!(
+                "{what} ends at {end:#x}, the file has {} bytes",
+                image.length()
+            )));
+        }
+        let id_str = image.read(&what, offset + FIXED_BYTES + extra_data_size, id_str_size)?;
+        entries.push(SnapshotTableEntry {
+            offset,
+            length,
+            id_str,
+            date_sec: number::<4>(&fixed, DATE_OFFSET as usize) as u32,
+            date_nsec: number::<4>(&fixed, DATE_OFFSET as usize + 4) as u32,
+        });
+        offset = end.next_multiple_of(ENTRY_ALIGNMENT_BYTES);
+    }
+    Ok(entries)
+}
+
+/// Settles what is not the tool's doing: sets the date of every live entry to [`SETTLED_DATE_SEC`] and the alignment
+/// bytes between entries to zero, in the file; the alignment of the last entry has nothing behind it and stays. In the
+/// file and not in a copy, because a table that is freed leaves its bytes to whatever is put there next. Gives the dates
+/// as they were, in the table's order.
+pub fn settle(image: &ImageBytes, header: &Header) -> Result<Vec<u32>, Unparsable> {
+    let entries = entries(image, header)?;
+    let mut date = SETTLED_DATE_SEC.to_be_bytes().to_vec();
+    date.extend([0; 4]);
+    for (index, entry) in entries.iter().enumerate() {
+        if (entry.date_sec, entry.date_nsec) != (SETTLED_DATE_SEC, 0) {
+            image.write("a snapshot's date", entry.offset + DATE_OFFSET, &date)?;
+        }
+        let end = entry.offset + entry.length;
+        let next = entries.get(index + 1).map_or(end, |next| next.offset);
+        let alignment = image.read("alignment", end, next - end)?;
+        if alignment.iter().any(|byte| *byte != 0) {
+            image.write("alignment", end, &vec![0; alignment.len()])?;
+        }
+    }
+    Ok(entries.iter().map(|entry| entry.date_sec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::fixture::Scratch;
+    use super::*;
+
+    #[test]
+    #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+    fn the_table_of_every_cluster_size_is_walked_and_its_dates_are_settled() {
+        let scratch = Scratch::new();
+        let sizes = (9..=21).map(|bits| format!("cluster_size={}", 1 << bits));
+        let widths = [2, 4, 8, 16, 32, 64].map(|bits| format!("refcount_bits={bits}"));
+        for options in sizes.chain(widths).chain(["compat=0.10".to_owned()]) {
+            let path = scratch.image("image", &options);
+            let long = "L".repeat(255);
+            for name in ["alpha", "snäp-名前", &long] {
+                // In a width of 2 bits, a refcount of 4 does not fit.
+                if !(options == "refcount_bits=2" && name.len() > 200) {
+                    scratch.qemu_img(&["snapshot", "-c", name, "image"]);
+                }
+            }
+            let image = ImageBytes::open(&path).unwrap();
+            let header = Header::read(&image).unwrap();
+            let found = entries(&image, &header).unwrap();
+            let ids: Vec<&[u8]> = found.iter().map(|entry| &entry.id_str[..]).collect();
+            assert_eq!(ids, [b"1", b"2", b"3"][..found.len()], "{options}");
+            assert!(found.len() >= 2, "{options}");
+
+            let dates = settle(&image, &header).unwrap();
+            assert!(dates.iter().all(|date| *date > SETTLED_DATE_SEC));
+            let (_, said) = scratch.run("qemu-img", &["snapshot", "-l", "image"]);
+            assert_eq!(said.matches("2021-01-14 08:25:36").count(), found.len());
+            scratch.qemu_img(&["check", "image"]);
+            let again = settle(&image, &header).unwrap();
+            assert!(again.iter().all(|date| *date == SETTLED_DATE_SEC));
+        }
+    }
+
+    #[test]
+    #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+    fn a_table_that_leads_out_of_the_file_is_refused() {
+        let scratch = Scratch::new();
+        let path = scratch.image("image", "cluster_size=512");
+        scratch.qemu_img(&["snapshot", "-c", "alpha", "image"]);
+        let image = ImageBytes::open(&path).unwrap();
+        let header = Header::read(&image).unwrap();
+        let with = |nb_snapshots, snapshots_offset| Header {
+            nb_snapshots,
+            snapshots_offset,
+            ..header.clone()
+        };
+        assert!(entries(&image, &with(1, header.snapshots_offset)).is_ok());
+        for wrong in [
+            with(1, 1 << 62),
+            with(1, u64::MAX - 511),
+            with(70000, header.snapshots_offset),
+            with(60000, header.snapshots_offset),
+        ] {
+            assert!(entries(&image, &wrong).is_err());
+        }
+        image
+            .write("extra", header.snapshots_offset + 36, &[0xff; 4])
+            .unwrap();
+        assert!(entries(&image, &header).is_err());
+    }
+}
