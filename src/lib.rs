@@ -28,6 +28,9 @@ pub mod error;
 /// Sizes as they are written on command lines.
 pub mod size;
 
+/// Simpler versions of plain values.
+pub mod simpler;
+
 /// All chance.
 pub mod rng;
 
@@ -49,6 +52,9 @@ pub mod request;
 /// What is said of an operation.
 pub mod verdict;
 
+/// Which divergences are one finding.
+pub mod signature;
+
 /// What an operation asks of each side, and what came back.
 pub mod exchange;
 
@@ -66,6 +72,9 @@ pub mod case;
 
 /// How a seed becomes a case.
 pub mod generation;
+
+/// A smaller case that shows the same.
+pub mod shrink;
 
 /// The tools.
 pub mod tool;

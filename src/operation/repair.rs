@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::exchange::{Ground, Step};
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
+use crate::simpler::Bulk;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
+/// qemu-img's, in bytes.
+const DEFAULT_CLUSTER_SIZE: u64 = 65536;
+
 const CORRUPTIONS: [&str; 5] = [
     "refcount_zero",
     "refcount_too_high",
@@ -43,6 +47,19 @@ impl DrawPython for Repair {
 impl Perform for Repair {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let default = self.cluster_size != DEFAULT_CLUSTER_SIZE;
+        let default = default.then(|| Self {
+            cluster_size: DEFAULT_CLUSTER_SIZE,
+            ..self.clone()
+        });
+        default.into_iter().map(Operation::Repair).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        Bulk::of_operation(usize::from(self.cluster_size != DEFAULT_CLUSTER_SIZE))
     }
 
     fn skipped(&self) -> Option<String> {

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::Write;
 use crate::exchange::{Ground, Step};
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
@@ -174,6 +175,52 @@ impl Table {
 impl Perform for Snapshot {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        let fewer = simpler::shorter_not_empty(&self.chain).into_iter();
+        versions.extend(fewer.map(|chain| Self {
+            chain,
+            ..self.clone()
+        }));
+        let fewer = simpler::shorter(&self.seed_writes).into_iter();
+        versions.extend(fewer.map(|seed_writes| Self {
+            seed_writes,
+            ..self.clone()
+        }));
+        versions.extend(self.backing.then(|| Self {
+            backing: false,
+            ..self.clone()
+        }));
+        versions.extend(self.extended_l2.then(|| Self {
+            extended_l2: false,
+            ..self.clone()
+        }));
+        versions.extend((self.compat != "1.1").then(|| Self {
+            compat: "1.1".to_owned(),
+            ..self.clone()
+        }));
+        versions.extend((self.cluster_size != 65536).then(|| Self {
+            cluster_size: 65536,
+            ..self.clone()
+        }));
+        versions.into_iter().map(Operation::Snapshot).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        let options = [
+            self.backing,
+            self.extended_l2,
+            self.compat != "1.1",
+            self.cluster_size != 65536,
+        ];
+        let chained = self.chain.iter().filter_map(Element::write).count();
+        Bulk {
+            operations: self.chain.len() - chained,
+            options: options.into_iter().filter(|given| *given).count(),
+            writes: self.seed_writes.len() + chained,
+        }
     }
 
     fn skipped(&self) -> Option<String> {

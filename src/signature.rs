@@ -1,0 +1,125 @@
+//! Which divergences are one finding: the same kind, in the same operation, with the same signature.
+//!
+//! A signature is what differs without what is particular to one case: its numbers. The one rule for all who group: the
+//! summary, the terminal, pending findings and every other report. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Difference;
+
+/// How many differences make a signature; what follows usually follows from them.
+const SIGNATURE_PARTS_MAX: usize = 3;
+
+/// How long one part of a signature may be, in characters.
+const PART_CHARACTERS_MAX: usize = 120;
+
+/// What divergences have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Group {
+    /// The kind of divergence.
+    pub kind: String,
+    /// The operation.
+    pub operation: String,
+    /// What differs, without numbers.
+    pub signature: String,
+}
+
+impl Group {
+    /// The group of a divergence of this kind in this operation; `reason` stands in where nothing particular differs.
+    pub fn new(kind: &str, operation: &str, differences: &[Difference], reason: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            operation: operation.to_owned(),
+            signature: signature(differences, reason),
+        }
+    }
+
+    /// In one line.
+    pub fn title(&self) -> String {
+        format!("{} in {}: {}", self.kind, self.operation, self.signature)
+    }
+}
+
+fn signature(differences: &[Difference], reason: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for difference in differences {
+        let part = without_numbers(&part(difference));
+        if parts.len() < SIGNATURE_PARTS_MAX && !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    if parts.is_empty() {
+        parts.push(without_numbers(reason));
+    }
+    parts.join("; ")
+}
+
+/// Exits are told apart by what the tools said, values by where they are.
+fn part(difference: &Difference) -> String {
+    let Difference {
+        what,
+        candidate,
+        reference,
+        ..
+    } = difference;
+    if what.starts_with("exit of ") {
+        format!("{what} (candidate {candidate}, reference {reference})")
+    } else {
+        what.clone()
+    }
+}
+
+/// Every number, hexadecimal ones included, becomes `N`; file names of operations lose theirs with it.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if !letter.is_ascii_digit() {
+            plain.push(letter);
+            continue;
+        }
+        let is_hexadecimal = letter == '0' && letters.next_if_eq(&'x').is_some();
+        let belongs = |next: &char| match is_hexadecimal {
+            true => next.is_ascii_hexdigit(),
+            false => next.is_ascii_digit() || *next == '.',
+        };
+        while letters.next_if(belongs).is_some() {}
+        plain.push('N');
+    }
+    if plain.chars().count() > PART_CHARACTERS_MAX {
+        plain = plain.chars().take(PART_CHARACTERS_MAX - 1).collect();
+        plain.push('…');
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_do_not_count() {
+        assert_eq!(
+            without_numbers("byte 0x1f00 of 4096 after 1.25 s"),
+            "byte N of N after N s"
+        );
+        assert_eq!(without_numbers("refcount-bits"), "refcount-bits");
+    }
+
+    #[test]
+    fn a_long_part_is_cut() {
+        assert_eq!(without_numbers(&"x".repeat(500)).chars().count(), 120);
+    }
+
+    #[test]
+    fn the_same_difference_at_another_place_is_the_same_group() {
+        let at = |place: &str, value: &str| {
+            let difference = Difference::new(format!("contents at {place}"), value, "0x00");
+            Group::new("convert_content_divergence", "convert", &[difference], "")
+        };
+        assert_eq!(at("4096", "0x12"), at("8192", "0xff"));
+        let elsewhere = Difference::new("refcount-bits", "1", "16");
+        let elsewhere = Group::new("convert_content_divergence", "convert", &[elsewhere], "");
+        assert_ne!(at("4096", "0x12"), elsewhere);
+    }
+}
