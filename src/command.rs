@@ -1,5 +1,6 @@
 //! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,17 +13,21 @@ use crate::arena::Arena;
 use crate::campaign::{self, Ended, Pace};
 use crate::case::{Case, CaseId};
 use crate::error::{Cause, Error, Result};
+use crate::findings::Findings;
 use crate::generation::Generation;
 use crate::process;
-use crate::record::{Class, Record, Summary};
+use crate::record::{Class, Summary};
 use crate::report::files::{RecordFile, write_summary};
 use crate::report::progress::Progress;
 use crate::report::{complain, python, terminal};
 use crate::rng::fresh_seed;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
+use crate::shrink::fingerprint;
 use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
 use crate::witness::Witnesses;
+
+mod shrinking;
 
 /// Exit codes, as `interface` docs in the README list them.
 const EXIT_DIVERGENCE: u8 = 1;
@@ -45,6 +50,8 @@ enum Command {
     Replay(ReplayArguments),
     /// Print decoded cases, one JSON line each, running nothing
     Show(ShowArguments),
+    /// Make a diverging case smaller
+    Shrink(CaseArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
 }
@@ -61,6 +68,20 @@ struct FuzzArguments {
     /// Write records, summary and one report per divergence into DIR
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+
+    /// Keep new findings as they were drawn
+    #[arg(long)]
+    no_shrink: bool,
+}
+
+#[derive(Args)]
+struct CaseArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// A case id (ops7_s1_i000042) or a seed file
+    #[arg(value_name = "ID|SEED-FILE")]
+    case: String,
 }
 
 #[derive(Args)]
@@ -106,7 +127,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show or tools (see --help)",
+                "which command? fuzz, replay, shrink, show or tools (see --help)",
             ));
         }
         Err(error) => return failed(&one_line(&error)),
@@ -114,6 +135,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Fuzz(arguments) => fuzz(arguments),
         Command::Replay(arguments) => replay(&arguments),
+        Command::Shrink(arguments) => shrink(&arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
     };
@@ -125,6 +147,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         mut settings,
         instar,
         log_dir,
+        no_shrink,
     } = arguments;
     if let Some(path) = instar {
         settings.candidate = ToolSpec {
@@ -156,28 +179,40 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     );
     let summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
     let cases = cases.take(total as usize).map(Ok);
-    run.campaign(cases, summary, |record| record.class() == Class::Divergence)
+    run.campaign(cases, summary, Telling::Groups { shrink: !no_shrink })
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     let pool = arguments.settings.pool();
-    let cases: Vec<Case> = arguments
-        .cases
-        .iter()
-        .map(|name| named_case(name, pool.as_deref()))
-        .collect::<Result<_>>()?;
+    let mut names = HashMap::new();
+    let mut cases: Vec<Case> = Vec::new();
+    for name in &arguments.cases {
+        let (case, seed) = named_case(name, pool.as_deref())?;
+        if seed.is_some() {
+            names.insert(fingerprint(&case), name.clone());
+        }
+        cases.push(case);
+    }
     let run = Run::open(&arguments.settings, None)?;
     let summary = Summary::new(None, None, cases.len() as u64);
-    run.campaign(cases.into_iter().map(Ok), summary, |_| true)
+    run.campaign(cases.into_iter().map(Ok), summary, Telling::Every(names))
 }
 
-/// The case of a seed file, or of an id.
-fn named_case(name: &str, pool: Option<&[String]>) -> Result<Case> {
+/// The case of a seed file, with that file, or of an id.
+fn named_case(name: &str, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
     let path = Path::new(name);
     if path.extension().is_some_and(|ending| ending == "json") || path.is_file() {
-        return SeedFile::read(path)?.case();
+        let seed = SeedFile::read(path)?;
+        return Ok((seed.case()?, Some(seed)));
     }
-    Generation::case(&name.parse()?, pool)
+    Ok((Generation::case(&name.parse()?, pool)?, None))
+}
+
+fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
+    let CaseArguments { settings, case } = arguments;
+    let (case, seed) = named_case(case, settings.pool().as_deref())?;
+    let run = Run::open(settings, None)?;
+    shrinking::shrink_one(&run.arena, settings, case, seed.as_ref())
 }
 
 fn show(arguments: &ShowArguments) -> Result<ExitCode> {
@@ -239,6 +274,14 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
     Ok(said(&text))
 }
 
+/// What goes to standard output of the cases of a run.
+enum Telling {
+    /// One evidence block for every group of divergences; new groups are kept, shrunk first if that is wanted.
+    Groups { shrink: bool },
+    /// The evidence of every case, under the names of the seed files that some came from, by the cases' fingerprints.
+    Every(HashMap<u64, String>),
+}
+
 /// Tools and report files of one run, open.
 struct Run {
     arena: Arena,
@@ -266,12 +309,12 @@ impl Run {
         })
     }
 
-    /// Runs the cases; the evidence of those that are `told` goes to standard output, the summary after it.
+    /// Runs the cases; what is told of them goes to standard output, the summary after it.
     fn campaign(
         mut self,
         cases: impl Iterator<Item = Result<Case>> + Send,
         summary: Summary,
-        told: impl Fn(&Record) -> bool,
+        telling: Telling,
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
         let mut summary = summary;
@@ -281,12 +324,18 @@ impl Run {
             fail_fast: self.settings.fail_fast,
         };
         let mut blocks = String::new();
+        let mut findings = Findings::default();
         let Ended { summary, cut_short } =
             campaign::run(&self.arena, cases, pace, summary, |record| {
                 progress.add(record);
-                if told(record) {
-                    blocks.push_str(&terminal::evidence_block(record));
-                    blocks.push('\n');
+                match &telling {
+                    Telling::Groups { .. } => findings.add(record),
+                    Telling::Every(names) => {
+                        let name = names.get(&fingerprint(&record.case));
+                        let name = name.unwrap_or(&record.id);
+                        blocks.push_str(&terminal::evidence_block(record, name));
+                        blocks.push('\n');
+                    }
                 }
                 if let Some(directory) = self
                     .log_dir
@@ -305,8 +354,16 @@ impl Run {
             .summary
             .as_deref()
             .map_or(Ok(()), |path| write_summary(path, &summary));
-        said(&format!("{blocks}{}", terminal::summary(&summary)));
-        match cut_short {
+        let found = findings.in_order();
+        for found in &found {
+            blocks.push_str(&terminal::group_block(found));
+            blocks.push('\n');
+        }
+        let is_shrinking = matches!(telling, Telling::Groups { shrink: true });
+        let (kept, stopped) =
+            shrinking::keep_new(&self.arena, &self.settings, &found, is_shrinking);
+        said(&format!("{blocks}{kept}{}", terminal::summary(&summary)));
+        match cut_short.or(stopped) {
             Some(error) => Err(error),
             None => written.map(|()| {
                 let stale = self.settings.strict_known && !summary.stale_known().is_empty();

@@ -106,6 +106,9 @@ pub mod arena;
 /// The regression seeds.
 pub mod seed_file;
 
+/// What a campaign has found.
+pub mod findings;
+
 /// Many cases.
 pub mod campaign;
 

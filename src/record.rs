@@ -5,18 +5,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
 use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
+use crate::shrink::Symptom;
+use crate::signature::Group;
 use crate::verdict::{InconclusiveKind, Verdict};
 
 /// The version of the record's and the summary's format.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// A tool, as records name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolName {
     /// Its name.
     pub name: String,
@@ -168,6 +170,37 @@ impl Record {
         }
     }
 
+    /// The group of its divergence, explained or not.
+    pub fn group(&self) -> Option<Group> {
+        if self.verdict != "divergence" {
+            return None;
+        }
+        let differences = self
+            .evidence
+            .as_ref()
+            .map(|evidence| &*evidence.differences);
+        Some(Group::new(
+            self.kind.as_deref()?,
+            self.operation.as_deref()?,
+            differences.unwrap_or_default(),
+            self.reason.as_deref().unwrap_or_default(),
+        ))
+    }
+
+    /// What it shows: the class of every operation's divergence, of those that the catalogue explains only if asked.
+    pub fn symptoms(&self, known_too: bool) -> Vec<Symptom> {
+        let diverging = self.operations.iter().filter(|operation| {
+            operation.verdict == "divergence" && (known_too || operation.known.is_none())
+        });
+        let symptom = |operation: &OperationRecord| Symptom {
+            kind: operation.kind.clone().unwrap_or_default(),
+            operation: operation.op.to_owned(),
+            // No verdict says yet who is alone.
+            blame: None,
+        };
+        diverging.map(symptom).collect()
+    }
+
     /// Whether the reference ran out of time in any of its operations.
     fn has_qemu_timeout(&self) -> bool {
         let name = InconclusiveKind::QemuTimeout.name();
@@ -239,6 +272,8 @@ pub struct Summary {
     pub known_count: u64,
     /// Cases by kind, known divergences included.
     pub by_kind: BTreeMap<String, u64>,
+    /// The divergences that are not in the catalogue, by group; the group that was drawn first at the beginning.
+    pub groups: Vec<GroupCount>,
     /// Cases by entry of the catalogue.
     pub by_known: BTreeMap<String, u64>,
     /// Cases that had what an entry of the catalogue is about, by entry, whether it fired or not.
@@ -257,6 +292,20 @@ pub struct Summary {
     pub candidate: Option<ToolName>,
     /// qemu-img.
     pub reference: Option<ToolName>,
+}
+
+/// How often a group was seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupCount {
+    /// The group: signature, kind, operation.
+    #[serde(flatten)]
+    pub group: Group,
+    /// How many cases showed it.
+    pub count: u64,
+    /// The id of the case with the lowest iteration.
+    pub first_id: String,
+    #[serde(skip)]
+    first_iteration: u64,
 }
 
 impl Summary {
@@ -281,6 +330,7 @@ impl Summary {
             Class::Divergence => {
                 self.divergences_found += 1;
                 insert_sorted(&mut self.divergence_iterations, record.iteration);
+                self.count_group(record);
             }
             Class::Inconclusive => {
                 self.inconclusive_count += 1;
@@ -309,6 +359,32 @@ impl Summary {
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
         self.candidate = Some(record.candidate.clone());
         self.reference = Some(record.reference.clone());
+    }
+
+    fn count_group(&mut self, record: &Record) {
+        let Some(group) = record.group() else {
+            return;
+        };
+        let counted = self
+            .groups
+            .iter_mut()
+            .find(|counted| counted.group == group);
+        match counted {
+            Some(counted) => {
+                counted.count += 1;
+                if record.iteration < counted.first_iteration {
+                    counted.first_iteration = record.iteration;
+                    counted.first_id = record.id.clone();
+                }
+            }
+            None => self.groups.push(GroupCount {
+                group,
+                count: 1,
+                first_id: record.id.clone(),
+                first_iteration: record.iteration,
+            }),
+        }
+        self.groups.sort_by_key(|counted| counted.first_iteration);
     }
 
     /// The entries of the catalogue that could have fired and never did.

@@ -31,9 +31,9 @@ pub struct Symptom {
 /// How long it may go on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Cases tried.
+    /// Cases tried in one run.
     pub attempts: usize,
-    /// Wall time, in this run.
+    /// Wall time of one run.
     pub time: Duration,
 }
 
@@ -87,6 +87,7 @@ pub fn shrink(
     mut save: impl FnMut(&Progress) -> Result<()>,
 ) -> Result<()> {
     let started = Instant::now();
+    let before = progress.attempts;
     let mut tried: HashSet<u64> = progress.tried.iter().copied().collect();
     while !progress.finished {
         let pass = PASSES[progress.pass];
@@ -100,7 +101,8 @@ pub fn shrink(
             if !is_new(&case) {
                 continue;
             }
-            if progress.attempts >= limits.attempts || started.elapsed() >= limits.time {
+            let attempts = progress.attempts - before;
+            if attempts >= limits.attempts || started.elapsed() >= limits.time {
                 return Ok(());
             }
             kept = shown(&case)?.contains(&progress.symptom);
@@ -120,10 +122,15 @@ pub fn shrink(
             progress.next_pass();
         }
     }
-    save(progress)
+    Ok(())
 }
 
 impl Progress {
+    /// Whether it began with this case and this symptom.
+    pub fn is_of(&self, case: &Case, symptom: &Symptom) -> bool {
+        self.tried.first() == Some(&fingerprint(case)) && self.symptom == *symptom
+    }
+
     fn next_pass(&mut self) {
         self.pass += 1;
         if self.pass == PASSES.len() {

@@ -114,14 +114,17 @@ fn fresh_cases(settings: &Settings) -> Result<Vec<Case>> {
 
 fn regression(seed: SeedPath, stage: &Arc<Stage>) -> Trial {
     let stage = Arc::clone(stage);
+    let seed_path = seed.path;
     Trial::ignorable_test(format!("regression::{}", seed.stem), move || {
-        let read = SeedFile::read(&seed.path).and_then(|seed| Ok((seed.case()?, seed)));
+        let read = SeedFile::read(&seed_path).and_then(|seed| Ok((seed.case()?, seed)));
         let (case, seed) = read.map_err(|error| Failed::from(error.to_string()))?;
         stage.run(case).map_err(|failed| {
             let text = failed.message().unwrap_or_default();
             Failed::from(format!(
-                "{text}  kept because: {}\n  expected: {}\n",
-                seed.why, seed.expected
+                "{text}  seed file: {}\n  kept because: {}\n  expected: {}\n",
+                seed_path.display(),
+                seed.why,
+                seed.expected
             ))
         })
     })
@@ -209,7 +212,7 @@ impl Stage {
 fn completion(record: &Record) -> Result<Completion, Failed> {
     match record.class() {
         Class::Match => Ok(Completion::Completed),
-        Class::Divergence => Err(Failed::from(terminal::evidence_block(record))),
+        Class::Divergence => Err(Failed::from(terminal::evidence_block(record, &record.id))),
         Class::Known | Class::Inconclusive | Class::Unsupported => Ok(Completion::Ignored {
             reason: terminal::ignored_reason(record),
         }),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What kind of divergence, as `SUBJECT_ASPECT`: the Python harness's names where it had one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ impl InconclusiveKind {
 }
 
 /// One value that the sides do not share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What differs: a path in the tools' JSON, a guest offset, an exit.
     pub what: String,
@@ -81,7 +81,7 @@ pub struct Difference {
     /// The reference's value.
     pub reference: String,
     /// What the case's recipe says it must be, where it says anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
 }
 

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::evidence::{Call, Evidence};
+use crate::findings::Found;
 use crate::record::{Class, Record, Summary};
+use crate::signature::Group;
+use crate::simpler::Bulk;
 use crate::tool::{self, Tool};
 
 /// One line for a record: id, verdict and why.
@@ -57,8 +61,65 @@ fn unsupported_reasons(record: &Record) -> String {
     reasons.join("; ")
 }
 
-/// The evidence block: what differs, what was run and what came of it, and how to see it again.
-pub fn evidence_block(record: &Record) -> String {
+/// A group's evidence: that of its first case, and how many there are.
+pub fn group_block(found: &Found) -> String {
+    let mut block = evidence_block(&found.first, &found.first.id);
+    if found.count > 1 {
+        let more = found.count - 1;
+        let _ = writeln!(
+            block,
+            "  and {more} more of this group: {}",
+            found.group.title()
+        );
+    }
+    block
+}
+
+/// A finding that is new.
+pub fn new_finding(path: &Path, group: &Group, count: u64) -> String {
+    let path = path.display();
+    format!(
+        "new finding ({count} cases): {}\n  kept in {path}\n",
+        group.title()
+    )
+}
+
+/// A finding that was kept by an earlier run.
+pub fn pending_finding(path: &Path, count: u64) -> String {
+    format!("pending since before ({count} cases): {}\n", path.display())
+}
+
+/// What shrinking a case has come to.
+pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> String {
+    let counts = [
+        ("operations", before.operations, after.operations),
+        ("options beyond defaults", before.options, after.options),
+        ("writes", before.writes, after.writes),
+    ];
+    let counts = counts.map(|(name, before, after)| format!("{name} {before} -> {after}"));
+    let more = if finished {
+        ""
+    } else {
+        " (not at its end: imgduel shrink goes on)"
+    };
+    format!(
+        "  shrunk in {attempts} attempts: {}{more}\n",
+        counts.join(", ")
+    )
+}
+
+/// The one command that runs a finding again.
+pub fn replay_command(path: &Path, candidate: &str) -> String {
+    let path = quoted(&path.display().to_string());
+    format!(
+        "  again: imgduel replay {path} --candidate {}\n",
+        quoted(candidate)
+    )
+}
+
+/// The evidence block: what differs, what was run and what came of it, and how to see it again under the name of an id or
+/// a file.
+pub fn evidence_block(record: &Record, name: &str) -> String {
     let mut block = line(record);
     block.push('\n');
     let tools = format!(
@@ -90,8 +151,8 @@ pub fn evidence_block(record: &Record) -> String {
     }
     let _ = writeln!(
         block,
-        "  again: imgduel replay {} --candidate {}",
-        record.id, record.candidate.name
+        "  again: imgduel replay {name} --candidate {}",
+        record.candidate.name
     );
     block
 }
@@ -136,7 +197,7 @@ fn add_call(block: &mut String, call: &Call) {
 }
 
 /// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();
@@ -235,6 +296,17 @@ pub fn summary(summary: &Summary) -> String {
         for (name, count) in counts {
             let _ = writeln!(text, "{count:>8} {name}");
         }
+    }
+    if !summary.groups.is_empty() {
+        let _ = writeln!(text, "groups of divergences:");
+    }
+    for counted in &summary.groups {
+        let title = counted.group.title();
+        let _ = writeln!(
+            text,
+            "{:>8} {title}, first {}",
+            counted.count, counted.first_id
+        );
     }
     let absent: Vec<&str> = summary
         .witnesses
