@@ -21,6 +21,7 @@ use crate::report::files::{RecordFile, write_summary};
 use crate::report::progress::Progress;
 use crate::report::{complain, python, terminal};
 use crate::rng::fresh_seed;
+use crate::script;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
 use crate::shrink::fingerprint;
@@ -52,6 +53,8 @@ enum Command {
     Show(ShowArguments),
     /// Make a diverging case smaller
     Shrink(CaseArguments),
+    /// Print a program that shows a divergence without this one
+    Script(CaseArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
 }
@@ -127,7 +130,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, shrink, show or tools (see --help)",
+                "which command? fuzz, replay, shrink, script, accept, show or tools (see --help)",
             ));
         }
         Err(error) => return failed(&one_line(&error)),
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz(arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Shrink(arguments) => shrink(&arguments),
+        Command::Script(arguments) => script(&arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
     };
@@ -213,6 +217,20 @@ fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
     let (case, seed) = named_case(case, settings.pool().as_deref())?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(&run.arena, settings, case, seed.as_ref())
+}
+
+fn script(arguments: &CaseArguments) -> Result<ExitCode> {
+    let CaseArguments { settings, case } = arguments;
+    let (case, _) = named_case(case, settings.pool().as_deref())?;
+    let arena = Run::open(settings, None)?.arena;
+    let record = arena.try_case(case)?;
+    let (candidate, reference) = (arena.candidate(), arena.reference());
+    Ok(said(&script::script(
+        &record,
+        candidate,
+        reference,
+        settings.timeout,
+    )?))
 }
 
 fn show(arguments: &ShowArguments) -> Result<ExitCode> {

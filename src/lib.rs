@@ -109,6 +109,9 @@ pub mod seed_file;
 /// What a campaign has found.
 pub mod findings;
 
+/// A finding as a program that shows it.
+pub mod script;
+
 /// Many cases.
 pub mod campaign;
 

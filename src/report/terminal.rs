@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::evidence::{Call, Evidence};
 use crate::findings::Found;
 use crate::record::{Class, Record, Summary};
+use crate::script::quoted;
 use crate::signature::Group;
 use crate::simpler::Bulk;
 use crate::tool::{self, Tool};
@@ -196,15 +197,6 @@ fn add_call(block: &mut String, call: &Call) {
     }
 }
 
-/// A word as a POSIX shell reads it back.
-pub fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 /// A tool of the list: whether it is here, and what it can be asked.
 pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
     let mut text = String::new();
@@ -325,17 +317,4 @@ pub fn summary(summary: &Summary) -> String {
         );
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_as_a_shell_reads_them() {
-        assert_eq!(quoted("-O"), "-O");
-        assert_eq!(quoted("write -P 1 0 512"), "'write -P 1 0 512'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }
