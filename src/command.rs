@@ -28,6 +28,9 @@ use crate::shrink::fingerprint;
 use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
 use crate::witness::Witnesses;
 
+use accepting::{AcceptArguments, accept};
+
+mod accepting;
 mod shrinking;
 
 /// Exit codes, as `interface` docs in the README list them.
@@ -55,6 +58,8 @@ enum Command {
     Shrink(CaseArguments),
     /// Print a program that shows a divergence without this one
     Script(CaseArguments),
+    /// Make a pending finding a regression seed or an entry of the catalogue
+    Accept(AcceptArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
 }
@@ -140,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay(&arguments),
         Command::Shrink(arguments) => shrink(&arguments),
         Command::Script(arguments) => script(&arguments),
+        Command::Accept(arguments) => accept(arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
     };

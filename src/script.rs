@@ -74,11 +74,11 @@ pub fn script(
     let calls = plot
         .side(Side::Candidate, &steps, &readings)
         .ok_or_else(unworded)?;
-    let functions = FUNCTIONS.to_owned() + compared.functions;
+    let functions = compared.functions;
     let compare = format!("{}\n# It does not show.\nexit 1\n", compared.text);
     match calls {
         Calls::Shell(calls) => Ok(format!(
-            "#!/bin/sh\n{}{}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
+            "#!/bin/sh\n{}{}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
              (cd candidate && candidate_side)\n\n{compare}",
             commented(&head, "# "),
             plot.variables(true),
@@ -87,8 +87,9 @@ pub fn script(
             let variables = plot.variables(false);
             let head = commented(&head, "// ")
                 + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
-            let prepare =
-                format!("{variables}{functions}\nmkdir candidate reference || exit 2\n{prepared}");
+            let prepare = format!(
+                "{variables}{FUNCTIONS}\nmkdir candidate reference || exit 2\n{prepared}exit 0\n"
+            );
             let compare = format!("{variables}{functions}\n{compare}");
             Ok(template
                 .replace("@HEAD@", &head)

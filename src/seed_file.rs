@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::generation::Generation;
+use crate::known::Condition;
 use crate::record::{Record, ToolName};
 use crate::signature::Group;
 use crate::verdict::Difference;
@@ -73,6 +74,13 @@ pub struct SeedPath {
     pub stem: String,
     /// The file.
     pub path: PathBuf,
+}
+
+impl Seen {
+    /// When the same shows again: a condition for the catalogue.
+    pub fn condition(&self, case: &Case) -> Condition {
+        Condition::of(&self.kind, &self.operation, &self.differences, case)
+    }
 }
 
 impl SeedFile {

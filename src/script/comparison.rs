@@ -121,7 +121,8 @@ fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> 
              [ \"$(shape candidate)\" != \"$(shape reference)\" ] && exit 0"
         ),
         "map_extent_count_divergence" => named(&["start", "length"]),
-        "map_field_divergence" | "map_host_holes_divergence" => values(&keys(differences)),
+        "map_host_holes_divergence" => named(&["start", "length", "zero"]),
+        "map_field_divergence" => values(&keys(differences)),
         "measure_numeric_divergence" => named(&["required", "fully-allocated"]),
         "measure_bitmaps_presence_divergence" => format!(
             "[ \"$(grep -c '\"bitmaps\"' candidate/{last}.out)\" != \"$(grep -c '\"bitmaps\"' reference/{last}.out)\" ] && exit 0"
