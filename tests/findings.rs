@@ -257,6 +257,34 @@ fn what_does_not_diverge_cannot_be_shrunk_and_has_no_script() {
     }
 }
 
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn two_groups_do_not_shrink_into_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = [
+        "fuzz",
+        "--generation",
+        "ops16",
+        "--seed",
+        "7",
+        "--ops",
+        "convert",
+    ];
+    let arguments = [&arguments[..], &["--iterations", "5"]].concat();
+    run(directory.path(), "flips_a_byte", &arguments);
+    let kept = findings(directory.path());
+    let targets: Vec<Value> = kept
+        .iter()
+        .map(|path| SeedFile::read(path).unwrap().case().unwrap())
+        .map(|case| serde_json::to_value(&case.ops[0]).unwrap()["target"].clone())
+        .collect();
+    assert_eq!(targets.len(), 2, "{kept:?}");
+    assert_ne!(targets[0], targets[1]);
+}
+
 fn accept(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
     command.arg("accept").args(arguments).output().unwrap()

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::arena::Arena;
 use crate::case::Case;
@@ -28,6 +28,9 @@ const AUTOMATIC_LIMITS: Limits = Limits {
 /// How many new groups are shrunk at the end of a campaign; the others are kept as they are.
 const AUTOMATIC_GROUPS_MAX: usize = 10;
 
+/// When that much has been spent on shrinking at the end of a campaign, no other group is begun.
+const AUTOMATIC_TIME_MAX: Duration = Duration::from_secs(120);
+
 /// How far `imgduel shrink` goes in one run.
 const LIMITS: Limits = Limits {
     attempts: 5000,
@@ -45,11 +48,13 @@ pub(super) struct Shrunk {
     cut_short: Option<Error>,
 }
 
-/// Shrinks the finding of a record, going on where an earlier run was cut short.
+/// Shrinks the finding of a record, going on where an earlier run was cut short. A case that belongs to one of the `others`,
+/// or to a finding that is kept already, is not taken: two findings would end as one, and the other be lost.
 fn shrink_record(
     arena: &Arena,
     record: &Record,
     group: &Group,
+    others: &[&Group],
     directory: &Path,
     limits: Limits,
 ) -> Result<Shrunk> {
@@ -66,7 +71,13 @@ fn shrink_record(
         if stop_requested() != Interrupt::None {
             return Err(Error::interrupted());
         }
-        Ok(arena.try_case(case.clone())?.symptoms(known_too))
+        let tried = arena.try_case(case.clone())?;
+        let is_other = tried.group().is_some_and(|shown| {
+            let is_kept = || findings::path(directory, &tried.candidate, &shown).exists();
+            shown != *group && (others.contains(&&shown) || is_kept())
+        });
+        let symptoms = tried.symptoms(known_too);
+        Ok(if is_other { Vec::new() } else { symptoms })
     };
     let save = |progress: &Progress| write_json(&path, progress, "keep the shrinker's progress in");
     let cut_short = shrink(&mut progress, limits, shown, save).err();
@@ -109,6 +120,8 @@ pub(super) fn keep_new(
     let mut said = String::new();
     let mut shrunk_groups = 0;
     let mut interrupted = None;
+    let started = Instant::now();
+    let groups: Vec<&Group> = found.iter().map(|found| &found.group).collect();
     for found in found {
         let record = &found.first;
         let path = findings::path(&settings.findings, &record.candidate, &found.group);
@@ -116,19 +129,16 @@ pub(super) fn keep_new(
             said.push_str(&terminal::pending_finding(&path, found.count));
             continue;
         }
-        let wanted = is_shrinking && interrupted.is_none() && shrunk_groups < AUTOMATIC_GROUPS_MAX;
-        let stopped = stop_requested() != Interrupt::None;
-        let shrunk = (wanted && !stopped)
-            .then(|| {
-                shrink_record(
-                    arena,
-                    record,
-                    &found.group,
-                    &settings.findings,
-                    AUTOMATIC_LIMITS,
-                )
-            })
-            .transpose();
+        let wanted = is_shrinking
+            && interrupted.is_none()
+            && stop_requested() == Interrupt::None
+            && shrunk_groups < AUTOMATIC_GROUPS_MAX
+            && started.elapsed() < AUTOMATIC_TIME_MAX;
+        let shrink = || {
+            let (directory, limits) = (&settings.findings, AUTOMATIC_LIMITS);
+            shrink_record(arena, record, &found.group, &groups, directory, limits)
+        };
+        let shrunk = wanted.then(shrink).transpose();
         let kept = shrunk.and_then(|shrunk| {
             shrunk_groups += usize::from(shrunk.is_some());
             let smallest = shrunk.as_ref().map_or(record, |shrunk| &shrunk.record);
@@ -178,7 +188,7 @@ pub(super) fn shrink_one(
     });
     let is_same = |group: &Group| (&group.kind, &group.operation) == (&seen.kind, &seen.operation);
     let group = kept_for.filter(is_same).unwrap_or(seen);
-    let shrunk = shrink_record(arena, &record, &group, &settings.findings, LIMITS)?;
+    let shrunk = shrink_record(arena, &record, &group, &[], &settings.findings, LIMITS)?;
     let path: PathBuf = findings::path(&settings.findings, &record.candidate, &group);
     SeedFile::resolved(&shrunk.record, &group).write(&path)?;
     let line = serde_json::to_string(&shrunk.record.case)
