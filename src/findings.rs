@@ -67,7 +67,9 @@ pub fn path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
     directory.join(format!("{}.json", stem(candidate, group)))
 }
 
-/// Where the shrinker keeps how far it has come with that finding.
+/// Where the shrinker keeps how far it has come with that finding; what one version of the candidate showed says nothing of
+/// another.
 pub fn progress_path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
-    directory.join(format!("{}.progress", stem(candidate, group)))
+    let version = xxh3_64(candidate.version.as_bytes()) as u16;
+    directory.join(format!("{}_{version:04x}.progress", stem(candidate, group)))
 }

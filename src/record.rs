@@ -14,8 +14,8 @@ use crate::shrink::Symptom;
 use crate::signature::Group;
 use crate::verdict::{InconclusiveKind, Verdict};
 
-/// The version of the record's and the summary's format.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the record's and the summary's format. Version 2 added the summary's groups.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A tool, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,7 +295,7 @@ pub struct Summary {
 }
 
 /// How often a group was seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupCount {
     /// The group: signature, kind, operation.
     #[serde(flatten)]

@@ -11,6 +11,7 @@ use imgduel::case::Case;
 use imgduel::known::Catalogue;
 use imgduel::seed_file::SeedFile;
 use imgduel::shrink::{Limits, Progress, shrink};
+use imgduel::verdict::{Difference, DivergenceKind, Finding};
 use serde_json::Value;
 
 mod ring;
@@ -345,6 +346,8 @@ fn a_finding_is_accepted_under_a_name_that_is_no_part_of_another() {
 fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
     let (_directory, file, seeds) = pending();
     let path = Path::new(&seeds).join("known-divergences.json");
+    let seed = SeedFile::read(Path::new(&file)).unwrap();
+    let (case, seen) = (seed.case().unwrap(), seed.seen.unwrap());
     let before = Catalogue::parse(&fs::read_to_string(&path).unwrap()).unwrap();
     let first = &before.entries[0].id;
     let taken = accept(&[
@@ -379,6 +382,16 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
     assert_eq!(entry.when.kind, ["resize_content_divergence"]);
     assert_eq!(entry.when.differences, ["contents of *"]);
     assert_eq!(entry.when.parameters["target"], "qcow2");
+    let known = |aspect: &'static str, place: &str| {
+        let what = format!("contents of 2-resize.qcow2: byte at guest offset {place}");
+        let difference = Difference::new(what, "0x00", "0x1a");
+        let finding = Finding::of_difference(DivergenceKind::new("resize", aspect), difference);
+        after.entry("qemu-img", "10.0.2", &case, 2, &finding)
+    };
+    assert_eq!(seen.differences.len(), 1);
+    assert!(known("content_divergence", "0").is_some());
+    assert!(known("content_divergence", "65536").is_some());
+    assert!(known("info_divergence", "0").is_none());
     assert!(!Path::new(&file).exists());
 }
 
