@@ -29,6 +29,9 @@ const WINDOW_BYTES: u64 = 67_108_864;
 /// (measured: a million blocks of one byte in 60 s), so that the usual limit would run out on every such case.
 const BLOCKS_MAX: u64 = 200_000;
 
+/// A simpler version may have this many blocks, if it had fewer before.
+const SIMPLER_BLOCKS_MAX: u64 = 4096;
+
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dd {
@@ -96,6 +99,11 @@ impl Dd {
         }
     }
 
+    /// How many blocks are copied.
+    fn blocks(&self) -> u64 {
+        self.out_vsize.div_ceil(self.bs)
+    }
+
     fn file(&self, ground: &Ground<'_>) -> ImageFile {
         ImageFile::new(&ground.stem, self.target)
     }
@@ -147,6 +155,9 @@ impl Perform for Dd {
         versions.extend(skips.map(|skip| Self::new(target, size, bs, count, skip)));
         let counts = simpler::numbers(count.unwrap_or(0), &[1, 2]).into_iter();
         versions.extend(counts.map(|count| Self::new(target, size, bs, Some(count), skip)));
+        // A version that takes seconds is not simpler.
+        let blocks_max = self.blocks().max(SIMPLER_BLOCKS_MAX);
+        versions.retain(|version| version.blocks() <= blocks_max);
         versions.into_iter().map(Operation::Dd).collect()
     }
 
@@ -164,8 +175,7 @@ impl Perform for Dd {
         if let Some(why) = &self.skipped {
             return Some(format!("dd of an {why} to {} is not asked", self.target));
         }
-        let blocks = self.out_vsize.div_ceil(self.bs);
-        let too_many = blocks > BLOCKS_MAX;
+        let too_many = self.blocks() > BLOCKS_MAX;
         too_many.then(|| {
             "dd in so many blocks would take qemu-img longer than any usual limit".to_owned()
         })
