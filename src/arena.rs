@@ -61,6 +61,16 @@ impl Arena {
         }
     }
 
+    /// The tool under test.
+    pub fn candidate(&self) -> &dyn Tool {
+        &*self.duel.candidate
+    }
+
+    /// qemu-img.
+    pub fn reference(&self) -> &dyn Tool {
+        &*self.duel.reference
+    }
+
     /// What the person should know before the run: witnesses that are missing.
     pub fn notices(&self) -> Vec<Error> {
         self.duel

@@ -8,8 +8,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::exchange::Ground;
 use crate::image::ImageRecipe;
 use crate::operation::Operation;
+use crate::request::ImageFile;
+use crate::simpler::Bulk;
+
+/// The name of the source image, without its ending.
+const SOURCE_STEM: &str = "image";
 
 /// `GENERATION_sSEED_iITERATION`, the iteration in at least six digits: a Rust identifier.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +93,27 @@ impl Case {
             generation: self.generation.clone(),
             seed: self.seed,
             iteration: self.iteration,
+        }
+    }
+
+    /// How much there is of it. An image that no operation reads does not count.
+    pub fn bulk(&self) -> Bulk {
+        let reads_source = |operation: &Operation| operation.perform().reads_source();
+        let image = self.ops.iter().any(reads_source).then(|| self.image.bulk());
+        let operations = self.ops.iter().map(|operation| operation.perform().bulk());
+        operations.chain(image).sum()
+    }
+
+    /// What operation `index` may know when it writes its steps.
+    pub fn ground(&self, index: usize) -> Ground<'_> {
+        let recipe = &self.image;
+        let source =
+            ImageFile::new(SOURCE_STEM, recipe.format).with_options(recipe.create_options());
+        Ground {
+            recipe,
+            source,
+            stem: format!("{index}-{}", self.ops[index].name()),
+            salt: self.iter_seed,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
 
+mod accepting;
 mod issues;
 mod merge;
+mod show;
+mod shrinking;
 mod stubs;
 
 use std::collections::HashMap;
@@ -15,21 +18,26 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::arena::Arena;
 use crate::campaign::{self, Ended, Pace};
-use crate::case::{Case, CaseId};
+use crate::case::Case;
 use crate::error::{Cause, Error, Result};
+use crate::findings::Findings;
 use crate::generation::Generation;
 use crate::process;
-use crate::record::{Class, Record, Summary};
+use crate::record::{Class, Summary};
 use crate::report::digest::Digest;
 use crate::report::junit::Fault;
 use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
 use crate::report::{self, complain, github, is_on_github, python, terminal};
 use crate::rng::fresh_seed;
+use crate::script;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
 use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
 use crate::witness::Witnesses;
+
+use accepting::{AcceptArguments, accept};
+use show::{ShowArguments, show};
 
 /// Exit codes, as `interface` docs in the README list them.
 const EXIT_DIVERGENCE: u8 = 1;
@@ -52,6 +60,12 @@ enum Command {
     Replay(ReplayArguments),
     /// Print decoded cases, one JSON line each, running nothing
     Show(ShowArguments),
+    /// Make a diverging case smaller
+    Shrink(CaseArguments),
+    /// Print a program that shows a divergence without this one
+    Script(CaseArguments),
+    /// Make a pending finding a regression seed or an entry of the catalogue
+    Accept(AcceptArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
     /// Join the records of many processes or machines into one summary, JUnit and page
@@ -80,6 +94,19 @@ struct FuzzArguments {
     /// The page of the run that found them, for the issues
     #[arg(long, value_name = "URL")]
     workflow_url: Option<String>,
+    /// Keep new findings as they were drawn
+    #[arg(long)]
+    no_shrink: bool,
+}
+
+#[derive(Args)]
+struct CaseArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// A case id (ops7_s1_i000042) or a seed file
+    #[arg(value_name = "ID|SEED-FILE")]
+    case: String,
 }
 
 #[derive(Args)]
@@ -90,16 +117,6 @@ struct ReplayArguments {
     /// Case ids (ops7_s1_i000042) or seed files
     #[arg(required = true, value_name = "ID|SEED-FILE")]
     cases: Vec<String>,
-}
-
-#[derive(Args)]
-struct ShowArguments {
-    #[command(flatten)]
-    settings: Settings,
-
-    /// Case ids; one may end in a range: ops7_s1_i0..9 (both ends included)
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
 }
 
 #[derive(Args)]
@@ -125,7 +142,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, tools, merge or stubs (see --help)",
+                "which command? fuzz, replay, show, shrink, script, accept, tools, merge or stubs (see --help)",
             ));
         }
         Err(error) => return failed(&one_line(&error)),
@@ -133,6 +150,9 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Fuzz(arguments) => fuzz(arguments),
         Command::Replay(arguments) => replay(&arguments),
+        Command::Shrink(arguments) => shrink(&arguments),
+        Command::Script(arguments) => script(&arguments),
+        Command::Accept(arguments) => accept(arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
         Command::Merge(arguments) => merge::merge(&arguments),
@@ -148,6 +168,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         log_dir,
         create_issues,
         workflow_url,
+        no_shrink,
     } = arguments;
     if let Some(path) = instar {
         settings.candidate = ToolSpec {
@@ -183,74 +204,59 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         issues: create_issues.then_some(workflow_url),
         ..run
     };
-    run.campaign(cases, summary, |record| record.class() == Class::Divergence)
+    run.campaign(cases, summary, Telling::Groups { shrink: !no_shrink })
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     let pool = arguments.settings.pool();
-    let cases: Vec<Case> = arguments
+    let named: Vec<(Case, Option<SeedFile>)> = arguments
         .cases
         .iter()
         .map(|name| named_case(name, pool.as_deref()))
         .collect::<Result<_>>()?;
     let mut run = Run::open(&arguments.settings, None)?;
-    let named = std::iter::zip(&cases, &arguments.cases).filter(|(_, name)| is_seed_file(name));
-    run.seed_files = named
-        .map(|(case, name)| (case.id().to_string(), name.clone()))
+    let files = std::iter::zip(&named, &arguments.cases).filter(|((_, seed), _)| seed.is_some());
+    run.seed_files = files
+        .map(|((case, _), name)| (case.id().to_string(), name.clone()))
         .collect();
+    let cases: Vec<Case> = named.into_iter().map(|(case, _)| case).collect();
     let summary = Summary::new(None, None, cases.len() as u64);
-    run.campaign(cases.into_iter().map(Ok), summary, |_| true)
+    run.campaign(cases.into_iter().map(Ok), summary, Telling::Every)
 }
 
-/// The case of a seed file, or of an id.
-fn named_case(name: &str, pool: Option<&[String]>) -> Result<Case> {
+/// The case of a seed file, with that file, or of an id.
+fn named_case(name: &str, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
     if is_seed_file(name) {
-        return SeedFile::read(Path::new(name))?.case();
+        let seed = SeedFile::read(Path::new(name))?;
+        return Ok((seed.case()?, Some(seed)));
     }
-    Generation::case(&name.parse()?, pool)
+    Ok((Generation::case(&name.parse()?, pool)?, None))
+}
+
+fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
+    let CaseArguments { settings, case } = arguments;
+    let (case, seed) = named_case(case, settings.pool().as_deref())?;
+    let run = Run::open(settings, None)?;
+    shrinking::shrink_one(&run.arena, settings, case, seed.as_ref())
+}
+
+fn script(arguments: &CaseArguments) -> Result<ExitCode> {
+    let CaseArguments { settings, case } = arguments;
+    let (case, _) = named_case(case, settings.pool().as_deref())?;
+    let arena = Run::open(settings, None)?.arena;
+    let record = arena.try_case(case)?;
+    let (candidate, reference) = (arena.candidate(), arena.reference());
+    Ok(said(&script::script(
+        &record,
+        candidate,
+        reference,
+        settings.timeout,
+    )?))
 }
 
 fn is_seed_file(name: &str) -> bool {
     let path = Path::new(name);
     path.extension().is_some_and(|ending| ending == "json") || path.is_file()
-}
-
-fn show(arguments: &ShowArguments) -> Result<ExitCode> {
-    let pool = arguments.settings.pool();
-    let mut output = std::io::stdout().lock();
-    for text in &arguments.ids {
-        let (first, last) = id_range(text)?;
-        let generation = Generation::named(&first.generation)?;
-        let count = last - first.iteration + 1;
-        for case in generation
-            .cases(first.seed, first.iteration, pool.as_deref())?
-            .take(count as usize)
-        {
-            let line =
-                serde_json::to_string(&case).map_err(|error| Error::system(error.to_string()))?;
-            // A reader that has seen enough closes the pipe.
-            if writeln!(output, "{line}").is_err() {
-                return Ok(ExitCode::SUCCESS);
-            }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// An id, or `ID..LAST`, both ends included.
-fn id_range(text: &str) -> Result<(CaseId, u64)> {
-    let Some((first, last)) = text.split_once("..") else {
-        let id: CaseId = text.parse()?;
-        let last = id.iteration;
-        return Ok((id, last));
-    };
-    let first: CaseId = first.parse()?;
-    match last.parse::<u64>() {
-        Ok(last) if last >= first.iteration => Ok((first, last)),
-        _ => Err(Error::usage(format!(
-            "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9"
-        ))),
-    }
 }
 
 fn tools(settings: &Settings) -> Result<ExitCode> {
@@ -272,6 +278,14 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
         &Witnesses::find(settings.timeout).versions(),
     ));
     Ok(said(&text))
+}
+
+/// What goes to standard output of the cases of a run.
+enum Telling {
+    /// One evidence block for every group of divergences; new groups are kept, shrunk first if that is wanted.
+    Groups { shrink: bool },
+    /// The evidence of every case.
+    Every,
 }
 
 /// Tools and report files of one run, open.
@@ -303,12 +317,12 @@ impl Run {
         })
     }
 
-    /// Runs the cases; the evidence of those that are `told` goes to standard output at once, the summary after it.
+    /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
     fn campaign(
         mut self,
         cases: impl Iterator<Item = Result<Case>> + Send,
         summary: Summary,
-        told: impl Fn(&Record) -> bool,
+        telling: Telling,
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
         let mut summary = summary;
@@ -317,6 +331,7 @@ impl Run {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
         };
+        let mut findings = Findings::default();
         let Ended { summary, cut_short } =
             campaign::run(&self.arena, cases, pace, summary, |record| {
                 let mut from_file;
@@ -327,7 +342,11 @@ impl Run {
                     record = &from_file;
                 }
                 progress.add(record);
-                if told(record) {
+                let is_told = match telling {
+                    Telling::Groups { .. } => findings.add(record),
+                    Telling::Every => true,
+                };
+                if is_told {
                     let block = terminal::evidence_block(record);
                     progress.aside(|| said(&format!("{block}\n")));
                 }
@@ -351,13 +370,17 @@ impl Run {
                 is_missing_tool: error.cause() == Cause::MissingTool,
             })?;
         }
+        let is_shrinking = matches!(telling, Telling::Groups { shrink: true });
+        let found = findings.in_order();
+        let (kept, stopped) =
+            shrinking::keep_new(&self.arena, &self.settings, &found, is_shrinking);
         let written = self.outlets.finish(&summary);
-        said(&terminal::summary(&summary));
+        said(&format!("{kept}{}", terminal::summary(&summary)));
         tell_github(&summary, self.outlets.digest());
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        match cut_short {
+        match cut_short.or(stopped) {
             Some(error) => Err(error),
             None => written.map(|()| exit_code(&summary, &self.settings)),
         }

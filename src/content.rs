@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::format::SECTOR_BYTES;
+use crate::simpler;
+
 mod sparse;
 
 pub use sparse::{copy_sparse, data_segments, same_bytes, write_at};
@@ -59,6 +62,19 @@ pub struct Write {
 }
 
 impl Write {
+    /// Simpler versions of it: nearer to the start, shorter, of a simpler byte.
+    pub fn simpler(&self) -> Vec<Self> {
+        let offsets = simpler::numbers(self.offset, &[0, 65536]).into_iter();
+        // Aligned writes stay aligned: at a sector's start, a guest could have made them.
+        let offsets = offsets.map(|offset| offset / SECTOR_BYTES * SECTOR_BYTES);
+        let lengths = simpler::numbers(self.length, &[SECTOR_BYTES, 4096, 65536]).into_iter();
+        let lengths = lengths.filter(|length| *length >= SECTOR_BYTES);
+        let at = offsets.map(|offset| Self { offset, ..*self });
+        let of = lengths.map(|length| Self { length, ..*self });
+        let byte = (self.byte > 1).then_some(Self { byte: 1, ..*self });
+        at.chain(of).chain(byte).collect()
+    }
+
     /// The part of it that lies in [`start`, `end`) of the guest address space, if any does.
     pub fn within(&self, start: u64, end: u64) -> Option<Self> {
         let offset = self.offset.max(start);

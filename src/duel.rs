@@ -25,9 +25,6 @@ use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 use crate::witness::Witnesses;
 
-/// The name of the source image, without its ending.
-const SOURCE_STEM: &str = "image";
-
 /// Two tools, and the terms on which they meet.
 #[derive(Clone)]
 pub struct Duel {
@@ -135,7 +132,7 @@ impl<'duel> Bout<'duel> {
     fn operation(&mut self, index: usize) -> Result<OperationOutcome> {
         let started = Instant::now();
         let operation = &self.case.ops[index];
-        let ground = self.ground(format!("{index}-{}", operation.name()));
+        let ground = self.case.ground(index);
         let (verdict, evidence) = self.perform(operation.perform(), &ground)?;
         if !self.duel.keep {
             self.sandbox.sweep(&ground.stem);
@@ -145,18 +142,6 @@ impl<'duel> Bout<'duel> {
             evidence,
             duration: started.elapsed(),
         })
-    }
-
-    fn ground(&self, stem: String) -> Ground<'duel> {
-        let recipe = &self.case.image;
-        let source =
-            ImageFile::new(SOURCE_STEM, recipe.format).with_options(recipe.create_options());
-        Ground {
-            recipe,
-            source,
-            stem,
-            salt: self.case.iter_seed,
-        }
     }
 
     fn perform(

@@ -218,7 +218,7 @@ pub struct Opinion {
 }
 
 /// Both sides of one operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Exchange {
     /// The candidate's side.
     pub candidate: Deed,

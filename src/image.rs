@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::{Contents, Write};
 use crate::format::Format;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 
 /// A source image, as a generation drew it.
@@ -42,6 +43,9 @@ pub enum Pattern {
 
 /// Bytes 446 to 511 of the partition table: one bootable entry of type 0x83 from sector 2048, then the signature.
 const PARTITION_TABLE_OFFSET: u64 = 446;
+
+/// The formats that are simpler than those that stand behind them, or are not here.
+const SIMPLER_FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
 
 impl ImageRecipe {
     /// The `-o` options it is created with, in their order.
@@ -93,5 +97,84 @@ impl ImageRecipe {
                 })
             });
         self.writes().iter().copied().chain(table).collect()
+    }
+
+    /// How much there is of it.
+    pub fn bulk(&self) -> Bulk {
+        Bulk {
+            operations: 0,
+            options: simpler::options_beyond_defaults(&self.create_options()),
+            writes: self.writes().len(),
+        }
+    }
+
+    /// Simpler versions of it for the shrinker, those that take away most first.
+    pub fn simpler(&self) -> Vec<Self> {
+        let empty = |format| Self {
+            format,
+            virtual_size: Size::literal("1M"),
+            pattern: Pattern::Zeros,
+            cluster_size: None,
+            writes: None,
+        };
+        let formats = || {
+            SIMPLER_FORMATS
+                .into_iter()
+                .take_while(|format| *format != self.format)
+        };
+        let mut versions: Vec<Self> = formats().map(empty).collect();
+        versions.push(empty(self.format));
+        versions.extend(formats().map(|format| Self {
+            format,
+            cluster_size: None,
+            ..self.clone()
+        }));
+        versions.push(Self {
+            cluster_size: None,
+            ..self.clone()
+        });
+        versions.extend(simpler::shorter(self.writes()).into_iter().map(|writes| {
+            let pattern = if writes.is_empty() {
+                Pattern::Zeros
+            } else {
+                self.pattern
+            };
+            let writes = (!writes.is_empty()).then_some(writes);
+            Self {
+                pattern,
+                writes,
+                ..self.clone()
+            }
+        }));
+        versions.extend(
+            simpler::sizes(&self.virtual_size)
+                .into_iter()
+                .flat_map(|virtual_size| {
+                    let at_their_places = |write: &Write| write.within(0, virtual_size.bytes());
+                    let at_the_start = |write: &Write| {
+                        let start = Write {
+                            offset: 0,
+                            ..*write
+                        };
+                        at_their_places(write).or_else(|| start.within(0, virtual_size.bytes()))
+                    };
+                    let with = |writes: Vec<Write>| Self {
+                        virtual_size: virtual_size.clone(),
+                        writes: (!writes.is_empty()).then_some(writes),
+                        ..self.clone()
+                    };
+                    [
+                        with(self.writes().iter().filter_map(at_their_places).collect()),
+                        with(self.writes().iter().filter_map(at_the_start).collect()),
+                    ]
+                }),
+        );
+        let simpler_writes = simpler::elementwise(self.writes(), Write::simpler);
+        versions.extend(simpler_writes.into_iter().map(|writes| Self {
+            writes: Some(writes),
+            ..self.clone()
+        }));
+        versions.retain(|version| version != self);
+        versions
     }
 }

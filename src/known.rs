@@ -4,12 +4,12 @@
 //! right by which specification, and a condition narrow enough that nothing new hides behind it. Pure; asked by the
 //! arena.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::case::Case;
 use crate::error::{Error, Result};
-use crate::verdict::Finding;
+use crate::verdict::{Difference, Finding};
 
 /// The version of the catalogue's format that this program reads.
 const FORMAT_VERSION: u64 = 1;
@@ -27,7 +27,7 @@ pub struct Catalogue {
 }
 
 /// One understood difference.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its name, never used again for another.
@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 /// When an entry fits: everything that is given must hold.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The operation, one of these.
@@ -60,15 +60,15 @@ pub struct Condition {
     pub kind: Vec<String>,
     /// The operation's parameters as in the case's JSON, or the image's behind `image.`: a value, or a list of which one must be
     /// the parameter (or, where the parameter is a list, be in it).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
     /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
     pub differences: Vec<String>,
     /// Words that the candidate's value of a difference must contain.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate_says: Option<String>,
     /// Words that the reference's value of a difference must contain.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_says: Option<String>,
 }
 
@@ -114,7 +114,47 @@ impl Entry {
     }
 }
 
+/// The parameter of an operation that says what it is asked to make.
+const TARGET: &str = "target";
+
+/// Words that are told in common by all of some values; shorter ones say too little.
+const WORDS_MIN_CHARACTERS: usize = 8;
+
 impl Condition {
+    /// The narrowest condition that holds for a divergence of this kind in the only operation of this name, and for the same
+    /// at other places: the kind, the operation, what differs up to its first number, the formats, and what was said.
+    pub fn of(kind: &str, operation: &str, differences: &[Difference], case: &Case) -> Self {
+        let found = case.ops.iter().find(|found| found.name() == operation);
+        let mut parameters = Map::new();
+        if let Some(found) = found {
+            let values = serde_json::to_value(found).unwrap_or_default();
+            parameters.extend(
+                values
+                    .get(TARGET)
+                    .map(|target| (TARGET.to_owned(), target.clone())),
+            );
+            if found.perform().reads_source() {
+                let format = case.image.format.name();
+                parameters.insert("image.format".to_owned(), Value::from(format));
+            }
+        }
+        let mut patterns: Vec<String> = Vec::new();
+        for difference in differences {
+            let pattern = up_to_a_number(&difference.what);
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+        Self {
+            operation: vec![operation.to_owned()],
+            kind: vec![kind.to_owned()],
+            parameters,
+            differences: patterns,
+            candidate_says: words_of_all(differences.iter().map(|found| &found.candidate)),
+            reference_says: words_of_all(differences.iter().map(|found| &found.reference)),
+        }
+    }
+
     /// Whether an operation of the case is one in which it may show.
     pub fn could_hold(&self, case: &Case, index: usize) -> bool {
         let operation = &case.ops[index];
@@ -123,7 +163,7 @@ impl Condition {
     }
 
     fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {
-        let says = |wanted: &Option<String>, value: fn(&crate::verdict::Difference) -> &String| {
+        let says = |wanted: &Option<String>, value: fn(&Difference) -> &String| {
             wanted.as_ref().is_none_or(|words| {
                 finding
                     .differences
@@ -160,6 +200,24 @@ impl Condition {
             }
         })
     }
+}
+
+/// The text, or its beginning up to the first number, as a pattern.
+fn up_to_a_number(text: &str) -> String {
+    match text.find(|letter: char| letter.is_ascii_digit()) {
+        Some(place) => format!("{}*", &text[..place]),
+        None => text.to_owned(),
+    }
+}
+
+/// The longest words without a number in the first value, when they are long enough to mean something and in all values.
+fn words_of_all<'value>(mut values: impl Iterator<Item = &'value String>) -> Option<String> {
+    let first = values.next()?;
+    let parts = first.split(|letter: char| letter.is_ascii_digit() || letter == '\'');
+    let words = parts.map(str::trim).max_by_key(|part| part.len())?;
+    let is_told =
+        words.chars().count() >= WORDS_MIN_CHARACTERS && values.all(|value| value.contains(words));
+    is_told.then(|| words.to_owned())
 }
 
 fn covers(known: &str, version: &str) -> bool {

@@ -28,6 +28,9 @@ pub mod error;
 /// Sizes as they are written on command lines.
 pub mod size;
 
+/// Simpler versions of plain values.
+pub mod simpler;
+
 /// All chance.
 pub mod rng;
 
@@ -52,6 +55,9 @@ pub mod request;
 /// What is said of an operation.
 pub mod verdict;
 
+/// Which divergences are one finding.
+pub mod signature;
+
 /// What an operation asks of each side, and what came back.
 pub mod exchange;
 
@@ -69,6 +75,9 @@ pub mod case;
 
 /// How a seed becomes a case.
 pub mod generation;
+
+/// A smaller case that shows the same.
+pub mod shrink;
 
 /// The tools.
 pub mod tool;
@@ -102,6 +111,12 @@ pub mod seed_file;
 
 /// Stubs of the seeds, for editors.
 pub mod stubs;
+
+/// What a campaign has found.
+pub mod findings;
+
+/// A finding as a program that shows it.
+pub mod script;
 
 /// Many cases.
 pub mod campaign;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
+use crate::simpler::Bulk;
 use crate::verdict::Verdict;
 
 pub mod amend;
@@ -68,6 +69,23 @@ pub trait Perform {
     /// Whether it can be judged when the reference cannot do it.
     fn stands_alone(&self) -> bool {
         false
+    }
+
+    /// Simpler versions of itself for the shrinker, those that take away most first. Each is whole: parameters that follow
+    /// from others follow in it too. No chain of them may come back to where it began.
+    fn simpler(&self) -> Vec<Operation> {
+        Vec::new()
+    }
+
+    /// Itself for another source image; `None` when it is the same for every image.
+    fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {
+        let _ = image;
+        None
+    }
+
+    /// How much there is of it.
+    fn bulk(&self) -> Bulk {
+        Bulk::of_operation(0)
     }
 }
 

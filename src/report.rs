@@ -3,7 +3,6 @@
 pub mod digest;
 pub mod files;
 pub mod github;
-pub mod group;
 pub mod html;
 pub mod junit;
 pub mod outlets;

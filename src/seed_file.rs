@@ -11,9 +11,16 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::generation::Generation;
+use crate::known::Condition;
+use crate::record::{Record, ToolName};
+use crate::signature::Group;
+use crate::verdict::Difference;
 
-/// The version of the file's format that this program reads.
-const FORMAT_VERSION: u64 = 1;
+/// The version of the file's format that this program writes. Version 2 added [`Seen`].
+const FORMAT_VERSION: u64 = 2;
+
+/// The oldest version of the file's format that this program reads.
+const OLDEST_VERSION: u64 = 1;
 
 /// The file in the same directory that is no seed.
 const CATALOGUE_NAME: &str = "known-divergences.json";
@@ -32,6 +39,32 @@ pub struct SeedFile {
     pub why: String,
     /// What is expected of it, and under which circumstances something else.
     pub expected: String,
+    /// What was seen when it was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// What was seen when a case was found: of the case as it is written out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// `divergence`, as a rule.
+    pub verdict: String,
+    /// The kind of divergence.
+    pub kind: String,
+    /// The operation that diverged.
+    pub operation: String,
+    /// Why, in a line.
+    pub reason: String,
+    /// The signature of the group for which it was kept.
+    pub signature: String,
+    /// What differed.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+    /// The tool under test.
+    pub candidate: ToolName,
+    /// qemu-img.
+    pub reference: ToolName,
 }
 
 /// A seed file that has been found, not yet read.
@@ -43,7 +76,44 @@ pub struct SeedPath {
     pub path: PathBuf,
 }
 
+impl Seen {
+    /// When the same shows again: a condition for the catalogue.
+    pub fn condition(&self, case: &Case) -> Condition {
+        Condition::of(&self.kind, &self.operation, &self.differences, case)
+    }
+}
+
 impl SeedFile {
+    /// A record's case, written out, with what was seen of it; kept for `group`.
+    pub fn resolved(record: &Record, group: &Group) -> Self {
+        let differences = record.evidence.as_ref();
+        let seen = Seen {
+            verdict: record.verdict.to_owned(),
+            kind: record.kind.clone().unwrap_or_default(),
+            operation: record.operation.clone().unwrap_or_default(),
+            reason: record.reason.clone().unwrap_or_default(),
+            signature: group.signature.clone(),
+            differences: differences
+                .map(|evidence| evidence.differences.clone())
+                .unwrap_or_default(),
+            candidate: record.candidate.clone(),
+            reference: record.reference.clone(),
+        };
+        Self {
+            format_version: FORMAT_VERSION,
+            id: Some(record.id.clone()),
+            case: record.case.clone(),
+            why: format!("found with {}: {}", record.candidate.name, group.title()),
+            expected: "match".to_owned(),
+            seen: Some(seen),
+        }
+    }
+
+    /// Writes it, whole or not at all, and makes its directory when it is not there.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_json(path, self, "write the seed file")
+    }
+
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
@@ -51,9 +121,9 @@ impl SeedFile {
         let wrong =
             |what: String| Error::usage(format!("{} is no seed file: {what}", path.display()));
         let seed: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        if seed.format_version != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&seed.format_version) {
             return Err(wrong(format!(
-                "format version {} is not {FORMAT_VERSION}",
+                "format version {} is not known, only {OLDEST_VERSION} to {FORMAT_VERSION}",
                 seed.format_version
             )));
         }
@@ -71,6 +141,32 @@ impl SeedFile {
             (None, None) => Err(Error::usage("a seed file has neither an id nor a case")),
         }
     }
+}
+
+/// Writes `value` as JSON, whole or not at all: a file that is read by others is never half there.
+pub fn write_json(path: &Path, value: &impl Serialize, what: &str) -> Result<()> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::system(error.to_string()))?;
+    write_text(path, &format!("{text}\n"), what)
+}
+
+/// Writes a text, whole or not at all, and makes its directory when it is not there.
+pub fn write_text(path: &Path, text: &str, what: &str) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let directory = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        fs::create_dir_all(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        // A temporary file is its owner's alone; this one is like any other.
+        file.as_file()
+            .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| Error::io(what, path, &error))
 }
 
 /// The seed file of this name, without looking at the others.
@@ -155,6 +251,7 @@ mod tests {
             case: Some(case.clone()),
             why: String::new(),
             expected: String::new(),
+            seen: None,
         };
         let (_directory, path) = written(&serde_json::to_string(&seed).unwrap());
         assert_eq!(SeedFile::read(&path).unwrap().case().unwrap(), case);
@@ -166,7 +263,7 @@ mod tests {
             "",
             "{",
             "[]",
-            r#"{"format_version": 2, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
+            r#"{"format_version": 3, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
             r#"{"format_version": 1, "why": "", "expected": ""}"#,
         ] {
             let (_directory, path) = written(text);

@@ -82,6 +82,15 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = FalseyValueParser::new())]
     pub strict_known: bool,
 
+    /// Where new findings are kept until they are accepted
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMGDUEL_FINDINGS",
+        default_value = "fuzz-findings"
+    )]
+    pub findings: PathBuf,
+
     /// Write one JSON record a line to FILE
     #[arg(long, value_name = "FILE", env = "IMGDUEL_JSON")]
     pub json: Option<PathBuf>,

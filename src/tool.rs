@@ -37,7 +37,28 @@ pub trait Tool: Send + Sync {
 
     /// Asks it. Whatever the tool does is an answer; an error means that it could not be asked.
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer>;
+
+    /// How a person asks it the same without this program; nothing is run. [`Request::Contents`] leaves what a guest sees
+    /// beside the image, as a raw file with [`FLAT_SUFFIX`] behind its name.
+    fn wording(&self, request: &Request) -> Option<Wording>;
 }
+
+/// A request in the words of one tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// A command line, the program first.
+    CommandLine(Vec<String>),
+    /// A call in Rust, to stand in the program that `template` is made into.
+    RustCall {
+        /// A program with a place for calls.
+        template: &'static str,
+        /// An expression of the type that the template wants.
+        call: String,
+    },
+}
+
+/// The end of a flattened image's name; it lies beside the image.
+pub const FLAT_SUFFIX: &str = ".flat";
 
 /// Whether a tool can be asked something.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -126,6 +126,8 @@ fn fuzz(directory: &Path, arguments: &[&str]) -> (Output, Value, Vec<Value>) {
     let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
         .args(["fuzz", "--generation", "ops7", "--workdir"])
         .arg(directory)
+        .arg("--findings")
+        .arg(directory.join("findings"))
         .arg("--summary")
         .arg(&summary)
         .arg("--json")
@@ -239,6 +241,8 @@ fn the_python_harness_s_command_line_works_and_its_files_are_written() {
         .arg(ring::stand_in("lying_instar"))
         .arg("--log-dir")
         .arg(&log)
+        .arg("--findings")
+        .arg(directory.path().join("findings"))
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

@@ -158,9 +158,7 @@ fn the_page_holds_every_group_once_and_fetches_nothing() {
     }
     let mut groups: BTreeMap<String, usize> = BTreeMap::new();
     for record in read(&records) {
-        if let Some(group) =
-            imgduel::report::group::Group::of(&record).filter(|_| record.verdict == "divergence")
-        {
+        if let Some(group) = record.group().filter(|_| record.verdict == "divergence") {
             *groups.entry(group.signature).or_default() += 1;
         }
     }
@@ -169,7 +167,7 @@ fn the_page_holds_every_group_once_and_fetches_nothing() {
     let distinct: std::collections::BTreeSet<String> = read(&records)
         .iter()
         .filter(|record| record.verdict == "divergence")
-        .filter_map(|record| Some(imgduel::report::group::Group::of(record)?.title()))
+        .filter_map(|record| Some(record.group()?.title()))
         .collect();
     assert_eq!(told, distinct.len());
 }

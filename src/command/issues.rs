@@ -15,7 +15,7 @@ use crate::process::{self, Ending, Invocation};
 use crate::report::complain;
 use crate::report::digest::Found;
 use crate::report::github::{issue_body, title};
-use crate::report::group::Group;
+use crate::signature::Group;
 
 /// Wall time for one call of `gh`.
 const GH_LIMIT: Duration = Duration::from_secs(60);

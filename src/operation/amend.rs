@@ -5,13 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::qcow2_options::REFCOUNT_BITS;
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -76,6 +77,26 @@ impl Amend {
 impl Perform for Amend {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let created = simpler::shorter(&self.create_options).into_iter();
+        let created = created.map(|create_options| Self {
+            create_options,
+            ..self.clone()
+        });
+        let amended = simpler::shorter_not_empty(&self.amend_options).into_iter();
+        let amended = amended.map(|amend_options| Self {
+            amend_options,
+            ..self.clone()
+        });
+        created.chain(amended).map(Operation::Amend).collect()
+    }
+
+    /// One option to amend is what the operation is about.
+    fn bulk(&self) -> Bulk {
+        let created = simpler::options_beyond_defaults(&self.create_options);
+        Bulk::of_operation(created + self.amend_options.len().saturating_sub(1))
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

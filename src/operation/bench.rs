@@ -4,15 +4,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
+
+mod schedule;
 
 const FIXTURE: DivergenceKind = DivergenceKind::new("bench", "fixture_create_failed");
 const HEADER: DivergenceKind = DivergenceKind::new("bench", "header_divergence");
@@ -35,6 +38,9 @@ const ODD_STEPS: [u64; 5] = [513, 777, 1000, 4097, 65537];
 /// A populated qcow2 holds this byte in its first half, up to [`POPULATED_BYTES_MAX`].
 const POPULATED_BYTE: u8 = 0xcc;
 const POPULATED_BYTES_MAX: u64 = 2 << 20;
+
+/// What is read or written at a time when nothing is said of it: qemu-img(1), bench.
+const DEFAULT_BUFFER_BYTES: u64 = 4096;
 
 /// The signature that makes a raw image a disk to tools that look for one: (offset, byte).
 const SIGNATURE: [(u64, u8); 2] = [(510, 0x55), (511, 0xaa)];
@@ -59,6 +65,31 @@ pub struct BenchRecipe {
     pub cluster_size: Option<u64>,
     /// Whether its first half holds data.
     pub prepopulate: bool,
+}
+
+impl BenchRecipe {
+    /// An image without data, with default clusters, smaller.
+    fn simpler(&self) -> Vec<Self> {
+        let mut versions = Vec::new();
+        if self.prepopulate {
+            versions.push(Self {
+                prepopulate: false,
+                ..self.clone()
+            });
+        }
+        if self.cluster_size.is_some() {
+            versions.push(Self {
+                cluster_size: None,
+                ..self.clone()
+            });
+        }
+        let sizes = simpler::numbers(self.size, &SIZES);
+        versions.extend(sizes.into_iter().map(|size| Self {
+            size,
+            ..self.clone()
+        }));
+        versions
+    }
 }
 
 impl DrawPython for Bench {
@@ -198,7 +229,7 @@ fn bench_writes(invocation: &[String]) -> Vec<Write> {
         invocation.get(place + 1)?.parse::<u64>().ok()
     };
     let number = |flag: &str| value(flag).unwrap_or(0);
-    let length = number("-s");
+    let length = value("-s").unwrap_or(DEFAULT_BUFFER_BYTES);
     let step = if number("-S") == 0 {
         length
     } else {
@@ -217,6 +248,36 @@ fn bench_writes(invocation: &[String]) -> Vec<Write> {
 impl Perform for Bench {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let fewer = simpler::shorter_not_empty(&self.invocations).into_iter();
+        let fewer = fewer.map(|invocations| Self {
+            invocations,
+            ..self.clone()
+        });
+        let recipes = self.recipe.simpler().into_iter();
+        let recipes = recipes.map(|recipe| Self {
+            recipe,
+            ..self.clone()
+        });
+        let plainer = simpler::elementwise(&self.invocations, |words| schedule::simpler(words));
+        let plainer = plainer.into_iter().map(|invocations| Self {
+            invocations,
+            ..self.clone()
+        });
+        let all = fewer.chain(recipes).chain(plainer);
+        all.map(Operation::Bench).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        let clusters = self.recipe.cluster_size.is_some_and(|bytes| bytes != 65536);
+        let of_words = self.invocations.iter().map(|words| schedule::flags(words));
+        Bulk {
+            operations: self.invocations.len(),
+            options: usize::from(clusters) + of_words.sum::<usize>(),
+            writes: usize::from(self.recipe.prepopulate),
+        }
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::Contents;
 use crate::exchange::{Exchange, Ground, Output, Rule, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -180,6 +181,45 @@ impl Perform for Bitmap {
         false
     }
 
+    fn simpler(&self) -> Vec<Operation> {
+        let fewer = simpler::shorter_not_empty(&self.invocations).into_iter();
+        let fewer = fewer.map(|invocations| Self {
+            invocations,
+            ..self.clone()
+        });
+        let options = simpler::shorter(&self.create_options).into_iter();
+        let options = options.map(|create_options| Self {
+            create_options,
+            ..self.clone()
+        });
+        let sizes = simpler::sizes(&self.size).into_iter();
+        let sizes = sizes.map(|size| Self {
+            size,
+            ..self.clone()
+        });
+        let plainer = simpler::elementwise(&self.invocations, |words| plainer(words));
+        let plainer = plainer.into_iter().map(|invocations| Self {
+            invocations,
+            ..self.clone()
+        });
+        let all = fewer.chain(options).chain(sizes).chain(plainer);
+        all.map(Operation::Bitmap).collect()
+    }
+
+    /// One flag and one name are what a command is about.
+    fn bulk(&self) -> Bulk {
+        let flags = self.invocations.iter().map(|words| {
+            let flags = words.iter().filter(|word| word.starts_with('-')).count();
+            flags.saturating_sub(1)
+        });
+        let options = simpler::options_beyond_defaults(&self.create_options);
+        Bulk {
+            operations: self.invocations.len(),
+            options: options + flags.sum::<usize>(),
+            writes: 0,
+        }
+    }
+
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
         let create = Request::Create {
             file: self.file(ground),
@@ -210,4 +250,18 @@ impl Perform for Bitmap {
             Contents::zeros(self.size.bytes()),
         )]
     }
+}
+
+/// A command without its granularity, and without its second flag.
+fn plainer(words: &[String]) -> Vec<Vec<String>> {
+    let without = |flag: &str, length: usize| {
+        let place = words.iter().position(|word| word == flag)?;
+        let mut fewer = words.to_vec();
+        fewer.drain(place..place + length);
+        (place > 0).then_some(fewer)
+    };
+    [without("-g", 2), without("--disable", 1)]
+        .into_iter()
+        .flatten()
+        .collect()
 }

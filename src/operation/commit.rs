@@ -5,13 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -94,6 +95,38 @@ impl Commit {
 impl Perform for Commit {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        let options = simpler::shorter(&self.create_options).into_iter();
+        versions.extend(options.map(|create_options| Self {
+            create_options,
+            ..self.clone()
+        }));
+        versions.extend(self.explicit_base.is_some().then(|| Self {
+            explicit_base: None,
+            ..self.clone()
+        }));
+        versions.extend(self.seed_spec.is_some().then(|| Self {
+            seed_spec: None,
+            ..self.clone()
+        }));
+        let sizes = simpler::sizes(&self.overlay_size).into_iter();
+        versions.extend(sizes.map(|overlay_size| Self {
+            overlay_size,
+            ..self.clone()
+        }));
+        versions.into_iter().map(Operation::Commit).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        let options = simpler::options_beyond_defaults(&self.create_options);
+        Bulk {
+            operations: 1,
+            options: options + usize::from(self.explicit_base.is_some()),
+            writes: usize::from(self.seed_spec.is_some()),
+        }
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
@@ -38,6 +38,14 @@ impl Convert {
         })]
     }
 
+    /// Itself to the simplest target, if it is not that already.
+    pub(super) fn simpler_targets(&self) -> impl Iterator<Item = Self> + use<> {
+        let target = Format::Raw;
+        (self.target != target)
+            .then_some(Self { target })
+            .into_iter()
+    }
+
     fn file(&self, ground: &Ground<'_>) -> ImageFile {
         ImageFile::new(&ground.stem, self.target)
     }
@@ -46,6 +54,10 @@ impl Convert {
 impl Perform for Convert {
     fn reads_source(&self) -> bool {
         true
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        self.simpler_targets().map(Operation::Convert).collect()
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::convert::Convert;
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
@@ -23,6 +23,12 @@ impl DrawPython for ConvertCompressed {
 impl Perform for ConvertCompressed {
     fn reads_source(&self) -> bool {
         self.0.reads_source()
+    }
+
+    /// To raw it would not compress, and be a plain conversion.
+    fn simpler(&self) -> Vec<Operation> {
+        let targets = self.0.simpler_targets().map(Self);
+        targets.map(Operation::ConvertCompressed).collect()
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker, qcow2_options};
+use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
 use crate::content::Contents;
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 
 const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
@@ -82,6 +83,30 @@ impl Create {
 impl Perform for Create {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        versions.extend((self.target != Format::Raw).then(|| Self {
+            target: Format::Raw,
+            options: Vec::new(),
+            ..self.clone()
+        }));
+        let options = simpler::shorter(&self.options).into_iter();
+        versions.extend(options.map(|options| Self {
+            options,
+            ..self.clone()
+        }));
+        let sizes = simpler::sizes(&self.size).into_iter();
+        versions.extend(sizes.map(|size| Self {
+            size,
+            ..self.clone()
+        }));
+        versions.into_iter().map(Operation::Create).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        Bulk::of_operation(simpler::options_beyond_defaults(&self.options))
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 
 const TARGETS: [Format; 5] = [
     Format::Raw,
@@ -27,6 +28,9 @@ const WINDOW_BYTES: u64 = 67_108_864;
 /// More blocks than this are not asked for: qemu-img 10.0.2 needs some 60 microseconds for each, whatever its size
 /// (measured: a million blocks of one byte in 60 s), so that the usual limit would run out on every such case.
 const BLOCKS_MAX: u64 = 200_000;
+
+/// A simpler version may have this many blocks, if it had fewer before.
+const SIMPLER_BLOCKS_MAX: u64 = 4096;
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +55,7 @@ pub struct Dd {
 impl DrawPython for Dd {
     fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, _: Picker) -> Self {
         let target = *random.choice(&TARGETS);
-        let size = image.format.created_size(image.virtual_size.bytes());
+        let size = probe(image);
         let kind = random.random();
         let bs = match kind {
             _ if kind < 0.45 => *random.choice(&EVEN_BLOCK_SIZES),
@@ -68,8 +72,20 @@ impl DrawPython for Dd {
             // int(1.5 * blocks), and at least one.
             _ => Some(random.randint(1, (blocks + blocks / 2).max(1).min(cap))),
         };
-        let end = count.map_or(size, |count| (count * bs).min(size));
-        let out_vsize = end.saturating_sub(skip * bs);
+        Self::new(target, size, bs, count, skip)
+    }
+}
+
+/// The virtual size, in bytes, that a window is drawn against.
+fn probe(image: &ImageRecipe) -> u64 {
+    image.format.created_size(image.virtual_size.bytes())
+}
+
+impl Dd {
+    /// With what follows from its parameters.
+    fn new(target: Format, size: u64, bs: u64, count: Option<u64>, skip: u64) -> Self {
+        let end = count.map_or(size, |count| count.saturating_mul(bs).min(size));
+        let out_vsize = end.saturating_sub(skip.saturating_mul(bs));
         let empty = out_vsize == 0 && matches!(target, Format::Vmdk | Format::Vhdx);
         let skipped = empty.then(|| "empty window".to_owned());
         Self {
@@ -82,9 +98,12 @@ impl DrawPython for Dd {
             skipped,
         }
     }
-}
 
-impl Dd {
+    /// How many blocks are copied.
+    fn blocks(&self) -> u64 {
+        self.out_vsize.div_ceil(self.bs)
+    }
+
     fn file(&self, ground: &Ground<'_>) -> ImageFile {
         ImageFile::new(&ground.stem, self.target)
     }
@@ -112,12 +131,51 @@ impl Perform for Dd {
         true
     }
 
+    fn simpler(&self) -> Vec<Operation> {
+        let Self {
+            target,
+            virtual_size_probe: size,
+            bs,
+            count,
+            skip,
+            ..
+        } = *self;
+        let mut versions = Vec::new();
+        versions
+            .extend((target != Format::Raw).then(|| Self::new(Format::Raw, size, bs, count, skip)));
+        versions.extend((skip > 0).then(|| Self::new(target, size, bs, count, 0)));
+        versions.extend(
+            count
+                .is_some()
+                .then(|| Self::new(target, size, bs, None, skip)),
+        );
+        let is_default = bs == SECTOR_BYTES;
+        versions.extend((!is_default).then(|| Self::new(target, size, SECTOR_BYTES, count, skip)));
+        let skips = simpler::numbers(skip, &[1, 2]).into_iter();
+        versions.extend(skips.map(|skip| Self::new(target, size, bs, count, skip)));
+        let counts = simpler::numbers(count.unwrap_or(0), &[1, 2]).into_iter();
+        versions.extend(counts.map(|count| Self::new(target, size, bs, Some(count), skip)));
+        // A version that takes seconds is not simpler.
+        let blocks_max = self.blocks().max(SIMPLER_BLOCKS_MAX);
+        versions.retain(|version| version.blocks() <= blocks_max);
+        versions.into_iter().map(Operation::Dd).collect()
+    }
+
+    fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {
+        let fitted = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
+        Some(Operation::Dd(fitted))
+    }
+
+    fn bulk(&self) -> Bulk {
+        let given = [self.bs != SECTOR_BYTES, self.count.is_some(), self.skip > 0];
+        Bulk::of_operation(given.into_iter().filter(|given| *given).count())
+    }
+
     fn skipped(&self) -> Option<String> {
         if let Some(why) = &self.skipped {
             return Some(format!("dd of an {why} to {} is not asked", self.target));
         }
-        let blocks = self.out_vsize.div_ceil(self.bs);
-        let too_many = blocks > BLOCKS_MAX;
+        let too_many = self.blocks() > BLOCKS_MAX;
         too_many.then(|| {
             "dd in so many blocks would take qemu-img longer than any usual limit".to_owned()
         })

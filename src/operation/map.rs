@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("map", "json_parse_failure");
@@ -71,9 +72,42 @@ impl DrawPython for Map {
     }
 }
 
+impl Map {
+    /// The flags of the window; none: the whole image.
+    fn flags(&self) -> &[String] {
+        self.window.as_deref().unwrap_or_default()
+    }
+}
+
 impl Perform for Map {
     fn reads_source(&self) -> bool {
         self.skipped.is_none()
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        // A window is flags and their values, in pairs.
+        let pairs: Vec<&[String]> = self.flags().chunks(2).collect();
+        let fewer = simpler::shorter(&pairs).into_iter();
+        let fewer = fewer.map(|pairs| Self {
+            window: Some(pairs.concat()),
+            ..self.clone()
+        });
+        fewer.map(Operation::Map).collect()
+    }
+
+    fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {
+        let asked = image.format != Format::Raw;
+        let size = image.format.created_size(image.virtual_size.bytes());
+        let fitted = Self {
+            virtual_size_probe: asked.then_some(size),
+            window: asked.then(|| self.flags().to_vec()),
+            skipped: (!asked).then(|| "raw".to_owned()),
+        };
+        Some(Operation::Map(fitted))
+    }
+
+    fn bulk(&self) -> Bulk {
+        Bulk::of_operation(self.flags().len() / 2)
     }
 
     fn skipped(&self) -> Option<String> {
@@ -83,7 +117,7 @@ impl Perform for Map {
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let window = self.window.clone().unwrap_or_default();
+        let window = self.flags().to_vec();
         vec![Step::own(Request::Map {
             file: ground.source.clone(),
             window,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Output, Step, Turn};
 use crate::format::Format;
 use crate::image::ImageRecipe;
@@ -60,6 +60,15 @@ impl Measure {
 impl Perform for Measure {
     fn reads_source(&self) -> bool {
         true
+    }
+
+    /// To raw, or at least to something that qemu-img measures as well.
+    fn simpler(&self) -> Vec<Operation> {
+        let simpler = [Format::Raw, Format::Qcow2].into_iter();
+        let simpler = simpler.take_while(|target| *target != self.target);
+        simpler
+            .map(|target| Operation::Measure(Self { target }))
+            .collect()
     }
 
     fn stands_alone(&self) -> bool {

@@ -5,13 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -65,6 +66,29 @@ impl DrawPython for Rebase {
 }
 
 impl Rebase {
+    /// Itself without a new backing file.
+    fn detaching(&self) -> Self {
+        let mut flags = self.flags.clone();
+        if let Some(place) = flags.iter().position(|flag| flag == "-F") {
+            flags.drain(place..(place + 2).min(flags.len()));
+        }
+        Self {
+            new_backing: String::new(),
+            flags,
+            ..self.clone()
+        }
+    }
+
+    /// Itself in safe mode, which is the default.
+    fn safely(&self) -> Self {
+        let flags = self.flags.iter().filter(|flag| *flag != "-u");
+        Self {
+            mode: "safe".to_owned(),
+            flags: flags.cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     fn replaces_base(&self) -> bool {
         self.new_backing == BASE_NAME
     }
@@ -172,6 +196,33 @@ impl Rebase {
 impl Perform for Rebase {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        versions.extend((!self.new_backing.is_empty()).then(|| self.detaching()));
+        versions.extend((self.mode == "unsafe").then(|| self.safely()));
+        let options = simpler::shorter(&self.create_options).into_iter();
+        versions.extend(options.map(|create_options| Self {
+            create_options,
+            ..self.clone()
+        }));
+        let sizes = simpler::sizes(&self.overlay_size).into_iter();
+        versions.extend(sizes.map(|overlay_size| Self {
+            overlay_size,
+            ..self.clone()
+        }));
+        let sizes = simpler::sizes(&self.new_backing_size).into_iter();
+        versions.extend(sizes.map(|new_backing_size| Self {
+            new_backing_size,
+            ..self.clone()
+        }));
+        versions.into_iter().map(Operation::Rebase).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        let options = simpler::options_beyond_defaults(&self.create_options);
+        Bulk::of_operation(options + usize::from(self.mode == "unsafe"))
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

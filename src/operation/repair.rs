@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
 use crate::format::Format;
@@ -15,6 +15,7 @@ use crate::judge::CheckCounts;
 use crate::qcow2::corruption::Corruption;
 use crate::request::{Answer, ImageFile, RepairTier, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
@@ -23,6 +24,9 @@ const SAFETY: DivergenceKind = DivergenceKind::new("repair", "safety_divergence"
 const COMPLETENESS: DivergenceKind = DivergenceKind::new("repair", "completeness_divergence");
 const DATA: DivergenceKind = DivergenceKind::new("repair", "data_divergence");
 const RECIPE: DivergenceKind = DivergenceKind::new("repair", "recipe_divergence");
+
+/// qemu-img's, in bytes.
+const DEFAULT_CLUSTER_SIZE: u64 = 65536;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 const CORRUPTIONS: [Corruption; 5] = [
@@ -105,6 +109,19 @@ impl Repair {
 impl Perform for Repair {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let default = self.cluster_size != DEFAULT_CLUSTER_SIZE;
+        let default = default.then(|| Self {
+            cluster_size: DEFAULT_CLUSTER_SIZE,
+            ..self.clone()
+        });
+        default.into_iter().map(Operation::Repair).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        Bulk::of_operation(usize::from(self.cluster_size != DEFAULT_CLUSTER_SIZE))
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -5,13 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawPython, Perform, Picker, qcow2_options};
+use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
 use crate::content::{Contents, Write};
 use crate::exchange::{Actor, Exchange, Ground, Output, Step};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -20,6 +21,9 @@ const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
 
 const CREATE_SEED: DivergenceKind = DivergenceKind::new("resize", "create_seed_divergence");
 const WRITE: DivergenceKind = DivergenceKind::new("resize", "write_failure");
+
+/// The sizes that a resize may be made smaller to.
+const SMALLER_SIZES: [&str; 4] = ["1M", "2M", "4M", "16M"];
 
 /// How much is written at a time, in bytes.
 const WRITE_BYTES: u64 = 4096;
@@ -125,6 +129,36 @@ impl Resize {
         }
     }
 
+    /// Itself with smaller sizes: a shrink stays a shrink, and growth stays growth.
+    fn smaller(&self) -> impl Iterator<Item = Self> {
+        let between = |start: &str, end: &str| {
+            let options = self.options.clone();
+            Self::new(
+                self.target,
+                start,
+                end,
+                options,
+                self.preallocation.as_deref(),
+            )
+        };
+        let relative = self.end.starts_with(['+', '-']);
+        let starts = SMALLER_SIZES.into_iter();
+        let same_end = starts.filter(move |_| relative).filter_map(move |start| {
+            // What would be left must be at least what is written into it.
+            let taken = self.end.strip_prefix('-').map(Size::literal);
+            let fits = taken.is_none_or(|taken| taken.bytes() < Size::literal(start).bytes());
+            fits.then(|| between(start, &self.end))
+        });
+        let pairs = SMALLER_SIZES.into_iter().flat_map(move |start| {
+            let ends = SMALLER_SIZES.into_iter().filter(move |end| *end != start);
+            ends.map(move |end| between(start, end))
+        });
+        let sum = |resize: &Self| resize.start.bytes() + resize.end_bytes;
+        pairs
+            .chain(same_end)
+            .filter(move |resize| resize.shrink == self.shrink && sum(resize) < sum(self))
+    }
+
     fn file(&self, ground: &Ground<'_>) -> ImageFile {
         ImageFile::new(&ground.stem, self.target).with_options(self.options.clone())
     }
@@ -145,6 +179,31 @@ impl Resize {
 impl Perform for Resize {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        versions.extend((self.target != Format::Raw).then(|| Self {
+            target: Format::Raw,
+            options: Vec::new(),
+            ..self.clone()
+        }));
+        let options = simpler::shorter(&self.options).into_iter();
+        versions.extend(options.map(|options| Self {
+            options,
+            ..self.clone()
+        }));
+        versions.extend(self.preallocation.is_some().then(|| Self {
+            preallocation: None,
+            ..self.clone()
+        }));
+        versions.extend(self.smaller());
+        versions.into_iter().map(Operation::Resize).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        let options = simpler::options_beyond_defaults(&self.options);
+        Bulk::of_operation(options + usize::from(self.preallocation.is_some()))
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -7,13 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use self::history::History;
-use super::{DrawPython, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker};
 use crate::content::{Contents, Write};
 use crate::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, ImageFile, Request, SnapshotAction};
 use crate::rng::PythonRandom;
+use crate::simpler::{self, Bulk};
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
@@ -298,6 +299,52 @@ impl Snapshot {
 impl Perform for Snapshot {
     fn reads_source(&self) -> bool {
         false
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        let fewer = simpler::shorter_not_empty(&self.chain).into_iter();
+        versions.extend(fewer.map(|chain| Self {
+            chain,
+            ..self.clone()
+        }));
+        let fewer = simpler::shorter(&self.seed_writes).into_iter();
+        versions.extend(fewer.map(|seed_writes| Self {
+            seed_writes,
+            ..self.clone()
+        }));
+        versions.extend(self.backing.then(|| Self {
+            backing: false,
+            ..self.clone()
+        }));
+        versions.extend(self.extended_l2.then(|| Self {
+            extended_l2: false,
+            ..self.clone()
+        }));
+        versions.extend((self.compat != "1.1").then(|| Self {
+            compat: "1.1".to_owned(),
+            ..self.clone()
+        }));
+        versions.extend((self.cluster_size != 65536).then(|| Self {
+            cluster_size: 65536,
+            ..self.clone()
+        }));
+        versions.into_iter().map(Operation::Snapshot).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        let options = [
+            self.backing,
+            self.extended_l2,
+            self.compat != "1.1",
+            self.cluster_size != 65536,
+        ];
+        let chained = self.chain.iter().filter_map(Element::write).count();
+        Bulk {
+            operations: self.chain.len() - chained,
+            options: options.into_iter().filter(|given| *given).count(),
+            writes: self.seed_writes.len() + chained,
+        }
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::group::Group;
 use crate::record::{Class, Record};
+use crate::signature::Group;
 
 /// How many groups keep a whole example; of the others only what they are is kept.
 const WHOLE_EXAMPLES_MAX: usize = 200;
@@ -105,7 +105,7 @@ impl Digest {
 }
 
 fn add_to(groups: &mut BTreeMap<Group, Found>, record: &Record) {
-    let Some(group) = Group::of(record) else {
+    let Some(group) = record.group() else {
         return;
     };
     let is_whole = groups.len() < WHOLE_EXAMPLES_MAX;

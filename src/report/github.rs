@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::digest::{Digest, Found};
-use super::group::Group;
 use super::terminal;
 use crate::record::Summary;
+use crate::signature::Group;
 
 /// GitHub shows this many annotations of a kind for one step.
 const ANNOTATIONS_MAX: usize = 10;

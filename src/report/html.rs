@@ -13,9 +13,9 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::digest::{Digest, Found, Tally};
-use super::group::Group;
 use crate::error::{Error, Result};
 use crate::record::{Record, Summary, ToolName};
+use crate::signature::Group;
 
 /// How much of the page findings may fill, in bytes: the rest of it is small. Those that no longer fit are told in a line.
 const FINDINGS_BYTES_MAX: usize = 4_000_000;

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::evidence::{Call, Evidence, shell_line};
 use crate::record::{Class, Record, Summary};
+use crate::script::quoted;
+use crate::signature::Group;
+use crate::simpler::Bulk;
 use crate::tool::{self, Tool};
 
 /// One line for a record: id, verdict and why.
@@ -79,6 +83,48 @@ fn unsupported_reasons(record: &Record) -> String {
         }
     }
     reasons.join("; ")
+}
+
+/// A finding that is new.
+pub fn new_finding(path: &Path, group: &Group, count: u64) -> String {
+    let path = path.display();
+    format!(
+        "new finding ({count} cases): {}\n  kept in {path}\n",
+        group.title()
+    )
+}
+
+/// A finding that was kept by an earlier run.
+pub fn pending_finding(path: &Path, count: u64) -> String {
+    format!("pending since before ({count} cases): {}\n", path.display())
+}
+
+/// What shrinking a case has come to.
+pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> String {
+    let counts = [
+        ("operations", before.operations, after.operations),
+        ("options beyond defaults", before.options, after.options),
+        ("writes", before.writes, after.writes),
+    ];
+    let counts = counts.map(|(name, before, after)| format!("{name} {before} -> {after}"));
+    let more = if finished {
+        ""
+    } else {
+        " (not at its end: imgduel shrink goes on)"
+    };
+    format!(
+        "  shrunk in {attempts} attempts: {}{more}\n",
+        counts.join(", ")
+    )
+}
+
+/// The one command that runs a finding again.
+pub fn replay_command(path: &Path, candidate: &str) -> String {
+    let path = quoted(&path.display().to_string());
+    format!(
+        "  again: imgduel replay {path} --candidate {}\n",
+        quoted(candidate)
+    )
 }
 
 /// The evidence block: what differs, what was run and what came of it, and how to see it again.
@@ -246,6 +292,17 @@ pub fn summary(summary: &Summary) -> String {
         for (name, count) in counts {
             let _ = writeln!(text, "{count:>8} {name}");
         }
+    }
+    if !summary.groups.is_empty() {
+        let _ = writeln!(text, "groups of divergences:");
+    }
+    for counted in &summary.groups {
+        let title = counted.group.title();
+        let _ = writeln!(
+            text,
+            "{:>8} {title}, first {}",
+            counted.count, counted.first_id
+        );
     }
     let absent: Vec<&str> = summary
         .witnesses

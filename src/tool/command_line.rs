@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Means, Row, Scene, ToolSpec};
+use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -30,9 +30,6 @@ const SIGNAL_NAMES: [(i32, &str); 15] = [
     (25, "SIGXFSZ"),
     (31, "SIGSYS"),
 ];
-
-/// The end of a flattened image's name; it lies beside the image and is gone when it has been read.
-const FLAT_SUFFIX: &str = ".flat";
 
 /// Finds the program of `spec`: its path, or its name on `PATH`.
 pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
@@ -130,7 +127,7 @@ pub(super) fn flattened(
     flatten: impl Fn(&str, &str) -> Vec<String>,
     scene: &Scene<'_>,
 ) -> Result<Answer> {
-    let flat = format!("{}{FLAT_SUFFIX}", file.path);
+    let flat = flat(file);
     let mut answer = run(program, flatten(&file.path, &flat), scene)?;
     let flat = scene.directory.join(flat);
     if answer.succeeded() {
@@ -232,6 +229,17 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         Request::Compare { first, second } => words(["compare", &first.path, &second.path]),
         _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
     }
+}
+
+/// The name of a file's flattened image.
+pub(super) fn flat(file: &ImageFile) -> String {
+    format!("{}{FLAT_SUFFIX}", file.path)
+}
+
+/// A command line of `program`, in full.
+pub(super) fn wording(program: &Path, arguments: Vec<String>) -> Wording {
+    let program = program.display().to_string();
+    Wording::CommandLine(std::iter::once(program).chain(arguments).collect())
 }
 
 /// The words of a command line.

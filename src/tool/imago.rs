@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::worker::Workers;
-use super::{Means, Scene, Support, Tool, ToolSpec};
+use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
 use crate::request::{Answer, ImageFile, Request};
 
 pub(super) mod library;
+mod wording;
 
 /// The version that `Cargo.toml` asks for; a test holds it against `Cargo.lock`.
 pub const VERSION: &str = "0.2.6";
@@ -82,6 +83,12 @@ impl Tool for Imago {
             in_words(request),
         ];
         self.workers.ask(request, words, scene)
+    }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let call = wording::call(request)?;
+        let template = wording::TEMPLATE;
+        Some(Wording::RustCall { template, call })
     }
 }
 

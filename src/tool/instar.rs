@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, words};
-use super::{Means, Scene, Support, Tool, ToolSpec};
+use super::command_line::{self, flat, words};
+use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
 use crate::request::{Answer, ImageFile, Request};
@@ -80,11 +80,23 @@ impl Tool for Instar {
 
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
         if let Request::Contents { file } = request {
-            let flatten = |from: &str, to: &str| words(["convert", "-O", "raw", from, to]);
             return command_line::contents(&self.program, file, flatten, scene);
         }
         command_line::run(&self.program, arguments(request), scene)
     }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let arguments = match request {
+            Request::Write { .. } => return None,
+            Request::Contents { file } => flatten(&file.path, &flat(file)),
+            _ => arguments(request),
+        };
+        Some(command_line::wording(&self.program, arguments))
+    }
+}
+
+fn flatten(from: &str, to: &str) -> Vec<String> {
+    words(["convert", "-O", "raw", from, to])
 }
 
 /// What instar's documentation refuses of an image to be made.

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, words};
-use super::{Means, Scene, Support, Tool, ToolSpec};
+use super::command_line::{self, flat, words};
+use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::request::{Answer, Request};
@@ -105,9 +105,7 @@ impl Tool for QemuImg {
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
         match request {
             Request::Contents { file } => {
-                let flatten = |from: &str, to: &str| {
-                    words(["convert", "-f", file.format.name(), "-O", "raw", from, to])
-                };
+                let flatten = |from: &str, to: &str| flatten(file.format, from, to);
                 command_line::contents(&self.program, file, flatten, scene)
             }
             Request::SnapshotContents { file, id } => {
@@ -129,6 +127,22 @@ impl Tool for QemuImg {
             _ => command_line::run(&self.program, arguments(request), scene),
         }
     }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let arguments = match request {
+            Request::Contents { file } => flatten(file.format, &file.path, &flat(file)),
+            _ => arguments(request),
+        };
+        let program = match request {
+            Request::Write { .. } => self.qemu_io.as_deref()?,
+            _ => &self.program,
+        };
+        Some(command_line::wording(program, arguments))
+    }
+}
+
+fn flatten(format: Format, from: &str, to: &str) -> Vec<String> {
+    words(["convert", "-f", format.name(), "-O", "raw", from, to])
 }
 
 /// The command line of a request, without the program.

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use maud::{Markup, html};
 
 use super::super::digest::Found;
-use super::super::group::Group;
 use super::picture;
 use crate::evidence::{Call, Evidence, shell_line};
 use crate::exchange::Side;
 use crate::record::Record;
+use crate::signature::Group;
 use crate::verdict::Difference;
 
 /// How many differences of one case are shown.

@@ -1,9 +1,11 @@
 //! Which divergences are one finding: the same kind, in the same operation, with the same signature.
 //!
-//! A signature is what differs without what is particular to one case: its numbers. Used by the page, the annotations and
-//! the issues. Pure.
+//! A signature is what differs without what is particular to one case: its numbers. The one rule for all who group: the
+//! summary, the terminal, pending findings and every other report. Pure.
 
-use crate::record::Record;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Difference;
 
 /// How many differences make a signature; what follows usually follows from them.
 const SIGNATURE_PARTS_MAX: usize = 3;
@@ -12,7 +14,7 @@ const SIGNATURE_PARTS_MAX: usize = 3;
 const PART_CHARACTERS_MAX: usize = 120;
 
 /// What divergences have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Group {
     /// The kind of divergence.
     pub kind: String,
@@ -23,47 +25,48 @@ pub struct Group {
 }
 
 impl Group {
-    /// The group of a record that has a kind.
-    pub fn of(record: &Record) -> Option<Self> {
-        Some(Self {
-            kind: record.kind.clone()?,
-            operation: record.operation.clone().unwrap_or_default(),
-            signature: signature(record),
-        })
+    /// The group of a divergence of this kind in this operation; `reason` stands in where nothing particular differs.
+    pub fn new(kind: &str, operation: &str, differences: &[Difference], reason: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            operation: operation.to_owned(),
+            signature: signature(differences, reason),
+        }
     }
 
-    /// In one line: the title of its issue.
+    /// In one line.
     pub fn title(&self) -> String {
         format!("{} in {}: {}", self.kind, self.operation, self.signature)
     }
 }
 
-fn signature(record: &Record) -> String {
-    let differences = record.evidence.iter().flat_map(|evidence| {
-        let parts = evidence.differences.iter().map(|difference| {
-            // Exits are told apart by what the tools said, values by where they are.
-            if difference.what.starts_with("exit of ") {
-                let both = (&difference.candidate, &difference.reference);
-                format!(
-                    "{} (candidate {}, reference {})",
-                    difference.what, both.0, both.1
-                )
-            } else {
-                difference.what.clone()
-            }
-        });
-        parts.map(|part| without_numbers(&part))
-    });
+fn signature(differences: &[Difference], reason: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for part in differences {
+    for difference in differences {
+        let part = without_numbers(&part(difference));
         if parts.len() < SIGNATURE_PARTS_MAX && !parts.contains(&part) {
             parts.push(part);
         }
     }
     if parts.is_empty() {
-        parts.push(without_numbers(record.reason.as_deref().unwrap_or("-")));
+        parts.push(without_numbers(reason));
     }
     parts.join("; ")
+}
+
+/// Exits are told apart by what the tools said, values by where they are.
+fn part(difference: &Difference) -> String {
+    let Difference {
+        what,
+        candidate,
+        reference,
+        ..
+    } = difference;
+    if what.starts_with("exit of ") {
+        format!("{what} (candidate {candidate}, reference {reference})")
+    } else {
+        what.clone()
+    }
 }
 
 /// Every number, hexadecimal ones included, becomes `N`; digits that end a word, as in `qcow2`, belong to it.
@@ -94,7 +97,7 @@ fn without_numbers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_numbers;
+    use super::*;
 
     #[test]
     fn numbers_do_not_count() {
@@ -108,5 +111,17 @@ mod tests {
     #[test]
     fn a_long_part_is_cut() {
         assert_eq!(without_numbers(&"x".repeat(500)).chars().count(), 120);
+    }
+
+    #[test]
+    fn the_same_difference_at_another_place_is_the_same_group() {
+        let at = |place: &str, value: &str| {
+            let difference = Difference::new(format!("contents at {place}"), value, "0x00");
+            Group::new("convert_content_divergence", "convert", &[difference], "")
+        };
+        assert_eq!(at("4096", "0x12"), at("8192", "0xff"));
+        let elsewhere = Difference::new("refcount-bits", "1", "16");
+        let elsewhere = Group::new("convert_content_divergence", "convert", &[elsewhere], "");
+        assert_ne!(at("4096", "0x12"), elsewhere);
     }
 }

@@ -1,0 +1,61 @@
+//! `imgduel show`: decoded cases, one JSON line each; runs nothing.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::case::CaseId;
+use crate::error::{Error, Result};
+use crate::generation::Generation;
+use crate::settings::Settings;
+
+#[derive(Args)]
+/// What is shown.
+pub(super) struct ShowArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Case ids; one may end in a range: ops7_s1_i0..9 (both ends included)
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+/// Prints the cases of every id.
+pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
+    let pool = arguments.settings.pool();
+    let mut output = std::io::stdout().lock();
+    for text in &arguments.ids {
+        let (first, last) = id_range(text)?;
+        let generation = Generation::named(&first.generation)?;
+        let count = last - first.iteration + 1;
+        for case in generation
+            .cases(first.seed, first.iteration, pool.as_deref())?
+            .take(count as usize)
+        {
+            let line =
+                serde_json::to_string(&case).map_err(|error| Error::system(error.to_string()))?;
+            // A reader that has seen enough closes the pipe.
+            if writeln!(output, "{line}").is_err() {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An id, or `ID..LAST`, both ends included.
+fn id_range(text: &str) -> Result<(CaseId, u64)> {
+    let Some((first, last)) = text.split_once("..") else {
+        let id: CaseId = text.parse()?;
+        let last = id.iteration;
+        return Ok((id, last));
+    };
+    let first: CaseId = first.parse()?;
+    match last.parse::<u64>() {
+        Ok(last) if last >= first.iteration => Ok((first, last)),
+        _ => Err(Error::usage(format!(
+            "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9"
+        ))),
+    }
+}

@@ -1,0 +1,77 @@
+//! What a campaign has found: divergences by group, and the pending findings that are kept of them.
+//!
+//! A pending finding is a seed file with the case written out, in a directory of its own until somebody accepts it among
+//! the seeds or into the catalogue. One file a group: what is there already is not new. Called by the command.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::record::{Class, Record, ToolName};
+use crate::signature::Group;
+
+/// The divergences of one campaign that nobody has explained, by group.
+#[derive(Default)]
+pub struct Findings {
+    groups: BTreeMap<Group, Found>,
+}
+
+/// One group.
+pub struct Found {
+    /// What its divergences have in common.
+    pub group: Group,
+    /// How many cases showed it.
+    pub count: u64,
+    /// The case with the lowest iteration.
+    pub first: Record,
+}
+
+impl Findings {
+    /// Takes in a record that is a divergence which nobody has explained; others are passed over. Says whether it is the first
+    /// of its group.
+    pub fn add(&mut self, record: &Record) -> bool {
+        let Some(group) = record
+            .group()
+            .filter(|_| record.class() == Class::Divergence)
+        else {
+            return false;
+        };
+        let found = self.groups.entry(group.clone()).or_insert_with(|| Found {
+            group,
+            count: 0,
+            first: record.clone(),
+        });
+        found.count += 1;
+        if record.iteration < found.first.iteration {
+            found.first = record.clone();
+        }
+        found.count == 1
+    }
+
+    /// Every group, the one that was drawn first at the beginning.
+    pub fn in_order(&self) -> Vec<&Found> {
+        let mut groups: Vec<&Found> = self.groups.values().collect();
+        groups.sort_by_key(|found| found.first.iteration);
+        groups
+    }
+}
+
+/// The name of a group's file without its ending: an identifier that depends on the candidate and the group alone.
+pub fn stem(candidate: &ToolName, group: &Group) -> String {
+    let name = format!("{} {}", candidate.name, group.title());
+    let hash = xxh3_64(name.as_bytes()) as u32;
+    format!("{}_{}_{hash:08x}", group.operation, group.kind)
+}
+
+/// Where the pending finding of a group lies, or would lie.
+pub fn path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
+    directory.join(format!("{}.json", stem(candidate, group)))
+}
+
+/// Where the shrinker keeps how far it has come with that finding; what one version of the candidate showed says nothing of
+/// another.
+pub fn progress_path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
+    let version = xxh3_64(candidate.version.as_bytes()) as u16;
+    directory.join(format!("{}_{version:04x}.progress", stem(candidate, group)))
+}

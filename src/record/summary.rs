@@ -1,0 +1,185 @@
+//! A campaign's figures, counted from its records.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Class, FORMAT_VERSION, Record, ToolName};
+use crate::signature::Group;
+
+/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `inconclusive_count` and `unsupported_count`
+/// add up to `iterations_completed`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The generation, where there was one for all.
+    pub generation: Option<String>,
+    /// The seed, where there was one for all.
+    pub seed: Option<u64>,
+    /// How many cases were asked for.
+    pub iterations: u64,
+    /// How many were done.
+    pub iterations_completed: u64,
+    /// Wall time.
+    pub elapsed_seconds: f64,
+    /// Cases a second.
+    pub iterations_per_second: f64,
+    /// Cases in which everything that both support agreed.
+    pub matches: u64,
+    /// Cases with a divergence that is not in the catalogue.
+    pub divergences_found: u64,
+    /// Their iterations.
+    pub divergence_iterations: Vec<u64>,
+    /// Cases in which a check could not be made and nothing diverged.
+    pub inconclusive_count: u64,
+    /// Their iterations.
+    pub inconclusive_iterations: Vec<u64>,
+    /// Cases, of any verdict, in which the reference ran out of time at least once.
+    pub inconclusive_qemu_timeout: u64,
+    /// Cases that have nothing both sides can do.
+    pub unsupported_count: u64,
+    /// Cases whose divergences are all in the catalogue.
+    pub known_count: u64,
+    /// Cases by kind, known divergences included.
+    pub by_kind: BTreeMap<String, u64>,
+    /// The divergences that are not in the catalogue, by group; the group that was drawn first at the beginning.
+    pub groups: Vec<GroupCount>,
+    /// Cases by entry of the catalogue.
+    pub by_known: BTreeMap<String, u64>,
+    /// Cases that had what an entry of the catalogue is about, by entry, whether it fired or not.
+    pub known_reached: BTreeMap<String, u64>,
+    /// The witnesses, with their versions; null for one that is not installed.
+    pub witnesses: BTreeMap<&'static str, Option<String>>,
+    /// Operations that were not made because a side cannot do them, by the reason.
+    pub unsupported_operations: BTreeMap<String, u64>,
+    /// How many times a tool was called.
+    pub tool_calls: u64,
+    /// CPU time of the tools.
+    pub tool_cpu_seconds: f64,
+    /// CPU time of the harness itself.
+    pub harness_cpu_seconds: f64,
+    /// The tool under test.
+    pub candidate: Option<ToolName>,
+    /// qemu-img.
+    pub reference: Option<ToolName>,
+}
+
+/// How often a group was seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GroupCount {
+    /// The group: signature, kind, operation.
+    #[serde(flatten)]
+    pub group: Group,
+    /// How many cases showed it.
+    pub count: u64,
+    /// The id of the case with the lowest iteration.
+    pub first_id: String,
+    #[serde(skip)]
+    first_iteration: u64,
+}
+
+impl Summary {
+    /// Nothing done yet, of `iterations` cases.
+    pub fn new(generation: Option<String>, seed: Option<u64>, iterations: u64) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            generation,
+            seed,
+            iterations,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a case.
+    pub fn add(&mut self, record: &Record) {
+        self.iterations_completed += 1;
+        match record.class() {
+            Class::Match => self.matches += 1,
+            Class::Known => self.known_count += 1,
+            Class::Unsupported => self.unsupported_count += 1,
+            Class::Divergence => {
+                self.divergences_found += 1;
+                insert_sorted(&mut self.divergence_iterations, record.iteration);
+                self.count_group(record);
+            }
+            Class::Inconclusive => {
+                self.inconclusive_count += 1;
+                insert_sorted(&mut self.inconclusive_iterations, record.iteration);
+            }
+        }
+        self.inconclusive_qemu_timeout += u64::from(record.has_qemu_timeout());
+        if let Some(kind) = &record.kind {
+            *self.by_kind.entry(kind.clone()).or_default() += 1;
+        }
+        if let Some(known) = &record.known {
+            *self.by_known.entry(known.clone()).or_default() += 1;
+        }
+        for id in &record.known_reached {
+            *self.known_reached.entry(id.clone()).or_default() += 1;
+        }
+        for operation in record
+            .operations
+            .iter()
+            .filter(|operation| operation.verdict == "unsupported")
+        {
+            let reason = operation.reason.clone().unwrap_or_default();
+            *self.unsupported_operations.entry(reason).or_default() += 1;
+        }
+        self.tool_calls += record.tool_calls;
+        self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
+        self.candidate = Some(record.candidate.clone());
+        self.reference = Some(record.reference.clone());
+    }
+
+    fn count_group(&mut self, record: &Record) {
+        let Some(group) = record.group() else {
+            return;
+        };
+        let counted = self
+            .groups
+            .iter_mut()
+            .find(|counted| counted.group == group);
+        match counted {
+            Some(counted) => {
+                counted.count += 1;
+                if record.iteration < counted.first_iteration {
+                    counted.first_iteration = record.iteration;
+                    counted.first_id = record.id.clone();
+                }
+            }
+            None => self.groups.push(GroupCount {
+                group,
+                count: 1,
+                first_id: record.id.clone(),
+                first_iteration: record.iteration,
+            }),
+        }
+        self.groups.sort_by_key(|counted| counted.first_iteration);
+    }
+
+    /// The entries of the catalogue that could have fired and never did.
+    pub fn stale_known(&self) -> Vec<&str> {
+        let stale = self
+            .known_reached
+            .keys()
+            .filter(|id| !self.by_known.contains_key(*id));
+        stale.map(String::as_str).collect()
+    }
+
+    /// Closes it: the time it took, and the CPU time of the harness itself.
+    pub fn finish(&mut self, elapsed: Duration, harness_cpu: Duration) {
+        let thousandths = |value: f64| (value * 1e3).round() / 1e3;
+        self.elapsed_seconds = thousandths(elapsed.as_secs_f64());
+        let per_second = self.iterations_completed as f64 / elapsed.as_secs_f64().max(1e-9);
+        self.iterations_per_second = thousandths(per_second);
+        self.tool_cpu_seconds = thousandths(self.tool_cpu_seconds);
+        self.harness_cpu_seconds = thousandths(harness_cpu.as_secs_f64());
+    }
+}
+
+fn insert_sorted(list: &mut Vec<u64>, value: u64) {
+    let place = list.partition_point(|other| *other < value);
+    list.insert(place, value);
+}

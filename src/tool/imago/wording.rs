@@ -1,0 +1,62 @@
+//! Requests as calls of the imago crate that a person can read: the lines of a reproducer. Nothing is run.
+
+use crate::request::{ImageFile, Request};
+use crate::tool::FLAT_SUFFIX;
+
+/// The program that the calls stand in. It makes the same calls as [`library`](super::library).
+pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
+
+/// The call for a request; `None` when imago has none.
+pub(super) fn call(request: &Request) -> Option<String> {
+    let both = |file: &ImageFile| format!("{:?}, {:?}", file.path, file.format.name());
+    let options = |file: &ImageFile| format!("{:?}", file.options);
+    let told = match request {
+        Request::Info { file } => Some(format!("info({})", both(file))),
+        Request::Map { file, window } => Some(format!("map({}, &{window:?})", both(file))),
+        _ => None,
+    };
+    if told.is_some() {
+        return told;
+    }
+    let done = match request {
+        Request::Create { file, size } => {
+            let size = size.bytes();
+            format!(
+                "create({}, {size}, &{}).map(drop)",
+                both(file),
+                options(file)
+            )
+        }
+        Request::Contents { file } => {
+            format!(
+                "flatten({}, {:?})",
+                both(file),
+                file.path.clone() + FLAT_SUFFIX
+            )
+        }
+        Request::Convert { source, target, .. } => {
+            format!(
+                "convert({}, {}, &{})",
+                both(source),
+                both(target),
+                options(target)
+            )
+        }
+        Request::Resize {
+            file,
+            end_bytes,
+            preallocation,
+            ..
+        } => format!("resize({}, {end_bytes}, {preallocation:?})", both(file)),
+        Request::Write { file, writes } => {
+            let writes = writes.iter();
+            let writes: Vec<_> = writes
+                .map(|write| (write.offset, write.length, write.byte))
+                .collect();
+            format!("write({}, &{writes:?})", both(file))
+        }
+        _ => return None,
+    };
+    // Nothing is told on standard output.
+    Some(format!("{done}.map(|()| String::new())"))
+}
