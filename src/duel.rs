@@ -12,9 +12,7 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{
-    Actor, Deed, Exchange, Ground, Opinion, Output, Reading, Rule, Side, Step, Turn,
-};
+use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Output, Reading, Side, Step, Turn};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
@@ -192,16 +190,20 @@ impl<'duel> Bout<'duel> {
         let exits = judge::exits(&exchange);
         let mut verdicts = exits.verdicts;
         if exits.completed {
-            let outputs = operation.outputs(ground);
+            let outputs = operation.outputs(ground, &exchange);
             self.read_outputs(&mut exchange, &outputs)?;
             if operation.hears_witness() {
                 exchange.opinion = self.hear_witness(ground)?;
             }
-            verdicts.extend(operation.judge(ground, &exchange).map(Verdict::Divergence));
+            verdicts.extend(operation.judge(ground, &exchange));
             verdicts.extend(judge::outputs(&exchange, &outputs));
         }
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
+        }
+        if operation.is_layered() {
+            // The first layer that differs is the cause of what differs above it.
+            verdicts.sort_by_key(|verdict| verdict.layer());
         }
         let verdict = Verdict::worst(verdicts);
         let evidence = Evidence::of(&verdict, &exchange);
@@ -220,6 +222,14 @@ impl<'duel> Bout<'duel> {
         };
         if let Some(reason) = objection(&*self.duel.candidate) {
             return Err(reason);
+        }
+        let idle = |tool: &dyn Tool| {
+            let own = steps.iter().filter(|step| step.actor != Actor::Reference);
+            own.map(|step| tool.support(&step.request))
+                .all(|support| support != Support::Yes)
+        };
+        if !steps.is_empty() && idle(&*self.duel.candidate) {
+            return Err("the candidate can do none of its steps".to_owned());
         }
         match objection(&*self.duel.reference) {
             None => Ok(true),
@@ -306,7 +316,7 @@ impl<'duel> Bout<'duel> {
             let answer = self.ask(side, by, &step.request)?;
             let goes_on = match answer.exit {
                 Exit::Success => true,
-                Exit::Refused(_) => step.rule != Rule::Agree,
+                Exit::Refused(_) => !step.rule.ends(),
                 Exit::Crashed(_) | Exit::TimedOut(_) => false,
             };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);
@@ -327,7 +337,11 @@ impl<'duel> Bout<'duel> {
     /// can read them. Where both sides' files have the same bytes, one look serves both.
     fn read_outputs(&mut self, exchange: &mut Exchange, outputs: &[Output]) -> Result<()> {
         for (output, Output { file, .. }) in outputs.iter().enumerate() {
-            let identical = exchange.reference.is_some() && self.sandbox.is_identical(&file.path);
+            let identical = exchange.reference.is_some()
+                && file
+                    .names()
+                    .iter()
+                    .all(|name| self.sandbox.is_identical(name));
             let file = || file.clone();
             let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
             if file().format.is_checked() {

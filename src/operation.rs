@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
-use crate::verdict::Finding;
+use crate::verdict::Verdict;
 
 pub mod amend;
 pub mod bench;
 pub mod bitmap;
+pub mod chain;
 pub mod check;
 pub mod commit;
 pub mod convert;
@@ -41,20 +42,25 @@ pub trait Perform {
     /// What is asked of each side, in order; it ends at the first that does not succeed.
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step>;
 
-    /// What is left on each side when every step succeeded.
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
-        let _ = ground;
+    /// What is left on each side when both got to the end of the steps.
+    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
+        let _ = (ground, exchange);
         Vec::new()
     }
 
-    /// What must agree beyond exits and outputs, when every step succeeded on each side.
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    /// What must agree beyond exits and outputs, when both got to the end of the steps; `None` when it does.
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let _ = (ground, exchange);
         None
     }
 
     /// Whether it hears a witness on the source image.
     fn hears_witness(&self) -> bool {
+        false
+    }
+
+    /// Whether, of several things that differ, the one in the first layer of the image is told rather than the one found first.
+    fn is_layered(&self) -> bool {
         false
     }
 
@@ -80,7 +86,10 @@ pub trait DrawPython {
 }
 
 macro_rules! operations {
-    ($($variant:ident = $name:literal, $parameters:ty;)*) => {
+    (
+        drawn as in Python { $($variant:ident = $name:literal, $parameters:ty;)* }
+        ours { $($own_variant:ident = $own_name:literal, $own_parameters:ty;)* }
+    ) => {
         /// An operation with its parameters. In JSON: the parameters beside `"op": NAME`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "op")]
@@ -90,15 +99,23 @@ macro_rules! operations {
                 #[serde(rename = $name)]
                 $variant($parameters),
             )*
+            $(
+                #[doc = concat!("`", $own_name, "`.")]
+                #[serde(rename = $own_name)]
+                $own_variant($own_parameters),
+            )*
         }
 
         /// Every operation's name, in the order of the list.
-        pub const OPERATION_NAMES: &[&str] = &[$($name),*];
+        pub const OPERATION_NAMES: &[&str] = &[$($name,)* $($own_name),*];
 
         impl Operation {
             /// Its name.
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $name,)* }
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                    $(Self::$own_variant(_) => $own_name,)*
+                }
             }
 
             /// Draws the parameters of the operation called `name` as the Python harness does; `None` when there is none
@@ -117,27 +134,35 @@ macro_rules! operations {
 
             /// What it offers.
             pub fn perform(&self) -> &dyn Perform {
-                match self { $(Self::$variant(parameters) => parameters,)* }
+                match self {
+                    $(Self::$variant(parameters) => parameters,)*
+                    $(Self::$own_variant(parameters) => parameters,)*
+                }
             }
         }
     };
 }
 
 operations! {
-    Info = "info", info::Info;
-    Check = "check", check::Check;
-    Convert = "convert", convert::Convert;
-    ConvertCompressed = "convert_compressed", convert_compressed::ConvertCompressed;
-    Measure = "measure", measure::Measure;
-    Create = "create", create::Create;
-    Resize = "resize", resize::Resize;
-    Amend = "amend", amend::Amend;
-    Rebase = "rebase", rebase::Rebase;
-    Commit = "commit", commit::Commit;
-    Map = "map", map::Map;
-    Snapshot = "snapshot", snapshot::Snapshot;
-    Repair = "repair", repair::Repair;
-    Dd = "dd", dd::Dd;
-    Bitmap = "bitmap", bitmap::Bitmap;
-    Bench = "bench", bench::Bench;
+    drawn as in Python {
+        Info = "info", info::Info;
+        Check = "check", check::Check;
+        Convert = "convert", convert::Convert;
+        ConvertCompressed = "convert_compressed", convert_compressed::ConvertCompressed;
+        Measure = "measure", measure::Measure;
+        Create = "create", create::Create;
+        Resize = "resize", resize::Resize;
+        Amend = "amend", amend::Amend;
+        Rebase = "rebase", rebase::Rebase;
+        Commit = "commit", commit::Commit;
+        Map = "map", map::Map;
+        Snapshot = "snapshot", snapshot::Snapshot;
+        Repair = "repair", repair::Repair;
+        Dd = "dd", dd::Dd;
+        Bitmap = "bitmap", bitmap::Bitmap;
+        Bench = "bench", bench::Bench;
+    }
+    ours {
+        Chain = "chain", chain::Chain;
+    }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::case::Case;
 use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
-use crate::verdict::{InconclusiveKind, Verdict};
+use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 
 /// The version of the record's and the summary's format.
 pub const FORMAT_VERSION: u32 = 1;
@@ -43,6 +43,10 @@ pub struct Record {
     pub verdict: &'static str,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
+    /// Who is alone against the other two of candidate, reference and recipe, for a divergence.
+    pub blame: Option<Blame>,
+    /// The first layer of the image that differs, for a divergence.
+    pub layer: Option<Layer>,
     /// The operation that decided the verdict.
     pub operation: Option<String>,
     /// Its place in the case, from 0.
@@ -130,6 +134,7 @@ impl Record {
         let decided = deciding.map(|index| &operations[index]);
         let verdict = decided.map_or("unsupported", |operation| operation.verdict);
         let decided = decided.filter(|_| verdict != "match");
+        let said = deciding.map(|index| &outcome.operations[index].verdict);
         let evidence = deciding.and_then(|index| outcome.operations[index].evidence.clone());
         Self {
             format_version: FORMAT_VERSION,
@@ -140,6 +145,8 @@ impl Record {
             iter_seed: case.iter_seed,
             verdict,
             kind: decided.and_then(|operation| operation.kind.clone()),
+            blame: said.and_then(Verdict::blame),
+            layer: said.and_then(Verdict::layer),
             operation: decided.map(|operation| operation.op.to_owned()),
             operation_index: deciding.filter(|_| verdict != "match"),
             reason: decided.and_then(|operation| operation.reason.clone()),

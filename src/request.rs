@@ -24,6 +24,9 @@ pub struct ImageFile {
     /// it can handle the image.
     #[serde(default)]
     pub options: Vec<String>,
+    /// The image below it, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backing: Option<Box<ImageFile>>,
 }
 
 impl ImageFile {
@@ -33,12 +36,29 @@ impl ImageFile {
             path: format!("{stem}.{format}"),
             format,
             options: Vec::new(),
+            backing: None,
+        }
+    }
+
+    /// The same on top of `backing`, without the options that say so.
+    pub fn over(self, backing: &Self) -> Self {
+        Self {
+            backing: Some(Box::new(backing.clone())),
+            ..self
         }
     }
 
     /// The same with these `-o` options.
     pub fn with_options(self, options: Vec<String>) -> Self {
         Self { options, ..self }
+    }
+
+    /// The names of all files whose bytes a guest may see in it, as far as they are known: its own and those below it.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = vec![self.path.as_str()];
+        names.extend(self.option("backing_file"));
+        names.extend(self.backing.iter().flat_map(|backing| backing.names()));
+        names
     }
 
     /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
@@ -114,6 +134,26 @@ pub enum Request {
         /// What is written, in this order.
         writes: Vec<Write>,
     },
+    /// Make guest data zero.
+    WriteZeroes {
+        /// The image.
+        file: ImageFile,
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+        /// Whether the space may be given back as well.
+        unmap: bool,
+    },
+    /// Give space back; what is given back reads as zeros.
+    Discard {
+        /// The image.
+        file: ImageFile,
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+    },
     /// Read the whole of what a guest would see.
     Contents {
         /// The image.
@@ -178,6 +218,15 @@ pub enum Request {
         /// The schedule, as on the command line.
         arguments: Vec<String>,
     },
+    /// Create, delete or apply an internal snapshot of a qcow2.
+    Snapshot {
+        /// The image.
+        file: ImageFile,
+        /// What is done.
+        action: SnapshotAction,
+        /// The name of the new snapshot, or the argument that names one.
+        argument: String,
+    },
     /// Say whether a guest would see the same in two images: a refusal says that it would not.
     Compare {
         /// One image.
@@ -185,6 +234,29 @@ pub enum Request {
         /// The other.
         second: ImageFile,
     },
+}
+
+/// What is done with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotAction {
+    /// Make one of what the guest sees now.
+    Create,
+    /// Remove one.
+    Delete,
+    /// Let the guest see what it saw then.
+    Apply,
+}
+
+impl SnapshotAction {
+    /// The flag of `qemu-img snapshot`, which instar shares.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Create => "-c",
+            Self::Delete => "-d",
+            Self::Apply => "-a",
+        }
+    }
 }
 
 impl Request {
@@ -198,6 +270,8 @@ impl Request {
             Self::Measure { .. } => "measure",
             Self::Resize { .. } => "resize",
             Self::Write { .. } => "write",
+            Self::WriteZeroes { .. } => "write_zeroes",
+            Self::Discard { .. } => "discard",
             Self::Contents { .. } => "contents",
             Self::Map { .. } => "map",
             Self::Amend { .. } => "amend",
@@ -207,6 +281,7 @@ impl Request {
             Self::Bitmap { .. } => "bitmap",
             Self::Bench { .. } => "bench",
             Self::Compare { .. } => "compare",
+            Self::Snapshot { .. } => "snapshot",
         }
     }
 
@@ -218,6 +293,8 @@ impl Request {
             | Self::Check { file }
             | Self::Resize { file, .. }
             | Self::Write { file, .. }
+            | Self::WriteZeroes { file, .. }
+            | Self::Discard { file, .. }
             | Self::Contents { file }
             | Self::Map { file, .. }
             | Self::Amend { file, .. }
@@ -225,6 +302,7 @@ impl Request {
             | Self::Commit { file, .. }
             | Self::Bitmap { file, .. }
             | Self::Bench { file, .. }
+            | Self::Snapshot { file, .. }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }
             | Self::Compare { first: file, .. }

@@ -90,7 +90,7 @@ impl Settings {
     pub fn generation(&self) -> Result<&'static Generation> {
         self.generation
             .as_deref()
-            .map_or_else(|| Ok(Generation::newest()), Generation::named)
+            .map_or_else(|| Ok(Generation::usual()), Generation::named)
     }
 
     /// The operations that were asked for: the comma list without blanks.

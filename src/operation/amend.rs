@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::qcow2_options::REFCOUNT_BITS;
 use super::{DrawPython, Perform, Picker};
 use crate::content::{Contents, Write};
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -98,7 +98,7 @@ impl Perform for Amend {
         ]
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let expected = Contents::of_writes(self.size.bytes(), &self.writes(ground));
         vec![Output::new(self.file(ground), "amend", expected)]
     }

@@ -12,7 +12,7 @@ use crate::image::ImageRecipe;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::size::Size;
-use crate::verdict::{Difference, DivergenceKind, Finding};
+use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const FIXTURE: DivergenceKind = DivergenceKind::new("bench", "fixture_create_failed");
 const HEADER: DivergenceKind = DivergenceKind::new("bench", "header_divergence");
@@ -254,7 +254,7 @@ impl Perform for Bench {
         steps
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let written = self
             .invocations
             .iter()
@@ -275,7 +275,7 @@ impl Perform for Bench {
         written.collect()
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let reference = exchange.reference.as_ref()?;
         let benches = |turns: &[Turn]| -> Vec<Answer> {
             let turns = turns
@@ -289,6 +289,7 @@ impl Perform for Bench {
         );
         std::iter::zip(&candidate, &reference)
             .find_map(|(candidate, reference)| judge_words(candidate, reference))
+            .map(Verdict::from)
     }
 }
 

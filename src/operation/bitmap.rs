@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker};
 use crate::content::Contents;
-use crate::exchange::{Ground, Output, Rule, Step};
+use crate::exchange::{Exchange, Ground, Output, Rule, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -203,7 +203,7 @@ impl Perform for Bitmap {
             .collect()
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(
             self.file(ground),
             "bitmap",

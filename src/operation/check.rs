@@ -8,7 +8,7 @@ use crate::image::ImageRecipe;
 use crate::judge::{self, CheckCounts};
 use crate::request::Request;
 use crate::rng::PythonRandom;
-use crate::verdict::{Difference, DivergenceKind, Finding};
+use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const OUTPUT: DivergenceKind = DivergenceKind::new("check_output", "divergence");
 
@@ -42,7 +42,7 @@ impl Perform for Check {
         })]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let opinion = || {
             judge::checked(
                 &exchange.candidate.turns.last()?.answer,
@@ -50,7 +50,7 @@ impl Perform for Check {
             )
         };
         let Some((candidate, reference)) = exchange.last_answers() else {
-            return opinion();
+            return opinion().map(Verdict::from);
         };
         let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));
         let difference =
@@ -58,5 +58,6 @@ impl Perform for Check {
         (found != standard)
             .then(|| Finding::of_difference(OUTPUT, difference))
             .or_else(opinion)
+            .map(Verdict::from)
     }
 }

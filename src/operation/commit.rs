@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker};
 use crate::content::{Contents, Write};
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -129,7 +129,7 @@ impl Perform for Commit {
         ]
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let writes: Vec<Write> = self
             .base_writes(ground)
             .into_iter()

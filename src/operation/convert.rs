@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker};
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -52,7 +52,7 @@ impl Perform for Convert {
         self.steps_with(ground, false)
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(
             self.file(ground),
             "convert",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::convert::Convert;
 use super::{DrawPython, Perform, Picker};
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
@@ -29,7 +29,7 @@ impl Perform for ConvertCompressed {
         self.0.steps_with(ground, self.0.target == Format::Qcow2)
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
-        self.0.outputs(ground)
+    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
+        self.0.outputs(ground, exchange)
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker, qcow2_options};
 use crate::content::Contents;
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -91,7 +91,7 @@ impl Perform for Create {
         })]
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let expected = Contents::zeros(self.target.created_size(self.size.bytes()));
         vec![Output::new(self.file(ground), "create", expected)]
     }

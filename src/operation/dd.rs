@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker};
 use crate::content::{Contents, Write};
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -133,7 +133,7 @@ impl Perform for Dd {
         })]
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(self.file(ground), "dd", self.expected(ground))]
     }
 }

@@ -10,7 +10,7 @@ use crate::judge::{self, json_differences};
 use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
-use crate::verdict::{Difference, DivergenceKind, Finding};
+use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const OUTPUT: DivergenceKind = DivergenceKind::new("info_output", "divergence");
 
@@ -39,25 +39,27 @@ impl Perform for Info {
         })]
     }
 
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let (candidate, reference) = exchange.last_answers()?;
         let (described, standard) = match (candidate.json(), reference.json()) {
             (Ok(described), Ok(standard)) => (described, standard),
             (candidate, reference) => {
                 let difference = Difference::of_parsing("info", &candidate, &reference);
-                return Some(Finding::of_difference(OUTPUT, difference));
+                return Some(Finding::of_difference(OUTPUT, difference).into());
             }
         };
         let size = ground.recipe.contents().size;
         if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
-            return Some(virtual_size_finding(&described, &standard, size));
+            return Some(virtual_size_finding(&described, &standard, size).into());
         }
         let opinion = exchange
             .opinion
             .as_ref()
             .and_then(|opinion| judge::described(&described, opinion));
         let differences = compare(candidate, described, standard);
-        Finding::of_differences(OUTPUT, differences).or(opinion)
+        Finding::of_differences(OUTPUT, differences)
+            .or(opinion)
+            .map(Verdict::from)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
-use crate::verdict::{Difference, DivergenceKind, Finding};
+use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("map", "json_parse_failure");
 const SHAPE: DivergenceKind = DivergenceKind::new("map", "json_shape_divergence");
@@ -90,13 +90,13 @@ impl Perform for Map {
         })]
     }
 
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let (candidate, reference) = exchange.last_answers()?;
         let (mapped, standard) = match (candidate.json(), reference.json()) {
             (Ok(mapped), Ok(standard)) => (mapped, standard),
             (candidate, reference) => {
                 let difference = Difference::of_parsing("map", &candidate, &reference);
-                return Some(Finding::of_difference(PARSE_FAILURE, difference));
+                return Some(Finding::of_difference(PARSE_FAILURE, difference).into());
             }
         };
         let (Some(mapped), Some(standard)) = (mapped.as_array(), standard.as_array()) else {
@@ -108,7 +108,7 @@ impl Perform for Map {
                 }
             };
             let difference = Difference::new("map", kind(&mapped), kind(&standard));
-            return Some(Finding::of_difference(SHAPE, difference));
+            return Some(Finding::of_difference(SHAPE, difference).into());
         };
         let fields = fields(ground, candidate, mapped);
         let found = compare(&fields, mapped, standard)?;
@@ -118,7 +118,7 @@ impl Perform for Map {
         } else {
             found.kind
         };
-        Some(Finding { kind, ..found })
+        Some(Finding { kind, ..found }.into())
     }
 }
 

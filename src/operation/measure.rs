@@ -13,7 +13,7 @@ use crate::image::ImageRecipe;
 use crate::judge::json_differences;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::verdict::{Difference, DivergenceKind, Finding};
+use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const TARGETS: [Format; 5] = [
     Format::Raw,
@@ -83,7 +83,7 @@ impl Perform for Measure {
         steps
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         if self.reference_measures() {
             return Vec::new();
         }
@@ -92,11 +92,12 @@ impl Perform for Measure {
         vec![Output::new(self.file(ground), "measure", expected)]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Finding> {
+    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         match &exchange.reference {
             None => judge_alone(&exchange.candidate.turns),
             Some(_) => judge_numbers(exchange),
         }
+        .map(Verdict::from)
     }
 }
 

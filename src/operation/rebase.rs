@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker};
 use crate::content::{Contents, Write};
-use crate::exchange::{Ground, Output, Step};
+use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -217,7 +217,7 @@ impl Perform for Rebase {
         steps
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(
             self.overlay(ground),
             "rebase",

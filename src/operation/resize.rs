@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Perform, Picker, qcow2_options};
 use crate::content::{Contents, Write};
-use crate::exchange::{Actor, Ground, Output, Step};
+use crate::exchange::{Actor, Exchange, Ground, Output, Step};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
@@ -175,7 +175,7 @@ impl Perform for Resize {
         ]
     }
 
-    fn outputs(&self, ground: &Ground<'_>) -> Vec<Output> {
+    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let expected = Contents::of_writes(self.end_bytes, &self.writes(ground));
         vec![Output::new(self.file(ground), "resize", expected)]
     }

@@ -45,6 +45,9 @@ impl Tool for Instar {
                 Some("instar cannot check raw".to_owned())
             }
             Request::Create { file, .. } => create_objection(file),
+            Request::Convert { target, .. } if !target.options.is_empty() => {
+                Some("instar's convert takes no create options".to_owned())
+            }
             Request::Convert {
                 target,
                 compress: true,
@@ -64,7 +67,8 @@ impl Tool for Instar {
                     request.name()
                 ))
             }
-            Request::Write { .. } => {
+            Request::Snapshot { .. } => Some("instar's snapshots are not asked yet".to_owned()),
+            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. } => {
                 Some("instar has no command that writes guest data".to_owned())
             }
             _ => None,
@@ -157,7 +161,11 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Bitmap { .. }
         | Request::Bench { .. }
         | Request::Compare { .. } => command_line::shared_words(request),
-        Request::Contents { .. } | Request::Write { .. } => {
+        Request::Contents { .. }
+        | Request::Snapshot { .. }
+        | Request::Write { .. }
+        | Request::WriteZeroes { .. }
+        | Request::Discard { .. } => {
             unreachable!("contents are read through a conversion, and support() refuses writes")
         }
     }

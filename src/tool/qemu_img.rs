@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::command_line::{self, words};
 use super::{Means, Scene, Support, Tool, ToolSpec};
+use crate::content::Write;
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, ImageFile, Request};
 
 struct QemuImg {
     program: PathBuf,
@@ -67,6 +68,7 @@ impl Tool for QemuImg {
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
+            | Request::Snapshot { file, .. }
             | Request::Bitmap { file, .. }
                 if file.format != Format::Qcow2 =>
             {
@@ -75,10 +77,14 @@ impl Tool for QemuImg {
                     request.name()
                 ))
             }
-            Request::Write { .. } if self.qemu_io.is_none() => Some(
-                "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
-                    .to_owned(),
-            ),
+            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. }
+                if self.qemu_io.is_none() =>
+            {
+                Some(
+                    "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
+                        .to_owned(),
+                )
+            }
             _ => None,
         };
         Support::unless(objection)
@@ -92,7 +98,7 @@ impl Tool for QemuImg {
                 };
                 command_line::contents(&self.program, file, flatten, scene)
             }
-            Request::Write { .. } => {
+            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. } => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
@@ -127,6 +133,8 @@ fn arguments(request: &Request) -> Vec<String> {
         } => {
             let mut arguments = words(["convert", "-O", target.format.name()]);
             arguments.extend(compress.then(|| "-c".to_owned()));
+            let options = target.options.iter();
+            arguments.extend(options.flat_map(|option| words(["-o", option])));
             arguments.extend(words([&source.path, &target.path]));
             arguments
         }
@@ -155,14 +163,30 @@ fn arguments(request: &Request) -> Vec<String> {
             arguments
         }
         Request::Write { file, writes } => {
-            let mut arguments = words(["-f", file.format.name()]);
-            for write in writes {
-                let command = format!("write -P {} {} {}", write.byte, write.offset, write.length);
-                arguments.extend(words(["-c", &command]));
-            }
-            arguments.push(file.path.clone());
-            arguments
+            let commands = writes.iter().map(|write| {
+                let Write {
+                    byte,
+                    offset,
+                    length,
+                } = write;
+                format!("write -P {byte} {offset} {length}")
+            });
+            qemu_io_words(file, commands)
         }
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            unmap,
+        } => {
+            let unmap = if *unmap { "-u " } else { "" };
+            qemu_io_words(file, [format!("write -z {unmap}{offset} {length}")])
+        }
+        Request::Discard {
+            file,
+            offset,
+            length,
+        } => qemu_io_words(file, [format!("discard {offset} {length}")]),
         Request::Amend { .. }
         | Request::Rebase { .. }
         | Request::Commit { .. }
@@ -170,6 +194,23 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Bitmap { .. }
         | Request::Bench { .. }
         | Request::Compare { .. } => command_line::shared_words(request),
+        Request::Snapshot {
+            file,
+            action,
+            argument,
+        } => words(["snapshot", action.flag(), argument, &file.path]),
         Request::Contents { .. } => unreachable!("contents are read through a conversion"),
     }
+}
+
+/// The command line of qemu-io for these commands, without the program.
+fn qemu_io_words(file: &ImageFile, commands: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut arguments = words(["-f", file.format.name()]);
+    arguments.extend(
+        commands
+            .into_iter()
+            .flat_map(|command| ["-c".to_owned(), command]),
+    );
+    arguments.push(file.path.clone());
+    arguments
 }
