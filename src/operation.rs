@@ -59,6 +59,11 @@ pub trait Perform {
         false
     }
 
+    /// What is notable of it, in words that the catalogue of known divergences may ask for.
+    fn features(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Whether, of several things that differ, the one in the first layer of the image is told rather than the one found first.
     fn is_layered(&self) -> bool {
         false

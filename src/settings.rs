@@ -32,7 +32,7 @@ pub struct Settings {
     #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = "qemu-img", value_parser = parse::<ToolSpec>)]
     pub reference: ToolSpec,
 
-    /// How seeds become cases (default: the newest generation)
+    /// How seeds become cases (default: ops16)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
@@ -86,7 +86,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The generation that was asked for, or the newest.
+    /// The generation that was asked for, or the usual one.
     pub fn generation(&self) -> Result<&'static Generation> {
         self.generation
             .as_deref()

@@ -120,6 +120,21 @@ impl Perform for Chain {
         false
     }
 
+    /// The kinds of its steps, and whether any of its images is, or becomes, a qcow2 of version 2.
+    fn features(&self) -> Vec<&'static str> {
+        let mut features: Vec<&str> = self.steps.iter().map(Act::name).collect();
+        let of_steps = self.steps.iter().flat_map(Act::options);
+        let mut options = self
+            .layers
+            .iter()
+            .flat_map(|layer| &layer.options)
+            .chain(of_steps);
+        if options.any(|option| option == "compat=0.10") {
+            features.push("version_2");
+        }
+        features
+    }
+
     fn is_layered(&self) -> bool {
         true
     }

@@ -105,6 +105,37 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Write { .. } => "write",
+            Self::WriteZeroes { .. } => "write_zeroes",
+            Self::Discard { .. } => "discard",
+            Self::Resize { .. } => "resize",
+            Self::Snapshot { .. } => "snapshot",
+            Self::Rebase { .. } => "rebase",
+            Self::Commit => "commit",
+            Self::Amend { .. } => "amend",
+            Self::Bitmap { .. } => "bitmap",
+            Self::Convert { .. } => "convert",
+            Self::Read => "read",
+            Self::Map => "map",
+            Self::Info => "info",
+            Self::Check => "check",
+            Self::Measure { .. } => "measure",
+        }
+    }
+
+    /// The `-o` options that it gives.
+    pub fn options(&self) -> &[String] {
+        match self {
+            Self::Amend { options } | Self::Convert { options, .. } => options,
+            _ => &[],
+        }
+    }
+}
+
 /// Every act's name.
 pub const ACT_NAMES: &[&str] = &[
     "write",
