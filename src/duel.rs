@@ -16,7 +16,7 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Rule, Side, Step, Turn};
+use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
 use crate::judge;
 use crate::operation::Perform;
 use crate::request::{Answer, Exit, ImageFile, Request};
@@ -193,6 +193,10 @@ impl<'duel> Bout<'duel> {
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
         }
+        if operation.is_layered() {
+            // The first layer that differs is the cause of what differs above it.
+            verdicts.sort_by_key(|verdict| verdict.layer());
+        }
         let verdict = Verdict::worst(verdicts);
         let evidence = Evidence::of(&verdict, &exchange);
         let evidence = evidence
@@ -213,6 +217,14 @@ impl<'duel> Bout<'duel> {
         };
         if let Some(reason) = objection(&*self.duel.candidate) {
             return Err(reason);
+        }
+        let idle = |tool: &dyn Tool| {
+            let own = steps.iter().filter(|step| step.actor != Actor::Reference);
+            own.map(|step| tool.support(&step.request))
+                .all(|support| support != Support::Yes)
+        };
+        if !steps.is_empty() && idle(&*self.duel.candidate) {
+            return Err("the candidate can do none of its steps".to_owned());
         }
         match objection(&*self.duel.reference) {
             None => Ok(true),
@@ -305,7 +317,7 @@ impl<'duel> Bout<'duel> {
             };
             let goes_on = match answer.exit {
                 Exit::Success => true,
-                Exit::Refused(_) => step.rule != Rule::Agree,
+                Exit::Refused(_) => !step.rule.ends(),
                 Exit::Crashed(_) | Exit::TimedOut(_) => false,
             };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);

@@ -51,10 +51,19 @@ pub enum Actor {
 pub enum Rule {
     /// Both sides must succeed or both refuse; a refusal is the end of the operation.
     Agree,
+    /// Both sides must succeed: the recipe leaves no reason to refuse.
+    Succeed,
     /// Both sides must succeed or both refuse; either way the next step follows.
     GoOn,
     /// Any exit will do but a crash or a timeout; the operation's own judge looks at what came of it.
     Free,
+}
+
+impl Rule {
+    /// Whether a refusal is the end of the operation.
+    pub fn ends(self) -> bool {
+        matches!(self, Self::Agree | Self::Succeed)
+    }
 }
 
 /// One request of an operation, made on each side.

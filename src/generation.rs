@@ -2,22 +2,35 @@
 //!
 //! Each is a row: a name and what it draws. A case is decoded whole, without any tool and before anything runs.
 
+mod native;
 mod python;
 
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::operation::Picker;
+use native::Narrowing;
 use python::PythonGeneration;
 
 /// A generator of cases. Its name is part of every case's id.
 pub struct Generation {
     /// Its name.
     pub name: &'static str,
-    python: PythonGeneration,
+    draws: Draws,
 }
 
-/// Oldest first; the last is the default.
-static GENERATIONS: [Generation; 12] = [
+/// How it draws.
+enum Draws {
+    /// As the Python harness did.
+    Python(PythonGeneration),
+    /// In our own way, within this narrowing.
+    Native(&'static Narrowing),
+}
+
+/// The one that is used when none is named.
+const DEFAULT_NAME: &str = "ops16";
+
+/// The Python harness's, oldest first, then our own.
+static GENERATIONS: [Generation; 14] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1),
@@ -30,6 +43,14 @@ static GENERATIONS: [Generation; 12] = [
     python("ops14", &V2_OPERATIONS, 14, Picker::V2),
     python("ops15", &V2_OPERATIONS, 15, Picker::V2),
     python("ops16", &V2_OPERATIONS, 16, Picker::V2),
+    Generation {
+        name: "native1",
+        draws: Draws::Native(&native::WIDE),
+    },
+    Generation {
+        name: "native1_imago",
+        draws: Draws::Native(&native::IMAGO),
+    },
 ];
 
 /// Up to ops11, operations were appended.
@@ -89,21 +110,19 @@ const fn python(
     let (operations, _) = operations.split_at(count);
     Generation {
         name,
-        python: PythonGeneration { operations, picker },
+        draws: Draws::Python(PythonGeneration { operations, picker }),
     }
 }
 
 impl Generation {
-    /// Every generation, oldest first.
+    /// Every generation.
     pub fn all() -> &'static [Self] {
         &GENERATIONS
     }
 
     /// The one that is used when none is named.
-    pub fn newest() -> &'static Self {
-        GENERATIONS
-            .last()
-            .expect("there is at least one generation")
+    pub fn usual() -> &'static Self {
+        Self::named(DEFAULT_NAME).expect("the default is in the list")
     }
 
     /// The generation called `name`.
@@ -128,9 +147,12 @@ impl Generation {
         })
     }
 
-    /// The operations it draws from, in their order.
+    /// The operations it draws from, in their order; of our own generations, the kinds of steps.
     pub fn operations(&self) -> &'static [&'static str] {
-        self.python.operations
+        match &self.draws {
+            Draws::Python(python) => python.operations,
+            Draws::Native(narrowing) => narrowing.acts,
+        }
     }
 
     /// The cases of `seed` from iteration `start` on, without end, drawn as they are asked for. `pool` replaces the generation's
@@ -142,18 +164,24 @@ impl Generation {
         pool: Option<&[String]>,
     ) -> Result<impl Iterator<Item = Case> + use<>> {
         let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
-        let iteration_seeds = python::iteration_seeds(seed);
-        Ok(iteration_seeds
-            .enumerate()
-            .skip(start as usize)
-            .map(move |(iteration, iter_seed)| {
-                let id = CaseId {
-                    generation: self.name.to_owned(),
-                    seed,
-                    iteration: iteration as u64,
-                };
-                self.python.decode(id, iter_seed, pool.as_deref())
-            }))
+        let iteration_seeds: Box<dyn Iterator<Item = (u64, u64)> + Send> = match &self.draws {
+            Draws::Python(_) => {
+                let seeds = python::iteration_seeds(seed);
+                Box::new((0..).zip(seeds).skip(start as usize))
+            }
+            Draws::Native(_) => Box::new(native::iteration_seeds(seed, start)),
+        };
+        Ok(iteration_seeds.map(move |(iteration, iter_seed)| {
+            let id = CaseId {
+                generation: self.name.to_owned(),
+                seed,
+                iteration,
+            };
+            match &self.draws {
+                Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
+                Draws::Native(narrowing) => narrowing.decode(id, iter_seed, pool.as_deref()),
+            }
+        }))
     }
 
     /// The one case called `id`, with `pool` as for [`Generation::cases`].

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::case::Case;
 use crate::error::{Error, Result};
+use crate::operation::Operation;
 use crate::verdict::{Difference, Finding};
 
 /// The version of the catalogue's format that this program reads.
@@ -62,6 +63,9 @@ pub struct Condition {
     /// the parameter (or, where the parameter is a list, be in it).
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
+    /// What the operation must have besides, as it names it itself ([`Perform::features`](crate::operation::Perform::features)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
     /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
     pub differences: Vec<String>,
     /// Words that the candidate's value of a difference must contain.
@@ -149,6 +153,11 @@ impl Condition {
             operation: vec![operation.to_owned()],
             kind: vec![kind.to_owned()],
             parameters,
+            features: found
+                .map_or_else(Vec::new, |found| found.perform().features())
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             differences: patterns,
             candidate_says: words_of_all(differences.iter().map(|found| &found.candidate)),
             reference_says: words_of_all(differences.iter().map(|found| &found.reference)),
@@ -160,6 +169,15 @@ impl Condition {
         let operation = &case.ops[index];
         self.operation.iter().any(|name| name == operation.name())
             && self.parameters_hold(case, index)
+            && self.features_hold(operation)
+    }
+
+    fn features_hold(&self, operation: &Operation) -> bool {
+        let there = operation.perform().features();
+        let wanted = self.features.iter();
+        wanted
+            .into_iter()
+            .all(|feature| there.contains(&feature.as_str()))
     }
 
     fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {

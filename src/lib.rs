@@ -67,6 +67,9 @@ pub mod normalize;
 /// What must agree in every operation.
 pub mod judge;
 
+/// A third witness: what a guest must see.
+pub mod model;
+
 /// The operations.
 pub mod operation;
 

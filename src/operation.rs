@@ -14,6 +14,7 @@ use crate::verdict::Verdict;
 pub mod amend;
 pub mod bench;
 pub mod bitmap;
+pub mod chain;
 pub mod check;
 pub mod commit;
 pub mod convert;
@@ -66,6 +67,16 @@ pub trait Perform {
         false
     }
 
+    /// What is notable of it, in words that the catalogue of known divergences may ask for.
+    fn features(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Whether, of several things that differ, the one in the first layer of the image is told rather than the one found first.
+    fn is_layered(&self) -> bool {
+        false
+    }
+
     /// Whether it can be judged when the reference cannot do it.
     fn stands_alone(&self) -> bool {
         false
@@ -105,7 +116,10 @@ pub trait DrawPython {
 }
 
 macro_rules! operations {
-    ($($variant:ident = $name:literal, $parameters:ty;)*) => {
+    (
+        drawn as in Python { $($variant:ident = $name:literal, $parameters:ty;)* }
+        ours { $($own_variant:ident = $own_name:literal, $own_parameters:ty;)* }
+    ) => {
         /// An operation with its parameters. In JSON: the parameters beside `"op": NAME`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "op")]
@@ -115,15 +129,23 @@ macro_rules! operations {
                 #[serde(rename = $name)]
                 $variant($parameters),
             )*
+            $(
+                #[doc = concat!("`", $own_name, "`.")]
+                #[serde(rename = $own_name)]
+                $own_variant($own_parameters),
+            )*
         }
 
         /// Every operation's name, in the order of the list.
-        pub const OPERATION_NAMES: &[&str] = &[$($name),*];
+        pub const OPERATION_NAMES: &[&str] = &[$($name,)* $($own_name),*];
 
         impl Operation {
             /// Its name.
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $name,)* }
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                    $(Self::$own_variant(_) => $own_name,)*
+                }
             }
 
             /// Draws the parameters of the operation called `name` as the Python harness does; `None` when there is none
@@ -142,27 +164,35 @@ macro_rules! operations {
 
             /// What it offers.
             pub fn perform(&self) -> &dyn Perform {
-                match self { $(Self::$variant(parameters) => parameters,)* }
+                match self {
+                    $(Self::$variant(parameters) => parameters,)*
+                    $(Self::$own_variant(parameters) => parameters,)*
+                }
             }
         }
     };
 }
 
 operations! {
-    Info = "info", info::Info;
-    Check = "check", check::Check;
-    Convert = "convert", convert::Convert;
-    ConvertCompressed = "convert_compressed", convert_compressed::ConvertCompressed;
-    Measure = "measure", measure::Measure;
-    Create = "create", create::Create;
-    Resize = "resize", resize::Resize;
-    Amend = "amend", amend::Amend;
-    Rebase = "rebase", rebase::Rebase;
-    Commit = "commit", commit::Commit;
-    Map = "map", map::Map;
-    Snapshot = "snapshot", snapshot::Snapshot;
-    Repair = "repair", repair::Repair;
-    Dd = "dd", dd::Dd;
-    Bitmap = "bitmap", bitmap::Bitmap;
-    Bench = "bench", bench::Bench;
+    drawn as in Python {
+        Info = "info", info::Info;
+        Check = "check", check::Check;
+        Convert = "convert", convert::Convert;
+        ConvertCompressed = "convert_compressed", convert_compressed::ConvertCompressed;
+        Measure = "measure", measure::Measure;
+        Create = "create", create::Create;
+        Resize = "resize", resize::Resize;
+        Amend = "amend", amend::Amend;
+        Rebase = "rebase", rebase::Rebase;
+        Commit = "commit", commit::Commit;
+        Map = "map", map::Map;
+        Snapshot = "snapshot", snapshot::Snapshot;
+        Repair = "repair", repair::Repair;
+        Dd = "dd", dd::Dd;
+        Bitmap = "bitmap", bitmap::Bitmap;
+        Bench = "bench", bench::Bench;
+    }
+    ours {
+        Chain = "chain", chain::Chain;
+    }
 }

@@ -17,7 +17,7 @@ use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
 use crate::shrink::Symptom;
 use crate::signature::Group;
-use crate::verdict::{InconclusiveKind, Verdict};
+use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
@@ -56,6 +56,12 @@ pub struct Record {
     pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
+    /// Who is alone against the other two of candidate, reference and recipe, for a divergence.
+    #[serde(default)]
+    pub blame: Option<Blame>,
+    /// The first layer of the image that differs, for a divergence.
+    #[serde(default)]
+    pub layer: Option<Layer>,
     /// The operation that decided the verdict.
     pub operation: Option<String>,
     /// Its place in the case, from 0.
@@ -159,6 +165,7 @@ impl Record {
         let decided = deciding.map(|index| &operations[index]);
         let verdict = decided.map_or("unsupported", |operation| operation.verdict);
         let decided = decided.filter(|_| verdict != "match");
+        let said = deciding.map(|index| &outcome.operations[index].verdict);
         let evidence = deciding.and_then(|index| outcome.operations[index].evidence.clone());
         Self {
             format_version: FORMAT_VERSION,
@@ -169,6 +176,8 @@ impl Record {
             iter_seed: case.iter_seed,
             verdict,
             kind: decided.and_then(|operation| operation.kind.clone()),
+            blame: said.and_then(Verdict::blame),
+            layer: said.and_then(Verdict::layer),
             operation: decided.map(|operation| operation.op.clone()),
             operation_index: deciding.filter(|_| verdict != "match"),
             reason: decided.and_then(|operation| operation.reason.clone()),

@@ -3,16 +3,15 @@
 //! Operations make requests and judge answers without knowing tools; tools answer requests without knowing operations.
 //! They meet here. A tool's failure is an answer; see [`Exit`].
 
-use std::time::Duration;
+mod answer;
+
+pub use answer::{Answer, Exit};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::content::{Contents, Write};
+use crate::content::Write;
 use crate::format::Format;
-use crate::process::{Captured, PostMortem};
 use crate::qcow2::corruption::Corruption;
-use crate::qcow2::host_clusters::HostClusters;
 use crate::size::Size;
 
 /// An image file in a side's directory.
@@ -26,6 +25,9 @@ pub struct ImageFile {
     /// it can handle the image.
     #[serde(default)]
     pub options: Vec<String>,
+    /// The image below it, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backing: Option<Box<ImageFile>>,
 }
 
 impl ImageFile {
@@ -35,12 +37,29 @@ impl ImageFile {
             path: format!("{stem}.{format}"),
             format,
             options: Vec::new(),
+            backing: None,
+        }
+    }
+
+    /// The same on top of `backing`, without the options that say so.
+    pub fn over(self, backing: &Self) -> Self {
+        Self {
+            backing: Some(Box::new(backing.clone())),
+            ..self
         }
     }
 
     /// The same with these `-o` options.
     pub fn with_options(self, options: Vec<String>) -> Self {
         Self { options, ..self }
+    }
+
+    /// The names of all files whose bytes a guest may see in it, as far as they are known: its own and those below it.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = vec![self.path.as_str()];
+        names.extend(self.option("backing_file"));
+        names.extend(self.backing.iter().flat_map(|backing| backing.names()));
+        names
     }
 
     /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
@@ -115,6 +134,26 @@ pub enum Request {
         file: ImageFile,
         /// What is written, in this order.
         writes: Vec<Write>,
+    },
+    /// Make guest data zero.
+    WriteZeroes {
+        /// The image.
+        file: ImageFile,
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+        /// Whether the space may be given back as well.
+        unmap: bool,
+    },
+    /// Give space back; what is given back reads as zeros.
+    Discard {
+        /// The image.
+        file: ImageFile,
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
     },
     /// Read the whole of what a guest would see.
     Contents {
@@ -284,6 +323,8 @@ impl Request {
             Self::Measure { .. } => "measure",
             Self::Resize { .. } => "resize",
             Self::Write { .. } => "write",
+            Self::WriteZeroes { .. } => "write_zeroes",
+            Self::Discard { .. } => "discard",
             Self::Contents { .. } => "contents",
             Self::Map { .. } => "map",
             Self::Amend { .. } => "amend",
@@ -310,6 +351,8 @@ impl Request {
             | Self::Check { file }
             | Self::Resize { file, .. }
             | Self::Write { file, .. }
+            | Self::WriteZeroes { file, .. }
+            | Self::Discard { file, .. }
             | Self::Contents { file }
             | Self::Map { file, .. }
             | Self::Amend { file, .. }
@@ -327,81 +370,6 @@ impl Request {
             | Self::Convert { target: file, .. }
             | Self::Compare { first: file, .. }
             | Self::Measure { source: file, .. } => file,
-        }
-    }
-}
-
-/// How a tool came out of a request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Exit {
-    /// It did it.
-    Success,
-    /// It said no, in an orderly way, with this exit code (1 for a library's error).
-    Refused(i32),
-    /// It died: of a signal, or a panic.
-    Crashed(String),
-    /// It was still at it when its time ran out.
-    TimedOut(PostMortem),
-}
-
-impl Exit {
-    /// In a few words.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Success => "exit 0".to_owned(),
-            Self::Refused(code) => format!("exit {code}"),
-            Self::Crashed(how) => format!("crashed: {how}"),
-            Self::TimedOut(post_mortem) => post_mortem.to_string(),
-        }
-    }
-}
-
-/// What came of a request.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// How the tool came out of it.
-    pub exit: Exit,
-    /// The command line as it was run, or a library call in words.
-    pub command: Vec<String>,
-    /// Standard output.
-    pub stdout: Captured,
-    /// Standard error.
-    pub stderr: Captured,
-    /// The guest-visible contents, for [`Request::Contents`] and [`Request::SnapshotContents`].
-    pub contents: Option<Contents>,
-    /// The host clusters, for [`Request::HostClusters`].
-    pub host_clusters: Option<HostClusters>,
-    /// Whether the JSON on standard output tells only some of the facts that qemu-img would tell: what it leaves out is
-    /// then not compared.
-    pub partial: bool,
-    /// Wall time.
-    pub duration: Duration,
-    /// CPU time.
-    pub cpu: Duration,
-    /// How many times a tool was called for it: programs run, or library calls made; 0 when the harness read the answer
-    /// off a raw file by itself.
-    pub calls: u64,
-}
-
-impl Answer {
-    /// Whether the tool did what was asked.
-    pub fn succeeded(&self) -> bool {
-        self.exit == Exit::Success
-    }
-
-    /// Standard output as JSON; the error names what is wrong with it.
-    pub fn json(&self) -> Result<Value, String> {
-        serde_json::from_slice(&self.stdout.bytes).map_err(|error| error.to_string())
-    }
-
-    /// How the tool came out, with the first line it wrote about it.
-    pub fn describe(&self) -> String {
-        let said = self.stderr.first_line();
-        if said.is_empty() {
-            self.exit.describe()
-        } else {
-            format!("{}: {said}", self.exit.describe())
         }
     }
 }

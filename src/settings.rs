@@ -38,7 +38,7 @@ pub struct Settings {
     #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
     pub reference: ToolSpec,
 
-    /// How seeds become cases (default: the newest generation)
+    /// How seeds become cases (default: ops16)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
@@ -113,11 +113,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The generation that was asked for, or the newest.
+    /// The generation that was asked for, or the usual one.
     pub fn generation(&self) -> Result<&'static Generation> {
         self.generation
             .as_deref()
-            .map_or_else(|| Ok(Generation::newest()), Generation::named)
+            .map_or_else(|| Ok(Generation::usual()), Generation::named)
     }
 
     /// The operations that were asked for: the comma list without blanks.

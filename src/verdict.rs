@@ -7,6 +7,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use blame::Blame;
+pub use layer::Layer;
+
+mod blame;
+mod layer;
+
 /// What kind of divergence, as `SUBJECT_ASPECT`: the Python harness's names where it had one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DivergenceKind {
@@ -27,6 +33,25 @@ impl DivergenceKind {
     /// The kind called `SUBJECT_ASPECT`.
     pub const fn new(subject: &'static str, aspect: &'static str) -> Self {
         Self { subject, aspect }
+    }
+
+    /// The layer of an image in which it lies.
+    pub fn layer(self) -> Layer {
+        Layer::of(self.subject, self.aspect)
+    }
+
+    /// Who is to blame where nobody looked closer: the candidate, when the kind itself says so.
+    fn usual_blame(self) -> Blame {
+        let candidate = [
+            Self::CANDIDATE_CRASH,
+            Self::CANDIDATE_TIMEOUT,
+            Self::INPUT_CHANGED,
+        ];
+        if candidate.contains(&self) {
+            Blame::Candidate
+        } else {
+            Blame::Unclear
+        }
     }
 }
 
@@ -137,6 +162,8 @@ impl Difference {
 pub struct Finding {
     /// Its kind.
     pub kind: DivergenceKind,
+    /// Who is alone with it.
+    pub blame: Blame,
     /// One line that says what differs.
     pub summary: String,
     /// The values that differ.
@@ -159,9 +186,15 @@ impl Finding {
         let summary = format!("{what}: candidate {candidate}, reference {reference}{expected}");
         Self {
             kind,
+            blame: kind.usual_blame(),
             summary,
             differences: vec![difference],
         }
+    }
+
+    /// The same, with this blame.
+    pub fn blamed(self, blame: Blame) -> Self {
+        Self { blame, ..self }
     }
 
     /// A finding of several differences; `None` when there are none.
@@ -175,6 +208,12 @@ impl Finding {
         finding.summary.push_str(&more);
         finding.differences = differences;
         Some(finding)
+    }
+}
+
+impl From<Finding> for Verdict {
+    fn from(finding: Finding) -> Self {
+        Self::Divergence(finding)
     }
 }
 
@@ -197,12 +236,6 @@ pub enum Verdict {
         /// Who cannot do what.
         reason: String,
     },
-}
-
-impl From<Finding> for Verdict {
-    fn from(finding: Finding) -> Self {
-        Self::Divergence(finding)
-    }
 }
 
 impl Verdict {
@@ -230,6 +263,22 @@ impl Verdict {
             Self::Divergence(finding) => Some(finding.kind.to_string()),
             Self::Inconclusive { kind, .. } => Some(kind.name().to_owned()),
             Self::Match | Self::Unsupported { .. } => None,
+        }
+    }
+
+    /// Who is alone, for a divergence.
+    pub fn blame(&self) -> Option<Blame> {
+        match self {
+            Self::Divergence(finding) => Some(finding.blame),
+            _ => None,
+        }
+    }
+
+    /// The layer in which a divergence lies.
+    pub fn layer(&self) -> Option<Layer> {
+        match self {
+            Self::Divergence(finding) => Some(finding.kind.layer()),
+            _ => None,
         }
     }
 

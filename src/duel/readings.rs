@@ -17,8 +17,9 @@ impl Bout<'_> {
         outputs: &[Output],
     ) -> Result<()> {
         for (index, output) in outputs.iter().enumerate() {
-            let identical =
-                exchange.reference.is_some() && self.sandbox.is_identical(&output.file.path);
+            let names = output.file.names();
+            let identical = exchange.reference.is_some()
+                && names.iter().all(|name| self.sandbox.is_identical(name));
             for (by, request) in self.looks_at(output) {
                 let answer = self.ask(Side::Candidate, by, &request)?;
                 let reading = Reading {

@@ -4,7 +4,10 @@ use super::refusal_class::RefusalClass;
 use super::{candidate_died, reference_failed};
 use crate::exchange::{Exchange, Rule, Side, Turn};
 use crate::request::Exit;
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+
+/// Both refused what must succeed.
+const RECIPE_EXIT: DivergenceKind = DivergenceKind::new("recipe_exit", "divergence");
 
 /// Both refused, but not for the same reason.
 const REFUSAL_CLASS: DivergenceKind = DivergenceKind::new("refusal_class", "divergence");
@@ -62,9 +65,7 @@ fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
     match (candidate, reference) {
         (Some(candidate), Some(reference)) => agree(candidate, reference),
         // The candidate was not asked, because the reference will be found to have run out of time further on.
-        (None, Some(reference))
-            if reference.answer.succeeded() || reference.step.rule != Rule::Agree =>
-        {
+        (None, Some(reference)) if reference.answer.succeeded() || !reference.step.rule.ends() => {
             Judged::GoesOn
         }
         _ => Judged::Ended(None),
@@ -105,12 +106,25 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
             }
             match candidate.step.rule {
                 Rule::Agree => Judged::Ended(fixture_refused(candidate)),
+                Rule::Succeed => {
+                    let what = format!("exit of {name}");
+                    let finding = Finding::of_difference(
+                        RECIPE_EXIT,
+                        difference(what).with_expected("exit 0"),
+                    );
+                    Judged::Ended(Some(finding.blamed(Blame::Both).into()))
+                }
                 Rule::GoOn | Rule::Free => Judged::GoesOn,
             }
         }
         _ => {
             let finding =
                 Finding::of_difference(candidate.step.kind, difference(format!("exit of {name}")));
+            let finding = match candidate.step.rule {
+                Rule::Succeed if candidate.answer.succeeded() => finding.blamed(Blame::Reference),
+                Rule::Succeed => finding.blamed(Blame::Candidate),
+                Rule::Agree | Rule::GoOn | Rule::Free => finding,
+            };
             Judged::Ended(Some(Verdict::Divergence(finding)))
         }
     }
@@ -147,7 +161,7 @@ fn alone(turn: &Turn) -> Judged {
     if let Some(verdict) = died(turn) {
         return Judged::Ended(Some(verdict));
     }
-    if turn.answer.succeeded() || turn.step.rule != Rule::Agree {
+    if turn.answer.succeeded() || !turn.step.rule.ends() {
         return Judged::GoesOn;
     }
     let reason = format!(

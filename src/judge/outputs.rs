@@ -7,7 +7,7 @@ use crate::content::Contents;
 use crate::exchange::{Deed, Exchange, Output, Side};
 use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Exit, Request};
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
 /// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
 /// reference and, where it can read them, by the candidate.
@@ -107,8 +107,17 @@ impl Sides<'_> {
                 let candidate = normalize(candidate, Purpose::Creation);
                 let reference = normalize(reference, Purpose::Creation);
                 let found = json_differences(&candidate, &reference, false);
+                let sizes = [&candidate, &reference].map(|json| json["virtual-size"].as_u64());
+                let blame = match sizes {
+                    [ours, theirs] if ours != theirs => {
+                        Blame::among(&ours, &theirs, &Some(self.output.expected.size))
+                    }
+                    // Of the other facts the recipe says nothing.
+                    _ => Blame::Unclear,
+                };
                 let finding = Finding::of_differences(self.kind("info_divergence"), found);
-                finding.map(Verdict::Divergence).into_iter().collect()
+                let finding = finding.map(|finding| finding.blamed(blame).into());
+                finding.into_iter().collect()
             }
             (candidate, reference) => {
                 let difference = Difference::of_parsing("info", &candidate, &reference);
@@ -145,14 +154,21 @@ impl Sides<'_> {
             reference.map_or_else(|| "not made".to_owned(), |counts| counts.to_string());
         let what = format!("check of {}", self.output.file.path);
         let difference = Difference::new(what, found.to_string(), reference).with_expected("clean");
-        vec![Verdict::Divergence(Finding::of_difference(
+        let finding = Finding::of_difference(
             self.kind(if found.is_unparseable() {
                 "check_unparseable"
             } else {
                 "check_divergence"
             }),
             difference,
-        ))]
+        );
+        // A recipe's image has nothing wrong with it.
+        let blame = if reference_clean {
+            Blame::Candidate
+        } else {
+            Blame::Unclear
+        };
+        vec![finding.blamed(blame).into()]
     }
 
     /// The guest-visible contents of both copies, as each tool reads them, against each other and the recipe.
@@ -173,11 +189,23 @@ impl Sides<'_> {
         let standard = reference.as_ref().unwrap_or(expected);
         if let Some(candidate) = &candidate {
             let what = format!("contents of {}", self.output.file.path);
-            verdicts.extend(self.differ(self.output.content_aspect, &what, candidate, standard));
+            let blame = match &reference {
+                Some(reference) => Blame::among(candidate, reference, expected),
+                // The reference's reading is against the recipe, with nobody else to ask.
+                None => Blame::Unclear,
+            };
+            let aspect = self.output.content_aspect;
+            verdicts.extend(self.differ(aspect, &what, candidate, standard, blame));
         }
         if let Some(reference) = reference.as_ref().filter(|_| candidate == reference) {
             let what = format!("contents of {}, on both sides,", self.output.file.path);
-            verdicts.extend(self.differ("recipe_divergence", &what, reference, expected));
+            verdicts.extend(self.differ(
+                "recipe_divergence",
+                &what,
+                reference,
+                expected,
+                Blame::Both,
+            ));
         }
         for owner in [Side::Candidate, Side::Reference] {
             let (Some(theirs), Some(truth)) = (
@@ -193,14 +221,25 @@ impl Sides<'_> {
             );
             match &theirs.contents {
                 Some(contents) => {
-                    verdicts.extend(self.differ("reading_divergence", &what, contents, &truth))
+                    let blame = Blame::among(contents, &truth, expected);
+                    verdicts.extend(self.differ(
+                        "reading_divergence",
+                        &what,
+                        contents,
+                        &truth,
+                        blame,
+                    ))
                 }
                 None if matches!(theirs.exit, Exit::Refused(_)) => {
                     let difference = Difference::new(what, theirs.describe(), "reads it");
                     let kind = self.kind("reading_refused");
-                    verdicts.push(Verdict::Divergence(Finding::of_difference(
-                        kind, difference,
-                    )));
+                    let finding = Finding::of_difference(kind, difference);
+                    let blame = if &truth == expected {
+                        Blame::Candidate
+                    } else {
+                        Blame::Unclear
+                    };
+                    verdicts.push(finding.blamed(blame).into());
                 }
                 None => {}
             }
@@ -229,10 +268,14 @@ impl Sides<'_> {
             return None;
         }
         let difference = Difference::new(what, candidate.describe(), "exit 0");
-        Some(Verdict::Divergence(Finding::of_difference(
-            self.failure(aspect),
-            difference,
-        )))
+        let finding = Finding::of_difference(self.failure(aspect), difference);
+        // The reference reads its own output of the same recipe.
+        let blame = if reference.is_some() {
+            Blame::Candidate
+        } else {
+            Blame::Unclear
+        };
+        Some(finding.blamed(blame).into())
     }
 
     fn differ(
@@ -241,6 +284,7 @@ impl Sides<'_> {
         what: &str,
         candidate: &Contents,
         standard: &Contents,
+        blame: Blame,
     ) -> Option<Verdict> {
         let found = candidate.difference(standard)?;
         let expected = match self.output.expected.difference(standard) {
@@ -256,6 +300,6 @@ impl Sides<'_> {
             found.second,
         );
         let finding = Finding::of_difference(self.kind(aspect), difference.with_expected(expected));
-        Some(Verdict::Divergence(finding))
+        Some(finding.blamed(blame).into())
     }
 }

@@ -152,6 +152,9 @@ pub fn evidence_block(record: &Record) -> String {
             operation.op, operation.verdict
         );
     }
+    if let (Some(blame), Some(layer)) = (record.blame, record.layer) {
+        let _ = writeln!(block, "  blame: {}; layer: {}", blame.name(), layer.name());
+    }
     if let Some(evidence) = &record.evidence {
         add_evidence(&mut block, evidence);
     }

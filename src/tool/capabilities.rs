@@ -81,6 +81,17 @@ fn plain_requests(format: Format) -> Vec<Request> {
             file: file(),
             writes: Vec::new(),
         },
+        Request::WriteZeroes {
+            file: file(),
+            offset: 0,
+            length: 512,
+            unmap: false,
+        },
+        Request::Discard {
+            file: file(),
+            offset: 0,
+            length: 512,
+        },
         Request::Amend {
             file: file(),
             options: Vec::new(),

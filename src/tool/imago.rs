@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::worker::Workers;
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use crate::content::Write;
 use crate::error::Result;
 use crate::format::Format;
 use crate::request::{Answer, ImageFile, Request};
@@ -64,11 +65,19 @@ impl Tool for Imago {
             Request::Convert { source, target, .. } => cannot_open(source)
                 .or_else(|| cannot_open(target))
                 .or_else(|| cannot_create(target)),
+            Request::Resize {
+                file,
+                shrink: false,
+                ..
+            } if file.backing.is_some() => cannot_open(file).or_else(|| cannot_zero(file)),
             Request::Info { file }
             | Request::Resize { file, .. }
             | Request::Write { file, .. }
             | Request::Contents { file }
             | Request::Map { file, .. } => cannot_open(file),
+            Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => {
+                cannot_open(file).or_else(|| cannot_zero(file))
+            }
             Request::Compare { first, second } => {
                 cannot_open(first).or_else(|| cannot_open(second))
             }
@@ -95,15 +104,29 @@ impl Tool for Imago {
 /// The formats whose images imago reads: raw, qcow2 without extended L2 entries, and of vmdk only flat extents, which
 /// nobody draws.
 fn cannot_open(file: &ImageFile) -> Option<String> {
+    let below = file.backing.as_deref().and_then(cannot_open);
+    below.or_else(|| cannot_open_alone(file))
+}
+
+fn cannot_open_alone(file: &ImageFile) -> Option<String> {
     match file.format {
         Format::Raw => None,
         Format::Qcow2 if file.option("extended_l2") == Some("on") => {
             Some("imago cannot open qcow2 with extended_l2".to_owned())
         }
+        Format::Qcow2 if file.option("compression_type") == Some("zstd") => {
+            Some("imago cannot open qcow2 with zstd".to_owned())
+        }
         Format::Qcow2 => None,
         Format::Vmdk => Some("imago cannot open vmdk with sparse extents".to_owned()),
         Format::Vpc | Format::Vhdx => Some(format!("imago cannot open {}", file.format)),
     }
+}
+
+/// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.
+fn cannot_zero(file: &ImageFile) -> Option<String> {
+    let version_2 = file.format == Format::Qcow2 && file.option("compat") == Some("0.10");
+    version_2.then(|| "imago cannot zero or discard in qcow2 of version 2".to_owned())
 }
 
 /// The create options that imago's builders offer.
@@ -118,6 +141,7 @@ fn cannot_create(file: &ImageFile) -> Option<String> {
         .iter()
         .map(name)
         .find(|name| !offered.contains(&name.as_str()));
+    let missing = missing.or(file.backing.as_ref().map(|_| "a backing file".to_owned()));
     missing.map(|name| format!("imago cannot create {} with {name}", file.format))
 }
 
@@ -137,6 +161,28 @@ fn in_words(request: &Request) -> String {
             let mode = preallocation.as_deref().unwrap_or("none");
             format!("{} to {end_bytes} bytes, preallocation {mode}", file.path)
         }
+        Request::Write { file, writes } => {
+            let written = writes.iter().map(|write| {
+                let Write {
+                    byte,
+                    offset,
+                    length,
+                } = write;
+                format!(" {byte:#04x} at {offset} for {length}")
+            });
+            format!("{}{}", file.path, written.collect::<String>())
+        }
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            ..
+        }
+        | Request::Discard {
+            file,
+            offset,
+            length,
+        } => format!("{} at {offset} for {length}", file.path),
         _ => request.file().path.clone(),
     }
 }

@@ -51,6 +51,9 @@ impl Tool for Instar {
             Request::Corrupt { .. } | Request::HostClusters { .. } => {
                 Some("that is for the harness itself".to_owned())
             }
+            Request::Convert { target, .. } if !target.options.is_empty() => {
+                Some("instar's convert takes no create options".to_owned())
+            }
             Request::Convert {
                 target,
                 compress: true,
@@ -70,7 +73,7 @@ impl Tool for Instar {
                     request.name()
                 ))
             }
-            Request::Write { .. } => {
+            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. } => {
                 Some("instar has no command that writes guest data".to_owned())
             }
             _ => None,
@@ -187,6 +190,8 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Compare { .. } => command_line::shared_words(request),
         Request::Contents { .. }
         | Request::Write { .. }
+        | Request::WriteZeroes { .. }
+        | Request::Discard { .. }
         | Request::SnapshotContents { .. }
         | Request::Corrupt { .. }
         | Request::HostClusters { .. } => {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::command_line::{self, flat, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use crate::content::Write;
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, ImageFile, Request};
 
 /// The first version whose list of snapshots has the layout that is compared.
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
@@ -85,6 +86,7 @@ impl Tool for QemuImg {
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
+            | Request::Snapshot { file, .. }
             | Request::Bitmap { file, .. }
                 if file.format != Format::Qcow2 =>
             {
@@ -93,10 +95,14 @@ impl Tool for QemuImg {
                     request.name()
                 ))
             }
-            Request::Write { .. } if self.qemu_io.is_none() => Some(
-                "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
-                    .to_owned(),
-            ),
+            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. }
+                if self.qemu_io.is_none() =>
+            {
+                Some(
+                    "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
+                        .to_owned(),
+                )
+            }
             _ => None,
         };
         Support::unless(objection)
@@ -118,7 +124,7 @@ impl Tool for QemuImg {
                 };
                 command_line::flattened(&self.program, file, flatten, scene)
             }
-            Request::Write { .. } => {
+            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. } => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
@@ -169,6 +175,8 @@ fn arguments(request: &Request) -> Vec<String> {
         } => {
             let mut arguments = words(["convert", "-O", target.format.name()]);
             arguments.extend(compress.then(|| "-c".to_owned()));
+            let options = target.options.iter();
+            arguments.extend(options.flat_map(|option| words(["-o", option])));
             arguments.extend(words([&source.path, &target.path]));
             arguments
         }
@@ -197,13 +205,15 @@ fn arguments(request: &Request) -> Vec<String> {
             arguments
         }
         Request::Write { file, writes } => {
-            let mut arguments = words(["-f", file.format.name()]);
-            for write in writes {
-                let command = format!("write -P {} {} {}", write.byte, write.offset, write.length);
-                arguments.extend(words(["-c", &command]));
-            }
-            arguments.push(file.path.clone());
-            arguments
+            let commands = writes.iter().map(|write| {
+                let Write {
+                    byte,
+                    offset,
+                    length,
+                } = write;
+                format!("write -P {byte} {offset} {length}")
+            });
+            qemu_io_words(file, commands)
         }
         Request::Snapshot {
             file,
@@ -226,6 +236,20 @@ fn arguments(request: &Request) -> Vec<String> {
         Request::Repair { file, tier } => {
             words(["check", "-r", tier.name(), "--output=json", &file.path])
         }
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            unmap,
+        } => {
+            let unmap = if *unmap { "-u " } else { "" };
+            qemu_io_words(file, [format!("write -z {unmap}{offset} {length}")])
+        }
+        Request::Discard {
+            file,
+            offset,
+            length,
+        } => qemu_io_words(file, [format!("discard {offset} {length}")]),
         Request::Amend { .. }
         | Request::Rebase { .. }
         | Request::Commit { .. }
@@ -240,4 +264,16 @@ fn arguments(request: &Request) -> Vec<String> {
             unreachable!("support() refuses what is for the harness itself")
         }
     }
+}
+
+/// The command line of qemu-io for these commands, without the program.
+fn qemu_io_words(file: &ImageFile, commands: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut arguments = words(["-f", file.format.name()]);
+    arguments.extend(
+        commands
+            .into_iter()
+            .flat_map(|command| ["-c".to_owned(), command]),
+    );
+    arguments.push(file.path.clone());
+    arguments
 }

@@ -65,7 +65,12 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
             ..
         } => {
             let mut image = open(&path(file), file.format, true)?;
-            image.resize(*end_bytes, mode(preallocation.as_deref())?)?;
+            // Without preallocation, qemu-img keeps a longer backing file from showing through; imago has a mode for that.
+            let mode = match mode(preallocation.as_deref())? {
+                PreallocateMode::None if file.backing.is_some() => PreallocateMode::Zero,
+                mode => mode,
+            };
+            image.resize(*end_bytes, mode)?;
             image.flush()?;
         }
         Request::Write { file, writes } => {
@@ -73,6 +78,32 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
             for write in writes {
                 image.write(&vec![write.byte; write.length as usize], write.offset)?;
             }
+            image.flush()?;
+        }
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            unmap: false,
+        } => {
+            let image = open(&path(file), file.format, true)?;
+            image.write_zeroes(*offset, *length)?;
+            image.flush()?;
+        }
+        // imago's way to zero and give back at once is to discard.
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            ..
+        }
+        | Request::Discard {
+            file,
+            offset,
+            length,
+        } => {
+            let mut image = open(&path(file), file.format, true)?;
+            image.discard_to_zero(*offset, *length)?;
             image.flush()?;
         }
         Request::Check { .. }

@@ -1,0 +1,154 @@
+//! Our own generations: cases of one stateful chain each, drawn with swarm testing and a bias to edges.
+//!
+//! What a tool cannot do must be known before drawing, and a case's id must decode to the same case for ever, whatever tools are
+//! installed. So each narrowing is a generation of its own, with a name and a table of ours: `native1` draws all that qemu-img
+//! supports, `native1_imago` what the imago crate supports as well; a test holds the tables against [`Tool::support`]. A case of
+//! `native1` run with a narrower candidate is still whole: steps it cannot do are done by the reference on both sides.
+//!
+//! Swarm: in every case some kinds of steps are off and the others weighted wildly, so that rare kinds meet each other. What is
+//! drawn is written out in the case, and replays whatever becomes of this file.
+//!
+//! [`Tool::support`]: crate::tool::Tool::support
+
+use crate::case::{Case, CaseId};
+use crate::format::Format;
+use crate::operation::Operation;
+use crate::operation::chain::{ACT_NAMES, Chain, Course};
+use crate::rng::NativeRandom;
+
+mod acts;
+mod edges;
+mod layers;
+
+/// How many steps a chain has at most.
+const STEPS_MAX: u64 = 9;
+/// How many kinds are tried for a step before it is given up.
+const TRIES_MAX: u64 = 4;
+
+/// What a generation may draw: what both of its tools support.
+pub struct Narrowing {
+    /// The formats of layers and of conversions.
+    pub formats: &'static [Format],
+    /// The qcow2 options that may be drawn.
+    pub options: &'static [&'static str],
+    /// The kinds of steps.
+    pub acts: &'static [&'static str],
+}
+
+/// All that qemu-img supports.
+pub(super) static WIDE: Narrowing = Narrowing {
+    formats: &[
+        Format::Qcow2,
+        Format::Raw,
+        Format::Vmdk,
+        Format::Vpc,
+        Format::Vhdx,
+    ],
+    options: &[
+        "cluster_size",
+        "compat",
+        "refcount_bits",
+        "lazy_refcounts",
+        "extended_l2",
+        "compression_type",
+        "preallocation",
+    ],
+    acts: ACT_NAMES,
+};
+
+/// What imago 0.2 opens: raw, and qcow2 without extended L2 entries and zstd. It drops persistent bitmaps, as a tool must that does
+/// not know them (qcow2 specification, autoclear features), so there are none.
+pub(super) static IMAGO: Narrowing = Narrowing {
+    formats: &[Format::Qcow2, Format::Raw],
+    options: &[
+        "cluster_size",
+        "compat",
+        "refcount_bits",
+        "lazy_refcounts",
+        "preallocation",
+    ],
+    acts: &[
+        "write",
+        "write_zeroes",
+        "discard",
+        "resize",
+        "snapshot",
+        "rebase",
+        "commit",
+        "amend",
+        "convert",
+        "read",
+        "map",
+        "info",
+        "check",
+        "measure",
+    ],
+};
+
+/// The seeds of all iterations of `seed`, from `start` on.
+pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u64, u64)> {
+    (start..).map(move |iteration| (iteration, NativeRandom::iteration_seed(seed, iteration)))
+}
+
+impl Narrowing {
+    /// Decodes the iteration whose own seed is `iter_seed`; `pool` replaces the kinds of steps.
+    pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
+        let mut random = NativeRandom::new(iter_seed);
+        let swarm = Swarm::draw(&mut random, pool.unwrap_or(self.acts));
+        let layers = layers::draw(&mut random, self);
+        let mut course = Course::start("", &layers);
+        let mut steps = Vec::new();
+        for _ in 0..random.between(2, STEPS_MAX) {
+            // Some kinds make no sense where the chain stands.
+            let act = (0..TRIES_MAX).find_map(|_| {
+                let kind = swarm.kind(&mut random);
+                acts::draw(&mut random, self, kind, &course)
+            });
+            if let Some(act) = act {
+                course.advance(&act, true);
+                steps.push(act);
+            }
+        }
+        let chain = Chain { layers, steps };
+        Case {
+            generation: id.generation,
+            seed: id.seed,
+            iteration: id.iteration,
+            iter_seed,
+            image: Chain::no_source(),
+            ops: vec![Operation::Chain(chain)],
+            words_used: random.words_used(),
+            ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
+        }
+    }
+}
+
+/// Which kinds of steps a case has, and how often.
+struct Swarm<'names> {
+    kinds: Vec<&'names str>,
+    weights: Vec<u64>,
+}
+
+impl<'names> Swarm<'names> {
+    /// A third of the kinds is off, the others weigh from 1 to 64.
+    fn draw(random: &mut NativeRandom, pool: &[&'names str]) -> Self {
+        let mut weights: Vec<u64> = pool
+            .iter()
+            .map(|_| {
+                let weight = 1 << random.below(7);
+                if random.percent(33) { 0 } else { weight }
+            })
+            .collect();
+        if weights.iter().all(|weight| *weight == 0) {
+            weights[0] = 1;
+        }
+        Self {
+            kinds: pool.to_vec(),
+            weights,
+        }
+    }
+
+    fn kind(&self, random: &mut NativeRandom) -> &'names str {
+        self.kinds[random.weighted(&self.weights)]
+    }
+}

@@ -1,0 +1,191 @@
+//! The third witness: what a guest must see, computed by plain code of ours from a recipe and its steps.
+//!
+//! Knows no tool, no file and no format's layout; only what each step means to a guest. Everything is kept sparsely, so that an
+//! image of a terabyte costs what was written into it. Asked by operations; what it says is held against both tools.
+//!
+//! It keeps what a guest *sees* in each image of a backing chain, not which image holds a cluster: that is the tools' business, and
+//! no step of ours changes a backing file behind its overlay's back.
+
+use std::collections::BTreeMap;
+
+use crate::content::{Contents, Write};
+
+pub use view::View;
+
+mod view;
+
+/// A stateful image: what is seen in it, in the images below it, and in its snapshots.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The current image.
+    pub top: View,
+    /// The images of its backing chain, bottom first.
+    pub below: Vec<View>,
+    /// Its internal snapshots by name.
+    pub snapshots: BTreeMap<String, View>,
+    /// Its persistent dirty bitmaps by name.
+    pub bitmaps: BTreeMap<String, Bitmap>,
+}
+
+/// A persistent dirty bitmap, as far as a description tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bitmap {
+    /// Guest bytes a bit stands for.
+    pub granularity: u64,
+    /// Whether it records.
+    pub enabled: bool,
+}
+
+impl Model {
+    /// An empty image of `size` bytes, with nothing below it.
+    pub fn new(size: u64) -> Self {
+        Self {
+            top: View::zeros(size),
+            below: Vec::new(),
+            snapshots: BTreeMap::new(),
+            bitmaps: BTreeMap::new(),
+        }
+    }
+
+    /// Puts a new overlay of `size` bytes on the image: what is below shows through as far as it reaches, and beyond it there are
+    /// zeros.
+    pub fn overlay(&mut self, size: u64) {
+        let seen = self.top.resized(size);
+        let lower = std::mem::replace(&mut self.top, seen);
+        self.below.push(lower);
+        self.snapshots.clear();
+        self.bitmaps.clear();
+    }
+
+    /// A guest write.
+    pub fn write(&mut self, write: &Write) {
+        self.top
+            .fill(write.offset, write.offset + write.length, write.byte);
+    }
+
+    /// Zeros, written or left where space was given back.
+    pub fn zero(&mut self, offset: u64, length: u64) {
+        self.top.fill(offset, offset + length, 0);
+    }
+
+    /// Another size: what is cut off is gone, what is added is zero, whatever a longer backing file holds there.
+    pub fn resize(&mut self, size: u64) {
+        self.top = self.top.resized(size);
+    }
+
+    /// The overlay is put onto the image `below[index]`, or onto nothing; the guest sees what it saw.
+    pub fn rebase(&mut self, index: Option<usize>) {
+        self.below.truncate(index.map_or(0, |index| index + 1));
+    }
+
+    /// The overlay is merged into the image below it, which grows if it must and never shrinks; the guest sees what it saw.
+    pub fn commit(&mut self) {
+        if let Some(lower) = self.below.last_mut() {
+            lower.cover(&self.top);
+        }
+    }
+
+    /// The image is copied into a new one of `size` bytes with nothing below it.
+    pub fn convert(&mut self, size: u64) {
+        self.top = self.top.resized(size);
+        self.below.clear();
+        self.snapshots.clear();
+        self.bitmaps.clear();
+    }
+
+    /// A snapshot of what the guest sees now.
+    pub fn create_snapshot(&mut self, name: &str) {
+        self.snapshots.insert(name.to_owned(), self.top.clone());
+    }
+
+    /// One snapshot less.
+    pub fn delete_snapshot(&mut self, name: &str) {
+        self.snapshots.remove(name);
+    }
+
+    /// The guest sees what it saw when the snapshot was made, and in that size.
+    pub fn apply_snapshot(&mut self, name: &str) {
+        if let Some(view) = self.snapshots.get(name) {
+            self.top = view.clone();
+        }
+    }
+
+    /// What a guest must see in the current image.
+    pub fn contents(&self) -> Contents {
+        self.top.contents()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(offset: u64, length: u64, byte: u8) -> Write {
+        Write {
+            offset,
+            length,
+            byte,
+        }
+    }
+
+    #[test]
+    fn a_longer_overlay_sees_zeros_beyond_its_backing_file() {
+        let mut model = Model::new(1024);
+        model.write(&write(0, 1024, 7));
+        model.overlay(4096);
+        assert_eq!(
+            model.contents(),
+            Contents::of_writes(4096, &[write(0, 1024, 7)])
+        );
+    }
+
+    #[test]
+    fn growing_over_a_longer_backing_file_shows_zeros_not_its_data() {
+        let mut model = Model::new(4096);
+        model.write(&write(0, 4096, 7));
+        model.overlay(1024);
+        model.resize(4096);
+        assert_eq!(
+            model.contents(),
+            Contents::of_writes(4096, &[write(0, 1024, 7)])
+        );
+    }
+
+    #[test]
+    fn a_commit_keeps_the_end_of_a_longer_backing_file_and_grows_a_shorter_one() {
+        let mut model = Model::new(4096);
+        model.write(&write(0, 4096, 7));
+        model.overlay(1024);
+        model.write(&write(0, 512, 9));
+        model.commit();
+        let merged = Contents::of_writes(4096, &[write(0, 4096, 7), write(0, 512, 9)]);
+        assert_eq!(model.below[0].contents(), merged);
+        model.resize(8192);
+        model.write(&write(8000, 192, 3));
+        model.commit();
+        assert_eq!(model.below[0].contents(), model.contents());
+    }
+
+    #[test]
+    fn an_applied_snapshot_brings_back_contents_and_size() {
+        let mut model = Model::new(4096);
+        model.write(&write(0, 512, 1));
+        model.create_snapshot("a");
+        let then = model.contents();
+        model.zero(0, 4096);
+        model.resize(512);
+        model.apply_snapshot("a");
+        assert_eq!(model.contents(), then);
+    }
+
+    #[test]
+    fn a_rebase_onto_a_lower_image_shortens_the_chain_and_nothing_else() {
+        let mut model = Model::new(1024);
+        model.overlay(1024);
+        model.write(&write(0, 512, 1));
+        model.overlay(1024);
+        let seen = model.contents();
+        model.rebase(Some(0));
+        assert_eq!((model.below.len(), model.contents()), (1, seen));
+    }
+}

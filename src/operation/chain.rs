@@ -1,0 +1,169 @@
+//! `chain`: an image with its backing files, and a list of steps on it, each applied to what the step before left.
+//!
+//! Drawn by our own generations. Every step is the side's own tool's, where it can do it; what it cannot is done by the reference
+//! on both sides, so that the steps around it still meet what the tool made of its own. A [`Model`] goes the same way and is the
+//! third witness of all that is read.
+
+use serde::{Deserialize, Serialize};
+
+use super::Perform;
+use crate::exchange::{Actor, Exchange, Ground, Output, Rule, Step, Turn};
+use crate::format::Format;
+use crate::image::{ImageRecipe, Pattern};
+use crate::request::{ImageFile, Request};
+use crate::size::Size;
+use crate::verdict::{DivergenceKind, Verdict};
+
+pub use act::{ACT_NAMES, Act, Layer};
+pub use course::Course;
+
+mod act;
+mod course;
+mod reading;
+
+const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    /// The image and those below it, bottom first: the last is the one that the steps work on.
+    pub layers: Vec<Layer>,
+    /// What is done with it, in this order.
+    pub steps: Vec<Act>,
+}
+
+impl Chain {
+    /// The source image of a case that has only chains: never made.
+    pub fn no_source() -> ImageRecipe {
+        ImageRecipe {
+            format: Format::Raw,
+            virtual_size: Size::literal("1M"),
+            pattern: Pattern::Zeros,
+            cluster_size: None,
+            writes: None,
+        }
+    }
+
+    /// The steps that make the layers.
+    fn making(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let files = Course::files(&ground.stem, &self.layers);
+        let made = files.iter().zip(&self.layers).flat_map(|(file, layer)| {
+            let create = Request::Create {
+                file: with_backing_options(file),
+                size: Size::of_bytes(layer.size),
+            };
+            let write = Request::Write {
+                file: file.clone(),
+                writes: layer.writes.clone(),
+            };
+            let written = !layer.writes.is_empty();
+            [Some(create), written.then_some(write)]
+                .into_iter()
+                .flatten()
+        });
+        made.map(|request| Step {
+            kind: MADE,
+            ..step(request, Rule::Succeed)
+        })
+        .collect()
+    }
+
+    /// Goes through the turns of the acts with a course that knows how each came out.
+    fn follow<'turns>(
+        &self,
+        ground: &Ground<'_>,
+        exchange: &'turns Exchange,
+        mut visit: impl FnMut(&Act, &Course, &'turns Turn, &'turns Turn),
+    ) -> Course {
+        let mut course = Course::start(&ground.stem, &self.layers);
+        let before = self.making(ground).len();
+        let candidate = &exchange.candidate.turns;
+        let reference = exchange
+            .reference
+            .as_ref()
+            .map_or(candidate, |deed| &deed.turns);
+        for (index, act) in self.steps.iter().enumerate() {
+            let (Some(ours), Some(theirs)) =
+                (candidate.get(before + index), reference.get(before + index))
+            else {
+                break;
+            };
+            visit(act, &course, ours, theirs);
+            course.advance(act, theirs.answer.succeeded());
+        }
+        course
+    }
+}
+
+fn step(request: Request, rule: Rule) -> Step {
+    Step {
+        actor: Actor::SideOrReference,
+        rule,
+        ..Step::own(request)
+    }
+}
+
+/// The file with the options that put it onto the one below it.
+fn with_backing_options(file: &ImageFile) -> ImageFile {
+    let mut file = file.clone();
+    if let Some(backing) = &file.backing {
+        file.options.extend([
+            format!("backing_file={}", backing.path),
+            format!("backing_fmt={}", backing.format),
+        ]);
+    }
+    file
+}
+
+impl Perform for Chain {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    /// The kinds of its steps, and whether any of its images is, or becomes, a qcow2 of version 2.
+    fn features(&self) -> Vec<&'static str> {
+        let mut features: Vec<&str> = self.steps.iter().map(Act::name).collect();
+        let of_steps = self.steps.iter().flat_map(Act::options);
+        let mut options = self
+            .layers
+            .iter()
+            .flat_map(|layer| &layer.options)
+            .chain(of_steps);
+        if options.any(|option| option == "compat=0.10") {
+            features.push("version_2");
+        }
+        features
+    }
+
+    fn is_layered(&self) -> bool {
+        true
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let mut steps = self.making(ground);
+        let mut course = Course::start(&ground.stem, &self.layers);
+        for act in &self.steps {
+            steps.push(step(course.request(act), course.rule(act)));
+            course.advance(act, true);
+        }
+        steps
+    }
+
+    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
+        let course = self.follow(ground, exchange, |_, _, _, _| {});
+        let top = Output::new(course.top().clone(), "chain", course.model.contents());
+        let committed = course
+            .committed()
+            .map(|(file, view)| Output::new(file.clone(), "chain_backing", view.contents()));
+        std::iter::once(top).chain(committed).collect()
+    }
+
+    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
+        let mut found = Vec::new();
+        self.follow(ground, exchange, |act, course, ours, theirs| {
+            found.extend(reading::judge(act, course, ours, theirs));
+        });
+        // Of several, the first in the course of things.
+        found.into_iter().next().map(Verdict::from)
+    }
+}

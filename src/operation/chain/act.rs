@@ -1,0 +1,156 @@
+//! What a chain is made of: its layers, and the acts on it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::Write;
+use crate::format::Format;
+use crate::request::SnapshotAction;
+
+/// One image of a backing chain, as it is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Its format.
+    pub format: Format,
+    /// The virtual size it is created with, in bytes.
+    pub size: u64,
+    /// The `-o` options, without those that name the image below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// What is written into it before the next one is put onto it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<Write>,
+}
+
+/// One step on the current image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Act {
+    /// Guest data is written.
+    Write {
+        /// In this order.
+        writes: Vec<Write>,
+    },
+    /// Guest data is made zero.
+    WriteZeroes {
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+        /// Whether the space may be given back.
+        unmap: bool,
+    },
+    /// Whole clusters are given back.
+    Discard {
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+    },
+    /// Another virtual size.
+    Resize {
+        /// In bytes.
+        size: u64,
+        /// The value of `--preallocation`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preallocation: Option<String>,
+    },
+    /// An internal snapshot is made, removed or applied.
+    Snapshot {
+        /// Which of these.
+        action: SnapshotAction,
+        /// Its name.
+        name: String,
+    },
+    /// The overlay is put, in safe mode, onto another image of its chain.
+    Rebase {
+        /// Its place in the chain, counted from the bottom; none: onto nothing.
+        onto: Option<usize>,
+    },
+    /// The overlay is merged into the image below it.
+    Commit,
+    /// Creation options are changed in place.
+    Amend {
+        /// Each its own `-o`.
+        options: Vec<String>,
+    },
+    /// A dirty bitmap is changed.
+    Bitmap {
+        /// What is done, as on the command line.
+        flags: Vec<String>,
+        /// The bitmap.
+        name: String,
+    },
+    /// The image is copied into a new one, which is the current one from then on.
+    Convert {
+        /// The new format.
+        format: Format,
+        /// The `-o` options.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        options: Vec<String>,
+        /// Whether its clusters are compressed.
+        compress: bool,
+    },
+    /// All of it is read.
+    Read,
+    /// It is asked what is allocated.
+    Map,
+    /// It is described.
+    Info,
+    /// It is checked.
+    Check,
+    /// The size of a conversion is foretold.
+    Measure {
+        /// To this format.
+        target: Format,
+    },
+}
+
+impl Act {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Write { .. } => "write",
+            Self::WriteZeroes { .. } => "write_zeroes",
+            Self::Discard { .. } => "discard",
+            Self::Resize { .. } => "resize",
+            Self::Snapshot { .. } => "snapshot",
+            Self::Rebase { .. } => "rebase",
+            Self::Commit => "commit",
+            Self::Amend { .. } => "amend",
+            Self::Bitmap { .. } => "bitmap",
+            Self::Convert { .. } => "convert",
+            Self::Read => "read",
+            Self::Map => "map",
+            Self::Info => "info",
+            Self::Check => "check",
+            Self::Measure { .. } => "measure",
+        }
+    }
+
+    /// The `-o` options that it gives.
+    pub fn options(&self) -> &[String] {
+        match self {
+            Self::Amend { options } | Self::Convert { options, .. } => options,
+            _ => &[],
+        }
+    }
+}
+
+/// Every act's name.
+pub const ACT_NAMES: &[&str] = &[
+    "write",
+    "write_zeroes",
+    "discard",
+    "resize",
+    "snapshot",
+    "rebase",
+    "commit",
+    "amend",
+    "bitmap",
+    "convert",
+    "read",
+    "map",
+    "info",
+    "check",
+    "measure",
+];

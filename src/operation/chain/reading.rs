@@ -1,0 +1,174 @@
+//! What is read in the middle of a chain: candidate, reference and model must say the same.
+
+use serde_json::Value;
+
+use super::act::Act;
+use super::course::Course;
+use crate::content::Contents;
+use crate::exchange::Turn;
+use crate::judge::CheckCounts;
+use crate::model::View;
+use crate::request::Answer;
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
+
+const CONTENT: DivergenceKind = DivergenceKind::new("chain", "content_divergence");
+const RECIPE: DivergenceKind = DivergenceKind::new("chain", "recipe_divergence");
+const INFO: DivergenceKind = DivergenceKind::new("chain", "info_divergence");
+const MAP: DivergenceKind = DivergenceKind::new("chain", "map_divergence");
+const CHECK: DivergenceKind = DivergenceKind::new("chain", "check_divergence");
+const MEASURE: DivergenceKind = DivergenceKind::new("chain", "measure_divergence");
+
+/// Judges an act that reads; nothing for one that does not, or when all agree.
+pub(super) fn judge(act: &Act, course: &Course, ours: &Turn, theirs: &Turn) -> Option<Finding> {
+    let (ours, theirs) = (&ours.answer, &theirs.answer);
+    match act {
+        Act::Check => checks(ours, theirs),
+        _ if !ours.succeeded() || !theirs.succeeded() => None,
+        Act::Read => contents(course, ours.contents.as_ref()?, theirs.contents.as_ref()?),
+        Act::Map => maps(course, ours, theirs),
+        Act::Info => descriptions(course, ours, theirs),
+        Act::Measure { .. } => measures(ours, theirs),
+        _ => None,
+    }
+}
+
+fn contents(course: &Course, ours: &Contents, theirs: &Contents) -> Option<Finding> {
+    let expected = course.model.contents();
+    let blame = Blame::among(ours, theirs, &expected);
+    let name = &course.top().path;
+    let (kind, found, said) = match ours.difference(theirs) {
+        Some(found) => {
+            let said = match theirs.difference(&expected) {
+                None => found.second.clone(),
+                Some(_) if ours == &expected => found.first.clone(),
+                Some(other) => format!("neither ({})", other.place),
+            };
+            (CONTENT, found, said)
+        }
+        None => {
+            let found = theirs.difference(&expected)?;
+            let said = found.second.clone();
+            let second = found.first.clone();
+            (
+                RECIPE,
+                crate::content::ContentDifference { second, ..found },
+                said,
+            )
+        }
+    };
+    let what = format!("contents of {name}, read midway: {}", found.place);
+    let difference = Difference::new(what, found.first, found.second).with_expected(said);
+    Some(Finding::of_difference(kind, difference).blamed(blame))
+}
+
+/// Three witnesses of one value.
+fn witnesses(
+    kind: DivergenceKind,
+    what: impl Into<String>,
+    [ours, theirs, expected]: [String; 3],
+) -> Option<Finding> {
+    if ours == theirs && theirs == expected {
+        return None;
+    }
+    let blame = Blame::among(&ours, &theirs, &expected);
+    let difference = Difference::new(what, ours, theirs).with_expected(expected);
+    Some(Finding::of_difference(kind, difference).blamed(blame))
+}
+
+/// The virtual size and, from a tool that tells all facts, the bitmaps.
+fn descriptions(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let size = |answer: &Answer| match answer.json() {
+        Ok(json) => json["virtual-size"].to_string(),
+        Err(error) => error,
+    };
+    let expected = course.model.top.size.to_string();
+    let sizes = [size(ours), size(theirs), expected];
+    let name = &course.top().path;
+    witnesses(INFO, format!("virtual-size of {name}, midway"), sizes).or_else(|| {
+        let expected = expected_bitmaps(course);
+        let told = |answer: &Answer| match answer.partial {
+            true => expected.clone(),
+            false => told_bitmaps(answer),
+        };
+        let bitmaps = [told(ours), told(theirs), expected.clone()];
+        witnesses(INFO, format!("bitmaps of {name}, midway"), bitmaps)
+    })
+}
+
+fn expected_bitmaps(course: &Course) -> String {
+    let bitmaps = course.model.bitmaps.iter().map(|(name, bitmap)| {
+        let state = if bitmap.enabled { "on" } else { "off" };
+        format!("{name} {} {state}", bitmap.granularity)
+    });
+    bitmaps.collect::<Vec<_>>().join(", ")
+}
+
+/// In the order of their names, which is that of [`expected_bitmaps`].
+fn told_bitmaps(answer: &Answer) -> String {
+    let json = answer.json().unwrap_or_default();
+    let bitmaps = json["format-specific"]["data"]["bitmaps"].as_array();
+    let mut told: Vec<String> = bitmaps
+        .into_iter()
+        .flatten()
+        .map(|bitmap| {
+            let enabled = bitmap["flags"].as_array().is_some_and(|flags| {
+                let automatic = Value::from("auto");
+                flags.contains(&automatic)
+            });
+            let state = if enabled { "on" } else { "off" };
+            let name = bitmap["name"].as_str().unwrap_or_default();
+            format!("{name} {} {state}", bitmap["granularity"])
+        })
+        .collect();
+    told.sort();
+    told.join(", ")
+}
+
+/// A map may be as coarse as it likes, and tools allocate as they like; but it must cover the image, and may call nothing zero
+/// that is not.
+fn maps(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let told = [ours, theirs].map(|answer| {
+        map_lie(answer, &course.model.top).unwrap_or_else(|| "nothing untrue".to_owned())
+    });
+    let [ours, theirs] = told;
+    let what = format!("map of {}, midway", course.top().path);
+    witnesses(MAP, what, [ours, theirs, "nothing untrue".to_owned()])
+}
+
+fn map_lie(answer: &Answer, view: &View) -> Option<String> {
+    let json = match answer.json() {
+        Ok(json) => json,
+        Err(error) => return Some(error),
+    };
+    let Some(extents) = json.as_array() else {
+        return Some("no array".to_owned());
+    };
+    let mut reached = 0;
+    for extent in extents {
+        let (start, length) = (extent["start"].as_u64()?, extent["length"].as_u64()?);
+        if start != reached {
+            return Some(format!("an extent starts at {start}, not at {reached}"));
+        }
+        reached = start + length;
+        if extent["zero"] == true && !view.is_zero(start, reached) {
+            return Some(format!("{start} to {reached} is called zero"));
+        }
+    }
+    (reached != view.size).then(|| format!("it ends at {reached}, not at {}", view.size))
+}
+
+fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::of(answer).to_string());
+    witnesses(CHECK, "check, midway", [ours, theirs, "clean".to_owned()])
+}
+
+/// What a fully allocated copy takes depends on the size alone; what is required depends on how each tool allocates.
+fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let told = |answer: &Answer| match answer.json() {
+        Ok(json) => json["fully-allocated"].to_string(),
+        Err(error) => error,
+    };
+    let difference = Difference::new("fully-allocated, midway", told(ours), told(theirs));
+    (difference.candidate != difference.reference)
+        .then(|| Finding::of_difference(MEASURE, difference))
+}

@@ -1,0 +1,58 @@
+//! Lies told in the middle of a chain are caught, and the candidate is blamed: two honest witnesses stand against it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ring;
+
+use std::time::Duration;
+
+const CASES_MAX: usize = 60;
+const SEED: u64 = 7;
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The stand-in `lie` is found out by chains of these kinds of steps alone, in this layer. What comes before the iteration `start`
+/// is known to miss it, and passed over to save time.
+fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
+    let workdir = tempfile::tempdir().unwrap();
+    let program = ring::stand_in("chain").join(lie).join("qemu-img");
+    let candidate = format!("qemu-img:{}", program.display());
+    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let cases = ring::cases("native1", SEED, acts).skip(start);
+    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    assert_eq!(record.verdict, "divergence", "{record:#?}");
+    let blame = record.blame.map(|blame| blame.name());
+    assert_eq!(blame, Some("candidate"), "{record:#?}");
+    assert_eq!(
+        record.layer.map(|layer| layer.name()),
+        Some(layer),
+        "{record:#?}"
+    );
+}
+
+macro_rules! canaries {
+    ($($name:ident: $lie:literal among $acts:expr, from $start:literal, in $layer:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { caught($lie, &$acts, $start, $layer); }
+        )*
+    };
+}
+
+canaries! {
+    a_wrong_byte_at_a_cluster_s_edge_is_blamed: "writes_over_a_cluster_s_edge" among ["write"], from 0, in "contents";
+    zeros_that_were_not_written_are_blamed: "zeroes_nothing" among ["write", "write_zeroes"], from 0, in "contents";
+    a_zero_too_many_is_blamed: "zeroes_a_byte_too_many" among ["write", "write_zeroes"], from 3, in "contents";
+    a_discard_that_keeps_its_data_is_blamed: "discards_nothing" among ["write", "discard"], from 0, in "contents";
+    a_write_lost_after_a_snapshot_is_blamed: "loses_a_write_after_a_snapshot" among ["snapshot", "write"], from 11, in "contents";
+    a_write_lost_in_a_resize_is_blamed: "loses_the_last_write_when_resizing" among ["write", "resize"], from 3, in "contents";
+    rubbish_in_what_a_resize_adds_is_blamed: "grows_with_rubbish" among ["resize"], from 5, in "contents";
+    a_cluster_leaked_by_a_shrink_is_blamed: "leaks_when_shrinking" among ["resize"], from 0, in "metadata";
+    a_snapshot_that_was_not_applied_is_blamed: "applies_no_snapshot" among ["write", "snapshot"], from 15, in "contents";
+    a_backing_file_read_past_its_end_is_blamed: "reads_backing_files_past_their_end" among ["rebase"], from 0, in "contents";
+    a_commit_without_its_last_sector_is_blamed: "commits_without_the_last_sector" among ["write", "commit"], from 11, in "contents";
+    a_conversion_without_its_last_sector_is_blamed: "converts_without_the_last_sector" among ["convert"], from 3, in "contents";
+    data_mapped_as_zeros_is_blamed: "maps_data_as_zeros" among ["map"], from 0, in "allocation";
+    a_size_told_wrongly_midway_is_blamed: "describes_another_size" among ["info"], from 0, in "facts";
+    a_bitmap_that_was_not_added_is_blamed: "forgets_bitmaps" among ["bitmap"], from 0, in "exit";
+}

@@ -1,0 +1,130 @@
+//! Our own generations: their ids decode to the same cases for ever, and a narrowing draws what its tool supports.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ring;
+
+use std::time::Duration;
+
+use imgduel::case::{Case, CaseId};
+use imgduel::exchange::Ground;
+use imgduel::generation::Generation;
+use imgduel::request::{ImageFile, Request};
+use imgduel::tool::Support;
+
+/// Written out with the first release of the generations, one case a line. A generation that draws otherwise needs another name.
+fn frozen() -> Vec<(String, Case)> {
+    let path = ring::package().join("tests/golden/native1.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(str::to_owned);
+    lines
+        .map(|line| (line.clone(), serde_json::from_str(&line).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_native_id_decodes_to_the_frozen_case() {
+    let frozen = frozen();
+    assert!(frozen.len() >= 20);
+    for (line, case) in frozen {
+        let pool = case.ops_filter.clone();
+        let decoded = Generation::case(&case.id(), pool.as_deref()).unwrap();
+        assert_eq!(serde_json::to_string(&decoded).unwrap(), line);
+        assert_eq!(decoded, case);
+    }
+}
+
+#[test]
+fn a_case_is_the_same_whether_it_is_reached_by_its_id_or_by_its_campaign() {
+    let generation = Generation::named("native1").unwrap();
+    for (iteration, case) in generation.cases(9, 0, None).unwrap().take(50).enumerate() {
+        let id = CaseId {
+            generation: "native1".to_owned(),
+            seed: 9,
+            iteration: iteration as u64,
+        };
+        assert_eq!(Generation::case(&id, None).unwrap(), case);
+        let text = serde_json::to_string(&case).unwrap();
+        assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
+    }
+}
+
+#[test]
+fn our_own_generations_are_not_the_default() {
+    assert_eq!(Generation::usual().name, "ops16");
+}
+
+/// The requests of the one operation of a case.
+fn requests(case: &Case) -> Vec<Request> {
+    let ground = Ground {
+        recipe: &case.image,
+        source: ImageFile::new("image", case.image.format),
+        stem: "0-chain".to_owned(),
+        salt: case.iter_seed,
+    };
+    let steps = case.ops[0].perform().steps(&ground);
+    steps.into_iter().map(|step| step.request).collect()
+}
+
+#[test]
+fn the_narrowing_to_imago_draws_images_that_imago_can_open_and_steps_that_it_can_do() {
+    let imago = ring::open("imago");
+    let generation = Generation::named("native1_imago").unwrap();
+    let (mut asked, mut done, mut idle) = (0, 0, 0);
+    for case in generation.cases(5, 0, None).unwrap().take(500) {
+        let requests = requests(&case);
+        for request in &requests {
+            let file = request.file().clone();
+            let read = Request::Contents { file };
+            assert_eq!(imago.support(&read), Support::Yes, "{read:?}");
+        }
+        let own = requests
+            .iter()
+            .filter(|request| imago.support(request) == Support::Yes)
+            .count();
+        asked += requests.len();
+        done += own;
+        idle += usize::from(own == 0);
+    }
+    assert!(done * 2 > asked, "imago does {done} of {asked} steps");
+    assert!(idle < 10, "imago has nothing to do in {idle} of 500 cases");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
+    let workdir = tempfile::tempdir().unwrap();
+    let limit = Duration::from_secs(30);
+    let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
+    for (_, case) in frozen().into_iter().take(6) {
+        let record = arena.try_case(case).unwrap();
+        assert_eq!(record.verdict, "match", "{record:#?}");
+    }
+}
+
+/// A seed is what was written out, whatever the generator draws today: the generator no longer draws this one at all.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_written_out_seed_replays_to_the_verdict_that_it_tells() {
+    let path = ring::package().join("tests/golden/native1_rebase_crash.json");
+    let case = imgduel::seed_file::SeedFile::read(&path)
+        .unwrap()
+        .case()
+        .unwrap();
+    let workdir = tempfile::tempdir().unwrap();
+    let limit = Duration::from_secs(30);
+    let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
+    let record = arena.try_case(case).unwrap();
+    // Which it is depends on the version of qemu-img that is here, never on ours.
+    let told = [Some("candidate_crash"), None];
+    assert!(told.contains(&record.kind.as_deref()), "{record:#?}");
+    if record.reference.version == "10.0.2" {
+        assert_eq!(record.kind.as_deref(), Some("candidate_crash"));
+    }
+}
