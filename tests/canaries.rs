@@ -95,6 +95,33 @@ fn a_witness_that_cannot_read_what_check_finds_sound_is_heard() {
     a_lying_witness_is_heard("check", "vmdk", "libyal_check_divergence");
 }
 
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_conversion_larger_than_was_foretold_is_caught_where_the_reference_cannot_measure() {
+    let workdir = tempfile::tempdir().unwrap();
+    let liar = ring::stand_in("instar_foretells_nothing");
+    let arena = ring::arena(
+        &format!("instar:{}", liar.display()),
+        "qemu-img",
+        LIMIT,
+        workdir.path(),
+    );
+    let targets_vhdx = |case: &imgduel::case::Case| {
+        let text = serde_json::to_string(&case.ops[0]).unwrap();
+        text.contains("vhdx")
+    };
+    let cases = ring::cases("ops16", SEED, &["measure"]).filter(targets_vhdx);
+    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    assert_eq!(
+        record.kind.as_deref(),
+        Some("measure_above_fully_allocated_bound"),
+        "{record:#?}"
+    );
+}
+
 macro_rules! canaries {
     ($($name:ident: $lie:literal in $operation:literal is $kind:literal;)*) => {
         $(
