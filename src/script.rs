@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::error::{Error, Result};
+use crate::evidence::quoted;
 use crate::exchange::{Actor, Exchange, Output, Rule, Side, Step};
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
@@ -297,27 +298,5 @@ impl Plot<'_> {
                 .collect::<Vec<_>>()
                 .join(" "),
         )
-    }
-}
-
-/// A word as a POSIX shell reads it back.
-pub fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_as_a_shell_reads_them() {
-        assert_eq!(quoted("-O"), "-O");
-        assert_eq!(quoted("write -P 1 0 512"), "'write -P 1 0 512'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

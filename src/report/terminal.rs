@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::evidence::quoted;
 use crate::evidence::{Call, Evidence, shell_line};
 use crate::record::{Class, Record, Summary};
-use crate::script::quoted;
 use crate::signature::Group;
 use crate::simpler::Bulk;
 use crate::tool::{self, Tool};

@@ -2,9 +2,9 @@
 //!
 //! They stand at the end of a script, in the directory that has both sides' directories, after all steps.
 
+use crate::evidence::quoted;
 use crate::exchange::{Output, Step};
 use crate::request::ImageFile;
-use crate::script::quoted;
 use crate::tool::FLAT_SUFFIX;
 use crate::verdict::Difference;
 
