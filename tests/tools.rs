@@ -11,7 +11,7 @@ use imgduel::content::{Contents, Write};
 use imgduel::format::Format;
 use imgduel::request::{Answer, Exit, ImageFile, Request};
 use imgduel::size::Size;
-use imgduel::tool::{Scene, Support, Tool};
+use imgduel::tool::{Scene, Support, Tool, Wording};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -282,4 +282,37 @@ fn the_worker_turns_a_panic_into_a_crash() {
         panic!("{:?}", answer.exit)
     };
     assert!(how.starts_with("panic: capacity overflow"), "{how}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_changes_guest_data_is_worded_for_qemu_io_and_not_for_qemu_img() {
+    let qemu_img = ring::open("qemu-img");
+    let file = || image("x", Format::Qcow2);
+    let changing = [
+        Request::Write {
+            file: file(),
+            writes: Vec::new(),
+        },
+        Request::WriteZeroes {
+            file: file(),
+            offset: 0,
+            length: 512,
+            unmap: false,
+        },
+        Request::Discard {
+            file: file(),
+            offset: 0,
+            length: 512,
+        },
+    ];
+    for request in changing {
+        let Some(Wording::CommandLine(words)) = qemu_img.wording(&request) else {
+            panic!("{request:?} has no command line");
+        };
+        assert!(words[0].ends_with("qemu-io"), "{words:?}");
+    }
 }

@@ -90,7 +90,12 @@ impl Tool for Instar {
 
     fn wording(&self, request: &Request) -> Option<Wording> {
         let arguments = match request {
-            Request::Write { .. } => return None,
+            Request::Write { .. }
+            | Request::WriteZeroes { .. }
+            | Request::Discard { .. }
+            | Request::SnapshotContents { .. }
+            | Request::Corrupt { .. }
+            | Request::HostClusters { .. } => return None,
             Request::Contents { file } => flatten(&file.path, &flat(file)),
             _ => arguments(request),
         };

@@ -95,14 +95,10 @@ impl Tool for QemuImg {
                     request.name()
                 ))
             }
-            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. }
-                if self.qemu_io.is_none() =>
-            {
-                Some(
-                    "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
-                        .to_owned(),
-                )
-            }
+            request if is_for_qemu_io(request) && self.qemu_io.is_none() => Some(
+                "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)"
+                    .to_owned(),
+            ),
             _ => None,
         };
         Support::unless(objection)
@@ -124,7 +120,7 @@ impl Tool for QemuImg {
                 };
                 command_line::flattened(&self.program, file, flatten, scene)
             }
-            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. } => {
+            request if is_for_qemu_io(request) => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
@@ -137,14 +133,25 @@ impl Tool for QemuImg {
     fn wording(&self, request: &Request) -> Option<Wording> {
         let arguments = match request {
             Request::Contents { file } => flatten(file.format, &file.path, &flat(file)),
+            Request::SnapshotContents { .. }
+            | Request::Corrupt { .. }
+            | Request::HostClusters { .. } => return None,
             _ => arguments(request),
         };
-        let program = match request {
-            Request::Write { .. } => self.qemu_io.as_deref()?,
-            _ => &self.program,
+        let program = match is_for_qemu_io(request) {
+            true => self.qemu_io.as_deref()?,
+            false => &self.program,
         };
         Some(command_line::wording(program, arguments))
     }
+}
+
+/// Whether it changes guest data, which only qemu-io does.
+fn is_for_qemu_io(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. }
+    )
 }
 
 fn flatten(format: Format, from: &str, to: &str) -> Vec<String> {
