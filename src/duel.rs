@@ -153,7 +153,7 @@ impl<'duel> Bout<'duel> {
             return Ok((Verdict::Unsupported { reason }, None));
         }
         let steps = operation.steps(ground);
-        let with_reference = match self.support(operation, &steps) {
+        let with_reference = match self.support(operation, ground, &steps) {
             Ok(with_reference) => with_reference,
             Err(reason) => return Ok((Verdict::Unsupported { reason }, None)),
         };
@@ -197,6 +197,7 @@ impl<'duel> Bout<'duel> {
             // The first layer that differs is the cause of what differs above it.
             verdicts.sort_by_key(|verdict| verdict.layer());
         }
+        verdicts.extend(exchange.candidate.untested());
         let verdict = Verdict::worst(verdicts);
         let evidence = Evidence::of(&verdict, &exchange);
         let evidence = evidence
@@ -206,7 +207,12 @@ impl<'duel> Bout<'duel> {
     }
 
     /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
-    fn support(&self, operation: &dyn Perform, steps: &[Step]) -> Result<bool, String> {
+    fn support(
+        &self,
+        operation: &dyn Perform,
+        ground: &Ground<'_>,
+        steps: &[Step],
+    ) -> Result<bool, String> {
         let objection = |tool: &dyn Tool| {
             let own = steps.iter().filter(|step| step.actor == Actor::Side);
             own.map(|step| tool.support(&step.request))
@@ -223,7 +229,11 @@ impl<'duel> Bout<'duel> {
             own.map(|step| tool.support(&step.request))
                 .all(|support| support != Support::Yes)
         };
-        if !steps.is_empty() && idle(&*self.duel.candidate) {
+        let reads = |file: ImageFile| {
+            self.duel.candidate.support(&Request::Contents { file }) == Support::Yes
+        };
+        let reads_none = || !operation.leaves(ground).into_iter().any(reads);
+        if !steps.is_empty() && idle(&*self.duel.candidate) && reads_none() {
             return Err("the candidate can do none of its steps".to_owned());
         }
         match objection(&*self.duel.reference) {
@@ -302,7 +312,7 @@ impl<'duel> Bout<'duel> {
     fn deed(&mut self, side: Side, steps: &[Step]) -> Result<Deed> {
         let mut deed = Deed::default();
         for step in steps {
-            let by = match step.actor {
+            let mut by = match step.actor {
                 Actor::Side => side,
                 Actor::SideOrReference
                     if self.tool(side).support(&step.request) == Support::Yes =>
@@ -311,14 +321,21 @@ impl<'duel> Bout<'duel> {
                 }
                 Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
             };
-            let answer = match step.actor {
+            let mut answer = match step.actor {
                 Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
                 _ => self.ask(side, by, &step.request)?,
             };
+            if let Exit::Unsupported(feature) = &answer.exit {
+                deed.lacks.push(feature.clone());
+                if step.actor == Actor::SideOrReference {
+                    by = Side::Reference;
+                    answer = self.ask(side, by, &step.request)?;
+                }
+            }
             let goes_on = match answer.exit {
                 Exit::Success => true,
                 Exit::Refused(_) => !step.rule.ends(),
-                Exit::Crashed(_) | Exit::TimedOut(_) => false,
+                Exit::Unsupported(_) | Exit::Crashed(_) | Exit::TimedOut(_) => false,
             };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);
             deed.turns.push(Turn {
@@ -382,7 +399,9 @@ fn source_failed(request: &Request, answer: &Answer) -> Verdict {
     let kind = match answer.exit {
         Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
         Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
-        Exit::Success | Exit::Refused(_) => InconclusiveKind::ReferenceUnsound,
+        Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => {
+            InconclusiveKind::ReferenceUnsound
+        }
     };
     let reason = format!(
         "the source image could not be made ({}): {}",

@@ -5,8 +5,8 @@
 
 use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
-use crate::request::{Answer, ImageFile, Request};
-use crate::verdict::DivergenceKind;
+use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::verdict::{DivergenceKind, Verdict};
 
 /// What an operation may know when it writes its steps.
 #[derive(Clone, Debug)]
@@ -200,9 +200,25 @@ pub struct Deed {
     pub turns: Vec<Turn>,
     /// The looks at what they left.
     pub readings: Vec<Reading>,
+    /// The features that the side's tool met and said it does not know.
+    pub lacks: Vec<String>,
 }
 
 impl Deed {
+    /// Unsupported, when the candidate was asked and said each time that it does not know a feature: then nothing was tested.
+    pub fn untested(&self) -> Option<Verdict> {
+        let reason = self.lacks.first()?.clone();
+        let turns = self.turns.iter().map(|turn| (turn.by, &turn.answer));
+        let readings = self
+            .readings
+            .iter()
+            .map(|reading| (reading.by, &reading.answer));
+        let tested = |(by, answer): (Side, &Answer)| {
+            by == Side::Candidate && !matches!(answer.exit, Exit::Unsupported(_))
+        };
+        (!turns.chain(readings).any(tested)).then_some(Verdict::Unsupported { reason })
+    }
+
     /// What `reader` said when it was asked of the output what `asked` looks for.
     pub fn reading(
         &self,

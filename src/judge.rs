@@ -26,7 +26,7 @@ fn candidate_died(what: &str, answer: &Answer, reference: &str) -> Option<Verdic
     let kind = match answer.exit {
         Exit::TimedOut(_) => DivergenceKind::CANDIDATE_TIMEOUT,
         Exit::Crashed(_) => DivergenceKind::CANDIDATE_CRASH,
-        Exit::Success | Exit::Refused(_) => return None,
+        Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
     let difference = Difference::new(format!("exit of {what}"), answer.describe(), reference);
     Some(Verdict::Divergence(Finding::of_difference(
@@ -39,7 +39,7 @@ fn reference_failed(answer: &Answer) -> Option<Verdict> {
     let kind = match answer.exit {
         Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
         Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
-        Exit::Success | Exit::Refused(_) => return None,
+        Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
     Some(Verdict::inconclusive(
         kind,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
+use crate::request::ImageFile;
 use crate::rng::PythonRandom;
 use crate::simpler::Bulk;
 use crate::verdict::Verdict;
@@ -46,6 +47,12 @@ pub trait Perform {
     /// What is left on each side when both got to the end of the steps.
     fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
         let _ = (ground, exchange);
+        Vec::new()
+    }
+
+    /// The images that will be left if every step succeeds: a tool that can do no step may still read one of them.
+    fn leaves(&self, ground: &Ground<'_>) -> Vec<ImageFile> {
+        let _ = ground;
         Vec::new()
     }
 

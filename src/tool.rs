@@ -14,17 +14,30 @@ use crate::request::{Answer, Request};
 
 pub use capabilities::{Capability, capabilities};
 
+pub mod adapter;
 mod capabilities;
 mod command_line;
 mod imago;
 mod instar;
+mod python;
+#[cfg(feature = "qcow2-core")]
+mod qcow2_core;
 mod qemu_img;
+mod reader;
+mod rqcow2;
+mod seven_zip;
+#[cfg(feature = "vhd-core")]
+mod vhd_core;
+#[cfg(feature = "vhdx-core")]
+mod vhdx_core;
+#[cfg(feature = "vmdk-core")]
+mod vmdk_core;
 pub mod worker;
 
 /// A disk-image tool.
 pub trait Tool: Send + Sync {
     /// Its name, as in a tool spec.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Its version, as it says itself.
     fn version(&self) -> &str;
@@ -172,7 +185,7 @@ pub struct Row {
 }
 
 /// Every tool there is.
-pub static TOOLS: [Row; 3] = [
+pub static TOOLS: [Row; 14] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
@@ -196,6 +209,94 @@ pub static TOOLS: [Row; 3] = [
         embedded: false,
         reference: false,
         open: instar::open,
+    },
+    Row {
+        name: "qcow2-core",
+        about: "the qcow2-core crate, embedded: reads qcow2",
+        install: "part of this program, unless it was built without it",
+        embedded: true,
+        reference: false,
+        open: reader::open,
+    },
+    Row {
+        name: "vmdk-core",
+        about: "the vmdk-core crate, embedded: reads vmdk",
+        install: "part of this program, unless it was built without it",
+        embedded: true,
+        reference: false,
+        open: reader::open,
+    },
+    Row {
+        name: "vhd-core",
+        about: "the vhd-core crate, embedded: reads vpc",
+        install: "part of this program, unless it was built without it",
+        embedded: true,
+        reference: false,
+        open: reader::open,
+    },
+    Row {
+        name: "vhdx-core",
+        about: "the vhdx-core crate, embedded: reads vhdx",
+        install: "part of this program, unless it was built without it",
+        embedded: true,
+        reference: false,
+        open: reader::open,
+    },
+    Row {
+        name: "7zz",
+        about: "7-Zip, which lists and extracts disk images",
+        install: "on Debian and Ubuntu: apt-get install 7zip",
+        embedded: false,
+        reference: false,
+        open: seven_zip::open,
+    },
+    Row {
+        name: "rqcow2",
+        about: "the command of the qcow2-rs crate",
+        install: "cargo install qcow2-rs",
+        embedded: false,
+        reference: false,
+        open: rqcow2::open,
+    },
+    Row {
+        name: "libqcow",
+        about: "libyal's libqcow, by its Python module: reads qcow2",
+        install: "on Debian and Ubuntu: apt-get install python3-libqcow",
+        embedded: false,
+        reference: false,
+        open: python::open,
+    },
+    Row {
+        name: "libvmdk",
+        about: "libyal's libvmdk, by its Python module: reads vmdk",
+        install: "on Debian and Ubuntu: apt-get install python3-libvmdk",
+        embedded: false,
+        reference: false,
+        open: python::open,
+    },
+    Row {
+        name: "libvhdi",
+        about: "libyal's libvhdi, by its Python module: reads vpc and vhdx",
+        install: "on Debian and Ubuntu: apt-get install python3-libvhdi",
+        embedded: false,
+        reference: false,
+        open: python::open,
+    },
+    Row {
+        name: "dissect.hypervisor",
+        about: "Fox-IT's readers of virtual disks, in Python",
+        install: "pip install dissect.hypervisor",
+        embedded: false,
+        reference: false,
+        open: python::open,
+    },
+    Row {
+        name: "adapter",
+        about: "any program that speaks the adapter protocol (docs/adapters.md)",
+        install: "write adapter:COMMAND",
+        embedded: false,
+        reference: false,
+        open: adapter::open,
     },
 ];
 

@@ -5,7 +5,7 @@
 use super::Bout;
 use crate::error::Result;
 use crate::exchange::{Exchange, Output, Reading, Side};
-use crate::request::Request;
+use crate::request::{Exit, Request};
 use crate::tool::Support;
 
 impl Bout<'_> {
@@ -22,6 +22,10 @@ impl Bout<'_> {
                 && names.iter().all(|name| self.sandbox.is_identical(name));
             for (by, request) in self.looks_at(output) {
                 let answer = self.ask(Side::Candidate, by, &request)?;
+                if let Exit::Unsupported(feature) = answer.exit {
+                    exchange.candidate.lacks.push(feature);
+                    continue;
+                }
                 let reading = Reading {
                     output: index,
                     by,

@@ -62,6 +62,10 @@ fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
     if let Some(verdict) = reference.and_then(|turn| reference_failed(&turn.answer)) {
         return Judged::Ended(Some(verdict));
     }
+    // What that means is said of the whole operation: see [`Deed::untested`](crate::exchange::Deed::untested).
+    if candidate.is_some_and(lacks_a_feature) {
+        return Judged::Ended(None);
+    }
     match (candidate, reference) {
         (Some(candidate), Some(reference)) => agree(candidate, reference),
         // The candidate was not asked, because the reference will be found to have run out of time further on.
@@ -70,6 +74,10 @@ fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
         }
         _ => Judged::Ended(None),
     }
+}
+
+fn lacks_a_feature(turn: &Turn) -> bool {
+    matches!(turn.answer.exit, Exit::Unsupported(_))
 }
 
 /// A crash is a finding even where the reference ran out of time; two timeouts are not.

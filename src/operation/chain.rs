@@ -149,6 +149,14 @@ impl Perform for Chain {
         steps
     }
 
+    fn leaves(&self, ground: &Ground<'_>) -> Vec<ImageFile> {
+        let mut course = Course::start(&ground.stem, &self.layers);
+        for act in &self.steps {
+            course.advance(act, true);
+        }
+        vec![course.top().clone()]
+    }
+
     fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
         let course = self.follow(ground, exchange, |_, _, _, _| {});
         let top = Output::new(course.top().clone(), "chain", course.model.contents());

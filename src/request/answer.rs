@@ -17,6 +17,8 @@ pub enum Exit {
     Success,
     /// It said no, in an orderly way, with this exit code (1 for a library's error).
     Refused(i32),
+    /// It said that it does not know a feature of the image, this one: nothing was tested.
+    Unsupported(String),
     /// It died: of a signal, or a panic.
     Crashed(String),
     /// It was still at it when its time ran out.
@@ -29,6 +31,7 @@ impl Exit {
         match self {
             Self::Success => "exit 0".to_owned(),
             Self::Refused(code) => format!("exit {code}"),
+            Self::Unsupported(feature) => format!("unsupported: {feature}"),
             Self::Crashed(how) => format!("crashed: {how}"),
             Self::TimedOut(post_mortem) => post_mortem.to_string(),
         }

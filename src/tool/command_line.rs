@@ -44,10 +44,15 @@ pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
     })
 }
 
-/// The version that a program tells when it is asked `--version`: the first word of its first line that starts with a
-/// digit.
+/// The version that a program tells when it is asked `--version`.
 pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
-    let arguments = ["--version".to_owned()];
+    told_version(program, "--version", means)
+}
+
+/// The version that a program tells when it is called with `argument`: the first word of its first line that is a digit and a dot
+/// at the least.
+pub(super) fn told_version(program: &Path, argument: &str, means: &Means) -> Result<String> {
+    let arguments = [argument.to_owned()];
     let directory = std::env::temp_dir();
     let invocation = Invocation {
         program,
@@ -58,15 +63,17 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
     };
     let finished = process::run(&invocation)?;
     let line = finished.stdout.first_line();
-    let starts_with_digit = |word: &&str| word.starts_with(|letter: char| letter.is_ascii_digit());
-    match line.split_whitespace().find(starts_with_digit) {
+    let is_version = |word: &&str| {
+        word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.')
+    };
+    match line.split_whitespace().find(is_version) {
         Some(version) => Ok(version.to_owned()),
         None if matches!(finished.ending, Ending::Exited(0)) => Ok("unknown".to_owned()),
         None => {
             let how = exit(&finished.ending).describe();
             let said = finished.stderr.first_line();
             Err(Error::missing_tool(format!(
-                "{} --version: {how} {said}",
+                "{} {argument}: {how} {said}",
                 program.display()
             )))
         }

@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::worker::Workers;
+use super::adapter::{Pool, Start};
+use super::worker;
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Write;
 use crate::error::Result;
@@ -20,17 +21,21 @@ mod wording;
 pub const VERSION: &str = "0.2.6";
 
 struct Imago {
-    workers: Workers,
+    pool: Pool,
 }
 
 pub(super) fn open(_: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     Ok(Arc::new(Imago {
-        workers: Workers::new("imago", means.worker_program.clone()),
+        pool: Pool::new(Start {
+            program: means.worker_program.clone(),
+            arguments: vec![worker::ARGUMENT.to_owned(), "imago".to_owned()],
+            environment: Vec::new(),
+        }),
     }))
 }
 
 impl Tool for Imago {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "imago"
     }
 
@@ -91,7 +96,7 @@ impl Tool for Imago {
             request.name().to_owned(),
             in_words(request),
         ];
-        self.workers.ask(request, words, scene)
+        self.pool.ask(request, words, scene)
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {

@@ -24,7 +24,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
 }
 
 impl Tool for Instar {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "instar"
     }
 

@@ -45,7 +45,7 @@ impl QemuImg {
 }
 
 impl Tool for QemuImg {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "qemu-img"
     }
 

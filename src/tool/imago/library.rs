@@ -1,5 +1,6 @@
 //! Requests as calls of the imago crate. Runs inside the worker, never in the harness itself.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -15,7 +16,8 @@ use ::imago::{
 };
 use serde_json::{Value, json};
 
-use super::super::worker::LibraryAnswer;
+use super::super::adapter::protocol::{self, Hello, Said};
+use super::super::worker::Library;
 use crate::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
 use crate::format::Format;
 use crate::request::{ImageFile, Request};
@@ -25,16 +27,33 @@ const PIECE_BYTES: u64 = 1 << 20;
 
 type Image = FormatAccess<File>;
 
-/// What imago makes of a request. Its errors are refusals.
-pub fn answer(request: &Request, directory: &Path) -> LibraryAnswer {
-    let mut answer = LibraryAnswer::default();
-    if let Err(error) = call(request, directory, &mut answer) {
-        answer.refused = Some(error.to_string());
+/// The library, as a worker hosts it.
+pub struct Imago;
+
+impl Library for Imago {
+    /// What it can be asked is known to the tool's own row, from the image's options; here it only says who it is.
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol: protocol::VERSION,
+            name: "imago".to_owned(),
+            version: super::VERSION.to_owned(),
+            can: BTreeMap::new(),
+            backing: true,
+            lacks: Vec::new(),
+        }
     }
-    answer
+
+    /// Its errors are refusals.
+    fn answer(&self, request: &Request, directory: &Path) -> Said {
+        let mut said = Said::default();
+        if let Err(error) = call(request, directory, &mut said) {
+            said.refused = Some(error.to_string());
+        }
+        said
+    }
 }
 
-fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::Result<()> {
+fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()> {
     let path = |file: &ImageFile| directory.join(&file.path);
     match request {
         Request::Create { file, size } => {

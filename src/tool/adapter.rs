@@ -1,0 +1,84 @@
+//! A tool that speaks the adapter protocol: any program, the Python tools, and the embedded readers.
+//!
+//! What it can be asked is what its hello says; what it is asked goes through its [`Pool`]. It is never handed anything that its hello does
+//! not offer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use crate::error::{Error, Result};
+use crate::request::{Answer, Request};
+
+pub use pool::{Pool, Start};
+
+mod pool;
+pub mod protocol;
+
+use protocol::Hello;
+
+struct Adapter {
+    hello: Hello,
+    pool: Pool,
+}
+
+/// Opens `adapter:COMMAND`: the command's words are divided at blanks.
+pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let usage = || Error::usage("write adapter:COMMAND, with the command that starts the adapter");
+    let command = spec.path.as_ref().ok_or_else(usage)?;
+    let command = command.to_str().ok_or_else(usage)?;
+    let mut words = command.split_whitespace().map(str::to_owned);
+    let wanted = words.next().ok_or_else(usage)?;
+    let program = which::which(&wanted)
+        .map_err(|_| Error::missing_tool(format!("{wanted} is not there or cannot be run")))?;
+    let program =
+        std::path::absolute(&program).map_err(|error| Error::io("find", &program, &error))?;
+    // The process works elsewhere: what its command names, it names from here.
+    let from_here = |word: String| match std::path::absolute(&word) {
+        Ok(path) if !word.starts_with('-') && path.is_file() => path.display().to_string(),
+        _ => word,
+    };
+    start(
+        Start {
+            program,
+            arguments: words.map(from_here).collect(),
+            environment: Vec::new(),
+        },
+        means,
+    )
+}
+
+/// Starts it and asks who it is.
+pub(super) fn start(start: Start, means: &Means) -> Result<Arc<dyn Tool>> {
+    let pool = Pool::new(start);
+    let hello = pool.hello(means.limit)?;
+    Ok(Arc::new(Adapter { hello, pool }))
+}
+
+impl Tool for Adapter {
+    fn name(&self) -> &str {
+        &self.hello.name
+    }
+
+    fn version(&self) -> &str {
+        &self.hello.version
+    }
+
+    fn program(&self) -> Option<&Path> {
+        None
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        Support::unless(self.hello.objection(request))
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        let words = [&*self.hello.name, request.name(), &request.file().path];
+        let words = words.map(str::to_owned).to_vec();
+        self.pool.ask(request, words, scene)
+    }
+
+    fn wording(&self, _: &Request) -> Option<Wording> {
+        None
+    }
+}

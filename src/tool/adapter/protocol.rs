@@ -1,0 +1,218 @@
+//! The adapter protocol: what is said to a kept tool, and what it says, one JSON object a line.
+//!
+//! Spoken by the embedded libraries' worker, by the Python tools and by whatever `adapter:COMMAND` names. Documented for authors in
+//! `docs/adapters.md`; a change that an adapter could notice bumps [`VERSION`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::Contents;
+use crate::format::Format;
+use crate::request::{ImageFile, Request};
+
+/// The version of the protocol.
+pub const VERSION: u32 = 1;
+
+/// What the harness says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Asked {
+    /// The first line: who are you?
+    Hello {
+        /// [`VERSION`].
+        hello: u32,
+    },
+    /// Any other line: do this.
+    Request {
+        /// Where the files lie that the request names.
+        directory: PathBuf,
+        /// The virtual size in bytes, for `create`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size_bytes: Option<u64>,
+        /// What is asked; its fields stand beside these.
+        #[serde(flatten)]
+        request: Request,
+    },
+}
+
+impl Asked {
+    /// The line that asks `request` about files in `directory`.
+    pub fn request(request: &Request, directory: PathBuf) -> Self {
+        let size_bytes = match request {
+            Request::Create { size, .. } => Some(size.bytes()),
+            _ => None,
+        };
+        Self::Request {
+            directory,
+            size_bytes,
+            request: request.clone(),
+        }
+    }
+}
+
+/// The answer to the first line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// The protocol that it speaks: [`VERSION`].
+    pub protocol: u32,
+    /// The tool's name.
+    pub name: String,
+    /// The tool's version.
+    pub version: String,
+    /// What it can be asked: a request's name, and the formats for which it can.
+    pub can: BTreeMap<String, Vec<String>>,
+    /// Whether it reads what lies in the backing file.
+    #[serde(default)]
+    pub backing: bool,
+    /// What of these formats it lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lack>,
+}
+
+/// A feature that a tool lacks, known from the options an image was created with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lack {
+    /// The format.
+    pub format: String,
+    /// The create option, `NAME=VALUE`, or only `NAME`: whatever its value.
+    pub option: String,
+    /// The feature, in words.
+    pub feature: String,
+}
+
+impl Hello {
+    /// Why it cannot be asked this; nothing when it can.
+    pub fn objection(&self, request: &Request) -> Option<String> {
+        let name = &self.name;
+        let Some(formats) = self.can.get(request.name()) else {
+            return Some(format!("{name} has no {}", request.name()));
+        };
+        let files = images(request);
+        let can = |format: Format| formats.iter().any(|offered| offered == format.name());
+        let foreign = files.iter().find(|file| !can(file.format));
+        if let Some(file) = foreign {
+            return Some(format!("{name} cannot {} {}", request.name(), file.format));
+        }
+        files.into_iter().find_map(|file| self.cannot_open(file))
+    }
+
+    fn cannot_open(&self, file: &ImageFile) -> Option<String> {
+        let name = &self.name;
+        let is_layered = file.backing.is_some() || file.option("backing_file").is_some();
+        if is_layered && !self.backing {
+            return Some(format!("{name} reads no backing files"));
+        }
+        let lacking = self.lacks.iter().find(|lack| {
+            let named = |option: &String| {
+                *option == lack.option || option.split('=').next() == Some(&*lack.option)
+            };
+            lack.format == file.format.name() && file.options.iter().any(named)
+        });
+        let feature = lacking.map(|lack| format!("{name} lacks {}", lack.feature));
+        feature.or_else(|| {
+            let below = file.backing.as_deref()?;
+            self.cannot_open(below)
+        })
+    }
+}
+
+/// Every image that a request names.
+fn images(request: &Request) -> Vec<&ImageFile> {
+    match request {
+        Request::Convert { source, target, .. } | Request::Dd { source, target, .. } => {
+            vec![source, target]
+        }
+        Request::Compare { first, second } => vec![first, second],
+        other => vec![other.file()],
+    }
+}
+
+/// The answer to a request. With none of `refused`, `unsupported` and `panicked`, it was done.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// The error, when the tool refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The feature, when the image has one that the tool says it does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
+    /// The message, when the tool panicked or was broken by an exception that it does not mean to throw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panicked: Option<String>,
+    /// What it says, in the shape of qemu-img's JSON; what it leaves out is not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<serde_json::Value>,
+    /// For contents: the name of a raw file in the directory, sparse if it can be; it is read and removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// For contents, between parts of this program: the contents themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
+    /// CPU time in nanoseconds.
+    #[serde(default)]
+    pub cpu_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Hello {
+        serde_json::from_str(
+            r#"{"protocol":1,"name":"reader","version":"3","can":{"contents":["qcow2","raw"]},
+                "lacks":[{"format":"qcow2","option":"extended_l2=on","feature":"extended L2 entries"}]}"#,
+        )
+        .expect("a hello")
+    }
+
+    fn contents(options: &[&str]) -> Request {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Request::Contents {
+            file: ImageFile::new("a", Format::Qcow2).with_options(options),
+        }
+    }
+
+    #[test]
+    fn what_a_tool_offers_it_is_asked_and_nothing_else() {
+        let hello = hello();
+        assert_eq!(hello.objection(&contents(&["cluster_size=512"])), None);
+        let lacking = hello.objection(&contents(&["extended_l2=on"]));
+        assert_eq!(lacking.as_deref(), Some("reader lacks extended L2 entries"));
+        let file = ImageFile::new("a", Format::Vmdk);
+        let foreign = hello.objection(&Request::Contents { file: file.clone() });
+        assert_eq!(foreign.as_deref(), Some("reader cannot contents vmdk"));
+        let other = hello.objection(&Request::Info { file });
+        assert_eq!(other.as_deref(), Some("reader has no info"));
+    }
+
+    #[test]
+    fn an_overlay_is_not_given_to_a_tool_that_reads_no_backing_files() {
+        let base = ImageFile::new("base", Format::Raw);
+        let file = ImageFile::new("a", Format::Qcow2).over(&base);
+        let request = Request::Contents { file };
+        let objection = hello().objection(&request);
+        assert_eq!(objection.as_deref(), Some("reader reads no backing files"));
+        let reads = Hello {
+            backing: true,
+            ..hello()
+        };
+        assert_eq!(reads.objection(&request), None);
+    }
+
+    #[test]
+    fn a_line_tells_the_request_beside_its_directory() {
+        let asked = Asked::request(&contents(&[]), PathBuf::from("/scratch"));
+        let line = serde_json::to_string(&asked).expect("JSON");
+        assert_eq!(
+            line,
+            r#"{"directory":"/scratch","request":"contents","file":{"path":"a.qcow2","format":"qcow2","options":[]}}"#
+        );
+        let back: Asked = serde_json::from_str(&line).expect("the same");
+        assert!(matches!(back, Asked::Request { request, .. } if request == contents(&[])));
+    }
+}

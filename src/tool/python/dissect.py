@@ -1,0 +1,39 @@
+# dissect.hypervisor: Fox-IT's readers of virtual disks.
+from importlib.metadata import version
+from pathlib import Path
+
+from dissect.hypervisor.disk import qcow2, vdi, vhd, vhdx, vmdk
+from dissect.hypervisor.exceptions import Error
+
+
+@contextlib.contextmanager
+def opened(path, file):
+    format = file["format"]
+    with contextlib.ExitStack() as stack:
+        if format == "qcow2":
+            disk = qcow2.QCow2(Path(path))
+            stream = disk.open()
+            yield disk.size, stream.read
+        elif format == "vmdk":
+            disk = vmdk.VMDK(Path(path))
+            yield disk.size, disk.read
+        elif format == "vpc":
+            disk = vhd.VHD(stack.enter_context(open(path, "rb")))
+            yield disk.size, disk.read
+        elif format == "vhdx":
+            disk = vhdx.VHDX(Path(path))
+            yield disk.size, disk.read
+        else:
+            disk = vdi.VDI(Path(path))
+            yield disk.size, disk.read
+
+
+serve(
+    "dissect.hypervisor",
+    version("dissect.hypervisor"),
+    ["qcow2", "vmdk", "vpc", "vhdx", "vdi"],
+    opened,
+    (Error, NotImplementedError, ValueError, EOFError, OSError),
+    lacks=[("qcow2", "encrypt.format", "encryption")],
+    backing=True,
+)

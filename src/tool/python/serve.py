@@ -1,0 +1,77 @@
+# The adapter protocol for a tool that is a Python module: put in front of that tool's own script, which calls serve().
+import contextlib
+import json
+import os
+import sys
+import time
+
+
+class Unsupported(Exception):
+    """The image has a feature that the tool says it does not know."""
+
+
+READ_LIMIT_BYTES = 2 << 30
+PIECE_BYTES = 1 << 20
+
+
+def flatten(size, read, path):
+    """Leaves `size` bytes beside the image, sparsely; `read(length)` goes on where it stopped."""
+    if size > READ_LIMIT_BYTES:
+        raise Unsupported(f"disks above {READ_LIMIT_BYTES} bytes are not read through it")
+    with open(path, "wb") as flat:
+        left = size
+        while left:
+            piece = read(min(left, PIECE_BYTES))
+            if not piece:
+                raise OSError(f"the bytes end {left} before the end of the disk")
+            if piece.count(0) == len(piece):
+                flat.seek(len(piece), os.SEEK_CUR)
+            else:
+                flat.write(piece)
+            left -= len(piece)
+        flat.truncate(size)
+
+
+def serve(name, version, formats, opened, refusals, lacks=(), backing=False):
+    """Answers until standard input closes. `opened(path, file)` is a context manager of a pair: the size and a read function.
+    `refusals` are the exceptions with which the tool says no; any other is a crash."""
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "hello" in asked:
+            said = {
+                "protocol": 1,
+                "name": name,
+                "version": version,
+                "can": {"info": list(formats), "contents": list(formats)},
+                "backing": backing,
+                "lacks": [dict(zip(("format", "option", "feature"), lack)) for lack in lacks],
+            }
+        else:
+            said = answer(asked, opened, refusals)
+        print(json.dumps(said), flush=True)
+
+
+def answer(asked, opened, refusals):
+    file = asked["file"]
+    path = os.path.join(asked["directory"], file["path"])
+    started = time.process_time_ns()
+    try:
+        with opened(path, file) as (size, read):
+            if asked["request"] == "info":
+                said = {"json": {"virtual-size": size, "format": file["format"]}}
+            else:
+                flat = file["path"] + ".flat"
+                flatten(size, read, os.path.join(asked["directory"], flat))
+                said = {"raw": flat}
+    except Unsupported as feature:
+        said = {"unsupported": str(feature)}
+    except refusals as why:
+        said = {"refused": f"{type(why).__name__}: {why}"}
+    except RecursionError as why:
+        said = {"panicked": f"{type(why).__name__}: {why}"}
+    except MemoryError:
+        said = {"panicked": "MemoryError"}
+    except Exception as why:
+        said = {"panicked": f"{type(why).__name__}: {why}"}
+    said["cpu_ns"] = time.process_time_ns() - started
+    return said

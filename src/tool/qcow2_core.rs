@@ -1,0 +1,37 @@
+//! The qcow2-core crate: reads qcow2 without backing files.
+
+use std::path::Path;
+
+use ::qcow2::{Qcow2Error, Qcow2Reader};
+
+use super::reader::{Disk, Reader, Refusal};
+use crate::format::Format;
+
+pub(super) const READER: Reader = Reader {
+    name: "qcow2-core",
+    version: "0.3.4",
+    format: Format::Qcow2,
+    lacks: &[
+        ("extended_l2=on", "extended L2 entries"),
+        ("compression_type=zstd", "zstd"),
+        ("data_file", "external data files"),
+        ("encrypt.format", "encryption"),
+    ],
+    open,
+};
+
+fn open(path: &Path) -> Result<Disk, Refusal> {
+    let reader = Qcow2Reader::open(path).map_err(|error| match error {
+        Qcow2Error::UnsupportedVersion(_)
+        | Qcow2Error::EncryptedNotSupported
+        | Qcow2Error::BackingFileNotSupported
+        | Qcow2Error::CompressedCluster
+        | Qcow2Error::UnsupportedIncompatibleFeatures(_) => Refusal::Unsupported(error.to_string()),
+        Qcow2Error::Io(error) => error.into(),
+        other => Refusal::Refused(other.to_string()),
+    })?;
+    Ok(Disk {
+        size: reader.virtual_disk_size(),
+        bytes: Box::new(reader),
+    })
+}

@@ -1,0 +1,172 @@
+//! The embedded crates that only read: each gives a disk's size and its bytes, and nothing else.
+//!
+//! One row each, made by the tool's own file; a crate that this program was built without has none. Hosted by the worker.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::adapter::protocol::{self, Hello, Lack, Said};
+use super::adapter::{self, Start};
+use super::worker::{self, Library};
+use super::{Means, Tool, ToolSpec};
+use crate::content::{Contents, ContentsBuilder};
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::request::Request;
+
+/// The largest disk that is read through a reader, in bytes: it tells no holes, so that every byte costs time.
+pub(super) const READ_LIMIT_BYTES: u64 = 2 << 30;
+
+/// How much is read at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A crate that reads one format.
+pub(super) struct Reader {
+    /// Its name, as a tool and as a cargo feature.
+    pub(super) name: &'static str,
+    /// Its version.
+    pub(super) version: &'static str,
+    /// The format.
+    pub(super) format: Format,
+    /// The create options of images that it says it cannot read, each with the feature in words.
+    pub(super) lacks: &'static [(&'static str, &'static str)],
+    /// Opens an image.
+    pub(super) open: fn(&Path) -> std::result::Result<Disk, Refusal>,
+}
+
+/// A disk, open.
+pub(super) struct Disk {
+    /// The guest-visible size in bytes.
+    pub(super) size: u64,
+    /// The guest-visible bytes.
+    pub(super) bytes: Box<dyn ReadSeek>,
+}
+
+/// Bytes that can be read anywhere.
+pub(super) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// Why a disk cannot be read.
+pub(super) enum Refusal {
+    /// It has a feature that the crate says it does not know.
+    Unsupported(String),
+    /// Something is wrong with it.
+    Refused(String),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::Unsupported => Self::Unsupported(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+/// The readers that this program was built with.
+static READERS: &[Reader] = &[
+    #[cfg(feature = "qcow2-core")]
+    super::qcow2_core::READER,
+    #[cfg(feature = "vmdk-core")]
+    super::vmdk_core::READER,
+    #[cfg(feature = "vhd-core")]
+    super::vhd_core::READER,
+    #[cfg(feature = "vhdx-core")]
+    super::vhdx_core::READER,
+];
+
+/// The reader of that name.
+pub(super) fn named(name: &str) -> Option<&'static Reader> {
+    READERS.iter().find(|reader| reader.name == name)
+}
+
+/// Opens a reader: a worker that hosts it.
+pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let name = &spec.name;
+    let reader = named(name).ok_or_else(|| {
+        Error::missing_tool(format!(
+            "this program was built without {name} (cargo build --features {name})"
+        ))
+    })?;
+    let start = Start {
+        program: means.worker_program.clone(),
+        arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
+        environment: Vec::new(),
+    };
+    adapter::start(start, means)
+}
+
+impl Library for Reader {
+    fn hello(&self) -> Hello {
+        let format = || self.format.name().to_owned();
+        let lack = |(option, feature): &(&str, &str)| Lack {
+            format: format(),
+            option: (*option).to_owned(),
+            feature: (*feature).to_owned(),
+        };
+        Hello {
+            protocol: protocol::VERSION,
+            name: self.name.to_owned(),
+            version: self.version.to_owned(),
+            can: BTreeMap::from(["info", "contents"].map(|name| (name.to_owned(), vec![format()]))),
+            backing: false,
+            lacks: self.lacks.iter().map(lack).collect(),
+        }
+    }
+
+    fn answer(&self, request: &Request, directory: &Path) -> Said {
+        let mut said = Said::default();
+        match self.call(request, directory, &mut said) {
+            Ok(()) => {}
+            Err(Refusal::Unsupported(feature)) => said.unsupported = Some(feature),
+            Err(Refusal::Refused(why)) => said.refused = Some(why),
+        }
+        said
+    }
+}
+
+impl Reader {
+    fn call(
+        &self,
+        request: &Request,
+        directory: &Path,
+        said: &mut Said,
+    ) -> std::result::Result<(), Refusal> {
+        let disk = (self.open)(&directory.join(&request.file().path))?;
+        match request {
+            Request::Info { .. } => {
+                said.json = Some(json!({ "virtual-size": disk.size, "format": self.format }));
+            }
+            Request::Contents { .. } => said.contents = Some(contents(disk)?),
+            other => {
+                let what = format!("{} has no {}", self.name, other.name());
+                return Err(Refusal::Unsupported(what));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn contents(mut disk: Disk) -> std::result::Result<Contents, Refusal> {
+    if disk.size > READ_LIMIT_BYTES {
+        let what = format!("disks above {READ_LIMIT_BYTES} bytes are not read through it");
+        return Err(Refusal::Unsupported(what));
+    }
+    let mut contents = ContentsBuilder::new(disk.size);
+    let mut piece = vec![0; PIECE_BYTES];
+    disk.bytes.seek(SeekFrom::Start(0))?;
+    let mut offset = 0;
+    while offset < disk.size {
+        let length = (disk.size - offset).min(PIECE_BYTES as u64) as usize;
+        let part = &mut piece[..length];
+        disk.bytes.read_exact(part)?;
+        contents.add(offset, part);
+        offset += length as u64;
+    }
+    Ok(contents.finish())
+}

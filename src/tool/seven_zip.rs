@@ -1,0 +1,189 @@
+//! 7-Zip: lists and extracts disk images as archives of one file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::command_line::{self, words};
+use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use crate::content::Contents;
+use crate::error::Result;
+use crate::format::Format;
+use crate::process::Captured;
+use crate::request::{Answer, Exit, ImageFile, Request};
+
+/// The largest disk that is extracted, in bytes: 7-Zip writes out every zero.
+const EXTRACT_LIMIT_BYTES: u64 = 512 << 20;
+
+/// What 7-Zip says of an image whose features it does not know (CPP/7zip/UI/Common/OpenArchive.cpp, ArchiveExtractCallback.cpp).
+const UNSUPPORTED: [&str; 2] = ["Unsupported Method", "Unsupported feature"];
+
+struct SevenZip {
+    program: PathBuf,
+    version: String,
+}
+
+pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let program = command_line::find(spec)?;
+    let version = command_line::told_version(&program, "i", means)?;
+    Ok(Arc::new(SevenZip { program, version }))
+}
+
+/// The name of 7-Zip's handler.
+fn handler(format: Format) -> Option<&'static str> {
+    match format.name() {
+        "qcow2" | "qcow" => Some("qcow"),
+        "vmdk" => Some("vmdk"),
+        "vpc" => Some("vhd"),
+        "vhdx" => Some("vhdx"),
+        "vdi" => Some("vdi"),
+        _ => None,
+    }
+}
+
+fn objection(file: &ImageFile) -> Option<String> {
+    if handler(file.format).is_none() {
+        return Some(format!("7zz has no handler for {}", file.format));
+    }
+    let is_layered = file.backing.is_some() || file.option("backing_file").is_some();
+    is_layered.then(|| "7zz reads no backing files".to_owned())
+}
+
+impl SevenZip {
+    /// Its own listing, one `NAME = VALUE` a line, as far as it says the same as qemu-img's info.
+    fn info(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+        let mut answer = self.run(["l", "-slt"], file, scene)?;
+        if answer.succeeded() {
+            match listed_size(&answer.stdout.text()) {
+                Some(size) => {
+                    let json = serde_json::json!({ "virtual-size": size, "format": file.format });
+                    answer.stdout = Captured::from_text(json.to_string());
+                    answer.partial = true;
+                }
+                None => answer.exit = Exit::Refused(0),
+            }
+        }
+        Ok(answer)
+    }
+
+    fn contents(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+        let listing = self.run(["l", "-slt"], file, scene)?;
+        let size = listed_size(&listing.stdout.text());
+        if !listing.succeeded() {
+            return Ok(listing);
+        }
+        if size.is_none_or(|size| size > EXTRACT_LIMIT_BYTES) {
+            let what = format!("disks above {EXTRACT_LIMIT_BYTES} bytes are not extracted with it");
+            let exit = Exit::Unsupported(what);
+            return Ok(Answer { exit, ..listing });
+        }
+        let out = format!("{}.out", file.path);
+        let mut answer = self.run(["e", "-y", &format!("-o{out}")], file, scene)?;
+        answer.calls += listing.calls;
+        answer.cpu += listing.cpu;
+        let out = scene.directory.join(out);
+        if answer.succeeded() {
+            match extracted(&out) {
+                Ok(contents) => answer.contents = Some(contents),
+                Err(why) => {
+                    answer.exit = Exit::Refused(0);
+                    answer.stderr = Captured::from_text(why);
+                }
+            }
+        }
+        // Not there when it refused.
+        let _ = std::fs::remove_dir_all(out);
+        Ok(answer)
+    }
+
+    fn run<const N: usize>(
+        &self,
+        command: [&str; N],
+        file: &ImageFile,
+        scene: &Scene<'_>,
+    ) -> Result<Answer> {
+        let handler = handler(file.format).unwrap_or_default();
+        let mut arguments = words(command);
+        arguments.extend(words([&format!("-t{handler}"), "--", &file.path]));
+        let mut answer = command_line::run(&self.program, arguments, scene)?;
+        if let Exit::Refused(_) = answer.exit {
+            let said = answer.stdout.text() + &answer.stderr.text();
+            let known = UNSUPPORTED.iter().find(|words| said.contains(**words));
+            if let Some(words) = known {
+                answer.exit = Exit::Unsupported(format!("7zz: {words}"));
+            } else if answer.stderr.first_line().is_empty() {
+                let error = said.lines().find(|line| line.starts_with("ERROR"));
+                answer.stderr = Captured::from_text(error.unwrap_or_default().to_owned());
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// The size of the one file in the archive.
+fn listed_size(listing: &str) -> Option<u64> {
+    let of_files = listing.split("\n----------").nth(1)?;
+    let size = of_files
+        .lines()
+        .find_map(|line| line.strip_prefix("Size = "))?;
+    size.trim().parse().ok()
+}
+
+/// The one file that was extracted.
+fn extracted(directory: &Path) -> std::result::Result<Contents, String> {
+    let entries = std::fs::read_dir(directory).map_err(|error| error.to_string())?;
+    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    match &*files {
+        [file] => Contents::of_raw_file(file).map_err(|error| error.to_string()),
+        files => Err(format!("{} files were extracted", files.len())),
+    }
+}
+
+impl Tool for SevenZip {
+    fn name(&self) -> &str {
+        "7zz"
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn program(&self) -> Option<&Path> {
+        Some(&self.program)
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        Support::unless(match request {
+            Request::Info { file } | Request::Contents { file } => objection(file),
+            other => Some(format!("7zz has no {}", other.name())),
+        })
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        match request {
+            Request::Info { file } => self.info(file, scene),
+            other => self.contents(other.file(), scene),
+        }
+    }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let Request::Contents { file } = request else {
+            return None;
+        };
+        let handler = handler(file.format)?;
+        let script = "\"$0\" e -so \"-t$1\" -- \"$2\" >\"$2.flat\"";
+        let program = self.program.display().to_string();
+        Some(Wording::CommandLine(words([
+            "sh", "-c", script, &program, handler, &file.path,
+        ])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_size_is_that_of_the_file_and_not_of_the_archive() {
+        let listing = "--\nType = QCOW\nPhysical Size = 393216\n\n----------\nSize = 4194304\nPacked Size = 393216\n";
+        assert_eq!(super::listed_size(listing), Some(4_194_304));
+        assert_eq!(super::listed_size("ERROR: a : Cannot open"), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! The vhdx-core crate: reads Hyper-V's vhdx without parents.
+
+use std::path::Path;
+
+use ::vhdx::{VhdxError, VhdxReader};
+
+use super::reader::{Disk, Reader, Refusal};
+use crate::format::Format;
+
+pub(super) const READER: Reader = Reader {
+    name: "vhdx-core",
+    version: "0.4.1",
+    format: Format::Vhdx,
+    lacks: &[],
+    open,
+};
+
+fn open(path: &Path) -> Result<Disk, Refusal> {
+    let reader = VhdxReader::open(path).map_err(|error| match error {
+        VhdxError::DifferencingNotSupported => Refusal::Unsupported(error.to_string()),
+        VhdxError::Io(error) => error.into(),
+        other => Refusal::Refused(other.to_string()),
+    })?;
+    Ok(Disk {
+        size: reader.virtual_disk_size(),
+        bytes: Box::new(reader),
+    })
+}

@@ -1,0 +1,30 @@
+//! The vmdk-core crate: reads VMware's vmdk, sparse, flat and stream-optimized.
+
+use std::path::Path;
+
+use ::vmdk::{VmdkError, VmdkReader};
+
+use super::reader::{Disk, Reader, Refusal};
+use crate::format::Format;
+
+pub(super) const READER: Reader = Reader {
+    name: "vmdk-core",
+    version: "0.8.4",
+    format: Format::Vmdk,
+    lacks: &[],
+    open,
+};
+
+fn open(path: &Path) -> Result<Disk, Refusal> {
+    let reader = VmdkReader::open_path(path).map_err(|error| match error {
+        VmdkError::UnsupportedVersion(_)
+        | VmdkError::CompressedNotSupported
+        | VmdkError::UnsupportedDiskType(_) => Refusal::Unsupported(error.to_string()),
+        VmdkError::Io(error) => error.into(),
+        other => Refusal::Refused(other.to_string()),
+    })?;
+    Ok(Disk {
+        size: reader.virtual_disk_size(),
+        bytes: Box::new(reader),
+    })
+}
