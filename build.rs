@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
+    ("python", "python3"),
+    ("jq", "jq"),
 ];
 
 fn main() {

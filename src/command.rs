@@ -1,6 +1,7 @@
 //! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
 
 mod accepting;
+mod adapter_check;
 mod issues;
 mod merge;
 mod show;
@@ -37,6 +38,7 @@ use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
 use crate::witness::Witnesses;
 
 use accepting::{AcceptArguments, accept};
+use adapter_check::{AdapterCheckArguments, adapter_check};
 use show::{ShowArguments, show};
 
 /// Exit codes, as `interface` docs in the README list them.
@@ -68,6 +70,8 @@ enum Command {
     Accept(AcceptArguments),
     /// List every tool: whether it is there, its version, how to get it
     Tools(ToolsArguments),
+    /// Check whether a program keeps to the adapter protocol (docs/adapters.md)
+    AdapterCheck(AdapterCheckArguments),
     /// Join the records of many processes or machines into one summary, JUnit and page
     Merge(merge::MergeArguments),
     /// Write the functions by which editors find the regression seeds
@@ -142,7 +146,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, accept, tools, merge or stubs (see --help)",
+                "which command? fuzz, replay, show, shrink, script, accept, tools, adapter-check, merge or stubs (see --help)",
             ));
         }
         Err(error) => return failed(&one_line(&error)),
@@ -155,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Accept(arguments) => accept(arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools(&arguments.settings),
+        Command::AdapterCheck(arguments) => adapter_check(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Stubs(arguments) => stubs::stubs(&arguments),
     };

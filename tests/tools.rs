@@ -11,6 +11,7 @@ use imgduel::content::{Contents, Write};
 use imgduel::format::Format;
 use imgduel::request::{Answer, Exit, ImageFile, Request};
 use imgduel::size::Size;
+use imgduel::tool::adapter::protocol::Asked;
 use imgduel::tool::{Scene, Support, Tool, Wording};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -158,13 +159,14 @@ fn every_tool_passes_the_same_smoke_case() {
 fn imago_never_needs_qemu_img() {
     // Its worker is started by a process whose PATH holds nothing.
     let scratch = tempfile::tempdir().unwrap();
-    let request = serde_json::json!({
-        "library": "imago",
-        "directory": scratch.path(),
-        "request": Request::Create { file: image("alone", Format::Qcow2), size: Size::parse("1M").unwrap() },
-    });
+    let create = Request::Create {
+        file: image("alone", Format::Qcow2),
+        size: Size::parse("1M").unwrap(),
+    };
+    let asked = Asked::request(&create, scratch.path().to_owned());
+    let request = serde_json::to_string(&asked).unwrap();
     let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
-        .arg(imgduel::tool::worker::ARGUMENT)
+        .args([imgduel::tool::worker::ARGUMENT, "imago"])
         .env_clear()
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())

@@ -10,8 +10,10 @@ use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::{Error, Result};
 use crate::request::{Answer, Request};
 
+pub use conformance::{Check, Examination};
 pub use pool::{Pool, Start};
 
+mod conformance;
 mod pool;
 pub mod protocol;
 

@@ -1,0 +1,268 @@
+//! Whether an adapter keeps to the protocol: what it offers is asked of it about plain images, and so are things that must go wrong.
+//!
+//! Called by `imgduel adapter-check`. A plain image that it reads differently is told too; finding finer differences is what campaigns
+//! are for.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::content::{Contents, Write};
+use crate::error::Result;
+use crate::format::Format;
+use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::size::Size;
+use crate::tool::{Scene, Support, Tool};
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Check {
+    /// What.
+    pub what: String,
+    /// What is wrong with it; nothing when it is right.
+    pub failure: Option<String>,
+}
+
+/// How large the plain images are, in bytes.
+const SIZE_BYTES: u64 = 1 << 20;
+
+/// What a guest wrote into them.
+const WRITES: [Write; 2] = [
+    Write {
+        offset: 65536,
+        length: 4096,
+        byte: 0x5a,
+    },
+    Write {
+        offset: SIZE_BYTES - 512,
+        length: 512,
+        byte: 0x77,
+    },
+];
+
+/// An adapter under examination, beside the reference that makes and reads its images.
+pub struct Examination<'tools> {
+    /// The adapter.
+    pub adapter: &'tools dyn Tool,
+    /// qemu-img.
+    pub reference: &'tools dyn Tool,
+    /// An empty directory.
+    pub directory: &'tools Path,
+    /// Wall time for one call.
+    pub limit: Duration,
+}
+
+impl Examination<'_> {
+    /// All checks, in order. An error means that the reference could not do its part.
+    pub fn checks(&self) -> Result<Vec<Check>> {
+        let mut checks = Vec::new();
+        for format in Format::all() {
+            let file = ImageFile::new("plain", format);
+            let offered = requests(&file)
+                .into_iter()
+                .filter(|request| self.adapter.support(request) == Support::Yes);
+            for request in offered {
+                let what = format!("{} {format}", request.name());
+                let failure = self.plain(&file, &request)?;
+                checks.push(Check { what, failure });
+            }
+            checks.extend(self.what_must_go_wrong(&file)?);
+        }
+        if checks.is_empty() {
+            checks.push(Check {
+                what: "hello".to_owned(),
+                failure: Some("it offers no request that can be checked".to_owned()),
+            });
+        }
+        Ok(checks)
+    }
+
+    fn ask(&self, tool: &dyn Tool, request: &Request) -> Result<Answer> {
+        let scene = Scene {
+            directory: self.directory,
+            limit: self.limit,
+        };
+        tool.ask(request, &scene)
+    }
+
+    /// Makes the plain image of a format anew; its contents, or what the reference has against it.
+    fn made(&self, file: &ImageFile) -> Result<std::result::Result<Contents, String>> {
+        let create = Request::Create {
+            file: file.clone(),
+            size: Size::of_bytes(SIZE_BYTES),
+        };
+        let write = Request::Write {
+            file: file.clone(),
+            writes: WRITES.to_vec(),
+        };
+        for request in [create, write] {
+            let answer = self.ask(self.reference, &request)?;
+            if !answer.succeeded() {
+                return Ok(Err(answer.describe()));
+            }
+        }
+        self.read(file)
+    }
+
+    /// What the reference reads.
+    fn read(&self, file: &ImageFile) -> Result<std::result::Result<Contents, String>> {
+        let answer = self.ask(self.reference, &Request::Contents { file: file.clone() })?;
+        let described = answer.describe();
+        Ok(answer.contents.ok_or(described))
+    }
+
+    /// One request about a plain image: what is wrong with its answer.
+    fn plain(&self, file: &ImageFile, request: &Request) -> Result<Option<String>> {
+        let before = match self.made(file)? {
+            Ok(contents) => contents,
+            Err(why) => return Ok(Some(format!("qemu-img could not make the image: {why}"))),
+        };
+        if let Request::Convert { source, .. } = request {
+            std::fs::write(self.directory.join(&source.path), [7; 4096])
+                .map_err(|error| crate::error::Error::io("write", self.directory, &error))?;
+        }
+        let answer = self.ask(self.adapter, request)?;
+        if !answer.succeeded() {
+            return Ok(Some(answer.describe()));
+        }
+        let wanted: Vec<Write> = match request {
+            Request::Info { .. } => {
+                let json = answer.json().unwrap_or_default();
+                let wrong = json["virtual-size"].as_u64() != Some(before.size);
+                let want = before.size;
+                return Ok(wrong.then(|| format!("\"virtual-size\" is to be {want} in its json")));
+            }
+            Request::Map { .. } => {
+                let is_list = answer.json().is_ok_and(|json| json.is_array());
+                return Ok((!is_list).then(|| "its json is to be a list of extents".to_owned()));
+            }
+            Request::Check { .. } => {
+                let is_object = answer.json().is_ok_and(|json| json.is_object());
+                return Ok((!is_object).then(|| "its json is to be an object".to_owned()));
+            }
+            Request::Contents { .. } => {
+                return Ok(match answer.contents {
+                    Some(contents) => difference(&contents, &before),
+                    None => Some("it gives no \"raw\"".to_owned()),
+                });
+            }
+            Request::Create { .. } => Vec::new(),
+            Request::Convert { .. } => vec![all(7, 4096)],
+            Request::Write { writes, .. } => WRITES.iter().chain(writes).cloned().collect(),
+            Request::WriteZeroes { .. } | Request::Discard { .. } => WRITES[1..].to_vec(),
+            _ => WRITES.to_vec(),
+        };
+        Ok(match self.read(request.file())? {
+            Ok(contents) => {
+                let size = match request {
+                    Request::Resize { end_bytes, .. } => *end_bytes,
+                    // What a format rounds up at creation is not at issue here.
+                    _ => contents.size,
+                };
+                difference(&contents, &Contents::of_writes(size, &wanted))
+            }
+            Err(why) => Some(format!("qemu-img cannot read what it left: {why}")),
+        })
+    }
+
+    /// A file that is not there, and one that is cut short: an orderly no, and the next request is answered all the same.
+    fn what_must_go_wrong(&self, file: &ImageFile) -> Result<Vec<Check>> {
+        let contents = Request::Contents { file: file.clone() };
+        if self.adapter.support(&contents) != Support::Yes || file.format == Format::Raw {
+            return Ok(Vec::new());
+        }
+        if self.made(file)?.is_err() {
+            return Ok(Vec::new());
+        }
+        let check = |what: &str, failure| Check {
+            what: format!("{what} {}", file.format),
+            failure,
+        };
+        let missing = ImageFile {
+            path: "missing".to_owned(),
+            ..file.clone()
+        };
+        let answer = self.ask(self.adapter, &Request::Contents { file: missing })?;
+        let is_refused = matches!(answer.exit, Exit::Refused(_));
+        let failure = (!is_refused).then(|| format!("to be refused: {}", answer.describe()));
+        let mut checks = vec![check("a missing", failure)];
+
+        let path = self.directory.join(&file.path);
+        let cut = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .and_then(|image| image.set_len(100));
+        cut.map_err(|error| crate::error::Error::io("cut", &path, &error))?;
+        let answer = self.ask(self.adapter, &contents)?;
+        let died = matches!(answer.exit, Exit::Crashed(_) | Exit::TimedOut(_));
+        checks.push(check("a cut", died.then(|| answer.describe())));
+
+        let again = self.plain(file, &contents)?;
+        checks.push(check("another", again));
+        Ok(checks)
+    }
+}
+
+fn difference(found: &Contents, wanted: &Contents) -> Option<String> {
+    let difference = found.difference(wanted)?;
+    Some(format!(
+        "{} is {} where it is to be {}",
+        difference.place, difference.first, difference.second
+    ))
+}
+
+fn all(byte: u8, length: u64) -> Write {
+    Write {
+        offset: 0,
+        length,
+        byte,
+    }
+}
+
+/// The requests that can be checked on a plain image. Others may be offered; only campaigns ask them.
+fn requests(file: &ImageFile) -> Vec<Request> {
+    let file = || file.clone();
+    vec![
+        Request::Info { file: file() },
+        Request::Check { file: file() },
+        Request::Map {
+            file: file(),
+            window: Vec::new(),
+        },
+        Request::Contents { file: file() },
+        Request::Compare {
+            first: file(),
+            second: file(),
+        },
+        Request::Create {
+            file: file(),
+            size: Size::of_bytes(SIZE_BYTES),
+        },
+        Request::Convert {
+            source: ImageFile::new("source", Format::Raw),
+            target: file(),
+            compress: false,
+        },
+        Request::Resize {
+            file: file(),
+            size: (2 * SIZE_BYTES).to_string(),
+            end_bytes: 2 * SIZE_BYTES,
+            shrink: false,
+            preallocation: None,
+        },
+        Request::Write {
+            file: file(),
+            writes: vec![all(0x11, 512)],
+        },
+        Request::WriteZeroes {
+            file: file(),
+            offset: 65536,
+            length: 65536,
+            unmap: false,
+        },
+        Request::Discard {
+            file: file(),
+            offset: 65536,
+            length: 65536,
+        },
+    ]
+}

@@ -1,0 +1,152 @@
+//! The adapter protocol: its examples keep to it, and adapters that do not are told so.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(not(missing_qemu_img))]
+
+mod ring;
+
+use std::path::Path;
+use std::time::Duration;
+
+use imgduel::format::Format;
+use imgduel::request::{Exit, ImageFile, Request};
+use imgduel::tool::adapter::{Check, Examination};
+use imgduel::tool::{self, Scene};
+
+/// What is wrong with an adapter, check by check.
+fn examined(command: &str, limit: Duration) -> Vec<Check> {
+    let adapter = ring::open(&format!("adapter:{command}"));
+    let reference = ring::open("qemu-img");
+    let directory = tempfile::tempdir().unwrap();
+    let examination = Examination {
+        adapter: &*adapter,
+        reference: &*reference,
+        directory: directory.path(),
+        limit,
+    };
+    examination.checks().unwrap()
+}
+
+fn wrong(checks: &[Check]) -> Vec<String> {
+    let wrong = checks.iter().filter_map(|check| {
+        let why = check.failure.as_ref()?;
+        Some(format!("{}: {why}", check.what))
+    });
+    wrong.collect()
+}
+
+fn lying(lie: &str) -> String {
+    format!("{} {lie}", ring::stand_in("lying_adapter").display())
+}
+
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn the_examples_of_the_documentation_pass_their_checks() {
+    let documented = |name: &str| ring::package().join("docs/adapters").join(name);
+    let checks = examined(
+        &documented("reader.py").display().to_string(),
+        Duration::from_secs(30),
+    );
+    assert_eq!(wrong(&checks), Vec::<String>::new());
+    assert_eq!(checks.len(), 7);
+}
+
+#[test]
+#[cfg_attr(
+    missing_jq,
+    ignore = "jq is not here (on Debian and Ubuntu: apt-get install jq)"
+)]
+fn the_shell_example_of_the_documentation_passes_its_checks() {
+    let path = ring::package().join("docs/adapters/qemu-img.sh");
+    let checks = examined(&path.display().to_string(), Duration::from_secs(30));
+    assert_eq!(wrong(&checks), Vec::<String>::new());
+    assert!(checks.len() > 30, "{}", checks.len());
+}
+
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn what_an_adapter_does_wrong_is_told() {
+    let limit = Duration::from_secs(30);
+    let told = |lie: &str| wrong(&examined(&lying(lie), limit));
+    let expected = [
+        (
+            "flips_a_byte",
+            "contents raw: byte at guest offset 65536 is 0x5b",
+        ),
+        ("dies", "crashed: the worker ended with exit 3"),
+        ("panics", "crashed: panic: an assertion"),
+        ("misspells", "unknown field `refuse`"),
+        ("names_another_directory", "is not the name of a file"),
+        ("leaves_nothing", "it left no contents"),
+        ("tells_another_size", "\"virtual-size\" is to be 1048576"),
+        ("refuses_all", "contents raw: exit 1: no"),
+        ("talks", "its answer is not that of an adapter"),
+    ];
+    for (lie, words) in expected {
+        let told = told(lie);
+        assert!(
+            told.iter().any(|line| line.contains(words)),
+            "{lie}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn an_adapter_that_hangs_is_killed_and_the_next_request_gets_a_new_one() {
+    let adapter = ring::open(&format!("adapter:{}", lying("hangs")));
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("plain.raw"), [1; 512]).unwrap();
+    let request = Request::Contents {
+        file: ImageFile::new("plain", Format::Raw),
+    };
+    for _ in 0..2 {
+        let scene = Scene {
+            directory: directory.path(),
+            limit: Duration::from_millis(300),
+        };
+        let answer = adapter.ask(&request, &scene).unwrap();
+        assert!(
+            matches!(answer.exit, Exit::TimedOut(_)),
+            "{:?}",
+            answer.exit
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn a_feature_that_a_tool_says_it_lacks_is_no_divergence_and_is_counted() {
+    let workdir = tempfile::tempdir().unwrap();
+    let spec = format!("adapter:{}", lying("truth"));
+    let arena = ring::arena(&spec, "qemu-img", Duration::from_secs(30), workdir.path());
+    let records = ring::cases("native1", 3, &["read", "write"])
+        .take(12)
+        .map(|case| arena.try_case(case).unwrap())
+        .collect::<Vec<_>>();
+    assert!(records.iter().all(|record| record.verdict != "divergence"));
+    let lacking = records.iter().filter(|record| {
+        record
+            .operations
+            .iter()
+            .any(|operation| operation.reason.as_deref() == Some("qcow2, after all"))
+    });
+    assert!(lacking.count() > 0);
+}
+
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn a_program_that_is_no_adapter_is_refused_in_one_line() {
+    let complaint = |command: &str| {
+        let spec = format!("adapter:{command}").parse().unwrap();
+        match tool::open(&spec, &ring::means()) {
+            Ok(_) => panic!("{command} was opened"),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert!(complaint("/bin/cat").contains("its hello is not that of an adapter"));
+    assert!(complaint("/bin/true").contains("no hello came (exit 0)"));
+    assert!(complaint("/no/such/program").contains("is not there"));
+    assert!(complaint(&lying("speaks_another_version")).contains("it speaks version 7"));
+    assert!(Path::new("/bin/cat").exists());
+}
