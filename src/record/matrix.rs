@@ -1,0 +1,275 @@
+//! Many tools, one table: for every group of divergences, where each tool stands and who is the odd one out.
+//!
+//! Counted from the records of one case at a time, one for each candidate; shown by the reports. Pure. It trusts the verdicts: who is
+//! right by a specification is for the catalogue to say.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Record;
+use crate::signature::Group;
+use crate::verdict::Blame;
+
+/// Where a tool stands in a group's cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stand {
+    /// It dies: of a signal, a panic.
+    Crashes,
+    /// It runs out of time.
+    Hangs,
+    /// It says no to what the others do, or yes to what they refuse.
+    Refuses,
+    /// It gives another value than the model, or than the others where the model says nothing.
+    Differs,
+    /// As the model says, or as most do where the model says nothing.
+    Agrees,
+    /// Nothing can be said: the check could not be made.
+    Inconclusive,
+    /// It cannot be asked this.
+    NotAsked,
+}
+
+impl Stand {
+    /// In a word or two.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Crashes => "crashes",
+            Self::Hangs => "hangs",
+            Self::Refuses => "refuses",
+            Self::Differs => "differs",
+            Self::Agrees => "agrees",
+            Self::Inconclusive => "inconclusive",
+            Self::NotAsked => "not asked",
+        }
+    }
+
+    fn is_wrong(self) -> bool {
+        self <= Self::Differs
+    }
+}
+
+/// A tool's place in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// Where it stood in the row's first case.
+    pub stand: Stand,
+    /// What it gave there, when it was not what the others gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// In how many of the row's cases it stood against others.
+    pub count: u64,
+}
+
+/// One group of divergences.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The group.
+    #[serde(flatten)]
+    pub group: Group,
+    /// The case that is told of: the one with the lowest iteration.
+    pub first_id: String,
+    /// In how many cases it was seen.
+    pub cases: u64,
+    /// The entry of the catalogue that explains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
+    /// Every tool, the reference among them, by name and version.
+    pub cells: BTreeMap<String, Cell>,
+    /// Who is the odd one out.
+    pub verdict: String,
+    #[serde(skip)]
+    first_iteration: u64,
+}
+
+/// Every group of divergences, and where each tool stands in it.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Matrix {
+    rows: Vec<Row>,
+}
+
+impl Matrix {
+    /// The rows, the one that was drawn first at the beginning.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Whether no tool stood against another.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Counts one case: the records of all candidates.
+    pub fn add(&mut self, records: &[Record]) {
+        let mut seen: Vec<Group> = Vec::new();
+        for record in records {
+            let (Some(group), Some(operation)) = (record.group(), record.operation_index) else {
+                continue;
+            };
+            if seen.contains(&group) {
+                continue;
+            }
+            let cells = cells(records, operation);
+            self.count(record, group.clone(), cells);
+            seen.push(group);
+        }
+        self.rows.sort_by_key(|row| row.first_iteration);
+    }
+
+    fn count(&mut self, record: &Record, group: Group, cells: BTreeMap<String, Cell>) {
+        let verdict = odd_one_out(&cells, &name(&record.reference));
+        let Some(row) = self.rows.iter_mut().find(|row| row.group == group) else {
+            self.rows.push(Row {
+                group,
+                first_id: record.id.clone(),
+                cases: 1,
+                known: record.known.clone(),
+                cells,
+                verdict,
+                first_iteration: record.iteration,
+            });
+            return;
+        };
+        row.cases += 1;
+        let is_first = record.iteration < row.first_iteration;
+        for (tool, cell) in cells {
+            let counted = row.cells.entry(tool).or_insert(Cell {
+                count: 0,
+                ..cell.clone()
+            });
+            let count = counted.count + cell.count;
+            if is_first {
+                *counted = cell;
+            }
+            counted.count = count;
+        }
+        if is_first {
+            row.first_iteration = record.iteration;
+            row.first_id = record.id.clone();
+            row.verdict = verdict;
+        }
+    }
+}
+
+fn name(tool: &super::ToolName) -> String {
+    format!("{} {}", tool.name, tool.version)
+}
+
+/// Where every tool stands in one operation of a case.
+fn cells(records: &[Record], operation: usize) -> BTreeMap<String, Cell> {
+    let mut cells = BTreeMap::new();
+    let mut reference_alone = false;
+    for record in records {
+        let (stand, value) = stand(record, operation);
+        let deciding = record.operation_index == Some(operation);
+        reference_alone |=
+            deciding && matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
+        let count = u64::from(stand.is_wrong());
+        cells.insert(
+            name(&record.candidate),
+            Cell {
+                stand,
+                value,
+                count,
+            },
+        );
+    }
+    if let Some(record) = records.first() {
+        let stand = if reference_alone {
+            Stand::Differs
+        } else {
+            Stand::Agrees
+        };
+        let reference = Cell {
+            stand,
+            value: None,
+            count: u64::from(reference_alone),
+        };
+        cells.insert(name(&record.reference), reference);
+    }
+    cells
+}
+
+fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
+    let Some(done) = record.operations.get(operation) else {
+        return (Stand::NotAsked, None);
+    };
+    match done.verdict {
+        "match" => return (Stand::Agrees, None),
+        "unsupported" => return (Stand::NotAsked, None),
+        "inconclusive" => return (Stand::Inconclusive, None),
+        _ => {}
+    }
+    let deciding = record.operation_index == Some(operation);
+    if deciding && record.blame == Some(Blame::Reference) {
+        return (Stand::Agrees, None);
+    }
+    let evidence = record.evidence.as_ref().filter(|_| deciding);
+    let difference = evidence.and_then(|evidence| evidence.differences.first());
+    let value = difference.map(|difference| difference.candidate.clone());
+    let exits = difference.is_some_and(|difference| difference.what.starts_with("exit of "));
+    let stand = match done.kind.as_deref().unwrap_or_default() {
+        "candidate_crash" => Stand::Crashes,
+        "candidate_timeout" => Stand::Hangs,
+        kind if exits || kind.ends_with("_refused") => Stand::Refuses,
+        _ => Stand::Differs,
+    };
+    (stand, value)
+}
+
+/// Names who stands alone.
+fn odd_one_out(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
+    let named = |wanted: fn(&Cell) -> bool| -> Vec<&str> {
+        let found = cells.iter().filter(|(_, cell)| wanted(cell));
+        found.map(|(tool, _)| tool.as_str()).collect()
+    };
+    let wrong = named(|cell| cell.stand.is_wrong());
+    let right = named(|cell| cell.stand == Stand::Agrees);
+    if let Some(release) = first_release(cells) {
+        return release;
+    }
+    match (&*wrong, &*right) {
+        ([], _) => "nobody is alone".to_owned(),
+        ([alone], _) if *alone == reference => "the reference is alone".to_owned(),
+        ([alone], [_]) => format!("{alone} against the reference"),
+        ([alone], _) => format!("{alone} is the odd one out"),
+        (several, []) => format!("no two agree: {}", several.join(", ")),
+        (several, others) => {
+            let values: Vec<&Cell> = several.iter().map(|tool| &cells[*tool]).collect();
+            let same = values
+                .windows(2)
+                .all(|two| (two[0].stand, &two[0].value) == (two[1].stand, &two[1].value));
+            let several = several.join(", ");
+            let others = others.join(", ");
+            match same {
+                true => format!("two camps: {several} against {others}"),
+                false => format!("each in its own way: {several} against {others}"),
+            }
+        }
+    }
+}
+
+/// Of several releases of qemu-img, the first that stands elsewhere than the one before it; where other tools stand apart too,
+/// that is not the question.
+fn first_release(cells: &BTreeMap<String, Cell>) -> Option<String> {
+    let mut releases: Vec<(Vec<u64>, &str, Stand)> = Vec::new();
+    for (tool, cell) in cells {
+        let is_telling = cell.stand.is_wrong() || cell.stand == Stand::Agrees;
+        match tool.strip_prefix("qemu-img ") {
+            Some(version) if is_telling => {
+                let numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
+                releases.push((numbers.collect(), tool, cell.stand));
+            }
+            None if cell.stand.is_wrong() => return None,
+            _ => {}
+        }
+    }
+    releases.sort();
+    let changed = releases.windows(2).find(|two| two[0].2 != two[1].2)?;
+    let [(_, before, _), (_, after, _)] = changed else {
+        return None;
+    };
+    Some(format!("{after} is the first to behave otherwise than {before}"))
+}
