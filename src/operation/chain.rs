@@ -14,12 +14,16 @@ use crate::request::{ImageFile, Request};
 use crate::size::Size;
 use crate::verdict::{DivergenceKind, Verdict};
 
-pub use act::{ACT_NAMES, Act, Layer};
+pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
+pub use hazard::Hazard;
+pub use wording::window;
 
 mod act;
 mod course;
+mod hazard;
 mod reading;
+mod wording;
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
 
@@ -132,11 +136,25 @@ impl Perform for Chain {
         if options.any(|option| option == "compat=0.10") {
             features.push("version_2");
         }
+        let mut course = Course::start("", &self.layers);
+        for act in &self.steps {
+            features.extend(Hazard::of(&course, act).map(Hazard::name));
+            course.advance(act, true);
+        }
         features
     }
 
     fn is_layered(&self) -> bool {
         true
+    }
+
+    fn skipped(&self) -> Option<String> {
+        let mut course = Course::start("", &self.layers);
+        self.steps.iter().find_map(|act| {
+            let objection = course.objection(act);
+            course.advance(act, true);
+            objection.map(str::to_owned)
+        })
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
