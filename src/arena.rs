@@ -16,7 +16,7 @@ use crate::launcher::Launcher;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
 use crate::settings::Settings;
-use crate::tool::{self, Means, Support, Tool};
+use crate::tool::{self, Means, Support, Tool, ToolSpec};
 use crate::verdict::Verdict;
 use crate::witness::Witnesses;
 
@@ -24,6 +24,8 @@ use crate::witness::Witnesses;
 pub struct Arena {
     duel: Duel,
     catalogue: Catalogue,
+    /// How the candidate was named.
+    spec: String,
     /// The flags that set the same terms on a command line.
     terms: Vec<String>,
     /// What starts the tools, when this arena has opened them.
@@ -34,7 +36,19 @@ impl Arena {
     /// Opens the tools that the settings name and looks whether the scratch directory can be written to.
     pub fn open(settings: &Settings, means: &Means) -> Result<Self> {
         let reference = tool::open_reference(&settings.reference, means)?;
-        let candidate = tool::open(&settings.candidate, means)?;
+        let spec = settings.candidate()?;
+        let candidate = tool::open(spec, means)?;
+        Self::of_tools(settings, spec, candidate, reference, means)
+    }
+
+    /// Looks whether these tools can meet. `spec` is what named the candidate.
+    pub fn of_tools(
+        settings: &Settings,
+        spec: &ToolSpec,
+        candidate: Arc<dyn Tool>,
+        reference: Arc<dyn Tool>,
+        means: &Means,
+    ) -> Result<Self> {
         can_make_fixtures(&*reference)?;
         // Asked now, so that what cannot be forked is said before the run.
         let programs = [&candidate, &reference].into_iter();
@@ -56,7 +70,8 @@ impl Arena {
         Ok(Self {
             duel,
             catalogue: Catalogue::built_in()?,
-            terms: settings.terms(),
+            spec: spec.to_string(),
+            terms: settings.terms(spec),
             launcher: Some(Arc::clone(&means.launcher)),
         })
     }
@@ -66,6 +81,7 @@ impl Arena {
         Self {
             duel,
             catalogue,
+            spec: String::new(),
             terms: Vec::new(),
             launcher: None,
         }
@@ -74,6 +90,16 @@ impl Arena {
     /// The tool under test.
     pub fn candidate(&self) -> &dyn Tool {
         &*self.duel.candidate
+    }
+
+    /// How it was named.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// Its name and version.
+    pub fn candidate_name(&self) -> ToolName {
+        tool_name(&self.duel.candidate)
     }
 
     /// qemu-img.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
-use crate::arena::Arena;
 use crate::case::Case;
+use crate::contest::Contest;
 use crate::error::{Error, Result};
 use crate::process::{Interrupt, own_cpu_time, stop_requested};
 use crate::record::{Class, Record, Summary};
@@ -33,7 +33,7 @@ pub struct Ended {
 
 /// Tries every case. `on_record` is called in the calling thread, in the order in which cases end.
 pub fn run(
-    arena: &Arena,
+    contest: &Contest,
     cases: impl Iterator<Item = Result<Case>> + Send,
     pace: Pace,
     mut summary: Summary,
@@ -50,7 +50,7 @@ pub fn run(
             let (sender, cases, enough) = (sender.clone(), &cases, &enough);
             scope.spawn(move || {
                 while let Some(case) = next(cases, enough) {
-                    let tried = case.and_then(|case| arena.try_case(case));
+                    let tried = case.and_then(|case| contest.try_case(&case));
                     if sender.send(tried).is_err() {
                         break;
                     }
@@ -59,12 +59,13 @@ pub fn run(
         }
         drop(sender);
         for tried in results {
-            let counted = tried.and_then(|record| {
-                summary.add(&record);
-                if pace.fail_fast && record.class() == Class::Divergence {
+            let counted = tried.and_then(|records| {
+                summary.add_case(&records);
+                let diverges = |record: &Record| record.class() == Class::Divergence;
+                if pace.fail_fast && records.iter().any(diverges) {
                     enough.store(true, Ordering::Relaxed);
                 }
-                on_record(&record)
+                records.iter().try_for_each(&mut on_record)
             });
             if let Err(error) = counted {
                 enough.store(true, Ordering::Relaxed);

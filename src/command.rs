@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use crate::arena::Arena;
 use crate::campaign::{self, Ended, Pace};
 use crate::case::Case;
+use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
 use crate::findings::Findings;
 use crate::generation::Generation;
@@ -84,7 +84,7 @@ struct FuzzArguments {
     settings: Settings,
 
     /// Short for --candidate instar:PATH
-    #[arg(long, value_name = "PATH", conflicts_with = "candidate")]
+    #[arg(long, value_name = "PATH", conflicts_with = "candidates")]
     instar: Option<PathBuf>,
 
     /// Write records, summary and one report per divergence into DIR
@@ -176,10 +176,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         no_shrink,
     } = arguments;
     if let Some(path) = instar {
-        settings.candidate = ToolSpec {
+        settings.candidates = vec![ToolSpec {
             name: "instar".to_owned(),
             path: Some(path),
-        };
+        }];
     }
     let generation = settings.generation()?;
     let seed = settings.seed.unwrap_or_else(fresh_seed);
@@ -242,13 +242,14 @@ fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
     let (case, seed) = named_case(case, settings.pool().as_deref())?;
     let run = Run::open(settings, None)?;
-    shrinking::shrink_one(&run.arena, settings, case, seed.as_ref())
+    shrinking::shrink_one(run.contest.only()?, settings, case, seed.as_ref())
 }
 
 fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
     let (case, _) = named_case(case, settings.pool().as_deref())?;
-    let arena = Run::open(settings, None)?.arena;
+    let run = Run::open(settings, None)?;
+    let arena = run.contest.only()?;
     let record = arena.try_case(case)?;
     let (candidate, reference) = (arena.candidate(), arena.reference());
     Ok(said(&script::script(
@@ -268,15 +269,9 @@ fn tools(settings: &Settings) -> Result<ExitCode> {
     let means = Means::of_this_program(settings.timeout, settings.launcher())?;
     let mut text = String::new();
     for row in &TOOLS {
-        let chosen = [&settings.candidate, &settings.reference];
-        let spec = chosen
-            .into_iter()
-            .find(|spec| spec.name == row.name)
-            .cloned();
-        let spec = spec.unwrap_or_else(|| ToolSpec {
-            name: row.name.to_owned(),
-            path: None,
-        });
+        let mut chosen = settings.candidates.iter().chain([&settings.reference]);
+        let spec = chosen.find(|spec| spec.name == row.name).cloned();
+        let spec = spec.unwrap_or_else(|| row.spec());
         text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
     }
     text.push_str(&terminal::witnesses(
@@ -295,7 +290,7 @@ enum Telling {
 
 /// Tools and report files of one run, open.
 struct Run {
-    arena: Arena,
+    contest: Contest,
     outlets: Outlets,
     settings: Settings,
     log_dir: Option<PathBuf>,
@@ -307,16 +302,16 @@ struct Run {
 
 impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
-        let arena = Arena::open(
+        let contest = Contest::open(
             settings,
             &Means::of_this_program(settings.timeout, settings.launcher())?,
         )?;
         let outlets = Outlets::open(settings)?;
-        arena.notices().iter().for_each(complain);
+        contest.notices().iter().for_each(complain);
         ctrlc::set_handler(process::request_stop)
             .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
         Ok(Self {
-            arena,
+            contest,
             outlets,
             settings: settings.clone(),
             log_dir,
@@ -334,14 +329,15 @@ impl Run {
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
         let mut summary = summary;
-        summary.witnesses = self.arena.witnesses();
+        summary.witnesses = self.contest.arenas()[0].witnesses();
+        summary.iterations *= self.contest.arenas().len() as u64;
         let pace = Pace {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
         };
         let mut findings = Findings::default();
         let Ended { summary, cut_short } =
-            campaign::run(&self.arena, cases, pace, summary, |record| {
+            campaign::run(&self.contest, cases, pace, summary, |record| {
                 let mut from_file;
                 let mut record = record;
                 if let Some(file) = self.seed_files.get(&record.id) {
@@ -381,14 +377,14 @@ impl Run {
         let is_shrinking = matches!(telling, Telling::Groups { shrink: true });
         let found = findings.in_order();
         let (kept, stopped) =
-            shrinking::keep_new(&self.arena, &self.settings, &found, is_shrinking);
+            shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
         let written = self.outlets.finish(&summary);
         said(&format!("{kept}{}", terminal::summary(&summary)));
         tell_github(&summary, self.outlets.digest());
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        let compared = self.arena.compared().transpose();
+        let compared = self.contest.arenas()[0].compared().transpose();
         if let Ok(Some(line)) = &compared {
             said(&format!("{line}\n"));
         }

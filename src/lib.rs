@@ -112,6 +112,9 @@ pub mod settings;
 /// The tools and the catalogue, opened.
 pub mod arena;
 
+/// Several candidates on the same cases.
+pub mod contest;
+
 /// The regression seeds.
 pub mod seed_file;
 

@@ -2,11 +2,14 @@
 //!
 //! Pure. The field names are a contract; a change bumps [`FORMAT_VERSION`].
 
+mod matrix;
 mod summary;
 
+use std::fmt;
 use std::time::Duration;
 
-pub use summary::Summary;
+pub use matrix::{Cell, Matrix, Row, Stand};
+pub use summary::{Summary, Tally};
 
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -30,6 +33,12 @@ pub struct ToolName {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+impl fmt::Display for ToolName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.name, self.version)
+    }
 }
 
 /// One of the verdicts' names.

@@ -32,9 +32,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Everything that can be set in either door. The flag wins over the environment.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Settings {
-    /// The tool under test: imago, qemu-img[:PATH] or instar[:PATH]
-    #[arg(long, value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_parser = parse::<ToolSpec>)]
-    pub candidate: ToolSpec,
+    /// The tool under test: NAME, NAME:PATH, adapter:COMMAND, or all; more with commas or repeated (see imgduel tools)
+    #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
+    pub candidates: Vec<ToolSpec>,
 
     /// What it is compared with: qemu-img[:PATH]
     #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
@@ -141,9 +141,20 @@ impl Settings {
         Some(list.map(str::to_owned).collect())
     }
 
-    /// The flags that set the same terms again: both tools as they were given, the time limit when it is not the usual one.
-    pub fn terms(&self) -> Vec<String> {
-        let mut terms = vec!["--candidate".to_owned(), self.candidate.to_string()];
+    /// The one tool under test, for what is done with one alone.
+    pub fn candidate(&self) -> Result<&ToolSpec> {
+        match &*self.candidates {
+            [spec] if !spec.is_all() => Ok(spec),
+            _ => Err(Error::usage(
+                "this is done with one candidate: name one with --candidate",
+            )),
+        }
+    }
+
+    /// The flags that set the same terms again for one candidate: both tools as they were given, the time limit when it is not the
+    /// usual one.
+    pub fn terms(&self, candidate: &ToolSpec) -> Vec<String> {
+        let mut terms = vec!["--candidate".to_owned(), candidate.to_string()];
         if self.reference.to_string() != DEFAULT_REFERENCE {
             terms.extend(["--reference".to_owned(), self.reference.to_string()]);
         }
@@ -157,6 +168,12 @@ impl Settings {
     /// What starts the tools of this run.
     pub fn launcher(&self) -> Arc<Launcher> {
         Launcher::new(self.exec_mode, self.durable)
+    }
+
+    /// The terms of all candidates in a line.
+    pub fn all_terms(&self) -> String {
+        let terms = self.candidates.iter().flat_map(|spec| self.terms(spec));
+        terms.collect::<Vec<String>>().join(" ")
     }
 
     /// Where scratch directories are made.

@@ -27,6 +27,8 @@ mod qemu_img;
 mod reader;
 mod rqcow2;
 mod seven_zip;
+#[cfg(feature = "vdi")]
+mod vdi;
 #[cfg(feature = "vhd-core")]
 mod vhd_core;
 #[cfg(feature = "vhdx-core")]
@@ -104,7 +106,10 @@ pub struct Scene<'call> {
     pub limit: Duration,
 }
 
-/// `NAME[:PATH]`.
+/// The spec that stands for every tool of this machine.
+const ALL: &str = "all";
+
+/// `NAME[:PATH]`, or `all`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolSpec {
     /// A name out of the list.
@@ -126,6 +131,10 @@ impl FromStr for ToolSpec {
             }
             Some((name, path)) => (name, Some(PathBuf::from(path))),
         };
+        if (name, &path) == (ALL, &None) {
+            let name = name.to_owned();
+            return Ok(Self { name, path });
+        }
         let row = Row::named(name)?;
         if path.is_some() && row.embedded {
             return Err(Error::usage(format!(
@@ -136,6 +145,13 @@ impl FromStr for ToolSpec {
             name: name.to_owned(),
             path,
         })
+    }
+}
+
+impl ToolSpec {
+    /// Whether it stands for every tool of this machine.
+    pub fn is_all(&self) -> bool {
+        self.name == ALL
     }
 }
 
@@ -189,7 +205,7 @@ pub struct Row {
 }
 
 /// Every tool there is.
-pub static TOOLS: [Row; 14] = [
+pub static TOOLS: [Row; 15] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
@@ -241,6 +257,14 @@ pub static TOOLS: [Row; 14] = [
     Row {
         name: "vhdx-core",
         about: "the vhdx-core crate, embedded: reads vhdx",
+        install: "part of this program, unless it was built without it",
+        embedded: true,
+        reference: false,
+        open: reader::open,
+    },
+    Row {
+        name: "vdi",
+        about: "the vdi crate, embedded: reads vdi",
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
@@ -305,6 +329,19 @@ pub static TOOLS: [Row; 14] = [
 ];
 
 impl Row {
+    /// Its tool as it is found without being told where.
+    pub fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: self.name.to_owned(),
+            path: None,
+        }
+    }
+
+    /// Whether `all` means it too: not the reference, which is there anyway, nor what must be told a command.
+    pub fn is_for_all(&self) -> bool {
+        !self.reference && self.name != "adapter"
+    }
+
     /// The row called `name`.
     pub fn named(name: &str) -> Result<&'static Self> {
         TOOLS.iter().find(|row| row.name == name).ok_or_else(|| {

@@ -58,19 +58,25 @@ impl Trace {
         })
     }
 
-    /// Keeps the record and the mark of a trial.
-    pub fn keep(&self, trial: &str, record: &Record) -> Result<()> {
+    /// Keeps the records and the mark of a trial. One of several candidates leaves no mark: what was inconclusive of one says nothing
+    /// of the others.
+    pub fn keep(&self, trial: &str, records: &[Record]) -> Result<()> {
         if let Some(run) = &self.run {
             make(&self.directory)?;
             let path = self.directory.join(format!("{run}.jsonl"));
-            RecordFile::open_to_append(&path)?.append(record)?;
+            let mut file = RecordFile::open_to_append(&path)?;
+            records.iter().try_for_each(|record| file.append(record))?;
         }
         let mark = self.mark(trial);
-        if record.class() != Class::Inconclusive {
+        let record = match records {
+            [record] if record.class() == Class::Inconclusive => Some(record),
+            _ => None,
+        };
+        let Some(record) = record else {
             // Most trials have none.
             let _ = fs::remove_file(mark);
             return Ok(());
-        }
+        };
         make(&self.directory.join(MARKS_NAME))?;
         let json =
             serde_json::to_string(record).map_err(|error| Error::system(error.to_string()))?;

@@ -74,7 +74,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         settings,
         records,
     } = arguments;
-    let trace = Trace::open(records, settings.terms().join(" "));
+    let trace = Trace::open(records, settings.all_terms());
     if let Some(trace) = trace.as_ref().filter(|_| flags.lists_ignored()) {
         trace.carry_over()?;
     }

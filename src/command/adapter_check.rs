@@ -25,7 +25,7 @@ pub(super) struct AdapterCheckArguments {
 /// Prints a line for every check; the exit code says whether all were passed.
 pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCode> {
     let settings = &arguments.settings;
-    let means = Means::of_this_program(settings.timeout)?;
+    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
     let spec = ToolSpec {
         name: "adapter".to_owned(),
         path: Some((&arguments.command).into()),

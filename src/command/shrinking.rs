@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::arena::Arena;
 use crate::case::Case;
+use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
 use crate::findings::{self, Found};
 use crate::process::{Interrupt, stop_requested};
@@ -112,7 +113,7 @@ fn saved(path: &Path) -> Option<Progress> {
 /// Keeps every new group among the pending findings, shrunk if that is wanted, and says so: one line and one command each.
 /// `None` beside the words when it came to its end.
 pub(super) fn keep_new(
-    arena: &Arena,
+    contest: &Contest,
     settings: &Settings,
     found: &[&Found],
     is_shrinking: bool,
@@ -135,6 +136,7 @@ pub(super) fn keep_new(
             && shrunk_groups < AUTOMATIC_GROUPS_MAX
             && started.elapsed() < AUTOMATIC_TIME_MAX;
         let shrink = || {
+            let arena = contest.arena_of(&record.candidate);
             let (directory, limits) = (&settings.findings, AUTOMATIC_LIMITS);
             shrink_record(arena, record, &found.group, &groups, directory, limits)
         };
@@ -154,7 +156,7 @@ pub(super) fn keep_new(
                 }
                 said.push_str(&terminal::replay_command(
                     &path,
-                    &settings.candidate.to_string(),
+                    contest.arena_of(&record.candidate).spec(),
                 ));
             }
             Err(error) => return (said, Some(error)),
@@ -194,8 +196,7 @@ pub(super) fn shrink_one(
     let line = serde_json::to_string(&shrunk.record.case)
         .map_err(|error| Error::system(error.to_string()))?;
     super::said(&format!("{line}\n"));
-    let candidate = settings.candidate.to_string();
-    let words = shrunk.words() + &terminal::replay_command(&path, &candidate);
+    let words = shrunk.words() + &terminal::replay_command(&path, arena.spec());
     let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
     match shrunk.cut_short {
         Some(error) => Err(error),

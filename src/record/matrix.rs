@@ -25,6 +25,8 @@ pub enum Stand {
     Differs,
     /// As the model says, or as most do where the model says nothing.
     Agrees,
+    /// It stands in another group with this case: what it does here is not known.
+    Elsewhere,
     /// Nothing can be said: the check could not be made.
     Inconclusive,
     /// It cannot be asked this.
@@ -40,6 +42,7 @@ impl Stand {
             Self::Refuses => "refuses",
             Self::Differs => "differs",
             Self::Agrees => "agrees",
+            Self::Elsewhere => "diverges elsewhere",
             Self::Inconclusive => "inconclusive",
             Self::NotAsked => "not asked",
         }
@@ -111,7 +114,7 @@ impl Matrix {
             if seen.contains(&group) {
                 continue;
             }
-            let cells = cells(records, operation);
+            let cells = cells(records, operation, &group);
             self.count(record, group.clone(), cells);
             seen.push(group);
         }
@@ -119,7 +122,7 @@ impl Matrix {
     }
 
     fn count(&mut self, record: &Record, group: Group, cells: BTreeMap<String, Cell>) {
-        let verdict = odd_one_out(&cells, &name(&record.reference));
+        let verdict = odd_one_out(&cells, &record.reference.to_string());
         let Some(row) = self.rows.iter_mut().find(|row| row.group == group) else {
             self.rows.push(Row {
                 group,
@@ -153,22 +156,28 @@ impl Matrix {
     }
 }
 
-fn name(tool: &super::ToolName) -> String {
-    format!("{} {}", tool.name, tool.version)
-}
-
 /// Where every tool stands in one operation of a case.
-fn cells(records: &[Record], operation: usize) -> BTreeMap<String, Cell> {
+fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String, Cell> {
     let mut cells = BTreeMap::new();
     let mut reference_alone = false;
     for record in records {
-        let (stand, value) = stand(record, operation);
         let deciding = record.operation_index == Some(operation);
-        reference_alone |=
-            deciding && matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
+        let is_of_group = record.group().as_ref() == Some(group);
+        let (stand, value) = match record.verdict {
+            "divergence" if !is_of_group => (Stand::Elsewhere, None),
+            _ => stand(record, operation),
+        };
+        reference_alone |= deciding
+            && is_of_group
+            && matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
         let count = u64::from(stand.is_wrong());
+        // The reference's own program may be a candidate too.
+        let name = match record.candidate == record.reference {
+            true => format!("{} (candidate)", record.candidate),
+            false => record.candidate.to_string(),
+        };
         cells.insert(
-            name(&record.candidate),
+            name,
             Cell {
                 stand,
                 value,
@@ -187,7 +196,7 @@ fn cells(records: &[Record], operation: usize) -> BTreeMap<String, Cell> {
             value: None,
             count: u64::from(reference_alone),
         };
-        cells.insert(name(&record.reference), reference);
+        cells.insert(record.reference.to_string(), reference);
     }
     cells
 }
@@ -271,5 +280,7 @@ fn first_release(cells: &BTreeMap<String, Cell>) -> Option<String> {
     let [(_, before, _), (_, after, _)] = changed else {
         return None;
     };
-    Some(format!("{after} is the first to behave otherwise than {before}"))
+    Some(format!(
+        "{after} is the first to behave otherwise than {before}"
+    ))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::matrix::Matrix;
 use super::{Class, FORMAT_VERSION, Record, ToolName};
 use crate::signature::Group;
 
@@ -60,10 +61,43 @@ pub struct Summary {
     pub tool_cpu_seconds: f64,
     /// CPU time of the harness itself.
     pub harness_cpu_seconds: f64,
-    /// The tool under test.
+    /// The tool under test, where there is one alone.
     pub candidate: Option<ToolName>,
+    /// Every tool under test by name and version, where there are several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_candidate: BTreeMap<String, Tally>,
+    /// Where each tool stands in each group of divergences, where there are several under test.
+    #[serde(skip_serializing_if = "Matrix::is_empty")]
+    pub matrix: Matrix,
     /// qemu-img.
     pub reference: Option<ToolName>,
+}
+
+/// The cases of one candidate of several.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Tally {
+    /// Everything that both support agreed.
+    pub matches: u64,
+    /// With a divergence that is not in the catalogue.
+    pub divergences: u64,
+    /// With divergences that are all in the catalogue.
+    pub known: u64,
+    /// In which a check could not be made and nothing diverged.
+    pub inconclusive: u64,
+    /// That have nothing both sides can do.
+    pub unsupported: u64,
+}
+
+impl Tally {
+    fn add(&mut self, class: Class) {
+        *match class {
+            Class::Match => &mut self.matches,
+            Class::Divergence => &mut self.divergences,
+            Class::Known => &mut self.known,
+            Class::Inconclusive => &mut self.inconclusive,
+            Class::Unsupported => &mut self.unsupported,
+        } += 1;
+    }
 }
 
 /// How often a group was seen.
@@ -89,6 +123,22 @@ impl Summary {
             seed,
             iterations,
             ..Self::default()
+        }
+    }
+
+    /// Counts a case that several candidates tried, each as a case of its own.
+    pub fn add_case(&mut self, records: &[Record]) {
+        records.iter().for_each(|record| self.add(record));
+        if records.len() > 1 {
+            for record in records {
+                let name = record.candidate.to_string();
+                self.by_candidate
+                    .entry(name)
+                    .or_default()
+                    .add(record.class());
+            }
+            self.matrix.add(records);
+            self.candidate = None;
         }
     }
 

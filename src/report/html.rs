@@ -1,9 +1,10 @@
 //! The page: one file for the browser, with everything in it and nothing fetched.
 //!
-//! A pure function of the summary and the digest. maud escapes all text. Its parts: [`finding`] is one group of divergences, [`picture`]
-//! the image's maps. Called by the outlets.
+//! A pure function of the summary and the digest. maud escapes all text. Its parts: [`finding`] is one group of divergences, [`matrix`]
+//! many tools in one table, [`picture`] the image's maps. Called by the outlets.
 
 mod finding;
+mod matrix;
 mod picture;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ pub fn page(summary: &Summary, digest: &Digest) -> Markup {
                 main {
                     (verdicts(summary))
                     (compared(summary, digest))
+                    (matrix::matrix(summary))
                     (findings("divergences", "Divergences", &digest.groups, &mut budget))
                     (findings("known", "Known divergences", &digest.known, &mut budget))
                     (inconclusive(summary, &digest.inconclusive))

@@ -1,5 +1,7 @@
 //! Every word that a person reads on a terminal or in a failed test.
 
+mod matrix;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -251,12 +253,11 @@ pub fn summary(summary: &Summary) -> String {
             |tool| format!("{} {}", tool.name, tool.version),
         )
     };
-    let _ = writeln!(
-        text,
-        "candidate {}, reference {}",
-        tool(&summary.candidate),
-        tool(&summary.reference)
-    );
+    let candidates = match summary.by_candidate.len() {
+        0 => format!("candidate {}", tool(&summary.candidate)),
+        count => format!("{count} candidates"),
+    };
+    let _ = writeln!(text, "{candidates}, reference {}", tool(&summary.reference));
     if let (Some(generation), Some(seed)) = (&summary.generation, summary.seed) {
         let _ = writeln!(text, "generation {generation}, seed {seed}");
     }
@@ -307,6 +308,7 @@ pub fn summary(summary: &Summary) -> String {
             counted.count, counted.first_id
         );
     }
+    text.push_str(&matrix::matrix(summary));
     let absent: Vec<&str> = summary
         .witnesses
         .iter()

@@ -66,6 +66,22 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Nothing was asked: the image has this feature, which the tool does not know.
+    pub fn unsupported(feature: String) -> Self {
+        Self {
+            exit: Exit::Unsupported(feature),
+            command: Vec::new(),
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            contents: None,
+            host_clusters: None,
+            partial: true,
+            duration: Duration::ZERO,
+            cpu: Duration::ZERO,
+            calls: 0,
+        }
+    }
+
     /// Whether the tool did what was asked.
     pub fn succeeded(&self) -> bool {
         self.exit == Exit::Success

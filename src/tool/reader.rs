@@ -19,7 +19,7 @@ use crate::format::Format;
 use crate::request::Request;
 
 /// The largest disk that is read through a reader, in bytes: it tells no holes, so that every byte costs time.
-pub(super) const READ_LIMIT_BYTES: u64 = 2 << 30;
+pub(super) const READ_LIMIT_BYTES: u64 = 1 << 30;
 
 /// How much is read at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -72,6 +72,8 @@ impl From<io::Error> for Refusal {
 static READERS: &[Reader] = &[
     #[cfg(feature = "qcow2-core")]
     super::qcow2_core::READER,
+    #[cfg(feature = "vdi")]
+    super::vdi::READER,
     #[cfg(feature = "vmdk-core")]
     super::vmdk_core::READER,
     #[cfg(feature = "vhd-core")]

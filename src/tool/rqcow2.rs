@@ -7,12 +7,19 @@ use super::command_line::{self, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
+use crate::launcher::Launcher;
+use crate::qcow2::ImageBytes;
+use crate::qcow2::header::Header;
 use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// The exit code of a Rust program that panicked (library/std/src/rt.rs).
 const PANIC_EXIT: i32 = 101;
 
+/// The largest disk that is converted, in bytes: rqcow2 reads and writes out every cluster.
+const CONVERT_LIMIT_BYTES: u64 = 256 << 20;
+
 struct Rqcow2 {
+    launcher: Arc<Launcher>,
     program: PathBuf,
     version: String,
 }
@@ -20,7 +27,11 @@ struct Rqcow2 {
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::version(&program, means)?;
-    Ok(Arc::new(Rqcow2 { program, version }))
+    Ok(Arc::new(Rqcow2 {
+        launcher: Arc::clone(&means.launcher),
+        program,
+        version,
+    }))
 }
 
 fn objection(file: &ImageFile) -> Option<String> {
@@ -66,7 +77,20 @@ impl Tool for Rqcow2 {
     }
 
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
-        let mut answer = command_line::flattened(&self.program, request.file(), flatten, scene)?;
+        let path = scene.directory.join(&request.file().path);
+        let header = ImageBytes::open(&path).and_then(|image| Header::read(&image));
+        // One that cannot be read is for rqcow2 to refuse.
+        if header.is_ok_and(|header| header.size > CONVERT_LIMIT_BYTES) {
+            let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
+            return Ok(Answer::unsupported(what));
+        }
+        let mut answer = command_line::flattened(
+            &self.launcher,
+            &self.program,
+            request.file(),
+            flatten,
+            scene,
+        )?;
         if answer.exit == Exit::Refused(PANIC_EXIT) {
             let message = answer.stderr.first_line();
             answer.exit = Exit::Crashed(format!("panic: {message}"));

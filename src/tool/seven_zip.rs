@@ -8,6 +8,7 @@ use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::Result;
 use crate::format::Format;
+use crate::launcher::Launcher;
 use crate::process::Captured;
 use crate::request::{Answer, Exit, ImageFile, Request};
 
@@ -15,9 +16,10 @@ use crate::request::{Answer, Exit, ImageFile, Request};
 const EXTRACT_LIMIT_BYTES: u64 = 512 << 20;
 
 /// What 7-Zip says of an image whose features it does not know (CPP/7zip/UI/Common/OpenArchive.cpp, ArchiveExtractCallback.cpp).
-const UNSUPPORTED: [&str; 2] = ["Unsupported Method", "Unsupported feature"];
+const UNSUPPORTED: [&str; 2] = ["unsupported method", "unsupported feature"];
 
 struct SevenZip {
+    launcher: Arc<Launcher>,
     program: PathBuf,
     version: String,
 }
@@ -25,7 +27,11 @@ struct SevenZip {
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::told_version(&program, "i", means)?;
-    Ok(Arc::new(SevenZip { program, version }))
+    Ok(Arc::new(SevenZip {
+        launcher: Arc::clone(&means.launcher),
+        program,
+        version,
+    }))
 }
 
 /// The name of 7-Zip's handler.
@@ -104,10 +110,11 @@ impl SevenZip {
         let handler = handler(file.format).unwrap_or_default();
         let mut arguments = words(command);
         arguments.extend(words([&format!("-t{handler}"), "--", &file.path]));
-        let mut answer = command_line::run(&self.program, arguments, scene)?;
+        let mut answer = command_line::run(&self.launcher, &self.program, arguments, scene)?;
         if let Exit::Refused(_) = answer.exit {
             let said = answer.stdout.text() + &answer.stderr.text();
-            let known = UNSUPPORTED.iter().find(|words| said.contains(**words));
+            let small = said.to_lowercase();
+            let known = UNSUPPORTED.iter().find(|words| small.contains(**words));
             if let Some(words) = known {
                 answer.exit = Exit::Unsupported(format!("7zz: {words}"));
             } else if answer.stderr.first_line().is_empty() {

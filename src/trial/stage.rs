@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
-use crate::arena::Arena;
 use crate::case::{Case, CaseId};
+use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
 use crate::generation::Generation;
 use crate::libtest::{Format, Outcome};
@@ -33,7 +33,7 @@ pub(super) enum Source {
 pub(super) struct Stage {
     settings: Settings,
     trace: Option<Trace>,
-    arena: OnceLock<Result<Arena>>,
+    contest: OnceLock<Result<Contest>>,
     written: Mutex<Option<Written>>,
     started: Instant,
 }
@@ -52,7 +52,7 @@ impl Stage {
         Self {
             settings,
             trace: None,
-            arena: OnceLock::new(),
+            contest: OnceLock::new(),
             written: Mutex::new(None),
             started: Instant::now(),
         }
@@ -86,7 +86,7 @@ impl Stage {
     /// Runs a trial: decodes its case, tries it, and writes down what came of it.
     pub(super) fn run(&self, name: &str, source: &Source, pool: Option<&[String]>) -> Outcome {
         match self.record(name, source, pool) {
-            Ok((record, seed)) => self.outcome(name, &record, seed.as_ref()),
+            Ok((records, seed)) => self.outcome_of_all(name, &records, seed.as_ref()),
             Err(error) => self.not_possible(name, &error),
         }
     }
@@ -96,32 +96,62 @@ impl Stage {
         name: &str,
         source: &Source,
         pool: Option<&[String]>,
-    ) -> Result<(Record, Option<SeedFile>)> {
+    ) -> Result<(Vec<Record>, Option<SeedFile>)> {
         let (case, seed) = read(source, pool)?;
         let open = || {
             Means::of_this_program(self.settings.timeout, self.settings.launcher())
-                .and_then(|means| Arena::open(&self.settings, &means))
+                .and_then(|means| Contest::open(&self.settings, &means))
         };
-        let arena = self
-            .arena
+        let contest = self
+            .contest
             .get_or_init(open)
             .as_ref()
             .map_err(Clone::clone)?;
-        let mut record = arena.try_case(case)?;
-        record.trial = Some(name.to_owned());
-        if let Source::Seed(seed) = source {
-            record.came_from_file(format!("{SEED_DIRECTORY}/{}.json", seed.stem));
+        let mut records = contest.try_case(&case)?;
+        for record in &mut records {
+            record.trial = Some(name.to_owned());
+            if let Source::Seed(seed) = source {
+                record.came_from_file(format!("{SEED_DIRECTORY}/{}.json", seed.stem));
+            }
         }
         if let Some(trace) = &self.trace {
-            trace.keep(name, &record)?;
+            trace.keep(name, &records)?;
         }
         if let Some(written) = &mut *self.lock() {
-            written.summary.add(&record);
-            written.outlets.add(&record)?;
-            let document = written.document.as_mut();
-            document.map_or(Ok(()), |document| document.append(&record))?;
+            written.summary.add_case(&records);
+            for record in &records {
+                written.outlets.add(record)?;
+                let document = written.document.as_mut();
+                document.map_or(Ok(()), |document| document.append(record))?;
+            }
         }
-        Ok((record, seed))
+        Ok((records, seed))
+    }
+
+    /// Of one candidate or of several: failed if any is, with all their texts; else what was inconclusive outweighs what matched, and
+    /// that what nothing was tested of.
+    fn outcome_of_all(&self, name: &str, records: &[Record], seed: Option<&SeedFile>) -> Outcome {
+        let rank = |record: &&Record| match record.class() {
+            Class::Divergence => 0,
+            Class::Inconclusive => 1,
+            Class::Match => 2,
+            Class::Known => 3,
+            Class::Unsupported => 4,
+        };
+        let outcomes = records
+            .iter()
+            .map(|record| self.outcome(name, record, seed));
+        let texts: Vec<String> = outcomes
+            .filter_map(|outcome| match outcome {
+                Outcome::Failed(text) => Some(text),
+                Outcome::Passed | Outcome::Ignored(_) => None,
+            })
+            .collect();
+        if !texts.is_empty() {
+            return Outcome::Failed(texts.join("\n"));
+        }
+        let decisive = records.iter().min_by_key(rank);
+        decisive.map_or(Outcome::Passed, |record| self.outcome(name, record, seed))
     }
 
     fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {

@@ -8,6 +8,18 @@ from dissect.hypervisor.exceptions import Error
 
 @contextlib.contextmanager
 def opened(path, file):
+    try:
+        with disk_of(path, file) as disk:
+            yield disk
+    except RuntimeError as why:
+        # A decompressor that is another module, and not here.
+        if "module not available" in str(why):
+            raise Unsupported(str(why)) from why
+        raise
+
+
+@contextlib.contextmanager
+def disk_of(path, file):
     format = file["format"]
     with contextlib.ExitStack() as stack:
         if format == "qcow2":
@@ -25,7 +37,7 @@ def opened(path, file):
             yield disk.size, disk.read
         else:
             disk = vdi.VDI(Path(path))
-            yield disk.size, disk.read
+            yield disk.size, disk.open().read
 
 
 serve(

@@ -4,7 +4,7 @@ import importlib
 
 def described(library):
     if library == "libqcow":
-        return "pyqcow", ["qcow2"], "file"
+        return "pyqcow", ["qcow2", "qcow"], "file"
     if library == "libvmdk":
         return "pyvmdk", ["vmdk"], "handle"
     return "pyvhdi", ["vpc", "vhdx"], "file"

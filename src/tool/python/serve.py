@@ -10,7 +10,7 @@ class Unsupported(Exception):
     """The image has a feature that the tool says it does not know."""
 
 
-READ_LIMIT_BYTES = 2 << 30
+READ_LIMIT_BYTES = 256 << 20
 PIECE_BYTES = 1 << 20
 
 

@@ -1,0 +1,66 @@
+//! Several candidates on a terminal: what each made of the cases, and where each stands in every group of divergences.
+
+use std::fmt::Write;
+
+use crate::record::{Cell, Row, Stand, Summary};
+
+/// How the tools are listed in a row: those against whom something is to be said at first.
+const STANDS: [Stand; 8] = [
+    Stand::Crashes,
+    Stand::Hangs,
+    Stand::Refuses,
+    Stand::Differs,
+    Stand::Agrees,
+    Stand::Elsewhere,
+    Stand::Inconclusive,
+    Stand::NotAsked,
+];
+
+/// Both tables; nothing for one candidate.
+pub fn matrix(summary: &Summary) -> String {
+    let mut text = String::new();
+    if summary.by_candidate.is_empty() {
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "{:>8} {:>8} {:>8} {:>8} {:>8} candidate",
+        "match", "diverges", "known", "inconcl.", "unsupp."
+    );
+    for (name, tally) in &summary.by_candidate {
+        let _ = writeln!(
+            text,
+            "{:>8} {:>8} {:>8} {:>8} {:>8} {name}",
+            tally.matches, tally.divergences, tally.known, tally.inconclusive, tally.unsupported
+        );
+    }
+    for row in summary.matrix.rows() {
+        text.push_str(&one(row));
+    }
+    text
+}
+
+fn one(row: &Row) -> String {
+    let known = row.known.as_ref().map(|id| format!(", known as {id}"));
+    let mut text = format!(
+        "{}\n    {} cases, first {}{}\n",
+        row.group.title(),
+        row.cases,
+        row.first_id,
+        known.unwrap_or_default()
+    );
+    for stand in STANDS {
+        let named = row.cells.iter().filter(|(_, cell)| cell.stand == stand);
+        let named: Vec<String> = named.map(|(tool, cell)| told(tool, cell)).collect();
+        if !named.is_empty() {
+            let _ = writeln!(text, "{:>20}: {}", stand.words(), named.join(", "));
+        }
+    }
+    let _ = writeln!(text, "{:>20}  {}", "=>", row.verdict);
+    text
+}
+
+fn told(tool: &str, cell: &Cell) -> String {
+    let value = cell.value.as_ref().map(|value| format!(" ({value})"));
+    format!("{tool}{}", value.unwrap_or_default())
+}

@@ -1,0 +1,33 @@
+//! The vdi crate: reads VirtualBox's dynamic vdi.
+
+use std::fs::File;
+use std::path::Path;
+
+use ::vdi::VdiDisk;
+
+use super::reader::{Disk, Reader, Refusal};
+use crate::format::Format;
+
+pub(super) const READER: Reader = Reader {
+    name: "vdi",
+    version: "0.2.0",
+    format: Format::Vdi,
+    lacks: &[("static=on", "fixed images")],
+    open,
+};
+
+fn open(path: &Path) -> Result<Disk, Refusal> {
+    let file = File::open(path)?;
+    let disk = VdiDisk::open(Box::new(file)).map_err(|error| {
+        let said = error.to_string();
+        // It says so by words alone (vdi 0.2.0, src/lib.rs).
+        match said.starts_with("Unsupported") || said.starts_with("Only dynamic") {
+            true => Refusal::Unsupported(said),
+            false => Refusal::Refused(said),
+        }
+    })?;
+    Ok(Disk {
+        size: disk.header.disk_size,
+        bytes: Box::new(disk),
+    })
+}
