@@ -27,7 +27,7 @@ fn fuzz(directory: &std::path::Path, candidates: &[&str]) -> (Output, Value, Vec
         "--seed",
         "3",
         "--ops",
-        "read,write",
+        "write,read",
     ]);
     command.args([
         "--iterations",
@@ -54,7 +54,7 @@ fn fuzz(directory: &std::path::Path, candidates: &[&str]) -> (Output, Value, Vec
 #[test]
 fn the_odd_one_out_is_named_and_the_others_agree() {
     let directory = tempfile::tempdir().unwrap();
-    let (liar, honest) = (lying("flips_a_byte"), lying("truth"));
+    let (liar, honest) = (lying("flips_a_byte_of_all"), lying("truth_of_all"));
     let (output, summary, records) = fuzz(directory.path(), &[&liar, &honest, "imago"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(records.len(), 24, "one for each of three candidates");
@@ -64,18 +64,18 @@ fn the_odd_one_out_is_named_and_the_others_agree() {
         .map(|record| record["candidate"]["name"].as_str().unwrap())
         .collect();
     assert!(!diverging.is_empty());
-    assert!(diverging.iter().all(|name| *name == "flips_a_byte"));
+    assert!(diverging.iter().all(|name| *name == "flips_a_byte_of_all"));
     let row = &summary["matrix"][0];
     assert_eq!(
-        row["verdict"], "flips_a_byte 0 is the odd one out",
+        row["verdict"], "flips_a_byte_of_all 0 is the odd one out",
         "{row:#}"
     );
-    assert_eq!(row["cells"]["flips_a_byte 0"]["stand"], "differs");
-    assert_eq!(row["cells"]["truth 0"]["stand"], "agrees");
+    assert_eq!(row["cells"]["flips_a_byte_of_all 0"]["stand"], "differs");
+    assert_eq!(row["cells"]["truth_of_all 0"]["stand"], "agrees");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("3 candidates, reference qemu-img"), "{text}");
-    assert!(text.contains("flips_a_byte 0 is the odd one out"), "{text}");
-    let tally = &summary["by_candidate"]["truth 0"];
+    assert!(text.contains("flips_a_byte_of_all 0 is the odd one out"), "{text}");
+    let tally = &summary["by_candidate"]["truth_of_all 0"];
     let sum: u64 = tally
         .as_object()
         .unwrap()
@@ -88,7 +88,7 @@ fn the_odd_one_out_is_named_and_the_others_agree() {
 #[test]
 fn a_record_of_several_candidates_replays_with_its_own_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let (liar, honest) = (lying("flips_a_byte"), lying("truth"));
+    let (liar, honest) = (lying("flips_a_byte_of_all"), lying("truth_of_all"));
     let (_, _, records) = fuzz(directory.path(), &[&format!("{liar},{honest}")]);
     let record = records
         .iter()
@@ -96,7 +96,7 @@ fn a_record_of_several_candidates_replays_with_its_own_alone() {
         .unwrap();
     let reproduce = record["reproduce"].as_str().unwrap();
     assert!(
-        reproduce.contains("flips_a_byte") && !reproduce.contains("truth"),
+        reproduce.contains("flips_a_byte_of_all") && !reproduce.contains("truth"),
         "{reproduce}"
     );
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # An adapter for imgduel in shell: qemu-img behind the protocol. It needs jq.
 # One JSON object a line on standard input, one line in return on standard output.
-formats='["raw","qcow2","vmdk","vpc","vhdx"]'
+formats='["raw","qcow2"]'
 version=$(qemu-img --version | sed -n '1s/.*version \([0-9.]*\).*/\1/p')
 
 # Runs a command whose answer is JSON, or nothing; says what came of it.
@@ -25,7 +25,7 @@ while IFS= read -r line; do
         jq -c -n --argjson formats "$formats" --arg version "$version" \
             '{protocol: 1, name: "qemu-img.sh", version: $version, backing: true,
               can: {info: $formats, contents: $formats, map: $formats, create: $formats,
-                    check: ["qcow2", "vmdk", "vhdx"]}}'
+                    check: ["qcow2"]}}'
         continue
     fi
     cd "$(field .directory)" || exit 1
