@@ -6,11 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Perform;
+use super::{Operation, Perform};
 use crate::exchange::{Actor, Exchange, Ground, Output, Rule, Step, Turn};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{ImageFile, Request};
+use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{DivergenceKind, Verdict};
 
@@ -19,7 +20,9 @@ pub use course::Course;
 
 mod act;
 mod course;
+mod fitting;
 mod reading;
+mod simpler;
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
 
@@ -137,6 +140,15 @@ impl Perform for Chain {
 
     fn is_layered(&self) -> bool {
         true
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let versions = self.simpler_chains().into_iter();
+        versions.map(Operation::Chain).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        self.measured()
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
