@@ -15,6 +15,7 @@ use crate::known::Catalogue;
 use crate::launcher::Launcher;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
+use crate::sandbox::Remover;
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
@@ -52,6 +53,8 @@ impl Arena {
             limit: settings.timeout,
             workdir,
             keep: settings.keep,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
         };
         Ok(Self {
             duel,

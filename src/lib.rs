@@ -25,6 +25,9 @@
 /// What the harness itself could not do.
 pub mod error;
 
+/// Where the time goes.
+pub mod phase;
+
 /// Sizes as they are written on command lines.
 pub mod size;
 
@@ -99,6 +102,9 @@ pub mod evidence;
 
 /// A case's scratch directory.
 pub mod sandbox;
+
+/// Source images that many cases share.
+pub mod fixture;
 
 /// One case through both tools.
 pub mod duel;

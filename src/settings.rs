@@ -12,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::launcher::{ExecMode, Launcher};
+use crate::sandbox::Place;
 use crate::tool::ToolSpec;
 
 /// Cases of a campaign in the command, when no number is given.
@@ -68,7 +69,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = jobs)]
     pub jobs: Option<usize>,
 
-    /// Where scratch directories are made (default: the system's temporary directory)
+    /// Where scratch directories are made (default: TMPDIR, or memory where there is enough, or the system's temporary directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
     workdir: Option<PathBuf>,
 
@@ -160,8 +161,16 @@ impl Settings {
     }
 
     /// Where scratch directories are made.
+    pub fn scratch(&self) -> Place {
+        match &self.workdir {
+            Some(directory) => Place::at(directory),
+            None => Place::usual(self.jobs()),
+        }
+    }
+
+    /// The directory of [`Settings::scratch`].
     pub fn workdir(&self) -> PathBuf {
-        self.workdir.clone().unwrap_or_else(std::env::temp_dir)
+        self.scratch().path
     }
 
     /// How many cases run at a time.

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::{BLOCK_BYTES, Contents, ContentsBuilder};
 use crate::error::{Error, Result};
+use crate::phase::Phase;
 
 /// How much is read at once: two such pieces stay in a processor's own cache.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -49,7 +50,9 @@ impl Contents {
             }
             Ok(builder.finish())
         };
-        read().map_err(|error| Error::io("read", path, &error))
+        Phase::Hashing
+            .of(read)
+            .map_err(|error| Error::io("read", path, &error))
     }
 }
 
@@ -89,25 +92,34 @@ pub fn same_bytes(first: &Path, second: &Path) -> Result<bool> {
         if size != second.metadata()?.len() {
             return Ok(false);
         }
-        // Whatever is data on one side only must be zero there, as the other side reads zeros in its hole.
-        for (from, to) in [(&first, &second), (&second, &first)] {
-            for segment in data_segments(from)? {
-                let mut same = true;
-                each_piece(from, segment, |offset, bytes| {
-                    same = same
-                        && with_buffer(1, |other| {
-                            let other = &mut other[..bytes.len()];
-                            to.read_exact_at(other, offset).is_ok() && other == bytes
-                        });
-                })?;
-                if !same {
-                    return Ok(false);
-                }
+        // Where either side has data, the other reads that or zeros; where neither has, both read zeros.
+        let mut segments = data_segments(&first)?;
+        segments.extend(data_segments(&second)?);
+        segments.sort_by_key(|segment| segment.start);
+        let mut compared = 0;
+        for segment in segments {
+            let start = segment.start.max(compared);
+            if start >= segment.end {
+                continue;
+            }
+            compared = segment.end;
+            let mut same = true;
+            each_piece(&first, start..segment.end, |offset, bytes| {
+                same = same
+                    && with_buffer(1, |other| {
+                        let other = &mut other[..bytes.len()];
+                        second.read_exact_at(other, offset).is_ok() && other == bytes
+                    });
+            })?;
+            if !same {
+                return Ok(false);
             }
         }
         Ok(true)
     };
-    compare().map_err(|error| Error::io("compare", first, &error))
+    Phase::Comparing
+        .of(compare)
+        .map_err(|error| Error::io("compare", first, &error))
 }
 
 /// Copies a file with its holes, data by data: a copy has written data and holes and nothing in between, also where the
@@ -128,7 +140,9 @@ pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
         }
         Ok(())
     };
-    copy().map_err(|error| Error::io("copy an image to", to, &error))
+    Phase::Copying
+        .of(copy)
+        .map_err(|error| Error::io("copy an image to", to, &error))
 }
 
 /// Writes `bytes` at `offset` of a file that is there.
