@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::cache::{Store, cached};
 use crate::case::Case;
 use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
@@ -71,6 +72,22 @@ impl Arena {
             catalogue,
             terms: Vec::new(),
             launcher: None,
+        }
+    }
+
+    /// The same with the reference behind a store of its answers.
+    pub fn with_cache(&self, store: Arc<Store>) -> Self {
+        let duel = Duel {
+            reference: cached(Arc::clone(&self.duel.reference), store),
+            // Not shared: what was made anew in this run is not what was answered before.
+            fixtures: Arc::default(),
+            ..self.duel.clone()
+        };
+        Self {
+            duel,
+            catalogue: self.catalogue.clone(),
+            terms: self.terms.clone(),
+            launcher: self.launcher.clone(),
         }
     }
 

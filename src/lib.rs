@@ -91,6 +91,9 @@ pub mod shrink;
 /// The tools.
 pub mod tool;
 
+/// What the reference answered before.
+pub mod cache;
+
 /// A third opinion.
 pub mod witness;
 

@@ -118,9 +118,16 @@ impl Sandbox {
                 .flatten();
             let swept =
                 entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
-            let swept: Vec<PathBuf> = swept.map(|entry| entry.path()).collect();
-            if !swept.is_empty() {
-                self.remover.take(Leftover::Files(swept));
+            // Out of the tools' sight now, gone when the remover gets to it.
+            let moved = swept.filter_map(|entry| {
+                let hidden = tempfile::Builder::new()
+                    .prefix("swept-")
+                    .make_in(&self.path, |hidden| fs::rename(entry.path(), hidden));
+                hidden.ok()?.into_temp_path().keep().ok()
+            });
+            let moved: Vec<PathBuf> = moved.collect();
+            if !moved.is_empty() {
+                self.remover.take(Leftover::Files(moved));
             }
         }
     }

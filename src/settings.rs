@@ -81,6 +81,14 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_DURABLE", value_parser = FalseyValueParser::new())]
     pub durable: bool,
 
+    /// Ask the reference again what it has answered for a regression trial before
+    #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = FalseyValueParser::new())]
+    pub no_cache: bool,
+
+    /// Where the reference's answers for regression trials are kept (default: imgduel-cache/ in the target directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_CACHE")]
+    pub cache: Option<PathBuf>,
+
     /// Stop at the first divergence
     #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
