@@ -54,7 +54,7 @@ impl Tool for Instar {
             Request::SnapshotContents { .. } => Some(
                 "how instar's convert --snapshot finds a snapshot is not documented".to_owned(),
             ),
-            Request::Corrupt { .. } | Request::HostClusters { .. } => {
+            Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
                 Some("that is for the harness itself".to_owned())
             }
             Request::Convert { target, .. } if !target.options.is_empty() => {
@@ -101,7 +101,8 @@ impl Tool for Instar {
             | Request::Discard { .. }
             | Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
-            | Request::HostClusters { .. } => return None,
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => return None,
             Request::Contents { file } => flatten(&file.path, &flat(file)),
             _ => arguments(request),
         };
@@ -205,7 +206,8 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Discard { .. }
         | Request::SnapshotContents { .. }
         | Request::Corrupt { .. }
-        | Request::HostClusters { .. } => {
+        | Request::HostClusters { .. }
+        | Request::Audit { .. } => {
             unreachable!("contents are read through a conversion, and support() refuses the rest")
         }
     }

@@ -14,6 +14,8 @@ use crate::format::Format;
 use crate::launcher::Launcher;
 use crate::request::{Answer, ImageFile, Request};
 
+mod secret;
+
 /// The first version whose list of snapshots has the layout that is compared.
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
 
@@ -75,7 +77,7 @@ impl Tool for QemuImg {
                 target,
                 compress: true,
                 ..
-            } if target.format != Format::Qcow2 => Some(format!(
+            } if !matches!(target.format, Format::Qcow2 | Format::Qcow) => Some(format!(
                 "compressed {} is not asked of qemu-img",
                 target.format
             )),
@@ -83,9 +85,10 @@ impl Tool for QemuImg {
             Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
                 "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
             )),
-            Request::Corrupt { .. } | Request::HostClusters { .. } => {
+            Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
                 Some("that is for the harness itself".to_owned())
             }
+            Request::Commit { file, .. } if file.format == Format::Qcow => None,
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
@@ -110,16 +113,19 @@ impl Tool for QemuImg {
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
         match request {
             Request::Contents { file } => {
-                let flatten = |from: &str, to: &str| flatten(file.format, from, to);
+                let flatten = |from: &str, to: &str| {
+                    secret::unlocked(request, flatten(file.format, from, to), 1)
+                };
                 command_line::contents(&self.launcher, &self.program, file, flatten, scene)
             }
             Request::SnapshotContents { file, id } => {
                 let snapshot = format!("snapshot.id={id}");
                 let flatten = |from: &str, to: &str| {
                     let format = file.format.name();
-                    words([
+                    let line = words([
                         "convert", "-f", format, "-l", &snapshot, "-O", "raw", from, to,
-                    ])
+                    ]);
+                    secret::unlocked(request, line, 1)
                 };
                 command_line::flattened(&self.launcher, &self.program, file, flatten, scene)
             }
@@ -135,10 +141,14 @@ impl Tool for QemuImg {
 
     fn wording(&self, request: &Request) -> Option<Wording> {
         let arguments = match request {
-            Request::Contents { file } => flatten(file.format, &file.path, &flat(file)),
+            Request::Contents { file } => {
+                let flattening = flatten(file.format, &file.path, &flat(file));
+                secret::unlocked(request, flattening, 1)
+            }
             Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
-            | Request::HostClusters { .. } => return None,
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => return None,
             _ => arguments(request),
         };
         let program = match is_for_qemu_io(request) {
@@ -163,6 +173,12 @@ fn flatten(format: Format, from: &str, to: &str) -> Vec<String> {
 
 /// The command line of a request, without the program.
 fn arguments(request: &Request) -> Vec<String> {
+    let verbs = usize::from(!is_for_qemu_io(request));
+    secret::unlocked(request, plain_arguments(request), verbs)
+}
+
+/// The same, as if nothing were encrypted.
+fn plain_arguments(request: &Request) -> Vec<String> {
     match request {
         Request::Create { file, size } => {
             let mut arguments = words(["create", "-f", file.format.name()]);
@@ -270,7 +286,7 @@ fn arguments(request: &Request) -> Vec<String> {
         Request::Contents { .. } | Request::SnapshotContents { .. } => {
             unreachable!("contents are read through a conversion")
         }
-        Request::Corrupt { .. } | Request::HostClusters { .. } => {
+        Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
             unreachable!("support() refuses what is for the harness itself")
         }
     }
