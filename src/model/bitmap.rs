@@ -54,7 +54,9 @@ impl Model {
             return;
         };
         match added {
-            Some(added) => added.runs().for_each(|(start, end)| target.mark(start, end)),
+            Some(added) => added
+                .runs()
+                .for_each(|(start, end)| target.mark(start, end)),
             None => target.dirty = None,
         }
     }

@@ -1,8 +1,8 @@
 //! How the steps that copy the current image into a new one are drawn: convert and dd.
 
+use super::Narrowing;
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::Narrowing;
 use crate::format::{Format, SECTOR_BYTES};
 use crate::operation::chain::{Act, Course, window};
 use crate::request::ImageFile;
@@ -12,9 +12,21 @@ use crate::rng::NativeRandom;
 const FOREIGN_MAX: u64 = 4 << 30;
 /// Images that are copied into one that takes its whole length at once.
 const FULL_MAX: u64 = 64 << 20;
+/// Bytes of one dd, which writes zeros as well.
+const DD_BYTES_MAX: u64 = 64 << 20;
 /// Blocks of one dd: qemu-img takes some 60 microseconds for each.
 const BLOCKS_MAX: u64 = 2000;
-const BLOCK_SIZES: [u64; 9] = [512, 1000, 1536, 4096, 65536, 65537, 131_072, 1 << 20, 4 << 20];
+const BLOCK_SIZES: [u64; 9] = [
+    512,
+    1000,
+    1536,
+    4096,
+    65536,
+    65537,
+    131_072,
+    1 << 20,
+    4 << 20,
+];
 /// The formats that dd is asked to write: it has no options for the others.
 const DD_FORMATS: [Format; 6] = [
     Format::Qcow2,
@@ -41,13 +53,21 @@ pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: 
     let fits = format != Format::Qcow2 || edges::fits(size, grain);
     let full = options::is_full(&drawn);
     let preallocated = target.option("data_file_raw").is_some();
-    let reach = if preallocated { grain.reach() } else { u64::MAX };
+    let reach = if preallocated {
+        grain.reach()
+    } else {
+        u64::MAX
+    };
     let fits = fits && (!full || size <= FULL_MAX) && size <= reach;
     let plain = target.data_file().is_none() && !target.is_encrypted();
     let compressible = matches!(format, Format::Qcow2 | Format::Qcow) && (plain || !fits);
     Act::Convert {
         format,
-        options: if fits { drawn } else { fallback(narrowing, format) },
+        options: if fits {
+            drawn
+        } else {
+            fallback(narrowing, format)
+        },
         compress: random.percent(30) && compressible,
     }
 }
@@ -82,7 +102,8 @@ pub(super) fn dd(random: &mut NativeRandom, narrowing: &Narrowing, course: &Cour
         _ => None,
     };
     let (_, length) = window(size, block_size, count, skip);
-    let bearable = length >= SECTOR_BYTES && length.div_ceil(block_size) <= BLOCKS_MAX;
+    let bearable = (SECTOR_BYTES..=DD_BYTES_MAX).contains(&length)
+        && length.div_ceil(block_size) <= BLOCKS_MAX;
     bearable.then_some(Act::Dd {
         format,
         block_size,

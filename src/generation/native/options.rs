@@ -59,7 +59,10 @@ pub(super) fn draw(
         Format::Vmdk => vmdk(random, narrowing, purpose),
         Format::Vpc => some_of(
             random,
-            &[(30, "force_size", &["on"]), (40, "subformat", &["dynamic", "fixed", "fixed"])],
+            &[
+                (30, "force_size", &["on"]),
+                (40, "subformat", &["dynamic", "fixed", "fixed"]),
+            ],
         ),
         Format::Vhdx => vhdx(random, purpose),
         Format::Vdi => some_of(random, &[(40, "static", &["on", "off", "on"])]),
@@ -70,7 +73,11 @@ pub(super) fn draw(
         }
         Format::Parallels => some_of(
             random,
-            &[(50, "cluster_size", &["65536", "131072", "1048576", "4194304"])],
+            &[(
+                50,
+                "cluster_size",
+                &["65536", "131072", "1048576", "4194304"],
+            )],
         ),
         Format::Raw => Vec::new(),
     }
@@ -78,7 +85,12 @@ pub(super) fn draw(
 
 /// Whether an image with these options takes its whole length at once.
 pub(super) fn is_full(options: &[String]) -> bool {
-    let full = ["subformat=fixed", "static=on", "subformat=monolithicFlat", "subformat=twoGbMaxExtentFlat"];
+    let full = [
+        "subformat=fixed",
+        "static=on",
+        "subformat=monolithicFlat",
+        "subformat=twoGbMaxExtentFlat",
+    ];
     options.iter().any(|option| full.contains(&option.as_str()))
 }
 
@@ -101,13 +113,20 @@ fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> V
         other => other,
     };
     let drawn = random.percent(70) || !subformats.contains(&"monolithicSparse");
-    let mut options: Vec<String> = drawn.then(|| format!("subformat={subformat}")).into_iter().collect();
+    let mut options: Vec<String> = drawn
+        .then(|| format!("subformat={subformat}"))
+        .into_iter()
+        .collect();
     let adapters = ["ide", "lsilogic", "buslogic", "legacyESX"];
     let others: [(u64, &str, &[&str]); 4] = [
         (20, "adapter_type", &adapters),
         (10, "toolsversion", &["10241", "2147483647"]),
         // A flat image cannot mark zeros.
-        (25 * u64::from(!is_full(&options)), "zeroed_grain", &["on", "off", "on"]),
+        (
+            25 * u64::from(!is_full(&options)),
+            "zeroed_grain",
+            &["on", "off", "on"],
+        ),
         (15, "hwversion", &["4", "7", "18"]),
     ];
     options.extend(some_of(random, &others));
@@ -128,7 +147,11 @@ fn vhdx(random: &mut NativeRandom, purpose: Purpose) -> Vec<String> {
         ],
     );
     // "Do not set to 'off' when using 'qemu-img convert' with subformat=dynamic" (qemu-img, -o help).
-    let states: &[&str] = if purpose == Purpose::Target { &["on"] } else { &["on", "off", "off"] };
+    let states: &[&str] = if purpose == Purpose::Target {
+        &["on"]
+    } else {
+        &["on", "off", "off"]
+    };
     options.extend(some_of(random, &[(25, "block_state_zero", states)]));
     options
 }
@@ -163,7 +186,8 @@ fn qcow2(random: &mut NativeRandom, offered: &[&str], purpose: Purpose) -> Vec<S
     }
     let luks = random.below(1000) < LUKS_PER_THOUSAND;
     let aes = random.percent(5);
-    if (luks || aes) && !has_data_file && purpose.may_be_encrypted() && offered.contains(&"encrypt") {
+    if (luks || aes) && !has_data_file && purpose.may_be_encrypted() && offered.contains(&"encrypt")
+    {
         options.extend(encryption(random, luks));
     }
     options
@@ -173,11 +197,17 @@ fn encryption(random: &mut NativeRandom, luks: bool) -> Vec<String> {
     if !luks {
         return vec!["encrypt.format=aes".to_owned()];
     }
-    let mut options = ["encrypt.format=luks", "encrypt.iter-time=10"].map(str::to_owned).to_vec();
+    let mut options = ["encrypt.format=luks", "encrypt.iter-time=10"]
+        .map(str::to_owned)
+        .to_vec();
     options.extend(some_of(
         random,
         &[
-            (50, "encrypt.cipher-alg", &["aes-128", "aes-256", "serpent-256", "twofish-256"]),
+            (
+                50,
+                "encrypt.cipher-alg",
+                &["aes-128", "aes-256", "serpent-256", "twofish-256"],
+            ),
             (50, "encrypt.cipher-mode", &["cbc", "xts"]),
             (30, "encrypt.hash-alg", &["sha1", "sha256", "sha512"]),
             (30, "encrypt.ivgen-alg", &["plain", "plain64"]),

@@ -66,7 +66,7 @@ fn contents(course: &Course, ours: &Contents, theirs: &Contents) -> Option<Findi
 }
 
 /// Three witnesses of one value.
-fn witnesses(
+pub(super) fn witnesses(
     kind: DivergenceKind,
     what: impl Into<String>,
     [ours, theirs, expected]: [String; 3],
@@ -117,7 +117,11 @@ fn comparisons(
         false => "not the same",
     };
     let what = format!("compare of {} and {}", course.top().path, file.path);
-    witnesses(COMPARE, what, [said(ours), said(theirs), expected.to_owned()])
+    witnesses(
+        COMPARE,
+        what,
+        [said(ours), said(theirs), expected.to_owned()],
+    )
 }
 
 /// The ids and names of the snapshots: the first two columns. The others tell times and sizes of this run.
@@ -138,7 +142,11 @@ fn lists(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
         .map(|(name, snapshot)| format!("{} {name}", snapshot.id))
         .collect();
     let lists = [told(ours), told(theirs), expected.join(", ")];
-    witnesses(LIST, format!("snapshots of {}, listed midway", course.top().path), lists)
+    witnesses(
+        LIST,
+        format!("snapshots of {}, listed midway", course.top().path),
+        lists,
+    )
 }
 
 fn expected_bitmaps(course: &Course) -> String {
@@ -181,7 +189,7 @@ fn maps(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     witnesses(MAP, what, [ours, theirs, "nothing untrue".to_owned()])
 }
 
-fn map_lie(answer: &Answer, view: &View) -> Option<String> {
+pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
     let json = match answer.json() {
         Ok(json) => json,
         Err(error) => return Some(error),

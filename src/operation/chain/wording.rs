@@ -35,7 +35,13 @@ pub(super) fn schedule(format: Format, act: &Act) -> Vec<String> {
         return Vec::new();
     };
     let mut words = vec!["-f".to_owned(), format.to_string()];
-    let numbers = [("-c", count), ("-s", length), ("-o", offset), ("-S", stride), ("-d", depth)];
+    let numbers = [
+        ("-c", count),
+        ("-s", length),
+        ("-o", offset),
+        ("-S", stride),
+        ("-d", depth),
+    ];
     for (flag, number) in numbers {
         words.extend([flag.to_owned(), number.to_string()]);
     }
@@ -44,4 +50,3 @@ pub(super) fn schedule(format: Format, act: &Act) -> Vec<String> {
     }
     words
 }
-
