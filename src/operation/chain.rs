@@ -6,11 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Perform;
+use super::{Operation, Perform};
 use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{ImageFile, Request};
+use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{DivergenceKind, Verdict};
 
@@ -21,9 +22,11 @@ pub use wording::window;
 
 mod act;
 mod course;
+mod fitting;
 mod hazard;
 mod looks;
 mod reading;
+mod simpler;
 mod wording;
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
@@ -155,6 +158,15 @@ impl Perform for Chain {
 
     fn is_layered(&self) -> bool {
         true
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let versions = self.simpler_chains().into_iter();
+        versions.map(Operation::Chain).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        self.measured()
     }
 
     fn skipped(&self) -> Option<String> {

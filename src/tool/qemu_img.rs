@@ -11,6 +11,7 @@ use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Write;
 use crate::error::{Error, Result};
 use crate::format::Format;
+use crate::launcher::Launcher;
 use crate::request::{Answer, ImageFile, Request};
 
 mod secret;
@@ -22,6 +23,7 @@ struct QemuImg {
     program: PathBuf,
     qemu_io: Option<PathBuf>,
     version: String,
+    launcher: Arc<Launcher>,
 }
 
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
@@ -35,6 +37,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         program,
         qemu_io,
         version,
+        launcher: Arc::clone(&means.launcher),
     }))
 }
 
@@ -113,7 +116,7 @@ impl Tool for QemuImg {
                 let flatten = |from: &str, to: &str| {
                     secret::unlocked(request, flatten(file.format, from, to), 1)
                 };
-                command_line::contents(&self.program, file, flatten, scene)
+                command_line::contents(&self.launcher, &self.program, file, flatten, scene)
             }
             Request::SnapshotContents { file, id } => {
                 let snapshot = format!("snapshot.id={id}");
@@ -124,15 +127,15 @@ impl Tool for QemuImg {
                     ]);
                     secret::unlocked(request, line, 1)
                 };
-                command_line::flattened(&self.program, file, flatten, scene)
+                command_line::flattened(&self.launcher, &self.program, file, flatten, scene)
             }
             request if is_for_qemu_io(request) => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
-                command_line::run(qemu_io, arguments(request), scene)
+                command_line::run(&self.launcher, qemu_io, arguments(request), scene)
             }
-            _ => command_line::run(&self.program, arguments(request), scene),
+            _ => command_line::run(&self.launcher, &self.program, arguments(request), scene),
         }
     }
 
