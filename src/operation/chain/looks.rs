@@ -3,6 +3,8 @@
 //!
 //! Contents, descriptions and checks of what is left are judged as in every operation; here is what only a model can say more of.
 
+use std::collections::BTreeMap;
+
 use super::course::Course;
 use super::reading::{map_lie, witnesses};
 use crate::exchange::{Exchange, Side, Turn};
@@ -82,7 +84,7 @@ fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> V
     let what = format!("metadata of {}", file.path);
     let problems = [told(&ours), told(&theirs), "nothing wrong".to_owned()];
     let mut found: Vec<Finding> = witnesses(METADATA, what, problems).into_iter().collect();
-    found.extend(headers(&ours, &theirs));
+    found.extend(headers(&ours, &theirs, course));
     if let Some(course) = course {
         found.extend(bitmaps(&ours, &theirs, course));
     }
@@ -90,13 +92,44 @@ fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> V
     found
 }
 
-/// Header fields that two images of one recipe share.
-fn headers(ours: &Audit, theirs: &Audit) -> Option<Finding> {
+/// Header fields that two images of one recipe share. The recipe says of some what they must be.
+fn headers(ours: &Audit, theirs: &Audit, course: Option<&Course>) -> Option<Finding> {
+    let expected = course.map(expected_fields).unwrap_or_default();
     let differences = theirs.facts.iter().filter_map(|(name, value)| {
         let other = ours.facts.get(name).map_or("absent", String::as_str);
-        (other != value).then(|| Difference::new(format!("header field {name}"), other, value))
+        let difference = Difference::new(format!("header field {name}"), other, value);
+        let difference = match expected.get(name.as_str()) {
+            Some(expected) => difference.with_expected(expected.clone()),
+            None => difference,
+        };
+        (other != value).then_some(difference)
     });
-    Finding::of_differences(HEADER, differences.collect())
+    let finding = Finding::of_differences(HEADER, differences.collect())?;
+    let blame = finding.differences.iter().find_map(|difference| {
+        let expected = difference.expected.as_ref()?;
+        Some(Blame::among(
+            &difference.candidate,
+            &difference.reference,
+            expected,
+        ))
+    });
+    Some(finding.blamed(blame.unwrap_or(Blame::Unclear)))
+}
+
+fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
+    let (top, model) = (course.top(), &course.model);
+    let is = |option: &str, value: &str| top.option(option) == Some(value);
+    let version_3 = !is("compat", "0.10");
+    let lazy = version_3 && is("lazy_refcounts", "on");
+    let autoclear = u64::from(!model.bitmaps.is_empty()) + 2 * u64::from(is("data_file_raw", "on"));
+    let fields = [
+        ("size", model.top.size),
+        ("nb_snapshots", model.snapshots.len() as u64),
+        ("nb_bitmaps", model.bitmaps.len() as u64),
+        ("compatible_features", u64::from(lazy)),
+        ("autoclear_features", autoclear),
+    ];
+    fields.map(|(name, value)| (name, value.to_string())).into()
 }
 
 /// What is dirty in the bitmaps, granule by granule, where the model knows.
