@@ -8,6 +8,7 @@ mod harness;
 mod picture;
 mod readings;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::judge;
 use crate::operation::Perform;
 use crate::phase::Phase;
 use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::{Remover, Sandbox};
+use crate::sandbox::{Remover, Sandbox, Stamps};
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 use crate::witness::Witnesses;
@@ -194,8 +195,8 @@ impl<'duel> Bout<'duel> {
         let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
             self.read_outputs(&mut exchange, &outputs)?;
-            if operation.hears_witness() {
-                exchange.opinion = self.hear_witness(ground)?;
+            if let Some(file) = operation.witnessed(ground, &exchange) {
+                exchange.opinion = self.hear_witness(&file)?;
             }
             Phase::Comparing.of(|| {
                 verdicts.extend(operation.judge(ground, &exchange));
@@ -339,6 +340,7 @@ impl<'duel> Bout<'duel> {
                 }
                 Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
             };
+            let before = self.sandbox.stamps(side);
             let answer = match step.actor {
                 Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
                 _ => self.ask(side, by, &step.request)?,
@@ -354,6 +356,7 @@ impl<'duel> Bout<'duel> {
                 by,
                 answer,
                 file_bytes,
+                changed_files: changed(&before, &self.sandbox.stamps(side)),
             });
             if !goes_on {
                 break;
@@ -362,10 +365,10 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
-    /// What a witness says of the candidate's copy of the source image.
-    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
+    /// What a witness says of an image on the candidate's side.
+    fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
         let directory = self.sandbox.directory(Side::Candidate);
-        let ImageFile { format, path, .. } = &ground.source;
+        let ImageFile { format, path, .. } = file;
         let opinion = self
             .duel
             .witnesses
@@ -402,6 +405,15 @@ impl<'duel> Bout<'duel> {
         self.tool_cpu += answer.cpu;
         Ok(answer)
     }
+}
+
+/// The names that stand in one of two listings alone, or with another stamp.
+fn changed(before: &Stamps, after: &Stamps) -> Vec<String> {
+    let names = before.keys().chain(after.keys());
+    let names: BTreeSet<&String> = names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .collect();
+    names.into_iter().cloned().collect()
 }
 
 fn timed_out(deed: &Deed) -> bool {
