@@ -43,6 +43,9 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// In which way tools are started.
+pub mod launcher;
+
 /// qcow2 on disk.
 pub mod qcow2;
 

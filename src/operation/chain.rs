@@ -15,14 +15,18 @@ use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{DivergenceKind, Verdict};
 
-pub use act::{ACT_NAMES, Act, Layer};
+pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
+pub use hazard::Hazard;
+pub use wording::window;
 
 mod act;
 mod course;
 mod fitting;
+mod hazard;
 mod reading;
 mod simpler;
+mod wording;
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
 
@@ -147,6 +151,11 @@ impl Perform for Chain {
         if options.any(|option| option == "compat=0.10") {
             features.push("version_2");
         }
+        let mut course = Course::start("", &self.layers);
+        for act in &self.steps {
+            features.extend(Hazard::of(&course, act).map(Hazard::name));
+            course.advance(act, true);
+        }
         features
     }
 
@@ -161,6 +170,15 @@ impl Perform for Chain {
 
     fn bulk(&self) -> Bulk {
         self.measured()
+    }
+
+    fn skipped(&self) -> Option<String> {
+        let mut course = Course::start("", &self.layers);
+        self.steps.iter().find_map(|act| {
+            let objection = course.objection(act);
+            course.advance(act, true);
+            objection.map(str::to_owned)
+        })
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

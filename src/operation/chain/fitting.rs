@@ -5,7 +5,7 @@
 //! draw is whole already and comes back as it was. Knows nothing of what is simpler or likely.
 
 use super::act::{Act, Layer};
-use super::{Chain, Course};
+use super::{Chain, Course, Hazard};
 use crate::content::Write;
 use crate::format::{Format, SECTOR_BYTES};
 use crate::request::SnapshotAction;
@@ -13,17 +13,34 @@ use crate::request::SnapshotAction;
 /// A rebase or a commit goes through the whole image.
 const WALKED_BYTES_MAX: u64 = 64 << 20;
 
-/// Snapshots count every cluster again: narrower refcounts overflow, and qemu-img 10.0.2 then leaks clusters.
-const REFCOUNT_BITS_MIN: u64 = 16;
-
 impl Chain {
     /// The same without what makes no sense.
     pub fn fitted(&self) -> Self {
+        self.fitted_within(&Hazard::ALL)
+    }
+
+    /// The defects of qemu-img that its acts meet.
+    pub(super) fn hazards(&self) -> Vec<Hazard> {
+        let mut course = Course::start("", &self.layers);
+        let mut hazards = Vec::new();
+        for act in &self.steps {
+            hazards.extend(Hazard::of(&course, act));
+            course.advance(act, true);
+        }
+        hazards
+    }
+
+    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `hazards`.
+    pub(super) fn fitted_within(&self, hazards: &[Hazard]) -> Self {
         let layers: Vec<Layer> = self.layers.iter().map(fitted_layer).collect();
         let mut course = Course::start("", &layers);
         let mut steps = Vec::new();
         for act in &self.steps {
-            if let Some(act) = fitted(act, &course) {
+            let is_safe = |act: &Act| {
+                let hazard = Hazard::of(&course, act);
+                hazard.is_none_or(|hazard| hazards.contains(&hazard))
+            };
+            if let Some(act) = fitted(act, &course).filter(is_safe) {
                 course.advance(&act, true);
                 steps.push(act);
             }
@@ -65,7 +82,6 @@ fn fitted(act: &Act, course: &Course) -> Option<Act> {
     let top = course.top();
     let size = course.model.top.size;
     let is_qcow2 = top.format == Format::Qcow2;
-    let has_snapshots = !course.model.snapshots.is_empty();
     match act {
         Act::Write { writes } => {
             let writes = cut(writes, size);
@@ -91,49 +107,37 @@ fn fitted(act: &Act, course: &Course) -> Option<Act> {
         } => {
             let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
             let can = matches!(top.format, Format::Qcow2 | Format::Raw);
-            let is_settled = wanted <= size || !course.is_ragged();
             let preallocation = preallocation.clone().filter(|_| wanted > size);
-            (can && is_settled).then_some(Act::Resize {
+            can.then_some(Act::Resize {
                 size: wanted,
                 preallocation,
             })
         }
         Act::Snapshot { action, name } => {
             let is_there = course.model.snapshots.contains_key(name);
-            let wide = top.option("refcount_bits").unwrap_or("16").parse();
-            let can = is_qcow2 && wide.unwrap_or(REFCOUNT_BITS_MIN) >= REFCOUNT_BITS_MIN;
             let makes_sense = is_there != (*action == SnapshotAction::Create);
-            (can && makes_sense).then(|| act.clone())
+            (is_qcow2 && makes_sense).then(|| act.clone())
         }
         Act::Rebase { onto } => {
             let last = course.below().len().checked_sub(1)?;
-            let old = course.model.below.last()?.size;
-            // qemu-img 10.0.2 writes behind the end of a buffer there: see the generation.
-            let crashes = old < size && !old.is_multiple_of(top.cluster_size());
             let onto = onto.map(|index| index.min(last));
-            let can = !has_snapshots && !crashes && size <= WALKED_BYTES_MAX;
-            can.then_some(Act::Rebase { onto })
+            (size <= WALKED_BYTES_MAX).then_some(Act::Rebase { onto })
         }
         Act::Commit => {
             let below = course.below().last()?;
             let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
             let must_grow = course.model.below.last()?.size < size;
-            let can = !has_snapshots && (can_grow || !must_grow) && size <= WALKED_BYTES_MAX;
+            let can = (can_grow || !must_grow) && size <= WALKED_BYTES_MAX;
             can.then_some(Act::Commit)
         }
-        Act::Amend { options } => {
-            // qemu-img 10.0.2 forgets an image's bitmaps then, and leaks their clusters.
-            let forgets = !course.model.bitmaps.is_empty()
-                && options.iter().any(|option| option == "compat=0.10");
-            (is_qcow2 && !forgets && !options.is_empty()).then(|| act.clone())
-        }
+        Act::Amend { options } => (is_qcow2 && !options.is_empty()).then(|| act.clone()),
         Act::Bitmap { flags, name } => {
             let is_there = course.model.bitmaps.contains_key(name);
             let adds = flags.iter().any(|flag| flag == "--add");
             (is_qcow2 && is_there != adds).then(|| act.clone())
         }
         Act::Check => top.format.is_checked().then_some(Act::Check),
-        _ => Some(act.clone()),
+        _ => course.objection(act).is_none().then(|| act.clone()),
     }
 }
 

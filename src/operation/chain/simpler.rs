@@ -7,7 +7,10 @@ use super::Chain;
 use super::act::{Act, Layer};
 use crate::content::Write;
 use crate::format::{Format, SECTOR_BYTES};
+use crate::request::RepairTier;
 use crate::simpler::{self, Bulk, elementwise, numbers, shorter, shorter_not_empty};
+
+mod rhythms;
 
 /// Sizes that a person would choose, in bytes; the first is the simplest.
 const SIZES: [u64; 5] = [1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20];
@@ -44,8 +47,9 @@ impl Chain {
 
         // One that was not drawn by us may need what makes no sense.
         let is_whole = self.fitted() == *self;
+        let hazards = self.hazards();
         let versions = versions.into_iter().flat_map(|version| {
-            let fitted = version.fitted();
+            let fitted = version.fitted_within(&hazards);
             let raw = (!is_whole && fitted != version).then_some(version);
             std::iter::once(fitted).chain(raw)
         });
@@ -405,6 +409,20 @@ fn simpler_acts(act: &Act) -> Vec<Act> {
         Act::Snapshot { .. } | Act::Commit | Act::Read | Act::Map | Act::Info | Act::Check => {
             Vec::new()
         }
+        Act::Dd {
+            format,
+            block_size,
+            count,
+            skip,
+        } => rhythms::simpler_dd(*format, *block_size, *count, *skip),
+        Act::Bench { .. } => rhythms::simpler_bench(act),
+        Act::Repair { tier } => (*tier != RepairTier::Leaks)
+            .then_some(Act::Repair {
+                tier: RepairTier::Leaks,
+            })
+            .into_iter()
+            .collect(),
+        Act::Compare { .. } | Act::SnapshotList => Vec::new(),
     }
 }
 
