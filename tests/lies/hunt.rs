@@ -1,10 +1,12 @@
 //! The hunt: cases of our own generation, one after the other, until every lie is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use imgduel::arena::Arena;
+use imgduel::campaign::Supply;
+use imgduel::campaign::guide::Guide;
 use imgduel::case::Case;
 use imgduel::generation::Generation;
 use imgduel::record::Record;
@@ -98,59 +100,70 @@ struct Found {
     attempts: usize,
 }
 
-/// Whether a record tells on the candidate.
+/// Whether a record tells on the candidate, by what it did: on a busy machine anyone may run out of time.
 fn is_caught(record: &Record) -> bool {
-    record.verdict == "divergence"
-        && record
-            .blame
-            .is_some_and(|blame| blame.name() == "candidate")
+    let is_blamed = record
+        .blame
+        .is_some_and(|blame| blame.name() == "candidate");
+    let is_slow = record.kind.as_deref() == Some("candidate_timeout");
+    record.verdict == "divergence" && is_blamed && !is_slow
 }
 
-fn shrunk(arena: &Arena, number: usize, record: Record) -> Found {
-    let case = record.case.clone().unwrap();
+/// Makes the case as small as it gets.
+fn shrunk(arena: &Arena, case: usize, record: Record) -> Found {
+    let drawn = record.case.clone().unwrap();
     let symptom = record.symptoms(false).remove(0);
-    let mut progress = Progress::new(case.clone(), symptom);
+    let mut progress = Progress::new(drawn.clone(), symptom);
     let shown = |case: &Case| Ok(arena.try_case(case.clone())?.symptoms(false));
     shrink(&mut progress, SHRINKING, shown, |_| Ok(())).unwrap();
     Found {
-        case: number,
+        case,
         kind: record.kind.unwrap_or_default(),
         blame: record.blame.map_or("none", |blame| blame.name()),
-        before: case.bulk(),
+        before: drawn.bulk(),
         after: progress.case.bulk(),
         attempts: progress.attempts,
     }
 }
 
-/// Hunts for these lies in the cases of a seed, from iteration `start` on; each is given up once it is found.
+/// Hunts for these lies in the cases of a seed, from iteration `start` on; each is given up once it is found, and shrunk when all are.
 fn hunt(wanted: &[&'static str], start: u64, most: usize) -> BTreeMap<&'static str, Found> {
     let liars = Liars::new();
     let watcher = liars.arena(WATCHER);
     let generation = Generation::named("native1").unwrap();
     let cases = generation.cases(SEED, start, None).unwrap();
-    let mut found = BTreeMap::new();
+    let mut caught = BTreeMap::new();
     for (number, case) in cases.take(most).enumerate() {
-        if found.len() == wanted.len() {
+        if caught.len() == wanted.len() {
             break;
         }
         let honest = watcher.try_case(case.clone()).unwrap();
-        assert_ne!(honest.verdict, "divergence", "{honest:#?}");
         let told = liars.told();
+        if number % 250 == 249 {
+            println!("{} cases, {} lies found", number + 1, caught.len());
+        }
+        // Some cases are drawn to meet a known defect of qemu-img: there it differs from the model by itself.
+        if honest.verdict != "match" {
+            continue;
+        }
         for lie in wanted {
             let is_told = told.contains(lie) || COMMITTED.contains(lie);
-            if found.contains_key(lie) || !is_told {
+            if caught.contains_key(lie) || !is_told {
                 continue;
             }
-            let arena = liars.arena(lie);
-            let record = arena.try_case(case.clone()).unwrap();
+            let record = liars.arena(lie).try_case(case.clone()).unwrap();
             if is_caught(&record) {
-                let was = shrunk(&arena, number, record);
-                row(lie, &was);
-                found.insert(*lie, was);
+                println!("{lie} is found in case {number}");
+                caught.insert(*lie, (number, record));
             }
         }
     }
-    found
+    let shrunk = caught.into_iter().map(|(lie, (number, record))| {
+        let found = shrunk(&liars.arena(lie), number, record);
+        row(lie, &found);
+        (lie, found)
+    });
+    shrunk.collect()
 }
 
 fn row(lie: &str, found: &Found) {
@@ -180,7 +193,10 @@ pub fn all() {
     let names = LIES.iter().map(|lie| lie.name).chain(COMMITTED);
     let wanted: Vec<&'static str> = names.collect();
     println!("lie | | case | kind | blame | steps | options | writes | attempts");
-    let found = hunt(&wanted, 0, CASES_MAX);
+    let most = std::env::var("LIES_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let found = hunt(&wanted, 0, most.unwrap_or(CASES_MAX));
     let missed: Vec<&&str> = wanted
         .iter()
         .filter(|lie| !found.contains_key(*lie))
@@ -198,6 +214,61 @@ pub fn all() {
     );
     assert!(missed.is_empty(), "{missed:?}");
     assert!(steps <= 3 && options <= 2);
+}
+
+/// How many cases each campaign of the comparison has, unless the environment says otherwise.
+const COMPARED_CASES: u64 = 1000;
+const COMPARED_SEEDS: [u64; 3] = [1, 2, 3];
+
+/// What a campaign has come to: distinct behaviours, lies found, rare lies found.
+fn campaign(seed: u64, cases: u64, is_guided: bool) -> (usize, usize, usize) {
+    let liars = Liars::new();
+    let watcher = liars.arena(WATCHER);
+    let generation = Generation::named("native1").unwrap();
+    let mut supply: Box<dyn Supply> = match is_guided {
+        true => Box::new(Guide::new(generation, seed, 0, None, cases).unwrap()),
+        false => {
+            let drawn = generation.cases(seed, 0, None).unwrap();
+            Box::new(drawn.take(cases as usize).map(Ok))
+        }
+    };
+    let mut behaviours = BTreeSet::new();
+    let mut found = BTreeSet::new();
+    while let Some(case) = supply.next() {
+        let case = case.unwrap();
+        let honest = watcher.try_case(case.clone()).unwrap();
+        supply.learn(&case, &honest);
+        behaviours.extend(honest.behaviours.iter().copied());
+        let told = liars.told();
+        if honest.verdict != "match" {
+            continue;
+        }
+        for lie in told {
+            if !found.contains(lie) && is_caught(&liars.arena(lie).try_case(case.clone()).unwrap())
+            {
+                found.insert(lie);
+            }
+        }
+    }
+    let is_rare = |name: &&&str| LIES.iter().any(|lie| lie.name == **name && lie.is_rare);
+    let rare = found.iter().filter(is_rare).count();
+    (behaviours.len(), found.len(), rare)
+}
+
+/// Guided against unguided, on the same number of cases.
+pub fn compare() {
+    let cases = std::env::var("LIES_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let cases = cases.unwrap_or(COMPARED_CASES);
+    println!("seed | {cases} cases | behaviours | lies found | rare lies found");
+    for seed in COMPARED_SEEDS {
+        for is_guided in [false, true] {
+            let (behaviours, found, rare) = campaign(seed, cases, is_guided);
+            let mode = if is_guided { "guided" } else { "unguided" };
+            println!("{seed} | {mode} | {behaviours} | {found} | {rare}");
+        }
+    }
 }
 
 /// A few, where they are known to be found, to save time.

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         ),
         // Half an hour: `cargo test --test lies -- --ignored --nocapture`.
         trial("every_lie_is_found_within_five_thousand_cases", hunt::all).with_ignored_flag(true),
+        trial("guided_and_unguided_campaigns_are_compared", hunt::compare).with_ignored_flag(true),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
