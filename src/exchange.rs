@@ -3,6 +3,8 @@
 //! Operations write [`Step`]s and [`Output`]s; the duel carries them out on each side; the judges get the [`Exchange`]. Plain
 //! data: nothing here runs anything.
 
+use std::time::Duration;
+
 use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
 use crate::request::{Answer, ImageFile, Request};
@@ -44,6 +46,17 @@ pub enum Actor {
     Reference,
     /// The harness itself, on both sides: no tool does it.
     Harness,
+    /// The reference, on its own side alone: it makes what the harness will give to both.
+    Once,
+}
+
+/// What one call of a tool may take in an operation that knows what is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Address space in bytes: enforced.
+    pub memory_bytes_max: u64,
+    /// Wall time, where the run's own limit is not shorter.
+    pub time: Duration,
 }
 
 /// What a step's exit means.
@@ -178,6 +191,8 @@ pub struct Turn {
     pub answer: Answer,
     /// The length in bytes of the request's file afterwards, when it is there.
     pub file_bytes: Option<u64>,
+    /// The space in bytes that all files of the side take afterwards; 0 in an operation without [`Bounds`].
+    pub scratch_bytes: u64,
 }
 
 /// A look at an output.

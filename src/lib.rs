@@ -43,8 +43,23 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// Where the fields of an image lie.
+pub mod structure;
+
 /// qcow2 on disk.
 pub mod qcow2;
+
+/// vmdk on disk.
+pub mod vmdk;
+
+/// vpc on disk.
+pub mod vpc;
+
+/// vhdx on disk.
+pub mod vhdx;
+
+/// Damage to an image.
+pub mod damage;
 
 /// What a case's image is made of.
 pub mod image;

@@ -15,6 +15,7 @@ pub mod cluster_mapping;
 pub mod corruption;
 pub mod header;
 pub mod host_clusters;
+pub mod layout;
 pub mod refcounts;
 pub mod snapshot_table;
 
@@ -147,6 +148,7 @@ mod fixture {
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
                 environment: &[],
+                memory_bytes_max: None,
             };
             let finished = run(&invocation).unwrap();
             let Ending::Exited(code) = finished.ending else {

@@ -263,7 +263,7 @@ impl Plot<'_> {
             Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
                 side
             }
-            Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
+            _ => Side::Reference,
         }
     }
 

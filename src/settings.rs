@@ -58,6 +58,10 @@ pub struct Settings {
     #[arg(long, value_name = "A,B", env = "IMGDUEL_OPS")]
     pub ops: Option<String>,
 
+    /// The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all)
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_FIELDS")]
+    pub fields: Option<String>,
+
     /// Seconds for one tool call, fractions allowed
     #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
@@ -122,13 +126,12 @@ impl Settings {
 
     /// The operations that were asked for: the comma list without blanks.
     pub fn pool(&self) -> Option<Vec<String>> {
-        let list = self
-            .ops
-            .as_ref()?
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        Some(list.map(str::to_owned).collect())
+        self.ops.as_deref().map(comma_list)
+    }
+
+    /// The structures and fields that are to be damaged, of the same form.
+    pub fn fields(&self) -> Option<Vec<String>> {
+        self.fields.as_deref().map(comma_list)
     }
 
     /// The flags that set the same terms again: both tools as they were given, the time limit when it is not the usual one.
@@ -154,6 +157,12 @@ impl Settings {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.jobs.unwrap_or_else(processors)
     }
+}
+
+fn comma_list(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
 }
 
 /// The first line of what clap has to say, without its own "error:".

@@ -175,6 +175,7 @@ fn with_operations(case: &Case, ops: Vec<Operation>) -> Case {
     Case {
         ops,
         ops_filter: None,
+        fields_filter: None,
         ..case.clone()
     }
 }
@@ -189,6 +190,7 @@ fn with_image(case: &Case, image: ImageRecipe) -> Case {
         ops: operations.map(fitted).collect(),
         image,
         ops_filter: None,
+        fields_filter: None,
         ..case.clone()
     }
 }

@@ -24,13 +24,19 @@ pub(super) struct ShowArguments {
 /// Prints the cases of every id.
 pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let pool = arguments.settings.pool();
+    let fields = arguments.settings.fields();
     let mut output = std::io::stdout().lock();
     for text in &arguments.ids {
         let (first, last) = id_range(text)?;
         let generation = Generation::named(&first.generation)?;
         let count = last - first.iteration + 1;
         for case in generation
-            .cases(first.seed, first.iteration, pool.as_deref())?
+            .cases_of_fields(
+                first.seed,
+                first.iteration,
+                pool.as_deref(),
+                fields.as_deref(),
+            )?
             .take(count as usize)
         {
             let line =

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
-use super::{CHILD_ENVIRONMENT, Ending, Invocation};
+use super::{CHILD_ENVIRONMENT, Ending, Invocation, memory};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -41,6 +41,7 @@ pub(super) struct Reaped {
     pub(super) ending: Ending,
     pub(super) elapsed: Duration,
     pub(super) cpu: Duration,
+    pub(super) peak_memory_bytes: u64,
 }
 
 impl Group {
@@ -80,6 +81,9 @@ impl Group {
             stderr: stderr.into(),
         };
         let leader = Pid::from_child(&child);
+        if let Some(bytes) = invocation.memory_bytes_max {
+            memory::limit(leader, Some(bytes))?;
+        }
         let pidfd = pidfd_open(leader, PidfdFlags::empty())
             .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))?;
         Ok((
@@ -120,6 +124,7 @@ impl Group {
                 ending: Ending::Signaled(Signal::KILL.as_raw()),
                 elapsed: self.started.elapsed(),
                 cpu: Duration::ZERO,
+                peak_memory_bytes: 0,
             });
         }
         let used = child
@@ -133,6 +138,7 @@ impl Group {
             ending,
             elapsed: self.started.elapsed(),
             cpu: used.rusage.utime + used.rusage.stime,
+            peak_memory_bytes: used.rusage.maxrss,
         })
     }
 

@@ -55,6 +55,7 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
         directory: &directory,
         limit: means.limit,
         environment: &[],
+        memory_bytes_max: None,
     };
     let finished = process::run(&invocation)?;
     let line = finished.stdout.first_line();
@@ -75,13 +76,18 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
 
 /// Runs a program in the scene.
 pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
-    let Scene { directory, limit } = *scene;
+    let Scene {
+        directory,
+        limit,
+        memory_bytes_max,
+    } = *scene;
     let finished = process::run(&Invocation {
         program,
         arguments: &arguments,
         directory,
         limit,
         environment: &[],
+        memory_bytes_max,
     })?;
     let Finished {
         ending,
@@ -89,6 +95,7 @@ pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> 
         stderr,
         elapsed,
         cpu,
+        peak_memory_bytes,
     } = finished;
     let mut command = vec![program.display().to_string()];
     command.extend(arguments);
@@ -102,6 +109,7 @@ pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> 
         partial: false,
         duration: elapsed,
         cpu,
+        peak_memory_bytes,
         calls: 1,
     })
 }
@@ -168,6 +176,7 @@ fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
         partial: false,
         duration: started.elapsed(),
         cpu: std::time::Duration::ZERO,
+        peak_memory_bytes: 0,
         calls: 0,
     })
 }
@@ -193,6 +202,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         Request::Commit { file, base } => {
             let mut arguments = words(["commit"]);
+            arguments.extend(told("-f", file));
             arguments.extend(base.iter().flat_map(|base| words(["-b", base])));
             arguments.push(file.path.clone());
             arguments
@@ -213,6 +223,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         Request::Bitmap { file, flags, name } => {
             let mut arguments = words(["bitmap"]);
+            arguments.extend(told("-f", file));
             arguments.extend(flags.iter().cloned());
             arguments.extend(words([&file.path, name]));
             arguments
@@ -222,12 +233,27 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             arguments: schedule,
         } => {
             let mut arguments = words(["bench"]);
+            arguments.extend(told("-f", file));
             arguments.extend(schedule.iter().cloned());
             arguments.push(file.path.clone());
             arguments
         }
-        Request::Compare { first, second } => words(["compare", &first.path, &second.path]),
+        Request::Compare { first, second } => {
+            let mut arguments = words(["compare"]);
+            arguments.extend(told("-f", first));
+            arguments.extend(told("-F", second));
+            arguments.extend(words([&first.path, &second.path]));
+            arguments
+        }
         _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
+    }
+}
+
+/// The words that tell a file's format, where it is to be told.
+pub(super) fn told(flag: &str, file: &ImageFile) -> Vec<String> {
+    match file.format_is_told {
+        true => words([flag, file.format.name()]),
+        false => Vec::new(),
     }
 }
 

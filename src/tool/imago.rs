@@ -57,6 +57,8 @@ impl Tool for Imago {
             | Request::SnapshotContents { .. }
             | Request::Repair { .. }
             | Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
             | Request::HostClusters { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
             Request::Convert { compress: true, .. } => {
@@ -101,8 +103,7 @@ impl Tool for Imago {
     }
 }
 
-/// The formats whose images imago reads: raw, qcow2 without extended L2 entries, and of vmdk only flat extents, which
-/// nobody draws.
+/// The formats whose images imago reads: raw, qcow2 without extended L2 entries, and of vmdk only flat extents.
 fn cannot_open(file: &ImageFile) -> Option<String> {
     let below = file.backing.as_deref().and_then(cannot_open);
     below.or_else(|| cannot_open_alone(file))
@@ -118,9 +119,15 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
             Some("imago cannot open qcow2 with zstd".to_owned())
         }
         Format::Qcow2 => None,
+        Format::Vmdk if is_flat(file) => None,
         Format::Vmdk => Some("imago cannot open vmdk with sparse extents".to_owned()),
         Format::Vpc | Format::Vhdx => Some(format!("imago cannot open {}", file.format)),
     }
+}
+
+fn is_flat(file: &ImageFile) -> bool {
+    file.option("subformat")
+        .is_some_and(|name| name.ends_with("Flat"))
 }
 
 /// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, flat, words};
+use super::command_line::{self, flat, told, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Write;
 use crate::error::{Error, Result};
@@ -80,9 +80,10 @@ impl Tool for QemuImg {
             Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
                 "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
             )),
-            Request::Corrupt { .. } | Request::HostClusters { .. } => {
-                Some("that is for the harness itself".to_owned())
-            }
+            Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
+            | Request::HostClusters { .. } => Some("that is for the harness itself".to_owned()),
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
@@ -135,6 +136,8 @@ impl Tool for QemuImg {
             Request::Contents { file } => flatten(file.format, &file.path, &flat(file)),
             Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
             | Request::HostClusters { .. } => return None,
             _ => arguments(request),
         };
@@ -162,15 +165,33 @@ fn flatten(format: Format, from: &str, to: &str) -> Vec<String> {
 fn arguments(request: &Request) -> Vec<String> {
     match request {
         Request::Create { file, size } => {
-            let mut arguments = words(["create", "-f", file.format.name()]);
+            let mut arguments = words(["create"]);
+            // A key for an encrypted image; nobody is told a secret by it.
+            let key = file.option("encrypt.key-secret");
+            arguments.extend(key.into_iter().flat_map(|id| {
+                let object = format!("secret,id={id},data=imgduel");
+                words(["--object", &object])
+            }));
+            arguments.extend(words(["-f", file.format.name()]));
             arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
             arguments.extend(words([&file.path, size.as_str()]));
             arguments
         }
-        Request::Info { file } => words(["info", "--output=json", &file.path]),
-        Request::Check { file } => words(["check", "--output=json", &file.path]),
+        Request::Info { file } => {
+            let mut arguments = words(["info"]);
+            arguments.extend(told("-f", file));
+            arguments.extend(words(["--output=json", &file.path]));
+            arguments
+        }
+        Request::Check { file } => {
+            let mut arguments = words(["check"]);
+            arguments.extend(told("-f", file));
+            arguments.extend(words(["--output=json", &file.path]));
+            arguments
+        }
         Request::Map { file, window } => {
             let mut arguments = words(["map"]);
+            arguments.extend(told("-f", file));
             arguments.extend(window.iter().cloned());
             arguments.extend(words(["--output=json", &file.path]));
             arguments
@@ -180,20 +201,22 @@ fn arguments(request: &Request) -> Vec<String> {
             target,
             compress,
         } => {
-            let mut arguments = words(["convert", "-O", target.format.name()]);
+            let mut arguments = words(["convert"]);
+            arguments.extend(told("-f", source));
+            arguments.extend(words(["-O", target.format.name()]));
             arguments.extend(compress.then(|| "-c".to_owned()));
             let options = target.options.iter();
             arguments.extend(options.flat_map(|option| words(["-o", option])));
             arguments.extend(words([&source.path, &target.path]));
             arguments
         }
-        Request::Measure { source, target } => words([
-            "measure",
-            "-O",
-            target.name(),
-            "--output=json",
-            &source.path,
-        ]),
+        Request::Measure { source, target } => {
+            let mut arguments = words(["measure"]);
+            arguments.extend(told("-f", source));
+            let target = target.name();
+            arguments.extend(words(["-O", target, "--output=json", &source.path]));
+            arguments
+        }
         Request::Resize {
             file,
             size,
@@ -241,7 +264,10 @@ fn arguments(request: &Request) -> Vec<String> {
         }
         Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
         Request::Repair { file, tier } => {
-            words(["check", "-r", tier.name(), "--output=json", &file.path])
+            let mut arguments = words(["check"]);
+            arguments.extend(told("-f", file));
+            arguments.extend(words(["-r", tier.name(), "--output=json", &file.path]));
+            arguments
         }
         Request::WriteZeroes {
             file,
@@ -267,7 +293,10 @@ fn arguments(request: &Request) -> Vec<String> {
         Request::Contents { .. } | Request::SnapshotContents { .. } => {
             unreachable!("contents are read through a conversion")
         }
-        Request::Corrupt { .. } | Request::HostClusters { .. } => {
+        Request::Corrupt { .. }
+        | Request::Damage { .. }
+        | Request::Untouched { .. }
+        | Request::HostClusters { .. } => {
             unreachable!("support() refuses what is for the harness itself")
         }
     }
