@@ -155,7 +155,6 @@ impl<'duel> Bout<'duel> {
         if let Some(reason) = operation.skipped() {
             return Ok((Verdict::Unsupported { reason }, None));
         }
-        self.bounds = operation.bounds();
         let steps = operation.steps(ground);
         let with_reference = match self.support(operation, &steps) {
             Ok(with_reference) => with_reference,
@@ -168,13 +167,14 @@ impl<'duel> Bout<'duel> {
             }
         }
         let reference = with_reference
-            .then(|| self.deed(Side::Reference, &steps, None))
+            .then(|| self.deed(Side::Reference, &steps, None, operation.bounds()))
             .transpose()?;
         let hopeless = self.same_program && reference.as_ref().is_some_and(timed_out);
         let candidate = if hopeless {
             Deed::default()
         } else {
-            self.deed(Side::Candidate, &steps, reference.as_ref())?
+            let made = reference.as_ref();
+            self.deed(Side::Candidate, &steps, made, operation.bounds())?
         };
         let mut exchange = Exchange {
             candidate,
@@ -304,13 +304,21 @@ impl<'duel> Bout<'duel> {
     }
 
     /// Carries out an operation's steps on a side, up to the first that ends it. `made` is what the reference did before.
-    fn deed(&mut self, side: Side, steps: &[Step], made: Option<&Deed>) -> Result<Deed> {
+    fn deed(
+        &mut self,
+        side: Side,
+        steps: &[Step],
+        made: Option<&Deed>,
+        bounds: Option<Bounds>,
+    ) -> Result<Deed> {
         let mut deed = Deed::default();
+        self.bounds = None;
         for (index, step) in steps.iter().enumerate() {
             let done = made.and_then(|made| made.turns.get(index));
             if let Some(done) = done.filter(|_| step.actor == Actor::Once) {
                 deed.turns.push(done.clone());
                 if done.answer.succeeded() {
+                    self.bounds = bounds;
                     continue;
                 }
                 break;
@@ -324,7 +332,9 @@ impl<'duel> Bout<'duel> {
                 }
                 _ => Side::Reference,
             };
+            let is_damage = matches!(step.request, Request::Damage { .. });
             let answer = match step.actor {
+                _ if is_damage => harness::carry_out(&step.request, self.sandbox, side),
                 Actor::Harness => harness::carry_out(&step.request, self.sandbox, side),
                 _ => self.ask(side, by, &step.request)?,
             };
@@ -334,6 +344,8 @@ impl<'duel> Bout<'duel> {
                 Exit::Crashed(_) | Exit::TimedOut(_) => false,
             };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);
+            // What makes an image may take its time; what is then done with it has bounds.
+            self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
             let space = self.bounds.map(|_| self.sandbox.space(side));
             deed.turns.push(Turn {
                 step: step.clone(),

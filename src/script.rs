@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::error::{Error, Result};
-use crate::evidence::quoted;
+use crate::evidence::{quoted, shell_line};
 use crate::exchange::{Actor, Exchange, Output, Rule, Side, Step};
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
@@ -29,6 +29,14 @@ struct Plot<'tools> {
     reference: &'tools dyn Tool,
     /// The program that is run with a limit, when the finding is about time.
     timeout: Option<String>,
+    /// The command line that damages the image, as it was found out when it was done.
+    damage: Option<String>,
+}
+
+fn damage(record: &Record) -> Option<String> {
+    let mut calls = record.evidence.as_ref()?.calls.iter();
+    let call = calls.find(|call| call.request == "damage")?;
+    Some(shell_line(&call.command))
 }
 
 /// The program that shows a record's divergence. `limit` is the time that a tool was given.
@@ -56,11 +64,18 @@ pub fn script(
         candidate,
         reference,
         timeout: (kind == "candidate_timeout").then(|| format!("timeout {seconds} ")),
+        damage: damage(record),
     };
     let ground = record.case_shown().ground(index);
     let operation = record.case_shown().ops[index].perform();
     // What the harness does to an image by itself has no command line; where it only looks, the script does without.
     let mut steps = operation.steps(&ground);
+    if kind == "input_changed_divergence" {
+        // What changes the image on purpose comes after.
+        let is_look = |step: &Step| matches!(step.request, Request::Untouched { .. });
+        let end = steps.iter().position(is_look);
+        steps.truncate(end.unwrap_or(steps.len()));
+    }
     if steps
         .iter()
         .any(|step| matches!(step.request, Request::Corrupt { .. }))
@@ -219,6 +234,13 @@ impl Plot<'_> {
         let readings = readings.iter().map(|request| (side, request, false));
         for (name, (by, request, or_stop)) in steps.chain(readings).enumerate() {
             let stop = if or_stop { " || return" } else { "" };
+            if let Request::Damage { file, .. } = request {
+                let file = quoted(&file.path);
+                let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
+                shell.push_str(&format!("  {line}{stop}\n"));
+                rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
+                continue;
+            }
             match self.tool(by).wording(request)? {
                 Wording::CommandLine(_) => {
                     let limit = self.timeout.as_deref().unwrap_or_default();

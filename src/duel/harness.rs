@@ -23,8 +23,7 @@ pub(super) fn carry_out(request: &Request, sandbox: &Sandbox, side: Side) -> Ans
     let image = || ImageBytes::open(&directory.join(&request.file().path));
     let mut said = String::new();
     let done = match request {
-        // Done on the reference's side, where the image was made; the candidate has its copy since then.
-        Request::Damage { .. } if side == Side::Candidate => Ok(None),
+        // Done on the reference's side, where the image was made; the candidate gets its copy with it.
         Request::Damage { file, damages } => damage(sandbox, file, damages).map(|done| {
             (words, said) = done;
             None

@@ -76,7 +76,7 @@ impl Perform for Malformed {
             damages: self.damages.clone(),
         };
         let damage = Step {
-            actor: Actor::Harness,
+            actor: Actor::Once,
             ..Step::fixture(damage, FIXTURE)
         };
         // The oracle looks at how each came out.

@@ -28,6 +28,23 @@ pub(super) fn is_narrow(structure: &Structure) -> bool {
     !WIDE_STRUCTURES.contains(&structure.name) && !structure.fields.iter().any(of_extended_entries)
 }
 
+/// Whether images that have it take long to make.
+pub(super) fn takes_long(structure: &Structure) -> bool {
+    ["encryption_extension", "luks_header"].contains(&structure.name)
+}
+
+/// Whether an encrypted image has it, in which nothing is written.
+pub(super) fn is_of_encrypted(structure: &Structure) -> bool {
+    let others = [
+        "header",
+        "header_extension",
+        "l1_table",
+        "refcount_table",
+        "refcount_block",
+    ];
+    takes_long(structure) || others.contains(&structure.name)
+}
+
 /// An image of this format.
 pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> Specimen {
     let size = *random.choice(&[65536, 1 << 20, (1 << 20) + 512, 4 << 20]);

@@ -4,7 +4,7 @@
 //! reads what the other refuses. The first that does not hold is told. A reference that only ran out of time is for the judges of
 //! every operation.
 
-use crate::exchange::{Deed, Exchange, Side, Turn};
+use crate::exchange::{Actor, Deed, Exchange, Side, Turn};
 use crate::request::{Answer, Exit, Request};
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
 
@@ -21,18 +21,19 @@ const PEAK_MEMORY_BYTES_MAX: u64 = 512 << 20;
 const SCRATCH_BYTES_MAX: u64 = 512 << 20;
 
 /// Words by which a program says that it was given no memory.
-const OUT_OF_MEMORY: [&str; 4] = [
+const OUT_OF_MEMORY: [&str; 5] = [
     "memory allocation of",
     "failed to allocate",
     "cannot allocate memory",
     "out of memory",
+    "memory exhausted",
 ];
 
 /// The first thing that does not hold.
 pub(super) fn judge(exchange: &Exchange) -> Option<Finding> {
     let pairs = Pairs::of(exchange)?;
     let checks: [fn(&Pair<'_>) -> Option<Finding>; 6] =
-        [death, waste_of_memory, waste_of_disk, change, facts, exits];
+        [death, waste_of_memory, waste_of_disk, input, facts, exits];
     checks
         .iter()
         .find_map(|check| pairs.0.iter().find_map(check))
@@ -42,6 +43,8 @@ pub(super) fn judge(exchange: &Exchange) -> Option<Finding> {
 struct Pair<'exchange> {
     candidate: Option<&'exchange Turn>,
     reference: Option<&'exchange Turn>,
+    /// Whether the step before it was done on one side only.
+    is_after_one_sided_change: bool,
 }
 
 struct Pairs<'exchange>(Vec<Pair<'exchange>>);
@@ -57,6 +60,11 @@ impl<'exchange> Pairs<'exchange> {
         let pairs = (start..end).map(|index| Pair {
             candidate: turn(&exchange.candidate, index),
             reference: turn(reference, index),
+            is_after_one_sided_change: {
+                let before = index - 1;
+                let done = |deed| turn(deed, before).is_some_and(is_accepted);
+                done(&exchange.candidate) != done(reference)
+            },
         });
         Some(Self(pairs.collect()))
     }
@@ -86,7 +94,7 @@ impl Pair<'_> {
             .is_some_and(|turn| turn.by == Side::Candidate);
         let blame = match (so(self.candidate), so(self.reference)) {
             (false, false) => return None,
-            (true, true) => Blame::Both,
+            (true, true) if candidate_is_tried => Blame::Both,
             (true, false) if candidate_is_tried => Blame::Candidate,
             _ => Blame::Reference,
         };
@@ -164,7 +172,7 @@ fn waste_of_disk(pair: &Pair<'_>) -> Option<Finding> {
 }
 
 /// After looks alone, every file is what it was.
-fn change(pair: &Pair<'_>) -> Option<Finding> {
+fn input(pair: &Pair<'_>) -> Option<Finding> {
     let is_asked = |turn: &Turn| matches!(turn.step.request, Request::Untouched { .. });
     let is_changed = |turn: &Turn| is_asked(turn) && !turn.answer.succeeded();
     let says = |turn: &Turn| match is_changed(turn) {
@@ -190,7 +198,9 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
         return None;
     }
     let after = match pair.candidate?.step.actor {
-        crate::exchange::Actor::Reference => " after the change",
+        // A change that only one of them made is told as such.
+        Actor::Reference if pair.is_after_one_sided_change => return None,
+        Actor::Reference => " after the change",
         _ => "",
     };
     match pair.candidate?.step.request {
