@@ -281,7 +281,10 @@ fn replace(
     let outside = || Unparsable::new(format!("{} lies outside the file", field.name));
     let there = bytes.get_mut(start..end).ok_or_else(outside)?;
     let was = valid.get(start..end).ok_or_else(outside)?;
-    if field.bits > 64 || !matches!(field.bits, 1 | 2 | 4) && field.bits % 8 != 0 {
+    if field.holds == Holds::Text
+        || field.bits > 64
+        || !matches!(field.bits, 1 | 2 | 4) && !field.bits.is_multiple_of(8)
+    {
         there.copy_from_slice(&patch::letters(was, value));
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
         return Ok((shown(was), shown(there)));
@@ -299,7 +302,7 @@ fn replace(
 fn number(value: Value, old: u64, field: &Field, length: u64, layout: &Layout) -> u64 {
     let highest = 1_u64 << (field.bits - 1);
     let place = |bytes: u64| match field.holds {
-        Holds::Offset { unit, flags } => bytes / unit & !flags | old & flags,
+        Holds::Offset { unit, flags } => ((bytes / unit) & !flags) | (old & flags),
         _ => bytes,
     };
     match value {
@@ -308,7 +311,7 @@ fn number(value: Value, old: u64, field: &Field, length: u64, layout: &Layout) -
         Value::SignBit => highest,
         Value::SignedMaximum => highest.wrapping_sub(1),
         Value::Plus(more) => old.wrapping_add_signed(more),
-        Value::Flip(bit) => old ^ 1 << (u64::from(bit) % field.bits),
+        Value::Flip(bit) => old ^ (1 << (u64::from(bit) % field.bits)),
         Value::EndOfFile(more) => place(length.wrapping_add_signed(more)),
         Value::StartOf { region, plus } => {
             let count = layout.regions.len() as u64;

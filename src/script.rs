@@ -83,6 +83,17 @@ pub fn script(
         return Err(none("the image is damaged by hand before"));
     }
     steps.retain(|step| step.actor != Actor::Harness);
+    // A look that the finding is not about may be left out where a tool has no words for it.
+    steps.retain(|step| {
+        let is_worded = |side| {
+            let tool = plot.tool(plot.actor(side, step));
+            tool.wording(&step.request).is_some()
+        };
+        step.rule != Rule::Free
+            || [Side::Candidate, Side::Reference]
+                .into_iter()
+                .all(is_worded)
+    });
     let outputs = operation.outputs(&ground, &Exchange::default());
     let differences = record.evidence.as_ref();
     let differences = differences.map_or(&[][..], |evidence| &evidence.differences);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 
+use crate::damage::structure_names;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::tool::ToolSpec;
@@ -59,7 +60,7 @@ pub struct Settings {
     pub ops: Option<String>,
 
     /// The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all)
-    #[arg(long, value_name = "A,B", env = "IMGDUEL_FIELDS")]
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_FIELDS", long_help = fields_help())]
     pub fields: Option<String>,
 
     /// Seconds for one tool call, fractions allowed
@@ -163,6 +164,13 @@ fn comma_list(text: &str) -> Vec<String> {
     let names = text.split(',').map(str::trim);
     let names = names.filter(|name| !name.is_empty());
     names.map(str::to_owned).collect()
+}
+
+fn fields_help() -> String {
+    format!(
+        "The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all): {}",
+        structure_names().join(", ")
+    )
 }
 
 /// The first line of what clap has to say, without its own "error:".

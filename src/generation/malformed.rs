@@ -262,8 +262,7 @@ fn change(random: &mut NativeRandom, pool: &[&str], writes: &[Write], size: u64)
         "compat=0.10",
         "compat=1.1",
         "lazy_refcounts=on",
-        "refcount_bits=64",
-        "refcount_bits=8",
+        "lazy_refcounts=off",
     ];
     let near = writes.first().map_or(offset, |write| write.offset);
     let written = Write {

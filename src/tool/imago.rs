@@ -72,14 +72,15 @@ impl Tool for Imago {
                 shrink: false,
                 ..
             } if file.backing.is_some() => cannot_open(file).or_else(|| cannot_zero(file)),
-            Request::Info { file }
-            | Request::Resize { file, .. }
-            | Request::Write { file, .. }
-            | Request::Contents { file }
-            | Request::Map { file, .. } => cannot_open(file),
-            Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => {
-                cannot_open(file).or_else(|| cannot_zero(file))
+            Request::Resize { file, .. } | Request::Write { file, .. } => {
+                cannot_open(file).or_else(|| cannot_write(file))
             }
+            Request::Info { file } | Request::Contents { file } | Request::Map { file, .. } => {
+                cannot_open(file)
+            }
+            Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => cannot_open(file)
+                .or_else(|| cannot_write(file))
+                .or_else(|| cannot_zero(file)),
             Request::Compare { first, second } => {
                 cannot_open(first).or_else(|| cannot_open(second))
             }
@@ -128,6 +129,11 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
 fn is_flat(file: &ImageFile) -> bool {
     file.option("subformat")
         .is_some_and(|name| name.ends_with("Flat"))
+}
+
+/// It says "No VMDK write support".
+fn cannot_write(file: &ImageFile) -> Option<String> {
+    (file.format == Format::Vmdk).then(|| "imago cannot write to vmdk".to_owned())
 }
 
 /// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.
