@@ -12,6 +12,7 @@ use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::known::Catalogue;
+use crate::launcher::Launcher;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
 use crate::settings::Settings;
@@ -25,6 +26,8 @@ pub struct Arena {
     catalogue: Catalogue,
     /// The flags that set the same terms on a command line.
     terms: Vec<String>,
+    /// What starts the tools, when this arena has opened them.
+    launcher: Option<Arc<Launcher>>,
 }
 
 impl Arena {
@@ -33,6 +36,11 @@ impl Arena {
         let reference = tool::open_reference(&settings.reference, means)?;
         let candidate = tool::open(&settings.candidate, means)?;
         can_make_fixtures(&*reference)?;
+        // Asked now, so that what cannot be forked is said before the run.
+        let programs = [&candidate, &reference].into_iter();
+        let _ = programs
+            .filter_map(|tool| means.launcher.objection(tool.program()?))
+            .count();
         let workdir = settings.workdir();
         tempfile::tempfile_in(&workdir)
             .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
@@ -49,6 +57,7 @@ impl Arena {
             duel,
             catalogue: Catalogue::built_in()?,
             terms: settings.terms(),
+            launcher: Some(Arc::clone(&means.launcher)),
         })
     }
 
@@ -58,6 +67,7 @@ impl Arena {
             duel,
             catalogue,
             terms: Vec::new(),
+            launcher: None,
         }
     }
 
@@ -71,14 +81,25 @@ impl Arena {
         &*self.duel.reference
     }
 
-    /// What the person should know before the run: witnesses that are missing.
+    /// What the person should know before the run: witnesses that are missing, tools that cannot be forked.
     pub fn notices(&self) -> Vec<Error> {
-        self.duel
-            .witnesses
-            .missing()
-            .map(Error::missing_tool)
+        let missing = self.duel.witnesses.missing().map(Error::missing_tool);
+        let launcher = self.launcher.iter();
+        let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
+        missing
             .into_iter()
+            .chain(fallbacks.map(Error::system))
             .collect()
+    }
+
+    /// What came of comparing the two ways of starting tools, in a line; an error when they differed.
+    pub fn compared(&self) -> Option<Result<String>> {
+        let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
+        let line = format!("{calls} calls started both ways, {differed} differed");
+        Some(match first {
+            None => Ok(line),
+            Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),
+        })
     }
 
     /// Every witness that there could be, with its version where it is here.

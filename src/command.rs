@@ -263,7 +263,7 @@ fn is_seed_file(name: &str) -> bool {
 }
 
 fn tools(settings: &Settings) -> Result<ExitCode> {
-    let means = Means::of_this_program(settings.timeout)?;
+    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
     let mut text = String::new();
     for row in &TOOLS {
         let chosen = [&settings.candidate, &settings.reference];
@@ -305,7 +305,10 @@ struct Run {
 
 impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
-        let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
+        let arena = Arena::open(
+            settings,
+            &Means::of_this_program(settings.timeout, settings.launcher())?,
+        )?;
         let outlets = Outlets::open(settings)?;
         arena.notices().iter().for_each(complain);
         ctrlc::set_handler(process::request_stop)
@@ -383,7 +386,11 @@ impl Run {
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        match cut_short.or(stopped) {
+        let compared = self.arena.compared().transpose();
+        if let Ok(Some(line)) = &compared {
+            said(&format!("{line}\n"));
+        }
+        match cut_short.or(stopped).or(compared.err()) {
             Some(error) => Err(error),
             None => written.map(|()| exit_code(&summary, &self.settings)),
         }

@@ -14,7 +14,7 @@ use crate::content::write_at;
 use crate::format::Format;
 use crate::qcow2::{self, Unparsable};
 use crate::structure::{ByteOrder, Field, Holds, Layout, Structure};
-use crate::{vhdx, vmdk, vpc};
+use crate::{parallels, qcow, vdi, vhdx, vmdk, vpc};
 
 pub use patch::Patch;
 
@@ -110,6 +110,9 @@ pub fn structures(format: Format) -> &'static [&'static Structure] {
         Format::Vmdk => vmdk::STRUCTURES,
         Format::Vpc => vpc::STRUCTURES,
         Format::Vhdx => vhdx::STRUCTURES,
+        Format::Vdi => vdi::STRUCTURES,
+        Format::Qcow => qcow::STRUCTURES,
+        Format::Parallels => parallels::STRUCTURES,
         Format::Raw => &[],
     }
 }
@@ -145,6 +148,9 @@ pub fn layout(format: Format, bytes: &[u8]) -> Layout {
         Format::Vmdk => vmdk::layout(bytes),
         Format::Vpc => vpc::layout(bytes),
         Format::Vhdx => vhdx::layout(bytes),
+        Format::Vdi => vdi::layout(bytes),
+        Format::Qcow => qcow::layout(bytes),
+        Format::Parallels => parallels::layout(bytes),
         Format::Raw => Layout::new(ByteOrder::Big),
     }
 }

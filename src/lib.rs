@@ -46,6 +46,9 @@ pub mod content;
 /// Where the fields of an image lie.
 pub mod structure;
 
+/// In which way tools are started.
+pub mod launcher;
+
 /// qcow2 on disk.
 pub mod qcow2;
 
@@ -57,6 +60,15 @@ pub mod vpc;
 
 /// vhdx on disk.
 pub mod vhdx;
+
+/// vdi on disk.
+pub mod vdi;
+
+/// qcow version 1 on disk.
+pub mod qcow;
+
+/// parallels on disk.
+pub mod parallels;
 
 /// Damage to an image.
 pub mod damage;

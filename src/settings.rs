@@ -4,6 +4,7 @@
 //! here, files and tools where they are opened.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -11,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use crate::damage::structure_names;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
+use crate::launcher::{ExecMode, Launcher};
 use crate::tool::ToolSpec;
 
 /// Cases of a campaign in the command, when no number is given.
@@ -74,6 +76,14 @@ pub struct Settings {
     /// Where scratch directories are made (default: the system's temporary directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
     workdir: Option<PathBuf>,
+
+    /// How tools are started: spawn, fork (of a tool that is loaded already), or check (both ways, compared)
+    #[arg(long, value_name = "MODE", env = "IMGDUEL_EXEC_MODE", default_value_t = ExecMode::Fork, value_parser = parse::<ExecMode>)]
+    pub exec_mode: ExecMode,
+
+    /// Let the flushes of forked tools reach the disk
+    #[arg(long, env = "IMGDUEL_DURABLE", value_parser = FalseyValueParser::new())]
+    pub durable: bool,
 
     /// Stop at the first divergence
     #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = FalseyValueParser::new())]
@@ -146,6 +156,11 @@ impl Settings {
             terms.extend(["--timeout".to_owned(), seconds]);
         }
         terms
+    }
+
+    /// What starts the tools of this run.
+    pub fn launcher(&self) -> Arc<Launcher> {
+        Launcher::new(self.exec_mode, self.durable)
     }
 
     /// Where scratch directories are made.

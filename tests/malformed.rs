@@ -137,7 +137,7 @@ fn with_worker(worker: &str, looks: &[Look]) -> Record {
     let workdir = tempfile::tempdir().unwrap();
     let means = Means {
         worker_program: ring::stand_in("malformed").join(worker),
-        limit: LIMIT,
+        ..ring::means()
     };
     let duel = Duel {
         candidate: tool::open(&"imago".parse().unwrap(), &means).unwrap(),

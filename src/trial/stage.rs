@@ -99,7 +99,7 @@ impl Stage {
     ) -> Result<(Record, Option<SeedFile>)> {
         let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
         let open = || {
-            Means::of_this_program(self.settings.timeout)
+            Means::of_this_program(self.settings.timeout, self.settings.launcher())
                 .and_then(|means| Arena::open(&self.settings, &means))
         };
         let arena = self

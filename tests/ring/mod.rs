@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use imgduel::arena::Arena;
@@ -11,6 +12,7 @@ use imgduel::case::Case;
 use imgduel::duel::Duel;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
+use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::operation::Operation;
 use imgduel::record::Record;
 use imgduel::tool::{self, Means, ToolSpec};
@@ -26,11 +28,14 @@ pub fn stand_in(name: &str) -> PathBuf {
     package().join("tests/stand_ins").join(name)
 }
 
-/// With the command itself as worker.
+/// With the command itself as worker; tools that can be forked are loaded once for all tests of a program.
 pub fn means() -> Means {
+    static LAUNCHER: LazyLock<Arc<Launcher>> =
+        LazyLock::new(|| Launcher::new(ExecMode::Fork, false));
     Means {
         worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
         limit: Duration::from_secs(30),
+        launcher: Arc::clone(&LAUNCHER),
     }
 }
 

@@ -79,7 +79,8 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
                 "log_size=1M".to_owned(),
             ];
         }
-        Format::Raw => {}
+        // qemu-img has few options for these, and their tables are small without.
+        Format::Raw | Format::Vdi | Format::Qcow | Format::Parallels => {}
     }
     for index in 0..random.between(1, 3) {
         let offset = random.below(specimen.size / 512) * 512;

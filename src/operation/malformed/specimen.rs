@@ -8,9 +8,6 @@ use crate::request::{ImageFile, Request, SnapshotAction};
 use crate::simpler;
 use crate::size::Size;
 
-/// The name by which the key of an encrypted image goes.
-const SECRET: &str = "key";
-
 /// The subformat of vmdk that only a conversion can fill.
 const STREAM_OPTIMIZED: &str = "subformat=streamOptimized";
 
@@ -76,13 +73,13 @@ impl Specimen {
         if self.encrypted {
             options.extend([
                 "encrypt.format=luks".to_owned(),
-                format!("encrypt.key-secret={SECRET}"),
                 // The least there is, in milliseconds: nothing is to be kept from anybody.
                 "encrypt.iter-time=10".to_owned(),
             ]);
         }
         let mut file = ImageFile::new(stem, self.format).with_options(options);
-        file.format_is_told = true;
+        // An encrypted image is named by options, which tell its format.
+        file.format_is_told = !self.encrypted;
         if self.backed {
             file = file.over(&ImageFile::new(&format!("{stem}-base"), Format::Raw));
         }

@@ -122,7 +122,8 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
         | Request::Corrupt { .. }
         | Request::Damage { .. }
         | Request::Untouched { .. }
-        | Request::HostClusters { .. } => {
+        | Request::HostClusters { .. }
+        | Request::Audit { .. } => {
             return Err(unsupported(format!("imago has no {}", request.name())));
         }
     }
