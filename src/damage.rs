@@ -12,9 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::write_at;
 use crate::format::Format;
+use crate::parallels;
+use crate::qcow;
 use crate::qcow2::{self, Unparsable};
 use crate::structure::{ByteOrder, Field, Holds, Layout, Structure};
-use crate::{parallels, qcow, vdi, vhdx, vmdk, vpc};
+use crate::vdi;
+use crate::vhdx;
+use crate::vmdk;
+use crate::vpc;
 
 pub use patch::Patch;
 
