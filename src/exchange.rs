@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
-use crate::request::{Answer, ImageFile, Request};
+use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::verdict::DivergenceKind;
 
 /// What an operation may know when it writes its steps.
@@ -218,6 +218,12 @@ pub struct Deed {
 }
 
 impl Deed {
+    /// Whether its last step ran out of time.
+    pub fn timed_out(&self) -> bool {
+        let last = self.turns.last();
+        last.is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
+    }
+
     /// What `reader` said when it was asked of the output what `asked` looks for.
     pub fn reading(
         &self,
