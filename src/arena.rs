@@ -164,6 +164,9 @@ impl Arena {
         if let Some(pool) = &case.ops_filter {
             words.extend(["--ops".to_owned(), pool.join(",")]);
         }
+        if let Some(fields) = &case.fields_filter {
+            words.extend(["--fields".to_owned(), fields.join(",")]);
+        }
         words.extend(self.terms.iter().cloned());
         shell_line(&words)
     }

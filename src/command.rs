@@ -196,7 +196,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let guide = guided
         .then(|| Guide::new(generation, seed, start, pool, total))
         .transpose()?;
-    let cases = generation.cases(seed, start, pool)?;
+    let fields = settings.fields();
+    let cases = generation.cases_of_fields(seed, start, pool, fields.as_deref())?;
     if let Some(directory) = &log_dir {
         fs::create_dir_all(directory)
             .map_err(|error| Error::io("make the log directory", directory, &error))?;
@@ -228,11 +229,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
-    let pool = arguments.settings.pool();
     let named: Vec<(Case, Option<SeedFile>)> = arguments
         .cases
         .iter()
-        .map(|name| named_case(name, pool.as_deref()))
+        .map(|name| named_case(name, &arguments.settings))
         .collect::<Result<_>>()?;
     let mut run = Run::open(&arguments.settings, None)?;
     let files = std::iter::zip(&named, &arguments.cases).filter(|((_, seed), _)| seed.is_some());
@@ -245,24 +245,26 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 }
 
 /// The case of a seed file, with that file, or of an id.
-fn named_case(name: &str, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
+fn named_case(name: &str, settings: &Settings) -> Result<(Case, Option<SeedFile>)> {
     if is_seed_file(name) {
         let seed = SeedFile::read(Path::new(name))?;
         return Ok((seed.case()?, Some(seed)));
     }
-    Ok((Generation::case(&name.parse()?, pool)?, None))
+    let (pool, fields) = (settings.pool(), settings.fields());
+    let case = Generation::case_of_fields(&name.parse()?, pool.as_deref(), fields.as_deref())?;
+    Ok((case, None))
 }
 
 fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
-    let (case, seed) = named_case(case, settings.pool().as_deref())?;
+    let (case, seed) = named_case(case, settings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(&run.arena, settings, case, seed.as_ref())
 }
 
 fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
-    let (case, _) = named_case(case, settings.pool().as_deref())?;
+    let (case, _) = named_case(case, settings)?;
     let arena = Run::open(settings, None)?.arena;
     let record = arena.try_case(case)?;
     let (candidate, reference) = (arena.candidate(), arena.reference());

@@ -18,7 +18,7 @@ use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
+use crate::exchange::{Actor, Bounds, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
 use crate::fixture::Fixtures;
 use crate::judge;
 use crate::operation::Perform;
@@ -96,6 +96,7 @@ impl Duel {
             fixture: Vec::new(),
             tool_calls: 0,
             tool_cpu: Duration::ZERO,
+            bounds: None,
         };
         let mut operations = Vec::with_capacity(case.ops.len());
         for index in 0..case.ops.len() {
@@ -140,6 +141,8 @@ struct Bout<'duel> {
     fixture: Vec<Vec<String>>,
     tool_calls: u64,
     tool_cpu: Duration,
+    /// Of the operation that is under way.
+    bounds: Option<Bounds>,
 }
 
 impl<'duel> Bout<'duel> {
@@ -181,13 +184,14 @@ impl<'duel> Bout<'duel> {
             }
         }
         let reference = with_reference
-            .then(|| self.deed(Side::Reference, &steps))
+            .then(|| self.deed(Side::Reference, &steps, None, operation.bounds()))
             .transpose()?;
-        let hopeless = self.same_program && reference.as_ref().is_some_and(timed_out);
+        let hopeless = self.same_program && reference.as_ref().is_some_and(Deed::timed_out);
         let candidate = if hopeless {
             Deed::default()
         } else {
-            self.deed(Side::Candidate, &steps)?
+            let made = reference.as_ref();
+            self.deed(Side::Candidate, &steps, made, operation.bounds())?
         };
         let mut exchange = Exchange {
             candidate,
@@ -239,7 +243,8 @@ impl<'duel> Bout<'duel> {
             return Err(reason);
         }
         let idle = |tool: &dyn Tool| {
-            let own = steps.iter().filter(|step| step.actor != Actor::Reference);
+            let is_own = |step: &&Step| !matches!(step.actor, Actor::Reference | Actor::Once);
+            let own = steps.iter().filter(is_own);
             own.map(|step| tool.support(&step.request))
                 .all(|support| support != Support::Yes)
         };
@@ -334,10 +339,26 @@ impl<'duel> Bout<'duel> {
         Ok(Some(Verdict::Divergence(finding)))
     }
 
-    /// Carries out an operation's steps on a side, up to the first that ends it.
-    fn deed(&mut self, side: Side, steps: &[Step]) -> Result<Deed> {
+    /// Carries out an operation's steps on a side, up to the first that ends it. `made` is what the reference did before.
+    fn deed(
+        &mut self,
+        side: Side,
+        steps: &[Step],
+        made: Option<&Deed>,
+        bounds: Option<Bounds>,
+    ) -> Result<Deed> {
         let mut deed = Deed::default();
-        for step in steps {
+        self.bounds = None;
+        for (index, step) in steps.iter().enumerate() {
+            let done = made.and_then(|made| made.turns.get(index));
+            if let Some(done) = done.filter(|_| step.actor == Actor::Once) {
+                deed.turns.push(done.clone());
+                if done.answer.succeeded() {
+                    self.bounds = bounds;
+                    continue;
+                }
+                break;
+            }
             let by = match step.actor {
                 Actor::Side => side,
                 Actor::SideOrReference
@@ -345,11 +366,13 @@ impl<'duel> Bout<'duel> {
                 {
                     side
                 }
-                Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
+                _ => Side::Reference,
             };
             let before = self.sandbox.stamps(side);
+            let is_damage = matches!(step.request, Request::Damage { .. });
             let answer = match step.actor {
-                Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
+                _ if is_damage => harness::carry_out(&step.request, self.sandbox, side),
+                Actor::Harness => harness::carry_out(&step.request, self.sandbox, side),
                 _ => self.ask(side, by, &step.request)?,
             };
             let goes_on = match answer.exit {
@@ -358,12 +381,16 @@ impl<'duel> Bout<'duel> {
                 Exit::Crashed(_) | Exit::TimedOut(_) => false,
             };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);
+            // What makes an image may take its time; what is then done with it has bounds.
+            self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
+            let space = self.bounds.map(|_| self.sandbox.space(side));
             deed.turns.push(Turn {
                 step: step.clone(),
                 by,
                 answer,
                 file_bytes,
                 changed_files: changed(&before, &self.sandbox.stamps(side)),
+                scratch_bytes: space.unwrap_or(0),
             });
             if !goes_on {
                 break;
@@ -403,9 +430,11 @@ impl<'duel> Bout<'duel> {
     }
 
     fn ask_in(&mut self, directory: PathBuf, by: Side, request: &Request) -> Result<Answer> {
+        let limit = self.duel.limit;
         let scene = Scene {
             directory: &directory,
-            limit: self.duel.limit,
+            limit: self.bounds.map_or(limit, |bounds| bounds.time.min(limit)),
+            memory_bytes_max: self.bounds.map(|bounds| bounds.memory_bytes_max),
         };
         let answer = self.tool(by).ask(request, &scene)?;
         self.tool_calls += answer.calls;
@@ -421,12 +450,6 @@ fn changed(before: &Stamps, after: &Stamps) -> Vec<String> {
         .filter(|name| before.get(*name) != after.get(*name))
         .collect();
     names.into_iter().cloned().collect()
-}
-
-fn timed_out(deed: &Deed) -> bool {
-    deed.turns
-        .last()
-        .is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
 }
 
 fn source_failed(request: &Request, answer: &Answer) -> Verdict {

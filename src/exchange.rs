@@ -3,9 +3,11 @@
 //! Operations write [`Step`]s and [`Output`]s; the duel carries them out on each side; the judges get the [`Exchange`]. Plain
 //! data: nothing here runs anything.
 
+use std::time::Duration;
+
 use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
-use crate::request::{Answer, ImageFile, Request};
+use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::verdict::DivergenceKind;
 
 /// What an operation may know when it writes its steps.
@@ -44,6 +46,17 @@ pub enum Actor {
     Reference,
     /// The harness itself, on both sides: no tool does it.
     Harness,
+    /// The reference, on its own side alone: it makes what the harness will give to both.
+    Once,
+}
+
+/// What one call of a tool may take in an operation that knows what is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Address space in bytes: enforced.
+    pub memory_bytes_max: u64,
+    /// Wall time, where the run's own limit is not shorter.
+    pub time: Duration,
 }
 
 /// What a step's exit means.
@@ -184,6 +197,8 @@ pub struct Turn {
     /// The files of the side's directory that came, went, or were written to, in the order of their names. A write within a few
     /// milliseconds of the last one to the same file may be missed, where it does not change the length.
     pub changed_files: Vec<String>,
+    /// The space in bytes that all files of the side take afterwards; 0 in an operation without [`Bounds`].
+    pub scratch_bytes: u64,
 }
 
 /// A look at an output.
@@ -209,6 +224,12 @@ pub struct Deed {
 }
 
 impl Deed {
+    /// Whether its last step ran out of time.
+    pub fn timed_out(&self) -> bool {
+        let last = self.turns.last();
+        last.is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
+    }
+
     /// What `reader` said when it was asked of the output what `asked` looks for.
     pub fn reading(
         &self,

@@ -93,6 +93,8 @@ impl Launcher {
     pub fn run(&self, invocation: &Invocation<'_>) -> Result<Finished> {
         match self.mode {
             ExecMode::Spawn => run(invocation),
+            // A forked child's peak of memory is not told, and its limit is the server's.
+            _ if invocation.memory_bytes_max.is_some() => run(invocation),
             ExecMode::Fork => self.fork(invocation),
             ExecMode::Check => match self.objection(invocation.program) {
                 Some(_) => run(invocation),

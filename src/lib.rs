@@ -48,11 +48,35 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// Where the fields of an image lie.
+pub mod structure;
+
 /// In which way tools are started.
 pub mod launcher;
 
 /// qcow2 on disk.
 pub mod qcow2;
+
+/// vmdk on disk.
+pub mod vmdk;
+
+/// vpc on disk.
+pub mod vpc;
+
+/// vhdx on disk.
+pub mod vhdx;
+
+/// vdi on disk.
+pub mod vdi;
+
+/// qcow version 1 on disk.
+pub mod qcow;
+
+/// parallels on disk.
+pub mod parallels;
+
+/// Damage to an image.
+pub mod damage;
 
 /// What a case's image is made of.
 pub mod image;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exchange::{Exchange, Ground, Output, Step};
+use crate::exchange::{Bounds, Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
 use crate::request::ImageFile;
 use crate::rng::PythonRandom;
@@ -23,6 +23,7 @@ pub mod convert_compressed;
 pub mod create;
 pub mod dd;
 pub mod info;
+pub mod malformed;
 pub mod map;
 pub mod measure;
 pub mod qcow2_options;
@@ -60,6 +61,11 @@ pub trait Perform {
     /// What must agree beyond exits and outputs, when both got to the end of the steps; `None` when it does.
     fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let _ = (ground, exchange);
+        None
+    }
+
+    /// What one call may take, where that is known.
+    fn bounds(&self) -> Option<Bounds> {
         None
     }
 
@@ -201,5 +207,6 @@ operations! {
     }
     ours {
         Chain = "chain", chain::Chain;
+        Malformed = "malformed", malformed::Malformed;
     }
 }

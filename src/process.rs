@@ -9,6 +9,7 @@ mod dialogue;
 mod fork_server;
 mod group;
 mod interrupt;
+mod memory;
 mod post_mortem;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use capture::{CAPTURE_LIMIT_BYTES, Captured};
 pub use dialogue::{Dialogue, Reply};
 pub use fork_server::{ForkServer, Preload};
 pub use interrupt::{Interrupt, request_stop, stop_requested};
+pub use memory::OwnPeak;
 pub use post_mortem::PostMortem;
 
 use crate::error::Result;
@@ -46,6 +48,8 @@ pub struct Invocation<'call> {
     pub limit: Duration,
     /// What it sees in its environment beside [`CHILD_ENVIRONMENT`] and `PATH`; nothing, for a tool.
     pub environment: &'call [(OsString, OsString)],
+    /// How large its address space may become, in bytes; as large as it likes when nothing is said.
+    pub memory_bytes_max: Option<u64>,
 }
 
 /// How a child ended.
@@ -72,6 +76,8 @@ pub struct Finished {
     pub elapsed: Duration,
     /// CPU time of the child and of those it waited for, from the system.
     pub cpu: Duration,
+    /// The most memory that the child had at once, in bytes, from the system; not below what this program had when it started it.
+    pub peak_memory_bytes: u64,
 }
 
 /// Runs a program to its end or its limit. An error means that it could not be started or watched.
@@ -165,6 +171,7 @@ fn watch(
         stderr: stderr.finish(),
         elapsed: reaped.elapsed,
         cpu: reaped.cpu,
+        peak_memory_bytes: reaped.peak_memory_bytes,
     };
     Ok((finished, reaped.server))
 }

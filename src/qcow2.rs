@@ -17,6 +17,7 @@ pub mod corruption;
 pub mod extensions;
 pub mod header;
 pub mod host_clusters;
+pub mod layout;
 pub mod refcounts;
 pub mod snapshot_table;
 
@@ -149,6 +150,7 @@ mod fixture {
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
                 environment: &[],
+                memory_bytes_max: None,
             };
             let finished = run(&invocation).unwrap();
             let Ending::Exited(code) = finished.ending else {

@@ -10,6 +10,7 @@ pub use answer::{Answer, Exit};
 use serde::{Deserialize, Serialize};
 
 use crate::content::Write;
+use crate::damage::Damage;
 use crate::format::Format;
 use crate::qcow2::corruption::Corruption;
 use crate::size::Size;
@@ -28,6 +29,9 @@ pub struct ImageFile {
     /// The image below it, as far as it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backing: Option<Box<ImageFile>>,
+    /// Whether tools that only read it are told its format: one whose format cannot be found out, because it is damaged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub format_is_told: bool,
 }
 
 impl ImageFile {
@@ -38,6 +42,7 @@ impl ImageFile {
             format,
             options: Vec::new(),
             backing: None,
+            format_is_told: false,
         }
     }
 
@@ -52,6 +57,11 @@ impl ImageFile {
     /// The same with these `-o` options.
     pub fn with_options(self, options: Vec<String>) -> Self {
         Self { options, ..self }
+    }
+
+    /// Its name up to the first dot.
+    pub fn stem(&self) -> &str {
+        self.path.split('.').next().unwrap_or_default()
     }
 
     /// The names of all files whose bytes a guest may see in it, as far as they are known: its own and those below it.
@@ -288,6 +298,18 @@ pub enum Request {
         /// How.
         corruption: Corruption,
     },
+    /// Asked of the harness itself: damage the reference's image, and give the candidate the same.
+    Damage {
+        /// The image; every file whose name begins with its stem belongs to it.
+        file: ImageFile,
+        /// How.
+        damages: Vec<Damage>,
+    },
+    /// Asked of the harness itself: whether the damaged image, and every file that belongs to it, is what it was.
+    Untouched {
+        /// The image.
+        file: ImageFile,
+    },
     /// Asked of the harness itself: settle a qcow2's snapshot table, and tell its host clusters.
     HostClusters {
         /// The image.
@@ -372,6 +394,8 @@ impl Request {
             Self::Repair { .. } => "repair",
             Self::Corrupt { .. } => "corrupt",
             Self::HostClusters { .. } => "host_clusters",
+            Self::Damage { .. } => "damage",
+            Self::Untouched { .. } => "untouched",
             Self::Audit { .. } => "audit",
         }
     }
@@ -416,6 +440,8 @@ impl Request {
             | Self::Repair { file, .. }
             | Self::Corrupt { file, .. }
             | Self::HostClusters { file }
+            | Self::Damage { file, .. }
+            | Self::Untouched { file }
             | Self::Audit { file }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }

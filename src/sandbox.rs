@@ -127,6 +127,52 @@ impl Sandbox {
         Contents::of_raw_file(&self.file(side, name)).ok()
     }
 
+    /// Keeps the reference's files whose names begin with `stem`, and gives each side its own copies. Copies alone are compared, as
+    /// in [`Self::copy_source`].
+    pub fn keep_originals(&self, stem: &str) -> Result<()> {
+        let kept = self.source_directory();
+        for name in names(&self.directory(Side::Reference), stem) {
+            let _ = fs::remove_file(kept.join(&name));
+            copy_sparse(&self.file(Side::Reference, &name), &kept.join(&name))?;
+            for side in [Side::Candidate, Side::Reference] {
+                // Not there on the candidate's side the first time.
+                let _ = fs::remove_file(self.file(side, &name));
+                copy_sparse(&kept.join(&name), &self.file(side, &name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first file of [`Self::keep_originals`] that a side no longer has as it was, in words.
+    pub fn changed(&self, side: Side, stem: &str) -> Option<String> {
+        let kept = self.source_directory();
+        let changes = names(&kept, stem).into_iter().map(|name| {
+            let was = Contents::of_raw_file(&kept.join(&name)).ok();
+            let now = self.fingerprint(side, &name);
+            match (was, now) {
+                (Some(was), Some(now)) => {
+                    let found = was.difference(&now)?;
+                    let change = format!("{} becomes {}", found.first, found.second);
+                    Some(format!("{name}: {}: {change}", found.place))
+                }
+                _ => Some(format!("{name}: it cannot be read any more")),
+            }
+        });
+        changes.flatten().next()
+    }
+
+    /// The space in bytes that a side's files take on the disk.
+    pub fn space(&self, side: Side) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let directory = self.directory(side);
+        let blocks = names(&directory, "").into_iter().filter_map(|name| {
+            let metadata = fs::metadata(directory.join(name)).ok()?;
+            // The unit of st_blocks, whatever the file system's own is (stat(2)).
+            Some(metadata.blocks() * 512)
+        });
+        blocks.sum()
+    }
+
     /// Removes the files whose names begin with `stem`, on both sides.
     pub fn sweep(&self, stem: &str) {
         for side in [Side::Candidate, Side::Reference] {
@@ -164,4 +210,13 @@ impl Drop for Sandbox {
             self.remover.take(Leftover::Directory(root));
         }
     }
+}
+
+/// The names of a directory's files that begin with `stem`, in their order.
+fn names(directory: &Path, stem: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(stem)).collect();
+    names.sort();
+    names
 }

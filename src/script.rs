@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::error::{Error, Result};
-use crate::evidence::quoted;
-use crate::exchange::{Actor, Exchange, Output, Side, Step};
+use crate::evidence::{quoted, shell_line};
+use crate::exchange::{Actor, Exchange, Output, Rule, Side, Step};
 use crate::format::Format;
+use crate::operation::Operation;
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
 use crate::tool::{FLAT_SUFFIX, Support, Tool, Wording};
@@ -36,6 +37,14 @@ struct Plot<'tools> {
     reference: &'tools dyn Tool,
     /// The program that is run with a limit, when the finding is about time.
     timeout: Option<String>,
+    /// The command line that damages the image, as it was found out when it was done.
+    damage: Option<String>,
+}
+
+fn damage(record: &Record) -> Option<String> {
+    let mut calls = record.evidence.as_ref()?.calls.iter();
+    let call = calls.find(|call| call.request == "damage")?;
+    Some(shell_line(&call.command))
 }
 
 /// The program that shows a record's divergence. `limit` is the time that a tool was given.
@@ -63,12 +72,17 @@ pub fn script(
         candidate,
         reference,
         timeout: (kind == "candidate_timeout").then(|| format!("timeout {seconds} ")),
+        damage: damage(record),
     };
     let ground = record.case_shown().ground(index);
     let operation = &record.case_shown().ops[index];
     let steps = operation.perform().steps(&ground);
     let evidence = record.evidence.as_ref();
     let exchange = evidence.map_or_else(Exchange::default, |evidence| exits(&steps, evidence));
+    let steps = match operation {
+        Operation::Malformed(_) => plot.worded_looks(steps, kind),
+        _ => steps,
+    };
     let outputs = operation.perform().outputs(&ground, &exchange);
     let about = About {
         kind,
@@ -171,6 +185,29 @@ fn commented(text: &str, mark: &str) -> String {
 }
 
 impl Plot<'_> {
+    /// The steps on a damaged image as a script makes them: what the harness only looks at, and looks that a tool has no words for and
+    /// the finding is not about, are left out.
+    fn worded_looks(&self, mut steps: Vec<Step>, kind: &str) -> Vec<Step> {
+        if kind == "input_changed_divergence" {
+            // What changes the image on purpose comes after.
+            let is_look = |step: &Step| matches!(step.request, Request::Untouched { .. });
+            let end = steps.iter().position(is_look);
+            steps.truncate(end.unwrap_or(steps.len()));
+        }
+        steps.retain(|step| step.actor != Actor::Harness);
+        steps.retain(|step| {
+            let is_worded = |side| {
+                let tool = self.tool(self.actor(side, step));
+                tool.wording(&step.request).is_some()
+            };
+            step.rule != Rule::Free
+                || [Side::Candidate, Side::Reference]
+                    .into_iter()
+                    .all(is_worded)
+        });
+        steps
+    }
+
     /// The tools' programs, as variables that whoever runs it may set.
     fn variables(&self, has_candidate: bool) -> String {
         let mut text = "export LC_ALL=C TZ=UTC\n".to_owned();
@@ -267,6 +304,13 @@ impl Plot<'_> {
             .map(|request| ((side, false), request, false));
         for (name, ((by, by_hand), request, or_stop)) in steps.chain(readings).enumerate() {
             let stop = if or_stop { " || return" } else { "" };
+            if let Request::Damage { file, .. } = request {
+                let file = quoted(&file.path);
+                let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
+                shell.push_str(&format!("  {line}{stop}\n"));
+                rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
+                continue;
+            }
             if by_hand {
                 let line = by_hand::line(request, name)?;
                 shell.push_str(&format!("  {line}\n"));
@@ -337,7 +381,7 @@ impl Plot<'_> {
             Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
                 side
             }
-            Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
+            _ => Side::Reference,
         }
     }
 

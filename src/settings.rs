@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 
+use crate::damage::structure_names;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::launcher::{ExecMode, Launcher};
@@ -60,6 +61,10 @@ pub struct Settings {
     /// The operations to draw from, with commas; order and repeats count (default: the generation's)
     #[arg(long, value_name = "A,B", env = "IMGDUEL_OPS")]
     pub ops: Option<String>,
+
+    /// The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all)
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_FIELDS", long_help = fields_help())]
+    pub fields: Option<String>,
 
     /// Seconds for one tool call, fractions allowed
     #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = seconds)]
@@ -141,13 +146,12 @@ impl Settings {
 
     /// The operations that were asked for: the comma list without blanks.
     pub fn pool(&self) -> Option<Vec<String>> {
-        let list = self
-            .ops
-            .as_ref()?
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        Some(list.map(str::to_owned).collect())
+        self.ops.as_deref().map(comma_list)
+    }
+
+    /// The structures and fields that are to be damaged, of the same form.
+    pub fn fields(&self) -> Option<Vec<String>> {
+        self.fields.as_deref().map(comma_list)
     }
 
     /// The flags that set the same terms again: both tools as they were given, the time limit when it is not the usual one.
@@ -186,6 +190,19 @@ impl Settings {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.jobs.unwrap_or_else(processors)
     }
+}
+
+fn comma_list(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn fields_help() -> String {
+    format!(
+        "The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all): {}",
+        structure_names().join(", ")
+    )
 }
 
 /// The first line of what clap has to say, without its own "error:".

@@ -89,6 +89,8 @@ pub struct Scene<'call> {
     pub directory: &'call Path,
     /// Wall time for one call.
     pub limit: Duration,
+    /// How large its address space may become, in bytes.
+    pub memory_bytes_max: Option<u64>,
 }
 
 /// `NAME[:PATH]`.

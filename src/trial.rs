@@ -149,7 +149,9 @@ impl Fresh {
             pool: pool.clone(),
         };
         // Decodes nothing yet; a pool that the generation does not have is wrong from the start.
-        drop(generation.cases(fresh.seed, fresh.start, pool.as_deref())?);
+        let fields = settings.fields();
+        let (pool, fields) = (pool.as_deref(), fields.as_deref());
+        drop(generation.cases_of_fields(fresh.seed, fresh.start, pool, fields)?);
         Ok(fresh)
     }
 

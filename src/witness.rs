@@ -129,6 +129,7 @@ impl Witnesses {
             directory,
             limit,
             environment: &[],
+            memory_bytes_max: None,
         })?;
         let exit = match finished.ending {
             Ending::Exited(0) => Exit::Success,
@@ -145,6 +146,7 @@ impl Witnesses {
             partial: true,
             duration: finished.elapsed,
             cpu: finished.cpu,
+            peak_memory_bytes: 0,
             calls: 1,
         };
         Ok(Some(Opinion {
@@ -164,6 +166,7 @@ fn version(program: &Path, limit: Duration) -> Option<String> {
         directory: &directory,
         limit,
         environment: &[],
+        memory_bytes_max: None,
     })
     .ok()?;
     let line = finished.stdout.first_line();

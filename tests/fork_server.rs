@@ -30,6 +30,7 @@ fn run_in(launcher: &Launcher, directory: &Path, script: &str, limit: Duration) 
             directory,
             limit,
             environment: &[],
+            memory_bytes_max: None,
         })
         .unwrap()
 }
@@ -95,6 +96,7 @@ fn flushes_are_skipped_unless_they_are_wanted() {
             directory: scratch.path(),
             limit: LONG,
             environment: &[],
+            memory_bytes_max: None,
         };
         launcher.run(&invocation).unwrap().ending
     });
@@ -166,6 +168,7 @@ fn what_cannot_be_forked_is_spawned_and_said() {
         directory: scratch.path(),
         limit: LONG,
         environment: &[],
+        memory_bytes_max: None,
     };
     assert_eq!(launcher.run(&invocation).unwrap().stdout.text(), "script\n");
     let lines = launcher.fallbacks();
@@ -190,6 +193,7 @@ fn a_program_that_was_replaced_is_loaded_anew() {
         directory: scratch.path(),
         limit: LONG,
         environment: &[],
+        memory_bytes_max: None,
     };
     assert_eq!(launcher.run(&invocation).unwrap().stdout.text(), "new\n");
 }

@@ -15,6 +15,7 @@ fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
         directory,
         limit,
         environment: &[],
+        memory_bytes_max: None,
     })
     .unwrap()
 }
@@ -191,6 +192,7 @@ fn a_program_that_cannot_be_started_is_one_clear_line() {
         directory: directory.path(),
         limit: LONG,
         environment: &[],
+        memory_bytes_max: None,
     };
     let error = run(&invocation).unwrap_err().to_string();
     assert!(

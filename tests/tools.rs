@@ -27,6 +27,7 @@ fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
         &Scene {
             directory,
             limit: LIMIT,
+            memory_bytes_max: None,
         },
     )
     .unwrap()
@@ -234,6 +235,7 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
     let scene = Scene {
         directory: scratch.path(),
         limit: Duration::from_millis(300),
+        memory_bytes_max: None,
     };
     let stuck = imago
         .ask(

@@ -178,6 +178,7 @@ impl Entry {
             partial: self.head.partial,
             duration: std::time::Duration::ZERO,
             cpu: std::time::Duration::ZERO,
+            peak_memory_bytes: 0,
             calls: 0,
         }
     }

@@ -118,6 +118,7 @@ impl Gh {
             directory: Path::new("."),
             limit: GH_LIMIT,
             environment: &self.environment,
+            memory_bytes_max: None,
         })?;
         if finished.ending == Ending::Exited(0) {
             return Ok(String::from_utf8_lossy(&finished.stdout.bytes).into_owned());

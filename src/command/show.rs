@@ -25,13 +25,19 @@ pub(super) struct ShowArguments {
 /// Prints the cases of every id.
 pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let pool = arguments.settings.pool();
+    let fields = arguments.settings.fields();
     let mut output = std::io::stdout().lock();
     for text in &arguments.ids {
         let (first, last) = id_range(text)?;
         let (base, changes) = lineage(&first.generation);
         let generation = Generation::named(base)?;
         let count = last - first.iteration + 1;
-        let drawn = generation.cases(first.seed, first.iteration, pool.as_deref())?;
+        let drawn = generation.cases_of_fields(
+            first.seed,
+            first.iteration,
+            pool.as_deref(),
+            fields.as_deref(),
+        )?;
         for case in drawn.take(count as usize) {
             let mut changes = changes.iter();
             let case = changes.try_fold(case, |case, change| Generation::child(&case, *change))?;

@@ -48,7 +48,7 @@ impl Bout<'_> {
     /// A look, by a tool or by the harness itself.
     fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
         match request {
-            Request::Audit { .. } => Ok(harness::carry_out(request, &self.sandbox.directory(side))),
+            Request::Audit { .. } => Ok(harness::carry_out(request, self.sandbox, side)),
             _ => self.ask(side, by, request),
         }
     }

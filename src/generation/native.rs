@@ -151,6 +151,7 @@ impl Narrowing {
             ops: vec![Operation::Chain(chain)],
             words_used: random.words_used(),
             ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
+            fields_filter: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::capture::Capture;
 use super::group::Group;
-use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, PostMortem, interrupt};
+use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, PostMortem, interrupt, memory};
 use crate::error::{Error, Result};
 
 /// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
@@ -45,6 +45,8 @@ pub enum Reply {
         stderr: Captured,
         /// CPU time over its whole life.
         cpu: Duration,
+        /// The most memory it had at once, in bytes.
+        peak_memory_bytes: u64,
     },
 }
 
@@ -63,6 +65,11 @@ impl Dialogue {
             stdout,
             stderr,
         })
+    }
+
+    /// How large the child's address space may become from here on, in bytes; nothing: as large as it likes.
+    pub fn limit_memory(&self, bytes: Option<u64>) -> Result<()> {
+        memory::limit(self.group.leader(), bytes)
     }
 
     /// Sends `line` (without line feed) and waits for a line in return.
@@ -119,6 +126,7 @@ impl Dialogue {
             ending,
             stderr: self.stderr.finish(),
             cpu: reaped.cpu,
+            peak_memory_bytes: reaped.peak_memory_bytes,
         })
     }
 }

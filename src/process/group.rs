@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
 use super::fork_server::{Ended, ForkServer, environment};
-use super::{Ending, Invocation};
+use super::{Ending, Invocation, memory};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -51,6 +51,7 @@ pub(super) struct Reaped {
     pub(super) ending: Ending,
     pub(super) elapsed: Duration,
     pub(super) cpu: Duration,
+    pub(super) peak_memory_bytes: u64,
     /// The fork server that it came from.
     pub(super) server: Option<ForkServer>,
 }
@@ -84,6 +85,9 @@ impl Group {
             stderr: stderr.into(),
         };
         let leader = Pid::from_child(&child);
+        if let Some(bytes) = invocation.memory_bytes_max {
+            memory::limit(leader, Some(bytes))?;
+        }
         Ok((Self::of(Parent::Us(child), leader, started)?, pipes))
     }
 
@@ -147,6 +151,7 @@ impl Group {
             ending: Ending::Signaled(Signal::KILL.as_raw()),
             elapsed: started.elapsed(),
             cpu: Duration::ZERO,
+            peak_memory_bytes: 0,
             server: None,
         };
         let child = match self.parent.take().expect("a group is reaped once") {
@@ -160,6 +165,8 @@ impl Group {
                         ending,
                         elapsed: self.started.elapsed(),
                         cpu,
+                        // A call that is to tell it is not made by a server.
+                        peak_memory_bytes: 0,
                         server: Some(*server),
                     },
                 });
@@ -180,6 +187,7 @@ impl Group {
             ending,
             elapsed: self.started.elapsed(),
             cpu: used.rusage.utime + used.rusage.stime,
+            peak_memory_bytes: used.rusage.maxrss,
             server: None,
         })
     }
@@ -222,8 +230,12 @@ fn start(command: &mut Command) -> io::Result<Child> {
     let mut tries = 0;
     loop {
         match command.spawn() {
+            // The second: the system has no process to spare just now (EAGAIN).
             Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < START_TRIES =>
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ExecutableFileBusy | io::ErrorKind::WouldBlock
+                ) && tries < START_TRIES =>
             {
                 tries += 1;
                 std::thread::sleep(Duration::from_millis(5));

@@ -57,6 +57,8 @@ pub struct Answer {
     pub duration: Duration,
     /// CPU time.
     pub cpu: Duration,
+    /// The most memory that the tool had at once, in bytes; 0 where that is not known.
+    pub peak_memory_bytes: u64,
     /// How many times a tool was called for it: programs run, or library calls made; 0 when the harness read the answer
     /// off a raw file by itself.
     pub calls: u64,

@@ -33,7 +33,8 @@ pub(super) fn exits(steps: &[Step], evidence: &Evidence) -> Exchange {
     let deed = |side: Side| {
         let calls = evidence.calls.iter().filter(|call| call.side == side);
         let turns = std::iter::zip(steps, calls).map(|(step, call)| Turn {
-            changed_files: Default::default(),
+            changed_files: Vec::new(),
+            scratch_bytes: 0,
             step: step.clone(),
             by: call.by,
             answer: answer(&call.exit),
@@ -59,6 +60,7 @@ fn answer(exit: &str) -> Answer {
         Exit::Refused(1)
     };
     Answer {
+        peak_memory_bytes: 0,
         exit,
         command: Vec::new(),
         stdout: Captured::default(),

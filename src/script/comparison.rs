@@ -7,6 +7,7 @@ use super::{About, by_hand, midway, witnessed};
 use crate::evidence::quoted;
 use crate::exchange::Step;
 use crate::operation::Operation;
+use crate::request::Request;
 use crate::tool::FLAT_SUFFIX;
 use crate::verdict::Difference;
 
@@ -45,10 +46,52 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
     if found.is_some() {
         return found;
     }
+    let damaged = about.steps.iter().find_map(|step| match &step.request {
+        Request::Damage { file, .. } => Some(file),
+        _ => None,
+    });
     let text = match kind {
         "candidate_crash" => {
             // 129 and above: ended by a signal.
             "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' candidate/exits && exit 0".to_owned()
+        }
+        "reference_crash" => {
+            "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' reference/exits && exit 0".to_owned()
+        }
+        // Of a process that died of it; what only had more than is good shows in no exit.
+        "malformed_memory_blowup" => {
+            "cat candidate/exits reference/exits | grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' && exit 0"
+                .to_owned()
+        }
+        "malformed_content_divergence" => {
+            let flat = quoted(&format!("{}{FLAT_SUFFIX}", damaged?.path));
+            format!("cmp -s candidate/{flat} reference/{flat} || exit 0")
+        }
+        "malformed_info_divergence" => {
+            let is_told = |step: &Step| {
+                matches!(
+                    step.request,
+                    Request::Info { .. } | Request::Measure { .. }
+                )
+            };
+            let told = about.steps.iter().enumerate().filter(|(_, step)| is_told(step));
+            let key = keys(differences).into_iter().next()?;
+            let compare = told.map(|(name, _)| {
+                format!(
+                    "[ \"$(value {key} candidate/{name}.out)\" != \"$(value {key} reference/{name}.out)\" ] && exit 0\n"
+                )
+            });
+            return Some(Comparison {
+                functions: VALUE,
+                text: compare.collect(),
+                ..Comparison::default()
+            });
+        }
+        "input_changed_divergence" if damaged.is_some() => {
+            let name = quoted(&damaged?.path);
+            ["candidate", "reference"]
+                .map(|side| format!("cmp -s {side}/{name} {side}/{name}.before || exit 0"))
+                .join("\n")
         }
         "candidate_timeout" => {
             "grep -qx 124 candidate/exits && ! grep -qx 124 reference/exits && exit 0".to_owned()

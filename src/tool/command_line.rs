@@ -56,6 +56,7 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
         directory: &directory,
         limit: means.limit,
         environment: &[],
+        memory_bytes_max: None,
     };
     let finished = process::run(&invocation)?;
     let line = finished.stdout.first_line();
@@ -81,13 +82,18 @@ pub(super) fn run(
     arguments: Vec<String>,
     scene: &Scene<'_>,
 ) -> Result<Answer> {
-    let Scene { directory, limit } = *scene;
+    let Scene {
+        directory,
+        limit,
+        memory_bytes_max,
+    } = *scene;
     let finished = launcher.run(&Invocation {
         program,
         arguments: &arguments,
         directory,
         limit,
         environment: &[],
+        memory_bytes_max,
     })?;
     let Finished {
         ending,
@@ -95,6 +101,7 @@ pub(super) fn run(
         stderr,
         elapsed,
         cpu,
+        peak_memory_bytes,
     } = finished;
     let mut command = vec![program.display().to_string()];
     command.extend(arguments);
@@ -108,6 +115,7 @@ pub(super) fn run(
         partial: false,
         duration: elapsed,
         cpu,
+        peak_memory_bytes,
         calls: 1,
     })
 }
@@ -176,6 +184,7 @@ fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
         partial: false,
         duration: started.elapsed(),
         cpu: std::time::Duration::ZERO,
+        peak_memory_bytes: 0,
         calls: 0,
     })
 }
@@ -201,6 +210,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         Request::Commit { file, base } => {
             let mut arguments = words(["commit"]);
+            arguments.extend(told("-f", file));
             arguments.extend(base.iter().flat_map(|base| words(["-b", base])));
             arguments.push(file.path.clone());
             arguments
@@ -221,6 +231,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         Request::Bitmap { file, flags, name } => {
             let mut arguments = words(["bitmap"]);
+            arguments.extend(told("-f", file));
             arguments.extend(flags.iter().cloned());
             arguments.extend(words([&file.path, name]));
             arguments
@@ -230,12 +241,27 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             arguments: schedule,
         } => {
             let mut arguments = words(["bench"]);
+            arguments.extend(told("-f", file));
             arguments.extend(schedule.iter().cloned());
             arguments.push(file.path.clone());
             arguments
         }
-        Request::Compare { first, second } => words(["compare", &first.path, &second.path]),
+        Request::Compare { first, second } => {
+            let mut arguments = words(["compare"]);
+            arguments.extend(told("-f", first));
+            arguments.extend(told("-F", second));
+            arguments.extend(words([&first.path, &second.path]));
+            arguments
+        }
         _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
+    }
+}
+
+/// The words that tell a file's format, where it is to be told.
+pub(super) fn told(flag: &str, file: &ImageFile) -> Vec<String> {
+    match file.format_is_told {
+        true => words([flag, file.format.name()]),
+        false => Vec::new(),
     }
 }
 

@@ -57,6 +57,8 @@ impl Tool for Imago {
             | Request::SnapshotContents { .. }
             | Request::Repair { .. }
             | Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
             | Request::HostClusters { .. }
             | Request::Audit { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
@@ -71,11 +73,11 @@ impl Tool for Imago {
                 shrink: false,
                 ..
             } if file.backing.is_some() => cannot_open(file).or_else(|| cannot_zero(file)),
-            Request::Info { file } | Request::Contents { file } | Request::Map { file, .. } => {
-                cannot_open(file)
-            }
             Request::Resize { file, .. } | Request::Write { file, .. } => {
                 cannot_open(file).or_else(|| cannot_write(file))
+            }
+            Request::Info { file } | Request::Contents { file } | Request::Map { file, .. } => {
+                cannot_open(file)
             }
             Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => cannot_open(file)
                 .or_else(|| cannot_write(file))
@@ -135,16 +137,16 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
     }
 }
 
+/// It says "No VMDK write support".
+fn cannot_write(file: &ImageFile) -> Option<String> {
+    (file.format == Format::Vmdk).then(|| "imago cannot write to vmdk".to_owned())
+}
+
 /// Whether a vmdk's extents are raw files.
 fn is_flat(file: &ImageFile) -> bool {
     let flat = ["monolithicFlat", "twoGbMaxExtentFlat"];
     file.option("subformat")
         .is_some_and(|subformat| flat.contains(&subformat))
-}
-
-/// It says "No VMDK write support".
-fn cannot_write(file: &ImageFile) -> Option<String> {
-    (file.format == Format::Vmdk).then(|| "imago cannot write to vmdk".to_owned())
 }
 
 /// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Scene, command_line, imago};
 use crate::content::Contents;
 use crate::error::{Error, Result};
-use crate::process::{self, Captured, Dialogue, Ending, Invocation, Reply};
+use crate::process::{self, Captured, Dialogue, Ending, Invocation, OwnPeak, Reply};
 use crate::request::{Answer, Exit, Request};
 
 /// The hidden argument with which the program becomes a worker.
@@ -40,6 +40,8 @@ pub(super) struct LibraryAnswer {
     pub(super) contents: Option<Contents>,
     /// CPU time in nanoseconds.
     cpu_ns: u64,
+    /// The most memory that the worker had at once meanwhile, in bytes.
+    peak_memory_bytes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +69,9 @@ fn serve(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     for line in input.lines() {
         let asked: Asked = serde_json::from_str(&line?)?;
         let started = process::own_cpu_time();
+        let peak = OwnPeak::begin();
         let mut answer = answer(&asked);
+        answer.peak_memory_bytes = peak.end();
         answer.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
         serde_json::to_writer(&mut output, &answer)?;
         output.write_all(b"\n")?;
@@ -142,6 +146,7 @@ impl Workers {
             Some(dialogue) => dialogue,
             None => self.start(scene)?,
         };
+        dialogue.limit_memory(scene.memory_bytes_max)?;
         let started = Instant::now();
         let reply = dialogue.ask(&line, scene.limit)?;
         let mut answer = self.read(reply)?;
@@ -161,6 +166,7 @@ impl Workers {
             directory: &directory,
             limit: scene.limit,
             environment: &[],
+            memory_bytes_max: None,
         })
     }
 
@@ -175,7 +181,13 @@ impl Workers {
                 ending,
                 stderr,
                 cpu,
-            } => return Ok(ended(&ending, stderr, cpu)),
+                peak_memory_bytes,
+            } => {
+                return Ok(Answer {
+                    peak_memory_bytes,
+                    ..ended(&ending, stderr, cpu)
+                });
+            }
         };
         let said: LibraryAnswer = serde_json::from_slice(&line).map_err(|error| {
             Error::system(format!(
@@ -187,6 +199,7 @@ impl Workers {
         let mut answer = plain_answer(Exit::Success, stderr, cpu);
         if let Some(message) = said.panicked {
             answer.exit = Exit::Crashed(format!("panic: {message}"));
+            answer.peak_memory_bytes = said.peak_memory_bytes;
             return Ok(answer);
         }
         self.idle
@@ -200,6 +213,7 @@ impl Workers {
         answer.stdout =
             Captured::from_text(said.json.map(|json| json.to_string()).unwrap_or_default());
         answer.contents = said.contents;
+        answer.peak_memory_bytes = said.peak_memory_bytes;
         Ok(answer)
     }
 }
@@ -226,6 +240,7 @@ fn plain_answer(exit: Exit, stderr: Captured, cpu: Duration) -> Answer {
         partial: true,
         duration: Duration::ZERO,
         cpu,
+        peak_memory_bytes: 0,
         calls: 1,
     }
 }

@@ -104,7 +104,7 @@ impl Stage {
         source: &Source,
         pool: Option<&[String]>,
     ) -> Result<(Record, Option<SeedFile>)> {
-        let (case, seed) = read(source, pool)?;
+        let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
         let open = || {
             Means::of_this_program(self.settings.timeout, self.settings.launcher())
                 .and_then(|means| Arena::open(&self.settings, &means))
@@ -220,12 +220,16 @@ impl Stage {
     }
 }
 
-fn read(source: &Source, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
+fn read(
+    source: &Source,
+    pool: Option<&[String]>,
+    fields: Option<&[String]>,
+) -> Result<(Case, Option<SeedFile>)> {
     match source {
         Source::Seed(path) => {
             let seed = SeedFile::read(&path.path)?;
             Ok((seed.case()?, Some(seed)))
         }
-        Source::Fresh(id) => Ok((Generation::case(id, pool)?, None)),
+        Source::Fresh(id) => Ok((Generation::case_of_fields(id, pool, fields)?, None)),
     }
 }

@@ -124,6 +124,8 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
         | Request::SnapshotContents { .. }
         | Request::Repair { .. }
         | Request::Corrupt { .. }
+        | Request::Damage { .. }
+        | Request::Untouched { .. }
         | Request::HostClusters { .. }
         | Request::Audit { .. } => {
             return Err(unsupported(format!("imago has no {}", request.name())));
