@@ -10,6 +10,7 @@ use std::time::Duration;
 use imgduel::arena::Arena;
 use imgduel::case::Case;
 use imgduel::duel::Duel;
+use imgduel::fixture::Fixtures;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
 use imgduel::launcher::{ExecMode, Launcher};
@@ -55,8 +56,8 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),
-        fixtures: Arc::default(),
-        remover: Arc::new(Remover::start()),
+        fixtures: Arc::new(Fixtures::none()),
+        remover: Arc::new(Remover::at_once()),
     }
 }
 
