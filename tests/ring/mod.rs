@@ -16,13 +16,18 @@ use imgduel::known::Catalogue;
 use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::operation::Operation;
 use imgduel::record::Record;
-use imgduel::sandbox::Remover;
+use imgduel::sandbox::{Place, Remover};
 use imgduel::tool::{self, Means, ToolSpec};
 use imgduel::witness::Witnesses;
 
 /// The package's directory.
 pub fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A scratch directory where a campaign would have it: in memory, where there is enough.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in(Place::usual(1).path).unwrap()
 }
 
 /// A stand-in, by its name.
