@@ -117,6 +117,9 @@ unsafe extern "C" {
     fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
     fn recvmsg(socket: c_int, message: *mut MessageHeader, flags: c_int) -> isize;
     fn send(socket: c_int, bytes: *const c_void, length: usize, flags: c_int) -> isize;
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
+    fn read(descriptor: c_int, bytes: *mut c_void, length: usize) -> isize;
+    fn write(descriptor: c_int, bytes: *const c_void, length: usize) -> isize;
     fn prctl(option: c_int, ...) -> c_int;
     fn syscall(number: c_long, ...) -> c_long;
     fn clock_gettime(clock: c_int, time: *mut ClockTime) -> c_int;
@@ -128,6 +131,7 @@ const SOL_SOCKET: c_int = 1;
 const SCM_RIGHTS: c_int = 1;
 const MSG_CMSG_CLOEXEC: c_int = 0x4000_0000;
 const MSG_NOSIGNAL: c_int = 0x4000;
+const O_CLOEXEC: c_int = 0o2000000;
 const F_GETFD: c_int = 1;
 const F_DUPFD_CLOEXEC: c_int = 1030;
 const O_RDWR: c_int = 2;
@@ -274,8 +278,23 @@ unsafe fn serve(socket: c_int) {
                 say(socket, &[0, 0, 0]);
                 continue;
             }
-            let child = fork();
+            // The child waits for a byte, so that it does nothing before its number is known; it ends when none comes.
+            let mut gate = [-1; 2];
+            let child = match pipe2(gate.as_mut_ptr(), O_CLOEXEC) {
+                0 => fork(),
+                _ => -1,
+            };
             if child == 0 {
+                close(gate[1]);
+                let mut byte = 0u8;
+                loop {
+                    match read(gate[0], (&raw mut byte).cast(), 1) {
+                        1 => break,
+                        -1 if *__errno_location() == EINTR => {}
+                        _ => _exit(EXIT_LOST),
+                    }
+                }
+                close(gate[0]);
                 become_tool(socket, descriptors);
                 return;
             }
@@ -287,6 +306,10 @@ unsafe fn serve(socket: c_int) {
                 setpgid(child, child);
             }
             say(socket, &[child.max(0) as u32, 0, 0]);
+            write(gate[1], c"!".as_ptr().cast(), 1);
+            gate.iter().for_each(|end| {
+                close(*end);
+            });
             if child > 0 {
                 attend(socket, child);
             }

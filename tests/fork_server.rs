@@ -107,12 +107,7 @@ fn a_forked_call_is_killed_at_its_limit_with_its_group_and_the_next_is_unharmed(
     let launcher = forking();
     let started = Instant::now();
     let script = "echo before; sleep 987654 & echo $!; wait";
-    let finished = run_in(
-        &launcher,
-        scratch.path(),
-        script,
-        Duration::from_millis(300),
-    );
+    let finished = run_in(&launcher, scratch.path(), script, Duration::from_secs(1));
     let Ending::TimedOut(post_mortem) = &finished.ending else {
         panic!("{finished:?}");
     };
