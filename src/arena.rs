@@ -133,21 +133,21 @@ impl Arena {
         let reproduce = self.reproduce(&case);
         let outcome = self.duel.fight(&case)?;
         let candidate = tool_name(&self.duel.candidate);
+        let reference = tool_name(&self.duel.reference);
         let known: Vec<Option<String>> = outcome
             .operations
             .iter()
             .enumerate()
             .map(|(index, operation)| match &operation.verdict {
                 Verdict::Divergence(finding) => {
-                    let ToolName { name, version } = &candidate;
-                    let entry = self.catalogue.entry(name, version, &case, index, finding);
+                    let (ours, theirs) = (named(&candidate), named(&reference));
+                    let entry = self.catalogue.entry(ours, theirs, &case, index, finding);
                     entry.map(|entry| entry.id.clone())
                 }
                 _ => None,
             })
             .collect();
-        let reached = self.reached(&candidate, &case, &outcome);
-        let reference = tool_name(&self.duel.reference);
+        let reached = self.reached(named(&candidate), named(&reference), &case, &outcome);
         let record = Record::new(case, outcome, &known, candidate, reference);
         Ok(Record {
             started: Some(started),
@@ -170,7 +170,13 @@ impl Arena {
 
     /// The entries of the catalogue whose operations and parameters this case had, and that were really made: an entry that is
     /// reached but never fires is stale.
-    fn reached(&self, candidate: &ToolName, case: &Case, outcome: &Outcome) -> Vec<String> {
+    fn reached(
+        &self,
+        candidate: (&str, &str),
+        reference: (&str, &str),
+        case: &Case,
+        outcome: &Outcome,
+    ) -> Vec<String> {
         let made = |index: &usize| {
             !matches!(
                 outcome.operations[*index].verdict,
@@ -179,13 +185,17 @@ impl Arena {
         };
         let indices: Vec<usize> = (0..case.ops.len()).filter(made).collect();
         let entries = self.catalogue.entries.iter().filter(|entry| {
-            entry.is_about(&candidate.name, &candidate.version)
+            entry.is_about(candidate, reference)
                 && indices
                     .iter()
                     .any(|index| entry.when.could_hold(case, *index))
         });
         entries.map(|entry| entry.id.clone()).collect()
     }
+}
+
+fn named(tool: &ToolName) -> (&str, &str) {
+    (&tool.name, &tool.version)
 }
 
 fn tool_name(tool: &Arc<dyn Tool>) -> ToolName {

@@ -8,10 +8,12 @@ mod harness;
 mod picture;
 mod readings;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::behaviour::Observed;
 use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
@@ -22,7 +24,7 @@ use crate::judge;
 use crate::operation::Perform;
 use crate::phase::Phase;
 use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::{Remover, Sandbox};
+use crate::sandbox::{Remover, Sandbox, Stamps};
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 use crate::witness::Witnesses;
@@ -70,6 +72,8 @@ pub struct OperationOutcome {
     pub verdict: Verdict,
     /// Why, when it is no match and something was run.
     pub evidence: Option<Evidence>,
+    /// What the tools were seen to do.
+    pub observed: Observed,
     /// Wall time.
     pub duration: Duration,
 }
@@ -143,13 +147,15 @@ impl<'duel> Bout<'duel> {
         let started = Instant::now();
         let operation = &self.case.ops[index];
         let ground = self.case.ground(index);
-        let (verdict, evidence) = self.perform(operation.perform(), &ground)?;
+        let mut observed = Observed::default();
+        let (verdict, evidence) = self.perform(operation.perform(), &ground, &mut observed)?;
         if !self.duel.keep {
             self.sandbox.sweep(&ground.stem);
         }
         Ok(OperationOutcome {
             verdict,
             evidence,
+            observed,
             duration: started.elapsed(),
         })
     }
@@ -158,6 +164,7 @@ impl<'duel> Bout<'duel> {
         &mut self,
         operation: &dyn Perform,
         ground: &Ground<'_>,
+        observed: &mut Observed,
     ) -> Result<(Verdict, Option<Evidence>)> {
         if let Some(reason) = operation.skipped() {
             return Ok((Verdict::Unsupported { reason }, None));
@@ -194,8 +201,8 @@ impl<'duel> Bout<'duel> {
         let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
             self.read_outputs(&mut exchange, &outputs)?;
-            if operation.hears_witness() {
-                exchange.opinion = self.hear_witness(ground)?;
+            if let Some(file) = operation.witnessed(ground, &exchange) {
+                exchange.opinion = self.hear_witness(&file)?;
             }
             Phase::Comparing.of(|| {
                 verdicts.extend(operation.judge(ground, &exchange));
@@ -205,6 +212,7 @@ impl<'duel> Bout<'duel> {
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
         }
+        *observed = Observed::of(&exchange);
         if operation.is_layered() {
             // The first layer that differs is the cause of what differs above it.
             verdicts.sort_by_key(|verdict| verdict.layer());
@@ -339,6 +347,7 @@ impl<'duel> Bout<'duel> {
                 }
                 Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
             };
+            let before = self.sandbox.stamps(side);
             let answer = match step.actor {
                 Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
                 _ => self.ask(side, by, &step.request)?,
@@ -354,6 +363,7 @@ impl<'duel> Bout<'duel> {
                 by,
                 answer,
                 file_bytes,
+                changed_files: changed(&before, &self.sandbox.stamps(side)),
             });
             if !goes_on {
                 break;
@@ -362,10 +372,10 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
-    /// What a witness says of the candidate's copy of the source image.
-    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
+    /// What a witness says of an image on the candidate's side.
+    fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
         let directory = self.sandbox.directory(Side::Candidate);
-        let ImageFile { format, path, .. } = &ground.source;
+        let ImageFile { format, path, .. } = file;
         let opinion = self
             .duel
             .witnesses
@@ -402,6 +412,15 @@ impl<'duel> Bout<'duel> {
         self.tool_cpu += answer.cpu;
         Ok(answer)
     }
+}
+
+/// The names that stand in one of two listings alone, or with another stamp.
+fn changed(before: &Stamps, after: &Stamps) -> Vec<String> {
+    let names = before.keys().chain(after.keys());
+    let names: BTreeSet<&String> = names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .collect();
+    names.into_iter().cloned().collect()
 }
 
 fn timed_out(deed: &Deed) -> bool {

@@ -2,9 +2,11 @@
 //!
 //! Used by the duel. What lies in it is the tools' business.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -19,6 +21,8 @@ mod remover;
 pub use place::Place;
 use remover::Leftover;
 pub use remover::Remover;
+/// The files of a directory by name: length in bytes, and when each was last written to.
+pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
 /// The scratch directory of one case.
 pub struct Sandbox {
@@ -62,6 +66,20 @@ impl Sandbox {
         fs::metadata(self.file(side, name))
             .ok()
             .map(|metadata| metadata.len())
+    }
+
+    /// The files on a side, with what tells whether one was written to.
+    pub fn stamps(&self, side: Side) -> Stamps {
+        let entries = fs::read_dir(self.directory(side))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let stamped = entries.filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Some((name, (metadata.len(), metadata.modified().ok())))
+        });
+        stamped.collect()
     }
 
     /// Whether both sides have this file, with the same bytes.
