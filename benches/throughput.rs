@@ -100,10 +100,11 @@ fn main() {
         // The peer makes every operation of a case; what a candidate cannot do is not made here.
         let all = median(&ours[0], |figures| figures.operations / figures.cases);
         for ((name, _), figures) in CONTESTANTS.iter().zip(&ours) {
-            let rate = median(figures, |figures| figures.operations / figures.wall);
+            let cases = median(figures, |figures| figures.cases / figures.wall) / peer_rate;
+            let made = median(figures, |figures| figures.operations / figures.cases);
             println!(
-                "{name}: {:.1} times the peer's operations/s",
-                rate / (peer_rate * all)
+                "{name}: {cases:.1} times the peer's cases/s, with {:.0} % of their operations",
+                100.0 * made / all
             );
         }
     }

@@ -25,6 +25,8 @@ const ALL_BYTES_MAX: u64 = 256 << 20;
 /// The images of one run, in a directory that goes with it.
 #[derive(Default)]
 pub struct Fixtures {
+    /// Whether none are kept.
+    is_closed: bool,
     shelf: Mutex<Shelf>,
     names: AtomicU64,
 }
@@ -46,6 +48,14 @@ pub struct Fixture {
 }
 
 impl Fixtures {
+    /// None are kept: every case makes its own.
+    pub fn none() -> Self {
+        Self {
+            is_closed: true,
+            ..Self::default()
+        }
+    }
+
     /// The image that these requests made, when it is here.
     pub fn find(&self, requests: &[Request]) -> Option<Fixture> {
         self.lock().images.get(&key(requests)?).cloned()
@@ -59,7 +69,7 @@ impl Fixtures {
         commands: &[Vec<String>],
         workdir: &Path,
     ) -> Result<()> {
-        let Some(key) = key(requests) else {
+        let Some(key) = key(requests).filter(|_| !self.is_closed) else {
             return Ok(());
         };
         let bytes = path

@@ -96,7 +96,7 @@ fn the_narrowing_to_imago_draws_images_that_imago_can_open_and_steps_that_it_can
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
     let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
     for (_, case) in frozen().into_iter().take(6) {
@@ -117,7 +117,7 @@ fn a_written_out_seed_replays_to_the_verdict_that_it_tells() {
         .unwrap()
         .case()
         .unwrap();
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
     let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
     let record = arena.try_case(case).unwrap();

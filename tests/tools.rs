@@ -51,7 +51,7 @@ fn image(stem: &str, format: Format) -> ImageFile {
 
 /// Creates, is written to by the reference, described, resized, converted and read: what every candidate can do.
 fn smoke(spec: &str) {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let directory = scratch.path();
     let (tool, reference) = (ring::open(spec), ring::open("qemu-img"));
     let (tool, reference) = (&*tool, &*reference);
@@ -158,7 +158,7 @@ fn every_tool_passes_the_same_smoke_case() {
 #[test]
 fn imago_never_needs_qemu_img() {
     // Its worker is started by a process whose PATH holds nothing.
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let request = serde_json::json!({
         "library": "imago",
         "directory": scratch.path(),
@@ -223,7 +223,7 @@ fn imago_says_beforehand_what_it_cannot_do() {
 
 #[test]
 fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let imago = ring::open("imago");
     // Opening a named pipe that nobody writes to never ends: the worker is killed at the limit.
     let pipe = scratch.path().join("stuck.raw");
@@ -255,7 +255,7 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
 
 #[test]
 fn the_worker_turns_a_panic_into_a_crash() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let imago = ring::open("imago");
     // The library refuses nothing here: a write of more than the address space panics when its buffer is made.
     let file = image("panics", Format::Raw);

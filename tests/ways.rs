@@ -22,7 +22,7 @@ use imgduel::case::Case;
 use imgduel::generation::Generation;
 use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::record::{Record, Summary};
-use imgduel::sandbox::Place;
+use imgduel::sandbox::{Place, Remover};
 use imgduel::tool::{self, Means, ToolSpec};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -71,6 +71,11 @@ fn run(
     let open = |spec: &str| tool::open(&spec.parse::<ToolSpec>().unwrap(), &means).unwrap();
     let mut duel = ring::duel(candidate, "qemu-img", LIMIT, &Place::usual(jobs).path);
     (duel.candidate, duel.reference) = (open(candidate), open("qemu-img"));
+    if mode != ExecMode::Spawn {
+        // As a campaign has them.
+        duel.fixtures = Arc::default();
+        duel.remover = Arc::new(Remover::start());
+    }
     let mut arena = Arena::new(duel, ring::empty_catalogue());
     let store = store.map(|store| Arc::new(Store::open(store)));
     if let Some(store) = &store {

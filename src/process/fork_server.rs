@@ -117,17 +117,20 @@ impl ForkServer {
         }
     }
 
-    /// Forks a child for a call. `None` when there is none: the call was not made, and the server is of no more use.
+    /// Forks a child for a call. With a Landlock `ruleset`, the child restricts itself by it before the tool's `main`. `None` when
+    /// there is no child: the call was not made, and the server is of no more use.
     pub(super) fn fork(
         &self,
         invocation: &Invocation<'_>,
         is_durable: bool,
         streams: [BorrowedFd<'_>; 2],
+        ruleset: Option<BorrowedFd<'_>>,
     ) -> Option<Pid> {
         let message = call(invocation, is_durable)?;
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        if !rights.push(SendAncillaryMessage::ScmRights(&streams)) {
+        let descriptors: Vec<BorrowedFd<'_>> = streams.into_iter().chain(ruleset).collect();
+        if !rights.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return None;
         }
         let slices = [IoSlice::new(&message)];

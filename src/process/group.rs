@@ -104,7 +104,7 @@ impl Group {
         };
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
         let streams = [stdout_end.as_fd(), stderr_end.as_fd()];
-        let Some(leader) = server.fork(invocation, is_durable, streams) else {
+        let Some(leader) = server.fork(invocation, is_durable, streams, None) else {
             return Ok(None);
         };
         let pipes = Pipes {

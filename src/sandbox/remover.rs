@@ -42,6 +42,14 @@ impl Remover {
         }
     }
 
+    /// No thread: things are removed at once, by those who have them.
+    pub fn at_once() -> Self {
+        Self {
+            leftovers: None,
+            thread: None,
+        }
+    }
+
     pub(super) fn take(&self, leftover: Leftover) {
         Phase::Cleanup.of(|| {
             let Some(leftovers) = &self.leftovers else {
