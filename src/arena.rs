@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::cache::{Store, cached};
 use crate::case::Case;
 use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::known::Catalogue;
 use crate::launcher::Launcher;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
+use crate::sandbox::Remover;
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
@@ -52,6 +54,8 @@ impl Arena {
             limit: settings.timeout,
             workdir,
             keep: settings.keep,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
         };
         Ok(Self {
             duel,
@@ -68,6 +72,22 @@ impl Arena {
             catalogue,
             terms: Vec::new(),
             launcher: None,
+        }
+    }
+
+    /// The same with the reference behind a store of its answers.
+    pub fn with_cache(&self, store: Arc<Store>) -> Self {
+        let duel = Duel {
+            reference: cached(Arc::clone(&self.duel.reference), store),
+            // Not shared: what was made anew in this run is not what was answered before.
+            fixtures: Arc::default(),
+            ..self.duel.clone()
+        };
+        Self {
+            duel,
+            catalogue: self.catalogue.clone(),
+            terms: self.terms.clone(),
+            launcher: self.launcher.clone(),
         }
     }
 
