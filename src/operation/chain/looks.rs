@@ -196,7 +196,7 @@ fn witnessed(exchange: &Exchange, info: &Answer, course: &Course) -> Option<Find
         .iter()
         .all(|found| found.candidate == size);
     // The witness reads the candidate's image: where the reference reads it as the model says, the witness is alone.
-    (!alone).then(|| Finding {
+    (!alone).then_some(Finding {
         kind: WITNESS,
         ..described
     })
