@@ -17,7 +17,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::arena::Arena;
-use crate::campaign::{self, Ended, Pace};
+use crate::campaign::guide::Guide;
+use crate::campaign::{self, Ended, Pace, Supply};
 use crate::case::Case;
 use crate::error::{Cause, Error, Result};
 use crate::findings::Findings;
@@ -97,6 +98,14 @@ struct FuzzArguments {
     /// Keep new findings as they were drawn
     #[arg(long)]
     no_shrink: bool,
+
+    /// Make more cases of those that showed something new (our own generations only; default: --no-guidance)
+    #[arg(long, overrides_with = "no_guidance")]
+    guided: bool,
+
+    /// Draw every case from its own number alone
+    #[arg(long, overrides_with = "guided")]
+    no_guidance: bool,
 }
 
 #[derive(Args)]
@@ -169,6 +178,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         create_issues,
         workflow_url,
         no_shrink,
+        guided,
+        no_guidance: _,
     } = arguments;
     if let Some(path) = instar {
         settings.candidate = ToolSpec {
@@ -181,7 +192,11 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let iterations = settings.iterations.unwrap_or(FUZZ_ITERATIONS);
     let total = iterations;
     let pool = settings.pool();
-    let cases = generation.cases(seed, settings.start, pool.as_deref())?;
+    let (start, pool) = (settings.start, pool.as_deref());
+    let guide = guided
+        .then(|| Guide::new(generation, seed, start, pool, total))
+        .transpose()?;
+    let cases = generation.cases(seed, start, pool)?;
     if let Some(directory) = &log_dir {
         fs::create_dir_all(directory)
             .map_err(|error| Error::io("make the log directory", directory, &error))?;
@@ -198,13 +213,18 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         "generation {}, seed {seed}, iterations {iterations}",
         generation.name
     );
-    let summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
+    let mut summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
+    summary.guided = guided;
     let cases = cases.take(total as usize).map(Ok);
     let run = Run {
         issues: create_issues.then_some(workflow_url),
         ..run
     };
-    run.campaign(cases, summary, Telling::Groups { shrink: !no_shrink })
+    let telling = Telling::Groups { shrink: !no_shrink };
+    match guide {
+        Some(guide) => run.campaign(guide, summary, telling),
+        None => run.campaign(cases, summary, telling),
+    }
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
@@ -332,7 +352,7 @@ impl Run {
     /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
     fn campaign(
         mut self,
-        cases: impl Iterator<Item = Result<Case>> + Send,
+        cases: impl Supply,
         summary: Summary,
         telling: Telling,
     ) -> Result<ExitCode> {

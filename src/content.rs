@@ -151,6 +151,29 @@ impl Contents {
         ranges
     }
 
+    /// Writes that make an empty image of its size hold this; `None` when there is more in it than is kept to the byte.
+    pub fn writes(&self) -> Option<Vec<Write>> {
+        let mut writes: Vec<Write> = Vec::new();
+        for run in &self.runs {
+            let sample = run.sample.as_ref()?;
+            let blocks = (run.first..run.first + run.count).map(|block| block * BLOCK_BYTES);
+            let bytes = blocks.flat_map(|block| (block..).zip(sample.iter().copied()));
+            for (offset, byte) in bytes.filter(|(offset, byte)| *byte != 0 && *offset < self.size) {
+                match writes.last_mut() {
+                    Some(last) if last.byte == byte && last.offset + last.length == offset => {
+                        last.length += 1;
+                    }
+                    _ => writes.push(Write {
+                        offset,
+                        length: 1,
+                        byte,
+                    }),
+                }
+            }
+        }
+        Some(writes)
+    }
+
     /// Where `self` and `other` first differ; `None` when they are equal.
     pub fn difference(&self, other: &Self) -> Option<ContentDifference> {
         if self.size != other.size {
@@ -335,6 +358,13 @@ mod tests {
                 .difference(&Contents::zeros(1024))
                 .is_some()
         );
+    }
+
+    #[test]
+    fn contents_are_told_as_the_writes_that_make_them() {
+        let writes = [write(3, 5000, 7), write(8191, 2, 9), write(65536, 4096, 7)];
+        let contents = Contents::of_writes(1 << 20, &writes);
+        assert_eq!(contents.writes().unwrap(), writes);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::behaviour::Observed;
 use crate::case::Case;
 use crate::content::Contents;
 use crate::error::Result;
@@ -71,6 +72,8 @@ pub struct OperationOutcome {
     pub verdict: Verdict,
     /// Why, when it is no match and something was run.
     pub evidence: Option<Evidence>,
+    /// What the tools were seen to do.
+    pub observed: Observed,
     /// Wall time.
     pub duration: Duration,
 }
@@ -144,13 +147,15 @@ impl<'duel> Bout<'duel> {
         let started = Instant::now();
         let operation = &self.case.ops[index];
         let ground = self.case.ground(index);
-        let (verdict, evidence) = self.perform(operation.perform(), &ground)?;
+        let mut observed = Observed::default();
+        let (verdict, evidence) = self.perform(operation.perform(), &ground, &mut observed)?;
         if !self.duel.keep {
             self.sandbox.sweep(&ground.stem);
         }
         Ok(OperationOutcome {
             verdict,
             evidence,
+            observed,
             duration: started.elapsed(),
         })
     }
@@ -159,6 +164,7 @@ impl<'duel> Bout<'duel> {
         &mut self,
         operation: &dyn Perform,
         ground: &Ground<'_>,
+        observed: &mut Observed,
     ) -> Result<(Verdict, Option<Evidence>)> {
         if let Some(reason) = operation.skipped() {
             return Ok((Verdict::Unsupported { reason }, None));
@@ -206,6 +212,7 @@ impl<'duel> Bout<'duel> {
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
         }
+        *observed = Observed::of(&exchange);
         if operation.is_layered() {
             // The first layer that differs is the cause of what differs above it.
             verdicts.sort_by_key(|verdict| verdict.layer());

@@ -2,12 +2,14 @@
 //!
 //! Each is a row: a name and what it draws. A case is decoded whole, without any tool and before anything runs.
 
+pub mod lineage;
 mod native;
 mod python;
 
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::operation::Picker;
+use lineage::Change;
 use native::Narrowing;
 use python::PythonGeneration;
 
@@ -184,11 +186,42 @@ impl Generation {
         }))
     }
 
-    /// The one case called `id`, with `pool` as for [`Generation::cases`].
+    /// The one case called `id`, with `pool` as for [`Generation::cases`]. A name with changes is that of a child.
     pub fn case(id: &CaseId, pool: Option<&[String]>) -> Result<Case> {
-        let generation = Self::named(&id.generation)?;
+        let (base, changes) = lineage::lineage(&id.generation);
+        let generation = Self::named(base)?;
         let mut cases = generation.cases(id.seed, id.iteration, pool)?;
-        Ok(cases.next().expect("the cases of a seed have no end"))
+        let drawn = cases.next().expect("the cases of a seed have no end");
+        let mut changes = changes.into_iter();
+        changes.try_fold(drawn, |parent, change| Self::child(&parent, change))
+    }
+
+    /// The case that a change makes of another. Only our own generations can be changed.
+    pub fn child(parent: &Case, change: Change) -> Result<Case> {
+        let (base, _) = lineage::lineage(&parent.generation);
+        let Draws::Native(narrowing) = &Self::named(base)?.draws else {
+            return Err(Error::usage(format!(
+                "{base} draws as it always did: only cases of native1 and its narrowings can be changed"
+            )));
+        };
+        let partner = match change {
+            Change::Mutation(_) => None,
+            Change::Splice(iteration) => {
+                let generation = base.to_owned();
+                let id = CaseId {
+                    generation,
+                    seed: parent.seed,
+                    iteration,
+                };
+                Some(Self::case(&id, parent.ops_filter.as_deref())?)
+            }
+        };
+        Ok(narrowing.changed(parent, change, partner.as_ref()))
+    }
+
+    /// Whether its cases can be changed into others.
+    pub fn can_be_guided(&self) -> bool {
+        matches!(self.draws, Draws::Native(_))
     }
 
     fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {

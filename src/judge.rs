@@ -14,7 +14,7 @@ mod snapshots;
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
-pub use opinion::{checked, described};
+pub use opinion::{FACTS as WITNESS_FACTS, checked, described};
 pub use outputs::outputs;
 pub use refusal_class::RefusalClass;
 

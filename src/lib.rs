@@ -75,6 +75,9 @@ pub mod normalize;
 /// What must agree in every operation.
 pub mod judge;
 
+/// What a case made the tools do, in classes.
+pub mod behaviour;
+
 /// A third witness: what a guest must see.
 pub mod model;
 

@@ -4,6 +4,7 @@
 
 mod summary;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use summary::Summary;
@@ -12,16 +13,19 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::case::Case;
+use crate::behaviour::Observed;
+use crate::case::{Case, CaseId};
 use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
+use crate::generation::lineage;
 use crate::shrink::Symptom;
 use crate::signature::Group;
 use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
-pub const FORMAT_VERSION: u32 = 2;
+/// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// A tool, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +106,15 @@ pub struct Record {
     /// Whether it is the record of an earlier run, put here because this run skips what was inconclusive then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub carried_over: bool,
+    /// The id of the case that it was made of, when it was not drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Fingerprints of what the tools were seen to do.
+    #[serde(default)]
+    pub behaviours: BTreeSet<u32>,
+    /// How many checks of each kind were made.
+    #[serde(default)]
+    pub checks: BTreeMap<String, u64>,
     /// What was done, when it did not match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
@@ -171,6 +184,14 @@ impl Record {
         let decided = decided.filter(|_| verdict != "match");
         let said = deciding.map(|index| &outcome.operations[index].verdict);
         let evidence = deciding.and_then(|index| outcome.operations[index].evidence.clone());
+        let mut observed = Observed::default();
+        for operation in &outcome.operations {
+            observed.add(operation.observed.clone());
+        }
+        let parent = lineage::parted(&id.generation).map(|(generation, _)| CaseId {
+            generation: generation.to_owned(),
+            ..id.clone()
+        });
         Self {
             format_version: FORMAT_VERSION,
             id: id.to_string(),
@@ -199,6 +220,9 @@ impl Record {
             trial: None,
             seed_file: None,
             carried_over: false,
+            parent: parent.map(|parent| parent.to_string()),
+            behaviours: observed.behaviours,
+            checks: observed.checks,
             case: (verdict != "match").then_some(case),
             known_reached: Vec::new(),
         }

@@ -20,6 +20,7 @@ mod acts;
 mod copies;
 mod edges;
 mod layers;
+mod mutation;
 mod options;
 
 /// How many steps a chain has at most.

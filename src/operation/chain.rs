@@ -103,6 +103,18 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Each act that was carried out, with the place of its step and where the chain stood before it.
+    pub fn followed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<(usize, Act, Course)> {
+        let mut followed = Vec::new();
+        let before = self.making(ground).len();
+        self.follow(ground, exchange, |act, course, _, _| {
+            followed.push((before + followed.len(), act.clone(), course.clone()));
+        });
+        followed
+    }
+}
+
 fn step(request: Request, rule: Rule) -> Step {
     Step {
         actor: Actor::SideOrReference,

@@ -1,6 +1,6 @@
 //! A campaign's figures, counted from its records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,14 @@ pub struct Summary {
     pub witnesses: BTreeMap<&'static str, Option<String>>,
     /// Operations that were not made because a side cannot do them, by the reason.
     pub unsupported_operations: BTreeMap<String, u64>,
+    /// Whether cases were made of those that showed something new.
+    pub guided: bool,
+    /// How many distinct behaviours were seen.
+    pub behaviours: u64,
+    /// How many checks of each kind were made.
+    pub checks: BTreeMap<String, u64>,
+    #[serde(skip)]
+    seen: BTreeSet<u32>,
     /// How many times a tool was called.
     pub tool_calls: u64,
     /// CPU time of the tools.
@@ -126,6 +134,11 @@ impl Summary {
         {
             let reason = operation.reason.clone().unwrap_or_default();
             *self.unsupported_operations.entry(reason).or_default() += 1;
+        }
+        self.seen.extend(&record.behaviours);
+        self.behaviours = self.seen.len() as u64;
+        for (check, count) in &record.checks {
+            *self.checks.entry(check.clone()).or_default() += count;
         }
         self.tool_calls += record.tool_calls;
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;

@@ -284,6 +284,7 @@ pub fn summary(summary: &Summary) -> String {
             summary.inconclusive_qemu_timeout,
         ),
         ("unsupported_count", summary.unsupported_count),
+        ("behaviours", summary.behaviours),
     ];
     for (name, count) in rows {
         let _ = writeln!(text, "{name:>26} {count}");
@@ -292,6 +293,7 @@ pub fn summary(summary: &Summary) -> String {
         ("by kind", &summary.by_kind),
         ("known", &summary.by_known),
         ("operations not made", &summary.unsupported_operations),
+        ("checks made", &summary.checks),
     ];
     for (title, counts) in groups.into_iter().filter(|(_, counts)| !counts.is_empty()) {
         let _ = writeln!(text, "{title}:");

@@ -44,6 +44,28 @@ fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
     }
 }
 
+/// Draws the image at `index` anew, in the format that it has; what was written into it stays as far as it fits.
+pub(super) fn redraw(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    layers: &mut [Layer],
+    index: usize,
+) {
+    let purpose = match (index, index + 1 == layers.len()) {
+        (0, true) => Purpose::Alone,
+        (0, false) => Purpose::Bottom,
+        (_, true) => Purpose::Top,
+        (_, false) => Purpose::Middle,
+    };
+    let (below, rest) = layers.split_at_mut(index);
+    let old = &mut rest[0];
+    let mut new = layer(random, narrowing, old.format, purpose, below);
+    if random.percent(50) {
+        new.writes = std::mem::take(&mut old.writes);
+    }
+    *old = new;
+}
+
 /// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
 fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: Format) -> Format {
     let has = |format: Format| narrowing.formats.contains(&format);

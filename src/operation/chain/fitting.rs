@@ -19,6 +19,11 @@ impl Chain {
         self.fitted_within(&Hazard::ALL)
     }
 
+    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `other` does.
+    pub fn fitted_like(&self, other: &Self) -> Self {
+        self.fitted_within(&other.hazards())
+    }
+
     /// The defects of qemu-img that its acts meet.
     pub(super) fn hazards(&self) -> Vec<Hazard> {
         let mut course = Course::start("", &self.layers);
