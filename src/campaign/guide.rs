@@ -48,6 +48,8 @@ struct Parent {
     case: Case,
     behaviours: BTreeSet<u32>,
     children: u64,
+    /// The iterations of those that it was spliced with.
+    partners: BTreeSet<u64>,
 }
 
 impl Guide {
@@ -93,12 +95,11 @@ impl Guide {
             .collect();
         let chosen = self.random.weighted(&worths);
         let is_spliced = !self.drawn.is_empty() && self.random.percent(SPLICED_PERCENT);
-        let change = if is_spliced {
-            Change::Splice(*self.random.choice(&self.drawn))
-        } else {
-            Change::Mutation(self.parents[chosen].children)
-        };
+        let partner = is_spliced.then(|| *self.random.choice(&self.drawn));
         let parent = &mut self.parents[chosen];
+        // The same twice would be the same child.
+        let partner = partner.filter(|partner| parent.partners.insert(*partner));
+        let change = partner.map_or(Change::Mutation(parent.children), Change::Splice);
         parent.children += 1;
         Generation::child(&parent.case, change)
     }
@@ -133,6 +134,7 @@ impl Supply for Guide {
             case: case.clone(),
             behaviours: record.behaviours.clone(),
             children: 0,
+            partners: BTreeSet::new(),
         });
         if self.parents.len() > PARENTS_MAX {
             let worths = self.parents.iter().map(|parent| self.worth(parent));
