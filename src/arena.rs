@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::cache::{Store, cached};
 use crate::case::Case;
 use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::known::Catalogue;
 use crate::launcher::Launcher;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
+use crate::sandbox::Remover;
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
@@ -52,6 +54,8 @@ impl Arena {
             limit: settings.timeout,
             workdir,
             keep: settings.keep,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
         };
         Ok(Self {
             duel,
@@ -68,6 +72,22 @@ impl Arena {
             catalogue,
             terms: Vec::new(),
             launcher: None,
+        }
+    }
+
+    /// The same with the reference behind a store of its answers.
+    pub fn with_cache(&self, store: Arc<Store>) -> Self {
+        let duel = Duel {
+            reference: cached(Arc::clone(&self.duel.reference), store),
+            // Not shared: what was made anew in this run is not what was answered before.
+            fixtures: Arc::default(),
+            ..self.duel.clone()
+        };
+        Self {
+            duel,
+            catalogue: self.catalogue.clone(),
+            terms: self.terms.clone(),
+            launcher: self.launcher.clone(),
         }
     }
 
@@ -113,21 +133,21 @@ impl Arena {
         let reproduce = self.reproduce(&case);
         let outcome = self.duel.fight(&case)?;
         let candidate = tool_name(&self.duel.candidate);
+        let reference = tool_name(&self.duel.reference);
         let known: Vec<Option<String>> = outcome
             .operations
             .iter()
             .enumerate()
             .map(|(index, operation)| match &operation.verdict {
                 Verdict::Divergence(finding) => {
-                    let ToolName { name, version } = &candidate;
-                    let entry = self.catalogue.entry(name, version, &case, index, finding);
+                    let (ours, theirs) = (named(&candidate), named(&reference));
+                    let entry = self.catalogue.entry(ours, theirs, &case, index, finding);
                     entry.map(|entry| entry.id.clone())
                 }
                 _ => None,
             })
             .collect();
-        let reached = self.reached(&candidate, &case, &outcome);
-        let reference = tool_name(&self.duel.reference);
+        let reached = self.reached(named(&candidate), named(&reference), &case, &outcome);
         let record = Record::new(case, outcome, &known, candidate, reference);
         Ok(Record {
             started: Some(started),
@@ -150,7 +170,13 @@ impl Arena {
 
     /// The entries of the catalogue whose operations and parameters this case had, and that were really made: an entry that is
     /// reached but never fires is stale.
-    fn reached(&self, candidate: &ToolName, case: &Case, outcome: &Outcome) -> Vec<String> {
+    fn reached(
+        &self,
+        candidate: (&str, &str),
+        reference: (&str, &str),
+        case: &Case,
+        outcome: &Outcome,
+    ) -> Vec<String> {
         let made = |index: &usize| {
             !matches!(
                 outcome.operations[*index].verdict,
@@ -159,13 +185,17 @@ impl Arena {
         };
         let indices: Vec<usize> = (0..case.ops.len()).filter(made).collect();
         let entries = self.catalogue.entries.iter().filter(|entry| {
-            entry.is_about(&candidate.name, &candidate.version)
+            entry.is_about(candidate, reference)
                 && indices
                     .iter()
                     .any(|index| entry.when.could_hold(case, *index))
         });
         entries.map(|entry| entry.id.clone()).collect()
     }
+}
+
+fn named(tool: &ToolName) -> (&str, &str) {
+    (&tool.name, &tool.version)
 }
 
 fn tool_name(tool: &Arc<dyn Tool>) -> ToolName {

@@ -8,6 +8,7 @@ mod harness;
 mod picture;
 mod readings;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +19,12 @@ use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
+use crate::fixture::Fixtures;
 use crate::judge;
 use crate::operation::Perform;
+use crate::phase::Phase;
 use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Remover, Sandbox, Stamps};
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 use crate::witness::Witnesses;
@@ -41,6 +44,10 @@ pub struct Duel {
     pub witnesses: Witnesses,
     /// Whether the scratch directories of cases that did not match are kept.
     pub keep: bool,
+    /// Source images that were made already.
+    pub fixtures: Arc<Fixtures>,
+    /// Who removes what is left.
+    pub remover: Arc<Remover>,
 }
 
 /// What came of a case.
@@ -74,8 +81,12 @@ pub struct OperationOutcome {
 impl Duel {
     /// Puts a case through both tools. An error means that the harness could not go on.
     pub fn fight(&self, case: &Case) -> Result<Outcome> {
+        Phase::Other.of(|| self.bout(case))
+    }
+
+    fn bout(&self, case: &Case) -> Result<Outcome> {
         let started = Instant::now();
-        let sandbox = Sandbox::new(&self.workdir, &case.id())?;
+        let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
             duel: self,
             case,
@@ -164,7 +175,7 @@ impl<'duel> Bout<'duel> {
             Err(reason) => return Ok((Verdict::Unsupported { reason }, None)),
         };
         if operation.reads_source() {
-            self.make_source(ground)?;
+            Phase::Fixture.of(|| self.make_source(ground))?;
             if let Source::Failed(verdict) = &self.source {
                 return Ok((verdict.clone(), None));
             }
@@ -190,11 +201,13 @@ impl<'duel> Bout<'duel> {
         let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
             self.read_outputs(&mut exchange, &outputs)?;
-            if operation.hears_witness() {
-                exchange.opinion = self.hear_witness(ground)?;
+            if let Some(file) = operation.witnessed(ground, &exchange) {
+                exchange.opinion = self.hear_witness(&file)?;
             }
-            verdicts.extend(operation.judge(ground, &exchange));
-            verdicts.extend(judge::outputs(&exchange, &outputs));
+            Phase::Comparing.of(|| {
+                verdicts.extend(operation.judge(ground, &exchange));
+                verdicts.extend(judge::outputs(&exchange, &outputs));
+            });
         }
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
@@ -257,13 +270,29 @@ impl<'duel> Bout<'duel> {
                 writes: recipe.writes().to_vec(),
             });
         }
-        for request in requests {
-            let answer = self.ask_in(self.sandbox.source_directory(), Side::Reference, &request)?;
+        let fixtures = &self.duel.fixtures;
+        let mut made = requests.len();
+        while made > 0 {
+            if let Some(fixture) = fixtures.find(&requests[..made]) {
+                self.sandbox
+                    .place_fixture(&fixture.path, &ground.source.path)?;
+                self.fixture = fixture.commands;
+                break;
+            }
+            made -= 1;
+        }
+        let directory = self.sandbox.source_directory();
+        for count in made..requests.len() {
+            let request = &requests[count];
+            let answer = self.ask_in(directory.clone(), Side::Reference, request)?;
             self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
-                self.source = Source::Failed(source_failed(&request, &answer));
+                self.source = Source::Failed(source_failed(request, &answer));
                 return Ok(());
             }
+            let path = directory.join(&ground.source.path);
+            let so_far = &requests[..=count];
+            fixtures.keep(so_far, &path, &self.fixture, &self.duel.workdir)?;
         }
         if let Some((offset, bytes)) = recipe.partition_table() {
             self.sandbox
@@ -318,6 +347,7 @@ impl<'duel> Bout<'duel> {
                 }
                 Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
             };
+            let before = self.sandbox.stamps(side);
             let answer = match step.actor {
                 Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
                 _ => self.ask(side, by, &step.request)?,
@@ -333,6 +363,7 @@ impl<'duel> Bout<'duel> {
                 by,
                 answer,
                 file_bytes,
+                changed_files: changed(&before, &self.sandbox.stamps(side)),
             });
             if !goes_on {
                 break;
@@ -341,10 +372,10 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
-    /// What a witness says of the candidate's copy of the source image.
-    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
+    /// What a witness says of an image on the candidate's side.
+    fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
         let directory = self.sandbox.directory(Side::Candidate);
-        let ImageFile { format, path, .. } = &ground.source;
+        let ImageFile { format, path, .. } = file;
         let opinion = self
             .duel
             .witnesses
@@ -364,7 +395,11 @@ impl<'duel> Bout<'duel> {
     }
 
     fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        self.ask_in(self.sandbox.directory(side), by, request)
+        let phase = match by {
+            Side::Candidate => Phase::CandidateCalls,
+            Side::Reference => Phase::ReferenceCalls,
+        };
+        phase.of(|| self.ask_in(self.sandbox.directory(side), by, request))
     }
 
     fn ask_in(&mut self, directory: PathBuf, by: Side, request: &Request) -> Result<Answer> {
@@ -377,6 +412,15 @@ impl<'duel> Bout<'duel> {
         self.tool_cpu += answer.cpu;
         Ok(answer)
     }
+}
+
+/// The names that stand in one of two listings alone, or with another stamp.
+fn changed(before: &Stamps, after: &Stamps) -> Vec<String> {
+    let names = before.keys().chain(after.keys());
+    let names: BTreeSet<&String> = names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .collect();
+    names.into_iter().cloned().collect()
 }
 
 fn timed_out(deed: &Deed) -> bool {

@@ -123,6 +123,8 @@ pub struct Output {
     pub expected: Contents,
     /// Its internal snapshots, when they are to be listed and read back.
     pub snapshots: Option<Vec<ExpectedSnapshot>>,
+    /// Whether the reference maps it and the harness audits it as well, for the operation's own judge.
+    pub closely: bool,
 }
 
 /// An internal snapshot that an output must have.
@@ -143,6 +145,7 @@ impl Output {
             content_aspect: "content_divergence",
             expected,
             snapshots: None,
+            closely: false,
         }
     }
 }
@@ -178,6 +181,9 @@ pub struct Turn {
     pub answer: Answer,
     /// The length in bytes of the request's file afterwards, when it is there.
     pub file_bytes: Option<u64>,
+    /// The files of the side's directory that came, went, or were written to, in the order of their names. A write within a few
+    /// milliseconds of the last one to the same file may be missed, where it does not change the length.
+    pub changed_files: Vec<String>,
 }
 
 /// A look at an output.

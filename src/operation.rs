@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
+use crate::request::ImageFile;
 use crate::rng::PythonRandom;
 use crate::simpler::Bulk;
 use crate::verdict::Verdict;
@@ -65,6 +66,12 @@ pub trait Perform {
     /// Whether it hears a witness on the source image.
     fn hears_witness(&self) -> bool {
         false
+    }
+
+    /// The image on the candidate's side that a witness is asked about, once it is over.
+    fn witnessed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<ImageFile> {
+        let _ = exchange;
+        self.hears_witness().then(|| ground.source.clone())
     }
 
     /// What is notable of it, in words that the catalogue of known divergences may ask for.

@@ -11,8 +11,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+pub mod audit;
 pub mod cluster_mapping;
 pub mod corruption;
+pub mod extensions;
 pub mod header;
 pub mod host_clusters;
 pub mod refcounts;

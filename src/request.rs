@@ -376,6 +376,23 @@ impl Request {
         }
     }
 
+    /// Whether it may write to no file at all.
+    pub fn is_reading(&self) -> bool {
+        match self {
+            Self::Bench { arguments, .. } => !arguments.iter().any(|word| word == "-w"),
+            Self::Info { .. }
+            | Self::Check { .. }
+            | Self::Measure { .. }
+            | Self::Contents { .. }
+            | Self::Map { .. }
+            | Self::Compare { .. }
+            | Self::SnapshotList { .. }
+            | Self::SnapshotContents { .. }
+            | Self::Audit { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The image it is asked of: the one that is made, changed or, where none is, read.
     pub fn file(&self) -> &ImageFile {
         match self {

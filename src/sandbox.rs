@@ -2,8 +2,11 @@
 //!
 //! Used by the duel. What lies in it is the tools' business.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -12,20 +15,35 @@ use crate::content::{Contents, copy_sparse, same_bytes, write_at};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
 
+mod place;
+mod remover;
+
+pub use place::Place;
+use remover::Leftover;
+pub use remover::Remover;
+/// The files of a directory by name: length in bytes, and when each was last written to.
+pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
+
 /// The scratch directory of one case.
 pub struct Sandbox {
-    root: TempDir,
+    root: Option<TempDir>,
+    path: PathBuf,
+    remover: Arc<Remover>,
 }
 
 impl Sandbox {
-    /// Makes one in `workdir`, named after the case.
-    pub fn new(workdir: &Path, id: &CaseId) -> Result<Self> {
+    /// Makes one in `workdir`, named after the case. What is done with in it is left to `remover`.
+    pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
         let made = tempfile::Builder::new()
             .prefix(&format!("imgduel-{id}-"))
             .tempdir_in(workdir);
         let root =
             made.map_err(|error| Error::io("make a scratch directory in", workdir, &error))?;
-        let sandbox = Self { root };
+        let sandbox = Self {
+            path: root.path().to_owned(),
+            root: Some(root),
+            remover: Arc::clone(remover),
+        };
         let sides = [Side::Candidate, Side::Reference].map(|side| sandbox.directory(side));
         for directory in sides.into_iter().chain([sandbox.source_directory()]) {
             fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
@@ -35,7 +53,7 @@ impl Sandbox {
 
     /// A side's directory.
     pub fn directory(&self, side: Side) -> PathBuf {
-        self.root.path().join(side.name())
+        self.path.join(side.name())
     }
 
     /// A file on a side.
@@ -50,6 +68,20 @@ impl Sandbox {
             .map(|metadata| metadata.len())
     }
 
+    /// The files on a side, with what tells whether one was written to.
+    pub fn stamps(&self, side: Side) -> Stamps {
+        let entries = fs::read_dir(self.directory(side))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let stamped = entries.filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Some((name, (metadata.len(), metadata.modified().ok())))
+        });
+        stamped.collect()
+    }
+
     /// Whether both sides have this file, with the same bytes.
     pub fn is_identical(&self, name: &str) -> bool {
         let [first, second] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
@@ -58,7 +90,7 @@ impl Sandbox {
 
     /// Where the source image is made.
     pub fn source_directory(&self) -> PathBuf {
-        self.root.path().join("source")
+        self.path.join("source")
     }
 
     /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
@@ -80,6 +112,11 @@ impl Sandbox {
         copy_sparse(&self.file(Side::Reference, name), &target)
     }
 
+    /// Puts a fixture where the source image is made.
+    pub fn place_fixture(&self, fixture: &Path, name: &str) -> Result<()> {
+        copy_sparse(fixture, &self.source_directory().join(name))
+    }
+
     /// Writes into a source image's file.
     pub fn write_to_source(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
         write_at(&self.source_directory().join(name), offset, bytes)
@@ -99,15 +136,32 @@ impl Sandbox {
                 .flatten();
             let swept =
                 entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
-            for entry in swept {
-                // What cannot be removed now goes with the whole directory.
-                let _ = fs::remove_file(entry.path());
+            // Out of the tools' sight now, gone when the remover gets to it.
+            let moved = swept.filter_map(|entry| {
+                let hidden = tempfile::Builder::new()
+                    .prefix("swept-")
+                    .make_in(&self.path, |hidden| fs::rename(entry.path(), hidden));
+                hidden.ok()?.into_temp_path().keep().ok()
+            });
+            let moved: Vec<PathBuf> = moved.collect();
+            if !moved.is_empty() {
+                self.remover.take(Leftover::Files(moved));
             }
         }
     }
 
     /// Leaves the directory where it is.
-    pub fn keep(self) -> PathBuf {
-        self.root.keep()
+    pub fn keep(mut self) -> PathBuf {
+        self.root
+            .take()
+            .map_or_else(|| self.path.clone(), TempDir::keep)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(root) = self.root.take() {
+            self.remover.take(Leftover::Directory(root));
+        }
     }
 }

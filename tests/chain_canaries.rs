@@ -55,4 +55,10 @@ canaries! {
     data_mapped_as_zeros_is_blamed: "maps_data_as_zeros" among ["map"], from 0, in "allocation";
     a_size_told_wrongly_midway_is_blamed: "describes_another_size" among ["info"], from 0, in "facts";
     a_bitmap_that_was_not_added_is_blamed: "forgets_bitmaps" among ["bitmap"], from 2, in "exit";
+    a_file_left_behind_is_blamed: "leaves_a_file" among ["convert"], from 0, in "host";
+    a_touched_input_is_blamed: "touches_what_it_checks" among ["check"], from 0, in "host";
+    wasted_space_on_the_host_is_blamed: "takes_too_much_space" among ["convert"], from 0, in "host";
+    a_wrong_reading_of_either_s_output_is_blamed: "reads_outputs_wrongly" among ["write"], from 0, in "cross_reading";
+    a_feature_bit_that_nobody_asked_for_is_blamed: "sets_a_feature_bit" among ["convert"], from 0, in "metadata";
+    a_bitmap_that_forgets_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 0, in "metadata";
 }

@@ -3,13 +3,19 @@
 //! Called by the duel for steps of [`Actor::Harness`](crate::exchange::Actor::Harness). What it cannot do with an image is
 //! a refusal, judged like a tool's; it starts no program.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::format::Format;
 use crate::process::Captured;
+use crate::qcow2::audit::Audit;
 use crate::qcow2::host_clusters::HostClusters;
 use crate::qcow2::{ImageBytes, Unparsable};
-use crate::request::{Answer, Exit, Request};
+use crate::request::{Answer, Exit, ImageFile, Request};
+
+/// The unit of stat(2)'s st_blocks.
+const HOST_BLOCK_BYTES: u64 = 512;
 
 /// Carries out a request in a side's directory.
 pub(super) fn carry_out(request: &Request, directory: &Path) -> Answer {
@@ -17,6 +23,9 @@ pub(super) fn carry_out(request: &Request, directory: &Path) -> Answer {
     let mut words = vec!["(imgduel)".to_owned(), request.name().to_owned()];
     words.push(request.file().path.clone());
     let image = || ImageBytes::open(&directory.join(&request.file().path));
+    if let Request::Audit { file } = request {
+        return audit(file, directory, words, started);
+    }
     let done = match request {
         Request::Corrupt { corruption, .. } => {
             words.push(corruption.name().to_owned());
@@ -34,15 +43,60 @@ pub(super) fn carry_out(request: &Request, directory: &Path) -> Answer {
         Err(why) => (Exit::Refused(1), why.to_string(), None),
     };
     Answer {
+        host_clusters,
+        ..told(exit, words, String::new(), said, started)
+    }
+}
+
+fn told(
+    exit: Exit,
+    command: Vec<String>,
+    stdout: String,
+    said: String,
+    started: Instant,
+) -> Answer {
+    Answer {
         exit,
-        command: words,
-        stdout: Captured::default(),
+        command,
+        stdout: Captured::from_text(stdout),
         stderr: Captured::from_text(said),
         contents: None,
-        host_clusters,
+        host_clusters: None,
         partial: false,
         duration: started.elapsed(),
         cpu: Duration::ZERO,
         calls: 0,
+    }
+}
+
+/// What an image takes on the host and, of a qcow2, what its metadata says.
+fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instant) -> Answer {
+    let read = || match file.format {
+        Format::Qcow2 => Audit::of_qcow2(&ImageBytes::open(&directory.join(&file.path))?),
+        _ => Ok(Audit::default()),
+    };
+    match read() {
+        Ok(mut audit) => {
+            let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            let own = entries.filter(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .is_some_and(|name| file.owns(name))
+            });
+            for metadata in own.filter_map(|entry| entry.metadata().ok()) {
+                audit.file_bytes += metadata.len();
+                audit.allocated_bytes += metadata.blocks() * HOST_BLOCK_BYTES;
+            }
+            let json = serde_json::to_string(&audit).unwrap_or_default();
+            told(Exit::Success, words, json, String::new(), started)
+        }
+        Err(why) => told(
+            Exit::Refused(1),
+            words,
+            String::new(),
+            why.to_string(),
+            started,
+        ),
     }
 }

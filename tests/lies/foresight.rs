@@ -76,6 +76,7 @@ fn smooth(steps: &[Step]) -> Exchange {
             calls: 0,
         },
         file_bytes: None,
+        changed_files: Default::default(),
     };
     let deed = || Deed {
         turns: steps.iter().map(turn).collect(),

@@ -15,6 +15,7 @@ use imgduel::known::Catalogue;
 use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::operation::Operation;
 use imgduel::record::Record;
+use imgduel::sandbox::Remover;
 use imgduel::tool::{self, Means, ToolSpec};
 use imgduel::witness::Witnesses;
 
@@ -54,6 +55,8 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),
+        fixtures: Arc::default(),
+        remover: Arc::new(Remover::start()),
     }
 }
 
