@@ -14,10 +14,10 @@ use crate::generation::Generation;
 use crate::known::Condition;
 use crate::record::{Record, ToolName};
 use crate::signature::Group;
-use crate::verdict::Difference;
+use crate::verdict::{Blame, Difference};
 
-/// The version of the file's format that this program writes. Version 2 added [`Seen`].
-const FORMAT_VERSION: u64 = 2;
+/// The version of the file's format that this program writes. Version 2 added [`Seen`], version 3 its blame.
+const FORMAT_VERSION: u64 = 3;
 
 /// The oldest version of the file's format that this program reads.
 const OLDEST_VERSION: u64 = 1;
@@ -54,6 +54,9 @@ pub struct Seen {
     pub kind: String,
     /// The operation that diverged.
     pub operation: String,
+    /// Who was alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
     /// Why, in a line.
     pub reason: String,
     /// The signature of the group for which it was kept.
@@ -91,6 +94,7 @@ impl SeedFile {
             verdict: record.verdict.to_owned(),
             kind: record.kind.clone().unwrap_or_default(),
             operation: record.operation.clone().unwrap_or_default(),
+            blame: record.blame,
             reason: record.reason.clone().unwrap_or_default(),
             signature: group.signature.clone(),
             differences: differences
@@ -263,7 +267,7 @@ mod tests {
             "",
             "{",
             "[]",
-            r#"{"format_version": 3, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
+            r#"{"format_version": 4, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
             r#"{"format_version": 1, "why": "", "expected": ""}"#,
         ] {
             let (_directory, path) = written(text);

@@ -386,12 +386,12 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
     assert_eq!(entry.when.kind, ["resize_content_divergence"]);
     assert_eq!(entry.when.differences, ["contents of *"]);
     assert_eq!(entry.when.parameters["target"], "qcow2");
-    const QEMU_IMG: (&str, &str) = ("qemu-img", "10.0.2");
     let known = |aspect: &'static str, place: &str| {
         let what = format!("contents of 2-resize.qcow2: byte at guest offset {place}");
         let difference = Difference::new(what, "0x00", "0x1a");
         let finding = Finding::of_difference(DivergenceKind::new("resize", aspect), difference);
-        after.entry(QEMU_IMG, QEMU_IMG, &case, 2, &finding)
+        let tool = ("qemu-img", "10.0.2");
+        after.entry(tool, tool, &case, 2, &finding)
     };
     assert_eq!(seen.differences.len(), 1);
     assert!(known("content_divergence", "0").is_some());

@@ -48,6 +48,8 @@ struct Parent {
     case: Case,
     behaviours: BTreeSet<u32>,
     children: u64,
+    /// The iterations of those that it was spliced with.
+    partners: BTreeSet<u64>,
 }
 
 impl Guide {
@@ -93,12 +95,11 @@ impl Guide {
             .collect();
         let chosen = self.random.weighted(&worths);
         let is_spliced = !self.drawn.is_empty() && self.random.percent(SPLICED_PERCENT);
-        let change = if is_spliced {
-            Change::Splice(*self.random.choice(&self.drawn))
-        } else {
-            Change::Mutation(self.parents[chosen].children)
-        };
+        let partner = is_spliced.then(|| *self.random.choice(&self.drawn));
         let parent = &mut self.parents[chosen];
+        // The same twice would be the same child.
+        let partner = partner.filter(|partner| parent.partners.insert(*partner));
+        let change = partner.map_or(Change::Mutation(parent.children), Change::Splice);
         parent.children += 1;
         Generation::child(&parent.case, change)
     }
@@ -133,6 +134,7 @@ impl Supply for Guide {
             case: case.clone(),
             behaviours: record.behaviours.clone(),
             children: 0,
+            partners: BTreeSet::new(),
         });
         if self.parents.len() > PARENTS_MAX {
             let worths = self.parents.iter().map(|parent| self.worth(parent));
@@ -141,5 +143,87 @@ impl Supply for Guide {
                 self.parents.remove(least);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::FORMAT_VERSION;
+
+    /// A record of a match that showed one behaviour for each step.
+    fn record(case: &Case) -> Record {
+        let text = serde_json::to_string(&case.ops).unwrap();
+        let steps = text.matches("\"step\":\"").count() as u32;
+        let words = text.split("\"step\":\"").skip(1);
+        let kinds =
+            words.map(|rest| u32::from(rest.as_bytes()[0]) * 256 + u32::from(rest.as_bytes()[1]));
+        let tool = serde_json::json!({"name": "t", "version": "1"});
+        let record = serde_json::json!({
+            "format_version": FORMAT_VERSION, "id": case.id().to_string(), "generation": case.generation, "seed": case.seed,
+            "iteration": case.iteration, "iter_seed": case.iter_seed, "verdict": "match", "candidate": tool,
+            "reference": tool, "operations": [], "duration_ms": 1.0, "tool_calls": 1, "tool_cpu_ms": 1.0,
+            "behaviours": kinds.chain([steps]).collect::<BTreeSet<u32>>(),
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn guide(cases: u64) -> Guide {
+        let generation = Generation::named("native1").unwrap();
+        Guide::new(generation, 5, 0, None, cases).unwrap()
+    }
+
+    fn run(mut guide: Guide) -> Vec<Case> {
+        let mut cases = Vec::new();
+        while let Some(case) = guide.next() {
+            let case = case.unwrap();
+            guide.learn(&case, &record(&case));
+            cases.push(case);
+        }
+        cases
+    }
+
+    #[test]
+    fn a_campaign_goes_the_same_way_every_time_and_every_case_is_made_again_from_its_id() {
+        let cases = run(guide(200));
+        assert_eq!(cases.len(), 200);
+        assert_eq!(run(guide(200)), cases);
+        let children = cases.iter().filter(|case| case.generation != "native1");
+        assert!(children.clone().count() > 80);
+        for case in children {
+            assert_eq!(Generation::case(&case.id(), None).unwrap(), *case);
+            let text = serde_json::to_string(case).unwrap();
+            assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), *case);
+        }
+    }
+
+    #[test]
+    fn no_id_of_a_campaign_is_part_of_another() {
+        let ids: Vec<String> = run(guide(120))
+            .iter()
+            .map(|case| case.id().to_string())
+            .collect();
+        for (index, id) in ids.iter().enumerate() {
+            let is_part = |other: &String| other.contains(id.as_str());
+            assert!(!ids[index + 1..].iter().any(is_part), "{id}");
+            assert!(!ids[..index].iter().any(is_part), "{id}");
+        }
+    }
+
+    #[test]
+    fn fresh_cases_are_those_of_an_unguided_campaign() {
+        let generation = Generation::named("native1").unwrap();
+        let cases = run(guide(100));
+        let fresh = cases.iter().filter(|case| case.generation == "native1");
+        let drawn = generation.cases(5, 0, None).unwrap();
+        assert!(fresh.zip(drawn).all(|(fresh, drawn)| *fresh == drawn));
+    }
+
+    #[test]
+    fn what_the_python_harness_drew_is_not_guided() {
+        let error = Guide::new(Generation::usual(), 1, 0, None, 1)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("cannot be guided"), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::{exit_code, said, tell_github};
 use crate::error::{Error, Result};
+use crate::generation::lineage::lineage;
 use crate::process::own_cpu_time;
 use crate::record::{Record, Summary};
 use crate::report::outlets::Outlets;
@@ -107,12 +108,15 @@ impl Joined {
     }
 
     fn add(&mut self, record: &Record) {
+        // A case that was made of others belongs to the campaign of the drawn one.
+        let generation = Some(lineage(&record.generation).0.to_owned());
         if self.summary.iterations_completed == 0 {
-            self.summary.generation = Some(record.generation.clone());
+            self.summary.generation = generation.clone();
             self.summary.seed = Some(record.seed);
         }
+        self.summary.guided |= record.parent.is_some();
         let own = (&self.summary.generation, self.summary.seed);
-        if own != (&Some(record.generation.clone()), Some(record.seed)) {
+        if own != (&generation, Some(record.seed)) {
             (self.summary.generation, self.summary.seed) = (None, None);
         }
         self.summary.add(record);

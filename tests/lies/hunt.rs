@@ -1,12 +1,10 @@
 //! The hunt: cases of our own generation, one after the other, until every lie is found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use imgduel::arena::Arena;
-use imgduel::campaign::Supply;
-use imgduel::campaign::guide::Guide;
 use imgduel::case::Case;
 use imgduel::generation::Generation;
 use imgduel::record::Record;
@@ -14,11 +12,14 @@ use imgduel::shrink::{Limits, Progress, shrink};
 use imgduel::simpler::Bulk;
 
 use crate::catalogue::LIES;
-use crate::liar::{TOLD, WATCHER};
+use crate::foresight::foreseen;
 use crate::ring;
 
 /// A lie must be found in as many cases.
 const CASES_MAX: usize = 5000;
+/// How many of the cases in which it is told.
+const TRIES_MAX: usize = 60;
+const SOME_CASES: usize = 1000;
 const SEED: u64 = 1;
 const LIMIT: Duration = Duration::from_secs(30);
 const SHRINKING: Limits = Limits {
@@ -51,13 +52,12 @@ pub struct Liars {
 }
 
 impl Liars {
-    /// With a directory for every lie and for the watcher.
+    /// With a directory for every lie.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
-        let names = LIES.iter().map(|lie| lie.name).chain([WATCHER]);
-        for name in names {
-            let place = directory.path().join(name);
+        for lie in LIES {
+            let place = directory.path().join(lie.name);
             std::fs::create_dir(&place).unwrap();
             for tool in ["qemu-img", "qemu-io"] {
                 std::os::unix::fs::symlink(&program, place.join(tool)).unwrap();
@@ -73,20 +73,10 @@ impl Liars {
         self.directory.path().join(lie).join("qemu-img")
     }
 
-    /// Where this lie, or the watcher, meets qemu-img.
+    /// Where this lie meets qemu-img.
     pub fn arena(&self, lie: &str) -> Arena {
         let candidate = format!("qemu-img:{}", self.program(lie).display());
         ring::arena(&candidate, "qemu-img", LIMIT, self.directory.path())
-    }
-
-    /// The lies that would have been told since the last time.
-    pub fn told(&self) -> Vec<&'static str> {
-        let path = self.directory.path().join(WATCHER).join(TOLD);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let _ = std::fs::remove_file(&path);
-        let lies = LIES.iter().map(|lie| lie.name);
-        lies.filter(|lie| text.lines().any(|line| line == *lie))
-            .collect()
     }
 }
 
@@ -126,47 +116,43 @@ fn shrunk(arena: &Arena, case: usize, record: Record) -> Found {
     }
 }
 
-/// Hunts for these lies in the cases of a seed, from iteration `start` on; each is given up once it is found, and shrunk when all are.
-fn hunt(wanted: &[&'static str], start: u64, most: usize) -> BTreeMap<&'static str, Found> {
+/// Hunts for these lies in the cases of a seed, in those that make them told; each is given up once it is found, and shrunk.
+fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
     let liars = Liars::new();
-    let watcher = liars.arena(WATCHER);
+    let honest = ring::open("qemu-img");
     let generation = Generation::named("native1").unwrap();
-    let cases = generation.cases(SEED, start, None).unwrap();
-    let mut caught = BTreeMap::new();
-    for (number, case) in cases.take(most).enumerate() {
-        if caught.len() == wanted.len() {
-            break;
-        }
-        let honest = watcher.try_case(case.clone()).unwrap();
-        let told = liars.told();
-        if number % 250 == 249 {
-            println!("{} cases, {} lies found", number + 1, caught.len());
-        }
-        // Some cases are drawn to meet a known defect of qemu-img: there it differs from the model by itself.
-        if honest.verdict != "match" {
+    let drawn: Vec<Case> = generation
+        .cases(SEED, 0, None)
+        .unwrap()
+        .take(most)
+        .collect();
+    let told: Vec<Vec<&str>> = drawn
+        .iter()
+        .map(|case| foreseen(case, &*honest).1)
+        .collect();
+    let mut found = BTreeMap::new();
+    for lie in wanted {
+        let arena = liars.arena(lie);
+        let is_told = |number: &usize| told[*number].contains(lie) || COMMITTED.contains(lie);
+        let times = (0..drawn.len()).filter(is_told).count();
+        let mut tries = (0..drawn.len()).filter(is_told).take(TRIES_MAX);
+        let caught = tries.find_map(|number| {
+            let record = arena.try_case(drawn[number].clone()).unwrap();
+            // Some cases are drawn to meet a known defect of qemu-img: what is blamed on the candidate is none of them.
+            is_caught(&record).then_some((number, record))
+        });
+        let Some((number, record)) = caught else {
+            println!("{lie} | told in {times} cases and not found");
             continue;
-        }
-        for lie in wanted {
-            let is_told = told.contains(lie) || COMMITTED.contains(lie);
-            if caught.contains_key(lie) || !is_told {
-                continue;
-            }
-            let record = liars.arena(lie).try_case(case.clone()).unwrap();
-            if is_caught(&record) {
-                println!("{lie} is found in case {number}");
-                caught.insert(*lie, (number, record));
-            }
-        }
+        };
+        let was = shrunk(&arena, number, record);
+        row(lie, times, &was);
+        found.insert(*lie, was);
     }
-    let shrunk = caught.into_iter().map(|(lie, (number, record))| {
-        let found = shrunk(&liars.arena(lie), number, record);
-        row(lie, &found);
-        (lie, found)
-    });
-    shrunk.collect()
+    found
 }
 
-fn row(lie: &str, found: &Found) {
+fn row(lie: &str, times: usize, found: &Found) {
     let is_rare = LIES.iter().any(|known| known.name == lie && known.is_rare);
     let rarity = if is_rare { "rare" } else { "" };
     let Found {
@@ -178,7 +164,7 @@ fn row(lie: &str, found: &Found) {
         attempts,
     } = found;
     println!(
-        "{lie} | {rarity} | {case} | {kind} | {blame} | {} -> {} | {} -> {} | {} -> {} | {attempts}",
+        "{lie} | {rarity} | {times} | {case} | {kind} | {blame} | {} -> {} | {} -> {} | {} -> {} | {attempts}",
         before.operations,
         after.operations,
         before.options,
@@ -192,11 +178,10 @@ fn row(lie: &str, found: &Found) {
 pub fn all() {
     let names = LIES.iter().map(|lie| lie.name).chain(COMMITTED);
     let wanted: Vec<&'static str> = names.collect();
-    println!("lie | | case | kind | blame | steps | options | writes | attempts");
-    let most = std::env::var("LIES_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let found = hunt(&wanted, 0, most.unwrap_or(CASES_MAX));
+    println!(
+        "lie | | told in | found in case | kind | blame | steps | options | writes | attempts"
+    );
+    let found = hunt(&wanted, CASES_MAX);
     let missed: Vec<&&str> = wanted
         .iter()
         .filter(|lie| !found.contains_key(*lie))
@@ -216,69 +201,14 @@ pub fn all() {
     assert!(steps <= 3 && options <= 2);
 }
 
-/// How many cases each campaign of the comparison has, unless the environment says otherwise.
-const COMPARED_CASES: u64 = 1000;
-const COMPARED_SEEDS: [u64; 3] = [1, 2, 3];
-
-/// What a campaign has come to: distinct behaviours, lies found, rare lies found.
-fn campaign(seed: u64, cases: u64, is_guided: bool) -> (usize, usize, usize) {
-    let liars = Liars::new();
-    let watcher = liars.arena(WATCHER);
-    let generation = Generation::named("native1").unwrap();
-    let mut supply: Box<dyn Supply> = match is_guided {
-        true => Box::new(Guide::new(generation, seed, 0, None, cases).unwrap()),
-        false => {
-            let drawn = generation.cases(seed, 0, None).unwrap();
-            Box::new(drawn.take(cases as usize).map(Ok))
-        }
-    };
-    let mut behaviours = BTreeSet::new();
-    let mut found = BTreeSet::new();
-    while let Some(case) = supply.next() {
-        let case = case.unwrap();
-        let honest = watcher.try_case(case.clone()).unwrap();
-        supply.learn(&case, &honest);
-        behaviours.extend(honest.behaviours.iter().copied());
-        let told = liars.told();
-        if honest.verdict != "match" {
-            continue;
-        }
-        for lie in told {
-            if !found.contains(lie) && is_caught(&liars.arena(lie).try_case(case.clone()).unwrap())
-            {
-                found.insert(lie);
-            }
-        }
-    }
-    let is_rare = |name: &&&str| LIES.iter().any(|lie| lie.name == **name && lie.is_rare);
-    let rare = found.iter().filter(is_rare).count();
-    (behaviours.len(), found.len(), rare)
-}
-
-/// Guided against unguided, on the same number of cases.
-pub fn compare() {
-    let cases = std::env::var("LIES_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let cases = cases.unwrap_or(COMPARED_CASES);
-    println!("seed | {cases} cases | behaviours | lies found | rare lies found");
-    for seed in COMPARED_SEEDS {
-        for is_guided in [false, true] {
-            let (behaviours, found, rare) = campaign(seed, cases, is_guided);
-            let mode = if is_guided { "guided" } else { "unguided" };
-            println!("{seed} | {mode} | {behaviours} | {found} | {rare}");
-        }
-    }
-}
-
-/// A few, where they are known to be found, to save time.
+/// Two, to save time.
 pub fn some() {
-    for (lie, start) in [
-        ("ends_an_unaligned_write_wrongly", 0),
-        ("maps_the_last_data_as_zeros", 0),
+    for lie in [
+        "ends_an_unaligned_write_wrongly",
+        "errs_at_the_end_of_small_clusters_with_wide_refcounts",
     ] {
-        let found = hunt(&[lie], start, 20);
+        let found = hunt(&[lie], SOME_CASES);
         let after = found.get(lie).expect("the lie is not found").after;
-        assert!(after.operations <= 3 && after.options <= 2, "{after:?}");
+        assert!(after.operations <= 3 && after.options <= 3, "{after:?}");
     }
 }

@@ -31,6 +31,9 @@ pub struct Facts {
 impl Facts {
     /// Of the image in this file, as far as its header tells them (QEMU's qcow2 specification, Header).
     pub fn of(path: &str) -> Option<Self> {
+        if let Some(foreseen) = crate::foresight::facts(path) {
+            return Some(foreseen);
+        }
         let format = path.rsplit('.').next()?.to_owned();
         let file = File::open(path).ok()?;
         if format == "raw" {

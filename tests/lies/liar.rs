@@ -1,19 +1,12 @@
 //! This program as a qemu-img or a qemu-io that lies: called through a link of that name in a directory that is named after the lie.
 //! What it does not lie about it hands on to the real one on `PATH`.
 
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::catalogue::LIES;
 use crate::image::{Facts, directory_of};
-
-/// The directory in which no lie is told, but written down in [`TOLD`].
-pub const WATCHER: &str = "watch";
-
-/// The file beside the watcher's links: a name a line.
-pub const TOLD: &str = "told";
 
 /// One call of the tool.
 pub struct Call {
@@ -163,24 +156,8 @@ pub fn serve_if_called() -> Option<ExitCode> {
         program,
         arguments: words.collect(),
     };
-    if lie == WATCHER {
-        watch(&call, &directory.join(TOLD));
-        return Some(real(&call.program, &call.arguments));
-    }
     let lie = LIES.iter().find(|known| known.name == lie)?;
     Some(tell(&call, (lie.tell)(&call)))
-}
-
-fn watch(call: &Call, told: &Path) {
-    let names = LIES.iter().filter(|lie| (lie.tell)(call).is_some());
-    let text: String = names.map(|lie| format!("{}\n", lie.name)).collect();
-    if !text.is_empty() {
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(told);
-        let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    }
 }
 
 /// Becomes the real tool.

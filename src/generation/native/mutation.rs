@@ -2,7 +2,7 @@
 //! cases put together. What comes of it makes sense where it stands, and is decided by the parent and the change alone.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, acts, layers};
+use super::{Narrowing, Swarm, acts, layers};
 use crate::case::Case;
 use crate::generation::lineage::Change;
 use crate::operation::Operation;
@@ -11,6 +11,9 @@ use crate::rng::NativeRandom;
 
 /// How many changes are made at once, at the most.
 const AT_ONCE_MAX: u64 = 3;
+
+/// In how many of a hundred children all steps are others.
+const REDRAWN_PERCENT: u64 = 50;
 
 /// How often it is tried to make something else than the parent.
 const TRIES_MAX: u64 = 16;
@@ -68,9 +71,15 @@ impl Narrowing {
             if let Some(other) = other {
                 child = spliced(random, parent, other);
             }
-            let changes = random.between(u64::from(other.is_none()), AT_ONCE_MAX);
-            for _ in 0..changes {
-                self.change(random, &mut child, pool);
+            if other.is_none() && random.percent(REDRAWN_PERCENT) {
+                // What was rare about its images meets other steps.
+                let swarm = Swarm::draw(random, pool);
+                child.steps = self.steps(random, &swarm, None, &child.layers);
+            } else {
+                let changes = random.between(u64::from(other.is_none()), AT_ONCE_MAX);
+                for _ in 0..changes {
+                    self.change(random, &mut child, pool);
+                }
             }
             child = child.fitted_like(parent);
             child.steps.truncate(STEPS_MAX);
