@@ -39,7 +39,6 @@ pub(super) fn exits(steps: &[Step], evidence: &Evidence) -> Exchange {
             by: call.by,
             answer: answer(&call.exit),
             file_bytes: None,
-            changed_files: Default::default(),
         });
         Deed {
             turns: turns.collect(),
