@@ -61,9 +61,11 @@ fn foresee(file: &ImageFile, size: u64, snapshots: u64) {
 /// A run in which every step succeeds and nothing is said.
 fn smooth(steps: &[Step]) -> Exchange {
     let turn = |step: &Step| Turn {
+        scratch_bytes: 0,
         step: step.clone(),
         by: Side::Reference,
         answer: Answer {
+            peak_memory_bytes: 0,
             exit: Exit::Success,
             command: Vec::new(),
             stdout: Captured::default(),
