@@ -42,6 +42,7 @@ impl Arena {
             candidate,
             reference,
             limit: settings.timeout,
+            cage: settings.cage(),
             workdir,
             keep: settings.keep,
         };

@@ -8,7 +8,7 @@ mod harness;
 mod picture;
 mod readings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,19 @@ use crate::evidence::Evidence;
 use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
 use crate::judge;
 use crate::operation::Perform;
+use crate::process::Cage;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::sandbox::Sandbox;
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 use crate::witness::Witnesses;
+
+/// How much longer than its limit the reference may take for a call, in limits, for as long as it is busy.
+pub const BUSY_REFERENCE_EXTRA_LIMITS: u32 = 2;
+
+/// How many times longer than the reference the candidate may take for the same step, for as long as it is busy, where that is more
+/// than the limit.
+pub const MUCH_SLOWER: u32 = 3;
 
 /// Two tools, and the terms on which they meet.
 #[derive(Clone)]
@@ -34,6 +42,8 @@ pub struct Duel {
     pub reference: Arc<dyn Tool>,
     /// Wall time for one tool call.
     pub limit: Duration,
+    /// What a tool may use up and touch.
+    pub cage: Cage,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
     /// Who gives third opinions.
@@ -164,13 +174,13 @@ impl<'duel> Bout<'duel> {
             }
         }
         let reference = with_reference
-            .then(|| self.deed(Side::Reference, &steps))
+            .then(|| self.deed(Side::Reference, &steps, None))
             .transpose()?;
         let hopeless = self.same_program && reference.as_ref().is_some_and(timed_out);
         let candidate = if hopeless {
             Deed::default()
         } else {
-            self.deed(Side::Candidate, &steps)?
+            self.deed(Side::Candidate, &steps, reference.as_ref())?
         };
         let mut exchange = Exchange {
             candidate,
@@ -251,7 +261,9 @@ impl<'duel> Bout<'duel> {
             });
         }
         for request in requests {
-            let answer = self.ask_in(self.sandbox.source_directory(), Side::Reference, &request)?;
+            let patience = self.patience(Side::Reference, None);
+            let directory = self.sandbox.source_directory();
+            let answer = self.ask_in(directory, Side::Reference, &request, patience)?;
             self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
                 self.source = Source::Failed(source_failed(&request, &answer));
@@ -298,10 +310,10 @@ impl<'duel> Bout<'duel> {
         Ok(Some(Verdict::Divergence(finding)))
     }
 
-    /// Carries out an operation's steps on a side, up to the first that ends it.
-    fn deed(&mut self, side: Side, steps: &[Step]) -> Result<Deed> {
+    /// Carries out an operation's steps on a side, up to the first that ends it. `reference` is what the reference did before.
+    fn deed(&mut self, side: Side, steps: &[Step], reference: Option<&Deed>) -> Result<Deed> {
         let mut deed = Deed::default();
-        for step in steps {
+        for (index, step) in steps.iter().enumerate() {
             let by = match step.actor {
                 Actor::Side => side,
                 Actor::SideOrReference
@@ -313,12 +325,16 @@ impl<'duel> Bout<'duel> {
             };
             let answer = match step.actor {
                 Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
-                _ => self.ask(side, by, &step.request)?,
+                _ => {
+                    let turn = reference.and_then(|deed| deed.turns.get(index));
+                    let patience = self.patience(by, turn);
+                    self.ask_in(self.sandbox.directory(side), by, &step.request, patience)?
+                }
             };
             let goes_on = match answer.exit {
                 Exit::Success => true,
                 Exit::Refused(_) => !step.rule.ends(),
-                Exit::Crashed(_) | Exit::TimedOut(_) => false,
+                Exit::Crashed(_) | Exit::TimedOut(_) | Exit::HitLimit(_) => false,
             };
             let file_bytes = self.sandbox.length(side, &step.request.file().path);
             deed.turns.push(Turn {
@@ -338,10 +354,10 @@ impl<'duel> Bout<'duel> {
     fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
         let directory = self.sandbox.directory(Side::Candidate);
         let ImageFile { format, path, .. } = &ground.source;
-        let opinion = self
-            .duel
-            .witnesses
-            .hear(*format, path, &directory, self.duel.limit)?;
+        let opinion =
+            self.duel
+                .witnesses
+                .hear(*format, path, &self.scene(&directory, Duration::ZERO))?;
         if let Some(Opinion { answer, .. }) = &opinion {
             self.tool_calls += answer.calls;
             self.tool_cpu += answer.cpu;
@@ -357,14 +373,42 @@ impl<'duel> Bout<'duel> {
     }
 
     fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        self.ask_in(self.sandbox.directory(side), by, request)
+        let patience = self.patience(by, None);
+        self.ask_in(self.sandbox.directory(side), by, request, patience)
     }
 
-    fn ask_in(&mut self, directory: PathBuf, by: Side, request: &Request) -> Result<Answer> {
-        let scene = Scene {
-            directory: &directory,
+    /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.
+    fn patience(&self, by: Side, reference: Option<&Turn>) -> Duration {
+        let limit = self.duel.limit;
+        match (by, reference) {
+            (Side::Reference, _) => limit * BUSY_REFERENCE_EXTRA_LIMITS,
+            (Side::Candidate, Some(turn)) => {
+                (turn.answer.duration * MUCH_SLOWER).saturating_sub(limit)
+            }
+            (Side::Candidate, None) => Duration::ZERO,
+        }
+    }
+
+    fn scene<'call>(&self, directory: &'call Path, patience: Duration) -> Scene<'call>
+    where
+        'duel: 'call,
+    {
+        Scene {
+            directory,
             limit: self.duel.limit,
-        };
+            patience,
+            cage: &self.duel.cage,
+        }
+    }
+
+    fn ask_in(
+        &mut self,
+        directory: PathBuf,
+        by: Side,
+        request: &Request,
+        patience: Duration,
+    ) -> Result<Answer> {
+        let scene = self.scene(&directory, patience);
         let answer = self.tool(by).ask(request, &scene)?;
         self.tool_calls += answer.calls;
         self.tool_cpu += answer.cpu;
@@ -381,6 +425,7 @@ fn timed_out(deed: &Deed) -> bool {
 fn source_failed(request: &Request, answer: &Answer) -> Verdict {
     let kind = match answer.exit {
         Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
+        Exit::HitLimit(_) => InconclusiveKind::ReferenceLimit,
         Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
         Exit::Success | Exit::Refused(_) => InconclusiveKind::ReferenceUnsound,
     };

@@ -146,6 +146,8 @@ mod fixture {
                 arguments: &arguments,
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
+                patience: Duration::ZERO,
+                cage: None,
                 environment: &[],
             };
             let finished = run(&invocation).unwrap();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::process::{Cage, Invocation};
 use crate::request::{Answer, Request};
 
 pub use capabilities::{Capability, capabilities};
@@ -88,6 +89,35 @@ pub struct Scene<'call> {
     pub directory: &'call Path,
     /// Wall time for one call.
     pub limit: Duration,
+    /// Wall time that a call may take beyond that for as long as it is busy.
+    pub patience: Duration,
+    /// What the tool may use up and touch.
+    pub cage: &'call Cage,
+}
+
+impl<'call> Scene<'call> {
+    /// A call of `program` in this scene.
+    pub fn invocation(
+        &self,
+        program: &'call Path,
+        arguments: &'call [String],
+    ) -> Invocation<'call> {
+        let Self {
+            directory,
+            limit,
+            patience,
+            cage,
+        } = *self;
+        Invocation {
+            program,
+            arguments,
+            directory,
+            limit,
+            patience,
+            cage: Some(cage),
+            environment: &[],
+        }
+    }
 }
 
 /// `NAME[:PATH]`.

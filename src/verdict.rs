@@ -27,6 +27,8 @@ impl DivergenceKind {
     pub const CANDIDATE_TIMEOUT: Self = Self::new("candidate", "timeout");
     /// The candidate died of a signal or a panic, whatever the reference did.
     pub const CANDIDATE_CRASH: Self = Self::new("candidate", "crash");
+    /// The candidate used up more than a tool may, and the reference did not.
+    pub const CANDIDATE_LIMIT: Self = Self::new("candidate", "limit");
     /// The candidate changed an image that it was only to read.
     pub const INPUT_CHANGED: Self = Self::new("input_changed", "divergence");
 
@@ -45,6 +47,7 @@ impl DivergenceKind {
         let candidate = [
             Self::CANDIDATE_CRASH,
             Self::CANDIDATE_TIMEOUT,
+            Self::CANDIDATE_LIMIT,
             Self::INPUT_CHANGED,
         ];
         if candidate.contains(&self) {
@@ -76,6 +79,12 @@ pub enum InconclusiveKind {
     /// Both ran out of time.
     #[serde(rename = "inconclusive_both_timeout")]
     BothTimeout,
+    /// The reference used up more than a tool may: memory, the disk, processes.
+    #[serde(rename = "inconclusive_reference_limit")]
+    ReferenceLimit,
+    /// Both used up more than a tool may, of the same.
+    #[serde(rename = "inconclusive_both_limit")]
+    BothLimit,
     /// The reference died.
     #[serde(rename = "inconclusive_reference_crash")]
     ReferenceCrash,
@@ -96,6 +105,8 @@ impl InconclusiveKind {
         match self {
             Self::QemuTimeout => "inconclusive_qemu_timeout",
             Self::BothTimeout => "inconclusive_both_timeout",
+            Self::ReferenceLimit => "inconclusive_reference_limit",
+            Self::BothLimit => "inconclusive_both_limit",
             Self::ReferenceCrash => "inconclusive_reference_crash",
             Self::ReferenceUnsound => "inconclusive_reference_unsound",
             Self::RepairConservative => "inconclusive_repair_conservative",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use imgduel::content::{Contents, Write};
 use imgduel::format::Format;
+use imgduel::process::Cage;
 use imgduel::request::{Answer, Exit, ImageFile, Request};
 use imgduel::size::Size;
 use imgduel::tool::{Scene, Support, Tool, Wording};
@@ -27,6 +28,8 @@ fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
         &Scene {
             directory,
             limit: LIMIT,
+            patience: Duration::ZERO,
+            cage: &Cage::default(),
         },
     )
     .unwrap()
@@ -234,6 +237,8 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
     let scene = Scene {
         directory: scratch.path(),
         limit: Duration::from_millis(300),
+        patience: Duration::ZERO,
+        cage: &Cage::default(),
     };
     let stuck = imago
         .ask(

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
-use super::{CHILD_ENVIRONMENT, Ending, Invocation};
+use super::{CHILD_ENVIRONMENT, Cage, Ending, Invocation};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -69,8 +69,20 @@ impl Group {
             .stderr(Stdio::piped())
             .process_group(0);
         let started = Instant::now();
-        let mut child =
-            start(&mut command).map_err(|error| Error::io("start", invocation.program, &error))?;
+        let cage = invocation.cage.unwrap_or(&Cage::OPEN);
+        // A child that is kept outlives any scratch directory; it confines itself anew for each thing it is asked.
+        let scratch = (!spoken_to).then_some(invocation.directory);
+        let wall = invocation.limit + invocation.patience;
+        let start = || {
+            let child = start(&mut command)?;
+            // As soon as can be: until then it runs without limits, though not unconfined.
+            cage.limit(Pid::from_child(&child), (!spoken_to).then_some(wall));
+            Ok(child)
+        };
+        let mut child = cage
+            .confine(scratch, start)
+            .flatten()
+            .map_err(|error| Error::io("start", invocation.program, &error))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both streams were asked for as pipes");
         };

@@ -3,13 +3,13 @@
 //! The dialects are in the tools' own files.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::process::{self, Captured, Ending, Finished, Invocation};
+use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
 use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
@@ -48,12 +48,15 @@ pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
 /// digit.
 pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
     let arguments = ["--version".to_owned()];
-    let directory = std::env::temp_dir();
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
     let invocation = Invocation {
         program,
         arguments: &arguments,
-        directory: &directory,
+        directory: scratch.path(),
         limit: means.limit,
+        patience: Duration::ZERO,
+        cage: Some(&Cage::default()),
         environment: &[],
     };
     let finished = process::run(&invocation)?;
@@ -75,14 +78,7 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
 
 /// Runs a program in the scene.
 pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
-    let Scene { directory, limit } = *scene;
-    let finished = process::run(&Invocation {
-        program,
-        arguments: &arguments,
-        directory,
-        limit,
-        environment: &[],
-    })?;
+    let finished = process::run(&scene.invocation(program, &arguments))?;
     let Finished {
         ending,
         stdout,
@@ -260,5 +256,6 @@ pub(super) fn exit(ending: &Ending) -> Exit {
             Exit::Crashed(format!("signal {signal}{name}"))
         }
         Ending::TimedOut(post_mortem) => Exit::TimedOut(post_mortem.clone()),
+        Ending::HitLimit(hit) => Exit::HitLimit(hit.clone()),
     }
 }

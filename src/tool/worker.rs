@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Scene, command_line, imago};
 use crate::content::Contents;
 use crate::error::{Error, Result};
-use crate::process::{self, Captured, Dialogue, Ending, Invocation, Reply};
+use crate::process::{self, Cage, Captured, Dialogue, Ending, Invocation, Reply};
 use crate::request::{Answer, Exit, Request};
 
 /// The hidden argument with which the program becomes a worker.
@@ -45,6 +45,8 @@ pub(super) struct LibraryAnswer {
 #[derive(Serialize, Deserialize)]
 struct Asked {
     library: String,
+    is_confined: bool,
+    flushes_off: bool,
     directory: PathBuf,
     request: Request,
 }
@@ -83,10 +85,23 @@ fn answer(asked: &Asked) -> LibraryAnswer {
             ..Default::default()
         };
     };
+    let cage = Cage {
+        limits: None,
+        is_confined: asked.is_confined,
+        flushes_off: asked.flushes_off,
+    };
     // The worker is thrown away after a panic, so no broken state is seen again.
-    let answered = panic::catch_unwind(AssertUnwindSafe(|| {
-        library(&asked.request, &asked.directory)
-    }));
+    let answered = cage.confine(Some(&asked.directory), || {
+        panic::catch_unwind(AssertUnwindSafe(|| {
+            library(&asked.request, &asked.directory)
+        }))
+    });
+    let answered = answered.unwrap_or_else(|error| {
+        Ok(LibraryAnswer {
+            panicked: Some(format!("cannot enter the cage: {error}")),
+            ..Default::default()
+        })
+    });
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {
@@ -128,6 +143,8 @@ impl Workers {
     ) -> Result<Answer> {
         let asked = Asked {
             library: self.library.to_owned(),
+            is_confined: scene.cage.is_confined,
+            flushes_off: scene.cage.flushes_off,
             directory: scene.directory.to_owned(),
             request: request.clone(),
         };
@@ -143,7 +160,7 @@ impl Workers {
             None => self.start(scene)?,
         };
         let started = Instant::now();
-        let reply = dialogue.ask(&line, scene.limit)?;
+        let reply = dialogue.ask(&line, &scene.invocation(&self.program, &[]))?;
         let mut answer = self.read(reply)?;
         answer.duration = started.elapsed();
         answer.command = words;
@@ -156,11 +173,9 @@ impl Workers {
         let directory = std::env::temp_dir();
         let program = &self.program;
         Dialogue::start(&Invocation {
-            program,
-            arguments: &arguments,
             directory: &directory,
-            limit: scene.limit,
             environment: &[],
+            ..scene.invocation(program, &arguments)
         })
     }
 

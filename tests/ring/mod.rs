@@ -12,6 +12,7 @@ use imgduel::duel::Duel;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
 use imgduel::operation::Operation;
+use imgduel::process::Cage;
 use imgduel::record::Record;
 use imgduel::tool::{self, Means, ToolSpec};
 use imgduel::witness::Witnesses;
@@ -46,6 +47,7 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         candidate: open(candidate),
         reference: open(reference),
         limit,
+        cage: Cage::default(),
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),
