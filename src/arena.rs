@@ -2,8 +2,10 @@
 //!
 //! Used by the campaign and by every trial of the test door.
 
+mod hearing;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 
@@ -25,6 +27,8 @@ pub struct Arena {
     catalogue: Catalogue,
     /// The flags that set the same terms on a command line.
     terms: Vec<String>,
+    /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
+    gate: RwLock<()>,
 }
 
 impl Arena {
@@ -50,6 +54,7 @@ impl Arena {
             duel,
             catalogue: Catalogue::built_in()?,
             terms: settings.terms(),
+            gate: RwLock::new(()),
         })
     }
 
@@ -59,6 +64,7 @@ impl Arena {
             duel,
             catalogue,
             terms: Vec::new(),
+            gate: RwLock::new(()),
         }
     }
 
@@ -87,34 +93,48 @@ impl Arena {
         self.duel.witnesses.versions()
     }
 
-    /// Tries a case.
+    /// Tries a case, once: what is seen need not be seen again.
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let started = Timestamp::now();
-        let reproduce = self.reproduce(&case);
         let outcome = self.duel.fight(&case)?;
+        Ok(self.record(case, outcome, started))
+    }
+
+    /// Tries a case, and again what is not to be believed at once: see [`hearing`].
+    pub fn try_surely(&self, case: Case) -> Result<Record> {
+        let started = Timestamp::now();
+        let outcome = self.hear(&case)?;
+        Ok(self.record(case, outcome, started))
+    }
+
+    /// The id of the catalogue's entry that explains what was found in an operation.
+    fn known(&self, case: &Case, index: usize, verdict: &Verdict) -> Option<String> {
+        let Verdict::Divergence(finding) = verdict else {
+            return None;
+        };
+        let ToolName { name, version } = tool_name(&self.duel.candidate);
+        let entry = self.catalogue.entry(&name, &version, case, index, finding);
+        entry.map(|entry| entry.id.clone())
+    }
+
+    fn record(&self, case: Case, outcome: Outcome, started: Timestamp) -> Record {
+        let reproduce = self.reproduce(&case);
         let candidate = tool_name(&self.duel.candidate);
         let known: Vec<Option<String>> = outcome
             .operations
             .iter()
             .enumerate()
-            .map(|(index, operation)| match &operation.verdict {
-                Verdict::Divergence(finding) => {
-                    let ToolName { name, version } = &candidate;
-                    let entry = self.catalogue.entry(name, version, &case, index, finding);
-                    entry.map(|entry| entry.id.clone())
-                }
-                _ => None,
-            })
+            .map(|(index, operation)| self.known(&case, index, &operation.verdict))
             .collect();
         let reached = self.reached(&candidate, &case, &outcome);
         let reference = tool_name(&self.duel.reference);
         let record = Record::new(case, outcome, &known, candidate, reference);
-        Ok(Record {
+        Record {
             started: Some(started),
             reproduce,
             known_reached: reached,
             ..record
-        })
+        }
     }
 
     /// The command line that runs the case again on the same terms.

@@ -50,7 +50,7 @@ pub fn run(
             let (sender, cases, enough) = (sender.clone(), &cases, &enough);
             scope.spawn(move || {
                 while let Some(case) = next(cases, enough) {
-                    let tried = case.and_then(|case| arena.try_case(case));
+                    let tried = case.and_then(|case| arena.try_surely(case));
                     if sender.send(tried).is_err() {
                         break;
                     }

@@ -397,7 +397,7 @@ fn tell_github(summary: &Summary, digest: &Digest) {
 
 /// What the figures mean for whoever started the program.
 fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
-    let inconclusive = settings.strict && summary.inconclusive_count > 0;
+    let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
     let stale = settings.strict_known && !summary.stale_known().is_empty();
     match summary.divergences_found {
         0 if !inconclusive && !stale => ExitCode::SUCCESS,

@@ -74,6 +74,8 @@ pub struct OperationOutcome {
     pub verdict: Verdict,
     /// Why, when it is no match and something was run.
     pub evidence: Option<Evidence>,
+    /// Whether the candidate was stuck when its time ran out: it did not even try any more.
+    pub is_stuck: bool,
     /// Wall time.
     pub duration: Duration,
 }
@@ -81,21 +83,40 @@ pub struct OperationOutcome {
 impl Duel {
     /// Puts a case through both tools. An error means that the harness could not go on.
     pub fn fight(&self, case: &Case) -> Result<Outcome> {
+        let all: Vec<usize> = (0..case.ops.len()).collect();
+        self.fight_for(case, &all, false)
+    }
+
+    /// Puts some operations of a case through both tools, each of which brings its evidence even when it matches.
+    pub fn fight_again(&self, case: &Case, operations: &[usize]) -> Result<Outcome> {
+        self.fight_for(case, operations, true)
+    }
+
+    /// The same duel with flushes off.
+    pub fn without_flushes(&self) -> Self {
+        Self {
+            cage: self.cage.without_flushes(),
+            ..self.clone()
+        }
+    }
+
+    fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
         let started = Instant::now();
         let sandbox = Sandbox::new(&self.workdir, &case.id())?;
         let mut bout = Bout {
             duel: self,
             case,
             sandbox: &sandbox,
+            tells_all,
             same_program: same_program(&*self.candidate, &*self.reference),
             source: Source::NotMade,
             fixture: Vec::new(),
             tool_calls: 0,
             tool_cpu: Duration::ZERO,
         };
-        let mut operations = Vec::with_capacity(case.ops.len());
-        for index in 0..case.ops.len() {
-            operations.push(bout.operation(index)?);
+        let mut operations = Vec::with_capacity(wanted.len());
+        for index in wanted {
+            operations.push(bout.operation(*index)?);
         }
         let Bout {
             tool_calls,
@@ -116,6 +137,24 @@ impl Duel {
     }
 }
 
+/// What came of carrying out an operation.
+struct Performed {
+    verdict: Verdict,
+    evidence: Option<Evidence>,
+    is_stuck: bool,
+}
+
+/// Nothing was run.
+impl From<Verdict> for Performed {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            evidence: None,
+            is_stuck: false,
+        }
+    }
+}
+
 /// The case's source image.
 enum Source {
     /// No operation has needed it yet.
@@ -131,6 +170,7 @@ struct Bout<'duel> {
     duel: &'duel Duel,
     case: &'duel Case,
     sandbox: &'duel Sandbox,
+    tells_all: bool,
     same_program: bool,
     source: Source,
     fixture: Vec<Vec<String>>,
@@ -143,34 +183,35 @@ impl<'duel> Bout<'duel> {
         let started = Instant::now();
         let operation = &self.case.ops[index];
         let ground = self.case.ground(index);
-        let (verdict, evidence) = self.perform(operation.perform(), &ground)?;
+        let Performed {
+            verdict,
+            evidence,
+            is_stuck,
+        } = self.perform(operation.perform(), &ground)?;
         if !self.duel.keep {
             self.sandbox.sweep(&ground.stem);
         }
         Ok(OperationOutcome {
             verdict,
             evidence,
+            is_stuck,
             duration: started.elapsed(),
         })
     }
 
-    fn perform(
-        &mut self,
-        operation: &dyn Perform,
-        ground: &Ground<'_>,
-    ) -> Result<(Verdict, Option<Evidence>)> {
+    fn perform(&mut self, operation: &dyn Perform, ground: &Ground<'_>) -> Result<Performed> {
         if let Some(reason) = operation.skipped() {
-            return Ok((Verdict::Unsupported { reason }, None));
+            return Ok(Verdict::Unsupported { reason }.into());
         }
         let steps = operation.steps(ground);
         let with_reference = match self.support(operation, &steps) {
             Ok(with_reference) => with_reference,
-            Err(reason) => return Ok((Verdict::Unsupported { reason }, None)),
+            Err(reason) => return Ok(Verdict::Unsupported { reason }.into()),
         };
         if operation.reads_source() {
             self.make_source(ground)?;
             if let Source::Failed(verdict) = &self.source {
-                return Ok((verdict.clone(), None));
+                return Ok(verdict.clone().into());
             }
         }
         let reference = with_reference
@@ -208,11 +249,18 @@ impl<'duel> Bout<'duel> {
             verdicts.sort_by_key(|verdict| verdict.layer());
         }
         let verdict = Verdict::worst(verdicts);
-        let evidence = Evidence::of(&verdict, &exchange);
+        let evidence = match self.tells_all {
+            true => Some(Evidence::of_anything(&verdict, &exchange)),
+            false => Evidence::of(&verdict, &exchange),
+        };
         let evidence = evidence
             .map(|evidence| self.illustrated(evidence, &verdict, operation, ground, &outputs))
             .transpose()?;
-        Ok((verdict, evidence))
+        Ok(Performed {
+            verdict,
+            evidence,
+            is_stuck: is_stuck(&exchange.candidate),
+        })
     }
 
     /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
@@ -420,6 +468,12 @@ fn timed_out(deed: &Deed) -> bool {
     deed.turns
         .last()
         .is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
+}
+
+fn is_stuck(deed: &Deed) -> bool {
+    deed.turns.last().is_some_and(
+        |turn| matches!(&turn.answer.exit, Exit::TimedOut(post_mortem) if !post_mortem.is_busy),
+    )
 }
 
 fn source_failed(request: &Request, answer: &Answer) -> Verdict {

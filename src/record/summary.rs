@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Class, FORMAT_VERSION, Record, ToolName};
 use crate::signature::Group;
 
-/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `inconclusive_count` and `unsupported_count`
-/// add up to `iterations_completed`.
+/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `flaky_count`, `inconclusive_count` and
+/// `unsupported_count` add up to `iterations_completed`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// [`FORMAT_VERSION`].
@@ -32,6 +32,10 @@ pub struct Summary {
     pub divergences_found: u64,
     /// Their iterations.
     pub divergence_iterations: Vec<u64>,
+    /// Cases with a divergence that did not come back when they were tried again.
+    pub flaky_count: u64,
+    /// Their iterations.
+    pub flaky_iterations: Vec<u64>,
     /// Cases in which a check could not be made and nothing diverged.
     pub inconclusive_count: u64,
     /// Their iterations.
@@ -103,6 +107,10 @@ impl Summary {
                 self.divergences_found += 1;
                 insert_sorted(&mut self.divergence_iterations, record.iteration);
                 self.count_group(record);
+            }
+            Class::Flaky => {
+                self.flaky_count += 1;
+                insert_sorted(&mut self.flaky_iterations, record.iteration);
             }
             Class::Inconclusive => {
                 self.inconclusive_count += 1;

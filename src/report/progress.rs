@@ -52,7 +52,11 @@ impl Progress {
             bar.set_message(figures.clone());
             bar.inc(1);
         }
-        if matches!(record.class(), Class::Divergence | Class::Inconclusive) {
+        let class = record.class();
+        if matches!(
+            class,
+            Class::Divergence | Class::Flaky | Class::Inconclusive
+        ) {
             self.print(&terminal::line(record));
         }
         if self.bar.is_none() && self.last_line.elapsed() >= PLAIN_LINE_INTERVAL {

@@ -66,6 +66,7 @@ pub fn ignored_reason(record: &Record) -> Option<String> {
             "known divergence {}: {reason}",
             record.known.as_deref().unwrap_or_default()
         )),
+        Class::Flaky => Some(format!("flaky {kind}: {reason}")),
         Class::Inconclusive => Some(format!("{kind}: {reason}")),
         Class::Unsupported => Some(format!("unsupported: {}", unsupported_reasons(record))),
     }
@@ -177,6 +178,10 @@ fn add_evidence(block: &mut String, evidence: &Evidence) {
     for call in &evidence.calls {
         add_call(block, call);
     }
+    if let Some(again) = &evidence.again {
+        let _ = writeln!(block, "  the second time: {}", again.summary);
+        add_evidence(block, again);
+    }
 }
 
 fn add_call(block: &mut String, call: &Call) {
@@ -275,6 +280,7 @@ pub fn summary(summary: &Summary) -> String {
         ("matches", summary.matches),
         ("divergences_found", summary.divergences_found),
         ("known_count", summary.known_count),
+        ("flaky_count", summary.flaky_count),
         ("inconclusive_count", summary.inconclusive_count),
         (
             "inconclusive_qemu_timeout",

@@ -45,7 +45,9 @@ pub(super) struct LibraryAnswer {
 #[derive(Serialize, Deserialize)]
 struct Asked {
     library: String,
+    #[serde(default)]
     is_confined: bool,
+    #[serde(default)]
     flushes_off: bool,
     directory: PathBuf,
     request: Request,
