@@ -2,7 +2,9 @@
 //!
 //! Used by the campaign and by every trial of the test door.
 
+mod canary;
 mod hearing;
+mod programs;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -14,12 +16,14 @@ use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::known::Catalogue;
+use crate::process::warden;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
 use crate::witness::Witnesses;
+use programs::Programs;
 
 /// Where cases are tried.
 pub struct Arena {
@@ -29,6 +33,7 @@ pub struct Arena {
     terms: Vec<String>,
     /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
     gate: RwLock<()>,
+    programs: Programs,
 }
 
 impl Arena {
@@ -40,6 +45,8 @@ impl Arena {
         let workdir = settings.workdir();
         tempfile::tempfile_in(&workdir)
             .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
+        warden::sweep(&workdir);
+        warden::post(&means.worker_program, &workdir)?;
         let witnesses = Witnesses::find(settings.timeout);
         let duel = Duel {
             witnesses,
@@ -51,16 +58,18 @@ impl Arena {
             keep: settings.keep,
         };
         Ok(Self {
-            duel,
             catalogue: Catalogue::built_in()?,
             terms: settings.terms(),
             gate: RwLock::new(()),
+            programs: Programs::of([&*duel.candidate, &*duel.reference]),
+            duel,
         })
     }
 
     /// An arena of tools that are open already.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
         Self {
+            programs: Programs::of([&*duel.candidate, &*duel.reference]),
             duel,
             catalogue,
             terms: Vec::new(),
@@ -104,6 +113,7 @@ impl Arena {
     pub fn try_surely(&self, case: Case) -> Result<Record> {
         let started = Timestamp::now();
         let outcome = self.hear(&case)?;
+        self.programs.are_the_same()?;
         Ok(self.record(case, outcome, started))
     }
 
@@ -118,7 +128,7 @@ impl Arena {
     }
 
     fn record(&self, case: Case, outcome: Outcome, started: Timestamp) -> Record {
-        let reproduce = self.reproduce(&case);
+        let reproduce = self.reproduce(&case.id().to_string(), case.ops_filter.as_deref());
         let candidate = tool_name(&self.duel.candidate);
         let known: Vec<Option<String>> = outcome
             .operations
@@ -137,11 +147,11 @@ impl Arena {
         }
     }
 
-    /// The command line that runs the case again on the same terms.
-    fn reproduce(&self, case: &Case) -> String {
+    /// The command line that runs a case again on the same terms.
+    pub fn reproduce(&self, id: &str, pool: Option<&[String]>) -> String {
         let mut words = ["imgduel", "replay"].map(str::to_owned).to_vec();
-        words.push(case.id().to_string());
-        if let Some(pool) = &case.ops_filter {
+        words.push(id.to_owned());
+        if let Some(pool) = pool {
             words.extend(["--ops".to_owned(), pool.join(",")]);
         }
         words.extend(self.terms.iter().cloned());

@@ -3,9 +3,12 @@
 mod accepting;
 mod issues;
 mod merge;
+mod resuming;
 mod show;
 mod shrinking;
 mod stubs;
+mod tools;
+mod vacuity;
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,8 +25,8 @@ use crate::case::Case;
 use crate::error::{Cause, Error, Result};
 use crate::findings::Findings;
 use crate::generation::Generation;
-use crate::process;
-use crate::record::{Class, Summary};
+use crate::process::{self, warden};
+use crate::record::{Class, Record, Summary};
 use crate::report::digest::Digest;
 use crate::report::junit::Fault;
 use crate::report::outlets::Outlets;
@@ -33,10 +36,10 @@ use crate::rng::fresh_seed;
 use crate::script;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
-use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
-use crate::witness::Witnesses;
+use crate::tool::{Means, ToolSpec, worker};
 
 use accepting::{AcceptArguments, accept};
+use resuming::Resumed;
 use show::{ShowArguments, show};
 
 /// Exit codes, as `interface` docs in the README list them.
@@ -67,7 +70,7 @@ enum Command {
     /// Make a pending finding a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
     /// List every tool: whether it is there, its version, how to get it
-    Tools(ToolsArguments),
+    Tools(tools::ToolsArguments),
     /// Join the records of many processes or machines into one summary, JUnit and page
     Merge(merge::MergeArguments),
     /// Write the functions by which editors find the regression seeds
@@ -97,6 +100,14 @@ struct FuzzArguments {
     /// Keep new findings as they were drawn
     #[arg(long)]
     no_shrink: bool,
+
+    /// Succeed even when too little was compared to prove anything
+    #[arg(long)]
+    allow_vacuous: bool,
+
+    /// Go on with the campaign that left these records
+    #[arg(long, value_name = "RECORDS")]
+    resume: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -119,15 +130,9 @@ struct ReplayArguments {
     cases: Vec<String>,
 }
 
-#[derive(Args)]
-struct ToolsArguments {
-    #[command(flatten)]
-    settings: Settings,
-}
-
 /// The whole command.
 pub fn main() -> ExitCode {
-    if let Some(code) = worker::serve_if_asked() {
+    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
         return code;
     }
     let arguments = match Arguments::try_parse() {
@@ -154,7 +159,7 @@ pub fn main() -> ExitCode {
         Command::Script(arguments) => script(&arguments),
         Command::Accept(arguments) => accept(arguments),
         Command::Show(arguments) => show(&arguments),
-        Command::Tools(arguments) => tools(&arguments.settings),
+        Command::Tools(arguments) => tools::tools(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Stubs(arguments) => stubs::stubs(&arguments),
     };
@@ -169,6 +174,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         create_issues,
         workflow_url,
         no_shrink,
+        allow_vacuous,
+        resume,
     } = arguments;
     if let Some(path) = instar {
         settings.candidate = ToolSpec {
@@ -176,6 +183,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             path: Some(path),
         };
     }
+    let resumed = resume.map(|path| Resumed::read(&path, &mut settings));
+    let resumed = resumed.transpose()?;
     let generation = settings.generation()?;
     let seed = settings.seed.unwrap_or_else(fresh_seed);
     let iterations = settings.iterations.unwrap_or(FUZZ_ITERATIONS);
@@ -192,16 +201,22 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             .summary
             .get_or_insert(python::summary_path(directory, seed));
     }
-    let run = Run::open(&settings, log_dir)?;
+    let done = resumed.as_ref().map(Resumed::done).unwrap_or_default();
+    let run = Run::open_for(&settings, log_dir, resumed)?;
+    run.arena.must_find_a_lie()?;
     let _ = writeln!(
         std::io::stderr(),
         "generation {}, seed {seed}, iterations {iterations}",
         generation.name
     );
     let summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
-    let cases = cases.take(total as usize).map(Ok);
+    let cases = cases
+        .take(total as usize)
+        .filter(|case| !done.contains(&case.iteration))
+        .map(Ok);
     let run = Run {
         issues: create_issues.then_some(workflow_url),
+        must_prove: !allow_vacuous,
         ..run
     };
     run.campaign(cases, summary, Telling::Groups { shrink: !no_shrink })
@@ -259,27 +274,6 @@ fn is_seed_file(name: &str) -> bool {
     path.extension().is_some_and(|ending| ending == "json") || path.is_file()
 }
 
-fn tools(settings: &Settings) -> Result<ExitCode> {
-    let means = Means::of_this_program(settings.timeout)?;
-    let mut text = String::new();
-    for row in &TOOLS {
-        let chosen = [&settings.candidate, &settings.reference];
-        let spec = chosen
-            .into_iter()
-            .find(|spec| spec.name == row.name)
-            .cloned();
-        let spec = spec.unwrap_or_else(|| ToolSpec {
-            name: row.name.to_owned(),
-            path: None,
-        });
-        text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
-    }
-    text.push_str(&terminal::witnesses(
-        &Witnesses::find(settings.timeout).versions(),
-    ));
-    Ok(said(&text))
-}
-
 /// What goes to standard output of the cases of a run.
 enum Telling {
     /// One evidence block for every group of divergences; new groups are kept, shrunk first if that is wanted.
@@ -298,12 +292,30 @@ struct Run {
     seed_files: HashMap<String, String>,
     /// Whether issues are to be filed, and by which workflow.
     issues: Option<Option<String>>,
+    /// Whether too little to prove anything is a failure.
+    must_prove: bool,
+    /// The records of the run that is resumed.
+    resumed: Vec<Record>,
 }
 
 impl Run {
     fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
+        Self::open_for(settings, log_dir, None)
+    }
+
+    fn open_for(
+        settings: &Settings,
+        log_dir: Option<PathBuf>,
+        resumed: Option<Resumed>,
+    ) -> Result<Self> {
         let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
-        let outlets = Outlets::open(settings)?;
+        let outlets = match &resumed {
+            Some(resumed) => {
+                let records = resumed.go_on(settings, &arena)?;
+                Outlets::open_with(settings, Some(records))?
+            }
+            None => Outlets::open(settings)?,
+        };
         arena.notices().iter().for_each(complain);
         ctrlc::set_handler(process::request_stop)
             .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
@@ -314,6 +326,8 @@ impl Run {
             log_dir,
             seed_files: HashMap::new(),
             issues: None,
+            must_prove: false,
+            resumed: resumed.map_or_else(Vec::new, |resumed| resumed.records),
         })
     }
 
@@ -332,6 +346,12 @@ impl Run {
             fail_fast: self.settings.fail_fast,
         };
         let mut findings = Findings::default();
+        for record in &self.resumed {
+            summary.add_resumed(record);
+            progress.add_resumed();
+            findings.add(record);
+            self.outlets.remember(record)?;
+        }
         let Ended { summary, cut_short } =
             campaign::run(&self.arena, cases, pace, summary, |record| {
                 let mut from_file;
@@ -360,6 +380,11 @@ impl Run {
                 self.outlets.add(record)
             });
         progress.finish();
+        let mut summary = summary;
+        summary.vacuous = self
+            .must_prove
+            .then(|| vacuity::complaint(&summary, self.outlets.digest(), &self.settings))
+            .flatten();
         if let Some(error) = cut_short
             .as_ref()
             .filter(|error| error.cause() != Cause::Interrupted)
@@ -400,7 +425,7 @@ fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
     let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
     let stale = settings.strict_known && !summary.stale_known().is_empty();
     match summary.divergences_found {
-        0 if !inconclusive && !stale => ExitCode::SUCCESS,
+        0 if !inconclusive && !stale && summary.vacuous.is_none() => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_DIVERGENCE),
     }
 }

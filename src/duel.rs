@@ -7,13 +7,13 @@
 mod harness;
 mod picture;
 mod readings;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::case::Case;
-use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
@@ -23,8 +23,9 @@ use crate::process::Cage;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::sandbox::Sandbox;
 use crate::tool::{Scene, Support, Tool, same_program};
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::verdict::Verdict;
 use crate::witness::Witnesses;
+use source::Source;
 
 /// How much longer than its limit the reference may take for a call, in limits, for as long as it is busy.
 pub const BUSY_REFERENCE_EXTRA_LIMITS: u32 = 2;
@@ -126,6 +127,9 @@ impl Duel {
         let matched = operations
             .iter()
             .all(|operation| operation.verdict == Verdict::Match);
+        if !matched {
+            sandbox.is_sound()?;
+        }
         let kept = (self.keep && !matched).then(|| sandbox.keep());
         Ok(Outcome {
             operations,
@@ -153,16 +157,6 @@ impl From<Verdict> for Performed {
             is_stuck: false,
         }
     }
-}
-
-/// The case's source image.
-enum Source {
-    /// No operation has needed it yet.
-    NotMade,
-    /// It lies on both sides; its file held this when it was made.
-    Made(Option<Contents>),
-    /// It could not be made, and no operation that needs it can be judged.
-    Failed(Verdict),
 }
 
 /// A duel under way.
@@ -291,73 +285,6 @@ impl<'duel> Bout<'duel> {
         }
     }
 
-    /// Makes the source image with the reference and gives each side its own copy, the first time it is needed.
-    fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
-        if !matches!(self.source, Source::NotMade) {
-            return Ok(());
-        }
-        let file = || ground.source.clone();
-        let recipe = ground.recipe;
-        let mut requests = vec![Request::Create {
-            file: file(),
-            size: recipe.virtual_size.clone(),
-        }];
-        if !recipe.writes().is_empty() {
-            requests.push(Request::Write {
-                file: file(),
-                writes: recipe.writes().to_vec(),
-            });
-        }
-        for request in requests {
-            let patience = self.patience(Side::Reference, None);
-            let directory = self.sandbox.source_directory();
-            let answer = self.ask_in(directory, Side::Reference, &request, patience)?;
-            self.fixture.push(answer.command.clone());
-            if !answer.succeeded() {
-                self.source = Source::Failed(source_failed(&request, &answer));
-                return Ok(());
-            }
-        }
-        if let Some((offset, bytes)) = recipe.partition_table() {
-            self.sandbox
-                .write_to_source(&ground.source.path, offset, &bytes)?;
-            self.fixture
-                .push(picture::in_shell(&ground.source.path, offset, &bytes));
-        }
-        self.sandbox.copy_source(&ground.source.path)?;
-        self.source = Source::Made(
-            self.sandbox
-                .fingerprint(Side::Reference, &ground.source.path),
-        );
-        Ok(())
-    }
-
-    /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
-    /// so that the next operation is judged by itself.
-    fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
-        let Source::Made(Some(made)) = &self.source else {
-            return Ok(None);
-        };
-        let name = &ground.source.path;
-        let now = self.sandbox.fingerprint(Side::Candidate, name);
-        let difference = match &now {
-            Some(now) => now.difference(made).map(|found| {
-                Difference::new(
-                    format!("{} in the file {name}", found.place),
-                    found.first,
-                    found.second,
-                )
-            }),
-            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
-        };
-        let Some(difference) = difference else {
-            return Ok(None);
-        };
-        self.sandbox.copy_to_candidate(name)?;
-        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
-        Ok(Some(Verdict::Divergence(finding)))
-    }
-
     /// Carries out an operation's steps on a side, up to the first that ends it. `reference` is what the reference did before.
     fn deed(&mut self, side: Side, steps: &[Step], reference: Option<&Deed>) -> Result<Deed> {
         let mut deed = Deed::default();
@@ -474,19 +401,4 @@ fn is_stuck(deed: &Deed) -> bool {
     deed.turns.last().is_some_and(
         |turn| matches!(&turn.answer.exit, Exit::TimedOut(post_mortem) if !post_mortem.is_busy),
     )
-}
-
-fn source_failed(request: &Request, answer: &Answer) -> Verdict {
-    let kind = match answer.exit {
-        Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
-        Exit::HitLimit(_) => InconclusiveKind::ReferenceLimit,
-        Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
-        Exit::Success | Exit::Refused(_) => InconclusiveKind::ReferenceUnsound,
-    };
-    let reason = format!(
-        "the source image could not be made ({}): {}",
-        request.name(),
-        answer.describe()
-    );
-    Verdict::inconclusive(kind, reason)
 }

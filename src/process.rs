@@ -12,6 +12,7 @@ mod group;
 mod interrupt;
 mod post_mortem;
 mod pulse;
+pub mod warden;
 mod watch;
 
 use std::ffi::OsString;

@@ -21,7 +21,7 @@ use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read. 3
-/// added the verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `operations` to the summary.
+/// added the verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
 pub const FORMAT_VERSION: u32 = 3;
 
 /// A tool, as records name it.

@@ -2,30 +2,43 @@
 //!
 //! Used by the duel. What lies in it is the tools' business.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use rustix::fs::statvfs;
 
 use crate::case::CaseId;
 use crate::content::{Contents, copy_sparse, same_bytes, write_at};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
+use crate::process::warden;
+
+/// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
+const SPACE_MIN_BYTES: u64 = 32 << 20;
 
 /// The scratch directory of one case.
 pub struct Sandbox {
-    root: TempDir,
+    root: PathBuf,
+    /// Locked for as long as the case runs, so that no other run takes it for one that was left behind.
+    _lock: File,
+    is_kept: bool,
 }
 
 impl Sandbox {
-    /// Makes one in `workdir`, named after the case.
+    /// Makes one in `workdir`, named after the run and the case.
     pub fn new(workdir: &Path, id: &CaseId) -> Result<Self> {
-        let made = tempfile::Builder::new()
-            .prefix(&format!("imgduel-{id}-"))
-            .tempdir_in(workdir);
-        let root =
-            made.map_err(|error| Error::io("make a scratch directory in", workdir, &error))?;
-        let sandbox = Self { root };
+        let prefix = format!("{}{id}-", warden::scratch_prefix());
+        let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(workdir);
+        let root = made.map_err(cannot)?.keep();
+        let lock = File::open(&root).map_err(cannot)?;
+        // A file system without locks: then it is only never taken for left behind while it is young.
+        let _ = lock.try_lock();
+        let sandbox = Self {
+            root,
+            _lock: lock,
+            is_kept: false,
+        };
         let sides = [Side::Candidate, Side::Reference].map(|side| sandbox.directory(side));
         for directory in sides.into_iter().chain([sandbox.source_directory()]) {
             fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
@@ -33,9 +46,25 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// Whether what tools did here says anything about them: an error when the directory is gone, or its disk is full.
+    pub fn is_sound(&self) -> Result<()> {
+        let root = &self.root;
+        let space = statvfs(root).map_err(|error| {
+            let error = Error::io("work in the scratch directory", root, &error.into());
+            Error::system(format!("{error}: was it removed during the run?"))
+        })?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < SPACE_MIN_BYTES {
+            let place = root.parent().unwrap_or(root).display();
+            return Err(Error::system(format!(
+                "the disk of the scratch directories in {place} is full: make room, or name another place with --workdir"
+            )));
+        }
+        Ok(())
+    }
+
     /// A side's directory.
     pub fn directory(&self, side: Side) -> PathBuf {
-        self.root.path().join(side.name())
+        self.root.join(side.name())
     }
 
     /// A file on a side.
@@ -58,7 +87,7 @@ impl Sandbox {
 
     /// Where the source image is made.
     pub fn source_directory(&self) -> PathBuf {
-        self.root.path().join("source")
+        self.root.join("source")
     }
 
     /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
@@ -106,8 +135,23 @@ impl Sandbox {
         }
     }
 
-    /// Leaves the directory where it is.
-    pub fn keep(self) -> PathBuf {
-        self.root.keep()
+    /// Leaves the directory, under a name that no clean-up goes by.
+    pub fn keep(mut self) -> PathBuf {
+        self.is_kept = true;
+        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.replacen(&warden::scratch_prefix(), warden::KEPT_PREFIX, 1);
+        let kept = self.root.with_file_name(name);
+        match fs::rename(&self.root, &kept) {
+            Ok(()) => kept,
+            Err(_) => self.root.clone(),
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            warden::remove(&self.root);
+        }
     }
 }

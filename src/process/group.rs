@@ -82,7 +82,7 @@ impl Group {
         let mut child = cage
             .confine(scratch, start)
             .flatten()
-            .map_err(|error| Error::io("start", invocation.program, &error))?;
+            .map_err(|error| cannot_start(invocation, &error))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both streams were asked for as pipes");
         };
@@ -178,6 +178,17 @@ impl Drop for Group {
         if let Some(mut child) = self.child.take() {
             let _ = child.wait();
         }
+    }
+}
+
+/// A directory that is gone shows as a program that is not there.
+fn cannot_start(invocation: &Invocation<'_>, error: &io::Error) -> Error {
+    let Invocation {
+        program, directory, ..
+    } = invocation;
+    match directory.is_dir() {
+        true => Error::io("start", program, error),
+        false => Error::io("work in", directory, error),
     }
 }
 

@@ -62,8 +62,13 @@ pub struct Summary {
     pub tool_calls: u64,
     /// CPU time of the tools.
     pub tool_cpu_seconds: f64,
+    /// Why too little was compared to prove anything, if it was.
+    pub vacuous: Option<String>,
     /// CPU time of the harness itself.
     pub harness_cpu_seconds: f64,
+    /// How many of the cases an earlier run has done.
+    #[serde(skip)]
+    resumed: u64,
     /// The tool under test.
     pub candidate: Option<ToolName>,
     /// qemu-img.
@@ -176,11 +181,18 @@ impl Summary {
         stale.map(String::as_str).collect()
     }
 
+    /// Counts a case that an earlier run has done.
+    pub fn add_resumed(&mut self, record: &Record) {
+        self.add(record);
+        self.resumed += 1;
+    }
+
     /// Closes it: the time it took, and the CPU time of the harness itself.
     pub fn finish(&mut self, elapsed: Duration, harness_cpu: Duration) {
         let thousandths = |value: f64| (value * 1e3).round() / 1e3;
         self.elapsed_seconds = thousandths(elapsed.as_secs_f64());
-        let per_second = self.iterations_completed as f64 / elapsed.as_secs_f64().max(1e-9);
+        let done = self.iterations_completed - self.resumed;
+        let per_second = done as f64 / elapsed.as_secs_f64().max(1e-9);
         self.iterations_per_second = thousandths(per_second);
         self.tool_cpu_seconds = thousandths(self.tool_cpu_seconds);
         self.harness_cpu_seconds = thousandths(harness_cpu.as_secs_f64());

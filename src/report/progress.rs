@@ -65,6 +65,14 @@ impl Progress {
         }
     }
 
+    /// A case was ended by the run that is resumed.
+    pub fn add_resumed(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
     /// Lets `print` write to the terminal without the bar in its way.
     pub fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
         match &self.bar {

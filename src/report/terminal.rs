@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::evidence::quoted;
 use crate::evidence::{Call, Evidence, shell_line};
+use crate::process::CageLayer;
 use crate::record::{Class, Record, Summary};
 use crate::signature::Group;
 use crate::simpler::Bulk;
@@ -236,6 +237,16 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
     text
 }
 
+/// The parts of the cage: whether each is there.
+pub fn cage(layers: &[CageLayer]) -> String {
+    let line = |layer: &CageLayer| {
+        let state = layer.missing.as_deref();
+        let state = state.map_or("here".to_owned(), |missing| format!("missing: {missing}"));
+        format!("cage {state}\n    {}\n", layer.name)
+    };
+    layers.iter().map(line).collect()
+}
+
 /// The witnesses: whether each is here.
 pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
     let line = |(name, version): (&&str, &Option<String>)| {
@@ -321,6 +332,12 @@ pub fn summary(summary: &Summary) -> String {
         .collect();
     if !absent.is_empty() {
         let _ = writeln!(text, "no third opinion by {}", absent.join(", "));
+    }
+    if let Some(why) = &summary.vacuous {
+        let _ = writeln!(
+            text,
+            "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
+        );
     }
     for id in summary.stale_known() {
         let _ = writeln!(

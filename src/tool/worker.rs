@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Scene, command_line, imago};
 use crate::content::Contents;
 use crate::error::{Error, Result};
+use crate::process::warden::{RUN_VARIABLE, run_token};
 use crate::process::{self, Cage, Captured, Dialogue, Ending, Invocation, Reply};
 use crate::request::{Answer, Exit, Request};
 
@@ -176,7 +177,7 @@ impl Workers {
         let program = &self.program;
         Dialogue::start(&Invocation {
             directory: &directory,
-            environment: &[],
+            environment: &[(RUN_VARIABLE.into(), run_token().into())],
             ..scene.invocation(program, &arguments)
         })
     }
