@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::arena::Arena;
 use crate::campaign::{self, Ended, Pace};
 use crate::case::Case;
+use crate::cost;
 use crate::error::{Cause, Error, Result};
 use crate::findings::Findings;
 use crate::generation::Generation;
@@ -214,6 +215,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         .take(total as usize)
         .filter(|case| !done.contains(&case.iteration))
         .map(Ok);
+    let cases = cost::long_first(cases);
     let run = Run {
         issues: create_issues.then_some(workflow_url),
         must_prove: !allow_vacuous,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::case::Case;
+use crate::cost::{self, Cost};
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
@@ -29,6 +30,12 @@ use source::Source;
 
 /// How much longer than its limit the reference may take for a call, in limits, for as long as it is busy.
 pub const BUSY_REFERENCE_EXTRA_LIMITS: u32 = 2;
+
+/// What is added to that for each flush that the reference is known to have to make: a slow disk's.
+pub const SLOW_FLUSH: Duration = Duration::from_millis(2);
+
+/// How much longer than its limit the reference may take in all, in limits.
+pub const BUSY_REFERENCE_EXTRA_LIMITS_MAX: u32 = 6;
 
 /// How many times longer than the reference the candidate may take for the same step, for as long as it is busy, where that is more
 /// than the limit.
@@ -288,6 +295,7 @@ impl<'duel> Bout<'duel> {
     /// Carries out an operation's steps on a side, up to the first that ends it. `reference` is what the reference did before.
     fn deed(&mut self, side: Side, steps: &[Step], reference: Option<&Deed>) -> Result<Deed> {
         let mut deed = Deed::default();
+        let costs = cost::of_steps(steps);
         for (index, step) in steps.iter().enumerate() {
             let by = match step.actor {
                 Actor::Side => side,
@@ -302,8 +310,17 @@ impl<'duel> Bout<'duel> {
                 Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
                 _ => {
                     let turn = reference.and_then(|deed| deed.turns.get(index));
-                    let patience = self.patience(by, turn);
-                    self.ask_in(self.sandbox.directory(side), by, &step.request, patience)?
+                    let patience = self.patience(by, turn, costs[index]);
+                    let file = &step.request.file().path;
+                    let before = self.sandbox.length(side, file);
+                    let directory = self.sandbox.directory(side);
+                    let mut answer = self.ask_in(directory, by, &step.request, patience)?;
+                    if let Exit::TimedOut(post_mortem) = &mut answer.exit {
+                        let now = self.sandbox.length(side, file).unwrap_or_default();
+                        let grown = now.saturating_sub(before.unwrap_or_default());
+                        post_mortem.progress = costs[index].progress(grown);
+                    }
+                    answer
                 }
             };
             let goes_on = match answer.exit {
@@ -348,15 +365,22 @@ impl<'duel> Bout<'duel> {
     }
 
     fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let patience = self.patience(by, None);
+        let patience = self.patience(by, None, Cost::default());
         self.ask_in(self.sandbox.directory(side), by, request, patience)
     }
 
     /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.
-    fn patience(&self, by: Side, reference: Option<&Turn>) -> Duration {
+    fn patience(&self, by: Side, reference: Option<&Turn>, cost: Cost) -> Duration {
         let limit = self.duel.limit;
         match (by, reference) {
-            (Side::Reference, _) => limit * BUSY_REFERENCE_EXTRA_LIMITS,
+            (Side::Reference, _) => {
+                let flushes = match self.duel.cage.flushes_off {
+                    true => 0,
+                    false => u32::try_from(cost.flushes).unwrap_or(u32::MAX),
+                };
+                let extra = limit * BUSY_REFERENCE_EXTRA_LIMITS + SLOW_FLUSH * flushes;
+                extra.min(limit * BUSY_REFERENCE_EXTRA_LIMITS_MAX)
+            }
             (Side::Candidate, Some(turn)) => {
                 (turn.answer.duration * MUCH_SLOWER).saturating_sub(limit)
             }

@@ -76,6 +76,9 @@ pub mod operation;
 /// A case and its name.
 pub mod case;
 
+/// What a case costs the reference.
+pub mod cost;
+
 /// How a seed becomes a case.
 pub mod generation;
 

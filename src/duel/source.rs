@@ -4,6 +4,7 @@
 
 use super::{Bout, picture};
 use crate::content::Contents;
+use crate::cost::Cost;
 use crate::error::Result;
 use crate::exchange::{Ground, Side};
 use crate::request::{Answer, Exit, Request};
@@ -38,7 +39,7 @@ impl Bout<'_> {
             });
         }
         for request in requests {
-            let patience = self.patience(Side::Reference, None);
+            let patience = self.patience(Side::Reference, None, Cost::default());
             let directory = self.sandbox.source_directory();
             let answer = self.ask_in(directory, Side::Reference, &request, patience)?;
             self.fixture.push(answer.command.clone());
