@@ -7,6 +7,10 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -53,7 +57,12 @@ pub struct ImageBytes {
 impl ImageBytes {
     /// Opens it for reading and writing.
     pub fn open(path: &Path) -> Result<Self, Unparsable> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags.bits() as i32)
+            .open(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }

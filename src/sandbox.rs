@@ -104,8 +104,10 @@ impl Sandbox {
     /// Gives the candidate a copy of the reference's file, in place of any it had.
     pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
-        // Not there the first time.
-        let _ = fs::remove_file(&target);
+        // Not there the first time; a tool may have put a directory in its place.
+        if fs::remove_file(&target).is_err() && target.is_dir() {
+            warden::remove(&target);
+        }
         copy_sparse(&self.file(Side::Reference, name), &target)
     }
 

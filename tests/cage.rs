@@ -1,6 +1,10 @@
 //! The cage: what a tool may use up and touch, each part with a tool that tries.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the ignored tests print figures to be looked at"
+)]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

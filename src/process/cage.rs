@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -149,6 +150,7 @@ impl Cage {
             (Resource::Nofile, Some(limits.open_files)),
             (Resource::Cpu, cpu_seconds),
             (Resource::Core, Some(0)),
+            (Resource::Nproc, Some(processes_of_user_max())),
         ];
         for (resource, amount) in amounts {
             let Some(amount) = amount else {
@@ -186,6 +188,20 @@ impl Cage {
         complains(&OPEN_FILES_COMPLAINTS)
             .then(|| HitLimit::new(Limit::OpenFiles, limits.open_files))
     }
+}
+
+/// The kernel counts processes and threads by user, and not at all for root: this is only what stops a tool that forks faster than it can be
+/// watched from taking the machine with it. What was there at the beginning of the run, and as many more as tools may reasonably need.
+fn processes_of_user_max() -> u64 {
+    const SPARE: u64 = 4096;
+    static THERE: OnceLock<u64> = OnceLock::new();
+    *THERE.get_or_init(|| {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        // proc_loadavg(5): the fourth field is runnable/existing scheduling entities.
+        let entities = load.split_whitespace().nth(3);
+        let existing = entities.and_then(|field| field.split('/').nth(1)?.parse::<u64>().ok());
+        existing.unwrap_or_default() + SPARE
+    })
 }
 
 /// How programs say that no memory was left: strerror(ENOMEM), the shells, the GNU tools, GLib, Rust, C++, Python.

@@ -112,11 +112,14 @@ impl<'call> Watch<'call> {
             }
             return None;
         }
-        // Without an earlier pulse (the harness itself had to wait for its turn) nothing is known against it.
-        let is_busy = self
-            .before
-            .as_ref()
-            .is_none_or(|before| pulse.has_moved_since(before));
+        let Some(before) = &self.before else {
+            // The harness itself had to wait for its turn: then movement has to show from now on.
+            self.deadline = now + self.window;
+            self.next_pulse = self.deadline;
+            self.before = Some(pulse);
+            return None;
+        };
+        let is_busy = pulse.has_moved_since(before);
         if is_busy && now < self.last_deadline {
             self.deadline = (now + self.window).min(self.last_deadline);
             self.next_pulse = self.deadline;

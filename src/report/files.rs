@@ -38,7 +38,9 @@ impl RecordFile {
 
     fn own(file: std::io::Result<File>, path: &Path) -> Result<Self> {
         let file = file.map_err(|error| Error::io("write the records to", path, &error))?;
-        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        // A terminal or a pipe may well have several writers.
+        let is_shared = !file.metadata().is_ok_and(|metadata| metadata.is_file());
+        if !is_shared && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Error::usage(format!(
                 "another run is writing its records to {}: name another file",
                 path.display()
