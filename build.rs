@@ -1,7 +1,8 @@
-//! Tells the tests at build time which programs are there, so that those that need one can be ignored with what to
-//! install instead of failing. Nothing else depends on it.
+//! Compiles the library that fork servers preload into tools (`preload/fork_server.rs`), and tells the tests which programs are
+//! there, so that those that need one can be ignored with what to install instead of failing.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
@@ -12,6 +13,7 @@ const PROGRAMS: [(&str, &str); 3] = [
 ];
 
 fn main() {
+    preload();
     println!("cargo::rerun-if-env-changed=PATH");
     println!("cargo::rerun-if-changed=build.rs");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -38,5 +40,55 @@ fn main() {
         .output();
     if !asked.is_ok_and(|answer| answer.status.success()) {
         println!("cargo::rustc-cfg=missing_junit_readers");
+    }
+}
+
+/// A shared object of its own, without Rust's standard library. Where it cannot be made, tools are started anew for every
+/// call, and the program says so.
+fn preload() {
+    const SOURCE: &str = "preload/fork_server.rs";
+    println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    let told = |name: &str| std::env::var(name).unwrap_or_default();
+    let library = Path::new(&told("OUT_DIR")).join("fork_server.so");
+    let is_glibc = (told("CARGO_CFG_TARGET_OS"), told("CARGO_CFG_TARGET_ENV"))
+        == ("linux".to_owned(), "gnu".to_owned());
+    let mut rustc = Command::new(told("RUSTC"));
+    rustc
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "cdylib",
+            "--crate-name",
+            "fork_server",
+        ])
+        .args([
+            "-C",
+            "panic=abort",
+            "-C",
+            "opt-level=2",
+            "-C",
+            "strip=symbols",
+        ])
+        .args(["--target", &told("TARGET"), "-o"])
+        .arg(&library)
+        .arg(SOURCE);
+    let linker = told("RUSTC_LINKER");
+    if !linker.is_empty() {
+        rustc.arg(format!("-Clinker={linker}"));
+    }
+    let made = is_glibc
+        .then(|| rustc.output().map_err(|error| error.to_string()))
+        .map(|made| match made {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).replace('\n', " ")),
+            Err(error) => Err(error),
+        });
+    if let Some(Err(why)) = &made {
+        println!("cargo::warning=no fork server, so imgduel starts every call anew: {why}");
+    }
+    if !matches!(made, Some(Ok(()))) {
+        fs::write(&library, []).expect("the build directory can be written to");
     }
 }

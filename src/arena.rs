@@ -11,14 +11,17 @@ use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 
+use crate::cache::{Store, cached};
 use crate::case::Case;
 use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::known::Catalogue;
+use crate::launcher::Launcher;
 use crate::process::warden;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
+use crate::sandbox::Remover;
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
@@ -34,6 +37,8 @@ pub struct Arena {
     /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
     gate: RwLock<()>,
     programs: Programs,
+    /// What starts the tools, when this arena has opened them.
+    launcher: Option<Arc<Launcher>>,
 }
 
 impl Arena {
@@ -42,6 +47,11 @@ impl Arena {
         let reference = tool::open_reference(&settings.reference, means)?;
         let candidate = tool::open(&settings.candidate, means)?;
         can_make_fixtures(&*reference)?;
+        // Asked now, so that what cannot be forked is said before the run.
+        let programs = [&candidate, &reference].into_iter();
+        let _ = programs
+            .filter_map(|tool| means.launcher.objection(tool.program()?))
+            .count();
         let workdir = settings.workdir();
         tempfile::tempfile_in(&workdir)
             .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
@@ -56,6 +66,8 @@ impl Arena {
             cage: settings.cage(),
             workdir,
             keep: settings.keep,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
         };
         Ok(Self {
             catalogue: Catalogue::built_in()?,
@@ -63,6 +75,7 @@ impl Arena {
             gate: RwLock::new(()),
             programs: Programs::of([&*duel.candidate, &*duel.reference]),
             duel,
+            launcher: Some(Arc::clone(&means.launcher)),
         })
     }
 
@@ -74,6 +87,25 @@ impl Arena {
             catalogue,
             terms: Vec::new(),
             gate: RwLock::new(()),
+            launcher: None,
+        }
+    }
+
+    /// The same with the reference behind a store of its answers.
+    pub fn with_cache(&self, store: Arc<Store>) -> Self {
+        let duel = Duel {
+            reference: cached(Arc::clone(&self.duel.reference), store),
+            // Not shared: what was made anew in this run is not what was answered before.
+            fixtures: Arc::default(),
+            ..self.duel.clone()
+        };
+        Self {
+            gate: RwLock::new(()),
+            programs: Programs::of([&*self.duel.candidate, &*self.duel.reference]),
+            duel,
+            catalogue: self.catalogue.clone(),
+            terms: self.terms.clone(),
+            launcher: self.launcher.clone(),
         }
     }
 
@@ -87,14 +119,25 @@ impl Arena {
         &*self.duel.reference
     }
 
-    /// What the person should know before the run: witnesses that are missing.
+    /// What the person should know before the run: witnesses that are missing, tools that cannot be forked.
     pub fn notices(&self) -> Vec<Error> {
-        self.duel
-            .witnesses
-            .missing()
-            .map(Error::missing_tool)
+        let missing = self.duel.witnesses.missing().map(Error::missing_tool);
+        let launcher = self.launcher.iter();
+        let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
+        missing
             .into_iter()
+            .chain(fallbacks.map(Error::system))
             .collect()
+    }
+
+    /// What came of comparing the two ways of starting tools, in a line; an error when they differed.
+    pub fn compared(&self) -> Option<Result<String>> {
+        let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
+        let line = format!("{calls} calls started both ways, {differed} differed");
+        Some(match first {
+            None => Ok(line),
+            Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),
+        })
     }
 
     /// Every witness that there could be, with its version where it is here.

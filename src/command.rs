@@ -310,7 +310,10 @@ impl Run {
         log_dir: Option<PathBuf>,
         resumed: Option<Resumed>,
     ) -> Result<Self> {
-        let arena = Arena::open(settings, &Means::of_this_program(settings.timeout)?)?;
+        let arena = Arena::open(
+            settings,
+            &Means::of_this_program(settings.timeout, settings.launcher())?,
+        )?;
         let outlets = match &resumed {
             Some(resumed) => {
                 let records = resumed.go_on(settings, &arena)?;
@@ -407,7 +410,11 @@ impl Run {
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        match cut_short.or(stopped) {
+        let compared = self.arena.compared().transpose();
+        if let Ok(Some(line)) = &compared {
+            said(&format!("{line}\n"));
+        }
+        match cut_short.or(stopped).or(compared.err()) {
             Some(error) => Err(error),
             None => written.map(|()| exit_code(&summary, &self.settings)),
         }

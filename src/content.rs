@@ -19,6 +19,9 @@ pub use sparse::{copy_sparse, data_segments, same_bytes, write_at};
 /// The grain of a reading: 4096 bytes.
 pub const BLOCK_BYTES: u64 = 4096;
 
+/// A block of zeros.
+const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+
 /// How many runs keep a block of their bytes, so that a difference can be shown to the byte.
 const SAMPLED_RUNS_MAX: usize = 64;
 
@@ -241,7 +244,8 @@ impl ContentsBuilder {
             "pieces of a reading start at a block"
         );
         for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
-            if block.iter().any(|byte| *byte != 0) {
+            // Compared as a whole, which is many times faster than byte by byte.
+            if *block != ZEROS[..block.len()] {
                 self.add_block(offset / BLOCK_BYTES + index as u64, block);
             }
         }
@@ -253,9 +257,15 @@ impl ContentsBuilder {
     }
 
     fn add_block(&mut self, index: u64, bytes: &[u8]) {
-        let mut block = bytes.to_vec();
-        block.resize(BLOCK_BYTES as usize, 0);
-        let hash = xxh3_128(&block);
+        let mut padded = ZEROS;
+        let block = match bytes.len() == padded.len() {
+            true => bytes,
+            false => {
+                padded[..bytes.len()].copy_from_slice(bytes);
+                &padded
+            }
+        };
+        let hash = xxh3_128(block);
         let fingerprint = [(hash >> 64) as u64, hash as u64];
         let runs = &mut self.contents.runs;
         match runs.last_mut() {
@@ -263,7 +273,7 @@ impl ContentsBuilder {
                 last.count += 1
             }
             _ => {
-                let sample = (runs.len() < SAMPLED_RUNS_MAX).then_some(block);
+                let sample = (runs.len() < SAMPLED_RUNS_MAX).then(|| block.to_vec());
                 runs.push(Run {
                     first: index,
                     count: 1,

@@ -18,11 +18,13 @@ use crate::cost::{self, Cost};
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
+use crate::fixture::Fixtures;
 use crate::judge;
 use crate::operation::Perform;
+use crate::phase::Phase;
 use crate::process::Cage;
 use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Remover, Sandbox};
 use crate::tool::{Scene, Support, Tool, same_program};
 use crate::verdict::Verdict;
 use crate::witness::Witnesses;
@@ -58,6 +60,10 @@ pub struct Duel {
     pub witnesses: Witnesses,
     /// Whether the scratch directories of cases that did not match are kept.
     pub keep: bool,
+    /// Source images that were made already.
+    pub fixtures: Arc<Fixtures>,
+    /// Who removes what is left.
+    pub remover: Arc<Remover>,
 }
 
 /// What came of a case.
@@ -109,8 +115,12 @@ impl Duel {
     }
 
     fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
+        Phase::Other.of(|| self.bout(case, wanted, tells_all))
+    }
+
+    fn bout(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
         let started = Instant::now();
-        let sandbox = Sandbox::new(&self.workdir, &case.id())?;
+        let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
             duel: self,
             case,
@@ -210,7 +220,7 @@ impl<'duel> Bout<'duel> {
             Err(reason) => return Ok(Verdict::Unsupported { reason }.into()),
         };
         if operation.reads_source() {
-            self.make_source(ground)?;
+            Phase::Fixture.of(|| self.make_source(ground))?;
             if let Source::Failed(verdict) = &self.source {
                 return Ok(verdict.clone().into());
             }
@@ -239,8 +249,10 @@ impl<'duel> Bout<'duel> {
             if operation.hears_witness() {
                 exchange.opinion = self.hear_witness(ground)?;
             }
-            verdicts.extend(operation.judge(ground, &exchange));
-            verdicts.extend(judge::outputs(&exchange, &outputs));
+            Phase::Comparing.of(|| {
+                verdicts.extend(operation.judge(ground, &exchange));
+                verdicts.extend(judge::outputs(&exchange, &outputs));
+            });
         }
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
@@ -365,8 +377,12 @@ impl<'duel> Bout<'duel> {
     }
 
     fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+        let phase = match by {
+            Side::Candidate => Phase::CandidateCalls,
+            Side::Reference => Phase::ReferenceCalls,
+        };
         let patience = self.patience(by, None, Cost::default());
-        self.ask_in(self.sandbox.directory(side), by, request, patience)
+        phase.of(|| self.ask_in(self.sandbox.directory(side), by, request, patience))
     }
 
     /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.

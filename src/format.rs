@@ -18,12 +18,18 @@ pub enum Format {
     Raw,
     /// QEMU's qcow2, versions 2 and 3 (docs/interop/qcow2 in QEMU).
     Qcow2,
-    /// VMware's, as monolithicSparse or streamOptimized (Virtual Disk Format 5.0).
+    /// VMware's, in all its subformats (Virtual Disk Format 5.0).
     Vmdk,
     /// Microsoft's VHD, called vpc by QEMU (Virtual Hard Disk Image Format Specification 1.0).
     Vpc,
     /// Microsoft's VHDX ([MS-VHDX]).
     Vhdx,
+    /// VirtualBox's VDI, as QEMU's block/vdi.c has it.
+    Vdi,
+    /// QEMU's first copy-on-write format, qcow version 1 (block/qcow.c).
+    Qcow,
+    /// Parallels' expandable image (docs/interop/parallels in QEMU).
+    Parallels,
 }
 
 /// One row of the list of formats.
@@ -34,7 +40,7 @@ struct Row {
     checked: bool,
 }
 
-const FORMATS: [Row; 5] = [
+const FORMATS: [Row; 8] = [
     Row {
         format: Format::Raw,
         name: "raw",
@@ -58,6 +64,21 @@ const FORMATS: [Row; 5] = [
     Row {
         format: Format::Vhdx,
         name: "vhdx",
+        checked: true,
+    },
+    Row {
+        format: Format::Vdi,
+        name: "vdi",
+        checked: true,
+    },
+    Row {
+        format: Format::Qcow,
+        name: "qcow",
+        checked: false,
+    },
+    Row {
+        format: Format::Parallels,
+        name: "parallels",
         checked: true,
     },
 ];

@@ -20,10 +20,15 @@
 //! * A seed is a whole number of at most 64 bits; as in Python, its sign does not count.
 //! * The reference can only be qemu-img: it also makes the fixtures.
 //! * A tool that leaves its process group (setsid) is not killed with it.
+//! * Tools are forked where glibc starts them ([`launcher`]); a program that keeps what its constructors saw of arguments or
+//!   environment would see those of its loading. `--exec-mode check` shows such a tool.
 //! * Of each stream of a tool, the first [`process::CAPTURE_LIMIT_BYTES`] bytes are kept.
 
 /// What the harness itself could not do.
 pub mod error;
+
+/// Where the time goes.
+pub mod phase;
 
 /// Sizes as they are written on command lines.
 pub mod size;
@@ -42,6 +47,9 @@ pub mod format;
 
 /// Guest-visible bytes, sparsely.
 pub mod content;
+
+/// In which way tools are started.
+pub mod launcher;
 
 /// qcow2 on disk.
 pub mod qcow2;
@@ -88,6 +96,9 @@ pub mod shrink;
 /// The tools.
 pub mod tool;
 
+/// What the reference answered before.
+pub mod cache;
+
 /// A third opinion.
 pub mod witness;
 
@@ -99,6 +110,9 @@ pub mod evidence;
 
 /// A case's scratch directory.
 pub mod sandbox;
+
+/// Source images that many cases share.
+pub mod fixture;
 
 /// One case through both tools.
 pub mod duel;

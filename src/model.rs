@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 
 use crate::content::{Contents, Write};
 
+pub use bitmap::Bitmap;
 pub use view::View;
 
+mod bitmap;
 mod view;
 
 /// A stateful image: what is seen in it, in the images below it, and in its snapshots.
@@ -22,18 +24,19 @@ pub struct Model {
     /// The images of its backing chain, bottom first.
     pub below: Vec<View>,
     /// Its internal snapshots by name.
-    pub snapshots: BTreeMap<String, View>,
+    pub snapshots: BTreeMap<String, Snapshot>,
     /// Its persistent dirty bitmaps by name.
     pub bitmaps: BTreeMap<String, Bitmap>,
 }
 
-/// A persistent dirty bitmap, as far as a description tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bitmap {
-    /// Guest bytes a bit stands for.
-    pub granularity: u64,
-    /// Whether it records.
-    pub enabled: bool,
+/// An internal snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Its id: one more than the highest there was when it was made (QEMU, block/qcow2-snapshot.c).
+    pub id: u64,
+    /// What a guest sees when it is applied; nothing once the image below has been changed or replaced: where a snapshot has no
+    /// cluster of its own, it shows whatever lies below.
+    pub seen: Option<View>,
 }
 
 impl Model {
@@ -61,21 +64,32 @@ impl Model {
     pub fn write(&mut self, write: &Write) {
         self.top
             .fill(write.offset, write.offset + write.length, write.byte);
+        self.record(write.offset, write.length);
     }
 
     /// Zeros, written or left where space was given back.
     pub fn zero(&mut self, offset: u64, length: u64) {
         self.top.fill(offset, offset + length, 0);
+        self.record(offset, length);
+    }
+
+    fn record(&mut self, offset: u64, length: u64) {
+        let bitmaps = self.bitmaps.values_mut();
+        bitmaps.for_each(|bitmap| bitmap.record(offset, length));
     }
 
     /// Another size: what is cut off is gone, what is added is zero, whatever a longer backing file holds there.
     pub fn resize(&mut self, size: u64) {
         self.top = self.top.resized(size);
+        for bitmap in self.bitmaps.values_mut() {
+            bitmap.dirty = bitmap.dirty.as_ref().map(|dirty| dirty.resized(size));
+        }
     }
 
     /// The overlay is put onto the image `below[index]`, or onto nothing; the guest sees what it saw.
     pub fn rebase(&mut self, index: Option<usize>) {
         self.below.truncate(index.map_or(0, |index| index + 1));
+        self.unsettle();
     }
 
     /// The overlay is merged into the image below it, which grows if it must and never shrinks; the guest sees what it saw.
@@ -83,6 +97,22 @@ impl Model {
         if let Some(lower) = self.below.last_mut() {
             lower.cover(&self.top);
         }
+        self.unsettle();
+    }
+
+    /// What the snapshots show now depends on which clusters are theirs, and what is dirty on which clusters were copied: not on what
+    /// a guest saw.
+    fn unsettle(&mut self) {
+        let snapshots = self.snapshots.values_mut();
+        snapshots.for_each(|snapshot| snapshot.seen = None);
+        let bitmaps = self.bitmaps.values_mut();
+        bitmaps.for_each(|bitmap| bitmap.dirty = None);
+    }
+
+    /// A window of the image is copied into a new one of `size` bytes with nothing below it.
+    pub fn copy_window(&mut self, start: u64, length: u64, size: u64) {
+        self.convert(self.top.size);
+        self.top = self.top.window(start, length).resized(size);
     }
 
     /// The image is copied into a new one of `size` bytes with nothing below it.
@@ -95,7 +125,12 @@ impl Model {
 
     /// A snapshot of what the guest sees now.
     pub fn create_snapshot(&mut self, name: &str) {
-        self.snapshots.insert(name.to_owned(), self.top.clone());
+        let highest = self.snapshots.values().map(|snapshot| snapshot.id).max();
+        let snapshot = Snapshot {
+            id: highest.unwrap_or(0) + 1,
+            seen: Some(self.top.clone()),
+        };
+        self.snapshots.insert(name.to_owned(), snapshot);
     }
 
     /// One snapshot less.
@@ -105,9 +140,14 @@ impl Model {
 
     /// The guest sees what it saw when the snapshot was made, and in that size.
     pub fn apply_snapshot(&mut self, name: &str) {
-        if let Some(view) = self.snapshots.get(name) {
-            self.top = view.clone();
+        let snapshot = self.snapshots.get(name);
+        if let Some(view) = snapshot.and_then(|snapshot| snapshot.seen.clone()) {
+            self.resize(view.size);
+            self.top = view;
         }
+        // Whether an apply counts as a write is each tool's business.
+        let bitmaps = self.bitmaps.values_mut();
+        bitmaps.for_each(|bitmap| bitmap.dirty = None);
     }
 
     /// What a guest must see in the current image.

@@ -8,6 +8,7 @@ mod cage;
 mod capture;
 mod confinement;
 mod dialogue;
+mod fork_server;
 mod group;
 mod interrupt;
 mod post_mortem;
@@ -28,12 +29,13 @@ pub use cage::{
 pub use capture::{CAPTURE_LIMIT_BYTES, Captured};
 pub use confinement::{CageLayer, layers};
 pub use dialogue::{Dialogue, Reply};
+pub use fork_server::{ForkServer, Preload};
 pub use interrupt::{Interrupt, request_stop, stop_requested};
 pub use post_mortem::PostMortem;
 
 use crate::error::Result;
 use capture::Capture;
-use group::Group;
+use group::{Group, Pipes};
 use watch::Watch;
 
 /// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.
@@ -92,6 +94,42 @@ pub struct Finished {
 /// Runs a program to its end or its limit. An error means that it could not be started or watched.
 pub fn run(invocation: &Invocation<'_>) -> Result<Finished> {
     let (group, pipes) = Group::spawn(invocation, false)?;
+    Ok(watch(group, pipes, invocation)?.0)
+}
+
+/// What came of a call to a fork server.
+pub enum Forked {
+    /// It was not made: too long to be said, or the server is gone. Nothing has happened.
+    NotMade,
+    /// It was made.
+    Made {
+        /// What came of it.
+        finished: Box<Finished>,
+        /// The server, ready for the next call; gone when the child could not be reaped.
+        server: Option<ForkServer>,
+    },
+}
+
+/// The same as [`run`], by a fork of a tool that is loaded already. `is_durable` lets its flushes reach the disk.
+pub fn run_forked(
+    invocation: &Invocation<'_>,
+    is_durable: bool,
+    server: ForkServer,
+) -> Result<Forked> {
+    let Some((group, pipes)) = Group::fork(invocation, is_durable, server)? else {
+        return Ok(Forked::NotMade);
+    };
+    let (finished, server) = watch(group, pipes, invocation)?;
+    let finished = Box::new(finished);
+    Ok(Forked::Made { finished, server })
+}
+
+/// Sees a child through to its end or its limit.
+fn watch(
+    group: Group,
+    pipes: Pipes,
+    invocation: &Invocation<'_>,
+) -> Result<(Finished, Option<ForkServer>)> {
     let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES)?;
     let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES)?;
     let mut watch = Watch::new(&group, invocation);
@@ -134,13 +172,14 @@ pub fn run(invocation: &Invocation<'_>) -> Result<Finished> {
         Some(ending) => ending,
         None => hit(&reaped.ending).map_or(reaped.ending, Ending::HitLimit),
     };
-    Ok(Finished {
+    let finished = Finished {
         ending,
         stdout: stdout.finish(),
         stderr,
         elapsed: reaped.elapsed,
         cpu: reaped.cpu,
-    })
+    };
+    Ok((finished, reaped.server))
 }
 
 /// CPU time this process has used so far, without its children.

@@ -121,6 +121,9 @@ pub struct OperationRecord {
     pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
+    /// Who is alone, for a divergence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
     /// Why, in a line.
     pub reason: Option<String>,
     /// The id of the catalogue's entry, for a known divergence.
@@ -146,6 +149,7 @@ impl Record {
                 op: operation.name().to_owned(),
                 verdict: outcome.verdict.name(),
                 kind: outcome.verdict.kind_name(),
+                blame: outcome.verdict.blame(),
                 reason: outcome.verdict.reason().map(str::to_owned),
                 known: known.clone(),
                 duration_ms: milliseconds(outcome.duration),
@@ -249,8 +253,7 @@ impl Record {
         let symptom = |operation: &OperationRecord| Symptom {
             kind: operation.kind.clone().unwrap_or_default(),
             operation: operation.op.to_owned(),
-            // No verdict says yet who is alone.
-            blame: None,
+            blame: operation.blame,
         };
         diverging.map(symptom).collect()
     }

@@ -58,8 +58,34 @@ impl ImageFile {
     pub fn names(&self) -> Vec<&str> {
         let mut names = vec![self.path.as_str()];
         names.extend(self.option("backing_file"));
+        names.extend(self.data_file());
         names.extend(self.backing.iter().flat_map(|backing| backing.names()));
         names
+    }
+
+    /// The file that holds the guest data of a qcow2 (qcow2 specification, External data file).
+    pub fn data_file(&self) -> Option<&str> {
+        self.option("data_file")
+    }
+
+    /// Whether the file called `name` is a part of it: itself, its data file, or an extent of a vmdk, which is named after it
+    /// (`STEM-flat.vmdk`, `STEM-s001.vmdk`, `STEM-f001.vmdk`: QEMU, block/vmdk.c).
+    pub fn owns(&self, name: &str) -> bool {
+        let stem = self.path.strip_suffix(".vmdk");
+        let extent = stem.and_then(|stem| name.strip_prefix(stem)?.strip_prefix('-'));
+        name == self.path || Some(name) == self.data_file() || extent.is_some()
+    }
+
+    /// Whether it lies in more files than [`ImageFile::names`] tells.
+    pub fn is_split(&self) -> bool {
+        let subformat = self.option("subformat").unwrap_or_default();
+        let below = self.backing.as_deref().is_some_and(Self::is_split);
+        below || subformat == "monolithicFlat" || subformat.starts_with("twoGb")
+    }
+
+    /// Whether it can be read only with the secret.
+    pub fn is_encrypted(&self) -> bool {
+        self.option("encrypt.format").is_some()
     }
 
     /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
@@ -267,6 +293,12 @@ pub enum Request {
         /// The image.
         file: ImageFile,
     },
+    /// Asked of the harness itself: what an image takes on the host and, of a qcow2, whether its metadata holds together; the
+    /// answer is the JSON of an [`Audit`](crate::qcow2::audit::Audit).
+    Audit {
+        /// The image.
+        file: ImageFile,
+    },
 }
 
 /// What is done with a snapshot.
@@ -340,6 +372,7 @@ impl Request {
             Self::Repair { .. } => "repair",
             Self::Corrupt { .. } => "corrupt",
             Self::HostClusters { .. } => "host_clusters",
+            Self::Audit { .. } => "audit",
         }
     }
 
@@ -366,6 +399,7 @@ impl Request {
             | Self::Repair { file, .. }
             | Self::Corrupt { file, .. }
             | Self::HostClusters { file }
+            | Self::Audit { file }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }
             | Self::Compare { first: file, .. }

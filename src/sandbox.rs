@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::statvfs;
 
@@ -16,28 +17,66 @@ use crate::process::warden;
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
 
+mod place;
+mod remover;
+
+pub use place::Place;
+use remover::Leftover;
+pub use remover::Remover;
+
 /// The scratch directory of one case.
 pub struct Sandbox {
-    root: PathBuf,
-    /// Locked for as long as the case runs, so that no other run takes it for one that was left behind.
-    _lock: File,
+    root: Option<Root>,
+    path: PathBuf,
+    remover: Arc<Remover>,
+}
+
+/// A scratch directory, locked for as long as it is there, so that no other run takes it for one that was left behind.
+pub struct Root {
+    path: PathBuf,
     is_kept: bool,
+    _lock: File,
+}
+
+impl Root {
+    /// Makes one in `workdir` whose name begins with the run's mark and `name`.
+    pub fn make(workdir: &Path, name: &str) -> Result<Self> {
+        let prefix = format!("{}{name}-", warden::scratch_prefix());
+        let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(workdir);
+        let path = made.map_err(cannot)?.keep();
+        let lock = File::open(&path).map_err(cannot)?;
+        // A file system without locks: then it is only never taken for left behind while it is young.
+        let _ = lock.try_lock();
+        Ok(Self {
+            path,
+            is_kept: false,
+            _lock: lock,
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            warden::remove(&self.path);
+        }
+    }
 }
 
 impl Sandbox {
-    /// Makes one in `workdir`, named after the run and the case.
-    pub fn new(workdir: &Path, id: &CaseId) -> Result<Self> {
-        let prefix = format!("{}{id}-", warden::scratch_prefix());
-        let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
-        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(workdir);
-        let root = made.map_err(cannot)?.keep();
-        let lock = File::open(&root).map_err(cannot)?;
-        // A file system without locks: then it is only never taken for left behind while it is young.
-        let _ = lock.try_lock();
+    /// Makes one in `workdir`, named after the run and the case. What is done with in it is left to `remover`.
+    pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
+        let root = Root::make(workdir, &id.to_string())?;
         let sandbox = Self {
-            root,
-            _lock: lock,
-            is_kept: false,
+            path: root.path.clone(),
+            root: Some(root),
+            remover: Arc::clone(remover),
         };
         let sides = [Side::Candidate, Side::Reference].map(|side| sandbox.directory(side));
         for directory in sides.into_iter().chain([sandbox.source_directory()]) {
@@ -48,7 +87,7 @@ impl Sandbox {
 
     /// Whether what tools did here says anything about them: an error when the directory is gone, or its disk is full.
     pub fn is_sound(&self) -> Result<()> {
-        let root = &self.root;
+        let root = &self.path;
         let space = statvfs(root).map_err(|error| {
             let error = Error::io("work in the scratch directory", root, &error.into());
             Error::system(format!("{error}: was it removed during the run?"))
@@ -64,7 +103,7 @@ impl Sandbox {
 
     /// A side's directory.
     pub fn directory(&self, side: Side) -> PathBuf {
-        self.root.join(side.name())
+        self.path.join(side.name())
     }
 
     /// A file on a side.
@@ -87,7 +126,7 @@ impl Sandbox {
 
     /// Where the source image is made.
     pub fn source_directory(&self) -> PathBuf {
-        self.root.join("source")
+        self.path.join("source")
     }
 
     /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
@@ -111,6 +150,11 @@ impl Sandbox {
         copy_sparse(&self.file(Side::Reference, name), &target)
     }
 
+    /// Puts a fixture where the source image is made.
+    pub fn place_fixture(&self, fixture: &Path, name: &str) -> Result<()> {
+        copy_sparse(fixture, &self.source_directory().join(name))
+    }
+
     /// Writes into a source image's file.
     pub fn write_to_source(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
         write_at(&self.source_directory().join(name), offset, bytes)
@@ -130,30 +174,41 @@ impl Sandbox {
                 .flatten();
             let swept =
                 entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
-            for entry in swept {
-                // What cannot be removed now goes with the whole directory.
-                let _ = fs::remove_file(entry.path());
+            // Out of the tools' sight now, gone when the remover gets to it.
+            let moved = swept.filter_map(|entry| {
+                let hidden = tempfile::Builder::new()
+                    .prefix("swept-")
+                    .make_in(&self.path, |hidden| fs::rename(entry.path(), hidden));
+                hidden.ok()?.into_temp_path().keep().ok()
+            });
+            let moved: Vec<PathBuf> = moved.collect();
+            if !moved.is_empty() {
+                self.remover.take(Leftover::Files(moved));
             }
         }
     }
 
     /// Leaves the directory, under a name that no clean-up goes by.
     pub fn keep(mut self) -> PathBuf {
-        self.is_kept = true;
-        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.replacen(&warden::scratch_prefix(), warden::KEPT_PREFIX, 1);
-        let kept = self.root.with_file_name(name);
-        match fs::rename(&self.root, &kept) {
+        let kept = self.path.with_file_name(name);
+        let kept = match fs::rename(&self.path, &kept) {
             Ok(()) => kept,
-            Err(_) => self.root.clone(),
+            Err(_) => self.path.clone(),
+        };
+        // What it would remove is not there any more, or is to stay.
+        if let Some(root) = &mut self.root {
+            root.is_kept = true;
         }
+        kept
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if !self.is_kept {
-            warden::remove(&self.root);
+        if let Some(root) = self.root.take() {
+            self.remover.take(Leftover::Directory(root));
         }
     }
 }

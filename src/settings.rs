@@ -4,13 +4,16 @@
 //! here, files and tools where they are opened.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 
 use crate::error::{Error, Result};
 use crate::generation::Generation;
+use crate::launcher::{ExecMode, Launcher};
 use crate::process::Cage;
+use crate::sandbox::Place;
 use crate::tool::ToolSpec;
 
 /// Cases of a campaign in the command, when no number is given.
@@ -67,9 +70,25 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = jobs)]
     pub jobs: Option<usize>,
 
-    /// Where scratch directories are made (default: the system's temporary directory)
+    /// Where scratch directories are made (default: TMPDIR, or memory where there is enough, or the system's temporary directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
     workdir: Option<PathBuf>,
+
+    /// How tools are started: spawn, fork (of a tool that is loaded already), or check (both ways, compared)
+    #[arg(long, value_name = "MODE", env = "IMGDUEL_EXEC_MODE", default_value_t = ExecMode::Fork, value_parser = parse::<ExecMode>)]
+    pub exec_mode: ExecMode,
+
+    /// Let the flushes of forked tools reach the disk
+    #[arg(long, env = "IMGDUEL_DURABLE", value_parser = FalseyValueParser::new())]
+    pub durable: bool,
+
+    /// Ask the reference again what it has answered for a regression trial before
+    #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = FalseyValueParser::new())]
+    pub no_cache: bool,
+
+    /// Where the reference's answers for regression trials are kept (default: imgduel-cache/ in the target directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_CACHE")]
+    pub cache: Option<PathBuf>,
 
     /// Stop at the first divergence
     #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = FalseyValueParser::new())]
@@ -173,9 +192,22 @@ impl Settings {
         }
     }
 
+    /// What starts the tools of this run.
+    pub fn launcher(&self) -> Arc<Launcher> {
+        Launcher::new(self.exec_mode, self.durable)
+    }
+
     /// Where scratch directories are made.
+    pub fn scratch(&self) -> Place {
+        match &self.workdir {
+            Some(directory) => Place::at(directory),
+            None => Place::usual(self.jobs()),
+        }
+    }
+
+    /// The directory of [`Settings::scratch`].
     pub fn workdir(&self) -> PathBuf {
-        self.workdir.clone().unwrap_or_else(std::env::temp_dir)
+        self.scratch().path
     }
 
     /// How many cases run at a time.

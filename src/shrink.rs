@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::image::ImageRecipe;
 use crate::operation::Operation;
 use crate::simpler;
+use crate::verdict::Blame;
 
 /// What a case shows: the class of a divergence, not its values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,9 +24,9 @@ pub struct Symptom {
     pub kind: String,
     /// The operation.
     pub operation: String,
-    /// Who is alone in what it says, where that is known.
+    /// Who is alone in what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blame: Option<String>,
+    pub blame: Option<Blame>,
 }
 
 /// How long it may go on.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::launcher::Launcher;
 use crate::process::{Cage, Invocation};
 use crate::request::{Answer, Request};
 
@@ -165,23 +166,26 @@ impl fmt::Display for ToolSpec {
 }
 
 /// What is needed to open a tool.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Means {
     /// The program that serves as worker when it is started with [`worker::ARGUMENT`]: this one.
     pub worker_program: PathBuf,
     /// Wall time for asking a tool its version.
     pub limit: Duration,
+    /// Starts the tools that are programs.
+    pub launcher: Arc<Launcher>,
 }
 
 impl Means {
     /// With this very program as worker.
-    pub fn of_this_program(limit: Duration) -> Result<Self> {
+    pub fn of_this_program(limit: Duration, launcher: Arc<Launcher>) -> Result<Self> {
         let worker_program = std::env::current_exe().map_err(|error| {
             Error::system(format!("cannot tell where this program lies: {error}"))
         })?;
         Ok(Self {
             worker_program,
             limit,
+            launcher,
         })
     }
 }

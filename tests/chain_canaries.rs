@@ -54,5 +54,5 @@ canaries! {
     a_conversion_without_its_last_sector_is_blamed: "converts_without_the_last_sector" among ["convert"], from 3, in "contents";
     data_mapped_as_zeros_is_blamed: "maps_data_as_zeros" among ["map"], from 0, in "allocation";
     a_size_told_wrongly_midway_is_blamed: "describes_another_size" among ["info"], from 0, in "facts";
-    a_bitmap_that_was_not_added_is_blamed: "forgets_bitmaps" among ["bitmap"], from 0, in "exit";
+    a_bitmap_that_was_not_added_is_blamed: "forgets_bitmaps" among ["bitmap"], from 2, in "exit";
 }

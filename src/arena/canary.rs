@@ -124,7 +124,9 @@ impl Arena {
 mod tests {
     use super::*;
     use crate::known::Catalogue;
+    use crate::launcher::{ExecMode, Launcher};
     use crate::process::Cage;
+    use crate::sandbox::Remover;
     use crate::tool::{Means, open};
     use crate::witness::Witnesses;
 
@@ -137,6 +139,7 @@ mod tests {
         let limit = Duration::from_secs(30);
         let means = Means {
             worker_program: "/nonexistent".into(),
+            launcher: Launcher::new(ExecMode::Spawn, false),
             limit,
         };
         let spec = "qemu-img".parse().unwrap();
@@ -149,6 +152,8 @@ mod tests {
             workdir: std::env::temp_dir(),
             witnesses: Witnesses::find(limit),
             keep: false,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
         };
         let arena = Arena::new(duel, Catalogue::built_in().unwrap());
         arena.must_find_a_lie().unwrap();

@@ -61,7 +61,7 @@ fn shrink_record(
     let symptom = Symptom {
         kind: group.kind.clone(),
         operation: group.operation.clone(),
-        blame: None,
+        blame: record.blame,
     };
     let known_too = record.class() == Class::Known;
     let path = findings::progress_path(directory, &record.candidate, group);

@@ -19,7 +19,7 @@ pub(super) struct ToolsArguments {
 }
 
 pub(super) fn tools(ToolsArguments { settings }: &ToolsArguments) -> Result<ExitCode> {
-    let means = Means::of_this_program(settings.timeout)?;
+    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
     let mut text = String::new();
     for row in &TOOLS {
         let chosen = [&settings.candidate, &settings.reference];
@@ -31,8 +31,17 @@ pub(super) fn tools(ToolsArguments { settings }: &ToolsArguments) -> Result<Exit
             name: row.name.to_owned(),
             path: None,
         });
-        text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
+        let opened = tool::open(&spec, &means);
+        let started = opened.as_ref().ok().and_then(|tool| {
+            let objection = means.launcher.objection(tool.program()?);
+            Some(objection.map_or_else(
+                || "loaded once, forked for every call".to_owned(),
+                |reason| format!("started anew for every call: {reason}"),
+            ))
+        });
+        text.push_str(&terminal::tool(row, &opened, started.as_deref()));
     }
+    text.push_str(&format!("scratch {}\n", settings.scratch()));
     text.push_str(&terminal::witnesses(
         &Witnesses::find(settings.timeout).versions(),
     ));

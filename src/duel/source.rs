@@ -38,15 +38,30 @@ impl Bout<'_> {
                 writes: recipe.writes().to_vec(),
             });
         }
-        for request in requests {
-            let patience = self.patience(Side::Reference, None, Cost::default());
-            let directory = self.sandbox.source_directory();
-            let answer = self.ask_in(directory, Side::Reference, &request, patience)?;
+        let fixtures = &self.duel.fixtures;
+        let mut made = requests.len();
+        while made > 0 {
+            if let Some(fixture) = fixtures.find(&requests[..made]) {
+                self.sandbox
+                    .place_fixture(&fixture.path, &ground.source.path)?;
+                self.fixture = fixture.commands;
+                break;
+            }
+            made -= 1;
+        }
+        let directory = self.sandbox.source_directory();
+        let patience = self.patience(Side::Reference, None, Cost::default());
+        for count in made..requests.len() {
+            let request = &requests[count];
+            let answer = self.ask_in(directory.clone(), Side::Reference, request, patience)?;
             self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
-                self.source = Source::Failed(source_failed(&request, &answer));
+                self.source = Source::Failed(source_failed(request, &answer));
                 return Ok(());
             }
+            let path = directory.join(&ground.source.path);
+            let so_far = &requests[..=count];
+            fixtures.keep(so_far, &path, &self.fixture, &self.duel.workdir)?;
         }
         if let Some((offset, bytes)) = recipe.partition_table() {
             self.sandbox

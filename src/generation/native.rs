@@ -13,15 +13,19 @@
 use crate::case::{Case, CaseId};
 use crate::format::Format;
 use crate::operation::Operation;
-use crate::operation::chain::{ACT_NAMES, Chain, Course};
+use crate::operation::chain::{ACT_NAMES, Chain, Course, Hazard};
 use crate::rng::NativeRandom;
 
 mod acts;
+mod copies;
 mod edges;
 mod layers;
+mod options;
 
 /// How many steps a chain has at most.
 const STEPS_MAX: u64 = 9;
+/// In how many of a hundred cases a known defect may be met.
+const PROVOKED_PERCENT: u64 = 4;
 /// How many kinds are tried for a step before it is given up.
 const TRIES_MAX: u64 = 4;
 
@@ -29,10 +33,14 @@ const TRIES_MAX: u64 = 4;
 pub struct Narrowing {
     /// The formats of layers and of conversions.
     pub formats: &'static [Format],
-    /// The qcow2 options that may be drawn.
+    /// The qcow2 options that may be drawn; `encrypt` stands for all of `encrypt.*`.
     pub options: &'static [&'static str],
+    /// The subformats of vmdk.
+    pub vmdk_subformats: &'static [&'static str],
     /// The kinds of steps.
     pub acts: &'static [&'static str],
+    /// Whether known defects of qemu-img are provoked now and then.
+    pub provokes: bool,
 }
 
 /// All that qemu-img supports.
@@ -43,6 +51,9 @@ pub(super) static WIDE: Narrowing = Narrowing {
         Format::Vmdk,
         Format::Vpc,
         Format::Vhdx,
+        Format::Vdi,
+        Format::Qcow,
+        Format::Parallels,
     ],
     options: &[
         "cluster_size",
@@ -52,21 +63,35 @@ pub(super) static WIDE: Narrowing = Narrowing {
         "extended_l2",
         "compression_type",
         "preallocation",
+        "data_file",
+        "data_file_raw",
+        "encrypt",
+    ],
+    vmdk_subformats: &[
+        "monolithicSparse",
+        "monolithicFlat",
+        "twoGbMaxExtentSparse",
+        "twoGbMaxExtentFlat",
+        "streamOptimized",
     ],
     acts: ACT_NAMES,
+    provokes: true,
 };
 
-/// What imago 0.2 opens: raw, and qcow2 without extended L2 entries and zstd. It drops persistent bitmaps, as a tool must that does
+/// What imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and encryption. It drops persistent bitmaps, as a tool must that does
 /// not know them (qcow2 specification, autoclear features), so there are none.
 pub(super) static IMAGO: Narrowing = Narrowing {
-    formats: &[Format::Qcow2, Format::Raw],
+    formats: &[Format::Qcow2, Format::Raw, Format::Vmdk],
     options: &[
         "cluster_size",
         "compat",
         "refcount_bits",
         "lazy_refcounts",
         "preallocation",
+        "data_file",
+        "data_file_raw",
     ],
+    vmdk_subformats: &["monolithicFlat", "twoGbMaxExtentFlat"],
     acts: &[
         "write",
         "write_zeroes",
@@ -82,7 +107,10 @@ pub(super) static IMAGO: Narrowing = Narrowing {
         "info",
         "check",
         "measure",
+        "compare",
+        "dd",
     ],
+    provokes: false,
 };
 
 /// The seeds of all iterations of `seed`, from `start` on.
@@ -95,6 +123,7 @@ impl Narrowing {
     pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
         let mut random = NativeRandom::new(iter_seed);
         let swarm = Swarm::draw(&mut random, pool.unwrap_or(self.acts));
+        let provoked = hazard(&mut random).filter(|_| self.provokes);
         let layers = layers::draw(&mut random, self);
         let mut course = Course::start("", &layers);
         let mut steps = Vec::new();
@@ -102,7 +131,9 @@ impl Narrowing {
             // Some kinds make no sense where the chain stands.
             let act = (0..TRIES_MAX).find_map(|_| {
                 let kind = swarm.kind(&mut random);
-                acts::draw(&mut random, self, kind, &course)
+                let act = acts::draw(&mut random, self, kind, &course)?;
+                let hazard = Hazard::of(&course, &act);
+                (hazard.is_none() || hazard == provoked).then_some(act)
             });
             if let Some(act) = act {
                 course.advance(&act, true);
@@ -121,6 +152,12 @@ impl Narrowing {
             ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
         }
     }
+}
+
+/// The one known defect of qemu-img that a case may meet; most may meet none.
+fn hazard(random: &mut NativeRandom) -> Option<Hazard> {
+    let drawn = *random.choice(&Hazard::ALL);
+    random.percent(PROVOKED_PERCENT).then_some(drawn)
 }
 
 /// Which kinds of steps a case has, and how often.

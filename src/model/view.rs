@@ -66,6 +66,29 @@ impl View {
         }
     }
 
+    /// What it shows from `start` on for `length` bytes, moved to the beginning.
+    pub fn window(&self, start: u64, length: u64) -> Self {
+        let mut view = Self::zeros(length);
+        for (from, (end, byte)) in &self.runs {
+            let first = (*from).max(start);
+            if first < *end {
+                view.fill(first - start, end - start, *byte);
+            }
+        }
+        view
+    }
+
+    /// The ranges [start, end) that hold anything but zeros, in ascending order; adjacent ones may be told apart.
+    pub fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.runs.iter().map(|(start, (end, _))| (*start, *end))
+    }
+
+    /// Whether a guest sees the same in both, where the longer one has zeros behind the end of the other.
+    pub fn shows_the_same(&self, other: &Self) -> bool {
+        let size = self.size.max(other.size);
+        self.resized(size).contents() == other.resized(size).contents()
+    }
+
     /// Whether [`start`, `end`) holds nothing but zeros.
     pub fn is_zero(&self, start: u64, end: u64) -> bool {
         let last = self.runs.range(..end).next_back();
@@ -103,6 +126,20 @@ mod tests {
         same.fill(500, 600, 2);
         same.fill(100, 300, 1);
         assert_eq!(view, same);
+    }
+
+    #[test]
+    fn a_window_moves_what_lies_in_it_and_cuts_the_rest() {
+        let mut view = View::zeros(1000);
+        view.fill(100, 300, 1);
+        view.fill(600, 900, 2);
+        let mut window = View::zeros(500);
+        window.fill(0, 100, 1);
+        window.fill(400, 500, 2);
+        assert_eq!(view.window(200, 500), window);
+        assert_eq!(window.runs().collect::<Vec<_>>(), [(0, 100), (400, 500)]);
+        assert!(view.shows_the_same(&view.resized(2000)));
+        assert!(!view.shows_the_same(&view.resized(899)));
     }
 
     #[test]

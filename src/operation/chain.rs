@@ -6,20 +6,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Perform;
+use super::{Operation, Perform};
 use crate::exchange::{Actor, Exchange, Ground, Output, Rule, Step, Turn};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{ImageFile, Request};
+use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{DivergenceKind, Verdict};
 
-pub use act::{ACT_NAMES, Act, Layer};
+pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
+pub use hazard::Hazard;
+pub use wording::window;
 
 mod act;
 mod course;
+mod fitting;
+mod hazard;
 mod reading;
+mod simpler;
+mod wording;
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
 
@@ -132,11 +139,34 @@ impl Perform for Chain {
         if options.any(|option| option == "compat=0.10") {
             features.push("version_2");
         }
+        let mut course = Course::start("", &self.layers);
+        for act in &self.steps {
+            features.extend(Hazard::of(&course, act).map(Hazard::name));
+            course.advance(act, true);
+        }
         features
     }
 
     fn is_layered(&self) -> bool {
         true
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let versions = self.simpler_chains().into_iter();
+        versions.map(Operation::Chain).collect()
+    }
+
+    fn bulk(&self) -> Bulk {
+        self.measured()
+    }
+
+    fn skipped(&self) -> Option<String> {
+        let mut course = Course::start("", &self.layers);
+        self.steps.iter().find_map(|act| {
+            let objection = course.objection(act);
+            course.advance(act, true);
+            objection.map(str::to_owned)
+        })
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

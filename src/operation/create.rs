@@ -63,7 +63,7 @@ impl DrawPython for Create {
                     &["64M", "256M", "1G"],
                 )
             }
-            Format::Raw | Format::Vpc => (Vec::new(), &["1M", "16M", "64M", "256M"]),
+            _ => (Vec::new(), &["1M", "16M", "64M", "256M"]),
         };
         let size = Size::literal(random.choice::<&str>(sizes));
         Self {

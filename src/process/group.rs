@@ -7,10 +7,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
-use super::{CHILD_ENVIRONMENT, Cage, Ending, Invocation};
+use super::fork_server::{Ended, ForkServer, environment};
+use super::{Cage, Ending, Invocation};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -22,11 +24,19 @@ const START_TRIES: u32 = 20;
 
 /// A child and its group.
 pub(super) struct Group {
-    child: Option<Child>,
+    parent: Option<Parent>,
     pidfd: OwnedFd,
     leader: Pid,
     /// When it was started.
     pub(super) started: Instant,
+}
+
+/// Whose child it is, and so who reaps it.
+enum Parent {
+    /// Ours.
+    Us(Child),
+    /// A fork server's.
+    Server(Box<ForkServer>),
 }
 
 /// The reading ends of a child's streams.
@@ -41,6 +51,8 @@ pub(super) struct Reaped {
     pub(super) ending: Ending,
     pub(super) elapsed: Duration,
     pub(super) cpu: Duration,
+    /// The fork server that it came from.
+    pub(super) server: Option<ForkServer>,
 }
 
 impl Group {
@@ -51,15 +63,7 @@ impl Group {
             .args(invocation.arguments)
             .current_dir(invocation.directory)
             .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .envs(CHILD_ENVIRONMENT)
-            .envs(
-                invocation
-                    .environment
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .env("TMPDIR", invocation.directory)
+            .envs(environment(invocation))
             .stdin(if spoken_to {
                 Stdio::piped()
             } else {
@@ -92,17 +96,46 @@ impl Group {
             stderr: stderr.into(),
         };
         let leader = Pid::from_child(&child);
+        Ok((Self::of(Parent::Us(child), leader, started)?, pipes))
+    }
+
+    /// The same by a fork of a tool that is loaded already. `None` when the server did not make the call.
+    pub(super) fn fork(
+        invocation: &Invocation<'_>,
+        is_durable: bool,
+        server: ForkServer,
+    ) -> Result<Option<(Self, Pipes)>> {
+        let started = Instant::now();
+        let pipe = || {
+            pipe_with(PipeFlags::CLOEXEC)
+                .map_err(|error| Error::system(format!("cannot make a pipe: {error}")))
+        };
+        let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
+        let streams = [stdout_end.as_fd(), stderr_end.as_fd()];
+        let Some(leader) = server.fork(invocation, is_durable, streams) else {
+            return Ok(None);
+        };
+        if let Some(cage) = invocation.cage {
+            cage.limit(leader, Some(invocation.limit + invocation.patience));
+        }
+        let pipes = Pipes {
+            stdin: None,
+            stdout,
+            stderr,
+        };
+        let group = Self::of(Parent::Server(Box::new(server)), leader, started)?;
+        Ok(Some((group, pipes)))
+    }
+
+    fn of(parent: Parent, leader: Pid, started: Instant) -> Result<Self> {
         let pidfd = pidfd_open(leader, PidfdFlags::empty())
             .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))?;
-        Ok((
-            Self {
-                child: Some(child),
-                pidfd,
-                leader,
-                started,
-            },
-            pipes,
-        ))
+        Ok(Self {
+            parent: Some(parent),
+            pidfd,
+            leader,
+            started,
+        })
     }
 
     /// The leader's process id, which is also the group's.
@@ -125,14 +158,31 @@ impl Group {
     pub(super) fn kill_and_reap(mut self) -> Result<Reaped> {
         self.kill();
         let gone = self.ends_within(KILL_GRACE)?;
-        let child = self.child.take().expect("a group is reaped once");
+        let lost = |started: Instant| Reaped {
+            ending: Ending::Signaled(Signal::KILL.as_raw()),
+            elapsed: started.elapsed(),
+            cpu: Duration::ZERO,
+            server: None,
+        };
+        let child = match self.parent.take().expect("a group is reaped once") {
+            Parent::Us(child) => child,
+            Parent::Server(server) => {
+                // A server that cannot reap it is ended, and leaves it to the system.
+                let ended = gone.then(|| server.reap(KILL_GRACE)).flatten();
+                return Ok(match ended {
+                    None => lost(self.started),
+                    Some(Ended { ending, cpu }) => Reaped {
+                        ending,
+                        elapsed: self.started.elapsed(),
+                        cpu,
+                        server: Some(*server),
+                    },
+                });
+            }
+        };
         if !gone {
             std::thread::spawn(move || child.wait4());
-            return Ok(Reaped {
-                ending: Ending::Signaled(Signal::KILL.as_raw()),
-                elapsed: self.started.elapsed(),
-                cpu: Duration::ZERO,
-            });
+            return Ok(lost(self.started));
         }
         let used = child
             .wait4()
@@ -145,6 +195,7 @@ impl Group {
             ending,
             elapsed: self.started.elapsed(),
             cpu: used.rusage.utime + used.rusage.stime,
+            server: None,
         })
     }
 
@@ -172,10 +223,11 @@ impl Group {
 impl Drop for Group {
     /// Reached with the child still there only when the harness gives up half-way: nothing may stay behind.
     fn drop(&mut self) {
-        if self.child.is_some() {
+        if self.parent.is_some() {
             self.kill();
         }
-        if let Some(mut child) = self.child.take() {
+        // A fork server ends when it is dropped.
+        if let Some(Parent::Us(mut child)) = self.parent.take() {
             let _ = child.wait();
         }
     }

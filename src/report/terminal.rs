@@ -211,7 +211,7 @@ fn add_call(block: &mut String, call: &Call) {
 }
 
 /// A tool of the list: whether it is here, and what it can be asked.
-pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
+pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&str>) -> String {
     let mut text = String::new();
     let found = match opened {
         Ok(tool) => {
@@ -223,6 +223,9 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
         Err(error) => format!("not here: {error}"),
     };
     let _ = writeln!(text, "{} {found}\n    {}", row.name, row.about);
+    if let Some(started) = started {
+        let _ = writeln!(text, "    {started}");
+    }
     for tool::Capability { request, formats } in
         opened.iter().flat_map(|tool| tool::capabilities(&**tool))
     {

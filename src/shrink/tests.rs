@@ -7,6 +7,9 @@ use crate::case::Case;
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::operation::Operation;
+use crate::operation::chain::{Act, Chain};
+use crate::request::SnapshotAction;
+use crate::verdict::Blame;
 
 const LIMITS: Limits = Limits {
     attempts: 5000,
@@ -27,6 +30,30 @@ fn case_with(operation: &str) -> Case {
     let mut cases = generation.cases(7, 0, None).unwrap();
     let has = |case: &Case| case.ops.iter().any(|found| found.name() == operation);
     cases.find(|case| case.ops.len() > 2 && has(case)).unwrap()
+}
+
+/// The chain of a case that has nothing else.
+fn chain(case: &Case) -> &Chain {
+    match &case.ops[..] {
+        [Operation::Chain(chain)] => chain,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The cases of our own generation that show `symptom`, as far as `has` says so of a chain.
+fn chains(has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
+    let generation = Generation::named("native1").unwrap();
+    let cases = generation.cases(3, 0, None).unwrap();
+    cases.filter(move |case| has(chain(case)))
+}
+
+/// A chain that `has` something, made as small as it gets while it has it.
+fn shrunk_chain(case: Case, has: impl Fn(&Chain) -> bool) -> Progress {
+    let mut progress = Progress::new(case, symptom("chain"));
+    let shown = |case: &Case| Ok(Vec::from_iter(has(chain(case)).then(|| symptom("chain"))));
+    shrink(&mut progress, LIMITS, shown, |_| Ok(())).unwrap();
+    assert!(progress.finished, "{:?}", progress.case);
+    progress
 }
 
 /// Shows the symptom of every operation that a case has.
@@ -96,7 +123,7 @@ fn a_candidate_with_another_symptom_is_not_kept() {
         let mut symptoms = shows_all(case);
         symptoms
             .iter_mut()
-            .for_each(|symptom| symptom.blame = Some("candidate".to_owned()));
+            .for_each(|symptom| symptom.blame = Some(Blame::Candidate));
         symptoms
     };
     assert_eq!(shrunk("convert", blamed).case, case_with("convert"));
@@ -150,4 +177,128 @@ fn the_limit_of_attempts_holds() {
     };
     shrink(&mut progress, limits, |_| Ok(Vec::new()), |_| Ok(())).unwrap();
     assert_eq!((progress.attempts, progress.finished), (3, false));
+}
+
+#[test]
+fn a_chain_that_need_not_be_shrinks_to_one_small_image_and_nothing_done_with_it() {
+    for case in chains(|_| true).take(60) {
+        let progress = shrunk_chain(case, |_| true);
+        let shrunk = chain(&progress.case);
+        let bulk = progress.case.bulk();
+        assert_eq!((bulk.operations, bulk.options, bulk.writes), (0, 0, 0));
+        assert_eq!((shrunk.layers.len(), shrunk.layers[0].size), (1, 1 << 20));
+    }
+}
+
+#[test]
+fn what_an_act_needs_stays_with_it() {
+    let applies = |chain: &Chain| {
+        chain.steps.iter().any(
+            |act| matches!(act, Act::Snapshot { action, .. } if *action == SnapshotAction::Apply),
+        )
+    };
+    let case = chains(|chain| applies(chain) && chain.layers.len() > 2)
+        .next()
+        .unwrap();
+    let shrunk = shrunk_chain(case, applies);
+    assert_eq!(chain(&shrunk.case).layers.len(), 1);
+    let steps = &chain(&shrunk.case).steps;
+    let [
+        Act::Snapshot { name: made, .. },
+        Act::Snapshot { name: applied, .. },
+    ] = &steps[..]
+    else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(made, applied);
+}
+
+#[test]
+fn a_rebase_still_names_an_image_below_it_when_others_are_gone() {
+    let rebases = |chain: &Chain| {
+        let onto = |act: &Act| match act {
+            Act::Rebase { onto } => *onto,
+            _ => None,
+        };
+        let names = |index: usize| {
+            chain
+                .layers
+                .get(index)
+                .is_some_and(|layer| !layer.writes.is_empty())
+        };
+        chain.steps.iter().find_map(onto).is_some_and(names)
+    };
+    let case = chains(|chain| rebases(chain) && chain.layers.len() > 3)
+        .next()
+        .unwrap();
+    let shrunk = shrunk_chain(case, rebases);
+    let shrunk = chain(&shrunk.case);
+    assert_eq!(shrunk.layers.len(), 2, "{shrunk:?}");
+    assert_eq!(shrunk.steps, [Act::Rebase { onto: Some(0) }]);
+}
+
+#[test]
+fn a_chain_shrinks_the_same_way_every_time_and_when_it_is_cut_short() {
+    let writes = |chain: &Chain| {
+        let writes = |act: &Act| matches!(act, Act::Write { .. });
+        chain.steps.iter().filter(|act| writes(act)).count() > 1 && chain.layers.len() > 1
+    };
+    let case = chains(writes).next().unwrap();
+    let whole = shrunk_chain(case.clone(), writes);
+    assert_eq!(shrunk_chain(case.clone(), writes), whole);
+    let limits = Limits {
+        attempts: 3,
+        ..LIMITS
+    };
+    let mut pieces = Progress::new(case, symptom("chain"));
+    while !pieces.finished {
+        let shown = |case: &Case| {
+            Ok(Vec::from_iter(
+                writes(chain(case)).then(|| symptom("chain")),
+            ))
+        };
+        shrink(&mut pieces, limits, shown, |_| Ok(())).unwrap();
+        let saved = serde_json::to_string(&pieces).unwrap();
+        pieces = serde_json::from_str(&saved).unwrap();
+    }
+    assert_eq!(pieces, whole);
+}
+
+#[test]
+fn a_resize_follows_the_image_and_a_write_at_the_end_stays_there() {
+    let grows_past_its_last_write = |chain: &Chain| {
+        let top = &chain.layers[chain.layers.len() - 1];
+        let at_the_end = top
+            .writes
+            .iter()
+            .any(|write| write.offset + write.length == top.size);
+        let grows = |act: &Act| matches!(act, Act::Resize { size, .. } if *size > top.size);
+        at_the_end && chain.steps.iter().any(grows)
+    };
+    for case in chains(grows_past_its_last_write).take(5) {
+        let shrunk = shrunk_chain(case, grows_past_its_last_write);
+        let bulk = shrunk.case.bulk();
+        assert_eq!((bulk.operations, bulk.options, bulk.writes), (1, 0, 1));
+        assert!(
+            chain(&shrunk.case).layers[0].size <= 1 << 20,
+            "{:?}",
+            shrunk.case
+        );
+    }
+}
+
+#[test]
+fn what_is_drawn_makes_sense_as_it_is_and_so_does_every_simpler_version() {
+    for case in chains(|_| true).take(1500) {
+        let drawn = chain(&case);
+        assert_eq!(drawn.fitted(), *drawn);
+    }
+    for case in chains(|_| true).take(40) {
+        for simpler in case.ops[0].perform().simpler() {
+            let Operation::Chain(simpler) = simpler else {
+                panic!("{simpler:?}");
+            };
+            assert_eq!(simpler.fitted(), simpler);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::format::Format;
+use crate::launcher::Launcher;
 use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
 use crate::request::{Answer, Exit, ImageFile, Request};
 
@@ -77,8 +78,13 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
 }
 
 /// Runs a program in the scene.
-pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
-    let finished = process::run(&scene.invocation(program, &arguments))?;
+pub(super) fn run(
+    launcher: &Launcher,
+    program: &Path,
+    arguments: Vec<String>,
+    scene: &Scene<'_>,
+) -> Result<Answer> {
+    let finished = launcher.run(&scene.invocation(program, &arguments))?;
     let Finished {
         ending,
         stdout,
@@ -105,6 +111,7 @@ pub(super) fn run(program: &Path, arguments: Vec<String>, scene: &Scene<'_>) -> 
 /// Reads what a guest would see in `file`. A raw image is read as it is; any other is first flattened by the command
 /// that `flatten` makes of the two files' names.
 pub(super) fn contents(
+    launcher: &Launcher,
     program: &Path,
     file: &ImageFile,
     flatten: impl Fn(&str, &str) -> Vec<String>,
@@ -113,18 +120,19 @@ pub(super) fn contents(
     if file.format == Format::Raw {
         return read_raw(file, scene);
     }
-    flattened(program, file, flatten, scene)
+    flattened(launcher, program, file, flatten, scene)
 }
 
 /// Reads what `flatten` makes of `file`, whatever its format.
 pub(super) fn flattened(
+    launcher: &Launcher,
     program: &Path,
     file: &ImageFile,
     flatten: impl Fn(&str, &str) -> Vec<String>,
     scene: &Scene<'_>,
 ) -> Result<Answer> {
     let flat = flat(file);
-    let mut answer = run(program, flatten(&file.path, &flat), scene)?;
+    let mut answer = run(launcher, program, flatten(&file.path, &flat), scene)?;
     let flat = scene.directory.join(flat);
     if answer.succeeded() {
         match Contents::of_raw_file(&flat) {

@@ -57,7 +57,8 @@ impl Tool for Imago {
             | Request::SnapshotContents { .. }
             | Request::Repair { .. }
             | Request::Corrupt { .. }
-            | Request::HostClusters { .. } => Some(format!("imago has no {}", request.name())),
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
             Request::Convert { compress: true, .. } => {
                 Some("imago cannot write compressed clusters".to_owned())
@@ -101,8 +102,8 @@ impl Tool for Imago {
     }
 }
 
-/// The formats whose images imago reads: raw, qcow2 without extended L2 entries, and of vmdk only flat extents, which
-/// nobody draws.
+/// The formats whose images imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. An encrypted
+/// qcow2 it opens, and does not say that it cannot decrypt it: that is a finding, not a lack.
 fn cannot_open(file: &ImageFile) -> Option<String> {
     let below = file.backing.as_deref().and_then(cannot_open);
     below.or_else(|| cannot_open_alone(file))
@@ -118,9 +119,19 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
             Some("imago cannot open qcow2 with zstd".to_owned())
         }
         Format::Qcow2 => None,
+        Format::Vmdk if is_flat(file) => None,
         Format::Vmdk => Some("imago cannot open vmdk with sparse extents".to_owned()),
-        Format::Vpc | Format::Vhdx => Some(format!("imago cannot open {}", file.format)),
+        Format::Vpc | Format::Vhdx | Format::Vdi | Format::Qcow | Format::Parallels => {
+            Some(format!("imago cannot open {}", file.format))
+        }
     }
+}
+
+/// Whether a vmdk's extents are raw files.
+fn is_flat(file: &ImageFile) -> bool {
+    let flat = ["monolithicFlat", "twoGbMaxExtentFlat"];
+    file.option("subformat")
+        .is_some_and(|subformat| flat.contains(&subformat))
 }
 
 /// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.

@@ -10,17 +10,23 @@ use super::command_line::{self, flat, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
+use crate::launcher::Launcher;
 use crate::request::{Answer, ImageFile, Request};
 
 struct Instar {
     program: PathBuf,
     version: String,
+    launcher: Arc<Launcher>,
 }
 
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::version(&program, means)?;
-    Ok(Arc::new(Instar { program, version }))
+    Ok(Arc::new(Instar {
+        program,
+        version,
+        launcher: Arc::clone(&means.launcher),
+    }))
 }
 
 impl Tool for Instar {
@@ -48,7 +54,7 @@ impl Tool for Instar {
             Request::SnapshotContents { .. } => Some(
                 "how instar's convert --snapshot finds a snapshot is not documented".to_owned(),
             ),
-            Request::Corrupt { .. } | Request::HostClusters { .. } => {
+            Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
                 Some("that is for the harness itself".to_owned())
             }
             Request::Convert { target, .. } if !target.options.is_empty() => {
@@ -83,9 +89,9 @@ impl Tool for Instar {
 
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
         if let Request::Contents { file } = request {
-            return command_line::contents(&self.program, file, flatten, scene);
+            return command_line::contents(&self.launcher, &self.program, file, flatten, scene);
         }
-        command_line::run(&self.program, arguments(request), scene)
+        command_line::run(&self.launcher, &self.program, arguments(request), scene)
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
@@ -95,7 +101,8 @@ impl Tool for Instar {
             | Request::Discard { .. }
             | Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
-            | Request::HostClusters { .. } => return None,
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => return None,
             Request::Contents { file } => flatten(&file.path, &flat(file)),
             _ => arguments(request),
         };
@@ -199,7 +206,8 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Discard { .. }
         | Request::SnapshotContents { .. }
         | Request::Corrupt { .. }
-        | Request::HostClusters { .. } => {
+        | Request::HostClusters { .. }
+        | Request::Audit { .. } => {
             unreachable!("contents are read through a conversion, and support() refuses the rest")
         }
     }

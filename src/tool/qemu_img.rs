@@ -11,7 +11,10 @@ use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Write;
 use crate::error::{Error, Result};
 use crate::format::Format;
+use crate::launcher::Launcher;
 use crate::request::{Answer, ImageFile, Request};
+
+mod secret;
 
 /// The first version whose list of snapshots has the layout that is compared.
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
@@ -20,6 +23,7 @@ struct QemuImg {
     program: PathBuf,
     qemu_io: Option<PathBuf>,
     version: String,
+    launcher: Arc<Launcher>,
 }
 
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
@@ -33,6 +37,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         program,
         qemu_io,
         version,
+        launcher: Arc::clone(&means.launcher),
     }))
 }
 
@@ -72,7 +77,7 @@ impl Tool for QemuImg {
                 target,
                 compress: true,
                 ..
-            } if target.format != Format::Qcow2 => Some(format!(
+            } if !matches!(target.format, Format::Qcow2 | Format::Qcow) => Some(format!(
                 "compressed {} is not asked of qemu-img",
                 target.format
             )),
@@ -80,9 +85,10 @@ impl Tool for QemuImg {
             Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
                 "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
             )),
-            Request::Corrupt { .. } | Request::HostClusters { .. } => {
+            Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
                 Some("that is for the harness itself".to_owned())
             }
+            Request::Commit { file, .. } if file.format == Format::Qcow => None,
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
@@ -107,35 +113,42 @@ impl Tool for QemuImg {
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
         match request {
             Request::Contents { file } => {
-                let flatten = |from: &str, to: &str| flatten(file.format, from, to);
-                command_line::contents(&self.program, file, flatten, scene)
+                let flatten = |from: &str, to: &str| {
+                    secret::unlocked(request, flatten(file.format, from, to), 1)
+                };
+                command_line::contents(&self.launcher, &self.program, file, flatten, scene)
             }
             Request::SnapshotContents { file, id } => {
                 let snapshot = format!("snapshot.id={id}");
                 let flatten = |from: &str, to: &str| {
                     let format = file.format.name();
-                    words([
+                    let line = words([
                         "convert", "-f", format, "-l", &snapshot, "-O", "raw", from, to,
-                    ])
+                    ]);
+                    secret::unlocked(request, line, 1)
                 };
-                command_line::flattened(&self.program, file, flatten, scene)
+                command_line::flattened(&self.launcher, &self.program, file, flatten, scene)
             }
             request if is_for_qemu_io(request) => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
-                command_line::run(qemu_io, arguments(request), scene)
+                command_line::run(&self.launcher, qemu_io, arguments(request), scene)
             }
-            _ => command_line::run(&self.program, arguments(request), scene),
+            _ => command_line::run(&self.launcher, &self.program, arguments(request), scene),
         }
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
         let arguments = match request {
-            Request::Contents { file } => flatten(file.format, &file.path, &flat(file)),
+            Request::Contents { file } => {
+                let flattening = flatten(file.format, &file.path, &flat(file));
+                secret::unlocked(request, flattening, 1)
+            }
             Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
-            | Request::HostClusters { .. } => return None,
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => return None,
             _ => arguments(request),
         };
         let program = match is_for_qemu_io(request) {
@@ -160,6 +173,12 @@ fn flatten(format: Format, from: &str, to: &str) -> Vec<String> {
 
 /// The command line of a request, without the program.
 fn arguments(request: &Request) -> Vec<String> {
+    let verbs = usize::from(!is_for_qemu_io(request));
+    secret::unlocked(request, plain_arguments(request), verbs)
+}
+
+/// The same, as if nothing were encrypted.
+fn plain_arguments(request: &Request) -> Vec<String> {
     match request {
         Request::Create { file, size } => {
             let mut arguments = words(["create", "-f", file.format.name()]);
@@ -267,7 +286,7 @@ fn arguments(request: &Request) -> Vec<String> {
         Request::Contents { .. } | Request::SnapshotContents { .. } => {
             unreachable!("contents are read through a conversion")
         }
-        Request::Corrupt { .. } | Request::HostClusters { .. } => {
+        Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
             unreachable!("support() refuses what is for the harness itself")
         }
     }

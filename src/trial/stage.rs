@@ -1,11 +1,12 @@
 //! What the trials of one run share: the tools, opened by the first that runs, and the reports under way.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
 use crate::arena::Arena;
+use crate::cache::Store;
 use crate::case::{Case, CaseId};
 use crate::error::{Cause, Error, Result};
 use crate::generation::Generation;
@@ -18,7 +19,10 @@ use crate::report::{self, github, is_on_github, terminal};
 use crate::seed_file::{SeedFile, SeedPath};
 use crate::settings::Settings;
 use crate::tool::Means;
-use crate::trace::{Trace, is_one_of_many};
+use crate::trace::{Trace, is_one_of_many, target_directory};
+
+/// The directory of the reference's answers in the target directory.
+const CACHE_DIRECTORY: &str = "imgduel-cache";
 
 /// Where a trial's case comes from.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Stage {
     settings: Settings,
     trace: Option<Trace>,
     arena: OnceLock<Result<Arena>>,
+    /// The same for regression seeds, which have the reference's answers kept; `None` without a cache.
+    for_seeds: OnceLock<Option<Arena>>,
     written: Mutex<Option<Written>>,
     started: Instant,
 }
@@ -53,6 +59,7 @@ impl Stage {
             settings,
             trace: None,
             arena: OnceLock::new(),
+            for_seeds: OnceLock::new(),
             written: Mutex::new(None),
             started: Instant::now(),
         }
@@ -99,7 +106,7 @@ impl Stage {
     ) -> Result<(Record, Option<SeedFile>)> {
         let (case, seed) = read(source, pool)?;
         let open = || {
-            Means::of_this_program(self.settings.timeout)
+            Means::of_this_program(self.settings.timeout, self.settings.launcher())
                 .and_then(|means| Arena::open(&self.settings, &means))
         };
         let arena = self
@@ -107,6 +114,11 @@ impl Stage {
             .get_or_init(open)
             .as_ref()
             .map_err(Clone::clone)?;
+        let arena = match source {
+            Source::Seed(_) => self.for_seeds.get_or_init(|| self.cached(arena)).as_ref(),
+            Source::Fresh(_) => None,
+        }
+        .unwrap_or(arena);
         let mut record = arena.try_surely(case)?;
         record.trial = Some(name.to_owned());
         if let Source::Seed(seed) = source {
@@ -122,6 +134,15 @@ impl Stage {
             document.map_or(Ok(()), |document| document.append(&record))?;
         }
         Ok((record, seed))
+    }
+
+    fn cached(&self, arena: &Arena) -> Option<Arena> {
+        if self.settings.no_cache {
+            return None;
+        }
+        let told = self.settings.cache.clone();
+        let directory = told.or_else(|| Some(target_directory()?.join(CACHE_DIRECTORY)))?;
+        Some(arena.with_cache(Arc::new(Store::open(&directory))))
     }
 
     fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use imgduel::arena::Arena;
@@ -11,9 +12,11 @@ use imgduel::case::Case;
 use imgduel::duel::Duel;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
+use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::operation::Operation;
 use imgduel::process::Cage;
 use imgduel::record::Record;
+use imgduel::sandbox::Remover;
 use imgduel::tool::{self, Means, ToolSpec};
 use imgduel::witness::Witnesses;
 
@@ -27,11 +30,14 @@ pub fn stand_in(name: &str) -> PathBuf {
     package().join("tests/stand_ins").join(name)
 }
 
-/// With the command itself as worker.
+/// With the command itself as worker; tools that can be forked are loaded once for all tests of a program.
 pub fn means() -> Means {
+    static LAUNCHER: LazyLock<Arc<Launcher>> =
+        LazyLock::new(|| Launcher::new(ExecMode::Fork, false));
     Means {
         worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
         limit: Duration::from_secs(30),
+        launcher: Arc::clone(&LAUNCHER),
     }
 }
 
@@ -51,6 +57,8 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),
+        fixtures: Arc::default(),
+        remover: Arc::new(Remover::start()),
     }
 }
 

@@ -1,26 +1,30 @@
 //! How the steps of a chain are drawn: only what makes sense where the chain stands.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, layers};
+use super::{Narrowing, copies};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::operation::chain::{Act, Course};
-use crate::request::{ImageFile, SnapshotAction};
+use crate::request::{RepairTier, SnapshotAction};
 use crate::rng::NativeRandom;
 
 /// Images that a rebase or a commit goes through from end to end.
 const WALKED_BYTES_MAX: u64 = 64 << 20;
-/// Data that a conversion copies may lie anywhere below this size.
-const CONVERTED_FOREIGN_MAX: u64 = 4 << 30;
+/// Images that are compared from end to end.
+const COMPARED_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of one request of a bench.
+const BENCHED_BYTES_MAX: u64 = 256 << 10;
 /// Bytes that a resize preallocates.
 const PREALLOCATED_MAX: u64 = 1 << 20;
 /// Cluster sizes at which the width of refcounts may be amended.
 const REBUILT_CLUSTER_MAX: u64 = 16384;
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
 const BITMAP_CHANGES: [&[&str]; 4] = [&["--remove"], &["--clear"], &["--enable"], &["--disable"]];
-const BITMAP_ADDITIONS: [&[&str]; 3] = [
+const BITMAP_ADDITIONS: [&[&str]; 5] = [
     &["--add"],
+    &["--add", "-g", "512"],
     &["--add", "-g", "65536"],
     &["--add", "-g", "1048576", "--disable"],
+    &["--add", "-g", "2097152"],
 ];
 const BITMAP_NAMES: [&str; 2] = ["one", "two"];
 
@@ -36,6 +40,7 @@ pub(super) fn draw(
     let qcow2 = top.format == Format::Qcow2;
     let edges: Vec<u64> = course.model.below.iter().map(|view| view.size).collect();
     match kind {
+        "write" | "write_zeroes" if !course.is_writable() => None,
         "write" => Some(Act::Write {
             writes: edges::writes(random, size, grain, &edges, 2),
         }),
@@ -51,12 +56,8 @@ pub(super) fn draw(
         }
         "discard" => discard(random, course, grain),
         "resize" => resize(random, course, grain),
-        // A snapshot for which the refcounts are too narrow is refused, and qemu-img 10.0.2 then leaks clusters.
-        "snapshot" if qcow2 && has_wide_refcounts(top) => Some(snapshot(random, course)),
-        // Where a snapshot has no cluster of its own it shows whatever backing file there is: it must stay what it was.
-        "rebase" | "commit" if !course.model.snapshots.is_empty() => None,
-        "rebase" if rebase_crashes(course, grain) => None,
-        "rebase" if size <= WALKED_BYTES_MAX && !course.below().is_empty() => {
+        "snapshot" if qcow2 && top.data_file().is_none() => snapshot(random, course),
+        "rebase" if qcow2 && size <= WALKED_BYTES_MAX && can_rebase(course) => {
             let below = course.below().len() as u64;
             let onto = random.below(below + 1).checked_sub(1);
             Some(Act::Rebase {
@@ -64,9 +65,9 @@ pub(super) fn draw(
             })
         }
         "commit" => commit(course),
-        "amend" if qcow2 => Some(amend(random, course, grain)),
+        "amend" if qcow2 => Some(amend(random, grain)),
         "bitmap" if qcow2 => Some(bitmap(random, course)),
-        "convert" => Some(convert(random, narrowing, course)),
+        "convert" => Some(copies::convert(random, narrowing, course)),
         "read" => Some(Act::Read),
         "map" => Some(Act::Map),
         "info" => Some(Act::Info),
@@ -74,22 +75,65 @@ pub(super) fn draw(
         "measure" => Some(Act::Measure {
             target: *random.choice(&[Format::Qcow2, Format::Raw]),
         }),
+        "compare" => compare(random, course),
+        "dd" => copies::dd(random, narrowing, course),
+        "repair" => repair(random, course),
+        "bench" => bench(random, course, grain),
+        "snapshot_list" if qcow2 => Some(Act::SnapshotList),
         _ => None,
     }
 }
 
-/// `qemu-img rebase` 10.0.2 writes behind the end of a buffer (free(): invalid pointer) when the old backing file is shorter than the
-/// overlay and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
-fn rebase_crashes(course: &Course, grain: Grain) -> bool {
-    let size = course.model.top.size;
-    let old = course.model.below.last().map_or(size, |view| view.size);
-    old < size && !old.is_multiple_of(grain.cluster)
+/// With the image that it was made from, or with one below it.
+fn compare(random: &mut NativeRandom, course: &Course) -> Option<Act> {
+    let below = course.below().len() as u64;
+    let with = random.below(below + 1).checked_sub(1);
+    let with = with.map(|index| index as usize);
+    let (_, view) = course.counterpart(with)?;
+    let small = course.model.top.size.max(view.size) <= COMPARED_BYTES_MAX;
+    small.then_some(Act::Compare { with })
 }
 
-/// Compressed clusters share a host cluster, and each counts.
-fn has_wide_refcounts(file: &ImageFile) -> bool {
-    let bits = file.option("refcount_bits").unwrap_or("16");
-    ["16", "32", "64"].contains(&bits)
+/// Of an image with nothing wrong.
+fn repair(random: &mut NativeRandom, course: &Course) -> Option<Act> {
+    let tier = *random.choice(&[RepairTier::Leaks, RepairTier::All]);
+    let repaired = [Format::Qcow2, Format::Parallels];
+    let can = repaired.contains(&course.top().format) && course.is_writable();
+    can.then_some(Act::Repair { tier })
+}
+
+/// So that no request reaches over the end.
+fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act> {
+    let size = course.model.top.size;
+    let edges: Vec<u64> = course.model.below.iter().map(|view| view.size).collect();
+    let offset = edges::offset(random, size, grain, &edges);
+    let length = edges::length(random, offset, size, grain, BENCHED_BYTES_MAX);
+    let stride = match random.below(4) {
+        0 => length,
+        1 => grain.cluster.min(size),
+        2 => length + 1,
+        _ => random.between(1, 1 << 20),
+    };
+    let most = (size - offset - length) / stride + 1;
+    let count = random.between(1, 12).min(most);
+    let byte = random.between(1, 255) as u8;
+    let writes = random.percent(60);
+    let depth = random.between(1, 8);
+    // Bench has no place for a secret. Requests of the same byte may overlap in any order.
+    let plain = !course.top().is_encrypted();
+    (plain && (course.is_writable() || !writes)).then_some(Act::Bench {
+        count,
+        length,
+        offset,
+        stride,
+        depth,
+        byte: writes.then_some(byte),
+    })
+}
+
+/// A data file that is to stay valid as a raw image allows no backing file, and the old one must lie there.
+fn can_rebase(course: &Course) -> bool {
+    !course.below().is_empty()
 }
 
 /// Zeros that a format cannot mark are written.
@@ -97,7 +141,7 @@ fn zero_limit(course: &Course, grain: Grain) -> u64 {
     match course.top().format {
         Format::Qcow2 if course.top().option("compat") == Some("0.10") => 1 << 20,
         Format::Qcow2 | Format::Raw => grain.reach(),
-        Format::Vmdk | Format::Vpc | Format::Vhdx => 1 << 20,
+        _ => 1 << 20,
     }
 }
 
@@ -109,7 +153,7 @@ fn discard(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<A
     let sure = match top.format {
         Format::Qcow2 => course.below().is_empty() || !version_2,
         Format::Raw => true,
-        Format::Vmdk | Format::Vpc | Format::Vhdx => false,
+        _ => false,
     };
     if !sure {
         return None;
@@ -151,8 +195,8 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Ac
     };
     let wanted = wanted.clamp(low, high.max(low));
     let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
-    // What a guest then sees behind the cut is not settled: see `Course::is_ragged`.
-    let wanted = if course.is_ragged() {
+    // A hazard, as a rule: see `Hazard::RaggedGrowth`.
+    let wanted = if course.is_ragged() && random.percent(80) {
         wanted.min(size)
     } else {
         wanted
@@ -161,9 +205,9 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Ac
     let preallocates = added > 0
         && added <= PREALLOCATED_MAX.min(grain.reach())
         && course.below().is_empty()
+        && !top.is_encrypted()
         && random.percent(20);
-    // Not "metadata": qemu-img 10.0.2 then takes host clusters that were freed before for zeros, and shows what is left in them.
-    let mode = *random.choice(&["off", "falloc", "full"]);
+    let mode = *random.choice(&["off", "falloc", "full", "metadata"]);
     Some(Act::Resize {
         size: wanted,
         preallocation: preallocates.then(|| mode.to_owned()),
@@ -171,7 +215,7 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Ac
 }
 
 /// Making one is as likely as the other two together.
-fn snapshot(random: &mut NativeRandom, course: &Course) -> Act {
+fn snapshot(random: &mut NativeRandom, course: &Course) -> Option<Act> {
     let there: Vec<&String> = course.model.snapshots.keys().collect();
     let free: Vec<&str> = SNAPSHOT_NAMES
         .into_iter()
@@ -184,19 +228,24 @@ fn snapshot(random: &mut NativeRandom, course: &Course) -> Act {
         let action = *random.choice(&[SnapshotAction::Delete, SnapshotAction::Apply]);
         (action, (*random.choice(&there)).clone())
     };
-    Act::Snapshot { action, name }
+    let unsettled = |name: &String| course.model.snapshots[name].seen.is_none();
+    let unknown = action == SnapshotAction::Apply && unsettled(&name);
+    (!unknown).then_some(Act::Snapshot { action, name })
 }
 
 /// Into an image that can grow when it must.
 fn commit(course: &Course) -> Option<Act> {
     let below = course.below().last()?;
     let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
+    let can_commit = matches!(course.top().format, Format::Qcow2 | Format::Qcow);
     let must_grow = course.model.below.last()?.size < course.model.top.size;
     let small = course.model.top.size <= WALKED_BYTES_MAX;
-    (small && (can_grow || !must_grow)).then_some(Act::Commit)
+    // qemu-img opens it again to write, and the driver of parallels cannot.
+    let can_commit = can_commit && below.format != Format::Parallels;
+    (small && can_commit && (can_grow || !must_grow)).then_some(Act::Commit)
 }
 
-fn amend(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
+fn amend(random: &mut NativeRandom, grain: Grain) -> Act {
     // qemu-img rebuilds refcounts block by block: half a minute of it at clusters of 1 MiB.
     let option = if random.percent(10) && grain.cluster <= REBUILT_CLUSTER_MAX {
         let bits = random.choice(&["1", "2", "4", "8", "16", "32", "64"]);
@@ -208,9 +257,7 @@ fn amend(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
             "lazy_refcounts=on",
             "lazy_refcounts=off",
         ];
-        // Amended to version 2, qemu-img 10.0.2 forgets an image's bitmaps and leaks their clusters.
-        let first = usize::from(!course.model.bitmaps.is_empty());
-        (*random.choice(&options[first..])).to_owned()
+        (*random.choice(&options)).to_owned()
     };
     Act::Amend {
         options: vec![option],
@@ -219,38 +266,16 @@ fn amend(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
 
 fn bitmap(random: &mut NativeRandom, course: &Course) -> Act {
     let name = *random.choice(&BITMAP_NAMES);
-    let flags: &[&str] = if course.model.bitmaps.contains_key(name) {
-        random.choice::<&[&str]>(&BITMAP_CHANGES)
-    } else {
-        random.choice::<&[&str]>(&BITMAP_ADDITIONS)
+    let other = BITMAP_NAMES.into_iter().find(|other| *other != name);
+    let other = other.filter(|other| course.model.bitmaps.contains_key(*other));
+    let merge = random.percent(25);
+    let flags: Vec<&str> = match (course.model.bitmaps.contains_key(name), other) {
+        (true, Some(other)) if merge => vec!["--merge", other],
+        (true, _) => random.choice::<&[&str]>(&BITMAP_CHANGES).to_vec(),
+        (false, _) => random.choice::<&[&str]>(&BITMAP_ADDITIONS).to_vec(),
     };
     Act::Bitmap {
         flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         name: name.to_owned(),
-    }
-}
-
-/// To another format or other options, compressed or not.
-fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: &Course) -> Act {
-    let size = course.model.top.size;
-    let format = if random.percent(60) {
-        Format::Qcow2
-    } else {
-        *random.choice(narrowing.formats)
-    };
-    let foreign = !matches!(format, Format::Qcow2 | Format::Raw);
-    let format = if foreign && size > CONVERTED_FOREIGN_MAX {
-        Format::Raw
-    } else {
-        format
-    };
-    let options = layers::options(random, narrowing, format);
-    // A large image in small clusters does not fit, or takes long.
-    let target = ImageFile::new("", format).with_options(options.clone());
-    let fits = format != Format::Qcow2 || edges::fits(size, Grain::of(&target));
-    Act::Convert {
-        format,
-        options: if fits { options } else { Vec::new() },
-        compress: format == Format::Qcow2 && random.percent(30),
     }
 }

@@ -16,8 +16,8 @@ const TOUCHED_TABLES_MAX: u64 = 24;
 const TOUCHED_BYTES_MAX: u64 = 1 << 30;
 /// The largest image.
 const SIZE_MAX: u64 = 1 << 40;
-/// The largest image in formats other than raw and qcow2.
-const FOREIGN_SIZE_MAX: u64 = 4 << 30;
+/// The largest image in formats other than raw and qcow2: more than two extents of 2 GiB.
+const FOREIGN_SIZE_MAX: u64 = 5 << 30;
 /// Bytes of one write.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 
@@ -41,6 +41,10 @@ impl Grain {
             Format::Vmdk => 65536,
             Format::Vpc => 2 << 20,
             Format::Vhdx => 8 << 20,
+            Format::Vdi => 1 << 20,
+            Format::Qcow => 4096,
+            Format::Parallels if file.option("cluster_size").is_some() => file.cluster_size(),
+            Format::Parallels => 1 << 20,
         };
         let entry = if file.option("extended_l2") == Some("on") {
             16
@@ -75,7 +79,9 @@ pub(super) fn size(random: &mut NativeRandom, format: Format, grain: Grain, limi
     let largest = match format {
         Format::Qcow2 => SIZE_MAX.min(grain.table.saturating_mul(TABLES_MAX)),
         Format::Raw => SIZE_MAX,
-        Format::Vmdk | Format::Vpc | Format::Vhdx => FOREIGN_SIZE_MAX,
+        // qemu-img reads every cluster of a qcow, also where there is none.
+        Format::Qcow => FOREIGN_SIZE_MAX >> 3,
+        _ => FOREIGN_SIZE_MAX,
     };
     let base = match random.below(12) {
         0 => SECTOR_BYTES * random.between(1, 16),

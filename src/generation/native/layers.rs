@@ -2,6 +2,7 @@
 
 use super::Narrowing;
 use super::edges::{self, Grain};
+use super::options::{self, Purpose};
 use crate::format::Format;
 use crate::operation::chain::{Course, Layer};
 use crate::request::ImageFile;
@@ -9,14 +10,8 @@ use crate::rng::NativeRandom;
 
 /// Images of a chain with backing files: a rebase reads all of them.
 const CHAINED_SIZE_MAX: u64 = 32 << 20;
-/// Bytes that are preallocated.
-const PREALLOCATED_MAX: u64 = 2 << 20;
-const CLUSTER_SIZES: [u64; 13] = [
-    512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131_072, 262_144, 524_288, 1_048_576,
-    2_097_152,
-];
-/// Extended L2 entries need clusters of at least this many bytes (qcow2 specification, Extended L2 Entries).
-const EXTENDED_L2_CLUSTER_MIN: u64 = 16384;
+/// Images that take their whole length at once.
+const FULL_SIZE_MAX: u64 = 32 << 20;
 
 /// One to five images, bottom first.
 pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Layer> {
@@ -24,42 +19,68 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
     let mut layers: Vec<Layer> = Vec::new();
     for index in 0..=backing {
         let is_top = index == backing;
-        // Only a qcow2 can lie on another image, of what we draw.
-        let format = if index > 0 || (is_top && random.percent(75)) {
-            Format::Qcow2
-        } else {
-            *random.choice(narrowing.formats)
+        let format = match layers.last() {
+            Some(below) => overlay(random, narrowing, below.format),
+            None if is_top && random.percent(60) => Format::Qcow2,
+            None => *random.choice(narrowing.formats),
         };
-        let limit = if backing > 0 {
-            CHAINED_SIZE_MAX
-        } else {
-            u64::MAX
+        let purpose = match (index, is_top) {
+            (0, true) => Purpose::Alone,
+            (0, false) => Purpose::Bottom,
+            (_, true) => Purpose::Top,
+            (_, false) => Purpose::Middle,
         };
-        let alone = backing == 0;
-        layers.push(layer(random, narrowing, format, limit, alone, &layers));
+        layers.push(layer(random, narrowing, format, purpose, &layers));
     }
     layers
+}
+
+/// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
+fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: Format) -> Format {
+    let has = |format: Format| narrowing.formats.contains(&format);
+    let sparse_vmdk = narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    match random.below(100) {
+        0..8 if has(Format::Qcow) => Format::Qcow,
+        50.. if below == Format::Vmdk && sparse_vmdk => Format::Vmdk,
+        _ => Format::Qcow2,
+    }
 }
 
 fn layer(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
     format: Format,
-    limit: u64,
-    alone: bool,
+    purpose: Purpose,
     below: &[Layer],
 ) -> Layer {
-    let mut options = options(random, narrowing, format);
+    let mut options = options::draw(random, narrowing, format, purpose);
+    if format == Format::Vmdk && !below.is_empty() {
+        // An overlay has sparse extents.
+        options.clear();
+    }
     let file = ImageFile::new("", format).with_options(options.clone());
     let grain = Grain::of(&file);
     let edge = below.last().map(|layer| layer.size);
+    let mut limit = if purpose == Purpose::Alone {
+        u64::MAX
+    } else {
+        CHAINED_SIZE_MAX
+    };
+    if options::is_full(&options) {
+        limit = limit.min(FULL_SIZE_MAX);
+    }
+    if file.option("data_file_raw").is_some() {
+        // Its metadata is preallocated (QEMU, qcow2_co_create).
+        limit = limit.min(grain.reach());
+    }
     // Now and then as long as the image below it, or nearly so.
-    let size = match edge.filter(|_| random.percent(40)) {
+    let size = match edge.filter(|edge| random.percent(40) && *edge <= limit) {
         Some(edge) => edge,
         None => edges::size(random, format, grain, limit),
     };
-    if alone && narrowing.options.contains(&"preallocation") {
-        options.extend(preallocation(random, format, size, grain));
+    let offered = narrowing.options.contains(&"preallocation");
+    if purpose == Purpose::Alone && offered && !file.is_encrypted() {
+        options.extend(options::preallocation(random, format, size, grain));
     }
     let mut layer = Layer {
         format,
@@ -76,67 +97,4 @@ fn layer(
         layer.writes = edges::writes(random, real, grain, &others, 3);
     }
     layer
-}
-
-/// The `-o` options of a new image.
-pub(super) fn options(
-    random: &mut NativeRandom,
-    narrowing: &Narrowing,
-    format: Format,
-) -> Vec<String> {
-    match format {
-        Format::Qcow2 => qcow2_options(random, narrowing.options),
-        Format::Vpc => one_of(random, &["force_size=on", "subformat=dynamic"]),
-        Format::Vhdx => one_of(random, &["block_size=1M", "subformat=dynamic"]),
-        Format::Raw | Format::Vmdk => Vec::new(),
-    }
-}
-
-fn one_of(random: &mut NativeRandom, options: &[&str]) -> Vec<String> {
-    let drawn = random.percent(40);
-    let option = *random.choice(options);
-    drawn.then(|| option.to_owned()).into_iter().collect()
-}
-
-fn qcow2_options(random: &mut NativeRandom, offered: &[&str]) -> Vec<String> {
-    let mut options = Vec::new();
-    let cluster_size = *random.choice(&CLUSTER_SIZES);
-    // A third keeps the default of 64 KiB.
-    let drawn = random.percent(67);
-    options.extend(drawn.then(|| format!("cluster_size={cluster_size}")));
-    let cluster_size = if drawn { cluster_size } else { 65536 };
-    let mut offer = |random: &mut NativeRandom, name: &str, percent: u64, value: String| {
-        let wanted = random.percent(percent) && offered.contains(&name);
-        options.extend(wanted.then(|| format!("{name}={value}")));
-        wanted
-    };
-    // Version 2 knows none of what follows.
-    if offer(random, "compat", 15, "0.10".to_owned()) {
-        return options;
-    }
-    let bits = *random.choice(&[1, 2, 4, 8, 16, 32, 64]);
-    offer(random, "refcount_bits", 30, bits.to_string());
-    offer(random, "lazy_refcounts", 15, "on".to_owned());
-    let extended = u64::from(cluster_size >= EXTENDED_L2_CLUSTER_MIN) * 25;
-    offer(random, "extended_l2", extended, "on".to_owned());
-    offer(random, "compression_type", 20, "zstd".to_owned());
-    options
-}
-
-/// Only where little is preallocated: small clusters take long.
-fn preallocation(
-    random: &mut NativeRandom,
-    format: Format,
-    size: u64,
-    grain: Grain,
-) -> Option<String> {
-    let modes: &[&str] = match format {
-        Format::Qcow2 if size > grain.reach() => return None,
-        Format::Qcow2 if size > PREALLOCATED_MAX => &["metadata"],
-        Format::Qcow2 => &["metadata", "falloc", "full"],
-        Format::Raw if size <= PREALLOCATED_MAX => &["falloc", "full"],
-        _ => return None,
-    };
-    let mode = *random.choice(modes);
-    random.percent(12).then(|| format!("preallocation={mode}"))
 }

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Write;
 use crate::format::Format;
-use crate::request::SnapshotAction;
+use crate::request::{RepairTier, SnapshotAction};
+
+/// The value of `data_file` for a file that lies beside its image and is named after it.
+pub const BESIDE: &str = "beside";
 
 /// One image of a backing chain, as it is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,7 +16,7 @@ pub struct Layer {
     pub format: Format,
     /// The virtual size it is created with, in bytes.
     pub size: u64,
-    /// The `-o` options, without those that name the image below it.
+    /// The `-o` options, without those that name the image below it. A data file called [`BESIDE`] gets its name from the image's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
     /// What is written into it before the next one is put onto it.
@@ -103,6 +106,47 @@ pub enum Act {
         /// To this format.
         target: Format,
     },
+    /// It is compared with another image.
+    Compare {
+        /// The place of that image in the chain, counted from the bottom; none: what it was converted from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<usize>,
+    },
+    /// A window of it is copied block by block into a new image, which is the current one from then on.
+    Dd {
+        /// The new format.
+        format: Format,
+        /// The block size in bytes.
+        block_size: u64,
+        /// How many blocks are looked at; none: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+        /// How many of them are passed over.
+        skip: u64,
+    },
+    /// It is checked, and what is wrong repaired: nothing.
+    Repair {
+        /// What may be repaired.
+        tier: RepairTier,
+    },
+    /// It is read, or written to, in a fixed rhythm.
+    Bench {
+        /// How many requests.
+        count: u64,
+        /// Bytes of each.
+        length: u64,
+        /// Where the first begins, in bytes.
+        offset: u64,
+        /// Bytes from the beginning of one to that of the next.
+        stride: u64,
+        /// How many are under way at once.
+        depth: u64,
+        /// What is written; none: it is read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        byte: Option<u8>,
+    },
+    /// Its snapshots are listed.
+    SnapshotList,
 }
 
 impl Act {
@@ -124,6 +168,11 @@ impl Act {
             Self::Info => "info",
             Self::Check => "check",
             Self::Measure { .. } => "measure",
+            Self::Compare { .. } => "compare",
+            Self::Dd { .. } => "dd",
+            Self::Repair { .. } => "repair",
+            Self::Bench { .. } => "bench",
+            Self::SnapshotList => "snapshot_list",
         }
     }
 
@@ -153,4 +202,9 @@ pub const ACT_NAMES: &[&str] = &[
     "info",
     "check",
     "measure",
+    "compare",
+    "dd",
+    "repair",
+    "bench",
+    "snapshot_list",
 ];

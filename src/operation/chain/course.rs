@@ -4,9 +4,11 @@
 //! really happened.
 
 use super::act::{Act, Layer};
+use super::wording::{placed, schedule, window};
+use crate::content::Write;
 use crate::exchange::Rule;
-use crate::format::Format;
-use crate::model::{Bitmap, Model, View};
+use crate::format::{Format, SECTOR_BYTES};
+use crate::model::{Model, View};
 use crate::request::{ImageFile, Request, SnapshotAction};
 
 /// Where a chain stands.
@@ -17,6 +19,8 @@ pub struct Course {
     files: Vec<ImageFile>,
     /// What a guest must see.
     pub model: Model,
+    /// What the current image was converted from, and what a guest saw in it.
+    previous: Option<(ImageFile, View)>,
     conversions: usize,
     committed: bool,
     ragged: bool,
@@ -42,6 +46,7 @@ impl Course {
             stem: stem.to_owned(),
             files,
             model,
+            previous: None,
             conversions: 0,
             committed: false,
             ragged: false,
@@ -60,8 +65,7 @@ impl Course {
     pub(super) fn files(stem: &str, layers: &[Layer]) -> Vec<ImageFile> {
         let mut files: Vec<ImageFile> = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
-            let file = ImageFile::new(&format!("{stem}-{index}"), layer.format)
-                .with_options(layer.options.clone());
+            let file = placed(&format!("{stem}-{index}"), layer.format, &layer.options);
             let file = match files.last() {
                 Some(below) => file.over(below),
                 None => file,
@@ -79,6 +83,39 @@ impl Course {
     /// The images below the current one, bottom first.
     pub fn below(&self) -> &[ImageFile] {
         &self.files[..self.files.len() - 1]
+    }
+
+    /// What an act compares the current image with: the file, and what a guest sees in it.
+    pub fn counterpart(&self, with: Option<usize>) -> Option<(&ImageFile, &View)> {
+        match with {
+            Some(index) => Some((self.below().get(index)?, self.model.below.get(index)?)),
+            None => self.previous.as_ref().map(|(file, view)| (file, view)),
+        }
+    }
+
+    /// Whether a guest could write to the current image: the grains of a streamOptimized vmdk are compressed, and written once.
+    pub fn is_writable(&self) -> bool {
+        self.top().option("subformat") != Some("streamOptimized")
+    }
+
+    /// Why the act makes no sense where the chain stands, where that is so: the generator draws none such, but a case that was made
+    /// smaller may have it.
+    pub(super) fn objection(&self, act: &Act) -> Option<&'static str> {
+        match act {
+            Act::Snapshot {
+                action: SnapshotAction::Apply,
+                name,
+            } => {
+                let snapshot = self.model.snapshots.get(name)?;
+                let unsettled = snapshot.seen.is_none();
+                unsettled.then_some("what a guest sees in the snapshot is not settled")
+            }
+            Act::Compare { with } => {
+                let missing = self.counterpart(*with).is_none();
+                missing.then_some("there is nothing to compare the image with")
+            }
+            _ => None,
+        }
     }
 
     /// The image below the current one, and what a guest must see in it, when something was committed into it.
@@ -157,6 +194,30 @@ impl Course {
                 source: file,
                 target: *target,
             },
+            Act::Compare { with } => Request::Compare {
+                second: self
+                    .counterpart(*with)
+                    .map_or_else(|| file.clone(), |(other, _)| other.clone()),
+                first: file,
+            },
+            Act::Dd {
+                format,
+                block_size,
+                count,
+                skip,
+            } => Request::Dd {
+                source: file,
+                target: self.target(*format, &[]),
+                block_size: *block_size,
+                count: *count,
+                skip: *skip,
+            },
+            Act::Repair { tier } => Request::Repair { file, tier: *tier },
+            Act::Bench { .. } => Request::Bench {
+                arguments: schedule(file.format, act),
+                file,
+            },
+            Act::SnapshotList => Request::SnapshotList { file },
         }
     }
 
@@ -173,14 +234,14 @@ impl Course {
 
     fn target(&self, format: Format, options: &[String]) -> ImageFile {
         let stem = format!("{}-c{}", self.stem, self.conversions);
-        ImageFile::new(&stem, format).with_options(options.to_vec())
+        placed(&stem, format, options)
     }
 
     /// What the act's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.
     pub(super) fn rule(&self, act: &Act) -> Rule {
         match act {
             // What it found is judged, not how it came out.
-            Act::Check => Rule::Free,
+            Act::Check | Act::Compare { .. } => Rule::Free,
             _ if self.doubtful => Rule::GoOn,
             Act::Amend { .. } | Act::Snapshot { .. } => Rule::GoOn,
             Act::Bitmap { .. } if self.top().option("compat") == Some("0.10") => Rule::GoOn,
@@ -226,20 +287,64 @@ impl Course {
                 self.committed = true;
             }
             Act::Amend { options } => self.amended(options),
-            Act::Bitmap { flags, name } => self.bitmap_changed(flags, name),
+            Act::Bitmap { flags, name } => {
+                let cluster_size = self.top().cluster_size();
+                self.model.bitmap_changed(flags, name, cluster_size);
+            }
             Act::Convert {
                 format, options, ..
             } => {
                 let target = self.target(*format, options);
+                self.copied(target.clone());
                 self.model
                     .convert(created_size(&target, self.model.top.size));
-                self.files = vec![target];
-                self.conversions += 1;
-                self.committed = false;
-                self.ragged = false;
             }
-            Act::Read | Act::Map | Act::Info | Act::Check | Act::Measure { .. } => {}
+            Act::Dd {
+                format,
+                block_size,
+                count,
+                skip,
+            } => {
+                let (start, length) = window(self.model.top.size, *block_size, *count, *skip);
+                let target = self.target(*format, &[]);
+                self.copied(target.clone());
+                let size = created_size(&target, length.next_multiple_of(SECTOR_BYTES));
+                self.model.copy_window(start, length, size);
+            }
+            Act::Bench {
+                count,
+                length,
+                offset,
+                stride,
+                byte: Some(byte),
+                ..
+            } => {
+                let writes = (0..*count).map(|index| Write {
+                    offset: offset + index * stride,
+                    length: *length,
+                    byte: *byte,
+                });
+                writes.for_each(|write| self.model.write(&write));
+            }
+            Act::Read
+            | Act::Map
+            | Act::Info
+            | Act::Check
+            | Act::Measure { .. }
+            | Act::Compare { .. }
+            | Act::Repair { .. }
+            | Act::Bench { byte: None, .. }
+            | Act::SnapshotList => {}
         }
+    }
+
+    /// The current image is left as it is, and its copy is the current one.
+    fn copied(&mut self, target: ImageFile) {
+        self.previous = Some((self.top().clone(), self.model.top.clone()));
+        self.files = vec![target];
+        self.conversions += 1;
+        self.committed = false;
+        self.ragged = false;
     }
 
     fn rebased(&mut self, onto: Option<usize>) {
@@ -264,34 +369,7 @@ impl Course {
             .retain(|option| !changed.contains(&name(option)));
         top.options.extend(options.iter().cloned());
     }
-
-    fn bitmap_changed(&mut self, flags: &[String], name: &str) {
-        let has = |flag: &str| flags.iter().any(|word| word == flag);
-        let granularity = flags
-            .iter()
-            .position(|word| word == "-g")
-            .and_then(|place| flags.get(place + 1)?.parse().ok());
-        let cluster_size = self.top().cluster_size();
-        let default_granularity = cluster_size.clamp(GRANULARITY_MIN, GRANULARITY_MAX);
-        let bitmaps = &mut self.model.bitmaps;
-        if has("--remove") {
-            bitmaps.remove(name);
-        } else if has("--add") {
-            let bitmap = Bitmap {
-                granularity: granularity.unwrap_or(default_granularity),
-                enabled: !has("--disable"),
-            };
-            bitmaps.insert(name.to_owned(), bitmap);
-        } else if let Some(bitmap) = bitmaps.get_mut(name) {
-            bitmap.enabled = (bitmap.enabled || has("--enable")) && !has("--disable");
-        }
-    }
 }
-
-/// The granularity of a bitmap for which none is named is the cluster size, within these bounds (QEMU,
-/// bdrv_get_default_bitmap_granularity).
-const GRANULARITY_MIN: u64 = 4096;
-const GRANULARITY_MAX: u64 = 65536;
 
 /// Version 2 has no zero clusters.
 fn cannot_hide(file: &ImageFile) -> bool {

@@ -8,7 +8,7 @@ use crate::content::Contents;
 use crate::exchange::Turn;
 use crate::judge::CheckCounts;
 use crate::model::View;
-use crate::request::Answer;
+use crate::request::{Answer, Exit};
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
 
 const CONTENT: DivergenceKind = DivergenceKind::new("chain", "content_divergence");
@@ -16,6 +16,8 @@ const RECIPE: DivergenceKind = DivergenceKind::new("chain", "recipe_divergence")
 const INFO: DivergenceKind = DivergenceKind::new("chain", "info_divergence");
 const MAP: DivergenceKind = DivergenceKind::new("chain", "map_divergence");
 const CHECK: DivergenceKind = DivergenceKind::new("chain", "check_divergence");
+const COMPARE: DivergenceKind = DivergenceKind::new("chain", "compare_content_divergence");
+const LIST: DivergenceKind = DivergenceKind::new("chain", "snapshot_info_divergence");
 const MEASURE: DivergenceKind = DivergenceKind::new("chain", "measure_divergence");
 
 /// Judges an act that reads; nothing for one that does not, or when all agree.
@@ -23,11 +25,13 @@ pub(super) fn judge(act: &Act, course: &Course, ours: &Turn, theirs: &Turn) -> O
     let (ours, theirs) = (&ours.answer, &theirs.answer);
     match act {
         Act::Check => checks(ours, theirs),
+        Act::Compare { with } => comparisons(course, *with, ours, theirs),
         _ if !ours.succeeded() || !theirs.succeeded() => None,
         Act::Read => contents(course, ours.contents.as_ref()?, theirs.contents.as_ref()?),
         Act::Map => maps(course, ours, theirs),
         Act::Info => descriptions(course, ours, theirs),
         Act::Measure { .. } => measures(ours, theirs),
+        Act::SnapshotList => lists(course, ours, theirs),
         _ => None,
     }
 }
@@ -93,6 +97,56 @@ fn descriptions(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Findi
         let bitmaps = [told(ours), told(theirs), expected.clone()];
         witnesses(INFO, format!("bitmaps of {name}, midway"), bitmaps)
     })
+}
+
+/// Whether two images show a guest the same.
+fn comparisons(
+    course: &Course,
+    with: Option<usize>,
+    ours: &Answer,
+    theirs: &Answer,
+) -> Option<Finding> {
+    let (file, view) = course.counterpart(with)?;
+    let said = |answer: &Answer| match answer.exit {
+        Exit::Success => "the same".to_owned(),
+        Exit::Refused(1) => "not the same".to_owned(),
+        _ => answer.describe(),
+    };
+    let expected = match course.model.top.shows_the_same(view) {
+        true => "the same",
+        false => "not the same",
+    };
+    let what = format!("compare of {} and {}", course.top().path, file.path);
+    witnesses(
+        COMPARE,
+        what,
+        [said(ours), said(theirs), expected.to_owned()],
+    )
+}
+
+/// The ids and names of the snapshots: the first two columns. The others tell times and sizes of this run.
+fn lists(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let told = |answer: &Answer| {
+        let text = answer.stdout.text();
+        let lines = text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (id, name) = (words.next()?, words.next()?);
+            id.parse::<u64>().is_ok().then(|| format!("{id} {name}"))
+        });
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let mut expected: Vec<_> = course.model.snapshots.iter().collect();
+    expected.sort_by_key(|(_, snapshot)| snapshot.id);
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, snapshot)| format!("{} {name}", snapshot.id))
+        .collect();
+    let lists = [told(ours), told(theirs), expected.join(", ")];
+    witnesses(
+        LIST,
+        format!("snapshots of {}, listed midway", course.top().path),
+        lists,
+    )
 }
 
 fn expected_bitmaps(course: &Course) -> String {

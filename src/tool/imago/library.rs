@@ -9,6 +9,7 @@ use ::imago::format::PreallocateMode;
 use ::imago::format::gate::PermissiveImplicitOpenGate;
 use ::imago::qcow2::Qcow2;
 use ::imago::raw::Raw;
+use ::imago::vmdk::Vmdk;
 use ::imago::{
     DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, Mapping, Storage,
     StorageCreateOptions,
@@ -119,7 +120,8 @@ fn call(request: &Request, directory: &Path, answer: &mut LibraryAnswer) -> io::
         | Request::SnapshotContents { .. }
         | Request::Repair { .. }
         | Request::Corrupt { .. }
-        | Request::HostClusters { .. } => {
+        | Request::HostClusters { .. }
+        | Request::Audit { .. } => {
             return Err(unsupported(format!("imago has no {}", request.name())));
         }
     }
@@ -134,6 +136,9 @@ fn open(path: &Path, format: Format, write: bool) -> io::Result<Image> {
         )),
         Format::Qcow2 => Ok(FormatAccess::new(
             Qcow2::<File>::builder_path(path).write(write).open(gate)?,
+        )),
+        Format::Vmdk => Ok(FormatAccess::new(
+            Vmdk::<File>::builder_path(path).write(write).open(gate)?,
         )),
         other => Err(unsupported(format!("imago does not open {other}"))),
     }

@@ -1,0 +1,174 @@
+//! The two ways of starting a call, compared: same files before, same ending and same words after.
+//!
+//! Used by the launcher in its mode `check`. What a tool says anew each time (how long it took, how many blocks the file
+//! system gave to a file, the date of a snapshot, random identifiers) is masked; the lengths of all files it leaves must be the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::content::copy_sparse;
+use crate::error::{Error, Result};
+use crate::process::{Ending, Finished, Invocation};
+
+/// What has been compared so far.
+#[derive(Default)]
+pub(super) struct Comparison {
+    so_far: Mutex<(u64, u64, Option<String>)>,
+}
+
+/// What is left of a call that must be the same each time.
+#[derive(PartialEq)]
+struct Trace {
+    ending: String,
+    stdout: String,
+    stderr: String,
+    files: BTreeMap<String, u64>,
+}
+
+impl Comparison {
+    /// Makes the call in both ways, each on its own copy of the files that are there, and hands on what came of the second.
+    pub(super) fn of(
+        &self,
+        invocation: &Invocation<'_>,
+        ways: [&dyn Fn() -> Result<Finished>; 2],
+    ) -> Result<Finished> {
+        let directory = invocation.directory;
+        let failed = |error: io::Error| Error::io("copy the files in", directory, &error);
+        let before = tempfile::tempdir().map_err(failed)?;
+        copy_files(directory, before.path())?;
+        let once = |way: &dyn Fn() -> Result<Finished>| {
+            empty(directory).map_err(failed)?;
+            copy_files(before.path(), directory)?;
+            let finished = way()?;
+            let trace = Trace::of(&finished, directory).map_err(failed)?;
+            Ok::<_, Error>((finished, trace))
+        };
+        let [first, second] = ways;
+        let (_, spawned) = once(first)?;
+        let (finished, forked) = once(second)?;
+        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        so_far.0 += 1;
+        if let Some(difference) = spawned.difference(&forked) {
+            so_far.1 += 1;
+            so_far.2.get_or_insert_with(|| {
+                format!(
+                    "{} {}: {difference}",
+                    invocation.program.display(),
+                    invocation.arguments.join(" ")
+                )
+            });
+        }
+        Ok(finished)
+    }
+
+    pub(super) fn so_far(&self) -> (u64, u64, Option<String>) {
+        self.so_far
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Trace {
+    fn of(finished: &Finished, directory: &Path) -> io::Result<Self> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.insert(name, entry.metadata()?.len());
+        }
+        let ending = match &finished.ending {
+            // How busy it was is never the same twice.
+            Ending::TimedOut(_) => "ran out of time".to_owned(),
+            ending => format!("{ending:?}"),
+        };
+        Ok(Self {
+            ending,
+            stdout: masked(&finished.stdout.text()),
+            stderr: masked(&finished.stderr.text()),
+            files,
+        })
+    }
+
+    fn difference(&self, other: &Self) -> Option<String> {
+        let Self {
+            ending,
+            stdout,
+            stderr,
+            files,
+        } = self;
+        if ending != &other.ending {
+            return Some(format!(
+                "{ending} when spawned, {} when forked",
+                other.ending
+            ));
+        }
+        let texts = [
+            ("standard output", stdout, &other.stdout),
+            ("standard error", stderr, &other.stderr),
+        ];
+        for (name, spawned, forked) in texts {
+            let lines = spawned.lines().zip(forked.lines());
+            let lines = lines.into_iter().find(|(one, two)| one != two);
+            if spawned != forked {
+                let (one, two) = lines.unwrap_or(("longer or shorter", "the other"));
+                return Some(format!("{name}: '{one}' when spawned, '{two}' when forked"));
+            }
+        }
+        (files != &other.files).then(|| {
+            format!(
+                "files {files:?} when spawned, {:?} when forked",
+                other.files
+            )
+        })
+    }
+}
+
+/// What qemu-img and qemu-io say anew each time: the line begins (blanks aside) or ends so.
+const VOLATILE: [&str; 4] = [
+    "\"actual-size\":",
+    "\"cid\":",
+    "Run completed in",
+    "disk size:",
+];
+
+/// What qemu-io's lines about its speed contain, and a list of snapshots its dates.
+const VOLATILE_WITHIN: [&str; 2] = [" ops; ", "\"date-"];
+
+fn masked(text: &str) -> String {
+    let is_volatile = |line: &str| {
+        let line = line.trim_start();
+        VOLATILE.iter().any(|start| line.starts_with(start))
+            || VOLATILE_WITHIN.iter().any(|part| line.contains(part))
+    };
+    let lines = text.lines().map(|line| match is_volatile(line) {
+        true => "(said anew each time)",
+        false => line,
+    });
+    let lines: Vec<&str> = lines.collect();
+    lines.join("\n")
+}
+
+/// Copies the files of a directory, holes as holes.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    let entries = fs::read_dir(from).map_err(|error| Error::io("list", from, &error))?;
+    for entry in entries.flatten() {
+        if entry.path().is_file() {
+            copy_sparse(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn empty(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}

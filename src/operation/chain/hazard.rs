@@ -1,0 +1,95 @@
+//! Steps that meet a known defect of qemu-img, told from where the chain stands.
+//!
+//! The generator draws them seldom and on purpose, one kind in a case, so that a campaign says that the defects are still there
+//! without drowning in them; [`Chain`](super::Chain) names them as features, by which the catalogue knows them. Each was seen with
+//! qemu-img 10.0.2 against itself and the model.
+
+use super::act::Act;
+use super::course::Course;
+use crate::format::Format;
+use crate::request::SnapshotAction;
+
+/// What is defective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hazard {
+    /// `rebase` writes behind the end of a buffer (free(): invalid pointer) when the old backing file is shorter than the overlay
+    /// and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
+    RaggedRebase,
+    /// `resize --preallocation=metadata` takes host clusters that were freed before for zeros, and shows what is left in them.
+    MetadataGrowth,
+    /// A snapshot for which the refcounts are too narrow is refused, and clusters are leaked: compressed clusters share a host
+    /// cluster, and each counts.
+    NarrowSnapshot,
+    /// What lies behind the image's end in its last cluster is shown when the image grows: it was cut there, or written to in part
+    /// and filled up from a backing file that is gone; only what lies over a longer backing file is zeroed.
+    RaggedGrowth,
+    /// Amended to version 2, an image forgets its bitmaps and leaks their clusters.
+    Version2Bitmaps,
+    /// A compressed conversion to qcow ends with exit code 1 and without a word, whatever is converted.
+    CompressedQcow,
+}
+
+impl Hazard {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::RaggedRebase,
+        Self::MetadataGrowth,
+        Self::NarrowSnapshot,
+        Self::RaggedGrowth,
+        Self::Version2Bitmaps,
+        Self::CompressedQcow,
+    ];
+
+    /// Its name among the features of a chain.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RaggedRebase => "hazard_ragged_rebase",
+            Self::MetadataGrowth => "hazard_metadata_growth",
+            Self::NarrowSnapshot => "hazard_narrow_snapshot",
+            Self::RaggedGrowth => "hazard_ragged_growth",
+            Self::Version2Bitmaps => "hazard_version_2_bitmaps",
+            Self::CompressedQcow => "hazard_compressed_qcow",
+        }
+    }
+
+    /// The one that this act meets where the chain stands.
+    pub fn of(course: &Course, act: &Act) -> Option<Self> {
+        let (top, model) = (course.top(), &course.model);
+        let size = model.top.size;
+        match act {
+            Act::Rebase { .. } => {
+                let old = model.below.last().map_or(size, |view| view.size);
+                let ragged = old < size && !old.is_multiple_of(top.cluster_size());
+                ragged.then_some(Self::RaggedRebase)
+            }
+            Act::Resize {
+                size: wanted,
+                preallocation,
+            } if *wanted > size => {
+                let metadata = preallocation.as_deref() == Some("metadata");
+                if metadata && top.format == Format::Qcow2 {
+                    return Some(Self::MetadataGrowth);
+                }
+                course.is_ragged().then_some(Self::RaggedGrowth)
+            }
+            Act::Snapshot {
+                action: SnapshotAction::Create,
+                ..
+            } => {
+                let bits = top.option("refcount_bits").unwrap_or("16");
+                let wide = ["16", "32", "64"].contains(&bits);
+                (!wide).then_some(Self::NarrowSnapshot)
+            }
+            Act::Amend { options } => {
+                let downgrades = options.iter().any(|option| option == "compat=0.10");
+                (downgrades && !model.bitmaps.is_empty()).then_some(Self::Version2Bitmaps)
+            }
+            Act::Convert {
+                format: Format::Qcow,
+                compress: true,
+                ..
+            } => Some(Self::CompressedQcow),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Command lines of qemu-img and qemu-io for images that can be read only with a secret.
+//!
+//! An encrypted image is named by its options (`--image-opts`), because a file name has no place for the secret's id. Called with a
+//! finished command line; what has nothing encrypted stays as it is. Only images that lie below no other are encrypted, so no
+//! backing file needs the secret.
+
+use crate::request::{ImageFile, Request};
+
+/// The secret: one for all images, for it protects nothing.
+const OBJECT: &str = "secret,id=sec0,data=imgduel";
+
+/// The option that names the secret.
+const KEY_SECRET: &str = "encrypt.key-secret=sec0";
+
+/// The command line `arguments` of a request, with the secret wherever an image needs it. `verbs` is how many words come before the
+/// first flag: one for qemu-img, none for qemu-io.
+pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) -> Vec<String> {
+    let (read, made) = images(request);
+    let reads = read.iter().any(|file| file.is_encrypted());
+    let makes = made.is_some_and(ImageFile::is_encrypted);
+    if !reads && !makes {
+        return arguments;
+    }
+    let mut words = arguments;
+    if reads {
+        for file in read {
+            name_by_options(&mut words, file);
+        }
+        words.insert(verbs, "--image-opts".to_owned());
+    }
+    if makes {
+        let option = ["-o", KEY_SECRET].map(str::to_owned);
+        words.splice(verbs..verbs, option);
+    }
+    let object = ["--object", OBJECT].map(str::to_owned);
+    words.splice(verbs..verbs, object);
+    words
+}
+
+/// The images that a request opens, and the one that it makes.
+fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>) {
+    match request {
+        Request::Create { file, .. } => (Vec::new(), Some(file)),
+        Request::Convert { source, target, .. } | Request::Dd { source, target, .. } => {
+            (vec![source], Some(target))
+        }
+        Request::Compare { first, second } => (vec![first, second], None),
+        _ => (vec![request.file()], None),
+    }
+}
+
+/// Puts the image's options where its name stands. A format beside it would contradict them.
+fn name_by_options(words: &mut Vec<String>, file: &ImageFile) {
+    let mut options = format!("driver={},file.filename={}", file.format, file.path);
+    if file.is_encrypted() {
+        options = format!("{options},{KEY_SECRET}");
+    }
+    let beginning = format!("driver={},file.filename={},", file.format, file.path);
+    for word in words.iter_mut() {
+        if *word == file.path {
+            word.clone_from(&options);
+        } else if *word == format!("if={}", file.path) {
+            *word = format!("if={options}");
+        } else if word.starts_with(&beginning) {
+            // A snapshot's command line names its image so already.
+            *word = format!("{word},{KEY_SECRET}");
+        }
+    }
+    if let Some(place) = words.iter().position(|word| word == "-f") {
+        words.drain(place..place + 2);
+    }
+    words.retain(|word| word != "--image-opts");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Format;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn only_what_is_encrypted_gets_the_secret() {
+        let plain = ImageFile::new("a", Format::Qcow2);
+        let secret =
+            ImageFile::new("b", Format::Qcow2).with_options(vec!["encrypt.format=aes".to_owned()]);
+        let info = |file: &ImageFile| Request::Info { file: file.clone() };
+        let line = words("info --output=json a.qcow2");
+        assert_eq!(unlocked(&info(&plain), line.clone(), 1), line);
+        assert_eq!(
+            unlocked(&info(&secret), words("info --output=json b.qcow2"), 1).join(" "),
+            "info --object secret,id=sec0,data=imgduel --image-opts --output=json \
+             driver=qcow2,file.filename=b.qcow2,encrypt.key-secret=sec0"
+        );
+        let convert = Request::Convert {
+            source: plain,
+            target: secret,
+            compress: false,
+        };
+        assert_eq!(
+            unlocked(&convert, words("convert -O qcow2 a.qcow2 b.qcow2"), 1).join(" "),
+            "convert --object secret,id=sec0,data=imgduel -o encrypt.key-secret=sec0 -O qcow2 a.qcow2 b.qcow2"
+        );
+    }
+}
