@@ -243,7 +243,7 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 
 /// The case of a seed file, with that file, or of an id.
 fn named_case(name: &str, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
-    if is_seed_file(name) {
+    if SeedFile::is_named_by(name) {
         let seed = SeedFile::read(Path::new(name))?;
         return Ok((seed.case()?, Some(seed)));
     }
@@ -269,11 +269,6 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
         reference,
         settings.timeout,
     )?))
-}
-
-fn is_seed_file(name: &str) -> bool {
-    let path = Path::new(name);
-    path.extension().is_some_and(|ending| ending == "json") || path.is_file()
 }
 
 /// What goes to standard output of the cases of a run.

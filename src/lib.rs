@@ -84,11 +84,11 @@ pub mod operation;
 /// A case and its name.
 pub mod case;
 
-/// What a case costs the reference.
-pub mod cost;
-
 /// How a seed becomes a case.
 pub mod generation;
+
+/// What a case costs the reference.
+pub mod cost;
 
 /// A smaller case that shows the same.
 pub mod shrink;

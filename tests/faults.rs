@@ -264,6 +264,7 @@ fn suffers(fault: (&str, &str, &str, &str)) {
         "{name}: {said}"
     );
     assert!(said.contains(reason), "{name}: {said}");
+    drop(faulty);
     nothing_stays(workdir.path(), name);
     let next = arena("qemu-img", LONG, workdir.path())
         .try_case(case())

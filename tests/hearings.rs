@@ -33,6 +33,7 @@ fn heard(candidate: &str, reference: &str, known: bool) -> Record {
         true => arena.try_surely(case),
         false => arena.try_case(case),
     };
+    drop(arena);
     assert_eq!(
         std::fs::read_dir(workdir.path())
             .unwrap()
