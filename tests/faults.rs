@@ -273,10 +273,7 @@ fn suffers(fault: (&str, &str, &str, &str)) {
 }
 
 #[test]
-#[cfg_attr(
-    missing_qemu_img,
-    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
-)]
+#[ignore = "takes most of a minute: cargo test --test faults -- --ignored"]
 fn every_fault_of_a_tool_gets_its_verdict_and_leaves_nothing_and_harms_no_next_case() {
     let next = std::sync::Mutex::new(FAULTS.into_iter());
     // Most of the faults wait.
