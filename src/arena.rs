@@ -2,8 +2,12 @@
 //!
 //! Used by the campaign and by every trial of the test door.
 
+mod canary;
+mod hearing;
+mod programs;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 
@@ -14,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::known::Catalogue;
 use crate::launcher::Launcher;
+use crate::process::warden;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
 use crate::sandbox::Remover;
@@ -21,6 +26,7 @@ use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool};
 use crate::verdict::Verdict;
 use crate::witness::Witnesses;
+use programs::Programs;
 
 /// Where cases are tried.
 pub struct Arena {
@@ -28,6 +34,9 @@ pub struct Arena {
     catalogue: Catalogue,
     /// The flags that set the same terms on a command line.
     terms: Vec<String>,
+    /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
+    gate: RwLock<()>,
+    programs: Programs,
     /// What starts the tools, when this arena has opened them.
     launcher: Option<Arc<Launcher>>,
 }
@@ -46,21 +55,26 @@ impl Arena {
         let workdir = settings.workdir();
         tempfile::tempfile_in(&workdir)
             .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
+        warden::sweep(&workdir);
+        warden::post(&means.worker_program, &workdir)?;
         let witnesses = Witnesses::find(settings.timeout);
         let duel = Duel {
             witnesses,
             candidate,
             reference,
             limit: settings.timeout,
+            cage: settings.cage(),
             workdir,
             keep: settings.keep,
             fixtures: Arc::default(),
             remover: Arc::new(Remover::start()),
         };
         Ok(Self {
-            duel,
             catalogue: Catalogue::built_in()?,
             terms: settings.terms(),
+            gate: RwLock::new(()),
+            programs: Programs::of([&*duel.candidate, &*duel.reference]),
+            duel,
             launcher: Some(Arc::clone(&means.launcher)),
         })
     }
@@ -68,9 +82,11 @@ impl Arena {
     /// An arena of tools that are open already.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
         Self {
+            programs: Programs::of([&*duel.candidate, &*duel.reference]),
             duel,
             catalogue,
             terms: Vec::new(),
+            gate: RwLock::new(()),
             launcher: None,
         }
     }
@@ -84,6 +100,8 @@ impl Arena {
             ..self.duel.clone()
         };
         Self {
+            gate: RwLock::new(()),
+            programs: Programs::of([&*self.duel.candidate, &*self.duel.reference]),
             duel,
             catalogue: self.catalogue.clone(),
             terms: self.terms.clone(),
@@ -127,44 +145,68 @@ impl Arena {
         self.duel.witnesses.versions()
     }
 
-    /// Tries a case.
+    /// Tries a case, once: what is seen need not be seen again.
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let started = Timestamp::now();
-        let reproduce = self.reproduce(&case);
         let outcome = self.duel.fight(&case)?;
+        Ok(self.record(case, outcome, started))
+    }
+
+    /// Tries a case, and again what is not to be believed at once: see [`hearing`].
+    pub fn try_surely(&self, case: Case) -> Result<Record> {
+        let started = Timestamp::now();
+        let outcome = self.hear(&case)?;
+        self.programs.are_the_same()?;
+        Ok(self.record(case, outcome, started))
+    }
+
+    /// The id of the catalogue's entry that explains what was found in an operation.
+    fn known(&self, case: &Case, index: usize, verdict: &Verdict) -> Option<String> {
+        let Verdict::Divergence(finding) = verdict else {
+            return None;
+        };
+        let (candidate, reference) = (&self.duel.candidate, &self.duel.reference);
+        let named = |tool| -> (&str, &str) { (Tool::name(tool), Tool::version(tool)) };
+        let (ours, theirs) = (named(&**candidate), named(&**reference));
+        let entry = self.catalogue.entry(ours, theirs, case, index, finding);
+        entry.map(|entry| entry.id.clone())
+    }
+
+    fn record(&self, case: Case, outcome: Outcome, started: Timestamp) -> Record {
+        let fields = case.fields_filter.as_deref();
+        let id = case.id().to_string();
+        let reproduce = self.reproduce(&id, case.ops_filter.as_deref(), fields);
         let candidate = tool_name(&self.duel.candidate);
         let reference = tool_name(&self.duel.reference);
         let known: Vec<Option<String>> = outcome
             .operations
             .iter()
             .enumerate()
-            .map(|(index, operation)| match &operation.verdict {
-                Verdict::Divergence(finding) => {
-                    let (ours, theirs) = (named(&candidate), named(&reference));
-                    let entry = self.catalogue.entry(ours, theirs, &case, index, finding);
-                    entry.map(|entry| entry.id.clone())
-                }
-                _ => None,
-            })
+            .map(|(index, operation)| self.known(&case, index, &operation.verdict))
             .collect();
         let reached = self.reached(named(&candidate), named(&reference), &case, &outcome);
         let record = Record::new(case, outcome, &known, candidate, reference);
-        Ok(Record {
+        Record {
             started: Some(started),
             reproduce,
             known_reached: reached,
             ..record
-        })
+        }
     }
 
-    /// The command line that runs the case again on the same terms.
-    fn reproduce(&self, case: &Case) -> String {
+    /// The command line that runs a case again on the same terms.
+    pub fn reproduce(
+        &self,
+        id: &str,
+        pool: Option<&[String]>,
+        fields: Option<&[String]>,
+    ) -> String {
         let mut words = ["imgduel", "replay"].map(str::to_owned).to_vec();
-        words.push(case.id().to_string());
-        if let Some(pool) = &case.ops_filter {
+        words.push(id.to_owned());
+        if let Some(pool) = pool {
             words.extend(["--ops".to_owned(), pool.join(",")]);
         }
-        if let Some(fields) = &case.fields_filter {
+        if let Some(fields) = fields {
             words.extend(["--fields".to_owned(), fields.join(",")]);
         }
         words.extend(self.terms.iter().cloned());

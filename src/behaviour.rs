@@ -129,6 +129,7 @@ fn exit_class(turn: &Turn) -> String {
         }
         Exit::Crashed(_) => "crashed".to_owned(),
         Exit::TimedOut(_) => "timed out".to_owned(),
+        Exit::HitLimit(limit) => format!("hit its limit of {limit:?}"),
     }
 }
 

@@ -70,7 +70,7 @@ pub fn run(
             scope.spawn(move || {
                 while let Some(case) = next(cases, enough) {
                     let tried = case.and_then(|case| {
-                        let record = arena.try_case(case.clone())?;
+                        let record = arena.try_surely(case.clone())?;
                         let mut cases = cases.lock().unwrap_or_else(PoisonError::into_inner);
                         cases.learn(&case, &record);
                         Ok(record)

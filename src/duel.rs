@@ -4,30 +4,32 @@
 //! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
 //! keep the others from being made. Called by the arena.
 
+mod deed;
 mod harness;
 mod picture;
 mod readings;
+mod source;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::behaviour::Observed;
 use crate::case::Case;
-use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Bounds, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
+use crate::exchange::{Actor, Bounds, Deed, Exchange, Ground, Side, Step};
 use crate::fixture::Fixtures;
 use crate::judge;
 use crate::operation::Perform;
 use crate::phase::Phase;
-use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::{Remover, Sandbox, Stamps};
-use crate::tool::{Scene, Support, Tool, same_program};
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::process::Cage;
+use crate::request::Exit;
+use crate::sandbox::{Remover, Sandbox};
+use crate::tool::{Support, Tool, same_program};
+use crate::verdict::Verdict;
 use crate::witness::Witnesses;
+use source::Source;
 
 /// Two tools, and the terms on which they meet.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub struct Duel {
     pub reference: Arc<dyn Tool>,
     /// Wall time for one tool call.
     pub limit: Duration,
+    /// What a tool may use up and touch.
+    pub cage: Cage,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
     /// Who gives third opinions.
@@ -74,6 +78,8 @@ pub struct OperationOutcome {
     pub evidence: Option<Evidence>,
     /// What the tools were seen to do.
     pub observed: Observed,
+    /// Whether the candidate was stuck when its time ran out: it did not even try any more.
+    pub is_stuck: bool,
     /// Wall time.
     pub duration: Duration,
 }
@@ -81,16 +87,35 @@ pub struct OperationOutcome {
 impl Duel {
     /// Puts a case through both tools. An error means that the harness could not go on.
     pub fn fight(&self, case: &Case) -> Result<Outcome> {
-        Phase::Other.of(|| self.bout(case))
+        let all: Vec<usize> = (0..case.ops.len()).collect();
+        self.fight_for(case, &all, false)
     }
 
-    fn bout(&self, case: &Case) -> Result<Outcome> {
+    /// Puts some operations of a case through both tools, each of which brings its evidence even when it matches.
+    pub fn fight_again(&self, case: &Case, operations: &[usize]) -> Result<Outcome> {
+        self.fight_for(case, operations, true)
+    }
+
+    /// The same duel with flushes off.
+    pub fn without_flushes(&self) -> Self {
+        Self {
+            cage: self.cage.without_flushes(),
+            ..self.clone()
+        }
+    }
+
+    fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
+        Phase::Other.of(|| self.bout(case, wanted, tells_all))
+    }
+
+    fn bout(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
         let started = Instant::now();
         let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
             duel: self,
             case,
             sandbox: &sandbox,
+            tells_all,
             same_program: same_program(&*self.candidate, &*self.reference),
             source: Source::NotMade,
             fixture: Vec::new(),
@@ -98,9 +123,9 @@ impl Duel {
             tool_cpu: Duration::ZERO,
             bounds: None,
         };
-        let mut operations = Vec::with_capacity(case.ops.len());
-        for index in 0..case.ops.len() {
-            operations.push(bout.operation(index)?);
+        let mut operations = Vec::with_capacity(wanted.len());
+        for index in wanted {
+            operations.push(bout.operation(*index)?);
         }
         let Bout {
             tool_calls,
@@ -110,6 +135,9 @@ impl Duel {
         let matched = operations
             .iter()
             .all(|operation| operation.verdict == Verdict::Match);
+        if !matched {
+            sandbox.is_sound()?;
+        }
         let kept = (self.keep && !matched).then(|| sandbox.keep());
         Ok(Outcome {
             operations,
@@ -121,14 +149,22 @@ impl Duel {
     }
 }
 
-/// The case's source image.
-enum Source {
-    /// No operation has needed it yet.
-    NotMade,
-    /// It lies on both sides; its file held this when it was made.
-    Made(Option<Contents>),
-    /// It could not be made, and no operation that needs it can be judged.
-    Failed(Verdict),
+/// What came of carrying out an operation.
+struct Performed {
+    verdict: Verdict,
+    evidence: Option<Evidence>,
+    is_stuck: bool,
+}
+
+/// Nothing was run.
+impl From<Verdict> for Performed {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            evidence: None,
+            is_stuck: false,
+        }
+    }
 }
 
 /// A duel under way.
@@ -136,6 +172,7 @@ struct Bout<'duel> {
     duel: &'duel Duel,
     case: &'duel Case,
     sandbox: &'duel Sandbox,
+    tells_all: bool,
     same_program: bool,
     source: Source,
     fixture: Vec<Vec<String>>,
@@ -151,7 +188,11 @@ impl<'duel> Bout<'duel> {
         let operation = &self.case.ops[index];
         let ground = self.case.ground(index);
         let mut observed = Observed::default();
-        let (verdict, evidence) = self.perform(operation.perform(), &ground, &mut observed)?;
+        let Performed {
+            verdict,
+            evidence,
+            is_stuck,
+        } = self.perform(operation.perform(), &ground, &mut observed)?;
         if !self.duel.keep {
             self.sandbox.sweep(&ground.stem);
         }
@@ -159,6 +200,7 @@ impl<'duel> Bout<'duel> {
             verdict,
             evidence,
             observed,
+            is_stuck,
             duration: started.elapsed(),
         })
     }
@@ -168,19 +210,19 @@ impl<'duel> Bout<'duel> {
         operation: &dyn Perform,
         ground: &Ground<'_>,
         observed: &mut Observed,
-    ) -> Result<(Verdict, Option<Evidence>)> {
+    ) -> Result<Performed> {
         if let Some(reason) = operation.skipped() {
-            return Ok((Verdict::Unsupported { reason }, None));
+            return Ok(Verdict::Unsupported { reason }.into());
         }
         let steps = operation.steps(ground);
         let with_reference = match self.support(operation, &steps) {
             Ok(with_reference) => with_reference,
-            Err(reason) => return Ok((Verdict::Unsupported { reason }, None)),
+            Err(reason) => return Ok(Verdict::Unsupported { reason }.into()),
         };
         if operation.reads_source() {
             Phase::Fixture.of(|| self.make_source(ground))?;
             if let Source::Failed(verdict) = &self.source {
-                return Ok((verdict.clone(), None));
+                return Ok(verdict.clone().into());
             }
         }
         let reference = with_reference
@@ -222,11 +264,18 @@ impl<'duel> Bout<'duel> {
             verdicts.sort_by_key(|verdict| verdict.layer());
         }
         let verdict = Verdict::worst(verdicts);
-        let evidence = Evidence::of(&verdict, &exchange);
+        let evidence = match self.tells_all {
+            true => Some(Evidence::of_anything(&verdict, &exchange)),
+            false => Evidence::of(&verdict, &exchange),
+        };
         let evidence = evidence
             .map(|evidence| self.illustrated(evidence, &verdict, operation, ground, &outputs))
             .transpose()?;
-        Ok((verdict, evidence))
+        Ok(Performed {
+            verdict,
+            evidence,
+            is_stuck: is_stuck(&exchange.candidate),
+        })
     }
 
     /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
@@ -257,211 +306,10 @@ impl<'duel> Bout<'duel> {
             Some(reason) => Err(reason),
         }
     }
-
-    /// Makes the source image with the reference and gives each side its own copy, the first time it is needed.
-    fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
-        if !matches!(self.source, Source::NotMade) {
-            return Ok(());
-        }
-        let file = || ground.source.clone();
-        let recipe = ground.recipe;
-        let mut requests = vec![Request::Create {
-            file: file(),
-            size: recipe.virtual_size.clone(),
-        }];
-        if !recipe.writes().is_empty() {
-            requests.push(Request::Write {
-                file: file(),
-                writes: recipe.writes().to_vec(),
-            });
-        }
-        let fixtures = &self.duel.fixtures;
-        let mut made = requests.len();
-        while made > 0 {
-            if let Some(fixture) = fixtures.find(&requests[..made]) {
-                self.sandbox
-                    .place_fixture(&fixture.path, &ground.source.path)?;
-                self.fixture = fixture.commands;
-                break;
-            }
-            made -= 1;
-        }
-        let directory = self.sandbox.source_directory();
-        for count in made..requests.len() {
-            let request = &requests[count];
-            let answer = self.ask_in(directory.clone(), Side::Reference, request)?;
-            self.fixture.push(answer.command.clone());
-            if !answer.succeeded() {
-                self.source = Source::Failed(source_failed(request, &answer));
-                return Ok(());
-            }
-            let path = directory.join(&ground.source.path);
-            let so_far = &requests[..=count];
-            fixtures.keep(so_far, &path, &self.fixture, &self.duel.workdir)?;
-        }
-        if let Some((offset, bytes)) = recipe.partition_table() {
-            self.sandbox
-                .write_to_source(&ground.source.path, offset, &bytes)?;
-            self.fixture
-                .push(picture::in_shell(&ground.source.path, offset, &bytes));
-        }
-        self.sandbox.copy_source(&ground.source.path)?;
-        self.source = Source::Made(
-            self.sandbox
-                .fingerprint(Side::Reference, &ground.source.path),
-        );
-        Ok(())
-    }
-
-    /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
-    /// so that the next operation is judged by itself.
-    fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
-        let Source::Made(Some(made)) = &self.source else {
-            return Ok(None);
-        };
-        let name = &ground.source.path;
-        let now = self.sandbox.fingerprint(Side::Candidate, name);
-        let difference = match &now {
-            Some(now) => now.difference(made).map(|found| {
-                Difference::new(
-                    format!("{} in the file {name}", found.place),
-                    found.first,
-                    found.second,
-                )
-            }),
-            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
-        };
-        let Some(difference) = difference else {
-            return Ok(None);
-        };
-        self.sandbox.copy_to_candidate(name)?;
-        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
-        Ok(Some(Verdict::Divergence(finding)))
-    }
-
-    /// Carries out an operation's steps on a side, up to the first that ends it. `made` is what the reference did before.
-    fn deed(
-        &mut self,
-        side: Side,
-        steps: &[Step],
-        made: Option<&Deed>,
-        bounds: Option<Bounds>,
-    ) -> Result<Deed> {
-        let mut deed = Deed::default();
-        self.bounds = None;
-        for (index, step) in steps.iter().enumerate() {
-            let done = made.and_then(|made| made.turns.get(index));
-            if let Some(done) = done.filter(|_| step.actor == Actor::Once) {
-                deed.turns.push(done.clone());
-                if done.answer.succeeded() {
-                    self.bounds = bounds;
-                    continue;
-                }
-                break;
-            }
-            let by = match step.actor {
-                Actor::Side => side,
-                Actor::SideOrReference
-                    if self.tool(side).support(&step.request) == Support::Yes =>
-                {
-                    side
-                }
-                _ => Side::Reference,
-            };
-            let before = self.sandbox.stamps(side);
-            let is_damage = matches!(step.request, Request::Damage { .. });
-            let answer = match step.actor {
-                _ if is_damage => harness::carry_out(&step.request, self.sandbox, side),
-                Actor::Harness => harness::carry_out(&step.request, self.sandbox, side),
-                _ => self.ask(side, by, &step.request)?,
-            };
-            let goes_on = match answer.exit {
-                Exit::Success => true,
-                Exit::Refused(_) => !step.rule.ends(),
-                Exit::Crashed(_) | Exit::TimedOut(_) => false,
-            };
-            let file_bytes = self.sandbox.length(side, &step.request.file().path);
-            // What makes an image may take its time; what is then done with it has bounds.
-            self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
-            let space = self.bounds.map(|_| self.sandbox.space(side));
-            deed.turns.push(Turn {
-                step: step.clone(),
-                by,
-                answer,
-                file_bytes,
-                changed_files: changed(&before, &self.sandbox.stamps(side)),
-                scratch_bytes: space.unwrap_or(0),
-            });
-            if !goes_on {
-                break;
-            }
-        }
-        Ok(deed)
-    }
-
-    /// What a witness says of an image on the candidate's side.
-    fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
-        let directory = self.sandbox.directory(Side::Candidate);
-        let ImageFile { format, path, .. } = file;
-        let opinion = self
-            .duel
-            .witnesses
-            .hear(*format, path, &directory, self.duel.limit)?;
-        if let Some(Opinion { answer, .. }) = &opinion {
-            self.tool_calls += answer.calls;
-            self.tool_cpu += answer.cpu;
-        }
-        Ok(opinion)
-    }
-
-    fn tool(&self, by: Side) -> &'duel dyn Tool {
-        match by {
-            Side::Candidate => &*self.duel.candidate,
-            Side::Reference => &*self.duel.reference,
-        }
-    }
-
-    fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let phase = match by {
-            Side::Candidate => Phase::CandidateCalls,
-            Side::Reference => Phase::ReferenceCalls,
-        };
-        phase.of(|| self.ask_in(self.sandbox.directory(side), by, request))
-    }
-
-    fn ask_in(&mut self, directory: PathBuf, by: Side, request: &Request) -> Result<Answer> {
-        let limit = self.duel.limit;
-        let scene = Scene {
-            directory: &directory,
-            limit: self.bounds.map_or(limit, |bounds| bounds.time.min(limit)),
-            memory_bytes_max: self.bounds.map(|bounds| bounds.memory_bytes_max),
-        };
-        let answer = self.tool(by).ask(request, &scene)?;
-        self.tool_calls += answer.calls;
-        self.tool_cpu += answer.cpu;
-        Ok(answer)
-    }
 }
 
-/// The names that stand in one of two listings alone, or with another stamp.
-fn changed(before: &Stamps, after: &Stamps) -> Vec<String> {
-    let names = before.keys().chain(after.keys());
-    let names: BTreeSet<&String> = names
-        .filter(|name| before.get(*name) != after.get(*name))
-        .collect();
-    names.into_iter().cloned().collect()
-}
-
-fn source_failed(request: &Request, answer: &Answer) -> Verdict {
-    let kind = match answer.exit {
-        Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
-        Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
-        Exit::Success | Exit::Refused(_) => InconclusiveKind::ReferenceUnsound,
-    };
-    let reason = format!(
-        "the source image could not be made ({}): {}",
-        request.name(),
-        answer.describe()
-    );
-    Verdict::inconclusive(kind, reason)
+fn is_stuck(deed: &Deed) -> bool {
+    deed.turns.last().is_some_and(
+        |turn| matches!(&turn.answer.exit, Exit::TimedOut(post_mortem) if !post_mortem.is_busy),
+    )
 }

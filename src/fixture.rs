@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::TempDir;
-
 use crate::content::copy_sparse;
 use crate::error::Result;
 use crate::request::Request;
+use crate::sandbox::Root;
 
 /// How many images are kept.
 const FIXTURES_MAX: usize = 2048;
@@ -33,7 +32,7 @@ pub struct Fixtures {
 
 #[derive(Default)]
 struct Shelf {
-    directory: Option<TempDir>,
+    directory: Option<Root>,
     images: HashMap<String, Fixture>,
     bytes: u64,
 }
@@ -82,9 +81,7 @@ impl Fixtures {
                 return Ok(());
             }
             if shelf.directory.is_none() {
-                let made = tempfile::Builder::new()
-                    .prefix("imgduel-fixtures-")
-                    .tempdir_in(workdir);
+                let made = Root::make(workdir, "fixtures");
                 // Without a place to keep them, every case makes its own.
                 shelf.directory = made.ok();
             }

@@ -114,6 +114,9 @@ pub mod case;
 /// How a seed becomes a case.
 pub mod generation;
 
+/// What a case costs the reference.
+pub mod cost;
+
 /// A smaller case that shows the same.
 pub mod shrink;
 

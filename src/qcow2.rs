@@ -7,6 +7,10 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -56,7 +60,12 @@ pub struct ImageBytes {
 impl ImageBytes {
     /// Opens it for reading and writing.
     pub fn open(path: &Path) -> Result<Self, Unparsable> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags.bits() as i32)
+            .open(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }
@@ -149,6 +158,8 @@ mod fixture {
                 arguments: &arguments,
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
+                patience: Duration::ZERO,
+                cage: None,
                 environment: &[],
                 memory_bytes_max: None,
             };

@@ -24,7 +24,8 @@ use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
-/// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`.
+/// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`; the
+/// verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
 pub const FORMAT_VERSION: u32 = 3;
 
 /// A tool, as records name it.
@@ -55,7 +56,7 @@ pub struct Record {
     pub iteration: u64,
     /// Its own seed.
     pub iter_seed: u64,
-    /// `match`, `divergence`, `inconclusive` or `unsupported`.
+    /// `match`, `divergence`, `flaky`, `inconclusive` or `unsupported`.
     #[serde(deserialize_with = "verdict_name")]
     pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
@@ -303,7 +304,13 @@ fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
 
 fn verdict_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerdictName, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let known = ["match", "divergence", "inconclusive", "unsupported"];
+    let known = [
+        "match",
+        "divergence",
+        "flaky",
+        "inconclusive",
+        "unsupported",
+    ];
     let found = known.into_iter().find(|known| *known == name);
     found.ok_or_else(|| D::Error::custom(format!("there is no verdict '{name}'")))
 }
@@ -315,6 +322,8 @@ pub enum Class {
     Divergence,
     /// A divergence that the catalogue explains.
     Known,
+    /// Something diverged, and did not when it was tried again.
+    Flaky,
     /// A check could not be made, and nothing diverged.
     Inconclusive,
     /// Everything that both support agrees.
@@ -328,6 +337,7 @@ impl Class {
         match verdict {
             "divergence" if known => Self::Known,
             "divergence" => Self::Divergence,
+            "flaky" => Self::Flaky,
             "inconclusive" => Self::Inconclusive,
             "unsupported" => Self::Unsupported,
             _ => Self::Match,
@@ -346,9 +356,10 @@ impl OperationRecord {
 fn rank(verdict: &Verdict, known: bool) -> u8 {
     match verdict {
         Verdict::Divergence(_) if !known => 0,
-        Verdict::Divergence(_) => 1,
-        Verdict::Inconclusive { .. } => 2,
-        Verdict::Match => 3,
-        Verdict::Unsupported { .. } => 4,
+        Verdict::Flaky(_) => 1,
+        Verdict::Divergence(_) => 2,
+        Verdict::Inconclusive { .. } => 3,
+        Verdict::Match => 4,
+        Verdict::Unsupported { .. } => 5,
     }
 }

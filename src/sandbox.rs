@@ -3,17 +3,21 @@
 //! Used by the duel. What lies in it is the tools' business.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tempfile::TempDir;
+use rustix::fs::statvfs;
 
 use crate::case::CaseId;
 use crate::content::{Contents, copy_sparse, same_bytes, write_at};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
+use crate::process::warden;
+
+/// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
+const SPACE_MIN_BYTES: u64 = 32 << 20;
 
 mod place;
 mod remover;
@@ -26,21 +30,55 @@ pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
 /// The scratch directory of one case.
 pub struct Sandbox {
-    root: Option<TempDir>,
+    root: Option<Root>,
     path: PathBuf,
     remover: Arc<Remover>,
 }
 
+/// A scratch directory, locked for as long as it is there, so that no other run takes it for one that was left behind.
+pub struct Root {
+    path: PathBuf,
+    is_kept: bool,
+    _lock: File,
+}
+
+impl Root {
+    /// Makes one in `workdir` whose name begins with the run's mark and `name`.
+    pub fn make(workdir: &Path, name: &str) -> Result<Self> {
+        let prefix = format!("{}{name}-", warden::scratch_prefix());
+        let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(workdir);
+        let path = made.map_err(cannot)?.keep();
+        let lock = File::open(&path).map_err(cannot)?;
+        // A file system without locks: then it is only never taken for left behind while it is young.
+        let _ = lock.try_lock();
+        Ok(Self {
+            path,
+            is_kept: false,
+            _lock: lock,
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            warden::remove(&self.path);
+        }
+    }
+}
+
 impl Sandbox {
-    /// Makes one in `workdir`, named after the case. What is done with in it is left to `remover`.
+    /// Makes one in `workdir`, named after the run and the case. What is done with in it is left to `remover`.
     pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
-        let made = tempfile::Builder::new()
-            .prefix(&format!("imgduel-{id}-"))
-            .tempdir_in(workdir);
-        let root =
-            made.map_err(|error| Error::io("make a scratch directory in", workdir, &error))?;
+        let root = Root::make(workdir, &id.to_string())?;
         let sandbox = Self {
-            path: root.path().to_owned(),
+            path: root.path.clone(),
             root: Some(root),
             remover: Arc::clone(remover),
         };
@@ -49,6 +87,22 @@ impl Sandbox {
             fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
         }
         Ok(sandbox)
+    }
+
+    /// Whether what tools did here says anything about them: an error when the directory is gone, or its disk is full.
+    pub fn is_sound(&self) -> Result<()> {
+        let root = &self.path;
+        let space = statvfs(root).map_err(|error| {
+            let error = Error::io("work in the scratch directory", root, &error.into());
+            Error::system(format!("{error}: was it removed during the run?"))
+        })?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < SPACE_MIN_BYTES {
+            let place = root.parent().unwrap_or(root).display();
+            return Err(Error::system(format!(
+                "the disk of the scratch directories in {place} is full: make room, or name another place with --workdir"
+            )));
+        }
+        Ok(())
     }
 
     /// A side's directory.
@@ -107,8 +161,10 @@ impl Sandbox {
     /// Gives the candidate a copy of the reference's file, in place of any it had.
     pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
-        // Not there the first time.
-        let _ = fs::remove_file(&target);
+        // Not there the first time; a tool may have put a directory in its place.
+        if fs::remove_file(&target).is_err() && target.is_dir() {
+            warden::remove(&target);
+        }
         copy_sparse(&self.file(Side::Reference, name), &target)
     }
 
@@ -196,11 +252,20 @@ impl Sandbox {
         }
     }
 
-    /// Leaves the directory where it is.
+    /// Leaves the directory, under a name that no clean-up goes by.
     pub fn keep(mut self) -> PathBuf {
-        self.root
-            .take()
-            .map_or_else(|| self.path.clone(), TempDir::keep)
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.replacen(&warden::scratch_prefix(), warden::KEPT_PREFIX, 1);
+        let kept = self.path.with_file_name(name);
+        let kept = match fs::rename(&self.path, &kept) {
+            Ok(()) => kept,
+            Err(_) => self.path.clone(),
+        };
+        // What it would remove is not there any more, or is to stay.
+        if let Some(root) = &mut self.root {
+            root.is_kept = true;
+        }
+        kept
     }
 }
 

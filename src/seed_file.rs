@@ -118,6 +118,12 @@ impl SeedFile {
         write_json(path, self, "write the seed file")
     }
 
+    /// Whether an argument names a seed file, and not a case's id.
+    pub fn is_named_by(name: &str) -> bool {
+        let path = Path::new(name);
+        path.extension().is_some_and(|ending| ending == "json") || path.is_file()
+    }
+
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)

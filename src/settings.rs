@@ -13,6 +13,7 @@ use crate::damage::structure_names;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::launcher::{ExecMode, Launcher};
+use crate::process::Cage;
 use crate::sandbox::Place;
 use crate::tool::ToolSpec;
 
@@ -131,6 +132,14 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", env = "IMGDUEL_HTML")]
     pub html: Option<PathBuf>,
 
+    /// Run tools with their flushes off: they succeed without being done
+    #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = FalseyValueParser::new())]
+    pub no_flush: bool,
+
+    /// Run tools without limits of memory, files, processes and disk, and without confinement
+    #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = FalseyValueParser::new())]
+    pub no_cage: bool,
+
     /// Let inconclusive cases fail
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
@@ -164,7 +173,27 @@ impl Settings {
             let seconds = self.timeout.as_secs_f64().to_string();
             terms.extend(["--timeout".to_owned(), seconds]);
         }
+        let switches = [(self.no_flush, "--no-flush"), (self.no_cage, "--no-cage")];
+        terms.extend(
+            switches
+                .into_iter()
+                .filter(|(is_on, _)| *is_on)
+                .map(|(_, flag)| flag.to_owned()),
+        );
         terms
+    }
+
+    /// What tools may use up and touch.
+    pub fn cage(&self) -> Cage {
+        let cage = if self.no_cage {
+            Cage::OPEN
+        } else {
+            Cage::default()
+        };
+        Cage {
+            flushes_off: self.no_flush,
+            ..cage
+        }
     }
 
     /// What starts the tools of this run.

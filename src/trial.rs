@@ -16,6 +16,7 @@ use clap::error::ErrorKind;
 use crate::case::CaseId;
 use crate::error::Result;
 use crate::libtest::{self, Flags, Format, Trial};
+use crate::process::warden;
 use crate::seed_file::{self, SeedPath};
 use crate::settings::{Settings, TEST_ITERATIONS, TEST_SEED, one_line};
 use crate::tool::worker;
@@ -51,7 +52,7 @@ struct Arguments {
 
 /// The whole test door. `package` is the directory of the package whose `fuzz-seeds/` are run.
 pub fn main(package: &Path) -> ExitCode {
-    if let Some(code) = worker::serve_if_asked() {
+    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
         return code;
     }
     let done = match Arguments::try_parse() {

@@ -29,6 +29,8 @@ fn run_in(launcher: &Launcher, directory: &Path, script: &str, limit: Duration) 
             arguments: &arguments,
             directory,
             limit,
+            patience: Duration::ZERO,
+            cage: None,
             environment: &[],
             memory_bytes_max: None,
         })
@@ -95,6 +97,8 @@ fn flushes_are_skipped_unless_they_are_wanted() {
             arguments: &arguments,
             directory: scratch.path(),
             limit: LONG,
+            patience: Duration::ZERO,
+            cage: None,
             environment: &[],
             memory_bytes_max: None,
         };
@@ -160,6 +164,8 @@ fn what_cannot_be_forked_is_spawned_and_said() {
         arguments: &[],
         directory: scratch.path(),
         limit: LONG,
+        patience: Duration::ZERO,
+        cage: None,
         environment: &[],
         memory_bytes_max: None,
     };
@@ -185,6 +191,8 @@ fn a_program_that_was_replaced_is_loaded_anew() {
         arguments: &arguments,
         directory: scratch.path(),
         limit: LONG,
+        patience: Duration::ZERO,
+        cage: None,
         environment: &[],
         memory_bytes_max: None,
     };

@@ -104,7 +104,7 @@ macro_rules! canaries {
 canaries! {
     a_tool_that_dies_is_caught: "crashes", harmless(), Map, "candidate_crash";
     a_tool_that_writes_to_what_it_reads_is_caught: "writes_its_input", harmless(), Map, "input_changed_divergence";
-    a_tool_that_dies_for_want_of_memory_is_caught: "eats_memory", harmless(), Map, "malformed_memory_blowup";
+    a_tool_that_dies_for_want_of_memory_is_caught: "eats_memory", harmless(), Map, "candidate_limit";
     a_tool_that_has_much_memory_is_caught: "has_much_memory", harmless(), Map, "malformed_memory_blowup";
     a_tool_that_fills_the_disk_is_caught: "fills_the_disk", harmless(), Map, "malformed_disk_blowup";
     a_tool_that_accepts_what_is_to_be_refused_is_caught: "accepts_everything", fatal(), Map, "exit_code_divergence";
@@ -239,6 +239,8 @@ fn a_damaged_file_has_the_value_that_was_asked_for_and_its_checksums_are_right()
             size: imgduel::size::Size::of_bytes(1 << 20),
         };
         let scene = tool::Scene {
+            patience: Duration::ZERO,
+            cage: &imgduel::process::Cage::default(),
             directory: workdir.path(),
             limit: LIMIT,
             memory_bytes_max: None,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use imgduel::content::{Contents, Write};
 use imgduel::format::Format;
+use imgduel::process::Cage;
 use imgduel::request::{Answer, Exit, ImageFile, Request};
 use imgduel::size::Size;
 use imgduel::tool::{Scene, Support, Tool, Wording};
@@ -28,6 +29,8 @@ fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
             directory,
             limit: LIMIT,
             memory_bytes_max: None,
+            patience: Duration::ZERO,
+            cage: &Cage::default(),
         },
     )
     .unwrap()
@@ -236,6 +239,8 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
         directory: scratch.path(),
         limit: Duration::from_millis(300),
         memory_bytes_max: None,
+        patience: Duration::ZERO,
+        cage: &Cage::default(),
     };
     let stuck = imago
         .ask(

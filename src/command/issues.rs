@@ -117,6 +117,8 @@ impl Gh {
             arguments: &arguments,
             directory: Path::new("."),
             limit: GH_LIMIT,
+            patience: Duration::ZERO,
+            cage: None,
             environment: &self.environment,
             memory_bytes_max: None,
         })?;

@@ -13,7 +13,8 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{exit_code, said, tell_github};
+use super::run::{exit_code, tell_github};
+use super::said;
 use crate::error::{Error, Result};
 use crate::generation::lineage::lineage;
 use crate::process::own_cpu_time;
@@ -170,7 +171,10 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Calls `visit` with every line and its number. A last line without its end was cut short when its writer died; it is left out.
-fn each_line(path: &Path, mut visit: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn each_line(
+    path: &Path,
+    mut visit: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<()> {
     let unreadable = |error| Error::io("read the records in", path, &error);
     let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut line = Vec::new();
@@ -194,7 +198,11 @@ fn each_line(path: &Path, mut visit: impl FnMut(usize, &[u8]) -> Result<()>) -> 
     Ok(())
 }
 
-fn parse<'line, T: Deserialize<'line>>(path: &Path, number: usize, line: &'line [u8]) -> Result<T> {
+pub(super) fn parse<'line, T: Deserialize<'line>>(
+    path: &Path,
+    number: usize,
+    line: &'line [u8],
+) -> Result<T> {
     serde_json::from_slice(line)
         .map_err(|error| Error::usage(format!("{}:{number} is no record: {error}", path.display())))
 }

@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{OFlags, SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::{BLOCK_BYTES, Contents, ContentsBuilder};
@@ -40,7 +40,7 @@ impl Contents {
     /// Reads a raw image: the file's bytes are what the guest sees.
     pub fn of_raw_file(path: &Path) -> Result<Self> {
         let read = || -> io::Result<Self> {
-            let file = File::open(path)?;
+            let file = open_regular(path)?;
             let size = file.metadata()?.len();
             let mut builder = ContentsBuilder::new(size);
             for segment in data_segments(&file)? {
@@ -53,6 +53,20 @@ impl Contents {
         Phase::Hashing
             .of(read)
             .map_err(|error| Error::io("read", path, &error))
+    }
+}
+
+/// Opens a file for reading that a tool may have put something else in the place of: a named pipe would never come to its end, a
+/// link may lead anywhere.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
     }
 }
 
@@ -87,7 +101,7 @@ pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
 /// Whether two files have the same length and the same bytes.
 pub fn same_bytes(first: &Path, second: &Path) -> Result<bool> {
     let compare = || -> io::Result<bool> {
-        let (first, second) = (File::open(first)?, File::open(second)?);
+        let (first, second) = (open_regular(first)?, open_regular(second)?);
         let size = first.metadata()?.len();
         if size != second.metadata()?.len() {
             return Ok(false);
@@ -126,7 +140,7 @@ pub fn same_bytes(first: &Path, second: &Path) -> Result<bool> {
 /// file system could share the original's extents.
 pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
     let copy = || -> io::Result<()> {
-        let source = File::open(from)?;
+        let source = open_regular(from)?;
         let target = OpenOptions::new().write(true).create_new(true).open(to)?;
         target.set_len(source.metadata()?.len())?;
         for segment in data_segments(&source)? {

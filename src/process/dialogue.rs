@@ -11,7 +11,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::capture::Capture;
 use super::group::Group;
-use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, PostMortem, interrupt, memory};
+use super::watch::Watch;
+use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, interrupt, memory};
 use crate::error::{Error, Result};
 
 /// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
@@ -72,11 +73,19 @@ impl Dialogue {
         memory::limit(self.group.leader(), bytes)
     }
 
-    /// Sends `line` (without line feed) and waits for a line in return.
-    pub fn ask(mut self, line: &str, limit: Duration) -> Result<Reply> {
+    /// Sends `line` (without line feed) and waits for a line in return, with the limit, patience, cage and directory of `terms`.
+    pub fn ask(mut self, line: &str, terms: &Invocation<'_>) -> Result<Reply> {
         // A child that is gone already shows below, by its closed output.
         let _ = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
-        let deadline = Instant::now() + limit;
+        let Invocation {
+            directory,
+            limit,
+            patience,
+            cage,
+            ..
+        } = *terms;
+        let mut watch = Watch::of_leader(self.group.leader(), Instant::now(), limit, patience)
+            .limited(cage, directory);
         let mut ended = false;
         loop {
             self.stdout.read_what_is_there()?;
@@ -92,9 +101,8 @@ impl Dialogue {
             if ended {
                 return self.end(None);
             }
-            if Instant::now() >= deadline {
-                let post_mortem = PostMortem::of_group(self.group.leader(), limit);
-                return self.end(Some(post_mortem));
+            if let Some(ending) = watch.look() {
+                return self.end(Some(ending));
             }
             let mut waits = vec![PollFd::from_borrowed_fd(self.group.pidfd(), PollFlags::IN)];
             waits.extend(
@@ -107,21 +115,18 @@ impl Dialogue {
                     .pipe()
                     .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
             );
-            interrupt::wait(&mut waits, deadline)?;
+            interrupt::wait(&mut waits, watch.next())?;
             // Looked at before the streams are read a last time, so that no last word is missed.
             ended = self.group.has_ended()?;
         }
     }
 
-    fn end(mut self, post_mortem: Option<PostMortem>) -> Result<Reply> {
+    fn end(mut self, cut_short: Option<Ending>) -> Result<Reply> {
         let reaped = self.group.kill_and_reap()?;
         self.stderr
             .read_what_is_there()
             .map_err(|error| Error::system(error.to_string()))?;
-        let ending = match post_mortem {
-            Some(post_mortem) => Ending::TimedOut(post_mortem),
-            None => reaped.ending,
-        };
+        let ending = cut_short.unwrap_or(reaped.ending);
         Ok(Reply::Ended {
             ending,
             stderr: self.stderr.finish(),

@@ -10,7 +10,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IoSlice, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -27,7 +27,7 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use super::{CHILD_ENVIRONMENT, Ending, Invocation};
+use super::{CHILD_ENVIRONMENT, Cage, Ending, Invocation};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server.so"));
@@ -43,6 +43,10 @@ const REAP: &[u8] = b"reap";
 
 /// The longest call, with its arguments and environment; a longer one is spawned plainly.
 const MESSAGE_BYTES: usize = 120 << 10;
+
+/// Where the loader finds the library: at the standard error of the process itself. In a cage, /proc tells nothing of other processes,
+/// and nothing else is inherited.
+const LIBRARY_PATH: &str = "/proc/self/fd/2";
 
 /// How long a tool may take to be loaded, and a server to fork.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,9 +68,9 @@ impl Preload {
         Ok(Self { file })
     }
 
-    /// Where the loader finds it. By way of this process, as nothing is to be inherited.
-    fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    /// The library, to be read only.
+    fn opened(&self) -> io::Result<File> {
+        File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 }
 
@@ -83,8 +87,14 @@ pub(super) struct Ended {
 }
 
 impl ForkServer {
-    /// Loads the tool; or why it does not answer as a fork server.
-    pub fn start(program: &Path, preload: &Preload) -> Result<Self, String> {
+    /// Loads the tool; or why it does not answer as a fork server. Its children are confined as it is: it is kept for many scratch directories,
+    /// so they may write below `place`, in which those lie.
+    pub fn start(
+        program: &Path,
+        preload: &Preload,
+        cage: &Cage,
+        place: Option<&Path>,
+    ) -> Result<Self, String> {
         let (socket, other) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -92,21 +102,26 @@ impl ForkServer {
             None,
         )
         .map_err(|error| error.to_string())?;
-        let process = Command::new(program)
+        let library = preload.opened().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command
             .current_dir("/")
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(CHILD_ENVIRONMENT)
-            .env("LD_PRELOAD", preload.path())
+            .env("LD_PRELOAD", LIBRARY_PATH)
             // What is bound here need not be bound in every child.
             .env("LD_BIND_NOW", "1")
             .env(MARK.0, MARK.1)
             .stdin(Stdio::from(other))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
+            .stderr(Stdio::from(library))
+            .process_group(0);
+        let process = cage
+            .confine(place, || command.spawn())
+            .flatten()
             .map_err(|error| error.to_string())?;
+        drop(command);
         let mut server = Self { process, socket };
         match server.receive(PATIENCE) {
             Ok([PROTOCOL, _, _]) => Ok(server),

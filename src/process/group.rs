@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
 use super::fork_server::{Ended, ForkServer, environment};
-use super::{Ending, Invocation, memory};
+use super::{Cage, Ending, Invocation, memory};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -74,8 +74,20 @@ impl Group {
             .stderr(Stdio::piped())
             .process_group(0);
         let started = Instant::now();
-        let mut child =
-            start(&mut command).map_err(|error| Error::io("start", invocation.program, &error))?;
+        let cage = invocation.cage.unwrap_or(&Cage::OPEN);
+        // A child that is kept outlives any scratch directory; it confines itself anew for each thing it is asked.
+        let scratch = (!spoken_to).then_some(invocation.directory);
+        let wall = invocation.limit + invocation.patience;
+        let start = || {
+            let child = start(&mut command)?;
+            // As soon as can be: until then it runs without limits, though not unconfined.
+            cage.limit(Pid::from_child(&child), (!spoken_to).then_some(wall));
+            Ok(child)
+        };
+        let mut child = cage
+            .confine(scratch, start)
+            .flatten()
+            .map_err(|error| cannot_start(invocation, &error))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both streams were asked for as pipes");
         };
@@ -107,6 +119,9 @@ impl Group {
         let Some(leader) = server.fork(invocation, is_durable, streams, None) else {
             return Ok(None);
         };
+        if let Some(cage) = invocation.cage {
+            cage.limit(leader, Some(invocation.limit + invocation.patience));
+        }
         let pipes = Pipes {
             stdin: None,
             stdout,
@@ -223,6 +238,17 @@ impl Drop for Group {
         if let Some(Parent::Us(mut child)) = self.parent.take() {
             let _ = child.wait();
         }
+    }
+}
+
+/// A directory that is gone shows as a program that is not there.
+fn cannot_start(invocation: &Invocation<'_>, error: &io::Error) -> Error {
+    let Invocation {
+        program, directory, ..
+    } = invocation;
+    match directory.is_dir() {
+        true => Error::io("start", program, error),
+        false => Error::io("work in", directory, error),
     }
 }
 

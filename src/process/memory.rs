@@ -13,11 +13,14 @@ use crate::error::{Error, Result};
 /// How the kernel is told to forget the peak: proc_pid_clear_refs(5).
 const FORGET_PEAK: &str = "5";
 
-/// Limits the address space of a process that is there, or takes the limit away. One that is gone already needs none.
+/// Limits the address space of a process that is there, or takes the limit away as far as its cage allows. One that is gone already
+/// needs none.
 pub(super) fn limit(process: Pid, bytes: Option<u64>) -> Result<()> {
+    let maximum = maximum(process);
+    let within = |bytes: u64| maximum.map_or(bytes, |maximum| bytes.min(maximum));
     let wanted = Rlimit {
-        current: bytes,
-        maximum: None,
+        current: bytes.map(within).or(maximum),
+        maximum,
     };
     match prlimit(Some(process), Resource::As, wanted) {
         Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -25,6 +28,16 @@ pub(super) fn limit(process: Pid, bytes: Option<u64>) -> Result<()> {
             "cannot limit a tool's memory: {error}"
         ))),
     }
+}
+
+/// What the process may raise its own limit to, in bytes: the cage's. Nobody may raise that.
+fn maximum(process: Pid) -> Option<u64> {
+    let limits = format!("/proc/{}/limits", process.as_raw_nonzero());
+    let limits = fs::read_to_string(limits).ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The most memory that this process has at once from here on.

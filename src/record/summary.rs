@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Class, FORMAT_VERSION, Record, ToolName};
 use crate::signature::Group;
 
-/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `inconclusive_count` and `unsupported_count`
-/// add up to `iterations_completed`.
+/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `flaky_count`, `inconclusive_count` and
+/// `unsupported_count` add up to `iterations_completed`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// [`FORMAT_VERSION`].
@@ -32,6 +32,10 @@ pub struct Summary {
     pub divergences_found: u64,
     /// Their iterations.
     pub divergence_iterations: Vec<u64>,
+    /// Cases with a divergence that did not come back when they were tried again.
+    pub flaky_count: u64,
+    /// Their iterations.
+    pub flaky_iterations: Vec<u64>,
     /// Cases in which a check could not be made and nothing diverged.
     pub inconclusive_count: u64,
     /// Their iterations.
@@ -66,8 +70,13 @@ pub struct Summary {
     pub tool_calls: u64,
     /// CPU time of the tools.
     pub tool_cpu_seconds: f64,
+    /// Why too little was compared to prove anything, if it was.
+    pub vacuous: Option<String>,
     /// CPU time of the harness itself.
     pub harness_cpu_seconds: f64,
+    /// How many of the cases an earlier run has done.
+    #[serde(skip)]
+    resumed: u64,
     /// The tool under test.
     pub candidate: Option<ToolName>,
     /// qemu-img.
@@ -111,6 +120,10 @@ impl Summary {
                 self.divergences_found += 1;
                 insert_sorted(&mut self.divergence_iterations, record.iteration);
                 self.count_group(record);
+            }
+            Class::Flaky => {
+                self.flaky_count += 1;
+                insert_sorted(&mut self.flaky_iterations, record.iteration);
             }
             Class::Inconclusive => {
                 self.inconclusive_count += 1;
@@ -181,11 +194,18 @@ impl Summary {
         stale.map(String::as_str).collect()
     }
 
+    /// Counts a case that an earlier run has done.
+    pub fn add_resumed(&mut self, record: &Record) {
+        self.add(record);
+        self.resumed += 1;
+    }
+
     /// Closes it: the time it took, and the CPU time of the harness itself.
     pub fn finish(&mut self, elapsed: Duration, harness_cpu: Duration) {
         let thousandths = |value: f64| (value * 1e3).round() / 1e3;
         self.elapsed_seconds = thousandths(elapsed.as_secs_f64());
-        let per_second = self.iterations_completed as f64 / elapsed.as_secs_f64().max(1e-9);
+        let done = self.iterations_completed - self.resumed;
+        let per_second = done as f64 / elapsed.as_secs_f64().max(1e-9);
         self.iterations_per_second = thousandths(per_second);
         self.tool_cpu_seconds = thousandths(self.tool_cpu_seconds);
         self.harness_cpu_seconds = thousandths(harness_cpu.as_secs_f64());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::evidence::quoted;
 use crate::evidence::{Call, Evidence, shell_line};
+use crate::process::CageLayer;
 use crate::record::{Class, Record, Summary};
 use crate::signature::Group;
 use crate::simpler::Bulk;
@@ -66,6 +67,7 @@ pub fn ignored_reason(record: &Record) -> Option<String> {
             "known divergence {}: {reason}",
             record.known.as_deref().unwrap_or_default()
         )),
+        Class::Flaky => Some(format!("flaky {kind}: {reason}")),
         Class::Inconclusive => Some(format!("{kind}: {reason}")),
         Class::Unsupported => Some(format!("unsupported: {}", unsupported_reasons(record))),
     }
@@ -177,6 +179,10 @@ fn add_evidence(block: &mut String, evidence: &Evidence) {
     for call in &evidence.calls {
         add_call(block, call);
     }
+    if let Some(again) = &evidence.again {
+        let _ = writeln!(block, "  the second time: {}", again.summary);
+        add_evidence(block, again);
+    }
 }
 
 fn add_call(block: &mut String, call: &Call) {
@@ -234,6 +240,16 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&st
     text
 }
 
+/// The parts of the cage: whether each is there.
+pub fn cage(layers: &[CageLayer]) -> String {
+    let line = |layer: &CageLayer| {
+        let state = layer.missing.as_deref();
+        let state = state.map_or("here".to_owned(), |missing| format!("missing: {missing}"));
+        format!("cage {state}\n    {}\n", layer.name)
+    };
+    layers.iter().map(line).collect()
+}
+
 /// The witnesses: whether each is here.
 pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
     let line = |(name, version): (&&str, &Option<String>)| {
@@ -278,6 +294,7 @@ pub fn summary(summary: &Summary) -> String {
         ("matches", summary.matches),
         ("divergences_found", summary.divergences_found),
         ("known_count", summary.known_count),
+        ("flaky_count", summary.flaky_count),
         ("inconclusive_count", summary.inconclusive_count),
         (
             "inconclusive_qemu_timeout",
@@ -320,6 +337,12 @@ pub fn summary(summary: &Summary) -> String {
         .collect();
     if !absent.is_empty() {
         let _ = writeln!(text, "no third opinion by {}", absent.join(", "));
+    }
+    if let Some(why) = &summary.vacuous {
+        let _ = writeln!(
+            text,
+            "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
+        );
     }
     for id in summary.stale_known() {
         let _ = writeln!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::content::Contents;
-use crate::process::{Captured, PostMortem};
+use crate::process::{Captured, HitLimit, PostMortem};
 use crate::qcow2::host_clusters::HostClusters;
 
 /// How a tool came out of a request.
@@ -21,6 +21,8 @@ pub enum Exit {
     Crashed(String),
     /// It was still at it when its time ran out.
     TimedOut(PostMortem),
+    /// It used up more than a tool may.
+    HitLimit(HitLimit),
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::Refused(code) => format!("exit {code}"),
             Self::Crashed(how) => format!("crashed: {how}"),
             Self::TimedOut(post_mortem) => post_mortem.to_string(),
+            Self::HitLimit(hit) => hit.to_string(),
         }
     }
 }

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use tempfile::TempDir;
-
+use super::Root;
 use crate::phase::Phase;
 
 /// How far it may fall behind before those who hand it more have to wait.
@@ -19,7 +18,7 @@ pub(super) enum Leftover {
     /// Files of an operation.
     Files(Vec<PathBuf>),
     /// A case's whole directory.
-    Directory(TempDir),
+    Directory(Root),
 }
 
 /// The thread that removes.

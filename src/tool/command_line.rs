@@ -3,14 +3,14 @@
 //! The dialects are in the tools' own files.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::launcher::Launcher;
-use crate::process::{self, Captured, Ending, Finished, Invocation};
+use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
 use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
@@ -49,12 +49,15 @@ pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
 /// digit.
 pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
     let arguments = ["--version".to_owned()];
-    let directory = std::env::temp_dir();
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
     let invocation = Invocation {
         program,
         arguments: &arguments,
-        directory: &directory,
+        directory: scratch.path(),
         limit: means.limit,
+        patience: Duration::ZERO,
+        cage: Some(&Cage::default()),
         environment: &[],
         memory_bytes_max: None,
     };
@@ -82,19 +85,7 @@ pub(super) fn run(
     arguments: Vec<String>,
     scene: &Scene<'_>,
 ) -> Result<Answer> {
-    let Scene {
-        directory,
-        limit,
-        memory_bytes_max,
-    } = *scene;
-    let finished = launcher.run(&Invocation {
-        program,
-        arguments: &arguments,
-        directory,
-        limit,
-        environment: &[],
-        memory_bytes_max,
-    })?;
+    let finished = launcher.run(&scene.invocation(program, &arguments))?;
     let Finished {
         ending,
         stdout,
@@ -294,5 +285,6 @@ pub(super) fn exit(ending: &Ending) -> Exit {
             Exit::Crashed(format!("signal {signal}{name}"))
         }
         Ending::TimedOut(post_mortem) => Exit::TimedOut(post_mortem.clone()),
+        Ending::HitLimit(hit) => Exit::HitLimit(hit.clone()),
     }
 }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::{Scene, command_line, imago};
 use crate::content::Contents;
 use crate::error::{Error, Result};
-use crate::process::{self, Captured, Dialogue, Ending, Invocation, OwnPeak, Reply};
+use crate::process::warden::{RUN_VARIABLE, run_token};
+use crate::process::{self, Cage, Captured, Dialogue, Ending, Invocation, OwnPeak, Reply};
 use crate::request::{Answer, Exit, Request};
 
 /// The hidden argument with which the program becomes a worker.
@@ -47,6 +48,10 @@ pub(super) struct LibraryAnswer {
 #[derive(Serialize, Deserialize)]
 struct Asked {
     library: String,
+    #[serde(default)]
+    is_confined: bool,
+    #[serde(default)]
+    flushes_off: bool,
     directory: PathBuf,
     request: Request,
 }
@@ -87,10 +92,23 @@ fn answer(asked: &Asked) -> LibraryAnswer {
             ..Default::default()
         };
     };
+    let cage = Cage {
+        limits: None,
+        is_confined: asked.is_confined,
+        flushes_off: asked.flushes_off,
+    };
     // The worker is thrown away after a panic, so no broken state is seen again.
-    let answered = panic::catch_unwind(AssertUnwindSafe(|| {
-        library(&asked.request, &asked.directory)
-    }));
+    let answered = cage.confine(Some(&asked.directory), || {
+        panic::catch_unwind(AssertUnwindSafe(|| {
+            library(&asked.request, &asked.directory)
+        }))
+    });
+    let answered = answered.unwrap_or_else(|error| {
+        Ok(LibraryAnswer {
+            panicked: Some(format!("cannot enter the cage: {error}")),
+            ..Default::default()
+        })
+    });
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {
@@ -132,6 +150,8 @@ impl Workers {
     ) -> Result<Answer> {
         let asked = Asked {
             library: self.library.to_owned(),
+            is_confined: scene.cage.is_confined,
+            flushes_off: scene.cage.flushes_off,
             directory: scene.directory.to_owned(),
             request: request.clone(),
         };
@@ -148,7 +168,7 @@ impl Workers {
         };
         dialogue.limit_memory(scene.memory_bytes_max)?;
         let started = Instant::now();
-        let reply = dialogue.ask(&line, scene.limit)?;
+        let reply = dialogue.ask(&line, &scene.invocation(&self.program, &[]))?;
         let mut answer = self.read(reply)?;
         answer.duration = started.elapsed();
         answer.command = words;
@@ -161,12 +181,10 @@ impl Workers {
         let directory = std::env::temp_dir();
         let program = &self.program;
         Dialogue::start(&Invocation {
-            program,
-            arguments: &arguments,
             directory: &directory,
-            limit: scene.limit,
-            environment: &[],
+            environment: &[(RUN_VARIABLE.into(), run_token().into())],
             memory_bytes_max: None,
+            ..scene.invocation(program, &arguments)
         })
     }
 

@@ -119,7 +119,7 @@ impl Stage {
             Source::Fresh(_) => None,
         }
         .unwrap_or(arena);
-        let mut record = arena.try_case(case)?;
+        let mut record = arena.try_surely(case)?;
         record.trial = Some(name.to_owned());
         if let Source::Seed(seed) = source {
             record.came_from_file(format!("{SEED_DIRECTORY}/{}.json", seed.stem));
@@ -149,7 +149,7 @@ impl Stage {
         let is_failure = match record.class() {
             Class::Match => return Outcome::Passed,
             Class::Divergence => true,
-            Class::Inconclusive => self.settings.strict,
+            Class::Inconclusive | Class::Flaky => self.settings.strict,
             Class::Known | Class::Unsupported => false,
         };
         if !is_failure {

@@ -28,10 +28,11 @@ pub enum Layer {
 }
 
 /// Words in a kind's name and the layer they mean; the first that occurs counts.
-const WORDS: [(&str, Layer); 20] = [
+const WORDS: [(&str, Layer); 21] = [
     ("exit", Layer::Exit),
     ("crash", Layer::Exit),
     ("timeout", Layer::Exit),
+    ("limit", Layer::Exit),
     ("refusal", Layer::Exit),
     ("failed", Layer::Exit),
     ("input_changed", Layer::Host),

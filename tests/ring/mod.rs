@@ -15,6 +15,7 @@ use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
 use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::operation::Operation;
+use imgduel::process::Cage;
 use imgduel::record::Record;
 use imgduel::sandbox::{Place, Remover};
 use imgduel::tool::{self, Means, ToolSpec};
@@ -58,6 +59,7 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         candidate: open(candidate),
         reference: open(reference),
         limit,
+        cage: Cage::default(),
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),
