@@ -60,14 +60,20 @@ struct MessageHeader {
     flags: c_int,
 }
 
-/// `struct cmsghdr` with room for two descriptors.
+/// `struct cmsghdr` with room for a call's descriptors.
 #[repr(C, align(8))]
 struct Control {
     length: usize,
     level: c_int,
     kind: c_int,
-    descriptors: [c_int; 2],
+    descriptors: [c_int; DESCRIPTORS],
 }
+
+/// Standard output, standard error and, where there is one, the Landlock ruleset that the child confines itself by.
+const DESCRIPTORS: usize = 3;
+
+/// The length of a control message without its descriptors.
+const CONTROL_HEAD_BYTES: usize = 16;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -111,6 +117,11 @@ unsafe extern "C" {
     fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
     fn recvmsg(socket: c_int, message: *mut MessageHeader, flags: c_int) -> isize;
     fn send(socket: c_int, bytes: *const c_void, length: usize, flags: c_int) -> isize;
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
+    fn read(descriptor: c_int, bytes: *mut c_void, length: usize) -> isize;
+    fn write(descriptor: c_int, bytes: *const c_void, length: usize) -> isize;
+    fn prctl(option: c_int, ...) -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
     fn clock_gettime(clock: c_int, time: *mut ClockTime) -> c_int;
     fn __errno_location() -> *mut c_int;
 }
@@ -120,11 +131,15 @@ const SOL_SOCKET: c_int = 1;
 const SCM_RIGHTS: c_int = 1;
 const MSG_CMSG_CLOEXEC: c_int = 0x4000_0000;
 const MSG_NOSIGNAL: c_int = 0x4000;
+const O_CLOEXEC: c_int = 0o2000000;
 const F_GETFD: c_int = 1;
 const F_DUPFD_CLOEXEC: c_int = 1030;
 const O_RDWR: c_int = 2;
 const SIGKILL: c_int = 9;
 const EINTR: c_int = 4;
+const PR_SET_NO_NEW_PRIVS: c_int = 38;
+/// The same number on every architecture (landlock_restrict_self(2)).
+const LANDLOCK_RESTRICT_SELF: c_long = 446;
 const CLOCK_PROCESS_CPUTIME_ID: c_int = 2;
 
 /// Where the socket is kept: out of the way of the numbers that a tool's own files get.
@@ -159,7 +174,15 @@ pub unsafe extern "C" fn __libc_start_main(
         }
         let start: StartMain = core::mem::transmute(found);
         REAL_MAIN = Some(main);
-        start(before_main, count, words, init, fini, loader_fini, stack_end)
+        start(
+            before_main,
+            count,
+            words,
+            init,
+            fini,
+            loader_fini,
+            stack_end,
+        )
     }
 }
 
@@ -228,7 +251,11 @@ unsafe fn is_marked(variables: *mut *mut c_char) -> bool {
     unsafe {
         while !(*place).is_null() {
             let word = (*place).cast::<u8>();
-            if MARK.iter().enumerate().all(|(index, byte)| *word.add(index) == *byte) {
+            if MARK
+                .iter()
+                .enumerate()
+                .all(|(index, byte)| *word.add(index) == *byte)
+            {
                 return true;
             }
             place = place.add(1);
@@ -241,7 +268,7 @@ unsafe fn is_marked(variables: *mut *mut c_char) -> bool {
 unsafe fn serve(socket: c_int) {
     unsafe {
         loop {
-            let mut descriptors = [-1; 2];
+            let mut descriptors = [-1; DESCRIPTORS];
             let received = receive(socket, &mut descriptors);
             let message = core::slice::from_raw_parts(addr_of!(MESSAGE).cast::<u8>(), received);
             if !lay_out(message) {
@@ -251,8 +278,23 @@ unsafe fn serve(socket: c_int) {
                 say(socket, &[0, 0, 0]);
                 continue;
             }
-            let child = fork();
+            // The child waits for a byte, so that it does nothing before its number is known; it ends when none comes.
+            let mut gate = [-1; 2];
+            let child = match pipe2(gate.as_mut_ptr(), O_CLOEXEC) {
+                0 => fork(),
+                _ => -1,
+            };
             if child == 0 {
+                close(gate[1]);
+                let mut byte = 0u8;
+                loop {
+                    match read(gate[0], (&raw mut byte).cast(), 1) {
+                        1 => break,
+                        -1 if *__errno_location() == EINTR => {}
+                        _ => _exit(EXIT_LOST),
+                    }
+                }
+                close(gate[0]);
                 become_tool(socket, descriptors);
                 return;
             }
@@ -264,6 +306,10 @@ unsafe fn serve(socket: c_int) {
                 setpgid(child, child);
             }
             say(socket, &[child.max(0) as u32, 0, 0]);
+            write(gate[1], c"!".as_ptr().cast(), 1);
+            gate.iter().for_each(|end| {
+                close(*end);
+            });
             if child > 0 {
                 attend(socket, child);
             }
@@ -274,7 +320,7 @@ unsafe fn serve(socket: c_int) {
 /// Waits to be told that the child is to be reaped, and reaps it. Its number is nobody else's until then.
 unsafe fn attend(socket: c_int, child: c_int) {
     unsafe {
-        if receive(socket, &mut [-1; 2]) == 0 {
+        if receive(socket, &mut [-1; DESCRIPTORS]) == 0 {
             kill(-child, SIGKILL);
             _exit(0);
         }
@@ -307,7 +353,7 @@ unsafe fn own_cpu() -> u64 {
 
 /// One message into [`MESSAGE`]; its length. The end of the socket is the end of this process, unless a child is to be
 /// attended to: then it is 0.
-unsafe fn receive(socket: c_int, descriptors: &mut [c_int; 2]) -> usize {
+unsafe fn receive(socket: c_int, descriptors: &mut [c_int; DESCRIPTORS]) -> usize {
     unsafe {
         let mut vector = IoVector {
             base: addr_of_mut!(MESSAGE).cast(),
@@ -327,8 +373,10 @@ unsafe fn receive(socket: c_int, descriptors: &mut [c_int; 2]) -> usize {
             let received = recvmsg(socket, &mut header, MSG_CMSG_CLOEXEC);
             if received >= 0 {
                 let has_rights = control.level == SOL_SOCKET && control.kind == SCM_RIGHTS;
-                if has_rights && control.length == size_of::<Control>() {
-                    *descriptors = control.descriptors;
+                if has_rights {
+                    let bytes = control.length.saturating_sub(CONTROL_HEAD_BYTES);
+                    let count = (bytes / size_of::<c_int>()).min(DESCRIPTORS);
+                    descriptors[..count].copy_from_slice(&control.descriptors[..count]);
                 }
                 return received as usize;
             }
@@ -364,7 +412,10 @@ unsafe fn lay_out(message: &[u8]) -> bool {
         let mut place = words_at(limits);
         // Over the directory.
         place = after(message, place);
-        for (list, count) in (*addr_of_mut!(WORDS)).iter_mut().zip([arguments, variables]) {
+        for (list, count) in (*addr_of_mut!(WORDS))
+            .iter_mut()
+            .zip([arguments, variables])
+        {
             for slot in &mut list[..count] {
                 *slot = message.as_ptr().add(place).cast_mut().cast();
                 place = after(message, place);
@@ -382,11 +433,14 @@ fn words_at(limits: usize) -> usize {
 /// Where the word after the one at `place` begins.
 fn after(message: &[u8], place: usize) -> usize {
     let rest = message.get(place..).unwrap_or_default();
-    let length = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    let length = rest
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(rest.len());
     place + length + 1
 }
 
-unsafe fn become_tool(socket: c_int, [stdout, stderr]: [c_int; 2]) {
+unsafe fn become_tool(socket: c_int, [stdout, stderr, ruleset]: [c_int; DESCRIPTORS]) {
     unsafe {
         let numbers = &*addr_of!(MESSAGE);
         let limits = numbers[1] as usize;
@@ -404,6 +458,20 @@ unsafe fn become_tool(socket: c_int, [stdout, stderr]: [c_int; 2]) {
             if setrlimit(resource as c_int, &ResourceLimit { soft, hard }) != 0 {
                 _exit(EXIT_LOST);
             }
+        }
+        if ruleset >= 0 {
+            let confined = prctl(
+                PR_SET_NO_NEW_PRIVS,
+                1 as c_long,
+                0 as c_long,
+                0 as c_long,
+                0 as c_long,
+            ) == 0
+                && syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0 as c_uint) == 0;
+            if !confined {
+                _exit(EXIT_LOST);
+            }
+            close(ruleset);
         }
         DURABLE = numbers[0] != 0;
     }

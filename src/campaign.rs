@@ -1,7 +1,9 @@
 //! Many cases, several at a time, and what comes of them.
 //!
-//! Gets its cases one by one from an iterator and hands each record to the caller as it is made. What is done with
+//! Gets its cases one by one from a supply, which may learn from what came of them, and hands each record to the caller as it is made. What is done with
 //! records is the reports' business.
+
+pub mod guide;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -22,6 +24,23 @@ pub struct Pace {
     pub fail_fast: bool,
 }
 
+/// Where cases come from.
+pub trait Supply: Send {
+    /// The next one; `None` when there are no more.
+    fn next(&mut self) -> Option<Result<Case>>;
+
+    /// What came of one, before another is asked for by the same hand.
+    fn learn(&mut self, case: &Case, record: &Record) {
+        let _ = (case, record);
+    }
+}
+
+impl<Cases: Iterator<Item = Result<Case>> + Send> Supply for Cases {
+    fn next(&mut self) -> Option<Result<Case>> {
+        Iterator::next(self)
+    }
+}
+
 /// How a campaign ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -34,7 +53,7 @@ pub struct Ended {
 /// Tries every case. `on_record` is called in the calling thread, in the order in which cases end.
 pub fn run(
     contest: &Contest,
-    cases: impl Iterator<Item = Result<Case>> + Send,
+    cases: impl Supply,
     pace: Pace,
     mut summary: Summary,
     mut on_record: impl FnMut(&Record) -> Result<()>,
@@ -50,7 +69,12 @@ pub fn run(
             let (sender, cases, enough) = (sender.clone(), &cases, &enough);
             scope.spawn(move || {
                 while let Some(case) = next(cases, enough) {
-                    let tried = case.and_then(|case| contest.try_case(&case));
+                    let tried = case.and_then(|case| {
+                        let records = contest.try_surely(&case)?;
+                        let mut cases = cases.lock().unwrap_or_else(PoisonError::into_inner);
+                        records.iter().for_each(|record| cases.learn(&case, record));
+                        Ok(records)
+                    });
                     if sender.send(tried).is_err() {
                         break;
                     }
@@ -80,10 +104,7 @@ pub fn run(
     Ended { summary, cut_short }
 }
 
-fn next(
-    cases: &Mutex<impl Iterator<Item = Result<Case>>>,
-    enough: &AtomicBool,
-) -> Option<Result<Case>> {
+fn next(cases: &Mutex<impl Supply>, enough: &AtomicBool) -> Option<Result<Case>> {
     if enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {
         return None;
     }

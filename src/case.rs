@@ -84,6 +84,9 @@ pub struct Case {
     /// The pool of operations it was drawn from, when it was not the generation's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ops_filter: Option<Vec<String>>,
+    /// The structures and fields that were damaged, when they were named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields_filter: Option<Vec<String>>,
 }
 
 impl Case {

@@ -4,11 +4,14 @@ mod accepting;
 mod adapter_check;
 mod issues;
 mod merge;
+mod resuming;
+mod run;
 mod show;
 mod shrinking;
 mod stubs;
+mod tools;
+mod vacuity;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,28 +20,24 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use crate::campaign::{self, Ended, Pace};
+use crate::campaign::guide::Guide;
 use crate::case::Case;
-use crate::contest::Contest;
+use crate::cost;
 use crate::error::{Cause, Error, Result};
-use crate::findings::Findings;
 use crate::generation::Generation;
-use crate::process;
-use crate::record::{Class, Summary};
-use crate::report::digest::Digest;
-use crate::report::junit::Fault;
-use crate::report::outlets::Outlets;
-use crate::report::progress::Progress;
-use crate::report::{self, complain, github, is_on_github, python, terminal};
+use crate::process::warden;
+use crate::record::Summary;
+use crate::report::{complain, python};
 use crate::rng::fresh_seed;
 use crate::script;
 use crate::seed_file::SeedFile;
 use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
-use crate::tool::{self, Means, TOOLS, ToolSpec, worker};
-use crate::witness::Witnesses;
+use crate::tool::{ToolSpec, worker};
 
 use accepting::{AcceptArguments, accept};
 use adapter_check::{AdapterCheckArguments, adapter_check};
+use resuming::Resumed;
+use run::{Run, Telling};
 use show::{ShowArguments, show};
 
 /// Exit codes, as `interface` docs in the README list them.
@@ -69,7 +68,7 @@ enum Command {
     /// Make a pending finding a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
     /// List every tool: whether it is there, its version, how to get it
-    Tools(ToolsArguments),
+    Tools(tools::ToolsArguments),
     /// Check whether a program keeps to the adapter protocol (docs/adapters.md)
     AdapterCheck(AdapterCheckArguments),
     /// Join the records of many processes or machines into one summary, JUnit and page
@@ -101,6 +100,21 @@ struct FuzzArguments {
     /// Keep new findings as they were drawn
     #[arg(long)]
     no_shrink: bool,
+
+    /// Make more cases of those that showed something new (our own generations only; default: --no-guidance)
+    #[arg(long, overrides_with = "no_guidance", conflicts_with = "resume")]
+    guided: bool,
+
+    /// Draw every case from its own number alone
+    #[arg(long, overrides_with = "guided")]
+    no_guidance: bool,
+    /// Succeed even when too little was compared to prove anything
+    #[arg(long)]
+    allow_vacuous: bool,
+
+    /// Go on with the campaign that left these records
+    #[arg(long, value_name = "RECORDS")]
+    resume: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -123,15 +137,9 @@ struct ReplayArguments {
     cases: Vec<String>,
 }
 
-#[derive(Args)]
-struct ToolsArguments {
-    #[command(flatten)]
-    settings: Settings,
-}
-
 /// The whole command.
 pub fn main() -> ExitCode {
-    if let Some(code) = worker::serve_if_asked() {
+    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
         return code;
     }
     let arguments = match Arguments::try_parse() {
@@ -158,7 +166,7 @@ pub fn main() -> ExitCode {
         Command::Script(arguments) => script(&arguments),
         Command::Accept(arguments) => accept(arguments),
         Command::Show(arguments) => show(&arguments),
-        Command::Tools(arguments) => tools(&arguments.settings),
+        Command::Tools(arguments) => tools::tools(&arguments),
         Command::AdapterCheck(arguments) => adapter_check(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Stubs(arguments) => stubs::stubs(&arguments),
@@ -174,6 +182,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         create_issues,
         workflow_url,
         no_shrink,
+        guided,
+        no_guidance: _,
+        allow_vacuous,
+        resume,
     } = arguments;
     if let Some(path) = instar {
         settings.candidates = vec![ToolSpec {
@@ -181,12 +193,19 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             path: Some(path),
         }];
     }
+    let resumed = resume.map(|path| Resumed::read(&path, &mut settings));
+    let resumed = resumed.transpose()?;
     let generation = settings.generation()?;
     let seed = settings.seed.unwrap_or_else(fresh_seed);
     let iterations = settings.iterations.unwrap_or(FUZZ_ITERATIONS);
     let total = iterations;
     let pool = settings.pool();
-    let cases = generation.cases(seed, settings.start, pool.as_deref())?;
+    let (start, pool) = (settings.start, pool.as_deref());
+    let guide = guided
+        .then(|| Guide::new(generation, seed, start, pool, total))
+        .transpose()?;
+    let fields = settings.fields();
+    let cases = generation.cases_of_fields(seed, start, pool, fields.as_deref())?;
     if let Some(directory) = &log_dir {
         fs::create_dir_all(directory)
             .map_err(|error| Error::io("make the log directory", directory, &error))?;
@@ -197,27 +216,38 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             .summary
             .get_or_insert(python::summary_path(directory, seed));
     }
-    let run = Run::open(&settings, log_dir)?;
+    let done = resumed.as_ref().map(Resumed::done).unwrap_or_default();
+    let run = Run::open_for(&settings, log_dir, resumed)?;
+    run.contest.arenas()[0].must_find_a_lie()?;
     let _ = writeln!(
         std::io::stderr(),
         "generation {}, seed {seed}, iterations {iterations}",
         generation.name
     );
-    let summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
-    let cases = cases.take(total as usize).map(Ok);
+    let mut summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
+    summary.guided = guided;
+    let cases = cases
+        .take(total as usize)
+        .filter(|case| !done.contains(&case.iteration))
+        .map(Ok);
+    let cases = cost::long_first(cases);
     let run = Run {
         issues: create_issues.then_some(workflow_url),
+        must_prove: !allow_vacuous,
         ..run
     };
-    run.campaign(cases, summary, Telling::Groups { shrink: !no_shrink })
+    let telling = Telling::Groups { shrink: !no_shrink };
+    match guide {
+        Some(guide) => run.campaign(guide, summary, telling),
+        None => run.campaign(cases, summary, telling),
+    }
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
-    let pool = arguments.settings.pool();
     let named: Vec<(Case, Option<SeedFile>)> = arguments
         .cases
         .iter()
-        .map(|name| named_case(name, pool.as_deref()))
+        .map(|name| named_case(name, &arguments.settings))
         .collect::<Result<_>>()?;
     let mut run = Run::open(&arguments.settings, None)?;
     let files = std::iter::zip(&named, &arguments.cases).filter(|((_, seed), _)| seed.is_some());
@@ -230,24 +260,26 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 }
 
 /// The case of a seed file, with that file, or of an id.
-fn named_case(name: &str, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
-    if is_seed_file(name) {
+fn named_case(name: &str, settings: &Settings) -> Result<(Case, Option<SeedFile>)> {
+    if SeedFile::is_named_by(name) {
         let seed = SeedFile::read(Path::new(name))?;
         return Ok((seed.case()?, Some(seed)));
     }
-    Ok((Generation::case(&name.parse()?, pool)?, None))
+    let (pool, fields) = (settings.pool(), settings.fields());
+    let case = Generation::case_of_fields(&name.parse()?, pool.as_deref(), fields.as_deref())?;
+    Ok((case, None))
 }
 
 fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
-    let (case, seed) = named_case(case, settings.pool().as_deref())?;
+    let (case, seed) = named_case(case, settings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(run.contest.only()?, settings, case, seed.as_ref())
 }
 
 fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
-    let (case, _) = named_case(case, settings.pool().as_deref())?;
+    let (case, _) = named_case(case, settings)?;
     let run = Run::open(settings, None)?;
     let arena = run.contest.only()?;
     let record = arena.try_case(case)?;
@@ -258,159 +290,6 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
         reference,
         settings.timeout,
     )?))
-}
-
-fn is_seed_file(name: &str) -> bool {
-    let path = Path::new(name);
-    path.extension().is_some_and(|ending| ending == "json") || path.is_file()
-}
-
-fn tools(settings: &Settings) -> Result<ExitCode> {
-    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
-    let mut text = String::new();
-    for row in &TOOLS {
-        let mut chosen = settings.candidates.iter().chain([&settings.reference]);
-        let spec = chosen.find(|spec| spec.name == row.name).cloned();
-        let spec = spec.unwrap_or_else(|| row.spec());
-        text.push_str(&terminal::tool(row, &tool::open(&spec, &means)));
-    }
-    text.push_str(&terminal::witnesses(
-        &Witnesses::find(settings.timeout).versions(),
-    ));
-    Ok(said(&text))
-}
-
-/// What goes to standard output of the cases of a run.
-enum Telling {
-    /// One evidence block for every group of divergences; new groups are kept, shrunk first if that is wanted.
-    Groups { shrink: bool },
-    /// The evidence of every case.
-    Every,
-}
-
-/// Tools and report files of one run, open.
-struct Run {
-    contest: Contest,
-    outlets: Outlets,
-    settings: Settings,
-    log_dir: Option<PathBuf>,
-    /// The seed files that cases came from, by the case's id.
-    seed_files: HashMap<String, String>,
-    /// Whether issues are to be filed, and by which workflow.
-    issues: Option<Option<String>>,
-}
-
-impl Run {
-    fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
-        let contest = Contest::open(
-            settings,
-            &Means::of_this_program(settings.timeout, settings.launcher())?,
-        )?;
-        let outlets = Outlets::open(settings)?;
-        contest.notices().iter().for_each(complain);
-        ctrlc::set_handler(process::request_stop)
-            .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
-        Ok(Self {
-            contest,
-            outlets,
-            settings: settings.clone(),
-            log_dir,
-            seed_files: HashMap::new(),
-            issues: None,
-        })
-    }
-
-    /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
-    fn campaign(
-        mut self,
-        cases: impl Iterator<Item = Result<Case>> + Send,
-        summary: Summary,
-        telling: Telling,
-    ) -> Result<ExitCode> {
-        let mut progress = Progress::new(summary.iterations);
-        let mut summary = summary;
-        summary.witnesses = self.contest.arenas()[0].witnesses();
-        summary.iterations *= self.contest.arenas().len() as u64;
-        let pace = Pace {
-            jobs: self.settings.jobs(),
-            fail_fast: self.settings.fail_fast,
-        };
-        let mut findings = Findings::default();
-        let Ended { summary, cut_short } =
-            campaign::run(&self.contest, cases, pace, summary, |record| {
-                let mut from_file;
-                let mut record = record;
-                if let Some(file) = self.seed_files.get(&record.id) {
-                    from_file = record.clone();
-                    from_file.came_from_file(file.clone());
-                    record = &from_file;
-                }
-                progress.add(record);
-                let is_told = match telling {
-                    Telling::Groups { .. } => findings.add(record),
-                    Telling::Every => true,
-                };
-                if is_told {
-                    let block = terminal::evidence_block(record);
-                    progress.aside(|| said(&format!("{block}\n")));
-                }
-                if let Some(directory) = self
-                    .log_dir
-                    .as_deref()
-                    .filter(|_| record.class() == Class::Divergence)
-                {
-                    python::write_divergence(directory, record)?;
-                }
-                self.outlets.add(record)
-            });
-        progress.finish();
-        if let Some(error) = cut_short
-            .as_ref()
-            .filter(|error| error.cause() != Cause::Interrupted)
-        {
-            self.outlets.add_fault(&Fault {
-                name: "imgduel::campaign",
-                message: &error.to_string(),
-                is_missing_tool: error.cause() == Cause::MissingTool,
-            })?;
-        }
-        let is_shrinking = matches!(telling, Telling::Groups { shrink: true });
-        let found = findings.in_order();
-        let (kept, stopped) =
-            shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
-        let written = self.outlets.finish(&summary);
-        said(&format!("{kept}{}", terminal::summary(&summary)));
-        tell_github(&summary, self.outlets.digest());
-        if let Some(workflow_url) = &self.issues {
-            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
-        }
-        let compared = self.contest.arenas()[0].compared().transpose();
-        if let Ok(Some(line)) = &compared {
-            said(&format!("{line}\n"));
-        }
-        match cut_short.or(stopped).or(compared.err()) {
-            Some(error) => Err(error),
-            None => written.map(|()| exit_code(&summary, &self.settings)),
-        }
-    }
-}
-
-/// Annotations and job summary, when this runs on GitHub.
-fn tell_github(summary: &Summary, digest: &Digest) {
-    if is_on_github() {
-        said(&github::annotations(summary, digest));
-    }
-    report::tell_github(summary, digest);
-}
-
-/// What the figures mean for whoever started the program.
-fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
-    let inconclusive = settings.strict && summary.inconclusive_count > 0;
-    let stale = settings.strict_known && !summary.stale_known().is_empty();
-    match summary.divergences_found {
-        0 if !inconclusive && !stale => ExitCode::SUCCESS,
-        _ => ExitCode::from(EXIT_DIVERGENCE),
-    }
 }
 
 fn said(text: &str) -> ExitCode {

@@ -1,14 +1,16 @@
 //! Several candidates on the same cases: an arena each, one reference, one record for each candidate and case.
 //!
 //! Used by the campaign and by every trial of the test door. Each candidate is judged against the reference and the model as if it were
-//! alone; who stands where among all of them is for [`Matrix`](crate::record::Matrix) to tell.
+//! alone; what the reference answered for one it need not be asked again for another. Who stands where among all of them is for [`Matrix`](crate::record::Matrix) to tell.
 
 use std::sync::Arc;
 
 use crate::arena::Arena;
+use crate::cache::Store;
 use crate::case::Case;
 use crate::error::{Error, Result};
 use crate::record::{Record, ToolName};
+use crate::sandbox::Root;
 use crate::settings::Settings;
 use crate::tool::{self, Means, Tool, ToolSpec};
 
@@ -16,6 +18,8 @@ use crate::tool::{self, Means, Tool, ToolSpec};
 pub struct Contest {
     arenas: Vec<Arena>,
     absent: Vec<Error>,
+    /// Where the reference's answers are kept for the other candidates, for as long as this is open.
+    _answers: Option<Root>,
 }
 
 impl Contest {
@@ -36,9 +40,17 @@ impl Contest {
                 }
             }
         }
+        let gate = Arc::default();
         let arenas = candidates.into_iter().map(|(spec, candidate)| {
             let reference = Arc::clone(&reference);
-            Arena::of_tools(settings, &spec, candidate, reference, means)
+            Arena::of_tools(
+                settings,
+                &spec,
+                candidate,
+                reference,
+                Arc::clone(&gate),
+                means,
+            )
         });
         let arenas: Vec<Arena> = arenas.collect::<Result<_>>()?;
         for (index, arena) in arenas.iter().enumerate() {
@@ -53,7 +65,35 @@ impl Contest {
                 )));
             }
         }
-        Ok(Self { arenas, absent })
+        if arenas.len() == 1 {
+            return Ok(Self::of_arenas(arenas, absent, None));
+        }
+        let answers = Root::make(&settings.workdir(), "answers")?;
+        let store = Arc::new(Store::open(answers.path()));
+        let arenas = arenas
+            .iter()
+            .map(|arena| arena.with_cache(Arc::clone(&store)));
+        Ok(Self::of_arenas(arenas.collect(), absent, Some(answers)))
+    }
+
+    /// One candidate alone.
+    pub fn of_arena(arena: Arena) -> Self {
+        Self::of_arenas(vec![arena], Vec::new(), None)
+    }
+
+    fn of_arenas(arenas: Vec<Arena>, absent: Vec<Error>, answers: Option<Root>) -> Self {
+        Self {
+            arenas,
+            absent,
+            _answers: answers,
+        }
+    }
+
+    /// The same, with the reference's answers kept in `store`.
+    pub fn with_cache(&self, store: &Arc<Store>) -> Self {
+        let arenas = self.arenas.iter();
+        let arenas = arenas.map(|arena| arena.with_cache(Arc::clone(store)));
+        Self::of_arenas(arenas.collect(), self.absent.clone(), None)
     }
 
     /// One arena for each candidate, in their order.
@@ -88,9 +128,12 @@ impl Contest {
         notices
     }
 
-    /// Tries a case with every candidate.
-    pub fn try_case(&self, case: &Case) -> Result<Vec<Record>> {
-        let tried = self.arenas.iter().map(|arena| arena.try_case(case.clone()));
+    /// Tries a case with every candidate, and again what is not to be believed at once.
+    pub fn try_surely(&self, case: &Case) -> Result<Vec<Record>> {
+        let tried = self
+            .arenas
+            .iter()
+            .map(|arena| arena.try_surely(case.clone()));
         tried.collect()
     }
 }

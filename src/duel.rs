@@ -4,26 +4,32 @@
 //! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
 //! keep the others from being made. Called by the arena.
 
+mod deed;
 mod harness;
 mod picture;
 mod readings;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::behaviour::Observed;
 use crate::case::Case;
-use crate::content::Contents;
 use crate::error::Result;
 use crate::evidence::Evidence;
-use crate::exchange::{Actor, Deed, Exchange, Ground, Opinion, Side, Step, Turn};
+use crate::exchange::{Actor, Bounds, Deed, Exchange, Ground, Side, Step};
+use crate::fixture::Fixtures;
 use crate::judge;
 use crate::operation::Perform;
-use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::Sandbox;
-use crate::tool::{Scene, Support, Tool, same_program};
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::phase::Phase;
+use crate::process::Cage;
+use crate::request::{Exit, ImageFile, Request};
+use crate::sandbox::{Remover, Sandbox};
+use crate::tool::{Support, Tool, same_program};
+use crate::verdict::Verdict;
 use crate::witness::Witnesses;
+use source::Source;
 
 /// Two tools, and the terms on which they meet.
 #[derive(Clone)]
@@ -34,12 +40,18 @@ pub struct Duel {
     pub reference: Arc<dyn Tool>,
     /// Wall time for one tool call.
     pub limit: Duration,
+    /// What a tool may use up and touch.
+    pub cage: Cage,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
     /// Who gives third opinions.
     pub witnesses: Witnesses,
     /// Whether the scratch directories of cases that did not match are kept.
     pub keep: bool,
+    /// Source images that were made already.
+    pub fixtures: Arc<Fixtures>,
+    /// Who removes what is left.
+    pub remover: Arc<Remover>,
 }
 
 /// What came of a case.
@@ -64,6 +76,10 @@ pub struct OperationOutcome {
     pub verdict: Verdict,
     /// Why, when it is no match and something was run.
     pub evidence: Option<Evidence>,
+    /// What the tools were seen to do.
+    pub observed: Observed,
+    /// Whether the candidate was stuck when its time ran out: it did not even try any more.
+    pub is_stuck: bool,
     /// Wall time.
     pub duration: Duration,
 }
@@ -71,21 +87,45 @@ pub struct OperationOutcome {
 impl Duel {
     /// Puts a case through both tools. An error means that the harness could not go on.
     pub fn fight(&self, case: &Case) -> Result<Outcome> {
+        let all: Vec<usize> = (0..case.ops.len()).collect();
+        self.fight_for(case, &all, false)
+    }
+
+    /// Puts some operations of a case through both tools, each of which brings its evidence even when it matches.
+    pub fn fight_again(&self, case: &Case, operations: &[usize]) -> Result<Outcome> {
+        self.fight_for(case, operations, true)
+    }
+
+    /// The same duel with flushes off.
+    pub fn without_flushes(&self) -> Self {
+        Self {
+            cage: self.cage.without_flushes(),
+            ..self.clone()
+        }
+    }
+
+    fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
+        Phase::Other.of(|| self.bout(case, wanted, tells_all))
+    }
+
+    fn bout(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
         let started = Instant::now();
-        let sandbox = Sandbox::new(&self.workdir, &case.id())?;
+        let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
             duel: self,
             case,
             sandbox: &sandbox,
+            tells_all,
             same_program: same_program(&*self.candidate, &*self.reference),
             source: Source::NotMade,
             fixture: Vec::new(),
             tool_calls: 0,
             tool_cpu: Duration::ZERO,
+            bounds: None,
         };
-        let mut operations = Vec::with_capacity(case.ops.len());
-        for index in 0..case.ops.len() {
-            operations.push(bout.operation(index)?);
+        let mut operations = Vec::with_capacity(wanted.len());
+        for index in wanted {
+            operations.push(bout.operation(*index)?);
         }
         let Bout {
             tool_calls,
@@ -95,6 +135,9 @@ impl Duel {
         let matched = operations
             .iter()
             .all(|operation| operation.verdict == Verdict::Match);
+        if !matched {
+            sandbox.is_sound()?;
+        }
         let kept = (self.keep && !matched).then(|| sandbox.keep());
         Ok(Outcome {
             operations,
@@ -106,14 +149,22 @@ impl Duel {
     }
 }
 
-/// The case's source image.
-enum Source {
-    /// No operation has needed it yet.
-    NotMade,
-    /// It lies on both sides; its file held this when it was made.
-    Made(Option<Contents>),
-    /// It could not be made, and no operation that needs it can be judged.
-    Failed(Verdict),
+/// What came of carrying out an operation.
+struct Performed {
+    verdict: Verdict,
+    evidence: Option<Evidence>,
+    is_stuck: bool,
+}
+
+/// Nothing was run.
+impl From<Verdict> for Performed {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            evidence: None,
+            is_stuck: false,
+        }
+    }
 }
 
 /// A duel under way.
@@ -121,11 +172,14 @@ struct Bout<'duel> {
     duel: &'duel Duel,
     case: &'duel Case,
     sandbox: &'duel Sandbox,
+    tells_all: bool,
     same_program: bool,
     source: Source,
     fixture: Vec<Vec<String>>,
     tool_calls: u64,
     tool_cpu: Duration,
+    /// Of the operation that is under way.
+    bounds: Option<Bounds>,
 }
 
 impl<'duel> Bout<'duel> {
@@ -133,13 +187,20 @@ impl<'duel> Bout<'duel> {
         let started = Instant::now();
         let operation = &self.case.ops[index];
         let ground = self.case.ground(index);
-        let (verdict, evidence) = self.perform(operation.perform(), &ground)?;
+        let mut observed = Observed::default();
+        let Performed {
+            verdict,
+            evidence,
+            is_stuck,
+        } = self.perform(operation.perform(), &ground, &mut observed)?;
         if !self.duel.keep {
             self.sandbox.sweep(&ground.stem);
         }
         Ok(OperationOutcome {
             verdict,
             evidence,
+            observed,
+            is_stuck,
             duration: started.elapsed(),
         })
     }
@@ -148,29 +209,31 @@ impl<'duel> Bout<'duel> {
         &mut self,
         operation: &dyn Perform,
         ground: &Ground<'_>,
-    ) -> Result<(Verdict, Option<Evidence>)> {
+        observed: &mut Observed,
+    ) -> Result<Performed> {
         if let Some(reason) = operation.skipped() {
-            return Ok((Verdict::Unsupported { reason }, None));
+            return Ok(Verdict::Unsupported { reason }.into());
         }
         let steps = operation.steps(ground);
         let with_reference = match self.support(operation, ground, &steps) {
             Ok(with_reference) => with_reference,
-            Err(reason) => return Ok((Verdict::Unsupported { reason }, None)),
+            Err(reason) => return Ok(Verdict::Unsupported { reason }.into()),
         };
         if operation.reads_source() {
-            self.make_source(ground)?;
+            Phase::Fixture.of(|| self.make_source(ground))?;
             if let Source::Failed(verdict) = &self.source {
-                return Ok((verdict.clone(), None));
+                return Ok(verdict.clone().into());
             }
         }
         let reference = with_reference
-            .then(|| self.deed(Side::Reference, &steps))
+            .then(|| self.deed(Side::Reference, &steps, None, operation.bounds()))
             .transpose()?;
-        let hopeless = self.same_program && reference.as_ref().is_some_and(timed_out);
+        let hopeless = self.same_program && reference.as_ref().is_some_and(Deed::timed_out);
         let candidate = if hopeless {
             Deed::default()
         } else {
-            self.deed(Side::Candidate, &steps)?
+            let made = reference.as_ref();
+            self.deed(Side::Candidate, &steps, made, operation.bounds())?
         };
         let mut exchange = Exchange {
             candidate,
@@ -184,26 +247,36 @@ impl<'duel> Bout<'duel> {
         let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
             self.read_outputs(&mut exchange, &outputs)?;
-            if operation.hears_witness() {
-                exchange.opinion = self.hear_witness(ground)?;
+            if let Some(file) = operation.witnessed(ground, &exchange) {
+                exchange.opinion = self.hear_witness(&file)?;
             }
-            verdicts.extend(operation.judge(ground, &exchange));
-            verdicts.extend(judge::outputs(&exchange, &outputs));
+            Phase::Comparing.of(|| {
+                verdicts.extend(operation.judge(ground, &exchange));
+                verdicts.extend(judge::outputs(&exchange, &outputs));
+            });
         }
         if operation.reads_source() {
             verdicts.extend(self.source_changed(ground)?);
         }
+        *observed = Observed::of(&exchange);
         if operation.is_layered() {
             // The first layer that differs is the cause of what differs above it.
             verdicts.sort_by_key(|verdict| verdict.layer());
         }
         verdicts.extend(exchange.candidate.untested());
         let verdict = Verdict::worst(verdicts);
-        let evidence = Evidence::of(&verdict, &exchange);
+        let evidence = match self.tells_all {
+            true => Some(Evidence::of_anything(&verdict, &exchange)),
+            false => Evidence::of(&verdict, &exchange),
+        };
         let evidence = evidence
             .map(|evidence| self.illustrated(evidence, &verdict, operation, ground, &outputs))
             .transpose()?;
-        Ok((verdict, evidence))
+        Ok(Performed {
+            verdict,
+            evidence,
+            is_stuck: is_stuck(&exchange.candidate),
+        })
     }
 
     /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
@@ -225,7 +298,8 @@ impl<'duel> Bout<'duel> {
             return Err(reason);
         }
         let idle = |tool: &dyn Tool| {
-            let own = steps.iter().filter(|step| step.actor != Actor::Reference);
+            let is_own = |step: &&Step| !matches!(step.actor, Actor::Reference | Actor::Once);
+            let own = steps.iter().filter(is_own);
             own.map(|step| tool.support(&step.request))
                 .all(|support| support != Support::Yes)
         };
@@ -242,171 +316,10 @@ impl<'duel> Bout<'duel> {
             Some(reason) => Err(reason),
         }
     }
-
-    /// Makes the source image with the reference and gives each side its own copy, the first time it is needed.
-    fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
-        if !matches!(self.source, Source::NotMade) {
-            return Ok(());
-        }
-        let file = || ground.source.clone();
-        let recipe = ground.recipe;
-        let mut requests = vec![Request::Create {
-            file: file(),
-            size: recipe.virtual_size.clone(),
-        }];
-        if !recipe.writes().is_empty() {
-            requests.push(Request::Write {
-                file: file(),
-                writes: recipe.writes().to_vec(),
-            });
-        }
-        for request in requests {
-            let answer = self.ask_in(self.sandbox.source_directory(), Side::Reference, &request)?;
-            self.fixture.push(answer.command.clone());
-            if !answer.succeeded() {
-                self.source = Source::Failed(source_failed(&request, &answer));
-                return Ok(());
-            }
-        }
-        if let Some((offset, bytes)) = recipe.partition_table() {
-            self.sandbox
-                .write_to_source(&ground.source.path, offset, &bytes)?;
-            self.fixture
-                .push(picture::in_shell(&ground.source.path, offset, &bytes));
-        }
-        self.sandbox.copy_source(&ground.source.path)?;
-        self.source = Source::Made(
-            self.sandbox
-                .fingerprint(Side::Reference, &ground.source.path),
-        );
-        Ok(())
-    }
-
-    /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
-    /// so that the next operation is judged by itself.
-    fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
-        let Source::Made(Some(made)) = &self.source else {
-            return Ok(None);
-        };
-        let name = &ground.source.path;
-        let now = self.sandbox.fingerprint(Side::Candidate, name);
-        let difference = match &now {
-            Some(now) => now.difference(made).map(|found| {
-                Difference::new(
-                    format!("{} in the file {name}", found.place),
-                    found.first,
-                    found.second,
-                )
-            }),
-            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
-        };
-        let Some(difference) = difference else {
-            return Ok(None);
-        };
-        self.sandbox.copy_to_candidate(name)?;
-        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
-        Ok(Some(Verdict::Divergence(finding)))
-    }
-
-    /// Carries out an operation's steps on a side, up to the first that ends it.
-    fn deed(&mut self, side: Side, steps: &[Step]) -> Result<Deed> {
-        let mut deed = Deed::default();
-        for step in steps {
-            let mut by = match step.actor {
-                Actor::Side => side,
-                Actor::SideOrReference
-                    if self.tool(side).support(&step.request) == Support::Yes =>
-                {
-                    side
-                }
-                Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
-            };
-            let mut answer = match step.actor {
-                Actor::Harness => harness::carry_out(&step.request, &self.sandbox.directory(side)),
-                _ => self.ask(side, by, &step.request)?,
-            };
-            if let Exit::Unsupported(feature) = &answer.exit {
-                deed.lacks.push(feature.clone());
-                if step.actor == Actor::SideOrReference {
-                    by = Side::Reference;
-                    answer = self.ask(side, by, &step.request)?;
-                }
-            }
-            let goes_on = match answer.exit {
-                Exit::Success => true,
-                Exit::Refused(_) => !step.rule.ends(),
-                Exit::Unsupported(_) | Exit::Crashed(_) | Exit::TimedOut(_) => false,
-            };
-            let file_bytes = self.sandbox.length(side, &step.request.file().path);
-            deed.turns.push(Turn {
-                step: step.clone(),
-                by,
-                answer,
-                file_bytes,
-            });
-            if !goes_on {
-                break;
-            }
-        }
-        Ok(deed)
-    }
-
-    /// What a witness says of the candidate's copy of the source image.
-    fn hear_witness(&mut self, ground: &Ground<'_>) -> Result<Option<Opinion>> {
-        let directory = self.sandbox.directory(Side::Candidate);
-        let ImageFile { format, path, .. } = &ground.source;
-        let opinion = self
-            .duel
-            .witnesses
-            .hear(*format, path, &directory, self.duel.limit)?;
-        if let Some(Opinion { answer, .. }) = &opinion {
-            self.tool_calls += answer.calls;
-            self.tool_cpu += answer.cpu;
-        }
-        Ok(opinion)
-    }
-
-    fn tool(&self, by: Side) -> &'duel dyn Tool {
-        match by {
-            Side::Candidate => &*self.duel.candidate,
-            Side::Reference => &*self.duel.reference,
-        }
-    }
-
-    fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        self.ask_in(self.sandbox.directory(side), by, request)
-    }
-
-    fn ask_in(&mut self, directory: PathBuf, by: Side, request: &Request) -> Result<Answer> {
-        let scene = Scene {
-            directory: &directory,
-            limit: self.duel.limit,
-        };
-        let answer = self.tool(by).ask(request, &scene)?;
-        self.tool_calls += answer.calls;
-        self.tool_cpu += answer.cpu;
-        Ok(answer)
-    }
 }
 
-fn timed_out(deed: &Deed) -> bool {
-    deed.turns
-        .last()
-        .is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
-}
-
-fn source_failed(request: &Request, answer: &Answer) -> Verdict {
-    let kind = match answer.exit {
-        Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
-        Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
-        Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => {
-            InconclusiveKind::ReferenceUnsound
-        }
-    };
-    let reason = format!(
-        "the source image could not be made ({}): {}",
-        request.name(),
-        answer.describe()
-    );
-    Verdict::inconclusive(kind, reason)
+fn is_stuck(deed: &Deed) -> bool {
+    deed.turns.last().is_some_and(
+        |turn| matches!(&turn.answer.exit, Exit::TimedOut(post_mortem) if !post_mortem.is_busy),
+    )
 }

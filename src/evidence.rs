@@ -31,6 +31,9 @@ pub struct Evidence {
     /// The image, for a divergence in an operation that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
+    /// What happened when the same was tried again, where that came out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Box<Evidence>>,
 }
 
 /// One call of a tool.
@@ -64,12 +67,19 @@ pub struct Call {
 impl Evidence {
     /// The evidence for a verdict; nothing for a match or where nothing was run.
     pub fn of(verdict: &Verdict, exchange: &Exchange) -> Option<Self> {
+        let is_told = !matches!(verdict, Verdict::Match | Verdict::Unsupported { .. });
+        is_told.then(|| Self::of_anything(verdict, exchange))
+    }
+
+    /// The evidence for any verdict, a match included.
+    pub fn of_anything(verdict: &Verdict, exchange: &Exchange) -> Self {
         let differences = match verdict {
-            Verdict::Divergence(finding) => finding.differences.clone(),
-            Verdict::Inconclusive { .. } => Vec::new(),
-            Verdict::Match | Verdict::Unsupported { .. } => return None,
+            Verdict::Divergence(finding) | Verdict::Flaky(finding) => finding.differences.clone(),
+            Verdict::Inconclusive { .. } | Verdict::Match | Verdict::Unsupported { .. } => {
+                Vec::new()
+            }
         };
-        let summary = verdict.reason().unwrap_or_default().to_owned();
+        let summary = verdict.reason().unwrap_or(verdict.name()).to_owned();
         let mut calls = calls(Side::Candidate, &exchange.candidate);
         calls.extend(
             exchange
@@ -77,13 +87,14 @@ impl Evidence {
                 .iter()
                 .flat_map(|deed| self::calls(Side::Reference, deed)),
         );
-        Some(Self {
+        Self {
             summary,
             differences,
             calls,
             fixture: Vec::new(),
             picture: None,
-        })
+            again: None,
+        }
     }
 }
 

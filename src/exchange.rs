@@ -3,6 +3,8 @@
 //! Operations write [`Step`]s and [`Output`]s; the duel carries them out on each side; the judges get the [`Exchange`]. Plain
 //! data: nothing here runs anything.
 
+use std::time::Duration;
+
 use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Exit, ImageFile, Request};
@@ -44,6 +46,17 @@ pub enum Actor {
     Reference,
     /// The harness itself, on both sides: no tool does it.
     Harness,
+    /// The reference, on its own side alone: it makes what the harness will give to both.
+    Once,
+}
+
+/// What one call of a tool may take in an operation that knows what is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Address space in bytes: enforced.
+    pub memory_bytes_max: u64,
+    /// Wall time, where the run's own limit is not shorter.
+    pub time: Duration,
 }
 
 /// What a step's exit means.
@@ -123,6 +136,8 @@ pub struct Output {
     pub expected: Contents,
     /// Its internal snapshots, when they are to be listed and read back.
     pub snapshots: Option<Vec<ExpectedSnapshot>>,
+    /// Whether the reference maps it and the harness audits it as well, for the operation's own judge.
+    pub closely: bool,
 }
 
 /// An internal snapshot that an output must have.
@@ -143,6 +158,7 @@ impl Output {
             content_aspect: "content_divergence",
             expected,
             snapshots: None,
+            closely: false,
         }
     }
 }
@@ -178,6 +194,11 @@ pub struct Turn {
     pub answer: Answer,
     /// The length in bytes of the request's file afterwards, when it is there.
     pub file_bytes: Option<u64>,
+    /// The files of the side's directory that came, went, or were written to, in the order of their names. A write within a few
+    /// milliseconds of the last one to the same file may be missed, where it does not change the length.
+    pub changed_files: Vec<String>,
+    /// The space in bytes that all files of the side take afterwards; 0 in an operation without [`Bounds`].
+    pub scratch_bytes: u64,
 }
 
 /// A look at an output.
@@ -217,6 +238,12 @@ impl Deed {
             by == Side::Candidate && !matches!(answer.exit, Exit::Unsupported(_))
         };
         (!turns.chain(readings).any(tested)).then_some(Verdict::Unsupported { reason })
+    }
+
+    /// Whether its last step ran out of time.
+    pub fn timed_out(&self) -> bool {
+        let last = self.turns.last();
+        last.is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
     }
 
     /// What `reader` said when it was asked of the output what `asked` looks for.

@@ -2,12 +2,15 @@
 //!
 //! Each is a row: a name and what it draws. A case is decoded whole, without any tool and before anything runs.
 
+pub mod lineage;
+mod malformed;
 mod native;
 mod python;
 
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::operation::Picker;
+use lineage::Change;
 use native::Narrowing;
 use python::PythonGeneration;
 
@@ -24,13 +27,15 @@ enum Draws {
     Python(PythonGeneration),
     /// In our own way, within this narrowing.
     Native(&'static Narrowing),
+    /// Damaged images, within this narrowing.
+    Malformed(&'static malformed::Narrowing),
 }
 
 /// The one that is used when none is named.
 const DEFAULT_NAME: &str = "ops16";
 
 /// The Python harness's, oldest first, then our own.
-static GENERATIONS: [Generation; 14] = [
+static GENERATIONS: [Generation; 16] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1),
@@ -50,6 +55,14 @@ static GENERATIONS: [Generation; 14] = [
     Generation {
         name: "native1_imago",
         draws: Draws::Native(&native::IMAGO),
+    },
+    Generation {
+        name: "malformed1",
+        draws: Draws::Malformed(&malformed::WIDE),
+    },
+    Generation {
+        name: "malformed1_imago",
+        draws: Draws::Malformed(&malformed::IMAGO),
     },
 ];
 
@@ -152,6 +165,7 @@ impl Generation {
         match &self.draws {
             Draws::Python(python) => python.operations,
             Draws::Native(narrowing) => narrowing.acts,
+            Draws::Malformed(narrowing) => narrowing.acts,
         }
     }
 
@@ -163,13 +177,37 @@ impl Generation {
         start: u64,
         pool: Option<&[String]>,
     ) -> Result<impl Iterator<Item = Case> + use<>> {
+        self.cases_of_fields(seed, start, pool, None)
+    }
+
+    /// The same with the structures and fields that are damaged, for a generation of damaged images.
+    pub fn cases_of_fields(
+        &'static self,
+        seed: u64,
+        start: u64,
+        pool: Option<&[String]>,
+        fields: Option<&[String]>,
+    ) -> Result<impl Iterator<Item = Case> + use<>> {
+        let fields = fields.map(<[String]>::to_vec);
+        match (&self.draws, &fields) {
+            (_, None) => {}
+            (Draws::Malformed(_), Some(fields)) => malformed::checked_fields(fields)?,
+            (_, Some(_)) => {
+                return Err(Error::usage(format!(
+                    "{} damages no fields: --fields is for malformed1",
+                    self.name
+                )));
+            }
+        }
         let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
         let iteration_seeds: Box<dyn Iterator<Item = (u64, u64)> + Send> = match &self.draws {
             Draws::Python(_) => {
                 let seeds = python::iteration_seeds(seed);
                 Box::new((0..).zip(seeds).skip(start as usize))
             }
-            Draws::Native(_) => Box::new(native::iteration_seeds(seed, start)),
+            Draws::Native(_) | Draws::Malformed(_) => {
+                Box::new(native::iteration_seeds(seed, start))
+            }
         };
         Ok(iteration_seeds.map(move |(iteration, iter_seed)| {
             let id = CaseId {
@@ -180,15 +218,58 @@ impl Generation {
             match &self.draws {
                 Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
                 Draws::Native(narrowing) => narrowing.decode(id, iter_seed, pool.as_deref()),
+                Draws::Malformed(narrowing) => {
+                    narrowing.decode(id, iter_seed, pool.as_deref(), fields.as_deref())
+                }
             }
         }))
     }
 
-    /// The one case called `id`, with `pool` as for [`Generation::cases`].
+    /// The one case called `id`, with `pool` as for [`Generation::cases`]. A name with changes is that of a child.
     pub fn case(id: &CaseId, pool: Option<&[String]>) -> Result<Case> {
-        let generation = Self::named(&id.generation)?;
-        let mut cases = generation.cases(id.seed, id.iteration, pool)?;
-        Ok(cases.next().expect("the cases of a seed have no end"))
+        Self::case_of_fields(id, pool, None)
+    }
+
+    /// The same, with `fields` as for [`Generation::cases_of_fields`].
+    pub fn case_of_fields(
+        id: &CaseId,
+        pool: Option<&[String]>,
+        fields: Option<&[String]>,
+    ) -> Result<Case> {
+        let (base, changes) = lineage::lineage(&id.generation);
+        let generation = Self::named(base)?;
+        let mut cases = generation.cases_of_fields(id.seed, id.iteration, pool, fields)?;
+        let drawn = cases.next().expect("the cases of a seed have no end");
+        let mut changes = changes.into_iter();
+        changes.try_fold(drawn, |parent, change| Self::child(&parent, change))
+    }
+
+    /// The case that a change makes of another. Only our own generations can be changed.
+    pub fn child(parent: &Case, change: Change) -> Result<Case> {
+        let (base, _) = lineage::lineage(&parent.generation);
+        let Draws::Native(narrowing) = &Self::named(base)?.draws else {
+            return Err(Error::usage(format!(
+                "{base} draws as it always did: only cases of native1 and its narrowings can be changed"
+            )));
+        };
+        let partner = match change {
+            Change::Mutation(_) => None,
+            Change::Splice(iteration) => {
+                let generation = base.to_owned();
+                let id = CaseId {
+                    generation,
+                    seed: parent.seed,
+                    iteration,
+                };
+                Some(Self::case(&id, parent.ops_filter.as_deref())?)
+            }
+        };
+        Ok(narrowing.changed(parent, change, partner.as_ref()))
+    }
+
+    /// Whether its cases can be changed into others.
+    pub fn can_be_guided(&self) -> bool {
+        matches!(self.draws, Draws::Native(_))
     }
 
     fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {

@@ -14,7 +14,7 @@ mod snapshots;
 pub use check_counts::CheckCounts;
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
-pub use opinion::{checked, described};
+pub use opinion::{FACTS as WITNESS_FACTS, checked, described};
 pub use outputs::outputs;
 pub use refusal_class::RefusalClass;
 
@@ -25,6 +25,7 @@ use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verd
 fn candidate_died(what: &str, answer: &Answer, reference: &str) -> Option<Verdict> {
     let kind = match answer.exit {
         Exit::TimedOut(_) => DivergenceKind::CANDIDATE_TIMEOUT,
+        Exit::HitLimit(_) => DivergenceKind::CANDIDATE_LIMIT,
         Exit::Crashed(_) => DivergenceKind::CANDIDATE_CRASH,
         Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
@@ -38,11 +39,15 @@ fn candidate_died(what: &str, answer: &Answer, reference: &str) -> Option<Verdic
 fn reference_failed(answer: &Answer) -> Option<Verdict> {
     let kind = match answer.exit {
         Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
+        Exit::HitLimit(_) => InconclusiveKind::ReferenceLimit,
         Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
         Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
-    Some(Verdict::inconclusive(
-        kind,
-        format!("reference: {}", answer.exit.describe()),
-    ))
+    // Busy and stuck are words about the reference itself.
+    let separator = match answer.exit {
+        Exit::TimedOut(_) => " ",
+        _ => ": ",
+    };
+    let reason = format!("reference{separator}{}", answer.exit.describe());
+    Some(Verdict::inconclusive(kind, reason))
 }

@@ -37,6 +37,9 @@ pub struct Entry {
     pub tool: String,
     /// The versions it was seen in: a version, or the beginning of one up to a dot.
     pub versions: Vec<String>,
+    /// Whether it is about the reference, so that it shows whatever the candidate is; `tool` and `versions` are then the reference's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_reference: bool,
     /// When it shows.
     pub when: Condition,
     /// What the candidate does.
@@ -66,6 +69,9 @@ pub struct Condition {
     /// What the operation must have besides, as it names it itself ([`Perform::features`](crate::operation::Perform::features)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Who is alone with it, one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blame: Vec<String>,
     /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
     pub differences: Vec<String>,
     /// Words that the candidate's value of a difference must contain.
@@ -96,24 +102,29 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The entry that names this finding in operation `index` of the case.
+    /// The entry that names this finding in operation `index` of the case; candidate and reference by name and version.
     pub fn entry(
         &self,
-        tool: &str,
-        version: &str,
+        candidate: (&str, &str),
+        reference: (&str, &str),
         case: &Case,
         index: usize,
         finding: &Finding,
     ) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.is_about(tool, version) && entry.when.holds(case, index, finding))
+        self.entries.iter().find(|entry| {
+            entry.is_about(candidate, reference) && entry.when.holds(case, index, finding)
+        })
     }
 }
 
 impl Entry {
-    /// Whether it is about this version of this tool.
-    pub fn is_about(&self, tool: &str, version: &str) -> bool {
+    /// Whether it is about this version of one of these tools.
+    pub fn is_about(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
+        let (tool, version) = if self.of_reference {
+            reference
+        } else {
+            candidate
+        };
         self.tool == tool && self.versions.iter().any(|known| covers(known, version))
     }
 }
@@ -153,6 +164,7 @@ impl Condition {
             operation: vec![operation.to_owned()],
             kind: vec![kind.to_owned()],
             parameters,
+            blame: Vec::new(),
             features: found
                 .map_or_else(Vec::new, |found| found.perform().features())
                 .into_iter()
@@ -191,6 +203,7 @@ impl Condition {
         };
         self.could_hold(case, index)
             && self.kind.contains(&finding.kind.to_string())
+            && (self.blame.is_empty() || self.blame.iter().any(|name| name == finding.blame.name()))
             && finding.differences.iter().all(|difference| {
                 self.differences
                     .iter()

@@ -15,7 +15,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::process::{Finished, ForkServer, Forked, Invocation, Preload, run, run_forked};
+use crate::process::{Cage, Finished, ForkServer, Forked, Invocation, Preload, run, run_forked};
 use check::Comparison;
 use program::can_be_preloaded;
 
@@ -62,9 +62,12 @@ pub struct Launcher {
     is_durable: bool,
     preload: OnceLock<Result<Preload, String>>,
     /// The lock is held to look up and put back, never while a program runs.
-    programs: Mutex<HashMap<PathBuf, Program>>,
+    programs: Mutex<HashMap<Key, Program>>,
     comparison: Comparison,
 }
+
+/// A program, and the place that its servers are confined to.
+type Key = (PathBuf, Option<PathBuf>);
 
 /// What is known of a program.
 struct Program {
@@ -93,6 +96,8 @@ impl Launcher {
     pub fn run(&self, invocation: &Invocation<'_>) -> Result<Finished> {
         match self.mode {
             ExecMode::Spawn => run(invocation),
+            // A forked child's peak of memory is not told, and its limit is the server's.
+            _ if invocation.memory_bytes_max.is_some() => run(invocation),
             ExecMode::Fork => self.fork(invocation),
             ExecMode::Check => match self.objection(invocation.program) {
                 Some(_) => run(invocation),
@@ -110,25 +115,21 @@ impl Launcher {
         if self.mode == ExecMode::Spawn {
             return Some("asked for by --exec-mode spawn".to_owned());
         }
-        match self.take(program) {
-            Ok(server) => {
-                self.put_back(program, server);
-                None
-            }
-            Err(reason) => Some(reason),
-        }
+        // Not put back: it is confined to nothing.
+        self.take(program, &Cage::OPEN, None).err()
     }
 
     /// One line for every program that would have been forked and cannot be.
     pub fn fallbacks(&self) -> Vec<String> {
         let programs = self.lock();
-        let lines = programs.iter().filter_map(|(path, program)| {
+        let lines = programs.iter().filter_map(|((path, _), program)| {
             let reason = program.servers.as_ref().err()?;
             let path = path.display();
             Some(format!("{path} is started anew for every call: {reason}"))
         });
         let mut lines: Vec<String> = lines.collect();
         lines.sort();
+        lines.dedup();
         lines
     }
 
@@ -138,14 +139,24 @@ impl Launcher {
     }
 
     fn fork(&self, invocation: &Invocation<'_>) -> Result<Finished> {
-        let Ok(server) = self.take(invocation.program) else {
+        let cage = invocation.cage.cloned().unwrap_or(Cage::OPEN);
+        let is_durable = self.is_durable && !cage.flushes_off;
+        // Its own way of leaving out flushes does for all.
+        let cage = Cage {
+            flushes_off: false,
+            ..cage
+        };
+        // The scratch directories of all sides and cases lie two above a side's.
+        let place = invocation.directory.ancestors().nth(2);
+        let place = place.filter(|_| cage.is_confined);
+        let Ok(server) = self.take(invocation.program, &cage, place) else {
             return run(invocation);
         };
-        match run_forked(invocation, self.is_durable, server)? {
+        match run_forked(invocation, is_durable, server)? {
             Forked::NotMade => run(invocation),
             Forked::Made { finished, server } => {
                 if let Some(server) = server {
-                    self.put_back(invocation.program, server);
+                    self.put_back(invocation.program, place, server);
                 }
                 Ok(*finished)
             }
@@ -153,11 +164,17 @@ impl Launcher {
     }
 
     /// An idle server of the program, or a new one.
-    fn take(&self, program: &Path) -> Result<ForkServer, String> {
+    fn take(
+        &self,
+        program: &Path,
+        cage: &Cage,
+        place: Option<&Path>,
+    ) -> Result<ForkServer, String> {
         let identity = identity(program)?;
+        let key = (program.to_owned(), place.map(Path::to_owned));
         {
             let mut programs = self.lock();
-            if let Some(known) = programs.get_mut(program)
+            if let Some(known) = programs.get_mut(&key)
                 && known.identity == identity
             {
                 match &mut known.servers {
@@ -177,31 +194,32 @@ impl Launcher {
                     .as_ref()
                     .map_err(Clone::clone)
             })
-            .and_then(|preload| ForkServer::start(program, preload));
+            .and_then(|preload| ForkServer::start(program, preload, cage, place));
         let servers = match &started {
             Ok(_) => Ok(Vec::new()),
             Err(reason) => Err(reason.clone()),
         };
         let mut programs = self.lock();
         let is_known = programs
-            .get(program)
+            .get(&key)
             .is_some_and(|known| known.identity == identity);
         if !is_known {
-            programs.insert(program.to_owned(), Program { identity, servers });
+            programs.insert(key, Program { identity, servers });
         }
         started
     }
 
-    fn put_back(&self, program: &Path, server: ForkServer) {
+    fn put_back(&self, program: &Path, place: Option<&Path>, server: ForkServer) {
+        let key = (program.to_owned(), place.map(Path::to_owned));
         if let Some(Program {
             servers: Ok(idle), ..
-        }) = self.lock().get_mut(program)
+        }) = self.lock().get_mut(&key)
         {
             idle.push(server);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Program>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Program>> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,10 +20,15 @@
 //! * A seed is a whole number of at most 64 bits; as in Python, its sign does not count.
 //! * The reference can only be qemu-img: it also makes the fixtures.
 //! * A tool that leaves its process group (setsid) is not killed with it.
+//! * Tools are forked where glibc starts them ([`launcher`]); a program that keeps what its constructors saw of arguments or
+//!   environment would see those of its loading. `--exec-mode check` shows such a tool.
 //! * Of each stream of a tool, the first [`process::CAPTURE_LIMIT_BYTES`] bytes are kept.
 
 /// What the harness itself could not do.
 pub mod error;
+
+/// Where the time goes.
+pub mod phase;
 
 /// Sizes as they are written on command lines.
 pub mod size;
@@ -43,11 +48,35 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// Where the fields of an image lie.
+pub mod structure;
+
 /// In which way tools are started.
 pub mod launcher;
 
 /// qcow2 on disk.
 pub mod qcow2;
+
+/// vmdk on disk.
+pub mod vmdk;
+
+/// vpc on disk.
+pub mod vpc;
+
+/// vhdx on disk.
+pub mod vhdx;
+
+/// vdi on disk.
+pub mod vdi;
+
+/// qcow version 1 on disk.
+pub mod qcow;
+
+/// parallels on disk.
+pub mod parallels;
+
+/// Damage to an image.
+pub mod damage;
 
 /// What a case's image is made of.
 pub mod image;
@@ -70,6 +99,9 @@ pub mod normalize;
 /// What must agree in every operation.
 pub mod judge;
 
+/// What a case made the tools do, in classes.
+pub mod behaviour;
+
 /// A third witness: what a guest must see.
 pub mod model;
 
@@ -82,11 +114,17 @@ pub mod case;
 /// How a seed becomes a case.
 pub mod generation;
 
+/// What a case costs the reference.
+pub mod cost;
+
 /// A smaller case that shows the same.
 pub mod shrink;
 
 /// The tools.
 pub mod tool;
+
+/// What the reference answered before.
+pub mod cache;
 
 /// A third opinion.
 pub mod witness;
@@ -99,6 +137,9 @@ pub mod evidence;
 
 /// A case's scratch directory.
 pub mod sandbox;
+
+/// Source images that many cases share.
+pub mod fixture;
 
 /// One case through both tools.
 pub mod duel;

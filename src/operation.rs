@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exchange::{Exchange, Ground, Output, Step};
+use crate::exchange::{Bounds, Exchange, Ground, Output, Step};
 use crate::image::ImageRecipe;
 use crate::request::ImageFile;
 use crate::rng::PythonRandom;
@@ -23,6 +23,7 @@ pub mod convert_compressed;
 pub mod create;
 pub mod dd;
 pub mod info;
+pub mod malformed;
 pub mod map;
 pub mod measure;
 pub mod qcow2_options;
@@ -69,9 +70,20 @@ pub trait Perform {
         None
     }
 
+    /// What one call may take, where that is known.
+    fn bounds(&self) -> Option<Bounds> {
+        None
+    }
+
     /// Whether it hears a witness on the source image.
     fn hears_witness(&self) -> bool {
         false
+    }
+
+    /// The image on the candidate's side that a witness is asked about, once it is over.
+    fn witnessed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<ImageFile> {
+        let _ = exchange;
+        self.hears_witness().then(|| ground.source.clone())
     }
 
     /// What is notable of it, in words that the catalogue of known divergences may ask for.
@@ -201,5 +213,6 @@ operations! {
     }
     ours {
         Chain = "chain", chain::Chain;
+        Malformed = "malformed", malformed::Malformed;
     }
 }

@@ -2,14 +2,20 @@
 //!
 //! The command-line tools call [`run`]; the library tools' worker is kept and spoken to through [`Dialogue`]. Each child
 //! leads a process group of its own, sees a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole
-//! group at its limit. What the child meant by its exit is not known here: that is the tools' business.
+//! group at its limit. A tool is put into a [`Cage`]. What the child meant by its exit is not known here: that is the tools' business.
 
+mod cage;
 mod capture;
+mod confinement;
 mod dialogue;
 mod fork_server;
 mod group;
 mod interrupt;
+mod memory;
 mod post_mortem;
+mod pulse;
+pub mod warden;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,15 +23,22 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+pub use cage::{
+    ADDRESS_SPACE_BYTES, Cage, FILE_BYTES, HitLimit, Limit, Limits, MEMORY_BYTES, OPEN_FILES,
+    PROCESSES, SCRATCH_BYTES,
+};
 pub use capture::{CAPTURE_LIMIT_BYTES, Captured};
+pub use confinement::{CageLayer, layers};
 pub use dialogue::{Dialogue, Reply};
 pub use fork_server::{ForkServer, Preload};
 pub use interrupt::{Interrupt, request_stop, stop_requested};
+pub use memory::OwnPeak;
 pub use post_mortem::PostMortem;
 
 use crate::error::Result;
 use capture::Capture;
 use group::{Group, Pipes};
+use watch::Watch;
 
 /// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
@@ -44,8 +57,14 @@ pub struct Invocation<'call> {
     pub directory: &'call Path,
     /// Wall time it may take.
     pub limit: Duration,
+    /// Wall time that it may take beyond its limit for as long as it is busy.
+    pub patience: Duration,
+    /// What it may use up and touch, with `directory` as its scratch; none: it is no tool under test, but trusted.
+    pub cage: Option<&'call Cage>,
     /// What it sees in its environment beside [`CHILD_ENVIRONMENT`] and `PATH`; nothing, for a tool.
     pub environment: &'call [(OsString, OsString)],
+    /// How large its address space may become, in bytes; as large as it likes when nothing is said.
+    pub memory_bytes_max: Option<u64>,
 }
 
 /// How a child ended.
@@ -57,6 +76,8 @@ pub enum Ending {
     Signaled(i32),
     /// It was still running at its limit and was killed with its whole group.
     TimedOut(PostMortem),
+    /// It used up more than its cage allows.
+    HitLimit(HitLimit),
 }
 
 /// What came of a call.
@@ -72,6 +93,8 @@ pub struct Finished {
     pub elapsed: Duration,
     /// CPU time of the child and of those it waited for, from the system.
     pub cpu: Duration,
+    /// The most memory that the child had at once, in bytes, from the system; not below what this program had when it started it.
+    pub peak_memory_bytes: u64,
 }
 
 /// Runs a program to its end or its limit. An error means that it could not be started or watched.
@@ -115,9 +138,9 @@ fn watch(
 ) -> Result<(Finished, Option<ForkServer>)> {
     let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES)?;
     let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES)?;
-    let deadline = group.started + invocation.limit;
+    let mut watch = Watch::new(&group, invocation);
 
-    let mut post_mortem = None;
+    let mut cut_short = None;
     let mut drain_deadline = None;
     loop {
         let ended = group.has_ended()?;
@@ -127,28 +150,21 @@ fn watch(
         if ended && stdout.is_closed() && stderr.is_closed() {
             break;
         }
-        let until = drain_deadline.unwrap_or(deadline);
-        if Instant::now() >= until {
-            if drain_deadline.is_none() {
-                post_mortem = Some(PostMortem::of_group(group.leader(), invocation.limit));
-            }
+        match drain_deadline {
+            Some(drained) if Instant::now() >= drained => break,
+            Some(_) => {}
+            None => cut_short = watch.look(),
+        }
+        if cut_short.is_some() {
             break;
         }
         let mut waits: Vec<PollFd<'_>> = Vec::with_capacity(3);
-        waits.extend(
-            stdout
-                .pipe()
-                .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
-        );
-        waits.extend(
-            stderr
-                .pipe()
-                .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
-        );
+        let pipes = [stdout.pipe(), stderr.pipe()].into_iter().flatten();
+        waits.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
         if !ended {
             waits.push(PollFd::from_borrowed_fd(group.pidfd(), PollFlags::IN));
         }
-        interrupt::wait(&mut waits, until)?;
+        interrupt::wait(&mut waits, drain_deadline.unwrap_or_else(|| watch.next()))?;
         stdout.read_what_is_there()?;
         stderr.read_what_is_there()?;
     }
@@ -156,15 +172,19 @@ fn watch(
     let reaped = group.kill_and_reap()?;
     stdout.read_what_is_there()?;
     stderr.read_what_is_there()?;
+    let stderr = stderr.finish();
+    let hit = |ending: &Ending| invocation.cage?.hit(ending, &stderr);
+    let ending = match cut_short {
+        Some(ending) => ending,
+        None => hit(&reaped.ending).map_or(reaped.ending, Ending::HitLimit),
+    };
     let finished = Finished {
-        ending: match post_mortem {
-            Some(post_mortem) => Ending::TimedOut(post_mortem),
-            None => reaped.ending,
-        },
+        ending,
         stdout: stdout.finish(),
-        stderr: stderr.finish(),
+        stderr,
         elapsed: reaped.elapsed,
         cpu: reaped.cpu,
+        peak_memory_bytes: reaped.peak_memory_bytes,
     };
     Ok((finished, reaped.server))
 }

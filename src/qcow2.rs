@@ -7,14 +7,21 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+pub mod audit;
 pub mod cluster_mapping;
 pub mod corruption;
+pub mod extensions;
 pub mod header;
 pub mod host_clusters;
+pub mod layout;
 pub mod refcounts;
 pub mod snapshot_table;
 
@@ -53,7 +60,12 @@ pub struct ImageBytes {
 impl ImageBytes {
     /// Opens it for reading and writing.
     pub fn open(path: &Path) -> Result<Self, Unparsable> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags.bits() as i32)
+            .open(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }
@@ -146,7 +158,10 @@ mod fixture {
                 arguments: &arguments,
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
+                patience: Duration::ZERO,
+                cage: None,
                 environment: &[],
+                memory_bytes_max: None,
             };
             let finished = run(&invocation).unwrap();
             let Ending::Exited(code) = finished.ending else {

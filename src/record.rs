@@ -5,6 +5,7 @@
 mod matrix;
 mod summary;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -15,16 +16,20 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::case::Case;
+use crate::behaviour::Observed;
+use crate::case::{Case, CaseId};
 use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
+use crate::generation::lineage;
 use crate::shrink::Symptom;
 use crate::signature::Group;
 use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
-pub const FORMAT_VERSION: u32 = 2;
+/// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`; the
+/// verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// A tool, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +65,7 @@ pub struct Record {
     pub iteration: u64,
     /// Its own seed.
     pub iter_seed: u64,
-    /// `match`, `divergence`, `inconclusive` or `unsupported`.
+    /// `match`, `divergence`, `flaky`, `inconclusive` or `unsupported`.
     #[serde(deserialize_with = "verdict_name")]
     pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
@@ -111,6 +116,15 @@ pub struct Record {
     /// Whether it is the record of an earlier run, put here because this run skips what was inconclusive then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub carried_over: bool,
+    /// The id of the case that it was made of, when it was not drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Fingerprints of what the tools were seen to do.
+    #[serde(default)]
+    pub behaviours: BTreeSet<u32>,
+    /// How many checks of each kind were made.
+    #[serde(default)]
+    pub checks: BTreeMap<String, u64>,
     /// What was done, when it did not match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
@@ -180,6 +194,14 @@ impl Record {
         let decided = decided.filter(|_| verdict != "match");
         let said = deciding.map(|index| &outcome.operations[index].verdict);
         let evidence = deciding.and_then(|index| outcome.operations[index].evidence.clone());
+        let mut observed = Observed::default();
+        for operation in &outcome.operations {
+            observed.add(operation.observed.clone());
+        }
+        let parent = lineage::parted(&id.generation).map(|(generation, _)| CaseId {
+            generation: generation.to_owned(),
+            ..id.clone()
+        });
         Self {
             format_version: FORMAT_VERSION,
             id: id.to_string(),
@@ -208,6 +230,9 @@ impl Record {
             trial: None,
             seed_file: None,
             carried_over: false,
+            parent: parent.map(|parent| parent.to_string()),
+            behaviours: observed.behaviours,
+            checks: observed.checks,
             case: (verdict != "match").then_some(case),
             known_reached: Vec::new(),
         }
@@ -288,7 +313,13 @@ fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
 
 fn verdict_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerdictName, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let known = ["match", "divergence", "inconclusive", "unsupported"];
+    let known = [
+        "match",
+        "divergence",
+        "flaky",
+        "inconclusive",
+        "unsupported",
+    ];
     let found = known.into_iter().find(|known| *known == name);
     found.ok_or_else(|| D::Error::custom(format!("there is no verdict '{name}'")))
 }
@@ -300,6 +331,8 @@ pub enum Class {
     Divergence,
     /// A divergence that the catalogue explains.
     Known,
+    /// Something diverged, and did not when it was tried again.
+    Flaky,
     /// A check could not be made, and nothing diverged.
     Inconclusive,
     /// Everything that both support agrees.
@@ -313,6 +346,7 @@ impl Class {
         match verdict {
             "divergence" if known => Self::Known,
             "divergence" => Self::Divergence,
+            "flaky" => Self::Flaky,
             "inconclusive" => Self::Inconclusive,
             "unsupported" => Self::Unsupported,
             _ => Self::Match,
@@ -331,9 +365,10 @@ impl OperationRecord {
 fn rank(verdict: &Verdict, known: bool) -> u8 {
     match verdict {
         Verdict::Divergence(_) if !known => 0,
-        Verdict::Divergence(_) => 1,
-        Verdict::Inconclusive { .. } => 2,
-        Verdict::Match => 3,
-        Verdict::Unsupported { .. } => 4,
+        Verdict::Flaky(_) => 1,
+        Verdict::Divergence(_) => 2,
+        Verdict::Inconclusive { .. } => 3,
+        Verdict::Match => 4,
+        Verdict::Unsupported { .. } => 5,
     }
 }

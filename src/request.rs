@@ -4,104 +4,18 @@
 //! They meet here. A tool's failure is an answer; see [`Exit`].
 
 mod answer;
+mod image_file;
 
 pub use answer::{Answer, Exit};
+pub use image_file::ImageFile;
 
 use serde::{Deserialize, Serialize};
 
 use crate::content::Write;
+use crate::damage::Damage;
 use crate::format::Format;
 use crate::qcow2::corruption::Corruption;
 use crate::size::Size;
-
-/// An image file in a side's directory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ImageFile {
-    /// Its name, relative to the side's directory: the same on every side.
-    pub path: String,
-    /// Its format.
-    pub format: Format,
-    /// The `-o` options it is, or was, created with, as far as they are known. From them a tool knows beforehand whether
-    /// it can handle the image.
-    #[serde(default)]
-    pub options: Vec<String>,
-    /// The image below it, as far as it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backing: Option<Box<ImageFile>>,
-}
-
-impl ImageFile {
-    /// A file with the format's default options, called `STEM.FORMAT`.
-    pub fn new(stem: &str, format: Format) -> Self {
-        Self {
-            path: format!("{stem}.{format}"),
-            format,
-            options: Vec::new(),
-            backing: None,
-        }
-    }
-
-    /// The same on top of `backing`, without the options that say so.
-    pub fn over(self, backing: &Self) -> Self {
-        Self {
-            backing: Some(Box::new(backing.clone())),
-            ..self
-        }
-    }
-
-    /// The same with these `-o` options.
-    pub fn with_options(self, options: Vec<String>) -> Self {
-        Self { options, ..self }
-    }
-
-    /// The names of all files whose bytes a guest may see in it, as far as they are known: its own and those below it.
-    pub fn names(&self) -> Vec<&str> {
-        let mut names = vec![self.path.as_str()];
-        names.extend(self.option("backing_file"));
-        names.extend(self.data_file());
-        names.extend(self.backing.iter().flat_map(|backing| backing.names()));
-        names
-    }
-
-    /// The file that holds the guest data of a qcow2 (qcow2 specification, External data file).
-    pub fn data_file(&self) -> Option<&str> {
-        self.option("data_file")
-    }
-
-    /// Whether the file called `name` is a part of it: itself, its data file, or an extent of a vmdk, which is named after it
-    /// (`STEM-flat.vmdk`, `STEM-s001.vmdk`, `STEM-f001.vmdk`: QEMU, block/vmdk.c).
-    pub fn owns(&self, name: &str) -> bool {
-        let stem = self.path.strip_suffix(".vmdk");
-        let extent = stem.and_then(|stem| name.strip_prefix(stem)?.strip_prefix('-'));
-        name == self.path || Some(name) == self.data_file() || extent.is_some()
-    }
-
-    /// Whether it lies in more files than [`ImageFile::names`] tells.
-    pub fn is_split(&self) -> bool {
-        let subformat = self.option("subformat").unwrap_or_default();
-        let below = self.backing.as_deref().is_some_and(Self::is_split);
-        below || subformat == "monolithicFlat" || subformat.starts_with("twoGb")
-    }
-
-    /// Whether it can be read only with the secret.
-    pub fn is_encrypted(&self) -> bool {
-        self.option("encrypt.format").is_some()
-    }
-
-    /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
-    pub fn cluster_size(&self) -> u64 {
-        self.option("cluster_size")
-            .and_then(|bytes| bytes.parse().ok())
-            .unwrap_or(65536)
-    }
-
-    /// The value of the option `name`, if it was given.
-    pub fn option(&self, name: &str) -> Option<&str> {
-        self.options
-            .iter()
-            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
-    }
-}
 
 /// One thing asked of a tool. The formats of images that are only read are not told to the tool (it finds them out, as in
 /// the Python harness), except for [`Request::Contents`].
@@ -288,6 +202,18 @@ pub enum Request {
         /// How.
         corruption: Corruption,
     },
+    /// Asked of the harness itself: damage the reference's image, and give the candidate the same.
+    Damage {
+        /// The image; every file whose name begins with its stem belongs to it.
+        file: ImageFile,
+        /// How.
+        damages: Vec<Damage>,
+    },
+    /// Asked of the harness itself: whether the damaged image, and every file that belongs to it, is what it was.
+    Untouched {
+        /// The image.
+        file: ImageFile,
+    },
     /// Asked of the harness itself: settle a qcow2's snapshot table, and tell its host clusters.
     HostClusters {
         /// The image.
@@ -372,7 +298,26 @@ impl Request {
             Self::Repair { .. } => "repair",
             Self::Corrupt { .. } => "corrupt",
             Self::HostClusters { .. } => "host_clusters",
+            Self::Damage { .. } => "damage",
+            Self::Untouched { .. } => "untouched",
             Self::Audit { .. } => "audit",
+        }
+    }
+
+    /// Whether it may write to no file at all.
+    pub fn is_reading(&self) -> bool {
+        match self {
+            Self::Bench { arguments, .. } => !arguments.iter().any(|word| word == "-w"),
+            Self::Info { .. }
+            | Self::Check { .. }
+            | Self::Measure { .. }
+            | Self::Contents { .. }
+            | Self::Map { .. }
+            | Self::Compare { .. }
+            | Self::SnapshotList { .. }
+            | Self::SnapshotContents { .. }
+            | Self::Audit { .. } => true,
+            _ => false,
         }
     }
 
@@ -399,6 +344,8 @@ impl Request {
             | Self::Repair { file, .. }
             | Self::Corrupt { file, .. }
             | Self::HostClusters { file }
+            | Self::Damage { file, .. }
+            | Self::Untouched { file }
             | Self::Audit { file }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }

@@ -2,30 +2,86 @@
 //!
 //! Used by the duel. What lies in it is the tools' business.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use tempfile::TempDir;
+use rustix::fs::statvfs;
 
 use crate::case::CaseId;
 use crate::content::{Contents, copy_sparse, same_bytes, write_at};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
+use crate::process::warden;
+
+/// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
+const SPACE_MIN_BYTES: u64 = 32 << 20;
+
+mod place;
+mod remover;
+
+pub use place::Place;
+use remover::Leftover;
+pub use remover::Remover;
+/// The files of a directory by name: length in bytes, and when each was last written to.
+pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
 /// The scratch directory of one case.
 pub struct Sandbox {
-    root: TempDir,
+    root: Option<Root>,
+    path: PathBuf,
+    remover: Arc<Remover>,
+}
+
+/// A scratch directory, locked for as long as it is there, so that no other run takes it for one that was left behind.
+pub struct Root {
+    path: PathBuf,
+    is_kept: bool,
+    _lock: File,
+}
+
+impl Root {
+    /// Makes one in `workdir` whose name begins with the run's mark and `name`.
+    pub fn make(workdir: &Path, name: &str) -> Result<Self> {
+        let prefix = format!("{}{name}-", warden::scratch_prefix());
+        let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(workdir);
+        let path = made.map_err(cannot)?.keep();
+        let lock = File::open(&path).map_err(cannot)?;
+        // A file system without locks: then it is only never taken for left behind while it is young.
+        let _ = lock.try_lock();
+        Ok(Self {
+            path,
+            is_kept: false,
+            _lock: lock,
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            warden::remove(&self.path);
+        }
+    }
 }
 
 impl Sandbox {
-    /// Makes one in `workdir`, named after the case.
-    pub fn new(workdir: &Path, id: &CaseId) -> Result<Self> {
-        let made = tempfile::Builder::new()
-            .prefix(&format!("imgduel-{id}-"))
-            .tempdir_in(workdir);
-        let root =
-            made.map_err(|error| Error::io("make a scratch directory in", workdir, &error))?;
-        let sandbox = Self { root };
+    /// Makes one in `workdir`, named after the run and the case. What is done with in it is left to `remover`.
+    pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
+        let root = Root::make(workdir, &id.to_string())?;
+        let sandbox = Self {
+            path: root.path.clone(),
+            root: Some(root),
+            remover: Arc::clone(remover),
+        };
         let sides = [Side::Candidate, Side::Reference].map(|side| sandbox.directory(side));
         for directory in sides.into_iter().chain([sandbox.source_directory()]) {
             fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
@@ -33,9 +89,25 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// Whether what tools did here says anything about them: an error when the directory is gone, or its disk is full.
+    pub fn is_sound(&self) -> Result<()> {
+        let root = &self.path;
+        let space = statvfs(root).map_err(|error| {
+            let error = Error::io("work in the scratch directory", root, &error.into());
+            Error::system(format!("{error}: was it removed during the run?"))
+        })?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < SPACE_MIN_BYTES {
+            let place = root.parent().unwrap_or(root).display();
+            return Err(Error::system(format!(
+                "the disk of the scratch directories in {place} is full: make room, or name another place with --workdir"
+            )));
+        }
+        Ok(())
+    }
+
     /// A side's directory.
     pub fn directory(&self, side: Side) -> PathBuf {
-        self.root.path().join(side.name())
+        self.path.join(side.name())
     }
 
     /// A file on a side.
@@ -50,6 +122,20 @@ impl Sandbox {
             .map(|metadata| metadata.len())
     }
 
+    /// The files on a side, with what tells whether one was written to.
+    pub fn stamps(&self, side: Side) -> Stamps {
+        let entries = fs::read_dir(self.directory(side))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let stamped = entries.filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Some((name, (metadata.len(), metadata.modified().ok())))
+        });
+        stamped.collect()
+    }
+
     /// Whether both sides have this file, with the same bytes.
     pub fn is_identical(&self, name: &str) -> bool {
         let [first, second] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
@@ -58,7 +144,7 @@ impl Sandbox {
 
     /// Where the source image is made.
     pub fn source_directory(&self) -> PathBuf {
-        self.root.path().join("source")
+        self.path.join("source")
     }
 
     /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
@@ -75,9 +161,16 @@ impl Sandbox {
     /// Gives the candidate a copy of the reference's file, in place of any it had.
     pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
-        // Not there the first time.
-        let _ = fs::remove_file(&target);
+        // Not there the first time; a tool may have put a directory in its place.
+        if fs::remove_file(&target).is_err() && target.is_dir() {
+            warden::remove(&target);
+        }
         copy_sparse(&self.file(Side::Reference, name), &target)
+    }
+
+    /// Puts a fixture where the source image is made.
+    pub fn place_fixture(&self, fixture: &Path, name: &str) -> Result<()> {
+        copy_sparse(fixture, &self.source_directory().join(name))
     }
 
     /// Writes into a source image's file.
@@ -90,6 +183,52 @@ impl Sandbox {
         Contents::of_raw_file(&self.file(side, name)).ok()
     }
 
+    /// Keeps the reference's files whose names begin with `stem`, and gives each side its own copies. Copies alone are compared, as
+    /// in [`Self::copy_source`].
+    pub fn keep_originals(&self, stem: &str) -> Result<()> {
+        let kept = self.source_directory();
+        for name in names(&self.directory(Side::Reference), stem) {
+            let _ = fs::remove_file(kept.join(&name));
+            copy_sparse(&self.file(Side::Reference, &name), &kept.join(&name))?;
+            for side in [Side::Candidate, Side::Reference] {
+                // Not there on the candidate's side the first time.
+                let _ = fs::remove_file(self.file(side, &name));
+                copy_sparse(&kept.join(&name), &self.file(side, &name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first file of [`Self::keep_originals`] that a side no longer has as it was, in words.
+    pub fn changed(&self, side: Side, stem: &str) -> Option<String> {
+        let kept = self.source_directory();
+        let changes = names(&kept, stem).into_iter().map(|name| {
+            let was = Contents::of_raw_file(&kept.join(&name)).ok();
+            let now = self.fingerprint(side, &name);
+            match (was, now) {
+                (Some(was), Some(now)) => {
+                    let found = was.difference(&now)?;
+                    let change = format!("{} becomes {}", found.first, found.second);
+                    Some(format!("{name}: {}: {change}", found.place))
+                }
+                _ => Some(format!("{name}: it cannot be read any more")),
+            }
+        });
+        changes.flatten().next()
+    }
+
+    /// The space in bytes that a side's files take on the disk.
+    pub fn space(&self, side: Side) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let directory = self.directory(side);
+        let blocks = names(&directory, "").into_iter().filter_map(|name| {
+            let metadata = fs::metadata(directory.join(name)).ok()?;
+            // The unit of st_blocks, whatever the file system's own is (stat(2)).
+            Some(metadata.blocks() * 512)
+        });
+        blocks.sum()
+    }
+
     /// Removes the files whose names begin with `stem`, on both sides.
     pub fn sweep(&self, stem: &str) {
         for side in [Side::Candidate, Side::Reference] {
@@ -99,15 +238,50 @@ impl Sandbox {
                 .flatten();
             let swept =
                 entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
-            for entry in swept {
-                // What cannot be removed now goes with the whole directory.
-                let _ = fs::remove_file(entry.path());
+            // Out of the tools' sight now, gone when the remover gets to it.
+            let moved = swept.filter_map(|entry| {
+                let hidden = tempfile::Builder::new()
+                    .prefix("swept-")
+                    .make_in(&self.path, |hidden| fs::rename(entry.path(), hidden));
+                hidden.ok()?.into_temp_path().keep().ok()
+            });
+            let moved: Vec<PathBuf> = moved.collect();
+            if !moved.is_empty() {
+                self.remover.take(Leftover::Files(moved));
             }
         }
     }
 
-    /// Leaves the directory where it is.
-    pub fn keep(self) -> PathBuf {
-        self.root.keep()
+    /// Leaves the directory, under a name that no clean-up goes by.
+    pub fn keep(mut self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.replacen(&warden::scratch_prefix(), warden::KEPT_PREFIX, 1);
+        let kept = self.path.with_file_name(name);
+        let kept = match fs::rename(&self.path, &kept) {
+            Ok(()) => kept,
+            Err(_) => self.path.clone(),
+        };
+        // What it would remove is not there any more, or is to stay.
+        if let Some(root) = &mut self.root {
+            root.is_kept = true;
+        }
+        kept
     }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(root) = self.root.take() {
+            self.remover.take(Leftover::Directory(root));
+        }
+    }
+}
+
+/// The names of a directory's files that begin with `stem`, in their order.
+fn names(directory: &Path, stem: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(stem)).collect();
+    names.sort();
+    names
 }

@@ -8,14 +8,22 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::error::{Error, Result};
-use crate::evidence::quoted;
+use crate::evidence::{quoted, shell_line};
 use crate::exchange::{Actor, Exchange, Output, Rule, Side, Step};
+use crate::format::Format;
+use crate::operation::Operation;
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
-use crate::tool::{Support, Tool, Wording};
+use crate::tool::{FLAT_SUFFIX, Support, Tool, Wording};
+use about::{About, exits};
 use comparison::comparison;
 
+mod about;
+mod by_hand;
 mod comparison;
+mod midway;
+mod outputs;
+mod witnessed;
 
 /// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
 const LIMIT_MIN_SECONDS: u64 = 1;
@@ -29,6 +37,14 @@ struct Plot<'tools> {
     reference: &'tools dyn Tool,
     /// The program that is run with a limit, when the finding is about time.
     timeout: Option<String>,
+    /// The command line that damages the image, as it was found out when it was done.
+    damage: Option<String>,
+}
+
+fn damage(record: &Record) -> Option<String> {
+    let mut calls = record.evidence.as_ref()?.calls.iter();
+    let call = calls.find(|call| call.request == "damage")?;
+    Some(shell_line(&call.command))
 }
 
 /// The program that shows a record's divergence. `limit` is the time that a tool was given.
@@ -56,26 +72,37 @@ pub fn script(
         candidate,
         reference,
         timeout: (kind == "candidate_timeout").then(|| format!("timeout {seconds} ")),
+        damage: damage(record),
     };
     let ground = record.case_shown().ground(index);
-    let operation = record.case_shown().ops[index].perform();
-    // What the harness does to an image by itself has no command line; where it only looks, the script does without.
-    let mut steps = operation.steps(&ground);
-    if steps
-        .iter()
-        .any(|step| matches!(step.request, Request::Corrupt { .. }))
-    {
-        return Err(none("the image is damaged by hand before"));
-    }
-    steps.retain(|step| step.actor != Actor::Harness);
-    let outputs = operation.outputs(&ground, &Exchange::default());
-    let differences = record.evidence.as_ref();
-    let differences = differences.map_or(&[][..], |evidence| &evidence.differences);
-    let compared = comparison(kind, &steps, &outputs, &ground.source, differences)
-        .ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
+    let operation = &record.case_shown().ops[index];
+    let steps = operation.perform().steps(&ground);
+    let evidence = record.evidence.as_ref();
+    let exchange = evidence.map_or_else(Exchange::default, |evidence| exits(&steps, evidence));
+    let steps = match operation {
+        Operation::Malformed(_) => plot.worded_looks(steps, kind),
+        _ => steps,
+    };
+    let outputs = operation.perform().outputs(&ground, &exchange);
+    let about = About {
+        kind,
+        blame: record.blame,
+        differences: evidence.map_or(&[][..], |evidence| &evidence.differences),
+        operation,
+        ground: &ground,
+        steps: &steps,
+        outputs: &outputs,
+        exchange: &exchange,
+        source: &ground.source,
+        plot: &plot,
+    };
+    let compared =
+        comparison(&about).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
     let unworded = || none("a tool has no words for a step of it");
     let head = head(record);
-    let prepared = plot.prepared(&steps).ok_or_else(unworded)?;
+    let prepared = plot
+        .prepared(&steps, exchange.reference.is_some())
+        .ok_or_else(unworded)?;
     let readings = if compared.reads_by_candidate {
         plot.candidate_readings(&outputs)
     } else {
@@ -84,11 +111,11 @@ pub fn script(
     let calls = plot
         .side(Side::Candidate, &steps, &readings)
         .ok_or_else(unworded)?;
-    let functions = compared.functions;
+    let functions = by_hand::functions(&steps) + compared.functions;
     let compare = format!("{}\n# It does not show.\nexit 1\n", compared.text);
     match calls {
         Calls::Shell(calls) => Ok(format!(
-            "#!/bin/sh\n{}{}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
+            "#!/bin/sh\n{}\n{}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
              (cd candidate && candidate_side)\n\n{compare}",
             commented(&head, "# "),
             plot.variables(true),
@@ -100,6 +127,7 @@ pub fn script(
             let prepare = format!(
                 "{variables}{FUNCTIONS}\nmkdir candidate reference || exit 2\n{prepared}exit 0\n"
             );
+            let functions = compared.functions;
             let compare = format!("{variables}{functions}\n{compare}");
             Ok(template
                 .replace("@HEAD@", &head)
@@ -157,21 +185,68 @@ fn commented(text: &str, mark: &str) -> String {
 }
 
 impl Plot<'_> {
-    fn variables(&self, has_candidate: bool) -> String {
-        let path = |tool: &dyn Tool| {
-            let program = tool.program().map(|program| program.display().to_string());
-            quoted(&program.unwrap_or_else(|| tool.name().to_owned()))
-        };
-        let reference = format!("reference=${{REFERENCE:-{}}}\n", path(self.reference));
-        if !has_candidate {
-            return format!("export LC_ALL=C TZ=UTC\n{reference}");
+    /// The steps on a damaged image as a script makes them: what the harness only looks at, and looks that a tool has no words for and
+    /// the finding is not about, are left out.
+    fn worded_looks(&self, mut steps: Vec<Step>, kind: &str) -> Vec<Step> {
+        if kind == "input_changed_divergence" {
+            // What changes the image on purpose comes after.
+            let is_look = |step: &Step| matches!(step.request, Request::Untouched { .. });
+            let end = steps.iter().position(is_look);
+            steps.truncate(end.unwrap_or(steps.len()));
         }
-        let candidate = format!("candidate=${{CANDIDATE:-{}}}\n", path(self.candidate));
-        format!("\nexport LC_ALL=C TZ=UTC\n{candidate}{reference}")
+        steps.retain(|step| step.actor != Actor::Harness);
+        steps.retain(|step| {
+            let is_worded = |side| {
+                let tool = self.tool(self.actor(side, step));
+                tool.wording(&step.request).is_some()
+            };
+            step.rule != Rule::Free
+                || [Side::Candidate, Side::Reference]
+                    .into_iter()
+                    .all(is_worded)
+        });
+        steps
     }
 
-    /// The source image on both sides, and everything on the reference's.
-    fn prepared(&self, steps: &[Step]) -> Option<String> {
+    /// The tools' programs, as variables that whoever runs it may set.
+    fn variables(&self, has_candidate: bool) -> String {
+        let mut text = "export LC_ALL=C TZ=UTC\n".to_owned();
+        let sides = [Side::Candidate, Side::Reference];
+        for side in sides.into_iter().skip(usize::from(!has_candidate)) {
+            let (name, variable) = (side.name(), side.name().to_uppercase());
+            let program = quoted(&self.program(side));
+            text.push_str(&format!("{name}=${{{variable}:-{program}}}\n"));
+            if let Some(program) = self.writing_program(side) {
+                let program = quoted(&program);
+                text.push_str(&format!("{name}_io=${{{variable}_IO:-{program}}}\n"));
+            }
+        }
+        text
+    }
+
+    fn program(&self, by: Side) -> String {
+        let tool = self.tool(by);
+        let program = tool.program().map(|program| program.display().to_string());
+        program.unwrap_or_else(|| tool.name().to_owned())
+    }
+
+    /// The program that writes guest data, where the tool has another one for it.
+    fn writing_program(&self, by: Side) -> Option<String> {
+        let write = Request::Write {
+            file: ImageFile::new("", Format::Raw),
+            writes: Vec::new(),
+        };
+        let Wording::CommandLine(words) = self.tool(by).wording(&write)? else {
+            return None;
+        };
+        words
+            .into_iter()
+            .next()
+            .filter(|own| *own != self.program(by))
+    }
+
+    /// The source image on both sides, and everything on the reference's, unless the candidate was alone.
+    fn prepared(&self, steps: &[Step], has_reference: bool) -> Option<String> {
         let mut text = String::new();
         let ground = self.case.ground(self.index);
         if self.case.ops[self.index].perform().reads_source() {
@@ -198,6 +273,9 @@ impl Plot<'_> {
                 "cp --sparse=always reference/{name} candidate/ && cp candidate/{name} reference/ || exit 2\n"
             ));
         }
+        if !has_reference {
+            return Some(text);
+        }
         let Calls::Shell(calls) = self.side(Side::Reference, steps, &[])? else {
             return None;
         };
@@ -213,18 +291,47 @@ impl Plot<'_> {
         let mut rust = String::new();
         let mut found = None;
         let steps = steps.iter().map(|step| {
-            let or_stop = step.rule == Rule::Agree;
-            (self.actor(side, step), &step.request, or_stop)
+            let by_hand = step.actor == Actor::Harness;
+            (
+                (self.actor(side, step), by_hand),
+                &step.request,
+                step.rule.ends(),
+            )
         });
-        let readings = readings.iter().map(|request| (side, request, false));
-        for (name, (by, request, or_stop)) in steps.chain(readings).enumerate() {
+        let places = steps.len();
+        let readings = readings
+            .iter()
+            .map(|request| ((side, false), request, false));
+        for (name, ((by, by_hand), request, or_stop)) in steps.chain(readings).enumerate() {
             let stop = if or_stop { " || return" } else { "" };
+            if let Request::Damage { file, .. } = request {
+                let file = quoted(&file.path);
+                let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
+                shell.push_str(&format!("  {line}{stop}\n"));
+                rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
+                continue;
+            }
+            if by_hand {
+                let line = by_hand::line(request, name)?;
+                shell.push_str(&format!("  {line}\n"));
+                continue;
+            }
+            // What is read on the way is kept under the step's own number.
+            let flat = match request {
+                Request::Contents { file } if name < places => {
+                    Some(file.path.clone() + FLAT_SUFFIX)
+                }
+                _ => None,
+            };
             match self.tool(by).wording(request)? {
                 Wording::CommandLine(_) => {
                     let limit = self.timeout.as_deref().unwrap_or_default();
                     let line = self.line(by, request)?;
                     shell.push_str(&format!("  run {name} {limit}{line}{stop}\n"));
-                    let line = line.replace("\"$reference\"", &self.reference_path());
+                    let io = self.writing_program(Side::Reference).unwrap_or_default();
+                    let line = line
+                        .replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
+                        .replace("\"$reference_io\"", &quoted(&io));
                     let mark = if or_stop { "?" } else { "" };
                     rust.push_str(&format!(
                         "    by_shell(\"{name}\", r##\"{line}\"##){mark};\n"
@@ -236,6 +343,13 @@ impl Plot<'_> {
                     rust.push_str(&format!("    run(\"{name}\", || {call}){mark};\n"));
                 }
             }
+            if let Some(flat) = flat {
+                let quoted = quoted(&flat);
+                shell.push_str(&format!("  mv {quoted} {name}{FLAT_SUFFIX}\n"));
+                rust.push_str(&format!(
+                    "    let _ = std::fs::rename({flat:?}, \"{name}{FLAT_SUFFIX}\");\n"
+                ));
+            }
         }
         Some(match found {
             Some(template) => Calls::Rust {
@@ -246,12 +360,16 @@ impl Plot<'_> {
         })
     }
 
-    /// The candidate's reading of every output, where it can read it.
+    /// The candidate's reading of every output, where it can read it: of its own copy, and of the reference's.
     fn candidate_readings(&self, outputs: &[Output]) -> Vec<Request> {
-        let file = |output: &Output| ImageFile::clone(&output.file);
-        let contents = outputs
+        let there = |output: &Output| ImageFile {
+            path: format!("../reference/{}", output.file.path),
+            ..output.file.clone()
+        };
+        let files = outputs
             .iter()
-            .map(|output| Request::Contents { file: file(output) });
+            .flat_map(|output| [output.file.clone(), there(output)]);
+        let contents = files.map(|file| Request::Contents { file });
         contents
             .filter(|request| self.candidate.support(request) == Support::Yes)
             .collect()
@@ -263,7 +381,7 @@ impl Plot<'_> {
             Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
                 side
             }
-            Actor::SideOrReference | Actor::Reference | Actor::Harness => Side::Reference,
+            _ => Side::Reference,
         }
     }
 
@@ -274,11 +392,6 @@ impl Plot<'_> {
         }
     }
 
-    fn reference_path(&self) -> String {
-        let program = self.reference.program();
-        quoted(&program.map_or_else(|| "qemu-img".to_owned(), |path| path.display().to_string()))
-    }
-
     /// A command line with the tool's own program as a variable.
     fn line(&self, by: Side, request: &Request) -> Option<String> {
         let tool = self.tool(by);
@@ -287,9 +400,10 @@ impl Plot<'_> {
         };
         let (program, arguments) = words.split_first()?;
         let own = tool.program().map(|program| program.display().to_string());
+        // What is not the tool's own program is its qemu-io.
         let program = match own.as_ref() == Some(program) {
             true => format!("\"${}\"", by.name()),
-            false => quoted(program),
+            false => format!("\"${}_io\"", by.name()),
         };
         let arguments = arguments.iter().map(|word| quoted(word));
         Some(

@@ -14,10 +14,10 @@ use crate::generation::Generation;
 use crate::known::Condition;
 use crate::record::{Record, ToolName};
 use crate::signature::Group;
-use crate::verdict::Difference;
+use crate::verdict::{Blame, Difference};
 
-/// The version of the file's format that this program writes. Version 2 added [`Seen`].
-const FORMAT_VERSION: u64 = 2;
+/// The version of the file's format that this program writes. Version 2 added [`Seen`], version 3 its blame.
+const FORMAT_VERSION: u64 = 3;
 
 /// The oldest version of the file's format that this program reads.
 const OLDEST_VERSION: u64 = 1;
@@ -54,6 +54,9 @@ pub struct Seen {
     pub kind: String,
     /// The operation that diverged.
     pub operation: String,
+    /// Who was alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
     /// Why, in a line.
     pub reason: String,
     /// The signature of the group for which it was kept.
@@ -91,6 +94,7 @@ impl SeedFile {
             verdict: record.verdict.to_owned(),
             kind: record.kind.clone().unwrap_or_default(),
             operation: record.operation.clone().unwrap_or_default(),
+            blame: record.blame,
             reason: record.reason.clone().unwrap_or_default(),
             signature: group.signature.clone(),
             differences: differences
@@ -112,6 +116,12 @@ impl SeedFile {
     /// Writes it, whole or not at all, and makes its directory when it is not there.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_json(path, self, "write the seed file")
+    }
+
+    /// Whether an argument names a seed file, and not a case's id.
+    pub fn is_named_by(name: &str) -> bool {
+        let path = Path::new(name);
+        path.extension().is_some_and(|ending| ending == "json") || path.is_file()
     }
 
     /// Reads and checks a file.
@@ -263,7 +273,7 @@ mod tests {
             "",
             "{",
             "[]",
-            r#"{"format_version": 3, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
+            r#"{"format_version": 4, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
             r#"{"format_version": 1, "why": "", "expected": ""}"#,
         ] {
             let (_directory, path) = written(text);

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 
+use crate::damage::structure_names;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::launcher::{ExecMode, Launcher};
+use crate::process::Cage;
+use crate::sandbox::Place;
 use crate::tool::ToolSpec;
 
 /// Cases of a campaign in the command, when no number is given.
@@ -60,6 +63,10 @@ pub struct Settings {
     #[arg(long, value_name = "A,B", env = "IMGDUEL_OPS")]
     pub ops: Option<String>,
 
+    /// The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all)
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_FIELDS", long_help = fields_help())]
+    pub fields: Option<String>,
+
     /// Seconds for one tool call, fractions allowed
     #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
@@ -68,7 +75,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = jobs)]
     pub jobs: Option<usize>,
 
-    /// Where scratch directories are made (default: the system's temporary directory)
+    /// Where scratch directories are made (default: TMPDIR, or memory where there is enough, or the system's temporary directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
     workdir: Option<PathBuf>,
 
@@ -79,6 +86,14 @@ pub struct Settings {
     /// Let the flushes of forked tools reach the disk
     #[arg(long, env = "IMGDUEL_DURABLE", value_parser = FalseyValueParser::new())]
     pub durable: bool,
+
+    /// Ask the reference again what it has answered for a regression trial before
+    #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = FalseyValueParser::new())]
+    pub no_cache: bool,
+
+    /// Where the reference's answers for regression trials are kept (default: imgduel-cache/ in the target directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_CACHE")]
+    pub cache: Option<PathBuf>,
 
     /// Stop at the first divergence
     #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = FalseyValueParser::new())]
@@ -117,6 +132,14 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", env = "IMGDUEL_HTML")]
     pub html: Option<PathBuf>,
 
+    /// Run tools with their flushes off: they succeed without being done
+    #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = FalseyValueParser::new())]
+    pub no_flush: bool,
+
+    /// Run tools without limits of memory, files, processes and disk, and without confinement
+    #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = FalseyValueParser::new())]
+    pub no_cage: bool,
+
     /// Let inconclusive cases fail
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
@@ -132,13 +155,12 @@ impl Settings {
 
     /// The operations that were asked for: the comma list without blanks.
     pub fn pool(&self) -> Option<Vec<String>> {
-        let list = self
-            .ops
-            .as_ref()?
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        Some(list.map(str::to_owned).collect())
+        self.ops.as_deref().map(comma_list)
+    }
+
+    /// The structures and fields that are to be damaged, of the same form.
+    pub fn fields(&self) -> Option<Vec<String>> {
+        self.fields.as_deref().map(comma_list)
     }
 
     /// The one tool under test, for what is done with one alone.
@@ -162,7 +184,27 @@ impl Settings {
             let seconds = self.timeout.as_secs_f64().to_string();
             terms.extend(["--timeout".to_owned(), seconds]);
         }
+        let switches = [(self.no_flush, "--no-flush"), (self.no_cage, "--no-cage")];
+        terms.extend(
+            switches
+                .into_iter()
+                .filter(|(is_on, _)| *is_on)
+                .map(|(_, flag)| flag.to_owned()),
+        );
         terms
+    }
+
+    /// What tools may use up and touch.
+    pub fn cage(&self) -> Cage {
+        let cage = if self.no_cage {
+            Cage::OPEN
+        } else {
+            Cage::default()
+        };
+        Cage {
+            flushes_off: self.no_flush,
+            ..cage
+        }
     }
 
     /// What starts the tools of this run.
@@ -177,8 +219,16 @@ impl Settings {
     }
 
     /// Where scratch directories are made.
+    pub fn scratch(&self) -> Place {
+        match &self.workdir {
+            Some(directory) => Place::at(directory),
+            None => Place::usual(self.jobs()),
+        }
+    }
+
+    /// The directory of [`Settings::scratch`].
     pub fn workdir(&self) -> PathBuf {
-        self.workdir.clone().unwrap_or_else(std::env::temp_dir)
+        self.scratch().path
     }
 
     /// How many cases run at a time.
@@ -186,6 +236,19 @@ impl Settings {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.jobs.unwrap_or_else(processors)
     }
+}
+
+fn comma_list(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn fields_help() -> String {
+    format!(
+        "The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all): {}",
+        structure_names().join(", ")
+    )
 }
 
 /// The first line of what clap has to say, without its own "error:".

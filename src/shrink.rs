@@ -176,6 +176,7 @@ fn with_operations(case: &Case, ops: Vec<Operation>) -> Case {
     Case {
         ops,
         ops_filter: None,
+        fields_filter: None,
         ..case.clone()
     }
 }
@@ -190,6 +191,7 @@ fn with_image(case: &Case, image: ImageRecipe) -> Case {
         ops: operations.map(fitted).collect(),
         image,
         ops_filter: None,
+        fields_filter: None,
         ..case.clone()
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::launcher::Launcher;
+use crate::process::{Cage, Invocation};
 use crate::request::{Answer, Request};
 
 pub use capabilities::{Capability, capabilities};
@@ -104,6 +105,39 @@ pub struct Scene<'call> {
     pub directory: &'call Path,
     /// Wall time for one call.
     pub limit: Duration,
+    /// Wall time that a call may take beyond that for as long as it is busy.
+    pub patience: Duration,
+    /// What the tool may use up and touch.
+    pub cage: &'call Cage,
+    /// How large its address space may become, in bytes, where that is less than the cage allows.
+    pub memory_bytes_max: Option<u64>,
+}
+
+impl<'call> Scene<'call> {
+    /// A call of `program` in this scene.
+    pub fn invocation(
+        &self,
+        program: &'call Path,
+        arguments: &'call [String],
+    ) -> Invocation<'call> {
+        let Self {
+            directory,
+            limit,
+            patience,
+            cage,
+            memory_bytes_max,
+        } = *self;
+        Invocation {
+            program,
+            arguments,
+            directory,
+            limit,
+            patience,
+            cage: Some(cage),
+            environment: &[],
+            memory_bytes_max,
+        }
+    }
 }
 
 /// The spec that stands for every tool of this machine.

@@ -52,7 +52,8 @@ impl Trace {
         // A directory that was asked for gets a file without nextest too.
         let own_run = || is_told.then(|| format!("run-{}", std::process::id()));
         Some(Self {
-            directory: directory.or_else(target_directory)?,
+            directory: directory
+                .or_else(|| target_directory().map(|target| target.join(DIRECTORY_NAME)))?,
             run: run.or_else(own_run),
             terms,
         })
@@ -170,14 +171,12 @@ fn is_under_nextest() -> bool {
     std::env::var_os(NEXTEST_VARIABLE).is_some()
 }
 
-/// cargo puts test programs into `TARGET/PROFILE/deps`.
-fn target_directory() -> Option<PathBuf> {
+/// The target directory that this program lies in: cargo puts test programs into `TARGET/PROFILE/deps`.
+pub fn target_directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let deps = program.parent()?;
-    deps.ends_with("deps")
-        .then(|| deps.ancestors().nth(2))
-        .flatten()
-        .map(|target| target.join(DIRECTORY_NAME))
+    let target = deps.ends_with("deps").then(|| deps.ancestors().nth(2));
+    target.flatten().map(Path::to_owned)
 }
 
 fn make(directory: &Path) -> Result<()> {

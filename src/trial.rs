@@ -16,6 +16,7 @@ use clap::error::ErrorKind;
 use crate::case::CaseId;
 use crate::error::Result;
 use crate::libtest::{self, Flags, Format, Trial};
+use crate::process::warden;
 use crate::seed_file::{self, SeedPath};
 use crate::settings::{Settings, TEST_ITERATIONS, TEST_SEED, one_line};
 use crate::tool::worker;
@@ -51,7 +52,7 @@ struct Arguments {
 
 /// The whole test door. `package` is the directory of the package whose `fuzz-seeds/` are run.
 pub fn main(package: &Path) -> ExitCode {
-    if let Some(code) = worker::serve_if_asked() {
+    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
         return code;
     }
     let done = match Arguments::try_parse() {
@@ -149,7 +150,9 @@ impl Fresh {
             pool: pool.clone(),
         };
         // Decodes nothing yet; a pool that the generation does not have is wrong from the start.
-        drop(generation.cases(fresh.seed, fresh.start, pool.as_deref())?);
+        let fields = settings.fields();
+        let (pool, fields) = (pool.as_deref(), fields.as_deref());
+        drop(generation.cases_of_fields(fresh.seed, fresh.start, pool, fields)?);
         Ok(fresh)
     }
 

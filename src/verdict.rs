@@ -1,4 +1,4 @@
-//! What is said of an operation, and of a case: match, divergence, inconclusive, unsupported.
+//! What is said of an operation, and of a case: match, divergence, flaky, inconclusive, unsupported.
 //!
 //! Plain data, made by the judges, read by reports, shrinking and grouping. [`DivergenceKind`] is identity: small, `Copy`, `Eq`, `Hash`.
 //! [`Finding`] is what a person needs; no code matches on its text.
@@ -27,6 +27,8 @@ impl DivergenceKind {
     pub const CANDIDATE_TIMEOUT: Self = Self::new("candidate", "timeout");
     /// The candidate died of a signal or a panic, whatever the reference did.
     pub const CANDIDATE_CRASH: Self = Self::new("candidate", "crash");
+    /// The candidate used up more than a tool may, and the reference did not.
+    pub const CANDIDATE_LIMIT: Self = Self::new("candidate", "limit");
     /// The candidate changed an image that it was only to read.
     pub const INPUT_CHANGED: Self = Self::new("input_changed", "divergence");
 
@@ -45,6 +47,7 @@ impl DivergenceKind {
         let candidate = [
             Self::CANDIDATE_CRASH,
             Self::CANDIDATE_TIMEOUT,
+            Self::CANDIDATE_LIMIT,
             Self::INPUT_CHANGED,
         ];
         if candidate.contains(&self) {
@@ -76,6 +79,12 @@ pub enum InconclusiveKind {
     /// Both ran out of time.
     #[serde(rename = "inconclusive_both_timeout")]
     BothTimeout,
+    /// The reference used up more than a tool may: memory, the disk, processes.
+    #[serde(rename = "inconclusive_reference_limit")]
+    ReferenceLimit,
+    /// Both used up more than a tool may, of the same.
+    #[serde(rename = "inconclusive_both_limit")]
+    BothLimit,
     /// The reference died.
     #[serde(rename = "inconclusive_reference_crash")]
     ReferenceCrash,
@@ -96,6 +105,8 @@ impl InconclusiveKind {
         match self {
             Self::QemuTimeout => "inconclusive_qemu_timeout",
             Self::BothTimeout => "inconclusive_both_timeout",
+            Self::ReferenceLimit => "inconclusive_reference_limit",
+            Self::BothLimit => "inconclusive_both_limit",
             Self::ReferenceCrash => "inconclusive_reference_crash",
             Self::ReferenceUnsound => "inconclusive_reference_unsound",
             Self::RepairConservative => "inconclusive_repair_conservative",
@@ -224,6 +235,8 @@ pub enum Verdict {
     Match,
     /// Something differs.
     Divergence(Finding),
+    /// Something differed, and did not when it was tried again.
+    Flaky(Finding),
     /// A check could not be made.
     Inconclusive {
         /// Why, in one word.
@@ -252,6 +265,7 @@ impl Verdict {
         match self {
             Self::Match => "match",
             Self::Divergence(_) => "divergence",
+            Self::Flaky(_) => "flaky",
             Self::Inconclusive { .. } => "inconclusive",
             Self::Unsupported { .. } => "unsupported",
         }
@@ -260,7 +274,7 @@ impl Verdict {
     /// The kind's name in records, where it has one.
     pub fn kind_name(&self) -> Option<String> {
         match self {
-            Self::Divergence(finding) => Some(finding.kind.to_string()),
+            Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.kind.to_string()),
             Self::Inconclusive { kind, .. } => Some(kind.name().to_owned()),
             Self::Match | Self::Unsupported { .. } => None,
         }
@@ -269,7 +283,7 @@ impl Verdict {
     /// Who is alone, for a divergence.
     pub fn blame(&self) -> Option<Blame> {
         match self {
-            Self::Divergence(finding) => Some(finding.blame),
+            Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.blame),
             _ => None,
         }
     }
@@ -277,7 +291,7 @@ impl Verdict {
     /// The layer in which a divergence lies.
     pub fn layer(&self) -> Option<Layer> {
         match self {
-            Self::Divergence(finding) => Some(finding.kind.layer()),
+            Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.kind.layer()),
             _ => None,
         }
     }
@@ -286,7 +300,7 @@ impl Verdict {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Match => None,
-            Self::Divergence(finding) => Some(&finding.summary),
+            Self::Divergence(finding) | Self::Flaky(finding) => Some(&finding.summary),
             Self::Inconclusive { reason, .. } | Self::Unsupported { reason } => Some(reason),
         }
     }
@@ -296,9 +310,10 @@ impl Verdict {
     pub fn worst(verdicts: Vec<Self>) -> Self {
         let rank = |verdict: &Self| match verdict {
             Self::Divergence(_) => 0,
-            Self::Inconclusive { .. } => 1,
-            Self::Match => 2,
-            Self::Unsupported { .. } => 3,
+            Self::Flaky(_) => 1,
+            Self::Inconclusive { .. } => 2,
+            Self::Match => 3,
+            Self::Unsupported { .. } => 4,
         };
         // `min_by_key` keeps the first of equals.
         verdicts.into_iter().min_by_key(rank).unwrap_or(Self::Match)

@@ -12,6 +12,7 @@ use crate::exchange::Opinion;
 use crate::format::Format;
 use crate::process::{self, Ending, Invocation};
 use crate::request::{Answer, Exit};
+use crate::tool::Scene;
 
 /// One row of the list of witnesses.
 struct Row {
@@ -108,13 +109,7 @@ impl Witnesses {
 
     /// The opinion on the image called `name` in `directory`; `None` when no witness reads its format, or the one that does ran
     /// out of time or died, which says nothing about the image.
-    pub fn hear(
-        &self,
-        format: Format,
-        name: &str,
-        directory: &Path,
-        limit: Duration,
-    ) -> Result<Option<Opinion>> {
+    pub fn hear(&self, format: Format, name: &str, scene: &Scene<'_>) -> Result<Option<Opinion>> {
         let Some(witness) = self
             .found
             .iter()
@@ -123,17 +118,11 @@ impl Witnesses {
             return Ok(None);
         };
         let arguments = [name.to_owned()];
-        let finished = process::run(&Invocation {
-            program: &witness.program,
-            arguments: &arguments,
-            directory,
-            limit,
-            environment: &[],
-        })?;
+        let finished = process::run(&scene.invocation(&witness.program, &arguments))?;
         let exit = match finished.ending {
             Ending::Exited(0) => Exit::Success,
             Ending::Exited(code) => Exit::Refused(code),
-            Ending::Signaled(_) | Ending::TimedOut(_) => return Ok(None),
+            Ending::Signaled(_) | Ending::TimedOut(_) | Ending::HitLimit(_) => return Ok(None),
         };
         let answer = Answer {
             exit,
@@ -145,6 +134,7 @@ impl Witnesses {
             partial: true,
             duration: finished.elapsed,
             cpu: finished.cpu,
+            peak_memory_bytes: 0,
             calls: 1,
         };
         Ok(Some(Opinion {
@@ -163,7 +153,10 @@ fn version(program: &Path, limit: Duration) -> Option<String> {
         arguments: &arguments,
         directory: &directory,
         limit,
+        patience: Duration::ZERO,
+        cage: None,
         environment: &[],
+        memory_bytes_max: None,
     })
     .ok()?;
     let line = finished.stdout.first_line();

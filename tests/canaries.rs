@@ -26,7 +26,7 @@ fn caught(lie: &str, operation: &str, kind: &str) {
 }
 
 fn caught_against(reference: &str, lie: &str, operation: &str, kind: &str) {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let arena = ring::arena(&stand_in(lie), reference, LIMIT, workdir.path());
     let cases = ring::cases("ops16", SEED, &[operation]);
     let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
@@ -67,7 +67,7 @@ against! {
 
 /// A witness that lies is heard: the candidate and the reference agree, and it does not.
 fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
     duel.witnesses = Witnesses::find_in(&ring::stand_in("witnesses"), LIMIT);
     let arena = imgduel::arena::Arena::new(duel, ring::empty_catalogue());
@@ -101,7 +101,7 @@ fn a_witness_that_cannot_read_what_check_finds_sound_is_heard() {
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn a_conversion_larger_than_was_foretold_is_caught_where_the_reference_cannot_measure() {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let liar = ring::stand_in("instar_foretells_nothing");
     let arena = ring::arena(
         &format!("instar:{}", liar.display()),
@@ -198,7 +198,7 @@ canaries! {
 /// The lie of an apply is found out as `kind` in a case with a chain of snapshots such as `chains` wants it. Before that it
 /// may be found out otherwise: in the bytes after the next create or delete.
 fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let arena = ring::arena(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
     let mut cases = ring::cases("ops16", SEED, &["snapshot"])
         .filter(|case| case.ops.iter().any(|operation| fits(operation, chains)))

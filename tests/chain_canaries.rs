@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The stand-in `lie` is found out by chains of these kinds of steps alone, in this layer. What comes before the iteration `start`
 /// is known to miss it, and passed over to save time.
 fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let program = ring::stand_in("chain").join(lie).join("qemu-img");
     let candidate = format!("qemu-img:{}", program.display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
@@ -55,4 +55,10 @@ canaries! {
     data_mapped_as_zeros_is_blamed: "maps_data_as_zeros" among ["map"], from 0, in "allocation";
     a_size_told_wrongly_midway_is_blamed: "describes_another_size" among ["info"], from 0, in "facts";
     a_bitmap_that_was_not_added_is_blamed: "forgets_bitmaps" among ["bitmap"], from 2, in "exit";
+    a_file_left_behind_is_blamed: "leaves_a_file" among ["convert"], from 0, in "host";
+    a_touched_input_is_blamed: "touches_what_it_checks" among ["check"], from 1, in "host";
+    wasted_space_on_the_host_is_blamed: "takes_too_much_space" among ["convert"], from 0, in "host";
+    a_wrong_reading_of_either_s_output_is_blamed: "reads_outputs_wrongly" among ["write"], from 0, in "cross_reading";
+    a_feature_bit_that_nobody_asked_for_is_blamed: "sets_a_feature_bit" among ["convert"], from 2, in "metadata";
+    a_bitmap_that_forgets_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 13, in "metadata";
 }

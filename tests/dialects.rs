@@ -16,7 +16,7 @@ const CASES: usize = 4;
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn every_command_line_for_instar_is_in_its_dialect() {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let candidate = format!("instar:{}", ring::stand_in("instar").display());
     let arena = ring::arena(
         &candidate,

@@ -390,7 +390,8 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
         let what = format!("contents of 2-resize.qcow2: byte at guest offset {place}");
         let difference = Difference::new(what, "0x00", "0x1a");
         let finding = Finding::of_difference(DivergenceKind::new("resize", aspect), difference);
-        after.entry("qemu-img", "10.0.2", &case, 2, &finding)
+        let tool = ("qemu-img", "10.0.2");
+        after.entry(tool, tool, &case, 2, &finding)
     };
     assert_eq!(seen.differences.len(), 1);
     assert!(known("content_divergence", "0").is_some());

@@ -34,6 +34,19 @@ fn a_native_id_decodes_to_the_frozen_case() {
     }
 }
 
+/// Written out as [`frozen`] was, with `imgduel show`: children of drawn cases, by mutations and splices.
+#[test]
+fn the_id_of_a_child_decodes_to_the_frozen_case() {
+    let path = ring::package().join("tests/golden/native1_children.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.lines().count() >= 6);
+    for line in text.lines() {
+        let case: Case = serde_json::from_str(line).unwrap();
+        let decoded = Generation::case(&case.id(), None).unwrap();
+        assert_eq!(serde_json::to_string(&decoded).unwrap(), line);
+    }
+}
+
 #[test]
 fn a_case_is_the_same_whether_it_is_reached_by_its_id_or_by_its_campaign() {
     let generation = Generation::named("native1").unwrap();
@@ -96,7 +109,7 @@ fn the_narrowing_to_imago_draws_images_that_imago_can_open_and_steps_that_it_can
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
     let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
     for (_, case) in frozen().into_iter().take(6) {
@@ -117,7 +130,7 @@ fn a_written_out_seed_replays_to_the_verdict_that_it_tells() {
         .unwrap()
         .case()
         .unwrap();
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
     let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
     let record = arena.try_case(case).unwrap();

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imgduel::process::{CAPTURE_LIMIT_BYTES, Ending, Finished, Invocation, run};
+use imgduel::process::{CAPTURE_LIMIT_BYTES, Ending, Finished, Invocation, PostMortem, run};
 
 fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];
@@ -14,7 +14,10 @@ fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
         arguments: &arguments,
         directory,
         limit,
+        patience: Duration::ZERO,
+        cage: None,
         environment: &[],
+        memory_bytes_max: None,
     })
     .unwrap()
 }
@@ -92,13 +95,16 @@ fn a_post_mortem_tells_a_busy_child_from_a_sleeping_one() {
     let Ending::TimedOut(busy) = busy.ending else {
         panic!("it ended by itself")
     };
-    assert!(busy.cpu_seconds > 0.1, "{busy}");
+    assert!(busy.cpu_seconds > 0.1 && busy.is_busy, "{busy}");
     assert_eq!(busy.processes[0].state, "R");
     let sleeping = shell("exec sleep 7002.5", Duration::from_millis(300));
     let Ending::TimedOut(sleeping) = sleeping.ending else {
         panic!("it ended by itself")
     };
-    assert!(sleeping.cpu_seconds < 0.1, "{sleeping}");
+    assert!(
+        sleeping.cpu_seconds < 0.1 && !sleeping.is_busy,
+        "{sleeping}"
+    );
     assert_eq!(
         (
             sleeping.processes[0].name.as_str(),
@@ -190,11 +196,61 @@ fn a_program_that_cannot_be_started_is_one_clear_line() {
         arguments: &[],
         directory: directory.path(),
         limit: LONG,
+        patience: Duration::ZERO,
+        cage: None,
         environment: &[],
+        memory_bytes_max: None,
     };
     let error = run(&invocation).unwrap_err().to_string();
     assert!(
         error.contains("missing") && !error.contains('\n'),
         "{error}"
     );
+}
+
+/// How a script came out at its limit.
+fn at_its_limit(script: &str, patience: Duration) -> (PostMortem, Duration) {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let arguments = ["-c".to_owned(), script.to_owned()];
+    let finished = run(&Invocation {
+        memory_bytes_max: None,
+        program: Path::new("/bin/sh"),
+        arguments: &arguments,
+        directory: directory.path(),
+        limit: Duration::from_millis(500),
+        patience,
+        cage: None,
+        environment: &[],
+    })
+    .unwrap();
+    match finished.ending {
+        Ending::TimedOut(post_mortem) => (post_mortem, finished.elapsed),
+        _ => panic!("{finished:?}"),
+    }
+}
+
+#[test]
+fn one_that_spins_or_syncs_is_busy_and_gets_more_time_and_one_that_is_stopped_or_sleeps_is_stuck() {
+    let patience = Duration::from_millis(300);
+    let cases = [
+        ("while :; do :; done", "busy"),
+        ("while :; do echo x > file; sync file; done", "busy"),
+        ("kill -STOP $$", "stuck"),
+        ("exec sleep 7005.5", "stuck"),
+        // Busy at first: what counts is the last tenth.
+        (
+            "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; exec sleep 7006.5",
+            "stuck",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (script, word) in cases {
+            scope.spawn(move || {
+                let (post_mortem, elapsed) = at_its_limit(script, patience);
+                assert_eq!(post_mortem.word(), word, "{script}: {post_mortem}");
+                let was_patient = elapsed >= Duration::from_millis(500) + patience;
+                assert_eq!(was_patient, word == "busy", "{script}: {elapsed:?}");
+            });
+        }
+    });
 }

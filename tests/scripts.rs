@@ -32,7 +32,7 @@ fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::arena::Arena, 
 }
 
 fn shows(lie: &str, operation: &str) {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let (arena, record) = found(lie, operation, workdir.path());
     let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
     assert!(
@@ -76,7 +76,7 @@ scripts! {
 #[test]
 #[ignore = "compiles the imago crate: half a minute, and it must be in cargo's cache"]
 fn a_finding_of_a_library_becomes_a_program_that_compiles_and_shows_it() {
-    let workdir = tempfile::tempdir().unwrap();
+    let workdir = ring::scratch();
     let arena = ring::arena("imago", "qemu-img", LIMIT, workdir.path());
     let cases = ring::cases("ops16", SEED, &["map"]);
     let record = ring::first_that_differs(&arena, cases, CASES_MAX).unwrap();

@@ -90,7 +90,8 @@ fn inconclusive_is_ignored_with_its_reason_and_fails_when_that_is_asked() {
     );
     let message = last["message"].as_str().unwrap();
     assert!(
-        message.starts_with("inconclusive_qemu_timeout: reference: ran out of time after 0.3 s"),
+        message
+            .starts_with("inconclusive_qemu_timeout: reference stuck: ran out of time after 0.3"),
         "{message}"
     );
     let (seen, code) = events(&[&HANGING[..], &["--strict"]].concat());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use imgduel::content::{Contents, Write};
 use imgduel::format::Format;
+use imgduel::process::Cage;
 use imgduel::request::{Answer, Exit, ImageFile, Request};
 use imgduel::size::Size;
 use imgduel::tool::adapter::protocol::Asked;
@@ -28,6 +29,9 @@ fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
         &Scene {
             directory,
             limit: LIMIT,
+            memory_bytes_max: None,
+            patience: Duration::ZERO,
+            cage: &Cage::default(),
         },
     )
     .unwrap()
@@ -51,7 +55,7 @@ fn image(stem: &str, format: Format) -> ImageFile {
 
 /// Creates, is written to by the reference, described, resized, converted and read: what every candidate can do.
 fn smoke(spec: &str) {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let directory = scratch.path();
     let (tool, reference) = (ring::open(spec), ring::open("qemu-img"));
     let (tool, reference) = (&*tool, &*reference);
@@ -158,12 +162,12 @@ fn every_tool_passes_the_same_smoke_case() {
 #[test]
 fn imago_never_needs_qemu_img() {
     // Its worker is started by a process whose PATH holds nothing.
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let create = Request::Create {
         file: image("alone", Format::Qcow2),
         size: Size::parse("1M").unwrap(),
     };
-    let asked = Asked::request(&create, scratch.path().to_owned());
+    let asked = Asked::request(&create, scratch.path().to_owned(), &Cage::OPEN);
     let request = serde_json::to_string(&asked).unwrap();
     let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
         .args([imgduel::tool::worker::ARGUMENT, "imago"])
@@ -224,7 +228,7 @@ fn imago_says_beforehand_what_it_cannot_do() {
 
 #[test]
 fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let imago = ring::open("imago");
     // Opening a named pipe that nobody writes to never ends: the worker is killed at the limit.
     let pipe = scratch.path().join("stuck.raw");
@@ -236,6 +240,9 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
     let scene = Scene {
         directory: scratch.path(),
         limit: Duration::from_millis(300),
+        memory_bytes_max: None,
+        patience: Duration::ZERO,
+        cage: &Cage::default(),
     };
     let stuck = imago
         .ask(
@@ -255,7 +262,7 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
 
 #[test]
 fn the_worker_turns_a_panic_into_a_crash() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = ring::scratch();
     let imago = ring::open("imago");
     // The library refuses nothing here: a write of more than the address space panics when its buffer is made.
     let file = image("panics", Format::Raw);

@@ -134,6 +134,7 @@ fn as_entry(seed: &SeedFile, id: &str, arguments: &AcceptArguments) -> Result<St
         id: id.to_owned(),
         tool: seen.candidate.name.clone(),
         versions: vec![seen.candidate.version.clone()],
+        of_reference: false,
         when: seen.condition(&case),
         candidate: at(|found| &found.candidate),
         reference: at(|found| &found.reference),

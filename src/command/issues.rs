@@ -117,7 +117,10 @@ impl Gh {
             arguments: &arguments,
             directory: Path::new("."),
             limit: GH_LIMIT,
+            patience: Duration::ZERO,
+            cage: None,
             environment: &self.environment,
+            memory_bytes_max: None,
         })?;
         if finished.ending == Ending::Exited(0) {
             return Ok(String::from_utf8_lossy(&finished.stdout.bytes).into_owned());

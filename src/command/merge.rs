@@ -13,8 +13,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{exit_code, said, tell_github};
+use super::run::{exit_code, tell_github};
+use super::said;
 use crate::error::{Error, Result};
+use crate::generation::lineage::lineage;
 use crate::process::own_cpu_time;
 use crate::record::{Record, Summary};
 use crate::report::outlets::Outlets;
@@ -107,12 +109,15 @@ impl Joined {
     }
 
     fn add(&mut self, record: &Record) {
+        // A case that was made of others belongs to the campaign of the drawn one.
+        let generation = Some(lineage(&record.generation).0.to_owned());
         if self.summary.iterations_completed == 0 {
-            self.summary.generation = Some(record.generation.clone());
+            self.summary.generation = generation.clone();
             self.summary.seed = Some(record.seed);
         }
+        self.summary.guided |= record.parent.is_some();
         let own = (&self.summary.generation, self.summary.seed);
-        if own != (&Some(record.generation.clone()), Some(record.seed)) {
+        if own != (&generation, Some(record.seed)) {
             (self.summary.generation, self.summary.seed) = (None, None);
         }
         self.summary.add(record);
@@ -166,7 +171,10 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Calls `visit` with every line and its number. A last line without its end was cut short when its writer died; it is left out.
-fn each_line(path: &Path, mut visit: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn each_line(
+    path: &Path,
+    mut visit: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<()> {
     let unreadable = |error| Error::io("read the records in", path, &error);
     let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut line = Vec::new();
@@ -190,7 +198,11 @@ fn each_line(path: &Path, mut visit: impl FnMut(usize, &[u8]) -> Result<()>) -> 
     Ok(())
 }
 
-fn parse<'line, T: Deserialize<'line>>(path: &Path, number: usize, line: &'line [u8]) -> Result<T> {
+pub(super) fn parse<'line, T: Deserialize<'line>>(
+    path: &Path,
+    number: usize,
+    line: &'line [u8],
+) -> Result<T> {
     serde_json::from_slice(line)
         .map_err(|error| Error::usage(format!("{}:{number} is no record: {error}", path.display())))
 }

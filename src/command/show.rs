@@ -8,6 +8,7 @@ use clap::Args;
 use crate::case::CaseId;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
+use crate::generation::lineage::lineage;
 use crate::settings::Settings;
 
 #[derive(Args)]
@@ -24,15 +25,22 @@ pub(super) struct ShowArguments {
 /// Prints the cases of every id.
 pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let pool = arguments.settings.pool();
+    let fields = arguments.settings.fields();
     let mut output = std::io::stdout().lock();
     for text in &arguments.ids {
         let (first, last) = id_range(text)?;
-        let generation = Generation::named(&first.generation)?;
+        let (base, changes) = lineage(&first.generation);
+        let generation = Generation::named(base)?;
         let count = last - first.iteration + 1;
-        for case in generation
-            .cases(first.seed, first.iteration, pool.as_deref())?
-            .take(count as usize)
-        {
+        let drawn = generation.cases_of_fields(
+            first.seed,
+            first.iteration,
+            pool.as_deref(),
+            fields.as_deref(),
+        )?;
+        for case in drawn.take(count as usize) {
+            let mut changes = changes.iter();
+            let case = changes.try_fold(case, |case, change| Generation::child(&case, *change))?;
             let line =
                 serde_json::to_string(&case).map_err(|error| Error::system(error.to_string()))?;
             // A reader that has seen enough closes the pipe.

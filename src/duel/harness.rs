@@ -3,21 +3,45 @@
 //! Called by the duel for steps of [`Actor::Harness`](crate::exchange::Actor::Harness). What it cannot do with an image is
 //! a refusal, judged like a tool's; it starts no program.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::damage::{self, Damage};
+use crate::evidence::quoted;
+use crate::exchange::Side;
+use crate::format::Format;
 use crate::process::Captured;
+use crate::qcow2::audit::Audit;
 use crate::qcow2::host_clusters::HostClusters;
 use crate::qcow2::{ImageBytes, Unparsable};
-use crate::request::{Answer, Exit, Request};
+use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::sandbox::Sandbox;
 
-/// Carries out a request in a side's directory.
-pub(super) fn carry_out(request: &Request, directory: &Path) -> Answer {
+/// The unit of stat(2)'s st_blocks.
+const HOST_BLOCK_BYTES: u64 = 512;
+
+/// Carries out a request on a side.
+pub(super) fn carry_out(request: &Request, sandbox: &Sandbox, side: Side) -> Answer {
+    let directory = sandbox.directory(side);
     let started = Instant::now();
     let mut words = vec!["(imgduel)".to_owned(), request.name().to_owned()];
     words.push(request.file().path.clone());
     let image = || ImageBytes::open(&directory.join(&request.file().path));
+    if let Request::Audit { file } = request {
+        return audit(file, &directory, words, started);
+    }
+    let mut said = String::new();
     let done = match request {
+        // Done on the reference's side, where the image was made; the candidate gets its copy with it.
+        Request::Damage { file, damages } => damage(sandbox, file, damages).map(|done| {
+            (words, said) = done;
+            None
+        }),
+        Request::Untouched { file } => match sandbox.changed(side, file.stem()) {
+            None => Ok(None),
+            Some(change) => Err(Unparsable::new(change)),
+        },
         Request::Corrupt { corruption, .. } => {
             words.push(corruption.name().to_owned());
             image()
@@ -29,20 +53,87 @@ pub(super) fn carry_out(request: &Request, directory: &Path) -> Answer {
         }
         _ => Err(Unparsable::new("that is for a tool")),
     };
-    let (exit, said, host_clusters) = match done {
+    let (exit, refused, host_clusters) = match done {
         Ok(host_clusters) => (Exit::Success, String::new(), host_clusters),
         Err(why) => (Exit::Refused(1), why.to_string(), None),
     };
     Answer {
+        host_clusters,
+        ..told(exit, words, said, refused, started)
+    }
+}
+
+fn told(
+    exit: Exit,
+    command: Vec<String>,
+    stdout: String,
+    said: String,
+    started: Instant,
+) -> Answer {
+    Answer {
         exit,
-        command: words,
-        stdout: Captured::default(),
+        command,
+        stdout: Captured::from_text(stdout),
         stderr: Captured::from_text(said),
         contents: None,
-        host_clusters,
+        host_clusters: None,
         partial: false,
         duration: started.elapsed(),
         cpu: Duration::ZERO,
+        peak_memory_bytes: 0,
         calls: 0,
     }
+}
+
+/// What an image takes on the host and, of a qcow2, what its metadata says.
+fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instant) -> Answer {
+    let read = || match file.format {
+        Format::Qcow2 => Audit::of_qcow2(&ImageBytes::open(&directory.join(&file.path))?),
+        _ => Ok(Audit::default()),
+    };
+    match read() {
+        Ok(mut audit) => {
+            let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            let own = entries.filter(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .is_some_and(|name| file.owns(name))
+            });
+            for metadata in own.filter_map(|entry| entry.metadata().ok()) {
+                audit.file_bytes += metadata.len();
+                audit.allocated_bytes += metadata.blocks() * HOST_BLOCK_BYTES;
+            }
+            let json = serde_json::to_string(&audit).unwrap_or_default();
+            told(Exit::Success, words, json, String::new(), started)
+        }
+        Err(why) => told(
+            Exit::Refused(1),
+            words,
+            String::new(),
+            why.to_string(),
+            started,
+        ),
+    }
+}
+
+/// Damages the reference's image and gives both sides copies of it: the shell's command line for it, and in words what was done.
+fn damage(
+    sandbox: &Sandbox,
+    file: &ImageFile,
+    damages: &[Damage],
+) -> Result<(Vec<String>, String), Unparsable> {
+    let path = sandbox.file(Side::Reference, &file.path);
+    let inflicted = damage::inflict(&path, file.format, damages)?;
+    sandbox
+        .keep_originals(file.stem())
+        .map_err(|error| Unparsable::new(error.to_string()))?;
+    let name = quoted(&file.path);
+    let patches = inflicted.patches.iter().map(|patch| patch.in_shell(&name));
+    let cut = inflicted
+        .length
+        .map(|length| format!("dd if=/dev/null of={name} bs=1 count=0 seek={length} 2>/dev/null"));
+    let lines: Vec<String> = patches.chain(cut).collect();
+    let words = ["sh".to_owned(), "-c".to_owned(), lines.join(" && ")].into();
+    Ok((words, inflicted.words.join("\n")))
 }

@@ -2,10 +2,10 @@
 //!
 //! Called by the duel when both sides got to the end of an operation's steps. What the answers mean is for the judges.
 
-use super::Bout;
+use super::{Bout, harness};
 use crate::error::Result;
 use crate::exchange::{Exchange, Output, Reading, Side};
-use crate::request::{Exit, Request};
+use crate::request::{Answer, Exit, Request};
 use crate::tool::Support;
 
 impl Bout<'_> {
@@ -19,9 +19,10 @@ impl Bout<'_> {
         for (index, output) in outputs.iter().enumerate() {
             let names = output.file.names();
             let identical = exchange.reference.is_some()
+                && !output.file.is_split()
                 && names.iter().all(|name| self.sandbox.is_identical(name));
             for (by, request) in self.looks_at(output) {
-                let answer = self.ask(Side::Candidate, by, &request)?;
+                let answer = self.look(Side::Candidate, by, &request)?;
                 if let Exit::Unsupported(feature) = answer.exit {
                     exchange.candidate.lacks.push(feature);
                     continue;
@@ -35,7 +36,7 @@ impl Bout<'_> {
                 if let Some(deed) = &mut exchange.reference {
                     let answer = match identical {
                         true => reading.answer.clone(),
-                        false => self.ask(Side::Reference, by, &reading.request)?,
+                        false => self.look(Side::Reference, by, &reading.request)?,
                     };
                     deed.readings.push(Reading {
                         answer,
@@ -46,6 +47,14 @@ impl Bout<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A look, by a tool or by the harness itself.
+    fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+        match request {
+            Request::Audit { .. } => Ok(harness::carry_out(request, self.sandbox, side)),
+            _ => self.ask(side, by, request),
+        }
     }
 
     /// What is looked at in an output, and by whom.
@@ -60,6 +69,15 @@ impl Bout<'_> {
         let contents = Request::Contents { file: file() };
         if !self.same_program && can(Side::Candidate, &contents) {
             looks.push((Side::Candidate, contents));
+        }
+        if output.closely {
+            let window = Vec::new();
+            let map = Request::Map {
+                file: file(),
+                window,
+            };
+            looks.push((Side::Reference, map));
+            looks.push((Side::Reference, Request::Audit { file: file() }));
         }
         let Some(snapshots) = &output.snapshots else {
             return looks;

@@ -13,13 +13,14 @@
 use crate::case::{Case, CaseId};
 use crate::format::Format;
 use crate::operation::Operation;
-use crate::operation::chain::{ACT_NAMES, Chain, Course, Hazard};
+use crate::operation::chain::{ACT_NAMES, Act, Chain, Course, Hazard, Layer};
 use crate::rng::NativeRandom;
 
 mod acts;
 mod copies;
 mod edges;
 mod layers;
+mod mutation;
 mod options;
 
 /// How many steps a chain has at most.
@@ -125,21 +126,7 @@ impl Narrowing {
         let swarm = Swarm::draw(&mut random, pool.unwrap_or(self.acts));
         let provoked = hazard(&mut random).filter(|_| self.provokes);
         let layers = layers::draw(&mut random, self);
-        let mut course = Course::start("", &layers);
-        let mut steps = Vec::new();
-        for _ in 0..random.between(2, STEPS_MAX) {
-            // Some kinds make no sense where the chain stands.
-            let act = (0..TRIES_MAX).find_map(|_| {
-                let kind = swarm.kind(&mut random);
-                let act = acts::draw(&mut random, self, kind, &course)?;
-                let hazard = Hazard::of(&course, &act);
-                (hazard.is_none() || hazard == provoked).then_some(act)
-            });
-            if let Some(act) = act {
-                course.advance(&act, true);
-                steps.push(act);
-            }
-        }
+        let steps = self.steps(&mut random, &swarm, provoked, &layers);
         let chain = Chain { layers, steps };
         Case {
             generation: id.generation,
@@ -150,7 +137,34 @@ impl Narrowing {
             ops: vec![Operation::Chain(chain)],
             words_used: random.words_used(),
             ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
+            fields_filter: None,
         }
+    }
+
+    /// Draws what is done with these images.
+    fn steps(
+        &self,
+        random: &mut NativeRandom,
+        swarm: &Swarm<'_>,
+        provoked: Option<Hazard>,
+        layers: &[Layer],
+    ) -> Vec<Act> {
+        let mut course = Course::start("", layers);
+        let mut steps = Vec::new();
+        for _ in 0..random.between(2, STEPS_MAX) {
+            // Some kinds make no sense where the chain stands.
+            let act = (0..TRIES_MAX).find_map(|_| {
+                let kind = swarm.kind(random);
+                let act = acts::draw(random, self, kind, &course)?;
+                let hazard = Hazard::of(&course, &act);
+                (hazard.is_none() || hazard == provoked).then_some(act)
+            });
+            if let Some(act) = act {
+                course.advance(&act, true);
+                steps.push(act);
+            }
+        }
+        steps
     }
 }
 

@@ -67,6 +67,7 @@ impl PythonGeneration {
             ops,
             words_used,
             ops_filter,
+            fields_filter: None,
         }
     }
 }

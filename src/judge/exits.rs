@@ -55,9 +55,7 @@ enum Judged {
 
 fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
     if let Some(verdict) = candidate.and_then(died) {
-        return Judged::Ended(Some(
-            both_timed_out(candidate, reference).unwrap_or(verdict),
-        ));
+        return Judged::Ended(Some(both_ran_out(candidate, reference).unwrap_or(verdict)));
     }
     if let Some(verdict) = reference.and_then(|turn| reference_failed(&turn.answer)) {
         return Judged::Ended(Some(verdict));
@@ -80,15 +78,18 @@ fn lacks_a_feature(turn: &Turn) -> bool {
     matches!(turn.answer.exit, Exit::Unsupported(_))
 }
 
-/// A crash is a finding even where the reference ran out of time; two timeouts are not.
-fn both_timed_out(candidate: Option<&Turn>, reference: Option<&Turn>) -> Option<Verdict> {
-    let timed_out = |turn: &&Turn| matches!(turn.answer.exit, Exit::TimedOut(_));
-    let candidate = candidate
-        .filter(timed_out)
-        .filter(|turn| turn.by == Side::Candidate)?;
-    reference.filter(timed_out)?;
+/// A crash is a finding even where the reference ran out of time; two timeouts are not, nor is the same limit on both sides.
+fn both_ran_out(candidate: Option<&Turn>, reference: Option<&Turn>) -> Option<Verdict> {
+    let candidate = candidate.filter(|turn| turn.by == Side::Candidate)?;
+    let kind = match (&candidate.answer.exit, &reference?.answer.exit) {
+        (Exit::TimedOut(_), Exit::TimedOut(_)) => InconclusiveKind::BothTimeout,
+        (Exit::HitLimit(ours), Exit::HitLimit(theirs)) if ours == theirs => {
+            InconclusiveKind::BothLimit
+        }
+        _ => return None,
+    };
     let reason = format!("both: {}", candidate.answer.exit.describe());
-    Some(Verdict::inconclusive(InconclusiveKind::BothTimeout, reason))
+    Some(Verdict::inconclusive(kind, reason))
 }
 
 fn agree(candidate: &Turn, reference: &Turn) -> Judged {

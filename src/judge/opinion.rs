@@ -10,7 +10,7 @@ const INFO: DivergenceKind = DivergenceKind::new("libyal", "info_divergence");
 const CHECK: DivergenceKind = DivergenceKind::new("libyal", "check_divergence");
 
 /// The witness's words for facts, and the key of `info --output=json` each belongs to; all are numbers.
-const FACTS: [(&str, &str); 3] = [
+pub const FACTS: [(&str, &str); 3] = [
     ("media size", "virtual-size"),
     ("format version", "format-version"),
     ("cluster block size", "cluster-size"),

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::exchange::{Actor, Exchange, Ground, Output, Rule, Step, Turn};
+use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{ImageFile, Request};
@@ -24,6 +24,7 @@ mod act;
 mod course;
 mod fitting;
 mod hazard;
+mod looks;
 mod reading;
 mod simpler;
 mod wording;
@@ -102,6 +103,18 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Each act that was carried out, with the place of its step and where the chain stood before it.
+    pub fn followed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<(usize, Act, Course)> {
+        let mut followed = Vec::new();
+        let before = self.making(ground).len();
+        self.follow(ground, exchange, |act, course, _, _| {
+            followed.push((before + followed.len(), act.clone(), course.clone()));
+        });
+        followed
+    }
+}
+
 fn step(request: Request, rule: Rule) -> Step {
     Step {
         actor: Actor::SideOrReference,
@@ -131,13 +144,21 @@ impl Perform for Chain {
     fn features(&self) -> Vec<&'static str> {
         let mut features: Vec<&str> = self.steps.iter().map(Act::name).collect();
         let of_steps = self.steps.iter().flat_map(Act::options);
-        let mut options = self
+        let options = self
             .layers
             .iter()
             .flat_map(|layer| &layer.options)
             .chain(of_steps);
-        if options.any(|option| option == "compat=0.10") {
-            features.push("version_2");
+        let features_of_options = [
+            ("compat=0.10", "version_2"),
+            ("encrypt.format=", "encryption"),
+            ("data_file=", "data_file"),
+            ("data_file_raw=on", "data_file_raw"),
+        ];
+        for (option, feature) in features_of_options {
+            if options.clone().any(|given| given.starts_with(option)) {
+                features.push(feature);
+            }
         }
         let mut course = Course::start("", &self.layers);
         for act in &self.steps {
@@ -189,19 +210,61 @@ impl Perform for Chain {
 
     fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
         let course = self.follow(ground, exchange, |_, _, _, _| {});
-        let top = Output::new(course.top().clone(), "chain", course.model.contents());
+        let closely = |output: Output| Output {
+            closely: true,
+            ..output
+        };
+        let top = Output {
+            snapshots: snapshots(&course),
+            ..Output::new(course.top().clone(), "chain", course.model.contents())
+        };
         let committed = course
             .committed()
             .map(|(file, view)| Output::new(file.clone(), "chain_backing", view.contents()));
-        std::iter::once(top).chain(committed).collect()
+        std::iter::once(top).chain(committed).map(closely).collect()
+    }
+
+    fn witnessed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<ImageFile> {
+        let course = self.follow(ground, exchange, |_, _, _, _| {});
+        Some(course.top().clone())
+    }
+
+    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
+        let reference = exchange.reference.as_ref()?;
+        let mut pairs = exchange.candidate.turns.iter().zip(&reference.turns);
+        pairs
+            .find_map(|(ours, theirs)| looks::touched(ours, theirs))
+            .map(Verdict::from)
     }
 
     fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let mut found = Vec::new();
-        self.follow(ground, exchange, |act, course, ours, theirs| {
+        let course = self.follow(ground, exchange, |act, course, ours, theirs| {
             found.extend(reading::judge(act, course, ours, theirs));
         });
-        // Of several, the first in the course of things.
+        // Of several on the way, the first in the course of things; of what is left, that in the first layer.
+        found.truncate(1);
+        let (top, view) = (course.top(), &course.model.top);
+        found.extend(looks::judge(exchange, 0, top, view, Some(&course)));
+        if let Some((file, view)) = course.committed() {
+            found.extend(looks::judge(exchange, 1, file, view, None));
+        }
+        found.sort_by_key(|finding| finding.kind.layer());
         found.into_iter().next().map(Verdict::from)
     }
+}
+
+/// What a guest must see in the snapshots, where that is settled. One of another size than the image has now is left out: `qemu-img
+/// convert -l` reads it in the size of the image.
+fn snapshots(course: &Course) -> Option<Vec<ExpectedSnapshot>> {
+    let settled = course.model.snapshots.values().filter_map(|snapshot| {
+        let view = snapshot.seen.as_ref()?;
+        let readable = view.size == course.model.top.size;
+        readable.then(|| ExpectedSnapshot {
+            id: snapshot.id.to_string(),
+            contents: view.contents(),
+        })
+    });
+    let settled: Vec<_> = settled.collect();
+    (!settled.is_empty()).then_some(settled)
 }

@@ -30,7 +30,7 @@ const BITMAPS_PRESENCE: DivergenceKind =
 const ABOVE_BOUND: DivergenceKind = DivergenceKind::new("measure", "above_fully_allocated_bound");
 
 /// An output may be larger than the foretold size by this much, or by a sixteenth where that is more.
-const BOUND_SLACK_BYTES: u64 = 1 << 20;
+pub const BOUND_SLACK_BYTES: u64 = 1 << 20;
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

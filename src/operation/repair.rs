@@ -83,7 +83,7 @@ impl Repair {
     }
 
     /// What a guest sees in the damaged image, and must still see when it is repaired.
-    fn expected(&self) -> Contents {
+    pub fn expected(&self) -> Contents {
         let cluster = |index: u64, byte: u8| Write {
             offset: index * self.cluster_size,
             length: self.cluster_size,

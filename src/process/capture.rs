@@ -1,10 +1,11 @@
 //! What a child writes on one of its streams, kept up to a limit.
 
 use std::fs::File;
-use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -14,6 +15,9 @@ pub const CAPTURE_LIMIT_BYTES: usize = 4 << 20;
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// How much room is made for the first reading of a stream.
+const FIRST_BYTES: usize = 4 << 10;
 
 /// The bytes of one stream, as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,13 +85,24 @@ impl Capture {
 
     /// Reads until nothing more is there at the moment.
     pub(super) fn read_what_is_there(&mut self) -> Result<()> {
-        let mut buffer = [0; READ_BYTES];
-        while let Some(pipe) = &mut self.pipe {
-            match pipe.read(&mut buffer) {
+        while let Some(pipe) = &self.pipe {
+            let bytes = &mut self.captured.bytes;
+            let room = self.limit_bytes.saturating_sub(bytes.len());
+            let read = if room == 0 {
+                let mut dropped = [0; READ_BYTES];
+                let read = rustix::io::read(pipe, &mut dropped);
+                self.captured.dropped_bytes += read.unwrap_or_default() as u64;
+                read
+            } else {
+                // Into what is there already: most of what tools say fits into the first piece.
+                bytes.reserve(FIRST_BYTES.max(bytes.len().min(READ_BYTES)).min(room));
+                rustix::io::read(pipe, spare_capacity(bytes))
+            };
+            match read {
                 Ok(0) => self.pipe = None,
-                Ok(count) => self.keep(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(_) => self.cut(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
                 Err(error) => {
                     return Err(Error::system(format!(
                         "cannot read a tool's output: {error}"
@@ -115,10 +130,10 @@ impl Capture {
         std::mem::take(&mut self.captured)
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = self.limit_bytes.saturating_sub(self.captured.bytes.len());
-        let kept = bytes.len().min(room);
-        self.captured.bytes.extend_from_slice(&bytes[..kept]);
-        self.captured.dropped_bytes += (bytes.len() - kept) as u64;
+    /// Drops what came beyond the limit: the room that is reserved may be more than was asked for.
+    fn cut(&mut self) {
+        let beyond = self.captured.bytes.len().saturating_sub(self.limit_bytes);
+        self.captured.bytes.truncate(self.limit_bytes);
+        self.captured.dropped_bytes += beyond as u64;
     }
 }

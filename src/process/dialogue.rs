@@ -11,7 +11,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::capture::Capture;
 use super::group::Group;
-use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, PostMortem, interrupt};
+use super::watch::Watch;
+use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, interrupt, memory};
 use crate::error::{Error, Result};
 
 /// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
@@ -45,6 +46,8 @@ pub enum Reply {
         stderr: Captured,
         /// CPU time over its whole life.
         cpu: Duration,
+        /// The most memory it had at once, in bytes.
+        peak_memory_bytes: u64,
     },
 }
 
@@ -65,11 +68,24 @@ impl Dialogue {
         })
     }
 
-    /// Sends `line` (without line feed) and waits for a line in return.
-    pub fn ask(mut self, line: &str, limit: Duration) -> Result<Reply> {
+    /// How large the child's address space may become from here on, in bytes; nothing: as large as it likes.
+    pub fn limit_memory(&self, bytes: Option<u64>) -> Result<()> {
+        memory::limit(self.group.leader(), bytes)
+    }
+
+    /// Sends `line` (without line feed) and waits for a line in return, with the limit, patience, cage and directory of `terms`.
+    pub fn ask(mut self, line: &str, terms: &Invocation<'_>) -> Result<Reply> {
         // A child that is gone already shows below, by its closed output.
         let _ = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
-        let deadline = Instant::now() + limit;
+        let Invocation {
+            directory,
+            limit,
+            patience,
+            cage,
+            ..
+        } = *terms;
+        let mut watch = Watch::of_leader(self.group.leader(), Instant::now(), limit, patience)
+            .limited(cage, directory);
         let mut ended = false;
         loop {
             self.stdout.read_what_is_there()?;
@@ -85,9 +101,8 @@ impl Dialogue {
             if ended {
                 return self.end(None);
             }
-            if Instant::now() >= deadline {
-                let post_mortem = PostMortem::of_group(self.group.leader(), limit);
-                return self.end(Some(post_mortem));
+            if let Some(ending) = watch.look() {
+                return self.end(Some(ending));
             }
             let mut waits = vec![PollFd::from_borrowed_fd(self.group.pidfd(), PollFlags::IN)];
             waits.extend(
@@ -100,25 +115,23 @@ impl Dialogue {
                     .pipe()
                     .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
             );
-            interrupt::wait(&mut waits, deadline)?;
+            interrupt::wait(&mut waits, watch.next())?;
             // Looked at before the streams are read a last time, so that no last word is missed.
             ended = self.group.has_ended()?;
         }
     }
 
-    fn end(mut self, post_mortem: Option<PostMortem>) -> Result<Reply> {
+    fn end(mut self, cut_short: Option<Ending>) -> Result<Reply> {
         let reaped = self.group.kill_and_reap()?;
         self.stderr
             .read_what_is_there()
             .map_err(|error| Error::system(error.to_string()))?;
-        let ending = match post_mortem {
-            Some(post_mortem) => Ending::TimedOut(post_mortem),
-            None => reaped.ending,
-        };
+        let ending = cut_short.unwrap_or(reaped.ending);
         Ok(Reply::Ended {
             ending,
             stderr: self.stderr.finish(),
             cpu: reaped.cpu,
+            peak_memory_bytes: reaped.peak_memory_bytes,
         })
     }
 }

@@ -10,7 +10,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IoSlice, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -27,7 +27,7 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use super::{CHILD_ENVIRONMENT, Ending, Invocation};
+use super::{CHILD_ENVIRONMENT, Cage, Ending, Invocation};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server.so"));
@@ -43,6 +43,10 @@ const REAP: &[u8] = b"reap";
 
 /// The longest call, with its arguments and environment; a longer one is spawned plainly.
 const MESSAGE_BYTES: usize = 120 << 10;
+
+/// Where the loader finds the library: at the standard error of the process itself. In a cage, /proc tells nothing of other processes,
+/// and nothing else is inherited.
+const LIBRARY_PATH: &str = "/proc/self/fd/2";
 
 /// How long a tool may take to be loaded, and a server to fork.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,9 +68,9 @@ impl Preload {
         Ok(Self { file })
     }
 
-    /// Where the loader finds it. By way of this process, as nothing is to be inherited.
-    fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    /// The library, to be read only.
+    fn opened(&self) -> io::Result<File> {
+        File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 }
 
@@ -83,8 +87,14 @@ pub(super) struct Ended {
 }
 
 impl ForkServer {
-    /// Loads the tool; or why it does not answer as a fork server.
-    pub fn start(program: &Path, preload: &Preload) -> Result<Self, String> {
+    /// Loads the tool; or why it does not answer as a fork server. Its children are confined as it is: it is kept for many scratch directories,
+    /// so they may write below `place`, in which those lie.
+    pub fn start(
+        program: &Path,
+        preload: &Preload,
+        cage: &Cage,
+        place: Option<&Path>,
+    ) -> Result<Self, String> {
         let (socket, other) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -92,21 +102,26 @@ impl ForkServer {
             None,
         )
         .map_err(|error| error.to_string())?;
-        let process = Command::new(program)
+        let library = preload.opened().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command
             .current_dir("/")
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(CHILD_ENVIRONMENT)
-            .env("LD_PRELOAD", preload.path())
+            .env("LD_PRELOAD", LIBRARY_PATH)
             // What is bound here need not be bound in every child.
             .env("LD_BIND_NOW", "1")
             .env(MARK.0, MARK.1)
             .stdin(Stdio::from(other))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
+            .stderr(Stdio::from(library))
+            .process_group(0);
+        let process = cage
+            .confine(place, || command.spawn())
+            .flatten()
             .map_err(|error| error.to_string())?;
+        drop(command);
         let mut server = Self { process, socket };
         match server.receive(PATIENCE) {
             Ok([PROTOCOL, _, _]) => Ok(server),
@@ -117,17 +132,20 @@ impl ForkServer {
         }
     }
 
-    /// Forks a child for a call. `None` when there is none: the call was not made, and the server is of no more use.
+    /// Forks a child for a call. With a Landlock `ruleset`, the child restricts itself by it before the tool's `main`. `None` when
+    /// there is no child: the call was not made, and the server is of no more use.
     pub(super) fn fork(
         &self,
         invocation: &Invocation<'_>,
         is_durable: bool,
         streams: [BorrowedFd<'_>; 2],
+        ruleset: Option<BorrowedFd<'_>>,
     ) -> Option<Pid> {
         let message = call(invocation, is_durable)?;
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        if !rights.push(SendAncillaryMessage::ScmRights(&streams)) {
+        let descriptors: Vec<BorrowedFd<'_>> = streams.into_iter().chain(ruleset).collect();
+        if !rights.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return None;
         }
         let slices = [IoSlice::new(&message)];

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
 use super::fork_server::{Ended, ForkServer, environment};
-use super::{Ending, Invocation};
+use super::{Cage, Ending, Invocation, memory};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -51,6 +51,7 @@ pub(super) struct Reaped {
     pub(super) ending: Ending,
     pub(super) elapsed: Duration,
     pub(super) cpu: Duration,
+    pub(super) peak_memory_bytes: u64,
     /// The fork server that it came from.
     pub(super) server: Option<ForkServer>,
 }
@@ -73,8 +74,20 @@ impl Group {
             .stderr(Stdio::piped())
             .process_group(0);
         let started = Instant::now();
-        let mut child =
-            start(&mut command).map_err(|error| Error::io("start", invocation.program, &error))?;
+        let cage = invocation.cage.unwrap_or(&Cage::OPEN);
+        // A child that is kept outlives any scratch directory; it confines itself anew for each thing it is asked.
+        let scratch = (!spoken_to).then_some(invocation.directory);
+        let wall = invocation.limit + invocation.patience;
+        let start = || {
+            let child = start(&mut command)?;
+            // As soon as can be: until then it runs without limits, though not unconfined.
+            cage.limit(Pid::from_child(&child), (!spoken_to).then_some(wall));
+            Ok(child)
+        };
+        let mut child = cage
+            .confine(scratch, start)
+            .flatten()
+            .map_err(|error| cannot_start(invocation, &error))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             unreachable!("both streams were asked for as pipes");
         };
@@ -84,6 +97,9 @@ impl Group {
             stderr: stderr.into(),
         };
         let leader = Pid::from_child(&child);
+        if let Some(bytes) = invocation.memory_bytes_max {
+            memory::limit(leader, Some(bytes))?;
+        }
         Ok((Self::of(Parent::Us(child), leader, started)?, pipes))
     }
 
@@ -100,9 +116,12 @@ impl Group {
         };
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
         let streams = [stdout_end.as_fd(), stderr_end.as_fd()];
-        let Some(leader) = server.fork(invocation, is_durable, streams) else {
+        let Some(leader) = server.fork(invocation, is_durable, streams, None) else {
             return Ok(None);
         };
+        if let Some(cage) = invocation.cage {
+            cage.limit(leader, Some(invocation.limit + invocation.patience));
+        }
         let pipes = Pipes {
             stdin: None,
             stdout,
@@ -147,6 +166,7 @@ impl Group {
             ending: Ending::Signaled(Signal::KILL.as_raw()),
             elapsed: started.elapsed(),
             cpu: Duration::ZERO,
+            peak_memory_bytes: 0,
             server: None,
         };
         let child = match self.parent.take().expect("a group is reaped once") {
@@ -160,6 +180,8 @@ impl Group {
                         ending,
                         elapsed: self.started.elapsed(),
                         cpu,
+                        // A call that is to tell it is not made by a server.
+                        peak_memory_bytes: 0,
                         server: Some(*server),
                     },
                 });
@@ -180,6 +202,7 @@ impl Group {
             ending,
             elapsed: self.started.elapsed(),
             cpu: used.rusage.utime + used.rusage.stime,
+            peak_memory_bytes: used.rusage.maxrss,
             server: None,
         })
     }
@@ -218,12 +241,27 @@ impl Drop for Group {
     }
 }
 
+/// A directory that is gone shows as a program that is not there.
+fn cannot_start(invocation: &Invocation<'_>, error: &io::Error) -> Error {
+    let Invocation {
+        program, directory, ..
+    } = invocation;
+    match directory.is_dir() {
+        true => Error::io("start", program, error),
+        false => Error::io("work in", directory, error),
+    }
+}
+
 fn start(command: &mut Command) -> io::Result<Child> {
     let mut tries = 0;
     loop {
         match command.spawn() {
+            // The second: the system has no process to spare just now (EAGAIN).
             Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < START_TRIES =>
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ExecutableFileBusy | io::ErrorKind::WouldBlock
+                ) && tries < START_TRIES =>
             {
                 tries += 1;
                 std::thread::sleep(Duration::from_millis(5));

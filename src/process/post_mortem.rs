@@ -1,23 +1,29 @@
-//! What a process group was doing when its time ran out: slow, busy or stuck.
+//! What a process group was doing when its time ran out: busy or stuck.
 
 use std::fmt;
-use std::fs;
 use std::time::Duration;
 
-use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+
+use super::pulse::Pulse;
 
 /// Read from `/proc` just before the group is killed. What could not be read is zero or empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PostMortem {
-    /// The limit that was reached, in seconds.
+    /// How long it ran, in seconds: its limit, and any time that it was given beyond for being busy.
     pub limit_seconds: f64,
+    /// Whether it still moved in the last tenth of its limit: CPU time or I/O went on. One that did not is stuck.
+    #[serde(default)]
+    pub is_busy: bool,
     /// CPU time the group had used, in seconds.
     pub cpu_seconds: f64,
     /// Bytes the group had sent to storage.
     pub bytes_written: u64,
     /// Every process of the group.
     pub processes: Vec<ProcessState>,
+    /// How far it had come with what it was known to have to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
 }
 
 /// One process of the group.
@@ -32,73 +38,37 @@ pub struct ProcessState {
 }
 
 impl PostMortem {
-    pub(super) fn of_group(leader: Pid, limit: Duration) -> Self {
-        let mut post_mortem = Self {
-            limit_seconds: limit.as_secs_f64(),
-            cpu_seconds: 0.0,
-            bytes_written: 0,
-            processes: Vec::new(),
-        };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            let Some(process) = name
-                .to_str()
-                .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-            else {
-                continue;
-            };
-            post_mortem.add(process, leader);
+    pub(super) fn new(pulse: Pulse, ran: Duration, is_busy: bool) -> Self {
+        Self {
+            // To the millisecond: it is read by people.
+            limit_seconds: (ran.as_secs_f64() * 1e3).round() / 1e3,
+            is_busy,
+            cpu_seconds: pulse.cpu_seconds(),
+            bytes_written: pulse.bytes_written,
+            processes: pulse.processes,
+            progress: None,
         }
-        post_mortem
     }
 
-    fn add(&mut self, process: &str, leader: Pid) {
-        let read =
-            |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
-        // proc_pid_stat(5): pid (comm) state ppid pgrp ... utime is field 14, stime 15. The name may hold blanks and
-        // parentheses, so fields are counted from the last ')'.
-        let stat = read("stat");
-        let Some((head, tail)) = stat.rsplit_once(')') else {
-            return;
-        };
-        let fields: Vec<&str> = tail.split_whitespace().collect();
-        let number = |index: usize| {
-            fields
-                .get(index)
-                .and_then(|field| field.parse::<u64>().ok())
-                .unwrap_or(0)
-        };
-        if number(2) != leader.as_raw_nonzero().get() as u64 {
-            return;
+    /// "busy" or "stuck".
+    pub fn word(&self) -> &'static str {
+        match self.is_busy {
+            true => "busy",
+            false => "stuck",
         }
-        let ticks = number(11) + number(12);
-        self.cpu_seconds += ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
-        let written = read("io");
-        let written = written
-            .lines()
-            .find_map(|line| line.strip_prefix("write_bytes: "));
-        self.bytes_written += written
-            .and_then(|bytes| bytes.trim().parse::<u64>().ok())
-            .unwrap_or(0);
-        self.processes.push(ProcessState {
-            name: head
-                .split_once('(')
-                .map(|(_, name)| name)
-                .unwrap_or_default()
-                .to_owned(),
-            state: fields.first().copied().unwrap_or_default().to_owned(),
-            wait_channel: read("wchan"),
-        });
     }
 }
 
 impl fmt::Display for PostMortem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let done = self.progress.as_deref().unwrap_or("ran out of time");
         write!(
             formatter,
-            "ran out of time after {} s ({:.2} s CPU, {} bytes written",
-            self.limit_seconds, self.cpu_seconds, self.bytes_written
+            "{}: {done} after {} s ({:.2} s CPU, {} bytes written",
+            self.word(),
+            self.limit_seconds,
+            self.cpu_seconds,
+            self.bytes_written
         )?;
         for process in &self.processes {
             write!(formatter, "; {} in state {}", process.name, process.state)?;

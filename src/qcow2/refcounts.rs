@@ -49,6 +49,11 @@ impl RefcountTable {
         })
     }
 
+    /// The offsets of the refcount blocks that there are.
+    pub fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.blocks.iter().copied().filter(|offset| *offset != 0)
+    }
+
     /// The refcount of the host cluster with the number `cluster`.
     pub fn refcount(&self, image: &ImageBytes, cluster: u64) -> Result<u64, Unparsable> {
         let (block, index) = self.place(cluster);

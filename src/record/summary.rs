@@ -1,6 +1,6 @@
 //! A campaign's figures, counted from its records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,8 @@ use super::matrix::Matrix;
 use super::{Class, FORMAT_VERSION, Record, ToolName};
 use crate::signature::Group;
 
-/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `inconclusive_count` and `unsupported_count`
-/// add up to `iterations_completed`.
+/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `flaky_count`, `inconclusive_count` and
+/// `unsupported_count` add up to `iterations_completed`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// [`FORMAT_VERSION`].
@@ -33,6 +33,10 @@ pub struct Summary {
     pub divergences_found: u64,
     /// Their iterations.
     pub divergence_iterations: Vec<u64>,
+    /// Cases with a divergence that did not come back when they were tried again.
+    pub flaky_count: u64,
+    /// Their iterations.
+    pub flaky_iterations: Vec<u64>,
     /// Cases in which a check could not be made and nothing diverged.
     pub inconclusive_count: u64,
     /// Their iterations.
@@ -55,12 +59,25 @@ pub struct Summary {
     pub witnesses: BTreeMap<&'static str, Option<String>>,
     /// Operations that were not made because a side cannot do them, by the reason.
     pub unsupported_operations: BTreeMap<String, u64>,
+    /// Whether cases were made of those that showed something new.
+    pub guided: bool,
+    /// How many distinct behaviours were seen.
+    pub behaviours: u64,
+    /// How many checks of each kind were made.
+    pub checks: BTreeMap<String, u64>,
+    #[serde(skip)]
+    seen: BTreeSet<u32>,
     /// How many times a tool was called.
     pub tool_calls: u64,
     /// CPU time of the tools.
     pub tool_cpu_seconds: f64,
+    /// Why too little was compared to prove anything, if it was.
+    pub vacuous: Option<String>,
     /// CPU time of the harness itself.
     pub harness_cpu_seconds: f64,
+    /// How many of the cases an earlier run has done.
+    #[serde(skip)]
+    resumed: u64,
     /// The tool under test, where there is one alone.
     pub candidate: Option<ToolName>,
     /// Every tool under test by name and version, where there are several.
@@ -84,6 +101,8 @@ pub struct Tally {
     pub known: u64,
     /// In which a check could not be made and nothing diverged.
     pub inconclusive: u64,
+    /// With a divergence that did not come back.
+    pub flaky: u64,
     /// That have nothing both sides can do.
     pub unsupported: u64,
 }
@@ -95,6 +114,7 @@ impl Tally {
             Class::Divergence => &mut self.divergences,
             Class::Known => &mut self.known,
             Class::Inconclusive => &mut self.inconclusive,
+            Class::Flaky => &mut self.flaky,
             Class::Unsupported => &mut self.unsupported,
         } += 1;
     }
@@ -154,6 +174,10 @@ impl Summary {
                 insert_sorted(&mut self.divergence_iterations, record.iteration);
                 self.count_group(record);
             }
+            Class::Flaky => {
+                self.flaky_count += 1;
+                insert_sorted(&mut self.flaky_iterations, record.iteration);
+            }
             Class::Inconclusive => {
                 self.inconclusive_count += 1;
                 insert_sorted(&mut self.inconclusive_iterations, record.iteration);
@@ -176,6 +200,11 @@ impl Summary {
         {
             let reason = operation.reason.clone().unwrap_or_default();
             *self.unsupported_operations.entry(reason).or_default() += 1;
+        }
+        self.seen.extend(&record.behaviours);
+        self.behaviours = self.seen.len() as u64;
+        for (check, count) in &record.checks {
+            *self.checks.entry(check.clone()).or_default() += count;
         }
         self.tool_calls += record.tool_calls;
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
@@ -218,11 +247,18 @@ impl Summary {
         stale.map(String::as_str).collect()
     }
 
+    /// Counts a case that an earlier run has done.
+    pub fn add_resumed(&mut self, record: &Record) {
+        self.add(record);
+        self.resumed += 1;
+    }
+
     /// Closes it: the time it took, and the CPU time of the harness itself.
     pub fn finish(&mut self, elapsed: Duration, harness_cpu: Duration) {
         let thousandths = |value: f64| (value * 1e3).round() / 1e3;
         self.elapsed_seconds = thousandths(elapsed.as_secs_f64());
-        let per_second = self.iterations_completed as f64 / elapsed.as_secs_f64().max(1e-9);
+        let done = self.iterations_completed - self.resumed;
+        let per_second = done as f64 / elapsed.as_secs_f64().max(1e-9);
         self.iterations_per_second = thousandths(per_second);
         self.tool_cpu_seconds = thousandths(self.tool_cpu_seconds);
         self.harness_cpu_seconds = thousandths(harness_cpu.as_secs_f64());

@@ -16,6 +16,9 @@ const NAMED_CASES_MAX: usize = 20;
 /// How many inconclusive cases are told with their reason.
 const INCONCLUSIVE_MAX: usize = 200;
 
+/// How many flaky cases are told, with the evidence of both times.
+const FLAKY_MAX: usize = 50;
+
 /// What has been seen so far.
 #[derive(Clone, Debug, Default)]
 pub struct Digest {
@@ -25,6 +28,8 @@ pub struct Digest {
     pub known: BTreeMap<Group, Found>,
     /// What came of every operation, by its name.
     pub operations: BTreeMap<String, Tally>,
+    /// The first cases with a divergence that did not come back.
+    pub flaky: Vec<Record>,
     /// The first inconclusive cases, without their evidence.
     pub inconclusive: Vec<Record>,
     /// How many cases there are of each pair of tools.
@@ -51,6 +56,8 @@ pub struct Tally {
     pub divergences: u64,
     /// Diverged, explained by the catalogue.
     pub known: u64,
+    /// Diverged, and not when it was tried again.
+    pub flaky: u64,
     /// A check could not be made.
     pub inconclusive: u64,
     /// Not made: a side cannot do it.
@@ -60,7 +67,7 @@ pub struct Tally {
 impl Tally {
     /// All together.
     pub fn total(self) -> u64 {
-        self.compared() + self.inconclusive + self.unsupported
+        self.compared() + self.flaky + self.inconclusive + self.unsupported
     }
 
     /// Those in which both sides' results were compared to the end.
@@ -73,6 +80,7 @@ impl Tally {
             Class::Match => &mut self.matches,
             Class::Divergence => &mut self.divergences,
             Class::Known => &mut self.known,
+            Class::Flaky => &mut self.flaky,
             Class::Inconclusive => &mut self.inconclusive,
             Class::Unsupported => &mut self.unsupported,
         } += 1;
@@ -99,7 +107,8 @@ impl Digest {
             Class::Inconclusive if self.inconclusive.len() < INCONCLUSIVE_MAX => {
                 self.inconclusive.push(without_evidence(record));
             }
-            Class::Inconclusive | Class::Match | Class::Unsupported => {}
+            Class::Flaky if self.flaky.len() < FLAKY_MAX => self.flaky.push(record.clone()),
+            Class::Flaky | Class::Inconclusive | Class::Match | Class::Unsupported => {}
         }
     }
 }

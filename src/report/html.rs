@@ -16,6 +16,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::digest::{Digest, Found, Tally};
 use crate::error::{Error, Result};
 use crate::record::{Record, Summary, ToolName};
+use crate::report::terminal;
 use crate::signature::Group;
 
 /// How much of the page findings may fill, in bytes: the rest of it is small. Those that no longer fit are told in a line.
@@ -89,6 +90,7 @@ pub fn page(summary: &Summary, digest: &Digest) -> Markup {
                     (matrix::matrix(summary))
                     (findings("divergences", "Divergences", &digest.groups, &mut budget))
                     (findings("known", "Known divergences", &digest.known, &mut budget))
+                    (flaky(summary, &digest.flaky))
                     (inconclusive(summary, &digest.inconclusive))
                 }
             }
@@ -116,6 +118,7 @@ fn verdicts(summary: &Summary) -> Markup {
         ("match", "matches", summary.matches),
         ("divergence", "divergences", summary.divergences_found),
         ("known", "known", summary.known_count),
+        ("flaky", "flaky", summary.flaky_count),
         ("inconclusive", "inconclusive", summary.inconclusive_count),
         ("unsupported", "unsupported", summary.unsupported_count),
     ];
@@ -159,7 +162,7 @@ fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Marku
                 caption { (title) }
                 thead { tr {
                     th scope="col" { (first) }
-                    @for name in ["compared", "match", "divergence", "known", "inconclusive", "not made"] {
+                    @for name in ["compared", "match", "divergence", "known", "flaky", "inconclusive", "not made"] {
                         th.number scope="col" { (name) }
                     }
                     th.share scope="col" aria-hidden="true" {}
@@ -168,7 +171,7 @@ fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Marku
                     @for (name, tally) in tallies {
                         tr {
                             th scope="row" { (name) }
-                            @for count in [tally.compared(), tally.matches, tally.divergences, tally.known, tally.inconclusive, tally.unsupported] {
+                            @for count in [tally.compared(), tally.matches, tally.divergences, tally.known, tally.flaky, tally.inconclusive, tally.unsupported] {
                                 td.number { (count) }
                             }
                             td.share aria-hidden="true" { (share(*tally)) }
@@ -186,6 +189,7 @@ fn share(tally: Tally) -> Markup {
         ("match", tally.matches),
         ("divergence", tally.divergences),
         ("known", tally.known),
+        ("flaky", tally.flaky),
         ("inconclusive", tally.inconclusive),
         ("unsupported", tally.unsupported),
     ];
@@ -235,6 +239,27 @@ fn findings(id: &str, title: &str, groups: &BTreeMap<Group, Found>, budget: &mut
             @if parts.is_empty() { p.none { "None." } }
             @for part in &parts { (part) }
             @if told < ordered.len() { p { (ordered.len() - told) " more groups are in the records." } }
+        }
+    }
+}
+
+/// Nothing at all when there are none: most campaigns have none.
+fn flaky(summary: &Summary, records: &[Record]) -> Markup {
+    html! {
+        @if summary.flaky_count > 0 {
+            section #flaky {
+                h2 { "Flaky " small { (summary.flaky_count) " cases with a divergence that did not come back" } }
+                @for record in records {
+                    details.line {
+                        summary {
+                            code { (record.trial.as_ref().unwrap_or(&record.id)) }
+                            " " span.flaky { (record.kind.as_deref().unwrap_or_default()) }
+                            " in " (record.operation.as_deref().unwrap_or_default())
+                        }
+                        pre tabindex="0" { (terminal::evidence_block(record)) }
+                    }
+                }
+            }
         }
     }
 }

@@ -232,16 +232,14 @@ fn status(record: &Record, strict: bool) -> TestCaseStatus {
     let is_failure = match record.class() {
         Class::Match => return TestCaseStatus::success(),
         Class::Divergence => true,
-        Class::Inconclusive => strict,
+        Class::Inconclusive | Class::Flaky => strict,
         Class::Known | Class::Unsupported => false,
     };
     if is_failure {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type(record.kind.as_deref().unwrap_or("divergence"));
         status.set_message(one_line(record.reason.as_deref().unwrap_or_default()));
-        let block = terminal::evidence_block(record);
-        let block: String = block.chars().take(EVIDENCE_CHARACTERS_MAX).collect();
-        status.set_description(visible(&block));
+        status.set_description(shown_evidence(record));
         return status;
     }
     let reason = one_line(&terminal::ignored_reason(record).unwrap_or_default());
@@ -249,8 +247,18 @@ fn status(record: &Record, strict: bool) -> TestCaseStatus {
     status.set_type(record.kind.as_deref().unwrap_or(record.verdict));
     // Jenkins and Azure read the attribute, GitLab the text.
     status.set_message(reason.as_str());
-    status.set_description(reason.as_str());
+    match record.class() {
+        // What was seen both times is all that there will ever be to look at.
+        Class::Flaky => status.set_description(shown_evidence(record)),
+        _ => status.set_description(reason.as_str()),
+    };
     status
+}
+
+fn shown_evidence(record: &Record) -> String {
+    let block = terminal::evidence_block(record);
+    let block: String = block.chars().take(EVIDENCE_CHARACTERS_MAX).collect();
+    visible(&block)
 }
 
 fn one_line(text: &str) -> String {

@@ -25,12 +25,17 @@ impl Outlets {
     /// Opens the files that the settings name.
     pub fn open(settings: &Settings) -> Result<Self> {
         let records = settings.json.as_deref().map(RecordFile::create);
+        Self::open_with(settings, records.transpose()?)
+    }
+
+    /// The same, going on with the records of an earlier run.
+    pub fn open_with(settings: &Settings, records: Option<RecordFile>) -> Result<Self> {
         let junit = |path| JunitFile::create(path, settings.strict);
         if let Some(page) = &settings.html {
             html::try_to_write(page)?;
         }
         Ok(Self {
-            records: records.transpose()?,
+            records,
             junit: settings.junit.as_deref().map(junit).transpose()?,
             page: settings.html.clone(),
             summary: settings.summary.clone(),
@@ -53,10 +58,16 @@ impl Outlets {
 
     /// Takes in a record.
     pub fn add(&mut self, record: &Record) -> Result<()> {
-        self.digest.add(record);
+        // Before anything else: what is written here is not lost.
         if let Some(records) = &mut self.records {
             records.append(record)?;
         }
+        self.remember(record)
+    }
+
+    /// Takes in a record that stands in the record file already.
+    pub fn remember(&mut self, record: &Record) -> Result<()> {
+        self.digest.add(record);
         self.junit
             .as_mut()
             .map_or(Ok(()), |junit| junit.append(record))

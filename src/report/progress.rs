@@ -52,12 +52,24 @@ impl Progress {
             bar.set_message(figures.clone());
             bar.inc(1);
         }
-        if matches!(record.class(), Class::Divergence | Class::Inconclusive) {
+        let class = record.class();
+        if matches!(
+            class,
+            Class::Divergence | Class::Flaky | Class::Inconclusive
+        ) {
             self.print(&terminal::line(record));
         }
         if self.bar.is_none() && self.last_line.elapsed() >= PLAIN_LINE_INTERVAL {
             self.last_line = Instant::now();
             self.print(&format!("{} of {} cases, {figures}", self.done, self.total));
+        }
+    }
+
+    /// A case was ended by the run that is resumed.
+    pub fn add_resumed(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::evidence::quoted;
 use crate::evidence::{Call, Evidence, shell_line};
+use crate::process::CageLayer;
 use crate::record::{Class, Record, Summary};
 use crate::signature::Group;
 use crate::simpler::Bulk;
@@ -68,6 +69,7 @@ pub fn ignored_reason(record: &Record) -> Option<String> {
             "known divergence {}: {reason}",
             record.known.as_deref().unwrap_or_default()
         )),
+        Class::Flaky => Some(format!("flaky {kind}: {reason}")),
         Class::Inconclusive => Some(format!("{kind}: {reason}")),
         Class::Unsupported => Some(format!("unsupported: {}", unsupported_reasons(record))),
     }
@@ -179,6 +181,10 @@ fn add_evidence(block: &mut String, evidence: &Evidence) {
     for call in &evidence.calls {
         add_call(block, call);
     }
+    if let Some(again) = &evidence.again {
+        let _ = writeln!(block, "  the second time: {}", again.summary);
+        add_evidence(block, again);
+    }
 }
 
 fn add_call(block: &mut String, call: &Call) {
@@ -207,7 +213,7 @@ fn add_call(block: &mut String, call: &Call) {
 }
 
 /// A tool of the list: whether it is here, and what it can be asked.
-pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
+pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&str>) -> String {
     let mut text = String::new();
     let found = match opened {
         Ok(tool) => {
@@ -219,6 +225,9 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
         Err(error) => format!("not here: {error}"),
     };
     let _ = writeln!(text, "{} {found}\n    {}", row.name, row.about);
+    if let Some(started) = started {
+        let _ = writeln!(text, "    {started}");
+    }
     for tool::Capability { request, formats } in
         opened.iter().flat_map(|tool| tool::capabilities(&**tool))
     {
@@ -231,6 +240,16 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>) -> String {
         let _ = writeln!(text, "    {request:<9} {names}");
     }
     text
+}
+
+/// The parts of the cage: whether each is there.
+pub fn cage(layers: &[CageLayer]) -> String {
+    let line = |layer: &CageLayer| {
+        let state = layer.missing.as_deref();
+        let state = state.map_or("here".to_owned(), |missing| format!("missing: {missing}"));
+        format!("cage {state}\n    {}\n", layer.name)
+    };
+    layers.iter().map(line).collect()
 }
 
 /// The witnesses: whether each is here.
@@ -276,12 +295,14 @@ pub fn summary(summary: &Summary) -> String {
         ("matches", summary.matches),
         ("divergences_found", summary.divergences_found),
         ("known_count", summary.known_count),
+        ("flaky_count", summary.flaky_count),
         ("inconclusive_count", summary.inconclusive_count),
         (
             "inconclusive_qemu_timeout",
             summary.inconclusive_qemu_timeout,
         ),
         ("unsupported_count", summary.unsupported_count),
+        ("behaviours", summary.behaviours),
     ];
     for (name, count) in rows {
         let _ = writeln!(text, "{name:>26} {count}");
@@ -290,6 +311,7 @@ pub fn summary(summary: &Summary) -> String {
         ("by kind", &summary.by_kind),
         ("known", &summary.by_known),
         ("operations not made", &summary.unsupported_operations),
+        ("checks made", &summary.checks),
     ];
     for (title, counts) in groups.into_iter().filter(|(_, counts)| !counts.is_empty()) {
         let _ = writeln!(text, "{title}:");
@@ -317,6 +339,12 @@ pub fn summary(summary: &Summary) -> String {
         .collect();
     if !absent.is_empty() {
         let _ = writeln!(text, "no third opinion by {}", absent.join(", "));
+    }
+    if let Some(why) = &summary.vacuous {
+        let _ = writeln!(
+            text,
+            "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
+        );
     }
     for id in summary.stale_known() {
         let _ = writeln!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::content::Contents;
-use crate::process::{Captured, PostMortem};
+use crate::process::{Captured, HitLimit, PostMortem};
 use crate::qcow2::host_clusters::HostClusters;
 
 /// How a tool came out of a request.
@@ -23,6 +23,8 @@ pub enum Exit {
     Crashed(String),
     /// It was still at it when its time ran out.
     TimedOut(PostMortem),
+    /// It used up more than a tool may.
+    HitLimit(HitLimit),
 }
 
 impl Exit {
@@ -34,6 +36,7 @@ impl Exit {
             Self::Unsupported(feature) => format!("unsupported: {feature}"),
             Self::Crashed(how) => format!("crashed: {how}"),
             Self::TimedOut(post_mortem) => post_mortem.to_string(),
+            Self::HitLimit(hit) => hit.to_string(),
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct Answer {
     pub duration: Duration,
     /// CPU time.
     pub cpu: Duration,
+    /// The most memory that the tool had at once, in bytes; 0 where that is not known.
+    pub peak_memory_bytes: u64,
     /// How many times a tool was called for it: programs run, or library calls made; 0 when the harness read the answer
     /// off a raw file by itself.
     pub calls: u64,
@@ -78,6 +83,7 @@ impl Answer {
             partial: true,
             duration: Duration::ZERO,
             cpu: Duration::ZERO,
+            peak_memory_bytes: 0,
             calls: 0,
         }
     }

@@ -2,9 +2,12 @@
 //!
 //! They stand at the end of a script, in the directory that has both sides' directories, after all steps.
 
+use super::outputs::of_outputs;
+use super::{About, by_hand, midway, witnessed};
 use crate::evidence::quoted;
-use crate::exchange::{Output, Step};
-use crate::request::ImageFile;
+use crate::exchange::Step;
+use crate::operation::Operation;
+use crate::request::Request;
 use crate::tool::FLAT_SUFFIX;
 use crate::verdict::Difference;
 
@@ -20,40 +23,87 @@ pub(super) struct Comparison {
 }
 
 /// How many differing values are compared; one is enough to see it.
-const VALUES_MAX: usize = 3;
+pub(super) const VALUES_MAX: usize = 3;
 
-const VALUE: &str = r#"
+pub(super) const VALUE: &str = r#"
 # value KEY FILE: what stands behind every "KEY" of a JSON file.
 value() {
   tr ',{}' '\n\n\n' <"$2" | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*//p" | sed 's/[[:space:]]*$//'
 }
 "#;
 
-/// The comparison for a kind; `None` when a shell cannot make it.
-pub(super) fn comparison(
-    kind: &str,
-    steps: &[Step],
-    outputs: &[Output],
-    source: &ImageFile,
-    differences: &[Difference],
-) -> Option<Comparison> {
-    let last = steps.len().checked_sub(1)?;
-    let said = said(kind, steps, last, differences);
-    if said.is_some() {
-        return said;
+/// The comparison for a finding; `None` when a shell cannot make it.
+pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
+    let About {
+        kind, differences, ..
+    } = *about;
+    let last = about.steps.len().checked_sub(1)?;
+    let found = witnessed::of_witness(about)
+        .or_else(|| midway::of_acts(about))
+        .or_else(|| repaired(about))
+        .or_else(|| by_hand::of_host_clusters(about))
+        .or_else(|| said(kind, about.steps, last, differences));
+    if found.is_some() {
+        return found;
     }
+    let damaged = about.steps.iter().find_map(|step| match &step.request {
+        Request::Damage { file, .. } => Some(file),
+        _ => None,
+    });
     let text = match kind {
         "candidate_crash" => {
             // 129 and above: ended by a signal.
             "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' candidate/exits && exit 0".to_owned()
         }
+        "reference_crash" => {
+            "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' reference/exits && exit 0".to_owned()
+        }
+        // Of a process that died of it; what only had more than is good shows in no exit.
+        "malformed_memory_blowup" => {
+            "cat candidate/exits reference/exits | grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' && exit 0"
+                .to_owned()
+        }
+        "malformed_content_divergence" => {
+            let flat = quoted(&format!("{}{FLAT_SUFFIX}", damaged?.path));
+            format!("cmp -s candidate/{flat} reference/{flat} || exit 0")
+        }
+        "malformed_info_divergence" => {
+            let is_told = |step: &Step| {
+                matches!(
+                    step.request,
+                    Request::Info { .. } | Request::Measure { .. }
+                )
+            };
+            let told = about.steps.iter().enumerate().filter(|(_, step)| is_told(step));
+            let key = keys(differences).into_iter().next()?;
+            let compare = told.map(|(name, _)| {
+                format!(
+                    "[ \"$(value {key} candidate/{name}.out)\" != \"$(value {key} reference/{name}.out)\" ] && exit 0\n"
+                )
+            });
+            return Some(Comparison {
+                functions: VALUE,
+                text: compare.collect(),
+                ..Comparison::default()
+            });
+        }
+        "input_changed_divergence" if damaged.is_some() => {
+            let name = quoted(&damaged?.path);
+            ["candidate", "reference"]
+                .map(|side| format!("cmp -s {side}/{name} {side}/{name}.before || exit 0"))
+                .join("\n")
+        }
         "candidate_timeout" => {
             "grep -qx 124 candidate/exits && ! grep -qx 124 reference/exits && exit 0".to_owned()
         }
         "input_changed_divergence" => {
-            let name = quoted(&source.path);
+            let name = quoted(&about.source.path);
             format!("cmp -s candidate/{name} reference/{name} || exit 0")
         }
+        "recipe_exit_divergence" => "# Both refuse what nothing stands against.\n\
+             refused() { [ \"$(tail -n 1 \"$1/exits\")\" != 0 ]; }\n\
+             refused candidate && refused reference && exit 0"
+            .to_owned(),
         _ if differences
             .iter()
             .any(|found| found.what.starts_with("exit of ")) =>
@@ -62,14 +112,55 @@ pub(super) fn comparison(
              [ \"$(lasting candidate)\" != \"$(lasting reference)\" ] && exit 0"
                 .to_owned()
         }
-        _ => return of_outputs(kind, outputs, differences),
+        _ => return of_outputs(about),
     };
     Some(Comparison {
         text,
-        reads_by_candidate: kind.starts_with("candidate_") && !outputs.is_empty(),
+        reads_by_candidate: kind.starts_with("candidate_") && !about.outputs.is_empty(),
         ..Comparison::default()
     })
 }
+
+/// What came of a repair: check, repair, check and reading are the last steps.
+fn repaired(about: &About<'_>) -> Option<Comparison> {
+    let Operation::Repair(repair) = about.operation else {
+        return None;
+    };
+    let last = about.steps.len().checked_sub(1)?;
+    let (before, after) = (last.checked_sub(3)?, last - 1);
+    let flat = format!("{last}{FLAT_SUFFIX}");
+    let text = match about.kind {
+        "repair_safety_divergence" => format!(
+            "is_told() {{ grep -q '\"check-errors\"' \"$1\"; }}\n\
+             is_told candidate/{before}.out || exit 2\nis_told candidate/{after}.out || exit 0\n\
+             count() {{ value \"$1\" \"candidate/$2.out\" | grep . || echo 0; }}\n\
+             for key in corruptions leaks check-errors; do\n  \
+             [ \"$(count $key {after})\" -gt \"$(count $key {before})\" ] && exit 0\ndone\n"
+        ),
+        "repair_completeness_divergence" => format!("{CLEAN}clean candidate {after} || exit 0\n"),
+        "repair_data_divergence" | "repair_recipe_divergence" => {
+            let expected = about.expected("expected.raw", &repair.expected())?;
+            format!("{expected}cmp -s candidate/{flat} expected.raw || exit 0\n")
+        }
+        _ => return None,
+    };
+    Some(Comparison {
+        functions: VALUE,
+        text,
+        reads_by_candidate: false,
+    })
+}
+
+/// Whether the check that was a side's step NAME found nothing.
+pub(super) const CLEAN: &str = r#"# clean SIDE NAME: whether a check found nothing.
+clean() {
+  grep -q '"check-errors"' "$1/$2.out" || return
+  for key in corruptions leaks check-errors; do
+    [ "$(value $key "$1/$2.out" | grep -v '^0$')" ] && return 1
+  done
+  return 0
+}
+"#;
 
 /// Kinds that are about what the tools say.
 fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> Option<Comparison> {
@@ -91,6 +182,12 @@ fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> 
         )
     };
     let text = match kind {
+        _ if differences
+            .iter()
+            .any(|found| found.reference == "not asked") =>
+        {
+            return None;
+        }
         _ if kind.ends_with("json_parse_failure") || is_about_json(differences) => {
             format!(
                 "# JSON begins and ends with brackets.\n\
@@ -172,103 +269,4 @@ fn keys(differences: &[Difference]) -> Vec<String> {
         }
     }
     keys
-}
-
-/// Kinds that are about the images that both sides left, as the reference sees them, or the candidate.
-fn of_outputs(kind: &str, outputs: &[Output], differences: &[Difference]) -> Option<Comparison> {
-    let mut text = String::new();
-    let mut reads_by_candidate = false;
-    for output in outputs {
-        let operation = output.subject.split('_').next().unwrap_or_default();
-        let aspect =
-            |subject: &str| Some(kind.strip_prefix(subject)?.strip_prefix('_')?.to_owned());
-        // A failed reading is named after the operation, whatever image it was.
-        let failed = aspect(operation).filter(|aspect| aspect.ends_with("readback_failure"));
-        let Some(aspect) = aspect(output.subject).or(failed) else {
-            continue;
-        };
-        let name = quoted(&output.file.path);
-        let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
-        let format = output.file.format;
-        let flatten = |side: &str| {
-            format!(
-                "(cd {side} && \"$reference\" convert -f {format} -O raw {name} true.raw) >/dev/null 2>&1"
-            )
-        };
-        let both = format!(
-            "{} || exit 2\n{} || exit 2\n",
-            flatten("candidate"),
-            flatten("reference")
-        );
-        let info = |side: &str| format!("(cd {side} && \"$reference\" info --output=json {name})");
-        let lines = match aspect.as_str() {
-            "info_divergence" => described(&info, differences),
-            "info_readback_failure" => {
-                let quiet = ">/dev/null 2>&1";
-                format!(
-                    "{} {quiet} && ! {} {quiet} && exit 0\n",
-                    info("reference"),
-                    info("candidate")
-                )
-            }
-            "content_readback_failure" => {
-                format!(
-                    "{} && ! {} && exit 0\n",
-                    flatten("reference"),
-                    flatten("candidate")
-                )
-            }
-            "check_divergence" | "check_unparseable" => {
-                let check = |side: &str| {
-                    format!("(cd {side} && \"$reference\" check {name}) >/dev/null 2>&1")
-                };
-                format!(
-                    "{} && ! {} && exit 0\n",
-                    check("reference"),
-                    check("candidate")
-                )
-            }
-            "reading_divergence" | "reading_refused" => {
-                reads_by_candidate = true;
-                format!(
-                    "{} || exit 2\ncmp -s candidate/{flat} candidate/true.raw || exit 0\n",
-                    flatten("candidate")
-                )
-            }
-            aspect if aspect == output.content_aspect => {
-                format!("{both}cmp -s candidate/true.raw reference/true.raw || exit 0\n")
-            }
-            _ => return None,
-        };
-        text.push_str(&lines);
-    }
-    (!text.is_empty()).then_some(Comparison {
-        functions: "",
-        text,
-        reads_by_candidate,
-    })
-}
-
-/// Both copies as the reference describes them, in what differs: in its JSON the indentation tells how deep a value lies.
-fn described(info: &impl Fn(&str) -> String, differences: &[Difference]) -> String {
-    let (candidate, reference) = (info("candidate"), info("reference"));
-    let mut lines = format!(
-        "{candidate} >candidate/described 2>/dev/null || exit 2\n{reference} >reference/described 2>/dev/null || exit 2\n"
-    );
-    if differences.iter().any(|found| found.what.contains('[')) {
-        lines.push_str(
-            "told() { grep -v actual-size \"$1/described\"; }\n[ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0\n",
-        );
-        return lines;
-    }
-    for difference in differences.iter().take(VALUES_MAX) {
-        let path: Vec<&str> = difference.what.split('.').collect();
-        let indentation = " ".repeat(4 * path.len());
-        let key = path.last().copied().unwrap_or_default();
-        lines.push_str(&format!(
-            "line() {{ grep '^{indentation}\"{key}\":' \"$1/described\" | tr -d ,; }}\n\
-             [ \"$(line candidate)\" != \"$(line reference)\" ] && exit 0\n"
-        ));
-    }
-    lines
 }

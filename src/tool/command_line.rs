@@ -3,14 +3,14 @@
 //! The dialects are in the tools' own files.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::launcher::Launcher;
-use crate::process::{self, Captured, Ending, Finished, Invocation};
+use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
 use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
@@ -54,13 +54,17 @@ pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
 /// at the least.
 pub(super) fn told_version(program: &Path, argument: &str, means: &Means) -> Result<String> {
     let arguments = [argument.to_owned()];
-    let directory = std::env::temp_dir();
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
     let invocation = Invocation {
         program,
         arguments: &arguments,
-        directory: &directory,
+        directory: scratch.path(),
         limit: means.limit,
+        patience: Duration::ZERO,
+        cage: Some(&Cage::default()),
         environment: &[],
+        memory_bytes_max: None,
     };
     let finished = process::run(&invocation)?;
     let line = finished.stdout.first_line();
@@ -88,20 +92,14 @@ pub(super) fn run(
     arguments: Vec<String>,
     scene: &Scene<'_>,
 ) -> Result<Answer> {
-    let Scene { directory, limit } = *scene;
-    let finished = launcher.run(&Invocation {
-        program,
-        arguments: &arguments,
-        directory,
-        limit,
-        environment: &[],
-    })?;
+    let finished = launcher.run(&scene.invocation(program, &arguments))?;
     let Finished {
         ending,
         stdout,
         stderr,
         elapsed,
         cpu,
+        peak_memory_bytes,
     } = finished;
     let mut command = vec![program.display().to_string()];
     command.extend(arguments);
@@ -115,6 +113,7 @@ pub(super) fn run(
         partial: false,
         duration: elapsed,
         cpu,
+        peak_memory_bytes,
         calls: 1,
     })
 }
@@ -183,6 +182,7 @@ fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
         partial: false,
         duration: started.elapsed(),
         cpu: std::time::Duration::ZERO,
+        peak_memory_bytes: 0,
         calls: 0,
     })
 }
@@ -208,6 +208,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         Request::Commit { file, base } => {
             let mut arguments = words(["commit"]);
+            arguments.extend(told("-f", file));
             arguments.extend(base.iter().flat_map(|base| words(["-b", base])));
             arguments.push(file.path.clone());
             arguments
@@ -228,6 +229,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         Request::Bitmap { file, flags, name } => {
             let mut arguments = words(["bitmap"]);
+            arguments.extend(told("-f", file));
             arguments.extend(flags.iter().cloned());
             arguments.extend(words([&file.path, name]));
             arguments
@@ -237,12 +239,27 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             arguments: schedule,
         } => {
             let mut arguments = words(["bench"]);
+            arguments.extend(told("-f", file));
             arguments.extend(schedule.iter().cloned());
             arguments.push(file.path.clone());
             arguments
         }
-        Request::Compare { first, second } => words(["compare", &first.path, &second.path]),
+        Request::Compare { first, second } => {
+            let mut arguments = words(["compare"]);
+            arguments.extend(told("-f", first));
+            arguments.extend(told("-F", second));
+            arguments.extend(words([&first.path, &second.path]));
+            arguments
+        }
         _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
+    }
+}
+
+/// The words that tell a file's format, where it is to be told.
+pub(super) fn told(flag: &str, file: &ImageFile) -> Vec<String> {
+    match file.format_is_told {
+        true => words([flag, file.format.name()]),
+        false => Vec::new(),
     }
 }
 
@@ -275,5 +292,6 @@ pub(super) fn exit(ending: &Ending) -> Exit {
             Exit::Crashed(format!("signal {signal}{name}"))
         }
         Ending::TimedOut(post_mortem) => Exit::TimedOut(post_mortem.clone()),
+        Ending::HitLimit(hit) => Exit::HitLimit(hit.clone()),
     }
 }

@@ -62,6 +62,8 @@ impl Tool for Imago {
             | Request::SnapshotContents { .. }
             | Request::Repair { .. }
             | Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
             | Request::HostClusters { .. }
             | Request::Audit { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
@@ -76,14 +78,15 @@ impl Tool for Imago {
                 shrink: false,
                 ..
             } if file.backing.is_some() => cannot_open(file).or_else(|| cannot_zero(file)),
-            Request::Info { file }
-            | Request::Resize { file, .. }
-            | Request::Write { file, .. }
-            | Request::Contents { file }
-            | Request::Map { file, .. } => cannot_open(file),
-            Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => {
-                cannot_open(file).or_else(|| cannot_zero(file))
+            Request::Resize { file, .. } | Request::Write { file, .. } => {
+                cannot_open(file).or_else(|| cannot_write(file))
             }
+            Request::Info { file } | Request::Contents { file } | Request::Map { file, .. } => {
+                cannot_open(file)
+            }
+            Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => cannot_open(file)
+                .or_else(|| cannot_write(file))
+                .or_else(|| cannot_zero(file)),
             Request::Compare { first, second } => {
                 cannot_open(first).or_else(|| cannot_open(second))
             }
@@ -110,8 +113,15 @@ impl Tool for Imago {
 /// The formats whose images imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. An encrypted
 /// qcow2 it opens, and does not say that it cannot decrypt it: that is a finding, not a lack.
 fn cannot_open(file: &ImageFile) -> Option<String> {
-    let below = file.backing.as_deref().and_then(cannot_open);
+    let below = file.backing.as_deref().and_then(cannot_lie_on);
     below.or_else(|| cannot_open_alone(file))
+}
+
+/// It says "Unknown backing format vmdk", and takes it for raw where the overlay is of version 2 and imago looks at no header extension.
+fn cannot_lie_on(file: &ImageFile) -> Option<String> {
+    let vmdk = file.format == Format::Vmdk;
+    let refused = vmdk.then(|| "imago cannot open vmdk as a backing file".to_owned());
+    refused.or_else(|| cannot_open(file))
 }
 
 fn cannot_open_alone(file: &ImageFile) -> Option<String> {
@@ -130,6 +140,11 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
             Some(format!("imago cannot open {}", file.format))
         }
     }
+}
+
+/// It says "No VMDK write support".
+fn cannot_write(file: &ImageFile) -> Option<String> {
+    (file.format == Format::Vmdk).then(|| "imago cannot write to vmdk".to_owned())
 }
 
 /// Whether a vmdk's extents are raw files.

@@ -54,9 +54,11 @@ impl Tool for Instar {
             Request::SnapshotContents { .. } => Some(
                 "how instar's convert --snapshot finds a snapshot is not documented".to_owned(),
             ),
-            Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
-                Some("that is for the harness itself".to_owned())
-            }
+            Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => Some("that is for the harness itself".to_owned()),
             Request::Convert { target, .. } if !target.options.is_empty() => {
                 Some("instar's convert takes no create options".to_owned())
             }
@@ -101,6 +103,8 @@ impl Tool for Instar {
             | Request::Discard { .. }
             | Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
             | Request::HostClusters { .. }
             | Request::Audit { .. } => return None,
             Request::Contents { file } => flatten(&file.path, &flat(file)),
@@ -206,6 +210,8 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Discard { .. }
         | Request::SnapshotContents { .. }
         | Request::Corrupt { .. }
+        | Request::Damage { .. }
+        | Request::Untouched { .. }
         | Request::HostClusters { .. }
         | Request::Audit { .. } => {
             unreachable!("contents are read through a conversion, and support() refuses the rest")

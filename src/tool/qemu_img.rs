@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, flat, words};
+use super::command_line::{self, flat, told, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Write;
 use crate::error::{Error, Result};
@@ -85,10 +85,11 @@ impl Tool for QemuImg {
             Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
                 "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
             )),
-            Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
-                Some("that is for the harness itself".to_owned())
-            }
-            Request::Commit { file, .. } if file.format == Format::Qcow => None,
+            Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => Some("that is for the harness itself".to_owned()),
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
@@ -147,6 +148,8 @@ impl Tool for QemuImg {
             }
             Request::SnapshotContents { .. }
             | Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
             | Request::HostClusters { .. }
             | Request::Audit { .. } => return None,
             _ => arguments(request),
@@ -181,15 +184,27 @@ fn arguments(request: &Request) -> Vec<String> {
 fn plain_arguments(request: &Request) -> Vec<String> {
     match request {
         Request::Create { file, size } => {
-            let mut arguments = words(["create", "-f", file.format.name()]);
+            let mut arguments = words(["create"]);
+            arguments.extend(words(["-f", file.format.name()]));
             arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
             arguments.extend(words([&file.path, size.as_str()]));
             arguments
         }
-        Request::Info { file } => words(["info", "--output=json", &file.path]),
-        Request::Check { file } => words(["check", "--output=json", &file.path]),
+        Request::Info { file } => {
+            let mut arguments = words(["info"]);
+            arguments.extend(told("-f", file));
+            arguments.extend(words(["--output=json", &file.path]));
+            arguments
+        }
+        Request::Check { file } => {
+            let mut arguments = words(["check"]);
+            arguments.extend(told("-f", file));
+            arguments.extend(words(["--output=json", &file.path]));
+            arguments
+        }
         Request::Map { file, window } => {
             let mut arguments = words(["map"]);
+            arguments.extend(told("-f", file));
             arguments.extend(window.iter().cloned());
             arguments.extend(words(["--output=json", &file.path]));
             arguments
@@ -199,20 +214,22 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             target,
             compress,
         } => {
-            let mut arguments = words(["convert", "-O", target.format.name()]);
+            let mut arguments = words(["convert"]);
+            arguments.extend(told("-f", source));
+            arguments.extend(words(["-O", target.format.name()]));
             arguments.extend(compress.then(|| "-c".to_owned()));
             let options = target.options.iter();
             arguments.extend(options.flat_map(|option| words(["-o", option])));
             arguments.extend(words([&source.path, &target.path]));
             arguments
         }
-        Request::Measure { source, target } => words([
-            "measure",
-            "-O",
-            target.name(),
-            "--output=json",
-            &source.path,
-        ]),
+        Request::Measure { source, target } => {
+            let mut arguments = words(["measure"]);
+            arguments.extend(told("-f", source));
+            let target = target.name();
+            arguments.extend(words(["-O", target, "--output=json", &source.path]));
+            arguments
+        }
         Request::Resize {
             file,
             size,
@@ -260,7 +277,10 @@ fn plain_arguments(request: &Request) -> Vec<String> {
         }
         Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
         Request::Repair { file, tier } => {
-            words(["check", "-r", tier.name(), "--output=json", &file.path])
+            let mut arguments = words(["check"]);
+            arguments.extend(told("-f", file));
+            arguments.extend(words(["-r", tier.name(), "--output=json", &file.path]));
+            arguments
         }
         Request::WriteZeroes {
             file,
@@ -286,7 +306,11 @@ fn plain_arguments(request: &Request) -> Vec<String> {
         Request::Contents { .. } | Request::SnapshotContents { .. } => {
             unreachable!("contents are read through a conversion")
         }
-        Request::Corrupt { .. } | Request::HostClusters { .. } | Request::Audit { .. } => {
+        Request::Corrupt { .. }
+        | Request::Damage { .. }
+        | Request::Untouched { .. }
+        | Request::HostClusters { .. }
+        | Request::Audit { .. } => {
             unreachable!("support() refuses what is for the harness itself")
         }
     }

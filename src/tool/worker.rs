@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::adapter::protocol::{Asked, Hello, Said};
 use super::{imago, reader};
-use crate::process;
+use crate::process::{self, Cage, OwnPeak};
 use crate::request::Request;
 
 /// The hidden argument with which the program becomes a worker; the library's name follows.
@@ -26,10 +26,10 @@ pub(super) trait Library {
 }
 
 /// The library of that name.
-fn library(name: &str) -> Option<&'static dyn Library> {
+fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
     match name {
         "imago" => Some(&imago::library::Imago),
-        other => reader::named(other).map(|reader| reader as &dyn Library),
+        other => reader::named(other).map(|reader| reader as &(dyn Library + Sync)),
     }
 }
 
@@ -50,15 +50,30 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     })
 }
 
-fn serve(library: &dyn Library, input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+fn serve(
+    library: &(dyn Library + Sync),
+    input: impl BufRead,
+    mut output: impl Write,
+) -> io::Result<()> {
     for line in input.lines() {
         match serde_json::from_str(&line?)? {
             Asked::Hello { .. } => serde_json::to_writer(&mut output, &library.hello())?,
             Asked::Request {
-                directory, request, ..
+                directory,
+                request,
+                is_confined,
+                flushes_off,
+                ..
             } => {
+                let cage = Cage {
+                    limits: None,
+                    is_confined,
+                    flushes_off,
+                };
                 let started = process::own_cpu_time();
-                let mut said = answer(library, &request, &directory);
+                let peak = OwnPeak::begin();
+                let mut said = answer(library, &request, &directory, &cage);
+                said.peak_memory_bytes = peak.end();
                 said.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
                 serde_json::to_writer(&mut output, &said)?;
             }
@@ -69,9 +84,22 @@ fn serve(library: &dyn Library, input: impl BufRead, mut output: impl Write) -> 
     Ok(())
 }
 
-fn answer(library: &dyn Library, request: &Request, directory: &Path) -> Said {
+fn answer(
+    library: &(dyn Library + Sync),
+    request: &Request,
+    directory: &Path,
+    cage: &Cage,
+) -> Said {
     // The worker is thrown away after a panic, so no broken state is seen again.
-    let answered = panic::catch_unwind(AssertUnwindSafe(|| library.answer(request, directory)));
+    let answered = cage.confine(Some(directory), || {
+        panic::catch_unwind(AssertUnwindSafe(|| library.answer(request, directory)))
+    });
+    let answered = answered.unwrap_or_else(|error| {
+        Ok(Said {
+            panicked: Some(format!("cannot enter the cage: {error}")),
+            ..Said::default()
+        })
+    });
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {

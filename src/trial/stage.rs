@@ -1,10 +1,11 @@
 //! What the trials of one run share: the tools, opened by the first that runs, and the reports under way.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
+use crate::cache::Store;
 use crate::case::{Case, CaseId};
 use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
@@ -18,7 +19,10 @@ use crate::report::{self, github, is_on_github, terminal};
 use crate::seed_file::{SeedFile, SeedPath};
 use crate::settings::Settings;
 use crate::tool::Means;
-use crate::trace::{Trace, is_one_of_many};
+use crate::trace::{Trace, is_one_of_many, target_directory};
+
+/// The directory of the reference's answers in the target directory.
+const CACHE_DIRECTORY: &str = "imgduel-cache";
 
 /// Where a trial's case comes from.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Stage {
     settings: Settings,
     trace: Option<Trace>,
     contest: OnceLock<Result<Contest>>,
+    /// The same for regression seeds, which have the reference's answers kept; `None` without a cache.
+    for_seeds: OnceLock<Option<Contest>>,
     written: Mutex<Option<Written>>,
     started: Instant,
 }
@@ -53,6 +59,7 @@ impl Stage {
             settings,
             trace: None,
             contest: OnceLock::new(),
+            for_seeds: OnceLock::new(),
             written: Mutex::new(None),
             started: Instant::now(),
         }
@@ -97,7 +104,7 @@ impl Stage {
         source: &Source,
         pool: Option<&[String]>,
     ) -> Result<(Vec<Record>, Option<SeedFile>)> {
-        let (case, seed) = read(source, pool)?;
+        let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
         let open = || {
             Means::of_this_program(self.settings.timeout, self.settings.launcher())
                 .and_then(|means| Contest::open(&self.settings, &means))
@@ -107,7 +114,12 @@ impl Stage {
             .get_or_init(open)
             .as_ref()
             .map_err(Clone::clone)?;
-        let mut records = contest.try_case(&case)?;
+        let contest = match source {
+            Source::Seed(_) => self.for_seeds.get_or_init(|| self.cached(contest)).as_ref(),
+            Source::Fresh(_) => None,
+        }
+        .unwrap_or(contest);
+        let mut records = contest.try_surely(&case)?;
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {
@@ -134,9 +146,10 @@ impl Stage {
         let rank = |record: &&Record| match record.class() {
             Class::Divergence => 0,
             Class::Inconclusive => 1,
-            Class::Match => 2,
-            Class::Known => 3,
-            Class::Unsupported => 4,
+            Class::Flaky => 2,
+            Class::Match => 3,
+            Class::Known => 4,
+            Class::Unsupported => 5,
         };
         let outcomes = records
             .iter()
@@ -154,11 +167,20 @@ impl Stage {
         decisive.map_or(Outcome::Passed, |record| self.outcome(name, record, seed))
     }
 
+    fn cached(&self, contest: &Contest) -> Option<Contest> {
+        if self.settings.no_cache {
+            return None;
+        }
+        let told = self.settings.cache.clone();
+        let directory = told.or_else(|| Some(target_directory()?.join(CACHE_DIRECTORY)))?;
+        Some(contest.with_cache(&Arc::new(Store::open(&directory))))
+    }
+
     fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {
         let is_failure = match record.class() {
             Class::Match => return Outcome::Passed,
             Class::Divergence => true,
-            Class::Inconclusive => self.settings.strict,
+            Class::Inconclusive | Class::Flaky => self.settings.strict,
             Class::Known | Class::Unsupported => false,
         };
         if !is_failure {
@@ -229,12 +251,16 @@ impl Stage {
     }
 }
 
-fn read(source: &Source, pool: Option<&[String]>) -> Result<(Case, Option<SeedFile>)> {
+fn read(
+    source: &Source,
+    pool: Option<&[String]>,
+    fields: Option<&[String]>,
+) -> Result<(Case, Option<SeedFile>)> {
     match source {
         Source::Seed(path) => {
             let seed = SeedFile::read(&path.path)?;
             Ok((seed.case()?, Some(seed)))
         }
-        Source::Fresh(id) => Ok((Generation::case(id, pool)?, None)),
+        Source::Fresh(id) => Ok((Generation::case_of_fields(id, pool, fields)?, None)),
     }
 }

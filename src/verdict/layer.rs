@@ -28,10 +28,11 @@ pub enum Layer {
 }
 
 /// Words in a kind's name and the layer they mean; the first that occurs counts.
-const WORDS: [(&str, Layer); 17] = [
+const WORDS: [(&str, Layer); 21] = [
     ("exit", Layer::Exit),
     ("crash", Layer::Exit),
     ("timeout", Layer::Exit),
+    ("limit", Layer::Exit),
     ("refusal", Layer::Exit),
     ("failed", Layer::Exit),
     ("input_changed", Layer::Host),
@@ -46,6 +47,9 @@ const WORDS: [(&str, Layer); 17] = [
     ("bitmap", Layer::Facts),
     ("info", Layer::Facts),
     ("create", Layer::Facts),
+    ("metadata", Layer::Metadata),
+    ("host_divergence", Layer::Host),
+    ("witness", Layer::CrossReading),
 ];
 
 impl Layer {
@@ -85,6 +89,8 @@ mod tests {
             ("convert", "check_divergence", Layer::Metadata),
             ("input_changed", "divergence", Layer::Host),
             ("convert", "reading_refused", Layer::CrossReading),
+            ("chain", "metadata_divergence", Layer::Metadata),
+            ("chain", "host_divergence", Layer::Host),
             ("measure", "numeric_divergence", Layer::Saying),
         ];
         for (subject, aspect, layer) in layers {

@@ -10,17 +10,25 @@ use std::time::Duration;
 use imgduel::arena::Arena;
 use imgduel::case::Case;
 use imgduel::duel::Duel;
+use imgduel::fixture::Fixtures;
 use imgduel::generation::Generation;
 use imgduel::known::Catalogue;
 use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::operation::Operation;
+use imgduel::process::Cage;
 use imgduel::record::Record;
+use imgduel::sandbox::{Place, Remover};
 use imgduel::tool::{self, Means, ToolSpec};
 use imgduel::witness::Witnesses;
 
 /// The package's directory.
 pub fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A scratch directory where a campaign would have it: in memory, where there is enough.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in(Place::usual(1).path).unwrap()
 }
 
 /// A stand-in, by its name.
@@ -51,9 +59,12 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         candidate: open(candidate),
         reference: open(reference),
         limit,
+        cage: Cage::default(),
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),
+        fixtures: Arc::new(Fixtures::none()),
+        remover: Arc::new(Remover::at_once()),
     }
 }
 

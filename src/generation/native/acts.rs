@@ -131,9 +131,9 @@ fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act
     })
 }
 
-/// A data file that is to stay valid as a raw image allows no backing file, and the old one must lie there.
+/// An encrypted overlay has no plain name that a relative backing file could be resolved against: qemu-img refuses.
 fn can_rebase(course: &Course) -> bool {
-    !course.below().is_empty()
+    !course.below().is_empty() && !course.top().is_encrypted()
 }
 
 /// Zeros that a format cannot mark are written.
@@ -193,6 +193,12 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Ac
     } else {
         WALKED_BYTES_MAX
     };
+    // The clusters of a data file that is to stay a raw image are all allocated.
+    let high = if top.option("data_file_raw").is_some() {
+        high.min(grain.reach().max(size))
+    } else {
+        high
+    };
     let wanted = wanted.clamp(low, high.max(low));
     let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
     // A hazard, as a rule: see `Hazard::RaggedGrowth`.
@@ -207,7 +213,10 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Ac
         && course.below().is_empty()
         && !top.is_encrypted()
         && random.percent(20);
-    let mode = *random.choice(&["off", "falloc", "full", "metadata"]);
+    // A raw image has no metadata.
+    let modes = ["off", "falloc", "full", "metadata"];
+    let known = if top.format == Format::Qcow2 { 4 } else { 3 };
+    let mode = *random.choice(&modes[..known]);
     Some(Act::Resize {
         size: wanted,
         preallocation: preallocates.then(|| mode.to_owned()),
@@ -240,8 +249,12 @@ fn commit(course: &Course) -> Option<Act> {
     let can_commit = matches!(course.top().format, Format::Qcow2 | Format::Qcow);
     let must_grow = course.model.below.last()?.size < course.model.top.size;
     let small = course.model.top.size <= WALKED_BYTES_MAX;
-    // qemu-img opens it again to write, and the driver of parallels cannot.
-    let can_commit = can_commit && below.format != Format::Parallels;
+    // qemu-img opens the chain again to write, and the driver of parallels cannot.
+    let fixed = course
+        .below()
+        .iter()
+        .any(|file| file.format == Format::Parallels);
+    let can_commit = can_commit && !fixed;
     (small && can_commit && (can_grow || !must_grow)).then_some(Act::Commit)
 }
 

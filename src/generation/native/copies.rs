@@ -12,6 +12,8 @@ use crate::rng::NativeRandom;
 const FOREIGN_MAX: u64 = 4 << 30;
 /// Images that are copied into one that takes its whole length at once.
 const FULL_MAX: u64 = 64 << 20;
+/// Bytes of one dd, which writes zeros as well.
+const DD_BYTES_MAX: u64 = 64 << 20;
 /// Blocks of one dd: qemu-img takes some 60 microseconds for each.
 const BLOCKS_MAX: u64 = 2000;
 const BLOCK_SIZES: [u64; 9] = [
@@ -100,7 +102,8 @@ pub(super) fn dd(random: &mut NativeRandom, narrowing: &Narrowing, course: &Cour
         _ => None,
     };
     let (_, length) = window(size, block_size, count, skip);
-    let bearable = length >= SECTOR_BYTES && length.div_ceil(block_size) <= BLOCKS_MAX;
+    let bearable = (SECTOR_BYTES..=DD_BYTES_MAX).contains(&length)
+        && length.div_ceil(block_size) <= BLOCKS_MAX;
     bearable.then_some(Act::Dd {
         format,
         block_size,

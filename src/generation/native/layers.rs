@@ -22,7 +22,7 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
         let format = match layers.last() {
             Some(below) => overlay(random, narrowing, below.format),
             None if is_top && random.percent(60) => Format::Qcow2,
-            None => *random.choice(narrowing.formats),
+            None => bottom(narrowing, *random.choice(narrowing.formats), is_top),
         };
         let purpose = match (index, is_top) {
             (0, true) => Purpose::Alone,
@@ -33,6 +33,37 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
         layers.push(layer(random, narrowing, format, purpose, &layers));
     }
     layers
+}
+
+/// A tool that reads flat extents alone, imago, takes no vmdk for a backing file.
+fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
+    let whole = narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    match drawn {
+        Format::Vmdk if !is_top && !whole => Format::Raw,
+        other => other,
+    }
+}
+
+/// Draws the image at `index` anew, in the format that it has; what was written into it stays as far as it fits.
+pub(super) fn redraw(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    layers: &mut [Layer],
+    index: usize,
+) {
+    let purpose = match (index, index + 1 == layers.len()) {
+        (0, true) => Purpose::Alone,
+        (0, false) => Purpose::Bottom,
+        (_, true) => Purpose::Top,
+        (_, false) => Purpose::Middle,
+    };
+    let (below, rest) = layers.split_at_mut(index);
+    let old = &mut rest[0];
+    let mut new = layer(random, narrowing, old.format, purpose, below);
+    if random.percent(50) {
+        new.writes = std::mem::take(&mut old.writes);
+    }
+    *old = new;
 }
 
 /// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.

@@ -19,6 +19,11 @@ impl Chain {
         self.fitted_within(&Hazard::ALL)
     }
 
+    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `other` does.
+    pub fn fitted_like(&self, other: &Self) -> Self {
+        self.fitted_within(&other.hazards())
+    }
+
     /// The defects of qemu-img that its acts meet.
     pub(super) fn hazards(&self) -> Vec<Hazard> {
         let mut course = Course::start("", &self.layers);
@@ -40,7 +45,8 @@ impl Chain {
                 let hazard = Hazard::of(&course, act);
                 hazard.is_none_or(|hazard| hazards.contains(&hazard))
             };
-            if let Some(act) = fitted(act, &course).filter(is_safe) {
+            let fitted = can(act, &course).then(|| fitted(act, &course)).flatten();
+            if let Some(act) = fitted.filter(is_safe) {
                 course.advance(&act, true);
                 steps.push(act);
             }
@@ -77,6 +83,40 @@ fn cut_range(offset: u64, length: u64, size: u64) -> Option<(u64, u64)> {
     (offset < end).then(|| (offset, end - offset))
 }
 
+/// Whether the current image can be treated so at all: what no tool can do with its format.
+fn can(act: &Act, course: &Course) -> bool {
+    let top = course.top();
+    let is_qcow2 = top.format == Format::Qcow2;
+    match act {
+        Act::Write { .. } | Act::WriteZeroes { .. } => course.is_writable(),
+        Act::Snapshot { .. } => is_qcow2 && top.data_file().is_none(),
+        Act::Rebase { .. } | Act::SnapshotList => is_qcow2,
+        Act::Commit => {
+            let below = course.below().last();
+            let is_committed = matches!(top.format, Format::Qcow2 | Format::Qcow);
+            is_committed && below.is_some_and(|below| below.format != Format::Parallels)
+        }
+        Act::Repair { .. } => {
+            matches!(top.format, Format::Qcow2 | Format::Parallels) && course.is_writable()
+        }
+        Act::Bench { byte, .. } => !top.is_encrypted() && (byte.is_none() || course.is_writable()),
+        Act::Bitmap { flags, .. } => {
+            let merged = flags.iter().skip_while(|flag| *flag != "--merge").nth(1);
+            merged.is_none_or(|other| course.model.bitmaps.contains_key(other))
+        }
+        Act::Dd {
+            block_size,
+            count,
+            skip,
+            ..
+        } => {
+            let blocks = course.model.top.size.div_ceil(*block_size);
+            count.unwrap_or(blocks).min(blocks) > *skip
+        }
+        _ => true,
+    }
+}
+
 /// The act as far as it makes sense where the chain stands.
 fn fitted(act: &Act, course: &Course) -> Option<Act> {
     let top = course.top();
@@ -107,7 +147,8 @@ fn fitted(act: &Act, course: &Course) -> Option<Act> {
         } => {
             let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
             let can = matches!(top.format, Format::Qcow2 | Format::Raw);
-            let preallocation = preallocation.clone().filter(|_| wanted > size);
+            let can_preallocate = wanted > size && course.below().is_empty() && !top.is_encrypted();
+            let preallocation = preallocation.clone().filter(|_| can_preallocate);
             can.then_some(Act::Resize {
                 size: wanted,
                 preallocation,
@@ -137,8 +178,26 @@ fn fitted(act: &Act, course: &Course) -> Option<Act> {
             (is_qcow2 && is_there != adds).then(|| act.clone())
         }
         Act::Check => top.format.is_checked().then_some(Act::Check),
+        Act::Bench { .. } => benched(act, size).filter(|act| course.objection(act).is_none()),
         _ => course.objection(act).is_none().then(|| act.clone()),
     }
+}
+
+/// As many requests of a bench as do not reach over the end.
+fn benched(act: &Act, size: u64) -> Option<Act> {
+    let mut act = act.clone();
+    if let Act::Bench {
+        count,
+        length,
+        offset,
+        stride,
+        ..
+    } = &mut act
+    {
+        let room = size.checked_sub(*offset + *length)?;
+        *count = (*count).min(room / (*stride).max(1) + 1);
+    }
+    Some(act)
 }
 
 /// Whole clusters of a qcow2, where they surely read as zeros afterwards: version 2 cannot say so over a backing file.

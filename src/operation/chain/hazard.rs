@@ -25,18 +25,22 @@ pub enum Hazard {
     RaggedGrowth,
     /// Amended to version 2, an image forgets its bitmaps and leaks their clusters.
     Version2Bitmaps,
+    /// Amended to version 2, which has no zero clusters, an encrypted image gets clusters of plain zeros in their place, and a guest
+    /// sees what they decrypt to.
+    EncryptedDowngrade,
     /// A compressed conversion to qcow ends with exit code 1 and without a word, whatever is converted.
     CompressedQcow,
 }
 
 impl Hazard {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RaggedRebase,
         Self::MetadataGrowth,
         Self::NarrowSnapshot,
         Self::RaggedGrowth,
         Self::Version2Bitmaps,
+        Self::EncryptedDowngrade,
         Self::CompressedQcow,
     ];
 
@@ -48,6 +52,7 @@ impl Hazard {
             Self::NarrowSnapshot => "hazard_narrow_snapshot",
             Self::RaggedGrowth => "hazard_ragged_growth",
             Self::Version2Bitmaps => "hazard_version_2_bitmaps",
+            Self::EncryptedDowngrade => "hazard_encrypted_downgrade",
             Self::CompressedQcow => "hazard_compressed_qcow",
         }
     }
@@ -82,7 +87,11 @@ impl Hazard {
             }
             Act::Amend { options } => {
                 let downgrades = options.iter().any(|option| option == "compat=0.10");
-                (downgrades && !model.bitmaps.is_empty()).then_some(Self::Version2Bitmaps)
+                match downgrades {
+                    true if top.is_encrypted() => Some(Self::EncryptedDowngrade),
+                    true if !model.bitmaps.is_empty() => Some(Self::Version2Bitmaps),
+                    _ => None,
+                }
             }
             Act::Convert {
                 format: Format::Qcow,

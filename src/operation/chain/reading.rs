@@ -66,7 +66,7 @@ fn contents(course: &Course, ours: &Contents, theirs: &Contents) -> Option<Findi
 }
 
 /// Three witnesses of one value.
-fn witnesses(
+pub(super) fn witnesses(
     kind: DivergenceKind,
     what: impl Into<String>,
     [ours, theirs, expected]: [String; 3],
@@ -189,7 +189,7 @@ fn maps(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     witnesses(MAP, what, [ours, theirs, "nothing untrue".to_owned()])
 }
 
-fn map_lie(answer: &Answer, view: &View) -> Option<String> {
+pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
     let json = match answer.json() {
         Ok(json) => json,
         Err(error) => return Some(error),

@@ -42,8 +42,10 @@ impl Head {
         match record.class() {
             Class::Match => {}
             Class::Divergence => self.failures += 1,
-            Class::Inconclusive if self.strict => self.failures += 1,
-            Class::Known | Class::Inconclusive | Class::Unsupported => self.skipped += 1,
+            Class::Inconclusive | Class::Flaky if self.strict => self.failures += 1,
+            Class::Known | Class::Inconclusive | Class::Flaky | Class::Unsupported => {
+                self.skipped += 1;
+            }
         }
         if let Some(started) = record.started.map(SystemTime::from) {
             self.began = self.began.min(started);

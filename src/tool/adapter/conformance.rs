@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::content::{Contents, Write};
 use crate::error::Result;
 use crate::format::Format;
+use crate::process::Cage;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::size::Size;
 use crate::tool::{Scene, Support, Tool};
@@ -80,6 +81,9 @@ impl Examination<'_> {
         let scene = Scene {
             directory: self.directory,
             limit: self.limit,
+            patience: Duration::ZERO,
+            cage: &Cage::default(),
+            memory_bytes_max: None,
         };
         tool.ask(request, &scene)
     }

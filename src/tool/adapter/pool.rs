@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use super::protocol::{self, Asked, Hello, Said};
 use crate::content::Contents;
 use crate::error::{Error, Result};
-use crate::process::{Captured, Dialogue, Ending, Invocation, Reply};
+use crate::process::warden::{RUN_VARIABLE, run_token};
+use crate::process::{Cage, Captured, Dialogue, Ending, Invocation, Reply};
 use crate::request::{Answer, Exit, Request};
 use crate::tool::{Scene, command_line};
 
@@ -48,7 +49,16 @@ impl Pool {
         };
         let who = self.start.program.display();
         let wrong = |what: String| Error::missing_tool(format!("{who}: {what}"));
-        let hello: Hello = match self.taken()?.ask(&line(&asked)?, limit)? {
+        let directory = std::env::temp_dir();
+        let scene = Scene {
+            directory: &directory,
+            limit,
+            patience: Duration::ZERO,
+            cage: &Cage::default(),
+            memory_bytes_max: None,
+        };
+        let terms = scene.invocation(&self.start.program, &[]);
+        let hello: Hello = match self.taken(&scene)?.ask(&line(&asked)?, &terms)? {
             Reply::Line { line, dialogue, .. } => {
                 self.give_back(*dialogue);
                 serde_json::from_slice(&line).map_err(|error| {
@@ -72,17 +82,19 @@ impl Pool {
 
     /// Asks one. `words` is the request in words, for evidence.
     pub fn ask(&self, request: &Request, words: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
-        let asked = line(&Asked::request(request, scene.directory.to_owned()))?;
-        let dialogue = self.taken()?;
+        let asked = Asked::request(request, scene.directory.to_owned(), scene.cage);
+        let asked = line(&asked)?;
+        let dialogue = self.taken(scene)?;
+        dialogue.limit_memory(scene.memory_bytes_max)?;
         let started = Instant::now();
-        let reply = dialogue.ask(&asked, scene.limit)?;
+        let reply = dialogue.ask(&asked, &scene.invocation(&self.start.program, &[]))?;
         let mut answer = self.read(reply, scene.directory);
         answer.duration = started.elapsed();
         answer.command = words;
         Ok(answer)
     }
 
-    fn taken(&self) -> Result<Dialogue> {
+    fn taken(&self, scene: &Scene<'_>) -> Result<Dialogue> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(dialogue) = idle().pop() {
             return Ok(dialogue);
@@ -94,13 +106,13 @@ impl Pool {
             arguments,
             environment,
         } = &self.start;
+        let mut environment = environment.clone();
+        environment.push((RUN_VARIABLE.into(), run_token().into()));
         Dialogue::start(&Invocation {
-            program,
-            arguments,
             directory: &directory,
-            // Every line has a limit of its own.
-            limit: Duration::MAX,
-            environment,
+            environment: &environment,
+            memory_bytes_max: None,
+            ..scene.invocation(program, arguments)
         })
     }
 
@@ -122,7 +134,13 @@ impl Pool {
                 ending,
                 stderr,
                 cpu,
-            } => return ended(&ending, stderr, cpu),
+                peak_memory_bytes,
+            } => {
+                return Answer {
+                    peak_memory_bytes,
+                    ..ended(&ending, stderr, cpu)
+                };
+            }
         };
         let said: Said = match serde_json::from_slice(&line) {
             Ok(said) => said,
@@ -135,6 +153,7 @@ impl Pool {
         let mut answer = plain_answer(Exit::Success, stderr, cpu);
         if let Some(message) = said.panicked {
             answer.exit = Exit::Crashed(format!("panic: {message}"));
+            answer.peak_memory_bytes = said.peak_memory_bytes;
             return answer;
         }
         self.give_back(*dialogue);
@@ -147,6 +166,7 @@ impl Pool {
         answer.stdout =
             Captured::from_text(said.json.map(|json| json.to_string()).unwrap_or_default());
         answer.contents = said.contents;
+        answer.peak_memory_bytes = said.peak_memory_bytes;
         if let Some(raw) = said.raw {
             read_raw(&raw, directory, &mut answer);
         }
@@ -197,6 +217,7 @@ fn plain_answer(exit: Exit, stderr: Captured, cpu: Duration) -> Answer {
         partial: true,
         duration: Duration::ZERO,
         cpu,
+        peak_memory_bytes: 0,
         calls: 1,
     }
 }

@@ -47,7 +47,30 @@ pub(super) fn call(request: &Request) -> Option<String> {
             end_bytes,
             preallocation,
             ..
-        } => format!("resize({}, {end_bytes}, {preallocation:?})", both(file)),
+        } => {
+            let is_overlay = file.backing.is_some();
+            format!(
+                "resize({}, {end_bytes}, {preallocation:?}, {is_overlay})",
+                both(file)
+            )
+        }
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            unmap: false,
+        } => format!("write_zeroes({}, {offset}, {length})", both(file)),
+        Request::WriteZeroes {
+            file,
+            offset,
+            length,
+            ..
+        }
+        | Request::Discard {
+            file,
+            offset,
+            length,
+        } => format!("discard({}, {offset}, {length})", both(file)),
         Request::Write { file, writes } => {
             let writes = writes.iter();
             let writes: Vec<_> = writes

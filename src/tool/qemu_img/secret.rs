@@ -1,9 +1,10 @@
-//! Command lines of qemu-img and qemu-io for images that can be read only with a secret.
+//! Command lines of qemu-img and qemu-io for images that a file name alone does not open.
 //!
-//! An encrypted image is named by its options (`--image-opts`), because a file name has no place for the secret's id. Called with a
-//! finished command line; what has nothing encrypted stays as it is. Only images that lie below no other are encrypted, so no
-//! backing file needs the secret.
+//! An encrypted image is named by its options (`--image-opts`), because a file name has no place for the secret's id; so is a fixed
+//! vpc, which has nothing at its start that says what it is and would be taken for raw. Called with a finished command line; any
+//! other stays as it is. Only images that lie below no other are encrypted, so no backing file needs the secret.
 
+use crate::format::Format;
 use crate::request::{ImageFile, Request};
 
 /// The secret: one for all images, for it protects nothing.
@@ -16,7 +17,8 @@ const KEY_SECRET: &str = "encrypt.key-secret=sec0";
 /// first flag: one for qemu-img, none for qemu-io.
 pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) -> Vec<String> {
     let (read, made) = images(request);
-    let reads = read.iter().any(|file| file.is_encrypted());
+    let locked = read.iter().any(|file| file.is_encrypted());
+    let reads = locked || read.iter().any(|file| is_like_raw(file));
     let makes = made.is_some_and(ImageFile::is_encrypted);
     if !reads && !makes {
         return arguments;
@@ -32,9 +34,16 @@ pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) 
         let option = ["-o", KEY_SECRET].map(str::to_owned);
         words.splice(verbs..verbs, option);
     }
-    let object = ["--object", OBJECT].map(str::to_owned);
-    words.splice(verbs..verbs, object);
+    if locked || makes {
+        let object = ["--object", OBJECT].map(str::to_owned);
+        words.splice(verbs..verbs, object);
+    }
     words
+}
+
+/// Whether nothing in its first bytes tells its format.
+fn is_like_raw(file: &ImageFile) -> bool {
+    file.format == Format::Vpc && file.option("subformat") == Some("fixed")
 }
 
 /// The images that a request opens, and the one that it makes.
@@ -75,7 +84,6 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Format;
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()

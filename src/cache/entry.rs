@@ -1,0 +1,212 @@
+//! One answer, with the files that came of it, and its form on disk.
+//!
+//! A line with the form's version and a checksum of the rest; a line of JSON; the bytes of the files' data, one after the
+//! other. Holes are not kept.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::content::{Contents, data_segments};
+use crate::process::Captured;
+use crate::request::{Answer, Exit};
+
+/// The first word of an entry, and the version of its form.
+const MAGIC: &str = "imgduel-reference-cache-1";
+
+/// The most bytes of file data that an entry may hold.
+const DATA_BYTES_MAX: u64 = 32 << 20;
+
+/// What a file holds, and where: a hole is told from zeros, as tools do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FileState {
+    length: u64,
+    segments: Vec<Range<u64>>,
+    hash: u128,
+}
+
+/// An answer as it is kept.
+pub(super) struct Entry {
+    head: Head,
+    data: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    exit: Exit,
+    command: Vec<String>,
+    stdout: Captured,
+    stderr: Captured,
+    contents: Option<Contents>,
+    partial: bool,
+    /// The files that are new or different; their data lie behind the head in this order.
+    written: Vec<Written>,
+    /// The files that are gone.
+    removed: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    name: String,
+    length: u64,
+    segments: Vec<Range<u64>>,
+}
+
+impl FileState {
+    /// Of every file in a directory, by its name.
+    pub(super) fn of_all(directory: &Path) -> io::Result<BTreeMap<String, Self>> {
+        let mut states = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                states.insert(name, Self::of(&entry.path())?);
+            }
+        }
+        Ok(states)
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let segments = data_segments(&file)?;
+        let mut hash = Xxh3::new();
+        let mut buffer = vec![0; 64 << 10];
+        for segment in &segments {
+            let mut offset = segment.start;
+            while offset < segment.end {
+                let length = (segment.end - offset).min(buffer.len() as u64) as usize;
+                file.read_exact_at(&mut buffer[..length], offset)?;
+                hash.update(&buffer[..length]);
+                offset += length as u64;
+            }
+        }
+        Ok(Self {
+            length: file.metadata()?.len(),
+            segments,
+            hash: hash.digest128(),
+        })
+    }
+}
+
+impl Entry {
+    /// Of an answer that was just given, in a directory that was like `before`.
+    pub(super) fn of(
+        answer: &Answer,
+        directory: &Path,
+        before: &BTreeMap<String, FileState>,
+    ) -> io::Result<Self> {
+        let after = FileState::of_all(directory)?;
+        let mut data = Vec::new();
+        let mut written = Vec::new();
+        for (name, state) in &after {
+            if before.get(name) == Some(state) {
+                continue;
+            }
+            let bytes: u64 = state
+                .segments
+                .iter()
+                .map(|part| part.end - part.start)
+                .sum();
+            if data.len() as u64 + bytes > DATA_BYTES_MAX {
+                return Err(io::Error::other("too large to be kept"));
+            }
+            let file = File::open(directory.join(name))?;
+            for segment in &state.segments {
+                let start = data.len();
+                data.resize(start + (segment.end - segment.start) as usize, 0);
+                file.read_exact_at(&mut data[start..], segment.start)?;
+            }
+            written.push(Written {
+                name: name.clone(),
+                length: state.length,
+                segments: state.segments.clone(),
+            });
+        }
+        let gone = before.keys().filter(|name| !after.contains_key(*name));
+        let head = Head {
+            exit: answer.exit.clone(),
+            command: answer.command.clone(),
+            stdout: answer.stdout.clone(),
+            stderr: answer.stderr.clone(),
+            contents: answer.contents.clone(),
+            partial: answer.partial,
+            written,
+            removed: gone.cloned().collect(),
+        };
+        Ok(Self { head, data })
+    }
+
+    /// Does to the files in a directory what the tool did to them.
+    pub(super) fn put_files(&self, directory: &Path) -> io::Result<()> {
+        let mut place = 0;
+        for file in &self.head.written {
+            let path = directory.join(&file.name);
+            // In place of what is there: its links, if any, are the tool's to keep.
+            let target = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path)?;
+            target.set_len(file.length)?;
+            for segment in &file.segments {
+                let length = (segment.end - segment.start) as usize;
+                target.write_all_at(&self.data[place..][..length], segment.start)?;
+                place += length;
+            }
+        }
+        for name in &self.head.removed {
+            fs::remove_file(directory.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// The answer; no tool was called for it.
+    pub(super) fn into_answer(self) -> Answer {
+        Answer {
+            exit: self.head.exit,
+            command: self.head.command,
+            stdout: self.head.stdout,
+            stderr: self.head.stderr,
+            contents: self.head.contents,
+            host_clusters: None,
+            partial: self.head.partial,
+            duration: std::time::Duration::ZERO,
+            cpu: std::time::Duration::ZERO,
+            peak_memory_bytes: 0,
+            calls: 0,
+        }
+    }
+
+    /// As it is written to disk.
+    pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut body = serde_json::to_vec(&self.head)?;
+        body.push(b'\n');
+        body.extend_from_slice(&self.data);
+        let mut bytes = format!("{MAGIC} {:032x}\n", xxh3_128(&body)).into_bytes();
+        bytes.extend_from_slice(&body);
+        Ok(bytes)
+    }
+
+    /// Reads what [`Entry::to_bytes`] wrote; `None` when it is anything else, to the bit.
+    pub(super) fn read(mut from: impl Read) -> Option<Self> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).ok()?;
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let (line, body) = (&bytes[..end], &bytes[end + 1..]);
+        if line != format!("{MAGIC} {:032x}", xxh3_128(body)).as_bytes() {
+            return None;
+        }
+        let end = body.iter().position(|byte| *byte == b'\n')?;
+        let head: Head = serde_json::from_slice(&body[..end]).ok()?;
+        let data = body[end + 1..].to_vec();
+        let segments = head.written.iter().flat_map(|file| &file.segments);
+        let wanted: u64 = segments.map(|part| part.end - part.start).sum();
+        (wanted == data.len() as u64).then_some(Self { head, data })
+    }
+}

@@ -1,0 +1,166 @@
+//! A directory of answers: one file each, named after what it follows from.
+//!
+//! Several processes may use one at the same time: files appear whole, and one that is wrong or damaged is dropped by who sees
+//! it first. It may be deleted at any moment. When it has grown over its bounds, what was not used for the longest time goes
+//! first.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use super::entry::Entry;
+
+/// How much a store may hold when it is opened.
+const BYTES_MAX: u64 = 512 << 20;
+const ENTRIES_MAX: usize = 20_000;
+
+/// The ending of an entry's name.
+const ENDING: &str = "answer";
+
+/// The answers in a directory.
+pub struct Store {
+    directory: PathBuf,
+    found: AtomicU64,
+    not_found: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// How a store was used since it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Answers that were there.
+    pub found: u64,
+    /// Answers that were not.
+    pub not_found: u64,
+    /// Entries that were wrong or damaged, and were removed.
+    pub dropped: u64,
+}
+
+impl Store {
+    /// The store in `directory`, which is made when the first answer is kept.
+    pub fn open(directory: &Path) -> Self {
+        Self::bounded(directory, BYTES_MAX, ENTRIES_MAX)
+    }
+
+    fn bounded(directory: &Path, bytes_max: u64, entries_max: usize) -> Self {
+        trim(directory, bytes_max, entries_max);
+        Self {
+            directory: directory.to_owned(),
+            found: AtomicU64::new(0),
+            not_found: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// How it was used.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            found: self.found.load(Ordering::Relaxed),
+            not_found: self.not_found.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<Entry> {
+        let path = self.path(key);
+        let count = |counter: &AtomicU64| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        let Ok(file) = File::open(&path) else {
+            count(&self.not_found);
+            return None;
+        };
+        let entry = Entry::read(&file);
+        match entry {
+            Some(_) => {
+                // Its age is that of its last use; where that cannot be noted, it is that of its making.
+                let _ = file.set_modified(SystemTime::now());
+                count(&self.found);
+            }
+            None => {
+                let _ = fs::remove_file(&path);
+                count(&self.dropped);
+            }
+        }
+        entry
+    }
+
+    /// A store that cannot be written to keeps nothing, and nothing else changes.
+    pub(super) fn keep(&self, key: &str, entry: &Entry) {
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(&self.directory)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+            file.write_all(&entry.to_bytes()?)?;
+            // The first of several processes wins.
+            let _ = file.persist_noclobber(self.path(key));
+            Ok(())
+        };
+        let _ = write();
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.directory.join(key).with_extension(ENDING)
+    }
+}
+
+/// Removes what is beyond the bounds, and as much again as makes room for a while.
+fn trim(directory: &Path, bytes_max: u64, entries_max: usize) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == ENDING)
+        })
+        .filter_map(|entry| {
+            let found = entry.metadata().ok()?;
+            Some((found.modified().ok()?, found.len(), entry.path()))
+        })
+        .collect();
+    let mut bytes: u64 = files.iter().map(|(_, length, _)| length).sum();
+    if bytes <= bytes_max && files.len() <= entries_max {
+        return;
+    }
+    files.sort();
+    let mut left = files.len();
+    for (_, length, path) in files {
+        if bytes <= bytes_max / 4 * 3 && left <= entries_max / 4 * 3 {
+            break;
+        }
+        if fs::remove_file(path).is_ok() {
+            bytes -= length;
+            left -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_the_longest_time_goes_first() {
+        let scratch = tempfile::tempdir().unwrap();
+        for age in 0..8u64 {
+            let path = scratch.path().join(format!("{age}.{ENDING}"));
+            fs::write(&path, [0; 100]).unwrap();
+            let then = SystemTime::now() - std::time::Duration::from_secs(age * 60);
+            File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_modified(then)
+                .unwrap();
+        }
+        drop(Store::bounded(scratch.path(), 1 << 20, 4));
+        let mut left: Vec<String> = fs::read_dir(scratch.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["0.answer", "1.answer", "2.answer"]);
+    }
+}

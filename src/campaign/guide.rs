@@ -1,0 +1,229 @@
+//! Which case is next in a guided campaign: a fresh one, or one made of a case that showed what no other had shown.
+//!
+//! Everything that is chosen follows from the seed and from what came of the cases so far: with one case at a time a campaign goes the
+//! same way every time. With several, the order in which cases end decides as well; each case can still be made again from its id.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Supply;
+use crate::case::Case;
+use crate::error::{Error, Result};
+use crate::generation::Generation;
+use crate::generation::lineage::{Change, lineage};
+use crate::record::{Class, Record};
+use crate::rng::NativeRandom;
+
+/// How many of a hundred cases are drawn afresh whatever was seen.
+const FRESH_PERCENT: u64 = 40;
+
+/// How many of a hundred children have a second parent.
+const SPLICED_PERCENT: u64 = 25;
+
+/// How many parents are kept; those of which the least is to be expected go.
+const PARENTS_MAX: usize = 256;
+
+/// How many changes lie between a case and the drawn one that it comes from, at the most.
+const CHANGES_MAX: usize = 8;
+
+/// What a behaviour that one case alone has shown is worth; one that was seen more often is worth less.
+const WORTH: u64 = 1 << 16;
+
+/// Keeps the guide's draws apart from those of the cases.
+const TAG: u64 = 0x6775_6964_6564;
+
+/// Gives the cases of a guided campaign.
+pub struct Guide {
+    fresh: Box<dyn Iterator<Item = Case> + Send>,
+    random: NativeRandom,
+    left: u64,
+    parents: Vec<Parent>,
+    /// How many cases have shown each behaviour.
+    seen: HashMap<u32, u64>,
+    /// The iterations of the drawn cases among the parents.
+    drawn: Vec<u64>,
+}
+
+/// A case that showed something new.
+struct Parent {
+    case: Case,
+    behaviours: BTreeSet<u32>,
+    children: u64,
+    /// The iterations of those that it was spliced with.
+    partners: BTreeSet<u64>,
+}
+
+impl Guide {
+    /// For so many cases of a generation that can be changed.
+    pub fn new(
+        generation: &'static Generation,
+        seed: u64,
+        start: u64,
+        pool: Option<&[String]>,
+        cases: u64,
+    ) -> Result<Self> {
+        if !generation.can_be_guided() {
+            return Err(Error::usage(format!(
+                "{} cannot be guided: its cases are drawn as they always were; name native1 or a narrowing of it",
+                generation.name
+            )));
+        }
+        Ok(Self {
+            fresh: Box::new(generation.cases(seed, start, pool)?),
+            random: NativeRandom::new(NativeRandom::iteration_seed(seed ^ TAG, start)),
+            left: cases,
+            parents: Vec::new(),
+            seen: HashMap::new(),
+            drawn: Vec::new(),
+        })
+    }
+
+    /// What may be expected of a parent's next child: the rarer its behaviours and the fewer its children, the more.
+    fn worth(&self, parent: &Parent) -> u64 {
+        let seen = parent
+            .behaviours
+            .iter()
+            .map(|behaviour| self.seen[behaviour]);
+        let worth: u64 = seen.map(|times| WORTH / (times * times)).sum();
+        worth / (1 + parent.children) + 1
+    }
+
+    fn child(&mut self) -> Result<Case> {
+        let worths: Vec<u64> = self
+            .parents
+            .iter()
+            .map(|parent| self.worth(parent))
+            .collect();
+        let chosen = self.random.weighted(&worths);
+        let is_spliced = !self.drawn.is_empty() && self.random.percent(SPLICED_PERCENT);
+        let partner = is_spliced.then(|| *self.random.choice(&self.drawn));
+        let parent = &mut self.parents[chosen];
+        // The same twice would be the same child.
+        let partner = partner.filter(|partner| parent.partners.insert(*partner));
+        let change = partner.map_or(Change::Mutation(parent.children), Change::Splice);
+        parent.children += 1;
+        Generation::child(&parent.case, change)
+    }
+}
+
+impl Supply for Guide {
+    fn next(&mut self) -> Option<Result<Case>> {
+        self.left = self.left.checked_sub(1)?;
+        if self.parents.is_empty() || self.random.percent(FRESH_PERCENT) {
+            return self.fresh.next().map(Ok);
+        }
+        Some(self.child())
+    }
+
+    fn learn(&mut self, case: &Case, record: &Record) {
+        let mut is_new = false;
+        for behaviour in &record.behaviours {
+            let times = self.seen.entry(*behaviour).or_default();
+            is_new |= *times == 0;
+            *times += 1;
+        }
+        // What differs already need not be changed to differ.
+        let is_sound = matches!(record.class(), Class::Match | Class::Unsupported);
+        let (_, changes) = lineage(&case.generation);
+        if !is_new || !is_sound || changes.len() >= CHANGES_MAX {
+            return;
+        }
+        if changes.is_empty() {
+            self.drawn.push(case.iteration);
+        }
+        self.parents.push(Parent {
+            case: case.clone(),
+            behaviours: record.behaviours.clone(),
+            children: 0,
+            partners: BTreeSet::new(),
+        });
+        if self.parents.len() > PARENTS_MAX {
+            let worths = self.parents.iter().map(|parent| self.worth(parent));
+            let least = worths.enumerate().min_by_key(|(_, worth)| *worth);
+            if let Some((least, _)) = least {
+                self.parents.remove(least);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::FORMAT_VERSION;
+
+    /// A record of a match that showed one behaviour for each step.
+    fn record(case: &Case) -> Record {
+        let text = serde_json::to_string(&case.ops).unwrap();
+        let steps = text.matches("\"step\":\"").count() as u32;
+        let words = text.split("\"step\":\"").skip(1);
+        let kinds =
+            words.map(|rest| u32::from(rest.as_bytes()[0]) * 256 + u32::from(rest.as_bytes()[1]));
+        let tool = serde_json::json!({"name": "t", "version": "1"});
+        let record = serde_json::json!({
+            "format_version": FORMAT_VERSION, "id": case.id().to_string(), "generation": case.generation, "seed": case.seed,
+            "iteration": case.iteration, "iter_seed": case.iter_seed, "verdict": "match", "candidate": tool,
+            "reference": tool, "operations": [], "duration_ms": 1.0, "tool_calls": 1, "tool_cpu_ms": 1.0,
+            "behaviours": kinds.chain([steps]).collect::<BTreeSet<u32>>(),
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn guide(cases: u64) -> Guide {
+        let generation = Generation::named("native1").unwrap();
+        Guide::new(generation, 5, 0, None, cases).unwrap()
+    }
+
+    fn run(mut guide: Guide) -> Vec<Case> {
+        let mut cases = Vec::new();
+        while let Some(case) = guide.next() {
+            let case = case.unwrap();
+            guide.learn(&case, &record(&case));
+            cases.push(case);
+        }
+        cases
+    }
+
+    #[test]
+    fn a_campaign_goes_the_same_way_every_time_and_every_case_is_made_again_from_its_id() {
+        let cases = run(guide(200));
+        assert_eq!(cases.len(), 200);
+        assert_eq!(run(guide(200)), cases);
+        let children = cases.iter().filter(|case| case.generation != "native1");
+        assert!(children.clone().count() > 80);
+        for case in children {
+            assert_eq!(Generation::case(&case.id(), None).unwrap(), *case);
+            let text = serde_json::to_string(case).unwrap();
+            assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), *case);
+        }
+    }
+
+    #[test]
+    fn no_id_of_a_campaign_is_part_of_another() {
+        let ids: Vec<String> = run(guide(120))
+            .iter()
+            .map(|case| case.id().to_string())
+            .collect();
+        for (index, id) in ids.iter().enumerate() {
+            let is_part = |other: &String| other.contains(id.as_str());
+            assert!(!ids[index + 1..].iter().any(is_part), "{id}");
+            assert!(!ids[..index].iter().any(is_part), "{id}");
+        }
+    }
+
+    #[test]
+    fn fresh_cases_are_those_of_an_unguided_campaign() {
+        let generation = Generation::named("native1").unwrap();
+        let cases = run(guide(100));
+        let fresh = cases.iter().filter(|case| case.generation == "native1");
+        let drawn = generation.cases(5, 0, None).unwrap();
+        assert!(fresh.zip(drawn).all(|(fresh, drawn)| *fresh == drawn));
+    }
+
+    #[test]
+    fn what_the_python_harness_drew_is_not_guided() {
+        let error = Guide::new(Generation::usual(), 1, 0, None, 1)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("cannot be guided"), "{error}");
+    }
+}

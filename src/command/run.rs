@@ -1,0 +1,187 @@
+//! A run of many cases from the command: the tools and report files open, the cases tried, the words said.
+//!
+//! `fuzz` and `replay` are this; `merge` shares what its figures mean to whoever started the program.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::resuming::Resumed;
+use super::{EXIT_DIVERGENCE, issues, said, shrinking, vacuity};
+use crate::campaign::{self, Ended, Pace, Supply};
+use crate::contest::Contest;
+use crate::error::{Cause, Error, Result};
+use crate::findings::Findings;
+use crate::process;
+use crate::record::{Class, Record, Summary};
+use crate::report::digest::Digest;
+use crate::report::junit::Fault;
+use crate::report::outlets::Outlets;
+use crate::report::progress::Progress;
+use crate::report::{self, complain, github, is_on_github, python, terminal};
+use crate::settings::Settings;
+use crate::tool::Means;
+
+/// What goes to standard output of the cases of a run.
+pub(super) enum Telling {
+    /// One evidence block for every group of divergences; new groups are kept, shrunk first if that is wanted.
+    Groups { shrink: bool },
+    /// The evidence of every case.
+    Every,
+}
+
+/// Tools and report files of one run, open.
+pub(super) struct Run {
+    pub(super) contest: Contest,
+    pub(super) outlets: Outlets,
+    pub(super) settings: Settings,
+    pub(super) log_dir: Option<PathBuf>,
+    /// The seed files that cases came from, by the case's id.
+    pub(super) seed_files: HashMap<String, String>,
+    /// Whether issues are to be filed, and by which workflow.
+    pub(super) issues: Option<Option<String>>,
+    /// Whether too little to prove anything is a failure.
+    pub(super) must_prove: bool,
+    /// The records of the run that is resumed.
+    pub(super) resumed: Vec<Record>,
+}
+
+impl Run {
+    pub(super) fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
+        Self::open_for(settings, log_dir, None)
+    }
+
+    pub(super) fn open_for(
+        settings: &Settings,
+        log_dir: Option<PathBuf>,
+        resumed: Option<Resumed>,
+    ) -> Result<Self> {
+        let contest = Contest::open(
+            settings,
+            &Means::of_this_program(settings.timeout, settings.launcher())?,
+        )?;
+        let outlets = match &resumed {
+            Some(resumed) => {
+                let records = resumed.go_on(settings, contest.only()?)?;
+                Outlets::open_with(settings, Some(records))?
+            }
+            None => Outlets::open(settings)?,
+        };
+        contest.notices().iter().for_each(complain);
+        ctrlc::set_handler(process::request_stop)
+            .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
+        Ok(Self {
+            contest,
+            outlets,
+            settings: settings.clone(),
+            log_dir,
+            seed_files: HashMap::new(),
+            issues: None,
+            must_prove: false,
+            resumed: resumed.map_or_else(Vec::new, |resumed| resumed.records),
+        })
+    }
+
+    /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
+    pub(super) fn campaign(
+        mut self,
+        cases: impl Supply,
+        summary: Summary,
+        telling: Telling,
+    ) -> Result<ExitCode> {
+        let mut progress = Progress::new(summary.iterations);
+        let mut summary = summary;
+        summary.witnesses = self.contest.arenas()[0].witnesses();
+        summary.iterations *= self.contest.arenas().len() as u64;
+        let pace = Pace {
+            jobs: self.settings.jobs(),
+            fail_fast: self.settings.fail_fast,
+        };
+        let mut findings = Findings::default();
+        for record in &self.resumed {
+            summary.add_resumed(record);
+            progress.add_resumed();
+            findings.add(record);
+            self.outlets.remember(record)?;
+        }
+        let Ended { summary, cut_short } =
+            campaign::run(&self.contest, cases, pace, summary, |record| {
+                let mut from_file;
+                let mut record = record;
+                if let Some(file) = self.seed_files.get(&record.id) {
+                    from_file = record.clone();
+                    from_file.came_from_file(file.clone());
+                    record = &from_file;
+                }
+                progress.add(record);
+                let is_told = match telling {
+                    Telling::Groups { .. } => findings.add(record),
+                    Telling::Every => true,
+                };
+                if is_told {
+                    let block = terminal::evidence_block(record);
+                    progress.aside(|| said(&format!("{block}\n")));
+                }
+                if let Some(directory) = self
+                    .log_dir
+                    .as_deref()
+                    .filter(|_| record.class() == Class::Divergence)
+                {
+                    python::write_divergence(directory, record)?;
+                }
+                self.outlets.add(record)
+            });
+        progress.finish();
+        let mut summary = summary;
+        summary.vacuous = self
+            .must_prove
+            .then(|| vacuity::complaint(&summary, self.outlets.digest(), &self.settings))
+            .flatten();
+        if let Some(error) = cut_short
+            .as_ref()
+            .filter(|error| error.cause() != Cause::Interrupted)
+        {
+            self.outlets.add_fault(&Fault {
+                name: "imgduel::campaign",
+                message: &error.to_string(),
+                is_missing_tool: error.cause() == Cause::MissingTool,
+            })?;
+        }
+        let is_shrinking = matches!(telling, Telling::Groups { shrink: true });
+        let found = findings.in_order();
+        let (kept, stopped) =
+            shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
+        let written = self.outlets.finish(&summary);
+        said(&format!("{kept}{}", terminal::summary(&summary)));
+        tell_github(&summary, self.outlets.digest());
+        if let Some(workflow_url) = &self.issues {
+            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
+        }
+        let compared = self.contest.arenas()[0].compared().transpose();
+        if let Ok(Some(line)) = &compared {
+            said(&format!("{line}\n"));
+        }
+        match cut_short.or(stopped).or(compared.err()) {
+            Some(error) => Err(error),
+            None => written.map(|()| exit_code(&summary, &self.settings)),
+        }
+    }
+}
+
+/// Annotations and job summary, when this runs on GitHub.
+pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
+    if is_on_github() {
+        said(&github::annotations(summary, digest));
+    }
+    report::tell_github(summary, digest);
+}
+
+/// What the figures mean for whoever started the program.
+pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
+    let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
+    let stale = settings.strict_known && !summary.stale_known().is_empty();
+    match summary.divergences_found {
+        0 if !inconclusive && !stale && summary.vacuous.is_none() => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_DIVERGENCE),
+    }
+}

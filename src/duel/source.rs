@@ -1,0 +1,122 @@
+//! The case's source image: made by the reference when an operation first needs it, and watched over after each that only reads it.
+//!
+//! Called by the duel.
+
+use super::{Bout, picture};
+use crate::content::Contents;
+use crate::cost::Cost;
+use crate::error::Result;
+use crate::exchange::{Ground, Side};
+use crate::request::{Answer, Exit, Request};
+use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+
+/// The case's source image.
+pub(super) enum Source {
+    /// No operation has needed it yet.
+    NotMade,
+    /// It lies on both sides; its file held this when it was made.
+    Made(Option<Contents>),
+    /// It could not be made, and no operation that needs it can be judged.
+    Failed(Verdict),
+}
+
+impl Bout<'_> {
+    /// Makes the source image with the reference and gives each side its own copy, the first time it is needed.
+    pub(super) fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
+        if !matches!(self.source, Source::NotMade) {
+            return Ok(());
+        }
+        let file = || ground.source.clone();
+        let recipe = ground.recipe;
+        let mut requests = vec![Request::Create {
+            file: file(),
+            size: recipe.virtual_size.clone(),
+        }];
+        if !recipe.writes().is_empty() {
+            requests.push(Request::Write {
+                file: file(),
+                writes: recipe.writes().to_vec(),
+            });
+        }
+        let fixtures = &self.duel.fixtures;
+        let mut made = requests.len();
+        while made > 0 {
+            if let Some(fixture) = fixtures.find(&requests[..made]) {
+                self.sandbox
+                    .place_fixture(&fixture.path, &ground.source.path)?;
+                self.fixture = fixture.commands;
+                break;
+            }
+            made -= 1;
+        }
+        let directory = self.sandbox.source_directory();
+        let patience = self.patience(Side::Reference, None, Cost::default());
+        for count in made..requests.len() {
+            let request = &requests[count];
+            let answer = self.ask_in(directory.clone(), Side::Reference, request, patience)?;
+            self.fixture.push(answer.command.clone());
+            if !answer.succeeded() {
+                self.source = Source::Failed(source_failed(request, &answer));
+                return Ok(());
+            }
+            let path = directory.join(&ground.source.path);
+            let so_far = &requests[..=count];
+            fixtures.keep(so_far, &path, &self.fixture, &self.duel.workdir)?;
+        }
+        if let Some((offset, bytes)) = recipe.partition_table() {
+            self.sandbox
+                .write_to_source(&ground.source.path, offset, &bytes)?;
+            self.fixture
+                .push(picture::in_shell(&ground.source.path, offset, &bytes));
+        }
+        self.sandbox.copy_source(&ground.source.path)?;
+        self.source = Source::Made(
+            self.sandbox
+                .fingerprint(Side::Reference, &ground.source.path),
+        );
+        Ok(())
+    }
+
+    /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
+    /// so that the next operation is judged by itself.
+    pub(super) fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
+        let Source::Made(Some(made)) = &self.source else {
+            return Ok(None);
+        };
+        let name = &ground.source.path;
+        let now = self.sandbox.fingerprint(Side::Candidate, name);
+        let difference = match &now {
+            Some(now) => now.difference(made).map(|found| {
+                Difference::new(
+                    format!("{} in the file {name}", found.place),
+                    found.first,
+                    found.second,
+                )
+            }),
+            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
+        };
+        let Some(difference) = difference else {
+            return Ok(None);
+        };
+        self.sandbox.copy_to_candidate(name)?;
+        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
+        Ok(Some(Verdict::Divergence(finding)))
+    }
+}
+
+fn source_failed(request: &Request, answer: &Answer) -> Verdict {
+    let kind = match answer.exit {
+        Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
+        Exit::HitLimit(_) => InconclusiveKind::ReferenceLimit,
+        Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
+        Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => {
+            InconclusiveKind::ReferenceUnsound
+        }
+    };
+    let reason = format!(
+        "the source image could not be made ({}): {}",
+        request.name(),
+        answer.describe()
+    );
+    Verdict::inconclusive(kind, reason)
+}

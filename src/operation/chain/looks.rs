@@ -1,0 +1,237 @@
+//! What is looked at when a chain is over, layer by layer: what the reference maps, what our own reading of the metadata says, what
+//! lies on the host, what a witness says; and, of every step, which files it touched.
+//!
+//! Contents, descriptions and checks of what is left are judged as in every operation; here is what only a model can say more of.
+
+use std::collections::BTreeMap;
+
+use super::course::Course;
+use super::reading::{map_lie, witnesses};
+use crate::exchange::{Exchange, Side, Turn};
+use crate::judge;
+use crate::model::{Bitmap, View};
+use crate::qcow2::audit::Audit;
+use crate::qcow2::extensions::FoundBitmap;
+use crate::request::{Answer, ImageFile, Request};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
+
+const MAP: DivergenceKind = DivergenceKind::new("chain", "map_divergence");
+const METADATA: DivergenceKind = DivergenceKind::new("chain", "metadata_divergence");
+const HEADER: DivergenceKind = DivergenceKind::new("chain", "header_metadata_divergence");
+const DIRTY: DivergenceKind = DivergenceKind::new("chain", "dirty_metadata_divergence");
+const HOST: DivergenceKind = DivergenceKind::new("chain", "host_divergence");
+const WITNESS: DivergenceKind = DivergenceKind::new("chain", "witness_divergence");
+
+/// How many times the host space of the other side's image an image may take.
+const HOST_RATIO: u64 = 4;
+/// How much more it may take in any case, in bytes: a few of the largest clusters.
+const HOST_SLACK: u64 = 16 << 20;
+
+/// Judges one image that is left, the exchange's output `index`; nothing when all agree.
+pub(super) fn judge(
+    exchange: &Exchange,
+    index: usize,
+    file: &ImageFile,
+    view: &View,
+    course: Option<&Course>,
+) -> Vec<Finding> {
+    let look = |owner: Side, name: &str| {
+        let deed = match owner {
+            Side::Candidate => Some(&exchange.candidate),
+            Side::Reference => exchange.reference.as_ref(),
+        };
+        let asked = |request: &Request| request.name() == name;
+        deed.and_then(|deed| deed.reading(index, Side::Reference, asked))
+    };
+    let both = |name: &str| Some([look(Side::Candidate, name)?, look(Side::Reference, name)?]);
+    let mut found = Vec::new();
+    if let Some(maps) = both("map").filter(|maps| maps.iter().all(|map| map.succeeded())) {
+        let [ours, theirs] = maps.map(|map| truth_of(map_lie(map, view)));
+        let what = format!("map of {} by the reference", file.path);
+        found.extend(witnesses(MAP, what, [ours, theirs, truth_of(None)]));
+    }
+    if let Some(answers) = both("audit") {
+        found.extend(audits(answers, file, course));
+    }
+    if let (Some(course), Some(info)) = (course, look(Side::Candidate, "info")) {
+        found.extend(witnessed(exchange, info, course));
+    }
+    found
+}
+
+fn truth_of(lie: Option<String>) -> String {
+    lie.unwrap_or_else(|| "nothing untrue".to_owned())
+}
+
+fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> Vec<Finding> {
+    let read = |answer: &Answer| {
+        serde_json::from_slice::<Audit>(&answer.stdout.bytes).map_err(|_| answer.describe())
+    };
+    let (ours, theirs) = match answers.map(read) {
+        [Ok(ours), Ok(theirs)] => (ours, theirs),
+        refused => {
+            let told = refused.map(|audit| audit.err().unwrap_or_else(|| "read".to_owned()));
+            let [ours, theirs] = told;
+            let what = format!("whether the metadata of {} can be read", file.path);
+            let finding = witnesses(METADATA, what, [ours, theirs, "read".to_owned()]);
+            return finding.into_iter().collect();
+        }
+    };
+    let told = |audit: &Audit| match audit.problems.is_empty() {
+        true => "nothing wrong".to_owned(),
+        false => audit.problems.join("; "),
+    };
+    let what = format!("metadata of {}", file.path);
+    let problems = [told(&ours), told(&theirs), "nothing wrong".to_owned()];
+    let mut found: Vec<Finding> = witnesses(METADATA, what, problems).into_iter().collect();
+    found.extend(headers(&ours, &theirs, course));
+    if let Some(course) = course {
+        found.extend(bitmaps(&ours, &theirs, course));
+    }
+    found.extend(sizes(&ours, &theirs, file));
+    found
+}
+
+/// Header fields that two images of one recipe share. The recipe says of some what they must be.
+fn headers(ours: &Audit, theirs: &Audit, course: Option<&Course>) -> Option<Finding> {
+    let expected = course.map(expected_fields).unwrap_or_default();
+    let differences = theirs.facts.iter().filter_map(|(name, value)| {
+        let other = ours.facts.get(name).map_or("absent", String::as_str);
+        let difference = Difference::new(format!("header field {name}"), other, value);
+        let difference = match expected.get(name.as_str()) {
+            Some(expected) => difference.with_expected(expected.clone()),
+            None => difference,
+        };
+        (other != value).then_some(difference)
+    });
+    let finding = Finding::of_differences(HEADER, differences.collect())?;
+    let blame = finding.differences.iter().find_map(|difference| {
+        let expected = difference.expected.as_ref()?;
+        Some(Blame::among(
+            &difference.candidate,
+            &difference.reference,
+            expected,
+        ))
+    });
+    Some(finding.blamed(blame.unwrap_or(Blame::Unclear)))
+}
+
+fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
+    let (top, model) = (course.top(), &course.model);
+    let is = |option: &str, value: &str| top.option(option) == Some(value);
+    let version_3 = !is("compat", "0.10");
+    let lazy = version_3 && is("lazy_refcounts", "on");
+    let autoclear = u64::from(!model.bitmaps.is_empty()) + 2 * u64::from(is("data_file_raw", "on"));
+    let fields = [
+        ("size", model.top.size),
+        ("nb_snapshots", model.snapshots.len() as u64),
+        ("nb_bitmaps", model.bitmaps.len() as u64),
+        ("compatible_features", u64::from(lazy)),
+        ("autoclear_features", autoclear),
+    ];
+    fields.map(|(name, value)| (name, value.to_string())).into()
+}
+
+/// What is dirty in the bitmaps, granule by granule, where the model knows.
+fn bitmaps(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
+    course.model.bitmaps.iter().find_map(|(name, bitmap)| {
+        let dirty = bitmap.dirty.as_ref()?;
+        let expected = in_words(&granules(dirty, bitmap));
+        let told = |audit: &Audit| match audit.bitmaps.iter().find(|found| found.name == *name) {
+            Some(FoundBitmap { in_use: true, .. }) => "not stored cleanly".to_owned(),
+            Some(found) => in_words(&found.dirty),
+            None => "no such bitmap".to_owned(),
+        };
+        let what = format!("granules that are dirty in the bitmap {name}");
+        witnesses(DIRTY, what, [told(ours), told(theirs), expected])
+    })
+}
+
+fn granules(dirty: &View, bitmap: &Bitmap) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in dirty.runs() {
+        let (start, end) = (start / bitmap.granularity, end.div_ceil(bitmap.granularity));
+        match ranges.last_mut() {
+            Some(last) if last.1 >= start => last.1 = last.1.max(end),
+            _ => ranges.push((start, end)),
+        }
+    }
+    ranges
+}
+
+fn in_words(ranges: &[(u64, u64)]) -> String {
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|(start, end)| format!("{start}..{end}"))
+        .collect();
+    match ranges.is_empty() {
+        true => "none".to_owned(),
+        false => ranges.join(" "),
+    }
+}
+
+/// Where a tool puts things is its own business, but not how much the host must give for it.
+fn sizes(ours: &Audit, theirs: &Audit, file: &ImageFile) -> Option<Finding> {
+    let bloated = |one: u64, other: u64| one > other.saturating_mul(HOST_RATIO) + HOST_SLACK;
+    let blame = if bloated(ours.allocated_bytes, theirs.allocated_bytes) {
+        Blame::Candidate
+    } else if bloated(theirs.allocated_bytes, ours.allocated_bytes) {
+        Blame::Reference
+    } else {
+        return None;
+    };
+    let told = |audit: &Audit| format!("{} bytes", audit.allocated_bytes);
+    let what = format!("host space of {}", file.path);
+    let difference = Difference::new(what, told(ours), told(theirs));
+    Some(Finding::of_difference(HOST, difference).blamed(blame))
+}
+
+/// A third tool's description of what the candidate left, against the reference's.
+fn witnessed(exchange: &Exchange, info: &Answer, course: &Course) -> Option<Finding> {
+    let opinion = exchange.opinion.as_ref()?;
+    let described = judge::described(&info.json().ok()?, opinion)?;
+    let size = course.model.top.size.to_string();
+    let alone = described
+        .differences
+        .iter()
+        .all(|found| found.candidate == size);
+    // The witness reads the candidate's image: where the reference reads it as the model says, the witness is alone.
+    (!alone).then_some(Finding {
+        kind: WITNESS,
+        ..described
+    })
+}
+
+/// Files that a step touched and had no business to: the step's inputs, or files that it leaves behind.
+pub(super) fn touched(ours: &Turn, theirs: &Turn) -> Option<Finding> {
+    let told = |turn: &Turn| {
+        let wrongly = turn
+            .changed_files
+            .iter()
+            .filter(|name| !may_touch(&turn.step.request, name));
+        let names: Vec<&str> = wrongly.map(String::as_str).collect();
+        match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.join(", "),
+        }
+    };
+    let what = format!(
+        "files that {} touches beside its own",
+        ours.step.request.name()
+    );
+    let kind = match ours.step.request.is_reading() {
+        true => DivergenceKind::INPUT_CHANGED,
+        false => HOST,
+    };
+    witnesses(kind, what, [told(ours), told(theirs), "none".to_owned()])
+}
+
+fn may_touch(request: &Request, name: &str) -> bool {
+    match request {
+        request if request.is_reading() => false,
+        Request::Commit { file, .. } => {
+            file.owns(name) || file.backing.as_ref().is_some_and(|below| below.owns(name))
+        }
+        _ => request.file().owns(name),
+    }
+}

@@ -1,0 +1,226 @@
+//! `malformed`: a valid image of which some fields are replaced, or the end is cut off, is read and changed by both tools.
+//!
+//! Drawn by our own generations. The reference makes the image, the harness damages it and gives each side a copy. What a tool makes
+//! of it is its own affair within limits: it may refuse, or read what can be read, but it may not crash, hang, take all memory or
+//! disk space, or write to what it only reads; and two tools that both read it must see the same.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, Perform};
+use crate::damage::{self, Cut, Damage, Value};
+use crate::exchange::{Actor, Bounds, Exchange, Ground, Rule, Step};
+use crate::request::Request;
+use crate::simpler::{self, Bulk};
+use crate::verdict::{DivergenceKind, Verdict};
+
+pub use act::{CHANGE_NAMES, Change, Look};
+pub use specimen::Specimen;
+
+mod act;
+mod oracle;
+mod specimen;
+
+const FIXTURE: DivergenceKind = DivergenceKind::new("malformed", "fixture_create_failed");
+
+/// The address space of one call. qemu-img 10.0 does all of it for a sound image within 200 MB.
+const ADDRESS_SPACE_BYTES_MAX: u64 = 2 << 30;
+
+/// Wall time of one call: sound images of these sizes take milliseconds.
+const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Malformed {
+    /// The image as it was when it was sound.
+    pub specimen: Specimen,
+    /// What is done to it.
+    pub damages: Vec<Damage>,
+    /// How it is looked at.
+    pub looks: Vec<Look>,
+    /// How it is changed after that, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+}
+
+impl Malformed {
+    fn with(&self, change: impl FnOnce(&mut Self)) -> Operation {
+        let mut version = self.clone();
+        change(&mut version);
+        Operation::Malformed(version)
+    }
+}
+
+impl Perform for Malformed {
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn bounds(&self) -> Option<Bounds> {
+        Some(Bounds {
+            memory_bytes_max: ADDRESS_SPACE_BYTES_MAX,
+            time: CALL_TIME,
+        })
+    }
+
+    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+        let stem = &ground.stem;
+        let file = self.specimen.file(stem);
+        let made = self.specimen.making(stem).into_iter().map(|request| Step {
+            actor: Actor::Once,
+            ..Step::fixture(request, FIXTURE)
+        });
+        let damage = Request::Damage {
+            file: file.clone(),
+            damages: self.damages.clone(),
+        };
+        let damage = Step {
+            actor: Actor::Once,
+            ..Step::fixture(damage, FIXTURE)
+        };
+        // The oracle looks at how each came out.
+        let free = |actor, request| Step {
+            actor,
+            rule: Rule::Free,
+            ..Step::own(request)
+        };
+        let looks = self.looks.iter();
+        let looks = looks.filter_map(|look| look.request(&file, stem));
+        let looks = looks.map(|request| free(Actor::SideOrReference, request));
+        let untouched = Step::harness(Request::Untouched { file: file.clone() });
+        let mut steps: Vec<Step> = made.chain([damage]).chain(looks).collect();
+        steps.push(untouched);
+        if let Some(change) = &self.change {
+            let request = change.request(&file, self.specimen.size);
+            let contents = Request::Contents { file: file.clone() };
+            steps.push(free(Actor::SideOrReference, request));
+            steps.push(free(Actor::Reference, contents));
+        }
+        steps
+    }
+
+    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
+        oracle::judge(exchange).map(Verdict::from)
+    }
+
+    /// The format, the structures and fields that are damaged, and how; what it is changed by.
+    fn features(&self) -> Vec<&'static str> {
+        let mut features = vec![self.specimen.format.name()];
+        for damage in &self.damages {
+            features.extend(damage::features(self.specimen.format, damage));
+        }
+        if self.damages.len() > 1 {
+            features.push("several");
+        }
+        features.extend(self.change.as_ref().map(Change::name));
+        features
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let mut versions = Vec::new();
+        if self.change.is_some() {
+            versions.push(self.with(|case| case.change = None));
+        }
+        let fewer = simpler::shorter_not_empty(&self.damages).into_iter();
+        versions.extend(fewer.map(|damages| self.with(|case| case.damages = damages)));
+        let looks = match self.change {
+            Some(_) => simpler::shorter(&self.looks),
+            None => simpler::shorter_not_empty(&self.looks),
+        };
+        versions.extend(
+            looks
+                .into_iter()
+                .map(|looks| self.with(|case| case.looks = looks)),
+        );
+        let images = self.specimen.simpler().into_iter();
+        versions.extend(images.map(|specimen| self.with(|case| case.specimen = specimen)));
+        let simpler_damages = simpler::elementwise(&self.damages, simpler_damage);
+        let simpler_damages = simpler_damages.into_iter();
+        versions.extend(simpler_damages.map(|damages| self.with(|case| case.damages = damages)));
+        versions
+    }
+
+    fn bulk(&self) -> Bulk {
+        Bulk {
+            operations: self.damages.len() + self.looks.len() + usize::from(self.change.is_some()),
+            options: self.specimen.options_beyond_defaults(),
+            writes: self.specimen.writes.len(),
+        }
+    }
+}
+
+/// The first field of its name, a plainer value, the start of a structure.
+fn simpler_damage(damage: &Damage) -> Vec<Damage> {
+    match damage {
+        Damage::Replace {
+            structure,
+            index,
+            field,
+            value,
+            stale_checksum,
+        } => {
+            let with = |index: u64, value: Value| Damage::Replace {
+                structure: structure.clone(),
+                index,
+                field: field.clone(),
+                value,
+                stale_checksum: *stale_checksum,
+            };
+            let indices = simpler::numbers(*index, &[0, 1]).into_iter();
+            let values = simpler_values(*value).into_iter();
+            let mut versions: Vec<Damage> = indices.map(|index| with(index, *value)).collect();
+            versions.extend(values.map(|value| with(*index, value)));
+            versions
+        }
+        Damage::Truncate {
+            structure,
+            index,
+            at,
+        } => {
+            let with = |index: u64, at: Cut| Damage::Truncate {
+                structure: structure.clone(),
+                index,
+                at,
+            };
+            let indices = simpler::numbers(*index, &[0]).into_iter();
+            let mut versions: Vec<Damage> = indices.map(|index| with(index, *at)).collect();
+            versions.extend((*at != Cut::Start).then(|| with(*index, Cut::Start)));
+            versions
+        }
+        Damage::Overwrite { offset, bytes } => {
+            let shorter = simpler::shorter_not_empty(bytes).into_iter();
+            let with = |bytes: Vec<u8>| Damage::Overwrite {
+                offset: *offset,
+                bytes,
+            };
+            shorter.map(with).collect()
+        }
+    }
+}
+
+/// From what is most particular to zero; each is one that a person sees through at once.
+fn simpler_values(value: Value) -> Vec<Value> {
+    const PLAIN: [Value; 4] = [
+        Value::Number(0),
+        Value::Number(1),
+        Value::Ones,
+        Value::SignBit,
+    ];
+    let place = PLAIN.iter().position(|plain| *plain == value);
+    let mut versions: Vec<Value> = PLAIN[..place.unwrap_or(PLAIN.len())].to_vec();
+    match value {
+        Value::Number(number) if place.is_none() => {
+            let smaller = simpler::numbers(number, &[2, 512, 65536]).into_iter();
+            versions.extend(smaller.map(Value::Number));
+        }
+        Value::Plus(more) if more.unsigned_abs() > 1 => versions.push(Value::Plus(more.signum())),
+        Value::EndOfFile(more) if more != 0 => versions.push(Value::EndOfFile(0)),
+        Value::StartOf { region, plus } if region + plus.unsigned_abs() > 0 => {
+            versions.push(Value::StartOf { region: 0, plus: 0 });
+            versions.extend((plus != 0).then_some(Value::StartOf { region, plus: 0 }));
+        }
+        _ => {}
+    }
+    versions
+}

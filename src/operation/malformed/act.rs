@@ -1,0 +1,184 @@
+//! What is done with a damaged image: looks, which may change nothing, and one change.
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::Write;
+use crate::format::Format;
+use crate::request::{ImageFile, RepairTier, Request, SnapshotAction};
+
+/// Something that only reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// It is described.
+    Info,
+    /// It is checked.
+    Check,
+    /// It is asked what is allocated.
+    Map,
+    /// All of it is read.
+    Contents,
+    /// The size of a conversion to qcow2 is foretold.
+    Measure,
+    /// It is copied into a new raw image.
+    Convert,
+    /// It is compared with itself.
+    Compare,
+}
+
+/// Something that changes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Guest data is written.
+    Write(Write),
+    /// Guest data is given back.
+    Discard {
+        /// Guest offset in bytes.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+    },
+    /// Another virtual size, in bytes.
+    Resize(u64),
+    /// An internal snapshot is made, removed or applied; the image may have the one that is named, or not.
+    Snapshot(SnapshotAction),
+    /// Creation options are changed in place.
+    Amend(String),
+    /// It is checked and repaired.
+    Repair,
+    /// It forgets its backing file, in unsafe mode.
+    Rebase,
+    /// It is merged into the image below it.
+    Commit,
+    /// It is written to in a fixed rhythm.
+    Bench,
+}
+
+impl Look {
+    /// All of them, in the order in which they are made.
+    pub const ALL: [Self; 7] = [
+        Self::Info,
+        Self::Check,
+        Self::Map,
+        Self::Contents,
+        Self::Measure,
+        Self::Convert,
+        Self::Compare,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Check => "check",
+            Self::Map => "map",
+            Self::Contents => "contents",
+            Self::Measure => "measure",
+            Self::Convert => "convert",
+            Self::Compare => "compare",
+        }
+    }
+
+    /// What is asked; nothing where no tool does it for the format.
+    pub fn request(self, file: &ImageFile, stem: &str) -> Option<Request> {
+        let file = file.clone();
+        Some(match self {
+            Self::Info => Request::Info { file },
+            Self::Check if !file.format.is_checked() => return None,
+            Self::Check => Request::Check { file },
+            Self::Map => Request::Map {
+                file,
+                window: Vec::new(),
+            },
+            Self::Contents => Request::Contents { file },
+            Self::Measure => Request::Measure {
+                source: file,
+                target: Format::Qcow2,
+            },
+            Self::Convert => Request::Convert {
+                source: file,
+                target: ImageFile::new(&format!("{stem}-copy"), Format::Raw),
+                compress: false,
+            },
+            Self::Compare => Request::Compare {
+                first: file.clone(),
+                second: file,
+            },
+        })
+    }
+}
+
+/// Every change's name.
+pub const CHANGE_NAMES: [&str; 9] = [
+    "write", "discard", "resize", "snapshot", "amend", "repair", "rebase", "commit", "bench",
+];
+
+impl Change {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Write(_) => "write",
+            Self::Discard { .. } => "discard",
+            Self::Resize(_) => "resize",
+            Self::Snapshot(_) => "snapshot",
+            Self::Amend(_) => "amend",
+            Self::Repair => "repair",
+            Self::Rebase => "rebase",
+            Self::Commit => "commit",
+            Self::Bench => "bench",
+        }
+    }
+
+    /// What is asked.
+    pub fn request(&self, file: &ImageFile, size: u64) -> Request {
+        let file = file.clone();
+        match self {
+            Self::Write(write) => Request::Write {
+                file,
+                writes: vec![*write],
+            },
+            Self::Discard { offset, length } => Request::Discard {
+                file,
+                offset: *offset,
+                length: *length,
+            },
+            Self::Resize(bytes) => Request::Resize {
+                file,
+                size: bytes.to_string(),
+                end_bytes: *bytes,
+                // Against the size it was made with: the damaged one is another, perhaps.
+                shrink: *bytes < size,
+                preallocation: None,
+            },
+            Self::Snapshot(action) => Request::Snapshot {
+                file,
+                action: *action,
+                argument: match action {
+                    SnapshotAction::Create => "another".to_owned(),
+                    SnapshotAction::Delete | SnapshotAction::Apply => "snapshot0".to_owned(),
+                },
+            },
+            Self::Amend(option) => Request::Amend {
+                file,
+                options: vec![option.clone()],
+            },
+            Self::Repair => Request::Repair {
+                file,
+                tier: RepairTier::All,
+            },
+            Self::Rebase => Request::Rebase {
+                file,
+                new_backing: String::new(),
+                flags: vec!["-u".to_owned()],
+            },
+            Self::Commit => Request::Commit { file, base: None },
+            Self::Bench => Request::Bench {
+                file,
+                arguments: ["-w", "-c", "8", "-d", "1", "-s", "4096"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            },
+        }
+    }
+}

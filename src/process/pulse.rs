@@ -1,0 +1,130 @@
+//! The pulse of a process group: what it has used up, and whether it moves.
+//!
+//! Read from `/proc` while a call takes long. Two of them tell a busy tool from a stuck one: wall time alone cannot, on a loaded machine
+//! or a slow disk.
+
+use std::fs;
+
+use rustix::process::Pid;
+
+use super::post_mortem::ProcessState;
+
+/// What a group has used up so far. What could not be read is zero or empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Pulse {
+    /// CPU time in clock ticks.
+    pub(super) ticks: u64,
+    /// Bytes sent to storage.
+    pub(super) bytes_written: u64,
+    /// Bytes fetched from storage.
+    bytes_read: u64,
+    /// System calls that read or wrote.
+    calls: u64,
+    /// Memory in use, in bytes.
+    pub(super) memory_bytes: u64,
+    /// Whether any of its threads runs, wants to run, or waits for a device.
+    is_at_work: bool,
+    /// Every process of the group.
+    pub(super) processes: Vec<ProcessState>,
+}
+
+impl Pulse {
+    /// Of the group that `leader` leads.
+    pub(super) fn of_group(leader: Pid) -> Self {
+        let mut pulse = Self::default();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let process = name
+                .to_str()
+                .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+            if let Some(process) = process {
+                pulse.add(process, leader);
+            }
+        }
+        pulse
+    }
+
+    /// CPU time in seconds.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+    }
+
+    /// Whether the group has moved since: CPU time or I/O went on, or a thread of it has, or only waits for, a processor or a device.
+    /// On a loaded machine one may wait for its turn a long time; that is not its fault.
+    pub(super) fn has_moved_since(&self, earlier: &Self) -> bool {
+        let counters = |pulse: &Self| {
+            (
+                pulse.ticks,
+                pulse.bytes_written,
+                pulse.bytes_read,
+                pulse.calls,
+            )
+        };
+        self.is_at_work || counters(self) != counters(earlier)
+    }
+
+    fn add(&mut self, process: &str, leader: Pid) {
+        let read =
+            |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        let stat = read("stat");
+        let Some(Stat { name, fields }) = Stat::parse(&stat) else {
+            return;
+        };
+        let number = |index: usize| {
+            fields
+                .get(index)
+                .and_then(|field| field.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        if number(2) != leader.as_raw_nonzero().get() as u64 {
+            return;
+        }
+        self.ticks += number(11) + number(12);
+        self.memory_bytes += number(21) * rustix::param::page_size() as u64;
+        let io = read("io");
+        let counter = |name: &str| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|count| count.trim().parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        self.bytes_written += counter("write_bytes: ");
+        self.bytes_read += counter("read_bytes: ");
+        self.calls += counter("syscr: ") + counter("syscw: ");
+        self.is_at_work |= has_thread_at_work(process);
+        self.processes.push(ProcessState {
+            name: name.to_owned(),
+            state: fields.first().copied().unwrap_or_default().to_owned(),
+            wait_channel: read("wchan"),
+        });
+    }
+}
+
+fn has_thread_at_work(process: &str) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task"));
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        Stat::parse(&stat).is_some_and(|stat| matches!(stat.fields.first(), Some(&("R" | "D"))))
+    })
+}
+
+/// The parts of `/proc/PID/stat`, proc_pid_stat(5): pid (comm) state ppid pgrp ... utime is field 14, stime 15, rss 24. The name
+/// may hold blanks and parentheses, so fields are counted from the last ')': state is 0.
+struct Stat<'text> {
+    name: &'text str,
+    fields: Vec<&'text str>,
+}
+
+impl<'text> Stat<'text> {
+    fn parse(text: &'text str) -> Option<Self> {
+        let (head, tail) = text.rsplit_once(')')?;
+        let name = head
+            .split_once('(')
+            .map(|(_, name)| name)
+            .unwrap_or_default();
+        Some(Self {
+            name,
+            fields: tail.split_whitespace().collect(),
+        })
+    }
+}

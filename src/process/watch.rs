@@ -1,0 +1,165 @@
+//! Looks after a call that takes long: whether it uses up more than it may, and, at its limit, whether it is busy or stuck.
+//!
+//! A short call is never looked at, so that it costs nothing. Used by [`run`](super::run) and the dialogue.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use super::cage::{Cage, HitLimit, Limit, Limits};
+use super::group::Group;
+use super::post_mortem::PostMortem;
+use super::pulse::Pulse;
+use super::{Ending, Invocation};
+
+/// How soon after its start a call is first looked at; every later look comes after twice the time, up to [`LOOK_RARELY`].
+const LOOK_FIRST: Duration = Duration::from_millis(50);
+
+/// The longest time between two looks.
+const LOOK_RARELY: Duration = Duration::from_millis(250);
+
+/// Directories in a scratch directory that are looked into, one below the other.
+const DEPTH_MAX: u32 = 8;
+
+/// A call under way.
+pub(super) struct Watch<'call> {
+    leader: Pid,
+    started: Instant,
+    limits: Option<&'call Limits>,
+    scratch: &'call Path,
+    /// Time that is left for movement to show: a tenth of the limit.
+    window: Duration,
+    deadline: Instant,
+    /// A busy call may go on until then.
+    last_deadline: Instant,
+    before: Option<Pulse>,
+    next_pulse: Instant,
+    next_look: Instant,
+    pause: Duration,
+}
+
+impl<'call> Watch<'call> {
+    /// Of a call from its start on.
+    pub(super) fn new(group: &Group, invocation: &Invocation<'call>) -> Self {
+        let Invocation {
+            directory,
+            limit,
+            patience,
+            cage,
+            ..
+        } = *invocation;
+        Self::of_leader(group.leader(), group.started, limit, patience).limited(cage, directory)
+    }
+
+    /// Of a group that is given something to do at `started` and may take `limit` for it, and `patience` more while it is busy.
+    pub(super) fn of_leader(
+        leader: Pid,
+        started: Instant,
+        limit: Duration,
+        patience: Duration,
+    ) -> Self {
+        let window = limit / 10;
+        let deadline = started + limit;
+        Self {
+            leader,
+            started,
+            limits: None,
+            scratch: Path::new("."),
+            window,
+            deadline,
+            last_deadline: deadline + patience,
+            before: None,
+            next_pulse: deadline - window,
+            next_look: started + LOOK_FIRST,
+            pause: LOOK_FIRST,
+        }
+    }
+
+    /// The same, with an eye on what it uses up.
+    pub(super) fn limited(self, cage: Option<&'call Cage>, scratch: &'call Path) -> Self {
+        Self {
+            limits: cage.and_then(|cage| cage.limits.as_ref()),
+            scratch,
+            ..self
+        }
+    }
+
+    /// The moment at which to look next.
+    pub(super) fn next(&self) -> Instant {
+        let next = self.next_pulse.min(self.deadline);
+        match self.limits {
+            Some(_) => next.min(self.next_look),
+            None => next,
+        }
+    }
+
+    /// Looks, when the moment has come: how the call is to end, if it is not to go on.
+    pub(super) fn look(&mut self) -> Option<Ending> {
+        let now = Instant::now();
+        if now < self.next() {
+            return None;
+        }
+        let pulse = Pulse::of_group(self.leader);
+        if let Some(hit) = self.used_up(now, &pulse) {
+            return Some(Ending::HitLimit(hit));
+        }
+        if now < self.deadline {
+            if now >= self.next_pulse {
+                self.before = Some(pulse);
+                self.next_pulse = self.deadline;
+            }
+            return None;
+        }
+        let Some(before) = &self.before else {
+            // The harness itself had to wait for its turn: then movement has to show from now on.
+            self.deadline = now + self.window;
+            self.next_pulse = self.deadline;
+            self.before = Some(pulse);
+            return None;
+        };
+        let is_busy = pulse.has_moved_since(before);
+        if is_busy && now < self.last_deadline {
+            self.deadline = (now + self.window).min(self.last_deadline);
+            self.next_pulse = self.deadline;
+            self.before = Some(pulse);
+            return None;
+        }
+        let post_mortem = PostMortem::new(pulse, now - self.started, is_busy);
+        Some(Ending::TimedOut(post_mortem))
+    }
+
+    fn used_up(&mut self, now: Instant, pulse: &Pulse) -> Option<HitLimit> {
+        let limits = self.limits?;
+        if now < self.next_look {
+            return None;
+        }
+        self.pause = (self.pause * 2).min(LOOK_RARELY);
+        self.next_look = now + self.pause;
+        if pulse.processes.len() as u64 > limits.processes {
+            return Some(HitLimit::new(Limit::Processes, limits.processes));
+        }
+        // What several processes share is counted for each: the limit is far above that.
+        if pulse.memory_bytes > limits.memory_bytes {
+            return Some(HitLimit::new(Limit::Memory, limits.memory_bytes));
+        }
+        (taken_up(self.scratch, DEPTH_MAX) > limits.scratch_bytes)
+            .then(|| HitLimit::new(Limit::DiskQuota, limits.scratch_bytes))
+    }
+}
+
+/// What the files below a directory take up on the disk, in bytes; symbolic links are not followed.
+fn taken_up(directory: &Path, depth: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    const BLOCK_BYTES: u64 = 512;
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        Some(match metadata.is_dir() && depth > 0 {
+            true => taken_up(&entry.path(), depth - 1),
+            false => metadata.blocks() * BLOCK_BYTES,
+        })
+    });
+    sizes.sum()
+}

@@ -1,0 +1,331 @@
+//! What an image's metadata says of itself, and whether it holds together: header facts, bitmaps, and every reference to a host
+//! cluster against its refcount ("Refcount table", "Cluster mapping", "Snapshots", "Bitmaps" in QEMU's qcow2 specification).
+//!
+//! Our own reading, to stand beside `qemu-img check` and not to repeat it. Called by the duel for what a chain left. Guest data is
+//! not looked at, and nothing is repaired. What it takes for wrong is only what the specification forbids.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::extensions::{Extensions, FoundBitmap};
+use super::header::Header;
+use super::refcounts::RefcountTable;
+use super::{ImageBytes, Unparsable, number, snapshot_table};
+
+/// How many problems are told.
+const PROBLEMS_MAX: usize = 8;
+/// How many bytes of L2 tables are read of one image.
+const L2_BYTES_MAX: u64 = 256 << 20;
+/// Bits 9-55 of an L1 or L2 entry.
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// Bit 63: the refcount is exactly one.
+const COPIED: u64 = 1 << 63;
+/// Bit 62 of an L2 entry: a compressed cluster.
+const COMPRESSED: u64 = 1 << 62;
+/// The unit of a compressed cluster's length: 512 bytes.
+const SECTOR: u64 = 512;
+/// Bit 0 of `incompatible_features`: refcounts may be stale.
+const DIRTY: u64 = 1;
+/// Bit 2 of `incompatible_features`: guest clusters lie in another file, and have no refcounts.
+const EXTERNAL_DATA_FILE: u64 = 1 << 2;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Facts of the header by name, in words: those that two images of one recipe share.
+    pub facts: BTreeMap<String, String>,
+    /// What the specification forbids.
+    pub problems: Vec<String>,
+    /// The bitmaps, in the order of their names.
+    pub bitmaps: Vec<FoundBitmap>,
+    /// The length of all its files, in bytes.
+    pub file_bytes: u64,
+    /// What they take of the host's file system, in bytes.
+    pub allocated_bytes: u64,
+}
+
+impl Audit {
+    /// Reads a qcow2; the figures of the host are for the caller to fill in.
+    pub fn of_qcow2(image: &ImageBytes) -> Result<Self, Unparsable> {
+        let header = Header::read(image)?;
+        let extensions = Extensions::read(image, &header)?;
+        let bitmaps = extensions.bitmaps(image, &header)?;
+        let mut audit = Self {
+            facts: extensions.facts(image, &header)?,
+            ..Self::default()
+        };
+        if header.incompatible_features & DIRTY == 0 {
+            let mut walk = Walk {
+                image,
+                header: &header,
+                references: BTreeMap::new(),
+                copied: Vec::new(),
+                l2_bytes: 0,
+                problems: Vec::new(),
+            };
+            walk.metadata(&extensions)?;
+            for bitmap in &bitmaps {
+                bitmap
+                    .clusters
+                    .iter()
+                    .for_each(|place| walk.refer(*place, header.cluster_size()));
+            }
+            walk.tables()?;
+            audit.problems = walk.settle()?;
+        }
+        audit.bitmaps = bitmaps.into_iter().map(|bitmap| bitmap.found).collect();
+        audit
+            .bitmaps
+            .sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(audit)
+    }
+}
+
+/// Everything that refers to host clusters, while it is gone through.
+struct Walk<'image> {
+    image: &'image ImageBytes,
+    header: &'image Header,
+    /// By host cluster: how often it is referred to.
+    references: BTreeMap<u64, u64>,
+    /// Host clusters of active entries, with bit 63 of the entry and its kind.
+    copied: Vec<(u64, bool, &'static str)>,
+    l2_bytes: u64,
+    problems: Vec<String>,
+}
+
+impl Walk<'_> {
+    /// One reference to each cluster of [`offset`, `offset + length`).
+    fn refer(&mut self, offset: u64, length: u64) {
+        let size = self.header.cluster_size();
+        for cluster in offset / size..(offset.saturating_add(length)).div_ceil(size) {
+            *self.references.entry(cluster).or_default() += 1;
+        }
+    }
+
+    fn wrong(&mut self, what: String) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(what);
+        }
+    }
+
+    /// Header, refcount structures, snapshot table, and what header extensions lead to.
+    fn metadata(&mut self, extensions: &Extensions) -> Result<(), Unparsable> {
+        let (header, size) = (self.header, self.header.cluster_size());
+        self.refer(0, size);
+        let table = u64::from(header.refcount_table_clusters) * size;
+        self.refer(header.refcount_table_offset, table);
+        let refcounts = RefcountTable::read(self.image, header)?;
+        for offset in refcounts.blocks() {
+            self.refer(offset, size);
+        }
+        let entries = snapshot_table::entries(self.image, header)?;
+        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+            self.refer(first.offset, last.offset + last.length - first.offset);
+        }
+        for (offset, length) in extensions.regions() {
+            self.refer(offset, length);
+        }
+        Ok(())
+    }
+
+    /// The active L1 table and those of the snapshots, with all that they lead to.
+    fn tables(&mut self) -> Result<(), Unparsable> {
+        let header = self.header;
+        let covered = header.cluster_size() / header.l2_entry_bytes() * header.cluster_size();
+        let needed = header.size.div_ceil(covered);
+        if u64::from(header.l1_size) < needed {
+            let size = header.l1_size;
+            self.wrong(format!(
+                "the L1 table has {size} entries, {needed} are needed"
+            ));
+        }
+        self.table(header.l1_table_offset, header.l1_size, true)?;
+        for entry in snapshot_table::entries(self.image, header)? {
+            let fixed = self.image.read("a snapshot", entry.offset, 12)?;
+            let (offset, size) = (number::<8>(&fixed, 0), number::<4>(&fixed, 8) as u32);
+            self.table(offset, size, false)?;
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, offset: u64, entries: u32, active: bool) -> Result<(), Unparsable> {
+        let size = self.header.cluster_size();
+        let length = u64::from(entries) * 8;
+        if length == 0 {
+            return Ok(());
+        }
+        self.refer(offset, length);
+        let table = self.image.read("an L1 table", offset, length)?;
+        for entry in table.chunks_exact(8).map(|bytes| number::<8>(bytes, 0)) {
+            let place = entry & OFFSET;
+            if place == 0 {
+                continue;
+            }
+            if !place.is_multiple_of(size) {
+                self.wrong(format!("the L1 entry {entry:#x} is not aligned"));
+                continue;
+            }
+            self.refer(place, size);
+            if active {
+                self.copied.push((place / size, entry & COPIED != 0, "L1"));
+            }
+            self.l2_table(place, active)?;
+        }
+        Ok(())
+    }
+
+    fn l2_table(&mut self, place: u64, active: bool) -> Result<(), Unparsable> {
+        let size = self.header.cluster_size();
+        self.l2_bytes += size;
+        if self.l2_bytes > L2_BYTES_MAX {
+            return Err(Unparsable::new(
+                "there are more L2 tables than are gone through",
+            ));
+        }
+        let table = self.image.read("an L2 table", place, size)?;
+        let extended = self.header.l2_entry_bytes() == 16;
+        for bytes in table.chunks_exact(self.header.l2_entry_bytes() as usize) {
+            let entry = number::<8>(bytes, 0);
+            if extended {
+                let bitmap = number::<8>(bytes, 8);
+                if (bitmap >> 32) & bitmap & 0xffff_ffff != 0 && entry & COMPRESSED == 0 {
+                    self.wrong(format!("subclusters of {entry:#x} are both data and zeros"));
+                }
+            }
+            self.l2_entry(entry, active);
+        }
+        Ok(())
+    }
+
+    fn l2_entry(&mut self, entry: u64, active: bool) {
+        let size = self.header.cluster_size();
+        if entry & COMPRESSED != 0 {
+            // "Compressed Clusters Descriptor": x = 62 - (cluster_bits - 8).
+            let bits = 62 - (self.header.cluster_bits - 8);
+            let offset = entry & ((1 << bits) - 1);
+            let sectors = (entry & (COMPRESSED - 1)) >> bits;
+            let end = offset / SECTOR * SECTOR + (sectors + 1) * SECTOR;
+            self.refer(offset, end - offset);
+            if entry & COPIED != 0 {
+                self.wrong(format!("the compressed entry {entry:#x} has bit 63"));
+            }
+            return;
+        }
+        let place = entry & OFFSET;
+        if self.header.incompatible_features & EXTERNAL_DATA_FILE != 0 || place == 0 {
+            return;
+        }
+        if !place.is_multiple_of(size) {
+            self.wrong(format!("the L2 entry {entry:#x} is not aligned"));
+            return;
+        }
+        self.refer(place, size);
+        if active {
+            self.copied.push((place / size, entry & COPIED != 0, "L2"));
+        }
+    }
+
+    /// References against refcounts, and bit 63 of every active entry.
+    fn settle(mut self) -> Result<Vec<String>, Unparsable> {
+        let table = RefcountTable::read(self.image, self.header)?;
+        let mut counted = BTreeMap::new();
+        table.each_counted(self.image, |cluster, refcount| {
+            counted.insert(cluster, refcount);
+            Ok(())
+        })?;
+        let references = std::mem::take(&mut self.references);
+        for (cluster, references) in &references {
+            let refcount = counted.get(cluster).copied().unwrap_or(0);
+            if refcount < *references {
+                self.wrong(format!(
+                    "host cluster {cluster} has refcount {refcount} and {references} references"
+                ));
+            }
+        }
+        for (cluster, refcount) in &counted {
+            let references = references.get(cluster).copied().unwrap_or(0);
+            if *refcount > references {
+                self.wrong(format!(
+                    "host cluster {cluster} is leaked: refcount {refcount}, {references} references"
+                ));
+            }
+        }
+        for (cluster, copied, kind) in std::mem::take(&mut self.copied) {
+            let refcount = counted.get(&cluster).copied().unwrap_or(0);
+            if copied != (refcount == 1) {
+                let bit = if copied { "has" } else { "lacks" };
+                self.wrong(format!(
+                    "an {kind} entry of host cluster {cluster} {bit} bit 63 at refcount {refcount}"
+                ));
+            }
+        }
+        Ok(self.problems)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::fixture::Scratch;
+    use super::*;
+
+    fn audit(path: &std::path::Path) -> Audit {
+        Audit::of_qcow2(&ImageBytes::open(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+    fn nothing_is_wrong_with_what_qemu_img_makes() {
+        let scratch = Scratch::new();
+        for options in [
+            "cluster_size=512",
+            "cluster_size=2M",
+            "compat=0.10",
+            "refcount_bits=64",
+            "extended_l2=on",
+            "lazy_refcounts=on",
+        ] {
+            let path = scratch.image("image", options);
+            scratch.qemu_img(&["snapshot", "-c", "alpha", "image"]);
+            if options != "compat=0.10" {
+                scratch.qemu_img(&["bitmap", "--add", "image", "one"]);
+            }
+            scratch.qemu_img(&[
+                "convert", "-c", "-O", "qcow2", "-o", options, "image", "packed",
+            ]);
+            let found = audit(&path);
+            assert_eq!(found.problems, Vec::<String>::new(), "{options}");
+            assert_eq!(found.bitmaps.len(), usize::from(options != "compat=0.10"));
+            assert_eq!(
+                audit(&scratch.path("packed")).problems,
+                Vec::<String>::new()
+            );
+        }
+    }
+
+    #[test]
+    #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+    fn a_leak_a_lost_reference_and_a_wrong_bit_63_are_told() {
+        let scratch = Scratch::new();
+        let path = scratch.image("image", "cluster_size=4096");
+        let image = ImageBytes::open(&path).unwrap();
+        let header = Header::read(&image).unwrap();
+        let refcounts = RefcountTable::read(&image, &header).unwrap();
+        let last = image.length() / 4096 - 1;
+        for (refcount, words) in [(2, "leaked"), (0, "refcount 0 and 1 references"), (1, "")] {
+            refcounts.set_refcount(&image, last, refcount).unwrap();
+            let told = audit(&path).problems.join("; ");
+            assert!(
+                told.contains(words) && told.is_empty() == words.is_empty(),
+                "{told}"
+            );
+        }
+        let l1 = image.read("L1", header.l1_table_offset, 8).unwrap();
+        let cleared = [l1[0] & 0x7f];
+        image.write("L1", header.l1_table_offset, &cleared).unwrap();
+        let told = audit(&path).problems.join("; ");
+        assert!(told.contains("lacks bit 63"), "{told}");
+    }
+}

@@ -1,0 +1,276 @@
+//! Header extensions, the fields of the header behind the common ones, and the bitmaps: "Header extensions" and "Bitmaps" in QEMU's
+//! qcow2 specification.
+//!
+//! Read for the audit. Bitmaps whose autoclear bit is not set are none: a program that does not know them has written to the image.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::header::Header;
+use super::{ImageBytes, Unparsable, number};
+
+const BACKING_FORMAT: u64 = 0xe279_2aca;
+const BITMAPS: u64 = 0x2385_2875;
+const ENCRYPTION: u64 = 0x0537_be77;
+const DATA_FILE: u64 = 0x4441_5441;
+/// Bit 0 of `autoclear_features`: the bitmaps are consistent with the contents.
+const CONSISTENT_BITMAPS: u64 = 1;
+/// The dirty bit of `incompatible_features`: whether the file was closed cleanly is no fact of its recipe.
+const DIRTY: u64 = 1;
+/// Bits 9-55 of a bitmap table entry.
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// The most of a bitmap directory, or of a bitmap's table, that is read, in bytes.
+const BITMAP_TABLE_BYTES_MAX: u64 = 16 << 20;
+/// The fixed part of a directory entry, in bytes.
+const ENTRY_BYTES: usize = 24;
+
+/// The header's extensions by their type, and what stands beside them.
+pub struct Extensions {
+    found: BTreeMap<u64, Vec<u8>>,
+    compatible_features: u64,
+    autoclear_features: u64,
+    crypt_method: u64,
+    backing_file: String,
+    compression_type: u64,
+}
+
+/// A bitmap, as its image tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoundBitmap {
+    /// Its name.
+    pub name: String,
+    /// Guest bytes a bit stands for.
+    pub granularity: u64,
+    /// Bit 1 of its flags, `auto`: it records.
+    pub enabled: bool,
+    /// Bit 0, `in_use`: it was not stored cleanly.
+    pub in_use: bool,
+    /// The ranges [start, end) of granules, as numbers of granules, whose bits are set; adjacent ones are told as one.
+    pub dirty: Vec<(u64, u64)>,
+}
+
+/// A bitmap with the host clusters that it occupies.
+pub(super) struct StoredBitmap {
+    pub(super) found: FoundBitmap,
+    /// Offsets of its table's clusters and of its data clusters, in bytes.
+    pub(super) clusters: Vec<u64>,
+}
+
+impl Extensions {
+    /// Reads them.
+    pub fn read(image: &ImageBytes, header: &Header) -> Result<Self, Unparsable> {
+        let first = image.read("the header", 0, header.cluster_size())?;
+        let field = |offset: usize, from: u32| match header.version >= from {
+            true => number::<8>(&first, offset),
+            false => 0,
+        };
+        let (backing, length) = (
+            number::<8>(&first, 8) as usize,
+            number::<4>(&first, 16) as usize,
+        );
+        let name = first
+            .get(backing..backing.saturating_add(length))
+            .unwrap_or_default();
+        let has_backing = backing != 0;
+        let header_length = match header.version {
+            2 => 72,
+            _ => number::<4>(&first, 100) as usize,
+        };
+        let mut found = BTreeMap::new();
+        let mut place = header_length;
+        let end = if has_backing { backing } else { first.len() };
+        while place + 8 <= end {
+            let (kind, length) = (
+                number::<4>(&first, place),
+                number::<4>(&first, place + 4) as usize,
+            );
+            if kind == 0 {
+                break;
+            }
+            let data = first.get(place + 8..(place + 8).saturating_add(length));
+            let data = data.ok_or_else(|| {
+                Unparsable::new(format!(
+                    "header extension {kind:#x} does not end in the first cluster"
+                ))
+            })?;
+            found.insert(kind, data.to_vec());
+            place += 8 + length.next_multiple_of(8);
+        }
+        Ok(Self {
+            found,
+            compatible_features: field(80, 3),
+            autoclear_features: field(88, 3),
+            crypt_method: number::<4>(&first, 32),
+            backing_file: match has_backing {
+                true => String::from_utf8_lossy(name).into_owned(),
+                false => String::new(),
+            },
+            compression_type: match header_length > 104 {
+                true => number::<1>(&first, 104),
+                false => 0,
+            },
+        })
+    }
+
+    /// What two images of one recipe share, by name.
+    pub fn facts(
+        &self,
+        image: &ImageBytes,
+        header: &Header,
+    ) -> Result<BTreeMap<String, String>, Unparsable> {
+        let text = |kind: u64| {
+            let data = self.found.get(&kind).map(Vec::as_slice).unwrap_or_default();
+            String::from_utf8_lossy(data).into_owned()
+        };
+        let numbers = [
+            ("version", u64::from(header.version)),
+            ("cluster_bits", u64::from(header.cluster_bits)),
+            ("size", header.size),
+            ("refcount_order", u64::from(header.refcount_order)),
+            (
+                "incompatible_features",
+                header.incompatible_features & !DIRTY,
+            ),
+            ("compatible_features", self.compatible_features),
+            ("autoclear_features", self.autoclear_features),
+            ("crypt_method", self.crypt_method),
+            ("compression_type", self.compression_type),
+            ("nb_snapshots", u64::from(header.nb_snapshots)),
+            ("nb_bitmaps", self.bitmaps(image, header)?.len() as u64),
+        ];
+        let mut facts: BTreeMap<String, String> = numbers
+            .map(|(name, number)| (name.to_owned(), number.to_string()))
+            .into();
+        let texts = [
+            ("backing_file", self.backing_file.clone()),
+            ("backing_format", text(BACKING_FORMAT)),
+            ("data_file", text(DATA_FILE)),
+        ];
+        facts.extend(texts.map(|(name, text)| (name.to_owned(), text)));
+        Ok(facts)
+    }
+
+    /// The regions (offset, length) of the file that extensions lead to, but for what single bitmaps occupy.
+    pub(super) fn regions(&self) -> Vec<(u64, u64)> {
+        let encryption = self.found.get(&ENCRYPTION).filter(|data| data.len() >= 16);
+        let encryption = encryption.map(|data| (number::<8>(data, 0), number::<8>(data, 8)));
+        let directory = self.directory().map(|(offset, length, _)| (offset, length));
+        encryption.into_iter().chain(directory).collect()
+    }
+
+    /// The bitmap directory: offset, length in bytes, number of entries.
+    fn directory(&self) -> Option<(u64, u64, u64)> {
+        let data = self.found.get(&BITMAPS).filter(|data| data.len() >= 24)?;
+        let consistent = self.autoclear_features & CONSISTENT_BITMAPS != 0;
+        consistent.then(|| {
+            (
+                number::<8>(data, 16),
+                number::<8>(data, 8),
+                number::<4>(data, 0),
+            )
+        })
+    }
+
+    /// The bitmaps, with what they occupy.
+    pub(super) fn bitmaps(
+        &self,
+        image: &ImageBytes,
+        header: &Header,
+    ) -> Result<Vec<StoredBitmap>, Unparsable> {
+        let Some((offset, length, count)) = self.directory() else {
+            return Ok(Vec::new());
+        };
+        if length > BITMAP_TABLE_BYTES_MAX {
+            return Err(Unparsable::new(format!(
+                "the bitmap directory has {length} bytes"
+            )));
+        }
+        let directory = image.read("the bitmap directory", offset, length)?;
+        let mut bitmaps = Vec::new();
+        let mut place = 0;
+        for _ in 0..count {
+            let entry = directory
+                .get(place..)
+                .filter(|rest| rest.len() >= ENTRY_BYTES);
+            let entry = entry.ok_or_else(|| Unparsable::new("the bitmap directory is cut off"))?;
+            let name_bytes = number::<2>(entry, 18) as usize;
+            let extra_bytes = number::<4>(entry, 20) as usize;
+            let start = ENTRY_BYTES + extra_bytes;
+            let name = entry.get(start..start + name_bytes);
+            let name = name.ok_or_else(|| Unparsable::new("a bitmap's name is cut off"))?;
+            let flags = number::<4>(entry, 12);
+            let granularity_bits = number::<1>(entry, 17);
+            if granularity_bits > 31 {
+                return Err(Unparsable::new(format!(
+                    "granularity_bits {granularity_bits}"
+                )));
+            }
+            let (clusters, dirty) = bits(image, header, entry, granularity_bits)?;
+            bitmaps.push(StoredBitmap {
+                found: FoundBitmap {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    granularity: 1 << granularity_bits,
+                    enabled: flags & 2 != 0,
+                    in_use: flags & 1 != 0,
+                    dirty,
+                },
+                clusters,
+            });
+            place += (start + name_bytes).next_multiple_of(8);
+        }
+        Ok(bitmaps)
+    }
+}
+
+/// The clusters that a bitmap of the directory occupies, and the ranges of its set bits.
+#[expect(
+    clippy::type_complexity,
+    reason = "two lists that belong together here only"
+)]
+fn bits(
+    image: &ImageBytes,
+    header: &Header,
+    entry: &[u8],
+    granularity_bits: u64,
+) -> Result<(Vec<u64>, Vec<(u64, u64)>), Unparsable> {
+    let size = header.cluster_size();
+    let (offset, entries) = (number::<8>(entry, 0), number::<4>(entry, 8));
+    if entries * 8 > BITMAP_TABLE_BYTES_MAX {
+        return Err(Unparsable::new(format!(
+            "a bitmap table has {entries} entries"
+        )));
+    }
+    let table = image.read("a bitmap table", offset, entries * 8)?;
+    let mut clusters: Vec<u64> = (0..(entries * 8).div_ceil(size))
+        .map(|index| offset + index * size)
+        .collect();
+    let granules = header.size.div_ceil(1 << granularity_bits);
+    let mut dirty: Vec<(u64, u64)> = Vec::new();
+    let mut mark = |start: u64, end: u64| match dirty.last_mut() {
+        _ if start >= end => {}
+        Some(last) if last.1 == start => last.1 = end,
+        _ => dirty.push((start, end)),
+    };
+    for (index, entry) in (0..).zip(table.chunks_exact(8).map(|bytes| number::<8>(bytes, 0))) {
+        let first = index * size * 8;
+        let end = (first + size * 8).min(granules);
+        let place = entry & OFFSET;
+        if place == 0 {
+            // All ones, or all zeros.
+            if entry & 1 != 0 {
+                mark(first, end);
+            }
+            continue;
+        }
+        clusters.push(place);
+        let data = image.read("a bitmap's data", place, size)?;
+        for granule in first..end {
+            let bit = granule - first;
+            if data[(bit / 8) as usize] >> (bit % 8) & 1 != 0 {
+                mark(granule, granule + 1);
+            }
+        }
+    }
+    Ok((clusters, dirty))
+}

@@ -1,0 +1,115 @@
+//! The store of the reference's answers: what is asked again and what is not; an entry that is damaged, a version that changed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(not(missing_qemu_img))]
+
+mod ring;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgduel::cache::{Counts, Store};
+use imgduel::case::Case;
+use imgduel::record::Record;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn case() -> Case {
+    ring::cases("ops16", 5, &["convert", "create", "check"])
+        .next()
+        .unwrap()
+}
+
+/// One case of qemu-img (by the path `reference`) against itself, with a store.
+fn try_with(reference: &str, store: &Path) -> (Record, Counts) {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(store));
+    let arena =
+        ring::arena("imago", reference, LIMIT, scratch.path()).with_cache(Arc::clone(&store));
+    let record = arena.try_case(case()).unwrap();
+    (record, store.counts())
+}
+
+fn verdicts(record: &Record) -> Vec<String> {
+    let operations = record.operations.iter();
+    operations
+        .map(|operation| {
+            format!(
+                "{} {} {:?}",
+                operation.op, operation.verdict, operation.kind
+            )
+        })
+        .collect()
+}
+
+fn entries(store: &Path) -> Vec<PathBuf> {
+    fs::read_dir(store)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
+
+#[test]
+fn what_was_answered_is_not_asked_again_and_the_verdict_is_the_same() {
+    let store = tempfile::tempdir().unwrap();
+    let (first, counts) = try_with("qemu-img", store.path());
+    assert_eq!((counts.found, counts.dropped), (0, 0));
+    assert!(counts.not_found > 0);
+    let (second, again) = try_with("qemu-img", store.path());
+    assert_eq!((again.not_found, again.dropped), (0, 0));
+    assert_eq!(again.found, counts.not_found);
+    assert_eq!(verdicts(&first), verdicts(&second));
+    assert_eq!(first.verdict, "match");
+    assert!(second.tool_calls < first.tool_calls);
+}
+
+#[test]
+fn a_damaged_entry_is_noticed_and_dropped() {
+    let store = tempfile::tempdir().unwrap();
+    let (first, counts) = try_with("qemu-img", store.path());
+    // One bit in each, wherever it may be.
+    for (index, path) in entries(store.path()).into_iter().enumerate() {
+        let mut bytes = fs::read(&path).unwrap();
+        let place = index * 7919 % bytes.len();
+        bytes[place] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    let (second, again) = try_with("qemu-img", store.path());
+    assert_eq!((again.found, again.dropped), (0, counts.not_found));
+    assert_eq!(verdicts(&first), verdicts(&second));
+    let (_, mended) = try_with("qemu-img", store.path());
+    assert_eq!((mended.found, mended.dropped), (counts.not_found, 0));
+}
+
+#[test]
+fn a_changed_version_is_noticed() {
+    let store = tempfile::tempdir().unwrap();
+    try_with("qemu-img", store.path());
+    // Another program that says it is the same version.
+    let other = tempfile::tempdir().unwrap();
+    let program = other.path().join("qemu-img");
+    fs::copy(which::which("qemu-img").unwrap(), &program).unwrap();
+    let reference = format!("qemu-img:{}", program.display());
+    let (_, counts) = try_with(&reference, store.path());
+    assert_eq!(counts.found, 0, "{counts:?}");
+}
+
+#[test]
+fn an_answer_that_came_too_late_is_not_kept() {
+    let store = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let reference = format!("qemu-img:{}", ring::stand_in("hangs").display());
+    let limit = Duration::from_millis(300);
+    let answers = Arc::new(Store::open(store.path()));
+    let arena = ring::arena("imago", &reference, limit, scratch.path()).with_cache(answers);
+    let record = arena.try_case(case()).unwrap();
+    assert_eq!(record.verdict, "inconclusive");
+    let kept = entries(store.path());
+    assert!(!kept.is_empty());
+    for path in kept {
+        let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        assert!(!text.contains("\"info\""), "{text}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The cage: what a tool may use up and touch, each part with a tool that tries.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the ignored tests print figures to be looked at"
+)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use imgduel::process::{Cage, Ending, Finished, HitLimit, Invocation, Limit, Limits, layers, run};
+
+fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
+    let arguments = ["-c".to_owned(), script.to_owned()];
+    run(&Invocation {
+        memory_bytes_max: None,
+        program: Path::new("/bin/sh"),
+        arguments: &arguments,
+        directory,
+        limit: Duration::from_secs(20),
+        patience: Duration::ZERO,
+        cage: Some(cage),
+        environment: &[],
+    })
+    .unwrap()
+}
+
+/// What `script` hits in a cage with these limits; it may not take long about it.
+fn hit(limits: Limits, script: &str) -> HitLimit {
+    let scratch = tempfile::tempdir().unwrap();
+    let cage = Cage {
+        limits: Some(limits),
+        ..Cage::default()
+    };
+    let finished = caged(scratch.path(), &cage, script);
+    match finished.ending {
+        Ending::HitLimit(hit) => hit,
+        _ => panic!("{finished:?}"),
+    }
+}
+
+#[test]
+fn every_limit_that_is_hit_is_told_by_its_name() {
+    let few = Limits {
+        memory_bytes: 64 << 20,
+        file_bytes: 1 << 20,
+        processes: 20,
+        cpu_seconds: Some(1),
+        scratch_bytes: 32 << 20,
+        ..Limits::default()
+    };
+    // dd takes a block of this size into its memory.
+    let greedy = "dd if=/dev/zero of=/dev/null bs=300M count=100 & wait";
+    let hits = [
+        (Limit::Memory, greedy),
+        (
+            Limit::FileSize,
+            "sleep 0.2; exec head -c 2000000 /dev/zero > file",
+        ),
+        (Limit::Cpu, "while :; do :; done"),
+        (
+            Limit::Processes,
+            "while :; do sleep 20 & sleep 20 & sleep 0.01; done",
+        ),
+        (
+            Limit::DiskQuota,
+            "i=0; while :; do i=$((i+1)); head -c 1000000 /dev/zero > $i; done",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (limit, script) in hits {
+            let few = few.clone();
+            scope.spawn(move || assert_eq!(hit(few, script).limit, limit, "{script}"));
+        }
+    });
+    let little = Limits {
+        address_space_bytes: 64 << 20,
+        open_files: 8,
+        ..Limits::default()
+    };
+    let vast = hit(
+        little.clone(),
+        "sleep 0.2; exec dd if=/dev/zero of=/dev/null bs=300M",
+    );
+    assert_eq!(vast.limit, Limit::Memory);
+    let files = "exec 3<. 4<. 5<. 6<. 7<. 8<. 9<.; cat /dev/null";
+    assert_eq!(hit(little, files).limit, Limit::OpenFiles);
+}
+
+#[test]
+fn a_tool_writes_nowhere_but_in_its_scratch_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let (scratch, outside) = (place.path().join("scratch"), place.path().join("outside"));
+    std::fs::create_dir(&scratch).unwrap();
+    std::fs::write(&outside, "as it was").unwrap();
+    let script = "echo mine > mine; mkdir below && mv mine below/; echo x > ../new; echo x > ../outside; \
+                  ln ../outside hard && echo x > hard; ln -s ../outside soft && echo x > soft; truncate -s 1 ../outside; rm ../outside; true";
+    let finished = caged(&scratch, &Cage::default(), script);
+    assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "as it was");
+    assert!(!place.path().join("new").exists());
+    assert_eq!(
+        std::fs::read_to_string(scratch.join("below/mine")).unwrap(),
+        "mine\n"
+    );
+    // The canary: without the cage the same script does its harm.
+    caged(&scratch, &Cage::OPEN, script);
+    assert!(!outside.exists() && place.path().join("new").exists());
+}
+
+/// A program in a language that can ask for sockets and sessions.
+const ASKS: &str = "import socket, os
+def told(what):
+    try: what(); return 'yes'
+    except OSError as error: return os.strerror(error.errno)
+print(told(lambda: socket.socket(socket.AF_INET)), told(lambda: socket.socket(socket.AF_INET6)), told(lambda: socket.socket(socket.AF_UNIX)), sep=',', flush=True)
+pid = os.fork()
+if pid == 0:
+    print(told(os.setsid), told(lambda: os.kill(int(os.environ['TMPDIR'].rsplit('.', 1)[1]), 0)), sep=',', flush=True)
+    os._exit(0)
+os.wait()
+";
+
+#[test]
+fn a_tool_gets_no_network_no_session_of_its_own_and_no_word_to_other_processes() {
+    let Ok(python) = which::which("python3") else {
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let scratch = place.path().join(format!("for.{}", std::process::id()));
+    std::fs::create_dir(&scratch).unwrap();
+    let ask = |cage: &Cage| {
+        let script = format!("exec {} -c \"{ASKS}\"", python.display());
+        let finished = caged(&scratch, cage, &script);
+        finished
+            .stdout
+            .text()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let refused = "Operation not permitted";
+    let caged = ask(&Cage::default());
+    assert_eq!(caged[0], format!("{refused},{refused},yes"));
+    assert_eq!(caged.last().unwrap(), &format!("{refused},{refused}"));
+    let free = ask(&Cage::OPEN);
+    assert_eq!(
+        (free[0].as_str(), free.last().unwrap().as_str()),
+        ("yes,yes,yes", "yes,yes")
+    );
+}
+
+#[test]
+fn flushes_that_are_off_succeed_without_being_done() {
+    // On a disk: where nothing is flushed anyway, nothing can be told.
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let script =
+        "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i > file; sync file || exit 1; done";
+    let on = caged(scratch.path(), &Cage::default(), script);
+    let off = caged(scratch.path(), &Cage::default().without_flushes(), script);
+    assert_eq!(
+        [on.ending, off.ending],
+        [Ending::Exited(0), Ending::Exited(0)]
+    );
+    assert_eq!(
+        std::fs::read_to_string(scratch.path().join("file")).unwrap(),
+        "60\n"
+    );
+}
+
+#[test]
+#[ignore = "prints what the cage costs: a figure to look at"]
+fn what_the_cage_costs_for_one_call() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, cage) in [
+        ("open", Cage::OPEN),
+        ("caged", Cage::default()),
+        ("open", Cage::OPEN),
+        ("caged", Cage::default()),
+    ] {
+        let started = Instant::now();
+        for _ in 0..500 {
+            caged(scratch.path(), &cage, "exit 0");
+        }
+        println!("{name}: {:?} a call", started.elapsed() / 500);
+    }
+    println!("{:#?}", layers());
+}

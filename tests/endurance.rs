@@ -1,0 +1,532 @@
+//! Runs that are cut short or disturbed: what was found stands, the rest is made up for, and nothing is left behind.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the ignored tests print figures to be looked at"
+)]
+
+mod ring;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use imgduel::record::Record;
+
+/// A campaign of its own directory.
+struct Campaign {
+    place: tempfile::TempDir,
+    arguments: Vec<String>,
+}
+
+impl Campaign {
+    fn new(arguments: &[&str]) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("work")).unwrap();
+        Self {
+            place,
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+        command
+            .args([
+                "fuzz",
+                "--generation",
+                "ops7",
+                "--no-shrink",
+                "--allow-vacuous",
+            ])
+            .args(&self.arguments)
+            .arg("--workdir")
+            .arg(self.path("work"))
+            .arg("--findings")
+            .arg(self.path("findings"))
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn records_in(&self, name: &str) -> Vec<Record> {
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        whole
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The verdict of every operation of every case.
+    fn verdicts_in(&self, name: &str) -> BTreeMap<String, Vec<String>> {
+        let records = self.records_in(name);
+        let verdicts: BTreeMap<String, Vec<String>> = records
+            .iter()
+            .map(|record| {
+                let operations = record.operations.iter();
+                let said = operations.map(|operation| {
+                    format!(
+                        "{} {} {:?}",
+                        operation.op, operation.verdict, operation.kind
+                    )
+                });
+                (record.id.clone(), said.collect())
+            })
+            .collect();
+        assert_eq!(verdicts.len(), records.len(), "a case stands there twice");
+        verdicts
+    }
+
+    fn nothing_is_left(&self) {
+        let work = self.path("work");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let is_left = || is_worked_in(&work) || std::fs::read_dir(&work).unwrap().next().is_some();
+        while is_left() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(!is_worked_in(&work), "a process is left behind");
+        let left: Vec<_> = std::fs::read_dir(&work).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+fn is_worked_in(directory: &Path) -> bool {
+    let marker = format!("TMPDIR={}", directory.display());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.into_iter().any(|process| {
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable.starts_with(marker.as_bytes()))
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([name, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Waits until the file of records has so many lines.
+fn wait_for_records(path: &Path, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let lines = || {
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    while lines() < count {
+        assert!(Instant::now() < deadline, "no records");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn one_line(output: &Output) -> String {
+    let said = text(&output.stderr);
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("imgduel: ") && !line.contains("third opinion"))
+        .collect();
+    assert!(!lines.is_empty(), "{said}");
+    lines.last().unwrap().to_string()
+}
+
+/// Kills a campaign of `iterations` cases `times` times and resumes it each time; the records must be those of one that was left
+/// alone. How many cases were lost in all.
+fn kill_and_resume(iterations: usize, times: u32, pause: impl Fn(u32) -> Duration) {
+    let count = iterations.to_string();
+    let arguments = [
+        "--seed",
+        "11",
+        "--iterations",
+        &count,
+        "--candidate",
+        "imago",
+        "--jobs",
+        "2",
+    ];
+    let campaign = Campaign::new(&arguments);
+    let whole = campaign.path("whole.jsonl");
+    let output = campaign
+        .command(&["--json", whole.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let cut = campaign.path("cut.jsonl");
+    std::fs::write(&cut, "").unwrap();
+    let resume = ["--resume", cut.to_str().unwrap()];
+    let mut landed = 0;
+    for time in 0..times {
+        let before = std::fs::metadata(&cut).unwrap().len();
+        let mut child = campaign
+            .command(&resume)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(pause(time));
+        landed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            std::fs::metadata(&cut).unwrap().len() >= before,
+            "records are lost"
+        );
+    }
+    println!(
+        "{landed} of {times} kills met the campaign alive; {} of {iterations} cases were done by then",
+        campaign.records_in("cut.jsonl").len()
+    );
+    let output = campaign.command(&resume).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        campaign.verdicts_in("cut.jsonl"),
+        campaign.verdicts_in("whole.jsonl")
+    );
+    assert_eq!(campaign.records_in("cut.jsonl").len(), iterations);
+    assert!(text(&output.stdout).contains(&format!("{iterations} of {iterations} cases")));
+    campaign.nothing_is_left();
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_campaign_that_is_killed_and_resumed_ends_as_one_that_was_left_alone() {
+    kill_and_resume(60, 2, |time| {
+        Duration::from_millis(400 + 300 * u64::from(time))
+    });
+}
+
+#[test]
+#[ignore = "takes minutes: fifty kills"]
+fn a_campaign_that_is_killed_at_fifty_random_moments_ends_as_one_that_was_left_alone() {
+    // From a fifth of a second to two seconds, spread by a multiplicative sequence.
+    kill_and_resume(1500, 50, |time| {
+        Duration::from_millis(200 + u64::from(time) * 7919 % 1800)
+    });
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn whatever_a_killed_harness_was_running_goes_with_it() {
+    let spec = format!(
+        "qemu-img:{}",
+        ring::stand_in("faults/hangs_before_output").display()
+    );
+    let campaign = Campaign::new(&[
+        "--seed",
+        "7",
+        "--iterations",
+        "5",
+        "--ops",
+        "info",
+        "--candidate",
+        &spec,
+    ]);
+    let mut child = campaign.command(&[]).spawn().unwrap();
+    let work = campaign.path("work");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let hangs = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes.into_iter().any(|process| {
+            let place = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            place.starts_with(&work) && line.starts_with(b"sleep")
+        })
+    };
+    while !hangs() {
+        assert!(Instant::now() < deadline, "nothing hangs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    campaign.nothing_is_left();
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_signal_stops_politely_and_a_second_one_at_once() {
+    for (name, times) in [("-TERM", 1), ("-INT", 2)] {
+        let campaign = Campaign::new(&[
+            "--seed",
+            "7",
+            "--iterations",
+            "100000",
+            "--candidate",
+            "imago",
+        ]);
+        let (records, summary) = (campaign.path("r.jsonl"), campaign.path("s.json"));
+        let files = [
+            "--json",
+            records.to_str().unwrap(),
+            "--summary",
+            summary.to_str().unwrap(),
+        ];
+        let child = campaign.command(&files).spawn().unwrap();
+        wait_for_records(&records, 3);
+        for _ in 0..times {
+            signal(&child, name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        let summary: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+        assert_eq!(
+            summary["iterations_completed"],
+            campaign.records_in("r.jsonl").len()
+        );
+        campaign.nothing_is_left();
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_run_whose_ground_gives_way_ends_with_one_clear_line_and_keeps_what_it_has() {
+    // A disk that is full from the first record on.
+    let campaign = Campaign::new(&[
+        "--seed",
+        "7",
+        "--iterations",
+        "100000",
+        "--candidate",
+        "imago",
+        "--jobs",
+        "1",
+    ]);
+    let output = campaign.command(&["--json", "/dev/full"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = one_line(&output);
+    assert!(
+        said.contains("cannot write the records to /dev/full: No space left"),
+        "{said}"
+    );
+    campaign.nothing_is_left();
+
+    // A place that cannot be written to, and one that is not there.
+    for place in ["/proc", "/nonexistent/place"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+        let output = command
+            .args(["fuzz", "--iterations", "1", "--workdir", place])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = one_line(&output);
+        assert!(
+            said.contains(&format!("cannot write to the scratch directory {place}")),
+            "{said}"
+        );
+    }
+
+    // The scratch directories vanish in the midst of it; what was recorded stays.
+    let records = campaign.path("r.jsonl");
+    let child = campaign
+        .command(&["--json", records.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    wait_for_records(&records, 3);
+    let work = campaign.path("work");
+    while work.exists() {
+        // A directory that is just being made in it gets in the way.
+        let _ = std::fs::remove_dir_all(&work);
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let said = one_line(&output);
+    assert!(said.contains(work.to_str().unwrap()), "{said}");
+    let records = campaign.records_in("r.jsonl");
+    assert!(records.len() >= 3);
+    assert!(records.iter().all(|record| record.verdict != "divergence"));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_tool_that_is_replaced_or_removed_ends_the_run() {
+    for removes in [false, true] {
+        let campaign = Campaign::new(&["--seed", "7", "--iterations", "100000", "--jobs", "1"]);
+        let tool = campaign.path("tool");
+        let script = "#!/bin/sh\nexec qemu-img \"$@\"\n";
+        let put = |script: &str| {
+            let made = campaign.path("made");
+            std::fs::write(&made, script).unwrap();
+            std::fs::set_permissions(&made, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .unwrap();
+            std::fs::rename(&made, &tool).unwrap();
+        };
+        put(script);
+        let (records, spec) = (
+            campaign.path("r.jsonl"),
+            format!("qemu-img:{}", tool.display()),
+        );
+        let arguments = ["--json", records.to_str().unwrap(), "--candidate", &spec];
+        let child = campaign.command(&arguments).spawn().unwrap();
+        wait_for_records(&records, 2);
+        match removes {
+            true => std::fs::remove_file(&tool).unwrap(),
+            false => put("#!/bin/sh\nexit 1\n"),
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        let said = one_line(&output);
+        assert!(said.contains(tool.to_str().unwrap()), "{said}");
+        let records = campaign.records_in("r.jsonl");
+        assert!(
+            records.iter().all(|record| record.verdict != "divergence"),
+            "a replaced tool was blamed"
+        );
+        campaign.nothing_is_left();
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn two_campaigns_in_one_directory_do_not_meet_and_do_not_share_a_file() {
+    let campaign = Campaign::new(&["--seed", "7", "--candidate", "imago"]);
+    let records = campaign.path("r.jsonl");
+    let first = [
+        "--json",
+        records.to_str().unwrap(),
+        "--iterations",
+        "100000",
+    ];
+    let child = campaign.command(&first).spawn().unwrap();
+    wait_for_records(&records, 3);
+    let output = campaign.command(&first).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(one_line(&output).contains("another run is writing its records to"));
+    let beside = campaign.command(&["--iterations", "20"]).output().unwrap();
+    assert_eq!(beside.status.code(), Some(0), "{}", text(&beside.stderr));
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(
+        campaign
+            .records_in("r.jsonl")
+            .iter()
+            .all(|record| record.verdict != "divergence")
+    );
+    campaign.nothing_is_left();
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_is_resumed_on_other_terms_is_refused() {
+    let campaign = Campaign::new(&["--iterations", "4", "--ops", "info"]);
+    let records = campaign.path("r.jsonl");
+    let path = records.to_str().unwrap();
+    let output = campaign
+        .command(&["--seed", "7", "--json", path])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // Seed and generation are in the records; the last record was cut short.
+    let whole = std::fs::read(&records).unwrap();
+    std::fs::write(&records, &whole[..whole.len() - 40]).unwrap();
+    let output = campaign.command(&["--resume", path]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let ids: Vec<String> = campaign
+        .records_in("r.jsonl")
+        .iter()
+        .map(|record| record.id.clone())
+        .collect();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+    for other in [
+        ["--seed", "8"],
+        ["--timeout", "7"],
+        ["--candidate", "qemu-img"],
+        ["--json", "other.jsonl"],
+    ] {
+        let output = campaign
+            .command(&["--resume", path])
+            .args(other)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{other:?}");
+        one_line(&output);
+    }
+}
+
+#[test]
+#[ignore = "takes many minutes: a thousand cases on a machine that is loaded four times over"]
+fn a_loaded_machine_makes_no_divergence_and_nothing_stuck() {
+    let processors = std::thread::available_parallelism().unwrap().get();
+    let mut load: Vec<Child> = (0..processors * 4)
+        .map(|_| {
+            Command::new("sh")
+                .args(["-c", "while :; do :; done"])
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let jobs = (processors * 4).to_string();
+    let campaign = Campaign::new(&[
+        "--seed",
+        "59095591",
+        "--iterations",
+        "1000",
+        "--candidate",
+        "qemu-img",
+        "--jobs",
+        &jobs,
+    ]);
+    let records = campaign.path("r.jsonl");
+    let output = campaign
+        .command(&["--json", records.to_str().unwrap()])
+        .output()
+        .unwrap();
+    for child in &mut load {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    println!("{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0));
+    let records = campaign.records_in("r.jsonl");
+    assert_eq!(records.len(), 1000);
+    let said = |word: &str| {
+        records
+            .iter()
+            .filter(|record| record.reason.as_deref().unwrap_or_default().contains(word))
+            .count()
+    };
+    assert_eq!(said("stuck"), 0);
+    campaign.nothing_is_left();
+}

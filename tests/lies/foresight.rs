@@ -1,0 +1,136 @@
+//! Which lies a case would make a liar tell, without running anything: from the command lines of its steps, as if each succeeded.
+//!
+//! A case in which a lie is not told cannot find it, so that a hunt need not run it. What is foreseen is only where to look: a lie
+//! counts as found when a real run has found it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use imgduel::behaviour::Observed;
+use imgduel::case::Case;
+use imgduel::exchange::{Deed, Exchange, Side, Step, Turn};
+use imgduel::operation::Operation;
+use imgduel::process::Captured;
+use imgduel::request::{Answer, Exit, ImageFile, Request};
+use imgduel::tool::{Tool, Wording};
+
+use crate::catalogue::LIES;
+use crate::image::Facts;
+use crate::liar::Call;
+
+thread_local! {
+    /// The facts of images that are not there, by their names.
+    static FORESEEN: RefCell<HashMap<String, Facts>> = RefCell::default();
+}
+
+/// What is foreseen of an image.
+pub fn facts(path: &str) -> Option<Facts> {
+    FORESEEN.with_borrow(|foreseen| foreseen.get(path).cloned())
+}
+
+fn foresee(file: &ImageFile, size: u64, snapshots: u64) {
+    let format = file.format.name();
+    if format != "raw" && format != "qcow2" {
+        return;
+    }
+    let is_qcow2 = format == "qcow2";
+    let is = |name: &str| file.option(name) == Some("on");
+    let bits = file
+        .option("refcount_bits")
+        .and_then(|bits| bits.parse().ok());
+    let facts = Facts {
+        format: format.to_owned(),
+        size,
+        cluster: if is_qcow2 { file.cluster_size() } else { 0 },
+        refcount_bits: bits.unwrap_or(16),
+        version: if file.option("compat") == Some("0.10") {
+            2
+        } else {
+            3
+        },
+        extended_l2: is("extended_l2"),
+        lazy: is("lazy_refcounts"),
+        snapshots,
+        backing: file.backing.as_ref().map(|below| below.path.clone()),
+    };
+    FORESEEN.with_borrow_mut(|foreseen| foreseen.insert(file.path.clone(), facts));
+}
+
+/// A run in which every step succeeds and nothing is said.
+fn smooth(steps: &[Step]) -> Exchange {
+    let turn = |step: &Step| Turn {
+        scratch_bytes: 0,
+        step: step.clone(),
+        by: Side::Reference,
+        answer: Answer {
+            peak_memory_bytes: 0,
+            exit: Exit::Success,
+            command: Vec::new(),
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            contents: None,
+            host_clusters: None,
+            partial: false,
+            duration: Duration::ZERO,
+            cpu: Duration::ZERO,
+            calls: 0,
+        },
+        file_bytes: None,
+        changed_files: Default::default(),
+    };
+    let deed = || Deed {
+        lacks: Vec::new(),
+        turns: steps.iter().map(turn).collect(),
+        readings: Vec::new(),
+    };
+    Exchange {
+        candidate: deed(),
+        reference: Some(deed()),
+        opinion: None,
+    }
+}
+
+/// The behaviours that follow from the requests alone, and the lies that would be told.
+pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static str>) {
+    let Operation::Chain(chain) = &case.ops[0] else {
+        return (BTreeSet::new(), Vec::new());
+    };
+    FORESEEN.with_borrow_mut(HashMap::clear);
+    let ground = case.ground(0);
+    let steps = case.ops[0].perform().steps(&ground);
+    let exchange = smooth(&steps);
+    let courses: HashMap<usize, _> = chain
+        .followed(&ground, &exchange)
+        .into_iter()
+        .map(|(step, _, course)| (step, course))
+        .collect();
+    let mut told = BTreeSet::new();
+    for (index, step) in steps.iter().enumerate() {
+        if let Some(course) = courses.get(&index) {
+            let (model, below) = (&course.model, course.below());
+            for (file, view) in below.iter().zip(&model.below) {
+                foresee(file, view.size, 0);
+            }
+            foresee(course.top(), model.top.size, model.snapshots.len() as u64);
+        }
+        if let Some(Wording::CommandLine(words)) = tool.wording(&step.request) {
+            let program = Path::new(&words[0]).file_name().unwrap_or_default();
+            let call = Call {
+                program: program.to_string_lossy().into_owned(),
+                arguments: words[1..].to_vec(),
+            };
+            let lies = LIES.iter().filter(|lie| (lie.tell)(&call).is_some());
+            told.extend(lies.map(|lie| lie.name));
+        }
+        if let Request::Create { file, size } = &step.request {
+            foresee(file, file.format.created_size(size.bytes()), 0);
+        }
+    }
+    FORESEEN.with_borrow_mut(HashMap::clear);
+    (
+        Observed::of(&exchange).behaviours,
+        told.into_iter().collect(),
+    )
+}

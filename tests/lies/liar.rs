@@ -1,0 +1,205 @@
+//! This program as a qemu-img or a qemu-io that lies: called through a link of that name in a directory that is named after the lie.
+//! What it does not lie about it hands on to the real one on `PATH`.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::catalogue::LIES;
+use crate::image::{Facts, directory_of};
+
+/// One call of the tool.
+pub struct Call {
+    /// `qemu-img` or `qemu-io`.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+/// What a lie comes to.
+pub enum Effect {
+    /// It does something else.
+    Instead(Vec<String>),
+    /// It does what it was told, then this.
+    Then(Box<dyn FnOnce()>),
+    /// It says something else.
+    Says(fn(String) -> String),
+    /// It does what it was told, and says that it could not.
+    Refuses,
+}
+
+/// A guest range that qemu-io is told to change.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// In bytes.
+    pub offset: u64,
+    /// In bytes.
+    pub length: u64,
+}
+
+impl Range {
+    /// Where it ends.
+    pub fn end(self) -> u64 {
+        self.offset + self.length
+    }
+}
+
+impl Call {
+    /// The sub-command of qemu-img.
+    pub fn is(&self, name: &str) -> bool {
+        self.program == "qemu-img" && self.arguments.first().is_some_and(|first| first == name)
+    }
+
+    /// Whether one of the arguments is this word.
+    pub fn says(&self, word: &str) -> bool {
+        self.arguments.iter().any(|argument| argument == word)
+    }
+
+    /// The image that it is about: the last argument, the one before a size, or the one of a snapshot.
+    pub fn file(&self) -> String {
+        let count = self.arguments.len();
+        if self.is("snapshot") {
+            let named = self
+                .arguments
+                .iter()
+                .find_map(|word| word.split_once("file.filename="));
+            let name = named.map(|(_, rest)| rest.split(',').next().unwrap_or_default());
+            return name.unwrap_or_default().to_owned();
+        }
+        let back = match self.is("resize") || self.is("create") || self.is("bitmap") {
+            true => 2,
+            false => 1,
+        };
+        self.arguments
+            .get(count.wrapping_sub(back))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The facts of that image as it is before the call.
+    pub fn facts(&self) -> Option<Facts> {
+        Facts::of(&self.file())
+    }
+
+    /// The new size of a resize.
+    pub fn new_size(&self) -> Option<u64> {
+        self.is("resize")
+            .then(|| self.arguments.last()?.parse().ok())
+            .flatten()
+    }
+
+    /// The commands of a qemu-io.
+    fn commands(&self) -> Vec<&String> {
+        let pairs = self.arguments.windows(2);
+        pairs
+            .filter(|pair| self.program == "qemu-io" && pair[0] == "-c")
+            .map(|pair| &pair[1])
+            .collect()
+    }
+
+    /// The ranges of the commands that begin with these words.
+    fn ranges(&self, words: &str) -> Vec<Range> {
+        let of = |command: &&String| {
+            let rest = command.strip_prefix(words)?;
+            let mut numbers = rest.split_whitespace().rev();
+            let length = numbers.next()?.parse().ok()?;
+            let offset = numbers.next()?.parse().ok()?;
+            Some(Range { offset, length })
+        };
+        self.commands().iter().filter_map(of).collect()
+    }
+
+    /// What is written.
+    pub fn writes(&self) -> Vec<Range> {
+        self.ranges("write -P ")
+    }
+
+    /// What is made zero.
+    pub fn zeroes(&self) -> Vec<Range> {
+        self.ranges("write -z ")
+    }
+
+    /// What is discarded.
+    pub fn discards(&self) -> Vec<Range> {
+        self.ranges("discard ")
+    }
+
+    /// The arguments with `from` replaced by `to` in every one of them.
+    pub fn with(&self, from: &str, to: &str) -> Vec<String> {
+        self.arguments
+            .iter()
+            .map(|word| word.replace(from, to))
+            .collect()
+    }
+
+    /// The arguments without this one.
+    pub fn without(&self, word: &str) -> Vec<String> {
+        self.arguments
+            .iter()
+            .filter(|other| *other != word)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Serves when the program was called as one of the tools.
+pub fn serve_if_called() -> Option<ExitCode> {
+    let mut words = std::env::args();
+    let called = words.next()?;
+    let program = Path::new(&called).file_name()?.to_str()?.to_owned();
+    if program != "qemu-img" && program != "qemu-io" {
+        return None;
+    }
+    let directory = directory_of(&called);
+    let lie = directory.file_name()?.to_str()?.to_owned();
+    let call = Call {
+        program,
+        arguments: words.collect(),
+    };
+    let lie = LIES.iter().find(|known| known.name == lie)?;
+    Some(tell(&call, (lie.tell)(&call)))
+}
+
+/// Becomes the real tool.
+fn real(program: &str, arguments: &[String]) -> ExitCode {
+    let error = Command::new(program).args(arguments).exec();
+    eprintln!("{program}: {error}");
+    ExitCode::from(127)
+}
+
+fn tell(call: &Call, effect: Option<Effect>) -> ExitCode {
+    let run = |stdout: Stdio| {
+        let mut command = Command::new(&call.program);
+        command
+            .args(&call.arguments)
+            .stdout(stdout)
+            .output()
+            .unwrap()
+    };
+    let code = |status: std::process::ExitStatus| ExitCode::from(status.code().unwrap_or(1) as u8);
+    match effect {
+        None => real(&call.program, &call.arguments),
+        Some(Effect::Instead(arguments)) => real(&call.program, &arguments),
+        Some(Effect::Then(after)) => {
+            let output = run(Stdio::inherit());
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            if output.status.success() {
+                after();
+            }
+            code(output.status)
+        }
+        Some(Effect::Says(otherwise)) => {
+            let output = run(Stdio::piped());
+            print!(
+                "{}",
+                otherwise(String::from_utf8_lossy(&output.stdout).into_owned())
+            );
+            code(output.status)
+        }
+        Some(Effect::Refuses) => {
+            run(Stdio::piped());
+            eprintln!("{}: Invalid argument", call.program);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Lies planted in a stand-in for qemu-img, and how long our own generation takes to find each of them.
+//!
+//! The stand-in is this very program under another name: see `liar`. Which cases would make it tell a lie is foreseen, so that a hunt
+//! runs only those.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a table, and a tool that says what the real one says"
+)]
+
+mod catalogue;
+mod comparison;
+mod foresight;
+mod hunt;
+mod image;
+mod liar;
+#[path = "../ring/mod.rs"]
+mod ring;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    if let Some(code) = liar::serve_if_called() {
+        return code;
+    }
+    let is_missing = cfg!(missing_qemu_img);
+    let trial = |name: &str, run: fn()| {
+        let run = move || {
+            run();
+            Ok::<(), Failed>(())
+        };
+        Trial::test(name, run).with_ignored_flag(is_missing)
+    };
+    let trials = vec![
+        trial("every_lie_has_a_name_of_its_own", catalogue::names_differ),
+        trial(
+            "some_lies_are_found_blamed_on_the_candidate_and_shrunk",
+            hunt::some,
+        ),
+        // Minutes: `cargo test --test lies -- --ignored --nocapture`.
+        trial("every_lie_is_found_within_five_thousand_cases", hunt::all).with_ignored_flag(true),
+        trial(
+            "guided_and_unguided_campaigns_are_compared",
+            comparison::compare,
+        )
+        .with_ignored_flag(true),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

@@ -1,0 +1,299 @@
+//! Damaged images: the harness finds what it must, and survives what it finds. Every check has a stand-in that fails it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ring;
+
+use std::time::Duration;
+
+use imgduel::arena::Arena;
+use imgduel::case::Case;
+use imgduel::content::Write;
+use imgduel::damage::{self, Cut, Damage, Value};
+use imgduel::duel::Duel;
+use imgduel::format::Format;
+use imgduel::generation::Generation;
+use imgduel::operation::Operation;
+use imgduel::operation::chain::Chain;
+use imgduel::operation::malformed::{Look, Malformed, Specimen};
+use imgduel::record::Record;
+use imgduel::tool::{self, Means};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A qcow2 with this damage, looked at in these ways.
+fn case(damage: Damage, looks: &[Look]) -> Case {
+    let specimen = Specimen {
+        writes: vec![Write {
+            offset: 0,
+            length: 65536,
+            byte: 7,
+        }],
+        ..Specimen::empty(Format::Qcow2, 1 << 20)
+    };
+    Case {
+        generation: "malformed1".to_owned(),
+        seed: 0,
+        iteration: 0,
+        iter_seed: 0,
+        image: Chain::no_source(),
+        ops: vec![Operation::Malformed(Malformed {
+            specimen,
+            damages: vec![damage],
+            looks: looks.to_vec(),
+            change: None,
+        })],
+        words_used: 0,
+        ops_filter: None,
+        fields_filter: None,
+    }
+}
+
+fn replace(structure: &str, field: &str, value: Value) -> Damage {
+    Damage::Replace {
+        structure: structure.to_owned(),
+        index: 0,
+        field: field.to_owned(),
+        value,
+        stale_checksum: false,
+    }
+}
+
+/// Every tool reads on with it.
+fn harmless() -> Damage {
+    replace("header", "compatible_features", Value::Flip(40))
+}
+
+/// Every tool refuses it.
+fn fatal() -> Damage {
+    replace("header", "cluster_bits", Value::Number(63))
+}
+
+fn tried(candidate: &str, limit: Duration, case: Case) -> Record {
+    let workdir = tempfile::tempdir().unwrap();
+    let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
+    arena.try_case(case).unwrap()
+}
+
+/// The stand-in is found out by this kind, and blamed.
+fn caught(lie: &str, damage: Damage, look: Look, limit: Duration, kind: &str) {
+    let program = ring::stand_in("malformed").join(lie);
+    let candidate = format!("qemu-img:{}", program.display());
+    let record = tried(&candidate, limit, case(damage, &[look]));
+    assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
+    let blamed = record.blame.map(|blame| blame.name());
+    let both_may_be_right = kind.ends_with("_divergence") && kind != "input_changed_divergence";
+    let expected = if both_may_be_right {
+        "unclear"
+    } else {
+        "candidate"
+    };
+    assert_eq!(blamed, Some(expected), "{record:#?}");
+}
+
+macro_rules! canaries {
+    ($($name:ident: $lie:literal, $damage:expr, $look:ident, $kind:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { caught($lie, $damage, Look::$look, LIMIT, $kind); }
+        )*
+    };
+}
+
+canaries! {
+    a_tool_that_dies_is_caught: "crashes", harmless(), Map, "candidate_crash";
+    a_tool_that_writes_to_what_it_reads_is_caught: "writes_its_input", harmless(), Map, "input_changed_divergence";
+    a_tool_that_dies_for_want_of_memory_is_caught: "eats_memory", harmless(), Map, "candidate_limit";
+    a_tool_that_has_much_memory_is_caught: "has_much_memory", harmless(), Map, "malformed_memory_blowup";
+    a_tool_that_fills_the_disk_is_caught: "fills_the_disk", harmless(), Map, "malformed_disk_blowup";
+    a_tool_that_accepts_what_is_to_be_refused_is_caught: "accepts_everything", fatal(), Map, "exit_code_divergence";
+    a_tool_that_refuses_what_can_be_read_is_caught: "refuses_everything", harmless(), Map, "exit_code_divergence";
+    a_tool_that_reads_other_bytes_is_caught: "reads_other_bytes", harmless(), Contents, "malformed_content_divergence";
+    a_tool_that_tells_another_size_is_caught: "tells_another_size", harmless(), Info, "malformed_info_divergence";
+}
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn a_tool_that_hangs_is_caught() {
+    let limit = Duration::from_millis(700);
+    caught("hangs", harmless(), Look::Map, limit, "candidate_timeout");
+}
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn honest_tools_agree_on_what_is_damaged() {
+    let looks = [Look::Info, Look::Contents, Look::Convert, Look::Compare];
+    for damage in [harmless(), fatal()] {
+        for candidate in ["qemu-img", "imago"] {
+            let record = tried(candidate, LIMIT, case(damage.clone(), &looks));
+            assert_eq!(record.verdict, "match", "{record:#?}");
+        }
+    }
+}
+
+/// With this program as imago's worker.
+fn with_worker(worker: &str, looks: &[Look]) -> Record {
+    let workdir = tempfile::tempdir().unwrap();
+    let means = Means {
+        worker_program: ring::stand_in("malformed").join(worker),
+        ..ring::means()
+    };
+    let duel = Duel {
+        candidate: tool::open(&"imago".parse().unwrap(), &means).unwrap(),
+        ..ring::duel("imago", "qemu-img", LIMIT, workdir.path())
+    };
+    let arena = Arena::new(duel, ring::empty_catalogue());
+    let record = arena.try_case(case(harmless(), looks)).unwrap();
+    // A fresh worker is started for the next case.
+    let again = arena.try_case(case(harmless(), looks)).unwrap();
+    assert_eq!(again.kind, record.kind);
+    record
+}
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn a_worker_that_dies_is_a_finding_and_the_next_case_gets_another() {
+    let record = with_worker("worker_aborts", &[Look::Info]);
+    assert_eq!(
+        record.kind.as_deref(),
+        Some("candidate_crash"),
+        "{record:#?}"
+    );
+    let record = with_worker("worker_starves", &[Look::Info]);
+    let kind = record.kind.as_deref();
+    assert_eq!(kind, Some("malformed_memory_blowup"), "{record:#?}");
+}
+
+#[test]
+fn a_case_decodes_to_the_same_for_ever_and_reads_back_as_it_was_written() {
+    for name in ["malformed1", "malformed1_imago"] {
+        let generation = Generation::named(name).unwrap();
+        for case in generation.cases(5, 0, None).unwrap().take(300) {
+            let text = serde_json::to_string(&case).unwrap();
+            let read: Case = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, case);
+            assert_eq!(Generation::case(&case.id(), None).unwrap(), case);
+        }
+    }
+}
+
+/// Written out with the first release of the generations, one case a line. A generation that draws otherwise needs another name.
+#[test]
+fn the_cases_are_those_of_the_first_release() {
+    let golden = include_str!("golden/malformed1.jsonl");
+    for line in golden.lines() {
+        let case: Case = serde_json::from_str(line).unwrap();
+        assert_eq!(Generation::case(&case.id(), None).unwrap(), case);
+    }
+    assert_eq!(golden.lines().count(), 8);
+}
+
+fn fields(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn fields_select_what_is_damaged_and_an_unknown_one_is_refused_with_the_list() {
+    let generation = Generation::named("malformed1").unwrap();
+    let wanted = fields(&["bat", "l2_table.entry"]);
+    let cases = generation
+        .cases_of_fields(3, 0, None, Some(&wanted))
+        .unwrap();
+    for case in cases.take(200) {
+        let text = serde_json::to_string(&case.ops).unwrap();
+        assert!(
+            text.contains(r#""structure":"bat""#) || text.contains(r#""structure":"l2_table""#),
+            "{text}"
+        );
+        assert!(!text.contains("subcluster"), "{text}");
+    }
+    for wrong in ["l3_table", "l2_table.size"] {
+        let wrong = fields(&[wrong]);
+        let error = generation
+            .cases_of_fields(3, 0, None, Some(&wrong))
+            .err()
+            .unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains("snapshot_table") && !text.contains('\n'),
+            "{text}"
+        );
+    }
+    assert!(
+        Generation::usual()
+            .cases_of_fields(3, 0, None, Some(&wanted))
+            .is_err()
+    );
+}
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn a_damaged_file_has_the_value_that_was_asked_for_and_its_checksums_are_right() {
+    let workdir = tempfile::tempdir().unwrap();
+    let run = |format: &str| {
+        let path = workdir.path().join(format!("image.{format}"));
+        let image = imgduel::request::ImageFile::new("image", path_format(format));
+        let create = imgduel::request::Request::Create {
+            file: image,
+            size: imgduel::size::Size::of_bytes(1 << 20),
+        };
+        let scene = tool::Scene {
+            patience: Duration::ZERO,
+            cage: &imgduel::process::Cage::default(),
+            directory: workdir.path(),
+            limit: LIMIT,
+            memory_bytes_max: None,
+        };
+        let answer = ring::open("qemu-img").ask(&create, &scene).unwrap();
+        assert!(answer.succeeded(), "{answer:?}");
+        path
+    };
+    for (format, structure, field) in [
+        ("qcow2", "header", "l1_size"),
+        ("vmdk", "sparse_extent_header", "grainSize"),
+        ("vpc", "dynamic_disk_header", "block_size"),
+        ("vhdx", "vhdx_header", "version"),
+        ("vhdx", "region_table_entry", "length"),
+    ] {
+        let path = run(format);
+        let damage = [replace(structure, field, Value::Number(0x1234))];
+        damage::inflict(&path, path_format(format), &damage).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let layout = damage::layout(path_format(format), &bytes);
+        let is_it = |found: &&imgduel::structure::Field| {
+            found.structure == structure && found.name == field
+        };
+        let found = layout.fields.iter().find(is_it).unwrap();
+        let value = match found.bits {
+            16 => layout.number::<2>(&bytes, found.offset),
+            32 => layout.number::<4>(&bytes, found.offset),
+            _ => layout.number::<8>(&bytes, found.offset),
+        };
+        assert_eq!(value, 0x1234, "{format} {structure}.{field}");
+        if format == "vhdx" {
+            let seal = layout
+                .seals
+                .iter()
+                .find(|seal| (seal.offset..seal.offset + seal.length).contains(&found.offset));
+            let seal = seal.unwrap();
+            let start = seal.offset as usize;
+            let mut sealed = bytes[start..start + seal.length as usize].to_vec();
+            let told = u32::from_le_bytes(sealed[4..8].try_into().unwrap());
+            sealed[4..8].fill(0);
+            assert_eq!(crc32c::crc32c(&sealed), told);
+        }
+    }
+    let path = run("qcow2");
+    let cut = Damage::Truncate {
+        structure: "l1_table".to_owned(),
+        index: 0,
+        at: Cut::Start,
+    };
+    damage::inflict(&path, Format::Qcow2, &[cut]).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 3 * 65536);
+}
+
+fn path_format(name: &str) -> Format {
+    Format::all().find(|format| format.name() == name).unwrap()
+}

@@ -1,0 +1,293 @@
+//! A program for every kind of finding: on its own it shows the divergence with the tool that lies, and not with one that does not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use imgduel::arena::Arena;
+use imgduel::case::Case;
+use imgduel::record::Record;
+use imgduel::script::script;
+use imgduel::witness::Witnesses;
+
+mod ring;
+
+const CASES_MAX: usize = 150;
+const SEED: u64 = 7;
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The exit code of the script, with another program in the place of `variable` where one is named.
+fn exit_code(path: &Path, honest: Option<(&str, &str)>) -> Option<i32> {
+    let mut command = Command::new("sh");
+    command.arg(path).envs(honest);
+    let is_candidate = honest.is_some_and(|(variable, _)| variable == "CANDIDATE");
+    command.envs(is_candidate.then_some(("CANDIDATE_IO", "qemu-io")));
+    command.output().unwrap().status.code()
+}
+
+/// The first case that shows a divergence of this kind.
+fn found(arena: &Arena, kind: &str, cases: impl Iterator<Item = Case>) -> Record {
+    let mut records = cases
+        .take(CASES_MAX)
+        .map(|case| arena.try_case(case).unwrap());
+    let is_wanted = |record: &Record| record.kind.as_deref() == Some(kind);
+    let found = records.find(is_wanted);
+    found.unwrap_or_else(|| panic!("the lie is not caught as {kind}"))
+}
+
+/// The record's script shows it as it is, and no longer with an honest program in the place of the variable.
+fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
+    let text = script(record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+    assert!(!text.contains("imgduel"), "{text}");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("script.sh");
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(exit_code(&path, None), Some(0), "{text}");
+    assert_eq!(exit_code(&path, Some(honest)), Some(1), "{text}");
+}
+
+/// A qemu-img that lies, found out as `kind` by these operations, or kinds of steps, of a generation.
+fn lie_shows(lie: &str, generation: &str, operations: &[&str], kind: &str) {
+    let workdir = tempfile::tempdir().unwrap();
+    let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
+    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let record = found(&arena, kind, ring::cases(generation, SEED, operations));
+    shows(&arena, &record, ("CANDIDATE", "qemu-img"));
+}
+
+macro_rules! scripts {
+    ($($name:ident: $lie:literal in $operations:expr, $generation:literal, is $kind:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { lie_shows($lie, $generation, &$operations, $kind); }
+        )*
+    };
+}
+
+scripts! {
+    contents_read_midway_show: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", is "chain_content_divergence";
+    a_map_midway_shows: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", is "chain_map_divergence";
+    a_size_told_midway_shows: "chain/describes_another_size/qemu-img" in ["info"], "native1", is "chain_info_divergence";
+    a_repair_that_loses_data_shows: "repair_loses_data" in ["repair"], "ops16", is "repair_data_divergence";
+}
+
+/// What the lies that are not tried every time are found out as.
+const OTHERS: [(&str, &str, &[&str], &str); 21] = [
+    (
+        "chain/writes_over_a_cluster_s_edge/qemu-img",
+        "native1",
+        &["write"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/zeroes_nothing/qemu-img",
+        "native1",
+        &["write", "write_zeroes"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/loses_a_write_after_a_snapshot/qemu-img",
+        "native1",
+        &["snapshot", "write"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/grows_with_rubbish/qemu-img",
+        "native1",
+        &["resize"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/applies_no_snapshot/qemu-img",
+        "native1",
+        &["write", "snapshot"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/reads_backing_files_past_their_end/qemu-img",
+        "native1",
+        &["rebase"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/commits_without_the_last_sector/qemu-img",
+        "native1",
+        &["write", "commit"],
+        "chain_backing_content_divergence",
+    ),
+    (
+        "chain/converts_without_the_last_sector/qemu-img",
+        "native1",
+        &["convert"],
+        "chain_content_divergence",
+    ),
+    (
+        "chain/forgets_bitmaps/qemu-img",
+        "native1",
+        &["bitmap"],
+        "exit_code_divergence",
+    ),
+    (
+        "snapshot_loses_a_refcount",
+        "ops16",
+        &["snapshot"],
+        "snapshot_byte_divergence",
+    ),
+    (
+        "snapshot_leaves_a_tail",
+        "ops16",
+        &["snapshot"],
+        "snapshot_byte_divergence",
+    ),
+    (
+        "snapshot_delete_leaks",
+        "ops16",
+        &["snapshot"],
+        "snapshot_byte_divergence",
+    ),
+    (
+        "snapshot_breaks_its_table",
+        "ops16",
+        &["snapshot"],
+        "snapshot_normalize_failed",
+    ),
+    (
+        "snapshot_is_of_another_time",
+        "ops16",
+        &["snapshot"],
+        "snapshot_date_divergence",
+    ),
+    (
+        "lists_other_snapshots",
+        "ops16",
+        &["snapshot"],
+        "snapshot_list_divergence",
+    ),
+    (
+        "snapshot_apply_damages_another",
+        "ops16",
+        &["snapshot"],
+        "snapshot_contents_divergence",
+    ),
+    (
+        "snapshot_applies_wrong_data",
+        "ops16",
+        &["snapshot"],
+        "snapshot_compare_divergence",
+    ),
+    (
+        "repairs_nothing",
+        "ops16",
+        &["repair"],
+        "repair_completeness_divergence",
+    ),
+    (
+        "repair_makes_it_worse",
+        "ops16",
+        &["repair"],
+        "repair_safety_divergence",
+    ),
+    (
+        "chain/forgets_bitmaps/qemu-img",
+        "native1",
+        &["bitmap"],
+        "chain_info_divergence",
+    ),
+    (
+        "snapshot_writes_a_byte",
+        "ops16",
+        &["snapshot"],
+        "snapshot_byte_divergence",
+    ),
+];
+
+#[test]
+#[ignore = "takes five minutes: twenty-one lies"]
+fn every_other_lie_has_a_program_that_shows_it() {
+    let mut failed = Vec::new();
+    for (lie, generation, operations, kind) in OTHERS {
+        let shown = std::panic::catch_unwind(|| lie_shows(lie, generation, operations, kind));
+        eprintln!("{lie} {kind}: {}", shown.is_ok());
+        failed.extend(shown.is_err().then_some((lie, kind)));
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// The honest witness says what both tools say.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_witness_that_says_otherwise_shows() {
+    let lying = ring::stand_in("witnesses");
+    for (operation, format, witness, kind) in [
+        ("info", "qcow2", "qcowinfo", "libyal_info_divergence"),
+        ("check", "vmdk", "vmdkinfo", "libyal_check_divergence"),
+    ] {
+        let workdir = tempfile::tempdir().unwrap();
+        let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
+        duel.witnesses = Witnesses::find_in(&lying, LIMIT);
+        let arena = Arena::new(duel, ring::empty_catalogue());
+        let cases = ring::cases("ops16", SEED, &[operation]);
+        let cases = cases.filter(|case| case.image.format.name() == format);
+        let record = found(&arena, kind, cases);
+        let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+        let path = workdir.path().join("script.sh");
+        std::fs::write(&path, &text).unwrap();
+        let liar = lying.join(witness).display().to_string();
+        assert_eq!(
+            exit_code(&path, Some(("WITNESS", &liar))),
+            Some(0),
+            "{text}"
+        );
+        let honest = which::which(witness).is_ok();
+        let expected = if honest { 1 } else { 2 };
+        assert_eq!(exit_code(&path, None), Some(expected), "{text}");
+    }
+}
+
+/// What the reference cannot do is shown by the candidate alone.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_conversion_larger_than_was_foretold_shows() {
+    let workdir = tempfile::tempdir().unwrap();
+    let liar = ring::stand_in("instar_foretells_nothing");
+    let candidate = format!("instar:{}", liar.display());
+    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let cases = ring::cases("ops16", SEED, &["measure"]).filter(|case| {
+        let text = serde_json::to_string(&case.ops[0]).unwrap();
+        text.contains("vhdx")
+    });
+    let record = found(&arena, "measure_above_fully_allocated_bound", cases);
+    let honest = ring::stand_in("instar").display().to_string();
+    shows(&arena, &record, ("CANDIDATE", &honest));
+}
+
+/// Two tools that lie in the same way stand together against what was written.
+#[test]
+#[ignore = "takes a quarter of a minute"]
+fn what_both_do_otherwise_than_was_written_shows() {
+    let lies = [
+        ("dd_shifts", "ops16", "dd", "dd_recipe_divergence"),
+        (
+            "chain/grows_with_rubbish/qemu-img",
+            "native1",
+            "resize",
+            "chain_recipe_divergence",
+        ),
+    ];
+    for (lie, generation, operation, kind) in lies {
+        let workdir = tempfile::tempdir().unwrap();
+        let liar = format!("qemu-img:{}", ring::stand_in(lie).display());
+        let arena = ring::arena(&liar, &liar, LIMIT, workdir.path());
+        let record = found(&arena, kind, ring::cases(generation, SEED, &[operation]));
+        shows(&arena, &record, ("CANDIDATE", "qemu-img"));
+    }
+}

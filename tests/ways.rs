@@ -1,0 +1,166 @@
+//! The same cases in every way in which they can be run: spawned, forked, both compared call by call, with the reference's answers
+//! kept, one at a time and several. Verdicts must be the same. Long: `cargo test --test ways -- --ignored --nocapture`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+#![cfg(not(missing_qemu_img))]
+
+mod ring;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imgduel::arena::Arena;
+use imgduel::cache::Store;
+use imgduel::campaign::{self, Pace};
+use imgduel::case::Case;
+use imgduel::generation::Generation;
+use imgduel::launcher::{ExecMode, Launcher};
+use imgduel::record::{Record, Summary};
+use imgduel::sandbox::{Place, Remover};
+use imgduel::tool::{self, Means, ToolSpec};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const SEED: u64 = 20261122;
+
+/// What is said of a case, operation by operation.
+type Said = BTreeMap<String, Vec<String>>;
+
+fn cases(share: &[(&str, usize)]) -> Vec<Case> {
+    let drawn = share.iter().flat_map(|(generation, count)| {
+        let generation = Generation::named(generation).unwrap();
+        generation.cases(SEED, 0, None).unwrap().take(*count)
+    });
+    drawn.collect()
+}
+
+fn said(record: &Record) -> Vec<String> {
+    let head = format!(
+        "{} {:?} {:?} {:?}",
+        record.verdict, record.kind, record.blame, record.layer
+    );
+    let operations = record.operations.iter();
+    let operations = operations.map(|operation| {
+        format!(
+            "{} {} {:?}",
+            operation.op, operation.verdict, operation.kind
+        )
+    });
+    std::iter::once(head).chain(operations).collect()
+}
+
+/// All cases in one way.
+fn run(
+    name: &str,
+    cases: &[Case],
+    candidate: &str,
+    mode: ExecMode,
+    jobs: usize,
+    store: Option<&Path>,
+) -> Said {
+    let launcher = Launcher::new(mode, false);
+    let means = Means {
+        launcher: Arc::clone(&launcher),
+        ..ring::means()
+    };
+    let open = |spec: &str| tool::open(&spec.parse::<ToolSpec>().unwrap(), &means).unwrap();
+    let mut duel = ring::duel(candidate, "qemu-img", LIMIT, &Place::usual(jobs).path);
+    (duel.candidate, duel.reference) = (open(candidate), open("qemu-img"));
+    if mode != ExecMode::Spawn {
+        // As a campaign has them.
+        duel.fixtures = Arc::default();
+        duel.remover = Arc::new(Remover::start());
+    }
+    let mut arena = Arena::new(duel, ring::empty_catalogue());
+    let store = store.map(|store| Arc::new(Store::open(store)));
+    if let Some(store) = &store {
+        arena = arena.with_cache(Arc::clone(store));
+    }
+    let mut all = Said::new();
+    let started = Instant::now();
+    let pace = Pace {
+        jobs,
+        fail_fast: false,
+    };
+    let total = cases.len() as u64;
+    let ended = campaign::run(
+        &imgduel::contest::Contest::of_arena(arena),
+        cases.iter().cloned().map(Ok),
+        pace,
+        Summary::new(None, None, total),
+        |record| {
+            all.insert(record.id.clone(), said(record));
+            Ok(())
+        },
+    );
+    assert!(ended.cut_short.is_none(), "{:?}", ended.cut_short);
+    let Summary {
+        matches,
+        divergences_found,
+        inconclusive_count,
+        unsupported_count,
+        tool_calls,
+        ..
+    } = ended.summary;
+    println!(
+        "{name}: {} cases in {:.1} s: {matches} matches, {divergences_found} divergences, {inconclusive_count} inconclusive, {unsupported_count} unsupported; {tool_calls} tool calls",
+        all.len(),
+        started.elapsed().as_secs_f64()
+    );
+    if let Some(counts) = store.map(|store| store.counts()) {
+        println!("    {counts:?}");
+    }
+    if let Some((calls, differed, first)) = launcher.compared() {
+        println!("    {calls} calls started both ways, {differed} differed");
+        assert_eq!(first, None);
+    }
+    all
+}
+
+fn compare(share: &[(&str, usize)], candidate: &str) {
+    let cases = cases(share);
+    let many = std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .max(2);
+    let store = tempfile::tempdir().unwrap();
+    let store = Some(store.path());
+    let expected = run("spawned", &cases, candidate, ExecMode::Spawn, many, None);
+    let ways = [
+        ("forked", ExecMode::Fork, many, None),
+        ("forked, one at a time", ExecMode::Fork, 1, None),
+        ("both, compared call by call", ExecMode::Check, many, None),
+        ("cached, cold", ExecMode::Fork, many, store),
+        ("cached, warm", ExecMode::Fork, many, store),
+    ];
+    for (name, mode, jobs, store) in ways {
+        let found = run(name, &cases, candidate, mode, jobs, store);
+        let differing: Vec<_> = expected
+            .iter()
+            .filter(|(id, said)| found.get(*id) != Some(said))
+            .collect();
+        println!("    {} verdicts differ", differing.len());
+        for (id, said) in &differing {
+            println!("    {id}: {said:?}, {name}: {:?}", found.get(*id));
+        }
+        assert!(differing.is_empty() && found.len() == expected.len());
+    }
+}
+
+#[test]
+fn a_few_cases_are_judged_alike_in_all_ways() {
+    compare(&[("ops7", 4)], "imago");
+}
+
+#[test]
+#[ignore = "two thousand cases, six times over: minutes"]
+fn two_thousand_cases_are_judged_alike_in_all_ways() {
+    compare(
+        &[("ops7", 1300), ("ops16", 350), ("native1", 350)],
+        "qemu-img",
+    );
+}
