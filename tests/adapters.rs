@@ -104,6 +104,9 @@ fn an_adapter_that_hangs_is_killed_and_the_next_request_gets_a_new_one() {
         let scene = Scene {
             directory: directory.path(),
             limit: Duration::from_millis(300),
+            patience: Duration::ZERO,
+            cage: &imgduel::process::Cage::default(),
+            memory_bytes_max: None,
         };
         let answer = adapter.ask(&request, &scene).unwrap();
         assert!(
