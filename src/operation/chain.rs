@@ -7,13 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
+use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
-use crate::request::{ImageFile, Request};
+use crate::request::{Exit, ImageFile, Request};
 use crate::simpler::Bulk;
 use crate::size::Size;
-use crate::verdict::{DivergenceKind, Verdict};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
 
 pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
@@ -28,6 +28,9 @@ mod looks;
 mod reading;
 mod simpler;
 mod wording;
+
+/// The reference died of a defect that is known.
+const REFERENCE_CRASH: DivergenceKind = DivergenceKind::new("reference", "crash");
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
 
@@ -104,6 +107,23 @@ impl Chain {
 }
 
 impl Chain {
+    /// The reference dies now and then of what is behind a buffer, on either side; the candidate may be luckier.
+    fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
+        let is_dead = |turn: &Turn| matches!(turn.answer.exit, Exit::Crashed(_));
+        let is_known = matches!(theirs.step.request, Request::Rebase { .. })
+            && self.hazards().contains(&Hazard::RaggedRebase);
+        let by_reference = is_dead(ours) && ours.by == Side::Reference;
+        let is_ours = is_dead(ours) && !by_reference;
+        if !is_known || is_ours || !(by_reference || is_dead(theirs)) {
+            return None;
+        }
+        let told = [ours, theirs].map(|turn| turn.answer.describe());
+        let [ours, theirs] = told;
+        let difference = Difference::new("exit of rebase", ours, theirs);
+        let finding = Finding::of_difference(REFERENCE_CRASH, difference);
+        Some(finding.blamed(Blame::Reference))
+    }
+
     /// Each act that was carried out, with the place of its step and where the chain stood before it.
     pub fn followed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<(usize, Act, Course)> {
         let mut followed = Vec::new();
@@ -160,6 +180,10 @@ impl Perform for Chain {
                 features.push(feature);
             }
         }
+        features.extend(
+            self.has_guessed_backing()
+                .then_some(hazard::GUESSED_BACKING),
+        );
         let mut course = Course::start("", &self.layers);
         for act in &self.steps {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
@@ -223,9 +247,10 @@ impl Perform for Chain {
 
     fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
         let reference = exchange.reference.as_ref()?;
-        let mut pairs = exchange.candidate.turns.iter().zip(&reference.turns);
-        pairs
-            .find_map(|(ours, theirs)| looks::touched(ours, theirs))
+        let pairs = || exchange.candidate.turns.iter().zip(&reference.turns);
+        pairs()
+            .find_map(|(ours, theirs)| self.crashed(ours, theirs))
+            .or_else(|| pairs().find_map(|(ours, theirs)| looks::touched(ours, theirs)))
             .map(Verdict::from)
     }
 

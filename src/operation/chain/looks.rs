@@ -87,6 +87,7 @@ fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> V
     found.extend(headers(&ours, &theirs, course));
     if let Some(course) = course {
         found.extend(bitmaps(&ours, &theirs, course));
+        found.extend(lost_snapshots(&ours, &theirs, course));
     }
     found.extend(sizes(&ours, &theirs, file));
     found
@@ -114,6 +115,16 @@ fn headers(ours: &Audit, theirs: &Audit, course: Option<&Course>) -> Option<Find
         ))
     });
     Some(finding.blamed(blame.unwrap_or(Blame::Unclear)))
+}
+
+/// Snapshots that both lost, or both have too many; where one did, its header differs.
+fn lost_snapshots(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
+    const FIELD: &str = "nb_snapshots";
+    let (ours, theirs) = (ours.facts.get(FIELD)?, theirs.facts.get(FIELD)?);
+    let expected = course.model.snapshots.len().to_string();
+    let what = format!("snapshots of {}", course.top().path);
+    let told = [ours.clone(), theirs.clone(), expected];
+    witnesses(METADATA, what, told).filter(|_| ours == theirs)
 }
 
 fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
