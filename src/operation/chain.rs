@@ -7,10 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn};
+use crate::exchange::{
+    Actor, Deed, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
+};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
-use crate::request::{Exit, ImageFile, Request};
+use crate::request::{Answer, ImageFile, Request};
 use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
@@ -107,21 +109,30 @@ impl Chain {
 }
 
 impl Chain {
-    /// The reference dies now and then of what is behind a buffer, on either side; the candidate may be luckier.
+    /// The reference died of a known defect, on either side, while it did a step. Of a rebase it dies now and then only, by what lies
+    /// behind a buffer: the candidate may be luckier.
     fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
-        let is_dead = |turn: &Turn| matches!(turn.answer.exit, Exit::Crashed(_));
-        let is_known = matches!(theirs.step.request, Request::Rebase { .. })
-            && self.hazards().contains(&Hazard::RaggedRebase);
-        let by_reference = is_dead(ours) && ours.by == Side::Reference;
-        let is_ours = is_dead(ours) && !by_reference;
-        if !is_known || is_ours || !(by_reference || is_dead(theirs)) {
-            return None;
-        }
-        let told = [ours, theirs].map(|turn| turn.answer.describe());
-        let [ours, theirs] = told;
-        let difference = Difference::new("exit of rebase", ours, theirs);
-        let finding = Finding::of_difference(REFERENCE_CRASH, difference);
-        Some(finding.blamed(Blame::Reference))
+        let is_known = match &theirs.step.request {
+            Request::Rebase { .. } => self.hazards().contains(&Hazard::RaggedRebase),
+            Request::Map { .. } => self.features().contains(&hazard::ENDLESS_ENCRYPTED),
+            _ => false,
+        };
+        let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
+        let name = theirs.step.request.name();
+        let finding = died(name, &ours.answer, &theirs.answer);
+        finding.filter(|_| is_known && !is_ours)
+    }
+
+    /// The reference died of a known defect while it mapped what was left.
+    fn crashed_looking(&self, exchange: &Exchange) -> Option<Finding> {
+        let is_map = |request: &Request| matches!(request, Request::Map { .. });
+        let look = |deed: &Deed| deed.reading(0, Side::Reference, is_map).cloned();
+        let (ours, theirs) = (
+            look(&exchange.candidate)?,
+            look(exchange.reference.as_ref()?)?,
+        );
+        let is_known = self.features().contains(&hazard::ENDLESS_ENCRYPTED);
+        died("map", &ours, &theirs).filter(|_| is_known)
     }
 
     /// Each act that was carried out, with the place of its step and where the chain stood before it.
@@ -133,6 +144,14 @@ impl Chain {
         });
         followed
     }
+}
+
+fn died(name: &str, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let is_dead = ours.crashed() || theirs.crashed();
+    let what = format!("exit of {name}");
+    let difference = Difference::new(what, ours.describe(), theirs.describe());
+    let finding = Finding::of_difference(REFERENCE_CRASH, difference);
+    is_dead.then(|| finding.blamed(Blame::Reference))
 }
 
 fn step(request: Request, rule: Rule) -> Step {
@@ -185,10 +204,15 @@ impl Perform for Chain {
                 .then_some(hazard::GUESSED_BACKING),
         );
         let mut course = Course::start("", &self.layers);
+        let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
+            let unmaps = act.unmaps_parallels(&course);
+            features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
             course.advance(act, true);
+            is_endless |= course.has_endless_encrypted_runs();
         }
+        features.extend(is_endless.then_some(hazard::ENDLESS_ENCRYPTED));
         features
     }
 
@@ -255,6 +279,9 @@ impl Perform for Chain {
     }
 
     fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
+        if let Some(finding) = self.crashed_looking(exchange) {
+            return Some(finding.into());
+        }
         let mut found = Vec::new();
         let course = self.follow(ground, exchange, |act, course, ours, theirs| {
             found.extend(reading::judge(act, course, ours, theirs));
@@ -265,6 +292,9 @@ impl Perform for Chain {
         found.extend(looks::judge(exchange, 0, top, view, Some(&course)));
         if let Some((file, view)) = course.committed() {
             found.extend(looks::judge(exchange, 1, file, view, None));
+        }
+        if found.is_empty() {
+            found.extend(looks::unclean(exchange, top));
         }
         found.sort_by_key(|finding| finding.kind.layer());
         found.into_iter().next().map(Verdict::from)

@@ -39,6 +39,33 @@ pub enum Hazard {
 /// A feature of the images, not of a step: see [`Layer::is_guessed_under`].
 pub(super) const GUESSED_BACKING: &str = "hazard_guessed_backing";
 
+/// A feature of an image: see [`Course::has_endless_encrypted_runs`].
+pub(super) const ENDLESS_ENCRYPTED: &str = "hazard_endless_encrypted";
+/// What one piece of an L2 table that qemu-img keeps in memory reaches with these clusters: 2 GiB.
+const ENDLESS_CLUSTER_BYTES: u64 = 128 << 10;
+const ENDLESS_RUN_BYTES: u64 = 1 << 31;
+
+/// A feature of a step: zeros for the last cluster of a parallels image whose space may be given back leak it, at the file's end.
+pub(super) const PARALLELS_UNMAP: &str = "hazard_parallels_unmap";
+
+impl Act {
+    /// See [`PARALLELS_UNMAP`].
+    pub(super) fn unmaps_parallels(&self, course: &Course) -> bool {
+        let is_unmapping = matches!(self, Self::WriteZeroes { unmap: true, .. });
+        is_unmapping && course.top().format == Format::Parallels
+    }
+}
+
+impl Course {
+    /// Whether a map of the current image may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
+    /// INT_MAX bytes, which is no multiple of the sectors that encryption asks for.
+    pub(super) fn has_endless_encrypted_runs(&self) -> bool {
+        let top = self.top();
+        let is_wide = top.cluster_size() >= ENDLESS_CLUSTER_BYTES;
+        top.is_encrypted() && is_wide && self.model.top.size >= ENDLESS_RUN_BYTES
+    }
+}
+
 impl Layer {
     /// Whether its format is guessed, wrongly, when an image of the format `above` lies on it: a qcow has no place for its backing
     /// file's format, and a fixed vpc has a footer only and is taken for raw. A guest sees the footer, with a random UUID and the
