@@ -114,13 +114,19 @@ impl Chain {
     fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
         let is_known = match &theirs.step.request {
             Request::Rebase { .. } => self.hazards().contains(&Hazard::RaggedRebase),
-            Request::Map { .. } => self.features().contains(&hazard::ENDLESS_ENCRYPTED),
-            _ => false,
+            _ => self.is_endless([&ours.answer, &theirs.answer]),
         };
         let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
         let name = theirs.step.request.name();
         let finding = died(name, &ours.answer, &theirs.answer);
         finding.filter(|_| is_known && !is_ours)
+    }
+
+    /// Whether one of them died of a run of 2 GiB in an encrypted image.
+    fn is_endless(&self, answers: [&Answer; 2]) -> bool {
+        let mut dead = answers.into_iter().filter(|answer| answer.crashed());
+        let says = |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
+        dead.any(says) && self.features().contains(&hazard::ENDLESS_ENCRYPTED)
     }
 
     /// The reference died of a known defect while it mapped what was left.
@@ -131,7 +137,7 @@ impl Chain {
             look(&exchange.candidate)?,
             look(exchange.reference.as_ref()?)?,
         );
-        let is_known = self.features().contains(&hazard::ENDLESS_ENCRYPTED);
+        let is_known = self.is_endless([&ours, &theirs]);
         died("map", &ours, &theirs).filter(|_| is_known)
     }
 
