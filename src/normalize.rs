@@ -44,7 +44,7 @@ const BOTH: &[Purpose] = &[Purpose::Description, Purpose::Creation];
 const DESCRIPTION: &[Purpose] = &[Purpose::Description];
 const CREATION: &[Purpose] = &[Purpose::Creation];
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         number: 1,
         purposes: BOTH,
@@ -113,6 +113,12 @@ const STEPS: [Step; 10] = [
         purposes: CREATION,
         action: Action::SortByName("bitmaps"),
         why: "the order of the bitmap directory has no meaning (qcow2 specification, Bitmaps extension)",
+    },
+    Step {
+        number: 11,
+        purposes: CREATION,
+        action: Action::Delete(&["master-key-iters", "iters", "uuid"]),
+        why: "LUKS counts how often this machine hashes in a second, and its UUID is random (LUKS1 specification, 4.1)",
     },
 ];
 

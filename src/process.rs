@@ -126,9 +126,17 @@ pub fn run_forked(
         return Ok(Forked::NotMade);
     };
     let (finished, server) = watch(group, pipes, invocation)?;
+    // A child that could not be set up ends so before the tool's main, and says nothing: the call was not made.
+    let is_silent = finished.stdout.bytes.is_empty() && finished.stderr.bytes.is_empty();
+    if finished.ending == Ending::Exited(EXIT_LOST) && is_silent {
+        return Ok(Forked::NotMade);
+    }
     let finished = Box::new(finished);
     Ok(Forked::Made { finished, server })
 }
+
+/// How a forked child ends that could not become the tool (preload/fork_server.rs).
+const EXIT_LOST: i32 = 127;
 
 /// Sees a child through to its end or its limit.
 fn watch(

@@ -71,6 +71,7 @@ scripts! {
     contents_read_midway_show: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", is "chain_content_divergence";
     a_map_midway_shows: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", is "chain_map_divergence";
     a_size_told_midway_shows: "chain/describes_another_size/qemu-img" in ["info"], "native1", is "chain_info_divergence";
+    a_leak_shows: "chain/leaks_when_shrinking/qemu-img" in ["resize"], "native1", is "chain_metadata_divergence";
     a_repair_that_loses_data_shows: "repair_loses_data" in ["repair"], "ops16", is "repair_data_divergence";
 }
 

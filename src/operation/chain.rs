@@ -7,13 +7,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
+use crate::exchange::{
+    Actor, Deed, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
+};
 use crate::format::Format;
 use crate::image::{ImageRecipe, Pattern};
-use crate::request::{ImageFile, Request};
+use crate::request::{Answer, ImageFile, Request};
 use crate::simpler::Bulk;
 use crate::size::Size;
-use crate::verdict::{DivergenceKind, Verdict};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
 
 pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
@@ -28,6 +30,9 @@ mod looks;
 mod reading;
 mod simpler;
 mod wording;
+
+/// The reference died of a defect that is known.
+const REFERENCE_CRASH: DivergenceKind = DivergenceKind::new("reference", "crash");
 
 const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
 
@@ -104,6 +109,38 @@ impl Chain {
 }
 
 impl Chain {
+    /// The reference died of a known defect, on either side, while it did a step. Of a rebase it dies now and then only, by what lies
+    /// behind a buffer: the candidate may be luckier.
+    fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
+        let is_known = match &theirs.step.request {
+            Request::Rebase { .. } => self.hazards().contains(&Hazard::RaggedRebase),
+            _ => self.is_endless([&ours.answer, &theirs.answer]),
+        };
+        let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
+        let name = theirs.step.request.name();
+        let finding = died(name, &ours.answer, &theirs.answer);
+        finding.filter(|_| is_known && !is_ours)
+    }
+
+    /// Whether one of them died of a run of 2 GiB in an encrypted image.
+    fn is_endless(&self, answers: [&Answer; 2]) -> bool {
+        let mut dead = answers.into_iter().filter(|answer| answer.crashed());
+        let says = |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
+        dead.any(says) && self.features().contains(&hazard::ENDLESS_ENCRYPTED)
+    }
+
+    /// The reference died of a known defect while it mapped what was left.
+    fn crashed_looking(&self, exchange: &Exchange) -> Option<Finding> {
+        let is_map = |request: &Request| matches!(request, Request::Map { .. });
+        let look = |deed: &Deed| deed.reading(0, Side::Reference, is_map).cloned();
+        let (ours, theirs) = (
+            look(&exchange.candidate)?,
+            look(exchange.reference.as_ref()?)?,
+        );
+        let is_known = self.is_endless([&ours, &theirs]);
+        died("map", &ours, &theirs).filter(|_| is_known)
+    }
+
     /// Each act that was carried out, with the place of its step and where the chain stood before it.
     pub fn followed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<(usize, Act, Course)> {
         let mut followed = Vec::new();
@@ -113,6 +150,14 @@ impl Chain {
         });
         followed
     }
+}
+
+fn died(name: &str, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let is_dead = ours.crashed() || theirs.crashed();
+    let what = format!("exit of {name}");
+    let difference = Difference::new(what, ours.describe(), theirs.describe());
+    let finding = Finding::of_difference(REFERENCE_CRASH, difference);
+    is_dead.then(|| finding.blamed(Blame::Reference))
 }
 
 fn step(request: Request, rule: Rule) -> Step {
@@ -160,11 +205,20 @@ impl Perform for Chain {
                 features.push(feature);
             }
         }
+        features.extend(
+            self.has_guessed_backing()
+                .then_some(hazard::GUESSED_BACKING),
+        );
         let mut course = Course::start("", &self.layers);
+        let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
+            let unmaps = act.unmaps_parallels(&course);
+            features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
             course.advance(act, true);
+            is_endless |= course.has_endless_encrypted_runs();
         }
+        features.extend(is_endless.then_some(hazard::ENDLESS_ENCRYPTED));
         features
     }
 
@@ -231,13 +285,17 @@ impl Perform for Chain {
 
     fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
         let reference = exchange.reference.as_ref()?;
-        let mut pairs = exchange.candidate.turns.iter().zip(&reference.turns);
-        pairs
-            .find_map(|(ours, theirs)| looks::touched(ours, theirs))
+        let pairs = || exchange.candidate.turns.iter().zip(&reference.turns);
+        pairs()
+            .find_map(|(ours, theirs)| self.crashed(ours, theirs))
+            .or_else(|| pairs().find_map(|(ours, theirs)| looks::touched(ours, theirs)))
             .map(Verdict::from)
     }
 
     fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
+        if let Some(finding) = self.crashed_looking(exchange) {
+            return Some(finding.into());
+        }
         let mut found = Vec::new();
         let course = self.follow(ground, exchange, |act, course, ours, theirs| {
             found.extend(reading::judge(act, course, ours, theirs));
@@ -248,6 +306,9 @@ impl Perform for Chain {
         found.extend(looks::judge(exchange, 0, top, view, Some(&course)));
         if let Some((file, view)) = course.committed() {
             found.extend(looks::judge(exchange, 1, file, view, None));
+        }
+        if found.is_empty() {
+            found.extend(looks::unclean(exchange, top));
         }
         found.sort_by_key(|finding| finding.kind.layer());
         found.into_iter().next().map(Verdict::from)

@@ -88,6 +88,11 @@ impl Answer {
         }
     }
 
+    /// Whether the tool was ended by a signal.
+    pub fn crashed(&self) -> bool {
+        matches!(self.exit, Exit::Crashed(_))
+    }
+
     /// Whether the tool did what was asked.
     pub fn succeeded(&self) -> bool {
         self.exit == Exit::Success

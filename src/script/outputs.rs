@@ -6,7 +6,7 @@ use crate::evidence::quoted;
 use crate::exchange::{Output, Side};
 use crate::request::Request;
 use crate::tool::FLAT_SUFFIX;
-use crate::verdict::Difference;
+use crate::verdict::{Blame, Difference};
 
 const QUIET: &str = ">/dev/null 2>&1";
 
@@ -77,7 +77,20 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
             only_candidate_fails(&quiet)
         }
         "content_readback_failure" => only_candidate_fails(&flatten),
+        "check_divergence" | "metadata_divergence" if about.blame == Some(Blame::Both) => {
+            let (candidate, reference) = (check("candidate"), check("reference"));
+            format!("! {candidate} && ! {reference} && exit 0\n")
+        }
         "check_divergence" | "check_unparseable" => only_candidate_fails(&check),
+        // What our own reading finds wrong, a check does as well.
+        "metadata_divergence" if about.blame == Some(Blame::Candidate) => {
+            only_candidate_fails(&check)
+        }
+        "host_divergence" if about.blame == Some(Blame::Candidate) && is_about_space(about) => {
+            let space = |side: &str| format!("$(du -k {side}/{name} | cut -f 1)");
+            let (ours, theirs) = (space("candidate"), space("reference"));
+            format!("[ \"{ours}\" -gt \"$(({theirs} * 4 + 16384))\" ] && exit 0\n")
+        }
         "reading_divergence" | "reading_refused" => {
             let compare = |side: &str| {
                 let flatten = flatten(side);
@@ -101,6 +114,11 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
         }
         _ => return None,
     })
+}
+
+fn is_about_space(about: &About<'_>) -> bool {
+    let mut differences = about.differences.iter();
+    differences.all(|found| found.what.starts_with("host space of"))
 }
 
 /// What a guest would see in every snapshot.

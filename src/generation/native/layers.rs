@@ -20,7 +20,7 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
     for index in 0..=backing {
         let is_top = index == backing;
         let format = match layers.last() {
-            Some(below) => overlay(random, narrowing, below.format),
+            Some(below) => overlay(random, narrowing, below),
             None if is_top && random.percent(60) => Format::Qcow2,
             None => bottom(narrowing, *random.choice(narrowing.formats), is_top),
         };
@@ -63,16 +63,22 @@ pub(super) fn redraw(
     if random.percent(50) {
         new.writes = std::mem::take(&mut old.writes);
     }
-    *old = new;
+    if rest
+        .get(1)
+        .is_some_and(|above| new.is_guessed_under(above.format))
+    {
+        new.options.clear();
+    }
+    rest[0] = new;
 }
 
 /// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
-fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: Format) -> Format {
+fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> Format {
     let has = |format: Format| narrowing.formats.contains(&format);
     let sparse_vmdk = narrowing.vmdk_subformats.contains(&"monolithicSparse");
     match random.below(100) {
-        0..8 if has(Format::Qcow) => Format::Qcow,
-        50.. if below == Format::Vmdk && sparse_vmdk => Format::Vmdk,
+        0..8 if has(Format::Qcow) && !below.is_guessed_under(Format::Qcow) => Format::Qcow,
+        50.. if below.format == Format::Vmdk && sparse_vmdk => Format::Vmdk,
         _ => Format::Qcow2,
     }
 }

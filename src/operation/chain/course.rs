@@ -214,7 +214,7 @@ impl Course {
             },
             Act::Repair { tier } => Request::Repair { file, tier: *tier },
             Act::Bench { .. } => Request::Bench {
-                arguments: schedule(file.format, act),
+                arguments: schedule(file.format, act, self.doubtful),
                 file,
             },
             Act::SnapshotList => Request::SnapshotList { file },

@@ -4,7 +4,8 @@
 //! without drowning in them; [`Chain`](super::Chain) names them as features, by which the catalogue knows them. Each was seen with
 //! qemu-img 10.0.2 against itself and the model.
 
-use super::act::Act;
+use super::Chain;
+use super::act::{Act, Layer};
 use super::course::Course;
 use crate::format::Format;
 use crate::request::SnapshotAction;
@@ -30,11 +31,77 @@ pub enum Hazard {
     EncryptedDowngrade,
     /// A compressed conversion to qcow ends with exit code 1 and without a word, whatever is converted.
     CompressedQcow,
+    /// `check -r` forgets the snapshots of an image with bitmaps, and frees what only they held: opening an image for a check leaves
+    /// the snapshot table for later, and loading bitmaps writes the header before.
+    RepairedSnapshots,
+}
+
+/// A feature of the images, not of a step: see [`Layer::is_guessed_under`].
+pub(super) const GUESSED_BACKING: &str = "hazard_guessed_backing";
+
+/// A feature of an image: see [`Course::has_endless_encrypted_runs`].
+pub(super) const ENDLESS_ENCRYPTED: &str = "hazard_endless_encrypted";
+/// What one piece of an L2 table that qemu-img keeps in memory reaches with these clusters: 2 GiB.
+const ENDLESS_CLUSTER_BYTES: u64 = 128 << 10;
+const ENDLESS_RUN_BYTES: u64 = 1 << 31;
+
+/// A feature of a step: zeros for the last cluster of a parallels image whose space may be given back leak it, at the file's end.
+pub(super) const PARALLELS_UNMAP: &str = "hazard_parallels_unmap";
+
+impl Act {
+    /// See [`PARALLELS_UNMAP`].
+    pub(super) fn unmaps_parallels(&self, course: &Course) -> bool {
+        let is_unmapping = matches!(self, Self::WriteZeroes { unmap: true, .. });
+        is_unmapping && course.top().format == Format::Parallels
+    }
+}
+
+impl Course {
+    /// Whether a map of the current image may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
+    /// INT_MAX bytes, which is no multiple of the sectors that encryption asks for.
+    pub(super) fn has_endless_encrypted_runs(&self) -> bool {
+        let top = self.top();
+        let is_wide = top.cluster_size() >= ENDLESS_CLUSTER_BYTES;
+        top.is_encrypted() && is_wide && self.model.top.size >= ENDLESS_RUN_BYTES
+    }
+}
+
+impl Layer {
+    /// Whether its format is guessed, wrongly, when an image of the format `above` lies on it: a qcow has no place for its backing
+    /// file's format, and a fixed vpc has a footer only and is taken for raw. A guest sees the footer, with a random UUID and the
+    /// time, as the last sector. Never drawn.
+    pub fn is_guessed_under(&self, above: Format) -> bool {
+        let is_fixed = self
+            .options
+            .iter()
+            .any(|option| option == "subformat=fixed");
+        above == Format::Qcow && self.format == Format::Vpc && is_fixed
+    }
+}
+
+impl Chain {
+    /// Whether an image lies on one whose format is guessed wrongly.
+    pub(super) fn has_guessed_backing(&self) -> bool {
+        let mut pairs = self.layers.iter().zip(self.layers.iter().skip(1));
+        pairs.any(|(below, above)| below.is_guessed_under(above.format))
+    }
 }
 
 impl Hazard {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::RaggedRebase,
+        Self::MetadataGrowth,
+        Self::NarrowSnapshot,
+        Self::RaggedGrowth,
+        Self::Version2Bitmaps,
+        Self::EncryptedDowngrade,
+        Self::CompressedQcow,
+        Self::RepairedSnapshots,
+    ];
+
+    /// Those that a generation provokes. Another one changes what the ids of cases decode to.
+    pub const PROVOKED: [Self; 7] = [
         Self::RaggedRebase,
         Self::MetadataGrowth,
         Self::NarrowSnapshot,
@@ -54,6 +121,7 @@ impl Hazard {
             Self::Version2Bitmaps => "hazard_version_2_bitmaps",
             Self::EncryptedDowngrade => "hazard_encrypted_downgrade",
             Self::CompressedQcow => "hazard_compressed_qcow",
+            Self::RepairedSnapshots => "hazard_repaired_snapshots",
         }
     }
 
@@ -98,6 +166,10 @@ impl Hazard {
                 compress: true,
                 ..
             } => Some(Self::CompressedQcow),
+            Act::Repair { .. } => {
+                let loses = !model.bitmaps.is_empty() && !model.snapshots.is_empty();
+                loses.then_some(Self::RepairedSnapshots)
+            }
             _ => None,
         }
     }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::course::Course;
 use super::reading::{map_lie, witnesses};
-use crate::exchange::{Exchange, Side, Turn};
-use crate::judge;
+use crate::exchange::{Deed, Exchange, Side, Turn};
+use crate::judge::{self, CheckCounts};
 use crate::model::{Bitmap, View};
 use crate::qcow2::audit::Audit;
 use crate::qcow2::extensions::FoundBitmap;
@@ -16,6 +16,7 @@ use crate::request::{Answer, ImageFile, Request};
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
 
 const MAP: DivergenceKind = DivergenceKind::new("chain", "map_divergence");
+const CHECK: DivergenceKind = DivergenceKind::new("chain", "check_divergence");
 const METADATA: DivergenceKind = DivergenceKind::new("chain", "metadata_divergence");
 const HEADER: DivergenceKind = DivergenceKind::new("chain", "header_metadata_divergence");
 const DIRTY: DivergenceKind = DivergenceKind::new("chain", "dirty_metadata_divergence");
@@ -59,6 +60,23 @@ pub(super) fn judge(
     found
 }
 
+/// What the reference's check finds wrong with what both left, in the same way: nothing may be.
+pub(super) fn unclean(exchange: &Exchange, file: &ImageFile) -> Option<Finding> {
+    let is_check = |request: &Request| matches!(request, Request::Check { .. });
+    let look = |deed: &Deed| {
+        let answer = deed.reading(0, Side::Reference, is_check)?;
+        answer.json().ok()?;
+        Some(CheckCounts::of(answer).to_string())
+    };
+    let (ours, theirs) = (
+        look(&exchange.candidate)?,
+        look(exchange.reference.as_ref()?)?,
+    );
+    let what = format!("check of {}, on both sides", file.path);
+    let is_shared = ours == theirs;
+    witnesses(CHECK, what, [ours, theirs, "clean".to_owned()]).filter(|_| is_shared)
+}
+
 fn truth_of(lie: Option<String>) -> String {
     lie.unwrap_or_else(|| "nothing untrue".to_owned())
 }
@@ -87,6 +105,7 @@ fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> V
     found.extend(headers(&ours, &theirs, course));
     if let Some(course) = course {
         found.extend(bitmaps(&ours, &theirs, course));
+        found.extend(lost_snapshots(&ours, &theirs, course));
     }
     found.extend(sizes(&ours, &theirs, file));
     found
@@ -114,6 +133,16 @@ fn headers(ours: &Audit, theirs: &Audit, course: Option<&Course>) -> Option<Find
         ))
     });
     Some(finding.blamed(blame.unwrap_or(Blame::Unclear)))
+}
+
+/// Snapshots that both lost, or both have too many; where one did, its header differs.
+fn lost_snapshots(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
+    const FIELD: &str = "nb_snapshots";
+    let (ours, theirs) = (ours.facts.get(FIELD)?, theirs.facts.get(FIELD)?);
+    let expected = course.model.snapshots.len().to_string();
+    let what = format!("snapshots of {}", course.top().path);
+    let told = [ours.clone(), theirs.clone(), expected];
+    witnesses(METADATA, what, told).filter(|_| ours == theirs)
 }
 
 fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {

@@ -21,8 +21,9 @@ pub fn window(size: u64, block_size: u64, count: Option<u64>, skip: u64) -> (u64
     (start, end - start)
 }
 
-/// The words of a bench, behind the name of the command.
-pub(super) fn schedule(format: Format, act: &Act) -> Vec<String> {
+/// The words of a bench, behind the name of the command. Where it may reach over the end it asks `singly`, one request after the
+/// other: what is under way when one fails is left half done, as chance has it.
+pub(super) fn schedule(format: Format, act: &Act, singly: bool) -> Vec<String> {
     let Act::Bench {
         count,
         length,
@@ -34,6 +35,7 @@ pub(super) fn schedule(format: Format, act: &Act) -> Vec<String> {
     else {
         return Vec::new();
     };
+    let depth = if singly { &1 } else { depth };
     let mut words = vec!["-f".to_owned(), format.to_string()];
     let numbers = [
         ("-c", count),
