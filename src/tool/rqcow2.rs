@@ -12,6 +12,9 @@ use crate::qcow2::ImageBytes;
 use crate::qcow2::header::Header;
 use crate::request::{Answer, Exit, ImageFile, Request};
 
+/// Where it panics when there is no io_uring: it cannot do without.
+const URING: &str = "tokio-uring";
+
 /// The exit code of a Rust program that panicked (library/std/src/rt.rs).
 const PANIC_EXIT: i32 = 101;
 
@@ -92,6 +95,10 @@ impl Tool for Rqcow2 {
             scene,
         )?;
         if answer.exit == Exit::Refused(PANIC_EXIT) {
+            if answer.stderr.text().contains(URING) {
+                let what = "io_uring, which tools in a cage do not have (--no-cage)";
+                return Ok(Answer::unsupported(what.to_owned()));
+            }
             let message = answer.stderr.first_line();
             answer.exit = Exit::Crashed(format!("panic: {message}"));
         }
