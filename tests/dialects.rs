@@ -8,7 +8,7 @@ mod ring;
 use std::time::Duration;
 
 /// Cases of every operation alone.
-const CASES: usize = 4;
+const CASES: usize = 3;
 
 #[test]
 #[cfg_attr(
