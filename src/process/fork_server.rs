@@ -27,7 +27,7 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use super::{CHILD_ENVIRONMENT, Cage, Ending, Invocation};
+use super::{CHILD_ENVIRONMENT, Cage, Ending, Invocation, group};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server.so"));
@@ -118,7 +118,7 @@ impl ForkServer {
             .stderr(Stdio::from(library))
             .process_group(0);
         let process = cage
-            .confine(place, || command.spawn())
+            .confine(place, || group::start(&mut command))
             .flatten()
             .map_err(|error| error.to_string())?;
         drop(command);

@@ -252,7 +252,8 @@ fn cannot_start(invocation: &Invocation<'_>, error: &io::Error) -> Error {
     }
 }
 
-fn start(command: &mut Command) -> io::Result<Child> {
+/// Starts a program, again when it is being written to by a fork of this process that has not come to its own program yet.
+pub(super) fn start(command: &mut Command) -> io::Result<Child> {
     let mut tries = 0;
     loop {
         match command.spawn() {
