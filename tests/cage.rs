@@ -84,7 +84,7 @@ fn every_limit_that_is_hit_is_told_by_its_name() {
         "sleep 0.2; exec dd if=/dev/zero of=/dev/null bs=300M",
     );
     assert_eq!(vast.limit, Limit::Memory);
-    let files = "exec 3<. 4<. 5<. 6<. 7<. 8<. 9<.; cat /dev/null";
+    let files = "sleep 0.2; exec 3<. 4<. 5<. 6<. 7<. 8<. 9<.; cat /dev/null";
     assert_eq!(hit(little, files).limit, Limit::OpenFiles);
 }
 
