@@ -185,7 +185,9 @@ fn open_candidates(specs: &[ToolSpec], means: &Means) -> Result<(Vec<Candidate>,
         }
     }
     match candidates.is_empty() {
-        true => Err(Error::missing_tool("no candidate is here: see imgduel tools")),
+        true => Err(Error::missing_tool(
+            "no candidate is here: see imgduel tools",
+        )),
         false => Ok((candidates, absent)),
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that is tested by plain `#[test]`s: one program, so that tests that wait for tools run beside each other.
 //!
-//! Programs of their own are those that speak to cargo themselves (differential, libtest, lies), and those whose long runs are asked for
-//! by name (ways, faults, endurance).
+//! Programs of their own are those that speak to cargo themselves (differential, libtest, lies), those whose long runs are asked for by
+//! name (ways, endurance), and one that looks at its own memory (faults).
 
 mod adapters;
 mod architecture;
