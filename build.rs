@@ -43,6 +43,13 @@ fn main() {
     if !asked.is_ok_and(|answer| answer.status.success()) {
         println!("cargo::rustc-cfg=missing_junit_readers");
     }
+    println!("cargo::rustc-check-cfg=cfg(missing_mount_namespaces)");
+    let asked = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
+        .output();
+    if !asked.is_ok_and(|answer| answer.status.success()) {
+        println!("cargo::rustc-cfg=missing_mount_namespaces");
+    }
 }
 
 /// A shared object of its own, without Rust's standard library. Where it cannot be made, tools are started anew for every

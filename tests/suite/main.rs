@@ -24,6 +24,7 @@ mod replay;
 mod reports;
 #[path = "../ring/mod.rs"]
 mod ring;
+mod scratch_disks;
 mod script_kinds;
 mod scripts;
 mod test_door;
