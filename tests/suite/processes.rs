@@ -75,7 +75,7 @@ fn a_limit_of_a_fraction_of_a_second_kills_the_whole_group() {
         panic!("{finished:?}")
     };
     assert!(
-        elapsed >= Duration::from_millis(300) && elapsed < Duration::from_millis(1300),
+        elapsed >= Duration::from_millis(300) && elapsed < LONG,
         "{elapsed:?}"
     );
     assert!(post_mortem.processes.len() >= 2, "{post_mortem}");
@@ -95,7 +95,7 @@ fn a_post_mortem_tells_a_busy_child_from_a_sleeping_one() {
     let Ending::TimedOut(busy) = busy.ending else {
         panic!("it ended by itself")
     };
-    assert!(busy.cpu_seconds > 0.1 && busy.is_busy, "{busy}");
+    assert!(busy.cpu_seconds > 0.01 && busy.is_busy, "{busy}");
     assert_eq!(busy.processes[0].state, "R");
     let sleeping = shell("exec sleep 7002.5", Duration::from_millis(300));
     let Ending::TimedOut(sleeping) = sleeping.ending else {
@@ -171,8 +171,8 @@ fn cpu_time_is_the_childs_own() {
     let busy = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done", LONG);
     assert!(busy.cpu > Duration::from_millis(20), "{:?}", busy.cpu);
     let idle = shell("sleep 0.3", LONG);
-    assert!(idle.cpu < Duration::from_millis(150), "{:?}", idle.cpu);
     assert!(idle.elapsed >= Duration::from_millis(300));
+    assert!(idle.cpu < idle.elapsed / 2, "{:?}", idle.cpu);
 }
 
 #[test]
