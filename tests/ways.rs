@@ -94,6 +94,13 @@ fn run(
         pace,
         Summary::new(None, None, total),
         |record| {
+            if record
+                .kind
+                .as_ref()
+                .is_some_and(|kind| kind.contains("crash"))
+            {
+                println!("    {name}: {}: {:?}", record.id, record.reason);
+            }
             all.insert(record.id.clone(), said(record));
             Ok(())
         },
