@@ -110,7 +110,8 @@ impl<'duel> Bout<'duel> {
         let file = &request.file().path;
         let before = self.sandbox.length(side, file);
         let patience = self.patience(by, done, cost);
-        let mut answer = self.ask_in(self.sandbox.directory(side), by, request, patience)?;
+        let directory = self.sandbox.directory(side);
+        let mut answer = calls(by).of(|| self.ask_in(directory, by, request, patience))?;
         if let Exit::TimedOut(post_mortem) = &mut answer.exit {
             let now = self.sandbox.length(side, file).unwrap_or_default();
             let grown = now.saturating_sub(before.unwrap_or_default());
@@ -142,12 +143,8 @@ impl<'duel> Bout<'duel> {
     }
 
     pub(super) fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let phase = match by {
-            Side::Candidate => Phase::CandidateCalls,
-            Side::Reference => Phase::ReferenceCalls,
-        };
         let patience = self.patience(by, None, Cost::default());
-        phase.of(|| self.ask_in(self.sandbox.directory(side), by, request, patience))
+        calls(by).of(|| self.ask_in(self.sandbox.directory(side), by, request, patience))
     }
 
     /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.
@@ -199,6 +196,13 @@ impl<'duel> Bout<'duel> {
         self.tool_calls += answer.calls;
         self.tool_cpu += answer.cpu;
         Ok(answer)
+    }
+}
+
+fn calls(by: Side) -> Phase {
+    match by {
+        Side::Candidate => Phase::CandidateCalls,
+        Side::Reference => Phase::ReferenceCalls,
     }
 }
 
