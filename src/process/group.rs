@@ -143,14 +143,14 @@ impl Group {
             Parent::Us(child) => child,
             // A server that cannot reap it is ended, and leaves it to the system.
             Parent::Starter(starter, cage) => {
-                let Some(ended) = gone.then(|| starter.reap(KILL_GRACE)).flatten() else {
+                let Some(ended) = gone.then(|| starter.reap()).flatten() else {
                     return Ok(lost());
                 };
                 starter::put_back(&cage, *starter);
                 return Ok(Reaped::by_server(ended, elapsed, None));
             }
             Parent::ForkServer(server) => {
-                let Some(ended) = gone.then(|| server.reap(KILL_GRACE)).flatten() else {
+                let Some(ended) = gone.then(|| server.reap()).flatten() else {
                     return Ok(lost());
                 };
                 // A fork has the memory of its server as well: what is its own is not told.
@@ -192,12 +192,15 @@ impl Group {
             tv_nsec: i64::from(grace.subsec_nanos()),
         };
         let mut waits = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        match poll(&mut waits, Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(Error::system(format!(
-                "cannot watch a tool's process: {error}"
-            ))),
+        loop {
+            match poll(&mut waits, Some(&timeout)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    let why = format!("cannot watch a tool's process: {error}");
+                    return Err(Error::system(why));
+                }
+            }
         }
     }
 }

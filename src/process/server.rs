@@ -33,8 +33,12 @@ const REAP: &[u8] = b"reap";
 /// The longest call, with its arguments and environment.
 const MESSAGE_BYTES: usize = 120 << 10;
 
-/// How long a server may take to be there, and to start a child.
+/// How long a server may take to be there.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long one that is there may take for a fork or a wait: it needs but a processor, for which it may stand in a long line. One that is gone
+/// is told at once.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Flags of a call: flushes reach the disk; standard input and a Landlock ruleset are among the descriptors.
 const IS_DURABLE: u64 = 1;
@@ -119,7 +123,7 @@ impl Server {
         }
         let slices = [IoSlice::new(&message)];
         let sent = sendmsg(&self.socket, &slices, &mut rights, SendFlags::NOSIGNAL);
-        let answer = sent.and_then(|_| self.receive(PATIENCE));
+        let answer = sent.and_then(|_| self.receive(TURN_PATIENCE));
         let Ok([process, error, ..]) = answer else {
             return Err(NotStarted::ByServer);
         };
@@ -132,10 +136,10 @@ impl Server {
         }
     }
 
-    /// Reaps the child, which has ended; `None` when the server is gone or the child is not.
-    pub(super) fn reap(&self, patience: Duration) -> Option<Ended> {
+    /// Reaps the child, which has ended; `None` when the server is gone.
+    pub(super) fn reap(&self) -> Option<Ended> {
         send(&self.socket, REAP, SendFlags::NOSIGNAL).ok()?;
-        let [status, low, kibibytes, high] = self.receive(patience).ok()?;
+        let [status, low, kibibytes, high] = self.receive(TURN_PATIENCE).ok()?;
         let status = ExitStatus::from_raw(status as i32);
         Some(Ended {
             ending: match (status.code(), status.signal()) {

@@ -156,6 +156,31 @@ fn bytes_that_are_no_utf8_are_kept_and_shown_lossily() {
 }
 
 #[test]
+fn a_call_ends_as_it_did_however_long_the_one_that_reaps_it_is_kept_from_running() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let parent = directory.path().join("parent");
+    let finished = std::thread::scope(|scope| {
+        // What started the shell is stopped by it, and goes on much later.
+        scope.spawn(|| {
+            let number = || std::fs::read_to_string(&parent).unwrap_or_default();
+            while !number().ends_with('\n') {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            std::thread::sleep(Duration::from_millis(1500));
+            let number = number().trim().to_owned();
+            let mut told = std::process::Command::new("kill");
+            assert!(told.args(["-CONT", &number]).status().unwrap().success());
+        });
+        let script = format!(
+            "[ $PPID = {} ] || kill -STOP $PPID; echo $PPID > parent; exit 3",
+            std::process::id()
+        );
+        shell_in(directory.path(), &script, LONG)
+    });
+    assert_eq!(finished.ending, Ending::Exited(3), "{finished:?}");
+}
+
+#[test]
 fn the_environment_is_clean() {
     let finished = shell("env | cut -d= -f1 | sort", LONG);
     let text = finished.stdout.text();
