@@ -173,11 +173,16 @@ impl Tool for SevenZip {
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
-        let Request::Contents { file } = request else {
-            return None;
+        let script = match request {
+            // Its listing as far as it says the same as qemu-img's info.
+            Request::Info { .. } => {
+                "\"$0\" l -slt \"-t$1\" -- \"$2\" >listing && sed -n 's/^Size = \\(.*\\)/{\\n\"virtual-size\": \\1\\n}/p' listing"
+            }
+            Request::Contents { .. } => "\"$0\" e -so \"-t$1\" -- \"$2\" >\"$2.flat\"",
+            _ => return None,
         };
+        let file = request.file();
         let handler = handler(file.format)?;
-        let script = "\"$0\" e -so \"-t$1\" -- \"$2\" >\"$2.flat\"";
         let program = self.program.display().to_string();
         Some(Wording::CommandLine(words([
             "sh", "-c", script, &program, handler, &file.path,
