@@ -90,7 +90,7 @@ impl Run {
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
         let mut summary = summary;
-        summary.witnesses = self.contest.arenas()[0].witnesses();
+        summary.witnesses = self.contest.witnesses();
         summary.iterations *= self.contest.arenas().len() as u64;
         let pace = Pace {
             jobs: self.settings.jobs(),
@@ -156,7 +156,7 @@ impl Run {
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        let compared = self.contest.arenas()[0].compared().transpose();
+        let compared = self.contest.compared().transpose();
         if let Ok(Some(line)) = &compared {
             said(&format!("{line}\n"));
         }
