@@ -6,12 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
     ("python", "python3"),
     ("jq", "jq"),
+    ("7zz", "7zz"),
+];
+
+/// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.
+const MODULES: [(&str, &str, &str); 3] = [
+    ("junit_readers", "python3", "junitparser, xmlschema"),
+    ("libqcow", "/usr/bin/python3", "pyqcow"),
+    ("dissect", "python3", "dissect.hypervisor"),
 ];
 
 fn main() {
@@ -37,13 +45,15 @@ fn main() {
             }
         }
     }
-    // Modules of python3 lie anywhere: only python3 itself can tell. After installing them, touch build.rs.
-    println!("cargo::rustc-check-cfg=cfg(missing_junit_readers)");
-    let asked = Command::new("python3")
-        .args(["-c", "import junitparser, xmlschema"])
-        .output();
-    if !asked.is_ok_and(|answer| answer.status.success()) {
-        println!("cargo::rustc-cfg=missing_junit_readers");
+    // Modules lie anywhere: only an interpreter itself can tell. After installing them, touch build.rs.
+    for (name, interpreter, modules) in MODULES {
+        println!("cargo::rustc-check-cfg=cfg(missing_{name})");
+        let asked = Command::new(interpreter)
+            .args(["-c", &format!("import {modules}")])
+            .output();
+        if !asked.is_ok_and(|answer| answer.status.success()) {
+            println!("cargo::rustc-cfg=missing_{name}");
+        }
     }
     println!("cargo::rustc-check-cfg=cfg(missing_mount_namespaces)");
     let asked = Command::new("unshare")

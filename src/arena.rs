@@ -103,6 +103,11 @@ impl Arena {
         self.duel.witnesses.versions()
     }
 
+    /// Whether the candidate could be asked anything of this case.
+    pub fn concerns(&self, case: &Case) -> bool {
+        self.duel.concerns(case)
+    }
+
     /// Tries a case, once: what is seen need not be seen again.
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let started = Timestamp::now();

@@ -157,6 +157,11 @@ impl Contest {
         })
     }
 
+    /// Whether any candidate could be asked anything of this case.
+    pub fn concerns(&self, case: &Case) -> bool {
+        self.arenas.iter().any(|arena| arena.concerns(case))
+    }
+
     /// Tries a case with every candidate, and again what is not to be believed at once.
     pub fn try_surely(&self, case: &Case) -> Result<Vec<Record>> {
         let tried = self

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::resuming::Resumed;
 use super::{EXIT_DIVERGENCE, issues, said, shrinking, vacuity};
@@ -32,7 +33,7 @@ pub(super) enum Telling {
 
 /// Tools and report files of one run, open.
 pub(super) struct Run {
-    pub(super) contest: Contest,
+    pub(super) contest: Arc<Contest>,
     pub(super) outlets: Outlets,
     pub(super) settings: Settings,
     pub(super) log_dir: Option<PathBuf>,
@@ -56,10 +57,8 @@ impl Run {
         log_dir: Option<PathBuf>,
         resumed: Option<Resumed>,
     ) -> Result<Self> {
-        let contest = Contest::open(
-            settings,
-            &Means::of_this_program(settings.timeout, settings.launcher())?,
-        )?;
+        let means = Means::of_this_program(settings.timeout, settings.launcher())?;
+        let contest = Arc::new(Contest::open(settings, &means)?);
         let outlets = match &resumed {
             Some(resumed) => {
                 let records = resumed.go_on(settings, contest.only()?)?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::memory_file::MemoryFile;
-use super::server::{LOAD_PATIENCE, Server};
+use super::server::Server;
 use super::{CHILD_ENVIRONMENT, Cage, group, starter};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
@@ -72,6 +72,6 @@ impl ForkServer {
             .env(MARK.0, MARK.1)
             .stderr(Stdio::from(library));
         let start = |command: &mut Command| cage.confine(place, || group::start(command)).flatten();
-        Server::start(&mut command, LOAD_PATIENCE, start).map(Self)
+        Server::start(&mut command, start).map(Self)
     }
 }

@@ -192,12 +192,15 @@ impl Group {
             tv_nsec: i64::from(grace.subsec_nanos()),
         };
         let mut waits = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        match poll(&mut waits, Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(Error::system(format!(
-                "cannot watch a tool's process: {error}"
-            ))),
+        loop {
+            match poll(&mut waits, Some(&timeout)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    let why = format!("cannot watch a tool's process: {error}");
+                    return Err(Error::system(why));
+                }
+            }
         }
     }
 }

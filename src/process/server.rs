@@ -33,13 +33,12 @@ const REAP: &[u8] = b"reap";
 /// The longest call, with its arguments and environment.
 const MESSAGE_BYTES: usize = 120 << 10;
 
-/// How long a tool may take to be loaded and wait for calls.
-pub(super) const LOAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program may take to be there that may turn out to be no server.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a server may take to answer. One that is gone shows at once, by its closed socket; one that is there answers when it has its turn,
-/// which on a machine that is busy with other things took more than half a second. To give it up then made crashes of
-/// calls that had ended well.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one that is there may take for a fork or a wait: it needs but a processor, for which it may stand in a long line. One that is gone
+/// is told at once.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Flags of a call: flushes reach the disk; standard input and a Landlock ruleset are among the descriptors.
 const IS_DURABLE: u64 = 1;
@@ -81,10 +80,9 @@ pub(super) enum NotStarted {
 }
 
 impl Server {
-    /// Starts a server by this command, with `start` to do it; or why it does not wait for calls within `patience`.
+    /// Starts a server by this command, with `start` to do it; or why it does not wait for calls.
     pub(super) fn start(
         command: &mut Command,
-        patience: Duration,
         start: impl FnOnce(&mut Command) -> io::Result<Child>,
     ) -> Result<Self, String> {
         let (socket, other) = socketpair(
@@ -103,7 +101,7 @@ impl Server {
         // The command holds the server's end of the socket, whose closing shows that the server is gone.
         command.stdin(Stdio::null());
         let mut server = Self { process, socket };
-        match server.receive(patience) {
+        match server.receive(PATIENCE) {
             Ok([PROTOCOL, ..]) => Ok(server),
             _ => {
                 server.end();
@@ -125,7 +123,7 @@ impl Server {
         }
         let slices = [IoSlice::new(&message)];
         let sent = sendmsg(&self.socket, &slices, &mut rights, SendFlags::NOSIGNAL);
-        let answer = sent.and_then(|_| self.receive(PATIENCE));
+        let answer = sent.and_then(|_| self.receive(TURN_PATIENCE));
         let Ok([process, error, ..]) = answer else {
             return Err(NotStarted::ByServer);
         };
@@ -141,7 +139,7 @@ impl Server {
     /// Reaps the child, which has ended; `None` when the server is gone.
     pub(super) fn reap(&self) -> Option<Ended> {
         send(&self.socket, REAP, SendFlags::NOSIGNAL).ok()?;
-        let [status, low, kibibytes, high] = self.receive(PATIENCE).ok()?;
+        let [status, low, kibibytes, high] = self.receive(TURN_PATIENCE).ok()?;
         let status = ExitStatus::from_raw(status as i32);
         Some(Ended {
             ending: match (status.code(), status.signal()) {

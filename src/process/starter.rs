@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::memory_file::MemoryFile;
-use super::server::{PATIENCE, Server};
+use super::server::Server;
 use super::{Cage, group};
 
 /// The program, as `build.rs` made it; empty where it could not be made.
@@ -53,7 +53,7 @@ fn start(program: &MemoryFile, cage: &Cage) -> Result<Server, String> {
     command.env_clear().stderr(Stdio::null());
     // No scratch directory: what a tool may write to is each call's own.
     let start = |command: &mut Command| cage.confine(None, || group::start(command)).flatten();
-    Server::start(&mut command, PATIENCE, start)
+    Server::start(&mut command, start)
 }
 
 /// A starter for a call in this cage; or why there is none.
