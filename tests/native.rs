@@ -67,6 +67,53 @@ fn our_own_generations_are_not_the_default() {
     assert_eq!(Generation::usual().name, "ops16");
 }
 
+/// The generation that a run of the command draws from, as its ids tell.
+fn drawn_from(arguments: &[&str]) -> String {
+    let directory = ring::scratch();
+    let records = directory.path().join("records.jsonl");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args([
+            "fuzz",
+            "--seed",
+            "3",
+            "--iterations",
+            "1",
+            "--allow-vacuous",
+            "--no-shrink",
+            "--workdir",
+        ])
+        .arg(directory.path())
+        .arg("--json")
+        .arg(&records)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let records = std::fs::read_to_string(records).unwrap_or_else(|_| panic!("{output:?}"));
+    let record: serde_json::Value = serde_json::from_str(records.lines().next().unwrap()).unwrap();
+    record["generation"].as_str().unwrap().to_owned()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_campaign_draws_what_its_one_candidate_supports_unless_more_is_asked_for() {
+    let native = ["--generation", "native1"];
+    let with = |more: &[&str]| drawn_from(&[&native, more].concat());
+    assert_eq!(with(&[]), "native1_imago");
+    assert_eq!(with(&["--ops", "write,resize"]), "native1_imago");
+    assert_eq!(with(&["--ops", "write,bitmap"]), "native1");
+    assert_eq!(with(&["--wide"]), "native1");
+    assert_eq!(with(&["--candidate", "qemu-img"]), "native1");
+    assert_eq!(
+        drawn_from(&["--generation", "malformed1"]),
+        "malformed1_imago"
+    );
+    let field = ["--generation", "malformed1", "--fields", "header"];
+    assert_eq!(drawn_from(&field), "malformed1");
+}
+
 /// The requests of the one operation of a case.
 fn requests(case: &Case) -> Vec<Request> {
     let ground = Ground {
