@@ -188,3 +188,53 @@ fn a_written_out_seed_replays_to_the_verdict_that_it_tells() {
         assert_eq!(record.kind.as_deref(), Some("candidate_crash"));
     }
 }
+
+/// Defects of qemu-img that our own generations never draw, or seldom: each written out, and told by its entry of the catalogue.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn written_out_defects_are_told_by_their_entries_of_the_catalogue() {
+    let workdir = ring::scratch();
+    let limit = Duration::from_secs(30);
+    let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
+    let defects = [
+        ("repaired_snapshots", "qemu-img-repaired-snapshots"),
+        ("guessed_backing", "qemu-img-guessed-backing"),
+        (
+            "growth_over_free_clusters",
+            "qemu-img-cannot-grow-over-free-clusters-itself",
+        ),
+    ];
+    for (name, entry) in defects {
+        let path = ring::package().join(format!("tests/golden/native1_{name}.json"));
+        let seed = imgduel::seed_file::SeedFile::read(&path).unwrap();
+        let record = arena.try_case(seed.case().unwrap()).unwrap();
+        match record.reference.version.as_str() {
+            "10.0.2" => assert_eq!(record.known.as_deref(), Some(entry), "{record:#?}"),
+            // Another version may be mended.
+            _ => assert!(
+                record.known.is_some() || record.verdict == "match",
+                "{record:#?}"
+            ),
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn writes_that_may_lie_beyond_the_end_are_no_difference() {
+    let path = ring::package().join("tests/golden/native1_half_written.json");
+    let seed = imgduel::seed_file::SeedFile::read(&path).unwrap();
+    let workdir = ring::scratch();
+    let limit = Duration::from_secs(30);
+    for candidate in ["imago", "qemu-img"] {
+        let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
+        let record = arena.try_case(seed.case().unwrap()).unwrap();
+        assert_eq!(record.verdict, "match", "{record:#?}");
+    }
+}
