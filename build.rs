@@ -1,4 +1,4 @@
-//! Compiles the library that fork servers preload into tools (`preload/fork_server.rs`), and tells the tests which programs are
+//! Compiles what imgduel carries to start tools with (`preload`), and tells the tests which programs are
 //! there, so that those that need one can be ignored with what to install instead of failing.
 
 use std::fs;
@@ -6,16 +6,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
     ("python", "python3"),
     ("jq", "jq"),
+    ("7zz", "7zz"),
+];
+
+/// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.
+const MODULES: [(&str, &str, &str); 3] = [
+    ("junit_readers", "python3", "junitparser, xmlschema"),
+    ("libqcow", "/usr/bin/python3", "pyqcow"),
+    ("dissect", "python3", "dissect.hypervisor"),
 ];
 
 fn main() {
-    preload();
+    println!("cargo::rerun-if-changed=preload");
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    PRELOADED.iter().for_each(preload);
     println!("cargo::rerun-if-env-changed=PATH");
     println!("cargo::rerun-if-changed=build.rs");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -35,47 +45,76 @@ fn main() {
             }
         }
     }
-    // Modules of python3 lie anywhere: only python3 itself can tell. After installing them, touch build.rs.
-    println!("cargo::rustc-check-cfg=cfg(missing_junit_readers)");
-    let asked = Command::new("python3")
-        .args(["-c", "import junitparser, xmlschema"])
+    // Modules lie anywhere: only an interpreter itself can tell. After installing them, touch build.rs.
+    for (name, interpreter, modules) in MODULES {
+        println!("cargo::rustc-check-cfg=cfg(missing_{name})");
+        let asked = Command::new(interpreter)
+            .args(["-c", &format!("import {modules}")])
+            .output();
+        if !asked.is_ok_and(|answer| answer.status.success()) {
+            println!("cargo::rustc-cfg=missing_{name}");
+        }
+    }
+    println!("cargo::rustc-check-cfg=cfg(missing_mount_namespaces)");
+    let asked = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
         .output();
     if !asked.is_ok_and(|answer| answer.status.success()) {
-        println!("cargo::rustc-cfg=missing_junit_readers");
+        println!("cargo::rustc-cfg=missing_mount_namespaces");
     }
 }
 
-/// A shared object of its own, without Rust's standard library. Where it cannot be made, tools are started anew for every
-/// call, and the program says so.
-fn preload() {
-    const SOURCE: &str = "preload/fork_server.rs";
-    println!("cargo::rerun-if-changed={SOURCE}");
-    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+/// What is carried inside imgduel and works in or just before tools: programs of their own, without Rust's standard library.
+struct Preloaded {
+    source: &'static str,
+    name: &'static str,
+    flags: &'static [&'static str],
+    /// What is done where it cannot be made.
+    without: &'static str,
+}
+
+const PRELOADED: [Preloaded; 2] = [
+    Preloaded {
+        source: "preload/fork_server.rs",
+        name: "fork_server",
+        flags: &["--crate-type", "cdylib"],
+        without: "no fork server, so imgduel starts every call anew",
+    },
+    Preloaded {
+        source: "preload/starter.rs",
+        name: "starter",
+        flags: &[
+            "--crate-type",
+            "bin",
+            "-Crelocation-model=static",
+            "-Ctarget-feature=+crt-static",
+            "-Cdefault-linker-libraries=no",
+            "-Clink-args=-nostartfiles -nostdlib -static",
+        ],
+        without: "no starter, so imgduel limits tools only after their start",
+    },
+];
+
+/// Where one cannot be made, it is left empty: the program does without, and says so.
+fn preload(wanted: &Preloaded) {
+    let Preloaded {
+        source,
+        name,
+        flags,
+        without,
+    } = wanted;
     let told = |name: &str| std::env::var(name).unwrap_or_default();
-    let library = Path::new(&told("OUT_DIR")).join("fork_server.so");
+    let made_at = Path::new(&told("OUT_DIR")).join(name);
     let is_glibc = (told("CARGO_CFG_TARGET_OS"), told("CARGO_CFG_TARGET_ENV"))
         == ("linux".to_owned(), "gnu".to_owned());
     let mut rustc = Command::new(told("RUSTC"));
     rustc
-        .args([
-            "--edition",
-            "2024",
-            "--crate-type",
-            "cdylib",
-            "--crate-name",
-            "fork_server",
-        ])
-        .args([
-            "-C",
-            "panic=abort",
-            "-C",
-            "opt-level=2",
-            "-C",
-            "strip=symbols",
-        ])
+        .args(["--edition", "2024", "--crate-name", name])
+        .args(*flags)
+        .args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"])
         .args(["--target", &told("TARGET"), "-o"])
-        .arg(&library)
-        .arg(SOURCE);
+        .arg(&made_at)
+        .arg(source);
     let linker = told("RUSTC_LINKER");
     if !linker.is_empty() {
         rustc.arg(format!("-Clinker={linker}"));
@@ -88,9 +127,9 @@ fn preload() {
             Err(error) => Err(error),
         });
     if let Some(Err(why)) = &made {
-        println!("cargo::warning=no fork server, so imgduel starts every call anew: {why}");
+        println!("cargo::warning={without}: {why}");
     }
     if !matches!(made, Some(Ok(()))) {
-        fs::write(&library, []).expect("the build directory can be written to");
+        fs::write(&made_at, []).expect("the build directory can be written to");
     }
 }

@@ -16,7 +16,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::Parser;
-use imgduel::arena::Arena;
 use imgduel::campaign::{self, Pace};
 use imgduel::contest::Contest;
 use imgduel::phase::{PHASES, totals};
@@ -154,7 +153,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
         worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
         ..Means::of_this_program(settings.timeout, settings.launcher()).unwrap()
     };
-    let arena = Arena::open(&settings, &means).unwrap();
+    let contest = Contest::open(&settings, &means).unwrap();
     let cases = settings.generation().unwrap().cases(seed, 0, None).unwrap();
     let cases = cases.take(iterations as usize).map(Ok);
     let pace = Pace {
@@ -164,7 +163,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
     let summary = Summary::new(None, Some(seed), iterations);
     let mut operations = 0;
     let before = totals();
-    let ended = campaign::run(&Contest::of_arena(arena), cases, pace, summary, |record| {
+    let ended = campaign::run(&contest, cases, pace, summary, |record| {
         let made = |verdict: &&str| *verdict != "unsupported";
         let verdicts = record.operations.iter().map(|operation| operation.verdict);
         operations += verdicts.filter(made).count();

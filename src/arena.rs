@@ -1,6 +1,6 @@
 //! The two tools, the catalogue and the terms of a run, opened once: takes a case, gives its record.
 //!
-//! Used by the campaign and by every trial of the test door.
+//! Opened by the contest, one for each candidate.
 
 mod canary;
 mod hearing;
@@ -17,94 +17,45 @@ use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::known::Catalogue;
-use crate::launcher::Launcher;
-use crate::process::warden;
 use crate::record::{Record, ToolName};
-use crate::request::{ImageFile, Request};
-use crate::sandbox::Remover;
-use crate::settings::Settings;
-use crate::tool::{self, Means, Support, Tool, ToolSpec};
+use crate::tool::Tool;
 use crate::verdict::Verdict;
-use crate::witness::Witnesses;
 use programs::Programs;
 
 /// Where cases are tried.
+#[derive(Clone)]
 pub struct Arena {
     duel: Duel,
     catalogue: Catalogue,
-    /// How the candidate was named.
-    spec: String,
-    /// The flags that set the same terms on a command line.
-    terms: Vec<String>,
+    terms: Terms,
     /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
     gate: Arc<RwLock<()>>,
     programs: Programs,
-    /// What starts the tools, when this arena has opened them.
-    launcher: Option<Arc<Launcher>>,
+}
+
+/// How an arena is set up again from a command line.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// How the candidate was named.
+    pub candidate: String,
+    /// The flags that set the same terms.
+    pub flags: Vec<String>,
 }
 
 impl Arena {
-    /// Opens the tools that the settings name and looks whether the scratch directory can be written to.
-    pub fn open(settings: &Settings, means: &Means) -> Result<Self> {
-        let reference = tool::open_reference(&settings.reference, means)?;
-        let spec = settings.candidate()?;
-        let candidate = tool::open(spec, means)?;
-        Self::of_tools(settings, spec, candidate, reference, Arc::default(), means)
-    }
-
-    /// Looks whether these tools can meet. `spec` is what named the candidate, `gate` is shared with the arenas beside this one.
-    pub fn of_tools(
-        settings: &Settings,
-        spec: &ToolSpec,
-        candidate: Arc<dyn Tool>,
-        reference: Arc<dyn Tool>,
-        gate: Arc<RwLock<()>>,
-        means: &Means,
-    ) -> Result<Self> {
-        can_make_fixtures(&*reference)?;
-        // Asked now, so that what cannot be forked is said before the run.
-        let programs = [&candidate, &reference].into_iter();
-        let _ = programs
-            .filter_map(|tool| means.launcher.objection(tool.program()?))
-            .count();
-        let workdir = settings.workdir();
-        tempfile::tempfile_in(&workdir)
-            .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
-        warden::sweep(&workdir);
-        warden::post(&means.worker_program, &workdir)?;
-        let witnesses = Witnesses::find(settings.timeout);
-        let duel = Duel {
-            witnesses,
-            candidate,
-            reference,
-            limit: settings.timeout,
-            cage: settings.cage(),
-            workdir,
-            keep: settings.keep,
-            fixtures: Arc::default(),
-            remover: Arc::new(Remover::start()),
-        };
-        Ok(Self {
-            catalogue: Catalogue::built_in()?,
-            spec: spec.to_string(),
-            terms: settings.terms(spec),
-            gate,
-            programs: Programs::of([&*duel.candidate, &*duel.reference]),
-            duel,
-            launcher: Some(Arc::clone(&means.launcher)),
-        })
-    }
-
-    /// An arena of tools that are open already.
+    /// An arena of tools that are open.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
+        Self::in_run(duel, catalogue, Terms::default(), Arc::default())
+    }
+
+    /// One of several in a run, which wait for each other at `gate`.
+    pub fn in_run(duel: Duel, catalogue: Catalogue, terms: Terms, gate: Arc<RwLock<()>>) -> Self {
         Self {
             programs: Programs::of([&*duel.candidate, &*duel.reference]),
             duel,
             catalogue,
-            spec: String::new(),
-            terms: Vec::new(),
-            gate: Arc::default(),
-            launcher: None,
+            terms,
+            gate,
         }
     }
 
@@ -117,13 +68,8 @@ impl Arena {
             ..self.duel.clone()
         };
         Self {
-            spec: self.spec.clone(),
-            gate: Arc::clone(&self.gate),
-            programs: Programs::of([&*self.duel.candidate, &*self.duel.reference]),
             duel,
-            catalogue: self.catalogue.clone(),
-            terms: self.terms.clone(),
-            launcher: self.launcher.clone(),
+            ..self.clone()
         }
     }
 
@@ -134,7 +80,7 @@ impl Arena {
 
     /// How it was named.
     pub fn spec(&self) -> &str {
-        &self.spec
+        &self.terms.candidate
     }
 
     /// Its name and version.
@@ -147,30 +93,19 @@ impl Arena {
         &*self.duel.reference
     }
 
-    /// What the person should know before the run: witnesses that are missing, tools that cannot be forked.
-    pub fn notices(&self) -> Vec<Error> {
-        let missing = self.duel.witnesses.missing().map(Error::missing_tool);
-        let launcher = self.launcher.iter();
-        let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
-        missing
-            .into_iter()
-            .chain(fallbacks.map(Error::system))
-            .collect()
-    }
-
-    /// What came of comparing the two ways of starting tools, in a line; an error when they differed.
-    pub fn compared(&self) -> Option<Result<String>> {
-        let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
-        let line = format!("{calls} calls started both ways, {differed} differed");
-        Some(match first {
-            None => Ok(line),
-            Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),
-        })
+    /// The witnesses that are missing, when any is.
+    pub fn missing_witnesses(&self) -> Option<Error> {
+        self.duel.witnesses.missing().map(Error::missing_tool)
     }
 
     /// Every witness that there could be, with its version where it is here.
     pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
         self.duel.witnesses.versions()
+    }
+
+    /// Whether the candidate could be asked anything of this case.
+    pub fn concerns(&self, case: &Case) -> bool {
+        self.duel.concerns(case)
     }
 
     /// Tries a case, once: what is seen need not be seen again.
@@ -237,7 +172,7 @@ impl Arena {
         if let Some(fields) = fields {
             words.extend(["--fields".to_owned(), fields.join(",")]);
         }
-        words.extend(self.terms.iter().cloned());
+        words.extend(self.terms.flags.iter().cloned());
         shell_line(&words)
     }
 
@@ -275,17 +210,5 @@ fn tool_name(tool: &Arc<dyn Tool>) -> ToolName {
     ToolName {
         name: tool.name().to_owned(),
         version: tool.version().to_owned(),
-    }
-}
-
-/// The reference also writes guest data into fixtures.
-fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
-    let write = Request::Write {
-        file: ImageFile::new("fixture", crate::format::Format::Raw),
-        writes: Vec::new(),
-    };
-    match reference.support(&write) {
-        Support::Yes => Ok(()),
-        Support::No(reason) => Err(Error::missing_tool(reason)),
     }
 }

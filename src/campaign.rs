@@ -18,10 +18,21 @@ use crate::record::{Class, Record, Summary};
 /// How a campaign goes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Cases at a time.
+    /// Cases at a time that keep a processor busy.
     pub jobs: usize,
     /// Whether the first divergence that is not known ends it.
     pub fail_fast: bool,
+}
+
+impl Pace {
+    /// Threads. A case waits for one tool after another, and in between it copies and compares: with half as many more cases under way than
+    /// there are to be tools at work, no processor stands idle meanwhile. One at a time is one at a time.
+    fn hands(self) -> usize {
+        match self.jobs {
+            1 => 1,
+            jobs => jobs + jobs.div_ceil(2),
+        }
+    }
 }
 
 /// Where cases come from.
@@ -65,7 +76,7 @@ pub fn run(
     let mut cut_short = None;
     std::thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
-        for _ in 0..pace.jobs {
+        for _ in 0..pace.hands() {
             let (sender, cases, enough) = (sender.clone(), &cases, &enough);
             scope.spawn(move || {
                 while let Some(case) = next(cases, enough) {

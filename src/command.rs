@@ -16,6 +16,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -174,6 +175,9 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|error| failed(&error))
 }
 
+/// How many cases for readers are drawn for each that is tried, at the most: those that no candidate can be asked are passed over.
+const DRAWN_FOR_ONE_TRIED_MAX: usize = 200;
+
 fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let FuzzArguments {
         mut settings,
@@ -227,7 +231,11 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     );
     let mut summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
     summary.guided = guided;
+    let contest = Arc::clone(&run.contest);
+    let passes_over = generation.is_for_readers();
     let cases = cases
+        .take((total as usize).saturating_mul(DRAWN_FOR_ONE_TRIED_MAX))
+        .filter(move |case| !passes_over || contest.concerns(case))
         .take(total as usize)
         .filter(|case| !done.contains(&case.iteration))
         .map(Ok);

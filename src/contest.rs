@@ -3,89 +3,98 @@
 //! Used by the campaign and by every trial of the test door. Each candidate is judged against the reference and the model as if it were
 //! alone; what the reference answered for one it need not be asked again for another. Who stands where among all of them is for [`Matrix`](crate::record::Matrix) to tell.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, Terms};
 use crate::cache::Store;
 use crate::case::Case;
+use crate::duel::Duel;
 use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::known::Catalogue;
+use crate::launcher::Launcher;
+use crate::process::warden;
 use crate::record::{Record, ToolName};
-use crate::sandbox::Root;
+use crate::request::{ImageFile, Request};
+use crate::sandbox::{Remover, Root};
 use crate::settings::Settings;
-use crate::tool::{self, Means, Tool, ToolSpec};
+use crate::tool::{self, Means, Support, Tool, ToolSpec};
+use crate::witness::Witnesses;
 
 /// Where cases are tried by several candidates.
 pub struct Contest {
     arenas: Vec<Arena>,
+    /// What of `all` is not here.
     absent: Vec<Error>,
+    /// What starts the tools, when they were opened here.
+    launcher: Option<Arc<Launcher>>,
     /// Where the reference's answers are kept for the other candidates, for as long as this is open.
     _answers: Option<Root>,
 }
 
 impl Contest {
-    /// Opens the tools that the settings name. Of `all`, those that are not here are left out and told among the notices.
+    /// Opens the tools that the settings name, and looks whether they can meet. Of `all`, those that are not here are left out and
+    /// told among the notices.
     pub fn open(settings: &Settings, means: &Means) -> Result<Self> {
         let reference = tool::open_reference(&settings.reference, means)?;
-        let mut absent = Vec::new();
-        let mut candidates: Vec<(ToolSpec, Arc<dyn Tool>)> = Vec::new();
-        for spec in &settings.candidates {
-            if !spec.is_all() {
-                candidates.push((spec.clone(), tool::open(spec, means)?));
-                continue;
-            }
-            for row in tool::TOOLS.iter().filter(|row| row.is_for_all()) {
-                match tool::open(&row.spec(), means) {
-                    Ok(tool) => candidates.push((row.spec(), tool)),
-                    Err(error) => absent.push(error),
-                }
-            }
+        can_make_fixtures(&*reference)?;
+        let (candidates, absent) = open_candidates(&settings.candidates, means)?;
+        no_two_alike(&candidates)?;
+        // Asked now, so that what cannot be forked is said before the run.
+        let tools = candidates.iter().map(|(_, candidate)| candidate);
+        for program in tools.chain([&reference]).filter_map(|tool| tool.program()) {
+            let _ = means.launcher.objection(program);
         }
-        let gate = Arc::default();
+        let workdir = open_workdir(settings, means)?;
+        let witnesses = Witnesses::find(settings.timeout);
+        let (catalogue, gate) = (Catalogue::built_in()?, Arc::default());
+        let remover = Arc::new(Remover::start());
+        let answers = match candidates.len() {
+            1 => None,
+            _ => Some(Root::make(&workdir, "answers")?),
+        };
+        let store = answers
+            .as_ref()
+            .map(|answers| Arc::new(Store::open(answers.path())));
         let arenas = candidates.into_iter().map(|(spec, candidate)| {
-            let reference = Arc::clone(&reference);
-            Arena::of_tools(
-                settings,
-                &spec,
+            let duel = Duel {
                 candidate,
-                reference,
-                Arc::clone(&gate),
-                means,
-            )
-        });
-        let arenas: Vec<Arena> = arenas.collect::<Result<_>>()?;
-        for (index, arena) in arenas.iter().enumerate() {
-            let name = arena.candidate_name();
-            if arenas[..index]
-                .iter()
-                .any(|other| other.candidate_name() == name)
-            {
-                return Err(Error::usage(format!(
-                    "{} {} is named twice as candidate: reports could not tell them apart",
-                    name.name, name.version
-                )));
+                reference: Arc::clone(&reference),
+                limit: settings.timeout,
+                cage: settings.cage(),
+                workdir: workdir.clone(),
+                witnesses: witnesses.clone(),
+                keep: settings.keep,
+                fixtures: Arc::default(),
+                remover: Arc::clone(&remover),
+            };
+            let terms = Terms {
+                candidate: spec.to_string(),
+                flags: settings.terms(&spec),
+            };
+            let arena = Arena::in_run(duel, catalogue.clone(), terms, Arc::clone(&gate));
+            match &store {
+                Some(store) => arena.with_cache(Arc::clone(store)),
+                None => arena,
             }
-        }
-        if arenas.len() == 1 {
-            return Ok(Self::of_arenas(arenas, absent, None));
-        }
-        let answers = Root::make(&settings.workdir(), "answers")?;
-        let store = Arc::new(Store::open(answers.path()));
-        let arenas = arenas
-            .iter()
-            .map(|arena| arena.with_cache(Arc::clone(&store)));
-        Ok(Self::of_arenas(arenas.collect(), absent, Some(answers)))
+        });
+        Ok(Self {
+            arenas: arenas.collect(),
+            absent,
+            launcher: Some(Arc::clone(&means.launcher)),
+            _answers: answers,
+        })
     }
 
     /// One candidate alone.
     pub fn of_arena(arena: Arena) -> Self {
-        Self::of_arenas(vec![arena], Vec::new(), None)
-    }
-
-    fn of_arenas(arenas: Vec<Arena>, absent: Vec<Error>, answers: Option<Root>) -> Self {
         Self {
-            arenas,
-            absent,
-            _answers: answers,
+            arenas: vec![arena],
+            absent: Vec::new(),
+            launcher: None,
+            _answers: None,
         }
     }
 
@@ -93,7 +102,12 @@ impl Contest {
     pub fn with_cache(&self, store: &Arc<Store>) -> Self {
         let arenas = self.arenas.iter();
         let arenas = arenas.map(|arena| arena.with_cache(Arc::clone(store)));
-        Self::of_arenas(arenas.collect(), self.absent.clone(), None)
+        Self {
+            arenas: arenas.collect(),
+            absent: self.absent.clone(),
+            launcher: self.launcher.clone(),
+            _answers: None,
+        }
     }
 
     /// One arena for each candidate, in their order.
@@ -117,15 +131,35 @@ impl Contest {
         self.arenas.iter().find(own).unwrap_or(&self.arenas[0])
     }
 
-    /// What the person should know before the run, once each.
+    /// What the person should know before the run: tools and witnesses that are missing, tools that cannot be forked.
     pub fn notices(&self) -> Vec<Error> {
-        let mut notices = self.absent.clone();
-        for notice in self.arenas.iter().flat_map(Arena::notices) {
-            if !notices.contains(&notice) {
-                notices.push(notice);
-            }
-        }
-        notices
+        let launcher = self.launcher.iter();
+        let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
+        let absent = self.absent.iter().cloned();
+        absent
+            .chain(self.arenas[0].missing_witnesses())
+            .chain(fallbacks.map(Error::system))
+            .collect()
+    }
+
+    /// Every witness that there could be, with its version where it is here.
+    pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
+        self.arenas[0].witnesses()
+    }
+
+    /// What came of comparing the two ways of starting tools, in a line; an error when they differed.
+    pub fn compared(&self) -> Option<Result<String>> {
+        let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
+        let line = format!("{calls} calls started both ways, {differed} differed");
+        Some(match first {
+            None => Ok(line),
+            Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),
+        })
+    }
+
+    /// Whether any candidate could be asked anything of this case.
+    pub fn concerns(&self, case: &Case) -> bool {
+        self.arenas.iter().any(|arena| arena.concerns(case))
     }
 
     /// Tries a case with every candidate, and again what is not to be believed at once.
@@ -135,5 +169,65 @@ impl Contest {
             .iter()
             .map(|arena| arena.try_surely(case.clone()));
         tried.collect()
+    }
+}
+
+type Candidate = (ToolSpec, Arc<dyn Tool>);
+
+/// The candidates, and what of `all` is not here.
+fn open_candidates(specs: &[ToolSpec], means: &Means) -> Result<(Vec<Candidate>, Vec<Error>)> {
+    let (mut candidates, mut absent) = (Vec::new(), Vec::new());
+    for spec in specs {
+        if !spec.is_all() {
+            candidates.push((spec.clone(), tool::open(spec, means)?));
+            continue;
+        }
+        for row in tool::TOOLS.iter().filter(|row| row.is_for_all()) {
+            match tool::open(&row.spec(), means) {
+                Ok(tool) => candidates.push((row.spec(), tool)),
+                Err(error) => absent.push(error),
+            }
+        }
+    }
+    match candidates.is_empty() {
+        true => Err(Error::missing_tool(
+            "no candidate is here: see imgduel tools",
+        )),
+        false => Ok((candidates, absent)),
+    }
+}
+
+fn no_two_alike(candidates: &[Candidate]) -> Result<()> {
+    for (index, (_, tool)) in candidates.iter().enumerate() {
+        let (name, version) = (tool.name(), tool.version());
+        let is_alike = |(_, other): &Candidate| (other.name(), other.version()) == (name, version);
+        if candidates[..index].iter().any(is_alike) {
+            return Err(Error::usage(format!(
+                "{name} {version} is named twice as candidate: reports could not tell them apart"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The directory of the scratch directories, which can be written to, and in which nothing of runs that are gone is left.
+fn open_workdir(settings: &Settings, means: &Means) -> Result<PathBuf> {
+    let workdir = settings.workdir();
+    tempfile::tempfile_in(&workdir)
+        .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
+    warden::sweep(&workdir);
+    warden::post(&means.worker_program, &workdir)?;
+    Ok(workdir)
+}
+
+/// The reference also writes guest data into fixtures.
+fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
+    let write = Request::Write {
+        file: ImageFile::new("fixture", Format::Raw),
+        writes: Vec::new(),
+    };
+    match reference.support(&write) {
+        Support::Yes => Ok(()),
+        Support::No(reason) => Err(Error::missing_tool(reason)),
     }
 }

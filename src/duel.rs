@@ -104,6 +104,52 @@ impl Duel {
         }
     }
 
+    /// Whether the candidate could be asked anything of this case, as far as that is known before anything runs.
+    pub fn concerns(&self, case: &Case) -> bool {
+        (0..case.ops.len()).any(|index| {
+            let (operation, ground) = (case.ops[index].perform(), case.ground(index));
+            let steps = operation.steps(&ground);
+            operation.skipped().is_none() && self.support(operation, &ground, &steps).is_ok()
+        })
+    }
+
+    /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
+    fn support(
+        &self,
+        operation: &dyn Perform,
+        ground: &Ground<'_>,
+        steps: &[Step],
+    ) -> Result<bool, String> {
+        let objection = |tool: &dyn Tool| {
+            let own = steps.iter().filter(|step| step.actor == Actor::Side);
+            own.map(|step| tool.support(&step.request))
+                .find_map(|support| match support {
+                    Support::Yes => None,
+                    Support::No(reason) => Some(reason),
+                })
+        };
+        if let Some(reason) = objection(&*self.candidate) {
+            return Err(reason);
+        }
+        let idle = |tool: &dyn Tool| {
+            let is_own = |step: &&Step| !matches!(step.actor, Actor::Reference | Actor::Once);
+            let own = steps.iter().filter(is_own);
+            own.map(|step| tool.support(&step.request))
+                .all(|support| support != Support::Yes)
+        };
+        let reads =
+            |file: ImageFile| self.candidate.support(&Request::Contents { file }) == Support::Yes;
+        let reads_none = || !operation.leaves(ground).into_iter().any(reads);
+        if !steps.is_empty() && idle(&*self.candidate) && reads_none() {
+            return Err("the candidate can do none of its steps".to_owned());
+        }
+        match objection(&*self.reference) {
+            None => Ok(true),
+            Some(_) if operation.stands_alone() => Ok(false),
+            Some(reason) => Err(reason),
+        }
+    }
+
     fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
         Phase::Other.of(|| self.bout(case, wanted, tells_all))
     }
@@ -215,7 +261,7 @@ impl<'duel> Bout<'duel> {
             return Ok(Verdict::Unsupported { reason }.into());
         }
         let steps = operation.steps(ground);
-        let with_reference = match self.support(operation, ground, &steps) {
+        let with_reference = match self.duel.support(operation, ground, &steps) {
             Ok(with_reference) => with_reference,
             Err(reason) => return Ok(Verdict::Unsupported { reason }.into()),
         };
@@ -277,44 +323,6 @@ impl<'duel> Bout<'duel> {
             evidence,
             is_stuck: is_stuck(&exchange.candidate),
         })
-    }
-
-    /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
-    fn support(
-        &self,
-        operation: &dyn Perform,
-        ground: &Ground<'_>,
-        steps: &[Step],
-    ) -> Result<bool, String> {
-        let objection = |tool: &dyn Tool| {
-            let own = steps.iter().filter(|step| step.actor == Actor::Side);
-            own.map(|step| tool.support(&step.request))
-                .find_map(|support| match support {
-                    Support::Yes => None,
-                    Support::No(reason) => Some(reason),
-                })
-        };
-        if let Some(reason) = objection(&*self.duel.candidate) {
-            return Err(reason);
-        }
-        let idle = |tool: &dyn Tool| {
-            let is_own = |step: &&Step| !matches!(step.actor, Actor::Reference | Actor::Once);
-            let own = steps.iter().filter(is_own);
-            own.map(|step| tool.support(&step.request))
-                .all(|support| support != Support::Yes)
-        };
-        let reads = |file: ImageFile| {
-            self.duel.candidate.support(&Request::Contents { file }) == Support::Yes
-        };
-        let reads_none = || !operation.leaves(ground).into_iter().any(reads);
-        if !steps.is_empty() && idle(&*self.duel.candidate) && reads_none() {
-            return Err("the candidate can do none of its steps".to_owned());
-        }
-        match objection(&*self.duel.reference) {
-            None => Ok(true),
-            Some(_) if operation.stands_alone() => Ok(false),
-            Some(reason) => Err(reason),
-        }
     }
 }
 

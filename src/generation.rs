@@ -35,7 +35,7 @@ enum Draws {
 const DEFAULT_NAME: &str = "ops16";
 
 /// The Python harness's, oldest first, then our own.
-static GENERATIONS: [Generation; 16] = [
+static GENERATIONS: [Generation; 18] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1),
@@ -57,12 +57,20 @@ static GENERATIONS: [Generation; 16] = [
         draws: Draws::Native(&native::IMAGO),
     },
     Generation {
+        name: "native1_readers",
+        draws: Draws::Native(&native::READERS),
+    },
+    Generation {
         name: "malformed1",
         draws: Draws::Malformed(&malformed::WIDE),
     },
     Generation {
         name: "malformed1_imago",
         draws: Draws::Malformed(&malformed::IMAGO),
+    },
+    Generation {
+        name: "malformed1_readers",
+        draws: Draws::Malformed(&malformed::READERS),
     },
 ];
 
@@ -287,6 +295,15 @@ impl Generation {
     /// Whether its cases can be changed into others.
     pub fn can_be_guided(&self) -> bool {
         matches!(self.draws, Draws::Native(_))
+    }
+
+    /// Whether its cases are for tools that only read: a campaign passes over those that none of its candidates can be asked.
+    pub fn is_for_readers(&self) -> bool {
+        match &self.draws {
+            Draws::Python(_) => false,
+            Draws::Native(narrowing) => std::ptr::eq(*narrowing, &native::READERS),
+            Draws::Malformed(narrowing) => std::ptr::eq(*narrowing, &malformed::READERS),
+        }
     }
 
     fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {

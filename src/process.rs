@@ -12,8 +12,11 @@ mod fork_server;
 mod group;
 mod interrupt;
 mod memory;
+mod memory_file;
 mod post_mortem;
 mod pulse;
+mod server;
+mod starter;
 pub mod warden;
 mod watch;
 

@@ -4,13 +4,15 @@
 
 mod matrix;
 mod summary;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 pub use matrix::{Cell, Matrix, Row, Stand};
-pub use summary::{Summary, Tally};
+pub use summary::Summary;
+pub use tally::Tally;
 
 use jiff::Timestamp;
 use serde::de::Error as _;

@@ -400,10 +400,13 @@ impl Plot<'_> {
         };
         let (program, arguments) = words.split_first()?;
         let own = tool.program().map(|program| program.display().to_string());
-        // What is not the tool's own program is its qemu-io.
-        let program = match own.as_ref() == Some(program) {
-            true => format!("\"${}\"", by.name()),
-            false => format!("\"${}_io\"", by.name()),
+        let program = if own.as_ref() == Some(program) {
+            format!("\"${}\"", by.name())
+        } else if self.writing_program(by).as_ref() == Some(program) {
+            format!("\"${}_io\"", by.name())
+        } else {
+            // What makes the tool's own request: a shell, an interpreter.
+            quoted(program)
         };
         let arguments = arguments.iter().map(|word| quoted(word));
         Some(

@@ -3,6 +3,7 @@
 //! Read by the test door and by `imgduel replay FILE`. A seed names a case by its id, or writes it out, or both: what
 //! is written out is what runs.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -181,9 +182,11 @@ pub fn write_text(path: &Path, text: &str, what: &str) -> Result<()> {
 
 /// The seed file of this name, without looking at the others.
 pub fn find(directory: &Path, stem: &str) -> Option<SeedPath> {
-    let path = directory.join(format!("{stem}.json"));
+    let name = format!("{stem}.json");
+    let path = directory.join(&name);
     let is_plain = stem.bytes().all(|byte| byte != b'/');
-    (is_plain && is_seed(&path) && path.is_file()).then(|| SeedPath {
+    let is_seed = is_plain && self::stem(OsStr::new(&name)).is_some();
+    (is_seed && path.is_file()).then(|| SeedPath {
         stem: stem.to_owned(),
         path,
     })
@@ -193,13 +196,14 @@ pub fn find(directory: &Path, stem: &str) -> Option<SeedPath> {
 pub fn count(directory: &Path) -> Result<u64> {
     let entries = fs::read_dir(directory)
         .map_err(|error| Error::io("list the seeds in", directory, &error))?;
-    let seeds = entries.flatten().filter(|entry| is_seed(&entry.path()));
-    Ok(seeds.count() as u64)
+    let names = entries.flatten().map(|entry| entry.file_name());
+    Ok(names.filter(|name| stem(name).is_some()).count() as u64)
 }
 
-fn is_seed(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "json")
-        && path.file_name().is_some_and(|name| name != CATALOGUE_NAME)
+/// The stem of a seed file's name; nothing of any other's.
+fn stem(name: &OsStr) -> Option<&str> {
+    let name = name.to_str().filter(|name| *name != CATALOGUE_NAME)?;
+    name.strip_suffix(".json").filter(|stem| !stem.is_empty())
 }
 
 /// The seed files of a directory, by name. None at all is an error: a run of nothing must not pass.
@@ -208,18 +212,13 @@ pub fn list(directory: &Path) -> Result<Vec<SeedPath>> {
         .map_err(|error| Error::io("list the seeds in", directory, &error))?;
     let mut seeds: Vec<SeedPath> = Vec::new();
     for entry in entries {
-        let path = entry
-            .map_err(|error| Error::io("list the seeds in", directory, &error))?
-            .path();
-        let is_seed = is_seed(&path);
-        if let Some(stem) = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .filter(|_| is_seed)
-        {
+        let entry = entry.map_err(|error| Error::io("list the seeds in", directory, &error))?;
+        // By its name alone: taking ten thousand paths apart takes longer than reading the directory.
+        let name = entry.file_name();
+        if let Some(stem) = stem(&name) {
             seeds.push(SeedPath {
                 stem: stem.to_owned(),
-                path: path.clone(),
+                path: entry.path(),
             });
         }
     }

@@ -179,16 +179,6 @@ impl Settings {
         self.fields.as_deref().map(comma_list)
     }
 
-    /// The one tool under test, for what is done with one alone.
-    pub fn candidate(&self) -> Result<&ToolSpec> {
-        match &*self.candidates {
-            [spec] if !spec.is_all() => Ok(spec),
-            _ => Err(Error::usage(
-                "this is done with one candidate: name one with --candidate",
-            )),
-        }
-    }
-
     /// The flags that set the same terms again for one candidate: both tools as they were given, the time limit when it is not the
     /// usual one.
     pub fn terms(&self, candidate: &ToolSpec) -> Vec<String> {

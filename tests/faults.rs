@@ -273,7 +273,10 @@ fn suffers(fault: (&str, &str, &str, &str)) {
 }
 
 #[test]
-#[ignore = "takes most of a minute: cargo test --test faults -- --ignored"]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
 fn every_fault_of_a_tool_gets_its_verdict_and_leaves_nothing_and_harms_no_next_case() {
     let next = std::sync::Mutex::new(FAULTS.into_iter());
     // Most of the faults wait.

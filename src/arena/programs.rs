@@ -11,10 +11,11 @@ use crate::error::{Error, Result};
 use crate::tool::Tool;
 
 /// The programs of a run.
+#[derive(Clone)]
 pub(super) struct Programs(Vec<(PathBuf, Option<Identity>)>);
 
 /// What changes when a file is replaced or written to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,

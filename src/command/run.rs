@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::resuming::Resumed;
 use super::{EXIT_DIVERGENCE, issues, said, shrinking, vacuity};
@@ -32,7 +33,7 @@ pub(super) enum Telling {
 
 /// Tools and report files of one run, open.
 pub(super) struct Run {
-    pub(super) contest: Contest,
+    pub(super) contest: Arc<Contest>,
     pub(super) outlets: Outlets,
     pub(super) settings: Settings,
     pub(super) log_dir: Option<PathBuf>,
@@ -56,10 +57,8 @@ impl Run {
         log_dir: Option<PathBuf>,
         resumed: Option<Resumed>,
     ) -> Result<Self> {
-        let contest = Contest::open(
-            settings,
-            &Means::of_this_program(settings.timeout, settings.launcher())?,
-        )?;
+        let means = Means::of_this_program(settings.timeout, settings.launcher())?;
+        let contest = Arc::new(Contest::open(settings, &means)?);
         let outlets = match &resumed {
             Some(resumed) => {
                 let records = resumed.go_on(settings, contest.only()?)?;
@@ -91,7 +90,7 @@ impl Run {
     ) -> Result<ExitCode> {
         let mut progress = Progress::new(summary.iterations);
         let mut summary = summary;
-        summary.witnesses = self.contest.arenas()[0].witnesses();
+        summary.witnesses = self.contest.witnesses();
         summary.iterations *= self.contest.arenas().len() as u64;
         let pace = Pace {
             jobs: self.settings.jobs(),
@@ -157,7 +156,7 @@ impl Run {
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        let compared = self.contest.arenas()[0].compared().transpose();
+        let compared = self.contest.compared().transpose();
         if let Ok(Some(line)) = &compared {
             said(&format!("{line}\n"));
         }

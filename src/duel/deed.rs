@@ -50,6 +50,8 @@ impl<'duel> Bout<'duel> {
                 }
                 break;
             }
+            let before = self.sandbox.stamps(side);
+            let is_damage = matches!(step.request, Request::Damage { .. });
             let mut by = match step.actor {
                 Actor::Side => side,
                 Actor::SideOrReference
@@ -59,32 +61,15 @@ impl<'duel> Bout<'duel> {
                 }
                 _ => Side::Reference,
             };
-            let before = self.sandbox.stamps(side);
-            let is_damage = matches!(step.request, Request::Damage { .. });
-            let mut answer = match step.actor {
-                _ if is_damage => harness::carry_out(&step.request, self.sandbox, side),
-                Actor::Harness => harness::carry_out(&step.request, self.sandbox, side),
-                _ => {
-                    let patience = self.patience(by, done, costs[index]);
-                    let file = &step.request.file().path;
-                    let before = self.sandbox.length(side, file);
-                    let directory = self.sandbox.directory(side);
-                    let mut answer = self.ask_in(directory, by, &step.request, patience)?;
-                    if let Exit::TimedOut(post_mortem) = &mut answer.exit {
-                        let now = self.sandbox.length(side, file).unwrap_or_default();
-                        let grown = now.saturating_sub(before.unwrap_or_default());
-                        post_mortem.progress = costs[index].progress(grown);
-                    }
-                    answer
-                }
+            let mut answer = match step.actor == Actor::Harness || is_damage {
+                true => harness::carry_out(&step.request, self.sandbox, side),
+                false => self.ask_for(side, by, &step.request, done, costs[index])?,
             };
             if let Exit::Unsupported(feature) = &answer.exit {
                 deed.lacks.push(feature.clone());
                 if step.actor == Actor::SideOrReference {
                     by = Side::Reference;
-                    let patience = self.patience(by, done, costs[index]);
-                    let directory = self.sandbox.directory(side);
-                    answer = self.ask_in(directory, by, &step.request, patience)?;
+                    answer = self.ask_for(side, by, &step.request, done, costs[index])?;
                 }
             }
             let goes_on = match answer.exit {
@@ -113,6 +98,28 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
+    /// Asks a tool for a step on a side: `done` is what the reference did for it. Of a call that ran out of time, how far it got.
+    fn ask_for(
+        &mut self,
+        side: Side,
+        by: Side,
+        request: &Request,
+        done: Option<&Turn>,
+        cost: Cost,
+    ) -> Result<Answer> {
+        let file = &request.file().path;
+        let before = self.sandbox.length(side, file);
+        let patience = self.patience(by, done, cost);
+        let directory = self.sandbox.directory(side);
+        let mut answer = calls(by).of(|| self.ask_in(directory, by, request, patience))?;
+        if let Exit::TimedOut(post_mortem) = &mut answer.exit {
+            let now = self.sandbox.length(side, file).unwrap_or_default();
+            let grown = now.saturating_sub(before.unwrap_or_default());
+            post_mortem.progress = cost.progress(grown);
+        }
+        Ok(answer)
+    }
+
     /// What a witness says of an image on the candidate's side.
     pub(super) fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
         let directory = self.sandbox.directory(Side::Candidate);
@@ -136,12 +143,8 @@ impl<'duel> Bout<'duel> {
     }
 
     pub(super) fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let phase = match by {
-            Side::Candidate => Phase::CandidateCalls,
-            Side::Reference => Phase::ReferenceCalls,
-        };
         let patience = self.patience(by, None, Cost::default());
-        phase.of(|| self.ask_in(self.sandbox.directory(side), by, request, patience))
+        calls(by).of(|| self.ask_in(self.sandbox.directory(side), by, request, patience))
     }
 
     /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.
@@ -193,6 +196,13 @@ impl<'duel> Bout<'duel> {
         self.tool_calls += answer.calls;
         self.tool_cpu += answer.cpu;
         Ok(answer)
+    }
+}
+
+fn calls(by: Side) -> Phase {
+    match by {
+        Side::Candidate => Phase::CandidateCalls,
+        Side::Reference => Phase::ReferenceCalls,
     }
 }
 

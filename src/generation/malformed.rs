@@ -68,6 +68,21 @@ pub(super) static IMAGO: Narrowing = Narrowing {
     acts: ACTS,
 };
 
+/// All that qemu-img makes, each format as likely as the other, and looked at alone.
+pub(super) static READERS: Narrowing = Narrowing {
+    formats: &[
+        (Format::Qcow2, 1),
+        (Format::Vmdk, 1),
+        (Format::Vpc, 1),
+        (Format::Vhdx, 1),
+        (Format::Vdi, 1),
+        (Format::Qcow, 1),
+        (Format::Parallels, 1),
+    ],
+    is_wide: true,
+    acts: &["info", "check", "map", "contents"],
+};
+
 const ACTS: &[&str] = &[
     "info", "check", "map", "contents", "measure", "convert", "compare", "write", "discard",
     "resize", "snapshot", "amend", "repair", "rebase", "commit", "bench",

@@ -22,6 +22,9 @@ mod edges;
 mod layers;
 mod mutation;
 mod options;
+mod readers;
+
+pub(super) use readers::READERS;
 
 /// How many steps a chain has at most.
 const STEPS_MAX: u64 = 9;
@@ -42,6 +45,10 @@ pub struct Narrowing {
     pub acts: &'static [&'static str],
     /// Whether known defects of qemu-img are provoked now and then.
     pub provokes: bool,
+    /// Whether its cases are for tools that only read.
+    pub for_readers: bool,
+    /// The longest image that lies on no other, in bytes.
+    pub size_bytes_max: u64,
 }
 
 /// All that qemu-img supports.
@@ -77,6 +84,8 @@ pub(super) static WIDE: Narrowing = Narrowing {
     ],
     acts: ACT_NAMES,
     provokes: true,
+    for_readers: false,
+    size_bytes_max: u64::MAX,
 };
 
 /// What imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and encryption. It drops persistent bitmaps, as a tool must that does
@@ -112,6 +121,8 @@ pub(super) static IMAGO: Narrowing = Narrowing {
         "dd",
     ],
     provokes: false,
+    for_readers: false,
+    size_bytes_max: u64::MAX,
 };
 
 /// The seeds of all iterations of `seed`, from `start` on.
@@ -123,11 +134,11 @@ impl Narrowing {
     /// Decodes the iteration whose own seed is `iter_seed`; `pool` replaces the kinds of steps.
     pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
         let mut random = NativeRandom::new(iter_seed);
-        let swarm = Swarm::draw(&mut random, pool.unwrap_or(self.acts));
-        let provoked = hazard(&mut random).filter(|_| self.provokes);
-        let layers = layers::draw(&mut random, self);
-        let steps = self.steps(&mut random, &swarm, provoked, &layers);
-        let chain = Chain { layers, steps };
+        let kinds = pool.unwrap_or(self.acts);
+        let chain = match self.for_readers {
+            true => readers::draw(&mut random, self, kinds),
+            false => self.chain(&mut random, kinds),
+        };
         Case {
             generation: id.generation,
             seed: id.seed,
@@ -139,6 +150,14 @@ impl Narrowing {
             ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
             fields_filter: None,
         }
+    }
+
+    fn chain(&self, random: &mut NativeRandom, kinds: &[&str]) -> Chain {
+        let swarm = Swarm::draw(random, kinds);
+        let provoked = hazard(random).filter(|_| self.provokes);
+        let layers = layers::draw(random, self);
+        let steps = self.steps(random, &swarm, provoked, &layers);
+        Chain { layers, steps }
     }
 
     /// Draws what is done with these images.

@@ -10,7 +10,7 @@ use super::{Operation, Perform};
 use crate::exchange::{
     Actor, Deed, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
 };
-use crate::format::Format;
+use crate::format::{Format, SECTOR_BYTES};
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{Answer, ImageFile, Request};
 use crate::simpler::Bulk;
@@ -207,6 +207,8 @@ impl Perform for Chain {
             ("encrypt.format=", "encryption"),
             ("data_file=", "data_file"),
             ("data_file_raw=on", "data_file_raw"),
+            ("extended_l2=on", "extended_l2"),
+            ("subformat=streamOptimized", "stream_optimized"),
         ];
         for (option, feature) in features_of_options {
             if options.clone().any(|given| given.starts_with(option)) {
@@ -229,6 +231,8 @@ impl Perform for Chain {
             is_endless |= course.has_endless_encrypted_runs();
         }
         features.extend(is_endless.then_some(hazard::ENDLESS_ENCRYPTED));
+        let is_odd = !course.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
+        features.extend(is_odd.then_some("odd_sectors"));
         features
     }
 

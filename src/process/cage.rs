@@ -1,11 +1,12 @@
 //! The cage of a tool, as plain data: what it may use up, and what it may touch.
 //!
-//! Images are hostile, and so may be the tool. [`Cage::confine`] confines a thread, [`Cage::limit`] the process that it
-//! started: every way of starting a tool goes through these two. What cannot be had on a machine is told by
+//! Images are hostile, and so may be the tool. [`Cage::set_limits`] and [`Cage::ruleset`] are what a starter gives a child before it
+//! is the tool; where there is none, [`Cage::confine`] confines a thread and [`Cage::limit_late`] the process that it started. What cannot be had on a machine is told by
 //! [`layers`](super::layers), never silently left out. Using up more than is allowed is watched in `watch.rs`.
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -90,6 +91,14 @@ impl Default for Cage {
     }
 }
 
+/// A limit as the system takes it, setrlimit(2).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SetLimit {
+    pub(super) resource: u32,
+    pub(super) soft: u64,
+    pub(super) hard: u64,
+}
+
 impl Cage {
     /// None at all.
     pub const OPEN: Self = Self {
@@ -116,8 +125,9 @@ impl Cage {
         if !self.is_confined && !self.flushes_off {
             return Ok(deed());
         }
+        let has_filters = confinement::calls_are_refused();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| self.enter(scratch).map(|()| deed()));
+            let thread = scope.spawn(|| self.enter(scratch, has_filters).map(|()| deed()));
             match thread.join() {
                 Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -125,10 +135,12 @@ impl Cage {
         })
     }
 
-    fn enter(&self, scratch: Option<&Path>) -> io::Result<()> {
+    fn enter(&self, scratch: Option<&Path>, has_filters: bool) -> io::Result<()> {
         if self.is_confined {
             scratch.map_or(Ok(()), confinement::write_only_below)?;
-            confinement::refuse_calls()?;
+            if !has_filters {
+                confinement::refuse_calls()?;
+            }
         }
         if self.flushes_off {
             confinement::flush_nothing()?;
@@ -136,33 +148,70 @@ impl Cage {
         Ok(())
     }
 
-    /// Limits a process that was just started and may take `wall` time; none: it is kept, and does many things. One that has ended
-    /// already needs no limits.
-    pub(super) fn limit(&self, process: Pid, wall: Option<Duration>) {
-        let Some(limits) = &self.limits else {
-            return;
+    /// What a process is limited to that may take `wall` time (none: it is kept, and does many things), and this much address space, in
+    /// bytes, where that is less than the cage's.
+    pub(super) fn set_limits(&self, wall: Option<Duration>, memory: Option<u64>) -> Vec<SetLimit> {
+        let limit = |resource, soft, hard| SetLimit {
+            resource,
+            soft,
+            hard,
         };
-        let by_wall = |wall: Duration| (wall.as_secs() + 1) * CPU_SECONDS_PER_SECOND;
-        let cpu_seconds = wall.map(|wall| limits.cpu_seconds.unwrap_or(by_wall(wall)));
+        let Some(limits) = &self.limits else {
+            let own = memory.map(|bytes| limit(libc::RLIMIT_AS, bytes, libc::RLIM_INFINITY));
+            return own.into_iter().collect();
+        };
+        let space = limits.address_space_bytes;
+        let mut set = vec![limit(
+            libc::RLIMIT_AS,
+            memory.map_or(space, |bytes| bytes.min(space)),
+            space,
+        )];
         let amounts = [
-            (Resource::As, Some(limits.address_space_bytes)),
-            (Resource::Fsize, Some(limits.file_bytes)),
-            (Resource::Nofile, Some(limits.open_files)),
-            (Resource::Cpu, cpu_seconds),
-            (Resource::Core, Some(0)),
-            (Resource::Nproc, Some(processes_of_user_max())),
+            (libc::RLIMIT_FSIZE, limits.file_bytes),
+            (libc::RLIMIT_NOFILE, limits.open_files),
+            (libc::RLIMIT_CORE, 0),
+            (libc::RLIMIT_NPROC, processes_of_user_max()),
         ];
-        for (resource, amount) in amounts {
-            let Some(amount) = amount else {
+        set.extend(amounts.map(|(resource, amount)| limit(resource, amount, amount)));
+        let by_wall = |wall: Duration| (wall.as_secs() + 1) * CPU_SECONDS_PER_SECOND;
+        if let Some(wall) = wall {
+            let seconds = limits.cpu_seconds.unwrap_or(by_wall(wall));
+            // It ends a process by SIGXCPU; one that will not hear it is killed a second later.
+            set.push(limit(libc::RLIMIT_CPU, seconds, seconds + 1));
+        }
+        set
+    }
+
+    /// Limits a process that was started without a starter. One that has ended already needs no limits.
+    pub(super) fn limit_late(&self, process: Pid, limits: &[SetLimit]) {
+        const RESOURCES: [(u32, Resource); 6] = [
+            (libc::RLIMIT_AS, Resource::As),
+            (libc::RLIMIT_FSIZE, Resource::Fsize),
+            (libc::RLIMIT_NOFILE, Resource::Nofile),
+            (libc::RLIMIT_CORE, Resource::Core),
+            (libc::RLIMIT_NPROC, Resource::Nproc),
+            (libc::RLIMIT_CPU, Resource::Cpu),
+        ];
+        for limit in limits {
+            let meant = RESOURCES
+                .iter()
+                .find(|(number, _)| *number == limit.resource);
+            let Some((_, resource)) = meant else {
                 continue;
             };
-            // The processor's limit ends a process by SIGXCPU; one that will not hear it is killed a second later.
-            let spare = u64::from(matches!(resource, Resource::Cpu));
-            let limit = Rlimit {
-                current: Some(amount),
-                maximum: Some(amount + spare),
+            let amounts = Rlimit {
+                current: Some(limit.soft),
+                maximum: Some(limit.hard).filter(|hard| *hard != libc::RLIM_INFINITY),
             };
-            let _ = prlimit(Some(process), resource, limit);
+            let _ = prlimit(Some(process), *resource, amounts);
+        }
+    }
+
+    /// What a child in `scratch` restricts itself by; nothing, where it is not to, or the kernel has no Landlock.
+    pub(super) fn ruleset(&self, scratch: &Path) -> io::Result<Option<OwnedFd>> {
+        match self.is_confined {
+            true => confinement::ruleset_below(scratch),
+            false => Ok(None),
         }
     }
 

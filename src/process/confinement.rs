@@ -1,22 +1,27 @@
 //! What the kernel enforces on a thread and everything that it starts: Landlock and seccomp, both for anybody, without
 //! privileges, and for good.
 //!
-//! Entered by the cage, in a thread that does nothing but start one tool. Reading is not restricted: a tool may read whatever the person
+//! Entered by the cage, in a thread that does nothing but start a starter or one tool, or by a child itself before it is the tool. Reading is not restricted: a tool may read whatever the person
 //! who started imgduel may read. Where Landlock or seccomp is missing, [`layers`] says so.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, socket};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter,
 };
+
+use super::starter;
 
 /// Files outside the scratch directory that may be written to: what is written there is gone, and the devices through which an
 /// instar runs its guest.
@@ -37,7 +42,20 @@ pub(super) fn write_only_below(directory: &Path) -> io::Result<()> {
     restrict(directory).map(drop).map_err(io::Error::other)
 }
 
-fn restrict(directory: &Path) -> Result<RulesetStatus, Box<dyn std::error::Error + Send + Sync>> {
+/// What a child restricts itself by in the same way; nothing where the kernel has no Landlock.
+pub(super) fn ruleset_below(directory: &Path) -> io::Result<Option<OwnedFd>> {
+    ruleset(directory).map(Into::into).map_err(io::Error::other)
+}
+
+fn restrict(directory: &Path) -> Result<RulesetStatus, Failure> {
+    Ok(ruleset(directory)?.restrict_self()?.ruleset)
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn ruleset(directory: &Path) -> Result<RulesetCreated, Failure> {
+    static OUTSIDE: LazyLock<Vec<PathFd>> =
+        LazyLock::new(|| WRITABLE.into_iter().flat_map(PathFd::new).collect());
     // What reads or writes a device's settings (ABI 5) is left alone: terminals and /dev/kvm live by it.
     let writing = AccessFs::from_write(ABI::V3);
     let into_files: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate;
@@ -47,12 +65,10 @@ fn restrict(directory: &Path) -> Result<RulesetStatus, Box<dyn std::error::Error
         .scope(Scope::from_all(ABI::V6))?
         .create()?
         .add_rule(PathBeneath::new(PathFd::new(directory)?, writing))?;
-    for path in WRITABLE {
-        if let Ok(file) = PathFd::new(path) {
-            ruleset = ruleset.add_rule(PathBeneath::new(file, into_files))?;
-        }
+    for file in OUTSIDE.iter() {
+        ruleset = ruleset.add_rule(PathBeneath::new(file, into_files))?;
     }
-    Ok(ruleset.restrict_self()?.ruleset)
+    Ok(ruleset)
 }
 
 /// The calling thread may open no socket but a local one, may not leave its session, and does its input and output by system calls
@@ -81,6 +97,16 @@ pub(super) fn refuse_calls() -> io::Result<()> {
         ))
     };
     apply(&NOT_THERE, rules)
+}
+
+/// Whether this process was started with what [`refuse_calls`] does, as a kept worker is: once more would cost each of its
+/// requests two filters. Not to be asked first by a thread that has entered them itself.
+pub(super) fn calls_are_refused() -> bool {
+    static REFUSED: OnceLock<bool> = OnceLock::new();
+    *REFUSED.get_or_init(|| {
+        let tried = socket(AddressFamily::INET, SocketType::DGRAM, None);
+        tried.is_err_and(|error| error == Errno::PERM)
+    })
 }
 
 /// Flushes of the calling thread succeed without being done. A scratch directory needs no durability.
@@ -150,8 +176,15 @@ pub fn layers() -> Vec<CageLayer> {
             .map(|_| "no filters for this architecture".to_owned());
         unknown.or(tried.err().map(|error| error.to_string()))
     });
+    let starter = starter::program().err().map(|why| {
+        format!("{why}: limits are set just after the start, and descriptors that imgduel inherited are handed on")
+    });
     let layer = |name, missing| CageLayer { name, missing };
     vec![
+        layer(
+            "starter: limits from the first instruction, no inherited descriptors",
+            starter,
+        ),
         layer(
             "rlimits: address space, file size, open files, CPU, no core dumps",
             None,

@@ -25,6 +25,7 @@ pub struct Dialogue {
     stdin: ChildStdin,
     stdout: Capture,
     stderr: Capture,
+    memory_bytes_max: Option<u64>,
 }
 
 /// What a line was answered with.
@@ -65,12 +66,17 @@ impl Dialogue {
             stdin,
             stdout,
             stderr,
+            memory_bytes_max: invocation.memory_bytes_max,
         })
     }
 
     /// How large the child's address space may become from here on, in bytes; nothing: as large as it likes.
-    pub fn limit_memory(&self, bytes: Option<u64>) -> Result<()> {
-        memory::limit(self.group.leader(), bytes)
+    pub fn limit_memory(&mut self, bytes: Option<u64>) -> Result<()> {
+        if self.memory_bytes_max != bytes {
+            memory::limit(self.group.leader(), bytes)?;
+            self.memory_bytes_max = bytes;
+        }
+        Ok(())
     }
 
     /// Sends `line` (without line feed) and waits for a line in return, with the limit, patience, cage and directory of `terms`.

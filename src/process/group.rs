@@ -11,8 +11,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
-use super::fork_server::{Ended, ForkServer, environment};
-use super::{Cage, Ending, Invocation, memory};
+use super::cage::SetLimit;
+use super::server::{Call, Ended, NotStarted, Server, environment};
+use super::{Cage, Ending, ForkServer, Invocation, starter};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -21,6 +22,9 @@ const KILL_GRACE: Duration = Duration::from_millis(500);
 
 /// How often a start is tried again while the program's file is still open for writing somewhere (ETXTBSY).
 const START_TRIES: u32 = 20;
+
+/// The pause before each.
+const START_PAUSE: Duration = Duration::from_millis(5);
 
 /// A child and its group.
 pub(super) struct Group {
@@ -35,8 +39,10 @@ pub(super) struct Group {
 enum Parent {
     /// Ours.
     Us(Child),
+    /// A starter's, for calls in such a cage.
+    Starter(Box<Server>, Cage),
     /// A fork server's.
-    Server(Box<ForkServer>),
+    ForkServer(Box<Server>),
 }
 
 /// The reading ends of a child's streams.
@@ -59,48 +65,20 @@ pub(super) struct Reaped {
 impl Group {
     /// Starts the program as the leader of a new group; standard input is a pipe when `spoken_to`, else empty.
     pub(super) fn spawn(invocation: &Invocation<'_>, spoken_to: bool) -> Result<(Self, Pipes)> {
-        let mut command = Command::new(invocation.program);
-        command
-            .args(invocation.arguments)
-            .current_dir(invocation.directory)
-            .env_clear()
-            .envs(environment(invocation))
-            .stdin(if spoken_to {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
         let started = Instant::now();
         let cage = invocation.cage.unwrap_or(&Cage::OPEN);
-        // A child that is kept outlives any scratch directory; it confines itself anew for each thing it is asked.
-        let scratch = (!spoken_to).then_some(invocation.directory);
         let wall = invocation.limit + invocation.patience;
-        let start = || {
-            let child = start(&mut command)?;
-            // As soon as can be: until then it runs without limits, though not unconfined.
-            cage.limit(Pid::from_child(&child), (!spoken_to).then_some(wall));
-            Ok(child)
+        let limits = cage.set_limits((!spoken_to).then_some(wall), invocation.memory_bytes_max);
+        // One that is named by its file alone is looked for on PATH, which a starter does not do.
+        let is_path = invocation.program.components().nth(1).is_some();
+        let (parent, leader, pipes) = match is_path.then(|| starter::take(cage)) {
+            Some(Ok(starter)) => match by_starter(invocation, spoken_to, &limits, starter)? {
+                Some(started) => started,
+                None => by_us(invocation, spoken_to, &limits)?,
+            },
+            _ => by_us(invocation, spoken_to, &limits)?,
         };
-        let mut child = cage
-            .confine(scratch, start)
-            .flatten()
-            .map_err(|error| cannot_start(invocation, &error))?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            unreachable!("both streams were asked for as pipes");
-        };
-        let pipes = Pipes {
-            stdin: child.stdin.take(),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-        };
-        let leader = Pid::from_child(&child);
-        if let Some(bytes) = invocation.memory_bytes_max {
-            memory::limit(leader, Some(bytes))?;
-        }
-        Ok((Self::of(Parent::Us(child), leader, started)?, pipes))
+        Ok((Self::of(parent, leader, started)?, pipes))
     }
 
     /// The same by a fork of a tool that is loaded already. `None` when the server did not make the call.
@@ -110,24 +88,15 @@ impl Group {
         server: ForkServer,
     ) -> Result<Option<(Self, Pipes)>> {
         let started = Instant::now();
-        let pipe = || {
-            pipe_with(PipeFlags::CLOEXEC)
-                .map_err(|error| Error::system(format!("cannot make a pipe: {error}")))
-        };
-        let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
-        let streams = [stdout_end.as_fd(), stderr_end.as_fd()];
-        let Some(leader) = server.fork(invocation, is_durable, streams, None) else {
+        let cage = invocation.cage.unwrap_or(&Cage::OPEN);
+        let wall = invocation.limit + invocation.patience;
+        let limits = cage.set_limits(Some(wall), invocation.memory_bytes_max);
+        let ForkServer(server) = server;
+        let made = start_child(invocation, is_durable, false, &limits, &server)?;
+        let Ok((leader, pipes)) = made else {
             return Ok(None);
         };
-        if let Some(cage) = invocation.cage {
-            cage.limit(leader, Some(invocation.limit + invocation.patience));
-        }
-        let pipes = Pipes {
-            stdin: None,
-            stdout,
-            stderr,
-        };
-        let group = Self::of(Parent::Server(Box::new(server)), leader, started)?;
+        let group = Self::of(Parent::ForkServer(Box::new(server)), leader, started)?;
         Ok(Some((group, pipes)))
     }
 
@@ -162,34 +131,39 @@ impl Group {
     pub(super) fn kill_and_reap(mut self) -> Result<Reaped> {
         self.kill();
         let gone = self.ends_within(KILL_GRACE)?;
-        let lost = |started: Instant| Reaped {
+        let elapsed = self.started.elapsed();
+        let lost = || Reaped {
             ending: Ending::Signaled(Signal::KILL.as_raw()),
-            elapsed: started.elapsed(),
+            elapsed,
             cpu: Duration::ZERO,
             peak_memory_bytes: 0,
             server: None,
         };
         let child = match self.parent.take().expect("a group is reaped once") {
             Parent::Us(child) => child,
-            Parent::Server(server) => {
-                // A server that cannot reap it is ended, and leaves it to the system.
-                let ended = gone.then(|| server.reap(KILL_GRACE)).flatten();
-                return Ok(match ended {
-                    None => lost(self.started),
-                    Some(Ended { ending, cpu }) => Reaped {
-                        ending,
-                        elapsed: self.started.elapsed(),
-                        cpu,
-                        // A call that is to tell it is not made by a server.
-                        peak_memory_bytes: 0,
-                        server: Some(*server),
-                    },
-                });
+            // A server that cannot reap it is ended, and leaves it to the system.
+            Parent::Starter(starter, cage) => {
+                let Some(ended) = gone.then(|| starter.reap()).flatten() else {
+                    return Ok(lost());
+                };
+                starter::put_back(&cage, *starter);
+                return Ok(Reaped::by_server(ended, elapsed, None));
+            }
+            Parent::ForkServer(server) => {
+                let Some(ended) = gone.then(|| server.reap()).flatten() else {
+                    return Ok(lost());
+                };
+                // A fork has the memory of its server as well: what is its own is not told.
+                let ended = Ended {
+                    peak_memory_bytes: 0,
+                    ..ended
+                };
+                return Ok(Reaped::by_server(ended, elapsed, Some(ForkServer(*server))));
             }
         };
         if !gone {
             std::thread::spawn(move || child.wait4());
-            return Ok(lost(self.started));
+            return Ok(lost());
         }
         let used = child
             .wait4()
@@ -200,7 +174,7 @@ impl Group {
         };
         Ok(Reaped {
             ending,
-            elapsed: self.started.elapsed(),
+            elapsed,
             cpu: used.rusage.utime + used.rusage.stime,
             peak_memory_bytes: used.rusage.maxrss,
             server: None,
@@ -218,12 +192,15 @@ impl Group {
             tv_nsec: i64::from(grace.subsec_nanos()),
         };
         let mut waits = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        match poll(&mut waits, Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(Error::system(format!(
-                "cannot watch a tool's process: {error}"
-            ))),
+        loop {
+            match poll(&mut waits, Some(&timeout)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    let why = format!("cannot watch a tool's process: {error}");
+                    return Err(Error::system(why));
+                }
+            }
         }
     }
 }
@@ -239,6 +216,130 @@ impl Drop for Group {
             let _ = child.wait();
         }
     }
+}
+
+impl Reaped {
+    fn by_server(ended: Ended, elapsed: Duration, server: Option<ForkServer>) -> Self {
+        Self {
+            ending: ended.ending,
+            elapsed,
+            cpu: ended.cpu,
+            peak_memory_bytes: ended.peak_memory_bytes,
+            server,
+        }
+    }
+}
+
+type Started = (Parent, Pid, Pipes);
+
+/// By a starter: limited and confined before its first instruction. `None` when the starter is of no use.
+fn by_starter(
+    invocation: &Invocation<'_>,
+    spoken_to: bool,
+    limits: &[SetLimit],
+    starter: Server,
+) -> Result<Option<Started>> {
+    let cage = invocation.cage.unwrap_or(&Cage::OPEN);
+    let mut tries = 0;
+    loop {
+        match start_child(invocation, true, spoken_to, limits, &starter)? {
+            Ok((leader, pipes)) => {
+                let parent = Parent::Starter(Box::new(starter), cage.clone());
+                return Ok(Some((parent, leader, pipes)));
+            }
+            Err(NotStarted::ByServer) => return Ok(None),
+            Err(NotStarted::BySystem(error)) if may_pass(&error) && tries < START_TRIES => {
+                tries += 1;
+                std::thread::sleep(START_PAUSE);
+            }
+            Err(NotStarted::BySystem(error)) => {
+                starter::put_back(cage, starter);
+                return Err(cannot_start(invocation, &error));
+            }
+        }
+    }
+}
+
+/// A child of a server, with its streams.
+fn start_child(
+    invocation: &Invocation<'_>,
+    is_durable: bool,
+    spoken_to: bool,
+    limits: &[SetLimit],
+    server: &Server,
+) -> Result<std::result::Result<(Pid, Pipes), NotStarted>> {
+    let pipe = || {
+        pipe_with(PipeFlags::CLOEXEC)
+            .map_err(|error| Error::system(format!("cannot make a pipe: {error}")))
+    };
+    let (stdout, stdout_end) = pipe()?;
+    let (stderr, stderr_end) = pipe()?;
+    let stdin = spoken_to.then(pipe).transpose()?;
+    // A child that is kept outlives any scratch directory; it confines itself anew for each thing it is asked.
+    let ruleset = match (invocation.cage, spoken_to) {
+        (Some(cage), false) => cage
+            .ruleset(invocation.directory)
+            .map_err(|error| cannot_start(invocation, &error))?,
+        _ => None,
+    };
+    let made = server.start_child(&Call {
+        invocation,
+        is_durable,
+        limits,
+        stdin: stdin.as_ref().map(|(end, _)| end.as_fd()),
+        stdout: stdout_end.as_fd(),
+        stderr: stderr_end.as_fd(),
+        ruleset: ruleset.as_ref().map(AsFd::as_fd),
+    });
+    let pipes = |leader| {
+        let stdin = stdin.map(|(_, end)| end.into());
+        let pipes = Pipes {
+            stdin,
+            stdout,
+            stderr,
+        };
+        (leader, pipes)
+    };
+    Ok(made.map(pipes))
+}
+
+/// By this process, where there is no starter: confined in a thread of its own, limited as soon as can be after the start.
+fn by_us(invocation: &Invocation<'_>, spoken_to: bool, limits: &[SetLimit]) -> Result<Started> {
+    let mut command = Command::new(invocation.program);
+    command
+        .args(invocation.arguments)
+        .current_dir(invocation.directory)
+        .env_clear()
+        .envs(environment(invocation))
+        .stdin(if spoken_to {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let cage = invocation.cage.unwrap_or(&Cage::OPEN);
+    let scratch = (!spoken_to).then_some(invocation.directory);
+    let start = || {
+        let child = start(&mut command)?;
+        cage.limit_late(Pid::from_child(&child), limits);
+        Ok(child)
+    };
+    let mut child = cage
+        .confine(scratch, start)
+        .flatten()
+        .map_err(|error| cannot_start(invocation, &error))?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        unreachable!("both streams were asked for as pipes");
+    };
+    let pipes = Pipes {
+        stdin: child.stdin.take(),
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+    };
+    let leader = Pid::from_child(&child);
+    Ok((Parent::Us(child), leader, pipes))
 }
 
 /// A directory that is gone shows as a program that is not there.
@@ -257,17 +358,19 @@ pub(super) fn start(command: &mut Command) -> io::Result<Child> {
     let mut tries = 0;
     loop {
         match command.spawn() {
-            // The second: the system has no process to spare just now (EAGAIN).
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::ExecutableFileBusy | io::ErrorKind::WouldBlock
-                ) && tries < START_TRIES =>
-            {
+            Err(error) if may_pass(&error) && tries < START_TRIES => {
                 tries += 1;
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(START_PAUSE);
             }
             started => return started,
         }
     }
+}
+
+/// Whether what kept a program from being started may be over in a moment: ETXTBSY, or (EAGAIN) no process to spare.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ExecutableFileBusy | io::ErrorKind::WouldBlock
+    )
 }

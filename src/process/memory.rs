@@ -1,7 +1,7 @@
 //! How much memory a process may have, and how much it had.
 //!
-//! A limit is set from outside, just after the start: it is there for what a tool allocates for an image, not for its start. It is
-//! a limit of the address space, so that what is allocated and never touched counts as well. A cage of another kind may take its
+//! A tool is limited before its start (`Cage::set_limits`); here, from outside, is limited what is kept and does one thing after
+//! another. It is a limit of the address space, so that what is allocated and never touched counts as well. A cage of another kind may take its
 //! place: nothing else knows how it is done.
 
 use std::fs;

@@ -17,6 +17,10 @@ use super::{Ending, Invocation};
 /// How soon after its start a call is first looked at; every later look comes after twice the time, up to [`LOOK_RARELY`].
 const LOOK_FIRST: Duration = Duration::from_millis(50);
 
+/// For how long after its start a call's processes are told from others by being younger than it: in this time, a machine does not
+/// come to the end of its process ids and round to the same again.
+const YOUNG: Duration = Duration::from_millis(500);
+
 /// The longest time between two looks.
 const LOOK_RARELY: Duration = Duration::from_millis(250);
 
@@ -27,6 +31,7 @@ const DEPTH_MAX: u32 = 8;
 pub(super) struct Watch<'call> {
     leader: Pid,
     started: Instant,
+    young_until: Instant,
     limits: Option<&'call Limits>,
     scratch: &'call Path,
     /// Time that is left for movement to show: a tenth of the limit.
@@ -50,7 +55,11 @@ impl<'call> Watch<'call> {
             cage,
             ..
         } = *invocation;
-        Self::of_leader(group.leader(), group.started, limit, patience).limited(cage, directory)
+        let watch = Self::of_leader(group.leader(), group.started, limit, patience);
+        Self {
+            young_until: group.started + YOUNG,
+            ..watch.limited(cage, directory)
+        }
     }
 
     /// Of a group that is given something to do at `started` and may take `limit` for it, and `patience` more while it is busy.
@@ -65,6 +74,7 @@ impl<'call> Watch<'call> {
         Self {
             leader,
             started,
+            young_until: started,
             limits: None,
             scratch: Path::new("."),
             window,
@@ -101,7 +111,10 @@ impl<'call> Watch<'call> {
         if now < self.next() {
             return None;
         }
-        let pulse = Pulse::of_group(self.leader);
+        let pulse = match now < self.young_until && now < self.next_pulse {
+            true => Pulse::of_young_group(self.leader),
+            false => Pulse::of_group(self.leader),
+        };
         if let Some(hit) = self.used_up(now, &pulse) {
             return Some(Ending::HitLimit(hit));
         }

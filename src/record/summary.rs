@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::matrix::Matrix;
-use super::{Class, FORMAT_VERSION, Record, ToolName};
+use super::{Class, FORMAT_VERSION, Record, Tally, ToolName};
 use crate::signature::Group;
 
 /// A campaign in figures. `matches`, `divergences_found`, `known_count`, `flaky_count`, `inconclusive_count` and
@@ -88,36 +88,6 @@ pub struct Summary {
     pub matrix: Matrix,
     /// qemu-img.
     pub reference: Option<ToolName>,
-}
-
-/// The cases of one candidate of several.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Tally {
-    /// Everything that both support agreed.
-    pub matches: u64,
-    /// With a divergence that is not in the catalogue.
-    pub divergences: u64,
-    /// With divergences that are all in the catalogue.
-    pub known: u64,
-    /// In which a check could not be made and nothing diverged.
-    pub inconclusive: u64,
-    /// With a divergence that did not come back.
-    pub flaky: u64,
-    /// That have nothing both sides can do.
-    pub unsupported: u64,
-}
-
-impl Tally {
-    fn add(&mut self, class: Class) {
-        *match class {
-            Class::Match => &mut self.matches,
-            Class::Divergence => &mut self.divergences,
-            Class::Known => &mut self.known,
-            Class::Inconclusive => &mut self.inconclusive,
-            Class::Flaky => &mut self.flaky,
-            Class::Unsupported => &mut self.unsupported,
-        } += 1;
-    }
 }
 
 /// How often a group was seen.

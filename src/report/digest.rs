@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Class, Record};
+use crate::record::{Class, Record, Tally};
 use crate::signature::Group;
 
 /// How many groups keep a whole example; of the others only what they are is kept.
@@ -45,46 +45,6 @@ pub struct Found {
     pub names: Vec<String>,
     /// The first one.
     pub example: Record,
-}
-
-/// A count by verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Agreed.
-    pub matches: u64,
-    /// Diverged, not explained.
-    pub divergences: u64,
-    /// Diverged, explained by the catalogue.
-    pub known: u64,
-    /// Diverged, and not when it was tried again.
-    pub flaky: u64,
-    /// A check could not be made.
-    pub inconclusive: u64,
-    /// Not made: a side cannot do it.
-    pub unsupported: u64,
-}
-
-impl Tally {
-    /// All together.
-    pub fn total(self) -> u64 {
-        self.compared() + self.flaky + self.inconclusive + self.unsupported
-    }
-
-    /// Those in which both sides' results were compared to the end.
-    pub fn compared(self) -> u64 {
-        self.matches + self.divergences + self.known
-    }
-
-    fn add(&mut self, class: Class) {
-        *match class {
-            Class::Match => &mut self.matches,
-            Class::Divergence => &mut self.divergences,
-            Class::Known => &mut self.known,
-            Class::Flaky => &mut self.flaky,
-            Class::Inconclusive => &mut self.inconclusive,
-            Class::Unsupported => &mut self.unsupported,
-        } += 1;
-    }
 }
 
 impl Digest {

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::digest::{Digest, Found, Tally};
+use super::digest::{Digest, Found};
 use crate::error::{Error, Result};
-use crate::record::{Record, Summary, ToolName};
+use crate::record::{Record, Summary, Tally, ToolName};
 use crate::report::terminal;
 use crate::signature::Group;
 

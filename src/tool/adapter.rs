@@ -19,9 +19,13 @@ pub mod protocol;
 
 use protocol::Hello;
 
+/// How a person makes a request without this program.
+pub(super) type Words = Box<dyn Fn(&Request) -> Option<Wording> + Send + Sync>;
+
 struct Adapter {
     hello: Hello,
     pool: Pool,
+    words: Words,
 }
 
 /// Opens `adapter:COMMAND`: the command's words are divided at blanks.
@@ -50,11 +54,16 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     )
 }
 
-/// Starts it and asks who it is.
-pub(super) fn start(start: Start, means: &Means) -> Result<Arc<dyn Tool>> {
+/// Starts it and asks who it is. Nobody knows how a person asks it.
+fn start(start: Start, means: &Means) -> Result<Arc<dyn Tool>> {
+    start_with_words(start, means, Box::new(|_| None))
+}
+
+/// Starts it and asks who it is; `words` is how a person asks it the same.
+pub(super) fn start_with_words(start: Start, means: &Means, words: Words) -> Result<Arc<dyn Tool>> {
     let pool = Pool::new(start);
     let hello = pool.hello(means.limit)?;
-    Ok(Arc::new(Adapter { hello, pool }))
+    Ok(Arc::new(Adapter { hello, pool, words }))
 }
 
 impl Tool for Adapter {
@@ -80,7 +89,7 @@ impl Tool for Adapter {
         self.pool.ask(request, words, scene)
     }
 
-    fn wording(&self, _: &Request) -> Option<Wording> {
-        None
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        (self.words)(request)
     }
 }

@@ -7,14 +7,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::adapter::{self, Start};
-use super::{Means, Row, Tool, ToolSpec};
+use super::{Means, Row, Tool, ToolSpec, Wording};
 use crate::error::{Error, Result};
+use crate::request::Request;
 
 /// What every script begins with.
 const SERVE: &str = include_str!("python/serve.py");
 
 const DISSECT: &str = include_str!("python/dissect.py");
 const LIBYAL: &str = include_str!("python/libyal.py");
+
+/// What follows a script's own `opened()` when a person runs it, instead of the line that serves.
+const BY_HAND: &str = include_str!("python/by_hand.py");
+
+/// The modules that the scripts use.
+const MODULES: &str =
+    "import contextlib, json, os, sys, traceback\n\nclass Unsupported(OSError):\n    pass\n";
+
+/// The exceptions with which each tool says no, as in its call of `serve`.
+const DISSECT_REFUSALS: &str = "(Error, NotImplementedError, ValueError, EOFError, OSError)";
+const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
 
 /// Where interpreters are looked for.
 const INTERPRETERS: [&str; 2] = ["python3", "/usr/bin/python3"];
@@ -27,9 +39,9 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         Some(_) => named.collect(),
         None => usual.collect(),
     };
-    let own = match &*spec.name {
-        "dissect.hypervisor" => DISSECT,
-        _ => LIBYAL,
+    let (own, refusals) = match &*spec.name {
+        "dissect.hypervisor" => (DISSECT, DISSECT_REFUSALS),
+        _ => (LIBYAL, LIBYAL_REFUSALS),
     };
     let arguments = [
         "-c".to_owned(),
@@ -40,12 +52,18 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         .iter()
         .filter_map(|name| which::which(name).ok());
     let mut opened = found.map(|program| {
+        let words = ByHand {
+            program: program.display().to_string(),
+            script: by_hand(own, refusals),
+            name: spec.name.clone(),
+        };
         let start = Start {
             program,
             arguments: arguments.to_vec(),
             environment: Vec::new(),
         };
-        adapter::start(start, means)
+        let words = move |request: &Request| words.wording(request);
+        adapter::start_with_words(start, means, Box::new(words))
     });
     let first = opened.find(Result::is_ok);
     first.unwrap_or_else(|| {
@@ -55,4 +73,37 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
             spec.name, row.install
         )))
     })
+}
+
+/// A tool's script as a person runs it: what opens an image, and one request.
+fn by_hand(own: &str, refusals: &str) -> String {
+    let (opened, _) = own.split_once("\nserve(").unwrap_or((own, ""));
+    let call = format!("by_hand(*sys.argv[2:5], {refusals})");
+    format!("{MODULES}{opened}\n{BY_HAND}\n\n{call}\n")
+}
+
+/// How a request is made by hand.
+struct ByHand {
+    program: String,
+    script: String,
+    name: String,
+}
+
+impl ByHand {
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let (Request::Info { file } | Request::Contents { file }) = request else {
+            return None;
+        };
+        let (asked, format) = (request.name(), file.format.name());
+        let words = [
+            &self.program,
+            "-c",
+            &self.script,
+            &self.name,
+            asked,
+            &file.path,
+            format,
+        ];
+        Some(Wording::CommandLine(words.map(str::to_owned).to_vec()))
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ::qcow2::{Qcow2Error, Qcow2Reader};
 
-use super::reader::{Disk, Reader, Refusal};
+use super::reader::{Disk, Reader, Refusal, reproducer};
 use crate::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -18,6 +18,13 @@ pub(super) const READER: Reader = Reader {
         ("encrypt.format", "encryption"),
     ],
     open,
+    by_hand: reproducer!(
+        r#"qcow2-core = "=0.3.4""#,
+        "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
+    let disk = qcow2::Qcow2Reader::open(path)?;
+    Ok((disk.virtual_disk_size(), disk))
+}"
+    ),
 };
 
 fn open(path: &Path) -> Result<Disk, Refusal> {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::adapter::protocol::{self, Hello, Lack, Said};
 use super::adapter::{self, Start};
 use super::worker::{self, Library};
-use super::{Means, Tool, ToolSpec};
+use super::{FLAT_SUFFIX, Means, Tool, ToolSpec, Wording};
 use crate::content::{Contents, ContentsBuilder};
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -36,7 +36,26 @@ pub(super) struct Reader {
     pub(super) lacks: &'static [(&'static str, &'static str)],
     /// Opens an image.
     pub(super) open: fn(&Path) -> std::result::Result<Disk, Refusal>,
+    /// The program that a person's calls stand in, made by [`reproducer`].
+    pub(super) by_hand: &'static str,
 }
+
+/// The program that the calls of a person stand in: it makes the same calls as the tool's own `open`. Given are the dependency, as in a
+/// manifest, and a function `open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>>`.
+macro_rules! reproducer {
+    ($dependency:literal, $open:literal) => {
+        concat!(
+            "@HEAD@\n//\n// [package]\n// name = \"reproducer\"\n// version = \"0.1.0\"\n// edition = \"2024\"\n//\n// [dependencies]\n// ",
+            $dependency,
+            "\n\n",
+            include_str!("reader/reproducer.rs.in"),
+            "\n",
+            $open,
+            "\n"
+        )
+    };
+}
+pub(super) use reproducer;
 
 /// A disk, open.
 pub(super) struct Disk {
@@ -100,7 +119,8 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
         environment: Vec::new(),
     };
-    adapter::start(start, means)
+    let words = |request: &Request| reader.wording(request);
+    adapter::start_with_words(start, means, Box::new(words))
 }
 
 impl Library for Reader {
@@ -133,6 +153,19 @@ impl Library for Reader {
 }
 
 impl Reader {
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let (Request::Info { file } | Request::Contents { file }) = request else {
+            return None;
+        };
+        let (path, format) = (&file.path, self.format.name());
+        let call = match request {
+            Request::Info { .. } => format!("info({path:?}, {format:?})"),
+            _ => format!("flatten({path:?}, {:?})", path.clone() + FLAT_SUFFIX),
+        };
+        let template = self.by_hand;
+        Some(Wording::RustCall { template, call })
+    }
+
     fn call(
         &self,
         request: &Request,

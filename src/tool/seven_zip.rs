@@ -117,13 +117,20 @@ impl SevenZip {
             let known = UNSUPPORTED.iter().find(|words| small.contains(**words));
             if let Some(words) = known {
                 answer.exit = Exit::Unsupported(format!("7zz: {words}"));
-            } else if answer.stderr.first_line().is_empty() {
-                let error = said.lines().find(|line| line.starts_with("ERROR"));
-                answer.stderr = Captured::from_text(error.unwrap_or_default().to_owned());
+            } else if let Some(why) = reason(&said) {
+                let all = format!("{why}\n{}", answer.stderr.text());
+                answer.stderr = Captured::from_text(all);
             }
         }
         Ok(answer)
     }
+}
+
+/// The line that says why: of several, the one that tells most.
+fn reason(said: &str) -> Option<&str> {
+    let begins = |word: &str| said.lines().find(|line| line.starts_with(word));
+    let listed = said.lines().skip_while(|line| *line != "ERRORS:").nth(1);
+    begins("Open ERROR").or(listed).or_else(|| begins("ERROR"))
 }
 
 /// The size of the one file in the archive.
@@ -173,11 +180,16 @@ impl Tool for SevenZip {
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
-        let Request::Contents { file } = request else {
-            return None;
+        let script = match request {
+            // Its listing as far as it says the same as qemu-img's info.
+            Request::Info { .. } => {
+                "\"$0\" l -slt \"-t$1\" -- \"$2\" >listing && sed -n 's/^Size = \\(.*\\)/{\\n\"virtual-size\": \\1\\n}/p' listing"
+            }
+            Request::Contents { .. } => "\"$0\" e -so \"-t$1\" -- \"$2\" >\"$2.flat\"",
+            _ => return None,
         };
+        let file = request.file();
         let handler = handler(file.format)?;
-        let script = "\"$0\" e -so \"-t$1\" -- \"$2\" >\"$2.flat\"";
         let program = self.program.display().to_string();
         Some(Wording::CommandLine(words([
             "sh", "-c", script, &program, handler, &file.path,
@@ -187,6 +199,18 @@ impl Tool for SevenZip {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn of_several_lines_the_one_that_says_why_is_told() {
+        let refused = "ERROR: a : a\nOpen ERROR: Cannot open the file as [VHDX] archive\n";
+        let why = super::reason(refused);
+        assert_eq!(
+            why,
+            Some("Open ERROR: Cannot open the file as [VHDX] archive")
+        );
+        let cut = "Type = QCOW\nERRORS:\nUnexpected end of archive\nPhysical Size = 1\n";
+        assert_eq!(super::reason(cut), Some("Unexpected end of archive"));
+    }
+
     #[test]
     fn the_size_is_that_of_the_file_and_not_of_the_archive() {
         let listing = "--\nType = QCOW\nPhysical Size = 393216\n\n----------\nSize = 4194304\nPacked Size = 393216\n";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ::vdi::VdiDisk;
 
-use super::reader::{Disk, Reader, Refusal};
+use super::reader::{Disk, Reader, Refusal, reproducer};
 use crate::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -14,6 +14,13 @@ pub(super) const READER: Reader = Reader {
     format: Format::Vdi,
     lacks: &[("static=on", "fixed images")],
     open,
+    by_hand: reproducer!(
+        r#"vdi = "=0.2.0""#,
+        "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
+    let disk = vdi::VdiDisk::open(Box::new(std::fs::File::open(path)?)).map_err(|error| error.to_string())?;
+    Ok((disk.header.disk_size, disk))
+}"
+    ),
 };
 
 fn open(path: &Path) -> Result<Disk, Refusal> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ::vhdx::{VhdxError, VhdxReader};
 
-use super::reader::{Disk, Reader, Refusal};
+use super::reader::{Disk, Reader, Refusal, reproducer};
 use crate::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -13,6 +13,13 @@ pub(super) const READER: Reader = Reader {
     format: Format::Vhdx,
     lacks: &[],
     open,
+    by_hand: reproducer!(
+        r#"vhdx-core = "=0.4.1""#,
+        "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
+    let disk = vhdx::VhdxReader::open(path)?;
+    Ok((disk.virtual_disk_size(), disk))
+}"
+    ),
 };
 
 fn open(path: &Path) -> Result<Disk, Refusal> {

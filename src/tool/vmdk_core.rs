@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ::vmdk::{VmdkError, VmdkReader};
 
-use super::reader::{Disk, Reader, Refusal};
+use super::reader::{Disk, Reader, Refusal, reproducer};
 use crate::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -13,6 +13,13 @@ pub(super) const READER: Reader = Reader {
     format: Format::Vmdk,
     lacks: &[],
     open,
+    by_hand: reproducer!(
+        r#"vmdk-core = "=0.8.4""#,
+        "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
+    let disk = vmdk::VmdkReader::open_path(path)?;
+    Ok((disk.virtual_disk_size(), disk))
+}"
+    ),
 };
 
 fn open(path: &Path) -> Result<Disk, Refusal> {

@@ -90,7 +90,18 @@ fn layer(
     purpose: Purpose,
     below: &[Layer],
 ) -> Layer {
-    let mut options = options::draw(random, narrowing, format, purpose);
+    let options = options::draw(random, narrowing, format, purpose);
+    with_options(random, narrowing, (format, options), purpose, below)
+}
+
+/// A layer of this format and these options; the rest is drawn.
+pub(super) fn with_options(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    (format, mut options): (Format, Vec<String>),
+    purpose: Purpose,
+    below: &[Layer],
+) -> Layer {
     if format == Format::Vmdk && !below.is_empty() {
         // An overlay has sparse extents.
         options.clear();
@@ -99,7 +110,7 @@ fn layer(
     let grain = Grain::of(&file);
     let edge = below.last().map(|layer| layer.size);
     let mut limit = if purpose == Purpose::Alone {
-        u64::MAX
+        narrowing.size_bytes_max
     } else {
         CHAINED_SIZE_MAX
     };

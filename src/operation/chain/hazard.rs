@@ -68,8 +68,9 @@ impl Act {
 
     /// See [`PARALLELS_UNMAP`].
     pub(super) fn unmaps_parallels(&self, course: &Course) -> bool {
-        let is_unmapping = matches!(self, Self::WriteZeroes { unmap: true, .. });
-        is_unmapping && course.top().format == Format::Parallels
+        // Whole clusters are given back whether that is asked for or not.
+        let is_zeroing = matches!(self, Self::WriteZeroes { .. });
+        is_zeroing && course.top().format == Format::Parallels
     }
 }
 

@@ -84,7 +84,7 @@ impl Pool {
     pub fn ask(&self, request: &Request, words: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
         let asked = Asked::request(request, scene.directory.to_owned(), scene.cage);
         let asked = line(&asked)?;
-        let dialogue = self.taken(scene)?;
+        let mut dialogue = self.taken(scene)?;
         dialogue.limit_memory(scene.memory_bytes_max)?;
         let started = Instant::now();
         let reply = dialogue.ask(&asked, &scene.invocation(&self.start.program, &[]))?;

@@ -39,5 +39,6 @@ serve(
         ("qcow2", "compression_type=zstd", "zstd"),
         ("qcow2", "data_file", "external data files"),
         ("qcow2", "encrypt.format", "encryption"),
+        ("qcow", "encrypt.format", "encryption"),
     ],
 )

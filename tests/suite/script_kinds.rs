@@ -12,7 +12,7 @@ use imgduel::record::Record;
 use imgduel::script::script;
 use imgduel::witness::Witnesses;
 
-mod ring;
+use crate::ring;
 
 const CASES_MAX: usize = 150;
 const SEED: u64 = 7;

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod ring;
+use crate::ring;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use imgduel::case::{Case, CaseId};
@@ -148,6 +149,58 @@ fn the_narrowing_to_imago_draws_images_that_imago_can_open_and_steps_that_it_can
     }
     assert!(done * 2 > asked, "imago does {done} of {asked} steps");
     assert!(idle < 10, "imago has nothing to do in {idle} of 500 cases");
+}
+
+/// What is left to read at the end of a case's steps.
+fn read_last(case: &Case) -> ImageFile {
+    match requests(case).pop().unwrap() {
+        Request::Contents { file } => file,
+        other => panic!("{} is the last step", other.name()),
+    }
+}
+
+#[test]
+fn the_cases_for_readers_are_spread_over_the_formats_and_end_with_a_reading() {
+    let generation = Generation::named("native1_readers").unwrap();
+    let mut counts = BTreeMap::new();
+    for case in generation.cases(3, 0, None).unwrap().take(700) {
+        *counts.entry(read_last(&case).format.name()).or_insert(0) += 1;
+    }
+    assert_eq!(counts.len(), 7, "{counts:?}");
+    assert!(
+        counts.values().all(|count| (60..160).contains(count)),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn every_embedded_reader_can_read_most_of_the_cases_of_its_format() {
+    let generation = Generation::named("native1_readers").unwrap();
+    let readers = [
+        ("qcow2-core", "qcow2", 40),
+        ("vmdk-core", "vmdk", 70),
+        ("vhd-core", "vpc", 100),
+        ("vhdx-core", "vhdx", 100),
+        ("vdi", "vdi", 60),
+    ];
+    for (name, format, least_percent) in readers {
+        let reader = ring::open(name);
+        let cases = generation.cases(3, 0, None).unwrap().take(350);
+        let files: Vec<ImageFile> = cases
+            .map(|case| read_last(&case))
+            .filter(|file| file.format.name() == format)
+            .collect();
+        let reads = |file: &&ImageFile| {
+            let file = (*file).clone();
+            reader.support(&Request::Contents { file }) == Support::Yes
+        };
+        let read = files.iter().filter(reads).count();
+        assert!(
+            read * 100 >= files.len() * least_percent,
+            "{name}: {read} of {}",
+            files.len()
+        );
+    }
 }
 
 #[test]

@@ -6,9 +6,12 @@
     reason = "the ignored tests print figures to be looked at"
 )]
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::process::{Cage, Ending, Finished, HitLimit, Invocation, Limit, Limits, layers, run};
 
 fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
@@ -18,12 +21,33 @@ fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
         program: Path::new("/bin/sh"),
         arguments: &arguments,
         directory,
-        limit: Duration::from_secs(20),
+        limit: Duration::from_secs(90),
         patience: Duration::ZERO,
         cage: Some(cage),
         environment: &[],
     })
     .unwrap()
+}
+
+/// The same by a launcher.
+fn launched(mode: ExecMode, directory: &Path, cage: &Cage, script: &str) -> Finished {
+    let arguments = ["-c".to_owned(), script.to_owned()];
+    let launcher = Launcher::new(mode, false);
+    let shell = Path::new("/bin/sh").canonicalize().unwrap();
+    if mode == ExecMode::Fork {
+        assert_eq!(launcher.objection(&shell), None);
+    }
+    let invocation = Invocation {
+        memory_bytes_max: None,
+        program: &shell,
+        arguments: &arguments,
+        directory,
+        limit: Duration::from_secs(90),
+        patience: Duration::ZERO,
+        cage: Some(cage),
+        environment: &[],
+    };
+    launcher.run(&invocation).unwrap()
 }
 
 /// What `script` hits in a cage with these limits; it may not take long about it.
@@ -54,10 +78,7 @@ fn every_limit_that_is_hit_is_told_by_its_name() {
     let greedy = "dd if=/dev/zero of=/dev/null bs=300M count=100 & wait";
     let hits = [
         (Limit::Memory, greedy),
-        (
-            Limit::FileSize,
-            "sleep 0.2; exec head -c 2000000 /dev/zero > file",
-        ),
+        (Limit::FileSize, "exec head -c 2000000 /dev/zero > file"),
         (Limit::Cpu, "while :; do :; done"),
         (
             Limit::Processes,
@@ -79,13 +100,113 @@ fn every_limit_that_is_hit_is_told_by_its_name() {
         open_files: 8,
         ..Limits::default()
     };
-    let vast = hit(
-        little.clone(),
-        "sleep 0.2; exec dd if=/dev/zero of=/dev/null bs=300M",
-    );
+    let vast = hit(little.clone(), "exec dd if=/dev/zero of=/dev/null bs=300M");
     assert_eq!(vast.limit, Limit::Memory);
-    let files = "sleep 0.2; exec 3<. 4<. 5<. 6<. 7<. 8<. 9<.; cat /dev/null";
+    let files = "exec 3<. 4<. 5<. 6<. 7<. 8<. 9<.; cat /dev/null";
     assert_eq!(hit(little, files).limit, Limit::OpenFiles);
+}
+
+/// A hundred starts of a tool that has ended within a millisecond, while threads compete for every processor.
+#[test]
+fn limits_hold_from_the_first_instruction() {
+    let scratch = tempfile::tempdir().unwrap();
+    let cage = Cage {
+        limits: Some(Limits {
+            file_bytes: 512 << 20,
+            open_files: 77,
+            address_space_bytes: 2 << 30,
+            cpu_seconds: Some(7),
+            ..Limits::default()
+        }),
+        ..Cage::default()
+    };
+    let script = "echo $(ulimit -n) $(ulimit -c) $(ulimit -t) $(ulimit -v) $(ulimit -f)";
+    // In kibibytes, and in the shell's blocks of 512 bytes.
+    let expected = format!("77 0 7 {} {}\n", 2 << 20, 1 << 20);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let said: BTreeSet<String> = (0..100)
+            .map(|_| caged(scratch.path(), &cage, script).stdout.text())
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(said, BTreeSet::from([expected.clone()]));
+    });
+    // The canary: without a cage it says something else.
+    assert_ne!(
+        caged(scratch.path(), &Cage::OPEN, script).stdout.text(),
+        expected
+    );
+}
+
+#[test]
+fn a_descriptor_that_was_inherited_is_not_seen_by_a_tool() {
+    let scratch = tempfile::tempdir().unwrap();
+    let secret = tempfile::Builder::new()
+        .prefix("secret-")
+        .tempfile()
+        .unwrap();
+    rustix::io::fcntl_setfd(secret.as_file(), rustix::io::FdFlags::empty()).unwrap();
+    let script = "ls -l /proc/self/fd /proc/$$/fd";
+    for mode in [ExecMode::Spawn, ExecMode::Fork] {
+        for cage in [Cage::default(), Cage::OPEN] {
+            let seen = launched(mode, scratch.path(), &cage, script).stdout.text();
+            assert!(
+                seen.contains("pipe:") && !seen.contains("secret-"),
+                "{seen}"
+            );
+        }
+    }
+    // The canary: a child that is started plainly sees it.
+    let seen = std::process::Command::new("/bin/sh")
+        .args(["-c", script])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&seen.stdout).contains("secret-"));
+}
+
+#[test]
+fn a_call_cannot_write_to_its_neighbours_scratch_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let [own, neighbour] = ["case/own", "other/neighbour"].map(|name| place.path().join(name));
+    for directory in [&own, &neighbour] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    let script = "echo mine > mine; echo x > ../../other/neighbour/new; echo x > ../new; true";
+    let new = neighbour.join("new");
+    for mode in [ExecMode::Spawn, ExecMode::Fork] {
+        let finished = launched(mode, &own, &Cage::default(), script);
+        assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
+        assert!(own.join("mine").exists() && !new.exists(), "{mode}");
+        assert!(!place.path().join("case/new").exists(), "{mode}");
+        // The canary: without the cage it does.
+        launched(mode, &own, &Cage::OPEN, script);
+        assert!(new.exists() && place.path().join("case/new").exists());
+        for file in [own.join("mine"), new.clone(), place.path().join("case/new")] {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_tool_that_kills_its_starter_costs_that_call_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let script = r#"read parent < /proc/$PPID/comm; [ "$parent" = imgduel-starter ] && kill -KILL $PPID; sleep 0.2"#;
+    let finished = caged(scratch.path(), &Cage::OPEN, script);
+    assert_eq!(finished.ending, Ending::Signaled(9), "{finished:?}");
+    // In its cage it cannot.
+    let finished = caged(scratch.path(), &Cage::default(), script);
+    assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
+    for cage in [Cage::OPEN, Cage::default()] {
+        let finished = caged(scratch.path(), &cage, "echo next");
+        assert_eq!(finished.stdout.text(), "next\n");
+    }
 }
 
 #[test]

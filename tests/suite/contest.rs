@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(any(missing_qemu_img, missing_python)))]
 
-mod ring;
+use crate::ring;
 
 use std::process::{Command, Output};
 

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use imgduel::record::Record;
 use serde_json::Value;
 
-mod ring;
+use crate::ring;
 
 /// Runs the command as a person would, without what the tests' own surroundings set.
 fn imgduel(arguments: &[&str]) -> Command {
@@ -457,7 +457,7 @@ fn many_records(directory: &Path) -> PathBuf {
 )]
 #[cfg_attr(
     debug_assertions,
-    ignore = "takes long in the profile for debugging: cargo test --release --test reports"
+    ignore = "takes long in the profile for debugging: cargo test --release --test suite"
 )]
 fn fifty_thousand_records_stay_small_in_memory_and_on_the_page() {
     use wait4::Wait4;

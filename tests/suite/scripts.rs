@@ -9,7 +9,7 @@ use std::time::Duration;
 use imgduel::record::Record;
 use imgduel::script::script;
 
-mod ring;
+use crate::ring;
 
 const CASES_MAX: usize = 60;
 const SEED: u64 = 7;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(missing_qemu_img))]
 
-mod ring;
+use crate::ring;
 
 use std::path::Path;
 use std::time::Duration;

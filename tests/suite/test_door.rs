@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use imgduel::record::Record;
 use serde_json::Value;
 
-mod ring;
+use crate::ring;
 
 /// cargo, as whoever runs the tests runs it, without what belongs to this run.
 fn cargo(arguments: &[&str]) -> Command {

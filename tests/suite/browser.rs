@@ -11,7 +11,7 @@ use imgduel::report::digest::Digest;
 use imgduel::report::html;
 use serde_json::Value;
 
-mod ring;
+use crate::ring;
 
 /// A page around the page that looks at it from outside: inside, its own policy lets no script run. The result is JSON in the
 /// element `result`.

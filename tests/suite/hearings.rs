@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod ring;
+use crate::ring;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use imgduel::shrink::{Limits, Progress, shrink};
 use imgduel::verdict::{Difference, DivergenceKind, Finding};
 use serde_json::Value;
 
-mod ring;
+use crate::ring;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

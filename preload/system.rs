@@ -1,0 +1,302 @@
+//! System calls without a C library, and the numbers that go with them.
+//!
+//! Part of both programs of this directory. Where the number of a call is not known for an architecture, neither can be built, and
+//! `build.rs` says so.
+
+#![allow(dead_code, reason = "each of the two programs uses a part")]
+
+use core::arch::asm;
+use core::ffi::{c_char, c_int, c_void};
+
+/// The numbers of the system calls (arch/x86/entry/syscalls/syscall_64.tbl).
+#[cfg(target_arch = "x86_64")]
+mod number {
+    pub const READ: usize = 0;
+    pub const CLOSE: usize = 3;
+    pub const NANOSLEEP: usize = 35;
+    pub const SENDTO: usize = 44;
+    pub const RECVMSG: usize = 47;
+    pub const CLONE: usize = 56;
+    pub const EXECVE: usize = 59;
+    pub const WAIT4: usize = 61;
+    pub const KILL: usize = 62;
+    pub const CHDIR: usize = 80;
+    pub const SETPGID: usize = 109;
+    pub const PRCTL: usize = 157;
+    pub const CLOCK_GETTIME: usize = 228;
+    pub const EXIT_GROUP: usize = 231;
+    pub const OPENAT: usize = 257;
+    pub const DUP3: usize = 292;
+    pub const PRLIMIT64: usize = 302;
+}
+
+/// The same in the generic table (include/uapi/asm-generic/unistd.h).
+#[cfg(target_arch = "aarch64")]
+mod number {
+    pub const DUP3: usize = 24;
+    pub const CHDIR: usize = 49;
+    pub const OPENAT: usize = 56;
+    pub const CLOSE: usize = 57;
+    pub const READ: usize = 63;
+    pub const EXIT_GROUP: usize = 94;
+    pub const NANOSLEEP: usize = 101;
+    pub const CLOCK_GETTIME: usize = 113;
+    pub const KILL: usize = 129;
+    pub const SETPGID: usize = 154;
+    pub const PRCTL: usize = 167;
+    pub const SENDTO: usize = 206;
+    pub const RECVMSG: usize = 212;
+    pub const CLONE: usize = 220;
+    pub const EXECVE: usize = 221;
+    pub const WAIT4: usize = 260;
+    pub const PRLIMIT64: usize = 261;
+}
+
+/// The same on every architecture.
+const CLOSE_RANGE: usize = 436;
+const LANDLOCK_RESTRICT_SELF: usize = 446;
+
+pub const EINTR: isize = -4;
+pub const SIGKILL: c_int = 9;
+const CLONE_VM: usize = 0x100;
+const CLONE_VFORK: usize = 0x4000;
+const O_CLOEXEC: usize = 0o2000000;
+const AT_FDCWD: isize = -100;
+const SIGCHLD: usize = 17;
+const CLOCK_PROCESS_CPUTIME_ID: usize = 2;
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+const PR_SET_NAME: usize = 15;
+
+/// What a system call gives back: a negated error number, or what it is to give.
+#[cfg(target_arch = "x86_64")]
+unsafe fn call(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let result;
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c,
+            in("r10") d, in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn call(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let result;
+    unsafe {
+        asm!("svc 0", in("x8") number, inlateout("x0") a as isize => result, in("x1") b, in("x2") c, in("x3") d,
+            in("x4") e, in("x5") f, options(nostack));
+    }
+    result
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Time {
+    seconds: i64,
+    /// Of a second, in the call's own unit.
+    part: i64,
+}
+
+/// The beginning of `struct rusage`.
+#[repr(C)]
+struct ResourceUse {
+    user: Time,
+    system: Time,
+    peak_kibibytes: i64,
+    rest: [i64; 13],
+}
+
+/// A child that was reaped.
+pub struct Reaped {
+    pub status: u32,
+    pub cpu_microseconds: u64,
+    pub peak_kibibytes: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Limit {
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[repr(C)]
+pub struct IoVector {
+    pub base: *mut c_void,
+    pub length: usize,
+}
+
+#[repr(C)]
+pub struct MessageHeader {
+    pub name: *mut c_void,
+    pub name_length: u32,
+    pub vectors: *mut IoVector,
+    pub vector_count: usize,
+    pub control: *mut c_void,
+    pub control_length: usize,
+    pub flags: c_int,
+}
+
+pub fn exit(code: c_int) -> ! {
+    loop {
+        unsafe { call(number::EXIT_GROUP, [code as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+pub unsafe fn read(descriptor: c_int, byte: &mut u8) -> isize {
+    unsafe { call(number::READ, [descriptor as usize, &raw mut *byte as usize, 1, 0, 0, 0]) }
+}
+
+/// One that is none is passed over.
+pub fn close(descriptor: c_int) {
+    if descriptor >= 0 {
+        unsafe { call(number::CLOSE, [descriptor as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+pub fn close_from(first: c_int) -> isize {
+    unsafe { call(CLOSE_RANGE, [first as usize, u32::MAX as usize, 0, 0, 0, 0]) }
+}
+
+pub fn duplicate(from: c_int, to: c_int) -> isize {
+    unsafe { call(number::DUP3, [from as usize, to as usize, 0, 0, 0, 0]) }
+}
+
+/// Opens /dev/null for reading, in place of what this descriptor was.
+pub fn open_nothing_as(descriptor: c_int) -> isize {
+    let path = c"/dev/null".as_ptr() as usize;
+    let opened = unsafe { call(number::OPENAT, [AT_FDCWD as usize, path, O_CLOEXEC, 0, 0, 0]) };
+    if opened < 0 {
+        return opened;
+    }
+    let done = duplicate(opened as c_int, descriptor);
+    close(opened as c_int);
+    done
+}
+
+pub fn send(socket: c_int, numbers: &[u32]) -> bool {
+    let length = size_of_val(numbers);
+    let arguments = [socket as usize, numbers.as_ptr() as usize, length, MSG_NOSIGNAL, 0, 0];
+    unsafe { call(number::SENDTO, arguments) == length as isize }
+}
+
+pub unsafe fn receive(socket: c_int, header: &mut MessageHeader) -> isize {
+    let arguments = [socket as usize, &raw mut *header as usize, MSG_CMSG_CLOEXEC, 0, 0, 0];
+    unsafe { call(number::RECVMSG, arguments) }
+}
+
+/// A child that shares this process's memory and does `deed` on a stack of its own; this process goes on when the child has become
+/// another program, or has ended.
+pub unsafe fn fork_until_exec(stack_top: usize, deed: unsafe extern "C" fn() -> !) -> isize {
+    let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+    let result;
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "call r9", "ud2", "2:",
+            inlateout("rax") number::CLONE as isize => result, in("rdi") flags, in("rsi") stack_top, in("rdx") 0,
+            in("r10") 0, in("r8") 0, in("r9") deed, lateout("rcx") _, lateout("r11") _);
+    }
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "blr x9", "brk 1", "2:",
+            in("x8") number::CLONE, inlateout("x0") flags as isize => result, in("x1") stack_top, in("x2") 0,
+            in("x3") 0, in("x4") 0, in("x9") deed, lateout("x30") _);
+    }
+    result
+}
+
+pub unsafe fn execute(
+    program: *const c_char,
+    arguments: *const *mut c_char,
+    variables: *const *mut c_char,
+) -> isize {
+    let words = [program as usize, arguments as usize, variables as usize, 0, 0, 0];
+    unsafe { call(number::EXECVE, words) }
+}
+
+/// Waits for a child's end; none when it is no child.
+pub fn reap(child: c_int) -> Option<Reaped> {
+    let nothing = Time { seconds: 0, part: 0 };
+    let mut status = 0u32;
+    let mut used = ResourceUse {
+        user: nothing,
+        system: nothing,
+        peak_kibibytes: 0,
+        rest: [0; 13],
+    };
+    let arguments = [child as usize, &raw mut status as usize, 0, &raw mut used as usize, 0, 0];
+    loop {
+        match unsafe { call(number::WAIT4, arguments) } {
+            EINTR => {}
+            error if error < 0 => return None,
+            _ => break,
+        }
+    }
+    let microseconds = |time: Time| time.seconds as u64 * 1_000_000 + time.part as u64;
+    Some(Reaped {
+        status,
+        cpu_microseconds: microseconds(used.user) + microseconds(used.system),
+        peak_kibibytes: used.peak_kibibytes as u64,
+    })
+}
+
+pub fn kill_group(leader: c_int) {
+    unsafe { call(number::KILL, [-(leader as isize) as usize, SIGKILL as usize, 0, 0, 0, 0]) };
+}
+
+/// Makes `process` the leader of a group of its own; 0: this process.
+pub fn lead_group(process: c_int) {
+    unsafe { call(number::SETPGID, [process as usize, process as usize, 0, 0, 0, 0]) };
+}
+
+pub unsafe fn change_directory(path: *const c_char) -> isize {
+    unsafe { call(number::CHDIR, [path as usize, 0, 0, 0, 0, 0]) }
+}
+
+/// Limits this process; where its limit is lower already and may not be raised, that one stays.
+pub fn limit(resource: usize, wanted: Limit) -> isize {
+    let mut found = wanted;
+    let at = |limit: &Limit| &raw const *limit as usize;
+    let ask = [0, resource, 0, &raw mut found as usize, 0, 0];
+    let asked = unsafe { call(number::PRLIMIT64, ask) };
+    if asked < 0 {
+        return asked;
+    }
+    let hard = wanted.hard.min(found.hard);
+    let limit = Limit {
+        soft: wanted.soft.min(hard),
+        hard,
+    };
+    unsafe { call(number::PRLIMIT64, [0, resource, at(&limit), 0, 0, 0]) }
+}
+
+/// Gives up ever gaining rights, and enters a Landlock ruleset for good.
+pub fn restrict(ruleset: c_int) -> isize {
+    let settled = unsafe { call(number::PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0]) };
+    if settled < 0 {
+        return settled;
+    }
+    unsafe { call(LANDLOCK_RESTRICT_SELF, [ruleset as usize, 0, 0, 0, 0, 0]) }
+}
+
+/// Names this process, in at most 15 bytes.
+pub fn take_name(name: &core::ffi::CStr) {
+    unsafe { call(number::PRCTL, [PR_SET_NAME, name.as_ptr() as usize, 0, 0, 0, 0]) };
+}
+
+/// CPU time of this process in microseconds.
+pub fn own_cpu() -> u64 {
+    let mut time = Time { seconds: 0, part: 0 };
+    let arguments = [CLOCK_PROCESS_CPUTIME_ID, &raw mut time as usize, 0, 0, 0, 0];
+    unsafe { call(number::CLOCK_GETTIME, arguments) };
+    time.seconds as u64 * 1_000_000 + time.part as u64 / 1000
+}
+
+pub fn sleep_milliseconds(milliseconds: i64) {
+    let time = Time {
+        seconds: 0,
+        part: milliseconds * 1_000_000,
+    };
+    unsafe { call(number::NANOSLEEP, [&raw const time as usize, 0, 0, 0, 0, 0]) };
+}

@@ -1,0 +1,32 @@
+//! Everything that is tested by plain `#[test]`s: one program, so that tests that wait for tools run beside each other.
+//!
+//! Programs of their own are those that speak to cargo themselves (differential, libtest, lies), those whose long runs are asked for by
+//! name (ways, endurance), and one that looks at its own memory (faults).
+
+mod adapters;
+mod architecture;
+mod browser;
+mod cache;
+mod cage;
+mod canaries;
+mod chain_canaries;
+mod contest;
+mod dialects;
+mod documented_findings;
+mod doors;
+mod findings;
+mod fork_server;
+mod hearings;
+mod malformed;
+mod native;
+mod processes;
+mod replay;
+mod reports;
+#[path = "../ring/mod.rs"]
+mod ring;
+mod scratch_disks;
+mod script_kinds;
+mod scripts;
+mod test_door;
+mod timeouts;
+mod tools;
