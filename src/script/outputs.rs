@@ -4,7 +4,8 @@ use super::About;
 use super::comparison::{Comparison, VALUES_MAX};
 use crate::evidence::quoted;
 use crate::exchange::{Output, Side};
-use crate::request::Request;
+use crate::format::Format;
+use crate::request::{ImageFile, Request};
 use crate::tool::FLAT_SUFFIX;
 use crate::verdict::{Blame, Difference};
 
@@ -54,7 +55,20 @@ fn flattened(output: &Output, side: &str, snapshot: &str) -> String {
 fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String> {
     let name = quoted(&output.file.path);
     let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
-    let flatten = |side: &str| flattened(output, side, "");
+    // An encrypted image is opened with its secret.
+    let unlocked = Request::Convert {
+        source: output.file.clone(),
+        target: ImageFile::new("true", Format::Raw),
+        compress: false,
+    };
+    let unlocked = output
+        .file
+        .is_encrypted()
+        .then(|| about.line(Side::Reference, &unlocked));
+    let flatten = |side: &str| match unlocked.iter().flatten().next() {
+        Some(line) => format!("(cd {side} && rm -f true.raw && {line}) {QUIET}"),
+        None => flattened(output, side, ""),
+    };
     let both = format!(
         "{} || exit 2\n{} || exit 2\n",
         flatten("candidate"),

@@ -26,6 +26,8 @@ pub struct Course {
     ragged: bool,
     /// The least that the size may be, where a resize may have been refused.
     doubtful: Option<u64>,
+    /// Whether a bitmap may be missing, because version 2 has none.
+    has_unsure_bitmaps: bool,
 }
 
 impl Course {
@@ -51,6 +53,7 @@ impl Course {
             committed: false,
             ragged: false,
             doubtful: None,
+            has_unsure_bitmaps: false,
         }
     }
 
@@ -244,7 +247,7 @@ impl Course {
             Act::Check | Act::Compare { .. } => Rule::Free,
             _ if self.doubtful.is_some() => Rule::GoOn,
             Act::Amend { .. } | Act::Snapshot { .. } => Rule::GoOn,
-            Act::Bitmap { .. } if self.top().option("compat") == Some("0.10") => Rule::GoOn,
+            Act::Bitmap { .. } if self.has_unsure_bitmaps || self.is_version_2() => Rule::GoOn,
             // An image with snapshots or bitmaps may keep its size; a measure may be unknown.
             Act::Resize { .. }
                 if !self.model.snapshots.is_empty() || !self.model.bitmaps.is_empty() =>
@@ -273,8 +276,13 @@ impl Course {
         sure
     }
 
-    /// How small the image may be after this act, if there is any doubt.
+    fn is_version_2(&self) -> bool {
+        self.top().option("compat") == Some("0.10")
+    }
+
+    /// How small the image may be after this act, if there is any doubt, and whether its bitmaps are there.
     fn doubt(&mut self, act: &Act) {
+        self.has_unsure_bitmaps |= matches!(act, Act::Bitmap { .. }) && self.is_version_2();
         match (act, self.doubtful) {
             (Act::Resize { size, .. }, least) if self.rule(act) == Rule::GoOn => {
                 let before = least.unwrap_or(self.model.top.size);
