@@ -16,6 +16,7 @@ use crate::case::Case;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::generation::lineage::{Change, lineage};
+use crate::operation::Operation;
 use crate::record::{Class, Record};
 use crate::rng::NativeRandom;
 
@@ -109,6 +110,9 @@ impl Guide {
     fn promise(&self, case: &Case) -> u64 {
         let (mut promise, mut cost) = (0, FIXED_COST);
         for (index, operation) in case.ops.iter().enumerate() {
+            if matches!(operation, Operation::Chain(chain) if chain.is_unbearable()) {
+                return 0;
+            }
             let steps = operation.perform().steps(&case.ground(index));
             cost += steps.len() as u64;
             let foreseen = Observed::foreseen(&steps).into_iter();
