@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::exchange::{Exchange, Side, Turn};
+use crate::exchange::{Exchange, Side, Step, Turn};
 use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// What was seen in one operation.
@@ -18,6 +18,9 @@ pub struct Observed {
     /// How many checks of each kind were made.
     pub checks: BTreeMap<String, u64>,
 }
+
+/// The class of a step that came out well.
+const DONE: &str = "done";
 
 /// How many extents of a map make its shape; what follows is seldom new.
 const SHAPE_EXTENTS_MAX: usize = 8;
@@ -52,6 +55,20 @@ impl Observed {
         observed
     }
 
+    /// The behaviours that these steps would show if each succeeded and told nothing: what a case is worth before it runs.
+    pub fn foreseen(steps: &[Step]) -> BTreeSet<u32> {
+        let mut observed = Self::default();
+        let mut before = "start";
+        for step in steps {
+            let name = step.request.name();
+            observed.saw(&["exit", name, DONE, DONE]);
+            observed.saw(&["after", before, name, DONE]);
+            observed.request(&step.request);
+            before = name;
+        }
+        observed.behaviours
+    }
+
     /// The same and what was seen in another.
     pub fn add(&mut self, other: Self) {
         self.behaviours.extend(other.behaviours);
@@ -76,6 +93,18 @@ impl Observed {
         let classes = [Some(ours), theirs].map(|turn| turn.map_or("none".to_owned(), exit_class));
         self.saw(&["exit", name, &classes[0], &classes[1]]);
         self.saw(&["after", before, name, &classes[0]]);
+        self.request(request);
+        if let Some(shape) = map_shape(request, &ours.answer) {
+            self.saw(&["map", &shape]);
+        }
+        if let Some(theirs) = theirs {
+            self.checks_of(request, &ours.answer, &theirs.answer);
+        }
+    }
+
+    /// What follows from a request alone: what is done on what kind of image, and on ranges that lie how.
+    fn request(&mut self, request: &Request) {
+        let name = request.name();
         let features = features(request.file());
         for (index, one) in features.iter().enumerate() {
             self.saw(&["on", name, one]);
@@ -85,12 +114,6 @@ impl Observed {
         }
         for (offset, length) in ranges(request) {
             self.saw(&["range", name, &range_class(request.file(), offset, length)]);
-        }
-        if let Some(shape) = map_shape(request, &ours.answer) {
-            self.saw(&["map", &shape]);
-        }
-        if let Some(theirs) = theirs {
-            self.checks_of(request, &ours.answer, &theirs.answer);
         }
     }
 
@@ -120,7 +143,7 @@ impl Observed {
 /// How a step came out, a refusal with what was said but for names and numbers.
 fn exit_class(turn: &Turn) -> String {
     match &turn.answer.exit {
-        Exit::Success => "done".to_owned(),
+        Exit::Success => DONE.to_owned(),
         Exit::Refused(_) => {
             let line = turn.answer.stderr.first_line();
             let line = line.replace(&turn.step.request.file().path, "");

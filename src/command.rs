@@ -197,6 +197,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             path: Some(path),
         }];
     }
+    settings.narrow();
     let resumed = resume.map(|path| Resumed::read(&path, &mut settings));
     let resumed = resumed.transpose()?;
     let generation = settings.generation()?;

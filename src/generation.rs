@@ -109,6 +109,12 @@ const V2_OPERATIONS: [&str; 16] = [
     "bench",
 ];
 
+/// What is drawn for tools that do less than qemu-img: the generation, the tool, what both of them support.
+const NARROWINGS: [(&str, &str, &str); 2] = [
+    ("native1", "imago", "native1_imago"),
+    ("malformed1", "imago", "malformed1_imago"),
+];
+
 /// Generations that there were, but of which too little is known to draw their cases: name and what is missing.
 const NOT_KNOWN: [(&str, &str); 2] = [
     (
@@ -166,6 +172,17 @@ impl Generation {
                 known.join(", ")
             ))
         })
+    }
+
+    /// The same narrowed to what the tool of this name supports, where there is such a narrowing and it has all of `pool`.
+    pub fn narrowed_to(&self, tool: &str, pool: Option<&[String]>) -> Option<&'static Self> {
+        let (_, _, narrowed) = NARROWINGS
+            .iter()
+            .find(|(wide, narrow, _)| (*wide, *narrow) == (self.name, tool))?;
+        let narrowed = Self::named(narrowed).ok()?;
+        let has = |name: &String| narrowed.operations().contains(&name.as_str());
+        pool.is_none_or(|pool| pool.iter().all(has))
+            .then_some(narrowed)
     }
 
     /// The operations it draws from, in their order; of our own generations, the kinds of steps.

@@ -47,6 +47,10 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
+    /// Draw native1 and malformed1 whole for imago too (default: narrowed to what it supports, as native1_imago and malformed1_imago)
+    #[arg(long, env = "IMGDUEL_WIDE", value_parser = FalseyValueParser::new())]
+    pub wide: bool,
+
     /// The campaign's seed, a whole number (default: 1 in the test door, else random)
     #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = seed)]
     pub seed: Option<u64>,
@@ -151,6 +155,18 @@ impl Settings {
         self.generation
             .as_deref()
             .map_or_else(|| Ok(Generation::usual()), Generation::named)
+    }
+
+    /// Draws what both tools support, where the one candidate has a narrowing of the generation that was asked for: from here on, that
+    /// is the generation. Not with `--wide`, nor with `--ops` or `--fields` that name more than the narrowing has.
+    pub fn narrow(&mut self) {
+        let [spec] = &*self.candidates else { return };
+        let wanted = self.generation.as_deref().map(Generation::named);
+        if let (Some(Ok(wide)), false, None) = (wanted, self.wide, &self.fields)
+            && let Some(narrowed) = wide.narrowed_to(&spec.name, self.pool().as_deref())
+        {
+            self.generation = Some(narrowed.name.to_owned());
+        }
     }
 
     /// The operations that were asked for: the comma list without blanks.

@@ -72,9 +72,10 @@ pub fn main(package: &Path) -> ExitCode {
 fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     let Arguments {
         flags,
-        settings,
+        mut settings,
         records,
     } = arguments;
+    settings.narrow();
     let trace = Trace::open(records, settings.all_terms());
     if let Some(trace) = trace.as_ref().filter(|_| flags.lists_ignored()) {
         trace.carry_over()?;

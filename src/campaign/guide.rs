@@ -1,20 +1,33 @@
 //! Which case is next in a guided campaign: a fresh one, or one made of a case that showed what no other had shown.
 //!
+//! Of some proposals - children of such cases, and the next fresh one - the one is taken that promises most for what it costs: the
+//! behaviours that follow from its requests alone, those that nobody has seen first of all. What only a run shows (complaints, shapes of
+//! maps) decides which cases have children.
+//!
 //! Everything that is chosen follows from the seed and from what came of the cases so far: with one case at a time a campaign goes the
 //! same way every time. With several, the order in which cases end decides as well; each case can still be made again from its id.
 
 use std::collections::{BTreeSet, HashMap};
+use std::iter::Peekable;
 
 use super::Supply;
+use crate::behaviour::Observed;
 use crate::case::Case;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::generation::lineage::{Change, lineage};
+use crate::operation::Operation;
 use crate::record::{Class, Record};
 use crate::rng::NativeRandom;
 
 /// How many of a hundred cases are drawn afresh whatever was seen.
-const FRESH_PERCENT: u64 = 40;
+const FRESH_PERCENT: u64 = 20;
+
+/// How many children are proposed for each other one.
+const PROPOSALS: usize = 8;
+
+/// What a case costs beside its steps, in steps: its images are made, and looked at in the end.
+const FIXED_COST: u64 = 8;
 
 /// How many of a hundred children have a second parent.
 const SPLICED_PERCENT: u64 = 25;
@@ -31,9 +44,12 @@ const WORTH: u64 = 1 << 16;
 /// Keeps the guide's draws apart from those of the cases.
 const TAG: u64 = 0x6775_6964_6564;
 
+/// Drawn cases, in their order.
+type Drawn = Box<dyn Iterator<Item = Case> + Send>;
+
 /// Gives the cases of a guided campaign.
 pub struct Guide {
-    fresh: Box<dyn Iterator<Item = Case> + Send>,
+    fresh: Peekable<Drawn>,
     random: NativeRandom,
     left: u64,
     parents: Vec<Parent>,
@@ -47,6 +63,9 @@ pub struct Guide {
 struct Parent {
     case: Case,
     behaviours: BTreeSet<u32>,
+    /// How many children were made of it, taken or not: the number of the next one.
+    proposed: u64,
+    /// How many of them were taken.
     children: u64,
     /// The iterations of those that it was spliced with.
     partners: BTreeSet<u64>,
@@ -68,7 +87,7 @@ impl Guide {
             )));
         }
         Ok(Self {
-            fresh: Box::new(generation.cases(seed, start, pool)?),
+            fresh: Drawn::peekable(Box::new(generation.cases(seed, start, pool)?)),
             random: NativeRandom::new(NativeRandom::iteration_seed(seed ^ TAG, start)),
             left: cases,
             parents: Vec::new(),
@@ -87,21 +106,60 @@ impl Guide {
         worth / (1 + parent.children) + 1
     }
 
-    fn child(&mut self) -> Result<Case> {
+    /// What a case promises for its cost: a behaviour is worth the less the more often it was seen.
+    fn promise(&self, case: &Case) -> u64 {
+        let (mut promise, mut cost) = (0, FIXED_COST);
+        for (index, operation) in case.ops.iter().enumerate() {
+            if matches!(operation, Operation::Chain(chain) if chain.is_unbearable()) {
+                return 0;
+            }
+            let steps = operation.perform().steps(&case.ground(index));
+            cost += steps.len() as u64;
+            let foreseen = Observed::foreseen(&steps).into_iter();
+            let worths = foreseen.map(|behaviour| match self.seen.get(&behaviour) {
+                None => WORTH,
+                Some(times) => WORTH / (8 * times * times),
+            });
+            promise += worths.sum::<u64>();
+        }
+        promise / cost
+    }
+
+    /// The best of the proposals.
+    fn best(&mut self) -> Option<Result<Case>> {
         let worths: Vec<u64> = self
             .parents
             .iter()
             .map(|parent| self.worth(parent))
             .collect();
-        let chosen = self.random.weighted(&worths);
+        let mut children = Vec::new();
+        for _ in 0..PROPOSALS {
+            match self.child(&worths) {
+                Ok(child) => children.push(child),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let fresh = self.fresh.peek().cloned();
+        let fresh = fresh.map_or(0, |case| self.promise(&case));
+        let promises = children.iter().map(|(_, child)| self.promise(child));
+        let best = promises.enumerate().max_by_key(|(_, promise)| *promise);
+        let (place, _) = best.filter(|(_, promise)| *promise > fresh)?;
+        let (parent, child) = children.swap_remove(place);
+        self.parents[parent].children += 1;
+        Some(Ok(child))
+    }
+
+    /// A child of one of the parents, with the parent's place.
+    fn child(&mut self, worths: &[u64]) -> Result<(usize, Case)> {
+        let chosen = self.random.weighted(worths);
         let is_spliced = !self.drawn.is_empty() && self.random.percent(SPLICED_PERCENT);
         let partner = is_spliced.then(|| *self.random.choice(&self.drawn));
         let parent = &mut self.parents[chosen];
         // The same twice would be the same child.
         let partner = partner.filter(|partner| parent.partners.insert(*partner));
-        let change = partner.map_or(Change::Mutation(parent.children), Change::Splice);
-        parent.children += 1;
-        Generation::child(&parent.case, change)
+        let change = partner.map_or(Change::Mutation(parent.proposed), Change::Splice);
+        parent.proposed += u64::from(partner.is_none());
+        Ok((chosen, Generation::child(&parent.case, change)?))
     }
 }
 
@@ -111,7 +169,7 @@ impl Supply for Guide {
         if self.parents.is_empty() || self.random.percent(FRESH_PERCENT) {
             return self.fresh.next().map(Ok);
         }
-        Some(self.child())
+        self.best().or_else(|| self.fresh.next().map(Ok))
     }
 
     fn learn(&mut self, case: &Case, record: &Record) {
@@ -133,6 +191,7 @@ impl Supply for Guide {
         self.parents.push(Parent {
             case: case.clone(),
             behaviours: record.behaviours.clone(),
+            proposed: 0,
             children: 0,
             partners: BTreeSet::new(),
         });

@@ -102,7 +102,15 @@ impl Chain {
                 break;
             };
             visit(act, &course, ours, theirs);
-            course.advance(act, theirs.answer.succeeded());
+            // Where the size was in doubt, fewer writes were asked for than the act has.
+            let asked = match &theirs.step.request {
+                Request::Write { writes, .. } if matches!(act, Act::Write { .. }) => {
+                    let writes = writes.clone();
+                    Act::Write { writes }
+                }
+                _ => act.clone(),
+            };
+            course.advance(&asked, theirs.answer.succeeded());
         }
         course
     }
@@ -217,6 +225,8 @@ impl Perform for Chain {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
             let unmaps = act.unmaps_parallels(&course);
             features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
+            let preallocates = act.preallocates_growth(&course);
+            features.extend(preallocates.then_some(hazard::PREALLOCATED_GROWTH));
             course.advance(act, true);
             is_endless |= course.has_endless_encrypted_runs();
         }

@@ -4,11 +4,15 @@ use super::About;
 use super::comparison::{Comparison, VALUES_MAX};
 use crate::evidence::quoted;
 use crate::exchange::{Output, Side};
-use crate::request::Request;
+use crate::format::Format;
+use crate::request::{ImageFile, Request};
 use crate::tool::FLAT_SUFFIX;
 use crate::verdict::{Blame, Difference};
 
 const QUIET: &str = ">/dev/null 2>&1";
+
+/// How a difference begins that is about the space that a file takes; its name follows.
+const HOST_SPACE: &str = "host space of ";
 
 /// The comparison of whatever output the kind is about; `None` when it is about none.
 pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
@@ -51,7 +55,20 @@ fn flattened(output: &Output, side: &str, snapshot: &str) -> String {
 fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String> {
     let name = quoted(&output.file.path);
     let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
-    let flatten = |side: &str| flattened(output, side, "");
+    // An encrypted image is opened with its secret.
+    let unlocked = Request::Convert {
+        source: output.file.clone(),
+        target: ImageFile::new("true", Format::Raw),
+        compress: false,
+    };
+    let unlocked = output
+        .file
+        .is_encrypted()
+        .then(|| about.line(Side::Reference, &unlocked));
+    let flatten = |side: &str| match unlocked.iter().flatten().next() {
+        Some(line) => format!("(cd {side} && rm -f true.raw && {line}) {QUIET}"),
+        None => flattened(output, side, ""),
+    };
     let both = format!(
         "{} || exit 2\n{} || exit 2\n",
         flatten("candidate"),
@@ -86,8 +103,10 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
         "metadata_divergence" if about.blame == Some(Blame::Candidate) => {
             only_candidate_fails(&check)
         }
-        "host_divergence" if about.blame == Some(Blame::Candidate) && is_about_space(about) => {
-            let space = |side: &str| format!("$(du -k {side}/{name} | cut -f 1)");
+        "host_divergence" if about.blame == Some(Blame::Candidate) => {
+            // Of the image, or of the one below it that it was committed into.
+            let file = about.differences.first()?.what.strip_prefix(HOST_SPACE)?;
+            let space = |side: &str| format!("$(du -k {side}/{file} | cut -f 1)");
             let (ours, theirs) = (space("candidate"), space("reference"));
             format!("[ \"{ours}\" -gt \"$(({theirs} * 4 + 16384))\" ] && exit 0\n")
         }
@@ -114,11 +133,6 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
         }
         _ => return None,
     })
-}
-
-fn is_about_space(about: &About<'_>) -> bool {
-    let mut differences = about.differences.iter();
-    differences.all(|found| found.what.starts_with("host space of"))
 }
 
 /// What a guest would see in every snapshot.

@@ -68,6 +68,53 @@ fn our_own_generations_are_not_the_default() {
     assert_eq!(Generation::usual().name, "ops16");
 }
 
+/// The generation that a run of the command draws from, as its ids tell.
+fn drawn_from(arguments: &[&str]) -> String {
+    let directory = ring::scratch();
+    let records = directory.path().join("records.jsonl");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
+        .args([
+            "fuzz",
+            "--seed",
+            "3",
+            "--iterations",
+            "1",
+            "--allow-vacuous",
+            "--no-shrink",
+            "--workdir",
+        ])
+        .arg(directory.path())
+        .arg("--json")
+        .arg(&records)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let records = std::fs::read_to_string(records).unwrap_or_else(|_| panic!("{output:?}"));
+    let record: serde_json::Value = serde_json::from_str(records.lines().next().unwrap()).unwrap();
+    record["generation"].as_str().unwrap().to_owned()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_campaign_draws_what_its_one_candidate_supports_unless_more_is_asked_for() {
+    let native = ["--generation", "native1"];
+    let with = |more: &[&str]| drawn_from(&[&native, more].concat());
+    assert_eq!(with(&[]), "native1_imago");
+    assert_eq!(with(&["--ops", "write,resize"]), "native1_imago");
+    assert_eq!(with(&["--ops", "write,bitmap"]), "native1");
+    assert_eq!(with(&["--wide"]), "native1");
+    assert_eq!(with(&["--candidate", "qemu-img"]), "native1");
+    assert_eq!(
+        drawn_from(&["--generation", "malformed1"]),
+        "malformed1_imago"
+    );
+    let field = ["--generation", "malformed1", "--fields", "header"];
+    assert_eq!(drawn_from(&field), "malformed1");
+}
+
 /// The requests of the one operation of a case.
 fn requests(case: &Case) -> Vec<Request> {
     let ground = Ground {
@@ -192,5 +239,62 @@ fn a_written_out_seed_replays_to_the_verdict_that_it_tells() {
     assert!(told.contains(&record.kind.as_deref()), "{record:#?}");
     if record.reference.version == "10.0.2" {
         assert_eq!(record.kind.as_deref(), Some("candidate_crash"));
+    }
+}
+
+/// Defects of qemu-img that our own generations never draw, or seldom: each written out, and told by its entry of the catalogue.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn written_out_defects_are_told_by_their_entries_of_the_catalogue() {
+    let defects = [
+        ("repaired_snapshots", "qemu-img-repaired-snapshots"),
+        ("guessed_backing", "qemu-img-guessed-backing"),
+        (
+            "growth_over_free_clusters",
+            "qemu-img-cannot-grow-over-free-clusters-itself",
+        ),
+    ];
+    for (name, entry) in defects {
+        let directory = ring::scratch();
+        let records = directory.path().join("records.jsonl");
+        std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
+            .arg("replay")
+            .arg(ring::package().join(format!("tests/golden/native1_{name}.json")))
+            .args(["--candidate", "qemu-img", "--workdir"])
+            .arg(directory.path())
+            .arg("--json")
+            .arg(&records)
+            .output()
+            .unwrap();
+        let records = std::fs::read_to_string(records).unwrap();
+        let record: serde_json::Value =
+            serde_json::from_str(records.lines().next().unwrap()).unwrap();
+        // Another version may be mended.
+        if record["reference"]["version"] == "10.0.2" {
+            assert_eq!(record["known"], entry, "{record:#}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_rests_on_a_refused_step_is_no_difference() {
+    let workdir = ring::scratch();
+    let limit = Duration::from_secs(30);
+    for name in ["half_written", "refused_bitmaps"] {
+        let path = ring::package().join(format!("tests/golden/native1_{name}.json"));
+        let seed = imgduel::seed_file::SeedFile::read(&path).unwrap();
+        for candidate in ["imago", "qemu-img"] {
+            let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
+            let record = arena.try_case(seed.case().unwrap()).unwrap();
+            let is_idle = record.verdict == "unsupported";
+            assert!(record.verdict == "match" || is_idle, "{record:#?}");
+        }
     }
 }

@@ -103,13 +103,17 @@ impl Narrowing {
             3 => {
                 let course = stand(chain, place);
                 let kind = *random.choice(pool);
-                if let Some(act) = acts::draw(random, self, kind, &course) {
+                if course.model.top.size == 0 {
+                    // What was swapped or put together before may copy a window that lies behind the end.
+                } else if let Some(act) = acts::draw(random, self, kind, &course) {
                     chain.steps.insert(place, act);
                 }
             }
             4 if is_there => {
                 let course = stand(chain, place);
-                moved(random, &mut chain.steps[place], &course);
+                if course.model.top.size > 0 {
+                    moved(random, &mut chain.steps[place], &course);
+                }
             }
             5 => {
                 let index = random.below(chain.layers.len() as u64) as usize;

@@ -24,8 +24,10 @@ pub struct Course {
     conversions: usize,
     committed: bool,
     ragged: bool,
-    /// Whether the size may be another, because a resize may have been refused.
-    doubtful: bool,
+    /// The least that the size may be, where a resize may have been refused.
+    doubtful: Option<u64>,
+    /// Whether a bitmap may be missing, because version 2 has none.
+    has_unsure_bitmaps: bool,
 }
 
 impl Course {
@@ -50,7 +52,8 @@ impl Course {
             conversions: 0,
             committed: false,
             ragged: false,
-            doubtful: false,
+            doubtful: None,
+            has_unsure_bitmaps: false,
         }
     }
 
@@ -131,7 +134,7 @@ impl Course {
         match act {
             Act::Write { writes } => Request::Write {
                 file,
-                writes: writes.clone(),
+                writes: self.asked(writes),
             },
             Act::WriteZeroes {
                 offset,
@@ -214,7 +217,7 @@ impl Course {
             },
             Act::Repair { tier } => Request::Repair { file, tier: *tier },
             Act::Bench { .. } => Request::Bench {
-                arguments: schedule(file.format, act, self.doubtful),
+                arguments: schedule(file.format, act, self.doubtful.is_some()),
                 file,
             },
             Act::SnapshotList => Request::SnapshotList { file },
@@ -242,9 +245,9 @@ impl Course {
         match act {
             // What it found is judged, not how it came out.
             Act::Check | Act::Compare { .. } => Rule::Free,
-            _ if self.doubtful => Rule::GoOn,
+            _ if self.doubtful.is_some() => Rule::GoOn,
             Act::Amend { .. } | Act::Snapshot { .. } => Rule::GoOn,
-            Act::Bitmap { .. } if self.top().option("compat") == Some("0.10") => Rule::GoOn,
+            Act::Bitmap { .. } if self.has_unsure_bitmaps || self.is_version_2() => Rule::GoOn,
             // An image with snapshots or bitmaps may keep its size; a measure may be unknown.
             Act::Resize { .. }
                 if !self.model.snapshots.is_empty() || !self.model.bitmaps.is_empty() =>
@@ -259,9 +262,51 @@ impl Course {
         }
     }
 
+    /// The writes that are asked for. Where the image may end before one of them, some tools make those that fit and some none after the
+    /// first that does not: then only those are asked that fit in any case, or a single one, which is made or refused whole.
+    fn asked(&self, writes: &[Write]) -> Vec<Write> {
+        let Some(least) = self.doubtful else {
+            return writes.to_vec();
+        };
+        let fits = |write: &&Write| write.offset + write.length <= least;
+        let sure: Vec<Write> = writes.iter().filter(fits).copied().collect();
+        if sure.is_empty() {
+            return writes.iter().take(1).copied().collect();
+        }
+        sure
+    }
+
+    fn is_version_2(&self) -> bool {
+        self.top().option("compat") == Some("0.10")
+    }
+
+    /// How small the image may be after this act, if there is any doubt, and whether its bitmaps are there.
+    fn doubt(&mut self, act: &Act) {
+        self.has_unsure_bitmaps |= matches!(act, Act::Bitmap { .. }) && self.is_version_2();
+        match (act, self.doubtful) {
+            (Act::Resize { size, .. }, least) if self.rule(act) == Rule::GoOn => {
+                let before = least.unwrap_or(self.model.top.size);
+                self.doubtful = Some(before.min(*size));
+            }
+            (
+                Act::Dd {
+                    block_size,
+                    count,
+                    skip,
+                    ..
+                },
+                Some(least),
+            ) => {
+                let (_, length) = window(least, *block_size, *count, *skip);
+                self.doubtful = Some(length);
+            }
+            _ => {}
+        }
+    }
+
     /// The act is over.
     pub fn advance(&mut self, act: &Act, succeeded: bool) {
-        self.doubtful |= matches!(act, Act::Resize { .. }) && self.rule(act) == Rule::GoOn;
+        self.doubt(act);
         if !succeeded {
             return;
         }

@@ -13,7 +13,40 @@ use crate::request::SnapshotAction;
 /// A rebase or a commit goes through the whole image.
 const WALKED_BYTES_MAX: u64 = 64 << 20;
 
+/// Clusters at which qemu-img rebuilds the refcounts in bearable time, block by block: at 512 KiB it takes minutes.
+const REBUILT_CLUSTER_MAX: u64 = 16384;
+
+/// Blocks of one dd: qemu-img takes some 60 microseconds for each.
+const BLOCKS_MAX: u64 = 20_000;
+
 impl Chain {
+    /// Whether one of its acts takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
+    pub fn is_unbearable(&self) -> bool {
+        let mut course = Course::start("", &self.layers);
+        self.steps.iter().any(|act| {
+            let top = course.top();
+            let is_unbearable = match act {
+                Act::Amend { options } => {
+                    let rebuilds = options.iter().any(|it| it.starts_with("refcount_bits="));
+                    rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX
+                }
+                Act::Dd {
+                    block_size,
+                    count,
+                    skip,
+                    ..
+                } => {
+                    let size = course.model.top.size;
+                    let (_, length) = super::window(size, *block_size, *count, *skip);
+                    length / block_size > BLOCKS_MAX
+                }
+                _ => false,
+            };
+            course.advance(act, true);
+            is_unbearable
+        })
+    }
+
     /// The same without what makes no sense.
     pub fn fitted(&self) -> Self {
         self.fitted_within(&Hazard::ALL)

@@ -48,7 +48,24 @@ const ENDLESS_RUN_BYTES: u64 = 1 << 31;
 /// A feature of a step: zeros for the last cluster of a parallels image whose space may be given back leak it, at the file's end.
 pub(super) const PARALLELS_UNMAP: &str = "hazard_parallels_unmap";
 
+/// A feature of a step: host clusters are preallocated for a qcow2 that grows. Where clusters at the end of its file are free, the file
+/// is longer than what it is to be "grown" to, and qemu-img refuses ("Cannot use preallocation for shrinking files").
+pub(super) const PREALLOCATED_GROWTH: &str = "hazard_preallocated_growth";
+
 impl Act {
+    /// See [`PREALLOCATED_GROWTH`].
+    pub(super) fn preallocates_growth(&self, course: &Course) -> bool {
+        let Self::Resize {
+            size,
+            preallocation: Some(mode),
+        } = self
+        else {
+            return false;
+        };
+        let takes_space = ["falloc", "full"].contains(&mode.as_str());
+        takes_space && course.top().format == Format::Qcow2 && *size > course.model.top.size
+    }
+
     /// See [`PARALLELS_UNMAP`].
     pub(super) fn unmaps_parallels(&self, course: &Course) -> bool {
         // Whole clusters are given back whether that is asked for or not.
