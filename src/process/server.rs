@@ -33,8 +33,8 @@ const REAP: &[u8] = b"reap";
 /// The longest call, with its arguments and environment.
 const MESSAGE_BYTES: usize = 120 << 10;
 
-/// How long a server may take to be there.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program may take to be there that may turn out to be no server.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long one that is there may take for a fork or a wait: it needs but a processor, for which it may stand in a long line. One that is gone
 /// is told at once.
