@@ -16,9 +16,10 @@ const PROGRAMS: [(&str, &str); 6] = [
 ];
 
 /// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.
-const MODULES: [(&str, &str, &str); 3] = [
+const MODULES: [(&str, &str, &str); 4] = [
     ("junit_readers", "python3", "junitparser, xmlschema"),
     ("libqcow", "/usr/bin/python3", "pyqcow"),
+    ("libvmdk", "/usr/bin/python3", "pyvmdk"),
     ("dissect", "python3", "dissect.hypervisor"),
 ];
 

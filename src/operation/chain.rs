@@ -208,6 +208,7 @@ impl Perform for Chain {
             ("data_file=", "data_file"),
             ("data_file_raw=on", "data_file_raw"),
             ("extended_l2=on", "extended_l2"),
+            ("zeroed_grain=on", "zeroed_grain"),
             ("subformat=streamOptimized", "stream_optimized"),
         ];
         for (option, feature) in features_of_options {

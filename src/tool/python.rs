@@ -65,11 +65,20 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         let words = move |request: &Request| words.wording(request);
         adapter::start_with_words(start, means, Box::new(words))
     });
-    let first = opened.find(Result::is_ok);
+    let mut said = String::new();
+    let mut answers = |tried: &Result<Arc<dyn Tool>>| match tried {
+        Ok(_) => true,
+        // It may be there, and have been too slow to say so.
+        Err(error) => {
+            said = format!(": {error}");
+            false
+        }
+    };
+    let first = opened.find(&mut answers);
     first.unwrap_or_else(|| {
         let row = Row::named(&spec.name)?;
         Err(Error::missing_tool(format!(
-            "no Python here has {} ({})",
+            "no Python here has {} ({}){said}",
             spec.name, row.install
         )))
     })

@@ -112,3 +112,32 @@ fn a_candidate_that_is_named_twice_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("imago 0.2.6 is named twice"), "{said}");
 }
+
+#[test]
+fn a_campaign_for_readers_passes_over_what_no_candidate_can_be_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+    command.current_dir(directory.path());
+    command.args([
+        "fuzz",
+        "--generation",
+        "native1_readers",
+        "--candidate",
+        "vdi",
+    ]);
+    command.args(["--seed", "3", "--iterations", "4", "--json", "records"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let records = std::fs::read_to_string(directory.path().join("records")).unwrap();
+    let records: Vec<Value> = records
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records.len(), 4);
+    let is_match = |record: &Value| record["verdict"] == "match";
+    assert!(records.iter().all(is_match), "{records:?}");
+    let last = records
+        .iter()
+        .map(|record| record["iteration"].as_u64().unwrap());
+    assert!(last.max() > Some(3), "one case in seven is about vdi");
+}

@@ -72,6 +72,15 @@ fn the_defects_of_libqcow_show() {
 
 #[test]
 #[cfg_attr(
+    any(missing_qemu_img, missing_libvmdk),
+    ignore = "qemu-img or libvmdk is not here (on Debian and Ubuntu: apt-get install qemu-utils python3-libvmdk)"
+)]
+fn the_defects_of_libvmdk_show() {
+    show("libvmdk-", "libvmdk", "20200926");
+}
+
+#[test]
+#[cfg_attr(
     any(missing_qemu_img, missing_dissect),
     ignore = "qemu-img or dissect.hypervisor is not here (apt-get install qemu-utils, pip install dissect.hypervisor)"
 )]

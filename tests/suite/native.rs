@@ -166,6 +166,8 @@ fn the_cases_for_readers_are_spread_over_the_formats_and_end_with_a_reading() {
     for case in generation.cases(3, 0, None).unwrap().take(700) {
         *counts.entry(read_last(&case).format.name()).or_insert(0) += 1;
     }
+    // A conversion that meets a known defect of qemu-img is left out, and its raw source is read: compressed qcow.
+    assert!(counts.remove("raw").unwrap_or(0) < 14);
     assert_eq!(counts.len(), 7, "{counts:?}");
     assert!(
         counts.values().all(|count| (60..160).contains(count)),
