@@ -25,12 +25,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Threads. A case waits for one tool after another, and in between it copies and compares: with half as many more cases under way than
+    /// Threads. A case waits for one tool after another, and in between it copies and compares: with twice as many cases under way as
     /// there are to be tools at work, no processor stands idle meanwhile. One at a time is one at a time.
     fn hands(self) -> usize {
         match self.jobs {
             1 => 1,
-            jobs => jobs + jobs.div_ceil(2),
+            jobs => jobs * 2,
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
 
-    /// Cases at a time (default: the number of CPUs)
+    /// Cases at a time that keep a CPU busy; above 1, as many again are under way (default: the number of CPUs)
     #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = jobs)]
     pub jobs: Option<usize>,
 
@@ -237,7 +237,7 @@ impl Settings {
         self.scratch().path
     }
 
-    /// How many cases run at a time.
+    /// How many cases are to keep a CPU busy at a time.
     pub fn jobs(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.jobs.unwrap_or_else(processors)
