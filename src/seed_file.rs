@@ -125,13 +125,30 @@ impl SeedFile {
         path.extension().is_some_and(|ending| ending == "json") || path.is_file()
     }
 
+    /// A seed, or a case alone, as `show` and `shrink` print it.
+    fn parse(text: &str) -> serde_json::Result<Self> {
+        let parsed: serde_json::Value = serde_json::from_str(text)?;
+        if parsed.get("format_version").is_some() || parsed.get("ops").is_none() {
+            // From the text: an error then tells the line.
+            return serde_json::from_str(text);
+        }
+        Ok(Self {
+            format_version: FORMAT_VERSION,
+            id: None,
+            case: Some(serde_json::from_str(text)?),
+            why: String::new(),
+            expected: "match".to_owned(),
+            seen: None,
+        })
+    }
+
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .map_err(|error| Error::io("read the seed file", path, &error))?;
         let wrong =
             |what: String| Error::usage(format!("{} is no seed file: {what}", path.display()));
-        let seed: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let seed = Self::parse(&text).map_err(|error| wrong(error.to_string()))?;
         if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&seed.format_version) {
             return Err(wrong(format!(
                 "format version {} is not known, only {OLDEST_VERSION} to {FORMAT_VERSION}",
@@ -263,6 +280,13 @@ mod tests {
             seen: None,
         };
         let (_directory, path) = written(&serde_json::to_string(&seed).unwrap());
+        assert_eq!(SeedFile::read(&path).unwrap().case().unwrap(), case);
+    }
+
+    #[test]
+    fn a_case_alone_is_a_seed() {
+        let case = Generation::case(&"ops7_s1_i3".parse().unwrap(), None).unwrap();
+        let (_directory, path) = written(&serde_json::to_string(&case).unwrap());
         assert_eq!(SeedFile::read(&path).unwrap().case().unwrap(), case);
     }
 
