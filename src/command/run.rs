@@ -88,10 +88,10 @@ impl Run {
         summary: Summary,
         telling: Telling,
     ) -> Result<ExitCode> {
-        let mut progress = Progress::new(summary.iterations);
         let mut summary = summary;
         summary.witnesses = self.contest.witnesses();
         summary.iterations *= self.contest.arenas().len() as u64;
+        let mut progress = Progress::new(summary.iterations);
         let pace = Pace {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
