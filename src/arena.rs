@@ -78,6 +78,11 @@ impl Arena {
         &*self.duel.candidate
     }
 
+    /// qemu-img's name and version.
+    pub fn reference_name(&self) -> ToolName {
+        tool_name(&self.duel.reference)
+    }
+
     /// How it was named.
     pub fn spec(&self) -> &str {
         &self.terms.candidate
@@ -139,8 +144,7 @@ impl Arena {
         let fields = case.fields_filter.as_deref();
         let id = case.id().to_string();
         let reproduce = self.reproduce(&id, case.ops_filter.as_deref(), fields);
-        let candidate = tool_name(&self.duel.candidate);
-        let reference = tool_name(&self.duel.reference);
+        let (candidate, reference) = (self.candidate_name(), self.reference_name());
         let known: Vec<Option<String>> = outcome
             .operations
             .iter()

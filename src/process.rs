@@ -21,7 +21,9 @@ pub mod warden;
 mod watch;
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -81,6 +83,16 @@ pub enum Ending {
     TimedOut(PostMortem),
     /// It used up more than its cage allows.
     HitLimit(HitLimit),
+}
+
+impl Ending {
+    /// Of a child that ended by itself or by a signal.
+    fn of_status(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exited(code),
+            (None, signal) => Self::Signaled(signal.unwrap_or_default()),
+        }
+    }
 }
 
 /// What came of a call.

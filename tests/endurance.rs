@@ -90,25 +90,15 @@ impl Campaign {
     fn nothing_is_left(&self) {
         let work = self.path("work");
         let deadline = Instant::now() + Duration::from_secs(20);
-        let is_left = || is_worked_in(&work) || std::fs::read_dir(&work).unwrap().next().is_some();
+        let is_left =
+            || ring::is_worked_in(&work) || std::fs::read_dir(&work).unwrap().next().is_some();
         while is_left() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert!(!is_worked_in(&work), "a process is left behind");
+        assert!(!ring::is_worked_in(&work), "a process is left behind");
         let left: Vec<_> = std::fs::read_dir(&work).unwrap().flatten().collect();
         assert!(left.is_empty(), "{left:?}");
     }
-}
-
-fn is_worked_in(directory: &Path) -> bool {
-    let marker = format!("TMPDIR={}", directory.display());
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.into_iter().any(|process| {
-        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable.starts_with(marker.as_bytes()))
-    })
 }
 
 fn text(bytes: &[u8]) -> String {

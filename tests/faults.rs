@@ -221,27 +221,15 @@ fn arena(candidate: &str, limit: Duration, workdir: &Path) -> Arena {
     Arena::new(duel, ring::empty_catalogue())
 }
 
-/// Whether any process works in this directory, or was started for it.
-fn is_worked_in(directory: &Path) -> bool {
-    let directory = directory.to_str().unwrap();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.into_iter().any(|process| {
-        let place = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
-        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-        let marker = format!("TMPDIR={directory}");
-        place.to_string_lossy().starts_with(directory)
-            || environment
-                .split(|byte| *byte == 0)
-                .any(|variable| variable.starts_with(marker.as_bytes()))
-    })
-}
-
 fn nothing_stays(workdir: &Path, fault: &str) {
     let deadline = Instant::now() + Duration::from_secs(3);
-    while is_worked_in(workdir) && Instant::now() < deadline {
+    while ring::is_worked_in(workdir) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(!is_worked_in(workdir), "{fault}: a process is left behind");
+    assert!(
+        !ring::is_worked_in(workdir),
+        "{fault}: a process is left behind"
+    );
     let left: Vec<_> = std::fs::read_dir(workdir).unwrap().flatten().collect();
     assert!(left.is_empty(), "{fault}: {left:?}");
 }

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use super::merge::{each_line, parse};
 use crate::arena::Arena;
 use crate::error::{Error, Result};
-use crate::record::{Record, ToolName};
+use crate::record::Record;
 use crate::report::files::RecordFile;
 use crate::settings::Settings;
-use crate::tool::Tool;
 
 /// What an earlier run has done.
 pub(super) struct Resumed {
@@ -61,11 +60,7 @@ impl Resumed {
     /// Opens the file to go on with, when every record in it was made on the terms of this run.
     pub(super) fn go_on(&self, settings: &Settings, arena: &Arena) -> Result<RecordFile> {
         let (pool, fields) = (settings.pool(), settings.fields());
-        let name = |tool: &dyn Tool| ToolName {
-            name: tool.name().to_owned(),
-            version: tool.version().to_owned(),
-        };
-        let tools = [name(arena.candidate()), name(arena.reference())];
+        let tools = [arena.candidate_name(), arena.reference_name()];
         for record in &self.records {
             let same_seed = (settings.generation.as_ref(), settings.seed)
                 == (Some(&record.generation), Some(record.seed));

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
 use super::cage::SetLimit;
+use super::interrupt::readable_within;
 use super::server::{Call, Ended, NotStarted, Server, environment};
 use super::{Cage, Ending, ForkServer, Invocation, starter};
 use crate::error::{Error, Result};
@@ -71,12 +71,13 @@ impl Group {
         let limits = cage.set_limits((!spoken_to).then_some(wall), invocation.memory_bytes_max);
         // One that is named by its file alone is looked for on PATH, which a starter does not do.
         let is_path = invocation.program.components().nth(1).is_some();
-        let (parent, leader, pipes) = match is_path.then(|| starter::take(cage)) {
-            Some(Ok(starter)) => match by_starter(invocation, spoken_to, &limits, starter)? {
-                Some(started) => started,
-                None => by_us(invocation, spoken_to, &limits)?,
-            },
-            _ => by_us(invocation, spoken_to, &limits)?,
+        let by_starter = match is_path.then(|| starter::take(cage)) {
+            Some(Ok(starter)) => by_starter(invocation, spoken_to, &limits, starter)?,
+            _ => None,
+        };
+        let (parent, leader, pipes) = match by_starter {
+            Some(started) => started,
+            None => by_us(invocation, spoken_to, &limits)?,
         };
         Ok((Self::of(parent, leader, started)?, pipes))
     }
@@ -168,12 +169,8 @@ impl Group {
         let used = child
             .wait4()
             .map_err(|error| Error::system(format!("cannot reap a tool's process: {error}")))?;
-        let ending = match (used.status.code(), used.status.signal()) {
-            (Some(code), _) => Ending::Exited(code),
-            (None, signal) => Ending::Signaled(signal.unwrap_or_default()),
-        };
         Ok(Reaped {
-            ending,
+            ending: Ending::of_status(used.status),
             elapsed,
             cpu: used.rusage.utime + used.rusage.stime,
             peak_memory_bytes: used.rusage.maxrss,
@@ -187,21 +184,8 @@ impl Group {
     }
 
     fn ends_within(&self, grace: Duration) -> Result<bool> {
-        let timeout = Timespec {
-            tv_sec: grace.as_secs() as i64,
-            tv_nsec: i64::from(grace.subsec_nanos()),
-        };
-        let mut waits = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        loop {
-            match poll(&mut waits, Some(&timeout)) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    let why = format!("cannot watch a tool's process: {error}");
-                    return Err(Error::system(why));
-                }
-            }
-        }
+        readable_within(self.pidfd.as_fd(), grace)
+            .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The wish to stop, and the one place that waits.
 //!
-//! A signal handler sets the wish ([`request_stop`]); the campaign reads it between cases, and every wait here looks at
-//! it, so that a second Ctrl-C ends even a call in flight.
+//! A signal handler sets the wish ([`request_stop`]); the campaign reads it between cases, and [`wait`] looks at it, so that a second
+//! Ctrl-C ends even a call in flight. [`readable_within`] does not: it is for what answers as soon as it gets a processor.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -42,6 +43,29 @@ pub fn stop_requested() -> Interrupt {
     }
 }
 
+/// Whether this can be read, or has come to its end, within `patience`; no signal cuts the wait short.
+pub(super) fn readable_within(
+    descriptor: BorrowedFd<'_>,
+    patience: Duration,
+) -> std::result::Result<bool, Errno> {
+    let timeout = timeout(patience);
+    let mut waits = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+    loop {
+        match poll(&mut waits, Some(&timeout)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn timeout(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: duration.as_secs() as i64,
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
+
 /// Waits until one of `waits` is ready or `until` has come; an error when a stop at once was asked for.
 pub(super) fn wait(waits: &mut [PollFd<'_>], until: Instant) -> Result<()> {
     loop {
@@ -50,12 +74,7 @@ pub(super) fn wait(waits: &mut [PollFd<'_>], until: Instant) -> Result<()> {
         }
         let left = until.saturating_duration_since(Instant::now());
         let slice = left.min(LOOK_AROUND);
-        let timeout = Timespec {
-            tv_sec: slice.as_secs() as i64,
-            // Rounded up, so that the last slice does not spin.
-            tv_nsec: i64::from(slice.subsec_nanos()),
-        };
-        match poll(waits, Some(&timeout)) {
+        match poll(waits, Some(&timeout(slice))) {
             Ok(0) if left > slice => {}
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}

@@ -13,7 +13,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
@@ -22,6 +21,7 @@ use rustix::net::{
 use rustix::process::Pid;
 
 use super::cage::SetLimit;
+use super::interrupt::readable_within;
 use super::{CHILD_ENVIRONMENT, Ending, Invocation};
 
 /// The version of the messages.
@@ -142,28 +142,15 @@ impl Server {
         let [status, low, kibibytes, high] = self.receive(TURN_PATIENCE).ok()?;
         let status = ExitStatus::from_raw(status as i32);
         Some(Ended {
-            ending: match (status.code(), status.signal()) {
-                (Some(code), _) => Ending::Exited(code),
-                (None, signal) => Ending::Signaled(signal.unwrap_or_default()),
-            },
+            ending: Ending::of_status(status),
             cpu: Duration::from_micros(u64::from(high) << 32 | u64::from(low)),
             peak_memory_bytes: u64::from(kibibytes) << 10,
         })
     }
 
     fn receive(&self, patience: Duration) -> Result<[u32; 4], Errno> {
-        let timeout = Timespec {
-            tv_sec: patience.as_secs() as i64,
-            tv_nsec: i64::from(patience.subsec_nanos()),
-        };
-        let mut waits = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
-        loop {
-            match poll(&mut waits, Some(&timeout)) {
-                Ok(0) => return Err(Errno::TIMEDOUT),
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
+        if !readable_within(self.socket.as_fd(), patience)? {
+            return Err(Errno::TIMEDOUT);
         }
         let mut bytes = [0; 16];
         let (received, _) = recv(&self.socket, &mut bytes[..], RecvFlags::empty())?;

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "every test file uses another part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -119,4 +119,19 @@ pub fn first_that_differs(
     records
         .into_iter()
         .find(|record| ["divergence", "inconclusive"].contains(&record.verdict))
+}
+
+/// Whether any process works in this directory, be it removed already, or was started for it.
+pub fn is_worked_in(directory: &Path) -> bool {
+    let directory = directory.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.into_iter().any(|process| {
+        let place = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let marker = format!("TMPDIR={directory}");
+        place.to_string_lossy().starts_with(directory)
+            || environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable.starts_with(marker.as_bytes()))
+    })
 }

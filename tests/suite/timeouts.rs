@@ -21,10 +21,13 @@ fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, 
         let elapsed = started.elapsed();
         let deadline = Instant::now() + Duration::from_secs(2);
         // One that has been killed may take a moment to be gone.
-        while is_worked_in(workdir.path()) && Instant::now() < deadline {
+        while ring::is_worked_in(workdir.path()) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(!is_worked_in(workdir.path()), "a process is left behind");
+        assert!(
+            !ring::is_worked_in(workdir.path()),
+            "a process is left behind"
+        );
         if ["divergence", "inconclusive"].contains(&record.verdict) {
             return (record, elapsed);
         }
@@ -34,15 +37,6 @@ fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, 
 
 fn stand_in(name: &str) -> String {
     format!("qemu-img:{}", ring::stand_in(name).display())
-}
-
-/// Whether a process still works in this directory, be it removed already.
-fn is_worked_in(directory: &Path) -> bool {
-    let directory = directory.to_str().unwrap();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut places =
-        processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok());
-    places.any(|place| place.to_string_lossy().starts_with(directory))
 }
 
 #[test]
