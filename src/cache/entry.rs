@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
@@ -35,6 +36,9 @@ pub(super) struct FileState {
 pub(super) struct Entry {
     head: Head,
     data: Vec<u8>,
+    /// What it took when it was given; nothing of one that was read from disk, where another machine or another day may have written it.
+    duration: Duration,
+    peak_memory_bytes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,7 +143,17 @@ impl Entry {
             written,
             removed: gone.cloned().collect(),
         };
-        Ok(Self { head, data })
+        Ok(Self {
+            head,
+            data,
+            duration: answer.duration,
+            peak_memory_bytes: answer.peak_memory_bytes,
+        })
+    }
+
+    /// How many bytes of files it holds.
+    pub(super) fn data_bytes(&self) -> u64 {
+        self.data.len() as u64
     }
 
     /// Does to the files in a directory what the tool did to them.
@@ -167,18 +181,19 @@ impl Entry {
     }
 
     /// The answer; no tool was called for it.
-    pub(super) fn into_answer(self) -> Answer {
+    pub(super) fn answer(&self) -> Answer {
+        let head = &self.head;
         Answer {
-            exit: self.head.exit,
-            command: self.head.command,
-            stdout: self.head.stdout,
-            stderr: self.head.stderr,
-            contents: self.head.contents,
+            exit: head.exit.clone(),
+            command: head.command.clone(),
+            stdout: head.stdout.clone(),
+            stderr: head.stderr.clone(),
+            contents: head.contents.clone(),
             host_clusters: None,
-            partial: self.head.partial,
-            duration: std::time::Duration::ZERO,
-            cpu: std::time::Duration::ZERO,
-            peak_memory_bytes: 0,
+            partial: head.partial,
+            duration: self.duration,
+            cpu: Duration::ZERO,
+            peak_memory_bytes: self.peak_memory_bytes,
             calls: 0,
         }
     }
@@ -207,6 +222,11 @@ impl Entry {
         let data = body[end + 1..].to_vec();
         let segments = head.written.iter().flat_map(|file| &file.segments);
         let wanted: u64 = segments.map(|part| part.end - part.start).sum();
-        (wanted == data.len() as u64).then_some(Self { head, data })
+        (wanted == data.len() as u64).then_some(Self {
+            head,
+            data,
+            duration: Duration::ZERO,
+            peak_memory_bytes: 0,
+        })
     }
 }
