@@ -19,6 +19,7 @@ use about::{About, exits};
 use comparison::comparison;
 
 mod about;
+mod adapters;
 mod by_hand;
 mod comparison;
 mod midway;
@@ -113,13 +114,20 @@ pub fn script(
         .ok_or_else(unworded)?;
     let functions = by_hand::functions(&steps) + compared.functions;
     let compare = format!("{}\n# It does not show.\nexit 1\n", compared.text);
-    match calls {
-        Calls::Shell(calls) => Ok(format!(
-            "#!/bin/sh\n{}\n{}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
+    let in_shell = |variables: String, calls: String| {
+        format!(
+            "#!/bin/sh\n{}\n{variables}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
              (cd candidate && candidate_side)\n\n{compare}",
             commented(&head, "# "),
-            plot.variables(true),
-        )),
+        )
+    };
+    match calls {
+        Calls::Shell(calls) => Ok(in_shell(plot.variables(true), calls)),
+        Calls::Adapter { command, calls } => {
+            let limit = plot.timeout.as_deref().unwrap_or_default();
+            let adapter = adapters::functions(&command, limit);
+            Ok(in_shell(plot.variables(false) + &adapter, calls))
+        }
         Calls::Rust { template, calls } => {
             let variables = plot.variables(false);
             let head = commented(&head, "// ")
@@ -159,6 +167,10 @@ cd "$scratch" && mkdir candidate reference || exit 2
 /// The candidate's calls, in the language they are made in.
 enum Calls {
     Shell(String),
+    Adapter {
+        command: Vec<String>,
+        calls: String,
+    },
     Rust {
         template: &'static str,
         calls: String,
@@ -289,7 +301,7 @@ impl Plot<'_> {
     fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
         let mut shell = String::new();
         let mut rust = String::new();
-        let mut found = None;
+        let (mut found, mut adapter) = (None, None);
         let steps = steps.iter().map(|step| {
             let by_hand = step.actor == Actor::Harness;
             (
@@ -337,6 +349,11 @@ impl Plot<'_> {
                         "    by_shell(\"{name}\", r##\"{line}\"##){mark};\n"
                     ));
                 }
+                Wording::AdapterLine { command, line } => {
+                    adapter = Some(command);
+                    let call = adapters::call(request, &line);
+                    shell.push_str(&format!("  run {name} {call}{stop}\n"));
+                }
                 Wording::RustCall { template, call } => {
                     found = Some(template);
                     let mark = if or_stop { "?" } else { "" };
@@ -351,12 +368,16 @@ impl Plot<'_> {
                 ));
             }
         }
-        Some(match found {
-            Some(template) => Calls::Rust {
+        Some(match (found, adapter) {
+            (Some(template), _) => Calls::Rust {
                 template,
                 calls: rust,
             },
-            None => Calls::Shell(shell),
+            (None, Some(command)) => Calls::Adapter {
+                command,
+                calls: shell,
+            },
+            (None, None) => Calls::Shell(shell),
         })
     }
 
