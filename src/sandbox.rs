@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,14 +12,17 @@ use std::time::SystemTime;
 use rustix::fs::statvfs;
 
 use crate::case::CaseId;
-use crate::content::{Contents, copy_sparse, same_bytes, write_at};
+use crate::content::{Contents, copy_sparse, data_segments, open_regular, write_at};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
+use crate::format::Format;
 use crate::process::warden;
+use crate::request::ImageFile;
 
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
 
+mod likeness;
 mod place;
 mod remover;
 
@@ -136,10 +140,33 @@ impl Sandbox {
         stamped.collect()
     }
 
-    /// Whether both sides have this file, with the same bytes.
-    pub fn is_identical(&self, name: &str) -> bool {
-        let [first, second] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
-        same_bytes(&first, &second).unwrap_or(false)
+    /// Whether both sides have this image, with the same bytes in all its files but for identifiers drawn by chance.
+    pub fn is_alike(&self, file: &ImageFile) -> bool {
+        // It may lie in more files than there are names for.
+        !file.is_split()
+            && file.names().into_iter().all(|name| {
+                let [first, second] =
+                    [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+                let format = match name == file.path {
+                    true => file.format,
+                    false => Format::Raw,
+                };
+                likeness::alike(&first, &second, format).unwrap_or(false)
+            })
+    }
+
+    /// Whether both sides' files of this image have data in the same places and take the same space.
+    pub fn has_same_holes(&self, file: &ImageFile) -> bool {
+        let holes = |path: PathBuf| {
+            let file = open_regular(&path).ok()?;
+            let blocks = file.metadata().ok()?.blocks();
+            Some((data_segments(&file).ok()?, blocks))
+        };
+        file.names().into_iter().all(|name| {
+            let [ours, theirs] =
+                [Side::Candidate, Side::Reference].map(|side| holes(self.file(side, name)));
+            ours.is_some() && ours == theirs
+        })
     }
 
     /// Where the source image is made.
@@ -219,7 +246,6 @@ impl Sandbox {
 
     /// The space in bytes that a side's files take on the disk.
     pub fn space(&self, side: Side) -> u64 {
-        use std::os::unix::fs::MetadataExt;
         let directory = self.directory(side);
         let blocks = names(&directory, "").into_iter().filter_map(|name| {
             let metadata = fs::metadata(directory.join(name)).ok()?;
