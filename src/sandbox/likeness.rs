@@ -17,9 +17,9 @@ use crate::phase::Phase;
 const VHDX_HEADERS: [u64; 2] = [64 << 10, 128 << 10];
 const VHDX_HEADER_BYTES: usize = 4 << 10;
 
-/// 2.2.2: a header's checksum; its FileWriteGuid and DataWriteGuid, which stand together.
+/// 2.2.2: a header's checksum; its SequenceNumber, FileWriteGuid and DataWriteGuid, which stand together.
 const CHECKSUM: Range<usize> = 4..8;
-const WRITE_GUIDS: Range<usize> = 16..48;
+const SEQUENCE_AND_GUIDS: Range<usize> = 8..48;
 
 /// 2.2.3: the first region table, and its entries.
 const REGION_TABLE: u64 = 192 << 10;
@@ -71,7 +71,17 @@ fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
             return None;
         }
         let there = |range: Range<usize>| header + range.start as u64..header + range.end as u64;
-        ranges.extend([there(CHECKSUM), there(WRITE_GUIDS)]);
+        ranges.extend([there(CHECKSUM), there(SEQUENCE_AND_GUIDS)]);
+    }
+    // Numbers that begin anywhere: they tell which header is the current one, and nothing else.
+    let order = |file: &File| {
+        let sequence = |header: u64| number::<8>(file, header + SEQUENCE_AND_GUIDS.start as u64);
+        let [first, second] = VHDX_HEADERS.map(sequence);
+        Some(first?.cmp(&second?))
+    };
+    let [one, other] = files.each_ref().map(order);
+    if one.is_none() || one != other {
+        return None;
     }
     // What leads there is the same in the other file, or it is not alike.
     let [file, _] = files;
@@ -185,6 +195,7 @@ mod tests {
         let mut put = |offset: u64, what: &[u8]| {
             bytes[offset as usize..offset as usize + what.len()].copy_from_slice(what);
         };
+        put(VHDX_HEADERS[1] + 8, &1_u64.to_le_bytes());
         put(REGION_TABLE + 8, &1_u32.to_le_bytes());
         put(REGION_TABLE + 16, &METADATA_REGION);
         put(REGION_TABLE + 32, &(2_u64 << 20).to_le_bytes());
@@ -208,6 +219,8 @@ mod tests {
     #[test]
     fn two_vhdx_with_other_identifiers_are_alike() {
         assert!(is_alike(&vhdx(), Format::Vhdx, |bytes| {
+            bytes[(64 << 10) + 8] = 3;
+            bytes[(128 << 10) + 8] = 4;
             bytes[(64 << 10) + 16] = 1;
             bytes[(128 << 10) + 47] = 1;
             bytes[(2 << 20) + (64 << 10) + 15] = 1;
@@ -226,6 +239,11 @@ mod tests {
                 "{place}"
             );
         }
+        assert!(!is_alike(&vhdx(), Format::Vhdx, |bytes| {
+            // The other header is the current one.
+            bytes[(64 << 10) + 8] = 3;
+            seal(bytes);
+        }));
         let checksum = (64 << 10) + CHECKSUM.start;
         assert!(!is_alike(&vhdx(), Format::Vhdx, |bytes| bytes[checksum] ^= 1));
         assert!(!is_alike(&vhdx(), Format::Raw, |bytes| {
