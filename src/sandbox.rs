@@ -12,7 +12,9 @@ use std::time::SystemTime;
 use rustix::fs::statvfs;
 
 use crate::case::CaseId;
-use crate::content::{Contents, copy_sparse, data_segments, open_regular, write_at};
+use crate::content::{
+    Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular, write_at,
+};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
 use crate::format::Format;
@@ -21,6 +23,9 @@ use crate::request::ImageFile;
 
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
+
+/// What the copies of a source image are dated: no tool writes then.
+const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
 
 mod likeness;
 mod place;
@@ -174,25 +179,37 @@ impl Sandbox {
         self.path.join("source")
     }
 
-    /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
+    /// Gives both sides their own copies of a source image, dated long ago; what they hold, byte for byte. Copies alone are compared: of
     /// a file that a tool made, the system tells holes and data otherwise than of a copy (space that was reserved but
     /// never written counts as data once it has been read), and `measure` goes by that.
-    pub fn copy_source(&self, name: &str) -> Result<()> {
-        copy_sparse(
-            &self.source_directory().join(name),
-            &self.file(Side::Reference, name),
-        )?;
-        self.copy_to_candidate(name)
+    pub fn copy_source(&self, name: &str) -> Result<Contents> {
+        let copies = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+        let [ours, theirs] = &copies;
+        let contents = copy_sparse_to_each(&self.source_directory().join(name), &[ours, theirs])?;
+        copies.iter().try_for_each(|copy| date_long_ago(copy))?;
+        Ok(contents)
     }
 
-    /// Gives the candidate a copy of the reference's file, in place of any it had.
-    pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
+    /// Gives the candidate a copy of the reference's file, in place of the one it had.
+    pub fn restore_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
-        // Not there the first time; a tool may have put a directory in its place.
+        // A tool may have put a directory in its place.
         if fs::remove_file(&target).is_err() && target.is_dir() {
             warden::remove(&target);
         }
-        copy_sparse(&self.file(Side::Reference, name), &target)
+        copy_sparse(&self.file(Side::Reference, name), &target)?;
+        date_long_ago(&target)
+    }
+
+    /// Whether a side's file is the one it was given and still dated long ago: then nothing was written to it, unless through a
+    /// mapping, which some file systems do not date.
+    pub fn looks_untouched(&self, side: Side, name: &str, length: u64) -> bool {
+        let found = fs::symlink_metadata(self.file(side, name));
+        found.is_ok_and(|found| {
+            found.is_file()
+                && found.len() == length
+                && found.modified().is_ok_and(|date| date == LONG_AGO)
+        })
     }
 
     /// Puts a fixture where the source image is made.
@@ -301,6 +318,16 @@ impl Drop for Sandbox {
             self.remover.take(Leftover::Directory(root));
         }
     }
+}
+
+fn date_long_ago(path: &Path) -> Result<()> {
+    let date = || {
+        File::options()
+            .write(true)
+            .open(path)?
+            .set_modified(LONG_AGO)
+    };
+    date().map_err(|error| Error::io("date", path, &error))
 }
 
 /// The names of a directory's files that begin with `stem`, in their order.

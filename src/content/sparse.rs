@@ -148,21 +148,44 @@ fn same_pieces(one: &[u8], other: &[u8], offset: u64, but_for: &[Range<u64>]) ->
 /// Copies a file with its holes, data by data: a copy has written data and holes and nothing in between, also where the
 /// file system could share the original's extents.
 pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
-    let copy = || -> io::Result<()> {
+    copy_pieces(from, &[to], |_, _| {}).map(|_| ())
+}
+
+/// Makes several such copies in one pass; what they hold.
+pub fn copy_sparse_to_each(from: &Path, targets: &[&Path]) -> Result<Contents> {
+    let mut pieces = ContentsBuilder::new(0);
+    let size = copy_pieces(from, targets, |offset, bytes| pieces.add(offset, bytes))?;
+    let contents = pieces.finish();
+    Ok(Contents { size, ..contents })
+}
+
+/// Copies to each of `targets`, calls `visit` on the data in whole blocks, and tells the length in bytes.
+fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])) -> Result<u64> {
+    let copy = || -> io::Result<u64> {
         let source = open_regular(from)?;
-        let target = OpenOptions::new().write(true).create_new(true).open(to)?;
-        target.set_len(source.metadata()?.len())?;
+        let size = source.metadata()?.len();
+        let open = |to: &&Path| {
+            let target = OpenOptions::new().write(true).create_new(true).open(to)?;
+            target.set_len(size)?;
+            Ok(target)
+        };
+        let targets: Vec<File> = targets.iter().map(open).collect::<io::Result<_>>()?;
         for segment in data_segments(&source)? {
             let mut written = Ok(());
-            each_piece(&source, segment, |offset, bytes| {
-                if written.is_ok() {
-                    written = target.write_all_at(bytes, offset);
+            each_piece(&source, aligned(&segment, size), |offset, bytes| {
+                visit(offset, bytes);
+                let data = bytes.len().min((segment.end - offset) as usize);
+                for target in &targets {
+                    if written.is_ok() {
+                        written = target.write_all_at(&bytes[..data], offset);
+                    }
                 }
             })?;
             written?;
         }
-        Ok(())
+        Ok(size)
     };
+    let to = targets.first().copied().unwrap_or(from);
     Phase::Copying
         .of(copy)
         .map_err(|error| Error::io("copy an image to", to, &error))
@@ -273,6 +296,21 @@ mod tests {
         assert!(are_same(&hole, &zeros));
         assert!(!are_same(&hole, &data));
         assert!(!are_same(&data, &hole));
+    }
+
+    #[test]
+    fn two_copies_in_one_pass_hold_what_is_told_of_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let pieces: [(u64, &[u8]); 3] = [(0, &[7; 100]), (65536, &[8; 9000]), (900_000, b"end")];
+        let original = raw_file(scratch.path(), "original", 900_003, &pieces);
+        let copies = ["one", "other"].map(|name| scratch.path().join(name));
+        let told = copy_sparse_to_each(&original, &[&copies[0], &copies[1]]).unwrap();
+        for copy in &copies {
+            assert!(are_same(&original, copy));
+            assert_eq!(Contents::of_raw_file(copy).unwrap(), told);
+            let segments = |path: &Path| data_segments(&File::open(path).unwrap()).unwrap();
+            assert_eq!(segments(copy), segments(&original));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) enum Source {
     /// No operation has needed it yet.
     NotMade,
     /// It lies on both sides; its file held this when it was made.
-    Made(Option<Contents>),
+    Made(Contents),
     /// It could not be made, and no operation that needs it can be judged.
     Failed(Verdict),
 }
@@ -72,23 +72,45 @@ impl Bout<'_> {
             self.fixture
                 .push(picture::in_shell(&ground.source.path, offset, &bytes));
         }
-        self.sandbox.copy_source(&ground.source.path)?;
-        self.source = Source::Made(
-            self.sandbox
-                .fingerprint(Side::Reference, &ground.source.path),
-        );
+        self.source = Source::Made(self.sandbox.copy_source(&ground.source.path)?);
         Ok(())
     }
 
     /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
     /// so that the next operation is judged by itself.
     pub(super) fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
-        let Source::Made(Some(made)) = &self.source else {
+        let Source::Made(made) = &self.source else {
             return Ok(None);
         };
         let name = &ground.source.path;
-        let now = self.sandbox.fingerprint(Side::Candidate, name);
-        let difference = match &now {
+        let looks_untouched = || {
+            self.sandbox
+                .looks_untouched(Side::Candidate, name, made.size)
+        };
+        if !self.reads_closely && looks_untouched() {
+            return Ok(None);
+        }
+        let Some(difference) = self.difference_of_source(name, made) else {
+            return Ok(None);
+        };
+        self.sandbox.restore_candidate(name)?;
+        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
+        Ok(Some(Verdict::Divergence(finding)))
+    }
+
+    /// Whether the candidate's copy is not what it was after all, though no operation was seen to change it.
+    pub(super) fn changed_unseen(&self) -> bool {
+        match &self.source {
+            Source::Made(made) if !self.reads_closely => {
+                let name = self.case.ground(0).source.path;
+                self.difference_of_source(&name, made).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn difference_of_source(&self, name: &str, made: &Contents) -> Option<Difference> {
+        match self.sandbox.fingerprint(Side::Candidate, name) {
             Some(now) => now.difference(made).map(|found| {
                 Difference::new(
                     format!("{} in the file {name}", found.place),
@@ -97,13 +119,7 @@ impl Bout<'_> {
                 )
             }),
             None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
-        };
-        let Some(difference) = difference else {
-            return Ok(None);
-        };
-        self.sandbox.copy_to_candidate(name)?;
-        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
-        Ok(Some(Verdict::Divergence(finding)))
+        }
     }
 }
 
