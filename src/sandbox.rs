@@ -12,9 +12,7 @@ use std::time::SystemTime;
 use rustix::fs::statvfs;
 
 use crate::case::CaseId;
-use crate::content::{
-    Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular, write_at,
-};
+use crate::content::{Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
 use crate::format::Format;
@@ -179,13 +177,13 @@ impl Sandbox {
         self.path.join("source")
     }
 
-    /// Gives both sides their own copies of a source image, dated long ago; what they hold, byte for byte. Copies alone are compared: of
-    /// a file that a tool made, the system tells holes and data otherwise than of a copy (space that was reserved but
-    /// never written counts as data once it has been read), and `measure` goes by that.
-    pub fn copy_source(&self, name: &str) -> Result<Contents> {
+    /// Gives both sides their own copies of the source image `original`, dated long ago; what they hold, byte for byte. Copies alone
+    /// are compared: of a file that a tool made, the system tells holes and data otherwise than of a copy (space that was
+    /// reserved but never written counts as data once it has been read), and `measure` goes by that.
+    pub fn copy_source(&self, original: &Path, name: &str) -> Result<Contents> {
         let copies = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
         let [ours, theirs] = &copies;
-        let contents = copy_sparse_to_each(&self.source_directory().join(name), &[ours, theirs])?;
+        let contents = copy_sparse_to_each(original, &[ours, theirs])?;
         copies.iter().try_for_each(|copy| date_long_ago(copy))?;
         Ok(contents)
     }
@@ -210,16 +208,6 @@ impl Sandbox {
                 && found.len() == length
                 && found.modified().is_ok_and(|date| date == LONG_AGO)
         })
-    }
-
-    /// Puts a fixture where the source image is made.
-    pub fn place_fixture(&self, fixture: &Path, name: &str) -> Result<()> {
-        copy_sparse(fixture, &self.source_directory().join(name))
-    }
-
-    /// Writes into a source image's file.
-    pub fn write_to_source(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
-        write_at(&self.source_directory().join(name), offset, bytes)
     }
 
     /// What a file holds on a side, byte for byte, whatever its format; nothing when it cannot be read.
