@@ -11,14 +11,16 @@ use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 
-use crate::cache::{Store, cached};
+use crate::cache::{OfCase, Store, cached, shared};
 use crate::case::Case;
 use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
+use crate::format::Format;
 use crate::known::Catalogue;
 use crate::record::{Record, ToolName};
-use crate::tool::Tool;
+use crate::request::{ImageFile, Request, SnapshotAction};
+use crate::tool::{Support, Tool};
 use crate::verdict::Verdict;
 use programs::Programs;
 
@@ -26,7 +28,9 @@ use programs::Programs;
 #[derive(Clone)]
 pub struct Arena {
     duel: Duel,
-    catalogue: Catalogue,
+    /// The reference itself, whatever its answers are kept behind: what is heard again is asked again.
+    reference: Arc<dyn Tool>,
+    catalogue: Arc<Catalogue>,
     terms: Terms,
     /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
     gate: Arc<RwLock<()>>,
@@ -45,12 +49,19 @@ pub struct Terms {
 impl Arena {
     /// An arena of tools that are open.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
+        let catalogue = Arc::new(catalogue);
         Self::in_run(duel, catalogue, Terms::default(), Arc::default())
     }
 
     /// One of several in a run, which wait for each other at `gate`.
-    pub fn in_run(duel: Duel, catalogue: Catalogue, terms: Terms, gate: Arc<RwLock<()>>) -> Self {
+    pub fn in_run(
+        duel: Duel,
+        catalogue: Arc<Catalogue>,
+        terms: Terms,
+        gate: Arc<RwLock<()>>,
+    ) -> Self {
         Self {
+            reference: Arc::clone(&duel.reference),
             programs: Programs::of([&*duel.candidate, &*duel.reference]),
             duel,
             catalogue,
@@ -71,6 +82,37 @@ impl Arena {
             duel,
             ..self.clone()
         }
+    }
+
+    /// The same with the reference asked only what it was not asked for another candidate on the same case.
+    pub fn beside(&self, answers: Arc<OfCase>) -> Self {
+        let snapshot = Request::Snapshot {
+            file: ImageFile::new("snapshot", Format::Qcow2),
+            action: SnapshotAction::Create,
+            argument: String::new(),
+        };
+        let makes_none = self.duel.candidate.support(&snapshot) != Support::Yes;
+        let reference = Arc::clone(&self.duel.reference);
+        let duel = Duel {
+            reference: shared(reference, answers, makes_none),
+            ..self.duel.clone()
+        };
+        Self {
+            duel,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the candidate writes to no image.
+    pub fn is_of_reader(&self) -> bool {
+        let writes = |format: Format| {
+            let request = Request::Write {
+                file: ImageFile::new("image", format),
+                writes: Vec::new(),
+            };
+            self.duel.candidate.support(&request) == Support::Yes
+        };
+        !Format::all().any(writes)
     }
 
     /// The tool under test.

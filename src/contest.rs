@@ -1,14 +1,14 @@
 //! Several candidates on the same cases: an arena each, one reference, one record for each candidate and case.
 //!
 //! Used by the campaign and by every trial of the test door. Each candidate is judged against the reference and the model as if it were
-//! alone; what the reference answered for one it need not be asked again for another. Who stands where among all of them is for [`Matrix`](crate::record::Matrix) to tell.
+//! alone; what the reference answered for one on a case it need not be asked again for another. Who stands where among all of them is for [`Matrix`](crate::record::Matrix) to tell.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::arena::{Arena, Terms};
-use crate::cache::Store;
+use crate::cache::{OfCase, Store};
 use crate::case::Case;
 use crate::duel::Duel;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::launcher::Launcher;
 use crate::process::warden;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
-use crate::sandbox::{Remover, Root};
+use crate::sandbox::Remover;
 use crate::settings::Settings;
 use crate::tool::{self, Means, Support, Tool, ToolSpec};
 use crate::witness::Witnesses;
@@ -30,8 +30,6 @@ pub struct Contest {
     absent: Vec<Error>,
     /// What starts the tools, when they were opened here.
     launcher: Option<Arc<Launcher>>,
-    /// Where the reference's answers are kept for the other candidates, for as long as this is open.
-    _answers: Option<Root>,
 }
 
 impl Contest {
@@ -39,6 +37,11 @@ impl Contest {
     /// told among the notices.
     pub fn open(settings: &Settings, means: &Means) -> Result<Self> {
         let reference = tool::open_reference(&settings.reference, means)?;
+        Self::against(reference, settings, means)
+    }
+
+    /// The same with a reference that is open.
+    pub fn against(reference: Arc<dyn Tool>, settings: &Settings, means: &Means) -> Result<Self> {
         can_make_fixtures(&*reference)?;
         let (candidates, absent) = open_candidates(&settings.candidates, means)?;
         no_two_alike(&candidates)?;
@@ -49,15 +52,10 @@ impl Contest {
         }
         let workdir = open_workdir(settings, means)?;
         let witnesses = Witnesses::find(settings.timeout);
-        let (catalogue, gate) = (Catalogue::built_in()?, Arc::default());
+        let (catalogue, gate) = (Arc::new(Catalogue::built_in()?), Arc::default());
         let remover = Arc::new(Remover::start());
-        let answers = match candidates.len() {
-            1 => None,
-            _ => Some(Root::make(&workdir, "answers")?),
-        };
-        let store = answers
-            .as_ref()
-            .map(|answers| Arc::new(Store::open(answers.path())));
+        // All sides of all get their source images from the same reference.
+        let fixtures = Arc::default();
         let arenas = candidates.into_iter().map(|(spec, candidate)| {
             let duel = Duel {
                 candidate,
@@ -67,24 +65,19 @@ impl Contest {
                 workdir: workdir.clone(),
                 witnesses: witnesses.clone(),
                 keep: settings.keep,
-                fixtures: Arc::default(),
+                fixtures: Arc::clone(&fixtures),
                 remover: Arc::clone(&remover),
             };
             let terms = Terms {
                 candidate: spec.to_string(),
                 flags: settings.terms(&spec),
             };
-            let arena = Arena::in_run(duel, catalogue.clone(), terms, Arc::clone(&gate));
-            match &store {
-                Some(store) => arena.with_cache(Arc::clone(store)),
-                None => arena,
-            }
+            Arena::in_run(duel, Arc::clone(&catalogue), terms, Arc::clone(&gate))
         });
         Ok(Self {
             arenas: arenas.collect(),
             absent,
             launcher: Some(Arc::clone(&means.launcher)),
-            _answers: answers,
         })
     }
 
@@ -94,7 +87,6 @@ impl Contest {
             arenas: vec![arena],
             absent: Vec::new(),
             launcher: None,
-            _answers: None,
         }
     }
 
@@ -106,7 +98,6 @@ impl Contest {
             arenas: arenas.collect(),
             absent: self.absent.clone(),
             launcher: self.launcher.clone(),
-            _answers: None,
         }
     }
 
@@ -164,10 +155,16 @@ impl Contest {
 
     /// Tries a case with every candidate, and again what is not to be believed at once.
     pub fn try_surely(&self, case: &Case) -> Result<Vec<Record>> {
-        let tried = self
-            .arenas
-            .iter()
-            .map(|arena| arena.try_surely(case.clone()));
+        let answers = Arc::new(OfCase::default());
+        let several = self.arenas.len() > 1;
+        let tried = self.arenas.iter().map(|arena| {
+            // Where the reference does on both sides all that is done, it need do it once. For a candidate that writes, alone, the looks
+            // at what is in the files would cost more than they save.
+            match several || arena.is_of_reader() {
+                true => arena.beside(Arc::clone(&answers)).try_surely(case.clone()),
+                false => arena.try_surely(case.clone()),
+            }
+        });
         tried.collect()
     }
 }

@@ -302,6 +302,7 @@ impl<'duel> Bout<'duel> {
             self.deed(Side::Candidate, &steps, made, operation.bounds())?
         };
         let mut exchange = Exchange {
+            speakers: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),
             candidate,
             reference,
             opinion: None,

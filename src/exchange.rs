@@ -269,9 +269,30 @@ pub struct Opinion {
     pub answer: Answer,
 }
 
+/// Which tool said something: what a release says may be what another does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speaker {
+    /// Its name, as in a tool spec.
+    pub name: String,
+    /// Its version, as it says itself.
+    pub version: String,
+}
+
+impl Speaker {
+    /// Whether it is a release of `tool` before `release`, whose numbers are given from the most significant one. A version that does not
+    /// begin with numbers is before none.
+    pub fn is_before(&self, tool: &str, release: &[u64]) -> bool {
+        let numbers = self.version.split(['.', '-', '+', ' ']);
+        let numbers: Vec<u64> = numbers.map_while(|part| part.parse().ok()).collect();
+        self.name == tool && !numbers.is_empty() && *numbers < *release
+    }
+}
+
 /// Both sides of one operation.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
+    /// The tools of the two sides, the candidate first.
+    pub speakers: [Speaker; 2],
     /// The candidate's side.
     pub candidate: Deed,
     /// The reference's side; `None` when the reference cannot do the operation and it is judged without it.

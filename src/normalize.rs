@@ -2,8 +2,13 @@
 //!
 //! Numbered steps, append-only: a step is never changed or taken out, because a difference that it hides would come back
 //! under a new face. Each says why what it removes means nothing. Used by the judges on what tools said; never on contents.
+//!
+//! A step with a release is for what that release of qemu-img changed in its words: it is made only when of the two that spoke just one is
+//! older, so that between two tools of the same age nothing is left out.
 
 use serde_json::Value;
+
+use crate::exchange::Speaker;
 
 /// What a description is compared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,8 @@ struct Step {
     number: u32,
     purposes: &'static [Purpose],
     action: Action,
+    /// The release of qemu-img that began, or ceased, to say it.
+    release: Option<&'static [u64]>,
     /// Why they mean nothing.
     #[cfg_attr(
         not(test),
@@ -34,33 +41,41 @@ struct Step {
 enum Action {
     /// These keys are deleted at every depth.
     Delete(&'static [&'static str]),
+    /// This key is deleted at the top only.
+    DeleteAtTheTop(&'static str),
     /// The virtual size of the top-level children is deleted.
     DeleteFileLengths,
     /// The entries of the list under this key are brought into the order of their names, at every depth.
     SortByName(&'static str),
 }
 
+/// The tool whose releases the steps know.
+const QEMU_IMG: &str = "qemu-img";
+
 const BOTH: &[Purpose] = &[Purpose::Description, Purpose::Creation];
 const DESCRIPTION: &[Purpose] = &[Purpose::Description];
 const CREATION: &[Purpose] = &[Purpose::Creation];
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         number: 1,
         purposes: BOTH,
         action: Action::Delete(&["filename"]),
+        release: None,
         why: "the name under which the harness put the copy, not a property of the image",
     },
     Step {
         number: 2,
         purposes: BOTH,
         action: Action::Delete(&["actual-size", "disk size"]),
+        release: None,
         why: "what the host's file system allocated, which depends on delayed allocation and block size",
     },
     Step {
         number: 3,
         purposes: BOTH,
         action: Action::Delete(&["dirty-flag"]),
+        release: None,
         why: "says whether the file was closed cleanly; what an unclean image means is found by check",
     },
     Step {
@@ -71,12 +86,14 @@ const STEPS: [Step; 11] = [
             "fragmented-clusters",
             "allocated-clusters",
         ]),
+        release: None,
         why: "statistics of check that some versions of info carry; compared by the check operation",
     },
     Step {
         number: 5,
         purposes: DESCRIPTION,
         action: Action::Delete(&["format-specific"]),
+        release: None,
         why: "another tool need not have qemu-img's list of details of a format; where an image is made, it is compared",
     },
     Step {
@@ -88,51 +105,79 @@ const STEPS: [Step; 11] = [
             "l2-cache-entry-size",
             "cache-clean-interval",
         ]),
+        release: None,
         why: "settings of the program that opened the image, not stored in it",
     },
     Step {
         number: 7,
         purposes: CREATION,
         action: Action::Delete(&["cid", "parent-cid", "log-size"]),
+        release: None,
         why: "vmdk content ids are random, a vhdx log may have any size the writer likes (MS-VHDX 2.3)",
     },
     Step {
         number: 8,
         purposes: CREATION,
         action: Action::DeleteFileLengths,
+        release: None,
         why: "the length of the image's own file: where a tool puts its metadata is its own business, leaks are found by check",
     },
     Step {
         number: 9,
         purposes: CREATION,
         action: Action::Delete(&["date-sec", "date-nsec"]),
+        release: None,
         why: "when a snapshot was made; the sides do it one after the other",
     },
     Step {
         number: 10,
         purposes: CREATION,
         action: Action::SortByName("bitmaps"),
+        release: None,
         why: "the order of the bitmap directory has no meaning (qcow2 specification, Bitmaps extension)",
     },
     Step {
         number: 11,
         purposes: CREATION,
         action: Action::Delete(&["master-key-iters", "iters", "uuid"]),
+        release: None,
         why: "LUKS counts how often this machine hashes in a second, and its UUID is random (LUKS1 specification, 4.1)",
+    },
+    Step {
+        number: 12,
+        purposes: DESCRIPTION,
+        action: Action::DeleteAtTheTop("children"),
+        release: Some(&[8, 0]),
+        why: "since qemu-img 8.0 info also describes the nodes below the image (BlockNodeInfo in QEMU's qapi/block-core.json, 'children': \
+              since 8.0); an older one cannot have said it, and what it says of the image is compared",
     },
 ];
 
-/// `description` with everything taken out that means nothing for `purpose`.
-pub fn normalize(mut description: Value, purpose: Purpose) -> Value {
+/// `description` with everything taken out that means nothing for `purpose` between these two.
+pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[Speaker; 2]) -> Value {
     debug_assert!(STEPS.windows(2).all(|pair| pair[0].number < pair[1].number));
-    for step in STEPS.iter().filter(|step| step.purposes.contains(&purpose)) {
+    let steps = STEPS.iter().filter(|step| step.purposes.contains(&purpose));
+    for step in steps.filter(|step| step.is_between(speakers)) {
         match step.action {
             Action::Delete(keys) => delete(&mut description, keys),
+            Action::DeleteAtTheTop(key) => {
+                description.as_object_mut().map(|object| object.remove(key));
+            }
             Action::DeleteFileLengths => delete_file_lengths(&mut description),
             Action::SortByName(list) => sort_by_name(&mut description, list),
         }
     }
     description
+}
+
+impl Step {
+    /// Whether it is made between these two.
+    fn is_between(&self, speakers: &[Speaker; 2]) -> bool {
+        self.release.is_none_or(|release| {
+            let [first, second] = speakers;
+            first.is_before(QEMU_IMG, release) != second.is_before(QEMU_IMG, release)
+        })
+    }
 }
 
 /// qemu-img describes the image's own file as the top-level child "file", and calls its length a virtual size.
@@ -178,6 +223,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn speakers(candidate: (&str, &str), reference: (&str, &str)) -> [Speaker; 2] {
+        [candidate, reference].map(|(name, version)| Speaker {
+            name: name.to_owned(),
+            version: version.to_owned(),
+        })
+    }
+
     #[test]
     fn steps_are_numbered_from_one_and_each_says_why() {
         for (index, step) in STEPS.iter().enumerate() {
@@ -189,15 +241,42 @@ mod tests {
     #[test]
     fn a_description_keeps_what_a_guest_sees_and_loses_what_the_host_adds() {
         let description = json!({"virtual-size": 1, "filename": "a", "format-specific": {"x": 1}, "children": [{"info": {"virtual-size": 9}}]});
-        let kept = normalize(description.clone(), Purpose::Description);
+        let same = Default::default();
+        let kept = normalize(description.clone(), Purpose::Description, &same);
         assert_eq!(
             kept,
             json!({"virtual-size": 1, "children": [{"info": {"virtual-size": 9}}]})
         );
-        let kept = normalize(description, Purpose::Creation);
+        let kept = normalize(description, Purpose::Creation, &same);
         assert_eq!(
             kept,
             json!({"virtual-size": 1, "format-specific": {"x": 1}, "children": [{"info": {}}]})
         );
+    }
+
+    #[test]
+    fn what_a_release_began_to_say_is_left_out_between_it_and_an_older_one_alone() {
+        let description =
+            json!({"virtual-size": 1, "children": [], "snapshots": [{"children": 1}]});
+        let alone = json!({"virtual-size": 1, "snapshots": [{"children": 1}]});
+        let old = ("qemu-img", "7.2.22");
+        let new = ("qemu-img", "10.0.2");
+        for pair in [(old, new), (new, old), (old, ("imago", "0.2.6"))] {
+            let speakers = speakers(pair.0, pair.1);
+            let kept = normalize(description.clone(), Purpose::Description, &speakers);
+            assert_eq!(kept, alone, "{pair:?}");
+        }
+        let strangers = [
+            (new, new),
+            (old, ("qemu-img", "5.2.0")),
+            (("qemu-img", "8.0.0-rc1"), new),
+            (("imago", "0.2.6"), new),
+            (("qemu-img", "unknown"), new),
+        ];
+        for pair in strangers {
+            let speakers = speakers(pair.0, pair.1);
+            let kept = normalize(description.clone(), Purpose::Description, &speakers);
+            assert_eq!(kept, description, "{pair:?}");
+        }
     }
 }

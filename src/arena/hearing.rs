@@ -4,7 +4,7 @@
 //! scratch; one that does not come back is *flaky*, with the evidence of both times. Only processes of this program wait for each other: beside
 //! other programs, and trials that have a process each, "alone" is as alone as the machine is.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::Arena;
 use crate::behaviour::Observed;
@@ -24,9 +24,10 @@ impl Arena {
             let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
             self.duel.fight(case)?
         };
-        // The scratch directory that is kept is that of the first time.
+        // The scratch directory that is kept is that of the first time; what the reference said then does not count.
         let duel = Duel {
             keep: false,
+            reference: Arc::clone(&self.reference),
             ..self.duel.clone()
         };
         let every = 0..outcome.operations.len();

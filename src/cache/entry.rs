@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
@@ -41,6 +42,9 @@ pub(super) struct Entry {
     /// The bytes of the files' data, from `start` on.
     data: Vec<u8>,
     start: usize,
+    /// What it took when it was given; nothing of one that was read from disk, where another machine or another day may have written it.
+    duration: Duration,
+    peak_memory_bytes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,7 +188,14 @@ impl Entry {
             head,
             data,
             start: 0,
+            duration: answer.duration,
+            peak_memory_bytes: answer.peak_memory_bytes,
         })
+    }
+
+    /// How many bytes of files it holds.
+    pub(super) fn data_bytes(&self) -> u64 {
+        (self.data.len() - self.start) as u64
     }
 
     /// Does to the files in a directory what the tool did to them.
@@ -219,18 +230,19 @@ impl Entry {
     }
 
     /// The answer; no tool was called for it.
-    pub(super) fn into_answer(self) -> Answer {
+    pub(super) fn answer(&self) -> Answer {
+        let head = &self.head;
         Answer {
-            exit: self.head.exit,
-            command: self.head.command,
-            stdout: self.head.stdout,
-            stderr: self.head.stderr,
-            contents: self.head.contents,
+            exit: head.exit.clone(),
+            command: head.command.clone(),
+            stdout: head.stdout.clone(),
+            stderr: head.stderr.clone(),
+            contents: head.contents.clone(),
             host_clusters: None,
-            partial: self.head.partial,
-            duration: std::time::Duration::ZERO,
-            cpu: std::time::Duration::ZERO,
-            peak_memory_bytes: 0,
+            partial: head.partial,
+            duration: self.duration,
+            cpu: Duration::ZERO,
+            peak_memory_bytes: self.peak_memory_bytes,
             calls: 0,
         }
     }
@@ -262,6 +274,8 @@ impl Entry {
             head,
             data: bytes,
             start,
+            duration: Duration::ZERO,
+            peak_memory_bytes: 0,
         })
     }
 }
@@ -298,8 +312,10 @@ mod tests {
             head,
             data: Vec::new(),
             start: 0,
+            duration: Duration::ZERO,
+            peak_memory_bytes: 0,
         };
-        let entry = Entry::of(&nothing.into_answer(), before.path(), &BTreeMap::new()).unwrap();
+        let entry = Entry::of(&nothing.answer(), before.path(), &BTreeMap::new()).unwrap();
         let bytes = entry.to_bytes().unwrap();
         assert!(bytes.len() < 400_000, "{} bytes", bytes.len());
         Entry::read(&bytes[..])

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Bout, harness};
 use crate::cost::{self, Cost};
 use crate::error::Result;
-use crate::exchange::{Actor, Bounds, Deed, Opinion, Side, Step, Turn};
+use crate::exchange::{Actor, Bounds, Deed, Opinion, Side, Speaker, Step, Turn};
 use crate::phase::Phase;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::sandbox::Stamps;
@@ -143,6 +143,14 @@ impl<'duel> Bout<'duel> {
         match by {
             Side::Candidate => &*self.duel.candidate,
             Side::Reference => &*self.duel.reference,
+        }
+    }
+
+    pub(super) fn speaker(&self, by: Side) -> Speaker {
+        let tool = self.tool(by);
+        Speaker {
+            name: tool.name().to_owned(),
+            version: tool.version().to_owned(),
         }
     }
 

@@ -104,8 +104,11 @@ impl Sides<'_> {
         };
         match (candidate.json(), reference.json()) {
             (Ok(candidate), Ok(reference)) => {
-                let candidate = normalize(candidate, Purpose::Creation);
-                let reference = normalize(reference, Purpose::Creation);
+                // The reference has described both.
+                let [_, reader] = &self.exchange.speakers;
+                let readers = [reader.clone(), reader.clone()];
+                let candidate = normalize(candidate, Purpose::Creation, &readers);
+                let reference = normalize(reference, Purpose::Creation, &readers);
                 let found = json_differences(&candidate, &reference, false);
                 let sizes = [&candidate, &reference].map(|json| json["virtual-size"].as_u64());
                 let blame = match sizes {

@@ -8,7 +8,7 @@ use crate::exchange::{Exchange, Ground, Step};
 use crate::image::ImageRecipe;
 use crate::judge::{self, json_differences};
 use crate::normalize::{Purpose, normalize};
-use crate::request::{Answer, Request};
+use crate::request::Request;
 use crate::rng::PythonRandom;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
@@ -56,17 +56,13 @@ impl Perform for Info {
             .opinion
             .as_ref()
             .and_then(|opinion| judge::described(&described, opinion));
-        let differences = compare(candidate, described, standard);
+        let [ours, theirs] = [described, standard]
+            .map(|description| normalize(description, Purpose::Description, &exchange.speakers));
+        let differences = json_differences(&ours, &theirs, candidate.partial);
         Finding::of_differences(OUTPUT, differences)
             .or(opinion)
             .map(Verdict::from)
     }
-}
-
-fn compare(candidate: &Answer, described: Value, standard: Value) -> Vec<Difference> {
-    let described = normalize(described, Purpose::Description);
-    let standard = normalize(standard, Purpose::Description);
-    json_differences(&described, &standard, candidate.partial)
 }
 
 fn virtual_size_finding(candidate: &Value, reference: &Value, expected: u64) -> Finding {

@@ -156,10 +156,14 @@ impl Matrix {
     }
 }
 
+/// Behind the name of a candidate that is the reference's own release.
+const AS_CANDIDATE: &str = " (candidate)";
+
 /// Where every tool stands in one operation of a case.
 fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String, Cell> {
     let mut cells = BTreeMap::new();
-    let mut reference_alone = false;
+    // Where the reference stands, when it is wrong.
+    let mut reference = None;
     for record in records {
         let deciding = record.operation_index == Some(operation);
         let is_of_group = record.group().as_ref() == Some(group);
@@ -167,13 +171,22 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
             "divergence" if !is_of_group => (Stand::Elsewhere, None),
             _ => stand(record, operation),
         };
-        reference_alone |= deciding
-            && is_of_group
-            && matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
+        let is_wrong = matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
+        if deciding && is_of_group && is_wrong {
+            let crashes = record
+                .kind
+                .as_deref()
+                .is_some_and(|kind| kind.ends_with("_crash"));
+            reference = Some(if crashes {
+                Stand::Crashes
+            } else {
+                Stand::Differs
+            });
+        }
         let count = u64::from(stand.is_wrong());
         // The reference's own program may be a candidate too.
         let name = match record.candidate == record.reference {
-            true => format!("{} (candidate)", record.candidate),
+            true => format!("{}{AS_CANDIDATE}", record.candidate),
             false => record.candidate.to_string(),
         };
         cells.insert(
@@ -186,15 +199,10 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
         );
     }
     if let Some(record) = records.first() {
-        let stand = if reference_alone {
-            Stand::Differs
-        } else {
-            Stand::Agrees
-        };
         let reference = Cell {
-            stand,
+            stand: reference.unwrap_or(Stand::Agrees),
             value: None,
-            count: u64::from(reference_alone),
+            count: u64::from(reference.is_some()),
         };
         cells.insert(record.reference.to_string(), reference);
     }
@@ -260,27 +268,89 @@ fn odd_one_out(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
     }
 }
 
-/// Of several releases of qemu-img, the first that stands elsewhere than the one before it; where other tools stand apart too,
-/// that is not the question.
+/// Of several releases of qemu-img, the first that stands elsewhere than the one before it; where other tools stand apart too, or one
+/// release against itself, that is not the question.
 fn first_release(cells: &BTreeMap<String, Cell>) -> Option<String> {
-    let mut releases: Vec<(Vec<u64>, &str, Stand)> = Vec::new();
+    let mut releases: BTreeMap<Vec<u64>, (&str, Stand)> = BTreeMap::new();
     for (tool, cell) in cells {
         let is_telling = cell.stand.is_wrong() || cell.stand == Stand::Agrees;
         match tool.strip_prefix("qemu-img ") {
             Some(version) if is_telling => {
+                let version = version.strip_suffix(AS_CANDIDATE).unwrap_or(version);
                 let numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
-                releases.push((numbers.collect(), tool, cell.stand));
+                let stand = (version, cell.stand);
+                if *releases.entry(numbers.collect()).or_insert(stand) != stand {
+                    return None;
+                }
             }
             None if cell.stand.is_wrong() => return None,
             _ => {}
         }
     }
-    releases.sort();
-    let changed = releases.windows(2).find(|two| two[0].2 != two[1].2)?;
-    let [(_, before, _), (_, after, _)] = changed else {
+    let releases: Vec<(&str, Stand)> = releases.into_values().collect();
+    let changed = releases.windows(2).find(|two| two[0].1 != two[1].1)?;
+    let [(before, _), (after, _)] = changed else {
         return None;
     };
     Some(format!(
-        "{after} is the first to behave otherwise than {before}"
+        "qemu-img {after} is the first to behave otherwise than qemu-img {before}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(stands: &[(&str, Stand)]) -> String {
+        let cells = stands.iter().map(|(tool, stand)| {
+            let cell = Cell {
+                stand: *stand,
+                value: None,
+                count: u64::from(stand.is_wrong()),
+            };
+            ((*tool).to_owned(), cell)
+        });
+        odd_one_out(&cells.collect(), "qemu-img 10.0.2")
+    }
+
+    #[test]
+    fn of_releases_the_first_that_behaves_otherwise_is_named_by_its_number() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Crashes),
+            ("qemu-img 9.1.0", Stand::Agrees),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 10.0.2 (candidate)", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img 9.1.0 is the first to behave otherwise than qemu-img 7.2.22"
+        );
+        assert_eq!(
+            verdict(&[stands[3], stands[0]]),
+            "qemu-img 10.0.2 is the first to behave otherwise than qemu-img 7.2.22"
+        );
+    }
+
+    #[test]
+    fn a_release_that_stands_against_itself_is_no_matter_of_releases() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Agrees),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 10.0.2 (candidate)", Stand::Differs),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img 10.0.2 (candidate) is the odd one out"
+        );
+    }
+
+    #[test]
+    fn releases_that_crash_alike_are_not_told_apart() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Crashes),
+            ("qemu-img 10.0.2", Stand::Crashes),
+            ("imago 0.2.6", Stand::Agrees),
+        ];
+        assert!(!verdict(&stands).contains("first"), "{}", verdict(&stands));
+    }
 }

@@ -49,7 +49,7 @@ pub(super) fn exits(steps: &[Step], evidence: &Evidence) -> Exchange {
     Exchange {
         candidate: deed(Side::Candidate),
         reference: Some(deed(Side::Reference)).filter(|deed| !deed.turns.is_empty()),
-        opinion: None,
+        ..Exchange::default()
     }
 }
 

@@ -88,7 +88,7 @@ fn smooth(steps: &[Step]) -> Exchange {
     Exchange {
         candidate: deed(),
         reference: Some(deed()),
-        opinion: None,
+        ..Exchange::default()
     }
 }
 

@@ -65,6 +65,22 @@ against! {
     a_reference_that_says_nothing_of_a_damaged_image_proves_nothing: "check_is_no_json" against "check_is_no_json" in "repair" is "inconclusive_repair_no_baseline";
 }
 
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn an_older_release_need_not_say_what_came_later_on_either_side() {
+    let workdir = ring::scratch();
+    let old = stand_in("is_of_the_year_2022");
+    for (candidate, reference) in [(&*old, "qemu-img"), ("qemu-img", &*old)] {
+        let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
+        let case = ring::cases("ops16", SEED, &["info"]).next().unwrap();
+        let record = arena.try_case(case).unwrap();
+        assert_eq!(record.verdict, "match", "{record:#?}");
+    }
+}
+
 /// A witness that lies is heard: the candidate and the reference agree, and it does not.
 fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
     let workdir = ring::scratch();
@@ -135,6 +151,7 @@ macro_rules! canaries {
 canaries! {
     a_wrong_virtual_size_is_caught: "wrong_virtual_size" in "info" is "info_output_divergence";
     a_wrong_cluster_size_is_caught: "wrong_cluster_size" in "info" is "info_output_divergence";
+    a_release_that_leaves_the_children_out_though_it_knows_them_is_caught: "describes_the_image_alone" in "info" is "info_output_divergence";
     a_description_that_is_no_json_is_caught: "info_is_no_json" in "info" is "info_output_divergence";
     a_tool_that_writes_to_its_input_is_caught: "changes_its_input" in "info" is "input_changed_divergence";
     a_tool_that_writes_to_its_input_through_a_mapping_is_caught: "maps_its_input" in "info" is "input_changed_divergence";

@@ -5,8 +5,18 @@
 
 use crate::ring;
 
+use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use clap::Parser;
+use imgduel::case::Case;
+use imgduel::contest::Contest;
+use imgduel::error::Result;
+use imgduel::request::{Answer, Request};
+use imgduel::settings::Settings;
+use imgduel::tool::{Scene, Support, Tool, Wording};
 use serde_json::Value;
 
 fn lying(lie: &str) -> String {
@@ -140,4 +150,133 @@ fn a_campaign_for_readers_passes_over_what_no_candidate_can_be_asked() {
         .iter()
         .map(|record| record["iteration"].as_u64().unwrap());
     assert!(last.max() > Some(3), "one case in seven is about vdi");
+}
+
+/// The reference, with what it is made to do.
+struct Metered {
+    tool: Arc<dyn Tool>,
+    calls: AtomicU64,
+    cpu_ns: AtomicU64,
+}
+
+impl Tool for Metered {
+    fn name(&self) -> &str {
+        self.tool.name()
+    }
+
+    fn version(&self) -> &str {
+        self.tool.version()
+    }
+
+    fn program(&self) -> Option<&Path> {
+        self.tool.program()
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        self.tool.support(request)
+    }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        self.tool.wording(request)
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        let answer = self.tool.ask(request, scene)?;
+        let cpu_ns = u64::try_from(answer.cpu.as_nanos()).unwrap();
+        self.calls.fetch_add(answer.calls, Ordering::Relaxed);
+        self.cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        Ok(answer)
+    }
+}
+
+/// A command line with nothing but settings.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What the reference does for these candidates on these cases: its calls, and its CPU time in milliseconds.
+fn cost_of_reference(candidates: &[&str], cases: &[Case]) -> (u64, u64) {
+    let metered = Arc::new(Metered {
+        tool: ring::open("qemu-img"),
+        calls: AtomicU64::new(0),
+        cpu_ns: AtomicU64::new(0),
+    });
+    let workdir = ring::scratch();
+    let line = ["imgduel", "--workdir", workdir.path().to_str().unwrap()];
+    let line = line.into_iter().chain(["--candidate"]);
+    let Line { settings } = Line::parse_from(line.chain([&*candidates.join(",")]));
+    let reference: Arc<dyn Tool> = Arc::clone(&metered) as Arc<dyn Tool>;
+    let contest = Contest::against(reference, &settings, &ring::means()).unwrap();
+    for case in cases {
+        contest.try_surely(case).unwrap();
+    }
+    let cpu_ns = metered.cpu_ns.load(Ordering::Relaxed);
+    (metered.calls.load(Ordering::Relaxed), cpu_ns / 1_000_000)
+}
+
+/// Cases of which the first of the candidates can be asked something.
+fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
+    let workdir = ring::scratch();
+    let duel = ring::duel(
+        candidate,
+        "qemu-img",
+        std::time::Duration::from_secs(30),
+        workdir.path(),
+    );
+    let cases = imgduel::generation::Generation::named(generation).unwrap();
+    let cases = cases.cases(7, 0, None).unwrap();
+    cases
+        .filter(|case| duel.concerns(case))
+        .take(count)
+        .collect()
+}
+
+#[test]
+fn many_readers_cost_the_reference_what_one_costs() {
+    let adapter = format!(
+        "adapter:{}",
+        ring::package().join("docs/adapters/reader.py").display()
+    );
+    let cases = cases_for("qcow2-core", "native1_readers", 5);
+    let (one, _) = cost_of_reference(&["qcow2-core"], &cases);
+    let (many, _) = cost_of_reference(&["qcow2-core", &adapter, "vdi", "vhd-core"], &cases);
+    // What is asked again is what one of them reads otherwise.
+    assert!(
+        one > 10 && many <= one + one / 10,
+        "{one} calls for one candidate, {many} for four"
+    );
+}
+
+#[test]
+#[ignore = "minutes of measuring: prints what the reference costs for 1, 3, 6 and 12 candidates"]
+fn what_the_reference_costs_for_many_candidates() {
+    let adapter = format!(
+        "adapter:{}",
+        ring::package().join("docs/adapters/reader.py").display()
+    );
+    let all = [
+        "7zz",
+        "dissect.hypervisor",
+        "libqcow",
+        "libvmdk",
+        "libvhdi",
+        "qcow2-core",
+        "vmdk-core",
+        "vhd-core",
+        "vhdx-core",
+        "vdi",
+        &adapter,
+        "imago",
+    ];
+    for generation in ["native1_readers", "malformed1_readers"] {
+        let cases = cases_for(all[0], generation, 200);
+        for count in [1, 3, 6, 11, 12] {
+            let (calls, cpu_ms) = cost_of_reference(&all[..count], &cases);
+            println!(
+                "{generation}: {count:>2} candidates: {calls:>6} calls of the reference, {cpu_ms:>6} ms of its CPU time"
+            );
+        }
+    }
 }
