@@ -20,6 +20,7 @@ use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
 pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
 pub use hazard::Hazard;
+pub use looks::{HOST_RATIO, HOST_SLACK, may_touch};
 pub use wording::window;
 
 mod act;
