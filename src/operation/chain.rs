@@ -122,7 +122,7 @@ impl Chain {
     /// behind a buffer: the candidate may be luckier.
     fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
         let is_known = match &theirs.step.request {
-            Request::Rebase { .. } => self.hazards().contains(&Hazard::RaggedRebase),
+            Request::Rebase { .. } => self.features().contains(&Hazard::RaggedRebase.name()),
             _ => self.is_endless([&ours.answer, &theirs.answer]),
         };
         let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
@@ -225,6 +225,8 @@ impl Perform for Chain {
         let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
+            let ragged = act.rebases_off_a_ragged_chain(&course);
+            features.extend(ragged.then_some(Hazard::RaggedRebase.name()));
             let unmaps = act.unmaps_parallels(&course);
             features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
             let preallocates = act.preallocates_growth(&course);

@@ -13,8 +13,8 @@ use crate::request::SnapshotAction;
 /// What is defective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hazard {
-    /// `rebase` writes behind the end of a buffer (free(): invalid pointer) when the old backing file is shorter than the overlay
-    /// and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
+    /// `rebase` writes behind the end of a buffer (free(): invalid pointer) when the old backing file, or one below it, is shorter
+    /// than the overlay and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
     RaggedRebase,
     /// `resize --preallocation=metadata` takes host clusters that were freed before for zeros, and shows what is left in them.
     MetadataGrowth,
@@ -64,6 +64,15 @@ impl Act {
         };
         let takes_space = ["falloc", "full"].contains(&mode.as_str());
         takes_space && course.top().format == Format::Qcow2 && *size > course.model.top.size
+    }
+
+    /// Whether it meets [`Hazard::RaggedRebase`] further down: any image of the chain that is shorter than the overlay ends within a
+    /// cluster of it. Kept apart from [`Hazard::of`], by which cases are drawn.
+    pub(super) fn rebases_off_a_ragged_chain(&self, course: &Course) -> bool {
+        let (size, cluster) = (course.model.top.size, course.top().cluster_size());
+        let mut below = course.model.below.iter();
+        let is_ragged = |end: u64| end < size && !end.is_multiple_of(cluster);
+        matches!(self, Self::Rebase { .. }) && below.any(|view| is_ragged(view.size))
     }
 
     /// See [`PARALLELS_UNMAP`].
