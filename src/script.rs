@@ -15,6 +15,7 @@ use crate::operation::Operation;
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
 use crate::tool::{Support, Tool, Wording};
+use crate::verdict::Difference;
 use about::{About, exits};
 use calls::Calls;
 use comparison::comparison;
@@ -31,6 +32,12 @@ mod witnessed;
 /// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
 const LIMIT_MIN_SECONDS: u64 = 1;
 
+/// What a tool dies of that writes behind the greatest length of a file.
+const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
+
+/// That length in a script, in the 512 bytes of POSIX's `ulimit -f`: a tebibyte.
+const FILE_BLOCKS: u64 = 1 << 31;
+
 /// What a script is made of.
 struct Plot<'tools> {
     case: &'tools Case,
@@ -38,8 +45,8 @@ struct Plot<'tools> {
     index: usize,
     candidate: &'tools dyn Tool,
     reference: &'tools dyn Tool,
-    /// The program that is run with a limit, when the finding is about time.
-    timeout: Option<String>,
+    /// What stands before each call, when the finding is about time or about what a tool would write without end.
+    limit: Option<String>,
     /// The command line that damages the image, as it was found out when it was done.
     damage: Option<String>,
     /// Whether the finding is about the files that steps touch.
@@ -75,12 +82,22 @@ pub fn script(
         .evidence
         .as_ref()
         .map_or(&[][..], |evidence| &evidence.differences);
+    let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
+    let file_limit = differences
+        .iter()
+        .any(is_endless)
+        .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
     let plot = Plot {
         case: record.case_shown(),
         index,
         candidate,
         reference,
-        timeout: (kind == "candidate_timeout").then(|| format!("timeout {seconds} ")),
+        limit: match kind {
+            "candidate_timeout" => Some(format!("timeout {seconds} ")),
+            _ => file_limit
+                .as_ref()
+                .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
+        },
         damage: damage(record),
         is_watched: left::is_watched(differences),
     };
@@ -144,6 +161,7 @@ pub fn script(
                 .replace("@HEAD@", &head)
                 .replace("@PREPARE@", &prepare)
                 .replace("@COMPARE@", &compare)
+                .replace("@LIMIT@", file_limit.as_deref().unwrap_or_default())
                 .replace("@CALLS@", &calls))
         }
     }

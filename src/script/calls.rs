@@ -103,7 +103,7 @@ impl Plot<'_> {
             let around = Around::step(name, is_watched, or_stop);
             match self.tool(by).wording(request)? {
                 Wording::CommandLine(_) => {
-                    let limit = self.timeout.as_deref().unwrap_or_default();
+                    let limit = self.limit.as_deref().unwrap_or_default();
                     let line = self.line(by, request)?;
                     let (before, after) = &around.shell;
                     shell.push_str(&format!("  {before}run {name} {limit}{line}{after}\n"));
