@@ -225,8 +225,8 @@ impl Perform for Chain {
         let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
-            let ragged = act.rebases_off_a_ragged_chain(&course);
-            features.extend(ragged.then_some(Hazard::RaggedRebase.name()));
+            let is_over_finer = act.rebases_over_finer_images(&course);
+            features.extend(is_over_finer.then_some(Hazard::RaggedRebase.name()));
             let unmaps = act.unmaps_parallels(&course);
             features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
             let preallocates = act.preallocates_growth(&course);

@@ -8,7 +8,7 @@ use super::Chain;
 use super::act::{Act, Layer};
 use super::course::Course;
 use crate::format::Format;
-use crate::request::SnapshotAction;
+use crate::request::{ImageFile, SnapshotAction};
 
 /// What is defective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +66,19 @@ impl Act {
         takes_space && course.top().format == Format::Qcow2 && *size > course.model.top.size
     }
 
-    /// Whether it meets [`Hazard::RaggedRebase`] further down: any image of the chain that is shorter than the overlay ends within a
-    /// cluster of it. Kept apart from [`Hazard::of`], by which cases are drawn.
-    pub(super) fn rebases_off_a_ragged_chain(&self, course: &Course) -> bool {
+    /// Whether it meets [`Hazard::RaggedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
+    /// smaller clusters, so that what is allocated there begins within one. Kept apart from [`Hazard::of`], by which cases are drawn.
+    pub(super) fn rebases_over_finer_images(&self, course: &Course) -> bool {
         let (size, cluster) = (course.model.top.size, course.top().cluster_size());
-        let mut below = course.model.below.iter();
         let is_ragged = |end: u64| end < size && !end.is_multiple_of(cluster);
-        matches!(self, Self::Rebase { .. }) && below.any(|view| is_ragged(view.size))
+        let is_finer = |file: &ImageFile| match file.format {
+            Format::Raw => false,
+            Format::Qcow2 => file.cluster_size() < cluster,
+            _ => true,
+        };
+        let mut below = course.below().iter().zip(&course.model.below);
+        matches!(self, Self::Rebase { .. })
+            && below.any(|(file, view)| is_ragged(view.size) || is_finer(file))
     }
 
     /// See [`PARALLELS_UNMAP`].
