@@ -82,13 +82,18 @@ fn a_finding_of_a_library_becomes_a_program_that_compiles_and_shows_it() {
     let record = ring::first_that_differs(&arena, cases, CASES_MAX).unwrap();
     let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
     assert!(!text.contains("imgduel"), "{text}");
+    exits_with_zero(&text, workdir.path());
+}
+
+/// Compiles the program as it says itself how, and runs it.
+fn exits_with_zero(text: &str, workdir: &Path) {
     let manifest: String = text
         .lines()
         .skip_while(|line| *line != "// [package]")
         .take_while(|line| line.starts_with("//"))
         .map(|line| line.trim_start_matches("//").trim().to_owned() + "\n")
         .collect();
-    let package = workdir.path().join("reproducer");
+    let package = workdir.join("reproducer");
     std::fs::create_dir_all(package.join("src")).unwrap();
     std::fs::write(package.join("src/main.rs"), text).unwrap();
     std::fs::write(package.join("Cargo.toml"), manifest + "[workspace]\n").unwrap();
@@ -105,4 +110,20 @@ fn a_finding_of_a_library_becomes_a_program_that_compiles_and_shows_it() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+/// The short one of `docs/findings`, and the one that is made of a case.
+#[test]
+#[ignore = "compiles the imago crate twice: a minute, and it must be in cargo's cache"]
+fn what_writes_without_end_is_ended_by_a_limit() {
+    let workdir = ring::scratch();
+    let name = "docs/findings/imago-writes-where-a-damaged-refcount-table-points.rs";
+    let text = std::fs::read_to_string(ring::package().join(name)).unwrap();
+    exits_with_zero(&text, workdir.path());
+    let arena = ring::arena("imago", "qemu-img", LIMIT, workdir.path());
+    let path = ring::package().join("tests/golden/malformed1_refcount_table.json");
+    let seed = imgduel::seed_file::SeedFile::read(&path).unwrap();
+    let record = arena.try_case(seed.case().unwrap()).unwrap();
+    let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+    exits_with_zero(&text, workdir.path());
 }
