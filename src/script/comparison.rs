@@ -65,8 +65,17 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
                 .to_owned()
         }
         "malformed_content_divergence" => {
-            let flat = quoted(&format!("{}{FLAT_SUFFIX}", damaged?.path));
-            format!("cmp -s candidate/{flat} reference/{flat} || exit 0")
+            // Each reading is kept under its step's number; one that a side refused is no other content.
+            let readings = about.steps.iter().enumerate();
+            let readings = readings
+                .filter(|(_, step)| matches!(step.request, Request::Contents { .. }))
+                .map(|(name, _)| format!("{name}{FLAT_SUFFIX}"));
+            let compare = readings.map(|flat| {
+                format!(
+                    "[ -f candidate/{flat} ] && [ -f reference/{flat} ] && {{ cmp -s candidate/{flat} reference/{flat} || exit 0; }}"
+                )
+            });
+            compare.collect::<Vec<_>>().join("\n")
         }
         "malformed_info_divergence" => {
             let is_told = |step: &Step| {
