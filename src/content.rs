@@ -14,7 +14,10 @@ use crate::simpler;
 
 mod sparse;
 
-pub use sparse::{copy_sparse, data_segments, same_bytes, write_at};
+pub use sparse::{
+    copy_sparse, copy_sparse_to_each, data_segments, open_regular, open_regular_to_write,
+    same_bytes, write_at,
+};
 
 /// The grain of a reading: 4096 bytes.
 pub const BLOCK_BYTES: u64 = 4096;

@@ -151,10 +151,26 @@ impl Duel {
     }
 
     fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
-        Phase::Other.of(|| self.bout(case, wanted, tells_all))
+        Phase::Other.of(|| {
+            let (outcome, changed_unseen) = self.bout(case, wanted, tells_all, false)?;
+            if !changed_unseen {
+                return Ok(outcome);
+            }
+            // An operation changed its input; which one it was is seen when it is read after each.
+            let (outcome, _) = self.bout(case, wanted, tells_all, true)?;
+            Ok(outcome)
+        })
     }
 
-    fn bout(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
+    /// Tells as well whether the candidate's copy of the source image is another in the end, though no operation was seen to
+    /// change it. With `reads_closely`, it is read after each.
+    fn bout(
+        &self,
+        case: &Case,
+        wanted: &[usize],
+        tells_all: bool,
+        reads_closely: bool,
+    ) -> Result<(Outcome, bool)> {
         let started = Instant::now();
         let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
@@ -162,6 +178,7 @@ impl Duel {
             case,
             sandbox: &sandbox,
             tells_all,
+            reads_closely,
             same_program: same_program(&*self.candidate, &*self.reference),
             source: Source::NotMade,
             fixture: Vec::new(),
@@ -173,6 +190,7 @@ impl Duel {
         for index in wanted {
             operations.push(bout.operation(*index)?);
         }
+        let changed_unseen = bout.changed_unseen();
         let Bout {
             tool_calls,
             tool_cpu,
@@ -185,13 +203,14 @@ impl Duel {
             sandbox.is_sound()?;
         }
         let kept = (self.keep && !matched).then(|| sandbox.keep());
-        Ok(Outcome {
+        let outcome = Outcome {
             operations,
             duration: started.elapsed(),
             tool_calls,
             tool_cpu,
             kept,
-        })
+        };
+        Ok((outcome, changed_unseen))
     }
 }
 
@@ -219,6 +238,7 @@ struct Bout<'duel> {
     case: &'duel Case,
     sandbox: &'duel Sandbox,
     tells_all: bool,
+    reads_closely: bool,
     same_program: bool,
     source: Source,
     fixture: Vec<Vec<String>>,

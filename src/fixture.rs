@@ -3,11 +3,13 @@
 //! Asked by the duel, which makes what is not here yet. An image is known by the very requests that made it, so that two
 //! recipes share one only when the reference was asked the same. What is kept is a copy, as what the sides get is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::content::copy_sparse;
 use crate::error::Result;
@@ -34,6 +36,8 @@ pub struct Fixtures {
 struct Shelf {
     directory: Option<Root>,
     images: HashMap<String, Fixture>,
+    /// Hashes of what was asked for once, and is kept when it is asked for again.
+    asked: HashSet<u64>,
     bytes: u64,
 }
 
@@ -60,7 +64,8 @@ impl Fixtures {
         self.lock().images.get(&key(requests)?).cloned()
     }
 
-    /// Keeps a copy of what these requests made, unless it is large. `workdir` is where the directory is made.
+    /// Keeps a copy of what these requests made, unless it is large; where data was put into it, when it is made for the second time:
+    /// few cases share their data. `workdir` is where the directory is made.
     pub fn keep(
         &self,
         requests: &[Request],
@@ -76,6 +81,9 @@ impl Fixtures {
             .map_or(u64::MAX, |found| found.blocks() * 512);
         let copy = {
             let mut shelf = self.lock();
+            if requests.len() > 1 && shelf.asked.insert(xxh3_64(key.as_bytes())) {
+                return Ok(());
+            }
             let is_full = shelf.images.len() >= FIXTURES_MAX || shelf.bytes + bytes > ALL_BYTES_MAX;
             if bytes > FIXTURE_BYTES_MAX || is_full {
                 return Ok(());

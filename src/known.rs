@@ -69,6 +69,9 @@ pub struct Condition {
     /// What the operation must have besides, as it names it itself ([`Perform::features`](crate::operation::Perform::features)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Of these the operation must have at least one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_feature: Vec<String>,
     /// Who is alone with it, one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blame: Vec<String>,
@@ -170,6 +173,7 @@ impl Condition {
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
+            any_feature: Vec::new(),
             differences: patterns,
             candidate_says: words_of_all(differences.iter().map(|found| &found.candidate)),
             reference_says: words_of_all(differences.iter().map(|found| &found.reference)),
@@ -186,10 +190,9 @@ impl Condition {
 
     fn features_hold(&self, operation: &Operation) -> bool {
         let there = operation.perform().features();
-        let wanted = self.features.iter();
-        wanted
-            .into_iter()
-            .all(|feature| there.contains(&feature.as_str()))
+        let has = |feature: &String| there.contains(&feature.as_str());
+        self.features.iter().all(has)
+            && (self.any_feature.is_empty() || self.any_feature.iter().any(has))
     }
 
     fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {

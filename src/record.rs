@@ -289,6 +289,7 @@ impl Record {
             kind: operation.kind.clone().unwrap_or_default(),
             operation: operation.op.to_owned(),
             blame: operation.blame,
+            known: operation.known.clone(),
         };
         diverging.map(symptom).collect()
     }

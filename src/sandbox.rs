@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,14 +12,20 @@ use std::time::SystemTime;
 use rustix::fs::statvfs;
 
 use crate::case::CaseId;
-use crate::content::{Contents, copy_sparse, same_bytes, write_at};
+use crate::content::{Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
+use crate::format::Format;
 use crate::process::warden;
+use crate::request::ImageFile;
 
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
 
+/// What the copies of a source image are dated: no tool writes then.
+const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
+
+mod likeness;
 mod place;
 mod remover;
 
@@ -136,10 +143,33 @@ impl Sandbox {
         stamped.collect()
     }
 
-    /// Whether both sides have this file, with the same bytes.
-    pub fn is_identical(&self, name: &str) -> bool {
-        let [first, second] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
-        same_bytes(&first, &second).unwrap_or(false)
+    /// Whether both sides have this image, with the same bytes in all its files but for identifiers drawn by chance.
+    pub fn is_alike(&self, file: &ImageFile) -> bool {
+        // It may lie in more files than there are names for.
+        !file.is_split()
+            && file.names().into_iter().all(|name| {
+                let [first, second] =
+                    [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+                let format = match name == file.path {
+                    true => file.format,
+                    false => Format::Raw,
+                };
+                likeness::alike(&first, &second, format).unwrap_or(false)
+            })
+    }
+
+    /// Whether both sides' files of this image have data in the same places and take the same space.
+    pub fn has_same_holes(&self, file: &ImageFile) -> bool {
+        let holes = |path: PathBuf| {
+            let file = open_regular(&path).ok()?;
+            let blocks = file.metadata().ok()?.blocks();
+            Some((data_segments(&file).ok()?, blocks))
+        };
+        file.names().into_iter().all(|name| {
+            let [ours, theirs] =
+                [Side::Candidate, Side::Reference].map(|side| holes(self.file(side, name)));
+            ours.is_some() && ours == theirs
+        })
     }
 
     /// Where the source image is made.
@@ -147,35 +177,37 @@ impl Sandbox {
         self.path.join("source")
     }
 
-    /// Gives both sides their own copies of a source image. Copies alone are compared, and one is made from the other: of
-    /// a file that a tool made, the system tells holes and data otherwise than of a copy (space that was reserved but
-    /// never written counts as data once it has been read), and `measure` goes by that.
-    pub fn copy_source(&self, name: &str) -> Result<()> {
-        copy_sparse(
-            &self.source_directory().join(name),
-            &self.file(Side::Reference, name),
-        )?;
-        self.copy_to_candidate(name)
+    /// Gives both sides their own copies of the source image `original`, dated long ago; what they hold, byte for byte. Copies alone
+    /// are compared: of a file that a tool made, the system tells holes and data otherwise than of a copy (space that was
+    /// reserved but never written counts as data once it has been read), and `measure` goes by that.
+    pub fn copy_source(&self, original: &Path, name: &str) -> Result<Contents> {
+        let copies = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+        let [ours, theirs] = &copies;
+        let contents = copy_sparse_to_each(original, &[ours, theirs])?;
+        copies.iter().try_for_each(|copy| date_long_ago(copy))?;
+        Ok(contents)
     }
 
-    /// Gives the candidate a copy of the reference's file, in place of any it had.
-    pub fn copy_to_candidate(&self, name: &str) -> Result<()> {
+    /// Gives the candidate a copy of the reference's file, in place of the one it had.
+    pub fn restore_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
-        // Not there the first time; a tool may have put a directory in its place.
+        // A tool may have put a directory in its place.
         if fs::remove_file(&target).is_err() && target.is_dir() {
             warden::remove(&target);
         }
-        copy_sparse(&self.file(Side::Reference, name), &target)
+        copy_sparse(&self.file(Side::Reference, name), &target)?;
+        date_long_ago(&target)
     }
 
-    /// Puts a fixture where the source image is made.
-    pub fn place_fixture(&self, fixture: &Path, name: &str) -> Result<()> {
-        copy_sparse(fixture, &self.source_directory().join(name))
-    }
-
-    /// Writes into a source image's file.
-    pub fn write_to_source(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
-        write_at(&self.source_directory().join(name), offset, bytes)
+    /// Whether a side's file is the one it was given and still dated long ago: then nothing was written to it, unless through a
+    /// mapping, which some file systems do not date.
+    pub fn looks_untouched(&self, side: Side, name: &str, length: u64) -> bool {
+        let found = fs::symlink_metadata(self.file(side, name));
+        found.is_ok_and(|found| {
+            found.is_file()
+                && found.len() == length
+                && found.modified().is_ok_and(|date| date == LONG_AGO)
+        })
     }
 
     /// What a file holds on a side, byte for byte, whatever its format; nothing when it cannot be read.
@@ -219,7 +251,6 @@ impl Sandbox {
 
     /// The space in bytes that a side's files take on the disk.
     pub fn space(&self, side: Side) -> u64 {
-        use std::os::unix::fs::MetadataExt;
         let directory = self.directory(side);
         let blocks = names(&directory, "").into_iter().filter_map(|name| {
             let metadata = fs::metadata(directory.join(name)).ok()?;
@@ -275,6 +306,16 @@ impl Drop for Sandbox {
             self.remover.take(Leftover::Directory(root));
         }
     }
+}
+
+fn date_long_ago(path: &Path) -> Result<()> {
+    let date = || {
+        File::options()
+            .write(true)
+            .open(path)?
+            .set_modified(LONG_AGO)
+    };
+    date().map_err(|error| Error::io("date", path, &error))
 }
 
 /// The names of a directory's files that begin with `stem`, in their order.

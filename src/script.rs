@@ -9,25 +9,35 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::error::{Error, Result};
 use crate::evidence::{quoted, shell_line};
-use crate::exchange::{Actor, Exchange, Output, Rule, Side, Step};
+use crate::exchange::{Actor, Exchange, Rule, Side, Step};
 use crate::format::Format;
 use crate::operation::Operation;
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
-use crate::tool::{FLAT_SUFFIX, Support, Tool, Wording};
+use crate::tool::{Support, Tool, Wording};
+use crate::verdict::Difference;
 use about::{About, exits};
+use calls::Calls;
 use comparison::comparison;
 
 mod about;
 mod adapters;
 mod by_hand;
+mod calls;
 mod comparison;
+mod left;
 mod midway;
 mod outputs;
 mod witnessed;
 
 /// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
 const LIMIT_MIN_SECONDS: u64 = 1;
+
+/// What a tool dies of that writes behind the greatest length of a file.
+const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
+
+/// That length in a script, in the 512 bytes of POSIX's `ulimit -f`: a tebibyte.
+const FILE_BLOCKS: u64 = 1 << 31;
 
 /// What a script is made of.
 struct Plot<'tools> {
@@ -36,10 +46,12 @@ struct Plot<'tools> {
     index: usize,
     candidate: &'tools dyn Tool,
     reference: &'tools dyn Tool,
-    /// The program that is run with a limit, when the finding is about time.
-    timeout: Option<String>,
+    /// What stands before each call, when the finding is about time or about what a tool would write without end.
+    limit: Option<String>,
     /// The command line that damages the image, as it was found out when it was done.
     damage: Option<String>,
+    /// Whether the finding is about the files that steps touch.
+    is_watched: bool,
 }
 
 fn damage(record: &Record) -> Option<String> {
@@ -67,13 +79,28 @@ pub fn script(
         return Err(none("it shows no divergence"));
     };
     let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
+    let differences = record
+        .evidence
+        .as_ref()
+        .map_or(&[][..], |evidence| &evidence.differences);
+    let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
+    let file_limit = differences
+        .iter()
+        .any(is_endless)
+        .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
     let plot = Plot {
         case: record.case_shown(),
         index,
         candidate,
         reference,
-        timeout: (kind == "candidate_timeout").then(|| format!("timeout {seconds} ")),
+        limit: match kind {
+            "candidate_timeout" => Some(format!("timeout {seconds} ")),
+            _ => file_limit
+                .as_ref()
+                .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
+        },
         damage: damage(record),
+        is_watched: left::is_watched(differences),
     };
     let ground = record.case_shown().ground(index);
     let operation = &record.case_shown().ops[index];
@@ -88,7 +115,7 @@ pub fn script(
     let about = About {
         kind,
         blame: record.blame,
-        differences: evidence.map_or(&[][..], |evidence| &evidence.differences),
+        differences,
         operation,
         ground: &ground,
         steps: &steps,
@@ -112,7 +139,8 @@ pub fn script(
     let calls = plot
         .side(Side::Candidate, &steps, &readings)
         .ok_or_else(unworded)?;
-    let functions = by_hand::functions(&steps) + compared.functions;
+    let watch = if plot.is_watched { left::WATCH } else { "" };
+    let functions = by_hand::functions(&steps) + compared.functions + watch;
     let compare = format!("{}\n# It does not show.\nexit 1\n", compared.text);
     let in_shell = |variables: String, calls: String| {
         format!(
@@ -124,7 +152,10 @@ pub fn script(
     match calls {
         Calls::Shell(calls) => Ok(in_shell(plot.variables(true), calls)),
         Calls::Adapter { command, calls } => {
-            let limit = plot.timeout.as_deref().unwrap_or_default();
+            // An adapter is one process for all its calls: only its time is limited.
+            let limit = plot.limit.as_deref();
+            let limit = limit.filter(|limit| limit.starts_with("timeout "));
+            let limit = limit.unwrap_or_default();
             let adapter = adapters::functions(&command, limit);
             Ok(in_shell(plot.variables(false) + &adapter, calls))
         }
@@ -133,7 +164,7 @@ pub fn script(
             let head = commented(&head, "// ")
                 + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
             let prepare = format!(
-                "{variables}{FUNCTIONS}\nmkdir candidate reference || exit 2\n{prepared}exit 0\n"
+                "{variables}{FUNCTIONS}{watch}\nmkdir candidate reference || exit 2\n{prepared}exit 0\n"
             );
             let functions = compared.functions;
             let compare = format!("{variables}{functions}\n{compare}");
@@ -141,6 +172,7 @@ pub fn script(
                 .replace("@HEAD@", &head)
                 .replace("@PREPARE@", &prepare)
                 .replace("@COMPARE@", &compare)
+                .replace("@LIMIT@", file_limit.as_deref().unwrap_or_default())
                 .replace("@CALLS@", &calls))
         }
     }
@@ -163,19 +195,6 @@ scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" && mkdir candidate reference || exit 2
 "#;
-
-/// The candidate's calls, in the language they are made in.
-enum Calls {
-    Shell(String),
-    Adapter {
-        command: Vec<String>,
-        calls: String,
-    },
-    Rust {
-        template: &'static str,
-        calls: String,
-    },
-}
 
 fn head(record: &Record) -> String {
     let kind = record.kind.as_deref().unwrap_or_default();
@@ -295,105 +314,6 @@ impl Plot<'_> {
             "\n# The reference's side.\nreference_side() {{\n{calls}  :\n}}\n(cd reference && reference_side)\n"
         ));
         Some(text)
-    }
-
-    /// A side's steps, each with how the next one depends on it, and whatever is looked at after them.
-    fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
-        let mut shell = String::new();
-        let mut rust = String::new();
-        let (mut found, mut adapter) = (None, None);
-        let steps = steps.iter().map(|step| {
-            let by_hand = step.actor == Actor::Harness;
-            (
-                (self.actor(side, step), by_hand),
-                &step.request,
-                step.rule.ends(),
-            )
-        });
-        let places = steps.len();
-        let readings = readings
-            .iter()
-            .map(|request| ((side, false), request, false));
-        for (name, ((by, by_hand), request, or_stop)) in steps.chain(readings).enumerate() {
-            let stop = if or_stop { " || return" } else { "" };
-            if let Request::Damage { file, .. } = request {
-                let file = quoted(&file.path);
-                let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
-                shell.push_str(&format!("  {line}{stop}\n"));
-                rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
-                continue;
-            }
-            if by_hand {
-                let line = by_hand::line(request, name)?;
-                shell.push_str(&format!("  {line}\n"));
-                continue;
-            }
-            // What is read on the way is kept under the step's own number.
-            let flat = match request {
-                Request::Contents { file } if name < places => {
-                    Some(file.path.clone() + FLAT_SUFFIX)
-                }
-                _ => None,
-            };
-            match self.tool(by).wording(request)? {
-                Wording::CommandLine(_) => {
-                    let limit = self.timeout.as_deref().unwrap_or_default();
-                    let line = self.line(by, request)?;
-                    shell.push_str(&format!("  run {name} {limit}{line}{stop}\n"));
-                    let io = self.writing_program(Side::Reference).unwrap_or_default();
-                    let line = line
-                        .replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
-                        .replace("\"$reference_io\"", &quoted(&io));
-                    let mark = if or_stop { "?" } else { "" };
-                    rust.push_str(&format!(
-                        "    by_shell(\"{name}\", r##\"{line}\"##){mark};\n"
-                    ));
-                }
-                Wording::AdapterLine { command, line } => {
-                    adapter = Some(command);
-                    let call = adapters::call(request, &line);
-                    shell.push_str(&format!("  run {name} {call}{stop}\n"));
-                }
-                Wording::RustCall { template, call } => {
-                    found = Some(template);
-                    let mark = if or_stop { "?" } else { "" };
-                    rust.push_str(&format!("    run(\"{name}\", || {call}){mark};\n"));
-                }
-            }
-            if let Some(flat) = flat {
-                let quoted = quoted(&flat);
-                shell.push_str(&format!("  mv {quoted} {name}{FLAT_SUFFIX}\n"));
-                rust.push_str(&format!(
-                    "    let _ = std::fs::rename({flat:?}, \"{name}{FLAT_SUFFIX}\");\n"
-                ));
-            }
-        }
-        Some(match (found, adapter) {
-            (Some(template), _) => Calls::Rust {
-                template,
-                calls: rust,
-            },
-            (None, Some(command)) => Calls::Adapter {
-                command,
-                calls: shell,
-            },
-            (None, None) => Calls::Shell(shell),
-        })
-    }
-
-    /// The candidate's reading of every output, where it can read it: of its own copy, and of the reference's.
-    fn candidate_readings(&self, outputs: &[Output]) -> Vec<Request> {
-        let there = |output: &Output| ImageFile {
-            path: format!("../reference/{}", output.file.path),
-            ..output.file.clone()
-        };
-        let files = outputs
-            .iter()
-            .flat_map(|output| [output.file.clone(), there(output)]);
-        let contents = files.map(|file| Request::Contents { file });
-        contents
-            .filter(|request| self.candidate.support(request) == Support::Yes)
-            .collect()
     }
 
     fn actor(&self, side: Side, step: &Step) -> Side {

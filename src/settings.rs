@@ -91,11 +91,11 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_DURABLE", value_parser = FalseyValueParser::new())]
     pub durable: bool,
 
-    /// Ask the reference again what it has answered for a regression trial before
+    /// Ask the reference again what it has answered before for a regression trial, or for the cases that the test door draws unasked
     #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = FalseyValueParser::new())]
     pub no_cache: bool,
 
-    /// Where the reference's answers for regression trials are kept (default: imgduel-cache/ in the target directory)
+    /// Where the reference's answers for those trials are kept (default: imgduel-cache/ in the target directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_CACHE")]
     pub cache: Option<PathBuf>,
 
@@ -150,6 +150,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the test door's campaign is the one that it tries when nothing is said, the same in every run.
+    pub fn has_usual_campaign(&self) -> bool {
+        self.seed.is_none() && self.iterations.is_none() && self.start == 0
+    }
+
     /// The generation that was asked for, or the usual one.
     pub fn generation(&self) -> Result<&'static Generation> {
         self.generation

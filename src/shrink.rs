@@ -27,6 +27,9 @@ pub struct Symptom {
     /// Who is alone in what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
+    /// The entry of the catalogue that knows it: a crash must not become another crash on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
 }
 
 /// How long it may go on.

@@ -43,7 +43,7 @@ impl Group {
 fn signature(differences: &[Difference], reason: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     for difference in differences {
-        let part = without_numbers(&part(difference));
+        let part = without_numbers(&without_places(&part(difference)));
         if parts.len() < SIGNATURE_PARTS_MAX && !parts.contains(&part) {
             parts.push(part);
         }
@@ -67,6 +67,19 @@ fn part(difference: &Difference) -> String {
     } else {
         what.clone()
     }
+}
+
+/// Files in a side's directory without the way to it, which is another in every run.
+fn without_places(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for side in ["/candidate/", "/reference/"] {
+        while let Some(end) = plain.find(side) {
+            let begins_word = |letter: char| letter.is_whitespace() || "\"'(=:".contains(letter);
+            let start = plain[..end].rfind(begins_word).map_or(0, |place| place + 1);
+            plain.replace_range(start..end + side.len(), "");
+        }
+    }
+    plain
 }
 
 /// Every number, hexadecimal ones included, becomes `N`; digits that end a word, as in `qcow2`, belong to it.
@@ -106,6 +119,19 @@ mod tests {
             "byte N of N after N s"
         );
         assert_eq!(without_numbers("0-convert.qcow2"), "N-convert.qcow2");
+    }
+
+    #[test]
+    fn the_way_to_a_file_does_not_count() {
+        assert_eq!(
+            without_places("no file \"/dev/shm/imgduel-1f.2-case-re4yeN/candidate/base.raw\""),
+            "no file \"base.raw\""
+        );
+        assert_eq!(without_places("/scratch/reference/a.raw"), "a.raw");
+        assert_eq!(
+            without_places("a candidate/reference"),
+            "a candidate/reference"
+        );
     }
 
     #[test]

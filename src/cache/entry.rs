@@ -1,7 +1,7 @@
 //! One answer, with the files that came of it, and its form on disk.
 //!
 //! A line with the form's version and a checksum of the rest; a line of JSON; the bytes of the files' data, one after the
-//! other. Holes are not kept.
+//! other. Neither holes nor long runs of written zeros are kept; they are told apart, and come back as what they were.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -19,10 +19,14 @@ use crate::process::Captured;
 use crate::request::{Answer, Exit};
 
 /// The first word of an entry, and the version of its form.
-const MAGIC: &str = "imgduel-reference-cache-1";
+const MAGIC: &str = "imgduel-reference-cache-2";
 
 /// The most bytes of file data that an entry may hold.
 const DATA_BYTES_MAX: u64 = 32 << 20;
+
+/// The grain in which runs of written zeros are looked for.
+const GRAIN_BYTES: u64 = 64 << 10;
+static ZEROS: [u8; GRAIN_BYTES as usize] = [0; GRAIN_BYTES as usize];
 
 /// What a file holds, and where: a hole is told from zeros, as tools do.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +39,9 @@ pub(super) struct FileState {
 /// An answer as it is kept.
 pub(super) struct Entry {
     head: Head,
+    /// The bytes of the files' data, from `start` on.
     data: Vec<u8>,
+    start: usize,
     /// What it took when it was given; nothing of one that was read from disk, where another machine or another day may have written it.
     duration: Duration,
     peak_memory_bytes: u64,
@@ -60,6 +66,33 @@ struct Written {
     name: String,
     length: u64,
     segments: Vec<Range<u64>>,
+    /// The parts of the segments that hold zeros only, in their order; their bytes are left out.
+    zeros: Vec<Range<u64>>,
+}
+
+impl Written {
+    /// The parts of the segments, and whether each holds zeros only.
+    fn parts(&self) -> Vec<(Range<u64>, bool)> {
+        let mut parts = Vec::new();
+        let mut zeros = self.zeros.iter().peekable();
+        for segment in &self.segments {
+            let mut place = segment.start;
+            while let Some(zero) = zeros.next_if(|zero| zero.start < segment.end) {
+                parts.push((place..zero.start, false));
+                parts.push((zero.clone(), true));
+                place = zero.end;
+            }
+            parts.push((place..segment.end, false));
+        }
+        parts.retain(|(part, _)| !part.is_empty());
+        parts
+    }
+
+    fn data_bytes(&self) -> u64 {
+        let parts = self.parts().into_iter();
+        let data = parts.filter(|(_, is_zero)| !is_zero);
+        data.map(|(part, _)| part.end - part.start).sum()
+    }
 }
 
 impl FileState {
@@ -112,24 +145,32 @@ impl Entry {
             if before.get(name) == Some(state) {
                 continue;
             }
-            let bytes: u64 = state
-                .segments
-                .iter()
-                .map(|part| part.end - part.start)
-                .sum();
-            if data.len() as u64 + bytes > DATA_BYTES_MAX {
-                return Err(io::Error::other("too large to be kept"));
-            }
             let file = File::open(directory.join(name))?;
+            let mut zeros: Vec<Range<u64>> = Vec::new();
+            let mut grain = vec![0; GRAIN_BYTES as usize];
             for segment in &state.segments {
-                let start = data.len();
-                data.resize(start + (segment.end - segment.start) as usize, 0);
-                file.read_exact_at(&mut data[start..], segment.start)?;
+                for start in (segment.start..segment.end).step_by(GRAIN_BYTES as usize) {
+                    let end = segment.end.min(start + GRAIN_BYTES);
+                    let grain = &mut grain[..(end - start) as usize];
+                    file.read_exact_at(grain, start)?;
+                    if *grain != ZEROS[..grain.len()] {
+                        data.extend_from_slice(grain);
+                        continue;
+                    }
+                    match zeros.last_mut() {
+                        Some(last) if last.end == start => last.end = end,
+                        _ => zeros.push(start..end),
+                    }
+                }
+            }
+            if data.len() as u64 > DATA_BYTES_MAX {
+                return Err(io::Error::other("too large to be kept"));
             }
             written.push(Written {
                 name: name.clone(),
                 length: state.length,
                 segments: state.segments.clone(),
+                zeros,
             });
         }
         let gone = before.keys().filter(|name| !after.contains_key(*name));
@@ -146,6 +187,7 @@ impl Entry {
         Ok(Self {
             head,
             data,
+            start: 0,
             duration: answer.duration,
             peak_memory_bytes: answer.peak_memory_bytes,
         })
@@ -153,12 +195,12 @@ impl Entry {
 
     /// How many bytes of files it holds.
     pub(super) fn data_bytes(&self) -> u64 {
-        self.data.len() as u64
+        (self.data.len() - self.start) as u64
     }
 
     /// Does to the files in a directory what the tool did to them.
     pub(super) fn put_files(&self, directory: &Path) -> io::Result<()> {
-        let mut place = 0;
+        let mut place = self.start;
         for file in &self.head.written {
             let path = directory.join(&file.name);
             // In place of what is there: its links, if any, are the tool's to keep.
@@ -168,9 +210,16 @@ impl Entry {
                 .truncate(true)
                 .open(path)?;
             target.set_len(file.length)?;
-            for segment in &file.segments {
-                let length = (segment.end - segment.start) as usize;
-                target.write_all_at(&self.data[place..][..length], segment.start)?;
+            for (part, is_zero) in file.parts() {
+                if is_zero {
+                    for start in (part.start..part.end).step_by(ZEROS.len()) {
+                        let length = (part.end - start).min(GRAIN_BYTES) as usize;
+                        target.write_all_at(&ZEROS[..length], start)?;
+                    }
+                    continue;
+                }
+                let length = (part.end - part.start) as usize;
+                target.write_all_at(&self.data[place..][..length], part.start)?;
                 place += length;
             }
         }
@@ -202,7 +251,7 @@ impl Entry {
     pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let mut body = serde_json::to_vec(&self.head)?;
         body.push(b'\n');
-        body.extend_from_slice(&self.data);
+        body.extend_from_slice(&self.data[self.start..]);
         let mut bytes = format!("{MAGIC} {:032x}\n", xxh3_128(&body)).into_bytes();
         bytes.extend_from_slice(&body);
         Ok(bytes)
@@ -212,21 +261,72 @@ impl Entry {
     pub(super) fn read(mut from: impl Read) -> Option<Self> {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).ok()?;
-        let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let (line, body) = (&bytes[..end], &bytes[end + 1..]);
+        let first = bytes.iter().position(|byte| *byte == b'\n')?;
+        let (line, body) = (&bytes[..first], &bytes[first + 1..]);
         if line != format!("{MAGIC} {:032x}", xxh3_128(body)).as_bytes() {
             return None;
         }
         let end = body.iter().position(|byte| *byte == b'\n')?;
         let head: Head = serde_json::from_slice(&body[..end]).ok()?;
-        let data = body[end + 1..].to_vec();
-        let segments = head.written.iter().flat_map(|file| &file.segments);
-        let wanted: u64 = segments.map(|part| part.end - part.start).sum();
-        (wanted == data.len() as u64).then_some(Self {
+        let start = first + 1 + end + 1;
+        let wanted: u64 = head.written.iter().map(Written::data_bytes).sum();
+        (wanted == (bytes.len() - start) as u64).then_some(Self {
             head,
-            data,
+            data: bytes,
+            start,
             duration: Duration::ZERO,
             peak_memory_bytes: 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_zeros_and_data_come_back_as_what_they_were() {
+        let [before, after] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let file = File::create(before.path().join("image")).unwrap();
+        file.set_len(8 << 20).unwrap();
+        // Data, written zeros, data within a grain, a hole, zeros up to the end.
+        for (start, length, byte) in [
+            (0, 70_000, 1),
+            (70_000, 300_000, 0),
+            (400_000, 1, 2),
+            ((8 << 20) - 200_000, 200_000, 0),
+        ] {
+            file.write_all_at(&vec![byte; length], start).unwrap();
+        }
+        let head = Head {
+            exit: Exit::Success,
+            command: Vec::new(),
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            contents: None,
+            partial: false,
+            written: Vec::new(),
+            removed: Vec::new(),
+        };
+        let nothing = Entry {
+            head,
+            data: Vec::new(),
+            start: 0,
+            duration: Duration::ZERO,
+            peak_memory_bytes: 0,
+        };
+        let entry = Entry::of(&nothing.answer(), before.path(), &BTreeMap::new()).unwrap();
+        let bytes = entry.to_bytes().unwrap();
+        assert!(bytes.len() < 400_000, "{} bytes", bytes.len());
+        Entry::read(&bytes[..])
+            .unwrap()
+            .put_files(after.path())
+            .unwrap();
+        let [before, after] = [before, after].map(|path| FileState::of_all(path.path()).unwrap());
+        assert_eq!(before, after);
+        assert!(
+            Entry::read(&bytes[..bytes.len() - 1]).is_none(),
+            "cut short"
+        );
     }
 }

@@ -63,6 +63,7 @@ fn shrink_record(
         kind: group.kind.clone(),
         operation: group.operation.clone(),
         blame: record.blame,
+        known: record.known.clone(),
     };
     let known_too = record.class() == Class::Known;
     let path = findings::progress_path(directory, &record.candidate, group);

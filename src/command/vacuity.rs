@@ -6,18 +6,19 @@ use crate::record::Summary;
 use crate::report::digest::Digest;
 use crate::settings::Settings;
 
-/// The share of cases, in percent, that may come to nothing: inconclusive, unsupported or flaky. The embedded imago supports
+/// The share of cases, in percent, that may come to nothing with every candidate: inconclusive, unsupported or flaky. The embedded imago supports
 /// some forty percent of what the newest generation draws.
 pub(super) const NOTHING_SHARE_MAX_PERCENT: u64 = 75;
 
 /// Why too little was compared, if it was.
 pub(super) fn complaint(summary: &Summary, digest: &Digest, settings: &Settings) -> Option<String> {
-    let done = summary.iterations_completed;
-    let nothing = summary.inconclusive_count + summary.unsupported_count + summary.flaky_count;
+    let cases = summary.cases();
+    let done = cases.total();
+    let nothing = done - cases.compared();
     if done > 0 && nothing * 100 > done * NOTHING_SHARE_MAX_PERCENT {
         return Some(format!(
             "{nothing} of {done} cases came to nothing ({} inconclusive, {} unsupported, {} flaky), more than {NOTHING_SHARE_MAX_PERCENT} percent",
-            summary.inconclusive_count, summary.unsupported_count, summary.flaky_count
+            cases.inconclusive, cases.unsupported, cases.flaky
         ));
     }
     let pool = settings.pool()?;

@@ -59,11 +59,17 @@ impl Contents {
 /// Opens a file for reading that a tool may have put something else in the place of: a named pipe would never come to its end, a
 /// link may lead anywhere.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// The same for writing into a file that is there.
+pub fn open_regular_to_write(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().write(true), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits() as i32)
-        .open(path)?;
+    let file = options.custom_flags(flags.bits() as i32).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("it is no regular file")),
@@ -98,62 +104,88 @@ pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
     Ok(segments)
 }
 
-/// Whether two files have the same length and the same bytes.
-pub fn same_bytes(first: &Path, second: &Path) -> Result<bool> {
-    let compare = || -> io::Result<bool> {
-        let (first, second) = (open_regular(first)?, open_regular(second)?);
-        let size = first.metadata()?.len();
-        if size != second.metadata()?.len() {
+/// Whether two files have the same length, and the same bytes outside the ranges `but_for`.
+pub fn same_bytes(first: &File, second: &File, but_for: &[Range<u64>]) -> io::Result<bool> {
+    let size = first.metadata()?.len();
+    if size != second.metadata()?.len() {
+        return Ok(false);
+    }
+    // Where either side has data, the other reads that or zeros; where neither has, both read zeros.
+    let mut segments = data_segments(first)?;
+    segments.extend(data_segments(second)?);
+    segments.sort_by_key(|segment| segment.start);
+    let mut compared = 0;
+    for segment in segments {
+        let start = segment.start.max(compared);
+        if start >= segment.end {
+            continue;
+        }
+        compared = segment.end;
+        let mut same = true;
+        each_piece(first, start..segment.end, |offset, bytes| {
+            same = same
+                && with_buffer(1, |other| {
+                    let other = &mut other[..bytes.len()];
+                    second.read_exact_at(other, offset).is_ok()
+                        && (other == bytes || same_pieces(bytes, other, offset, but_for))
+                });
+        })?;
+        if !same {
             return Ok(false);
         }
-        // Where either side has data, the other reads that or zeros; where neither has, both read zeros.
-        let mut segments = data_segments(&first)?;
-        segments.extend(data_segments(&second)?);
-        segments.sort_by_key(|segment| segment.start);
-        let mut compared = 0;
-        for segment in segments {
-            let start = segment.start.max(compared);
-            if start >= segment.end {
-                continue;
-            }
-            compared = segment.end;
-            let mut same = true;
-            each_piece(&first, start..segment.end, |offset, bytes| {
-                same = same
-                    && with_buffer(1, |other| {
-                        let other = &mut other[..bytes.len()];
-                        second.read_exact_at(other, offset).is_ok() && other == bytes
-                    });
-            })?;
-            if !same {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    };
-    Phase::Comparing
-        .of(compare)
-        .map_err(|error| Error::io("compare", first, &error))
+    }
+    Ok(true)
+}
+
+/// Whether two pieces that begin at `offset` of their files are the same outside the ranges `but_for`.
+fn same_pieces(one: &[u8], other: &[u8], offset: u64, but_for: &[Range<u64>]) -> bool {
+    let mut pairs = (offset..).zip(one.iter().zip(other));
+    pairs.all(|(place, (one, other))| {
+        one == other || but_for.iter().any(|range| range.contains(&place))
+    })
 }
 
 /// Copies a file with its holes, data by data: a copy has written data and holes and nothing in between, also where the
 /// file system could share the original's extents.
 pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
-    let copy = || -> io::Result<()> {
+    copy_pieces(from, &[to], |_, _| {}).map(|_| ())
+}
+
+/// Makes several such copies in one pass; what they hold.
+pub fn copy_sparse_to_each(from: &Path, targets: &[&Path]) -> Result<Contents> {
+    let mut pieces = ContentsBuilder::new(0);
+    let size = copy_pieces(from, targets, |offset, bytes| pieces.add(offset, bytes))?;
+    let contents = pieces.finish();
+    Ok(Contents { size, ..contents })
+}
+
+/// Copies to each of `targets`, calls `visit` on the data in whole blocks, and tells the length in bytes.
+fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])) -> Result<u64> {
+    let copy = || -> io::Result<u64> {
         let source = open_regular(from)?;
-        let target = OpenOptions::new().write(true).create_new(true).open(to)?;
-        target.set_len(source.metadata()?.len())?;
+        let size = source.metadata()?.len();
+        let open = |to: &&Path| {
+            let target = OpenOptions::new().write(true).create_new(true).open(to)?;
+            target.set_len(size)?;
+            Ok(target)
+        };
+        let targets: Vec<File> = targets.iter().map(open).collect::<io::Result<_>>()?;
         for segment in data_segments(&source)? {
             let mut written = Ok(());
-            each_piece(&source, segment, |offset, bytes| {
-                if written.is_ok() {
-                    written = target.write_all_at(bytes, offset);
+            each_piece(&source, aligned(&segment, size), |offset, bytes| {
+                visit(offset, bytes);
+                let data = bytes.len().min((segment.end - offset) as usize);
+                for target in &targets {
+                    if written.is_ok() {
+                        written = target.write_all_at(&bytes[..data], offset);
+                    }
                 }
             })?;
             written?;
         }
-        Ok(())
+        Ok(size)
     };
+    let to = targets.first().copied().unwrap_or(from);
     Phase::Copying
         .of(copy)
         .map_err(|error| Error::io("copy an image to", to, &error))
@@ -208,6 +240,11 @@ mod tests {
         path
     }
 
+    fn are_same(first: &Path, second: &Path) -> bool {
+        let [first, second] = [first, second].map(|path| open_regular(path).unwrap());
+        same_bytes(&first, &second, &[]).unwrap()
+    }
+
     #[test]
     fn a_raw_file_reads_as_what_was_written_into_it() {
         let scratch = tempfile::tempdir().unwrap();
@@ -256,9 +293,24 @@ mod tests {
         let hole = raw_file(scratch.path(), "hole", 1 << 20, &[]);
         let zeros = raw_file(scratch.path(), "zeros", 1 << 20, &[(65536, &[0; 4096])]);
         let data = raw_file(scratch.path(), "data", 1 << 20, &[(65536, &[1; 1])]);
-        assert!(same_bytes(&hole, &zeros).unwrap());
-        assert!(!same_bytes(&hole, &data).unwrap());
-        assert!(!same_bytes(&data, &hole).unwrap());
+        assert!(are_same(&hole, &zeros));
+        assert!(!are_same(&hole, &data));
+        assert!(!are_same(&data, &hole));
+    }
+
+    #[test]
+    fn two_copies_in_one_pass_hold_what_is_told_of_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let pieces: [(u64, &[u8]); 3] = [(0, &[7; 100]), (65536, &[8; 9000]), (900_000, b"end")];
+        let original = raw_file(scratch.path(), "original", 900_003, &pieces);
+        let copies = ["one", "other"].map(|name| scratch.path().join(name));
+        let told = copy_sparse_to_each(&original, &[&copies[0], &copies[1]]).unwrap();
+        for copy in &copies {
+            assert!(are_same(&original, copy));
+            assert_eq!(Contents::of_raw_file(copy).unwrap(), told);
+            let segments = |path: &Path| data_segments(&File::open(path).unwrap()).unwrap();
+            assert_eq!(segments(copy), segments(&original));
+        }
     }
 
     #[test]
@@ -268,7 +320,7 @@ mod tests {
         let copy = scratch.path().join("copy");
         let started = Instant::now();
         copy_sparse(&original, &copy).unwrap();
-        assert!(same_bytes(&original, &copy).unwrap());
+        assert!(are_same(&original, &copy));
         // Not a timing: a terabyte read byte by byte would not end.
         assert!(started.elapsed().as_secs() < 60);
     }

@@ -61,7 +61,11 @@ impl<'duel> Bout<'duel> {
                 }
                 _ => Side::Reference,
             };
-            let mut answer = match step.actor == Actor::Harness || is_damage {
+            // Bytes of a raw file are what the guest sees: to put them there as a fixture takes no tool.
+            let is_raw_fixture =
+                step.actor == Actor::Reference && harness::writes_itself(&step.request);
+            let by_harness = step.actor == Actor::Harness || is_damage || is_raw_fixture;
+            let mut answer = match by_harness {
                 true => harness::carry_out(&step.request, self.sandbox, side),
                 false => self.ask_for(side, by, &step.request, done, costs[index])?,
             };

@@ -3,14 +3,18 @@
 //! Called by the duel for steps of [`Actor::Harness`](crate::exchange::Actor::Harness). What it cannot do with an image is
 //! a refusal, judged like a tool's; it starts no program.
 
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use crate::content::{Write, open_regular, open_regular_to_write};
 use crate::damage::{self, Damage};
 use crate::evidence::quoted;
 use crate::exchange::Side;
-use crate::format::Format;
+use crate::format::{Format, SECTOR_BYTES};
 use crate::process::Captured;
 use crate::qcow2::audit::Audit;
 use crate::qcow2::host_clusters::HostClusters;
@@ -23,16 +27,38 @@ const HOST_BLOCK_BYTES: u64 = 512;
 
 /// Carries out a request on a side.
 pub(super) fn carry_out(request: &Request, sandbox: &Sandbox, side: Side) -> Answer {
-    let directory = sandbox.directory(side);
+    carry_out_in(request, sandbox, side, &sandbox.directory(side))
+}
+
+/// The same in a directory that need not be the side's.
+pub(super) fn carry_out_in(
+    request: &Request,
+    sandbox: &Sandbox,
+    side: Side,
+    directory: &Path,
+) -> Answer {
     let started = Instant::now();
     let mut words = vec!["(imgduel)".to_owned(), request.name().to_owned()];
     words.push(request.file().path.clone());
     let image = || ImageBytes::open(&directory.join(&request.file().path));
     if let Request::Audit { file } = request {
-        return audit(file, &directory, words, started);
+        return audit(file, directory, words, started);
     }
     let mut said = String::new();
     let done = match request {
+        Request::Info { file } => described(&directory.join(&file.path)).map(|description| {
+            said = description;
+            None
+        }),
+        Request::Write { file, writes } => {
+            words = [
+                "sh".to_owned(),
+                "-c".to_owned(),
+                in_shell(&file.path, writes),
+            ]
+            .into();
+            written(&directory.join(&file.path), writes).map(|()| None)
+        }
         // Done on the reference's side, where the image was made; the candidate gets its copy with it.
         Request::Damage { file, damages } => damage(sandbox, file, damages).map(|done| {
             (words, said) = done;
@@ -61,6 +87,48 @@ pub(super) fn carry_out(request: &Request, sandbox: &Sandbox, side: Side) -> Ans
         host_clusters,
         ..told(exit, words, said, refused, started)
     }
+}
+
+/// What `info` says of a raw file that matters: its length in whole sectors (QEMU, block/raw-format.c).
+fn described(path: &Path) -> Result<String, Unparsable> {
+    let length = || Ok::<_, io::Error>(open_regular(path)?.metadata()?.len());
+    let length = length().map_err(|error| Unparsable::new(error.to_string()))?;
+    let size = length.next_multiple_of(SECTOR_BYTES);
+    Ok(json!({"format": Format::Raw.name(), "virtual-size": size}).to_string())
+}
+
+/// Whether this puts bytes into a raw file, as a fixture.
+pub(super) fn writes_itself(request: &Request) -> bool {
+    matches!(request, Request::Write { file, .. } if file.format == Format::Raw)
+}
+
+/// Writes into a raw file; nothing goes beyond its end.
+fn written(path: &Path, writes: &[Write]) -> Result<(), Unparsable> {
+    let write = || {
+        let file = open_regular_to_write(path)?;
+        let size = file.metadata()?.len().next_multiple_of(SECTOR_BYTES);
+        for write in writes {
+            if write.offset + write.length > size {
+                return Err(io::Error::other("that lies beyond the end of the image"));
+            }
+            let bytes = vec![write.byte; write.length as usize];
+            file.write_all_at(&bytes, write.offset)?;
+        }
+        Ok(())
+    };
+    write().map_err(|error: io::Error| Unparsable::new(error.to_string()))
+}
+
+/// The shell's line for the same.
+fn in_shell(file: &str, writes: &[Write]) -> String {
+    let lines = writes.iter().map(|write| {
+        let Write { offset, length, byte } = write;
+        format!(
+            "head -c {length} /dev/zero | tr '\\0' '\\{byte:03o}' | dd of={} bs=1 seek={offset} conv=notrunc status=none",
+            quoted(file)
+        )
+    });
+    lines.collect::<Vec<_>>().join(" && ")
 }
 
 fn told(

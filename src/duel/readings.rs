@@ -5,22 +5,23 @@
 use super::{Bout, harness};
 use crate::error::Result;
 use crate::exchange::{Exchange, Output, Reading, Side};
+use crate::format::Format;
 use crate::request::{Answer, Exit, Request};
 use crate::tool::Support;
 
 impl Bout<'_> {
     /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
-    /// can read them. Where both sides' files have the same bytes, one look serves both.
+    /// can read them. Where both sides' images are alike, one look serves both.
     pub(super) fn read_outputs(
         &mut self,
         exchange: &mut Exchange,
         outputs: &[Output],
     ) -> Result<()> {
         for (index, output) in outputs.iter().enumerate() {
-            let names = output.file.names();
-            let identical = exchange.reference.is_some()
-                && !output.file.is_split()
-                && names.iter().all(|name| self.sandbox.is_identical(name));
+            // Of a raw image, the reading of its contents is the comparison.
+            let is_raw = output.file.format == Format::Raw;
+            let mut alike =
+                exchange.reference.is_some() && !is_raw && self.sandbox.is_alike(&output.file);
             for (by, request) in self.looks_at(output) {
                 let answer = self.look(Side::Candidate, by, &request)?;
                 if let Exit::Unsupported(feature) = answer.exit {
@@ -34,10 +35,21 @@ impl Bout<'_> {
                     answer,
                 };
                 if let Some(deed) = &mut exchange.reference {
-                    let answer = match identical {
+                    let serves_both = alike
+                        && match reading.request {
+                            // What these tell is about the space on the host, holes included.
+                            Request::Audit { .. } | Request::Map { .. } => {
+                                self.sandbox.has_same_holes(&output.file)
+                            }
+                            _ => true,
+                        };
+                    let answer = match serves_both {
                         true => reading.answer.clone(),
                         false => self.look(Side::Reference, by, &reading.request)?,
                     };
+                    if is_raw && by == Side::Reference && answer.contents.is_some() {
+                        alike = answer.contents == reading.answer.contents;
+                    }
                     deed.readings.push(Reading {
                         answer,
                         ..reading.clone()
@@ -49,10 +61,12 @@ impl Bout<'_> {
         Ok(())
     }
 
-    /// A look, by a tool or by the harness itself.
+    /// A look, by a tool or by the harness itself: what there is to be told of a raw file needs no tool.
     fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+        let is_raw = request.file().format == Format::Raw;
         match request {
             Request::Audit { .. } => Ok(harness::carry_out(request, self.sandbox, side)),
+            Request::Info { .. } if is_raw => Ok(harness::carry_out(request, self.sandbox, side)),
             _ => self.ask(side, by, request),
         }
     }

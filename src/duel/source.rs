@@ -2,8 +2,10 @@
 //!
 //! Called by the duel.
 
-use super::{Bout, picture};
-use crate::content::Contents;
+use std::path::Path;
+
+use super::{Bout, Duel, harness, picture};
+use crate::content::{Contents, copy_sparse, write_at};
 use crate::cost::Cost;
 use crate::error::Result;
 use crate::exchange::{Ground, Side};
@@ -15,7 +17,7 @@ pub(super) enum Source {
     /// No operation has needed it yet.
     NotMade,
     /// It lies on both sides; its file held this when it was made.
-    Made(Option<Contents>),
+    Made(Contents),
     /// It could not be made, and no operation that needs it can be judged.
     Failed(Verdict),
 }
@@ -38,54 +40,101 @@ impl Bout<'_> {
                 writes: recipe.writes().to_vec(),
             });
         }
+        let name = &ground.source.path;
         let fixtures = &self.duel.fixtures;
-        let mut made = requests.len();
-        while made > 0 {
-            if let Some(fixture) = fixtures.find(&requests[..made]) {
-                self.sandbox
-                    .place_fixture(&fixture.path, &ground.source.path)?;
+        let found = (1..=requests.len())
+            .rev()
+            .find_map(|made| Some((made, fixtures.find(&requests[..made])?)));
+        let table = recipe.partition_table();
+        let original = self.sandbox.source_directory().join(name);
+        let original = match found {
+            Some((made, fixture)) if made == requests.len() && table.is_none() => {
                 self.fixture = fixture.commands;
-                break;
+                fixture.path
             }
-            made -= 1;
+            found => {
+                let made = found.as_ref().map_or(0, |(made, _)| *made);
+                if let Some((_, fixture)) = found {
+                    copy_sparse(&fixture.path, &original)?;
+                    self.fixture = fixture.commands;
+                }
+                if let Some(failed) = self.make_rest(&requests, made, &original)? {
+                    self.source = Source::Failed(failed);
+                    return Ok(());
+                }
+                original
+            }
+        };
+        if let Some((offset, bytes)) = table {
+            write_at(&original, offset, &bytes)?;
+            self.fixture.push(picture::in_shell(name, offset, &bytes));
         }
+        self.source = Source::Made(self.sandbox.copy_source(&original, name)?);
+        Ok(())
+    }
+
+    /// Makes the source image from the request on that `made` counts to; why it could not be made, if it could not.
+    fn make_rest(
+        &mut self,
+        requests: &[Request],
+        made: usize,
+        original: &Path,
+    ) -> Result<Option<Verdict>> {
         let directory = self.sandbox.source_directory();
         let patience = self.patience(Side::Reference, None, Cost::default());
-        for count in made..requests.len() {
-            let request = &requests[count];
-            let answer = self.ask_in(directory.clone(), Side::Reference, request, patience)?;
+        for (count, request) in requests.iter().enumerate().skip(made) {
+            let answer = match harness::writes_itself(request) {
+                true => harness::carry_out_in(request, self.sandbox, Side::Reference, &directory),
+                false => self.ask_in(directory.clone(), Side::Reference, request, patience)?,
+            };
             self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
-                self.source = Source::Failed(source_failed(request, &answer));
-                return Ok(());
+                return Ok(Some(source_failed(request, &answer)));
             }
-            let path = directory.join(&ground.source.path);
             let so_far = &requests[..=count];
-            fixtures.keep(so_far, &path, &self.fixture, &self.duel.workdir)?;
+            let Duel {
+                fixtures, workdir, ..
+            } = self.duel;
+            fixtures.keep(so_far, original, &self.fixture, workdir)?;
         }
-        if let Some((offset, bytes)) = recipe.partition_table() {
-            self.sandbox
-                .write_to_source(&ground.source.path, offset, &bytes)?;
-            self.fixture
-                .push(picture::in_shell(&ground.source.path, offset, &bytes));
-        }
-        self.sandbox.copy_source(&ground.source.path)?;
-        self.source = Source::Made(
-            self.sandbox
-                .fingerprint(Side::Reference, &ground.source.path),
-        );
-        Ok(())
+        Ok(None)
     }
 
     /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
     /// so that the next operation is judged by itself.
     pub(super) fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
-        let Source::Made(Some(made)) = &self.source else {
+        let Source::Made(made) = &self.source else {
             return Ok(None);
         };
         let name = &ground.source.path;
-        let now = self.sandbox.fingerprint(Side::Candidate, name);
-        let difference = match &now {
+        let looks_untouched = || {
+            self.sandbox
+                .looks_untouched(Side::Candidate, name, made.size)
+        };
+        if !self.reads_closely && looks_untouched() {
+            return Ok(None);
+        }
+        let Some(difference) = self.difference_of_source(name, made) else {
+            return Ok(None);
+        };
+        self.sandbox.restore_candidate(name)?;
+        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
+        Ok(Some(Verdict::Divergence(finding)))
+    }
+
+    /// Whether the candidate's copy is not what it was after all, though no operation was seen to change it.
+    pub(super) fn changed_unseen(&self) -> bool {
+        match &self.source {
+            Source::Made(made) if !self.reads_closely => {
+                let name = self.case.ground(0).source.path;
+                self.difference_of_source(&name, made).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn difference_of_source(&self, name: &str, made: &Contents) -> Option<Difference> {
+        match self.sandbox.fingerprint(Side::Candidate, name) {
             Some(now) => now.difference(made).map(|found| {
                 Difference::new(
                     format!("{} in the file {name}", found.place),
@@ -94,13 +143,7 @@ impl Bout<'_> {
                 )
             }),
             None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
-        };
-        let Some(difference) = difference else {
-            return Ok(None);
-        };
-        self.sandbox.copy_to_candidate(name)?;
-        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
-        Ok(Some(Verdict::Divergence(finding)))
+        }
     }
 }
 

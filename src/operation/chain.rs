@@ -20,6 +20,7 @@ use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
 pub use act::{ACT_NAMES, Act, BESIDE, Layer};
 pub use course::Course;
 pub use hazard::Hazard;
+pub use looks::{HOST_RATIO, HOST_SLACK, may_touch};
 pub use wording::window;
 
 mod act;
@@ -121,7 +122,7 @@ impl Chain {
     /// behind a buffer: the candidate may be luckier.
     fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
         let is_known = match &theirs.step.request {
-            Request::Rebase { .. } => self.hazards().contains(&Hazard::RaggedRebase),
+            Request::Rebase { .. } => self.features().contains(&Hazard::RaggedRebase.name()),
             _ => self.is_endless([&ours.answer, &theirs.answer]),
         };
         let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
@@ -224,6 +225,8 @@ impl Perform for Chain {
         let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
             features.extend(Hazard::of(&course, act).map(Hazard::name));
+            let is_over_finer = act.rebases_over_finer_images(&course);
+            features.extend(is_over_finer.then_some(Hazard::RaggedRebase.name()));
             let unmaps = act.unmaps_parallels(&course);
             features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
             let preallocates = act.preallocates_growth(&course);

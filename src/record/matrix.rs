@@ -19,8 +19,10 @@ pub enum Stand {
     Crashes,
     /// It runs out of time.
     Hangs,
-    /// It says no to what the others do, or yes to what they refuse.
+    /// It says no to what the others do.
     Refuses,
+    /// It says yes to what the others refuse.
+    Accepts,
     /// It gives another value than the model, or than the others where the model says nothing.
     Differs,
     /// As the model says, or as most do where the model says nothing.
@@ -40,6 +42,7 @@ impl Stand {
             Self::Crashes => "crashes",
             Self::Hangs => "hangs",
             Self::Refuses => "refuses",
+            Self::Accepts => "accepts",
             Self::Differs => "differs",
             Self::Agrees => "agrees",
             Self::Elsewhere => "diverges elsewhere",
@@ -156,6 +159,9 @@ impl Matrix {
     }
 }
 
+/// How a difference between exits tells of success ([`Answer::describe`](crate::request::Answer::describe)).
+const SUCCESS: &str = "exit 0";
+
 /// Behind the name of a candidate that is the reference's own release.
 const AS_CANDIDATE: &str = " (candidate)";
 
@@ -230,6 +236,14 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
     let stand = match done.kind.as_deref().unwrap_or_default() {
         "candidate_crash" => Stand::Crashes,
         "candidate_timeout" => Stand::Hangs,
+        // An answer's own words for success.
+        _ if exits
+            && value
+                .as_deref()
+                .is_some_and(|value| value.starts_with(SUCCESS)) =>
+        {
+            Stand::Accepts
+        }
         kind if exits || kind.ends_with("_refused") => Stand::Refuses,
         _ => Stand::Differs,
     };
@@ -259,10 +273,17 @@ fn odd_one_out(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
                 .windows(2)
                 .all(|two| (two[0].stand, &two[0].value) == (two[1].stand, &two[1].value));
             let several = several.join(", ");
-            let others = others.join(", ");
-            match same {
-                true => format!("two camps: {several} against {others}"),
-                false => format!("each in its own way: {several} against {others}"),
+            match (same, others) {
+                (true, [only]) if *only == reference => {
+                    format!("the reference is alone against {several}")
+                }
+                (true, _) => format!("two camps: {several} against {}", others.join(", ")),
+                (false, _) => {
+                    format!(
+                        "each in its own way: {several} against {}",
+                        others.join(", ")
+                    )
+                }
             }
         }
     }
@@ -328,6 +349,24 @@ mod tests {
         assert_eq!(
             verdict(&[stands[3], stands[0]]),
             "qemu-img 10.0.2 is the first to behave otherwise than qemu-img 7.2.22"
+        );
+    }
+
+    #[test]
+    fn a_reference_that_nobody_agrees_with_is_alone_when_the_others_are_of_one_mind() {
+        let mut stands = vec![
+            ("vhd-core 0.1.4", Stand::Accepts),
+            ("7zz 25.01", Stand::Accepts),
+            ("qemu-img 10.0.2", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "the reference is alone against 7zz 25.01, vhd-core 0.1.4"
+        );
+        stands.push(("libvhdi 20210425", Stand::Agrees));
+        assert_eq!(
+            verdict(&stands),
+            "two camps: 7zz 25.01, vhd-core 0.1.4 against libvhdi 20210425, qemu-img 10.0.2"
         );
     }
 

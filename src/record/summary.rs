@@ -67,6 +67,9 @@ pub struct Summary {
     pub checks: BTreeMap<String, u64>,
     #[serde(skip)]
     seen: BTreeSet<u32>,
+    /// Cases by what came of them with any candidate.
+    #[serde(skip)]
+    cases: Tally,
     /// How many times a tool was called.
     pub tool_calls: u64,
     /// CPU time of the tools.
@@ -104,6 +107,9 @@ pub struct GroupCount {
     first_iteration: u64,
 }
 
+/// What a case can count as in which nothing was compared to its end; the last says the least.
+const OF_NOTHING: [Class; 3] = [Class::Flaky, Class::Inconclusive, Class::Unsupported];
+
 impl Summary {
     /// Nothing done yet, of `iterations` cases.
     pub fn new(generation: Option<String>, seed: Option<u64>, iterations: u64) -> Self {
@@ -119,6 +125,12 @@ impl Summary {
     /// Counts a case that several candidates tried, each as a case of its own.
     pub fn add_case(&mut self, records: &[Record]) {
         records.iter().for_each(|record| self.add(record));
+        // Where one candidate made something of it, it is no case of nothing.
+        let of_nothing = |class: &Class| OF_NOTHING.iter().position(|found| found == class);
+        let classes = records.iter().map(Record::class);
+        if let Some(class) = classes.min_by_key(of_nothing) {
+            self.cases.add(class);
+        }
         if records.len() > 1 {
             for record in records {
                 let name = record.candidate.to_string();
@@ -130,6 +142,11 @@ impl Summary {
             self.matrix.add(records);
             self.candidate = None;
         }
+    }
+
+    /// Cases by the most that came of them with any candidate.
+    pub fn cases(&self) -> &Tally {
+        &self.cases
     }
 
     /// Counts a case.

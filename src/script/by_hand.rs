@@ -9,7 +9,7 @@ use crate::qcow2::corruption::Corruption;
 use crate::request::Request;
 
 /// What the functions below read and write with. `field` and `put` are about big-endian numbers, as qcow2 has them.
-const FIELDS: &str = r#"
+pub(super) const FIELDS: &str = r#"
 # field FILE OFFSET LENGTH: the number there.
 field() { od -An -v -tu1 -j"$2" -N"$3" "$1" | tr -s ' \n' '  ' | { read -r bytes; number=0; for byte in $bytes; do number=$((number * 256 + byte)); done; echo "$number"; }; }
 # bytes NUMBER LENGTH: its bytes, as printf takes them.

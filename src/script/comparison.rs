@@ -3,7 +3,7 @@
 //! They stand at the end of a script, in the directory that has both sides' directories, after all steps.
 
 use super::outputs::of_outputs;
-use super::{About, by_hand, midway, witnessed};
+use super::{About, by_hand, left, midway, witnessed};
 use crate::evidence::quoted;
 use crate::exchange::Step;
 use crate::operation::Operation;
@@ -40,6 +40,7 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
     let last = about.steps.len().checked_sub(1)?;
     let found = witnessed::of_witness(about)
         .or_else(|| midway::of_acts(about))
+        .or_else(|| left::of_what_is_left(about))
         .or_else(|| repaired(about))
         .or_else(|| by_hand::of_host_clusters(about))
         .or_else(|| said(kind, about.steps, last, differences));
@@ -64,8 +65,17 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
                 .to_owned()
         }
         "malformed_content_divergence" => {
-            let flat = quoted(&format!("{}{FLAT_SUFFIX}", damaged?.path));
-            format!("cmp -s candidate/{flat} reference/{flat} || exit 0")
+            // Each reading is kept under its step's number; one that a side refused is no other content.
+            let readings = about.steps.iter().enumerate();
+            let readings = readings
+                .filter(|(_, step)| matches!(step.request, Request::Contents { .. }))
+                .map(|(name, _)| format!("{name}{FLAT_SUFFIX}"));
+            let compare = readings.map(|flat| {
+                format!(
+                    "[ -f candidate/{flat} ] && [ -f reference/{flat} ] && {{ cmp -s candidate/{flat} reference/{flat} || exit 0; }}"
+                )
+            });
+            compare.collect::<Vec<_>>().join("\n")
         }
         "malformed_info_divergence" => {
             let is_told = |step: &Step| {

@@ -2,12 +2,13 @@
 
 use super::About;
 use super::comparison::{CLEAN, Comparison, VALUE};
+use crate::evidence::quoted;
 use crate::operation::Operation;
 use crate::operation::chain::{Act, Course};
 use crate::tool::FLAT_SUFFIX;
 use crate::verdict::Blame;
 
-const EXTENTS: &str = r#"
+pub(super) const EXTENTS: &str = r#"
 # extents FILE: start, length and zero of every extent of a map.
 extents() {
   tr -d ' \n' <"$1" | tr '}' '\n' | awk '
@@ -29,21 +30,33 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
         return None;
     };
     let mut differences = about.differences.iter();
-    let what =
-        differences.find_map(|found| found.what.contains("midway").then_some(&found.what))?;
+    let is_midway = |what: &str| what.contains("midway") || what.starts_with("compare of ");
+    let what = differences.find_map(|found| is_midway(&found.what).then_some(&found.what))?;
     let is_about_bitmaps = what.starts_with("bitmaps ");
     let mut functions = VALUE;
     let mut text = shows(about.blame);
     for (step, act, course) in chain.followed(about.ground, about.exchange) {
         let (prepared, test) = match act {
             Act::Read
-                if about.kind.ends_with("content_divergence")
+                if what.contains("midway") && about.kind.ends_with("content_divergence")
                     || about.kind.ends_with("recipe_divergence") =>
             {
                 let name = format!("expected-{step}.raw");
                 let expected = about.expected(&name, &course.model.contents())?;
                 let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
                 (expected, test)
+            }
+            Act::Compare { with } if about.kind == "chain_compare_content_divergence" => {
+                let Some((_, view)) = course.counterpart(with) else {
+                    continue;
+                };
+                let same = u8::from(!course.model.top.shows_the_same(view));
+                let line = step + 1;
+                let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
+                (String::new(), test)
+            }
+            Act::SnapshotList if about.kind == "chain_snapshot_info_divergence" => {
+                (String::new(), listed(step, &course))
             }
             Act::Info if about.kind.ends_with("info_divergence") => {
                 (String::new(), described(step, &course, is_about_bitmaps))
@@ -83,7 +96,7 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
 }
 
 /// Who was as expected when it was found.
-fn shows(blame: Option<Blame>) -> String {
+pub(super) fn shows(blame: Option<Blame>) -> String {
     let pair = match blame {
         Some(Blame::Candidate) => "= \"no yes\"",
         Some(Blame::Reference) => "= \"yes no\"",
@@ -93,6 +106,19 @@ fn shows(blame: Option<Blame>) -> String {
     format!(
         "# shows CANDIDATE REFERENCE: whether each is as expected, as it was when this was found.\n\
          shows() {{ [ \"$1 $2\" {pair} ]; }}\n"
+    )
+}
+
+/// Ids and names of the snapshots: the first two columns of a list.
+fn listed(step: usize, course: &Course) -> String {
+    let mut expected: Vec<_> = course.model.snapshots.iter().collect();
+    expected.sort_by_key(|(_, snapshot)| snapshot.id);
+    let lines = expected
+        .iter()
+        .map(|(name, snapshot)| format!("{} {name}", snapshot.id));
+    let lines = quoted(&lines.collect::<Vec<_>>().join("\n"));
+    format!(
+        "[ \"$(awk '$1 ~ /^[0-9]+$/ && NF > 1 {{ print $1, $2 }}' \"$1/{step}.out\")\" = {lines} ]"
     )
 }
 

@@ -11,9 +11,6 @@ use crate::verdict::{Blame, Difference};
 
 const QUIET: &str = ">/dev/null 2>&1";
 
-/// How a difference begins that is about the space that a file takes; its name follows.
-const HOST_SPACE: &str = "host space of ";
-
 /// The comparison of whatever output the kind is about; `None` when it is about none.
 pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
     let mut text = String::new();
@@ -94,22 +91,11 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
             only_candidate_fails(&quiet)
         }
         "content_readback_failure" => only_candidate_fails(&flatten),
-        "check_divergence" | "metadata_divergence" if about.blame == Some(Blame::Both) => {
+        "check_divergence" if about.blame == Some(Blame::Both) => {
             let (candidate, reference) = (check("candidate"), check("reference"));
             format!("! {candidate} && ! {reference} && exit 0\n")
         }
         "check_divergence" | "check_unparseable" => only_candidate_fails(&check),
-        // What our own reading finds wrong, a check does as well.
-        "metadata_divergence" if about.blame == Some(Blame::Candidate) => {
-            only_candidate_fails(&check)
-        }
-        "host_divergence" if about.blame == Some(Blame::Candidate) => {
-            // Of the image, or of the one below it that it was committed into.
-            let file = about.differences.first()?.what.strip_prefix(HOST_SPACE)?;
-            let space = |side: &str| format!("$(du -k {side}/{file} | cut -f 1)");
-            let (ours, theirs) = (space("candidate"), space("reference"));
-            format!("[ \"{ours}\" -gt \"$(({theirs} * 4 + 16384))\" ] && exit 0\n")
-        }
         "reading_divergence" | "reading_refused" => {
             let compare = |side: &str| {
                 let flatten = flatten(side);

@@ -21,6 +21,7 @@ fn symptom(operation: &str) -> Symptom {
         kind: format!("{operation}_divergence"),
         operation: operation.to_owned(),
         blame: None,
+        known: None,
     }
 }
 

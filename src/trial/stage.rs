@@ -38,8 +38,8 @@ pub(super) struct Stage {
     settings: Settings,
     trace: Option<Trace>,
     contest: OnceLock<Result<Contest>>,
-    /// The same for regression seeds, which have the reference's answers kept; `None` without a cache.
-    for_seeds: OnceLock<Option<Contest>>,
+    /// The same for cases that are tried in every run, which have the reference's answers kept; `None` without a cache.
+    with_answers: OnceLock<Option<Contest>>,
     written: Mutex<Option<Written>>,
     started: Instant,
 }
@@ -59,7 +59,7 @@ impl Stage {
             settings,
             trace: None,
             contest: OnceLock::new(),
-            for_seeds: OnceLock::new(),
+            with_answers: OnceLock::new(),
             written: Mutex::new(None),
             started: Instant::now(),
         }
@@ -114,9 +114,16 @@ impl Stage {
             .get_or_init(open)
             .as_ref()
             .map_err(Clone::clone)?;
-        let contest = match source {
-            Source::Seed(_) => self.for_seeds.get_or_init(|| self.cached(contest)).as_ref(),
-            Source::Fresh(_) => None,
+        let is_the_same_each_time = match source {
+            Source::Seed(_) => true,
+            Source::Fresh(_) => self.settings.has_usual_campaign(),
+        };
+        let contest = match is_the_same_each_time {
+            true => self
+                .with_answers
+                .get_or_init(|| self.cached(contest))
+                .as_ref(),
+            false => None,
         }
         .unwrap_or(contest);
         let mut records = contest.try_surely(&case)?;

@@ -1,37 +1,67 @@
-//! Guided against unguided on the same number of cases: distinct behaviours, and rare lies that were told.
+//! Guided against unguided: the same number of cases of the same seeds, really run, qemu-img against itself. Told are the distinct
+//! behaviours, the tools' CPU time, and in which case each rare lie is found.
 //!
-//! Nothing is run: behaviours and lies are those that follow from the steps of a case. So it can be made on thousands of cases; what only a
-//! run shows (complaints, shapes of maps) guides nothing here.
+//! A case in which a rare lie would be told is run once more, against the stand-in that tells it: the lie counts as found when that run
+//! diverges and the candidate is blamed. Up to there a campaign against the stand-in would have gone the same way. `IMGDUEL_CASES` is the
+//! number of cases of each campaign.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use imgduel::arena::Arena;
 use imgduel::campaign::Supply;
 use imgduel::campaign::guide::Guide;
-use imgduel::case::Case;
 use imgduel::generation::Generation;
-use imgduel::record::{FORMAT_VERSION, Record};
 
 use crate::catalogue::LIES;
 use crate::foresight::foreseen;
+use crate::hunt::{LIMIT, Liars, is_caught};
 use crate::ring;
 
 const SEEDS: [u64; 3] = [1, 2, 3];
-const CASES: [u64; 2] = [250, 1000];
+const CASES: u64 = 500;
+/// In how many of the cases in which it is told a lie is looked for.
+const TRIES_MAX: usize = 10;
 
-/// A match that showed this.
-fn record(case: &Case, behaviours: &BTreeSet<u32>) -> Record {
-    let tool = serde_json::json!({"name": "qemu-img", "version": "0"});
-    let record = serde_json::json!({
-        "format_version": FORMAT_VERSION, "id": case.id().to_string(), "generation": case.generation, "seed": case.seed,
-        "iteration": case.iteration, "iter_seed": case.iter_seed, "verdict": "match", "candidate": tool, "reference": tool,
-        "operations": [], "duration_ms": 0.0, "tool_calls": 0, "tool_cpu_ms": 0.0, "behaviours": behaviours,
-    });
-    serde_json::from_value(record).unwrap()
+/// What came of a campaign.
+#[derive(Default)]
+struct Outcome {
+    behaviours: BTreeSet<u32>,
+    /// After each case: the tools' CPU time in seconds, and how many behaviours were seen.
+    course: Vec<(f64, usize)>,
+    /// By rare lie: the number of the case that found it, from 1, and the tools' CPU time up to then.
+    found: BTreeMap<&'static str, (usize, f64)>,
 }
 
-/// Distinct behaviours, rare lies told, and in how many cases any of them was.
-fn campaign(seed: u64, cases: u64, is_guided: bool) -> (usize, usize, usize) {
+impl Outcome {
+    fn cpu_seconds(&self) -> f64 {
+        self.course.last().map_or(0.0, |(seconds, _)| *seconds)
+    }
+
+    /// How many behaviours were seen in so much CPU time, and how many rare lies were found.
+    fn within(&self, seconds: f64) -> (usize, usize) {
+        let reached = self.course.iter().take_while(|(cpu, _)| *cpu <= seconds);
+        let found = self.found.values().filter(|(_, cpu)| *cpu <= seconds);
+        (reached.last().map_or(0, |(_, seen)| *seen), found.count())
+    }
+}
+
+/// The stand-ins, each opened when it is first met.
+struct Stage {
+    liars: Liars,
+    arenas: BTreeMap<&'static str, Arena>,
+}
+
+impl Stage {
+    fn arena(&mut self, lie: &'static str) -> &Arena {
+        let liars = &self.liars;
+        self.arenas.entry(lie).or_insert_with(|| liars.arena(lie))
+    }
+}
+
+fn campaign(stage: &mut Stage, seed: u64, cases: u64, is_guided: bool) -> Outcome {
     let honest = ring::open("qemu-img");
+    let workdir = ring::scratch();
+    let arena = ring::arena("qemu-img", "qemu-img", LIMIT, workdir.path());
     let generation = Generation::named("native1").unwrap();
     let mut supply: Box<dyn Supply> = match is_guided {
         true => Box::new(Guide::new(generation, seed, 0, None, cases).unwrap()),
@@ -40,30 +70,74 @@ fn campaign(seed: u64, cases: u64, is_guided: bool) -> (usize, usize, usize) {
             Box::new(drawn.take(cases as usize).map(Ok))
         }
     };
-    let (mut seen, mut told, mut times) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let mut outcome = Outcome::default();
+    let mut tries: BTreeMap<&str, usize> = BTreeMap::new();
     while let Some(case) = supply.next() {
         let case = case.unwrap();
-        let (behaviours, lies) = foreseen(&case, &*honest);
-        supply.learn(&case, &record(&case, &behaviours));
-        seen.extend(behaviours);
-        let is_rare = |name: &&str| LIES.iter().any(|lie| lie.name == *name && lie.is_rare);
-        let rare: Vec<&str> = lies.into_iter().filter(is_rare).collect();
-        times += usize::from(!rare.is_empty());
-        told.extend(rare);
-    }
-    (seen.len(), told.len(), times)
-}
-
-/// Prints the table.
-pub fn compare() {
-    println!("seed | cases | | behaviours | rare lies told | cases with one");
-    for seed in SEEDS {
-        for cases in CASES {
-            for is_guided in [false, true] {
-                let (behaviours, told, times) = campaign(seed, cases, is_guided);
-                let mode = if is_guided { "guided" } else { "unguided" };
-                println!("{seed} | {cases} | {mode} | {behaviours} | {told} | {times}");
+        let record = arena.try_case(case.clone()).unwrap();
+        supply.learn(&case, &record);
+        outcome.behaviours.extend(&record.behaviours);
+        let cpu = outcome.cpu_seconds() + record.tool_cpu_ms / 1000.0;
+        outcome.course.push((cpu, outcome.behaviours.len()));
+        let number = outcome.course.len();
+        for lie in foreseen(&case, &*honest).1 {
+            let is_rare = LIES.iter().any(|known| known.name == lie && known.is_rare);
+            let tried = tries.entry(lie).or_default();
+            if !is_rare || outcome.found.contains_key(lie) || *tried == TRIES_MAX {
+                continue;
+            }
+            *tried += 1;
+            if is_caught(&stage.arena(lie).try_case(case.clone()).unwrap()) {
+                outcome.found.insert(lie, (number, cpu));
             }
         }
+    }
+    outcome
+}
+
+/// Prints the tables.
+pub fn compare() {
+    let given = std::env::var("IMGDUEL_CASES").ok();
+    let cases = given.and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let liars = Liars::new();
+    let mut stage = Stage {
+        liars,
+        arenas: BTreeMap::new(),
+    };
+    let mut outcomes = Vec::new();
+    println!("seed | | cases | behaviours | tool CPU, s | rare lies found");
+    for seed in SEEDS {
+        let pair = [false, true].map(|is_guided| {
+            let outcome = campaign(&mut stage, seed, cases, is_guided);
+            let mode = if is_guided { "guided" } else { "unguided" };
+            println!(
+                "{seed} | {mode} | {cases} | {} | {:.1} | {}",
+                outcome.behaviours.len(),
+                outcome.cpu_seconds(),
+                outcome.found.len()
+            );
+            outcome
+        });
+        outcomes.push(pair);
+    }
+    println!(
+        "seed | in as much tool CPU, s | unguided: behaviours, lies | guided: behaviours, lies"
+    );
+    for (seed, pair) in SEEDS.iter().zip(&outcomes) {
+        let least = pair.each_ref().map(Outcome::cpu_seconds);
+        let least = least[0].min(least[1]);
+        let [unguided, guided] = pair.each_ref().map(|outcome| outcome.within(least));
+        println!("{seed} | {least:.1} | {unguided:?} | {guided:?}");
+    }
+    println!("rare lie | found in case, of each seed: unguided / guided");
+    for lie in LIES.iter().filter(|lie| lie.is_rare) {
+        let told = |outcome: &Outcome| match outcome.found.get(lie.name) {
+            Some((number, _)) => number.to_string(),
+            None => "-".to_owned(),
+        };
+        let of_seeds = outcomes.iter();
+        let row =
+            of_seeds.map(|[unguided, guided]| format!("{} / {}", told(unguided), told(guided)));
+        println!("{} | {}", lie.name, row.collect::<Vec<_>>().join(" | "));
     }
 }

@@ -21,7 +21,8 @@ const CASES_MAX: usize = 5000;
 const TRIES_MAX: usize = 60;
 const SOME_CASES: usize = 1000;
 const SEED: u64 = 1;
-const LIMIT: Duration = Duration::from_secs(30);
+/// For one call of a tool.
+pub const LIMIT: Duration = Duration::from_secs(30);
 const SHRINKING: Limits = Limits {
     attempts: 300,
     time: Duration::from_secs(60),
@@ -97,7 +98,7 @@ struct Found {
 }
 
 /// Whether a record tells on the candidate, by what it did: on a busy machine anyone may run out of time.
-fn is_caught(record: &Record) -> bool {
+pub fn is_caught(record: &Record) -> bool {
     let is_blamed = record
         .blame
         .is_some_and(|blame| blame.name() == "candidate");

@@ -154,6 +154,7 @@ canaries! {
     a_release_that_leaves_the_children_out_though_it_knows_them_is_caught: "describes_the_image_alone" in "info" is "info_output_divergence";
     a_description_that_is_no_json_is_caught: "info_is_no_json" in "info" is "info_output_divergence";
     a_tool_that_writes_to_its_input_is_caught: "changes_its_input" in "info" is "input_changed_divergence";
+    a_tool_that_writes_to_its_input_through_a_mapping_is_caught: "maps_its_input" in "info" is "input_changed_divergence";
     a_tool_that_dies_is_caught: "crashes" in "info" is "candidate_crash";
     a_refusal_in_no_known_encoding_is_caught: "says_it_in_latin1" in "info" is "exit_code_divergence";
     an_invented_leak_is_caught: "finds_a_leak" in "check" is "check_output_divergence";

@@ -62,3 +62,41 @@ canaries! {
     a_feature_bit_that_nobody_asked_for_is_blamed: "sets_a_feature_bit" among ["convert"], from 2, in "metadata";
     a_bitmap_that_forgets_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 13, in "metadata";
 }
+
+/// What both tools leave in the same way, and the recipe does not: both are blamed, and in the words of the look that is for it.
+fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize, what: &str) {
+    let workdir = ring::scratch();
+    let spec = |lie: &str| format!("qemu-img:{}", ring::stand_in(lie).display());
+    let candidate = match candidate {
+        "" => "qemu-img".to_owned(),
+        lie => spec(lie),
+    };
+    let arena = ring::arena(&candidate, &spec(reference), LIMIT, workdir.path());
+    let cases = ring::cases("native1", SEED, acts).skip(start);
+    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let blame = record.blame.map(|blame| blame.name());
+    assert_eq!(blame, Some("both"), "{record:#?}");
+    let evidence = record.evidence.as_ref().unwrap();
+    let differs = &evidence.differences[0].what;
+    assert!(differs.starts_with(what), "{differs}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn snapshots_that_both_lose_are_missed() {
+    let lie = "chain/makes_no_snapshots/qemu-img";
+    both_are_blamed(lie, lie, &["snapshot"], 0, "snapshots of ");
+}
+
+/// What is found wrong on both sides, and our own reading does not find: here because it is not so.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_check_that_finds_the_same_wrong_on_both_sides_is_told() {
+    both_are_blamed("", "finds_a_leak", &["resize"], 0, "check of ");
+}

@@ -244,14 +244,14 @@ fn a_written_out_seed_replays_to_the_verdict_that_it_tells() {
     }
 }
 
-/// Defects of qemu-img that our own generations never draw, or seldom: each written out, and told by its entry of the catalogue.
+/// Differences that our own generations never draw, or seldom: each written out, and told by its entry of the catalogue.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn written_out_defects_are_told_by_their_entries_of_the_catalogue() {
-    let defects = [
+fn written_out_differences_are_told_by_their_entries_of_the_catalogue() {
+    let of_qemu_img = [
         ("repaired_snapshots", "qemu-img-repaired-snapshots"),
         ("guessed_backing", "qemu-img-guessed-backing"),
         (
@@ -259,24 +259,36 @@ fn written_out_defects_are_told_by_their_entries_of_the_catalogue() {
             "qemu-img-cannot-grow-over-free-clusters-itself",
         ),
     ];
-    for (name, entry) in defects {
-        let directory = ring::scratch();
-        let records = directory.path().join("records.jsonl");
+    let of_imago = [
+        ("dropped_bitmap_not_found", "imago-drops-bitmaps-not-found"),
+        ("dropped_bitmap_leaks", "imago-drops-bitmaps-leaks"),
+        ("dropped_bitmap_allows", "imago-drops-bitmaps-allowed"),
+        (
+            "grown_overlay_of_zeros",
+            "imago-grows-overlays-by-zero-clusters",
+        ),
+    ];
+    let directory = ring::scratch();
+    for (candidate, differences) in [("qemu-img", &of_qemu_img[..]), ("imago", &of_imago[..])] {
+        let records = directory.path().join(format!("{candidate}.jsonl"));
+        let path = |name: &str| ring::package().join(format!("tests/golden/native1_{name}.json"));
         std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
             .arg("replay")
-            .arg(ring::package().join(format!("tests/golden/native1_{name}.json")))
-            .args(["--candidate", "qemu-img", "--workdir"])
+            .args(differences.iter().map(|(name, _)| path(name)))
+            .args(["--candidate", candidate, "--jobs", "1", "--workdir"])
             .arg(directory.path())
             .arg("--json")
             .arg(&records)
             .output()
             .unwrap();
         let records = std::fs::read_to_string(records).unwrap();
-        let record: serde_json::Value =
-            serde_json::from_str(records.lines().next().unwrap()).unwrap();
-        // Another version may be mended.
-        if record["reference"]["version"] == "10.0.2" {
-            assert_eq!(record["known"], entry, "{record:#}");
+        assert_eq!(records.lines().count(), differences.len());
+        for (line, (_, entry)) in records.lines().zip(differences) {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            // Another version may be mended.
+            if record["reference"]["version"] == "10.0.2" {
+                assert_eq!(record["known"], *entry, "{record:#}");
+            }
         }
     }
 }

@@ -8,13 +8,13 @@ use super::Chain;
 use super::act::{Act, Layer};
 use super::course::Course;
 use crate::format::Format;
-use crate::request::SnapshotAction;
+use crate::request::{ImageFile, SnapshotAction};
 
 /// What is defective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hazard {
-    /// `rebase` writes behind the end of a buffer (free(): invalid pointer) when the old backing file is shorter than the overlay
-    /// and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
+    /// `rebase` writes behind the end of a buffer (free(): invalid pointer) when the old backing file, or one below it, is shorter
+    /// than the overlay and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
     RaggedRebase,
     /// `resize --preallocation=metadata` takes host clusters that were freed before for zeros, and shows what is left in them.
     MetadataGrowth,
@@ -64,6 +64,21 @@ impl Act {
         };
         let takes_space = ["falloc", "full"].contains(&mode.as_str());
         takes_space && course.top().format == Format::Qcow2 && *size > course.model.top.size
+    }
+
+    /// Whether it meets [`Hazard::RaggedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
+    /// smaller clusters, so that what is allocated there begins within one. Kept apart from [`Hazard::of`], by which cases are drawn.
+    pub(super) fn rebases_over_finer_images(&self, course: &Course) -> bool {
+        let (size, cluster) = (course.model.top.size, course.top().cluster_size());
+        let is_ragged = |end: u64| end < size && !end.is_multiple_of(cluster);
+        let is_finer = |file: &ImageFile| match file.format {
+            Format::Raw => false,
+            Format::Qcow2 => file.cluster_size() < cluster,
+            _ => true,
+        };
+        let mut below = course.below().iter().zip(&course.model.below);
+        matches!(self, Self::Rebase { .. })
+            && below.any(|(file, view)| is_ragged(view.size) || is_finer(file))
     }
 
     /// See [`PARALLELS_UNMAP`].

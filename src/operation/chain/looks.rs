@@ -24,9 +24,9 @@ const HOST: DivergenceKind = DivergenceKind::new("chain", "host_divergence");
 const WITNESS: DivergenceKind = DivergenceKind::new("chain", "witness_divergence");
 
 /// How many times the host space of the other side's image an image may take.
-const HOST_RATIO: u64 = 4;
+pub const HOST_RATIO: u64 = 4;
 /// How much more it may take in any case, in bytes: a few of the largest clusters.
-const HOST_SLACK: u64 = 16 << 20;
+pub const HOST_SLACK: u64 = 16 << 20;
 
 /// Judges one image that is left, the exchange's output `index`; nothing when all agree.
 pub(super) fn judge(
@@ -255,7 +255,8 @@ pub(super) fn touched(ours: &Turn, theirs: &Turn) -> Option<Finding> {
     witnesses(kind, what, [told(ours), told(theirs), "none".to_owned()])
 }
 
-fn may_touch(request: &Request, name: &str) -> bool {
+/// Whether a step may write to the file of this name, or make or remove it.
+pub fn may_touch(request: &Request, name: &str) -> bool {
     match request {
         request if request.is_reading() => false,
         Request::Commit { file, .. } => {

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use crate::record::{Cell, Row, Stand, Summary};
 
 /// How the tools are listed in a row: those against whom something is to be said at first.
-const STANDS: [Stand; 8] = [
+const STANDS: [Stand; 9] = [
     Stand::Crashes,
     Stand::Hangs,
     Stand::Refuses,
+    Stand::Accepts,
     Stand::Differs,
     Stand::Agrees,
     Stand::Elsewhere,

@@ -8,7 +8,7 @@ use crate::format::Format;
 use crate::request::{ImageFile, Request};
 
 /// The secret: one for all images, for it protects nothing.
-const OBJECT: &str = "secret,id=sec0,data=imgduel";
+const OBJECT: &str = "secret,id=sec0,data=secret";
 
 /// The option that names the secret.
 const KEY_SECRET: &str = "encrypt.key-secret=sec0";
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(unlocked(&info(&plain), line.clone(), 1), line);
         assert_eq!(
             unlocked(&info(&secret), words("info --output=json b.qcow2"), 1).join(" "),
-            "info --object secret,id=sec0,data=imgduel --image-opts --output=json \
+            "info --object secret,id=sec0,data=secret --image-opts --output=json \
              driver=qcow2,file.filename=b.qcow2,encrypt.key-secret=sec0"
         );
         let convert = Request::Convert {
@@ -109,7 +109,7 @@ mod tests {
         };
         assert_eq!(
             unlocked(&convert, words("convert -O qcow2 a.qcow2 b.qcow2"), 1).join(" "),
-            "convert --object secret,id=sec0,data=imgduel -o encrypt.key-secret=sec0 -O qcow2 a.qcow2 b.qcow2"
+            "convert --object secret,id=sec0,data=secret -o encrypt.key-secret=sec0 -O qcow2 a.qcow2 b.qcow2"
         );
     }
 }
