@@ -84,21 +84,25 @@ impl Arena {
         }
     }
 
-    /// The same with the reference asked only what it was not asked for another candidate on the same case.
-    pub fn beside(&self, answers: Arc<OfCase>) -> Self {
+    /// The same with the reference asked only what it was not asked for another candidate on the same case: the first time, and anew when it is
+    /// heard again.
+    pub fn beside(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
         let snapshot = Request::Snapshot {
             file: ImageFile::new("snapshot", Format::Qcow2),
             action: SnapshotAction::Create,
             argument: String::new(),
         };
         let makes_none = self.duel.candidate.support(&snapshot) != Support::Yes;
-        let reference = Arc::clone(&self.duel.reference);
+        let behind = |reference: &Arc<dyn Tool>, answers: &Arc<OfCase>| {
+            shared(Arc::clone(reference), Arc::clone(answers), makes_none)
+        };
         let duel = Duel {
-            reference: shared(reference, answers, makes_none),
+            reference: behind(&self.duel.reference, first),
             ..self.duel.clone()
         };
         Self {
             duel,
+            reference: behind(&self.reference, again),
             ..self.clone()
         }
     }

@@ -12,6 +12,7 @@ mod stubs;
 mod tools;
 mod vacuity;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -221,8 +222,9 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             .summary
             .get_or_insert(python::summary_path(directory, seed));
     }
-    let done = resumed.as_ref().map(Resumed::done).unwrap_or_default();
     let run = Run::open_for(&settings, log_dir, resumed)?;
+    let done = run.resumed.iter().map(|record| record.iteration);
+    let done: HashSet<u64> = done.collect();
     run.contest.arenas()[0].must_find_a_lie()?;
     let _ = writeln!(
         std::io::stderr(),

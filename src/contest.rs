@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::arena::{Arena, Terms};
-use crate::cache::{OfCase, Store};
+use crate::cache::Store;
 use crate::case::Case;
 use crate::duel::Duel;
 use crate::error::{Error, Result};
@@ -155,13 +155,13 @@ impl Contest {
 
     /// Tries a case with every candidate, and again what is not to be believed at once.
     pub fn try_surely(&self, case: &Case) -> Result<Vec<Record>> {
-        let answers = Arc::new(OfCase::default());
+        let (first, again) = (Arc::default(), Arc::default());
         let several = self.arenas.len() > 1;
         let tried = self.arenas.iter().map(|arena| {
             // Where the reference does on both sides all that is done, it need do it once. For a candidate that writes, alone, the looks
             // at what is in the files would cost more than they save.
             match several || arena.is_of_reader() {
-                true => arena.beside(Arc::clone(&answers)).try_surely(case.clone()),
+                true => arena.beside(&first, &again).try_surely(case.clone()),
                 false => arena.try_surely(case.clone()),
             }
         });

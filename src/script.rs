@@ -21,6 +21,7 @@ use calls::Calls;
 use comparison::comparison;
 
 mod about;
+mod adapters;
 mod by_hand;
 mod calls;
 mod comparison;
@@ -141,13 +142,23 @@ pub fn script(
     let watch = if plot.is_watched { left::WATCH } else { "" };
     let functions = by_hand::functions(&steps) + compared.functions + watch;
     let compare = format!("{}\n# It does not show.\nexit 1\n", compared.text);
-    match calls {
-        Calls::Shell(calls) => Ok(format!(
-            "#!/bin/sh\n{}\n{}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
+    let in_shell = |variables: String, calls: String| {
+        format!(
+            "#!/bin/sh\n{}\n{variables}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
              (cd candidate && candidate_side)\n\n{compare}",
             commented(&head, "# "),
-            plot.variables(true),
-        )),
+        )
+    };
+    match calls {
+        Calls::Shell(calls) => Ok(in_shell(plot.variables(true), calls)),
+        Calls::Adapter { command, calls } => {
+            // An adapter is one process for all its calls: only its time is limited.
+            let limit = plot.limit.as_deref();
+            let limit = limit.filter(|limit| limit.starts_with("timeout "));
+            let limit = limit.unwrap_or_default();
+            let adapter = adapters::functions(&command, limit);
+            Ok(in_shell(plot.variables(false) + &adapter, calls))
+        }
         Calls::Rust { template, calls } => {
             let variables = plot.variables(false);
             let head = commented(&head, "// ")

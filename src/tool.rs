@@ -65,6 +65,13 @@ pub trait Tool: Send + Sync {
 pub enum Wording {
     /// A command line, the program first.
     CommandLine(Vec<String>),
+    /// A line of JSON for a program that speaks the adapter protocol, in which [`DIRECTORY_MARK`] stands for where the files are.
+    AdapterLine {
+        /// The command that starts it, its words in no need of quotes.
+        command: Vec<String>,
+        /// The line.
+        line: String,
+    },
     /// A call in Rust, to stand in the program that `template` is made into.
     RustCall {
         /// A program with a place for calls.
@@ -76,6 +83,9 @@ pub enum Wording {
 
 /// The end of a flattened image's name; it lies beside the image.
 pub const FLAT_SUFFIX: &str = ".flat";
+
+/// The directory in the line of an adapter that is asked by hand.
+pub const DIRECTORY_MARK: &str = "@DIRECTORY@";
 
 /// Whether a tool can be asked something.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -67,7 +67,7 @@ impl Campaign {
             .collect()
     }
 
-    /// The verdict of every operation of every case.
+    /// The verdict of every operation of every case, by case and candidate.
     fn verdicts_in(&self, name: &str) -> BTreeMap<String, Vec<String>> {
         let records = self.records_in(name);
         let verdicts: BTreeMap<String, Vec<String>> = records
@@ -80,7 +80,8 @@ impl Campaign {
                         operation.op, operation.verdict, operation.kind
                     )
                 });
-                (record.id.clone(), said.collect())
+                let who = format!("{} {}", record.id, record.candidate);
+                (who, said.collect())
             })
             .collect();
         assert_eq!(verdicts.len(), records.len(), "a case stands there twice");
@@ -207,6 +208,69 @@ fn a_campaign_that_is_killed_and_resumed_ends_as_one_that_was_left_alone() {
     kill_and_resume(60, 2, |time| {
         Duration::from_millis(400 + 300 * u64::from(time))
     });
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn of_several_candidates_each_has_its_record_of_a_case_however_often_the_campaign_was_cut_short() {
+    let liar = ring::stand_in("describes_the_image_alone");
+    let drawn = ["--seed", "11", "--iterations", "12", "--ops", "info"];
+    let candidates = format!("imago,qemu-img:{}", liar.display());
+    let campaign =
+        Campaign::new(&[&drawn[..], &["--candidate", &candidates, "--jobs", "2"]].concat());
+    let whole = campaign.path("whole.jsonl");
+    let output = campaign
+        .command(&["--json", whole.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let told = |output: &Output| {
+        let said = text(&output.stdout);
+        let table: Vec<&str> = said
+            .lines()
+            .skip_while(|line| !line.contains("match diverges"))
+            .collect();
+        table.join("\n")
+    };
+    let (table, records) = (told(&output), std::fs::read(&whole).unwrap());
+    assert_eq!(campaign.records_in("whole.jsonl").len(), 24);
+    let ends: Vec<usize> = (0..records.len())
+        .filter(|place| records[*place] == b'\n')
+        .collect();
+    let cut = campaign.path("cut.jsonl");
+    let resume = ["--resume", cut.to_str().unwrap()];
+    // Between the candidates of a case, in a record, at the end of one that lacks its newline; and before all.
+    for length in [ends[8] + 1, ends[10] + 30, ends[11], 0] {
+        std::fs::write(&cut, &records[..length]).unwrap();
+        let mut child = campaign
+            .command(&resume)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for_records(&cut, 15);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let output = campaign.command(&resume).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert_eq!(
+            campaign.verdicts_in("cut.jsonl"),
+            campaign.verdicts_in("whole.jsonl"),
+            "{length}"
+        );
+        assert!(text(&output.stdout).contains("24 of 24 cases"), "{length}");
+        assert_eq!(told(&output), table);
+    }
+    for other in ["imago", "qcow2-core,imago"] {
+        let other = Campaign::new(&[&drawn[..], &["--candidate", other]].concat());
+        let output = other.command(&resume).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(one_line(&output).contains("was made on other terms"));
+    }
+    campaign.nothing_is_left();
 }
 
 #[test]

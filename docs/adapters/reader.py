@@ -8,10 +8,6 @@ import sys
 OFFSET = 0x00FFFFFFFFFFFE00  # the host offset in an L1 or L2 entry
 
 
-class Unsupported(Exception):
-    pass
-
-
 def read(path, format):
     """The guest-visible size, and (offset, bytes) of what is not known to be zero."""
     with open(path, "rb") as image:
@@ -22,17 +18,16 @@ def read(path, format):
         if magic != b"QFI\xfb":
             raise ValueError("not a qcow2")
         if backing or encrypted or version > 3:
-            raise Unsupported("backing files, encryption, versions above 3")
+            raise NotImplementedError("backing files, encryption, versions above 3")
         cluster, pieces = 1 << bits, []
 
         def table(offset, entries):
             image.seek(offset)
             return struct.unpack(f">{entries}Q", image.read(8 * entries))
-
         for index, l1_entry in enumerate(table(offset, entries)):
             for place, entry in enumerate(table(l1_entry & OFFSET, cluster // 8) if l1_entry & OFFSET else ()):
                 if entry & 1 << 62:
-                    raise Unsupported("compressed clusters")
+                    raise NotImplementedError("compressed clusters")
                 if entry & OFFSET and not entry & 1:
                     image.seek(entry & OFFSET)
                     pieces.append(((index * (cluster // 8) + place) * cluster, image.read(cluster)))
@@ -47,7 +42,7 @@ def answer(asked):
     path = os.path.join(asked["directory"], asked["file"]["path"])
     try:
         size, pieces = read(path, asked["file"]["format"])
-    except Unsupported as feature:
+    except NotImplementedError as feature:
         return {"unsupported": str(feature)}
     except (OSError, ValueError, struct.error) as why:
         return {"refused": str(why)}

@@ -1,14 +1,15 @@
 //! `imgduel fuzz --resume RECORDS`: a campaign goes on where it was cut short, however that was.
 //!
-//! The records that are there stand; cases without one are tried. The command line is the same as the first time; seed and generation are taken from the
-//! records where it does not name them. Records that were made on other terms are refused.
+//! The records that are there stand; cases without one are tried. Of several candidates each has its record of a case, and a case that was cut
+//! short between them is tried anew by all. The command line is the same as the first time; seed and generation are taken from the records where it
+//! does not name them. Records that were made on other terms are refused.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::merge::{each_line, parse};
 use crate::arena::Arena;
+use crate::contest::Contest;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::report::files::RecordFile;
@@ -17,8 +18,8 @@ use crate::settings::Settings;
 /// What an earlier run has done.
 pub(super) struct Resumed {
     path: PathBuf,
-    /// How much of the file is whole records.
-    length_bytes: u64,
+    /// Where each record ends in the file, in bytes.
+    ends: Vec<u64>,
     /// Its records, in their order.
     pub(super) records: Vec<Record>,
 }
@@ -33,18 +34,18 @@ impl Resumed {
         }
         settings.json = Some(path.to_owned());
         let mut records: Vec<Record> = Vec::new();
-        let mut length_bytes = 0;
+        let mut ends: Vec<u64> = Vec::new();
         each_line(path, |number, line| {
             records.push(parse(path, number, line)?);
-            length_bytes += line.len() as u64 + 1;
+            ends.push(ends.last().unwrap_or(&0) + line.len() as u64 + 1);
             Ok(())
         })?;
         // The last line may be whole but for its end.
         let there = File::open(path).and_then(|file| file.metadata());
         let there = there.map_err(|error| Error::io("read the records in", path, &error))?;
-        if there.len() < length_bytes {
+        if ends.last().is_some_and(|end| there.len() < *end) {
             records.pop();
-            length_bytes = there.len();
+            ends.pop();
         }
         if let Some(first) = records.first() {
             settings.generation.get_or_insert(first.generation.clone());
@@ -52,38 +53,58 @@ impl Resumed {
         }
         Ok(Self {
             path: path.to_owned(),
-            length_bytes,
+            ends,
             records,
         })
     }
 
     /// Opens the file to go on with, when every record in it was made on the terms of this run.
-    pub(super) fn go_on(&self, settings: &Settings, arena: &Arena) -> Result<RecordFile> {
-        let (pool, fields) = (settings.pool(), settings.fields());
-        let tools = [arena.candidate_name(), arena.reference_name()];
-        for record in &self.records {
-            let same_seed = (settings.generation.as_ref(), settings.seed)
-                == (Some(&record.generation), Some(record.seed));
-            let terms = arena.reproduce(&record.id, pool.as_deref(), fields.as_deref());
-            let same_tools = tools == [record.candidate.clone(), record.reference.clone()];
-            if !same_seed || !same_tools || record.reproduce != terms {
-                return Err(Error::usage(format!(
-                    "{} in {} was made on other terms ({}, {} {} against {} {}): resume with the same command line and tools",
-                    record.id,
-                    self.path.display(),
-                    record.reproduce,
-                    record.candidate.name,
-                    record.candidate.version,
-                    record.reference.name,
-                    record.reference.version,
-                )));
+    pub(super) fn go_on(&mut self, settings: &Settings, contest: &Contest) -> Result<RecordFile> {
+        let arenas = contest.arenas();
+        let mut whole = 0;
+        for case in cases(&self.records) {
+            for (place, record) in case.iter().enumerate() {
+                match arenas.get(place) {
+                    Some(arena) if is_of(record, settings, arena) => {}
+                    _ => return Err(self.other_terms(record)),
+                }
+            }
+            if case.len() == arenas.len() {
+                whole += case.len();
+            } else if whole + case.len() < self.records.len() {
+                return Err(self.other_terms(&case[0]));
             }
         }
-        RecordFile::resume(&self.path, self.length_bytes)
+        self.records.truncate(whole);
+        self.ends.truncate(whole);
+        RecordFile::resume(&self.path, self.ends.last().copied().unwrap_or(0))
     }
 
-    /// The iterations that are done.
-    pub(super) fn done(&self) -> HashSet<u64> {
-        self.records.iter().map(|record| record.iteration).collect()
+    fn other_terms(&self, record: &Record) -> Error {
+        Error::usage(format!(
+            "{} in {} was made on other terms ({}, {} {} against {} {}): resume with the same command line and tools",
+            record.id,
+            self.path.display(),
+            record.reproduce,
+            record.candidate.name,
+            record.candidate.version,
+            record.reference.name,
+            record.reference.version,
+        ))
     }
+}
+
+/// Whether it was made on the terms of this run by that arena.
+fn is_of(record: &Record, settings: &Settings, arena: &Arena) -> bool {
+    let (pool, fields) = (settings.pool(), settings.fields());
+    let drawn = (Some(&record.generation), Some(record.seed));
+    drawn == (settings.generation.as_ref(), settings.seed)
+        && record.candidate == arena.candidate_name()
+        && record.reference == arena.reference_name()
+        && record.reproduce == arena.reproduce(&record.id, pool.as_deref(), fields.as_deref())
+}
+
+/// The records case by case: those of one stand together.
+pub(super) fn cases(records: &[Record]) -> impl Iterator<Item = &[Record]> {
+    records.chunk_by(|one, next| one.id == next.id)
 }

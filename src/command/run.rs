@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::resuming::Resumed;
-use super::{EXIT_DIVERGENCE, issues, said, shrinking, vacuity};
+use super::{EXIT_DIVERGENCE, issues, resuming, said, shrinking, vacuity};
 use crate::campaign::{self, Ended, Pace, Supply};
 use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
@@ -55,13 +55,13 @@ impl Run {
     pub(super) fn open_for(
         settings: &Settings,
         log_dir: Option<PathBuf>,
-        resumed: Option<Resumed>,
+        mut resumed: Option<Resumed>,
     ) -> Result<Self> {
         let means = Means::of_this_program(settings.timeout, settings.launcher())?;
         let contest = Arc::new(Contest::open(settings, &means)?);
-        let outlets = match &resumed {
+        let outlets = match &mut resumed {
             Some(resumed) => {
-                let records = resumed.go_on(settings, contest.only()?)?;
+                let records = resumed.go_on(settings, &contest)?;
                 Outlets::open_with(settings, Some(records))?
             }
             None => Outlets::open(settings)?,
@@ -97,8 +97,8 @@ impl Run {
             fail_fast: self.settings.fail_fast,
         };
         let mut findings = Findings::default();
+        resuming::cases(&self.resumed).for_each(|case| summary.add_resumed(case));
         for record in &self.resumed {
-            summary.add_resumed(record);
             progress.add_resumed();
             findings.add(record);
             self.outlets.remember(record)?;

@@ -63,10 +63,10 @@ impl Bout<'_> {
 
     /// A look, by a tool or by the harness itself: what there is to be told of a raw file needs no tool.
     fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let is_raw_info = |request: &Request| matches!(request, Request::Info { file } if file.format == Format::Raw);
+        let is_raw = request.file().format == Format::Raw;
         match request {
             Request::Audit { .. } => Ok(harness::carry_out(request, self.sandbox, side)),
-            request if is_raw_info(request) => Ok(harness::carry_out(request, self.sandbox, side)),
+            Request::Info { .. } if is_raw => Ok(harness::carry_out(request, self.sandbox, side)),
             _ => self.ask(side, by, request),
         }
     }

@@ -235,9 +235,9 @@ impl Summary {
     }
 
     /// Counts a case that an earlier run has done.
-    pub fn add_resumed(&mut self, record: &Record) {
-        self.add(record);
-        self.resumed += 1;
+    pub fn add_resumed(&mut self, records: &[Record]) {
+        self.add_case(records);
+        self.resumed += records.len() as u64;
     }
 
     /// Closes it: the time it took, and the CPU time of the harness itself.

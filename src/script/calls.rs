@@ -2,7 +2,7 @@
 //!
 //! Used where the program is put together; what is compared afterwards stands elsewhere.
 
-use super::{Plot, by_hand};
+use super::{Plot, adapters, by_hand};
 use crate::evidence::quoted;
 use crate::exchange::{Actor, Output, Side, Step};
 use crate::request::{ImageFile, Request};
@@ -12,6 +12,10 @@ use crate::tool::{FLAT_SUFFIX, Support, Wording};
 /// The candidate's calls, in the language they are made in.
 pub(super) enum Calls {
     Shell(String),
+    Adapter {
+        command: Vec<String>,
+        calls: String,
+    },
     Rust {
         template: &'static str,
         calls: String,
@@ -65,7 +69,7 @@ impl Plot<'_> {
             ),
             false => String::new(),
         };
-        let mut found = None;
+        let (mut found, mut adapter) = (None, None);
         let steps = steps.iter().map(|step| {
             let by_hand = step.actor == Actor::Harness;
             (
@@ -116,6 +120,12 @@ impl Plot<'_> {
                         "    {before}by_shell(\"{name}\", r##\"{line}\"##){after};\n"
                     ));
                 }
+                Wording::AdapterLine { command, line } => {
+                    adapter = Some(command);
+                    let call = adapters::call(request, &line);
+                    let (before, after) = &around.shell;
+                    shell.push_str(&format!("  {before}run {name} {call}{after}\n"));
+                }
                 Wording::RustCall { template, call } => {
                     found = Some(template);
                     let (before, after) = &around.rust;
@@ -130,12 +140,16 @@ impl Plot<'_> {
                 ));
             }
         }
-        Some(match found {
-            Some(template) => Calls::Rust {
+        Some(match (found, adapter) {
+            (Some(template), _) => Calls::Rust {
                 template,
                 calls: rust,
             },
-            None => Calls::Shell(shell),
+            (None, Some(command)) => Calls::Adapter {
+                command,
+                calls: shell,
+            },
+            (None, None) => Calls::Shell(shell),
         })
     }
 

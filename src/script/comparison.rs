@@ -207,7 +207,8 @@ fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> 
         }
         "info_output_divergence" if differences.iter().any(|found| found.what.contains('[')) => {
             format!(
-                "told() {{ grep -v actual-size \"$1/{last}.out\"; }}\n\
+                "# However it is laid out.\n\
+                 told() {{ tr ',{{}}[]' '\\n\\n\\n\\n\\n' <\"$1/{last}.out\" | tr -d ' ' | grep -v -e '^$' -e actual-size | sort; }}\n\
                  [ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0"
             )
         }

@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::{Error, Result};
+use crate::process::Cage;
 use crate::request::{Answer, Request};
 
 pub use conformance::{Check, Examination};
@@ -17,7 +18,7 @@ mod conformance;
 mod pool;
 pub mod protocol;
 
-use protocol::Hello;
+use protocol::{Asked, Hello};
 
 /// How a person makes a request without this program.
 pub(super) type Words = Box<dyn Fn(&Request) -> Option<Wording> + Send + Sync>;
@@ -44,19 +45,22 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         Ok(path) if !word.starts_with('-') && path.is_file() => path.display().to_string(),
         _ => word,
     };
-    start(
-        Start {
-            program,
-            arguments: words.map(from_here).collect(),
-            environment: Vec::new(),
-        },
-        means,
-    )
-}
-
-/// Starts it and asks who it is. Nobody knows how a person asks it.
-fn start(start: Start, means: &Means) -> Result<Arc<dyn Tool>> {
-    start_with_words(start, means, Box::new(|_| None))
+    let arguments: Vec<String> = words.map(from_here).collect();
+    let first = program.display().to_string();
+    let command = [vec![first], arguments.clone()].concat();
+    let start = Start {
+        program,
+        arguments,
+        environment: Vec::new(),
+    };
+    let words = move |request: &Request| {
+        let asked = Asked::request(request, DIRECTORY_MARK.into(), &Cage::OPEN);
+        Some(Wording::AdapterLine {
+            command: command.clone(),
+            line: serde_json::to_string(&asked).ok()?,
+        })
+    };
+    start_with_words(start, means, Box::new(words))
 }
 
 /// Starts it and asks who it is; `words` is how a person asks it the same.
@@ -90,6 +94,9 @@ impl Tool for Adapter {
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
-        (self.words)(request)
+        match self.support(request) {
+            Support::Yes => (self.words)(request),
+            Support::No(_) => None,
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(super) const READER: Reader = Reader {
     by_hand: reproducer!(
         r#"qcow2-core = "=0.3.4""#,
         "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
-    let disk = qcow2::Qcow2Reader::open(path)?;
+    let disk = qcow2::Qcow2Reader::open(path.as_ref())?;
     Ok((disk.virtual_disk_size(), disk))
 }"
     ),

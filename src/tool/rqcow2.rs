@@ -1,19 +1,35 @@
-//! `rqcow2`, the command of the qcow2-rs crate: converts qcow2 to raw, and checks it.
+//! `rqcow2`, the command of the qcow2-rs crate: describes qcow2 and converts it to raw.
+//!
+//! Its convert reads by io_uring and by nothing else (src/main.rs of qcow2-rs 0.1.6, `convert_from_qcow2` on Linux), which a tool in the cage does not
+//! have: there it is asked for info alone, which reads by plain calls. Its map and check tell nothing that could be compared.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde_json::json;
 
 use super::command_line::{self, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
 use crate::launcher::Launcher;
+use crate::process::Captured;
 use crate::qcow2::ImageBytes;
 use crate::qcow2::header::Header;
 use crate::request::{Answer, Exit, ImageFile, Request};
 
 /// Where it panics when there is no io_uring: it cannot do without.
 const URING: &str = "tokio-uring";
+
+/// What it writes when a library call in its own main comes back with an error: that is how it refuses.
+const REFUSAL: &str = "called `Result::unwrap()` on an `Err` value: Qcow2Error { description: \"";
+const MAIN: &str = "src/main.rs:";
+
+/// Features that it says it does not know.
+const UNKNOWN: &str = "Unrecognized incompatible feature(s)";
+
+/// What stands before the size in bytes in what it says of an image.
+const SIZE: &str = "virtual_size: ";
 
 /// The exit code of a Rust program that panicked (library/std/src/rt.rs).
 const PANIC_EXIT: i32 = 101;
@@ -55,6 +71,33 @@ fn objection(file: &ImageFile) -> Option<String> {
     is_layered.then(|| "rqcow2's convert reads no backing files".to_owned())
 }
 
+/// The guest-visible size in bytes that info tells.
+fn told_size(said: &str) -> Option<u64> {
+    let (_, behind) = said.split_once(SIZE)?;
+    let digits = behind.split(|other: char| !other.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// How it came out when it panicked.
+fn exit_of_panic(stderr: &str) -> Exit {
+    if stderr.contains(URING) {
+        return Exit::Unsupported(
+            "io_uring, which tools in a cage do not have (--no-cage)".to_owned(),
+        );
+    }
+    let mut lines = stderr.lines().filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let refusal = stderr.split_once(REFUSAL).filter(|_| first.contains(MAIN));
+    match refusal.map(|(_, why)| why.split('"').next().unwrap_or_default()) {
+        Some(why) if why.starts_with(UNKNOWN) => Exit::Unsupported(why.to_owned()),
+        Some(_) => Exit::Refused(PANIC_EXIT),
+        None => {
+            let message = lines.next().unwrap_or(first);
+            Exit::Crashed(format!("panic: {message}"))
+        }
+    }
+}
+
 fn flatten(from: &str, to: &str) -> Vec<String> {
     words(["convert", "-f", "qcow2", "-O", "raw", "-o", to, from])
 }
@@ -74,43 +117,98 @@ impl Tool for Rqcow2 {
 
     fn support(&self, request: &Request) -> Support {
         Support::unless(match request {
-            Request::Contents { file } => objection(file),
+            Request::Info { file } | Request::Contents { file } => objection(file),
             other => Some(format!("rqcow2 is not asked for {}", other.name())),
         })
     }
 
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
-        let path = scene.directory.join(&request.file().path);
+        let mut answer = match request {
+            Request::Info { file } => self.info(file, scene)?,
+            other => self.contents(other.file(), scene)?,
+        };
+        if answer.exit == Exit::Refused(PANIC_EXIT) {
+            answer.exit = exit_of_panic(&answer.stderr.text());
+        }
+        Ok(answer)
+    }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        let program = self.program.display().to_string();
+        let file = match request {
+            // As far as it says the same as qemu-img's info.
+            Request::Info { file } => {
+                let script = "\"$0\" info \"$1\" >listing && sed -n 's/^info .*virtual_size: \\([0-9]*\\).*/{\\n\"virtual-size\": \\1\\n}/p' listing";
+                return Some(Wording::CommandLine(words([
+                    "sh", "-c", script, &program, &file.path,
+                ])));
+            }
+            Request::Contents { file } => file,
+            _ => return None,
+        };
+        let mut line = vec![program];
+        line.extend(flatten(&file.path, &command_line::flat(file)));
+        Some(Wording::CommandLine(line))
+    }
+}
+
+impl Rqcow2 {
+    fn info(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+        let arguments = words(["info", &file.path]);
+        let mut answer = command_line::run(&self.launcher, &self.program, arguments, scene)?;
+        if answer.succeeded() {
+            // Without a size, what it said stands: that is no JSON, and is told as such.
+            if let Some(size) = told_size(&answer.stdout.text()) {
+                let json = json!({ "virtual-size": size, "format": file.format });
+                answer.stdout = Captured::from_text(json.to_string());
+            }
+            answer.partial = true;
+        }
+        Ok(answer)
+    }
+
+    fn contents(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+        let path = scene.directory.join(&file.path);
         let header = ImageBytes::open(&path).and_then(|image| Header::read(&image));
         // One that cannot be read is for rqcow2 to refuse.
         if header.is_ok_and(|header| header.size > CONVERT_LIMIT_BYTES) {
             let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
             return Ok(Answer::unsupported(what));
         }
-        let mut answer = command_line::flattened(
-            &self.launcher,
-            &self.program,
-            request.file(),
-            flatten,
-            scene,
-        )?;
-        if answer.exit == Exit::Refused(PANIC_EXIT) {
-            if answer.stderr.text().contains(URING) {
-                let what = "io_uring, which tools in a cage do not have (--no-cage)";
-                return Ok(Answer::unsupported(what.to_owned()));
-            }
-            let message = answer.stderr.first_line();
-            answer.exit = Exit::Crashed(format!("panic: {message}"));
-        }
-        Ok(answer)
+        command_line::flattened(&self.launcher, &self.program, file, flatten, scene)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_from_what_it_says_of_an_image() {
+        let said = "Image path \"a\"\ninfo Qcow2Info { block_size_shift: 9, rb_cache_cnt: 64, virtual_size: 1537 }\nbacking None\n";
+        assert_eq!(told_size(said), Some(1537));
+        assert_eq!(told_size("Image path"), None);
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
-        let Request::Contents { file } = request else {
-            return None;
-        };
-        let mut line = vec![self.program.display().to_string()];
-        line.extend(flatten(&file.path, &command_line::flat(file)));
-        Some(Wording::CommandLine(line))
+    #[test]
+    fn an_error_that_its_main_unwraps_is_a_refusal_and_any_other_panic_a_crash() {
+        let main = "\nthread 'main' (1) panicked at /qcow2-rs-0.1.6/src/main.rs:463:63:\n";
+        let other = "\nthread 'main' (1) panicked at /qcow2-rs-0.1.6/src/meta.rs:1:1:\n";
+        let error = |what: &str| format!("{REFUSAL}{what}\", io: Custom }}\n");
+        let refused = format!("{main}{}", error("Not a qcow2 file"));
+        assert_eq!(exit_of_panic(&refused), Exit::Refused(PANIC_EXIT));
+        let unknown = "Unrecognized incompatible feature(s) 4 (extended L2 entries)";
+        let unsupported = format!("{main}{}", error(unknown));
+        assert_eq!(
+            exit_of_panic(&unsupported),
+            Exit::Unsupported(unknown.to_owned())
+        );
+        let deeper = format!("{other}{}", error("Not a qcow2 file"));
+        assert!(matches!(exit_of_panic(&deeper), Exit::Crashed(_)));
+        let overflow = format!("{main}attempt to shift left with overflow\n");
+        assert_eq!(
+            exit_of_panic(&overflow),
+            Exit::Crashed("panic: attempt to shift left with overflow".to_owned())
+        );
     }
 }

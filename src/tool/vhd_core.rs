@@ -16,7 +16,7 @@ pub(super) const READER: Reader = Reader {
     by_hand: reproducer!(
         r#"vhd-core = "=0.1.4""#,
         "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
-    let disk = vhd::VhdReader::open(path)?;
+    let disk = vhd::VhdReader::open(path.as_ref())?;
     Ok((disk.virtual_disk_size(), disk))
 }"
     ),

@@ -16,7 +16,7 @@ pub(super) const READER: Reader = Reader {
     by_hand: reproducer!(
         r#"vhdx-core = "=0.4.1""#,
         "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
-    let disk = vhdx::VhdxReader::open(path)?;
+    let disk = vhdx::VhdxReader::open(path.as_ref())?;
     Ok((disk.virtual_disk_size(), disk))
 }"
     ),

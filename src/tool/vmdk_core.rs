@@ -16,7 +16,7 @@ pub(super) const READER: Reader = Reader {
     by_hand: reproducer!(
         r#"vmdk-core = "=0.8.4""#,
         "fn open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>> {
-    let disk = vmdk::VmdkReader::open_path(path)?;
+    let disk = vmdk::VmdkReader::open_path(path.as_ref())?;
     Ok((disk.virtual_disk_size(), disk))
 }"
     ),

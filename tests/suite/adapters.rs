@@ -49,6 +49,8 @@ fn the_examples_of_the_documentation_pass_their_checks() {
     );
     assert_eq!(wrong(&checks), Vec::<String>::new());
     assert_eq!(checks.len(), 7);
+    let text = std::fs::read_to_string(documented("reader.py")).unwrap();
+    assert!(text.lines().count() <= 60, "an example is short");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod contest;
 mod dialects;
 mod documented_findings;
 mod doors;
+mod embedded_scripts;
 mod findings;
 mod fork_server;
 mod hearings;

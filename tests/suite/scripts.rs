@@ -72,58 +72,43 @@ scripts! {
     a_wrong_schedule_shows: "bench_counts_wrongly" in "bench";
 }
 
-/// imago against qemu-img: maps differ in the holes of the host's file, which the catalogue knows.
-#[test]
-#[ignore = "compiles the imago crate: half a minute, and it must be in cargo's cache"]
-fn a_finding_of_a_library_becomes_a_program_that_compiles_and_shows_it() {
+/// An adapter's lie, as a script that pipes lines of JSON into it: it shows the lie, and not with an adapter that does not lie.
+fn adapter_shows(lie: &str, kind: &str) {
+    let adapter = |lie: &str| format!("{} {lie}", ring::stand_in("lying_adapter").display());
     let workdir = ring::scratch();
-    let arena = ring::arena("imago", "qemu-img", LIMIT, workdir.path());
-    let cases = ring::cases("ops16", SEED, &["map"]);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).unwrap();
-    let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+    let candidate = format!("adapter:{}", adapter(lie));
+    let limit = Duration::from_secs(2);
+    let arena = ring::arena(&candidate, "qemu-img", limit, workdir.path());
+    let cases = ring::cases("native1", SEED, &["write", "read", "info"]);
+    let cases = cases.filter(|case| arena.concerns(case));
+    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
+    let text = script(&record, arena.candidate(), arena.reference(), limit).unwrap();
     assert!(!text.contains("imgduel"), "{text}");
-    exits_with_zero(&text, workdir.path());
+    let path = workdir.path().join("script");
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(exit_code(&path, None), Some(0), "{text}");
+    let honest = adapter("truth_of_all");
+    assert_eq!(exit_code(&path, Some(&honest)), Some(1), "{text}");
 }
 
-/// Compiles the program as it says itself how, and runs it.
-fn exits_with_zero(text: &str, workdir: &Path) {
-    let manifest: String = text
-        .lines()
-        .skip_while(|line| *line != "// [package]")
-        .take_while(|line| line.starts_with("//"))
-        .map(|line| line.trim_start_matches("//").trim().to_owned() + "\n")
-        .collect();
-    let package = workdir.join("reproducer");
-    std::fs::create_dir_all(package.join("src")).unwrap();
-    std::fs::write(package.join("src/main.rs"), text).unwrap();
-    std::fs::write(package.join("Cargo.toml"), manifest + "[workspace]\n").unwrap();
-    std::fs::copy(
-        ring::package().join("Cargo.lock"),
-        package.join("Cargo.lock"),
-    )
-    .unwrap();
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--offline", "--quiet"])
-        .env("CARGO_TARGET_DIR", package.join("target"))
-        .current_dir(&package)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+macro_rules! adapters {
+    ($($name:ident: $lie:literal is $kind:literal;)*) => {
+        $(
+            #[test]
+            #[cfg(not(missing_python))]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { adapter_shows($lie, $kind); }
+        )*
+    };
 }
 
-/// The short one of `docs/findings`, and the one that is made of a case.
-#[test]
-#[ignore = "compiles the imago crate twice: a minute, and it must be in cargo's cache"]
-fn what_writes_without_end_is_ended_by_a_limit() {
-    let workdir = ring::scratch();
-    let name = "docs/findings/imago-writes-where-a-damaged-refcount-table-points.rs";
-    let text = std::fs::read_to_string(ring::package().join(name)).unwrap();
-    exits_with_zero(&text, workdir.path());
-    let arena = ring::arena("imago", "qemu-img", LIMIT, workdir.path());
-    let path = ring::package().join("tests/golden/malformed1_refcount_table.json");
-    let seed = imgduel::seed_file::SeedFile::read(&path).unwrap();
-    let record = arena.try_case(seed.case().unwrap()).unwrap();
-    let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
-    exits_with_zero(&text, workdir.path());
+adapters! {
+    an_adapter_that_flips_a_byte_shows: "flips_a_byte_of_all" is "chain_reading_divergence";
+    an_adapter_that_tells_another_size_shows: "tells_another_size" is "chain_info_divergence";
+    an_adapter_that_refuses_shows: "refuses_all" is "chain_reading_refused";
+    an_adapter_that_panics_shows: "panics" is "candidate_crash";
+    an_adapter_that_dies_shows: "dies" is "candidate_crash";
+    an_adapter_that_does_not_keep_to_the_protocol_shows: "misspells" is "candidate_crash";
+    an_adapter_that_hangs_shows: "hangs" is "candidate_timeout";
 }
