@@ -20,6 +20,7 @@ const MODULES: [(&str, &str, &str); 4] = [
     ("junit_readers", "python3", "junitparser, xmlschema"),
     ("libqcow", "/usr/bin/python3", "pyqcow"),
     ("libvmdk", "/usr/bin/python3", "pyvmdk"),
+    ("libvhdi", "/usr/bin/python3", "pyvhdi"),
     ("dissect", "python3", "dissect.hypervisor"),
 ];
 
