@@ -16,7 +16,7 @@ const PROGRAMS: [(&str, &str); 6] = [
 ];
 
 /// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.
-const MODULES: [(&str, &str, &str); 4] = [
+const MODULES: [(&str, &str, &str); 5] = [
     ("junit_readers", "python3", "junitparser, xmlschema"),
     ("libqcow", "/usr/bin/python3", "pyqcow"),
     ("libvmdk", "/usr/bin/python3", "pyvmdk"),
