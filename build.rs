@@ -17,10 +17,11 @@ const PROGRAMS: [(&str, &str); 7] = [
 ];
 
 /// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.
-const MODULES: [(&str, &str, &str); 4] = [
+const MODULES: [(&str, &str, &str); 5] = [
     ("junit_readers", "python3", "junitparser, xmlschema"),
     ("libqcow", "/usr/bin/python3", "pyqcow"),
     ("libvmdk", "/usr/bin/python3", "pyvmdk"),
+    ("libvhdi", "/usr/bin/python3", "pyvhdi"),
     ("dissect", "python3", "dissect.hypervisor"),
 ];
 

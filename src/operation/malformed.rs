@@ -104,9 +104,10 @@ impl Perform for Malformed {
         oracle::judge(exchange).map(Verdict::from)
     }
 
-    /// The format, the structures and fields that are damaged, and how; what it is changed by.
+    /// The format and what readers need not know of it; the structures and fields that are damaged, and how; what it is changed by.
     fn features(&self) -> Vec<&'static str> {
         let mut features = vec![self.specimen.format.name()];
+        features.extend(self.specimen.features());
         for damage in &self.damages {
             features.extend(damage::features(self.specimen.format, damage));
         }

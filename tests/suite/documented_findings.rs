@@ -90,6 +90,15 @@ fn the_defects_of_libvmdk_show() {
 
 #[test]
 #[cfg_attr(
+    any(missing_qemu_img, missing_libvhdi),
+    ignore = "qemu-img or libvhdi is not here (on Debian and Ubuntu: apt-get install qemu-utils python3-libvhdi)"
+)]
+fn the_defects_of_libvhdi_show() {
+    show("libvhdi-", "libvhdi", "20210425");
+}
+
+#[test]
+#[cfg_attr(
     any(missing_qemu_img, missing_dissect),
     ignore = "qemu-img or dissect.hypervisor is not here (apt-get install qemu-utils, pip install dissect.hypervisor)"
 )]

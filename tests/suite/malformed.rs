@@ -4,6 +4,7 @@
 
 use crate::ring;
 
+use std::process::Command;
 use std::time::Duration;
 
 use imgduel::arena::Arena;
@@ -17,6 +18,7 @@ use imgduel::operation::Operation;
 use imgduel::operation::chain::Chain;
 use imgduel::operation::malformed::{Look, Malformed, Specimen};
 use imgduel::record::Record;
+use imgduel::script::script;
 use imgduel::tool::{self, Means};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -296,4 +298,31 @@ fn a_damaged_file_has_the_value_that_was_asked_for_and_its_checksums_are_right()
 
 fn path_format(name: &str) -> Format {
     Format::all().find(|format| format.name() == name).unwrap()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_script_of_other_bytes_shows_them_and_shows_nothing_of_an_honest_tool() {
+    let workdir = tempfile::tempdir().unwrap();
+    let lie = ring::stand_in("malformed").join("reads_other_bytes");
+    let candidate = format!("qemu-img:{}", lie.display());
+    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let record = arena.try_case(case(harmless(), &[Look::Contents])).unwrap();
+    let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+    let path = workdir.path().join("script.sh");
+    std::fs::write(&path, &text).unwrap();
+    let exit_code = |honest: Option<(&str, &str)>| {
+        let mut command = Command::new("sh");
+        command.arg(&path).envs(honest);
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(exit_code(None), Some(0), "{text}");
+    assert_eq!(
+        exit_code(Some(("CANDIDATE", "qemu-img"))),
+        Some(1),
+        "{text}"
+    );
 }

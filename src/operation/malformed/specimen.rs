@@ -64,6 +64,14 @@ impl Specimen {
         }
     }
 
+    /// What is notable of it, in the words of a chain's features.
+    pub fn features(&self) -> Vec<&'static str> {
+        let has = |option: &str| self.options.iter().any(|given| given == option);
+        let extended = has("extended_l2=on").then_some("extended_l2");
+        let streamed = has(STREAM_OPTIMIZED).then_some("stream_optimized");
+        extended.into_iter().chain(streamed).collect()
+    }
+
     /// Its file, of which tools are told the format.
     pub fn file(&self, stem: &str) -> ImageFile {
         let mut options = self.options.clone();
