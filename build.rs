@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
     ("python", "python3"),
     ("jq", "jq"),
     ("7zz", "7zz"),
+    ("rqcow2", "rqcow2"),
 ];
 
 /// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.

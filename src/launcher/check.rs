@@ -78,8 +78,10 @@ impl Trace {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let length = entry.metadata()?.len();
-            files.insert(name, length - content_id_bytes(&entry.path(), length)?);
+            files.insert(
+                name,
+                comparable_length(&entry.path(), entry.metadata()?.len())?,
+            );
         }
         let ending = match &finished.ending {
             // How busy it was is never the same twice.
@@ -170,16 +172,21 @@ fn without_node_numbers(line: &str) -> String {
 const DESCRIPTOR: &[u8] = b"# Disk DescriptorFile\n";
 const DESCRIPTOR_BYTES_MAX: u64 = 64 << 10;
 
-/// How long the line of the content identifier is, in a vmdk's descriptor: a number by chance, with as many digits as it needs.
-fn content_id_bytes(path: &Path, length: u64) -> io::Result<u64> {
+/// A file's length; of a vmdk's descriptor that of its text without the content identifier, a number by chance with as many digits
+/// as it needs. When qemu-img sets another one, the file keeps its length, and what is behind the text is no part of it.
+fn comparable_length(path: &Path, length: u64) -> io::Result<u64> {
     if length > DESCRIPTOR_BYTES_MAX || !path.is_file() {
-        return Ok(0);
+        return Ok(length);
     }
     let bytes = fs::read(path)?;
-    let mut lines = bytes.split(|byte| *byte == b'\n');
-    let line = lines.find(|line| line.starts_with(b"CID="));
-    let is_descriptor = bytes.starts_with(DESCRIPTOR);
-    Ok(line.filter(|_| is_descriptor).map_or(0, <[u8]>::len) as u64)
+    if !bytes.starts_with(DESCRIPTOR) {
+        return Ok(length);
+    }
+    let text = bytes.trim_ascii_end().split(|byte| *byte == 0).next();
+    let text = text.unwrap_or_default().trim_ascii_end();
+    let lines = text.split(|byte| *byte == b'\n');
+    let others = lines.filter(|line| !line.starts_with(b"CID="));
+    Ok(others.map(|line| line.len() as u64 + 1).sum())
 }
 
 /// Copies the files of a directory, holes as holes. When each was written to stays: it tells which ones a call touches.
@@ -226,13 +233,23 @@ mod tests {
     fn the_width_of_a_content_identifier_is_masked_in_a_descriptor_and_nowhere_else() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("image.vmdk");
-        let bytes = |text: &str| {
+        let length = |text: &str| {
             fs::write(&path, text).unwrap();
-            content_id_bytes(&path, text.len() as u64).unwrap()
+            comparable_length(&path, text.len() as u64).unwrap()
         };
-        assert_eq!(bytes("# Disk DescriptorFile\nversion=1\nCID=a28384b\n"), 11);
-        assert_eq!(bytes("# Disk DescriptorFile\nversion=1\nCID=a2\n"), 6);
-        assert_eq!(bytes("CID=a28384b\n"), 0);
+        let head = "# Disk DescriptorFile\nversion=1\n";
+        let expected = length(&format!("{head}CID=a28384b\nparentCID=ffffffff\n"));
+        for (id, rest) in [
+            ("a2", "\n"),
+            ("12345678", ""),
+            ("1", "\n\0\0\0\0"),
+            ("1", "\n\0\0f\n"),
+        ] {
+            let text = format!("{head}CID={id}\nparentCID=ffffffff{rest}");
+            assert_eq!(length(&text), expected, "{text:?}");
+        }
+        assert_ne!(length(&format!("{head}CID=a2\n")), expected);
+        assert_eq!(length("CID=a28384b\n"), 12);
     }
 
     #[test]

@@ -128,6 +128,15 @@ fn a_candidate_with_another_symptom_is_not_kept() {
         symptoms
     };
     assert_eq!(shrunk("convert", blamed).case, case_with("convert"));
+    let of_an_entry = |case: &Case| {
+        let mut symptoms = shows_all(case);
+        let entry = Some("another-crash".to_owned());
+        symptoms
+            .iter_mut()
+            .for_each(|symptom| symptom.known.clone_from(&entry));
+        symptoms
+    };
+    assert_eq!(shrunk("convert", of_an_entry).case, case_with("convert"));
 }
 
 #[test]

@@ -138,7 +138,9 @@ impl Tool for Rqcow2 {
         let file = match request {
             // As far as it says the same as qemu-img's info.
             Request::Info { file } => {
-                let script = "\"$0\" info \"$1\" >listing && sed -n 's/^info .*virtual_size: \\([0-9]*\\).*/{\\n\"virtual-size\": \\1\\n}/p' listing";
+                let script = "\"$0\" info \"$1\" >listing 2>complaint; code=$?; cat complaint >&2; case $code in \
+                    0) sed -n 's/^info .*virtual_size: \\([0-9]*\\).*/{\\n\"virtual-size\": \\1\\n}/p' listing ;; \
+                    101) grep -q 'Err. value: Qcow2Error' complaint || code=134 ;; esac; exit $code";
                 return Some(Wording::CommandLine(words([
                     "sh", "-c", script, &program, &file.path,
                 ])));

@@ -63,6 +63,15 @@ fn the_defects_of_7_zip_show() {
 
 #[test]
 #[cfg_attr(
+    any(missing_qemu_img, missing_rqcow2),
+    ignore = "qemu-img or rqcow2 is not here (apt-get install qemu-utils, cargo install qcow2-rs)"
+)]
+fn the_defects_of_rqcow2_show() {
+    show("rqcow2-", "rqcow2", "0.1.6");
+}
+
+#[test]
+#[cfg_attr(
     any(missing_qemu_img, missing_libqcow),
     ignore = "qemu-img or libqcow is not here (on Debian and Ubuntu: apt-get install qemu-utils python3-libqcow)"
 )]
