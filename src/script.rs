@@ -39,6 +39,12 @@ const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
 /// That length in a script, in the 512 bytes of POSIX's `ulimit -f`: a tebibyte.
 const FILE_BLOCKS: u64 = 1 << 31;
 
+/// How a tool is found that asks for more memory than there is for a damaged image.
+const MEMORY_KIND: &str = "malformed_memory_blowup";
+
+/// The address space that it had, in the KiB of `ulimit -v`.
+const MEMORY_KIB: u64 = 2 << 20;
+
 /// What a script is made of.
 struct Plot<'tools> {
     case: &'tools Case,
@@ -88,6 +94,8 @@ pub fn script(
         .iter()
         .any(is_endless)
         .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
+    let memory_limit = (kind == MEMORY_KIND).then(|| format!("ulimit -v {MEMORY_KIB}; "));
+    let own_limit = file_limit.or(memory_limit);
     let plot = Plot {
         case: record.case_shown(),
         index,
@@ -95,7 +103,7 @@ pub fn script(
         reference,
         limit: match kind {
             "candidate_timeout" => Some(format!("timeout {seconds} ")),
-            _ => file_limit
+            _ => own_limit
                 .as_ref()
                 .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
         },
@@ -172,7 +180,7 @@ pub fn script(
                 .replace("@HEAD@", &head)
                 .replace("@PREPARE@", &prepare)
                 .replace("@COMPARE@", &compare)
-                .replace("@LIMIT@", file_limit.as_deref().unwrap_or_default())
+                .replace("@LIMIT@", own_limit.as_deref().unwrap_or_default())
                 .replace("@CALLS@", &calls))
         }
     }
