@@ -31,7 +31,8 @@ use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
 /// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`; the
 /// verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
-pub const FORMAT_VERSION: u32 = 3;
+/// 4 added the stand `accepts` to the summary's matrix.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// A tool, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
