@@ -41,10 +41,13 @@ fn main() {
             Some(found) => println!("cargo::rerun-if-changed={}", found.display()),
             None => {
                 println!("cargo::rustc-cfg=missing_{name}");
-                // One that is not there makes cargo ask again next time.
-                places
-                    .iter()
-                    .for_each(|place| println!("cargo::rerun-if-changed={}", place.display()));
+                // When something comes to where it would be, cargo asks again; to name the file itself would build everything anew each time.
+                let directories = places.iter().filter_map(|place| place.parent());
+                directories
+                    .filter(|directory| directory.is_dir())
+                    .for_each(|directory| {
+                        println!("cargo::rerun-if-changed={}", directory.display())
+                    });
             }
         }
     }

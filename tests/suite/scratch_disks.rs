@@ -38,7 +38,7 @@ fn a_disk_that_fills_up_in_the_midst_of_a_run_ends_it_with_one_line_and_blames_n
     let place = tempfile::tempdir().unwrap();
     let script = format!(
         "{{ touch records; {CAMPAIGN} & }}; until [ $(wc -l < records) -ge 3 ]; do sleep 0.02; done; \
-         cat /dev/zero > work/filler; wait $!; status=$?; ls -A work; exit $status"
+         cat /dev/zero > work/filler 2>&-; wait $!; status=$?; ls -A work; exit $status"
     );
     let output = on_a_disk("size=256m", place.path(), &script);
     let said = String::from_utf8_lossy(&output.stderr);
