@@ -45,6 +45,9 @@ const MEMORY_KIND: &str = "malformed_memory_blowup";
 /// The address space that it had, in the KiB of `ulimit -v`.
 const MEMORY_KIB: u64 = 2 << 20;
 
+/// That of a tool that got all it asked for, and asked for more than any may have: it goes without.
+const MEMORY_KIB_MAX: u64 = 512 << 10;
+
 /// What a script is made of.
 struct Plot<'tools> {
     case: &'tools Case,
@@ -94,7 +97,11 @@ pub fn script(
         .iter()
         .any(is_endless)
         .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
-    let memory_limit = (kind == MEMORY_KIND).then(|| format!("ulimit -v {MEMORY_KIB}; "));
+    let memory = match comparison::is_about_a_peak(differences) {
+        true => MEMORY_KIB_MAX,
+        false => MEMORY_KIB,
+    };
+    let memory_limit = (kind == MEMORY_KIND).then(|| format!("ulimit -v {memory}; "));
     let own_limit = file_limit.or(memory_limit);
     let plot = Plot {
         case: record.case_shown(),

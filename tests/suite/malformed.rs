@@ -300,17 +300,13 @@ fn path_format(name: &str) -> Format {
     Format::all().find(|format| format.name() == name).unwrap()
 }
 
-#[test]
-#[cfg_attr(
-    missing_qemu_img,
-    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
-)]
-fn the_script_of_other_bytes_shows_them_and_shows_nothing_of_an_honest_tool() {
+/// The script of what this stand-in does over a damaged image shows it, and shows nothing of an honest tool.
+fn has_a_script(lie: &str, look: Look) {
     let workdir = tempfile::tempdir().unwrap();
-    let lie = ring::stand_in("malformed").join("reads_other_bytes");
+    let lie = ring::stand_in("malformed").join(lie);
     let candidate = format!("qemu-img:{}", lie.display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
-    let record = arena.try_case(case(harmless(), &[Look::Contents])).unwrap();
+    let record = arena.try_case(case(harmless(), &[look])).unwrap();
     let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
     let path = workdir.path().join("script.sh");
     std::fs::write(&path, &text).unwrap();
@@ -325,4 +321,16 @@ fn the_script_of_other_bytes_shows_them_and_shows_nothing_of_an_honest_tool() {
         Some(1),
         "{text}"
     );
+}
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn the_script_of_other_bytes_shows_them() {
+    has_a_script("reads_other_bytes", Look::Contents);
+}
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn the_script_of_much_memory_that_was_had_gives_less_of_it() {
+    has_a_script("has_much_memory", Look::Map);
 }
