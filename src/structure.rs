@@ -121,6 +121,9 @@ pub struct Seal {
     pub length: u64,
     /// Where the checksum is, counted from the seal's start, and how it is computed.
     pub sum: Option<(u64, Sum)>,
+    /// Whether other numbers are in it every time, and readers choose between it and its like by them: when one is damaged, all are
+    /// written, so that the same command damages another image made in the same way to the same effect.
+    pub is_one_of_a_choice: bool,
 }
 
 /// How a checksum is computed, over its seal with the checksum's own four bytes taken as zero.
@@ -213,6 +216,17 @@ impl Layout {
             offset,
             length,
             sum,
+            is_one_of_a_choice: false,
+        });
+    }
+
+    /// One of several such parts of which readers take the better one.
+    pub fn seal_of_a_choice(&mut self, offset: u64, length: u64, sum: (u64, Sum)) {
+        self.seals.push(Seal {
+            offset,
+            length,
+            sum: Some(sum),
+            is_one_of_a_choice: true,
         });
     }
 

@@ -122,7 +122,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     layout.add(&FILE_IDENTIFIER, 0);
     for offset in HEADERS {
         layout.add(&HEADER, offset);
-        layout.seal(offset, HEADER_BYTES, Some((CHECKSUM, Sum::Crc32c)));
+        layout.seal_of_a_choice(offset, HEADER_BYTES, (CHECKSUM, Sum::Crc32c));
     }
     let log = layout.number::<8>(bytes, HEADERS[0] + 72);
     if log != 0 && log < bytes.len() as u64 {

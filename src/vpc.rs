@@ -75,7 +75,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     let length = bytes.len() as u64;
     if bytes.starts_with(b"conectix") && length > FOOTER_BYTES {
         layout.add(&FOOTER_COPY, 0);
-        layout.seal(0, FOOTER_BYTES, Some((64, Sum::ByteSum)));
+        layout.seal_of_a_choice(0, FOOTER_BYTES, (64, Sum::ByteSum));
         let header = layout.number::<8>(bytes, 16);
         let is_dynamic = header
             .checked_add(DYNAMIC_HEADER_BYTES)
@@ -95,7 +95,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     }
     if let Some(footer) = length.checked_sub(FOOTER_BYTES) {
         layout.add(&FOOTER, footer);
-        layout.seal(footer, FOOTER_BYTES, Some((64, Sum::ByteSum)));
+        layout.seal_of_a_choice(footer, FOOTER_BYTES, (64, Sum::ByteSum));
     }
     layout
 }

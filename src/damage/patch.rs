@@ -50,11 +50,7 @@ pub(super) fn of(
                 if !is_stale && seal.sum.is_some_and(sums_up) {
                     make_anew(bytes, seal);
                 }
-                let end = (seal.offset + seal.length).min(bytes.len() as u64) as usize;
-                let start = seal.offset as usize;
-                let used = |part: &[u8]| part.iter().rposition(|byte| *byte != 0);
-                let last = used(&bytes[start..end]).max(used(&valid[start..end]));
-                start..start + last.map_or(0, |last| last + 1)
+                used(seal, valid, bytes)
             }
             None => *offset as usize..(offset + length) as usize,
         };
@@ -70,7 +66,30 @@ pub(super) fn of(
         valid[start..start + patch.bytes.len()] != patch.bytes
     };
     patches.retain(differs);
+    let is_chosen =
+        |patch: &Patch| seal_of(patch.offset).is_some_and(|seal| seal.is_one_of_a_choice);
+    if patches.iter().any(is_chosen) {
+        let others = layout.seals.iter().filter(|seal| {
+            let is_written = |patch: &Patch| patch.offset == seal.offset;
+            seal.is_one_of_a_choice && !patches.iter().any(is_written)
+        });
+        let others = others.map(|seal| Patch {
+            offset: seal.offset,
+            bytes: bytes[used(seal, valid, bytes)].to_vec(),
+        });
+        let others: Vec<Patch> = others.collect();
+        patches.extend(others);
+    }
     patches
+}
+
+/// A seal up to its last byte that is not zero, now or before.
+fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
+    let end = (seal.offset + seal.length).min(bytes.len() as u64) as usize;
+    let start = seal.offset as usize;
+    let last = |part: &[u8]| part.iter().rposition(|byte| *byte != 0);
+    let last = last(&bytes[start..end]).max(last(&valid[start..end]));
+    start..start + last.map_or(0, |last| last + 1)
 }
 
 /// The checksum over what is there now.

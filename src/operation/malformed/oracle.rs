@@ -21,12 +21,14 @@ const PEAK_MEMORY_BYTES_MAX: u64 = 512 << 20;
 const SCRATCH_BYTES_MAX: u64 = 512 << 20;
 
 /// Words by which a program says that it was given no memory.
-const OUT_OF_MEMORY: [&str; 5] = [
+const OUT_OF_MEMORY: [&str; 6] = [
     "memory allocation of",
     "failed to allocate",
     "cannot allocate memory",
     "out of memory",
     "memory exhausted",
+    // Python's.
+    "memoryerror",
 ];
 
 /// The first thing that does not hold.
@@ -109,7 +111,8 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
     let crashed = |turn: &Turn| matches!(turn.answer.exit, Exit::Crashed(_));
     let what = format!("exit of {}", pair.name());
     let starved = |turn: &Turn| {
-        let said = turn.answer.stderr.text().to_lowercase();
+        let (said, death) = (turn.answer.stderr.text(), turn.answer.describe());
+        let said = format!("{said}\n{death}").to_lowercase();
         crashed(turn) && OUT_OF_MEMORY.iter().any(|words| said.contains(words))
     };
     let memory = format!("memory of {}", pair.name());
