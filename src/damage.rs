@@ -64,6 +64,19 @@ pub enum Damage {
     },
 }
 
+impl Damage {
+    /// What it is about, as the catalogue of known divergences names it: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Replace {
+                structure, field, ..
+            } => format!("{structure}.{field}"),
+            Self::Truncate { .. } => "truncated".to_owned(),
+            Self::Overwrite { .. } => "overwritten".to_owned(),
+        }
+    }
+}
+
 /// Where a structure is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

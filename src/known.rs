@@ -46,7 +46,7 @@ pub struct Entry {
     pub candidate: String,
     /// What qemu-img does.
     pub reference: String,
-    /// Who is right: `candidate`, `reference`, `both` or `unclear`.
+    /// Who is right: `candidate`, `reference`, `both`, `neither` or `unclear`.
     pub right: String,
     /// By which section of which specification or documentation.
     pub specification: String,
@@ -72,6 +72,10 @@ pub struct Condition {
     /// Of these the operation must have at least one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub any_feature: Vec<String>,
+    /// Of what is done to a damaged image, at least one piece must be one of these: `STRUCTURE.FIELD`, `STRUCTURE` for any of its
+    /// fields, or `truncated` for a file that is cut off, wherever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<String>,
     /// Who is alone with it, one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blame: Vec<String>,
@@ -174,6 +178,10 @@ impl Condition {
                 .map(str::to_owned)
                 .collect(),
             any_feature: Vec::new(),
+            damage: match found {
+                Some(Operation::Malformed(malformed)) => malformed.damage_names(),
+                _ => Vec::new(),
+            },
             differences: patterns,
             candidate_says: words_of_all(differences.iter().map(|found| &found.candidate)),
             reference_says: words_of_all(differences.iter().map(|found| &found.reference)),
@@ -186,6 +194,22 @@ impl Condition {
         self.operation.iter().any(|name| name == operation.name())
             && self.parameters_hold(case, index)
             && self.features_hold(operation)
+            && self.damage_holds(operation)
+    }
+
+    fn damage_holds(&self, operation: &Operation) -> bool {
+        if self.damage.is_empty() {
+            return true;
+        }
+        let Operation::Malformed(malformed) = operation else {
+            return false;
+        };
+        let is_it = |name: &String| {
+            let structure = name.split('.').next();
+            let mut known = self.damage.iter().map(String::as_str);
+            known.any(|known| known == name || Some(known) == structure)
+        };
+        malformed.damage_names().iter().any(is_it)
     }
 
     fn features_hold(&self, operation: &Operation) -> bool {
@@ -271,6 +295,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage;
 
     #[test]
     fn the_built_in_catalogue_reads_and_its_entries_are_complete() {
@@ -296,7 +321,8 @@ mod tests {
                 entry.id
             );
             assert!(
-                ["candidate", "reference", "both", "unclear"].contains(&entry.right.as_str()),
+                ["candidate", "reference", "both", "neither", "unclear"]
+                    .contains(&entry.right.as_str()),
                 "{}",
                 entry.id
             );
@@ -305,6 +331,8 @@ mod tests {
                 "{}",
                 entry.id
             );
+            let is_known = |name: &String| name == "truncated" || damage::is_known(name);
+            assert!(entry.when.damage.iter().all(is_known), "{}", entry.id);
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) struct AcceptArguments {
     known: Option<String>,
 
     /// Who is right
-    #[arg(long, value_parser = ["candidate", "reference", "both", "unclear"])]
+    #[arg(long, value_parser = ["candidate", "reference", "both", "neither", "unclear"])]
     right: Option<String>,
 
     /// Why it is so: kept with the seed, or the entry

@@ -194,9 +194,10 @@ impl Perform for Chain {
         false
     }
 
-    /// The kinds of its steps, and whether any of its images is, or becomes, a qcow2 of version 2.
+    /// The kinds of its steps, the formats of its images, and what is notable of their options.
     fn features(&self) -> Vec<&'static str> {
         let mut features: Vec<&str> = self.steps.iter().map(Act::name).collect();
+        features.extend(self.layers.iter().map(|layer| layer.format.name()));
         let of_steps = self.steps.iter().flat_map(Act::options);
         let options = self
             .layers
@@ -211,6 +212,7 @@ impl Perform for Chain {
             ("extended_l2=on", "extended_l2"),
             ("zeroed_grain=on", "zeroed_grain"),
             ("subformat=streamOptimized", "stream_optimized"),
+            ("subformat=fixed", "fixed"),
         ];
         for (option, feature) in features_of_options {
             if options.clone().any(|given| given.starts_with(option)) {

@@ -45,6 +45,11 @@ pub struct Malformed {
 }
 
 impl Malformed {
+    /// What is done to the image, a name for each piece: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
+    pub fn damage_names(&self) -> Vec<String> {
+        self.damages.iter().map(Damage::name).collect()
+    }
+
     fn with(&self, change: impl FnOnce(&mut Self)) -> Operation {
         let mut version = self.clone();
         change(&mut version);

@@ -52,6 +52,22 @@ fn the_defects_of_qemu_img_show() {
     show("qemu-img-", "qemu-img", "10.0.2");
 }
 
+/// Where a qemu-img of 7.2 is, which a machine seldom has beside its own.
+const OLDER: &str = "IMGDUEL_QEMU_IMG_7_2";
+
+#[test]
+#[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
+fn the_defects_of_an_older_qemu_img_show() {
+    let Some(program) = std::env::var_os(OLDER) else {
+        return;
+    };
+    for script in scripts("qemu-7.2-") {
+        let mut command = Command::new("sh");
+        let status = command.arg(&script).env("QEMU_IMG", &program).status();
+        assert_eq!(status.unwrap().code(), Some(0), "{}", name(&script));
+    }
+}
+
 #[test]
 #[cfg_attr(
     any(missing_qemu_img, missing_7zz),

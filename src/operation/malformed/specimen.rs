@@ -69,7 +69,10 @@ impl Specimen {
         let has = |option: &str| self.options.iter().any(|given| given == option);
         let extended = has("extended_l2=on").then_some("extended_l2");
         let streamed = has(STREAM_OPTIMIZED).then_some("stream_optimized");
-        extended.into_iter().chain(streamed).collect()
+        let data_file = self.has_data_file.then_some("data_file");
+        let odd = (self.size % 1024 != 0).then_some("odd_sectors");
+        let features = [extended, streamed, data_file, odd];
+        features.into_iter().flatten().collect()
     }
 
     /// Its file, of which tools are told the format.
