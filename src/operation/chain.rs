@@ -197,7 +197,9 @@ impl Perform for Chain {
     /// The kinds of its steps, the formats of its images, and what is notable of their options.
     fn features(&self) -> Vec<&'static str> {
         let mut features: Vec<&str> = self.steps.iter().map(Act::name).collect();
-        features.extend(self.layers.iter().map(|layer| layer.format.name()));
+        let made = self.steps.iter().filter_map(Act::format);
+        let formats = self.layers.iter().map(|layer| layer.format).chain(made);
+        features.extend(formats.map(Format::name));
         let of_steps = self.steps.iter().flat_map(Act::options);
         let options = self
             .layers

@@ -176,6 +176,14 @@ impl Act {
         }
     }
 
+    /// The format of the image that it makes.
+    pub fn format(&self) -> Option<Format> {
+        match self {
+            Self::Convert { format, .. } | Self::Dd { format, .. } => Some(*format),
+            _ => None,
+        }
+    }
+
     /// The `-o` options that it gives.
     pub fn options(&self) -> &[String] {
         match self {
