@@ -70,7 +70,7 @@ impl Specimen {
         let extended = has("extended_l2=on").then_some("extended_l2");
         let streamed = has(STREAM_OPTIMIZED).then_some("stream_optimized");
         let data_file = self.has_data_file.then_some("data_file");
-        let odd = (self.size % 1024 != 0).then_some("odd_sectors");
+        let odd = (!self.size.is_multiple_of(1024)).then_some("odd_sectors");
         let features = [extended, streamed, data_file, odd];
         features.into_iter().flatten().collect()
     }
