@@ -78,7 +78,7 @@ impl Act {
         };
         let mut below = course.below().iter().zip(&course.model.below);
         matches!(self, Self::Rebase { .. })
-            && below.any(|(file, view)| is_ragged(view.size) || is_finer(file))
+            && below.any(|(file, lower)| is_ragged(lower.view.size) || is_finer(file))
     }
 
     /// See [`PARALLELS_UNMAP`].
@@ -160,11 +160,12 @@ impl Hazard {
 
     /// The one that this act meets where the chain stands.
     pub fn of(course: &Course, act: &Act) -> Option<Self> {
+        let (course, act) = course.resolved(act);
         let (top, model) = (course.top(), &course.model);
         let size = model.top.size;
         match act {
             Act::Rebase { .. } => {
-                let old = model.below.last().map_or(size, |view| view.size);
+                let old = model.below.last().map_or(size, |lower| lower.view.size);
                 let ragged = old < size && !old.is_multiple_of(top.cluster_size());
                 ragged.then_some(Self::RaggedRebase)
             }
@@ -195,6 +196,11 @@ impl Hazard {
                 }
             }
             Act::Convert {
+                format: Format::Qcow,
+                compress: true,
+                ..
+            }
+            | Act::ConvertSnapshot {
                 format: Format::Qcow,
                 compress: true,
                 ..
