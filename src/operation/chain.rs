@@ -301,12 +301,14 @@ impl Perform for Chain {
         };
         let top = Output {
             snapshots: snapshots(&course),
+            inventory: course.inventory(),
             ..Output::new(course.top().clone(), "chain", course.model.contents())
         };
         let places = course.looked_at_below().into_iter();
         let lower = places.filter_map(|place| course.lower(place));
         let lower = lower.map(|lower| Output {
             snapshots: snapshots(&lower),
+            inventory: lower.inventory(),
             ..Output::new(lower.top().clone(), "chain_backing", lower.model.contents())
         });
         std::iter::once(top).chain(lower).map(closely).collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::act::{Act, Layer};
 use super::wording::{placed, window};
 use crate::content::Write;
+use crate::exchange::Inventory;
 use crate::exchange::Rule;
 use crate::format::{Format, SECTOR_BYTES};
 use crate::model::{Model, View};
@@ -81,6 +82,20 @@ impl Course {
             .writes
             .iter()
             .for_each(|write| self.model.write(write));
+    }
+
+    /// What a description of the current image lists, where it is sure.
+    pub(super) fn inventory(&self) -> Option<Inventory> {
+        let snapshots = self.model.snapshots.iter();
+        let mut snapshots: Vec<(u64, String)> = snapshots
+            .map(|(name, snapshot)| (snapshot.id, name.clone()))
+            .collect();
+        snapshots.sort();
+        let is_sure = !self.unsure_bitmaps.contains(&self.top().path);
+        is_sure.then(|| Inventory {
+            snapshots,
+            bitmaps: self.model.bitmaps.keys().cloned().collect(),
+        })
     }
 
     /// The sizes of the images below the current one, in bytes.
