@@ -7,9 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::exchange::{
-    Actor, Deed, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
-};
+use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{Answer, ImageFile, Request};
@@ -144,13 +142,15 @@ impl Chain {
     /// The reference died of a known defect while it mapped what was left.
     fn crashed_looking(&self, exchange: &Exchange) -> Option<Finding> {
         let is_map = |request: &Request| matches!(request, Request::Map { .. });
-        let look = |deed: &Deed| deed.reading(0, Side::Reference, is_map).cloned();
-        let (ours, theirs) = (
-            look(&exchange.candidate)?,
-            look(exchange.reference.as_ref()?)?,
-        );
-        let is_known = self.is_endless([&ours, &theirs]);
-        died("map", &ours, &theirs).filter(|_| is_known)
+        let reference = exchange.reference.as_ref()?;
+        let readings = exchange.candidate.readings.iter();
+        let mut maps = readings.filter(|reading| is_map(&reading.request));
+        maps.find_map(|reading| {
+            let (ours, output) = (&reading.answer, reading.output);
+            let theirs = reference.reading(output, Side::Reference, is_map)?;
+            let is_known = self.is_endless([ours, theirs]);
+            died("map", ours, theirs).filter(|_| is_known)
+        })
     }
 
     /// Each act that was carried out, with the place of its step and where the chain stood before it: of what was done with an image below others,

@@ -41,10 +41,12 @@ fn a_native_id_decodes_to_the_frozen_case() {
 /// Written out as [`frozen`] was, with `imgduel show`: children of drawn cases, by mutations and splices.
 #[test]
 fn the_id_of_a_child_decodes_to_the_frozen_case() {
-    let path = ring::package().join("tests/golden/native1_children.jsonl");
-    let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.lines().count() >= 6);
-    for line in text.lines() {
+    let children = ["native1_children", "native2_children"].map(|name| {
+        let path = ring::package().join(format!("tests/golden/{name}.jsonl"));
+        std::fs::read_to_string(path).unwrap()
+    });
+    assert!(children.iter().all(|text| text.lines().count() >= 6));
+    for line in children.iter().flat_map(|text| text.lines()) {
         let case: Case = serde_json::from_str(line).unwrap();
         let decoded = Generation::case(&case.id(), None).unwrap();
         assert_eq!(serde_json::to_string(&decoded).unwrap(), line);

@@ -77,7 +77,11 @@ pub(super) fn redraw(
     {
         new.options.clear();
     }
+    let is_bare = new.acts.is_empty();
     rest[0] = new;
+    if narrowing.goes_below && is_bare && index + 1 < layers.len() {
+        below::prepare(random, narrowing, &mut layers[..=index]);
+    }
 }
 
 /// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.

@@ -90,12 +90,15 @@ impl Act {
 }
 
 impl Course {
-    /// Whether a map of the current image may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
+    /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
     /// INT_MAX bytes, which is no multiple of the sectors that encryption asks for.
     pub(super) fn has_endless_encrypted_runs(&self) -> bool {
-        let top = self.top();
-        let is_wide = top.cluster_size() >= ENDLESS_CLUSTER_BYTES;
-        top.is_encrypted() && is_wide && self.model.top.size >= ENDLESS_RUN_BYTES
+        let lower = self.below().iter().zip(self.edges());
+        let mut images = lower.chain([(self.top(), self.model.top.size)]);
+        images.any(|(file, size)| {
+            let is_wide = file.cluster_size() >= ENDLESS_CLUSTER_BYTES;
+            file.is_encrypted() && is_wide && size >= ENDLESS_RUN_BYTES
+        })
     }
 }
 
