@@ -15,12 +15,14 @@
 
 #![no_std]
 
+mod farewell;
 mod message;
 mod system;
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
 
-use message::{EXIT_LOST, IS_DURABLE};
+use farewell::Farewell;
+use message::{EXIT_LOST, IS_DURABLE, SPARES_LIBRARIES};
 
 /// The environment variable that says that standard input is a fork server's socket.
 const MARK: &[u8] = b"IMGDUEL_FORK_SERVER=1\0";
@@ -32,7 +34,7 @@ type StartMain = unsafe extern "C" fn(
     *mut *mut c_char,
     *mut c_void,
     *mut c_void,
-    *mut c_void,
+    Option<Farewell>,
     *mut c_void,
 ) -> c_int;
 
@@ -74,7 +76,7 @@ pub unsafe extern "C" fn __libc_start_main(
     words: *mut *mut c_char,
     init: *mut c_void,
     fini: *mut c_void,
-    loader_fini: *mut c_void,
+    of_loader: Option<Farewell>,
     stack_end: *mut c_void,
 ) -> c_int {
     unsafe {
@@ -90,7 +92,7 @@ pub unsafe extern "C" fn __libc_start_main(
             words,
             init,
             fini,
-            loader_fini,
+            farewell::in_place_of(of_loader),
             stack_end,
         )
     }
@@ -199,6 +201,9 @@ unsafe fn serve(socket: c_int) -> message::Call {
                     _exit(EXIT_LOST);
                 }
                 DURABLE = call.has(IS_DURABLE);
+                if call.has(SPARES_LIBRARIES) {
+                    farewell::spare_libraries();
+                }
                 return call;
             }
             call.close();

@@ -13,7 +13,7 @@ use core::ptr::{addr_of, addr_of_mut, null_mut};
 use crate::system::{self, EINTR, IoVector, Limit, MessageHeader};
 
 /// The version of the messages; both ends are of one build, so this only guards against a foreign file.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The longest message: a call with its arguments and environment.
 const MESSAGE_BYTES: usize = 128 << 10;
@@ -43,6 +43,8 @@ pub const IS_DURABLE: u64 = 1;
 const HAS_STDIN: u64 = 2;
 /// A Landlock ruleset is among the descriptors.
 const HAS_RULESET: u64 = 4;
+/// The destructors of the tool's libraries are left out.
+pub const SPARES_LIBRARIES: u64 = 8;
 
 /// `struct cmsghdr` with room for a call's descriptors.
 #[repr(C, align(8))]

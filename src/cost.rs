@@ -2,8 +2,8 @@
 //!
 //! Measured with qemu-img 10.0.2 under strace, and read in QEMU's `block/qcow2-cluster.c` and `block/qcow2.c`: shrinking and discarding go through every L2
 //! table of the range, and one that does not exist is first allocated and flushed, three times `fdatasync`; `preallocation=metadata` flushes four times for
-//! each table that it makes. At 512-byte clusters a table covers 32 KiB. Used by the duel, for its patience and its reasons, and by the command, which
-//! tries long cases first. Pure.
+//! each table that it makes. At 512-byte clusters a table covers 32 KiB. Used by the duel, for its patience and its reasons, and by the command and the test
+//! door, which try long cases first. Pure.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ const FLUSHES_FOR_DISCARDED_TABLE: u64 = 3;
 const FLUSHES_FOR_PREALLOCATED_TABLE: u64 = 4;
 
 /// How many cases are looked at together to find the long ones.
-const LOOK_AHEAD_CASES: usize = 256;
+pub const LOOK_AHEAD_CASES: usize = 256;
 
 /// What a step is expected to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,9 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::process::{Cage, Finished, ForkServer, Forked, Invocation, Preload, run, run_forked};
+use crate::process::{
+    Cage, Finished, ForkServer, Forked, Invocation, Omissions, Preload, run, run_forked,
+};
 use check::Comparison;
 use program::can_be_preloaded;
 
@@ -59,7 +61,14 @@ impl fmt::Display for ExecMode {
 /// Starts programs.
 pub struct Launcher {
     mode: ExecMode,
-    is_durable: bool,
+    /// Of a forked call.
+    omissions: Omissions,
+    yard: Arc<Yard>,
+}
+
+/// What the launchers of one run share.
+#[derive(Default)]
+struct Yard {
     preload: OnceLock<Result<Preload, String>>,
     /// The lock is held to look up and put back, never while a program runs.
     programs: Mutex<HashMap<Key, Program>>,
@@ -83,12 +92,28 @@ type Identity = (u64, u64, u64, i64, i64);
 impl Launcher {
     /// Starts programs in this way. `is_durable` lets flushes of forked tools reach the disk.
     pub fn new(mode: ExecMode, is_durable: bool) -> Arc<Self> {
+        let omissions = Omissions {
+            flushes: !is_durable,
+            library_destructors: false,
+        };
         Arc::new(Self {
             mode,
-            is_durable,
-            preload: OnceLock::new(),
-            programs: Mutex::default(),
-            comparison: Comparison::default(),
+            omissions,
+            yard: Arc::default(),
+        })
+    }
+
+    /// The same for the reference, whose libraries are nobody's suspects: their destructors, a fifteenth of its CPU time, are left out of
+    /// forked calls.
+    pub fn for_reference(&self) -> Arc<Self> {
+        let omissions = Omissions {
+            library_destructors: true,
+            ..self.omissions
+        };
+        Arc::new(Self {
+            mode: self.mode,
+            omissions,
+            yard: Arc::clone(&self.yard),
         })
     }
 
@@ -104,7 +129,7 @@ impl Launcher {
                 None => {
                     let both: [&dyn Fn() -> Result<Finished>; 2] =
                         [&|| run(invocation), &|| self.fork(invocation)];
-                    self.comparison.of(invocation, both)
+                    self.yard.comparison.of(invocation, both)
                 }
             },
         }
@@ -135,13 +160,15 @@ impl Launcher {
 
     /// What came of comparing the two ways: how many calls, how many of them differed, and how the first did.
     pub fn compared(&self) -> Option<(u64, u64, Option<String>)> {
-        (self.mode == ExecMode::Check).then(|| self.comparison.so_far())
+        (self.mode == ExecMode::Check).then(|| self.yard.comparison.so_far())
     }
 
     fn fork(&self, invocation: &Invocation<'_>) -> Result<Finished> {
         let cage = invocation.cage.cloned().unwrap_or(Cage::OPEN);
-        let is_durable = self.is_durable && !cage.flushes_off;
-        // Its own way of leaving out flushes does for all.
+        let omissions = Omissions {
+            flushes: self.omissions.flushes || cage.flushes_off,
+            ..self.omissions
+        };
         let cage = Cage {
             flushes_off: false,
             ..cage
@@ -152,7 +179,7 @@ impl Launcher {
         let Ok(server) = self.take(invocation.program, &cage, place) else {
             return run(invocation);
         };
-        match run_forked(invocation, is_durable, server)? {
+        match run_forked(invocation, omissions, server)? {
             Forked::NotMade => run(invocation),
             Forked::Made { finished, server } => {
                 if let Some(server) = server {
@@ -189,7 +216,8 @@ impl Launcher {
         }
         let started = can_be_preloaded(program)
             .and_then(|()| {
-                self.preload
+                self.yard
+                    .preload
                     .get_or_init(Preload::new)
                     .as_ref()
                     .map_err(Clone::clone)
@@ -220,7 +248,10 @@ impl Launcher {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Program>> {
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.yard
+            .programs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

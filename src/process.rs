@@ -131,13 +131,22 @@ pub enum Forked {
     },
 }
 
-/// The same as [`run`], by a fork of a tool that is loaded already. `is_durable` lets its flushes reach the disk.
+/// What a forked call leaves out of what the tool does by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Omissions {
+    /// Waiting for the disk: a flush succeeds at once.
+    pub flushes: bool,
+    /// The destructors of its libraries. The tool's own exit handlers and destructors are run, and its streams flushed.
+    pub library_destructors: bool,
+}
+
+/// The same as [`run`], by a fork of a tool that is loaded already.
 pub fn run_forked(
     invocation: &Invocation<'_>,
-    is_durable: bool,
+    omissions: Omissions,
     server: ForkServer,
 ) -> Result<Forked> {
-    let Some((group, pipes)) = Group::fork(invocation, is_durable, server)? else {
+    let Some((group, pipes)) = Group::fork(invocation, omissions, server)? else {
         return Ok(Forked::NotMade);
     };
     let (finished, server) = watch(group, pipes, invocation)?;

@@ -64,6 +64,46 @@ impl Sum for Bulk {
     }
 }
 
+/// Simpler versions of a whole: each is the whole with one change.
+pub struct Versions<'whole, Whole> {
+    whole: &'whole Whole,
+    found: Vec<Whole>,
+}
+
+impl<'whole, Whole: Clone> Versions<'whole, Whole> {
+    /// None yet.
+    pub fn of(whole: &'whole Whole) -> Self {
+        Self {
+            whole,
+            found: Vec::new(),
+        }
+    }
+
+    /// And one for each of these simpler parts, which `put` puts into it.
+    pub fn each<Part>(
+        mut self,
+        parts: impl IntoIterator<Item = Part>,
+        put: impl Fn(&mut Whole, Part),
+    ) -> Self {
+        self.found.extend(parts.into_iter().map(|part| {
+            let mut version = self.whole.clone();
+            put(&mut version, part);
+            version
+        }));
+        self
+    }
+
+    /// And one with this change, when that would be one.
+    pub fn when(self, is_change: bool, change: impl Fn(&mut Whole)) -> Self {
+        self.each(is_change.then_some(()), |version, ()| change(version))
+    }
+
+    /// All of them, in the order in which they were named.
+    pub fn all(self) -> std::vec::IntoIter<Whole> {
+        self.found.into_iter()
+    }
+}
+
 /// Shorter versions of a list: nothing, the halves, and every list with one element less, the last left out first.
 pub fn shorter<T: Clone>(list: &[T]) -> Vec<Vec<T>> {
     let mut versions = Vec::new();

@@ -403,7 +403,7 @@ pub fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     (Row::named(&spec.name)?.open)(spec, means)
 }
 
-/// Opens the reference: a tool that can also make fixtures.
+/// Opens the reference: a tool that can also make fixtures. It is started as [`Launcher::for_reference`] says.
 pub fn open_reference(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let row = Row::named(&spec.name)?;
     if !row.reference {
@@ -411,7 +411,11 @@ pub fn open_reference(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
             "{spec} cannot be the reference: only qemu-img can"
         )));
     }
-    open(spec, means)
+    let means = Means {
+        launcher: means.launcher.for_reference(),
+        ..means.clone()
+    };
+    open(spec, &means)
 }
 
 /// Whether two tools are the same program, so that one would only repeat what the other said.

@@ -5,6 +5,7 @@
 
 mod stage;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::case::CaseId;
+use crate::cost;
 use crate::error::Result;
 use crate::libtest::{self, Flags, Format, Trial};
 use crate::process::warden;
@@ -86,7 +88,10 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         trace: trace.clone(),
     };
     let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
-    let (named, left_out) = trials.named(&flags)?;
+    let (mut named, left_out) = trials.named(&flags)?;
+    if !flags.list {
+        long_first(&mut named, &settings);
+    }
     let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
     let stage = match flags.list {
         true => Stage::of_nothing(settings),
@@ -121,6 +126,20 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_FAILED),
     })
+}
+
+/// Puts the long ones among the first in front: what is begun last should not be what is waited for.
+fn long_first(named: &mut [Named], settings: &Settings) {
+    let (pool, fields) = (settings.pool(), settings.fields());
+    let (pool, fields) = (pool.as_deref(), fields.as_deref());
+    let first = named.len().min(cost::LOOK_AHEAD_CASES);
+    // One alone needs no place. What cannot be read says so in its turn.
+    if first > 1 {
+        named[..first].sort_by_cached_key(|named| {
+            let read = stage::read(&named.source, pool, fields);
+            Reverse(read.map_or(0, |(case, _)| cost::of_case(&case)))
+        });
+    }
 }
 
 /// cargo and nextest tell where the package lies when the tests run, which may not be where it was built.

@@ -68,9 +68,10 @@ fn run(
         launcher: Arc::clone(&launcher),
         ..ring::means()
     };
-    let open = |spec: &str| tool::open(&spec.parse::<ToolSpec>().unwrap(), &means).unwrap();
+    let spec = |text: &str| text.parse::<ToolSpec>().unwrap();
     let mut duel = ring::duel(candidate, "qemu-img", LIMIT, &Place::usual(jobs).path);
-    (duel.candidate, duel.reference) = (open(candidate), open("qemu-img"));
+    duel.candidate = tool::open(&spec(candidate), &means).unwrap();
+    duel.reference = tool::open_reference(&spec("qemu-img"), &means).unwrap();
     if mode != ExecMode::Spawn {
         // As a campaign has them.
         duel.fixtures = Arc::default();

@@ -12,7 +12,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -80,17 +80,16 @@ impl Perform for Amend {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let created = simpler::shorter(&self.create_options).into_iter();
-        let created = created.map(|create_options| Self {
-            create_options,
-            ..self.clone()
-        });
-        let amended = simpler::shorter_not_empty(&self.amend_options).into_iter();
-        let amended = amended.map(|amend_options| Self {
-            amend_options,
-            ..self.clone()
-        });
-        created.chain(amended).map(Operation::Amend).collect()
+        let versions = Versions::of(self)
+            .each(
+                simpler::shorter(&self.create_options),
+                |version, options| version.create_options = options,
+            )
+            .each(
+                simpler::shorter_not_empty(&self.amend_options),
+                |version, options| version.amend_options = options,
+            );
+        versions.all().map(Operation::Amend).collect()
     }
 
     /// One option to amend is what the operation is about.

@@ -11,7 +11,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
@@ -70,25 +70,15 @@ pub struct BenchRecipe {
 impl BenchRecipe {
     /// An image without data, with default clusters, smaller.
     fn simpler(&self) -> Vec<Self> {
-        let mut versions = Vec::new();
-        if self.prepopulate {
-            versions.push(Self {
-                prepopulate: false,
-                ..self.clone()
+        let versions = Versions::of(self)
+            .when(self.prepopulate, |version| version.prepopulate = false)
+            .when(self.cluster_size.is_some(), |version| {
+                version.cluster_size = None
+            })
+            .each(simpler::numbers(self.size, &SIZES), |version, size| {
+                version.size = size
             });
-        }
-        if self.cluster_size.is_some() {
-            versions.push(Self {
-                cluster_size: None,
-                ..self.clone()
-            });
-        }
-        let sizes = simpler::numbers(self.size, &SIZES);
-        versions.extend(sizes.into_iter().map(|size| Self {
-            size,
-            ..self.clone()
-        }));
-        versions
+        versions.all().collect()
     }
 }
 
@@ -251,23 +241,19 @@ impl Perform for Bench {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let fewer = simpler::shorter_not_empty(&self.invocations).into_iter();
-        let fewer = fewer.map(|invocations| Self {
-            invocations,
-            ..self.clone()
-        });
-        let recipes = self.recipe.simpler().into_iter();
-        let recipes = recipes.map(|recipe| Self {
-            recipe,
-            ..self.clone()
-        });
         let plainer = simpler::elementwise(&self.invocations, |words| schedule::simpler(words));
-        let plainer = plainer.into_iter().map(|invocations| Self {
-            invocations,
-            ..self.clone()
-        });
-        let all = fewer.chain(recipes).chain(plainer);
-        all.map(Operation::Bench).collect()
+        let versions = Versions::of(self)
+            .each(
+                simpler::shorter_not_empty(&self.invocations),
+                |version, invocations| version.invocations = invocations,
+            )
+            .each(self.recipe.simpler(), |version, recipe| {
+                version.recipe = recipe
+            })
+            .each(plainer, |version, invocations| {
+                version.invocations = invocations
+            });
+        versions.all().map(Operation::Bench).collect()
     }
 
     fn bulk(&self) -> Bulk {

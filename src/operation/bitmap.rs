@@ -9,7 +9,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -182,28 +182,23 @@ impl Perform for Bitmap {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let fewer = simpler::shorter_not_empty(&self.invocations).into_iter();
-        let fewer = fewer.map(|invocations| Self {
-            invocations,
-            ..self.clone()
-        });
-        let options = simpler::shorter(&self.create_options).into_iter();
-        let options = options.map(|create_options| Self {
-            create_options,
-            ..self.clone()
-        });
-        let sizes = simpler::sizes(&self.size).into_iter();
-        let sizes = sizes.map(|size| Self {
-            size,
-            ..self.clone()
-        });
         let plainer = simpler::elementwise(&self.invocations, |words| plainer(words));
-        let plainer = plainer.into_iter().map(|invocations| Self {
-            invocations,
-            ..self.clone()
-        });
-        let all = fewer.chain(options).chain(sizes).chain(plainer);
-        all.map(Operation::Bitmap).collect()
+        let versions = Versions::of(self)
+            .each(
+                simpler::shorter_not_empty(&self.invocations),
+                |version, invocations| version.invocations = invocations,
+            )
+            .each(
+                simpler::shorter(&self.create_options),
+                |version, options| version.create_options = options,
+            )
+            .each(simpler::sizes(&self.size), |version, size| {
+                version.size = size
+            })
+            .each(plainer, |version, invocations| {
+                version.invocations = invocations
+            });
+        versions.all().map(Operation::Bitmap).collect()
     }
 
     /// One flag and one name are what a command is about.

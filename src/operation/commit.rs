@@ -12,7 +12,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -98,26 +98,19 @@ impl Perform for Commit {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let mut versions = Vec::new();
-        let options = simpler::shorter(&self.create_options).into_iter();
-        versions.extend(options.map(|create_options| Self {
-            create_options,
-            ..self.clone()
-        }));
-        versions.extend(self.explicit_base.is_some().then(|| Self {
-            explicit_base: None,
-            ..self.clone()
-        }));
-        versions.extend(self.seed_spec.is_some().then(|| Self {
-            seed_spec: None,
-            ..self.clone()
-        }));
-        let sizes = simpler::sizes(&self.overlay_size).into_iter();
-        versions.extend(sizes.map(|overlay_size| Self {
-            overlay_size,
-            ..self.clone()
-        }));
-        versions.into_iter().map(Operation::Commit).collect()
+        let versions = Versions::of(self)
+            .each(
+                simpler::shorter(&self.create_options),
+                |version, options| version.create_options = options,
+            )
+            .when(self.explicit_base.is_some(), |version| {
+                version.explicit_base = None
+            })
+            .when(self.seed_spec.is_some(), |version| version.seed_spec = None)
+            .each(simpler::sizes(&self.overlay_size), |version, size| {
+                version.overlay_size = size
+            });
+        versions.all().map(Operation::Commit).collect()
     }
 
     fn bulk(&self) -> Bulk {

@@ -9,7 +9,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 
 const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
@@ -86,23 +86,18 @@ impl Perform for Create {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let mut versions = Vec::new();
-        versions.extend((self.target != Format::Raw).then(|| Self {
-            target: Format::Raw,
-            options: Vec::new(),
-            ..self.clone()
-        }));
-        let options = simpler::shorter(&self.options).into_iter();
-        versions.extend(options.map(|options| Self {
-            options,
-            ..self.clone()
-        }));
-        let sizes = simpler::sizes(&self.size).into_iter();
-        versions.extend(sizes.map(|size| Self {
-            size,
-            ..self.clone()
-        }));
-        versions.into_iter().map(Operation::Create).collect()
+        let versions = Versions::of(self)
+            .when(self.target != Format::Raw, |version| {
+                version.target = Format::Raw;
+                version.options.clear();
+            })
+            .each(simpler::shorter(&self.options), |version, options| {
+                version.options = options
+            })
+            .each(simpler::sizes(&self.size), |version, size| {
+                version.size = size
+            });
+        versions.all().map(Operation::Create).collect()
     }
 
     fn bulk(&self) -> Bulk {

@@ -9,7 +9,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("map", "json_parse_failure");
@@ -87,12 +87,10 @@ impl Perform for Map {
     fn simpler(&self) -> Vec<Operation> {
         // A window is flags and their values, in pairs.
         let pairs: Vec<&[String]> = self.flags().chunks(2).collect();
-        let fewer = simpler::shorter(&pairs).into_iter();
-        let fewer = fewer.map(|pairs| Self {
-            window: Some(pairs.concat()),
-            ..self.clone()
+        let versions = Versions::of(self).each(simpler::shorter(&pairs), |version, pairs| {
+            version.window = Some(pairs.concat())
         });
-        fewer.map(Operation::Map).collect()
+        versions.all().map(Operation::Map).collect()
     }
 
     fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {

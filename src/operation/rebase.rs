@@ -12,7 +12,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -66,27 +66,18 @@ impl DrawPython for Rebase {
 }
 
 impl Rebase {
-    /// Itself without a new backing file.
-    fn detaching(&self) -> Self {
-        let mut flags = self.flags.clone();
-        if let Some(place) = flags.iter().position(|flag| flag == "-F") {
-            flags.drain(place..(place + 2).min(flags.len()));
+    /// Without a new backing file.
+    fn detach(&mut self) {
+        if let Some(place) = self.flags.iter().position(|flag| flag == "-F") {
+            self.flags.drain(place..(place + 2).min(self.flags.len()));
         }
-        Self {
-            new_backing: String::new(),
-            flags,
-            ..self.clone()
-        }
+        self.new_backing.clear();
     }
 
-    /// Itself in safe mode, which is the default.
-    fn safely(&self) -> Self {
-        let flags = self.flags.iter().filter(|flag| *flag != "-u");
-        Self {
-            mode: "safe".to_owned(),
-            flags: flags.cloned().collect(),
-            ..self.clone()
-        }
+    /// In safe mode, which is the default.
+    fn make_safe(&mut self) {
+        self.flags.retain(|flag| flag != "-u");
+        self.mode = "safe".to_owned();
     }
 
     fn replaces_base(&self) -> bool {
@@ -199,25 +190,20 @@ impl Perform for Rebase {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let mut versions = Vec::new();
-        versions.extend((!self.new_backing.is_empty()).then(|| self.detaching()));
-        versions.extend((self.mode == "unsafe").then(|| self.safely()));
-        let options = simpler::shorter(&self.create_options).into_iter();
-        versions.extend(options.map(|create_options| Self {
-            create_options,
-            ..self.clone()
-        }));
-        let sizes = simpler::sizes(&self.overlay_size).into_iter();
-        versions.extend(sizes.map(|overlay_size| Self {
-            overlay_size,
-            ..self.clone()
-        }));
-        let sizes = simpler::sizes(&self.new_backing_size).into_iter();
-        versions.extend(sizes.map(|new_backing_size| Self {
-            new_backing_size,
-            ..self.clone()
-        }));
-        versions.into_iter().map(Operation::Rebase).collect()
+        let versions = Versions::of(self)
+            .when(!self.new_backing.is_empty(), Self::detach)
+            .when(self.mode == "unsafe", Self::make_safe)
+            .each(
+                simpler::shorter(&self.create_options),
+                |version, options| version.create_options = options,
+            )
+            .each(simpler::sizes(&self.overlay_size), |version, size| {
+                version.overlay_size = size
+            })
+            .each(simpler::sizes(&self.new_backing_size), |version, size| {
+                version.new_backing_size = size
+            });
+        versions.all().map(Operation::Rebase).collect()
     }
 
     fn bulk(&self) -> Bulk {

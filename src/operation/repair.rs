@@ -15,7 +15,7 @@ use crate::judge::CheckCounts;
 use crate::qcow2::corruption::Corruption;
 use crate::request::{Answer, ImageFile, RepairTier, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::Bulk;
+use crate::simpler::{Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
@@ -112,12 +112,11 @@ impl Perform for Repair {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let default = self.cluster_size != DEFAULT_CLUSTER_SIZE;
-        let default = default.then(|| Self {
-            cluster_size: DEFAULT_CLUSTER_SIZE,
-            ..self.clone()
+        let is_default = self.cluster_size == DEFAULT_CLUSTER_SIZE;
+        let versions = Versions::of(self).when(!is_default, |version| {
+            version.cluster_size = DEFAULT_CLUSTER_SIZE
         });
-        default.into_iter().map(Operation::Repair).collect()
+        versions.all().map(Operation::Repair).collect()
     }
 
     fn bulk(&self) -> Bulk {

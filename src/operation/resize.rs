@@ -12,7 +12,7 @@ use crate::format::{Format, SECTOR_BYTES};
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::DivergenceKind;
 
@@ -182,23 +182,19 @@ impl Perform for Resize {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let mut versions = Vec::new();
-        versions.extend((self.target != Format::Raw).then(|| Self {
-            target: Format::Raw,
-            options: Vec::new(),
-            ..self.clone()
-        }));
-        let options = simpler::shorter(&self.options).into_iter();
-        versions.extend(options.map(|options| Self {
-            options,
-            ..self.clone()
-        }));
-        versions.extend(self.preallocation.is_some().then(|| Self {
-            preallocation: None,
-            ..self.clone()
-        }));
-        versions.extend(self.smaller());
-        versions.into_iter().map(Operation::Resize).collect()
+        let versions = Versions::of(self)
+            .when(self.target != Format::Raw, |version| {
+                version.target = Format::Raw;
+                version.options.clear();
+            })
+            .each(simpler::shorter(&self.options), |version, options| {
+                version.options = options
+            })
+            .when(self.preallocation.is_some(), |version| {
+                version.preallocation = None
+            });
+        let versions = versions.all().chain(self.smaller());
+        versions.map(Operation::Resize).collect()
     }
 
     fn bulk(&self) -> Bulk {

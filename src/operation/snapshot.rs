@@ -14,7 +14,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{Answer, ImageFile, Request, SnapshotAction};
 use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
+use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
@@ -302,34 +302,22 @@ impl Perform for Snapshot {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let mut versions = Vec::new();
-        let fewer = simpler::shorter_not_empty(&self.chain).into_iter();
-        versions.extend(fewer.map(|chain| Self {
-            chain,
-            ..self.clone()
-        }));
-        let fewer = simpler::shorter(&self.seed_writes).into_iter();
-        versions.extend(fewer.map(|seed_writes| Self {
-            seed_writes,
-            ..self.clone()
-        }));
-        versions.extend(self.backing.then(|| Self {
-            backing: false,
-            ..self.clone()
-        }));
-        versions.extend(self.extended_l2.then(|| Self {
-            extended_l2: false,
-            ..self.clone()
-        }));
-        versions.extend((self.compat != "1.1").then(|| Self {
-            compat: "1.1".to_owned(),
-            ..self.clone()
-        }));
-        versions.extend((self.cluster_size != 65536).then(|| Self {
-            cluster_size: 65536,
-            ..self.clone()
-        }));
-        versions.into_iter().map(Operation::Snapshot).collect()
+        let versions = Versions::of(self)
+            .each(simpler::shorter_not_empty(&self.chain), |version, chain| {
+                version.chain = chain
+            })
+            .each(simpler::shorter(&self.seed_writes), |version, writes| {
+                version.seed_writes = writes
+            })
+            .when(self.backing, |version| version.backing = false)
+            .when(self.extended_l2, |version| version.extended_l2 = false)
+            .when(self.compat != "1.1", |version| {
+                version.compat = "1.1".to_owned()
+            })
+            .when(self.cluster_size != 65536, |version| {
+                version.cluster_size = 65536
+            });
+        versions.all().map(Operation::Snapshot).collect()
     }
 
     fn bulk(&self) -> Bulk {

@@ -13,7 +13,7 @@ use wait4::Wait4;
 use super::cage::SetLimit;
 use super::interrupt::readable_within;
 use super::server::{Call, Ended, NotStarted, Server, environment};
-use super::{Cage, Ending, ForkServer, Invocation, starter};
+use super::{Cage, Ending, ForkServer, Invocation, Omissions, starter};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -85,7 +85,7 @@ impl Group {
     /// The same by a fork of a tool that is loaded already. `None` when the server did not make the call.
     pub(super) fn fork(
         invocation: &Invocation<'_>,
-        is_durable: bool,
+        omissions: Omissions,
         server: ForkServer,
     ) -> Result<Option<(Self, Pipes)>> {
         let started = Instant::now();
@@ -93,7 +93,7 @@ impl Group {
         let wall = invocation.limit + invocation.patience;
         let limits = cage.set_limits(Some(wall), invocation.memory_bytes_max);
         let ForkServer(server) = server;
-        let made = start_child(invocation, is_durable, false, &limits, &server)?;
+        let made = start_child(invocation, omissions, false, &limits, &server)?;
         let Ok((leader, pipes)) = made else {
             return Ok(None);
         };
@@ -226,7 +226,13 @@ fn by_starter(
     let cage = invocation.cage.unwrap_or(&Cage::OPEN);
     let mut tries = 0;
     loop {
-        match start_child(invocation, true, spoken_to, limits, &starter)? {
+        match start_child(
+            invocation,
+            Omissions::default(),
+            spoken_to,
+            limits,
+            &starter,
+        )? {
             Ok((leader, pipes)) => {
                 let parent = Parent::Starter(Box::new(starter), cage.clone());
                 return Ok(Some((parent, leader, pipes)));
@@ -247,7 +253,7 @@ fn by_starter(
 /// A child of a server, with its streams.
 fn start_child(
     invocation: &Invocation<'_>,
-    is_durable: bool,
+    omissions: Omissions,
     spoken_to: bool,
     limits: &[SetLimit],
     server: &Server,
@@ -268,7 +274,7 @@ fn start_child(
     };
     let made = server.start_child(&Call {
         invocation,
-        is_durable,
+        omissions,
         limits,
         stdin: stdin.as_ref().map(|(end, _)| end.as_fd()),
         stdout: stdout_end.as_fd(),

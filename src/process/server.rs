@@ -22,10 +22,10 @@ use rustix::process::Pid;
 
 use super::cage::SetLimit;
 use super::interrupt::readable_within;
-use super::{CHILD_ENVIRONMENT, Ending, Invocation};
+use super::{CHILD_ENVIRONMENT, Ending, Invocation, Omissions};
 
 /// The version of the messages.
-const PROTOCOL: u32 = 2;
+const PROTOCOL: u32 = 3;
 
 /// The request to reap the child.
 const REAP: &[u8] = b"reap";
@@ -40,10 +40,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// is told at once.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Flags of a call: flushes reach the disk; standard input and a Landlock ruleset are among the descriptors.
+/// Flags of a call: flushes reach the disk; standard input and a Landlock ruleset are among the descriptors; the destructors of the
+/// tool's libraries are left out.
 const IS_DURABLE: u64 = 1;
 const HAS_STDIN: u64 = 2;
 const HAS_RULESET: u64 = 4;
+const SPARES_LIBRARIES: u64 = 8;
 
 /// A process that waits for calls.
 pub(super) struct Server {
@@ -54,7 +56,7 @@ pub(super) struct Server {
 /// A call, as it is put to a server.
 pub(super) struct Call<'call> {
     pub(super) invocation: &'call Invocation<'call>,
-    pub(super) is_durable: bool,
+    pub(super) omissions: Omissions,
     pub(super) limits: &'call [SetLimit],
     /// None: nothing is there to read.
     pub(super) stdin: Option<BorrowedFd<'call>>,
@@ -197,7 +199,8 @@ fn message(call: &Call<'_>) -> Option<Vec<u8>> {
     let environment = environment(invocation);
     let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
     let head = [
-        flag(call.is_durable, IS_DURABLE)
+        flag(!call.omissions.flushes, IS_DURABLE)
+            | flag(call.omissions.library_destructors, SPARES_LIBRARIES)
             | flag(call.stdin.is_some(), HAS_STDIN)
             | flag(call.ruleset.is_some(), HAS_RULESET),
         limits.len() as u64,

@@ -190,6 +190,30 @@ fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
 /// The command lines that qemu-img and instar spell alike, without the program.
 pub(super) fn shared_words(request: &Request) -> Vec<String> {
     match request {
+        Request::Create { file, size } => {
+            let mut arguments = words(["create", "-f", file.format.name()]);
+            arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
+            arguments.extend(words([&file.path, size.as_str()]));
+            arguments
+        }
+        Request::Resize {
+            file,
+            size,
+            shrink,
+            preallocation,
+            ..
+        } => {
+            let mut arguments = words(["resize", "-f", file.format.name()]);
+            arguments.extend(shrink.then(|| "--shrink".to_owned()));
+            arguments.extend(
+                preallocation
+                    .iter()
+                    .flat_map(|mode| words(["--preallocation", mode])),
+            );
+            arguments.extend(words([&file.path, size]));
+            arguments
+        }
+        Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
         Request::Amend { file, options } => {
             let mut arguments = words(["amend", "-f", file.format.name()]);
             arguments.extend(options.iter().flat_map(|option| words(["-o", option])));

@@ -139,12 +139,6 @@ fn create_objection(file: &ImageFile) -> Option<String> {
 /// The command line of a request, without the program.
 fn arguments(request: &Request) -> Vec<String> {
     match request {
-        Request::Create { file, size } => {
-            let mut arguments = words(["create", "-f", file.format.name()]);
-            arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
-            arguments.extend(words([&file.path, size.as_str()]));
-            arguments
-        }
         Request::Info { file } => words(["info", "--output", "json", &file.path]),
         Request::Check { file } => words(["check", "--output", "json", &file.path]),
         Request::Map { file, window } => {
@@ -171,34 +165,19 @@ fn arguments(request: &Request) -> Vec<String> {
             "json",
             &source.path,
         ]),
-        Request::Resize {
-            file,
-            size,
-            shrink,
-            preallocation,
-            ..
-        } => {
-            let mut arguments = words(["resize", "-f", file.format.name()]);
-            arguments.extend(shrink.then(|| "--shrink".to_owned()));
-            arguments.extend(
-                preallocation
-                    .iter()
-                    .flat_map(|mode| words(["--preallocation", mode])),
-            );
-            arguments.extend(words([&file.path, size]));
-            arguments
-        }
         Request::Snapshot {
             file,
             action,
             argument,
         } => words(["snapshot", action.flag(), argument, &file.path]),
-        Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
         Request::Repair { file, tier } => {
             let repair = format!("--repair={}", tier.name());
             words(["check", &repair, "--output", "json", &file.path])
         }
-        Request::Amend { .. }
+        Request::Create { .. }
+        | Request::Resize { .. }
+        | Request::SnapshotList { .. }
+        | Request::Amend { .. }
         | Request::Rebase { .. }
         | Request::Commit { .. }
         | Request::Dd { .. }

@@ -188,13 +188,6 @@ fn arguments(request: &Request) -> Vec<String> {
 /// The same, as if nothing were encrypted.
 fn plain_arguments(request: &Request) -> Vec<String> {
     match request {
-        Request::Create { file, size } => {
-            let mut arguments = words(["create"]);
-            arguments.extend(words(["-f", file.format.name()]));
-            arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
-            arguments.extend(words([&file.path, size.as_str()]));
-            arguments
-        }
         Request::Info { file } => {
             let mut arguments = words(["info"]);
             arguments.extend(told("-f", file));
@@ -232,23 +225,6 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             arguments.extend(words(["-O", target, "--output=json", &source.path]));
             arguments
         }
-        Request::Resize {
-            file,
-            size,
-            shrink,
-            preallocation,
-            ..
-        } => {
-            let mut arguments = words(["resize", "-f", file.format.name()]);
-            arguments.extend(shrink.then(|| "--shrink".to_owned()));
-            arguments.extend(
-                preallocation
-                    .iter()
-                    .flat_map(|mode| words(["--preallocation", mode])),
-            );
-            arguments.extend(words([&file.path, size]));
-            arguments
-        }
         Request::Write { file, writes } => {
             let commands = writes.iter().map(|write| {
                 let Write {
@@ -277,7 +253,6 @@ fn plain_arguments(request: &Request) -> Vec<String> {
                 &options,
             ])
         }
-        Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
         Request::Repair { file, tier } => {
             let mut arguments = words(["check"]);
             arguments.extend(told("-f", file));
@@ -298,7 +273,10 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             offset,
             length,
         } => qemu_io_words(file, [format!("discard {offset} {length}")]),
-        Request::Amend { .. }
+        Request::Create { .. }
+        | Request::Resize { .. }
+        | Request::SnapshotList { .. }
+        | Request::Amend { .. }
         | Request::Rebase { .. }
         | Request::Commit { .. }
         | Request::Dd { .. }

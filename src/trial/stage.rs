@@ -258,7 +258,8 @@ impl Stage {
     }
 }
 
-fn read(
+/// The case of a source, and the seed's file where it has one.
+pub(super) fn read(
     source: &Source,
     pool: Option<&[String]>,
     fields: Option<&[String]>,

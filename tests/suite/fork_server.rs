@@ -5,6 +5,7 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -239,4 +240,69 @@ fn the_check_mode_sees_a_tool_that_behaves_otherwise_when_it_is_forked() {
     let (calls, differed, first) = launcher.compared().unwrap();
     assert_eq!((calls, differed), (3, 2));
     assert!(first.unwrap().contains("standard output"));
+}
+
+/// `tests/plain/farewell.rs`, compiled into `directory`.
+fn program_with_a_library(directory: &Path) -> PathBuf {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plain/farewell.rs");
+    let (library, program) = (directory.join("libgreeting.so"), directory.join("program"));
+    let linked = format!(
+        "-Clink-args=-L{0} -lgreeting -Wl,-rpath,{0}",
+        directory.display()
+    );
+    let of_library = ["--cfg", "library", "--crate-type", "cdylib"];
+    for (made, flags) in [(&library, &of_library[..]), (&program, &[&linked])] {
+        let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+            .args(["--edition", "2024", "--check-cfg", "cfg(library)", "-o"])
+            .arg(made)
+            .args(flags)
+            .arg(source)
+            .output()
+            .unwrap();
+        assert!(
+            compiled.status.success(),
+            "{}",
+            String::from_utf8_lossy(&compiled.stderr)
+        );
+    }
+    program
+}
+
+#[test]
+fn the_reference_ends_without_its_libraries_and_a_candidate_with_them() {
+    let scratch = tempfile::tempdir().unwrap();
+    let program = program_with_a_library(scratch.path());
+    let said = |launcher: &Launcher| {
+        let finished = launcher.run(&Invocation {
+            program: &program,
+            arguments: &[],
+            directory: scratch.path(),
+            limit: LONG,
+            patience: Duration::ZERO,
+            cage: None,
+            environment: &[],
+            memory_bytes_max: None,
+        });
+        let Finished {
+            ending,
+            stdout,
+            stderr,
+            ..
+        } = finished.unwrap();
+        assert_eq!(ending, Ending::Exited(0));
+        assert_eq!(stdout.text(), "not flushed by the program");
+        stderr.text()
+    };
+    let launcher = Launcher::new(ExecMode::Fork, false);
+    assert_eq!(launcher.objection(&program), None);
+    let whole = "library works\nprogram ends\nlibrary ends\n";
+    assert_eq!(said(&launcher), whole);
+    assert_eq!(
+        said(&launcher.for_reference()),
+        "library works\nprogram ends\n"
+    );
+    // The same server, and a call of the candidate again.
+    assert_eq!(said(&launcher), whole);
+    let spawned = Launcher::new(ExecMode::Spawn, false);
+    assert_eq!(said(&spawned.for_reference()), whole);
 }
