@@ -58,7 +58,7 @@ pub enum Request {
         compress: bool,
         /// How the snapshot is named: `snapshot.id=ID`, `snapshot.name=NAME`, both with a comma, or the one or the other alone (qemu-img(1),
         /// SNAPSHOT_PARAM).
-        snapshot: String,
+        snapshot: Box<str>,
     },
     /// Foretell the file size of a conversion, in the shape of `qemu-img measure --output=json`.
     Measure {

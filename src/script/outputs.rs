@@ -129,7 +129,7 @@ fn snapshots(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
             source: output.file.clone(),
             target: ImageFile::new("true", Format::Raw),
             compress: false,
-            snapshot: format!("snapshot.id={}", snapshot.id),
+            snapshot: format!("snapshot.id={}", snapshot.id).into(),
         };
         // An encrypted image is opened with its secret.
         let line = about.line(Side::Reference, &request)?;

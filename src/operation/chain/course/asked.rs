@@ -30,7 +30,7 @@ impl Course {
                     source: file,
                     target: self.target(*format, options),
                     compress: *compress,
-                    snapshot: by.words(id, name),
+                    snapshot: by.words(id, name).into(),
                 }
             }
             Act::Write { writes } => Request::Write {
