@@ -82,8 +82,8 @@ scripts! {
     a_header_field_shows: "chain/sets_a_feature_bit/qemu-img" in ["convert"], "native1", from 0, is "chain_header_metadata_divergence";
     what_is_dirty_shows: "chain/forgets_what_is_dirty/qemu-img" in ["bitmap", "write"], "native1", from 13, is "chain_dirty_metadata_divergence";
     a_file_left_behind_shows: "chain/leaves_a_file/qemu-img" in ["convert"], "native1", from 0, is "chain_host_divergence";
-    a_snapshot_lost_below_shows: "chain/commit_loses_the_snapshots_below/qemu-img" in ["write", "commit", "below"], "native2", from 0, is "chain_backing_contents_divergence";
-    a_bitmap_lost_below_shows: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 0, is "chain_backing_info_divergence";
+    a_snapshot_lost_below_shows: "chain/commit_loses_the_snapshots_below/qemu-img" in ["write", "commit", "below"], "native2", from 2, is "chain_backing_contents_divergence";
+    a_bitmap_lost_below_shows: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 14, is "chain_backing_info_divergence";
     a_repair_that_loses_data_shows: "repair_loses_data" in ["repair"], "ops16", from 0, is "repair_data_divergence";
 }
 
