@@ -81,7 +81,7 @@ const DEEP: [(&str, &[&str], usize, &[&str]); 4] = [
     (
         "converts_what_is_current",
         &["write", "convert_snapshot"],
-        9,
+        31,
         &["convert_snapshot"],
     ),
     (
