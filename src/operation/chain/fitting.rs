@@ -19,6 +19,9 @@ const REBUILT_CLUSTER_MAX: u64 = 16384;
 /// Blocks of one dd: qemu-img takes some 60 microseconds for each.
 const BLOCKS_MAX: u64 = 20_000;
 
+/// Clusters that a data file that is to stay a raw image grows by, all of them allocated: 32 GiB in clusters of 1 KiB takes minutes.
+const ALLOCATED_CLUSTERS_MAX: u64 = 1 << 18;
+
 impl Chain {
     /// Whether one of its acts takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
     pub fn is_unbearable(&self) -> bool {
@@ -30,6 +33,10 @@ impl Chain {
                 Act::Amend { options } => {
                     let rebuilds = options.iter().any(|it| it.starts_with("refcount_bits="));
                     rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX
+                }
+                Act::Resize { size, .. } if top.option("data_file_raw").is_some() => {
+                    let added = size.saturating_sub(acting.model.top.size);
+                    added / top.cluster_size() > ALLOCATED_CLUSTERS_MAX
                 }
                 Act::Dd {
                     block_size,
@@ -319,6 +326,20 @@ mod tests {
             Act::Read,
         ];
         assert_eq!(chain(rest).fitted().steps, [Act::Read]);
+    }
+
+    #[test]
+    fn growth_that_allocates_every_cluster_is_unbearable_and_any_other_is_not() {
+        let resize = || Act::Resize {
+            size: 32 << 30,
+            preallocation: None,
+        };
+        let mut chain = chain(vec![resize()]);
+        assert!(!chain.is_unbearable());
+        chain.layers[0].options = ["cluster_size=1024", "data_file_raw=on"]
+            .map(str::to_owned)
+            .to_vec();
+        assert!(chain.is_unbearable());
     }
 
     #[test]
