@@ -136,8 +136,39 @@ pub struct Output {
     pub expected: Contents,
     /// Its internal snapshots, when they are to be listed and read back.
     pub snapshots: Option<Vec<ExpectedSnapshot>>,
+    /// What a description of it lists, where that is known.
+    pub inventory: Option<Inventory>,
     /// Whether the reference maps it and the harness audits it as well, for the operation's own judge.
     pub closely: bool,
+}
+
+/// What a description of an image lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Its internal snapshots: ids and names, in the order of the ids.
+    pub snapshots: Vec<(u64, String)>,
+    /// The names of its persistent bitmaps, in their order.
+    pub bitmaps: Vec<String>,
+}
+
+impl Inventory {
+    /// What a description in the shape of `qemu-img info --output=json` lists.
+    pub fn of_description(json: &serde_json::Value) -> Self {
+        let name =
+            |entry: &serde_json::Value| entry["name"].as_str().unwrap_or_default().to_owned();
+        let list = |entries: &serde_json::Value| entries.as_array().cloned().unwrap_or_default();
+        let snapshots = list(&json["snapshots"]);
+        let id = |entry: &serde_json::Value| entry["id"].as_str()?.parse().ok();
+        let mut snapshots: Vec<(u64, String)> = snapshots
+            .iter()
+            .map(|entry| (id(entry).unwrap_or_default(), name(entry)))
+            .collect();
+        let bitmaps = list(&json["format-specific"]["data"]["bitmaps"]);
+        let mut bitmaps: Vec<String> = bitmaps.iter().map(name).collect();
+        snapshots.sort();
+        bitmaps.sort();
+        Self { snapshots, bitmaps }
+    }
 }
 
 /// An internal snapshot that an output must have.
@@ -158,6 +189,7 @@ impl Output {
             content_aspect: "content_divergence",
             expected,
             snapshots: None,
+            inventory: None,
             closely: false,
         }
     }

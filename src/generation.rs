@@ -35,7 +35,7 @@ enum Draws {
 const DEFAULT_NAME: &str = "ops16";
 
 /// The Python harness's, oldest first, then our own.
-static GENERATIONS: [Generation; 18] = [
+static GENERATIONS: [Generation; 20] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1),
@@ -59,6 +59,14 @@ static GENERATIONS: [Generation; 18] = [
     Generation {
         name: "native1_readers",
         draws: Draws::Native(&native::READERS),
+    },
+    Generation {
+        name: "native2",
+        draws: Draws::Native(&native::DEEP),
+    },
+    Generation {
+        name: "native2_imago",
+        draws: Draws::Native(&native::DEEP_IMAGO),
     },
     Generation {
         name: "malformed1",
@@ -110,8 +118,9 @@ const V2_OPERATIONS: [&str; 16] = [
 ];
 
 /// What is drawn for tools that do less than qemu-img: the generation, the tool, what both of them support.
-const NARROWINGS: [(&str, &str, &str); 2] = [
+const NARROWINGS: [(&str, &str, &str); 3] = [
     ("native1", "imago", "native1_imago"),
+    ("native2", "imago", "native2_imago"),
     ("malformed1", "imago", "malformed1_imago"),
 ];
 
@@ -274,7 +283,7 @@ impl Generation {
         let (base, _) = lineage::lineage(&parent.generation);
         let Draws::Native(narrowing) = &Self::named(base)?.draws else {
             return Err(Error::usage(format!(
-                "{base} draws as it always did: only cases of native1 and its narrowings can be changed"
+                "{base} draws as it always did: only cases of native1, native2 and their narrowings can be changed"
             )));
         };
         let partner = match change {

@@ -4,7 +4,7 @@
 //! image of a terabyte costs what was written into it. Asked by operations; what it says is held against both tools.
 //!
 //! It keeps what a guest *sees* in each image of a backing chain, not which image holds a cluster: that is the tools' business, and
-//! no step of ours changes a backing file behind its overlay's back.
+//! no step of ours changes what is seen in a backing file behind its overlay's back.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,18 @@ pub struct Model {
     /// The current image.
     pub top: View,
     /// The images of its backing chain, bottom first.
-    pub below: Vec<View>,
+    pub below: Vec<Lower>,
+    /// Its internal snapshots by name.
+    pub snapshots: BTreeMap<String, Snapshot>,
+    /// Its persistent dirty bitmaps by name.
+    pub bitmaps: BTreeMap<String, Bitmap>,
+}
+
+/// An image that lies below another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lower {
+    /// What is seen in it.
+    pub view: View,
     /// Its internal snapshots by name.
     pub snapshots: BTreeMap<String, Snapshot>,
     /// Its persistent dirty bitmaps by name.
@@ -54,10 +65,38 @@ impl Model {
     /// zeros.
     pub fn overlay(&mut self, size: u64) {
         let seen = self.top.resized(size);
-        let lower = std::mem::replace(&mut self.top, seen);
-        self.below.push(lower);
-        self.snapshots.clear();
-        self.bitmaps.clear();
+        self.below.push(Lower {
+            view: std::mem::replace(&mut self.top, seen),
+            snapshots: std::mem::take(&mut self.snapshots),
+            bitmaps: std::mem::take(&mut self.bitmaps),
+        });
+    }
+
+    /// The image `index` of the chain, counted from the bottom, with what is below it, as if nothing lay on it.
+    pub fn lower(&self, index: usize) -> Option<Self> {
+        let lower = self.below.get(index)?.clone();
+        Some(Self {
+            top: lower.view,
+            below: self.below[..index].to_vec(),
+            snapshots: lower.snapshots,
+            bitmaps: lower.bitmaps,
+        })
+    }
+
+    /// The image that was the one at `index` of the chain, and all below it, is now `lower`; a guest sees in it what it saw.
+    pub fn replace_lower(&mut self, index: usize, lower: Self) {
+        let Self {
+            top: view,
+            mut below,
+            snapshots,
+            bitmaps,
+        } = lower;
+        below.push(Lower {
+            view,
+            snapshots,
+            bitmaps,
+        });
+        self.below.splice(..=index, below);
     }
 
     /// A guest write.
@@ -92,10 +131,14 @@ impl Model {
         self.unsettle();
     }
 
-    /// The overlay is merged into the image below it, which grows if it must and never shrinks; the guest sees what it saw.
+    /// The overlay is merged into the image below it, which grows if it must and never shrinks; the guest sees what it saw. The
+    /// snapshots of the image below show what they showed; which writes its bitmaps saw depends on which clusters were copied.
     pub fn commit(&mut self) {
         if let Some(lower) = self.below.last_mut() {
-            lower.cover(&self.top);
+            lower.view.cover(&self.top);
+            let bitmaps = lower.bitmaps.values_mut();
+            let recording = bitmaps.filter(|bitmap| bitmap.enabled);
+            recording.for_each(|bitmap| bitmap.dirty = None);
         }
         self.unsettle();
     }
@@ -113,6 +156,15 @@ impl Model {
     pub fn copy_window(&mut self, start: u64, length: u64, size: u64) {
         self.convert(self.top.size);
         self.top = self.top.window(start, length).resized(size);
+    }
+
+    /// What is seen in a snapshot is copied into a new image of `size` bytes with nothing below it.
+    pub fn convert_snapshot(&mut self, name: &str, size: u64) {
+        let snapshot = self.snapshots.get(name);
+        if let Some(view) = snapshot.and_then(|snapshot| snapshot.seen.clone()) {
+            self.top = view;
+        }
+        self.convert(size);
     }
 
     /// The image is copied into a new one of `size` bytes with nothing below it.
@@ -199,11 +251,11 @@ mod tests {
         model.write(&write(0, 512, 9));
         model.commit();
         let merged = Contents::of_writes(4096, &[write(0, 4096, 7), write(0, 512, 9)]);
-        assert_eq!(model.below[0].contents(), merged);
+        assert_eq!(model.below[0].view.contents(), merged);
         model.resize(8192);
         model.write(&write(8000, 192, 3));
         model.commit();
-        assert_eq!(model.below[0].contents(), model.contents());
+        assert_eq!(model.below[0].view.contents(), model.contents());
     }
 
     #[test]
@@ -216,6 +268,37 @@ mod tests {
         model.resize(512);
         model.apply_snapshot("a");
         assert_eq!(model.contents(), then);
+    }
+
+    #[test]
+    fn an_image_below_others_keeps_its_snapshots_and_bitmaps_through_a_commit() {
+        let mut model = Model::new(4096);
+        model.write(&write(0, 512, 1));
+        model.create_snapshot("a");
+        model.bitmap_changed(&["--add".to_owned()], "on", 4096);
+        let then = model.contents();
+        model.overlay(4096);
+        model.write(&write(0, 512, 2));
+        model.commit();
+        let mut lower = model.lower(0).unwrap();
+        assert_eq!(lower.contents(), model.contents());
+        assert_eq!(lower.bitmaps["on"].dirty, None);
+        lower.apply_snapshot("a");
+        assert_eq!(lower.contents(), then);
+        lower.delete_snapshot("a");
+        model.replace_lower(0, lower);
+        assert!(model.below[0].snapshots.is_empty() && model.below.len() == 1);
+    }
+
+    #[test]
+    fn a_conversion_of_a_snapshot_shows_what_was_seen_then() {
+        let mut model = Model::new(1024);
+        model.write(&write(0, 512, 1));
+        model.create_snapshot("a");
+        let then = model.contents();
+        model.write(&write(0, 512, 2));
+        model.convert_snapshot("a", 1024);
+        assert_eq!((model.contents(), model.snapshots.len()), (then, 0));
     }
 
     #[test]

@@ -48,6 +48,18 @@ pub enum Request {
         /// Whether its clusters are to be compressed.
         compress: bool,
     },
+    /// Copy what is seen in an internal snapshot into a new image.
+    ConvertSnapshot {
+        /// The image with the snapshot.
+        source: ImageFile,
+        /// The image to be made.
+        target: ImageFile,
+        /// Whether its clusters are to be compressed.
+        compress: bool,
+        /// How the snapshot is named: `snapshot.id=ID`, `snapshot.name=NAME`, both with a comma, or the one or the other alone (qemu-img(1),
+        /// SNAPSHOT_PARAM).
+        snapshot: Box<str>,
+    },
     /// Foretell the file size of a conversion, in the shape of `qemu-img measure --output=json`.
     Measure {
         /// The image to be converted.
@@ -278,6 +290,7 @@ impl Request {
             Self::Info { .. } => "info",
             Self::Check { .. } => "check",
             Self::Convert { .. } => "convert",
+            Self::ConvertSnapshot { .. } => "convert_snapshot",
             Self::Measure { .. } => "measure",
             Self::Resize { .. } => "resize",
             Self::Write { .. } => "write",
@@ -349,6 +362,7 @@ impl Request {
             | Self::Audit { file }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }
+            | Self::ConvertSnapshot { target: file, .. }
             | Self::Compare { first: file, .. }
             | Self::Measure { source: file, .. } => file,
         }

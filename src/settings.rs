@@ -47,7 +47,7 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
-    /// Draw native1 and malformed1 whole for imago too (default: narrowed to what it supports, as native1_imago and malformed1_imago)
+    /// Draw native1, native2 and malformed1 whole for imago too (default: narrowed to what it supports, as native1_imago and its like)
     #[arg(long, env = "IMGDUEL_WIDE", value_parser = FalseyValueParser::new())]
     pub wide: bool,
 

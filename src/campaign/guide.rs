@@ -87,7 +87,7 @@ impl Guide {
     ) -> Result<Self> {
         if !generation.can_be_guided() {
             return Err(Error::usage(format!(
-                "{} cannot be guided: its cases are drawn as they always were; name native1 or a narrowing of it",
+                "{} cannot be guided: its cases are drawn as they always were; name native1, native2 or a narrowing of them",
                 generation.name
             )));
         }

@@ -17,6 +17,7 @@ use crate::operation::chain::{ACT_NAMES, Act, Chain, Course, Hazard, Layer};
 use crate::rng::NativeRandom;
 
 mod acts;
+mod below;
 mod copies;
 mod edges;
 mod layers;
@@ -30,6 +31,8 @@ pub(super) use readers::READERS;
 const STEPS_MAX: u64 = 9;
 /// In how many of a hundred cases a known defect may be met.
 const PROVOKED_PERCENT: u64 = 4;
+/// How many kinds of steps native1 draws from.
+const NATIVE1_ACTS: usize = 20;
 /// How many kinds are tried for a step before it is given up.
 const TRIES_MAX: u64 = 4;
 
@@ -47,6 +50,8 @@ pub struct Narrowing {
     pub provokes: bool,
     /// Whether its cases are for tools that only read.
     pub for_readers: bool,
+    /// Whether images below others are encrypted, have snapshots and bitmaps, and are worked on.
+    pub goes_below: bool,
     /// The longest image that lies on no other, in bytes.
     pub size_bytes_max: u64,
 }
@@ -82,10 +87,18 @@ pub(super) static WIDE: Narrowing = Narrowing {
         "twoGbMaxExtentFlat",
         "streamOptimized",
     ],
-    acts: ACT_NAMES,
+    acts: ACT_NAMES.split_at(NATIVE1_ACTS).0,
     provokes: true,
     for_readers: false,
+    goes_below: false,
     size_bytes_max: u64::MAX,
+};
+
+/// The same, with what came after native1: conversions of snapshots, and what happens below.
+pub(super) static DEEP: Narrowing = Narrowing {
+    acts: ACT_NAMES,
+    goes_below: true,
+    ..WIDE
 };
 
 /// What imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and encryption. It drops persistent bitmaps, as a tool must that does
@@ -122,7 +135,34 @@ pub(super) static IMAGO: Narrowing = Narrowing {
     ],
     provokes: false,
     for_readers: false,
+    goes_below: false,
     size_bytes_max: u64::MAX,
+};
+
+/// The same, with what came after native1. A lower image has no bitmaps either: imago drops them when it writes to it.
+pub(super) static DEEP_IMAGO: Narrowing = Narrowing {
+    acts: &[
+        "write",
+        "write_zeroes",
+        "discard",
+        "resize",
+        "snapshot",
+        "rebase",
+        "commit",
+        "amend",
+        "convert",
+        "read",
+        "map",
+        "info",
+        "check",
+        "measure",
+        "compare",
+        "dd",
+        "convert_snapshot",
+        "below",
+    ],
+    goes_below: true,
+    ..IMAGO
 };
 
 /// The seeds of all iterations of `seed`, from `start` on.
@@ -173,7 +213,10 @@ impl Narrowing {
         for _ in 0..random.between(2, STEPS_MAX) {
             // Some kinds make no sense where the chain stands.
             let act = (0..TRIES_MAX).find_map(|_| {
-                let kind = swarm.kind(random);
+                let favoured = self
+                    .goes_below
+                    .then(|| below::favoured(random, swarm.kinds()));
+                let kind = favoured.flatten().unwrap_or_else(|| swarm.kind(random));
                 let act = acts::draw(random, self, kind, &course)?;
                 let hazard = Hazard::of(&course, &act);
                 (hazard.is_none() || hazard == provoked).then_some(act)
@@ -216,6 +259,11 @@ impl<'names> Swarm<'names> {
             kinds: pool.to_vec(),
             weights,
         }
+    }
+
+    /// Those that may be drawn, off or not.
+    fn kinds(&self) -> &[&'names str] {
+        &self.kinds
     }
 
     fn kind(&self, random: &mut NativeRandom) -> &'names str {

@@ -4,7 +4,7 @@ use super::check_counts::CheckCounts;
 use super::json_difference::json_differences;
 use super::{candidate_died, reference_failed};
 use crate::content::Contents;
-use crate::exchange::{Deed, Exchange, Output, Side};
+use crate::exchange::{Deed, Exchange, Inventory, Output, Side};
 use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Exit, Request};
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
@@ -111,9 +111,13 @@ impl Sides<'_> {
                 let reference = normalize(reference, Purpose::Creation, &readers);
                 let found = json_differences(&candidate, &reference, false);
                 let sizes = [&candidate, &reference].map(|json| json["virtual-size"].as_u64());
-                let blame = match sizes {
-                    [ours, theirs] if ours != theirs => {
+                let lists = [&candidate, &reference].map(Inventory::of_description);
+                let blame = match (sizes, lists, &self.output.inventory) {
+                    ([ours, theirs], ..) if ours != theirs => {
                         Blame::among(&ours, &theirs, &Some(self.output.expected.size))
+                    }
+                    (_, [ours, theirs], Some(expected)) if ours != theirs => {
+                        Blame::among(&ours, &theirs, expected)
                     }
                     // Of the other facts the recipe says nothing.
                     _ => Blame::Unclear,

@@ -7,7 +7,7 @@ use super::outputs::Sides;
 use crate::content::Contents;
 use crate::exchange::{ExpectedSnapshot, Side};
 use crate::request::{Answer, Exit, Request};
-use crate::verdict::{Difference, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{Blame, Difference, Finding, InconclusiveKind, Verdict};
 
 impl Sides<'_> {
     /// Judges the readings of the snapshots of both copies.
@@ -43,7 +43,13 @@ impl Sides<'_> {
         let Some(found) = &candidate.contents else {
             let difference = Difference::new(what, candidate.describe(), "can be read");
             let kind = self.kind("contents_divergence");
-            return Some(Finding::of_difference(kind, difference).into());
+            let is_right = reference.is_some_and(|own| own.contents.as_ref() == Some(contents));
+            let blame = match is_right {
+                true => Blame::Candidate,
+                false => Blame::Unclear,
+            };
+            let finding = Finding::of_difference(kind, difference);
+            return Some(finding.blamed(blame).into());
         };
         // As with the image itself: the reference's copy, where there is one, is what the candidate's must equal, and
         // both must equal the recipe.
@@ -52,7 +58,10 @@ impl Sides<'_> {
             let other = found.difference(standard)?;
             let what = format!("{what}: {}", other.place);
             let difference = Difference::new(what, other.first, other.second);
-            Some(Finding::of_difference(self.kind(aspect), difference).into())
+            let finding = Finding::of_difference(self.kind(aspect), difference);
+            let own = reference.and_then(|answer| answer.contents.as_ref());
+            let blame = own.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
+            Some(finding.blamed(blame).into())
         };
         differs("contents_divergence", standard.unwrap_or(contents))
             .or_else(|| differs("recipe_divergence", contents))

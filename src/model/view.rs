@@ -83,6 +83,19 @@ impl View {
         self.runs.iter().map(|(start, (end, _))| (*start, *end))
     }
 
+    /// The range [start, end) of equal bytes, as far as it is known as one, in which `place` lies, and the byte.
+    pub fn run_at(&self, place: u64) -> (u64, u64, u8) {
+        let before = self.runs.range(..=place).next_back();
+        match before {
+            Some((start, (end, byte))) if *end > place => (*start, *end, *byte),
+            _ => {
+                let start = before.map_or(0, |(_, (end, _))| *end);
+                let next = self.runs.range(place..).next();
+                (start, next.map_or(self.size, |(from, _)| *from), 0)
+            }
+        }
+    }
+
     /// Whether a guest sees the same in both, where the longer one has zeros behind the end of the other.
     pub fn shows_the_same(&self, other: &Self) -> bool {
         let size = self.size.max(other.size);
@@ -126,6 +139,23 @@ mod tests {
         same.fill(500, 600, 2);
         same.fill(100, 300, 1);
         assert_eq!(view, same);
+    }
+
+    #[test]
+    fn a_run_is_known_by_any_place_in_it() {
+        let mut view = View::zeros(1000);
+        view.fill(100, 300, 1);
+        view.fill(300, 400, 2);
+        for (place, run) in [
+            (0, (0, 100, 0)),
+            (100, (100, 300, 1)),
+            (299, (100, 300, 1)),
+            (300, (300, 400, 2)),
+            (400, (400, 1000, 0)),
+            (999, (400, 1000, 0)),
+        ] {
+            assert_eq!(view.run_at(place), run);
+        }
     }
 
     #[test]

@@ -7,9 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::exchange::{
-    Actor, Deed, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
-};
+use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::image::{ImageRecipe, Pattern};
 use crate::request::{Answer, ImageFile, Request};
@@ -17,7 +15,7 @@ use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
 
-pub use act::{ACT_NAMES, Act, BESIDE, Layer};
+pub use act::{ACT_NAMES, Act, BESIDE, Layer, Naming};
 pub use course::Course;
 pub use hazard::Hazard;
 pub use looks::{HOST_RATIO, HOST_SLACK, may_touch};
@@ -60,26 +58,29 @@ impl Chain {
 
     /// The steps that make the layers.
     fn making(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let files = Course::files(&ground.stem, &self.layers);
-        let made = files.iter().zip(&self.layers).flat_map(|(file, layer)| {
-            let create = Request::Create {
+        let mut course = Course::bare(&ground.stem);
+        let mut requests = Vec::new();
+        for layer in &self.layers {
+            course.put(layer);
+            let file = course.top();
+            requests.push(Request::Create {
                 file: with_backing_options(file),
                 size: Size::of_bytes(layer.size),
-            };
-            let write = Request::Write {
+            });
+            requests.extend((!layer.writes.is_empty()).then(|| Request::Write {
                 file: file.clone(),
                 writes: layer.writes.clone(),
-            };
-            let written = !layer.writes.is_empty();
-            [Some(create), written.then_some(write)]
-                .into_iter()
-                .flatten()
-        });
-        made.map(|request| Step {
+            }));
+            for act in &layer.acts {
+                requests.push(course.request(act));
+                course.advance(act, true);
+            }
+        }
+        let made = requests.into_iter().map(|request| Step {
             kind: MADE,
             ..step(request, Rule::Succeed)
-        })
-        .collect()
+        });
+        made.collect()
     }
 
     /// Goes through the turns of the acts with a course that knows how each came out.
@@ -141,21 +142,25 @@ impl Chain {
     /// The reference died of a known defect while it mapped what was left.
     fn crashed_looking(&self, exchange: &Exchange) -> Option<Finding> {
         let is_map = |request: &Request| matches!(request, Request::Map { .. });
-        let look = |deed: &Deed| deed.reading(0, Side::Reference, is_map).cloned();
-        let (ours, theirs) = (
-            look(&exchange.candidate)?,
-            look(exchange.reference.as_ref()?)?,
-        );
-        let is_known = self.is_endless([&ours, &theirs]);
-        died("map", &ours, &theirs).filter(|_| is_known)
+        let reference = exchange.reference.as_ref()?;
+        let readings = exchange.candidate.readings.iter();
+        let mut maps = readings.filter(|reading| is_map(&reading.request));
+        maps.find_map(|reading| {
+            let (ours, output) = (&reading.answer, reading.output);
+            let theirs = reference.reading(output, Side::Reference, is_map)?;
+            let is_known = self.is_endless([ours, theirs]);
+            died("map", ours, theirs).filter(|_| is_known)
+        })
     }
 
-    /// Each act that was carried out, with the place of its step and where the chain stood before it.
+    /// Each act that was carried out, with the place of its step and where the chain stood before it: of what was done with an image below others,
+    /// the part that is below.
     pub fn followed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<(usize, Act, Course)> {
         let mut followed = Vec::new();
         let before = self.making(ground).len();
         self.follow(ground, exchange, |act, course, _, _| {
-            followed.push((before + followed.len(), act.clone(), course.clone()));
+            let (course, act) = course.resolved(act);
+            followed.push((before + followed.len(), act.clone(), course.into_owned()));
         });
         followed
     }
@@ -196,7 +201,9 @@ impl Perform for Chain {
 
     /// The kinds of its steps, the formats of its images, and what is notable of their options.
     fn features(&self) -> Vec<&'static str> {
-        let mut features: Vec<&str> = self.steps.iter().map(Act::name).collect();
+        let mut features: Vec<&str> = self.steps.iter().flat_map(Act::names).collect();
+        let of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
+        features.extend(of_layers.map(Act::name_below));
         let made = self.steps.iter().filter_map(Act::format);
         let formats = self.layers.iter().map(|layer| layer.format).chain(made);
         features.extend(formats.map(Format::name));
@@ -228,13 +235,15 @@ impl Perform for Chain {
         let mut course = Course::start("", &self.layers);
         let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
-            features.extend(Hazard::of(&course, act).map(Hazard::name));
-            let is_over_finer = act.rebases_over_finer_images(&course);
+            let (acting, inner) = course.resolved(act);
+            features.extend(Hazard::of(&acting, inner).map(Hazard::name));
+            let is_over_finer = inner.rebases_over_finer_images(&acting);
             features.extend(is_over_finer.then_some(Hazard::RaggedRebase.name()));
-            let unmaps = act.unmaps_parallels(&course);
+            let unmaps = inner.unmaps_parallels(&acting);
             features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
-            let preallocates = act.preallocates_growth(&course);
+            let preallocates = inner.preallocates_growth(&acting);
             features.extend(preallocates.then_some(hazard::PREALLOCATED_GROWTH));
+            drop(acting);
             course.advance(act, true);
             is_endless |= course.has_endless_encrypted_runs();
         }
@@ -258,6 +267,10 @@ impl Perform for Chain {
     }
 
     fn skipped(&self) -> Option<String> {
+        let mut of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
+        if of_layers.any(Act::is_copy) {
+            return Some("a layer is copied before another is put onto it".to_owned());
+        }
         let mut course = Course::start("", &self.layers);
         self.steps.iter().find_map(|act| {
             let objection = course.objection(act);
@@ -292,12 +305,17 @@ impl Perform for Chain {
         };
         let top = Output {
             snapshots: snapshots(&course),
+            inventory: course.inventory(),
             ..Output::new(course.top().clone(), "chain", course.model.contents())
         };
-        let committed = course
-            .committed()
-            .map(|(file, view)| Output::new(file.clone(), "chain_backing", view.contents()));
-        std::iter::once(top).chain(committed).map(closely).collect()
+        let places = course.looked_at_below().into_iter();
+        let lower = places.filter_map(|place| course.lower(place));
+        let lower = lower.map(|lower| Output {
+            snapshots: snapshots(&lower),
+            inventory: lower.inventory(),
+            ..Output::new(lower.top().clone(), "chain_backing", lower.model.contents())
+        });
+        std::iter::once(top).chain(lower).map(closely).collect()
     }
 
     fn witnessed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<ImageFile> {
@@ -324,13 +342,13 @@ impl Perform for Chain {
         });
         // Of several on the way, the first in the course of things; of what is left, that in the first layer.
         found.truncate(1);
-        let (top, view) = (course.top(), &course.model.top);
-        found.extend(looks::judge(exchange, 0, top, view, Some(&course)));
-        if let Some((file, view)) = course.committed() {
-            found.extend(looks::judge(exchange, 1, file, view, None));
+        found.extend(looks::judge(exchange, 0, &course));
+        let places = course.looked_at_below().into_iter();
+        for (index, lower) in (1..).zip(places.filter_map(|place| course.lower(place))) {
+            found.extend(looks::judge(exchange, index, &lower));
         }
         if found.is_empty() {
-            found.extend(looks::unclean(exchange, top));
+            found.extend(looks::unclean(exchange, course.top()));
         }
         found.sort_by_key(|finding| finding.kind.layer());
         found.into_iter().next().map(Verdict::from)

@@ -87,6 +87,11 @@ impl ImageFile {
         self.option("encrypt.format").is_some()
     }
 
+    /// Whether it, or an image below it, can be read only with the secret.
+    pub fn is_locked(&self) -> bool {
+        self.is_encrypted() || self.backing.as_deref().is_some_and(Self::is_locked)
+    }
+
     /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
     pub fn cluster_size(&self) -> u64 {
         self.option("cluster_size")

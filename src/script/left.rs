@@ -110,7 +110,12 @@ pub(super) fn of_what_is_left(about: &About<'_>) -> Option<Comparison> {
     let text = if what.starts_with(HEADER_FIELD) {
         header_fields(about)
     } else if let Some(bitmap) = what.strip_prefix(BITMAP) {
-        let image = quoted(&about.outputs.first()?.file.path);
+        // Of an image below others its name is told.
+        let (bitmap, image) = match bitmap.split_once(" of ") {
+            Some((bitmap, image)) => (bitmap, image),
+            None => (bitmap, about.outputs.first()?.file.path.as_str()),
+        };
+        let image = quoted(image);
         let (bitmap, expected) = (quoted(bitmap), quoted(expected?));
         let test = format!("[ \"$(dirty \"$1\"/{image} {bitmap})\" = {expected} ]");
         format!("{FIELDS}{HEADER}{DIRTY}\n{}", witnesses(about, &test))

@@ -41,11 +41,11 @@ pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
     })
 }
 
-fn flattened(output: &Output, side: &str, snapshot: &str) -> String {
+fn flattened(output: &Output, side: &str) -> String {
     let name = quoted(&output.file.path);
     let format = output.file.format;
     format!(
-        "(cd {side} && rm -f true.raw && \"$reference\" convert -f {format} {snapshot}-O raw {name} true.raw) {QUIET}"
+        "(cd {side} && rm -f true.raw && \"$reference\" convert -f {format} -O raw {name} true.raw) {QUIET}"
     )
 }
 
@@ -60,11 +60,11 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
     };
     let unlocked = output
         .file
-        .is_encrypted()
+        .is_locked()
         .then(|| about.line(Side::Reference, &unlocked));
     let flatten = |side: &str| match unlocked.iter().flatten().next() {
         Some(line) => format!("(cd {side} && rm -f true.raw && {line}) {QUIET}"),
-        None => flattened(output, side, ""),
+        None => flattened(output, side),
     };
     let both = format!(
         "{} || exit 2\n{} || exit 2\n",
@@ -125,8 +125,15 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
 fn snapshots(about: &About<'_>, output: &Output, aspect: &str) -> Option<String> {
     let mut text = String::new();
     for (index, snapshot) in output.snapshots.iter().flatten().enumerate() {
-        let id = format!("-l {} ", quoted(&format!("snapshot.id={}", snapshot.id)));
-        let flatten = |side: &str| flattened(output, side, &id);
+        let request = Request::ConvertSnapshot {
+            source: output.file.clone(),
+            target: ImageFile::new("true", Format::Raw),
+            compress: false,
+            snapshot: format!("snapshot.id={}", snapshot.id).into(),
+        };
+        // An encrypted image is opened with its secret.
+        let line = about.line(Side::Reference, &request)?;
+        let flatten = |side: &str| format!("(cd {side} && rm -f true.raw && {line}) {QUIET}");
         text.push_str(&format!("{} || exit 2\n", flatten("reference")));
         text.push_str(&format!("{} || exit 0\n", flatten("candidate")));
         if aspect == "recipe_divergence" {

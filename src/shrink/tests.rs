@@ -7,7 +7,7 @@ use crate::case::Case;
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::operation::Operation;
-use crate::operation::chain::{Act, Chain};
+use crate::operation::chain::{Act, Chain, Layer, Naming};
 use crate::request::SnapshotAction;
 use crate::verdict::Blame;
 
@@ -43,7 +43,11 @@ fn chain(case: &Case) -> &Chain {
 
 /// The cases of our own generation that show `symptom`, as far as `has` says so of a chain.
 fn chains(has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
-    let generation = Generation::named("native1").unwrap();
+    chains_of("native1", has)
+}
+
+fn chains_of(generation: &str, has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
+    let generation = Generation::named(generation).unwrap();
     let cases = generation.cases(3, 0, None).unwrap();
     cases.filter(move |case| has(chain(case)))
 }
@@ -299,16 +303,67 @@ fn a_resize_follows_the_image_and_a_write_at_the_end_stays_there() {
 
 #[test]
 fn what_is_drawn_makes_sense_as_it_is_and_so_does_every_simpler_version() {
-    for case in chains(|_| true).take(1500) {
+    let both = |count: usize| {
+        let [one, two] = ["native1", "native2"].map(|name| chains_of(name, |_| true));
+        one.take(count).chain(two.take(count))
+    };
+    for case in both(1000) {
         let drawn = chain(&case);
         assert_eq!(drawn.fitted(), *drawn);
     }
-    for case in chains(|_| true).take(40) {
+    for case in both(25) {
         for simpler in case.ops[0].perform().simpler() {
             let Operation::Chain(simpler) = simpler else {
                 panic!("{simpler:?}");
             };
             assert_eq!(simpler.fitted(), simpler);
         }
+    }
+}
+
+#[test]
+fn what_happens_below_is_left_out_or_done_to_the_current_image() {
+    let has_read = |chain: &Chain| chain.steps.iter().any(|act| act.name() == "read");
+    let has_below = |chain: &Chain| {
+        let is_below = |act: &Act| matches!(act, Act::Below { .. });
+        let prepared = chain.layers.iter().any(|layer| !layer.acts.is_empty());
+        chain.steps.iter().any(is_below) && prepared && has_read(chain)
+    };
+    for case in chains_of("native2", has_below).take(5) {
+        let progress = shrunk_chain(case, has_read);
+        let chain = chain(&progress.case);
+        assert_eq!(chain.steps, [Act::Read]);
+        assert!(chain.layers.len() == 1 && chain.layers[0].acts.is_empty());
+    }
+}
+
+#[test]
+fn a_conversion_of_a_snapshot_below_a_symptom_keeps_only_what_it_needs() {
+    let converts = |chain: &Chain| matches!(chain.steps.last(), Some(Act::ConvertSnapshot { .. }));
+    for case in chains_of("native2", converts).take(5) {
+        let progress = shrunk_chain(case, converts);
+        let chain = chain(&progress.case);
+        assert_eq!((chain.layers.len(), chain.steps.len()), (1, 2), "{chain:?}");
+        let Act::ConvertSnapshot { by, options, .. } = &chain.steps[1] else {
+            panic!("{chain:?}");
+        };
+        assert!(*by == Naming::Name && options.is_empty());
+    }
+}
+
+#[test]
+fn an_image_below_keeps_the_snapshot_that_a_symptom_needs() {
+    let keeps = |chain: &Chain| {
+        let is_snapshot = |act: &Act| act.name() == "snapshot";
+        let is_prepared = |layer: &Layer| layer.acts.iter().any(is_snapshot);
+        let (_, below) = chain.layers.split_last().unwrap();
+        below.iter().any(is_prepared)
+    };
+    for case in chains_of("native2", keeps).take(5) {
+        let progress = shrunk_chain(case, keeps);
+        let chain = chain(&progress.case);
+        assert_eq!((chain.layers.len(), chain.steps.len()), (2, 0), "{chain:?}");
+        assert_eq!(chain.layers[0].acts.len(), 1, "{chain:?}");
+        assert!(chain.layers[0].options.is_empty() && chain.layers[0].writes.is_empty());
     }
 }

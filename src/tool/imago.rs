@@ -60,6 +60,7 @@ impl Tool for Imago {
             | Request::Snapshot { .. }
             | Request::SnapshotList { .. }
             | Request::SnapshotContents { .. }
+            | Request::ConvertSnapshot { .. }
             | Request::Repair { .. }
             | Request::Corrupt { .. }
             | Request::Damage { .. }

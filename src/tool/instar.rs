@@ -51,7 +51,7 @@ impl Tool for Instar {
                 Some("instar cannot check raw".to_owned())
             }
             Request::Create { file, .. } => create_objection(file),
-            Request::SnapshotContents { .. } => Some(
+            Request::SnapshotContents { .. } | Request::ConvertSnapshot { .. } => Some(
                 "how instar's convert --snapshot finds a snapshot is not documented".to_owned(),
             ),
             Request::Corrupt { .. }
@@ -102,6 +102,7 @@ impl Tool for Instar {
             | Request::WriteZeroes { .. }
             | Request::Discard { .. }
             | Request::SnapshotContents { .. }
+            | Request::ConvertSnapshot { .. }
             | Request::Corrupt { .. }
             | Request::Damage { .. }
             | Request::Untouched { .. }
@@ -188,6 +189,7 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::WriteZeroes { .. }
         | Request::Discard { .. }
         | Request::SnapshotContents { .. }
+        | Request::ConvertSnapshot { .. }
         | Request::Corrupt { .. }
         | Request::Damage { .. }
         | Request::Untouched { .. }

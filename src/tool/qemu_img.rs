@@ -77,6 +77,11 @@ impl Tool for QemuImg {
                 target,
                 compress: true,
                 ..
+            }
+            | Request::ConvertSnapshot {
+                target,
+                compress: true,
+                ..
             } if !matches!(target.format, Format::Qcow2 | Format::Qcow) => Some(format!(
                 "compressed {} is not asked of qemu-img",
                 target.format
@@ -206,16 +211,13 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             source,
             target,
             compress,
-        } => {
-            let mut arguments = words(["convert"]);
-            arguments.extend(told("-f", source));
-            arguments.extend(words(["-O", target.format.name()]));
-            arguments.extend(compress.then(|| "-c".to_owned()));
-            let options = target.options.iter();
-            arguments.extend(options.flat_map(|option| words(["-o", option])));
-            arguments.extend(words([&source.path, &target.path]));
-            arguments
-        }
+        } => conversion(source, target, *compress, None),
+        Request::ConvertSnapshot {
+            source,
+            target,
+            compress,
+            snapshot,
+        } => conversion(source, target, *compress, Some(snapshot)),
         Request::Measure { source, target } => {
             let mut arguments = words(["measure"]);
             arguments.extend(told("-f", source));
@@ -292,6 +294,23 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             unreachable!("support() refuses what is for the harness itself")
         }
     }
+}
+
+fn conversion(
+    source: &ImageFile,
+    target: &ImageFile,
+    compress: bool,
+    snapshot: Option<&str>,
+) -> Vec<String> {
+    let mut arguments = words(["convert"]);
+    arguments.extend(told("-f", source));
+    arguments.extend(snapshot.into_iter().flat_map(|named| words(["-l", named])));
+    arguments.extend(words(["-O", target.format.name()]));
+    arguments.extend(compress.then(|| "-c".to_owned()));
+    let options = target.options.iter();
+    arguments.extend(options.flat_map(|option| words(["-o", option])));
+    arguments.extend(words([&source.path, &target.path]));
+    arguments
 }
 
 /// The command line of qemu-io for these commands, without the program.

@@ -111,7 +111,7 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
         if let Some(course) = courses.get(&index) {
             let (model, below) = (&course.model, course.below());
             for (file, view) in below.iter().zip(&model.below) {
-                foresee(file, view.size, 0);
+                foresee(file, view.view.size, 0);
             }
             foresee(course.top(), model.top.size, model.snapshots.len() as u64);
         }

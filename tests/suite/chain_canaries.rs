@@ -6,6 +6,12 @@ use crate::ring;
 
 use std::time::Duration;
 
+use imgduel::arena::Arena;
+use imgduel::case::Case;
+use imgduel::record::Record;
+use imgduel::shrink::{Limits, Progress, shrink};
+use tempfile::TempDir;
+
 const CASES_MAX: usize = 60;
 const SEED: u64 = 7;
 const LIMIT: Duration = Duration::from_secs(30);
@@ -13,20 +19,26 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The stand-in `lie` is found out by chains of these kinds of steps alone, in this layer. What comes before the iteration `start`
 /// is known to miss it, and passed over to save time.
 fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
-    let workdir = ring::scratch();
-    let program = ring::stand_in("chain").join(lie).join("qemu-img");
-    let candidate = format!("qemu-img:{}", program.display());
-    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
-    let cases = ring::cases("native1", SEED, acts).skip(start);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
-    assert_eq!(record.verdict, "divergence", "{record:#?}");
-    let blame = record.blame.map(|blame| blame.name());
-    assert_eq!(blame, Some("candidate"), "{record:#?}");
+    let (_, record, _) = found("native1", lie, acts, start);
     assert_eq!(
         record.layer.map(|layer| layer.name()),
         Some(layer),
         "{record:#?}"
     );
+}
+
+/// The arena in which the lie was found out in cases of this generation, the record that blames the candidate, and where they were tried.
+fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Arena, Record, TempDir) {
+    let workdir = ring::scratch();
+    let program = ring::stand_in("chain").join(lie).join("qemu-img");
+    let candidate = format!("qemu-img:{}", program.display());
+    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let cases = ring::cases(generation, SEED, acts).skip(start);
+    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    assert_eq!(record.verdict, "divergence", "{record:#?}");
+    let blame = record.blame.map(|blame| blame.name());
+    assert_eq!(blame, Some("candidate"), "{record:#?}");
+    (arena, record, workdir)
 }
 
 macro_rules! canaries {
@@ -61,6 +73,94 @@ canaries! {
     a_wrong_reading_of_either_s_output_is_blamed: "reads_outputs_wrongly" among ["write"], from 0, in "cross_reading";
     a_feature_bit_that_nobody_asked_for_is_blamed: "sets_a_feature_bit" among ["convert"], from 2, in "metadata";
     a_bitmap_that_forgets_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 13, in "metadata";
+}
+
+/// What only `native2` draws. Each lie: what must be drawn for it, which first cases are known to miss it, and what a case that is as small as it
+/// gets still has, written out.
+const DEEP: [(&str, &[&str], usize, &[&str]); 4] = [
+    (
+        "converts_what_is_current",
+        &["write", "convert_snapshot"],
+        31,
+        &["convert_snapshot"],
+    ),
+    (
+        "commit_loses_the_snapshots_below",
+        &["write", "commit", "below"],
+        2,
+        &["commit", "snapshot"],
+    ),
+    (
+        "rebase_drops_a_bitmap_below",
+        &["rebase", "below"],
+        13,
+        &["rebase", "bitmap"],
+    ),
+    (
+        "zeroes_a_sector_over_an_encrypted_image",
+        &["write"],
+        20,
+        &["encrypt.format=aes"],
+    ),
+];
+
+fn deep(lie: &str) -> (Arena, Record, TempDir) {
+    let (_, acts, start, _) = DEEP.iter().find(|(name, ..)| *name == lie).unwrap();
+    found("native2", lie, acts, *start)
+}
+
+macro_rules! deep_canaries {
+    ($($name:ident: $lie:literal;)*) => {
+        $(
+            #[test]
+            #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
+            fn $name() { deep($lie); }
+        )*
+    };
+}
+
+deep_canaries! {
+    a_commit_that_loses_the_snapshots_below_is_blamed: "commit_loses_the_snapshots_below";
+    a_rebase_that_drops_a_bitmap_below_is_blamed: "rebase_drops_a_bitmap_below";
+    a_sector_lost_over_an_encrypted_image_is_blamed: "zeroes_a_sector_over_an_encrypted_image";
+}
+
+/// Makes the case as small as it gets in so many attempts; what comes of it is written out.
+fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
+    let limits = Limits {
+        attempts,
+        time: Duration::from_secs(120),
+    };
+    let symptom = record.symptoms(false).remove(0);
+    let mut progress = Progress::new(record.case_shown().clone(), symptom);
+    let shown = |case: &Case| Ok(arena.try_case(case.clone())?.symptoms(false));
+    shrink(&mut progress, limits, shown, |_| Ok(())).unwrap();
+    let text = serde_json::to_string(&progress.case.ops).unwrap();
+    (progress.case, text)
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_conversion_of_what_is_seen_now_instead_of_the_snapshot_is_blamed_and_shrunk() {
+    let (arena, record, _workdir) = deep("converts_what_is_current");
+    let (case, text) = shrunk(&arena, &record, 10);
+    assert!(case.bulk().operations < record.case_shown().bulk().operations);
+    assert!(text.contains("convert_snapshot"), "{text}");
+}
+
+#[test]
+#[ignore = "takes minutes: every lie below is shrunk until nothing can be left out"]
+fn every_lie_below_is_shrunk_to_what_it_is_about() {
+    for (lie, _, _, has) in DEEP {
+        let (arena, record, _workdir) = deep(lie);
+        let (case, text) = shrunk(&arena, &record, 400);
+        println!("{lie}: {} {text}", record.kind.unwrap_or_default());
+        assert!(case.bulk().operations <= 4, "{lie}: {text}");
+        assert!(has.iter().all(|word| text.contains(word)), "{lie}: {text}");
+    }
 }
 
 /// What both tools leave in the same way, and the recipe does not: both are blamed, and in the words of the look that is for it.

@@ -14,8 +14,8 @@ use imgduel::request::{ImageFile, Request};
 use imgduel::tool::Support;
 
 /// Written out with the first release of the generations, one case a line. A generation that draws otherwise needs another name.
-fn frozen() -> Vec<(String, Case)> {
-    let path = ring::package().join("tests/golden/native1.jsonl");
+fn frozen(generation: &str) -> Vec<(String, Case)> {
+    let path = ring::package().join(format!("tests/golden/{generation}.jsonl"));
     let text = std::fs::read_to_string(path).unwrap();
     let lines = text.lines().map(str::to_owned);
     lines
@@ -25,8 +25,11 @@ fn frozen() -> Vec<(String, Case)> {
 
 #[test]
 fn a_native_id_decodes_to_the_frozen_case() {
-    let frozen = frozen();
-    assert!(frozen.len() >= 20);
+    let frozen: Vec<_> = ["native1", "native2"]
+        .into_iter()
+        .flat_map(frozen)
+        .collect();
+    assert!(frozen.len() >= 40);
     for (line, case) in frozen {
         let pool = case.ops_filter.clone();
         let decoded = Generation::case(&case.id(), pool.as_deref()).unwrap();
@@ -38,10 +41,12 @@ fn a_native_id_decodes_to_the_frozen_case() {
 /// Written out as [`frozen`] was, with `imgduel show`: children of drawn cases, by mutations and splices.
 #[test]
 fn the_id_of_a_child_decodes_to_the_frozen_case() {
-    let path = ring::package().join("tests/golden/native1_children.jsonl");
-    let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.lines().count() >= 6);
-    for line in text.lines() {
+    let children = ["native1_children", "native2_children"].map(|name| {
+        let path = ring::package().join(format!("tests/golden/{name}.jsonl"));
+        std::fs::read_to_string(path).unwrap()
+    });
+    assert!(children.iter().all(|text| text.lines().count() >= 6));
+    for line in children.iter().flat_map(|text| text.lines()) {
         let case: Case = serde_json::from_str(line).unwrap();
         let decoded = Generation::case(&case.id(), None).unwrap();
         assert_eq!(serde_json::to_string(&decoded).unwrap(), line);
@@ -127,12 +132,12 @@ fn requests(case: &Case) -> Vec<Request> {
     steps.into_iter().map(|step| step.request).collect()
 }
 
-#[test]
-fn the_narrowing_to_imago_draws_images_that_imago_can_open_and_steps_that_it_can_do() {
+/// What imago does of this many cases of a generation: how much it is asked, how much it does, and in how many cases nothing.
+fn share_of_imago(generation: &str, cases: usize) -> (usize, usize, usize) {
     let imago = ring::open("imago");
-    let generation = Generation::named("native1_imago").unwrap();
+    let generation = Generation::named(generation).unwrap();
     let (mut asked, mut done, mut idle) = (0, 0, 0);
-    for case in generation.cases(5, 0, None).unwrap().take(500) {
+    for case in generation.cases(5, 0, None).unwrap().take(cases) {
         let requests = requests(&case);
         for request in &requests {
             let file = request.file().clone();
@@ -147,8 +152,22 @@ fn the_narrowing_to_imago_draws_images_that_imago_can_open_and_steps_that_it_can
         done += own;
         idle += usize::from(own == 0);
     }
-    assert!(done * 2 > asked, "imago does {done} of {asked} steps");
-    assert!(idle < 10, "imago has nothing to do in {idle} of 500 cases");
+    (asked, done, idle)
+}
+
+#[test]
+fn the_narrowings_to_imago_draw_images_that_imago_can_open_and_steps_that_it_can_do() {
+    for (generation, idle_max) in [("native1_imago", 10), ("native2_imago", 10)] {
+        let (asked, done, idle) = share_of_imago(generation, 500);
+        assert!(
+            done * 2 > asked,
+            "{generation}: imago does {done} of {asked} steps"
+        );
+        assert!(
+            idle < idle_max,
+            "{generation}: nothing to do in {idle} of 500"
+        );
+    }
 }
 
 /// What is left to read at the end of a case's steps.
@@ -214,7 +233,8 @@ fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
     let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
     let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
-    for (_, case) in frozen().into_iter().take(6) {
+    let cases = |generation: &str| frozen(generation).into_iter().take(5);
+    for (_, case) in cases("native1").chain(cases("native2")) {
         let record = arena.try_case(case).unwrap();
         assert_eq!(record.verdict, "match", "{record:#?}");
     }

@@ -1,7 +1,7 @@
 //! How the steps of a chain are drawn: only what makes sense where the chain stands.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, copies};
+use super::{Narrowing, below, copies};
 use crate::format::{Format, SECTOR_BYTES};
 use crate::operation::chain::{Act, Course};
 use crate::request::{RepairTier, SnapshotAction};
@@ -38,7 +38,7 @@ pub(super) fn draw(
     let top = course.top();
     let (size, grain) = (course.model.top.size, Grain::of(top));
     let qcow2 = top.format == Format::Qcow2;
-    let edges: Vec<u64> = course.model.below.iter().map(|view| view.size).collect();
+    let edges: Vec<u64> = course.edges();
     match kind {
         "write" | "write_zeroes" if !course.is_writable() => None,
         "write" => Some(Act::Write {
@@ -60,6 +60,8 @@ pub(super) fn draw(
         "rebase" if qcow2 && size <= WALKED_BYTES_MAX && can_rebase(course) => {
             let below = course.below().len() as u64;
             let onto = random.below(below + 1).checked_sub(1);
+            // An encrypted image cannot be named with its secret as a new backing file.
+            let onto = onto.filter(|_| !top.is_locked());
             Some(Act::Rebase {
                 onto: onto.map(|index| index as usize),
             })
@@ -80,6 +82,9 @@ pub(super) fn draw(
         "repair" => repair(random, course),
         "bench" => bench(random, course, grain),
         "snapshot_list" if qcow2 => Some(Act::SnapshotList),
+        "convert_snapshot" if qcow2 => copies::convert_snapshot(random, narrowing, course)
+            .or_else(|| draw(random, narrowing, "snapshot", course)),
+        "below" => below::draw(random, narrowing, course),
         _ => None,
     }
 }
@@ -105,7 +110,7 @@ fn repair(random: &mut NativeRandom, course: &Course) -> Option<Act> {
 /// So that no request reaches over the end.
 fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act> {
     let size = course.model.top.size;
-    let edges: Vec<u64> = course.model.below.iter().map(|view| view.size).collect();
+    let edges: Vec<u64> = course.edges();
     let offset = edges::offset(random, size, grain, &edges);
     let length = edges::length(random, offset, size, grain, BENCHED_BYTES_MAX);
     let stride = match random.below(4) {
@@ -120,7 +125,7 @@ fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act
     let writes = random.percent(60);
     let depth = random.between(1, 8);
     // Bench has no place for a secret. Requests of the same byte may overlap in any order.
-    let plain = !course.top().is_encrypted();
+    let plain = !course.top().is_locked();
     (plain && (course.is_writable() || !writes)).then_some(Act::Bench {
         count,
         length,
@@ -247,14 +252,14 @@ fn commit(course: &Course) -> Option<Act> {
     let below = course.below().last()?;
     let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
     let can_commit = matches!(course.top().format, Format::Qcow2 | Format::Qcow);
-    let must_grow = course.model.below.last()?.size < course.model.top.size;
+    let must_grow = course.model.below.last()?.view.size < course.model.top.size;
     let small = course.model.top.size <= WALKED_BYTES_MAX;
     // qemu-img opens the chain again to write, and the driver of parallels cannot.
     let fixed = course
         .below()
         .iter()
         .any(|file| file.format == Format::Parallels);
-    let can_commit = can_commit && !fixed;
+    let can_commit = can_commit && !fixed && course.commits_simply();
     (small && can_commit && (can_grow || !must_grow)).then_some(Act::Commit)
 }
 

@@ -4,7 +4,7 @@ use super::Narrowing;
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
 use crate::format::{Format, SECTOR_BYTES};
-use crate::operation::chain::{Act, Course, window};
+use crate::operation::chain::{Act, Course, Naming, window};
 use crate::request::ImageFile;
 use crate::rng::NativeRandom;
 
@@ -70,6 +70,36 @@ pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: 
         },
         compress: random.percent(30) && compressible,
     }
+}
+
+/// Of a snapshot whose contents are known; nothing where there is none.
+pub(super) fn convert_snapshot(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    course: &Course,
+) -> Option<Act> {
+    let names: Vec<&String> = course.model.snapshots.keys().collect();
+    if names.is_empty() {
+        return None;
+    }
+    let name = (*random.choice(&names)).clone();
+    let by = *random.choice(&Naming::ALL);
+    let Act::Convert {
+        format,
+        options,
+        compress,
+    } = convert(random, narrowing, course)
+    else {
+        return None;
+    };
+    let act = Act::ConvertSnapshot {
+        name,
+        by,
+        format,
+        options,
+        compress,
+    };
+    course.objection(&act).is_none().then_some(act)
 }
 
 /// The options of an image for which those that were drawn are too costly. A narrowing need not have a format's defaults.

@@ -1,8 +1,8 @@
 //! How the images of a backing chain are drawn.
 
-use super::Narrowing;
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
+use super::{Narrowing, below};
 use crate::format::Format;
 use crate::operation::chain::{Course, Layer};
 use crate::request::ImageFile;
@@ -15,7 +15,11 @@ const FULL_SIZE_MAX: u64 = 32 << 20;
 
 /// One to five images, bottom first.
 pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Layer> {
-    let backing = random.weighted(&[5, 4, 2, 1, 1]) as u64;
+    let lengths = match narrowing.goes_below {
+        true => [2, 5, 3, 1, 1],
+        false => [5, 4, 2, 1, 1],
+    };
+    let backing = random.weighted(&lengths) as u64;
     let mut layers: Vec<Layer> = Vec::new();
     for index in 0..=backing {
         let is_top = index == backing;
@@ -31,6 +35,9 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
             (_, false) => Purpose::Middle,
         };
         layers.push(layer(random, narrowing, format, purpose, &layers));
+        if narrowing.goes_below && !is_top {
+            below::prepare(random, narrowing, &mut layers);
+        }
     }
     layers
 }
@@ -62,6 +69,7 @@ pub(super) fn redraw(
     let mut new = layer(random, narrowing, old.format, purpose, below);
     if random.percent(50) {
         new.writes = std::mem::take(&mut old.writes);
+        new.acts = std::mem::take(&mut old.acts);
     }
     if rest
         .get(1)
@@ -69,7 +77,11 @@ pub(super) fn redraw(
     {
         new.options.clear();
     }
+    let is_bare = new.acts.is_empty();
     rest[0] = new;
+    if narrowing.goes_below && is_bare && index + 1 < layers.len() {
+        below::prepare(random, narrowing, &mut layers[..=index]);
+    }
 }
 
 /// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
@@ -135,6 +147,7 @@ pub(super) fn with_options(
         size,
         options,
         writes: Vec::new(),
+        acts: Vec::new(),
     };
     if random.percent(75) {
         let real = Course::start("", std::slice::from_ref(&layer))

@@ -154,7 +154,7 @@ fn spliced(random: &mut NativeRandom, one: &Chain, other: &Chain) -> Chain {
 /// A range or a size is drawn anew, near an edge more often than not.
 fn moved(random: &mut NativeRandom, act: &mut Act, course: &Course) {
     let (size, grain) = (course.model.top.size, Grain::of(course.top()));
-    let below: Vec<u64> = course.model.below.iter().map(|view| view.size).collect();
+    let below: Vec<u64> = course.edges();
     let limit = grain.reach().min(1 << 20);
     let mut range = |offset: &mut u64, length: &mut u64| {
         if random.percent(60) {

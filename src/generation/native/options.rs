@@ -41,9 +41,9 @@ impl Purpose {
         matches!(self, Self::Middle | Self::Top)
     }
 
-    /// Only an image that lies below no other needs no secret in a backing file's name.
-    fn may_be_encrypted(self) -> bool {
-        matches!(self, Self::Top | Self::Alone | Self::Target)
+    /// A generation that does not go below has no encrypted image below another.
+    fn may_be_encrypted(self, narrowing: &Narrowing) -> bool {
+        narrowing.goes_below || matches!(self, Self::Top | Self::Alone | Self::Target)
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn draw(
     purpose: Purpose,
 ) -> Vec<String> {
     match format {
-        Format::Qcow2 => qcow2(random, narrowing.options, purpose),
+        Format::Qcow2 => qcow2(random, narrowing, purpose),
         Format::Vmdk => vmdk(random, narrowing, purpose),
         Format::Vpc => some_of(
             random,
@@ -68,7 +68,7 @@ pub(super) fn draw(
         Format::Vdi => some_of(random, &[(40, "static", &["on", "off", "on"])]),
         Format::Qcow => {
             let offered = narrowing.options.contains(&"encrypt");
-            let percent = 15 * u64::from(offered && purpose.may_be_encrypted());
+            let percent = 15 * u64::from(offered && purpose.may_be_encrypted(narrowing));
             some_of(random, &[(percent, "encrypt.format", &["aes"])])
         }
         Format::Parallels => some_of(
@@ -156,7 +156,8 @@ fn vhdx(random: &mut NativeRandom, purpose: Purpose) -> Vec<String> {
     options
 }
 
-fn qcow2(random: &mut NativeRandom, offered: &[&str], purpose: Purpose) -> Vec<String> {
+fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> Vec<String> {
+    let offered = narrowing.options;
     let mut options = Vec::new();
     let cluster_size = *random.choice(&CLUSTER_SIZES);
     // A third keeps the default of 64 KiB.
@@ -186,8 +187,8 @@ fn qcow2(random: &mut NativeRandom, offered: &[&str], purpose: Purpose) -> Vec<S
     }
     let luks = random.below(1000) < LUKS_PER_THOUSAND;
     let aes = random.percent(5);
-    if (luks || aes) && !has_data_file && purpose.may_be_encrypted() && offered.contains(&"encrypt")
-    {
+    let can = purpose.may_be_encrypted(narrowing) && offered.contains(&"encrypt");
+    if (luks || aes) && !has_data_file && can {
         options.extend(encryption(random, luks));
     }
     options

@@ -6,6 +6,44 @@ use crate::content::Write;
 use crate::format::Format;
 use crate::request::{RepairTier, SnapshotAction};
 
+/// How a snapshot is named on a command line (`qemu-img convert -l`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Naming {
+    /// `snapshot.name=NAME`.
+    Name,
+    /// `snapshot.id=ID`.
+    Id,
+    /// `snapshot.id=ID,snapshot.name=NAME`.
+    IdAndName,
+    /// `NAME` alone.
+    BareName,
+    /// `ID` alone.
+    BareId,
+}
+
+impl Naming {
+    /// All of them, the simplest first.
+    pub const ALL: [Self; 5] = [
+        Self::Name,
+        Self::Id,
+        Self::IdAndName,
+        Self::BareName,
+        Self::BareId,
+    ];
+
+    /// The words for the snapshot of this id and name.
+    pub fn words(self, id: u64, name: &str) -> String {
+        match self {
+            Self::Name => format!("snapshot.name={name}"),
+            Self::Id => format!("snapshot.id={id}"),
+            Self::IdAndName => format!("snapshot.id={id},snapshot.name={name}"),
+            Self::BareName => name.to_owned(),
+            Self::BareId => id.to_string(),
+        }
+    }
+}
+
 /// The value of `data_file` for a file that lies beside its image and is named after it.
 pub const BESIDE: &str = "beside";
 
@@ -22,6 +60,9 @@ pub struct Layer {
     /// What is written into it before the next one is put onto it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
+    /// What is done with it then, before the next one is put onto it: snapshots, bitmaps, more writes. No conversion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acts: Vec<Act>,
 }
 
 /// One step on the current image.
@@ -93,6 +134,27 @@ pub enum Act {
         /// Whether its clusters are compressed.
         compress: bool,
     },
+    /// What is seen in an internal snapshot is copied into a new image, which is the current one from then on.
+    ConvertSnapshot {
+        /// The snapshot's name.
+        name: String,
+        /// In which words it is named.
+        by: Naming,
+        /// The new format.
+        format: Format,
+        /// The `-o` options.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        options: Vec<String>,
+        /// Whether its clusters are compressed.
+        compress: bool,
+    },
+    /// Something is done with an image below the current one, which changes nothing of what is seen in it.
+    Below {
+        /// Its place in the chain, counted from the bottom.
+        layer: usize,
+        /// What is done. No conversion.
+        act: Box<Act>,
+    },
     /// All of it is read.
     Read,
     /// It is asked what is allocated.
@@ -163,6 +225,8 @@ impl Act {
             Self::Amend { .. } => "amend",
             Self::Bitmap { .. } => "bitmap",
             Self::Convert { .. } => "convert",
+            Self::ConvertSnapshot { .. } => "convert_snapshot",
+            Self::Below { .. } => "below",
             Self::Read => "read",
             Self::Map => "map",
             Self::Info => "info",
@@ -187,13 +251,41 @@ impl Act {
     /// The `-o` options that it gives.
     pub fn options(&self) -> &[String] {
         match self {
-            Self::Amend { options } | Self::Convert { options, .. } => options,
+            Self::Amend { options }
+            | Self::Convert { options, .. }
+            | Self::ConvertSnapshot { options, .. } => options,
+            Self::Below { act, .. } => act.options(),
             _ => &[],
         }
     }
+
+    /// Its name, and that of what is done with an image below.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        match self {
+            Self::Below { act, .. } => vec![self.name(), act.name(), act.name_below()],
+            _ => vec![self.name()],
+        }
+    }
+
+    /// What it is called among the features of a chain when it is done with an image that lies, or will lie, below others.
+    pub(super) fn name_below(&self) -> &'static str {
+        match self {
+            Self::Snapshot { .. } => "snapshot_below",
+            Self::Bitmap { .. } => "bitmap_below",
+            _ => "act_below",
+        }
+    }
+
+    /// Whether another image is the current one afterwards.
+    pub fn is_copy(&self) -> bool {
+        matches!(
+            self,
+            Self::Convert { .. } | Self::ConvertSnapshot { .. } | Self::Dd { .. }
+        )
+    }
 }
 
-/// Every act's name.
+/// Every act's name. Those that came later stand at the end.
 pub const ACT_NAMES: &[&str] = &[
     "write",
     "write_zeroes",
@@ -215,4 +307,6 @@ pub const ACT_NAMES: &[&str] = &[
     "repair",
     "bench",
     "snapshot_list",
+    "convert_snapshot",
+    "below",
 ];

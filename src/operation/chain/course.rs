@@ -3,13 +3,19 @@
 //! Used thrice in the same way: to draw acts that make sense, to write the requests of acts that will all succeed, and to follow what
 //! really happened.
 
+use std::collections::BTreeSet;
+
 use super::act::{Act, Layer};
-use super::wording::{placed, schedule, window};
+use super::wording::{placed, window};
 use crate::content::Write;
+use crate::exchange::Inventory;
 use crate::exchange::Rule;
 use crate::format::{Format, SECTOR_BYTES};
 use crate::model::{Model, View};
-use crate::request::{ImageFile, Request, SnapshotAction};
+use crate::request::{ImageFile, SnapshotAction};
+
+mod asked;
+mod below;
 
 /// Where a chain stands.
 #[derive(Clone, Debug)]
@@ -22,60 +28,87 @@ pub struct Course {
     /// What the current image was converted from, and what a guest saw in it.
     previous: Option<(ImageFile, View)>,
     conversions: usize,
-    committed: bool,
-    ragged: bool,
+    /// The names of images that were changed while others lay on them.
+    changed_below: BTreeSet<String>,
+    /// The names of images for which [`Course::is_ragged`].
+    ragged: BTreeSet<String>,
     /// The least that the size may be, where a resize may have been refused.
     doubtful: Option<u64>,
-    /// Whether a bitmap may be missing, because version 2 has none.
-    has_unsure_bitmaps: bool,
+    /// The names of images that may have no bitmaps, because version 2 has none.
+    unsure_bitmaps: BTreeSet<String>,
 }
 
 impl Course {
     /// The layers are made and written.
     pub fn start(stem: &str, layers: &[Layer]) -> Self {
-        let files = Self::files(stem, layers);
-        let mut model = Model::new(0);
-        for (index, (layer, file)) in layers.iter().zip(&files).enumerate() {
-            let size = created_size(file, layer.size);
-            if index == 0 {
-                model = Model::new(size);
-            } else {
-                model.overlay(size);
-            }
-            layer.writes.iter().for_each(|write| model.write(write));
+        let mut course = Self::bare(stem);
+        for layer in layers {
+            course.put(layer);
+            layer.acts.iter().for_each(|act| course.advance(act, true));
         }
+        course
+    }
+
+    /// Before there is any image.
+    pub(super) fn bare(stem: &str) -> Self {
         Self {
             stem: stem.to_owned(),
-            files,
-            model,
+            files: Vec::new(),
+            model: Model::new(0),
             previous: None,
             conversions: 0,
-            committed: false,
-            ragged: false,
+            changed_below: BTreeSet::new(),
+            ragged: BTreeSet::new(),
             doubtful: None,
-            has_unsure_bitmaps: false,
+            unsure_bitmaps: BTreeSet::new(),
         }
+    }
+
+    /// A layer is made on top of what there is, and written; its acts come later.
+    pub(super) fn put(&mut self, layer: &Layer) {
+        let stem = format!("{}-{}", self.stem, self.files.len());
+        let file = placed(&stem, layer.format, &layer.options);
+        let file = match self.files.last() {
+            Some(below) => file.over(below),
+            None => file,
+        };
+        let size = created_size(&file, layer.size);
+        match self.files.is_empty() {
+            true => self.model = Model::new(size),
+            false => self.model.overlay(size),
+        }
+        self.files.push(file);
+        layer
+            .writes
+            .iter()
+            .for_each(|write| self.model.write(write));
+    }
+
+    /// What a description of the current image lists, where it is sure.
+    pub(super) fn inventory(&self) -> Option<Inventory> {
+        let snapshots = self.model.snapshots.iter();
+        let mut snapshots: Vec<(u64, String)> = snapshots
+            .map(|(name, snapshot)| (snapshot.id, name.clone()))
+            .collect();
+        snapshots.sort();
+        let is_sure = !self.unsure_bitmaps.contains(&self.top().path);
+        is_sure.then(|| Inventory {
+            snapshots,
+            bitmaps: self.model.bitmaps.keys().cloned().collect(),
+        })
+    }
+
+    /// The sizes of the images below the current one, in bytes.
+    pub fn edges(&self) -> Vec<u64> {
+        let below = self.model.below.iter();
+        below.map(|lower| lower.view.size).collect()
     }
 
     /// Whether the last cluster may hold something behind the image's end: it was cut there, or written to in part and filled up
     /// from a backing file that is gone. Growing shows it: qemu-img 10.0.2 zeroes only what lies over a longer backing file. The
     /// qcow2 specification does not say what a guest must see there, so it is not drawn.
     pub fn is_ragged(&self) -> bool {
-        self.ragged
-    }
-
-    /// The files of the layers, each knowing the one below it.
-    pub(super) fn files(stem: &str, layers: &[Layer]) -> Vec<ImageFile> {
-        let mut files: Vec<ImageFile> = Vec::new();
-        for (index, layer) in layers.iter().enumerate() {
-            let file = placed(&format!("{stem}-{index}"), layer.format, &layer.options);
-            let file = match files.last() {
-                Some(below) => file.over(below),
-                None => file,
-            };
-            files.push(file);
-        }
-        files
+        self.ragged.contains(&self.top().path)
     }
 
     /// The current image.
@@ -91,7 +124,7 @@ impl Course {
     /// What an act compares the current image with: the file, and what a guest sees in it.
     pub fn counterpart(&self, with: Option<usize>) -> Option<(&ImageFile, &View)> {
         match with {
-            Some(index) => Some((self.below().get(index)?, self.model.below.get(index)?)),
+            Some(index) => Some((self.below().get(index)?, &self.model.below.get(index)?.view)),
             None => self.previous.as_ref().map(|(file, view)| (file, view)),
         }
     }
@@ -103,8 +136,16 @@ impl Course {
 
     /// Why the act makes no sense where the chain stands, where that is so: the generator draws none such, but a case that was made
     /// smaller may have it.
-    pub(super) fn objection(&self, act: &Act) -> Option<&'static str> {
+    pub fn objection(&self, act: &Act) -> Option<&'static str> {
         match act {
+            Act::Below { layer, act } => self.objection_below(*layer, act),
+            Act::ConvertSnapshot { name, .. } => {
+                let snapshot = self.model.snapshots.get(name);
+                let seen = snapshot.and_then(|snapshot| snapshot.seen.as_ref());
+                // It is read in the size that the image has now.
+                let is_settled = seen.is_some_and(|view| view.size == self.model.top.size);
+                (!is_settled).then_some("what `convert -l` sees in the snapshot is not settled")
+            }
             Act::Snapshot {
                 action: SnapshotAction::Apply,
                 name,
@@ -121,159 +162,8 @@ impl Course {
         }
     }
 
-    /// The image below the current one, and what a guest must see in it, when something was committed into it.
-    pub(super) fn committed(&self) -> Option<(&ImageFile, &View)> {
-        let view = self.model.below.last()?;
-        let file = self.below().last()?;
-        self.committed.then_some((file, view))
-    }
-
-    /// What the act asks of a tool.
-    pub(super) fn request(&self, act: &Act) -> Request {
-        let file = self.top().clone();
-        match act {
-            Act::Write { writes } => Request::Write {
-                file,
-                writes: self.asked(writes),
-            },
-            Act::WriteZeroes {
-                offset,
-                length,
-                unmap,
-            } => Request::WriteZeroes {
-                file,
-                offset: *offset,
-                length: *length,
-                unmap: *unmap,
-            },
-            Act::Discard { offset, length } => Request::Discard {
-                file,
-                offset: *offset,
-                length: *length,
-            },
-            Act::Resize {
-                size,
-                preallocation,
-            } => Request::Resize {
-                file,
-                size: size.to_string(),
-                end_bytes: *size,
-                shrink: *size < self.model.top.size,
-                preallocation: preallocation.clone(),
-            },
-            Act::Snapshot { action, name } => Request::Snapshot {
-                file,
-                action: *action,
-                argument: name.clone(),
-            },
-            Act::Rebase { onto } => self.rebase(*onto),
-            Act::Commit => Request::Commit { file, base: None },
-            Act::Amend { options } => Request::Amend {
-                file,
-                options: options.clone(),
-            },
-            Act::Bitmap { flags, name } => Request::Bitmap {
-                file,
-                flags: flags.clone(),
-                name: name.clone(),
-            },
-            Act::Convert {
-                format,
-                options,
-                compress,
-            } => Request::Convert {
-                source: file,
-                target: self.target(*format, options),
-                compress: *compress,
-            },
-            Act::Read => Request::Contents { file },
-            Act::Map => Request::Map {
-                file,
-                window: Vec::new(),
-            },
-            Act::Info => Request::Info { file },
-            Act::Check => Request::Check { file },
-            Act::Measure { target } => Request::Measure {
-                source: file,
-                target: *target,
-            },
-            Act::Compare { with } => Request::Compare {
-                second: self
-                    .counterpart(*with)
-                    .map_or_else(|| file.clone(), |(other, _)| other.clone()),
-                first: file,
-            },
-            Act::Dd {
-                format,
-                block_size,
-                count,
-                skip,
-            } => Request::Dd {
-                source: file,
-                target: self.target(*format, &[]),
-                block_size: *block_size,
-                count: *count,
-                skip: *skip,
-            },
-            Act::Repair { tier } => Request::Repair { file, tier: *tier },
-            Act::Bench { .. } => Request::Bench {
-                arguments: schedule(file.format, act, self.doubtful.is_some()),
-                file,
-            },
-            Act::SnapshotList => Request::SnapshotList { file },
-        }
-    }
-
-    fn rebase(&self, onto: Option<usize>) -> Request {
-        let new = onto.and_then(|index| self.files.get(index));
-        Request::Rebase {
-            file: self.top().clone(),
-            new_backing: new.map(|file| file.path.clone()).unwrap_or_default(),
-            flags: new.map_or(Vec::new(), |file| {
-                vec!["-F".to_owned(), file.format.to_string()]
-            }),
-        }
-    }
-
-    fn target(&self, format: Format, options: &[String]) -> ImageFile {
-        let stem = format!("{}-c{}", self.stem, self.conversions);
-        placed(&stem, format, options)
-    }
-
-    /// What the act's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.
-    pub(super) fn rule(&self, act: &Act) -> Rule {
-        match act {
-            // What it found is judged, not how it came out.
-            Act::Check | Act::Compare { .. } => Rule::Free,
-            _ if self.doubtful.is_some() => Rule::GoOn,
-            Act::Amend { .. } | Act::Snapshot { .. } => Rule::GoOn,
-            Act::Bitmap { .. } if self.has_unsure_bitmaps || self.is_version_2() => Rule::GoOn,
-            // An image with snapshots or bitmaps may keep its size; a measure may be unknown.
-            Act::Resize { .. }
-                if !self.model.snapshots.is_empty() || !self.model.bitmaps.is_empty() =>
-            {
-                Rule::GoOn
-            }
-            // Version 2 cannot hide what a longer backing file holds behind the old end, and refuses to grow.
-            Act::Resize { .. } if cannot_hide(self.top()) => Rule::GoOn,
-            Act::Commit if self.below().last().is_some_and(cannot_hide) => Rule::GoOn,
-            Act::Measure { .. } => Rule::GoOn,
-            _ => Rule::Succeed,
-        }
-    }
-
-    /// The writes that are asked for. Where the image may end before one of them, some tools make those that fit and some none after the
-    /// first that does not: then only those are asked that fit in any case, or a single one, which is made or refused whole.
-    fn asked(&self, writes: &[Write]) -> Vec<Write> {
-        let Some(least) = self.doubtful else {
-            return writes.to_vec();
-        };
-        let fits = |write: &&Write| write.offset + write.length <= least;
-        let sure: Vec<Write> = writes.iter().filter(fits).copied().collect();
-        if sure.is_empty() {
-            return writes.iter().take(1).copied().collect();
-        }
-        sure
+    fn has_unsure_bitmaps(&self) -> bool {
+        self.unsure_bitmaps.contains(&self.top().path)
     }
 
     fn is_version_2(&self) -> bool {
@@ -282,7 +172,9 @@ impl Course {
 
     /// How small the image may be after this act, if there is any doubt, and whether its bitmaps are there.
     fn doubt(&mut self, act: &Act) {
-        self.has_unsure_bitmaps |= matches!(act, Act::Bitmap { .. }) && self.is_version_2();
+        if matches!(act, Act::Bitmap { .. }) && self.is_version_2() {
+            self.unsure_bitmaps.insert(self.top().path.clone());
+        }
         match (act, self.doubtful) {
             (Act::Resize { size, .. }, least) if self.rule(act) == Rule::GoOn => {
                 let before = least.unwrap_or(self.model.top.size);
@@ -318,7 +210,10 @@ impl Course {
             Act::Resize { size, .. } => {
                 let top = self.top();
                 let cut = *size < self.model.top.size && top.format == Format::Qcow2;
-                self.ragged |= cut && !size.is_multiple_of(top.cluster_size());
+                if cut && !size.is_multiple_of(top.cluster_size()) {
+                    let name = top.path.clone();
+                    self.ragged.insert(name);
+                }
                 self.model.resize(*size);
             }
             Act::Snapshot { action, name } => match action {
@@ -329,7 +224,8 @@ impl Course {
             Act::Rebase { onto } => self.rebased(*onto),
             Act::Commit => {
                 self.model.commit();
-                self.committed = true;
+                let name = self.below().last().map(|file| file.path.clone());
+                self.changed_below.extend(name);
             }
             Act::Amend { options } => self.amended(options),
             Act::Bitmap { flags, name } => {
@@ -343,6 +239,23 @@ impl Course {
                 self.copied(target.clone());
                 self.model
                     .convert(created_size(&target, self.model.top.size));
+            }
+            Act::ConvertSnapshot {
+                name,
+                format,
+                options,
+                ..
+            } => {
+                let target = self.target(*format, options);
+                let size = created_size(&target, self.model.top.size);
+                self.copied(target);
+                self.model.convert_snapshot(name, size);
+            }
+            Act::Below { layer, act } => {
+                if let Some(mut lower) = self.lower(*layer) {
+                    lower.advance(act, true);
+                    self.replace_lower(*layer, lower);
+                }
             }
             Act::Dd {
                 format,
@@ -388,8 +301,6 @@ impl Course {
         self.previous = Some((self.top().clone(), self.model.top.clone()));
         self.files = vec![target];
         self.conversions += 1;
-        self.committed = false;
-        self.ragged = false;
     }
 
     fn rebased(&mut self, onto: Option<usize>) {
@@ -399,10 +310,11 @@ impl Course {
         if let Some(below) = self.files.last() {
             top = top.over(below);
         }
-        self.ragged |= !self.model.top.size.is_multiple_of(top.cluster_size());
+        if !self.model.top.size.is_multiple_of(top.cluster_size()) {
+            self.ragged.insert(top.path.clone());
+        }
         self.files.push(top);
         self.model.rebase(onto);
-        self.committed = false;
     }
 
     /// Tools tell from the options what they can open.
@@ -414,11 +326,6 @@ impl Course {
             .retain(|option| !changed.contains(&name(option)));
         top.options.extend(options.iter().cloned());
     }
-}
-
-/// Version 2 has no zero clusters.
-fn cannot_hide(file: &ImageFile) -> bool {
-    file.backing.is_some() && file.option("compat") == Some("0.10")
 }
 
 /// The size of an image that is created with `bytes`.

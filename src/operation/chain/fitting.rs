@@ -19,16 +19,24 @@ const REBUILT_CLUSTER_MAX: u64 = 16384;
 /// Blocks of one dd: qemu-img takes some 60 microseconds for each.
 const BLOCKS_MAX: u64 = 20_000;
 
+/// Clusters that a data file that is to stay a raw image grows by, all of them allocated: 32 GiB in clusters of 1 KiB takes minutes.
+const ALLOCATED_CLUSTERS_MAX: u64 = 1 << 18;
+
 impl Chain {
     /// Whether one of its acts takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
     pub fn is_unbearable(&self) -> bool {
         let mut course = Course::start("", &self.layers);
         self.steps.iter().any(|act| {
-            let top = course.top();
-            let is_unbearable = match act {
+            let (acting, inner) = course.resolved(act);
+            let top = acting.top();
+            let is_unbearable = match inner {
                 Act::Amend { options } => {
                     let rebuilds = options.iter().any(|it| it.starts_with("refcount_bits="));
                     rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX
+                }
+                Act::Resize { size, .. } if top.option("data_file_raw").is_some() => {
+                    let added = size.saturating_sub(acting.model.top.size);
+                    added / top.cluster_size() > ALLOCATED_CLUSTERS_MAX
                 }
                 Act::Dd {
                     block_size,
@@ -36,12 +44,13 @@ impl Chain {
                     skip,
                     ..
                 } => {
-                    let size = course.model.top.size;
+                    let size = acting.model.top.size;
                     let (_, length) = super::window(size, *block_size, *count, *skip);
                     length / block_size > BLOCKS_MAX
                 }
                 _ => false,
             };
+            drop(acting);
             course.advance(act, true);
             is_unbearable
         })
@@ -70,7 +79,7 @@ impl Chain {
 
     /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `hazards`.
     pub(super) fn fitted_within(&self, hazards: &[Hazard]) -> Self {
-        let layers: Vec<Layer> = self.layers.iter().map(fitted_layer).collect();
+        let layers = fitted_layers(&self.layers);
         let mut course = Course::start("", &layers);
         let mut steps = Vec::new();
         for act in &self.steps {
@@ -78,14 +87,32 @@ impl Chain {
                 let hazard = Hazard::of(&course, act);
                 hazard.is_none_or(|hazard| hazards.contains(&hazard))
             };
-            let fitted = can(act, &course).then(|| fitted(act, &course)).flatten();
-            if let Some(act) = fitted.filter(is_safe) {
+            if let Some(act) = fitted(act, &course).filter(is_safe) {
                 course.advance(&act, true);
                 steps.push(act);
             }
         }
         Self { layers, steps }
     }
+}
+
+/// The layers, with the acts of each that make sense before the next one is put onto it.
+fn fitted_layers(layers: &[Layer]) -> Vec<Layer> {
+    let mut course = Course::bare("");
+    let fitted = layers.iter().map(|layer| {
+        let mut layer = fitted_layer(layer);
+        course.put(&layer);
+        let acts = std::mem::take(&mut layer.acts);
+        for act in acts {
+            let fitted = fitted(&act, &course).filter(|act| course.is_sure(act));
+            if let Some(act) = fitted {
+                course.advance(&act, true);
+                layer.acts.push(act);
+            }
+        }
+        layer
+    });
+    fitted.collect()
 }
 
 fn fitted_layer(layer: &Layer) -> Layer {
@@ -95,6 +122,7 @@ fn fitted_layer(layer: &Layer) -> Layer {
     };
     let empty = Layer {
         writes: Vec::new(),
+        acts: Vec::new(),
         ..layer.clone()
     };
     // Some formats round it.
@@ -123,16 +151,20 @@ fn can(act: &Act, course: &Course) -> bool {
     match act {
         Act::Write { .. } | Act::WriteZeroes { .. } => course.is_writable(),
         Act::Snapshot { .. } => is_qcow2 && top.data_file().is_none(),
-        Act::Rebase { .. } | Act::SnapshotList => is_qcow2,
+        // An encrypted image below another cannot be named with its secret as a new backing file.
+        Act::Rebase { onto: Some(_) } => is_qcow2 && !top.is_locked(),
+        Act::Rebase { .. } | Act::SnapshotList | Act::ConvertSnapshot { .. } => is_qcow2,
         Act::Commit => {
             let below = course.below().last();
             let is_committed = matches!(top.format, Format::Qcow2 | Format::Qcow);
-            is_committed && below.is_some_and(|below| below.format != Format::Parallels)
+            is_committed
+                && course.commits_simply()
+                && below.is_some_and(|below| below.format != Format::Parallels)
         }
         Act::Repair { .. } => {
             matches!(top.format, Format::Qcow2 | Format::Parallels) && course.is_writable()
         }
-        Act::Bench { byte, .. } => !top.is_encrypted() && (byte.is_none() || course.is_writable()),
+        Act::Bench { byte, .. } => !top.is_locked() && (byte.is_none() || course.is_writable()),
         Act::Bitmap { flags, .. } => {
             let merged = flags.iter().skip_while(|flag| *flag != "--merge").nth(1);
             merged.is_none_or(|other| course.model.bitmaps.contains_key(other))
@@ -152,6 +184,16 @@ fn can(act: &Act, course: &Course) -> bool {
 
 /// The act as far as it makes sense where the chain stands.
 fn fitted(act: &Act, course: &Course) -> Option<Act> {
+    if let Act::Below { layer, act } = act {
+        let lower = course.lower(*layer)?;
+        let layer = *layer;
+        let act = fitted(act, &lower).map(Box::new)?;
+        let below = Act::Below { layer, act };
+        return course.objection(&below).is_none().then_some(below);
+    }
+    if !can(act, course) {
+        return None;
+    }
     let top = course.top();
     let size = course.model.top.size;
     let is_qcow2 = top.format == Format::Qcow2;
@@ -200,7 +242,7 @@ fn fitted(act: &Act, course: &Course) -> Option<Act> {
         Act::Commit => {
             let below = course.below().last()?;
             let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
-            let must_grow = course.model.below.last()?.size < size;
+            let must_grow = course.model.below.last()?.view.size < size;
             let can = (can_grow || !must_grow) && size <= WALKED_BYTES_MAX;
             can.then_some(Act::Commit)
         }
@@ -263,6 +305,7 @@ mod tests {
             size: 1 << 20,
             options: Vec::new(),
             writes: Vec::new(),
+            acts: Vec::new(),
         };
         let layers = vec![layer];
         Chain { layers, steps }
@@ -283,6 +326,20 @@ mod tests {
             Act::Read,
         ];
         assert_eq!(chain(rest).fitted().steps, [Act::Read]);
+    }
+
+    #[test]
+    fn growth_that_allocates_every_cluster_is_unbearable_and_any_other_is_not() {
+        let resize = || Act::Resize {
+            size: 32 << 30,
+            preallocation: None,
+        };
+        let mut chain = chain(vec![resize()]);
+        assert!(!chain.is_unbearable());
+        chain.layers[0].options = ["cluster_size=1024", "data_file_raw=on"]
+            .map(str::to_owned)
+            .to_vec();
+        assert!(chain.is_unbearable());
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Act {
         };
         let mut below = course.below().iter().zip(&course.model.below);
         matches!(self, Self::Rebase { .. })
-            && below.any(|(file, view)| is_ragged(view.size) || is_finer(file))
+            && below.any(|(file, lower)| is_ragged(lower.view.size) || is_finer(file))
     }
 
     /// See [`PARALLELS_UNMAP`].
@@ -90,12 +90,15 @@ impl Act {
 }
 
 impl Course {
-    /// Whether a map of the current image may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
+    /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
     /// INT_MAX bytes, which is no multiple of the sectors that encryption asks for.
     pub(super) fn has_endless_encrypted_runs(&self) -> bool {
-        let top = self.top();
-        let is_wide = top.cluster_size() >= ENDLESS_CLUSTER_BYTES;
-        top.is_encrypted() && is_wide && self.model.top.size >= ENDLESS_RUN_BYTES
+        let lower = self.below().iter().zip(self.edges());
+        let mut images = lower.chain([(self.top(), self.model.top.size)]);
+        images.any(|(file, size)| {
+            let is_wide = file.cluster_size() >= ENDLESS_CLUSTER_BYTES;
+            file.is_encrypted() && is_wide && size >= ENDLESS_RUN_BYTES
+        })
     }
 }
 
@@ -160,11 +163,12 @@ impl Hazard {
 
     /// The one that this act meets where the chain stands.
     pub fn of(course: &Course, act: &Act) -> Option<Self> {
+        let (course, act) = course.resolved(act);
         let (top, model) = (course.top(), &course.model);
         let size = model.top.size;
         match act {
             Act::Rebase { .. } => {
-                let old = model.below.last().map_or(size, |view| view.size);
+                let old = model.below.last().map_or(size, |lower| lower.view.size);
                 let ragged = old < size && !old.is_multiple_of(top.cluster_size());
                 ragged.then_some(Self::RaggedRebase)
             }
@@ -195,6 +199,11 @@ impl Hazard {
                 }
             }
             Act::Convert {
+                format: Format::Qcow,
+                compress: true,
+                ..
+            }
+            | Act::ConvertSnapshot {
                 format: Format::Qcow,
                 compress: true,
                 ..

@@ -28,14 +28,10 @@ pub const HOST_RATIO: u64 = 4;
 /// How much more it may take in any case, in bytes: a few of the largest clusters.
 pub const HOST_SLACK: u64 = 16 << 20;
 
-/// Judges one image that is left, the exchange's output `index`; nothing when all agree.
-pub(super) fn judge(
-    exchange: &Exchange,
-    index: usize,
-    file: &ImageFile,
-    view: &View,
-    course: Option<&Course>,
-) -> Vec<Finding> {
+/// Judges one image that is left, the exchange's output `index` and the top of `course`; nothing when all agree. The first output is the current
+/// image, the others lie below it.
+pub(super) fn judge(exchange: &Exchange, index: usize, course: &Course) -> Vec<Finding> {
+    let (file, view) = (course.top(), &course.model.top);
     let look = |owner: Side, name: &str| {
         let deed = match owner {
             Side::Candidate => Some(&exchange.candidate),
@@ -52,9 +48,10 @@ pub(super) fn judge(
         found.extend(witnesses(MAP, what, [ours, theirs, truth_of(None)]));
     }
     if let Some(answers) = both("audit") {
-        found.extend(audits(answers, file, course));
+        found.extend(audits(answers, index, course));
     }
-    if let (Some(course), Some(info)) = (course, look(Side::Candidate, "info")) {
+    // The witness was shown the current image.
+    if let Some(info) = look(Side::Candidate, "info").filter(|_| index == 0) {
         found.extend(witnessed(exchange, info, course));
     }
     found
@@ -81,7 +78,8 @@ fn truth_of(lie: Option<String>) -> String {
     lie.unwrap_or_else(|| "nothing untrue".to_owned())
 }
 
-fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> Vec<Finding> {
+fn audits(answers: [&Answer; 2], index: usize, course: &Course) -> Vec<Finding> {
+    let file = course.top();
     let read = |answer: &Answer| {
         serde_json::from_slice::<Audit>(&answer.stdout.bytes).map_err(|_| answer.describe())
     };
@@ -103,17 +101,15 @@ fn audits(answers: [&Answer; 2], file: &ImageFile, course: Option<&Course>) -> V
     let problems = [told(&ours), told(&theirs), "nothing wrong".to_owned()];
     let mut found: Vec<Finding> = witnesses(METADATA, what, problems).into_iter().collect();
     found.extend(headers(&ours, &theirs, course));
-    if let Some(course) = course {
-        found.extend(bitmaps(&ours, &theirs, course));
-        found.extend(lost_snapshots(&ours, &theirs, course));
-    }
+    found.extend(bitmaps(&ours, &theirs, index, course));
+    found.extend(lost_snapshots(&ours, &theirs, course));
     found.extend(sizes(&ours, &theirs, file));
     found
 }
 
 /// Header fields that two images of one recipe share. The recipe says of some what they must be.
-fn headers(ours: &Audit, theirs: &Audit, course: Option<&Course>) -> Option<Finding> {
-    let expected = course.map(expected_fields).unwrap_or_default();
+fn headers(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
+    let expected = expected_fields(course);
     let differences = theirs.facts.iter().filter_map(|(name, value)| {
         let other = ours.facts.get(name).map_or("absent", String::as_str);
         let difference = Difference::new(format!("header field {name}"), other, value);
@@ -162,7 +158,11 @@ fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
 }
 
 /// What is dirty in the bitmaps, granule by granule, where the model knows.
-fn bitmaps(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
+fn bitmaps(ours: &Audit, theirs: &Audit, index: usize, course: &Course) -> Option<Finding> {
+    let place = match index {
+        0 => String::new(),
+        _ => format!(" of {}", course.top().path),
+    };
     course.model.bitmaps.iter().find_map(|(name, bitmap)| {
         let dirty = bitmap.dirty.as_ref()?;
         let expected = in_words(&granules(dirty, bitmap));
@@ -171,7 +171,7 @@ fn bitmaps(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
             Some(found) => in_words(&found.dirty),
             None => "no such bitmap".to_owned(),
         };
-        let what = format!("granules that are dirty in the bitmap {name}");
+        let what = format!("granules that are dirty in the bitmap {name}{place}");
         witnesses(DIRTY, what, [told(ours), told(theirs), expected])
     })
 }

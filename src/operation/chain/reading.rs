@@ -22,6 +22,8 @@ const MEASURE: DivergenceKind = DivergenceKind::new("chain", "measure_divergence
 
 /// Judges an act that reads; nothing for one that does not, or when all agree.
 pub(super) fn judge(act: &Act, course: &Course, ours: &Turn, theirs: &Turn) -> Option<Finding> {
+    let (course, act) = course.resolved(act);
+    let course = &*course;
     let (ours, theirs) = (&ours.answer, &theirs.answer);
     match act {
         Act::Check => checks(ours, theirs),

@@ -7,9 +7,10 @@ use super::Chain;
 use super::act::{Act, Layer};
 use crate::content::Write;
 use crate::format::{Format, SECTOR_BYTES};
-use crate::request::RepairTier;
-use crate::simpler::{self, Bulk, elementwise, numbers, shorter, shorter_not_empty};
+use crate::simpler::{self, Bulk, elementwise, shorter};
+use acts::{simpler_acts, simpler_writes};
 
+mod acts;
 mod rhythms;
 
 /// Sizes that a person would choose, in bytes; the first is the simplest.
@@ -17,9 +18,6 @@ const SIZES: [u64; 5] = [1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20];
 
 /// Other sizes are rounded to this, in bytes: the usual cluster.
 const SIZE_GRAIN: u64 = 65536;
-
-/// Offsets and lengths are rounded to these, in bytes.
-const GRAINS: [u64; 3] = [65536, 4096, SECTOR_BYTES];
 
 /// The formats that are simpler than those that stand behind them, or are not here.
 const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
@@ -94,12 +92,7 @@ impl Chain {
             chain.layers[heir].writes = first.into_iter().chain(second).collect();
         }
         for act in &mut chain.steps {
-            if let Act::Rebase { onto } = act {
-                *onto = match *onto {
-                    Some(index) if index >= gone => index.checked_sub(1),
-                    onto => onto,
-                };
-            }
+            renumber(act, gone);
         }
         chain
     }
@@ -110,18 +103,7 @@ impl Chain {
             options: Vec::new(),
             ..layer.clone()
         });
-        let steps = self.steps.iter().map(|act| match act {
-            Act::Convert { format, .. } => Act::Convert {
-                format: *format,
-                options: Vec::new(),
-                compress: false,
-            },
-            Act::Resize { size, .. } => Act::Resize {
-                size: *size,
-                preallocation: None,
-            },
-            act => act.clone(),
-        });
+        let steps = self.steps.iter().map(act_without_options);
         Self {
             layers: layers.collect(),
             steps: steps.collect(),
@@ -166,19 +148,54 @@ impl Chain {
             options: simpler::options_beyond_defaults(&layer.options),
             writes: layer.writes.len(),
         });
-        let of_acts = self.steps.iter().map(|act| Bulk {
+        let before = self.layers.iter().flat_map(|layer| &layer.acts);
+        let of_acts = before.chain(&self.steps).map(|act| Bulk {
             operations: 1,
             options: options_of(act),
-            writes: match act {
-                Act::Write { writes } => writes.len(),
-                _ => 0,
-            },
+            writes: writes_of(act),
         });
         let backing = Bulk {
             options: self.layers.len().saturating_sub(1),
             ..Bulk::default()
         };
         of_layers.chain(of_acts).chain([backing]).sum()
+    }
+}
+
+fn act_without_options(act: &Act) -> Act {
+    let mut act = act.clone();
+    match &mut act {
+        Act::Convert {
+            options, compress, ..
+        }
+        | Act::ConvertSnapshot {
+            options, compress, ..
+        } => {
+            options.clear();
+            *compress = false;
+        }
+        Act::Resize { preallocation, .. } => *preallocation = None,
+        Act::Below { act, .. } => **act = act_without_options(act),
+        _ => {}
+    }
+    act
+}
+
+/// The act in a chain whose image `gone` is there no more.
+fn renumber(act: &mut Act, gone: usize) {
+    match act {
+        Act::Rebase { onto } => {
+            *onto = match *onto {
+                Some(index) if index >= gone => index.checked_sub(1),
+                onto => onto,
+            };
+        }
+        Act::Below { layer, act } => {
+            // What was done with the image that is gone is done with the one that lay on it.
+            *layer -= usize::from(*layer > gone);
+            renumber(act, gone);
+        }
+        _ => {}
     }
 }
 
@@ -194,7 +211,19 @@ fn options_of(act: &Act) -> usize {
         }
         Act::Convert {
             options, compress, ..
+        }
+        | Act::ConvertSnapshot {
+            options, compress, ..
         } => simpler::options_beyond_defaults(options) + usize::from(*compress),
+        Act::Below { act, .. } => options_of(act),
+        _ => 0,
+    }
+}
+
+fn writes_of(act: &Act) -> usize {
+    match act {
+        Act::Write { writes } => writes.len(),
+        Act::Below { act, .. } => writes_of(act),
         _ => 0,
     }
 }
@@ -202,6 +231,7 @@ fn options_of(act: &Act) -> usize {
 fn unwritten(layer: &Layer) -> Layer {
     Layer {
         writes: Vec::new(),
+        acts: Vec::new(),
         ..layer.clone()
     }
 }
@@ -213,6 +243,11 @@ fn resized(layer: &Layer, size: u64) -> Layer {
         size,
         writes: writes
             .map(|write| moved_write(write, layer.size, size))
+            .collect(),
+        acts: layer
+            .acts
+            .iter()
+            .map(|act| moved(act, layer.size, size))
             .collect(),
         ..layer.clone()
     }
@@ -246,6 +281,7 @@ fn moved(act: &Act, old: u64, new: u64) -> Act {
             *offset = moved_offset(*offset, *length, old, new);
         }
         Act::Resize { size, .. } => *size = (*size + new).saturating_sub(old),
+        Act::Below { act, .. } => **act = moved(act, old, new),
         _ => {}
     }
     act
@@ -281,6 +317,8 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
     let writes = shorter(&layer.writes).into_iter();
     let writes = writes.chain(elementwise(&layer.writes, simpler_writes));
     let options = shorter(&layer.options).into_iter();
+    let acts = shorter(&layer.acts).into_iter();
+    let acts = acts.chain(elementwise(&layer.acts, simpler_acts));
     let sizes = sizes(layer.size).into_iter().flat_map(|size| {
         let stays = Layer {
             size,
@@ -289,6 +327,10 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
         [stays, resized(layer, size)]
     });
     formats
+        .chain(acts.map(|acts| Layer {
+            acts,
+            ..layer.clone()
+        }))
         .chain(options.map(|options| Layer {
             options,
             ..layer.clone()
@@ -299,149 +341,4 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
             ..layer.clone()
         }))
         .collect()
-}
-
-/// Simpler versions of a range: nearer to the start, rounder, shorter.
-fn ranges(offset: u64, length: u64) -> Vec<(u64, u64)> {
-    let rounded = |value: u64| GRAINS.map(|grain| value / grain * grain).into_iter();
-    let mut offsets = numbers(offset, &[0, SIZE_GRAIN]);
-    offsets.extend(rounded(offset));
-    let mut lengths = numbers(length, &[SECTOR_BYTES, 4096, SIZE_GRAIN]);
-    lengths.extend(rounded(length));
-    let offsets = offsets.into_iter().filter(|smaller| *smaller < offset);
-    let lengths = lengths.into_iter();
-    let lengths = lengths.filter(|smaller| *smaller < length && *smaller >= SECTOR_BYTES);
-    offsets
-        .map(|offset| (offset, length))
-        .chain(lengths.map(|length| (offset, length)))
-        .collect()
-}
-
-fn simpler_writes(write: &Write) -> Vec<Write> {
-    let ranges = ranges(write.offset, write.length).into_iter();
-    let byte = (write.byte > 1).then_some(Write { byte: 1, ..*write });
-    ranges
-        .map(|(offset, length)| Write {
-            offset,
-            length,
-            ..*write
-        })
-        .chain(byte)
-        .collect()
-}
-
-fn simpler_acts(act: &Act) -> Vec<Act> {
-    match act {
-        Act::Write { writes } => {
-            let fewer = shorter_not_empty(writes).into_iter();
-            let simpler = elementwise(writes, simpler_writes);
-            let lists = fewer.chain(simpler);
-            lists.map(|writes| Act::Write { writes }).collect()
-        }
-        Act::WriteZeroes {
-            offset,
-            length,
-            unmap,
-        } => {
-            let ranges = ranges(*offset, *length).into_iter();
-            let kept = unmap.then_some(Act::WriteZeroes {
-                offset: *offset,
-                length: *length,
-                unmap: false,
-            });
-            let simpler = ranges.map(|(offset, length)| Act::WriteZeroes {
-                offset,
-                length,
-                unmap: *unmap,
-            });
-            kept.into_iter().chain(simpler).collect()
-        }
-        Act::Discard { offset, length } => {
-            let ranges = ranges(*offset, *length).into_iter();
-            ranges
-                .map(|(offset, length)| Act::Discard { offset, length })
-                .collect()
-        }
-        Act::Resize {
-            size,
-            preallocation,
-        } => {
-            let plain = preallocation.is_some().then_some(Act::Resize {
-                size: *size,
-                preallocation: None,
-            });
-            let smaller = sizes(*size).into_iter().map(|size| Act::Resize {
-                size,
-                preallocation: preallocation.clone(),
-            });
-            plain.into_iter().chain(smaller).collect()
-        }
-        Act::Rebase { onto } => {
-            let lower = (0..onto.unwrap_or(0)).map(Some);
-            let none = onto.is_some().then_some(None);
-            let simpler = none.into_iter().chain(lower);
-            simpler.map(|onto| Act::Rebase { onto }).collect()
-        }
-        Act::Amend { options } => {
-            let fewer = shorter_not_empty(options).into_iter();
-            fewer.map(|options| Act::Amend { options }).collect()
-        }
-        Act::Bitmap { flags, name } => {
-            let plain = flags.len() > 1;
-            let flags = flags.iter().take(1).cloned().collect();
-            let name = name.clone();
-            plain
-                .then_some(Act::Bitmap { flags, name })
-                .into_iter()
-                .collect()
-        }
-        Act::Convert {
-            format,
-            options,
-            compress,
-        } => simpler_conversions(*format, options, *compress),
-        Act::Measure { target } => (*target != Format::Raw)
-            .then_some(Act::Measure {
-                target: Format::Raw,
-            })
-            .into_iter()
-            .collect(),
-        Act::Snapshot { .. } | Act::Commit | Act::Read | Act::Map | Act::Info | Act::Check => {
-            Vec::new()
-        }
-        Act::Dd {
-            format,
-            block_size,
-            count,
-            skip,
-        } => rhythms::simpler_dd(*format, *block_size, *count, *skip),
-        Act::Bench { .. } => rhythms::simpler_bench(act),
-        Act::Repair { tier } => (*tier != RepairTier::Leaks)
-            .then_some(Act::Repair {
-                tier: RepairTier::Leaks,
-            })
-            .into_iter()
-            .collect(),
-        Act::Compare { .. } | Act::SnapshotList => Vec::new(),
-    }
-}
-
-fn simpler_conversions(format: Format, options: &[String], compress: bool) -> Vec<Act> {
-    let formats = FORMATS.into_iter().take_while(|simpler| *simpler != format);
-    let formats = formats.map(|format| Act::Convert {
-        format,
-        options: Vec::new(),
-        compress: false,
-    });
-    let plain = compress.then(|| Act::Convert {
-        format,
-        options: options.to_vec(),
-        compress: false,
-    });
-    let fewer = shorter(options).into_iter().map(|options| Act::Convert {
-        format,
-        options,
-        compress,
-    });
-    formats.chain(plain).chain(fewer).collect()
 }

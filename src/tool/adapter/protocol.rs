@@ -132,9 +132,9 @@ impl Hello {
 /// Every image that a request names.
 fn images(request: &Request) -> Vec<&ImageFile> {
     match request {
-        Request::Convert { source, target, .. } | Request::Dd { source, target, .. } => {
-            vec![source, target]
-        }
+        Request::Convert { source, target, .. }
+        | Request::ConvertSnapshot { source, target, .. }
+        | Request::Dd { source, target, .. } => vec![source, target],
         Request::Compare { first, second } => vec![first, second],
         other => vec![other.file()],
     }

@@ -141,6 +141,7 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         | Request::Snapshot { .. }
         | Request::SnapshotList { .. }
         | Request::SnapshotContents { .. }
+        | Request::ConvertSnapshot { .. }
         | Request::Repair { .. }
         | Request::Corrupt { .. }
         | Request::Damage { .. }

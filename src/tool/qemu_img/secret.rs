@@ -2,7 +2,8 @@
 //!
 //! An encrypted image is named by its options (`--image-opts`), because a file name has no place for the secret's id; so is a fixed
 //! vpc, which has nothing at its start that says what it is and would be taken for raw. Called with a finished command line; any
-//! other stays as it is. Only images that lie below no other are encrypted, so no backing file needs the secret.
+//! other stays as it is. An encrypted backing file gets its secret through the options of the image that lies on it; commands that open no backing
+//! file (seen with qemu-img 10.0.2) refuse such options.
 
 use crate::format::Format;
 use crate::request::{ImageFile, Request};
@@ -17,7 +18,12 @@ const KEY_SECRET: &str = "encrypt.key-secret=sec0";
 /// first flag: one for qemu-img, none for qemu-io.
 pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) -> Vec<String> {
     let (read, made) = images(request);
-    let locked = read.iter().any(|file| file.is_encrypted());
+    let opens_all = opens_backing_files(request);
+    let is_locked = |file: &ImageFile| match opens_all {
+        true => file.is_locked(),
+        false => file.is_encrypted(),
+    };
+    let locked = read.iter().any(|file| is_locked(file));
     let reads = locked || read.iter().any(|file| is_like_raw(file));
     let makes = made.is_some_and(ImageFile::is_encrypted);
     if !reads && !makes {
@@ -26,7 +32,7 @@ pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) 
     let mut words = arguments;
     if reads {
         for file in read {
-            name_by_options(&mut words, file);
+            name_by_options(&mut words, file, opens_all);
         }
         words.insert(verbs, "--image-opts".to_owned());
     }
@@ -46,24 +52,41 @@ fn is_like_raw(file: &ImageFile) -> bool {
     file.format == Format::Vpc && file.option("subformat") == Some("fixed")
 }
 
+fn opens_backing_files(request: &Request) -> bool {
+    !matches!(request, Request::Info { .. } | Request::Bitmap { .. })
+}
+
+/// The options that name the secret of an image and of those below it, each with a comma before it.
+fn keys(file: &ImageFile, opens_all: bool) -> String {
+    let mut keys = String::new();
+    let mut prefix = String::new();
+    let mut image = Some(file);
+    while let Some(file) = image {
+        if file.is_encrypted() {
+            keys.push_str(&format!(",{prefix}{KEY_SECRET}"));
+        }
+        prefix.push_str("backing.");
+        image = file.backing.as_deref().filter(|_| opens_all);
+    }
+    keys
+}
+
 /// The images that a request opens, and the one that it makes.
 fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>) {
     match request {
         Request::Create { file, .. } => (Vec::new(), Some(file)),
-        Request::Convert { source, target, .. } | Request::Dd { source, target, .. } => {
-            (vec![source], Some(target))
-        }
+        Request::Convert { source, target, .. }
+        | Request::ConvertSnapshot { source, target, .. }
+        | Request::Dd { source, target, .. } => (vec![source], Some(target)),
         Request::Compare { first, second } => (vec![first, second], None),
         _ => (vec![request.file()], None),
     }
 }
 
 /// Puts the image's options where its name stands. A format beside it would contradict them.
-fn name_by_options(words: &mut Vec<String>, file: &ImageFile) {
-    let mut options = format!("driver={},file.filename={}", file.format, file.path);
-    if file.is_encrypted() {
-        options = format!("{options},{KEY_SECRET}");
-    }
+fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
+    let keys = keys(file, opens_all);
+    let options = format!("driver={},file.filename={}{keys}", file.format, file.path);
     let beginning = format!("driver={},file.filename={},", file.format, file.path);
     for word in words.iter_mut() {
         if *word == file.path {
@@ -72,7 +95,7 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile) {
             *word = format!("if={options}");
         } else if word.starts_with(&beginning) {
             // A snapshot's command line names its image so already.
-            *word = format!("{word},{KEY_SECRET}");
+            word.push_str(&keys);
         }
     }
     if let Some(place) = words.iter().position(|word| word == "-f") {
@@ -101,6 +124,16 @@ mod tests {
             unlocked(&info(&secret), words("info --output=json b.qcow2"), 1).join(" "),
             "info --object secret,id=sec0,data=secret --image-opts --output=json \
              driver=qcow2,file.filename=b.qcow2,encrypt.key-secret=sec0"
+        );
+        let overlay = ImageFile::new("c", Format::Qcow2).over(&plain.clone().over(&secret));
+        assert_eq!(unlocked(&info(&overlay), line.clone(), 1), line);
+        let check = Request::Check {
+            file: overlay.clone(),
+        };
+        assert_eq!(
+            unlocked(&check, words("check c.qcow2"), 1).join(" "),
+            "check --object secret,id=sec0,data=secret --image-opts \
+             driver=qcow2,file.filename=c.qcow2,backing.backing.encrypt.key-secret=sec0"
         );
         let convert = Request::Convert {
             source: plain,

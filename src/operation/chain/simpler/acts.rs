@@ -1,0 +1,200 @@
+//! Simpler versions of single acts, and of the ranges that they touch.
+
+use super::super::act::{Act, Naming};
+use super::{FORMATS, SIZE_GRAIN, rhythms, sizes};
+use crate::content::Write;
+use crate::format::{Format, SECTOR_BYTES};
+use crate::request::RepairTier;
+use crate::simpler::{elementwise, numbers, shorter, shorter_not_empty};
+
+/// Offsets and lengths are rounded to these, in bytes.
+const GRAINS: [u64; 3] = [65536, 4096, SECTOR_BYTES];
+
+/// Simpler versions of a range: nearer to the start, rounder, shorter.
+fn ranges(offset: u64, length: u64) -> Vec<(u64, u64)> {
+    let rounded = |value: u64| GRAINS.map(|grain| value / grain * grain).into_iter();
+    let mut offsets = numbers(offset, &[0, SIZE_GRAIN]);
+    offsets.extend(rounded(offset));
+    let mut lengths = numbers(length, &[SECTOR_BYTES, 4096, SIZE_GRAIN]);
+    lengths.extend(rounded(length));
+    let offsets = offsets.into_iter().filter(|smaller| *smaller < offset);
+    let lengths = lengths.into_iter();
+    let lengths = lengths.filter(|smaller| *smaller < length && *smaller >= SECTOR_BYTES);
+    offsets
+        .map(|offset| (offset, length))
+        .chain(lengths.map(|length| (offset, length)))
+        .collect()
+}
+
+pub(super) fn simpler_writes(write: &Write) -> Vec<Write> {
+    let ranges = ranges(write.offset, write.length).into_iter();
+    let byte = (write.byte > 1).then_some(Write { byte: 1, ..*write });
+    ranges
+        .map(|(offset, length)| Write {
+            offset,
+            length,
+            ..*write
+        })
+        .chain(byte)
+        .collect()
+}
+
+pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
+    match act {
+        Act::Write { writes } => {
+            let fewer = shorter_not_empty(writes).into_iter();
+            let simpler = elementwise(writes, simpler_writes);
+            let lists = fewer.chain(simpler);
+            lists.map(|writes| Act::Write { writes }).collect()
+        }
+        Act::WriteZeroes {
+            offset,
+            length,
+            unmap,
+        } => {
+            let ranges = ranges(*offset, *length).into_iter();
+            let kept = unmap.then_some(Act::WriteZeroes {
+                offset: *offset,
+                length: *length,
+                unmap: false,
+            });
+            let simpler = ranges.map(|(offset, length)| Act::WriteZeroes {
+                offset,
+                length,
+                unmap: *unmap,
+            });
+            kept.into_iter().chain(simpler).collect()
+        }
+        Act::Discard { offset, length } => {
+            let ranges = ranges(*offset, *length).into_iter();
+            ranges
+                .map(|(offset, length)| Act::Discard { offset, length })
+                .collect()
+        }
+        Act::Resize {
+            size,
+            preallocation,
+        } => {
+            let plain = preallocation.is_some().then_some(Act::Resize {
+                size: *size,
+                preallocation: None,
+            });
+            let smaller = sizes(*size).into_iter().map(|size| Act::Resize {
+                size,
+                preallocation: preallocation.clone(),
+            });
+            plain.into_iter().chain(smaller).collect()
+        }
+        Act::Rebase { onto } => {
+            let lower = (0..onto.unwrap_or(0)).map(Some);
+            let none = onto.is_some().then_some(None);
+            let simpler = none.into_iter().chain(lower);
+            simpler.map(|onto| Act::Rebase { onto }).collect()
+        }
+        Act::Amend { options } => {
+            let fewer = shorter_not_empty(options).into_iter();
+            fewer.map(|options| Act::Amend { options }).collect()
+        }
+        Act::Bitmap { flags, name } => {
+            let plain = flags.len() > 1;
+            let flags = flags.iter().take(1).cloned().collect();
+            let name = name.clone();
+            plain
+                .then_some(Act::Bitmap { flags, name })
+                .into_iter()
+                .collect()
+        }
+        Act::Convert {
+            format,
+            options,
+            compress,
+        } => simpler_conversions(*format, options, *compress),
+        Act::ConvertSnapshot {
+            name,
+            by,
+            format,
+            options,
+            compress,
+        } => {
+            let plain = Act::Convert {
+                format: *format,
+                options: options.clone(),
+                compress: *compress,
+            };
+            let named = Naming::ALL.into_iter().take_while(|other| other != by);
+            let named = named.map(|by| (by, plain.clone()));
+            let simpler = simpler_acts(&plain).into_iter().map(|act| (*by, act));
+            let of_snapshot = named.chain(simpler).filter_map(|(by, act)| match act {
+                Act::Convert {
+                    format,
+                    options,
+                    compress,
+                } => Some(Act::ConvertSnapshot {
+                    name: name.clone(),
+                    by,
+                    format,
+                    options,
+                    compress,
+                }),
+                _ => None,
+            });
+            std::iter::once(plain.clone()).chain(of_snapshot).collect()
+        }
+        // Of the current image, then of a lower one, then more simply.
+        Act::Below { layer, act } => {
+            let below = |layer: usize, act: Act| Act::Below {
+                layer,
+                act: Box::new(act),
+            };
+            let lower = (0..*layer).map(|layer| below(layer, (**act).clone()));
+            let simpler = simpler_acts(act).into_iter();
+            std::iter::once((**act).clone())
+                .chain(lower)
+                .chain(simpler.map(|act| below(*layer, act)))
+                .collect()
+        }
+        Act::Measure { target } => (*target != Format::Raw)
+            .then_some(Act::Measure {
+                target: Format::Raw,
+            })
+            .into_iter()
+            .collect(),
+        Act::Snapshot { .. } | Act::Commit | Act::Read | Act::Map | Act::Info | Act::Check => {
+            Vec::new()
+        }
+        Act::Dd {
+            format,
+            block_size,
+            count,
+            skip,
+        } => rhythms::simpler_dd(*format, *block_size, *count, *skip),
+        Act::Bench { .. } => rhythms::simpler_bench(act),
+        Act::Repair { tier } => (*tier != RepairTier::Leaks)
+            .then_some(Act::Repair {
+                tier: RepairTier::Leaks,
+            })
+            .into_iter()
+            .collect(),
+        Act::Compare { .. } | Act::SnapshotList => Vec::new(),
+    }
+}
+
+fn simpler_conversions(format: Format, options: &[String], compress: bool) -> Vec<Act> {
+    let formats = FORMATS.into_iter().take_while(|simpler| *simpler != format);
+    let formats = formats.map(|format| Act::Convert {
+        format,
+        options: Vec::new(),
+        compress: false,
+    });
+    let plain = compress.then(|| Act::Convert {
+        format,
+        options: options.to_vec(),
+        compress: false,
+    });
+    let fewer = shorter(options).into_iter().map(|options| Act::Convert {
+        format,
+        options,
+        compress,
+    });
+    formats.chain(plain).chain(fewer).collect()
+}
