@@ -4,6 +4,7 @@
 //! or a slow disk.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -22,8 +23,10 @@ pub(super) struct Pulse {
     calls: u64,
     /// Memory in use, in bytes.
     pub(super) memory_bytes: u64,
-    /// Whether any of its threads runs, wants to run, or waits for a device.
-    is_at_work: bool,
+    /// Whether any of its threads runs or wants to run.
+    wants_processor: bool,
+    /// Whether any of its threads waits for a device.
+    wants_device: bool,
     /// Every process of the group.
     pub(super) processes: Vec<ProcessState>,
 }
@@ -82,7 +85,14 @@ impl Pulse {
                 pulse.calls,
             )
         };
-        self.is_at_work || counters(self) != counters(earlier)
+        self.wants_processor || self.wants_device || counters(self) != counters(earlier)
+    }
+
+    /// Whether the group wants a processor and has had less than a quarter of one in the time since `earlier`: then the machine keeps it
+    /// waiting.
+    pub(super) fn is_starved_since(&self, earlier: &Self, time: Duration) -> bool {
+        let had = self.cpu_seconds() - earlier.cpu_seconds();
+        self.wants_processor && had < time.as_secs_f64() / 4.0
     }
 
     fn add(&mut self, process: &str, leader: Pid) {
@@ -112,7 +122,10 @@ impl Pulse {
         self.bytes_written += counter("write_bytes: ");
         self.bytes_read += counter("read_bytes: ");
         self.calls += counter("syscr: ") + counter("syscw: ");
-        self.is_at_work |= has_thread_at_work(process);
+        for state in states_of_threads(process) {
+            self.wants_processor |= state == "R";
+            self.wants_device |= state == "D";
+        }
         self.processes.push(ProcessState {
             name: name.to_owned(),
             state: fields.first().copied().unwrap_or_default().to_owned(),
@@ -121,12 +134,16 @@ impl Pulse {
     }
 }
 
-fn has_thread_at_work(process: &str) -> bool {
+fn states_of_threads(process: &str) -> impl Iterator<Item = String> {
     let threads = fs::read_dir(format!("/proc/{process}/task"));
-    threads.into_iter().flatten().flatten().any(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        Stat::parse(&stat).is_some_and(|stat| matches!(stat.fields.first(), Some(&("R" | "D"))))
-    })
+    threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+            Some((*Stat::parse(&stat)?.fields.first()?).to_owned())
+        })
 }
 
 /// The parts of `/proc/PID/stat`, proc_pid_stat(5): pid (comm) state ppid pgrp ... utime is field 14, stime 15, rss 24. The name

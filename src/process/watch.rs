@@ -24,6 +24,10 @@ const YOUNG: Duration = Duration::from_millis(500);
 /// The longest time between two looks.
 const LOOK_RARELY: Duration = Duration::from_millis(250);
 
+/// How many times its limit a call may take that wants a processor and hardly gets one: it is given its limit anew, because it is the machine
+/// that is slow, and not the tool.
+const STARVED_LIMITS_MAX: u32 = 10;
+
 /// Directories in a scratch directory that are looked into, one below the other.
 const DEPTH_MAX: u32 = 8;
 
@@ -34,12 +38,17 @@ pub(super) struct Watch<'call> {
     young_until: Instant,
     limits: Option<&'call Limits>,
     scratch: &'call Path,
+    limit: Duration,
     /// Time that is left for movement to show: a tenth of the limit.
     window: Duration,
     deadline: Instant,
     /// A busy call may go on until then.
     last_deadline: Instant,
+    /// One that is starved may go on until then.
+    last_deadline_starved: Instant,
     before: Option<Pulse>,
+    /// The first look since the call began, or was given its limit anew.
+    first: Option<(Instant, Pulse)>,
     next_pulse: Instant,
     next_look: Instant,
     pause: Duration,
@@ -77,10 +86,13 @@ impl<'call> Watch<'call> {
             young_until: started,
             limits: None,
             scratch: Path::new("."),
+            limit,
             window,
             deadline,
             last_deadline: deadline + patience,
+            last_deadline_starved: started + limit * STARVED_LIMITS_MAX,
             before: None,
+            first: None,
             next_pulse: deadline - window,
             next_look: started + LOOK_FIRST,
             pause: LOOK_FIRST,
@@ -115,6 +127,8 @@ impl<'call> Watch<'call> {
             true => Pulse::of_young_group(self.leader),
             false => Pulse::of_group(self.leader),
         };
+        let (then, first) = self.first.get_or_insert_with(|| (now, pulse.clone()));
+        let is_starved = pulse.is_starved_since(first, now - *then);
         if let Some(hit) = self.used_up(now, &pulse) {
             return Some(Ending::HitLimit(hit));
         }
@@ -132,6 +146,12 @@ impl<'call> Watch<'call> {
             self.before = Some(pulse);
             return None;
         };
+        if is_starved && now < self.last_deadline_starved {
+            self.deadline = (now + self.limit).min(self.last_deadline_starved);
+            self.next_pulse = self.deadline - self.window;
+            self.first = Some((now, pulse));
+            return None;
+        }
         let is_busy = pulse.has_moved_since(before);
         if is_busy && now < self.last_deadline {
             self.deadline = (now + self.window).min(self.last_deadline);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use imgduel::process::{CAPTURE_LIMIT_BYTES, Ending, Finished, Invocation, PostMortem, run};
@@ -231,6 +232,38 @@ fn a_program_that_cannot_be_started_is_one_clear_line() {
         error.contains("missing") && !error.contains('\n'),
         "{error}"
     );
+}
+
+#[test]
+fn one_that_hardly_gets_a_processor_is_not_ended_for_it() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    // Both on one processor; the kernel gives to the idle class what no other wants (sched(7), SCHED_IDLE).
+    let starved = "taskset -cp 0 $$ >&2; chrt -i -p 0 $$ >&2; \
+                   i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo counted";
+    let spinner = "taskset -cp 0 $$ >&2; while :; do :; done";
+    let mut spinner = Command::new("sh").args(["-c", spinner]).spawn().unwrap();
+    let arguments = ["-c".to_owned(), starved.to_owned()];
+    let ended = std::thread::scope(|scope| {
+        let ended = scope.spawn(|| {
+            run(&Invocation {
+                memory_bytes_max: None,
+                program: Path::new("/bin/sh"),
+                arguments: &arguments,
+                directory: directory.path(),
+                limit: Duration::from_millis(300),
+                patience: Duration::ZERO,
+                cage: None,
+                environment: &[],
+            })
+        });
+        // Three times its limit without a processor of its own; then it may go on.
+        std::thread::sleep(Duration::from_millis(900));
+        spinner.kill().unwrap();
+        spinner.wait().unwrap();
+        ended.join().unwrap().unwrap()
+    });
+    assert_eq!(ended.ending, Ending::Exited(0), "{ended:?}");
+    assert_eq!(ended.stdout.text(), "counted\n");
 }
 
 /// How a script came out at its limit.
