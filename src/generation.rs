@@ -48,38 +48,14 @@ static GENERATIONS: [Generation; 20] = [
     python("ops14", &V2_OPERATIONS, 14, Picker::V2),
     python("ops15", &V2_OPERATIONS, 15, Picker::V2),
     python("ops16", &V2_OPERATIONS, 16, Picker::V2),
-    Generation {
-        name: "native1",
-        draws: Draws::Native(&native::WIDE),
-    },
-    Generation {
-        name: "native1_imago",
-        draws: Draws::Native(&native::IMAGO),
-    },
-    Generation {
-        name: "native1_readers",
-        draws: Draws::Native(&native::READERS),
-    },
-    Generation {
-        name: "native2",
-        draws: Draws::Native(&native::DEEP),
-    },
-    Generation {
-        name: "native2_imago",
-        draws: Draws::Native(&native::DEEP_IMAGO),
-    },
-    Generation {
-        name: "malformed1",
-        draws: Draws::Malformed(&malformed::WIDE),
-    },
-    Generation {
-        name: "malformed1_imago",
-        draws: Draws::Malformed(&malformed::IMAGO),
-    },
-    Generation {
-        name: "malformed1_readers",
-        draws: Draws::Malformed(&malformed::READERS),
-    },
+    native("native1", &native::WIDE),
+    native("native1_imago", &native::IMAGO),
+    native("native1_readers", &native::READERS),
+    native("native2", &native::DEEP),
+    native("native2_imago", &native::DEEP_IMAGO),
+    malformed("malformed1", &malformed::WIDE),
+    malformed("malformed1_imago", &malformed::IMAGO),
+    malformed("malformed1_readers", &malformed::READERS),
 ];
 
 /// Up to ops11, operations were appended.
@@ -147,6 +123,22 @@ const fn python(
     Generation {
         name,
         draws: Draws::Python(PythonGeneration { operations, picker }),
+    }
+}
+
+/// One that draws chains of steps.
+const fn native(name: &'static str, narrowing: &'static native::Narrowing) -> Generation {
+    Generation {
+        name,
+        draws: Draws::Native(narrowing),
+    }
+}
+
+/// One that draws damaged images.
+const fn malformed(name: &'static str, narrowing: &'static malformed::Narrowing) -> Generation {
+    Generation {
+        name,
+        draws: Draws::Malformed(narrowing),
     }
 }
 

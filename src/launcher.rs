@@ -169,6 +169,7 @@ impl Launcher {
             flushes: self.omissions.flushes || cage.flushes_off,
             ..self.omissions
         };
+        // Its own way of leaving out flushes does for all.
         let cage = Cage {
             flushes_off: false,
             ..cage

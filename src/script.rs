@@ -169,7 +169,7 @@ pub fn script(
         Calls::Adapter { command, calls } => {
             // An adapter is one process for all its calls: only its time is limited.
             let limit = plot.limit.as_deref();
-            let limit = limit.filter(|limit| limit.starts_with("timeout "));
+            let limit = limit.filter(|_| kind == "candidate_timeout");
             let limit = limit.unwrap_or_default();
             let adapter = adapters::functions(&command, limit);
             Ok(in_shell(plot.variables(false) + &adapter, calls))

@@ -57,6 +57,13 @@ impl Campaign {
         command
     }
 
+    /// Begun, and nobody listens to what it says.
+    fn begun_unheard(&self, more: &[&str]) -> Child {
+        let mut command = self.command(more);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
     fn records_in(&self, name: &str) -> Vec<Record> {
         let text = std::fs::read_to_string(self.path(name)).unwrap();
         let whole = text
@@ -169,12 +176,7 @@ fn kill_and_resume(iterations: usize, times: u32, pause: impl Fn(u32) -> Duratio
     let mut landed = 0;
     for time in 0..times {
         let before = std::fs::metadata(&cut).unwrap().len();
-        let mut child = campaign
-            .command(&resume)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = campaign.begun_unheard(&resume);
         std::thread::sleep(pause(time));
         landed += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
@@ -245,12 +247,7 @@ fn of_several_candidates_each_has_its_record_of_a_case_however_often_the_campaig
     // Between the candidates of a case, in a record, at the end of one that lacks its newline; and before all.
     for length in [ends[8] + 1, ends[10] + 30, ends[11], 0] {
         std::fs::write(&cut, &records[..length]).unwrap();
-        let mut child = campaign
-            .command(&resume)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = campaign.begun_unheard(&resume);
         wait_for_records(&cut, 15);
         child.kill().unwrap();
         child.wait().unwrap();

@@ -61,11 +61,21 @@ impl Resumed {
     /// Opens the file to go on with, when every record in it was made on the terms of this run.
     pub(super) fn go_on(&mut self, settings: &Settings, contest: &Contest) -> Result<RecordFile> {
         let arenas = contest.arenas();
+        let (pool, fields) = (settings.pool(), settings.fields());
+        // Whether it was made on the terms of this run by that arena.
+        let is_of = |record: &Record, arena: &Arena| {
+            let drawn = (Some(&record.generation), Some(record.seed));
+            drawn == (settings.generation.as_ref(), settings.seed)
+                && record.candidate == arena.candidate_name()
+                && record.reference == arena.reference_name()
+                && record.reproduce
+                    == arena.reproduce(&record.id, pool.as_deref(), fields.as_deref())
+        };
         let mut whole = 0;
         for case in cases(&self.records) {
             for (place, record) in case.iter().enumerate() {
                 match arenas.get(place) {
-                    Some(arena) if is_of(record, settings, arena) => {}
+                    Some(arena) if is_of(record, arena) => {}
                     _ => return Err(self.other_terms(record)),
                 }
             }
@@ -92,16 +102,6 @@ impl Resumed {
             record.reference.version,
         ))
     }
-}
-
-/// Whether it was made on the terms of this run by that arena.
-fn is_of(record: &Record, settings: &Settings, arena: &Arena) -> bool {
-    let (pool, fields) = (settings.pool(), settings.fields());
-    let drawn = (Some(&record.generation), Some(record.seed));
-    drawn == (settings.generation.as_ref(), settings.seed)
-        && record.candidate == arena.candidate_name()
-        && record.reference == arena.reference_name()
-        && record.reproduce == arena.reproduce(&record.id, pool.as_deref(), fields.as_deref())
 }
 
 /// The records case by case: those of one stand together.

@@ -31,8 +31,8 @@ pub(super) use readers::READERS;
 const STEPS_MAX: u64 = 9;
 /// In how many of a hundred cases a known defect may be met.
 const PROVOKED_PERCENT: u64 = 4;
-/// How many kinds of steps native1 draws from.
-const NATIVE1_ACTS: usize = 20;
+/// How many kinds of steps came with native2. They stand at the end.
+const NATIVE2_ACTS: usize = 2;
 /// How many kinds are tried for a step before it is given up.
 const TRIES_MAX: u64 = 4;
 
@@ -87,7 +87,7 @@ pub(super) static WIDE: Narrowing = Narrowing {
         "twoGbMaxExtentFlat",
         "streamOptimized",
     ],
-    acts: ACT_NAMES.split_at(NATIVE1_ACTS).0,
+    acts: of_native1(ACT_NAMES),
     provokes: true,
     for_readers: false,
     goes_below: false,
@@ -100,6 +100,28 @@ pub(super) static DEEP: Narrowing = Narrowing {
     goes_below: true,
     ..WIDE
 };
+
+/// The kinds of steps that imago has a part in.
+const IMAGO_ACTS: [&str; 18] = [
+    "write",
+    "write_zeroes",
+    "discard",
+    "resize",
+    "snapshot",
+    "rebase",
+    "commit",
+    "amend",
+    "convert",
+    "read",
+    "map",
+    "info",
+    "check",
+    "measure",
+    "compare",
+    "dd",
+    "convert_snapshot",
+    "below",
+];
 
 /// What imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and encryption. It drops persistent bitmaps, as a tool must that does
 /// not know them (qcow2 specification, autoclear features), so there are none.
@@ -115,24 +137,7 @@ pub(super) static IMAGO: Narrowing = Narrowing {
         "data_file_raw",
     ],
     vmdk_subformats: &["monolithicFlat", "twoGbMaxExtentFlat"],
-    acts: &[
-        "write",
-        "write_zeroes",
-        "discard",
-        "resize",
-        "snapshot",
-        "rebase",
-        "commit",
-        "amend",
-        "convert",
-        "read",
-        "map",
-        "info",
-        "check",
-        "measure",
-        "compare",
-        "dd",
-    ],
+    acts: of_native1(&IMAGO_ACTS),
     provokes: false,
     for_readers: false,
     goes_below: false,
@@ -141,29 +146,15 @@ pub(super) static IMAGO: Narrowing = Narrowing {
 
 /// The same, with what came after native1. A lower image has no bitmaps either: imago drops them when it writes to it.
 pub(super) static DEEP_IMAGO: Narrowing = Narrowing {
-    acts: &[
-        "write",
-        "write_zeroes",
-        "discard",
-        "resize",
-        "snapshot",
-        "rebase",
-        "commit",
-        "amend",
-        "convert",
-        "read",
-        "map",
-        "info",
-        "check",
-        "measure",
-        "compare",
-        "dd",
-        "convert_snapshot",
-        "below",
-    ],
+    acts: &IMAGO_ACTS,
     goes_below: true,
     ..IMAGO
 };
+
+/// The kinds of steps that were there before native2.
+const fn of_native1(acts: &'static [&'static str]) -> &'static [&'static str] {
+    acts.split_at(acts.len() - NATIVE2_ACTS).0
+}
 
 /// The seeds of all iterations of `seed`, from `start` on.
 pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u64, u64)> {

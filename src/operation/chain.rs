@@ -308,9 +308,7 @@ impl Perform for Chain {
             inventory: course.inventory(),
             ..Output::new(course.top().clone(), "chain", course.model.contents())
         };
-        let places = course.looked_at_below().into_iter();
-        let lower = places.filter_map(|place| course.lower(place));
-        let lower = lower.map(|lower| Output {
+        let lower = course.looked_at_below().map(|lower| Output {
             snapshots: snapshots(&lower),
             inventory: lower.inventory(),
             ..Output::new(lower.top().clone(), "chain_backing", lower.model.contents())
@@ -343,8 +341,7 @@ impl Perform for Chain {
         // Of several on the way, the first in the course of things; of what is left, that in the first layer.
         found.truncate(1);
         found.extend(looks::judge(exchange, 0, &course));
-        let places = course.looked_at_below().into_iter();
-        for (index, lower) in (1..).zip(places.filter_map(|place| course.lower(place))) {
+        for (index, lower) in (1..).zip(course.looked_at_below()) {
             found.extend(looks::judge(exchange, index, &lower));
         }
         if found.is_empty() {

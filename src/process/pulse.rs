@@ -88,10 +88,10 @@ impl Pulse {
         self.wants_processor || self.wants_device || counters(self) != counters(earlier)
     }
 
-    /// Whether the group wants a processor and has had less than a quarter of one in the time since `earlier`: then the machine keeps it
-    /// waiting.
-    pub(super) fn is_starved_since(&self, earlier: &Self, time: Duration) -> bool {
-        let had = self.cpu_seconds() - earlier.cpu_seconds();
+    /// Whether the group wants a processor and has had less than a quarter of one in this time, at whose beginning it had used
+    /// `cpu_seconds_before`: then the machine keeps it waiting.
+    pub(super) fn is_starved(&self, cpu_seconds_before: f64, time: Duration) -> bool {
+        let had = self.cpu_seconds() - cpu_seconds_before;
         self.wants_processor && had < time.as_secs_f64() / 4.0
     }
 

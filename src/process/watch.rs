@@ -47,8 +47,8 @@ pub(super) struct Watch<'call> {
     /// One that is starved may go on until then.
     last_deadline_starved: Instant,
     before: Option<Pulse>,
-    /// The first look since the call began, or was given its limit anew.
-    first: Option<(Instant, Pulse)>,
+    /// When it was first looked at since it began, or was given its limit anew, and the CPU time in seconds that it had used by then.
+    first: Option<(Instant, f64)>,
     next_pulse: Instant,
     next_look: Instant,
     pause: Duration,
@@ -127,8 +127,7 @@ impl<'call> Watch<'call> {
             true => Pulse::of_young_group(self.leader),
             false => Pulse::of_group(self.leader),
         };
-        let (then, first) = self.first.get_or_insert_with(|| (now, pulse.clone()));
-        let is_starved = pulse.is_starved_since(first, now - *then);
+        let (then, cpu_seconds) = *self.first.get_or_insert((now, pulse.cpu_seconds()));
         if let Some(hit) = self.used_up(now, &pulse) {
             return Some(Ending::HitLimit(hit));
         }
@@ -146,10 +145,10 @@ impl<'call> Watch<'call> {
             self.before = Some(pulse);
             return None;
         };
-        if is_starved && now < self.last_deadline_starved {
+        if now < self.last_deadline_starved && pulse.is_starved(cpu_seconds, now - then) {
             self.deadline = (now + self.limit).min(self.last_deadline_starved);
             self.next_pulse = self.deadline - self.window;
-            self.first = Some((now, pulse));
+            self.first = Some((now, pulse.cpu_seconds()));
             return None;
         }
         let is_busy = pulse.has_moved_since(before);

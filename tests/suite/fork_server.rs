@@ -26,16 +26,28 @@ fn run_in(launcher: &Launcher, directory: &Path, script: &str, limit: Duration) 
     ];
     launcher
         .run(&Invocation {
-            program: &shell(),
-            arguments: &arguments,
-            directory,
             limit,
-            patience: Duration::ZERO,
-            cage: None,
-            environment: &[],
-            memory_bytes_max: None,
+            ..call(&shell(), &arguments, directory)
         })
         .unwrap()
+}
+
+/// A call of a program that nobody hurries or confines.
+fn call<'call>(
+    program: &'call Path,
+    arguments: &'call [String],
+    directory: &'call Path,
+) -> Invocation<'call> {
+    Invocation {
+        program,
+        arguments,
+        directory,
+        limit: LONG,
+        patience: Duration::ZERO,
+        cage: None,
+        environment: &[],
+        memory_bytes_max: None,
+    }
 }
 
 fn forking() -> Arc<Launcher> {
@@ -93,16 +105,7 @@ fn flushes_are_skipped_unless_they_are_wanted() {
     let endings = [false, true].map(|durable| {
         let launcher = Launcher::new(ExecMode::Fork, durable);
         assert_eq!(launcher.objection(&dd), None);
-        let invocation = Invocation {
-            program: &dd,
-            arguments: &arguments,
-            directory: scratch.path(),
-            limit: LONG,
-            patience: Duration::ZERO,
-            cage: None,
-            environment: &[],
-            memory_bytes_max: None,
-        };
+        let invocation = call(&dd, &arguments, scratch.path());
         launcher.run(&invocation).unwrap().ending
     });
     assert_eq!(endings, [Ending::Exited(0), Ending::Exited(1)]);
@@ -160,16 +163,7 @@ fn what_cannot_be_forked_is_spawned_and_said() {
         let objection = launcher.objection(program).unwrap();
         assert!(objection.starts_with(reason), "{objection}");
     }
-    let invocation = Invocation {
-        program: &script,
-        arguments: &[],
-        directory: scratch.path(),
-        limit: LONG,
-        patience: Duration::ZERO,
-        cage: None,
-        environment: &[],
-        memory_bytes_max: None,
-    };
+    let invocation = call(&script, &[], scratch.path());
     assert_eq!(launcher.run(&invocation).unwrap().stdout.text(), "script\n");
     let lines = launcher.fallbacks();
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -187,16 +181,7 @@ fn a_program_that_was_replaced_is_loaded_anew() {
     std::fs::copy("/bin/echo", &other).unwrap();
     std::fs::rename(&other, &program).unwrap();
     let arguments = ["new".to_owned()];
-    let invocation = Invocation {
-        program: &program,
-        arguments: &arguments,
-        directory: scratch.path(),
-        limit: LONG,
-        patience: Duration::ZERO,
-        cage: None,
-        environment: &[],
-        memory_bytes_max: None,
-    };
+    let invocation = call(&program, &arguments, scratch.path());
     assert_eq!(launcher.run(&invocation).unwrap().stdout.text(), "new\n");
 }
 
@@ -273,16 +258,7 @@ fn the_reference_ends_without_its_libraries_and_a_candidate_with_them() {
     let scratch = tempfile::tempdir().unwrap();
     let program = program_with_a_library(scratch.path());
     let said = |launcher: &Launcher| {
-        let finished = launcher.run(&Invocation {
-            program: &program,
-            arguments: &[],
-            directory: scratch.path(),
-            limit: LONG,
-            patience: Duration::ZERO,
-            cage: None,
-            environment: &[],
-            memory_bytes_max: None,
-        });
+        let finished = launcher.run(&call(&program, &[], scratch.path()));
         let Finished {
             ending,
             stdout,

@@ -4,7 +4,7 @@
 //! snapshots and bitmaps come and go, it is committed, rebased, amended. Only generations that say so in their narrowing draw any of it.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, acts};
+use super::{Narrowing, TRIES_MAX, acts};
 use crate::content::Write;
 use crate::format::Format;
 use crate::operation::chain::{Act, Course, Layer};
@@ -18,8 +18,6 @@ const PREPARED_MAX: u64 = 5;
 const FAVOURED_PERCENT: u64 = 35;
 /// The kinds of those, where they are allowed, and how often.
 const FAVOURED: [(&str, u64); 2] = [("below", 4), ("convert_snapshot", 1)];
-/// How many kinds are tried for one act.
-const TRIES_MAX: u64 = 4;
 /// Bytes of one write.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 

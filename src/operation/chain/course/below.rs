@@ -50,15 +50,16 @@ impl Course {
         }
     }
 
-    /// The places of the images below the current one that are worth a look of their own: those that were changed while others lay on them, and those
-    /// with snapshots or bitmaps.
-    pub(in super::super) fn looked_at_below(&self) -> Vec<usize> {
-        let is_worth_it = |index: &usize| {
+    /// The images below the current one that are worth a look of their own, each as if nothing lay on it: those that were changed while others
+    /// lay on them, and those with snapshots or bitmaps.
+    pub(in super::super) fn looked_at_below(&self) -> impl Iterator<Item = Self> {
+        let is_worth_it = move |index: &usize| {
             let (file, lower) = (&self.files[*index], &self.model.below[*index]);
             let is_bare = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
             !is_bare || self.changed_below.contains(&file.path)
         };
-        (0..self.below().len()).filter(is_worth_it).collect()
+        let places = (0..self.below().len()).filter(is_worth_it);
+        places.filter_map(|place| self.lower(place))
     }
 
     /// Whether it is known what a commit makes of the image below: not where that must grow, and shows what lies behind its end, or may refuse to.

@@ -108,7 +108,10 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             format,
             options,
             compress,
-        } => simpler_conversions(*format, options, *compress),
+        } => {
+            let simpler = simpler_conversions(*format, options, *compress);
+            simpler.into_iter().map(converted).collect()
+        }
         Act::ConvertSnapshot {
             name,
             by,
@@ -116,29 +119,23 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             options,
             compress,
         } => {
-            let plain = Act::Convert {
-                format: *format,
-                options: options.clone(),
-                compress: *compress,
-            };
-            let named = Naming::ALL.into_iter().take_while(|other| other != by);
-            let named = named.map(|by| (by, plain.clone()));
-            let simpler = simpler_acts(&plain).into_iter().map(|act| (*by, act));
-            let of_snapshot = named.chain(simpler).filter_map(|(by, act)| match act {
-                Act::Convert {
-                    format,
-                    options,
-                    compress,
-                } => Some(Act::ConvertSnapshot {
-                    name: name.clone(),
+            let whole = || (*format, options.clone(), *compress);
+            let of_snapshot = |by: Naming, (format, options, compress): Conversion| {
+                let name = name.clone();
+                Act::ConvertSnapshot {
+                    name,
                     by,
                     format,
                     options,
                     compress,
-                }),
-                _ => None,
-            });
-            std::iter::once(plain.clone()).chain(of_snapshot).collect()
+                }
+            };
+            let named = Naming::ALL.into_iter().take_while(|other| other != by);
+            let simpler = simpler_conversions(*format, options, *compress).into_iter();
+            std::iter::once(converted(whole()))
+                .chain(named.map(|by| of_snapshot(by, whole())))
+                .chain(simpler.map(|conversion| of_snapshot(*by, conversion)))
+                .collect()
         }
         // Of the current image, then of a lower one, then more simply.
         Act::Below { layer, act } => {
@@ -179,22 +176,22 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
     }
 }
 
-fn simpler_conversions(format: Format, options: &[String], compress: bool) -> Vec<Act> {
-    let formats = FORMATS.into_iter().take_while(|simpler| *simpler != format);
-    let formats = formats.map(|format| Act::Convert {
-        format,
-        options: Vec::new(),
-        compress: false,
-    });
-    let plain = compress.then(|| Act::Convert {
-        format,
-        options: options.to_vec(),
-        compress: false,
-    });
-    let fewer = shorter(options).into_iter().map(|options| Act::Convert {
+/// The format, the options and whether clusters are compressed.
+type Conversion = (Format, Vec<String>, bool);
+
+fn converted((format, options, compress): Conversion) -> Act {
+    Act::Convert {
         format,
         options,
         compress,
-    });
+    }
+}
+
+fn simpler_conversions(format: Format, options: &[String], compress: bool) -> Vec<Conversion> {
+    let formats = FORMATS.into_iter().take_while(|simpler| *simpler != format);
+    let formats = formats.map(|format| (format, Vec::new(), false));
+    let plain = compress.then(|| (format, options.to_vec(), false));
+    let fewer = shorter(options).into_iter();
+    let fewer = fewer.map(|options| (format, options, compress));
     formats.chain(plain).chain(fewer).collect()
 }
