@@ -8,7 +8,7 @@
 //! At the moment at which the C library would call `main`, the program is loaded, linked and its constructors have run.
 //! The process then waits for calls on the socket that it was given as standard input. Each call is a `fork`: the child
 //! takes the call's arguments, environment, directory, output and limits and goes on into the tool's own `main`; the
-//! parent tells the child's process id, and waits for it when it is told to. When the socket closes, everything ends.
+//! parent sees it through and tells of its end. When the socket closes, everything ends.
 //!
 //! Fork is the C library's own, so that the handlers which a program has registered with `pthread_atfork` run: QEMU starts
 //! a thread in a constructor (`util/rcu.c`) and starts it anew in a forked child by such a handler.
@@ -47,13 +47,10 @@ unsafe extern "C" {
     fn close(descriptor: c_int) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
     fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
-    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
-    fn write(descriptor: c_int, bytes: *const c_void, length: usize) -> isize;
     fn __errno_location() -> *mut c_int;
 }
 
 const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
-const O_CLOEXEC: c_int = 0o2000000;
 const F_GETFD: c_int = 1;
 const F_DUPFD_CLOEXEC: c_int = 1030;
 const O_RDWR: c_int = 2;
@@ -179,23 +176,8 @@ unsafe fn serve(socket: c_int) -> message::Call {
     unsafe {
         loop {
             let call = message::next_call(socket);
-            // The child waits for a byte, so that it does nothing before its number is known; it ends when none comes.
-            let mut gate = [-1; 2];
-            let child = match pipe2(gate.as_mut_ptr(), O_CLOEXEC) {
-                0 => fork(),
-                _ => -1,
-            };
+            let child = fork();
             if child == 0 {
-                close(gate[1]);
-                let mut byte = 0u8;
-                loop {
-                    match system::read(gate[0], &mut byte) {
-                        1 => break,
-                        system::EINTR => {}
-                        _ => _exit(EXIT_LOST),
-                    }
-                }
-                close(gate[0]);
                 close(socket);
                 if call.settle() < 0 {
                     _exit(EXIT_LOST);
@@ -208,18 +190,11 @@ unsafe fn serve(socket: c_int) -> message::Call {
             }
             call.close();
             if child > 0 {
-                // Also done by the child: whichever comes first, the group is there before anybody is told of it.
+                // Also done by the child: whichever comes first, the group is there before it may have to be killed.
                 system::lead_group(child);
-                message::say_started(socket, child);
+                message::attend(socket, &call, child);
             } else {
                 message::say_failed(socket, -(*__errno_location() as isize));
-            }
-            write(gate[1], c"!".as_ptr().cast(), 1);
-            gate.iter().for_each(|end| {
-                close(*end);
-            });
-            if child > 0 {
-                message::attend(socket, child);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The messages of a process that starts tools on request, and what a child does before it becomes the tool.
 //!
 //! Part of both programs of this directory; `src/process/server.rs` is the other end of the socket. A call comes in with its
-//! descriptors; one answer is the child's process id, or the error that kept it from being started. Later any message asks for
-//! the child to be reaped, and the answer is its status, CPU time and peak of memory. The end of the socket is the end of this process,
-//! and of its child with it.
+//! descriptors. One answer tells that the child has ended, with its status, CPU time and peak of memory, or the error that kept it from
+//! being started; where the call asks for it, one before tells that it has started. The next message lets the child be reaped: until then its
+//! number is its own. Whoever wants to know the number meanwhile finds it in the file that is this process's standard output, where the child
+//! writes it before it does anything else. The end of the socket is the end of this process, and of its child with it.
 
 #![allow(dead_code, reason = "each of the two programs uses a part")]
 
@@ -13,7 +14,7 @@ use core::ptr::{addr_of, addr_of_mut, null_mut};
 use crate::system::{self, EINTR, IoVector, Limit, MessageHeader};
 
 /// The version of the messages; both ends are of one build, so this only guards against a foreign file.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The longest message: a call with its arguments and environment.
 const MESSAGE_BYTES: usize = 128 << 10;
@@ -33,9 +34,17 @@ pub const DESCRIPTORS: usize = 4;
 /// The length of a control message without its descriptors.
 const CONTROL_HEAD_BYTES: usize = 16;
 
-/// The head of a call: flags, and how many limits, arguments and environment variables. After it come the limits, three numbers
-/// each (which, soft, hard), then, each ended by a zero byte, the program, the directory, the arguments and the variables.
-const HEAD_NUMBERS: usize = 4;
+/// The head of a call: flags, how many limits, arguments and environment variables, and the call's own number. After it come the limits, three
+/// numbers each (which, soft, hard), then, each ended by a zero byte, the program, the directory, the arguments and the variables.
+const HEAD_NUMBERS: usize = 5;
+
+/// Kinds of answers.
+const STARTED: u32 = 1;
+const ENDED: u32 = 2;
+const NOT_STARTED: u32 = 3;
+
+/// Where a child writes the call's number and its own: its standard output, until that is the tool's.
+const LEDGER: c_int = 1;
 
 /// Flushes reach the disk.
 pub const IS_DURABLE: u64 = 1;
@@ -45,6 +54,8 @@ const HAS_STDIN: u64 = 2;
 const HAS_RULESET: u64 = 4;
 /// The destructors of the tool's libraries are left out.
 pub const SPARES_LIBRARIES: u64 = 8;
+/// The start is told as well.
+const TELLS_START: u64 = 16;
 
 /// `struct cmsghdr` with room for a call's descriptors.
 #[repr(C, align(8))]
@@ -72,12 +83,12 @@ pub struct Call {
 /// Says that this process waits for calls. What it has used of the processor until now is nobody's.
 pub fn say_hello(socket: c_int) {
     unsafe { OWN_CPU = system::own_cpu() };
-    say(socket, &[PROTOCOL, 0, 0, 0]);
+    say(socket, [PROTOCOL, 0, 0, 0, 0, 0]);
 }
 
 /// An answer. Nobody there to take it: the end.
-fn say(socket: c_int, numbers: &[u32; 4]) {
-    if !system::send(socket, numbers) {
+fn say(socket: c_int, numbers: [u32; 6]) {
+    if !system::send(socket, &numbers) {
         system::exit(0);
     }
 }
@@ -133,7 +144,7 @@ pub unsafe fn next_call(socket: c_int) -> Call {
             return call;
         }
         descriptors.into_iter().for_each(system::close);
-        say(socket, &[0; 4]);
+        say(socket, [0; 6]);
     }
 }
 
@@ -206,6 +217,8 @@ impl Call {
             (false, false) => (-1, -1),
         };
         system::lead_group(0);
+        let numbers = unsafe { &*addr_of!(MESSAGE) };
+        system::write_at_start(LEDGER, &[numbers[4], system::own_process()]);
         for (from, to) in [(stdin, 0), (stdout, 1), (stderr, 2)] {
             if from >= 0 || to > 0 {
                 let done = system::duplicate(from, to);
@@ -219,7 +232,6 @@ impl Call {
         if done < 0 {
             return done;
         }
-        let numbers = unsafe { &*addr_of!(MESSAGE) };
         let limits = numbers[1] as usize;
         for limit in numbers[HEAD_NUMBERS..][..limits * 3].chunks_exact(3) {
             let [resource, soft, hard] = [limit[0], limit[1], limit[2]];
@@ -241,39 +253,46 @@ impl Call {
 
 /// Tells that there is no child, by a negated error number.
 pub fn say_failed(socket: c_int, error: isize) {
-    say(socket, &[0, (-error) as u32, 0, 0]);
+    say(socket, [NOT_STARTED, 0, (-error) as u32, 0, 0, 0]);
 }
 
-/// Tells the child's process id. It ends with this process.
-pub fn say_started(socket: c_int, child: c_int) {
-    if !system::send(socket, &[child as u32, 0, 0, 0]) {
-        system::kill_group(child);
-        system::exit(0);
+/// Sees a child through: tells its start, where that is asked for, and its end, and reaps it when it may. The child ends with this process.
+pub unsafe fn attend(socket: c_int, call: &Call, child: c_int) {
+    if call.has(TELLS_START) {
+        tell(socket, child, [STARTED, child as u32, 0, 0, 0, 0]);
     }
-}
-
-/// Waits to be told that the child is to be reaped, reaps it and tells what it was. Its number is nobody else's until then.
-pub unsafe fn attend(socket: c_int, child: c_int) {
-    if unsafe { receive(socket, &mut [-1; DESCRIPTORS]) } == 0 {
-        system::kill_group(child);
-        system::exit(0);
+    let watched = system::open_process(child);
+    // Nothing is said here while a child runs: what can be read is the end of the socket.
+    if watched >= 0 && system::first_is_ready(socket, watched) {
+        let mut nothing = [-1; DESCRIPTORS];
+        end_with(child, unsafe { receive(socket, &mut nothing) });
     }
-    let Some(reaped) = system::reap(child) else {
+    system::close(watched);
+    let Some(ended) = system::await_end(child) else {
         system::exit(EXIT_LOST);
     };
     // Starting a tool is part of its cost: what this process has used for it is the call's too.
     let own = system::own_cpu();
-    let cpu = unsafe { reaped.cpu_microseconds + own - OWN_CPU };
+    let cpu = unsafe { ended.cpu_microseconds + own - OWN_CPU };
     unsafe { OWN_CPU = own };
-    let kibibytes = reaped.peak_kibibytes.min(u64::from(u32::MAX)) as u32;
-    say(
-        socket,
-        &[
-            reaped.status,
-            cpu as u32,
-            // 71 minutes in the word before; 0 kibibytes: not known.
-            kibibytes,
-            (cpu >> 32) as u32,
-        ],
-    );
+    let kibibytes = ended.peak_kibibytes.min(u64::from(u32::MAX)) as u32;
+    let (low, high) = (cpu as u32, (cpu >> 32) as u32);
+    tell(socket, child, [ENDED, child as u32, ended.status, low, high, kibibytes]);
+    let mut nothing = [-1; DESCRIPTORS];
+    end_with(child, unsafe { receive(socket, &mut nothing) });
+    system::reap(child);
+}
+
+fn tell(socket: c_int, child: c_int, numbers: [u32; 6]) {
+    if !system::send(socket, &numbers) {
+        end_with(child, 0);
+    }
+}
+
+/// Ends this process and its child's group when nothing was `received`: that is the end of the socket.
+fn end_with(child: c_int, received: usize) {
+    if received == 0 {
+        system::kill_group(child);
+        system::exit(0);
+    }
 }

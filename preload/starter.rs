@@ -115,8 +115,7 @@ unsafe fn serve() -> ! {
                 message::say_failed(SOCKET_KEPT, child.min(failed));
                 continue;
             }
-            message::say_started(SOCKET_KEPT, child as c_int);
-            message::attend(SOCKET_KEPT, child as c_int);
+            message::attend(SOCKET_KEPT, &call, child as c_int);
         }
     }
 }

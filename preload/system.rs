@@ -11,9 +11,10 @@ use core::ffi::{c_char, c_int, c_void};
 /// The numbers of the system calls (arch/x86/entry/syscalls/syscall_64.tbl).
 #[cfg(target_arch = "x86_64")]
 mod number {
-    pub const READ: usize = 0;
     pub const CLOSE: usize = 3;
+    pub const PWRITE64: usize = 18;
     pub const NANOSLEEP: usize = 35;
+    pub const GETPID: usize = 39;
     pub const SENDTO: usize = 44;
     pub const RECVMSG: usize = 47;
     pub const CLONE: usize = 56;
@@ -25,7 +26,9 @@ mod number {
     pub const PRCTL: usize = 157;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
+    pub const WAITID: usize = 247;
     pub const OPENAT: usize = 257;
+    pub const PPOLL: usize = 271;
     pub const DUP3: usize = 292;
     pub const PRLIMIT64: usize = 302;
 }
@@ -37,13 +40,16 @@ mod number {
     pub const CHDIR: usize = 49;
     pub const OPENAT: usize = 56;
     pub const CLOSE: usize = 57;
-    pub const READ: usize = 63;
+    pub const PWRITE64: usize = 68;
+    pub const PPOLL: usize = 73;
     pub const EXIT_GROUP: usize = 94;
+    pub const WAITID: usize = 95;
     pub const NANOSLEEP: usize = 101;
     pub const CLOCK_GETTIME: usize = 113;
     pub const KILL: usize = 129;
     pub const SETPGID: usize = 154;
     pub const PRCTL: usize = 167;
+    pub const GETPID: usize = 172;
     pub const SENDTO: usize = 206;
     pub const RECVMSG: usize = 212;
     pub const CLONE: usize = 220;
@@ -53,6 +59,7 @@ mod number {
 }
 
 /// The same on every architecture.
+const PIDFD_OPEN: usize = 434;
 const CLOSE_RANGE: usize = 436;
 const LANDLOCK_RESTRICT_SELF: usize = 446;
 
@@ -68,6 +75,12 @@ const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_SET_NAME: usize = 15;
+const POLLIN: i16 = 1;
+const P_PID: usize = 1;
+const WEXITED: usize = 4;
+const WNOWAIT: usize = 0x0100_0000;
+const CLD_EXITED: c_int = 1;
+const CLD_DUMPED: c_int = 3;
 
 /// What a system call gives back: a negated error number, or what it is to give.
 #[cfg(target_arch = "x86_64")]
@@ -107,8 +120,28 @@ struct ResourceUse {
     rest: [i64; 13],
 }
 
-/// A child that was reaped.
-pub struct Reaped {
+/// The beginning of `siginfo_t`, as waitid(2) fills it in.
+#[repr(C)]
+struct ChildInfo {
+    signal: c_int,
+    error: c_int,
+    code: c_int,
+    padding: c_int,
+    process: c_int,
+    user: c_int,
+    status: c_int,
+    rest: [c_int; 25],
+}
+
+#[repr(C)]
+struct PollEntry {
+    descriptor: c_int,
+    wanted: i16,
+    found: i16,
+}
+
+/// A child that has ended.
+pub struct Ended {
     pub status: u32,
     pub cpu_microseconds: u64,
     pub peak_kibibytes: u64,
@@ -144,8 +177,33 @@ pub fn exit(code: c_int) -> ! {
     }
 }
 
-pub unsafe fn read(descriptor: c_int, byte: &mut u8) -> isize {
-    unsafe { call(number::READ, [descriptor as usize, &raw mut *byte as usize, 1, 0, 0, 0]) }
+/// Writes at the beginning of a file.
+pub fn write_at_start(descriptor: c_int, numbers: &[u64]) {
+    let length = size_of_val(numbers);
+    let arguments = [descriptor as usize, numbers.as_ptr() as usize, length, 0, 0, 0];
+    unsafe { call(number::PWRITE64, arguments) };
+}
+
+pub fn own_process() -> u64 {
+    unsafe { call(number::GETPID, [0; 6]) as u64 }
+}
+
+/// A descriptor that can be read when this child has ended.
+pub fn open_process(child: c_int) -> c_int {
+    unsafe { call(PIDFD_OPEN, [child as usize, 0, 0, 0, 0, 0]) as c_int }
+}
+
+/// Waits until one of two descriptors can be read; whether the first can. One that is none is passed over.
+pub fn first_is_ready(first: c_int, second: c_int) -> bool {
+    let entry = |descriptor| PollEntry {
+        descriptor,
+        wanted: POLLIN,
+        found: 0,
+    };
+    let mut entries = [entry(first), entry(second)];
+    let arguments = [entries.as_mut_ptr() as usize, entries.len(), 0, 0, 0, 0];
+    while unsafe { call(number::PPOLL, arguments) } == EINTR {}
+    entries[0].found != 0
 }
 
 /// One that is none is passed over.
@@ -215,30 +273,51 @@ pub unsafe fn execute(
     unsafe { call(number::EXECVE, words) }
 }
 
-/// Waits for a child's end; none when it is no child.
-pub fn reap(child: c_int) -> Option<Reaped> {
+/// Waits for a child's end and leaves it to be reaped, so that its number stays its own; none when it is no child.
+pub fn await_end(child: c_int) -> Option<Ended> {
     let nothing = Time { seconds: 0, part: 0 };
-    let mut status = 0u32;
+    let mut info = ChildInfo {
+        signal: 0,
+        error: 0,
+        code: 0,
+        padding: 0,
+        process: 0,
+        user: 0,
+        status: 0,
+        rest: [0; 25],
+    };
     let mut used = ResourceUse {
         user: nothing,
         system: nothing,
         peak_kibibytes: 0,
         rest: [0; 13],
     };
-    let arguments = [child as usize, &raw mut status as usize, 0, &raw mut used as usize, 0, 0];
+    let (info_at, used_at) = (&raw mut info as usize, &raw mut used as usize);
+    let arguments = [P_PID, child as usize, info_at, WEXITED | WNOWAIT, used_at, 0];
     loop {
-        match unsafe { call(number::WAIT4, arguments) } {
+        match unsafe { call(number::WAITID, arguments) } {
             EINTR => {}
             error if error < 0 => return None,
             _ => break,
         }
     }
     let microseconds = |time: Time| time.seconds as u64 * 1_000_000 + time.part as u64;
-    Some(Reaped {
+    // As wait4(2) would tell it.
+    let status = match info.code {
+        CLD_EXITED => (info.status as u32 & 0xff) << 8,
+        CLD_DUMPED => info.status as u32 | 0x80,
+        _ => info.status as u32,
+    };
+    Some(Ended {
         status,
         cpu_microseconds: microseconds(used.user) + microseconds(used.system),
         peak_kibibytes: used.peak_kibibytes as u64,
     })
+}
+
+/// Reaps a child, which has ended or is about to.
+pub fn reap(child: c_int) {
+    while unsafe { call(number::WAIT4, [child as usize, 0, 0, 0, 0, 0]) } == EINTR {}
 }
 
 pub fn kill_group(leader: c_int) {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::behaviour::Observed;
 use crate::case::Case;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evidence::Evidence;
 use crate::exchange::{Actor, Bounds, Deed, Exchange, Ground, Side, Step};
 use crate::fixture::Fixtures;
@@ -152,25 +152,24 @@ impl Duel {
 
     fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
         Phase::Other.of(|| {
-            let (outcome, changed_unseen) = self.bout(case, wanted, tells_all, false)?;
-            if !changed_unseen {
+            if let Some(outcome) = self.bout(case, wanted, tells_all, false)? {
                 return Ok(outcome);
             }
-            // An operation changed its input; which one it was is seen when it is read after each.
-            let (outcome, _) = self.bout(case, wanted, tells_all, true)?;
-            Ok(outcome)
+            // An operation changed its input: which one, and what it did, is seen when each side has its own.
+            let outcome = self.bout(case, wanted, tells_all, true)?;
+            outcome.ok_or_else(|| Error::system("a case was not tried to its end".to_owned()))
         })
     }
 
-    /// Tells as well whether the candidate's copy of the source image is another in the end, though no operation was seen to
-    /// change it. With `reads_closely`, it is read after each.
+    /// `None` when the source image did not stay what it was, though operations only read it. Both sides have the same file then, and
+    /// nothing that came of it counts; unless `privately`, where each has its own, which is read after each operation.
     fn bout(
         &self,
         case: &Case,
         wanted: &[usize],
         tells_all: bool,
-        reads_closely: bool,
-    ) -> Result<(Outcome, bool)> {
+        privately: bool,
+    ) -> Result<Option<Outcome>> {
         let started = Instant::now();
         let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
@@ -178,8 +177,9 @@ impl Duel {
             case,
             sandbox: &sandbox,
             tells_all,
-            reads_closely,
+            privately,
             same_program: same_program(&*self.candidate, &*self.reference),
+            is_void: false,
             source: Source::NotMade,
             fixture: Vec::new(),
             tool_calls: 0,
@@ -189,8 +189,13 @@ impl Duel {
         let mut operations = Vec::with_capacity(wanted.len());
         for index in wanted {
             operations.push(bout.operation(*index)?);
+            if bout.is_void {
+                return Ok(None);
+            }
         }
-        let changed_unseen = bout.changed_unseen();
+        if bout.source_changed_unseen() {
+            return Ok(None);
+        }
         let Bout {
             tool_calls,
             tool_cpu,
@@ -210,7 +215,7 @@ impl Duel {
             tool_cpu,
             kept,
         };
-        Ok((outcome, changed_unseen))
+        Ok(Some(outcome))
     }
 }
 
@@ -238,7 +243,10 @@ struct Bout<'duel> {
     case: &'duel Case,
     sandbox: &'duel Sandbox,
     tells_all: bool,
-    reads_closely: bool,
+    /// Whether each side has a source image of its own.
+    privately: bool,
+    /// Whether an operation changed the one that both sides have.
+    is_void: bool,
     same_program: bool,
     source: Source,
     fixture: Vec<Vec<String>>,

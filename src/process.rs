@@ -43,10 +43,14 @@ pub use post_mortem::PostMortem;
 use crate::error::Result;
 use capture::Capture;
 use group::{Group, Pipes};
+use server::NotStarted;
 use watch::Watch;
 
 /// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
+
+/// A call that ends within this time is short.
+const SHORT: Duration = Duration::from_millis(10);
 
 /// The environment every child sees, beside `PATH`.
 pub const CHILD_ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
@@ -114,8 +118,8 @@ pub struct Finished {
 
 /// Runs a program to its end or its limit. An error means that it could not be started or watched.
 pub fn run(invocation: &Invocation<'_>) -> Result<Finished> {
-    let (group, pipes) = Group::spawn(invocation, false)?;
-    Ok(watch(group, pipes, invocation)?.0)
+    let attend = |group, pipes| watch(group, pipes, invocation);
+    Group::spawn(invocation, false, attend).map(|(finished, _)| finished)
 }
 
 /// What came of a call to a fork server.
@@ -149,7 +153,9 @@ pub fn run_forked(
     let Some((group, pipes)) = Group::fork(invocation, omissions, server)? else {
         return Ok(Forked::NotMade);
     };
-    let (finished, server) = watch(group, pipes, invocation)?;
+    let Ok((finished, server)) = watch(group, pipes, invocation)? else {
+        return Ok(Forked::NotMade);
+    };
     // A child that could not be set up ends so before the tool's main, and says nothing: the call was not made.
     let is_silent = finished.stdout.bytes.is_empty() && finished.stderr.bytes.is_empty();
     if finished.ending == Ending::Exited(EXIT_LOST) && is_silent {
@@ -162,46 +168,60 @@ pub fn run_forked(
 /// How a forked child ends that could not become the tool (preload/fork_server.rs).
 const EXIT_LOST: i32 = 127;
 
-/// Sees a child through to its end or its limit.
+/// Sees a child through to its end or its limit; or why there is none.
 fn watch(
-    group: Group,
+    mut group: Group,
     pipes: Pipes,
     invocation: &Invocation<'_>,
-) -> Result<(Finished, Option<ForkServer>)> {
-    let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES)?;
-    let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES)?;
-    let mut watch = Watch::new(&group, invocation);
-
+) -> Result<std::result::Result<(Finished, Option<ForkServer>), NotStarted>> {
+    let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES);
+    let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES);
     let mut cut_short = None;
+    // What it says at first waits in its pipes, so that a short call wakes this thread but once.
+    let mut end = [PollFd::from_borrowed_fd(group.end(), PollFlags::IN)];
+    interrupt::wait(&mut end, group.started + SHORT)?;
+    let mut ended = group.has_ended()?;
+    let mut watch = match ended {
+        true => None,
+        false => group.leader(),
+    }
+    .map(|leader| Watch::new(leader, group.started, invocation));
     let mut drain_deadline = None;
     loop {
-        let ended = group.has_ended()?;
-        if ended && drain_deadline.is_none() {
-            drain_deadline = Some(Instant::now() + DRAIN_GRACE);
-        }
-        if ended && stdout.is_closed() && stderr.is_closed() {
-            break;
-        }
-        match drain_deadline {
-            Some(drained) if Instant::now() >= drained => break,
-            Some(_) => {}
-            None => cut_short = watch.look(),
-        }
-        if cut_short.is_some() {
-            break;
-        }
+        ended = ended || group.has_ended()?;
+        stdout.read_what_is_there()?;
+        stderr.read_what_is_there()?;
+        let until = match (&mut watch, ended) {
+            (_, true) => {
+                let drained = *drain_deadline.get_or_insert_with(|| Instant::now() + DRAIN_GRACE);
+                if stdout.is_closed() && stderr.is_closed() || Instant::now() >= drained {
+                    break;
+                }
+                drained
+            }
+            (Some(watch), false) => {
+                cut_short = watch.look();
+                if cut_short.is_some() {
+                    break;
+                }
+                watch.next()
+            }
+            // Nothing was heard of it for so long that it will be asked for elsewhere.
+            (None, false) => return Ok(Err(NotStarted::ByServer)),
+        };
         let mut waits: Vec<PollFd<'_>> = Vec::with_capacity(3);
         let pipes = [stdout.pipe(), stderr.pipe()].into_iter().flatten();
         waits.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
         if !ended {
-            waits.push(PollFd::from_borrowed_fd(group.pidfd(), PollFlags::IN));
+            waits.push(PollFd::from_borrowed_fd(group.end(), PollFlags::IN));
         }
-        interrupt::wait(&mut waits, drain_deadline.unwrap_or_else(|| watch.next()))?;
-        stdout.read_what_is_there()?;
-        stderr.read_what_is_there()?;
+        interrupt::wait(&mut waits, until)?;
     }
     // Also after a clean end: whatever it left running in its group goes with it.
-    let reaped = group.kill_and_reap()?;
+    let reaped = match group.kill_and_reap()? {
+        Ok(reaped) => reaped,
+        Err(not_started) => return Ok(Err(not_started)),
+    };
     stdout.read_what_is_there()?;
     stderr.read_what_is_there()?;
     let stderr = stderr.finish();
@@ -218,7 +238,7 @@ fn watch(
         cpu: reaped.cpu,
         peak_memory_bytes: reaped.peak_memory_bytes,
     };
-    Ok((finished, reaped.server))
+    Ok(Ok((finished, reaped.server)))
 }
 
 /// CPU time this process has used so far, without its children.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use std::time::SystemTime;
 use rustix::fs::statvfs;
 
 use crate::case::CaseId;
-use crate::content::{Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular};
+use crate::content::{
+    BLOCK_BYTES, Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular,
+};
 use crate::error::{Error, Result};
 use crate::exchange::Side;
 use crate::format::Format;
@@ -21,6 +24,9 @@ use crate::request::ImageFile;
 
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
+
+/// The unit of st_blocks, whatever the file system's own is (stat(2)).
+const HOST_BLOCK_BYTES: u64 = 512;
 
 /// What the copies of a source image are dated: no tool writes then.
 const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
@@ -177,6 +183,25 @@ impl Sandbox {
         self.path.join("source")
     }
 
+    /// Gives both sides the source image `original`, dated long ago, as one file under two names; what it holds, byte for byte. Whoever
+    /// only reads it cannot tell it from a copy of their own, and no bytes are moved; a file system without such names gets copies.
+    pub fn share_source(&self, original: &Path, name: &str) -> Result<Contents> {
+        let [ours, theirs] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+        // What others may use too is not given away.
+        let is_own = original.starts_with(&self.path);
+        let contents =
+            match is_own && is_settled(original) && fs::hard_link(original, &ours).is_ok() {
+                true => Contents::of_raw_file(&ours)?,
+                false => copy_sparse_to_each(original, &[&ours])?,
+            };
+        if fs::hard_link(&ours, &theirs).is_err() {
+            copy_sparse(&ours, &theirs)?;
+            date_long_ago(&theirs)?;
+        }
+        date_long_ago(&ours)?;
+        Ok(contents)
+    }
+
     /// Gives both sides their own copies of the source image `original`, dated long ago; what they hold, byte for byte. Copies alone
     /// are compared: of a file that a tool made, the system tells holes and data otherwise than of a copy (space that was
     /// reserved but never written counts as data once it has been read), and `measure` goes by that.
@@ -254,8 +279,7 @@ impl Sandbox {
         let directory = self.directory(side);
         let blocks = names(&directory, "").into_iter().filter_map(|name| {
             let metadata = fs::metadata(directory.join(name)).ok()?;
-            // The unit of st_blocks, whatever the file system's own is (stat(2)).
-            Some(metadata.blocks() * 512)
+            Some(metadata.blocks() * HOST_BLOCK_BYTES)
         });
         blocks.sum()
     }
@@ -306,6 +330,20 @@ impl Drop for Sandbox {
             self.remover.take(Leftover::Directory(root));
         }
     }
+}
+
+/// Whether all space that a file takes holds data, as a copy's does: of space that was reserved and never written, the system tells
+/// otherwise once it has been read.
+fn is_settled(path: &Path) -> bool {
+    let read = || {
+        let file = open_regular(path)?;
+        let data: u64 = data_segments(&file)?
+            .into_iter()
+            .map(|segment| segment.end.next_multiple_of(BLOCK_BYTES) - segment.start)
+            .sum();
+        Ok::<_, io::Error>(file.metadata()?.blocks() * HOST_BLOCK_BYTES == data)
+    };
+    read().unwrap_or(false)
 }
 
 fn date_long_ago(path: &Path) -> Result<()> {

@@ -16,14 +16,14 @@ use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verd
 pub(super) enum Source {
     /// No operation has needed it yet.
     NotMade,
-    /// It lies on both sides; its file held this when it was made.
+    /// It lies on both sides, as one file or two; it held this when it was made.
     Made(Contents),
     /// It could not be made, and no operation that needs it can be judged.
     Failed(Verdict),
 }
 
 impl Bout<'_> {
-    /// Makes the source image with the reference and gives each side its own copy, the first time it is needed.
+    /// Makes the source image with the reference and gives it to each side, the first time it is needed.
     pub(super) fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
         if !matches!(self.source, Source::NotMade) {
             return Ok(());
@@ -69,7 +69,11 @@ impl Bout<'_> {
             write_at(&original, offset, &bytes)?;
             self.fixture.push(picture::in_shell(name, offset, &bytes));
         }
-        self.source = Source::Made(self.sandbox.copy_source(&original, name)?);
+        let made = match self.privately {
+            true => self.sandbox.copy_source(&original, name)?,
+            false => self.sandbox.share_source(&original, name)?,
+        };
+        self.source = Source::Made(made);
         Ok(())
     }
 
@@ -101,17 +105,15 @@ impl Bout<'_> {
     }
 
     /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
-    /// so that the next operation is judged by itself.
-    pub(super) fn source_changed(&self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
+    /// so that the next operation is judged by itself. Where both sides have the same file, one that looks touched makes the bout void.
+    pub(super) fn source_changed(&mut self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
         let Source::Made(made) = &self.source else {
             return Ok(None);
         };
         let name = &ground.source.path;
-        let looks_untouched = || {
-            self.sandbox
-                .looks_untouched(Side::Candidate, name, made.size)
-        };
-        if !self.reads_closely && looks_untouched() {
+        if !self.privately {
+            let length = made.size;
+            self.is_void = !self.sandbox.looks_untouched(Side::Candidate, name, length);
             return Ok(None);
         }
         let Some(difference) = self.difference_of_source(name, made) else {
@@ -122,10 +124,10 @@ impl Bout<'_> {
         Ok(Some(Verdict::Divergence(finding)))
     }
 
-    /// Whether the candidate's copy is not what it was after all, though no operation was seen to change it.
-    pub(super) fn changed_unseen(&self) -> bool {
+    /// Whether the file that both sides have is not what it was after all, though no operation was seen to change it.
+    pub(super) fn source_changed_unseen(&self) -> bool {
         match &self.source {
-            Source::Made(made) if !self.reads_closely => {
+            Source::Made(made) if !self.privately => {
                 let name = self.case.ground(0).source.path;
                 self.difference_of_source(&name, made).is_some()
             }

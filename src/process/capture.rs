@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -61,16 +61,13 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Takes over the reading end of a pipe and makes it non-blocking.
-    pub(super) fn new(pipe: OwnedFd, limit_bytes: usize) -> Result<Self> {
-        let made =
-            fcntl_getfl(&pipe).and_then(|flags| fcntl_setfl(&pipe, flags | OFlags::NONBLOCK));
-        made.map_err(|error| Error::system(format!("cannot watch a tool's output: {error}")))?;
-        Ok(Self {
+    /// Takes over the reading end of a pipe.
+    pub(super) fn new(pipe: OwnedFd, limit_bytes: usize) -> Self {
+        Self {
             pipe: Some(File::from(pipe)),
             captured: Captured::default(),
             limit_bytes,
-        })
+        }
     }
 
     /// The pipe to wait for, while it is open.
@@ -85,7 +82,25 @@ impl Capture {
 
     /// Reads until nothing more is there at the moment.
     pub(super) fn read_what_is_there(&mut self) -> Result<()> {
+        const AT_ONCE: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let cannot_read = |error| Error::system(format!("cannot read a tool's output: {error}"));
         while let Some(pipe) = &self.pipe {
+            let mut waits = [PollFd::new(pipe, PollFlags::IN)];
+            match poll(&mut waits, Some(&AT_ONCE)) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(cannot_read(error)),
+            }
+            let found = waits[0].revents();
+            let is_last = found.contains(PollFlags::HUP);
+            if is_last && !found.contains(PollFlags::IN) {
+                self.pipe = None;
+                break;
+            }
             let bytes = &mut self.captured.bytes;
             let room = self.limit_bytes.saturating_sub(bytes.len());
             let read = if room == 0 {
@@ -102,12 +117,7 @@ impl Capture {
                 Ok(0) => self.pipe = None,
                 Ok(_) => self.cut(),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
-                Err(error) => {
-                    return Err(Error::system(format!(
-                        "cannot read a tool's output: {error}"
-                    )));
-                }
+                Err(error) => return Err(cannot_read(error)),
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::Pid;
 
 use super::capture::Capture;
 use super::group::Group;
@@ -22,6 +23,7 @@ const LINE_LIMIT_BYTES: usize = 64 << 20;
 /// A kept child.
 pub struct Dialogue {
     group: Group,
+    leader: Pid,
     stdin: ChildStdin,
     stdout: Capture,
     stderr: Capture,
@@ -55,25 +57,25 @@ pub enum Reply {
 impl Dialogue {
     /// Starts the child; the invocation's limit is not used, each [`Dialogue::ask`] has its own.
     pub fn start(invocation: &Invocation<'_>) -> Result<Self> {
-        let (group, pipes) = Group::spawn(invocation, true)?;
-        let Some(stdin) = pipes.stdin else {
-            unreachable!("standard input was asked for as a pipe");
-        };
-        let stdout = Capture::new(pipes.stdout, LINE_LIMIT_BYTES)?;
-        let stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES)?;
-        Ok(Self {
-            group,
-            stdin,
-            stdout,
-            stderr,
-            memory_bytes_max: invocation.memory_bytes_max,
+        Group::spawn(invocation, true, |group, pipes| {
+            let Some(stdin) = pipes.stdin else {
+                unreachable!("standard input was asked for as a pipe");
+            };
+            Ok(group.await_start()?.map(|(group, leader)| Self {
+                group,
+                leader,
+                stdin,
+                stdout: Capture::new(pipes.stdout, LINE_LIMIT_BYTES),
+                stderr: Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES),
+                memory_bytes_max: invocation.memory_bytes_max,
+            }))
         })
     }
 
     /// How large the child's address space may become from here on, in bytes; nothing: as large as it likes.
     pub fn limit_memory(&mut self, bytes: Option<u64>) -> Result<()> {
         if self.memory_bytes_max != bytes {
-            memory::limit(self.group.leader(), bytes)?;
+            memory::limit(self.leader, bytes)?;
             self.memory_bytes_max = bytes;
         }
         Ok(())
@@ -90,8 +92,8 @@ impl Dialogue {
             cage,
             ..
         } = *terms;
-        let mut watch = Watch::of_leader(self.group.leader(), Instant::now(), limit, patience)
-            .limited(cage, directory);
+        let mut watch =
+            Watch::of_leader(self.leader, Instant::now(), limit, patience).limited(cage, directory);
         let mut ended = false;
         loop {
             self.stdout.read_what_is_there()?;
@@ -110,7 +112,7 @@ impl Dialogue {
             if let Some(ending) = watch.look() {
                 return self.end(Some(ending));
             }
-            let mut waits = vec![PollFd::from_borrowed_fd(self.group.pidfd(), PollFlags::IN)];
+            let mut waits = vec![PollFd::from_borrowed_fd(self.group.end(), PollFlags::IN)];
             waits.extend(
                 self.stdout
                     .pipe()
@@ -129,6 +131,7 @@ impl Dialogue {
 
     fn end(mut self, cut_short: Option<Ending>) -> Result<Reply> {
         let reaped = self.group.kill_and_reap()?;
+        let reaped = reaped.map_err(|_| Error::system("a tool's process was lost".to_owned()))?;
         self.stderr
             .read_what_is_there()
             .map_err(|error| Error::system(error.to_string()))?;

@@ -12,7 +12,7 @@ use wait4::Wait4;
 
 use super::cage::SetLimit;
 use super::interrupt::readable_within;
-use super::server::{Call, Ended, NotStarted, Server, environment};
+use super::server::{Call, Ended, NotStarted, Server, TURN_PATIENCE, Word, environment};
 use super::{Cage, Ending, ForkServer, Invocation, Omissions, starter};
 use crate::error::{Error, Result};
 
@@ -29,20 +29,39 @@ const START_PAUSE: Duration = Duration::from_millis(5);
 /// A child and its group.
 pub(super) struct Group {
     parent: Option<Parent>,
-    pidfd: OwnedFd,
-    leader: Pid,
+    /// None: a server's child, whose id was not needed yet.
+    leader: Option<Pid>,
+    /// What its server has said of its end.
+    told: Option<Told>,
     /// When it was started.
     pub(super) started: Instant,
 }
 
 /// Whose child it is, and so who reaps it.
 enum Parent {
-    /// Ours.
-    Us(Child),
+    /// Ours; the descriptor can be read when it has ended.
+    Us(Child, OwnedFd),
     /// A starter's, for calls in such a cage.
     Starter(Box<Server>, Cage),
     /// A fork server's.
     ForkServer(Box<Server>),
+}
+
+impl Parent {
+    fn server(&self) -> Option<&Server> {
+        match self {
+            Self::Us(..) => None,
+            Self::Starter(server, _) | Self::ForkServer(server) => Some(server),
+        }
+    }
+}
+
+/// How a server's child came to its end.
+enum Told {
+    Ended(Ended),
+    NotStarted(NotStarted),
+    /// The server is gone.
+    Nothing,
 }
 
 /// The reading ends of a child's streams.
@@ -63,129 +82,187 @@ pub(super) struct Reaped {
 }
 
 impl Group {
-    /// Starts the program as the leader of a new group; standard input is a pipe when `spoken_to`, else empty.
-    pub(super) fn spawn(invocation: &Invocation<'_>, spoken_to: bool) -> Result<(Self, Pipes)> {
-        let started = Instant::now();
+    /// Starts the program as the leader of a new group, standard input a pipe when `spoken_to`, else empty, and has `attend` see it through.
+    pub(super) fn spawn<T>(
+        invocation: &Invocation<'_>,
+        spoken_to: bool,
+        attend: impl Fn(Self, Pipes) -> Result<std::result::Result<T, NotStarted>>,
+    ) -> Result<T> {
         let cage = invocation.cage.unwrap_or(&Cage::OPEN);
         let wall = invocation.limit + invocation.patience;
         let limits = cage.set_limits((!spoken_to).then_some(wall), invocation.memory_bytes_max);
         // One that is named by its file alone is looked for on PATH, which a starter does not do.
         let is_path = invocation.program.components().nth(1).is_some();
-        let by_starter = match is_path.then(|| starter::take(cage)) {
-            Some(Ok(starter)) => by_starter(invocation, spoken_to, &limits, starter)?,
-            _ => None,
-        };
-        let (parent, leader, pipes) = match by_starter {
-            Some(started) => started,
-            None => by_us(invocation, spoken_to, &limits)?,
-        };
-        Ok((Self::of(parent, leader, started)?, pipes))
+        let mut tries = 0;
+        while is_path && let Ok(starter) = starter::take(cage) {
+            let parent = |starter| Parent::Starter(Box::new(starter), cage.clone());
+            let omissions = Omissions::default();
+            let put = by_server(invocation, omissions, spoken_to, &limits, starter, parent)?;
+            let attended = match put {
+                Ok((group, pipes)) => attend(group, pipes)?,
+                Err(not_started) => Err(not_started),
+            };
+            match attended {
+                Ok(attended) => return Ok(attended),
+                Err(NotStarted::ByServer) => break,
+                Err(NotStarted::BySystem(error)) if may_pass(&error) && tries < START_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(START_PAUSE);
+                }
+                Err(NotStarted::BySystem(error)) => return Err(cannot_start(invocation, &error)),
+            }
+        }
+        let (group, pipes) = by_us(invocation, spoken_to, &limits)?;
+        let attended = attend(group, pipes)?;
+        attended.map_err(|_| Error::system("a tool's process was lost".to_owned()))
     }
 
-    /// The same by a fork of a tool that is loaded already. `None` when the server did not make the call.
+    /// The same by a fork of a tool that is loaded already. `None` when the server does not take the call.
     pub(super) fn fork(
         invocation: &Invocation<'_>,
         omissions: Omissions,
         server: ForkServer,
     ) -> Result<Option<(Self, Pipes)>> {
-        let started = Instant::now();
         let cage = invocation.cage.unwrap_or(&Cage::OPEN);
         let wall = invocation.limit + invocation.patience;
         let limits = cage.set_limits(Some(wall), invocation.memory_bytes_max);
         let ForkServer(server) = server;
-        let made = start_child(invocation, omissions, false, &limits, &server)?;
-        let Ok((leader, pipes)) = made else {
-            return Ok(None);
-        };
-        let group = Self::of(Parent::ForkServer(Box::new(server)), leader, started)?;
-        Ok(Some((group, pipes)))
+        let parent = |server| Parent::ForkServer(Box::new(server));
+        let put = by_server(invocation, omissions, false, &limits, server, parent)?;
+        Ok(put.ok())
     }
 
-    fn of(parent: Parent, leader: Pid, started: Instant) -> Result<Self> {
-        let pidfd = pidfd_open(leader, PidfdFlags::empty())
-            .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))?;
-        Ok(Self {
-            parent: Some(parent),
-            pidfd,
-            leader,
-            started,
-        })
-    }
-
-    /// The leader's process id, which is also the group's.
-    pub(super) fn leader(&self) -> Pid {
+    /// The leader's process id, which is also the group's, as soon as it is there; `None` when it has not come to be, or nothing is heard of
+    /// it.
+    pub(super) fn leader(&mut self) -> Option<Pid> {
+        let server = self.parent.as_ref().and_then(Parent::server);
+        self.leader = self.leader.or_else(|| server?.child());
         self.leader
     }
 
-    /// Becomes readable when the leader has ended.
-    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    /// Waits until the leader of a group that is spoken to has become the tool; the group again, and the leader's process id.
+    pub(super) fn await_start(mut self) -> Result<std::result::Result<(Self, Pid), NotStarted>> {
+        if self.leader.is_none() {
+            self.ends_within(TURN_PATIENCE)?;
+        }
+        Ok(match self.leader {
+            Some(leader) => Ok((self, leader)),
+            None => Err(self.kill_and_reap()?.err().unwrap_or(NotStarted::ByServer)),
+        })
     }
 
-    /// Whether the leader has ended (it may still be unreaped).
-    pub(super) fn has_ended(&self) -> Result<bool> {
+    /// Becomes readable when the leader has ended.
+    pub(super) fn end(&self) -> BorrowedFd<'_> {
+        match self.parent.as_ref().expect("a group is reaped once") {
+            Parent::Us(_, pidfd) => pidfd.as_fd(),
+            Parent::Starter(server, _) | Parent::ForkServer(server) => server.socket(),
+        }
+    }
+
+    /// Whether the leader has ended (it may still be unreaped), or has not come to be.
+    pub(super) fn has_ended(&mut self) -> Result<bool> {
         self.ends_within(Duration::ZERO)
     }
 
     /// Kills the whole group and reaps its leader. The leader is reaped last, so that its group id cannot have been
     /// given to somebody else when the group is killed.
-    pub(super) fn kill_and_reap(mut self) -> Result<Reaped> {
+    pub(super) fn kill_and_reap(mut self) -> Result<std::result::Result<Reaped, NotStarted>> {
         self.kill();
         let gone = self.ends_within(KILL_GRACE)?;
         let elapsed = self.started.elapsed();
-        let lost = || Reaped {
+        let lost = Reaped {
             ending: Ending::Signaled(Signal::KILL.as_raw()),
             elapsed,
             cpu: Duration::ZERO,
             peak_memory_bytes: 0,
             server: None,
         };
-        let child = match self.parent.take().expect("a group is reaped once") {
-            Parent::Us(child) => child,
-            // A server that cannot reap it is ended, and leaves it to the system.
-            Parent::Starter(starter, cage) => {
-                let Some(ended) = gone.then(|| starter.reap()).flatten() else {
-                    return Ok(lost());
-                };
-                starter::put_back(&cage, *starter);
-                return Ok(Reaped::by_server(ended, elapsed, None));
+        let told = self.told.take();
+        let (server, starter_for) = match self.parent.take().expect("a group is reaped once") {
+            Parent::Us(child, _) if !gone => {
+                std::thread::spawn(move || child.wait4());
+                return Ok(Ok(lost));
             }
-            Parent::ForkServer(server) => {
-                let Some(ended) = gone.then(|| server.reap()).flatten() else {
-                    return Ok(lost());
-                };
-                // A fork has the memory of its server as well: what is its own is not told.
-                let ended = Ended {
-                    peak_memory_bytes: 0,
-                    ..ended
-                };
-                return Ok(Reaped::by_server(ended, elapsed, Some(ForkServer(*server))));
+            Parent::Us(child, _) => {
+                let used = child.wait4().map_err(|error| {
+                    Error::system(format!("cannot reap a tool's process: {error}"))
+                })?;
+                return Ok(Ok(Reaped {
+                    ending: Ending::of_status(used.status),
+                    cpu: used.rusage.utime + used.rusage.stime,
+                    peak_memory_bytes: used.rusage.maxrss,
+                    ..lost
+                }));
             }
+            Parent::Starter(server, cage) => (server, Some(cage)),
+            Parent::ForkServer(server) => (server, None),
         };
-        if !gone {
-            std::thread::spawn(move || child.wait4());
-            return Ok(lost());
+        let ended = match told {
+            Some(Told::Ended(ended)) => ended,
+            Some(Told::NotStarted(not_started)) => {
+                if let (Some(cage), NotStarted::BySystem(_)) = (starter_for, &not_started) {
+                    starter::put_back(&cage, *server);
+                }
+                return Ok(Err(not_started));
+            }
+            Some(Told::Nothing) if self.leader.is_none() => return Ok(Err(NotStarted::ByServer)),
+            // A server that cannot reap it is ended, and leaves it to the system.
+            Some(Told::Nothing) | None => return Ok(Ok(lost)),
+        };
+        let reaped = Reaped {
+            ending: ended.ending,
+            cpu: ended.cpu,
+            ..lost
+        };
+        let is_there = server.reap();
+        let Some(cage) = starter_for else {
+            // A fork has the memory of its server as well: what is its own is not told.
+            let server = is_there.then_some(ForkServer(*server));
+            return Ok(Ok(Reaped { server, ..reaped }));
+        };
+        if is_there {
+            starter::put_back(&cage, *server);
         }
-        let used = child
-            .wait4()
-            .map_err(|error| Error::system(format!("cannot reap a tool's process: {error}")))?;
-        Ok(Reaped {
-            ending: Ending::of_status(used.status),
-            elapsed,
-            cpu: used.rusage.utime + used.rusage.stime,
-            peak_memory_bytes: used.rusage.maxrss,
-            server: None,
-        })
+        Ok(Ok(Reaped {
+            peak_memory_bytes: ended.peak_memory_bytes,
+            ..reaped
+        }))
     }
 
-    fn kill(&self) {
-        // The group may be gone already, which is as good.
-        let _ = kill_process_group(self.leader, Signal::KILL);
+    fn kill(&mut self) {
+        // One that has not come to be may have left a number that is somebody else's by now.
+        if matches!(self.told, Some(Told::NotStarted(_))) {
+            return;
+        }
+        if let Some(leader) = self.leader() {
+            // The group may be gone already, which is as good.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 
-    fn ends_within(&self, grace: Duration) -> Result<bool> {
-        readable_within(self.pidfd.as_fd(), grace)
-            .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))
+    fn ends_within(&mut self, grace: Duration) -> Result<bool> {
+        let cannot_watch = |error| Error::system(format!("cannot watch a tool's process: {error}"));
+        if self.told.is_some() {
+            return Ok(true);
+        }
+        let server = self.parent.as_ref().and_then(Parent::server);
+        let Some(server) = server else {
+            return readable_within(self.end(), grace).map_err(cannot_watch);
+        };
+        self.told = match server.word(grace) {
+            Ok(Some(Word::Ended(ended))) => {
+                self.leader = Some(ended.process);
+                Some(Told::Ended(ended))
+            }
+            Ok(Some(Word::NotStarted(not_started))) => Some(Told::NotStarted(not_started)),
+            Ok(Some(Word::Started(leader))) => {
+                self.leader = Some(leader);
+                None
+            }
+            Ok(None) => None,
+            Err(_) => Some(Told::Nothing),
+        };
+        Ok(self.told.is_some())
     }
 }
 
@@ -196,68 +273,24 @@ impl Drop for Group {
             self.kill();
         }
         // A fork server ends when it is dropped.
-        if let Some(Parent::Us(mut child)) = self.parent.take() {
+        if let Some(Parent::Us(mut child, _)) = self.parent.take() {
             let _ = child.wait();
         }
     }
 }
 
-impl Reaped {
-    fn by_server(ended: Ended, elapsed: Duration, server: Option<ForkServer>) -> Self {
-        Self {
-            ending: ended.ending,
-            elapsed,
-            cpu: ended.cpu,
-            peak_memory_bytes: ended.peak_memory_bytes,
-            server,
-        }
-    }
-}
+type Put = std::result::Result<(Group, Pipes), NotStarted>;
 
-type Started = (Parent, Pid, Pipes);
-
-/// By a starter: limited and confined before its first instruction. `None` when the starter is of no use.
-fn by_starter(
-    invocation: &Invocation<'_>,
-    spoken_to: bool,
-    limits: &[SetLimit],
-    starter: Server,
-) -> Result<Option<Started>> {
-    let cage = invocation.cage.unwrap_or(&Cage::OPEN);
-    let mut tries = 0;
-    loop {
-        match start_child(
-            invocation,
-            Omissions::default(),
-            spoken_to,
-            limits,
-            &starter,
-        )? {
-            Ok((leader, pipes)) => {
-                let parent = Parent::Starter(Box::new(starter), cage.clone());
-                return Ok(Some((parent, leader, pipes)));
-            }
-            Err(NotStarted::ByServer) => return Ok(None),
-            Err(NotStarted::BySystem(error)) if may_pass(&error) && tries < START_TRIES => {
-                tries += 1;
-                std::thread::sleep(START_PAUSE);
-            }
-            Err(NotStarted::BySystem(error)) => {
-                starter::put_back(cage, starter);
-                return Err(cannot_start(invocation, &error));
-            }
-        }
-    }
-}
-
-/// A child of a server, with its streams.
-fn start_child(
+/// Puts a call to a server: its child to be, with its streams.
+fn by_server(
     invocation: &Invocation<'_>,
     omissions: Omissions,
     spoken_to: bool,
     limits: &[SetLimit],
-    server: &Server,
-) -> Result<std::result::Result<(Pid, Pipes), NotStarted>> {
+    mut server: Server,
+    parent: impl FnOnce(Server) -> Parent,
+) -> Result<Put> {
+    let started = Instant::now();
     let pipe = || {
         pipe_with(PipeFlags::CLOEXEC)
             .map_err(|error| Error::system(format!("cannot make a pipe: {error}")))
@@ -272,7 +305,7 @@ fn start_child(
             .map_err(|error| cannot_start(invocation, &error))?,
         _ => None,
     };
-    let made = server.start_child(&Call {
+    let put = server.put(&Call {
         invocation,
         omissions,
         limits,
@@ -280,21 +313,32 @@ fn start_child(
         stdout: stdout_end.as_fd(),
         stderr: stderr_end.as_fd(),
         ruleset: ruleset.as_ref().map(AsFd::as_fd),
+        tells_start: spoken_to,
     });
-    let pipes = |leader| {
-        let stdin = stdin.map(|(_, end)| end.into());
+    let started = |()| {
+        let group = Group {
+            parent: Some(parent(server)),
+            leader: None,
+            told: None,
+            started,
+        };
         let pipes = Pipes {
-            stdin,
+            stdin: stdin.map(|(_, end)| end.into()),
             stdout,
             stderr,
         };
-        (leader, pipes)
+        (group, pipes)
     };
-    Ok(made.map(pipes))
+    Ok(put.map(started))
 }
 
 /// By this process, where there is no starter: confined in a thread of its own, limited as soon as can be after the start.
-fn by_us(invocation: &Invocation<'_>, spoken_to: bool, limits: &[SetLimit]) -> Result<Started> {
+fn by_us(
+    invocation: &Invocation<'_>,
+    spoken_to: bool,
+    limits: &[SetLimit],
+) -> Result<(Group, Pipes)> {
+    let started = Instant::now();
     let mut command = Command::new(invocation.program);
     command
         .args(invocation.arguments)
@@ -329,7 +373,15 @@ fn by_us(invocation: &Invocation<'_>, spoken_to: bool, limits: &[SetLimit]) -> R
         stderr: stderr.into(),
     };
     let leader = Pid::from_child(&child);
-    Ok((Parent::Us(child), leader, pipes))
+    let pidfd = pidfd_open(leader, PidfdFlags::empty())
+        .map_err(|error| Error::system(format!("cannot watch a tool's process: {error}")))?;
+    let group = Group {
+        parent: Some(Parent::Us(child, pidfd)),
+        leader: Some(leader),
+        told: None,
+        started,
+    };
+    Ok((group, pipes))
 }
 
 /// A directory that is gone shows as a program that is not there.

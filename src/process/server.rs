@@ -1,18 +1,22 @@
 //! A process that starts tools on request: the starter, or a tool that was stopped before its `main`.
 //!
-//! The two ends speak over a socket of sequenced packets: a call goes in with the writing ends of its streams, the child's
-//! process id comes back, or the error that kept it from being started; later [`REAP`] goes in, and its status, CPU time and peak of memory come back. Until
-//! then the id is the child's own. A server whose socket closes ends, and ends its child with it. The other end is
-//! `preload/message.rs`.
+//! The two ends speak over a socket of sequenced packets: a call goes in with the writing ends of its streams; what comes back, when the child
+//! has ended, is its process id, status, CPU time and peak of memory, or the error that kept it from being started. So a short call wakes
+//! its caller once. Whoever must know the id earlier finds it in the ledger, a file without a name, where the child has written it before it
+//! does anything else, or asks for a word at the start. The id is the child's own until [`REAP`] goes in. A server whose socket closes
+//! ends, and ends its child with it. The other end is `preload/message.rs`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
@@ -25,9 +29,14 @@ use super::interrupt::readable_within;
 use super::{CHILD_ENVIRONMENT, Ending, Invocation, Omissions};
 
 /// The version of the messages.
-const PROTOCOL: u32 = 3;
+const PROTOCOL: u32 = 4;
 
-/// The request to reap the child.
+/// Kinds of answers.
+const STARTED: u32 = 1;
+const ENDED: u32 = 2;
+const NOT_STARTED: u32 = 3;
+
+/// The leave to reap the child; it is not answered.
 const REAP: &[u8] = b"reap";
 
 /// The longest call, with its arguments and environment.
@@ -36,21 +45,29 @@ const MESSAGE_BYTES: usize = 120 << 10;
 /// How long a program may take to be there that may turn out to be no server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one that is there may take for a fork or a wait: it needs but a processor, for which it may stand in a long line. One that is gone
+/// How long one that is there may take for a fork: it needs but a processor, for which it may stand in a long line. One that is gone
 /// is told at once.
-const TURN_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the ledger is looked into for a child that is not there yet.
+const LEDGER_PAUSE: Duration = Duration::from_millis(1);
 
 /// Flags of a call: flushes reach the disk; standard input and a Landlock ruleset are among the descriptors; the destructors of the
-/// tool's libraries are left out.
+/// tool's libraries are left out; the start is told as well.
 const IS_DURABLE: u64 = 1;
 const HAS_STDIN: u64 = 2;
 const HAS_RULESET: u64 = 4;
 const SPARES_LIBRARIES: u64 = 8;
+const TELLS_START: u64 = 16;
 
 /// A process that waits for calls.
 pub(super) struct Server {
     process: Child,
     socket: OwnedFd,
+    /// Where a child writes the number of its call and its own id, eight bytes each.
+    ledger: File,
+    /// How many calls were put.
+    calls: u64,
 }
 
 /// A call, as it is put to a server.
@@ -64,10 +81,23 @@ pub(super) struct Call<'call> {
     pub(super) stderr: BorrowedFd<'call>,
     /// What the child restricts itself by.
     pub(super) ruleset: Option<BorrowedFd<'call>>,
+    /// Whether the server has a word to say at the start.
+    pub(super) tells_start: bool,
 }
 
-/// A child that was reaped.
+/// What a server says of its child.
+pub(super) enum Word {
+    /// It has become the tool.
+    Started(Pid),
+    /// It has ended; nobody else gets its id until it is reaped.
+    Ended(Ended),
+    /// It has not become the tool.
+    NotStarted(NotStarted),
+}
+
+/// A child that has ended.
 pub(super) struct Ended {
+    pub(super) process: Pid,
     pub(super) ending: Ending,
     pub(super) cpu: Duration,
     pub(super) peak_memory_bytes: u64,
@@ -94,15 +124,24 @@ impl Server {
             None,
         )
         .map_err(|error| error.to_string())?;
+        let ledger = memfd_create("imgduel-ledger", MemfdFlags::CLOEXEC)
+            .map_err(io::Error::from)
+            .and_then(|ledger| Ok((File::from(ledger.try_clone()?), ledger)));
+        let (ledger, for_server) = ledger.map_err(|error| error.to_string())?;
         command
             .current_dir("/")
             .stdin(Stdio::from(other))
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(for_server))
             .process_group(0);
         let process = start(command).map_err(|error| error.to_string())?;
         // The command holds the server's end of the socket, whose closing shows that the server is gone.
-        command.stdin(Stdio::null());
-        let mut server = Self { process, socket };
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut server = Self {
+            process,
+            socket,
+            ledger,
+            calls: 0,
+        };
         match server.receive(PATIENCE) {
             Ok([PROTOCOL, ..]) => Ok(server),
             _ => {
@@ -112,9 +151,10 @@ impl Server {
         }
     }
 
-    /// Starts a child for a call.
-    pub(super) fn start_child(&self, call: &Call<'_>) -> Result<Pid, NotStarted> {
-        let message = message(call).ok_or(NotStarted::ByServer)?;
+    /// Puts a call; an error when it cannot be said, or there is nobody to hear it. What comes of it is told later.
+    pub(super) fn put(&mut self, call: &Call<'_>) -> Result<(), NotStarted> {
+        self.calls += 1;
+        let message = message(call, self.calls).ok_or(NotStarted::ByServer)?;
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
         let streams = [call.stdout, call.stderr];
@@ -125,37 +165,83 @@ impl Server {
         }
         let slices = [IoSlice::new(&message)];
         let sent = sendmsg(&self.socket, &slices, &mut rights, SendFlags::NOSIGNAL);
-        let answer = sent.and_then(|_| self.receive(TURN_PATIENCE));
-        let Ok([process, error, ..]) = answer else {
-            return Err(NotStarted::ByServer);
-        };
-        match (Pid::from_raw(process as i32), error) {
-            (Some(process), _) => Ok(process),
-            (None, 0) => Err(NotStarted::ByServer),
-            (None, error) => Err(NotStarted::BySystem(io::Error::from_raw_os_error(
-                error as i32,
-            ))),
+        sent.map(drop).map_err(|_| NotStarted::ByServer)
+    }
+
+    /// Can be read when there is a word of the child, or the server is gone.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The next word of the child of the call that was put last, within `patience`; `None` when none came. A server that is gone, and with
+    /// it the child's status, is an error: the call was not made where no child is in the ledger.
+    pub(super) fn word(&self, patience: Duration) -> Result<Option<Word>, Errno> {
+        match self.receive(patience) {
+            Ok(said) => Self::understood(said).map(Some),
+            Err(Errno::TIMEDOUT) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// Reaps the child, which has ended; `None` when the server is gone.
-    pub(super) fn reap(&self) -> Option<Ended> {
-        send(&self.socket, REAP, SendFlags::NOSIGNAL).ok()?;
-        let [status, low, kibibytes, high] = self.receive(TURN_PATIENCE).ok()?;
-        let status = ExitStatus::from_raw(status as i32);
-        Some(Ended {
-            ending: Ending::of_status(status),
-            cpu: Duration::from_micros(u64::from(high) << 32 | u64::from(low)),
-            peak_memory_bytes: u64::from(kibibytes) << 10,
-        })
+    fn understood([kind, process, status, low, high, kibibytes]: [u32; 6]) -> Result<Word, Errno> {
+        let Some(process) = Pid::from_raw(process as i32) else {
+            return Ok(Word::NotStarted(match kind {
+                NOT_STARTED => NotStarted::BySystem(io::Error::from_raw_os_error(status as i32)),
+                _ => NotStarted::ByServer,
+            }));
+        };
+        match kind {
+            STARTED => Ok(Word::Started(process)),
+            ENDED => Ok(Word::Ended(Ended {
+                process,
+                ending: Ending::of_status(ExitStatus::from_raw(status as i32)),
+                cpu: Duration::from_micros(u64::from(high) << 32 | u64::from(low)),
+                peak_memory_bytes: u64::from(kibibytes) << 10,
+            })),
+            _ => Err(Errno::PROTO),
+        }
     }
 
-    fn receive(&self, patience: Duration) -> Result<[u32; 4], Errno> {
-        if !readable_within(self.socket.as_fd(), patience)? {
+    /// The child of the call that was put last, once it is there; `None` when it has not come to be, which the next word tells of.
+    pub(super) fn child(&self) -> Option<Pid> {
+        let until = Instant::now() + TURN_PATIENCE;
+        loop {
+            // Looked at before the ledger: what is not there now, and has no word to come, will not be there.
+            let is_over = readable_within(self.socket(), Duration::ZERO).unwrap_or(true);
+            let entered = self.entered();
+            if entered.is_some() || is_over || Instant::now() > until {
+                return entered;
+            }
+            std::thread::sleep(LEDGER_PAUSE);
+        }
+    }
+
+    fn entered(&self) -> Option<Pid> {
+        let mut entry = [0; 16];
+        self.ledger.read_exact_at(&mut entry, 0).ok()?;
+        let (call, process) = entry.split_at(8);
+        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).ok();
+        if number(call)? != self.calls {
+            return None;
+        }
+        Pid::from_raw(i32::try_from(number(process)?).ok()?)
+    }
+
+    /// Lets the child be reaped, which has ended; whether the server is still there for the next call.
+    pub(super) fn reap(&self) -> bool {
+        send(&self.socket, REAP, SendFlags::NOSIGNAL).is_ok()
+    }
+
+    fn receive(&self, patience: Duration) -> Result<[u32; 6], Errno> {
+        if !patience.is_zero() && !readable_within(self.socket(), patience)? {
             return Err(Errno::TIMEDOUT);
         }
-        let mut bytes = [0; 16];
-        let (received, _) = recv(&self.socket, &mut bytes[..], RecvFlags::empty())?;
+        let mut bytes = [0; 24];
+        let received = match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
+            Ok((received, _)) => received,
+            Err(Errno::AGAIN) => return Err(Errno::TIMEDOUT),
+            Err(error) => return Err(error),
+        };
         if received != bytes.len() {
             return Err(Errno::PIPE);
         }
@@ -163,7 +249,7 @@ impl Server {
             let [a, b, c, d] = [0, 1, 2, 3].map(|byte| bytes[index * 4 + byte]);
             u32::from_ne_bytes([a, b, c, d])
         };
-        Ok([0, 1, 2, 3].map(number))
+        Ok([0, 1, 2, 3, 4, 5].map(number))
     }
 
     fn end(&mut self) {
@@ -190,9 +276,9 @@ pub(super) fn environment(invocation: &Invocation<'_>) -> Vec<(OsString, OsStrin
     environment
 }
 
-/// The message of a call: its flags and the numbers of limits, arguments and variables, eight bytes each; the limits, three numbers
+/// The message of a call: its flags, how many limits, arguments and variables, and its own number, eight bytes each; the limits, three numbers
 /// each; then, each ended by a zero byte, the program, the directory, the arguments and the variables. `None` when it cannot be said.
-fn message(call: &Call<'_>) -> Option<Vec<u8>> {
+fn message(call: &Call<'_>, number: u64) -> Option<Vec<u8>> {
     let Call {
         invocation, limits, ..
     } = call;
@@ -202,10 +288,12 @@ fn message(call: &Call<'_>) -> Option<Vec<u8>> {
         flag(!call.omissions.flushes, IS_DURABLE)
             | flag(call.omissions.library_destructors, SPARES_LIBRARIES)
             | flag(call.stdin.is_some(), HAS_STDIN)
-            | flag(call.ruleset.is_some(), HAS_RULESET),
+            | flag(call.ruleset.is_some(), HAS_RULESET)
+            | flag(call.tells_start, TELLS_START),
         limits.len() as u64,
         invocation.arguments.len() as u64 + 1,
         environment.len() as u64,
+        number,
     ];
     let limits = limits
         .iter()

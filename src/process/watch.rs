@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use super::cage::{Cage, HitLimit, Limit, Limits};
-use super::group::Group;
 use super::post_mortem::PostMortem;
 use super::pulse::Pulse;
 use super::{Ending, Invocation};
@@ -56,7 +55,7 @@ pub(super) struct Watch<'call> {
 
 impl<'call> Watch<'call> {
     /// Of a call from its start on.
-    pub(super) fn new(group: &Group, invocation: &Invocation<'call>) -> Self {
+    pub(super) fn new(leader: Pid, started: Instant, invocation: &Invocation<'call>) -> Self {
         let Invocation {
             directory,
             limit,
@@ -64,9 +63,9 @@ impl<'call> Watch<'call> {
             cage,
             ..
         } = *invocation;
-        let watch = Self::of_leader(group.leader(), group.started, limit, patience);
+        let watch = Self::of_leader(leader, started, limit, patience);
         Self {
-            young_until: group.started + YOUNG,
+            young_until: started + YOUNG,
             ..watch.limited(cage, directory)
         }
     }
