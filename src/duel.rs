@@ -161,7 +161,7 @@ impl Duel {
         })
     }
 
-    /// `None` when the source image did not stay what it was, though operations only read it. Both sides have the same file then, and
+    /// `None` when somebody may have written to the source image, though operations only read it. Both sides have the same file then, and
     /// nothing that came of it counts; unless `privately`, where each has its own, which is read after each operation.
     fn bout(
         &self,
@@ -192,9 +192,6 @@ impl Duel {
             if bout.is_void {
                 return Ok(None);
             }
-        }
-        if bout.source_changed_unseen() {
-            return Ok(None);
         }
         let Bout {
             tool_calls,

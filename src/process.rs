@@ -50,7 +50,7 @@ use watch::Watch;
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
 
 /// A call that ends within this time is short.
-const SHORT: Duration = Duration::from_millis(10);
+const SHORT: Duration = Duration::from_millis(40);
 
 /// The environment every child sees, beside `PATH`.
 pub const CHILD_ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];

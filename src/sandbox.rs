@@ -28,16 +28,15 @@ const SPACE_MIN_BYTES: u64 = 32 << 20;
 /// The unit of st_blocks, whatever the file system's own is (stat(2)).
 const HOST_BLOCK_BYTES: u64 = 512;
 
-/// What the copies of a source image are dated: no tool writes then.
-const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
-
 mod likeness;
 mod place;
 mod remover;
+mod write_watch;
 
 pub use place::Place;
 use remover::Leftover;
 pub use remover::Remover;
+pub use write_watch::WriteWatch;
 /// The files of a directory by name: length in bytes, and when each was last written to.
 pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
@@ -183,56 +182,39 @@ impl Sandbox {
         self.path.join("source")
     }
 
-    /// Gives both sides the source image `original`, dated long ago, as one file under two names; what it holds, byte for byte. Whoever
-    /// only reads it cannot tell it from a copy of their own, and no bytes are moved; a file system without such names gets copies.
-    pub fn share_source(&self, original: &Path, name: &str) -> Result<Contents> {
+    /// Gives both sides the source image `original` as one file under two names, and watches it. Whoever only reads it cannot tell it from a
+    /// copy of their own, and no bytes are moved. `None` where the system has no such names or watches.
+    pub fn share_source(&self, original: &Path, name: &str) -> Result<Option<WriteWatch>> {
         let [ours, theirs] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
         // What others may use too is not given away.
         let is_own = original.starts_with(&self.path);
-        let contents =
-            match is_own && is_settled(original) && fs::hard_link(original, &ours).is_ok() {
-                true => Contents::of_raw_file(&ours)?,
-                false => copy_sparse_to_each(original, &[&ours])?,
-            };
-        if fs::hard_link(&ours, &theirs).is_err() {
-            copy_sparse(&ours, &theirs)?;
-            date_long_ago(&theirs)?;
+        if !(is_own && is_settled(original) && fs::hard_link(original, &ours).is_ok()) {
+            copy_sparse(original, &ours)?;
         }
-        date_long_ago(&ours)?;
-        Ok(contents)
+        let share = || {
+            fs::hard_link(&ours, &theirs)?;
+            WriteWatch::begin(&ours)
+        };
+        Ok(share().ok())
     }
 
-    /// Gives both sides their own copies of the source image `original`, dated long ago; what they hold, byte for byte. Copies alone
+    /// Gives both sides their own copies of the source image `original`; what they hold, byte for byte. Copies alone
     /// are compared: of a file that a tool made, the system tells holes and data otherwise than of a copy (space that was
     /// reserved but never written counts as data once it has been read), and `measure` goes by that.
     pub fn copy_source(&self, original: &Path, name: &str) -> Result<Contents> {
         let copies = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+        for copy in &copies {
+            remove(copy);
+        }
         let [ours, theirs] = &copies;
-        let contents = copy_sparse_to_each(original, &[ours, theirs])?;
-        copies.iter().try_for_each(|copy| date_long_ago(copy))?;
-        Ok(contents)
+        copy_sparse_to_each(original, &[ours, theirs])
     }
 
     /// Gives the candidate a copy of the reference's file, in place of the one it had.
     pub fn restore_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
-        // A tool may have put a directory in its place.
-        if fs::remove_file(&target).is_err() && target.is_dir() {
-            warden::remove(&target);
-        }
-        copy_sparse(&self.file(Side::Reference, name), &target)?;
-        date_long_ago(&target)
-    }
-
-    /// Whether a side's file is the one it was given and still dated long ago: then nothing was written to it, unless through a
-    /// mapping, which some file systems do not date.
-    pub fn looks_untouched(&self, side: Side, name: &str, length: u64) -> bool {
-        let found = fs::symlink_metadata(self.file(side, name));
-        found.is_ok_and(|found| {
-            found.is_file()
-                && found.len() == length
-                && found.modified().is_ok_and(|date| date == LONG_AGO)
-        })
+        remove(&target);
+        copy_sparse(&self.file(Side::Reference, name), &target)
     }
 
     /// What a file holds on a side, byte for byte, whatever its format; nothing when it cannot be read.
@@ -346,14 +328,11 @@ fn is_settled(path: &Path) -> bool {
     read().unwrap_or(false)
 }
 
-fn date_long_ago(path: &Path) -> Result<()> {
-    let date = || {
-        File::options()
-            .write(true)
-            .open(path)?
-            .set_modified(LONG_AGO)
-    };
-    date().map_err(|error| Error::io("date", path, &error))
+/// Removes what lies there, if anything does: a tool may have put a directory in a file's place.
+fn remove(path: &Path) {
+    if fs::remove_file(path).is_err() && path.is_dir() {
+        warden::remove(path);
+    }
 }
 
 /// The names of a directory's files that begin with `stem`, in their order.

@@ -1,4 +1,4 @@
-//! The case's source image: made by the reference when an operation first needs it, and watched over after each that only reads it.
+//! The case's source image: made by the reference when an operation first needs it, and watched over while it is only read.
 //!
 //! Called by the duel.
 
@@ -10,14 +10,17 @@ use crate::cost::Cost;
 use crate::error::Result;
 use crate::exchange::{Ground, Side};
 use crate::request::{Answer, Exit, Request};
+use crate::sandbox::WriteWatch;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
 /// The case's source image.
 pub(super) enum Source {
     /// No operation has needed it yet.
     NotMade,
-    /// It lies on both sides, as one file or two; it held this when it was made.
-    Made(Contents),
+    /// Both sides have the same file, which nobody may write to.
+    Shared(WriteWatch),
+    /// Each side has its own; it held this when it was made.
+    Private(Contents),
     /// It could not be made, and no operation that needs it can be judged.
     Failed(Verdict),
 }
@@ -69,11 +72,14 @@ impl Bout<'_> {
             write_at(&original, offset, &bytes)?;
             self.fixture.push(picture::in_shell(name, offset, &bytes));
         }
-        let made = match self.privately {
-            true => self.sandbox.copy_source(&original, name)?,
+        let shared = match self.privately {
+            true => None,
             false => self.sandbox.share_source(&original, name)?,
         };
-        self.source = Source::Made(made);
+        self.source = match shared {
+            Some(watch) => Source::Shared(watch),
+            None => Source::Private(self.sandbox.copy_source(&original, name)?),
+        };
         Ok(())
     }
 
@@ -104,35 +110,24 @@ impl Bout<'_> {
         Ok(None)
     }
 
-    /// A reading operation may not write: the candidate's copy must be what it was. One that is not is put right again,
-    /// so that the next operation is judged by itself. Where both sides have the same file, one that looks touched makes the bout void.
+    /// A reading operation may not write. Where both sides have the same file, one that may have been written to makes the bout void. Where
+    /// each has its own, the candidate's must be what it was; one that is not is put right again, so that the next operation is judged by itself.
     pub(super) fn source_changed(&mut self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
-        let Source::Made(made) = &self.source else {
-            return Ok(None);
-        };
         let name = &ground.source.path;
-        if !self.privately {
-            let length = made.size;
-            self.is_void = !self.sandbox.looks_untouched(Side::Candidate, name, length);
-            return Ok(None);
-        }
+        let made = match &self.source {
+            Source::Shared(watch) => {
+                self.is_void = watch.has_seen_any();
+                return Ok(None);
+            }
+            Source::Private(made) => made,
+            Source::NotMade | Source::Failed(_) => return Ok(None),
+        };
         let Some(difference) = self.difference_of_source(name, made) else {
             return Ok(None);
         };
         self.sandbox.restore_candidate(name)?;
         let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
         Ok(Some(Verdict::Divergence(finding)))
-    }
-
-    /// Whether the file that both sides have is not what it was after all, though no operation was seen to change it.
-    pub(super) fn source_changed_unseen(&self) -> bool {
-        match &self.source {
-            Source::Made(made) if !self.privately => {
-                let name = self.case.ground(0).source.path;
-                self.difference_of_source(&name, made).is_some()
-            }
-            _ => false,
-        }
     }
 
     fn difference_of_source(&self, name: &str, made: &Contents) -> Option<Difference> {

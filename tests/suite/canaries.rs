@@ -81,6 +81,26 @@ fn an_older_release_need_not_say_what_came_later_on_either_side() {
     }
 }
 
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn opening_an_input_for_writing_is_no_difference_and_a_reference_that_writes_harms_itself_alone() {
+    let workdir = ring::scratch();
+    let opens = stand_in("opens_its_input");
+    let changes = stand_in("changes_its_input");
+    for (candidate, reference) in [(&*opens, "qemu-img"), ("qemu-img", &*changes)] {
+        let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
+        // What is written there breaks any other format.
+        let case = ring::cases("ops16", SEED, &["info"])
+            .find(|case| case.image.format.name() == "raw")
+            .unwrap();
+        let record = arena.try_case(case).unwrap();
+        assert_eq!(record.verdict, "match", "{record:#?}");
+    }
+}
+
 /// A witness that lies is heard: the candidate and the reference agree, and it does not.
 fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
     let workdir = ring::scratch();
@@ -155,6 +175,7 @@ canaries! {
     a_description_that_is_no_json_is_caught: "info_is_no_json" in "info" is "info_output_divergence";
     a_tool_that_writes_to_its_input_is_caught: "changes_its_input" in "info" is "input_changed_divergence";
     a_tool_that_writes_to_its_input_through_a_mapping_is_caught: "maps_its_input" in "info" is "input_changed_divergence";
+    a_tool_that_puts_another_file_in_the_place_of_its_input_is_caught: "replaces_its_input" in "info" is "input_changed_divergence";
     a_tool_that_dies_is_caught: "crashes" in "info" is "candidate_crash";
     a_refusal_in_no_known_encoding_is_caught: "says_it_in_latin1" in "info" is "exit_code_divergence";
     an_invented_leak_is_caught: "finds_a_leak" in "check" is "check_output_divergence";

@@ -1,0 +1,133 @@
+//! Tells whether anybody has had a file open for writing, by inotify(7).
+//!
+//! Used by the sandbox for a source image that both sides read. To write to a file, also through a mapping, takes a descriptor that is open for
+//! writing, whose closing is told, by the end of its process at the latest: so nothing needs to be read to know that a file is what it was. Who it was is
+//! not told. The descriptors of inotify are kept: to close one costs the kernel a grace period.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+/// What is told of a watched file: its closing by whoever could write to it, and its cutting, which takes no descriptor.
+const WRITES: WatchFlags = WatchFlags::CLOSE_WRITE.union(WatchFlags::MODIFY);
+
+/// Room for some events without names (`struct inotify_event`).
+const EVENTS_BYTES: usize = 512;
+
+/// Descriptors that watch for nobody at the moment; what they still tell of files that are gone concerns nobody.
+static IDLE: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+fn idle() -> MutexGuard<'static, Vec<OwnedFd>> {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file under watch.
+#[derive(Debug)]
+pub struct WriteWatch {
+    path: PathBuf,
+    identity: (u64, u64),
+    inotify: Option<OwnedFd>,
+    number: i32,
+}
+
+impl WriteWatch {
+    /// Watches a regular file from here on.
+    pub(super) fn begin(path: &Path) -> io::Result<Self> {
+        let waiting = idle().pop();
+        let inotify = match waiting {
+            Some(inotify) => inotify,
+            None => inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
+        };
+        let number = inotify::add_watch(&inotify, path, WRITES)?;
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+            inotify: Some(inotify),
+            number,
+        })
+    }
+
+    /// Whether the file may be another than it was, or its path no longer leads to it.
+    pub fn has_seen_any(&self) -> bool {
+        let is_there = identity(&self.path).is_ok_and(|found| found == self.identity);
+        !is_there || self.was_written()
+    }
+
+    fn was_written(&self) -> bool {
+        let Some(inotify) = &self.inotify else {
+            return true;
+        };
+        let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
+        let mut events = Reader::new(inotify, &mut space);
+        loop {
+            match events.next() {
+                Ok(event) => {
+                    let is_lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+                    if is_lost || event.wd() == self.number {
+                        return true;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return error != Errno::AGAIN,
+            }
+        }
+    }
+}
+
+impl Drop for WriteWatch {
+    fn drop(&mut self) {
+        idle().extend(self.inotify.take());
+    }
+}
+
+/// Device and inode of what lies at a path.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = path.symlink_metadata()?;
+    Ok((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn whoever_only_reads_is_not_told_of_and_whoever_could_write_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [path, other, third] = ["path", "other", "third"].map(|name| scratch.path().join(name));
+        fs::write(&path, "bytes").unwrap();
+        fs::hard_link(&path, &other).unwrap();
+        let begin = || WriteWatch::begin(&path).unwrap();
+        let quiet = begin();
+        assert_eq!(fs::read(&other).unwrap(), b"bytes");
+        assert!(!quiet.has_seen_any());
+        drop(quiet);
+        let changes: [&dyn Fn(); 5] = [
+            &|| drop(File::options().write(true).open(&path).unwrap()),
+            // By its other name, without a change of its length.
+            &|| {
+                let mut file = File::options().write(true).open(&other).unwrap();
+                file.write_all(b"bits!").unwrap();
+            },
+            &|| rustix::fs::ftruncate(File::options().write(true).open(&path).unwrap(), 3).unwrap(),
+            &|| {
+                fs::copy(&path, &third).unwrap();
+                fs::rename(&third, &path).unwrap();
+            },
+            &|| fs::remove_file(&path).unwrap(),
+        ];
+        for change in changes {
+            let watch = begin();
+            change();
+            assert!(watch.has_seen_any());
+        }
+    }
+}
