@@ -1,7 +1,8 @@
-//! Source images that many cases share: made once in a run, and copied.
+//! Source images that many cases share: made once in a run.
 //!
 //! Asked by the duel, which makes what is not here yet. An image is known by the very requests that made it, so that two
-//! recipes share one only when the reference was asked the same. What is kept is a copy, as what the sides get is.
+//! recipes share one only when the reference was asked the same. What is kept is a copy, as what the sides get is, and may get further names. Nothing is
+//! trusted any more when somebody may have written to one of them.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::content::copy_sparse;
 use crate::error::Result;
 use crate::request::Request;
-use crate::sandbox::Root;
+use crate::sandbox::{Root, WriteWatch};
 
 /// How many images are kept.
 const FIXTURES_MAX: usize = 2048;
@@ -39,6 +40,7 @@ struct Shelf {
     /// Hashes of what was asked for once, and is kept when it is asked for again.
     asked: HashSet<u64>,
     bytes: u64,
+    watch: Option<WriteWatch>,
 }
 
 /// An image that was made.
@@ -61,7 +63,11 @@ impl Fixtures {
 
     /// The image that these requests made, when it is here.
     pub fn find(&self, requests: &[Request]) -> Option<Fixture> {
-        self.lock().images.get(&key(requests)?).cloned()
+        let mut shelf = self.lock();
+        if shelf.watch.as_ref().is_some_and(WriteWatch::has_seen_any) {
+            shelf.images.clear();
+        }
+        shelf.images.get(&key(requests)?).cloned()
     }
 
     /// Keeps a copy of what these requests made, unless it is large; where data was put into it, when it is made for the second time:
@@ -102,6 +108,14 @@ impl Fixtures {
         copy_sparse(path, &copy)?;
         let mut shelf = self.lock();
         shelf.bytes += bytes;
+        if shelf.watch.is_none() {
+            shelf.watch = WriteWatch::begin().ok();
+        }
+        let watched = shelf.watch.as_mut().map(|watch| watch.add(&copy));
+        if !watched.is_some_and(|added| added.is_ok()) {
+            // Whoever gets it could change it for all.
+            return Ok(());
+        }
         let fixture = Fixture {
             path: copy,
             commands: commands.to_vec(),

@@ -3,7 +3,7 @@
 //! Used by the duel. What lies in it is the tools' business.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ use crate::request::ImageFile;
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
 
+/// The space that a file may take to be removed on the spot.
+const SMALL_BYTES_MAX: u64 = 256 << 10;
+
 /// The unit of st_blocks, whatever the file system's own is (stat(2)).
 const HOST_BLOCK_BYTES: u64 = 512;
 
@@ -36,7 +39,7 @@ mod write_watch;
 pub use place::Place;
 use remover::Leftover;
 pub use remover::Remover;
-pub use write_watch::WriteWatch;
+pub use write_watch::{Guarded, WriteWatch};
 /// The files of a directory by name: length in bytes, and when each was last written to.
 pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
@@ -182,18 +185,16 @@ impl Sandbox {
         self.path.join("source")
     }
 
-    /// Gives both sides the source image `original` as one file under two names, and watches it. Whoever only reads it cannot tell it from a
+    /// Gives both sides the source image `original` as one file under two names, and guards it. Whoever only reads it cannot tell it from a
     /// copy of their own, and no bytes are moved. `None` where the system has no such names or watches.
-    pub fn share_source(&self, original: &Path, name: &str) -> Result<Option<WriteWatch>> {
+    pub fn share_source(&self, original: &Path, name: &str) -> Result<Option<Guarded>> {
         let [ours, theirs] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
-        // What others may use too is not given away.
-        let is_own = original.starts_with(&self.path);
-        if !(is_own && is_settled(original) && fs::hard_link(original, &ours).is_ok()) {
+        if !is_settled(original) || fs::hard_link(original, &ours).is_err() {
             copy_sparse(original, &ours)?;
         }
         let share = || {
             fs::hard_link(&ours, &theirs)?;
-            WriteWatch::begin(&ours)
+            Guarded::begin(&ours)
         };
         Ok(share().ok())
     }
@@ -268,6 +269,12 @@ impl Sandbox {
 
     /// Removes the files whose names begin with `stem`, on both sides.
     pub fn sweep(&self, stem: &str) {
+        let is_small = |entry: &DirEntry| {
+            let found = entry.metadata();
+            found.is_ok_and(|found| {
+                found.is_file() && found.blocks() * HOST_BLOCK_BYTES <= SMALL_BYTES_MAX
+            })
+        };
         for side in [Side::Candidate, Side::Reference] {
             let entries = fs::read_dir(self.directory(side))
                 .into_iter()
@@ -275,8 +282,11 @@ impl Sandbox {
                 .flatten();
             let swept =
                 entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
-            // Out of the tools' sight now, gone when the remover gets to it.
+            // Out of the tools' sight now; gone when the remover gets to it, where that takes longer than to wake it.
             let moved = swept.filter_map(|entry| {
+                if is_small(&entry) && fs::remove_file(entry.path()).is_ok() {
+                    return None;
+                }
                 let hidden = tempfile::Builder::new()
                     .prefix("swept-")
                     .make_in(&self.path, |hidden| fs::rename(entry.path(), hidden));

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::phase::Phase;
 
 /// How much is read at once: two such pieces stay in a processor's own cache.
-const PIECE_BYTES: u64 = 256 << 10;
+const PIECE_BYTES: u64 = 128 << 10;
 
 thread_local! {
     /// Two buffers that are used again: fresh ones would have to be zeroed, and paid for in page faults, for every segment.

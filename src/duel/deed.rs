@@ -40,6 +40,8 @@ impl<'duel> Bout<'duel> {
         let mut deed = Deed::default();
         let costs = cost::of_steps(steps);
         self.bounds = None;
+        // What is there after one step is what is there before the next.
+        let mut before = self.sandbox.stamps(side);
         for (index, step) in steps.iter().enumerate() {
             let done = made.and_then(|made| made.turns.get(index));
             if let Some(done) = done.filter(|_| step.actor == Actor::Once) {
@@ -50,7 +52,6 @@ impl<'duel> Bout<'duel> {
                 }
                 break;
             }
-            let before = self.sandbox.stamps(side);
             let is_damage = matches!(step.request, Request::Damage { .. });
             let mut by = match step.actor {
                 Actor::Side => side,
@@ -87,14 +88,16 @@ impl<'duel> Bout<'duel> {
             // What makes an image may take its time; what is then done with it has bounds.
             self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
             let space = self.bounds.map(|_| self.sandbox.space(side));
+            let after = self.sandbox.stamps(side);
             deed.turns.push(Turn {
                 step: step.clone(),
                 by,
                 answer,
                 file_bytes,
-                changed_files: changed(&before, &self.sandbox.stamps(side)),
+                changed_files: changed(&before, &after),
                 scratch_bytes: space.unwrap_or(0),
             });
+            before = after;
             if !goes_on {
                 break;
             }

@@ -10,7 +10,7 @@ use crate::cost::Cost;
 use crate::error::Result;
 use crate::exchange::{Ground, Side};
 use crate::request::{Answer, Exit, Request};
-use crate::sandbox::WriteWatch;
+use crate::sandbox::Guarded;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
 /// The case's source image.
@@ -18,7 +18,7 @@ pub(super) enum Source {
     /// No operation has needed it yet.
     NotMade,
     /// Both sides have the same file, which nobody may write to.
-    Shared(WriteWatch),
+    Shared(Guarded),
     /// Each side has its own; it held this when it was made.
     Private(Contents),
     /// It could not be made, and no operation that needs it can be judged.
@@ -77,7 +77,7 @@ impl Bout<'_> {
             false => self.sandbox.share_source(&original, name)?,
         };
         self.source = match shared {
-            Some(watch) => Source::Shared(watch),
+            Some(guarded) => Source::Shared(guarded),
             None => Source::Private(self.sandbox.copy_source(&original, name)?),
         };
         Ok(())
@@ -115,8 +115,8 @@ impl Bout<'_> {
     pub(super) fn source_changed(&mut self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
         let name = &ground.source.path;
         let made = match &self.source {
-            Source::Shared(watch) => {
-                self.is_void = watch.has_seen_any();
+            Source::Shared(guarded) => {
+                self.is_void = guarded.may_have_changed();
                 return Ok(None);
             }
             Source::Private(made) => made,

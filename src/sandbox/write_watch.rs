@@ -1,8 +1,8 @@
 //! Tells whether anybody has had a file open for writing, by inotify(7).
 //!
-//! Used by the sandbox for a source image that both sides read. To write to a file, also through a mapping, takes a descriptor that is open for
-//! writing, whose closing is told, by the end of its process at the latest: so nothing needs to be read to know that a file is what it was. Who it was is
-//! not told. The descriptors of inotify are kept: to close one costs the kernel a grace period.
+//! Used for source images that are only to be read, by the sandbox and the fixtures. To write to a file, also through a mapping, takes a descriptor
+//! that is open for writing, whose closing is told, by the end of its process at the latest: so nothing needs to be read to know that a file is what
+//! it was. Who it was is not told. The descriptors of inotify are kept: to close one costs the kernel a grace period.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -27,39 +27,38 @@ fn idle() -> MutexGuard<'static, Vec<OwnedFd>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file under watch.
+/// Files under watch.
 #[derive(Debug)]
 pub struct WriteWatch {
-    path: PathBuf,
-    identity: (u64, u64),
     inotify: Option<OwnedFd>,
-    number: i32,
+    /// What tells their events from those of files that are gone.
+    numbers: Vec<i32>,
 }
 
 impl WriteWatch {
-    /// Watches a regular file from here on.
-    pub(super) fn begin(path: &Path) -> io::Result<Self> {
+    /// Watches nothing yet.
+    pub fn begin() -> io::Result<Self> {
         let waiting = idle().pop();
         let inotify = match waiting {
             Some(inotify) => inotify,
             None => inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
         };
-        let number = inotify::add_watch(&inotify, path, WRITES)?;
         Ok(Self {
-            path: path.to_owned(),
-            identity: identity(path)?,
             inotify: Some(inotify),
-            number,
+            numbers: Vec::new(),
         })
     }
 
-    /// Whether the file may be another than it was, or its path no longer leads to it.
-    pub fn has_seen_any(&self) -> bool {
-        let is_there = identity(&self.path).is_ok_and(|found| found == self.identity);
-        !is_there || self.was_written()
+    /// Watches a regular file from here on, whatever other names it has.
+    pub fn add(&mut self, path: &Path) -> io::Result<()> {
+        let inotify = self.inotify.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        self.numbers
+            .push(inotify::add_watch(inotify, path, WRITES)?);
+        Ok(())
     }
 
-    fn was_written(&self) -> bool {
+    /// Whether somebody may have written to one of the files since this was asked last.
+    pub fn has_seen_any(&self) -> bool {
         let Some(inotify) = &self.inotify else {
             return true;
         };
@@ -69,7 +68,10 @@ impl WriteWatch {
             match events.next() {
                 Ok(event) => {
                     let is_lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
-                    if is_lost || event.wd() == self.number {
+                    let is_write = event
+                        .events()
+                        .intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MODIFY);
+                    if is_lost || is_write && self.numbers.contains(&event.wd()) {
                         return true;
                     }
                 }
@@ -83,6 +85,32 @@ impl WriteWatch {
 impl Drop for WriteWatch {
     fn drop(&mut self) {
         idle().extend(self.inotify.take());
+    }
+}
+
+/// A file that is to stay what it is and where it is.
+#[derive(Debug)]
+pub struct Guarded {
+    path: PathBuf,
+    identity: (u64, u64),
+    watch: WriteWatch,
+}
+
+impl Guarded {
+    pub(super) fn begin(path: &Path) -> io::Result<Self> {
+        let mut watch = WriteWatch::begin()?;
+        watch.add(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+            watch,
+        })
+    }
+
+    /// Whether somebody may have written to the file, or has put another in its place.
+    pub fn may_have_changed(&self) -> bool {
+        let is_there = identity(&self.path).is_ok_and(|found| found == self.identity);
+        !is_there || self.watch.has_seen_any()
     }
 }
 
@@ -105,10 +133,10 @@ mod tests {
         let [path, other, third] = ["path", "other", "third"].map(|name| scratch.path().join(name));
         fs::write(&path, "bytes").unwrap();
         fs::hard_link(&path, &other).unwrap();
-        let begin = || WriteWatch::begin(&path).unwrap();
+        let begin = || Guarded::begin(&path).unwrap();
         let quiet = begin();
         assert_eq!(fs::read(&other).unwrap(), b"bytes");
-        assert!(!quiet.has_seen_any());
+        assert!(!quiet.may_have_changed());
         drop(quiet);
         let changes: [&dyn Fn(); 5] = [
             &|| drop(File::options().write(true).open(&path).unwrap()),
@@ -127,7 +155,7 @@ mod tests {
         for change in changes {
             let watch = begin();
             change();
-            assert!(watch.has_seen_any());
+            assert!(watch.may_have_changed());
         }
     }
 }
