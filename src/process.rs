@@ -181,11 +181,8 @@ fn watch(
     let mut end = [PollFd::from_borrowed_fd(group.end(), PollFlags::IN)];
     interrupt::wait(&mut end, group.started + SHORT)?;
     let mut ended = group.has_ended()?;
-    let mut watch = match ended {
-        true => None,
-        false => group.leader(),
-    }
-    .map(|leader| Watch::new(leader, group.started, invocation));
+    let leader = if ended { None } else { group.leader() };
+    let mut watch = leader.map(|leader| Watch::new(leader, group.started, invocation));
     let mut drain_deadline = None;
     loop {
         ended = ended || group.has_ended()?;
@@ -201,6 +198,11 @@ fn watch(
             }
             (Some(watch), false) => {
                 cut_short = watch.look();
+                if cut_short.is_some() && group.ended_unheard()? {
+                    cut_short = None;
+                    ended = true;
+                    continue;
+                }
                 if cut_short.is_some() {
                     break;
                 }

@@ -164,11 +164,22 @@ impl Group {
         self.ends_within(Duration::ZERO)
     }
 
+    /// Whether the leader has ended, and its server, which may stand in a long line for a processor, has still to tell of it, which is then
+    /// waited for.
+    pub(super) fn ended_unheard(&mut self) -> Result<bool> {
+        let watched = self
+            .leader()
+            .and_then(|leader| pidfd_open(leader, PidfdFlags::empty()).ok());
+        let is_gone = watched
+            .is_some_and(|leader| readable_within(leader.as_fd(), Duration::ZERO).unwrap_or(false));
+        Ok(is_gone && self.ends_within(TURN_PATIENCE)?)
+    }
+
     /// Kills the whole group and reaps its leader. The leader is reaped last, so that its group id cannot have been
     /// given to somebody else when the group is killed.
     pub(super) fn kill_and_reap(mut self) -> Result<std::result::Result<Reaped, NotStarted>> {
         self.kill();
-        let gone = self.ends_within(KILL_GRACE)?;
+        let gone = self.ends_within(KILL_GRACE)? || self.ended_unheard()?;
         let elapsed = self.started.elapsed();
         let lost = Reaped {
             ending: Ending::Signaled(Signal::KILL.as_raw()),
