@@ -6,6 +6,7 @@
 //! may be the machine's doing. [`shared`] wraps it for several candidates on one case, which ask it the same on the same bytes.
 
 mod entry;
+mod file_state;
 mod of_case;
 mod store;
 
@@ -20,7 +21,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::{Error, Result};
 use crate::request::{Answer, Exit, Request};
 use crate::tool::{Scene, Support, Tool, Wording};
-use entry::{Entry, FileState};
+use entry::Entry;
+use file_state::FileState;
 
 pub use of_case::OfCase;
 pub use store::{Counts, Store};

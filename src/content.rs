@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::format::SECTOR_BYTES;
 use crate::simpler;
 
+mod sample;
 mod sparse;
 
 pub use sparse::{
@@ -46,7 +47,7 @@ struct Run {
     /// xxh3-128 of one block, high and low half.
     fingerprint: [u64; 2],
     /// The bytes of one block, for the first runs only; not part of what makes contents equal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "sample")]
     sample: Option<Vec<u8>>,
 }
 

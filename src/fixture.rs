@@ -15,7 +15,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::content::copy_sparse;
 use crate::error::Result;
 use crate::request::Request;
-use crate::sandbox::{Root, WriteWatch};
+use crate::sandbox::Root;
+use crate::write_watch::WriteWatch;
 
 /// How many images are kept.
 const FIXTURES_MAX: usize = 2048;

@@ -48,6 +48,9 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// Who has had a file open for writing.
+pub mod write_watch;
+
 /// Where the fields of an image lie.
 pub mod structure;
 

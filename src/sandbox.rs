@@ -21,6 +21,7 @@ use crate::exchange::Side;
 use crate::format::Format;
 use crate::process::warden;
 use crate::request::ImageFile;
+use crate::write_watch::Guarded;
 
 /// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
@@ -34,12 +35,10 @@ const HOST_BLOCK_BYTES: u64 = 512;
 mod likeness;
 mod place;
 mod remover;
-mod write_watch;
 
 pub use place::Place;
 use remover::Leftover;
 pub use remover::Remover;
-pub use write_watch::{Guarded, WriteWatch};
 /// The files of a directory by name: length in bytes, and when each was last written to.
 pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 

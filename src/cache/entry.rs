@@ -12,14 +12,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
-use crate::content::{Contents, data_segments};
+use super::file_state::FileState;
+use crate::content::Contents;
 use crate::process::Captured;
 use crate::request::{Answer, Exit};
 
 /// The first word of an entry, and the version of its form.
-const MAGIC: &str = "imgduel-reference-cache-2";
+const MAGIC: &str = "imgduel-reference-cache-3";
 
 /// The most bytes of file data that an entry may hold.
 const DATA_BYTES_MAX: u64 = 32 << 20;
@@ -27,14 +28,6 @@ const DATA_BYTES_MAX: u64 = 32 << 20;
 /// The grain in which runs of written zeros are looked for.
 const GRAIN_BYTES: u64 = 64 << 10;
 static ZEROS: [u8; GRAIN_BYTES as usize] = [0; GRAIN_BYTES as usize];
-
-/// What a file holds, and where: a hole is told from zeros, as tools do.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct FileState {
-    length: u64,
-    segments: Vec<Range<u64>>,
-    hash: u128,
-}
 
 /// An answer as it is kept.
 pub(super) struct Entry {
@@ -95,42 +88,6 @@ impl Written {
     }
 }
 
-impl FileState {
-    /// Of every file in a directory, by its name.
-    pub(super) fn of_all(directory: &Path) -> io::Result<BTreeMap<String, Self>> {
-        let mut states = BTreeMap::new();
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                states.insert(name, Self::of(&entry.path())?);
-            }
-        }
-        Ok(states)
-    }
-
-    fn of(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let segments = data_segments(&file)?;
-        let mut hash = Xxh3::new();
-        let mut buffer = vec![0; 64 << 10];
-        for segment in &segments {
-            let mut offset = segment.start;
-            while offset < segment.end {
-                let length = (segment.end - offset).min(buffer.len() as u64) as usize;
-                file.read_exact_at(&mut buffer[..length], offset)?;
-                hash.update(&buffer[..length]);
-                offset += length as u64;
-            }
-        }
-        Ok(Self {
-            length: file.metadata()?.len(),
-            segments,
-            hash: hash.digest128(),
-        })
-    }
-}
-
 impl Entry {
     /// Of an answer that was just given, in a directory that was like `before`.
     pub(super) fn of(
@@ -148,7 +105,7 @@ impl Entry {
             let file = File::open(directory.join(name))?;
             let mut zeros: Vec<Range<u64>> = Vec::new();
             let mut grain = vec![0; GRAIN_BYTES as usize];
-            for segment in &state.segments {
+            for segment in state.segments() {
                 for start in (segment.start..segment.end).step_by(GRAIN_BYTES as usize) {
                     let end = segment.end.min(start + GRAIN_BYTES);
                     let grain = &mut grain[..(end - start) as usize];
@@ -168,8 +125,8 @@ impl Entry {
             }
             written.push(Written {
                 name: name.clone(),
-                length: state.length,
-                segments: state.segments.clone(),
+                length: state.length(),
+                segments: state.segments().to_vec(),
                 zeros,
             });
         }

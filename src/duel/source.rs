@@ -10,8 +10,8 @@ use crate::cost::Cost;
 use crate::error::Result;
 use crate::exchange::{Ground, Side};
 use crate::request::{Answer, Exit, Request};
-use crate::sandbox::Guarded;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::write_watch::Guarded;
 
 /// The case's source image.
 pub(super) enum Source {

@@ -1,6 +1,6 @@
 //! Tells whether anybody has had a file open for writing, by inotify(7).
 //!
-//! Used for source images that are only to be read, by the sandbox and the fixtures. To write to a file, also through a mapping, takes a descriptor
+//! Used for source images that are only to be read, by the sandbox and the fixtures, and for what the cache has read. To write to a file, also through a mapping, takes a descriptor
 //! that is open for writing, whose closing is told, by the end of its process at the latest: so nothing needs to be read to know that a file is what
 //! it was. Who it was is not told. The descriptors of inotify are kept: to close one costs the kernel a grace period.
 
@@ -43,10 +43,13 @@ impl WriteWatch {
             Some(inotify) => inotify,
             None => inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
         };
-        Ok(Self {
+        let watch = Self {
             inotify: Some(inotify),
             numbers: Vec::new(),
-        })
+        };
+        // What still waits there is about files of others.
+        watch.has_seen_any();
+        Ok(watch)
     }
 
     /// Watches a regular file from here on, whatever other names it has.
@@ -57,7 +60,7 @@ impl WriteWatch {
         Ok(())
     }
 
-    /// Whether somebody may have written to one of the files since this was asked last.
+    /// Whether somebody may have written to one of the files since this was asked last, or one is gone: its inode may be another's by now.
     pub fn has_seen_any(&self) -> bool {
         let Some(inotify) = &self.inotify else {
             return true;
@@ -68,10 +71,10 @@ impl WriteWatch {
             match events.next() {
                 Ok(event) => {
                     let is_lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
-                    let is_write = event
-                        .events()
-                        .intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MODIFY);
-                    if is_lost || is_write && self.numbers.contains(&event.wd()) {
+                    let is_change = event.events().intersects(
+                        ReadFlags::CLOSE_WRITE | ReadFlags::MODIFY | ReadFlags::IGNORED,
+                    );
+                    if is_lost || is_change && self.numbers.contains(&event.wd()) {
                         return true;
                     }
                 }
@@ -97,7 +100,8 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn begin(path: &Path) -> io::Result<Self> {
+    /// Guards it from here on.
+    pub fn begin(path: &Path) -> io::Result<Self> {
         let mut watch = WriteWatch::begin()?;
         watch.add(path)?;
         Ok(Self {

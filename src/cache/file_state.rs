@@ -1,0 +1,181 @@
+//! What a file holds, as far as an answer can follow from it.
+//!
+//! Asked for all files of a directory before each answer. A file is read once, and again when somebody may have written to it:
+//! several requests in turn look at the same images.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, DirEntry, File};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::content::data_segments;
+use crate::write_watch::WriteWatch;
+
+/// How many files a thread remembers.
+const REMEMBERED_MAX: usize = 64;
+
+/// How much of a file is read at once, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// What a file holds, and where: a hole is told from zeros, as tools do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FileState {
+    length: u64,
+    segments: Arc<[Range<u64>]>,
+    hash: u128,
+}
+
+impl FileState {
+    /// Of every file in a directory, by its name.
+    pub(super) fn of_all(directory: &Path) -> io::Result<BTreeMap<String, Self>> {
+        thread_local! {
+            /// A thread is at one case at a time.
+            static MEMORY: RefCell<Memory> = RefCell::default();
+        }
+        MEMORY.with_borrow_mut(|memory| {
+            memory.forget_what_changed();
+            let mut states = BTreeMap::new();
+            for entry in fs::read_dir(directory)? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    states.insert(name, memory.state(&entry)?);
+                }
+            }
+            Ok(states)
+        })
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let segments = data_segments(&file)?;
+        let mut hash = Xxh3::new();
+        let mut buffer = vec![0; PIECE_BYTES];
+        for segment in &segments {
+            let mut offset = segment.start;
+            while offset < segment.end {
+                let length = (segment.end - offset).min(buffer.len() as u64) as usize;
+                file.read_exact_at(&mut buffer[..length], offset)?;
+                hash.update(&buffer[..length]);
+                offset += length as u64;
+            }
+        }
+        Ok(Self {
+            length: file.metadata()?.len(),
+            segments: segments.into(),
+            hash: hash.digest128(),
+        })
+    }
+
+    /// In bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The ranges that hold data.
+    pub(super) fn segments(&self) -> &[Range<u64>] {
+        &self.segments
+    }
+}
+
+/// Files that were read, by device and inode, and are watched since before that.
+#[derive(Default)]
+struct Memory {
+    states: HashMap<(u64, u64), FileState>,
+    watch: Option<WriteWatch>,
+}
+
+impl Memory {
+    fn forget_what_changed(&mut self) {
+        let is_full = self.states.len() >= REMEMBERED_MAX;
+        if is_full || self.watch.as_ref().is_none_or(WriteWatch::has_seen_any) {
+            self.states.clear();
+            self.watch = WriteWatch::begin().ok();
+        }
+    }
+
+    fn state(&mut self, entry: &DirEntry) -> io::Result<FileState> {
+        let path = entry.path();
+        let found = entry.metadata()?;
+        let identity = (found.dev(), found.ino());
+        if let Some(state) = self.states.get(&identity) {
+            return Ok(state.clone());
+        }
+        let watched = self.watch.as_mut().map(|watch| watch.add(&path));
+        let state = FileState::of(&path)?;
+        if watched.is_some_and(|added| added.is_ok()) {
+            self.states.insert(identity, state.clone());
+        }
+        Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_changed_or_replaced_or_made_anew_is_read_again() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [path, other] = ["image", "other"].map(|name| scratch.path().join(name));
+        let states = || FileState::of_all(scratch.path()).unwrap();
+        fs::write(&path, "bytes").unwrap();
+        let mut before = states();
+        assert_eq!(states(), before);
+        let changes: [&dyn Fn(); 5] = [
+            // Of the same length.
+            &|| {
+                let file = File::options().write(true).open(&path).unwrap();
+                file.write_all_at(b"bits!", 0).unwrap();
+            },
+            &|| {
+                File::options()
+                    .write(true)
+                    .open(&path)
+                    .unwrap()
+                    .set_len(1 << 20)
+                    .unwrap()
+            },
+            &|| {
+                fs::write(&other, "others").unwrap();
+                fs::rename(&other, &path).unwrap();
+            },
+            // Perhaps with the same inode.
+            &|| {
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, "another").unwrap();
+            },
+            &|| fs::remove_file(&path).unwrap(),
+        ];
+        for change in changes {
+            change();
+            let after = states();
+            assert_ne!(after, before);
+            before = after;
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_remembered_until_somebody_could_have_written_to_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("image");
+        fs::write(&path, "bytes").unwrap();
+        let mut memory = Memory::default();
+        let mut look = || {
+            memory.forget_what_changed();
+            let remembered = memory.states.len();
+            let entry = fs::read_dir(scratch.path()).unwrap().next();
+            memory.state(&entry.unwrap().unwrap()).unwrap();
+            remembered
+        };
+        assert_eq!([look(), look(), look()], [0, 1, 1]);
+        drop(File::options().append(true).open(&path).unwrap());
+        assert_eq!([look(), look()], [0, 1]);
+    }
+}
