@@ -79,12 +79,18 @@ struct Preloaded {
     without: &'static str,
 }
 
-const PRELOADED: [Preloaded; 2] = [
+const PRELOADED: [Preloaded; 3] = [
     Preloaded {
         source: "preload/fork_server.rs",
         name: "fork_server",
         flags: &["--crate-type", "cdylib"],
         without: "no fork server, so imgduel starts every call anew",
+    },
+    Preloaded {
+        source: "preload/chance.rs",
+        name: "chance",
+        flags: &["--crate-type", "cdylib"],
+        without: "chance is not fixed, so embedded libraries may write other bytes in each run",
     },
     Preloaded {
         source: "preload/starter.rs",

@@ -55,7 +55,7 @@ pub struct Flags {
     #[arg(short, long)]
     quiet: bool,
 
-    /// Trials at a time (default: --jobs, RUST_TEST_THREADS, twice the number of CPUs where there are several)
+    /// Trials at a time (default: --jobs, RUST_TEST_THREADS, the number of CPUs)
     #[arg(long, value_name = "N", value_parser = threads)]
     test_threads: Option<usize>,
 
@@ -242,13 +242,7 @@ impl Flags {
                     "RUST_TEST_THREADS is '{text}': write a whole number above 0"
                 ))
             }),
-            // A trial waits for one tool after another: with twice as many, no processor stands idle meanwhile.
-            Err(_) => Ok(
-                match std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
-                    1 => 1,
-                    processors => processors * 2,
-                },
-            ),
+            Err(_) => Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod cage;
 mod capture;
+mod chance;
 mod confinement;
 mod dialogue;
 mod fork_server;
@@ -33,6 +34,7 @@ pub use cage::{
     PROCESSES, SCRATCH_BYTES,
 };
 pub use capture::{CAPTURE_LIMIT_BYTES, Captured};
+pub use chance::fix_chance;
 pub use confinement::{CageLayer, layers};
 pub use dialogue::{Dialogue, Reply};
 pub use fork_server::{ForkServer, Preload};

@@ -1,13 +1,14 @@
 //! A file without a name: a program or a library that imgduel carries, where the system can load it.
 //!
-//! Used by the starter and the fork server. It is closed in every program that is started, unless it is handed over.
+//! Used by the starter, the fork server and fixed chance. It is closed in every program that is started, unless it is handed over.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 /// A file in memory that is only read any more.
 pub(super) struct MemoryFile {
@@ -27,6 +28,14 @@ impl MemoryFile {
     /// Where this process, and one that it is about to start, finds it.
     pub(super) fn path(&self) -> PathBuf {
         path_of(&self.file)
+    }
+
+    /// Where a program that this process becomes finds it.
+    pub(super) fn hand_over(self) -> io::Result<PathBuf> {
+        fcntl_setfd(&self.file, FdFlags::empty())?;
+        let path = self.path();
+        let _kept_open = self.file.into_raw_fd();
+        Ok(path)
     }
 
     /// The same once more, to be handed over.

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgduel::cache::{Counts, Store};
-use imgduel::case::Case;
+use imgduel::case::{Case, CaseId};
 use imgduel::format::Format;
+use imgduel::generation::Generation;
 use imgduel::record::Record;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -23,13 +24,17 @@ fn case() -> Case {
         .unwrap()
 }
 
-/// One case of qemu-img (by the path `reference`) against itself, with a store.
+/// One case of imago against qemu-img (by the path `reference`), with a store.
 fn try_with(reference: &str, store: &Path) -> (Record, Counts) {
+    try_case_with(case(), reference, store)
+}
+
+fn try_case_with(case: Case, reference: &str, store: &Path) -> (Record, Counts) {
     let scratch = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(store));
     let arena =
         ring::arena("imago", reference, LIMIT, scratch.path()).with_cache(Arc::clone(&store));
-    let record = arena.try_case(case()).unwrap();
+    let record = arena.try_case(case).unwrap();
     (record, store.counts())
 }
 
@@ -64,6 +69,23 @@ fn what_was_answered_is_not_asked_again_and_the_verdict_is_the_same() {
     assert_eq!(verdicts(&first), verdicts(&second));
     assert_eq!(first.verdict, "match");
     assert!(second.tool_calls < first.tool_calls);
+}
+
+/// Left to chance, imago lays out these images differently in each process.
+#[test]
+fn what_an_embedded_library_writes_is_the_same_in_each_run() {
+    let id: CaseId = "ops7_s1_i000199".parse().unwrap();
+    let store = tempfile::tempdir().unwrap();
+    let not_found = [(); 3].map(|()| {
+        let case = Generation::case(&id, None).unwrap();
+        let (record, counts) = try_case_with(case, "qemu-img", store.path());
+        assert_eq!(record.verdict, "match");
+        counts.not_found
+    });
+    assert!(
+        not_found[0] > 0 && not_found[1..] == [0, 0],
+        "{not_found:?}"
+    );
 }
 
 #[test]
