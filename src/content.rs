@@ -16,8 +16,8 @@ mod sample;
 mod sparse;
 
 pub use sparse::{
-    copy_sparse, copy_sparse_to_each, data_segments, open_regular, open_regular_to_write,
-    same_bytes, write_at,
+    copy_sparse, copy_sparse_to_each, data_segments, each_piece, open_regular,
+    open_regular_to_write, same_bytes, write_at,
 };
 
 /// The grain of a reading: 4096 bytes.

@@ -199,13 +199,12 @@ fn watch(
                 drained
             }
             (Some(watch), false) => {
-                cut_short = watch.look();
-                if cut_short.is_some() && group.ended_unheard()? {
-                    cut_short = None;
-                    ended = true;
-                    continue;
-                }
-                if cut_short.is_some() {
+                if let Some(limit) = watch.look() {
+                    if group.ended_unheard()? {
+                        ended = true;
+                        continue;
+                    }
+                    cut_short = Some(limit);
                     break;
                 }
                 watch.next()

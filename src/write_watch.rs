@@ -1,8 +1,9 @@
 //! Tells whether anybody has had a file open for writing, by inotify(7).
 //!
-//! Used for source images that are only to be read, by the sandbox and the fixtures, and for what the cache has read. To write to a file, also through a mapping, takes a descriptor
-//! that is open for writing, whose closing is told, by the end of its process at the latest: so nothing needs to be read to know that a file is what
-//! it was. Who it was is not told. The descriptors of inotify are kept: to close one costs the kernel a grace period.
+//! Used for source images that are only to be read, by the sandbox and the fixtures, and for what the cache has read. To write to a file,
+//! also through a mapping, takes a descriptor that is open for writing, whose closing is told, by the end of its process at the latest: so
+//! nothing needs to be read to know that a file is what it was. Who it was is not told. The descriptors of inotify are kept: to close one
+//! costs the kernel a grace period.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -71,10 +72,7 @@ impl WriteWatch {
             match events.next() {
                 Ok(event) => {
                     let is_lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
-                    let is_change = event.events().intersects(
-                        ReadFlags::CLOSE_WRITE | ReadFlags::MODIFY | ReadFlags::IGNORED,
-                    );
-                    if is_lost || is_change && self.numbers.contains(&event.wd()) {
+                    if is_lost || self.numbers.contains(&event.wd()) {
                         return true;
                     }
                 }
@@ -119,7 +117,7 @@ impl Guarded {
 }
 
 /// Device and inode of what lies at a path.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
+pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let found = path.symlink_metadata()?;
     Ok((found.dev(), found.ino()))
 }

@@ -5,23 +5,19 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, DirEntry, File};
+use std::fs;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::content::data_segments;
-use crate::write_watch::WriteWatch;
+use crate::content::{data_segments, each_piece, open_regular};
+use crate::write_watch::{WriteWatch, identity};
 
 /// How many files a thread remembers.
 const REMEMBERED_MAX: usize = 64;
-
-/// How much of a file is read at once, in bytes.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// What a file holds, and where: a hole is told from zeros, as tools do.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +41,7 @@ impl FileState {
                 let entry = entry?;
                 if entry.file_type()?.is_file() {
                     let name = entry.file_name().to_string_lossy().into_owned();
-                    states.insert(name, memory.state(&entry)?);
+                    states.insert(name, memory.state(&entry.path())?);
                 }
             }
             Ok(states)
@@ -53,18 +49,11 @@ impl FileState {
     }
 
     fn of(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_regular(path)?;
         let segments = data_segments(&file)?;
         let mut hash = Xxh3::new();
-        let mut buffer = vec![0; PIECE_BYTES];
         for segment in &segments {
-            let mut offset = segment.start;
-            while offset < segment.end {
-                let length = (segment.end - offset).min(buffer.len() as u64) as usize;
-                file.read_exact_at(&mut buffer[..length], offset)?;
-                hash.update(&buffer[..length]);
-                offset += length as u64;
-            }
+            each_piece(&file, segment.clone(), |_, bytes| hash.update(bytes))?;
         }
         Ok(Self {
             length: file.metadata()?.len(),
@@ -100,15 +89,13 @@ impl Memory {
         }
     }
 
-    fn state(&mut self, entry: &DirEntry) -> io::Result<FileState> {
-        let path = entry.path();
-        let found = entry.metadata()?;
-        let identity = (found.dev(), found.ino());
+    fn state(&mut self, path: &Path) -> io::Result<FileState> {
+        let identity = identity(path)?;
         if let Some(state) = self.states.get(&identity) {
             return Ok(state.clone());
         }
-        let watched = self.watch.as_mut().map(|watch| watch.add(&path));
-        let state = FileState::of(&path)?;
+        let watched = self.watch.as_mut().map(|watch| watch.add(path));
+        let state = FileState::of(path)?;
         if watched.is_some_and(|added| added.is_ok()) {
             self.states.insert(identity, state.clone());
         }
@@ -118,6 +105,9 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
     use super::*;
 
     #[test]
@@ -170,8 +160,7 @@ mod tests {
         let mut look = || {
             memory.forget_what_changed();
             let remembered = memory.states.len();
-            let entry = fs::read_dir(scratch.path()).unwrap().next();
-            memory.state(&entry.unwrap().unwrap()).unwrap();
+            memory.state(&path).unwrap();
             remembered
         };
         assert_eq!([look(), look(), look()], [0, 1, 1]);

@@ -207,7 +207,12 @@ fn aligned(segment: &Range<u64>, size: u64) -> Range<u64> {
     segment.start..segment.end.next_multiple_of(BLOCK_BYTES).min(size)
 }
 
-fn each_piece(file: &File, range: Range<u64>, mut visit: impl FnMut(u64, &[u8])) -> io::Result<()> {
+/// Calls `visit` on what a file holds in `range`, piece by piece, with the offset of each in the file.
+pub fn each_piece(
+    file: &File,
+    range: Range<u64>,
+    mut visit: impl FnMut(u64, &[u8]),
+) -> io::Result<()> {
     with_buffer(0, |buffer| {
         let mut offset = range.start;
         while offset < range.end {
