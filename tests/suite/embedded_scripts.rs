@@ -13,7 +13,6 @@ use imgduel::arena::Arena;
 use imgduel::generation::Generation;
 use imgduel::record::Record;
 use imgduel::script::script;
-use imgduel::seed_file::SeedFile;
 
 use crate::ring;
 
@@ -129,25 +128,4 @@ fn a_finding_of_an_embedded_crate_becomes_a_program_that_compiles_and_shows_it()
         .collect();
     println!("{} programs; without one: {without:#?}", programs.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// The short one of `docs/findings`, and the one that is made of a case.
-#[test]
-#[ignore = "compiles the imago crate: a minute, and it must be in cargo's cache"]
-fn what_writes_without_end_is_ended_by_a_limit() {
-    let workdir = ring::scratch();
-    let name = "docs/findings/imago-writes-where-a-damaged-refcount-table-points.rs";
-    let short = fs::read_to_string(ring::package().join(name)).unwrap();
-    let arena = ring::arena("imago", "qemu-img", LIMIT, workdir.path());
-    let path = ring::package().join("tests/golden/malformed1_refcount_table.json");
-    let seed = SeedFile::read(&path).unwrap();
-    let record = arena.try_case(seed.case().unwrap()).unwrap();
-    let made = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
-    let programs = [("short", short), ("made", made)].map(|(name, text)| (name.to_owned(), text));
-    let package = tempfile::tempdir().unwrap();
-    let binaries = built(package.path(), &programs);
-    for (name, _) in programs {
-        let output = Command::new(binaries.join(&name)).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
-    }
 }

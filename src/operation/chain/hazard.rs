@@ -13,8 +13,7 @@ use crate::request::{ImageFile, SnapshotAction};
 /// What is defective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hazard {
-    /// `rebase` writes behind the end of a buffer (free(): invalid pointer) when the old backing file, or one below it, is shorter
-    /// than the overlay and ends within a cluster: a raw image of 4 MiB, an overlay of 512 bytes on it, one of 4 MiB on that, put onto the first.
+    /// `rebase` corrupts its heap where an image below the overlay has an end that does not fit the overlay's clusters.
     RaggedRebase,
     /// `resize --preallocation=metadata` takes host clusters that were freed before for zeros, and shows what is left in them.
     MetadataGrowth,
@@ -90,8 +89,7 @@ impl Act {
 }
 
 impl Course {
-    /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status): a run of 2 GiB is cut at
-    /// INT_MAX bytes, which is no multiple of the sectors that encryption asks for.
+    /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status).
     pub(super) fn has_endless_encrypted_runs(&self) -> bool {
         let lower = self.below().iter().zip(self.edges());
         let mut images = lower.chain([(self.top(), self.model.top.size)]);
