@@ -22,6 +22,7 @@ use imgduel::phase::{PHASES, totals};
 use imgduel::record::Summary;
 use imgduel::settings::Settings;
 use imgduel::tool::Means;
+use imgduel::verdict::VerdictName;
 
 /// What one run of one contestant came to.
 #[derive(Clone, Debug)]
@@ -164,7 +165,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
     let mut operations = 0;
     let before = totals();
     let ended = campaign::run(&contest, cases, pace, summary, |record| {
-        let made = |verdict: &&str| *verdict != "unsupported";
+        let made = |verdict: &VerdictName| *verdict != VerdictName::Unsupported;
         let verdicts = record.operations.iter().map(|operation| operation.verdict);
         operations += verdicts.filter(made).count();
         Ok(())

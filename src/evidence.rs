@@ -79,7 +79,10 @@ impl Evidence {
                 Vec::new()
             }
         };
-        let summary = verdict.reason().unwrap_or(verdict.name()).to_owned();
+        let summary = verdict
+            .reason()
+            .unwrap_or(verdict.name().as_str())
+            .to_owned();
         let mut calls = calls(Side::Candidate, &exchange.candidate);
         calls.extend(
             exchange

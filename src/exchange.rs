@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::verdict::{DivergenceKind, Verdict};
+use crate::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
 
 /// What an operation may know when it writes its steps.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Step {
         Self {
             actor: Actor::Side,
             request,
-            kind: DivergenceKind::EXIT_CODE,
+            kind: DivergenceKind::ExitCode,
             rule: Rule::Agree,
         }
     }
@@ -128,10 +128,10 @@ impl Step {
 pub struct Output {
     /// The file.
     pub file: ImageFile,
-    /// The first words of the kinds of divergence found in it (`convert`, `commit_backing`, …).
-    pub subject: &'static str,
-    /// The rest of the kind's name when the contents differ.
-    pub content_aspect: &'static str,
+    /// What it is to the operation: the first words of the kinds of divergence found in it (`convert`, `commit_backing`, …).
+    pub role: OutputRole,
+    /// What it is called when the contents differ.
+    pub content_aspect: OutputAspect,
     /// What a guest must see in it.
     pub expected: Contents,
     /// Its internal snapshots, when they are to be listed and read back.
@@ -181,12 +181,12 @@ pub struct ExpectedSnapshot {
 }
 
 impl Output {
-    /// An output; when its contents differ, that is a `SUBJECT_content_divergence`.
-    pub fn new(file: ImageFile, subject: &'static str, expected: Contents) -> Self {
+    /// An output; when its contents differ, that is a `ROLE_content_divergence`.
+    pub fn new(file: ImageFile, role: OutputRole, expected: Contents) -> Self {
         Self {
             file,
-            subject,
-            content_aspect: "content_divergence",
+            role,
+            content_aspect: OutputAspect::Content,
             expected,
             snapshots: None,
             inventory: None,

@@ -24,9 +24,9 @@ use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verd
 /// A divergence when the candidate died or ran out of time at `what`; `reference` says what the reference did there.
 fn candidate_died(what: &str, answer: &Answer, reference: &str) -> Option<Verdict> {
     let kind = match answer.exit {
-        Exit::TimedOut(_) => DivergenceKind::CANDIDATE_TIMEOUT,
-        Exit::HitLimit(_) => DivergenceKind::CANDIDATE_LIMIT,
-        Exit::Crashed(_) => DivergenceKind::CANDIDATE_CRASH,
+        Exit::TimedOut(_) => DivergenceKind::CandidateTimeout,
+        Exit::HitLimit(_) => DivergenceKind::CandidateLimit,
+        Exit::Crashed(_) => DivergenceKind::CandidateCrash,
         Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
     let difference = Difference::new(format!("exit of {what}"), answer.describe(), reference);

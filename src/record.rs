@@ -25,7 +25,7 @@ use crate::evidence::{Evidence, milliseconds};
 use crate::generation::lineage;
 use crate::shrink::Symptom;
 use crate::signature::Group;
-use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict};
+use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
 /// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
@@ -49,9 +49,6 @@ impl fmt::Display for ToolName {
     }
 }
 
-/// One of the verdicts' names.
-type VerdictName = &'static str;
-
 /// One case, one line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -68,8 +65,7 @@ pub struct Record {
     pub iteration: u64,
     /// Its own seed.
     pub iter_seed: u64,
-    /// `match`, `divergence`, `flaky`, `inconclusive` or `unsupported`.
-    #[serde(deserialize_with = "verdict_name")]
+    /// What is said of it.
     pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
@@ -141,8 +137,7 @@ pub struct Record {
 pub struct OperationRecord {
     /// Its name.
     pub op: String,
-    /// `match`, `divergence`, `inconclusive` or `unsupported`.
-    #[serde(deserialize_with = "verdict_name")]
+    /// What is said of it.
     pub verdict: VerdictName,
     /// The kind of divergence, or why it is inconclusive.
     pub kind: Option<String>,
@@ -193,8 +188,8 @@ impl Record {
             .min_by_key(|(_, rank)| *rank)
             .map(|(index, _)| index);
         let decided = deciding.map(|index| &operations[index]);
-        let verdict = decided.map_or("unsupported", |operation| operation.verdict);
-        let decided = decided.filter(|_| verdict != "match");
+        let verdict = decided.map_or(VerdictName::Unsupported, |operation| operation.verdict);
+        let decided = decided.filter(|_| verdict != VerdictName::Match);
         let said = deciding.map(|index| &outcome.operations[index].verdict);
         let evidence = deciding.and_then(|index| outcome.operations[index].evidence.clone());
         let mut observed = Observed::default();
@@ -217,7 +212,7 @@ impl Record {
             blame: said.and_then(Verdict::blame),
             layer: said.and_then(Verdict::layer),
             operation: decided.map(|operation| operation.op.clone()),
-            operation_index: deciding.filter(|_| verdict != "match"),
+            operation_index: deciding.filter(|_| verdict != VerdictName::Match),
             reason: decided.and_then(|operation| operation.reason.clone()),
             known: decided.and_then(|operation| operation.known.clone()),
             candidate,
@@ -236,7 +231,7 @@ impl Record {
             parent: parent.map(|parent| parent.to_string()),
             behaviours: observed.behaviours,
             checks: observed.checks,
-            case: (verdict != "match").then_some(case),
+            case: (verdict != VerdictName::Match).then_some(case),
             known_reached: Vec::new(),
         }
     }
@@ -266,7 +261,7 @@ impl Record {
 
     /// The group of its divergence, explained or not.
     pub fn group(&self) -> Option<Group> {
-        if self.verdict != "divergence" {
+        if self.verdict != VerdictName::Divergence {
             return None;
         }
         let differences = self
@@ -284,7 +279,7 @@ impl Record {
     /// What it shows: the class of every operation's divergence, of those that the catalogue explains only if asked.
     pub fn symptoms(&self, known_too: bool) -> Vec<Symptom> {
         let diverging = self.operations.iter().filter(|operation| {
-            operation.verdict == "divergence" && (known_too || operation.known.is_none())
+            operation.verdict == VerdictName::Divergence && (known_too || operation.known.is_none())
         });
         let symptom = |operation: &OperationRecord| Symptom {
             kind: operation.kind.clone().unwrap_or_default(),
@@ -315,19 +310,6 @@ fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
     Ok(version)
 }
 
-fn verdict_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VerdictName, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let known = [
-        "match",
-        "divergence",
-        "flaky",
-        "inconclusive",
-        "unsupported",
-    ];
-    let found = known.into_iter().find(|known| *known == name);
-    found.ok_or_else(|| D::Error::custom(format!("there is no verdict '{name}'")))
-}
-
 /// What a case counts as. Every case is in exactly one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -348,12 +330,12 @@ pub enum Class {
 impl Class {
     fn of(verdict: VerdictName, known: bool) -> Self {
         match verdict {
-            "divergence" if known => Self::Known,
-            "divergence" => Self::Divergence,
-            "flaky" => Self::Flaky,
-            "inconclusive" => Self::Inconclusive,
-            "unsupported" => Self::Unsupported,
-            _ => Self::Match,
+            VerdictName::Divergence if known => Self::Known,
+            VerdictName::Divergence => Self::Divergence,
+            VerdictName::Flaky => Self::Flaky,
+            VerdictName::Inconclusive => Self::Inconclusive,
+            VerdictName::Match => Self::Match,
+            VerdictName::Unsupported => Self::Unsupported,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::operation::Operation;
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
 use crate::tool::{Support, Tool, Wording};
-use crate::verdict::Difference;
+use crate::verdict::{Difference, DivergenceKind, VerdictName};
 use about::{About, exits};
 use calls::Calls;
 use comparison::comparison;
@@ -38,9 +38,6 @@ const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
 
 /// That length in a script, in the 512 bytes of POSIX's `ulimit -f`: a tebibyte.
 const FILE_BLOCKS: u64 = 1 << 31;
-
-/// How a tool is found that asks for more memory than there is for a damaged image.
-const MEMORY_KIND: &str = "malformed_memory_blowup";
 
 /// The address space that it had, in the KiB of `ulimit -v`.
 const MEMORY_KIB: u64 = 2 << 20;
@@ -77,16 +74,18 @@ pub fn script(
     limit: Duration,
 ) -> Result<String> {
     let none = |why: &str| {
-        let what = record.reason.as_deref().unwrap_or(record.verdict);
+        let what = record.reason.as_deref().unwrap_or(record.verdict.as_str());
         Error::usage(format!("{} has no script: {why} ({what})", record.id))
     };
-    let (Some(index), Some(kind), "divergence") = (
+    let (Some(index), Some(name), VerdictName::Divergence) = (
         record.operation_index,
         record.kind.as_deref(),
         record.verdict,
     ) else {
         return Err(none("it shows no divergence"));
     };
+    let kind = DivergenceKind::named(name)
+        .ok_or_else(|| none("this program knows no divergence of its kind"))?;
     let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
     let differences = record
         .evidence
@@ -101,7 +100,8 @@ pub fn script(
         true => MEMORY_KIB_MAX,
         false => MEMORY_KIB,
     };
-    let memory_limit = (kind == MEMORY_KIND).then(|| format!("ulimit -v {memory}; "));
+    let memory_limit =
+        (kind == DivergenceKind::MalformedMemory).then(|| format!("ulimit -v {memory}; "));
     let own_limit = file_limit.or(memory_limit);
     let plot = Plot {
         case: record.case_shown(),
@@ -109,7 +109,7 @@ pub fn script(
         candidate,
         reference,
         limit: match kind {
-            "candidate_timeout" => Some(format!("timeout {seconds} ")),
+            DivergenceKind::CandidateTimeout => Some(format!("timeout {seconds} ")),
             _ => own_limit
                 .as_ref()
                 .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
@@ -169,7 +169,7 @@ pub fn script(
         Calls::Adapter { command, calls } => {
             // An adapter is one process for all its calls: only its time is limited.
             let limit = plot.limit.as_deref();
-            let limit = limit.filter(|_| kind == "candidate_timeout");
+            let limit = limit.filter(|_| kind == DivergenceKind::CandidateTimeout);
             let limit = limit.unwrap_or_default();
             let adapter = adapters::functions(&command, limit);
             Ok(in_shell(plot.variables(false) + &adapter, calls))
@@ -233,8 +233,8 @@ fn commented(text: &str, mark: &str) -> String {
 impl Plot<'_> {
     /// The steps on a damaged image as a script makes them: what the harness only looks at, and looks that a tool has no words for and
     /// the finding is not about, are left out.
-    fn worded_looks(&self, mut steps: Vec<Step>, kind: &str) -> Vec<Step> {
-        if kind == "input_changed_divergence" {
+    fn worded_looks(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
+        if kind == DivergenceKind::InputChanged {
             // What changes the image on purpose comes after.
             let is_look = |step: &Step| matches!(step.request, Request::Untouched { .. });
             let end = steps.iter().position(is_look);

@@ -92,7 +92,7 @@ impl SeedFile {
     pub fn resolved(record: &Record, group: &Group) -> Self {
         let differences = record.evidence.as_ref();
         let seen = Seen {
-            verdict: record.verdict.to_owned(),
+            verdict: record.verdict.to_string(),
             kind: record.kind.clone().unwrap_or_default(),
             operation: record.operation.clone().unwrap_or_default(),
             blame: record.blame,

@@ -3,117 +3,19 @@
 //! Plain data, made by the judges, read by reports, shrinking and grouping. [`DivergenceKind`] is identity: small, `Copy`, `Eq`, `Hash`.
 //! [`Finding`] is what a person needs; no code matches on its text.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 pub use blame::Blame;
+pub use inconclusive::InconclusiveKind;
+pub use kind::{DivergenceKind, OutputAspect, OutputRole};
 pub use layer::Layer;
+pub use name::VerdictName;
 
 mod blame;
+mod inconclusive;
+mod kind;
 mod layer;
-
-/// What kind of divergence, as `SUBJECT_ASPECT`: the Python harness's names where it had one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DivergenceKind {
-    subject: &'static str,
-    aspect: &'static str,
-}
-
-impl DivergenceKind {
-    /// One side succeeded where the other did not.
-    pub const EXIT_CODE: Self = Self::new("exit_code", "divergence");
-    /// The candidate ran out of time, the reference did not.
-    pub const CANDIDATE_TIMEOUT: Self = Self::new("candidate", "timeout");
-    /// The candidate died of a signal or a panic, whatever the reference did.
-    pub const CANDIDATE_CRASH: Self = Self::new("candidate", "crash");
-    /// The candidate used up more than a tool may, and the reference did not.
-    pub const CANDIDATE_LIMIT: Self = Self::new("candidate", "limit");
-    /// The candidate changed an image that it was only to read.
-    pub const INPUT_CHANGED: Self = Self::new("input_changed", "divergence");
-
-    /// The kind called `SUBJECT_ASPECT`.
-    pub const fn new(subject: &'static str, aspect: &'static str) -> Self {
-        Self { subject, aspect }
-    }
-
-    /// The layer of an image in which it lies.
-    pub fn layer(self) -> Layer {
-        Layer::of(self.subject, self.aspect)
-    }
-
-    /// Who is to blame where nobody looked closer: the candidate, when the kind itself says so.
-    fn usual_blame(self) -> Blame {
-        let candidate = [
-            Self::CANDIDATE_CRASH,
-            Self::CANDIDATE_TIMEOUT,
-            Self::CANDIDATE_LIMIT,
-            Self::INPUT_CHANGED,
-        ];
-        if candidate.contains(&self) {
-            Blame::Candidate
-        } else {
-            Blame::Unclear
-        }
-    }
-}
-
-impl fmt::Display for DivergenceKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}_{}", self.subject, self.aspect)
-    }
-}
-
-impl Serialize for DivergenceKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Why a check could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub enum InconclusiveKind {
-    /// The reference ran out of time.
-    #[serde(rename = "inconclusive_qemu_timeout")]
-    QemuTimeout,
-    /// Both ran out of time.
-    #[serde(rename = "inconclusive_both_timeout")]
-    BothTimeout,
-    /// The reference used up more than a tool may: memory, the disk, processes.
-    #[serde(rename = "inconclusive_reference_limit")]
-    ReferenceLimit,
-    /// Both used up more than a tool may, of the same.
-    #[serde(rename = "inconclusive_both_limit")]
-    BothLimit,
-    /// The reference died.
-    #[serde(rename = "inconclusive_reference_crash")]
-    ReferenceCrash,
-    /// What the reference made does not pass its own check, or it cannot read it back.
-    #[serde(rename = "inconclusive_reference_unsound")]
-    ReferenceUnsound,
-    /// The candidate says itself that its repair is not complete.
-    #[serde(rename = "inconclusive_repair_conservative")]
-    RepairConservative,
-    /// The reference cannot say what is wrong with a damaged image.
-    #[serde(rename = "inconclusive_repair_no_baseline")]
-    RepairNoBaseline,
-}
-
-impl InconclusiveKind {
-    /// Its name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::QemuTimeout => "inconclusive_qemu_timeout",
-            Self::BothTimeout => "inconclusive_both_timeout",
-            Self::ReferenceLimit => "inconclusive_reference_limit",
-            Self::BothLimit => "inconclusive_both_limit",
-            Self::ReferenceCrash => "inconclusive_reference_crash",
-            Self::ReferenceUnsound => "inconclusive_reference_unsound",
-            Self::RepairConservative => "inconclusive_repair_conservative",
-            Self::RepairNoBaseline => "inconclusive_repair_no_baseline",
-        }
-    }
-}
+mod name;
 
 /// One value that the sides do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,13 +163,13 @@ impl Verdict {
     }
 
     /// Its name in records.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> VerdictName {
         match self {
-            Self::Match => "match",
-            Self::Divergence(_) => "divergence",
-            Self::Flaky(_) => "flaky",
-            Self::Inconclusive { .. } => "inconclusive",
-            Self::Unsupported { .. } => "unsupported",
+            Self::Match => VerdictName::Match,
+            Self::Divergence(_) => VerdictName::Divergence,
+            Self::Flaky(_) => VerdictName::Flaky,
+            Self::Inconclusive { .. } => VerdictName::Inconclusive,
+            Self::Unsupported { .. } => VerdictName::Unsupported,
         }
     }
 

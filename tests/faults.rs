@@ -247,7 +247,10 @@ fn suffers(fault: (&str, &str, &str, &str)) {
     let record = faulty.try_case(case()).unwrap();
     let said = record.reason.as_deref().unwrap_or_default();
     assert_eq!(
-        (record.verdict, record.kind.as_deref().unwrap_or_default()),
+        (
+            record.verdict.as_str(),
+            record.kind.as_deref().unwrap_or_default()
+        ),
         (verdict, kind),
         "{name}: {said}"
     );

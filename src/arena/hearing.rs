@@ -110,7 +110,7 @@ fn again(
 
 fn ran_out_of_time(verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Divergence(finding) => finding.kind == DivergenceKind::CANDIDATE_TIMEOUT,
+        Verdict::Divergence(finding) => finding.kind == DivergenceKind::CandidateTimeout,
         Verdict::Inconclusive { kind, .. } => matches!(
             kind,
             InconclusiveKind::QemuTimeout | InconclusiveKind::BothTimeout
@@ -169,7 +169,7 @@ fn in_time(first: OperationOutcome, second: OperationOutcome) -> OperationOutcom
 fn flaky(found: Finding, evidence: Option<Evidence>, second: OperationOutcome) -> OperationOutcome {
     let came_out = match second.verdict.reason() {
         Some(reason) => format!("{}: {reason}", second.verdict.name()),
-        None => second.verdict.name().to_owned(),
+        None => second.verdict.name().to_string(),
     };
     let summary = format!("{}; tried again: {came_out}", found.summary);
     OperationOutcome {

@@ -126,7 +126,7 @@ impl Bout<'_> {
             return Ok(None);
         };
         self.sandbox.restore_candidate(name)?;
-        let finding = Finding::of_difference(DivergenceKind::INPUT_CHANGED, difference);
+        let finding = Finding::of_difference(DivergenceKind::InputChanged, difference);
         Ok(Some(Verdict::Divergence(finding)))
     }
 

@@ -7,10 +7,10 @@ use crate::request::Exit;
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
 /// Both refused what must succeed.
-const RECIPE_EXIT: DivergenceKind = DivergenceKind::new("recipe_exit", "divergence");
+const RECIPE_EXIT: DivergenceKind = DivergenceKind::RecipeExit;
 
 /// Both refused, but not for the same reason.
-const REFUSAL_CLASS: DivergenceKind = DivergenceKind::new("refusal_class", "divergence");
+const REFUSAL_CLASS: DivergenceKind = DivergenceKind::RefusalClass;
 
 /// How the two sides came out of their steps: the verdicts, and whether both got to the end.
 pub struct Exits {

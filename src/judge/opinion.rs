@@ -6,8 +6,8 @@ use crate::exchange::Opinion;
 use crate::request::Answer;
 use crate::verdict::{Difference, DivergenceKind, Finding};
 
-const INFO: DivergenceKind = DivergenceKind::new("libyal", "info_divergence");
-const CHECK: DivergenceKind = DivergenceKind::new("libyal", "check_divergence");
+const INFO: DivergenceKind = DivergenceKind::WitnessInfo;
+const CHECK: DivergenceKind = DivergenceKind::WitnessCheck;
 
 /// The witness's words for facts, and the key of `info --output=json` each belongs to; all are numbers.
 pub const FACTS: [(&str, &str); 3] = [

@@ -7,7 +7,9 @@ use crate::content::Contents;
 use crate::exchange::{Deed, Exchange, Inventory, Output, Side};
 use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Exit, Request};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Verdict,
+};
 
 /// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
 /// reference and, where it can read them, by the candidate.
@@ -36,14 +38,8 @@ pub(super) struct Sides<'exchange> {
 }
 
 impl Sides<'_> {
-    pub(super) fn kind(&self, aspect: &'static str) -> DivergenceKind {
-        DivergenceKind::new(self.output.subject, aspect)
-    }
-
-    /// The kind of a reading that failed: named after the operation, not after which of its images it was.
-    fn failure(&self, aspect: &'static str) -> DivergenceKind {
-        let operation = self.output.subject.split('_').next();
-        DivergenceKind::new(operation.unwrap_or(self.output.subject), aspect)
+    pub(super) fn kind(&self, aspect: OutputAspect) -> DivergenceKind {
+        DivergenceKind::output(self.output.role, aspect)
     }
 
     /// What `reader` said of `owner`'s copy.
@@ -96,7 +92,9 @@ impl Sides<'_> {
             return Vec::new();
         };
         let reference = self.read(Side::Reference, Side::Reference, "info");
-        if let Some(verdict) = self.refused("info", "info_readback_failure", candidate, reference) {
+        if let Some(verdict) =
+            self.refused("info", OutputAspect::InfoReadback, candidate, reference)
+        {
             return vec![verdict];
         }
         let Some(reference) = reference else {
@@ -122,13 +120,13 @@ impl Sides<'_> {
                     // Of the other facts the recipe says nothing.
                     _ => Blame::Unclear,
                 };
-                let finding = Finding::of_differences(self.kind("info_divergence"), found);
+                let finding = Finding::of_differences(self.kind(OutputAspect::Info), found);
                 let finding = finding.map(|finding| finding.blamed(blame).into());
                 finding.into_iter().collect()
             }
             (candidate, reference) => {
                 let difference = Difference::of_parsing("info", &candidate, &reference);
-                let kind = self.failure("info_json_parse_failure");
+                let kind = self.kind(OutputAspect::InfoJson);
                 vec![Verdict::Divergence(Finding::of_difference(
                     kind, difference,
                 ))]
@@ -163,9 +161,9 @@ impl Sides<'_> {
         let difference = Difference::new(what, found.to_string(), reference).with_expected("clean");
         let finding = Finding::of_difference(
             self.kind(if found.is_unparseable() {
-                "check_unparseable"
+                OutputAspect::CheckUnparseable
             } else {
-                "check_divergence"
+                OutputAspect::Check
             }),
             difference,
         );
@@ -185,7 +183,8 @@ impl Sides<'_> {
             return Vec::new();
         };
         let own = self.read(Side::Reference, Side::Reference, name);
-        if let Some(verdict) = self.refused(name, "content_readback_failure", by_reference, own) {
+        if let Some(verdict) = self.refused(name, OutputAspect::ContentReadback, by_reference, own)
+        {
             return vec![verdict];
         }
         let expected = &self.output.expected;
@@ -207,7 +206,7 @@ impl Sides<'_> {
         if let Some(reference) = reference.as_ref().filter(|_| candidate == reference) {
             let what = format!("contents of {}, on both sides,", self.output.file.path);
             verdicts.extend(self.differ(
-                "recipe_divergence",
+                OutputAspect::Recipe,
                 &what,
                 reference,
                 expected,
@@ -230,7 +229,7 @@ impl Sides<'_> {
                 Some(contents) => {
                     let blame = Blame::among(contents, &truth, expected);
                     verdicts.extend(self.differ(
-                        "reading_divergence",
+                        OutputAspect::Reading,
                         &what,
                         contents,
                         &truth,
@@ -239,7 +238,7 @@ impl Sides<'_> {
                 }
                 None if matches!(theirs.exit, Exit::Refused(_)) => {
                     let difference = Difference::new(what, theirs.describe(), "reads it");
-                    let kind = self.kind("reading_refused");
+                    let kind = self.kind(OutputAspect::ReadingRefused);
                     let finding = Finding::of_difference(kind, difference);
                     let blame = if &truth == expected {
                         Blame::Candidate
@@ -258,7 +257,7 @@ impl Sides<'_> {
     fn refused(
         &self,
         name: &str,
-        aspect: &'static str,
+        aspect: OutputAspect,
         candidate: &Answer,
         reference: Option<&Answer>,
     ) -> Option<Verdict> {
@@ -275,7 +274,7 @@ impl Sides<'_> {
             return None;
         }
         let difference = Difference::new(what, candidate.describe(), "exit 0");
-        let finding = Finding::of_difference(self.failure(aspect), difference);
+        let finding = Finding::of_difference(self.kind(aspect), difference);
         // The reference reads its own output of the same recipe.
         let blame = if reference.is_some() {
             Blame::Candidate
@@ -287,7 +286,7 @@ impl Sides<'_> {
 
     fn differ(
         &self,
-        aspect: &'static str,
+        aspect: OutputAspect,
         what: &str,
         candidate: &Contents,
         standard: &Contents,

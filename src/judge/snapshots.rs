@@ -7,7 +7,7 @@ use super::outputs::Sides;
 use crate::content::Contents;
 use crate::exchange::{ExpectedSnapshot, Side};
 use crate::request::{Answer, Exit, Request};
-use crate::verdict::{Blame, Difference, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{Blame, Difference, Finding, InconclusiveKind, OutputAspect, Verdict};
 
 impl Sides<'_> {
     /// Judges the readings of the snapshots of both copies.
@@ -42,7 +42,7 @@ impl Sides<'_> {
         }
         let Some(found) = &candidate.contents else {
             let difference = Difference::new(what, candidate.describe(), "can be read");
-            let kind = self.kind("contents_divergence");
+            let kind = self.kind(OutputAspect::SnapshotContents);
             let is_right = reference.is_some_and(|own| own.contents.as_ref() == Some(contents));
             let blame = match is_right {
                 true => Blame::Candidate,
@@ -63,8 +63,8 @@ impl Sides<'_> {
             let blame = own.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
             Some(finding.blamed(blame).into())
         };
-        differs("contents_divergence", standard.unwrap_or(contents))
-            .or_else(|| differs("recipe_divergence", contents))
+        differs(OutputAspect::SnapshotContents, standard.unwrap_or(contents))
+            .or_else(|| differs(OutputAspect::Recipe, contents))
     }
 
     /// What both tools say is in one copy.
@@ -94,7 +94,7 @@ impl Sides<'_> {
             self.output.file.path
         );
         let difference = Difference::new(what, show(&ours), show(&theirs));
-        let finding = Finding::of_difference(self.kind("list_divergence"), difference);
+        let finding = Finding::of_difference(self.kind(OutputAspect::List), difference);
         Some(finding.into())
     }
 }

@@ -14,9 +14,9 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::DivergenceKind;
+use crate::verdict::{DivergenceKind, OutputRole};
 
-const CREATE_SEED: DivergenceKind = DivergenceKind::new("amend", "create_seed_divergence");
+const CREATE_SEED: DivergenceKind = DivergenceKind::AmendCreateSeed;
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 
 /// What is drawn.
@@ -120,6 +120,6 @@ impl Perform for Amend {
 
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let expected = Contents::of_writes(self.size.bytes(), &self.writes(ground));
-        vec![Output::new(self.file(ground), "amend", expected)]
+        vec![Output::new(self.file(ground), OutputRole::Amend, expected)]
     }
 }

@@ -13,13 +13,13 @@ use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::verdict::{Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Verdict};
 
 mod schedule;
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("bench", "fixture_create_failed");
-const HEADER: DivergenceKind = DivergenceKind::new("bench", "header_divergence");
-const VALIDATION: DivergenceKind = DivergenceKind::new("bench", "validation_divergence");
+const FIXTURE: DivergenceKind = DivergenceKind::BenchFixture;
+const HEADER: DivergenceKind = DivergenceKind::BenchHeader;
+const VALIDATION: DivergenceKind = DivergenceKind::BenchValidation;
 
 const FORMATS: [(Format, u32); 4] = [
     (Format::Qcow2, 4),
@@ -313,9 +313,9 @@ impl Perform for Bench {
                 }
                 let all: Vec<Write> = self.fixture_writes().into_iter().chain(writes).collect();
                 let expected = Contents::of_writes(self.recipe.size, &all);
-                let output = Output::new(self.file(ground, index), "bench", expected);
+                let output = Output::new(self.file(ground, index), OutputRole::Bench, expected);
                 Some(Output {
-                    content_aspect: "write_divergence",
+                    content_aspect: OutputAspect::Write,
                     ..output
                 })
             });

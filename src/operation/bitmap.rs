@@ -11,9 +11,9 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::DivergenceKind;
+use crate::verdict::{DivergenceKind, OutputRole};
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("bitmap", "fixture_create_failed");
+const FIXTURE: DivergenceKind = DivergenceKind::BitmapFixture;
 const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
 const SIZES: [&str; 4] = ["1M", "4M", "16M", "64M"];
 const GRANULARITIES: [u64; 7] = [512, 4096, 65536, 131_072, 262_144, 1_048_576, 2_097_152];
@@ -241,7 +241,7 @@ impl Perform for Bitmap {
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(
             self.file(ground),
-            "bitmap",
+            OutputRole::Bitmap,
             Contents::zeros(self.size.bytes()),
         )]
     }

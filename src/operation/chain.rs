@@ -13,7 +13,7 @@ use crate::image::{ImageRecipe, Pattern};
 use crate::request::{Answer, ImageFile, Request};
 use crate::simpler::Bulk;
 use crate::size::Size;
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Verdict};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputRole, Verdict};
 
 pub use act::{ACT_NAMES, Act, BESIDE, Layer, Naming};
 pub use course::Course;
@@ -31,9 +31,9 @@ mod simpler;
 mod wording;
 
 /// The reference died of a defect that is known.
-const REFERENCE_CRASH: DivergenceKind = DivergenceKind::new("reference", "crash");
+const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
 
-const MADE: DivergenceKind = DivergenceKind::new("chain", "layer_create_failed");
+const MADE: DivergenceKind = DivergenceKind::ChainLayer;
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -306,12 +306,20 @@ impl Perform for Chain {
         let top = Output {
             snapshots: snapshots(&course),
             inventory: course.inventory(),
-            ..Output::new(course.top().clone(), "chain", course.model.contents())
+            ..Output::new(
+                course.top().clone(),
+                OutputRole::Chain,
+                course.model.contents(),
+            )
         };
         let lower = course.looked_at_below().map(|lower| Output {
             snapshots: snapshots(&lower),
             inventory: lower.inventory(),
-            ..Output::new(lower.top().clone(), "chain_backing", lower.model.contents())
+            ..Output::new(
+                lower.top().clone(),
+                OutputRole::ChainBacking,
+                lower.model.contents(),
+            )
         });
         std::iter::once(top).chain(lower).map(closely).collect()
     }

@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::rng::PythonRandom;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
-const OUTPUT: DivergenceKind = DivergenceKind::new("check_output", "divergence");
+const OUTPUT: DivergenceKind = DivergenceKind::CheckOutput;
 
 /// It has no parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

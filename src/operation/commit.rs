@@ -14,10 +14,10 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::DivergenceKind;
+use crate::verdict::{DivergenceKind, OutputRole};
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("commit", "fixture_create_failed");
-const SEED: DivergenceKind = DivergenceKind::new("commit", "seed_failed");
+const FIXTURE: DivergenceKind = DivergenceKind::CommitFixture;
+const SEED: DivergenceKind = DivergenceKind::CommitSeed;
 const SIZES: [&str; 3] = ["1M", "4M", "64M"];
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 
@@ -163,8 +163,12 @@ impl Perform for Commit {
             .collect();
         let merged = Contents::of_writes(self.overlay_size.bytes(), &writes);
         vec![
-            Output::new(self.overlay(ground), "commit_overlay", merged.clone()),
-            Output::new(self.base(ground), "commit_backing", merged),
+            Output::new(
+                self.overlay(ground),
+                OutputRole::CommitOverlay,
+                merged.clone(),
+            ),
+            Output::new(self.base(ground), OutputRole::CommitBacking, merged),
         ]
     }
 }

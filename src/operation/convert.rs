@@ -8,6 +8,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::verdict::OutputRole;
 
 /// The formats that the Python generations convert to.
 const TARGETS: [Format; 2] = [Format::Raw, Format::Qcow2];
@@ -67,7 +68,7 @@ impl Perform for Convert {
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(
             self.file(ground),
-            "convert",
+            OutputRole::Convert,
             ground.recipe.contents(),
         )]
     }

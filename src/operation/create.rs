@@ -11,6 +11,7 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::verdict::OutputRole;
 
 const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
 const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
@@ -113,6 +114,6 @@ impl Perform for Create {
 
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let expected = Contents::zeros(self.target.created_size(self.size.bytes()));
-        vec![Output::new(self.file(ground), "create", expected)]
+        vec![Output::new(self.file(ground), OutputRole::Create, expected)]
     }
 }

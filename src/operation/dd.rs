@@ -10,6 +10,7 @@ use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk};
+use crate::verdict::OutputRole;
 
 const TARGETS: [Format; 5] = [
     Format::Raw,
@@ -192,6 +193,10 @@ impl Perform for Dd {
     }
 
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
-        vec![Output::new(self.file(ground), "dd", self.expected(ground))]
+        vec![Output::new(
+            self.file(ground),
+            OutputRole::Dd,
+            self.expected(ground),
+        )]
     }
 }

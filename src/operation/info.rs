@@ -12,7 +12,7 @@ use crate::request::Request;
 use crate::rng::PythonRandom;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
-const OUTPUT: DivergenceKind = DivergenceKind::new("info_output", "divergence");
+const OUTPUT: DivergenceKind = DivergenceKind::InfoOutput;
 
 /// It has no parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

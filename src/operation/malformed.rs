@@ -22,7 +22,7 @@ mod act;
 mod oracle;
 mod specimen;
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("malformed", "fixture_create_failed");
+const FIXTURE: DivergenceKind = DivergenceKind::MalformedFixture;
 
 /// The address space of one call. qemu-img 10.0 does all of it for a sound image within 200 MB.
 const ADDRESS_SPACE_BYTES_MAX: u64 = 2 << 30;

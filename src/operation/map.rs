@@ -12,14 +12,14 @@ use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
-const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("map", "json_parse_failure");
-const SHAPE: DivergenceKind = DivergenceKind::new("map", "json_shape_divergence");
-const EXTENT_COUNT: DivergenceKind = DivergenceKind::new("map", "extent_count_divergence");
-const FIELD: DivergenceKind = DivergenceKind::new("map", "field_divergence");
+const PARSE_FAILURE: DivergenceKind = DivergenceKind::MapJson;
+const SHAPE: DivergenceKind = DivergenceKind::MapShape;
+const EXTENT_COUNT: DivergenceKind = DivergenceKind::MapExtentCount;
+const FIELD: DivergenceKind = DivergenceKind::MapField;
 
 /// The maps differ only in which parts of allocated clusters are told to read as zeros: one tool looks for holes in the
 /// image's own file there, the other does not.
-const HOST_HOLES: DivergenceKind = DivergenceKind::new("map", "host_holes_divergence");
+const HOST_HOLES: DivergenceKind = DivergenceKind::MapHostHoles;
 
 /// A window's ends lie on multiples of this, in bytes; smaller images are mapped whole.
 const WINDOW_GRAIN_BYTES: u64 = 65536;

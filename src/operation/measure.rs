@@ -13,7 +13,7 @@ use crate::image::ImageRecipe;
 use crate::judge::json_differences;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
-use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::verdict::{Difference, DivergenceKind, Finding, OutputRole, Verdict};
 
 const TARGETS: [Format; 5] = [
     Format::Raw,
@@ -23,11 +23,10 @@ const TARGETS: [Format; 5] = [
     Format::Vhdx,
 ];
 
-const PARSE_FAILURE: DivergenceKind = DivergenceKind::new("measure", "json_parse_failure");
-const NUMERIC: DivergenceKind = DivergenceKind::new("measure", "numeric_divergence");
-const BITMAPS_PRESENCE: DivergenceKind =
-    DivergenceKind::new("measure", "bitmaps_presence_divergence");
-const ABOVE_BOUND: DivergenceKind = DivergenceKind::new("measure", "above_fully_allocated_bound");
+const PARSE_FAILURE: DivergenceKind = DivergenceKind::MeasureJson;
+const NUMERIC: DivergenceKind = DivergenceKind::MeasureNumeric;
+const BITMAPS_PRESENCE: DivergenceKind = DivergenceKind::MeasureBitmaps;
+const ABOVE_BOUND: DivergenceKind = DivergenceKind::MeasureAboveBound;
 
 /// An output may be larger than the foretold size by this much, or by a sixteenth where that is more.
 pub const BOUND_SLACK_BYTES: u64 = 1 << 20;
@@ -98,7 +97,11 @@ impl Perform for Measure {
         }
         let mut expected = ground.recipe.contents();
         expected.size = self.target.created_size(expected.size);
-        vec![Output::new(self.file(ground), "measure", expected)]
+        vec![Output::new(
+            self.file(ground),
+            OutputRole::Measure,
+            expected,
+        )]
     }
 
     fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {

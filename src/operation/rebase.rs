@@ -14,9 +14,9 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::DivergenceKind;
+use crate::verdict::{DivergenceKind, OutputRole};
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("rebase", "fixture_create_failed");
+const FIXTURE: DivergenceKind = DivergenceKind::RebaseFixture;
 const SIZES: [&str; 3] = ["1M", "4M", "64M"];
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
 
@@ -257,7 +257,7 @@ impl Perform for Rebase {
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         vec![Output::new(
             self.overlay(ground),
-            "rebase",
+            OutputRole::Rebase,
             self.expected(ground),
         )]
     }

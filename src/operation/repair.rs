@@ -19,11 +19,11 @@ use crate::simpler::{Bulk, Versions};
 use crate::size::Size;
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("repair", "fixture_create_failed");
-const SAFETY: DivergenceKind = DivergenceKind::new("repair", "safety_divergence");
-const COMPLETENESS: DivergenceKind = DivergenceKind::new("repair", "completeness_divergence");
-const DATA: DivergenceKind = DivergenceKind::new("repair", "data_divergence");
-const RECIPE: DivergenceKind = DivergenceKind::new("repair", "recipe_divergence");
+const FIXTURE: DivergenceKind = DivergenceKind::RepairFixture;
+const SAFETY: DivergenceKind = DivergenceKind::RepairSafety;
+const COMPLETENESS: DivergenceKind = DivergenceKind::RepairCompleteness;
+const DATA: DivergenceKind = DivergenceKind::RepairData;
+const RECIPE: DivergenceKind = DivergenceKind::RepairRecipe;
 
 /// qemu-img's, in bytes.
 const DEFAULT_CLUSTER_SIZE: u64 = 65536;

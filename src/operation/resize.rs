@@ -14,13 +14,13 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::DivergenceKind;
+use crate::verdict::{DivergenceKind, OutputRole};
 
 const TARGETS: [Format; 2] = [Format::Qcow2, Format::Raw];
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
 
-const CREATE_SEED: DivergenceKind = DivergenceKind::new("resize", "create_seed_divergence");
-const WRITE: DivergenceKind = DivergenceKind::new("resize", "write_failure");
+const CREATE_SEED: DivergenceKind = DivergenceKind::ResizeCreateSeed;
+const WRITE: DivergenceKind = DivergenceKind::ResizeWrite;
 
 /// The sizes that a resize may be made smaller to.
 const SMALLER_SIZES: [&str; 4] = ["1M", "2M", "4M", "16M"];
@@ -232,6 +232,6 @@ impl Perform for Resize {
 
     fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
         let expected = Contents::of_writes(self.end_bytes, &self.writes(ground));
-        vec![Output::new(self.file(ground), "resize", expected)]
+        vec![Output::new(self.file(ground), OutputRole::Resize, expected)]
     }
 }

@@ -16,15 +16,17 @@ use crate::request::{Answer, ImageFile, Request, SnapshotAction};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{
+    Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, OutputRole, Verdict,
+};
 
 mod history;
 
-const FIXTURE: DivergenceKind = DivergenceKind::new("snapshot", "fixture_create_failed");
-const WRITE: DivergenceKind = DivergenceKind::new("snapshot", "write_failed");
-const NORMALIZE: DivergenceKind = DivergenceKind::new("snapshot", "normalize_failed");
-const BYTES: DivergenceKind = DivergenceKind::new("snapshot", "byte_divergence");
-const DATE: DivergenceKind = DivergenceKind::new("snapshot", "date_divergence");
+const FIXTURE: DivergenceKind = DivergenceKind::SnapshotFixture;
+const WRITE: DivergenceKind = DivergenceKind::SnapshotWrite;
+const NORMALIZE: DivergenceKind = DivergenceKind::SnapshotNormalize;
+const BYTES: DivergenceKind = DivergenceKind::SnapshotBytes;
+const DATE: DivergenceKind = DivergenceKind::SnapshotDate;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 const SIZES: [&str; 3] = ["4M", "16M", "64M"];
@@ -365,9 +367,13 @@ impl Perform for Snapshot {
             contents: contents(&taken.writes),
         });
         vec![Output {
-            content_aspect: "compare_divergence",
+            content_aspect: OutputAspect::Compare,
             snapshots: Some(snapshots.collect()),
-            ..Output::new(self.file(ground), "snapshot", contents(&history.active))
+            ..Output::new(
+                self.file(ground),
+                OutputRole::Snapshot,
+                contents(&history.active),
+            )
         }]
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Record;
 use crate::signature::Group;
-use crate::verdict::Blame;
+use crate::verdict::{Blame, DivergenceKind, OutputAspect, VerdictName};
 
 /// Where a tool stands in a group's cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -174,19 +174,17 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
         let deciding = record.operation_index == Some(operation);
         let is_of_group = record.group().as_ref() == Some(group);
         let (stand, value) = match record.verdict {
-            "divergence" if !is_of_group => (Stand::Elsewhere, None),
+            VerdictName::Divergence if !is_of_group => (Stand::Elsewhere, None),
             _ => stand(record, operation),
         };
         let is_wrong = matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
         if deciding && is_of_group && is_wrong {
-            let crashes = record
-                .kind
-                .as_deref()
-                .is_some_and(|kind| kind.ends_with("_crash"));
-            reference = Some(if crashes {
-                Stand::Crashes
-            } else {
-                Stand::Differs
+            let kind = record.kind.as_deref().and_then(DivergenceKind::named);
+            reference = Some(match kind {
+                Some(DivergenceKind::CandidateCrash | DivergenceKind::ReferenceCrash) => {
+                    Stand::Crashes
+                }
+                _ => Stand::Differs,
             });
         }
         let count = u64::from(stand.is_wrong());
@@ -220,10 +218,10 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
         return (Stand::NotAsked, None);
     };
     match done.verdict {
-        "match" => return (Stand::Agrees, None),
-        "unsupported" => return (Stand::NotAsked, None),
-        "inconclusive" => return (Stand::Inconclusive, None),
-        _ => {}
+        VerdictName::Match => return (Stand::Agrees, None),
+        VerdictName::Unsupported => return (Stand::NotAsked, None),
+        VerdictName::Inconclusive => return (Stand::Inconclusive, None),
+        VerdictName::Divergence | VerdictName::Flaky => {}
     }
     let deciding = record.operation_index == Some(operation);
     if deciding && record.blame == Some(Blame::Reference) {
@@ -233,9 +231,9 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
     let difference = evidence.and_then(|evidence| evidence.differences.first());
     let value = difference.map(|difference| difference.candidate.clone());
     let exits = difference.is_some_and(|difference| difference.what.starts_with("exit of "));
-    let stand = match done.kind.as_deref().unwrap_or_default() {
-        "candidate_crash" => Stand::Crashes,
-        "candidate_timeout" => Stand::Hangs,
+    let stand = match done.kind.as_deref().and_then(DivergenceKind::named) {
+        Some(DivergenceKind::CandidateCrash) => Stand::Crashes,
+        Some(DivergenceKind::CandidateTimeout) => Stand::Hangs,
         // An answer's own words for success.
         _ if exits
             && value
@@ -244,7 +242,8 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
         {
             Stand::Accepts
         }
-        kind if exits || kind.ends_with("_refused") => Stand::Refuses,
+        Some(DivergenceKind::Output(_, OutputAspect::ReadingRefused)) => Stand::Refuses,
+        _ if exits => Stand::Refuses,
         _ => Stand::Differs,
     };
     (stand, value)

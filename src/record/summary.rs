@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::matrix::Matrix;
 use super::{Class, FORMAT_VERSION, Record, Tally, ToolName};
 use crate::signature::Group;
+use crate::verdict::VerdictName;
 
 /// A campaign in figures. `matches`, `divergences_found`, `known_count`, `flaky_count`, `inconclusive_count` and
 /// `unsupported_count` add up to `iterations_completed`.
@@ -183,7 +184,7 @@ impl Summary {
         for operation in record
             .operations
             .iter()
-            .filter(|operation| operation.verdict == "unsupported")
+            .filter(|operation| operation.verdict == VerdictName::Unsupported)
         {
             let reason = operation.reason.clone().unwrap_or_default();
             *self.unsupported_operations.entry(reason).or_default() += 1;

@@ -244,7 +244,7 @@ fn status(record: &Record, strict: bool) -> TestCaseStatus {
     }
     let reason = one_line(&terminal::ignored_reason(record).unwrap_or_default());
     let mut status = TestCaseStatus::skipped();
-    status.set_type(record.kind.as_deref().unwrap_or(record.verdict));
+    status.set_type(record.kind.as_deref().unwrap_or(record.verdict.as_str()));
     // Jenkins and Azure read the attribute, GitLab the text.
     status.set_message(reason.as_str());
     match record.class() {

@@ -11,11 +11,11 @@ use crate::operation::Operation;
 use crate::process::Captured;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::size::Size;
-use crate::verdict::{Blame, Difference};
+use crate::verdict::{Blame, Difference, DivergenceKind};
 
 /// What a finding is about.
 pub(super) struct About<'finding> {
-    pub(super) kind: &'finding str,
+    pub(super) kind: DivergenceKind,
     pub(super) blame: Option<Blame>,
     pub(super) differences: &'finding [Difference],
     pub(super) operation: &'finding Operation,

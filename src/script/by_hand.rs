@@ -7,6 +7,7 @@ use crate::evidence::quoted;
 use crate::exchange::Step;
 use crate::qcow2::corruption::Corruption;
 use crate::request::Request;
+use crate::verdict::DivergenceKind;
 
 /// What the functions below read and write with. `field` and `put` are about big-endian numbers, as qcow2 has them.
 pub(super) const FIELDS: &str = r#"
@@ -105,12 +106,12 @@ pub(super) fn of_host_clusters(about: &About<'_>) -> Option<Comparison> {
             format!("candidate/{number}.host{ending} reference/{number}.host{ending}")
         };
         text.push_str(&match about.kind {
-            "snapshot_byte_divergence" => format!("same {} || exit 0\n", sides("")),
-            "snapshot_date_divergence" => format!(
+            DivergenceKind::SnapshotBytes => format!("same {} || exit 0\n", sides("")),
+            DivergenceKind::SnapshotDate => format!(
                 "paste {} | awk '{{ apart = $1 - $2; if (apart > {DATE_SLACK_SECONDS} || -apart > {DATE_SLACK_SECONDS}) far = 1 }} END {{ exit !far }}' && exit 0\n",
                 sides(".dates")
             ),
-            "snapshot_normalize_failed" => {
+            DivergenceKind::SnapshotNormalize => {
                 let name = quoted(&step.request.file().path);
                 let list = |side: &str| {
                     format!("(cd {side} && \"$reference\" snapshot -l {name}) >/dev/null 2>&1")

@@ -9,7 +9,7 @@ use crate::exchange::Step;
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::tool::FLAT_SUFFIX;
-use crate::verdict::Difference;
+use crate::verdict::{Difference, DivergenceKind, OutputAspect};
 
 /// The comparison of one kind.
 #[derive(Default)]
@@ -52,24 +52,24 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
         _ => None,
     });
     let text = match kind {
-        "candidate_crash" => {
+        DivergenceKind::CandidateCrash => {
             // 129 and above: ended by a signal.
             "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' candidate/exits && exit 0".to_owned()
         }
-        "reference_crash" => {
+        DivergenceKind::ReferenceCrash => {
             "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' reference/exits && exit 0".to_owned()
         }
         // One that has more than is good shows where it does not get it: by its words, or by its end.
-        "malformed_memory_blowup" if is_about_a_peak(differences) => {
+        DivergenceKind::MalformedMemory if is_about_a_peak(differences) => {
             "grep -qiE 'memory|allocat' candidate/*.err reference/*.err && exit 0\n\
              cat candidate/exits reference/exits | grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' && exit 0"
                 .to_owned()
         }
-        "malformed_memory_blowup" => {
+        DivergenceKind::MalformedMemory => {
             "cat candidate/exits reference/exits | grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$' && exit 0"
                 .to_owned()
         }
-        "malformed_content_divergence" => {
+        DivergenceKind::MalformedContent => {
             // Each reading is kept under its step's number; one that a side refused is no other content.
             let readings = about.steps.iter().enumerate();
             let readings = readings
@@ -82,7 +82,7 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
             });
             compare.collect::<Vec<_>>().join("\n")
         }
-        "malformed_info_divergence" => {
+        DivergenceKind::MalformedInfo => {
             let is_told = |step: &Step| {
                 matches!(
                     step.request,
@@ -102,20 +102,20 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
                 ..Comparison::default()
             });
         }
-        "input_changed_divergence" if damaged.is_some() => {
+        DivergenceKind::InputChanged if damaged.is_some() => {
             let name = quoted(&damaged?.path);
             ["candidate", "reference"]
                 .map(|side| format!("cmp -s {side}/{name} {side}/{name}.before || exit 0"))
                 .join("\n")
         }
-        "candidate_timeout" => {
+        DivergenceKind::CandidateTimeout => {
             "grep -qx 124 candidate/exits && ! grep -qx 124 reference/exits && exit 0".to_owned()
         }
-        "input_changed_divergence" => {
+        DivergenceKind::InputChanged => {
             let name = quoted(&about.source.path);
             format!("cmp -s candidate/{name} reference/{name} || exit 0")
         }
-        "recipe_exit_divergence" => "# Both refuse what nothing stands against.\n\
+        DivergenceKind::RecipeExit => "# Both refuse what nothing stands against.\n\
              refused() { [ \"$(tail -n 1 \"$1/exits\")\" != 0 ]; }\n\
              refused candidate && refused reference && exit 0"
             .to_owned(),
@@ -129,9 +129,15 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
         }
         _ => return of_outputs(about),
     };
+    let is_of_an_exit = matches!(
+        kind,
+        DivergenceKind::CandidateCrash
+            | DivergenceKind::CandidateTimeout
+            | DivergenceKind::CandidateLimit
+    );
     Some(Comparison {
         text,
-        reads_by_candidate: kind.starts_with("candidate_") && !about.outputs.is_empty(),
+        reads_by_candidate: is_of_an_exit && !about.outputs.is_empty(),
         ..Comparison::default()
     })
 }
@@ -145,15 +151,15 @@ fn repaired(about: &About<'_>) -> Option<Comparison> {
     let (before, after) = (last.checked_sub(3)?, last - 1);
     let flat = format!("{last}{FLAT_SUFFIX}");
     let text = match about.kind {
-        "repair_safety_divergence" => format!(
+        DivergenceKind::RepairSafety => format!(
             "is_told() {{ grep -q '\"check-errors\"' \"$1\"; }}\n\
              is_told candidate/{before}.out || exit 2\nis_told candidate/{after}.out || exit 0\n\
              count() {{ value \"$1\" \"candidate/$2.out\" | grep . || echo 0; }}\n\
              for key in corruptions leaks check-errors; do\n  \
              [ \"$(count $key {after})\" -gt \"$(count $key {before})\" ] && exit 0\ndone\n"
         ),
-        "repair_completeness_divergence" => format!("{CLEAN}clean candidate {after} || exit 0\n"),
-        "repair_data_divergence" | "repair_recipe_divergence" => {
+        DivergenceKind::RepairCompleteness => format!("{CLEAN}clean candidate {after} || exit 0\n"),
+        DivergenceKind::RepairData | DivergenceKind::RepairRecipe => {
             let expected = about.expected("expected.raw", &repair.expected())?;
             format!("{expected}cmp -s candidate/{flat} expected.raw || exit 0\n")
         }
@@ -178,7 +184,12 @@ clean() {
 "#;
 
 /// Kinds that are about what the tools say.
-fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> Option<Comparison> {
+fn said(
+    kind: DivergenceKind,
+    steps: &[Step],
+    last: usize,
+    differences: &[Difference],
+) -> Option<Comparison> {
     let values = |names: &[String]| {
         let compare = names.iter().map(|name| {
             let name = quoted(name);
@@ -203,22 +214,22 @@ fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> 
         {
             return None;
         }
-        _ if kind.ends_with("json_parse_failure") || is_about_json(differences) => {
+        _ if is_no_json(kind) || is_about_json(differences) => {
             format!(
                 "# JSON begins and ends with brackets.\n\
                  is_json() {{ tr -d ' \\n' <\"$1\" | grep -q '^[[{{].*[]}}]$'; }}\n\
                  is_json reference/{last}.out && ! is_json candidate/{last}.out && exit 0"
             )
         }
-        "info_output_divergence" if differences.iter().any(|found| found.what.contains('[')) => {
+        DivergenceKind::InfoOutput if differences.iter().any(|found| found.what.contains('[')) => {
             format!(
                 "# However it is laid out.\n\
                  told() {{ tr ',{{}}[]' '\\n\\n\\n\\n\\n' <\"$1/{last}.out\" | tr -d ' ' | grep -v -e '^$' -e actual-size | sort; }}\n\
                  [ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0"
             )
         }
-        "info_output_divergence" => values(&keys(differences)),
-        "check_output_divergence" => {
+        DivergenceKind::InfoOutput => values(&keys(differences)),
+        DivergenceKind::CheckOutput => {
             return Some(Comparison {
                 functions: VALUE,
                 text: format!(
@@ -229,21 +240,21 @@ fn said(kind: &str, steps: &[Step], last: usize, differences: &[Difference]) -> 
                 ..Comparison::default()
             });
         }
-        "map_json_shape_divergence" => format!(
+        DivergenceKind::MapShape => format!(
             "shape() {{ tr -d ' \\n' <\"$1/{last}.out\" | cut -c 1; }}\n\
              [ \"$(shape candidate)\" != \"$(shape reference)\" ] && exit 0"
         ),
-        "map_extent_count_divergence" => named(&["start", "length"]),
-        "map_host_holes_divergence" => named(&["start", "length", "zero"]),
-        "map_field_divergence" => values(&keys(differences)),
-        "measure_numeric_divergence" => named(&["required", "fully-allocated"]),
-        "measure_bitmaps_presence_divergence" => format!(
+        DivergenceKind::MapExtentCount => named(&["start", "length"]),
+        DivergenceKind::MapHostHoles => named(&["start", "length", "zero"]),
+        DivergenceKind::MapField => values(&keys(differences)),
+        DivergenceKind::MeasureNumeric => named(&["required", "fully-allocated"]),
+        DivergenceKind::MeasureBitmaps => format!(
             "[ \"$(grep -c '\"bitmaps\"' candidate/{last}.out)\" != \"$(grep -c '\"bitmaps\"' reference/{last}.out)\" ] && exit 0"
         ),
-        "refusal_class_divergence" | "bench_validation_divergence" => {
+        DivergenceKind::RefusalClass | DivergenceKind::BenchValidation => {
             differing_streams(steps, "err", " | sed 's/^[^:]*: //'")
         }
-        "bench_header_divergence" => differing_streams(steps, "out", ""),
+        DivergenceKind::BenchHeader => differing_streams(steps, "out", ""),
         _ => return None,
     };
     Some(Comparison {
@@ -275,6 +286,15 @@ pub(super) fn is_about_a_peak(differences: &[Difference]) -> bool {
         let values = [&found.candidate, &found.reference];
         values.iter().any(|value| value.ends_with(" bytes at once"))
     })
+}
+
+fn is_no_json(kind: DivergenceKind) -> bool {
+    matches!(
+        kind,
+        DivergenceKind::MapJson
+            | DivergenceKind::MeasureJson
+            | DivergenceKind::Output(_, OutputAspect::InfoJson)
+    )
 }
 
 fn is_about_json(differences: &[Difference]) -> bool {

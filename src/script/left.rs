@@ -13,7 +13,7 @@ use crate::format::Format;
 use crate::operation::Operation;
 use crate::operation::chain::{HOST_RATIO, HOST_SLACK, may_touch};
 use crate::request::Request;
-use crate::verdict::{Blame, Difference};
+use crate::verdict::{Blame, Difference, DivergenceKind};
 
 /// How differences begin; what they are about follows.
 const HEADER_FIELD: &str = "header field ";
@@ -126,7 +126,7 @@ pub(super) fn of_what_is_left(about: &About<'_>) -> Option<Comparison> {
         map(about, output(name)?)?
     } else if let Some(name) = what.strip_prefix("snapshots of ").filter(|_| {
         // Another finding of this name is about a list.
-        about.kind == "chain_metadata_divergence"
+        about.kind == DivergenceKind::ChainMetadata
     }) {
         let test = format!(
             "[ \"$(field \"$1\"/{} 60 4)\" = {} ]",
@@ -134,7 +134,7 @@ pub(super) fn of_what_is_left(about: &About<'_>) -> Option<Comparison> {
             expected?
         );
         format!("{FIELDS}\n{}", witnesses(about, &test))
-    } else if about.kind == "chain_metadata_divergence" {
+    } else if about.kind == DivergenceKind::ChainMetadata {
         // What our own reading finds wrong, a check does as well.
         let is_named = |left: &&Output| what.contains(left.file.path.as_str());
         let file = about.outputs.iter().rev().find(is_named)?.file.clone();

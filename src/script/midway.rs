@@ -6,7 +6,10 @@ use crate::evidence::quoted;
 use crate::operation::Operation;
 use crate::operation::chain::{Act, Course};
 use crate::tool::FLAT_SUFFIX;
-use crate::verdict::Blame;
+use crate::verdict::DivergenceKind::{
+    ChainCompare, ChainMap, ChainMeasure, ChainSnapshotInfo, Output,
+};
+use crate::verdict::{Blame, OutputAspect};
 
 pub(super) const EXTENTS: &str = r#"
 # extents FILE: start, length and zero of every extent of a map.
@@ -38,15 +41,18 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
     for (step, act, course) in chain.followed(about.ground, about.exchange) {
         let (prepared, test) = match act {
             Act::Read
-                if what.contains("midway") && about.kind.ends_with("content_divergence")
-                    || about.kind.ends_with("recipe_divergence") =>
+                if what.contains("midway")
+                    && matches!(
+                        about.kind,
+                        Output(_, OutputAspect::Content | OutputAspect::Recipe)
+                    ) =>
             {
                 let name = format!("expected-{step}.raw");
                 let expected = about.expected(&name, &course.model.contents())?;
                 let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
                 (expected, test)
             }
-            Act::Compare { with } if about.kind == "chain_compare_content_divergence" => {
+            Act::Compare { with } if about.kind == ChainCompare => {
                 let Some((_, view)) = course.counterpart(with) else {
                     continue;
                 };
@@ -55,13 +61,13 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
                 let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
                 (String::new(), test)
             }
-            Act::SnapshotList if about.kind == "chain_snapshot_info_divergence" => {
+            Act::SnapshotList if about.kind == ChainSnapshotInfo => {
                 (String::new(), listed(step, &course))
             }
-            Act::Info if about.kind.ends_with("info_divergence") => {
+            Act::Info if matches!(about.kind, Output(_, OutputAspect::Info)) => {
                 (String::new(), described(step, &course, is_about_bitmaps))
             }
-            Act::Map if about.kind.ends_with("map_divergence") => {
+            Act::Map if about.kind == ChainMap => {
                 functions = EXTENTS;
                 let name = format!("expected-{step}.raw");
                 let expected = about.expected(&name, &course.model.contents())?;
@@ -71,10 +77,10 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
                     format!("[ ! \"$(lies \"$1/{step}.out\" {size} {name})\" ]"),
                 )
             }
-            Act::Check if about.kind.ends_with("check_divergence") => {
+            Act::Check if matches!(about.kind, Output(_, OutputAspect::Check)) => {
                 (CLEAN.to_owned(), format!("clean \"$1\" {step}"))
             }
-            Act::Measure { .. } if about.kind.ends_with("measure_divergence") => {
+            Act::Measure { .. } if about.kind == ChainMeasure => {
                 let told = |side: &str| format!("$(value fully-allocated {side}/{step}.out)");
                 let (ours, theirs) = (told("candidate"), told("reference"));
                 text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));

@@ -7,7 +7,7 @@ use crate::exchange::{Output, Side};
 use crate::format::Format;
 use crate::request::{ImageFile, Request};
 use crate::tool::FLAT_SUFFIX;
-use crate::verdict::{Blame, Difference};
+use crate::verdict::{Blame, Difference, DivergenceKind, OutputAspect};
 
 const QUIET: &str = ">/dev/null 2>&1";
 
@@ -16,29 +16,26 @@ pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
     let mut text = String::new();
     let mut reads_by_candidate = false;
     for output in about.outputs {
-        let operation = output.subject.split('_').next().unwrap_or_default();
-        let kind = about.kind;
-        let is_of_another = about.outputs.iter().any(|other| {
-            other.subject.len() > output.subject.len() && kind.starts_with(other.subject)
-        });
-        if is_of_another {
-            continue;
-        }
-        let aspect =
-            |subject: &str| Some(kind.strip_prefix(subject)?.strip_prefix('_')?.to_owned());
-        // A failed reading is named after the operation, whatever image it was.
-        let failed = aspect(operation).filter(|aspect| aspect.contains("_readback_failure"));
-        let Some(aspect) = aspect(output.subject).or(failed) else {
+        let Some(aspect) = aspect(about.kind, output) else {
             continue;
         };
-        reads_by_candidate |= aspect.starts_with("reading_");
-        text.push_str(&of_output(about, output, &aspect)?);
+        reads_by_candidate |=
+            matches!(aspect, OutputAspect::Reading | OutputAspect::ReadingRefused);
+        text.push_str(&of_output(about, output, aspect)?);
     }
     (!text.is_empty()).then_some(Comparison {
         functions: "",
         text,
         reads_by_candidate,
     })
+}
+
+/// What is wrong with an output, where the kind is about it: a failed reading is about every image of its operation.
+fn aspect(kind: DivergenceKind, output: &Output) -> Option<OutputAspect> {
+    let DivergenceKind::Output(_, aspect) = kind else {
+        return None;
+    };
+    (DivergenceKind::output(output.role, aspect) == kind).then_some(aspect)
 }
 
 fn flattened(output: &Output, side: &str) -> String {
@@ -49,7 +46,7 @@ fn flattened(output: &Output, side: &str) -> String {
     )
 }
 
-fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String> {
+fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
     let name = quoted(&output.file.path);
     let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
     // An encrypted image is opened with its secret.
@@ -85,35 +82,35 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
         .iter()
         .any(|found| found.what.starts_with("snapshot "));
     Some(match aspect {
-        "info_divergence" => described(&info, about.differences),
-        "info_readback_failure" => {
+        OutputAspect::Info => described(&info, about.differences),
+        OutputAspect::InfoReadback => {
             let quiet = |side: &str| format!("{} {QUIET}", info(side));
             only_candidate_fails(&quiet)
         }
-        "content_readback_failure" => only_candidate_fails(&flatten),
-        "check_divergence" if about.blame == Some(Blame::Both) => {
+        OutputAspect::ContentReadback => only_candidate_fails(&flatten),
+        OutputAspect::Check if about.blame == Some(Blame::Both) => {
             let (candidate, reference) = (check("candidate"), check("reference"));
             format!("! {candidate} && ! {reference} && exit 0\n")
         }
-        "check_divergence" | "check_unparseable" => only_candidate_fails(&check),
-        "reading_divergence" | "reading_refused" => {
+        OutputAspect::Check | OutputAspect::CheckUnparseable => only_candidate_fails(&check),
+        OutputAspect::Reading | OutputAspect::ReadingRefused => {
             let compare = |side: &str| {
                 let flatten = flatten(side);
                 format!("{flatten} || exit 2\ncmp -s {side}/{flat} {side}/true.raw || exit 0\n")
             };
             compare("candidate") + &compare("reference")
         }
-        "contents_divergence" | "recipe_divergence" if of_snapshots => {
+        OutputAspect::SnapshotContents | OutputAspect::Recipe if of_snapshots => {
             snapshots(about, output, aspect)?
         }
-        "recipe_divergence" => {
+        OutputAspect::Recipe => {
             let expected = about.expected("expected.raw", &output.expected)?;
             format!(
                 "{expected}{both}# The tools agree with each other, and not with what was written.\n\
                  cmp -s candidate/true.raw reference/true.raw && ! cmp -s candidate/true.raw expected.raw && exit 0\n"
             )
         }
-        "list_divergence" => lists(about, output)?,
+        OutputAspect::List => lists(about, output)?,
         aspect if aspect == output.content_aspect => {
             format!("{both}cmp -s candidate/true.raw reference/true.raw || exit 0\n")
         }
@@ -122,7 +119,7 @@ fn of_output(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
 }
 
 /// What a guest would see in every snapshot.
-fn snapshots(about: &About<'_>, output: &Output, aspect: &str) -> Option<String> {
+fn snapshots(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
     let mut text = String::new();
     for (index, snapshot) in output.snapshots.iter().flatten().enumerate() {
         let request = Request::ConvertSnapshot {
@@ -136,7 +133,7 @@ fn snapshots(about: &About<'_>, output: &Output, aspect: &str) -> Option<String>
         let flatten = |side: &str| format!("(cd {side} && rm -f true.raw && {line}) {QUIET}");
         text.push_str(&format!("{} || exit 2\n", flatten("reference")));
         text.push_str(&format!("{} || exit 0\n", flatten("candidate")));
-        if aspect == "recipe_divergence" {
+        if aspect == OutputAspect::Recipe {
             let name = format!("expected-{index}.raw");
             text.push_str(&about.expected(&name, &snapshot.contents)?);
             text.push_str(&format!("cmp -s candidate/true.raw {name} || exit 0\n"));

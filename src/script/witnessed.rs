@@ -6,6 +6,7 @@ use crate::evidence::quoted;
 use crate::judge::WITNESS_FACTS;
 use crate::operation::measure::BOUND_SLACK_BYTES;
 use crate::request::Request;
+use crate::verdict::DivergenceKind;
 
 const TOLD: &str = r#"
 # told KEY FILE: the number behind "KEY" at the outermost level of a JSON file.
@@ -22,8 +23,8 @@ pub(super) fn of_witness(about: &About<'_>) -> Option<Comparison> {
         .iter()
         .any(|found| found.reference == "not asked");
     let (functions, text) = match about.kind {
-        "libyal_info_divergence" => (TOLD, described(about, last)?),
-        "libyal_check_divergence" => {
+        DivergenceKind::WitnessInfo => (TOLD, described(about, last)?),
+        DivergenceKind::WitnessCheck => {
             let (look, _) = witness(about)?;
             let text = format!(
                 "{look}sound=$?\n[ \"$sound\" = 0 ] || sound=1\n\
@@ -32,12 +33,12 @@ pub(super) fn of_witness(about: &About<'_>) -> Option<Comparison> {
             );
             ("", text)
         }
-        "measure_above_fully_allocated_bound" => (VALUE, bound(about)?),
-        "measure_numeric_divergence" if is_alone => (
+        DivergenceKind::MeasureAboveBound => (VALUE, bound(about)?),
+        DivergenceKind::MeasureNumeric if is_alone => (
             VALUE,
             "[ \"$(value fully-allocated candidate/0.out)\" ] || exit 0\n".to_owned(),
         ),
-        "measure_json_parse_failure" if is_alone => (
+        DivergenceKind::MeasureJson if is_alone => (
             "",
             "tr -d ' \\n' <candidate/0.out | grep -q '^[[{].*[]}]$' || exit 0\n".to_owned(),
         ),

@@ -118,7 +118,7 @@ pub fn first_that_differs(
     let records = cases.take(most).map(|case| arena.try_case(case).unwrap());
     records
         .into_iter()
-        .find(|record| ["divergence", "inconclusive"].contains(&record.verdict))
+        .find(|record| ["divergence", "inconclusive"].contains(&record.verdict.as_str()))
 }
 
 /// Whether any process works in this directory, be it removed already, or was started for it.

@@ -11,7 +11,7 @@ use imgduel::case::Case;
 use imgduel::known::Catalogue;
 use imgduel::seed_file::SeedFile;
 use imgduel::shrink::{Limits, Progress, shrink};
-use imgduel::verdict::{Difference, DivergenceKind, Finding};
+use imgduel::verdict::{Difference, DivergenceKind, Finding, OutputAspect, OutputRole};
 use serde_json::Value;
 
 use crate::ring;
@@ -80,7 +80,7 @@ fn a_frozen_seed_replays_to_the_verdict_that_was_seen() {
     let record = lying.try_case(case.clone()).unwrap();
     assert_eq!(record.id, "gone1_s1_i000007");
     assert_eq!(
-        (record.verdict, record.kind.as_ref()),
+        (record.verdict.as_str(), record.kind.as_ref()),
         ("divergence", Some(&seen.kind))
     );
     assert_eq!(record.reason.as_ref(), Some(&seen.reason));
@@ -386,17 +386,18 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
     assert_eq!(entry.when.kind, ["resize_content_divergence"]);
     assert_eq!(entry.when.differences, ["contents of *"]);
     assert_eq!(entry.when.parameters["target"], "qcow2");
-    let known = |aspect: &'static str, place: &str| {
+    let known = |aspect: OutputAspect, place: &str| {
+        let kind = DivergenceKind::output(OutputRole::Resize, aspect);
         let what = format!("contents of 2-resize.qcow2: byte at guest offset {place}");
         let difference = Difference::new(what, "0x00", "0x1a");
-        let finding = Finding::of_difference(DivergenceKind::new("resize", aspect), difference);
+        let finding = Finding::of_difference(kind, difference);
         let tool = ("qemu-img", "10.0.2");
         after.entry(tool, tool, &case, 2, &finding)
     };
     assert_eq!(seen.differences.len(), 1);
-    assert!(known("content_divergence", "0").is_some());
-    assert!(known("content_divergence", "65536").is_some());
-    assert!(known("info_divergence", "0").is_none());
+    assert!(known(OutputAspect::Content, "0").is_some());
+    assert!(known(OutputAspect::Content, "65536").is_some());
+    assert!(known(OutputAspect::Info, "0").is_none());
     assert!(!Path::new(&file).exists());
 }
 

@@ -28,7 +28,7 @@ fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, 
             !ring::is_worked_in(workdir.path()),
             "a process is left behind"
         );
-        if ["divergence", "inconclusive"].contains(&record.verdict) {
+        if ["divergence", "inconclusive"].contains(&record.verdict.as_str()) {
             return (record, elapsed);
         }
     }
@@ -47,7 +47,7 @@ fn stand_in(name: &str) -> String {
 fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_process_stays() {
     let (slow, elapsed) = try_first("qemu-img", &stand_in("slow"), &["info"]);
     assert_eq!(
-        (slow.verdict, slow.kind.as_deref()),
+        (slow.verdict.as_str(), slow.kind.as_deref()),
         ("inconclusive", Some("inconclusive_qemu_timeout"))
     );
     let reason = slow.reason.as_deref().unwrap();
@@ -64,14 +64,14 @@ fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_proc
 
     let (hanging, elapsed) = try_first(&stand_in("hangs"), "qemu-img", &["info"]);
     assert_eq!(
-        (hanging.verdict, hanging.kind.as_deref()),
+        (hanging.verdict.as_str(), hanging.kind.as_deref()),
         ("divergence", Some("candidate_timeout"))
     );
     assert!(elapsed < most(&hanging), "{elapsed:?}");
 
     let (both, _) = try_first(&stand_in("hangs"), &stand_in("slow"), &["info"]);
     assert_eq!(
-        (both.verdict, both.kind.as_deref()),
+        (both.verdict.as_str(), both.kind.as_deref()),
         ("inconclusive", Some("inconclusive_both_timeout"))
     );
 }

@@ -13,15 +13,15 @@ use crate::model::{Bitmap, View};
 use crate::qcow2::audit::Audit;
 use crate::qcow2::extensions::FoundBitmap;
 use crate::request::{Answer, ImageFile, Request};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole};
 
-const MAP: DivergenceKind = DivergenceKind::new("chain", "map_divergence");
-const CHECK: DivergenceKind = DivergenceKind::new("chain", "check_divergence");
-const METADATA: DivergenceKind = DivergenceKind::new("chain", "metadata_divergence");
-const HEADER: DivergenceKind = DivergenceKind::new("chain", "header_metadata_divergence");
-const DIRTY: DivergenceKind = DivergenceKind::new("chain", "dirty_metadata_divergence");
-const HOST: DivergenceKind = DivergenceKind::new("chain", "host_divergence");
-const WITNESS: DivergenceKind = DivergenceKind::new("chain", "witness_divergence");
+const MAP: DivergenceKind = DivergenceKind::ChainMap;
+const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
+const METADATA: DivergenceKind = DivergenceKind::ChainMetadata;
+const HEADER: DivergenceKind = DivergenceKind::ChainHeader;
+const DIRTY: DivergenceKind = DivergenceKind::ChainDirty;
+const HOST: DivergenceKind = DivergenceKind::ChainHost;
+const WITNESS: DivergenceKind = DivergenceKind::ChainWitness;
 
 /// How many times the host space of the other side's image an image may take.
 pub const HOST_RATIO: u64 = 4;
@@ -249,7 +249,7 @@ pub(super) fn touched(ours: &Turn, theirs: &Turn) -> Option<Finding> {
         ours.step.request.name()
     );
     let kind = match ours.step.request.is_reading() {
-        true => DivergenceKind::INPUT_CHANGED,
+        true => DivergenceKind::InputChanged,
         false => HOST,
     };
     witnesses(kind, what, [told(ours), told(theirs), "none".to_owned()])

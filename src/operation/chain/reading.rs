@@ -9,16 +9,16 @@ use crate::exchange::Turn;
 use crate::judge::CheckCounts;
 use crate::model::View;
 use crate::request::{Answer, Exit};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole};
 
-const CONTENT: DivergenceKind = DivergenceKind::new("chain", "content_divergence");
-const RECIPE: DivergenceKind = DivergenceKind::new("chain", "recipe_divergence");
-const INFO: DivergenceKind = DivergenceKind::new("chain", "info_divergence");
-const MAP: DivergenceKind = DivergenceKind::new("chain", "map_divergence");
-const CHECK: DivergenceKind = DivergenceKind::new("chain", "check_divergence");
-const COMPARE: DivergenceKind = DivergenceKind::new("chain", "compare_content_divergence");
-const LIST: DivergenceKind = DivergenceKind::new("chain", "snapshot_info_divergence");
-const MEASURE: DivergenceKind = DivergenceKind::new("chain", "measure_divergence");
+const CONTENT: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Content);
+const RECIPE: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Recipe);
+const INFO: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Info);
+const MAP: DivergenceKind = DivergenceKind::ChainMap;
+const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
+const COMPARE: DivergenceKind = DivergenceKind::ChainCompare;
+const LIST: DivergenceKind = DivergenceKind::ChainSnapshotInfo;
+const MEASURE: DivergenceKind = DivergenceKind::ChainMeasure;
 
 /// Judges an act that reads; nothing for one that does not, or when all agree.
 pub(super) fn judge(act: &Act, course: &Course, ours: &Turn, theirs: &Turn) -> Option<Finding> {

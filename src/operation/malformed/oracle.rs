@@ -8,11 +8,11 @@ use crate::exchange::{Actor, Deed, Exchange, Side, Turn};
 use crate::request::{Answer, Exit, Request};
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
 
-const REFERENCE_CRASH: DivergenceKind = DivergenceKind::new("reference", "crash");
-const MEMORY: DivergenceKind = DivergenceKind::new("malformed", "memory_blowup");
-const DISK: DivergenceKind = DivergenceKind::new("malformed", "disk_blowup");
-const CONTENTS: DivergenceKind = DivergenceKind::new("malformed", "content_divergence");
-const INFO: DivergenceKind = DivergenceKind::new("malformed", "info_divergence");
+const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
+const MEMORY: DivergenceKind = DivergenceKind::MalformedMemory;
+const DISK: DivergenceKind = DivergenceKind::MalformedDisk;
+const CONTENTS: DivergenceKind = DivergenceKind::MalformedContent;
+const INFO: DivergenceKind = DivergenceKind::MalformedInfo;
 
 /// The most memory that a call may use: the images are smaller than 16 MiB, and caches of tables are bounded.
 const PEAK_MEMORY_BYTES_MAX: u64 = 512 << 20;
@@ -124,7 +124,7 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
         .candidate
         .is_some_and(|turn| turn.by == Side::Candidate && crashed(turn));
     let kind = match is_candidate {
-        true => DivergenceKind::CANDIDATE_CRASH,
+        true => DivergenceKind::CandidateCrash,
         false => REFERENCE_CRASH,
     };
     let finding = pair.finding(kind, what.clone(), exit_of, crashed);
@@ -138,7 +138,7 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
             .candidate
             .is_some_and(|turn| turn.by == Side::Candidate);
     alone
-        .then(|| pair.finding(DivergenceKind::CANDIDATE_TIMEOUT, what, class_of, timed_out))
+        .then(|| pair.finding(DivergenceKind::CandidateTimeout, what, class_of, timed_out))
         .flatten()
 }
 
@@ -183,7 +183,7 @@ fn input(pair: &Pair<'_>) -> Option<Finding> {
         false => "as it was".to_owned(),
     };
     let what = "the image after it was only read".to_owned();
-    let kind = DivergenceKind::INPUT_CHANGED;
+    let kind = DivergenceKind::InputChanged;
     let finding = pair.finding(kind, what, says, is_changed)?;
     // The harness looks on both sides, so the side that is changed tells whose tool it was.
     let blame = match pair.turns().map(|turn| turn.is_some_and(is_changed)) {
@@ -242,7 +242,7 @@ fn exits(pair: &Pair<'_>) -> Option<Finding> {
     let what = format!("exit of {}", pair.name());
     let difference = Difference::new(what, ours.answer.describe(), theirs.answer.describe());
     (is_accepted(ours) != is_accepted(theirs))
-        .then(|| Finding::of_difference(DivergenceKind::EXIT_CODE, difference))
+        .then(|| Finding::of_difference(DivergenceKind::ExitCode, difference))
 }
 
 /// Whether the tool made something of the image. A check that finds errors has been made: qemu-img(1), check, exits with 2 for errors and 3
