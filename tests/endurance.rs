@@ -37,7 +37,7 @@ impl Campaign {
     }
 
     fn command(&self, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+        let mut command = ring::imgduel();
         command
             .args([
                 "fuzz",
@@ -388,7 +388,7 @@ fn a_run_whose_ground_gives_way_ends_with_one_clear_line_and_keeps_what_it_has()
 
     // A place that cannot be written to, and one that is not there.
     for place in ["/proc", "/nonexistent/place"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+        let mut command = ring::imgduel();
         let output = command
             .args(["fuzz", "--iterations", "1", "--workdir", place])
             .output()

@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "every test file uses another part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -26,6 +28,32 @@ pub fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The command, for whoever cannot start it by [`imgduel`].
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_imgduel");
+
+/// The command, as somebody would start it who has set nothing.
+pub fn imgduel() -> Command {
+    started(PROGRAM)
+}
+
+/// A program that is started without what whoever runs the tests has set for that run: the reports and tools that they ask for are
+/// those of the test entry point, not those of the stand-ins of a test.
+pub fn started(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let set = std::env::vars_os().map(|(name, _)| name);
+    let is_of_that_run = |name: &std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        let beginnings = ["IMGDUEL_", "NEXTEST", "GITHUB_"];
+        beginnings
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+    };
+    set.filter(is_of_that_run).for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+}
+
 /// A scratch directory where a campaign would have it: in memory, where there is enough.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(Place::usual(1).path).unwrap()
@@ -41,7 +69,7 @@ pub fn means() -> Means {
     static LAUNCHER: LazyLock<Arc<Launcher>> =
         LazyLock::new(|| Launcher::new(ExecMode::Fork, false));
     Means {
-        worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
+        worker_program: PROGRAM.into(),
         limit: Duration::from_secs(30),
         launcher: Arc::clone(&LAUNCHER),
     }

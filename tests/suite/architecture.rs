@@ -149,6 +149,28 @@ fn only_the_process_room_starts_programs() {
     }
 }
 
+/// Else the reports that are asked of `cargo test` would hold what the stand-ins of a test did.
+#[test]
+fn a_test_starts_the_command_without_what_the_caller_has_set() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut found = Vec::new();
+    collect(&tests, &tests, &mut found);
+    let names_it = ["CARGO_BIN_EXE_", "imgduel"].concat();
+    for source in found.iter().filter(|source| source.room != "ring") {
+        assert!(
+            !source.text.contains(&names_it),
+            "{} starts the command otherwise than by ring::imgduel",
+            source.path.display()
+        );
+        let starts_it = ["Command::new(ring::", "PROGRAM"].concat();
+        assert!(
+            !source.text.contains(&starts_it),
+            "{} starts the command with what the caller has set",
+            source.path.display()
+        );
+    }
+}
+
 #[test]
 fn only_the_rng_room_names_a_random_generator() {
     for source in sources().iter().filter(|source| source.room != "rng") {

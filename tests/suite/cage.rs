@@ -249,10 +249,9 @@ os.wait()
 ";
 
 #[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn a_tool_gets_no_network_no_session_of_its_own_and_no_word_to_other_processes() {
-    let Ok(python) = which::which("python3") else {
-        return;
-    };
+    let python = which::which("python3").unwrap();
     let place = tempfile::tempdir().unwrap();
     let scratch = place.path().join(format!("for.{}", std::process::id()));
     std::fs::create_dir(&scratch).unwrap();

@@ -6,7 +6,7 @@
 use crate::ring;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +28,7 @@ fn lying(lie: &str) -> String {
 
 /// A campaign of chains on raw images, with these candidates.
 fn fuzz(directory: &std::path::Path, candidates: &[&str]) -> (Output, Value, Vec<Value>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+    let mut command = ring::imgduel();
     command.current_dir(directory);
     command.args([
         "fuzz",
@@ -126,7 +126,7 @@ fn a_candidate_that_is_named_twice_is_refused() {
 #[test]
 fn a_campaign_for_readers_passes_over_what_no_candidate_can_be_asked() {
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
+    let mut command = ring::imgduel();
     command.current_dir(directory.path());
     command.args([
         "fuzz",

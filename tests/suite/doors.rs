@@ -10,10 +10,7 @@ use serde_json::Value;
 use crate::ring;
 
 fn command(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_imgduel"))
-        .args(arguments)
-        .output()
-        .unwrap()
+    ring::imgduel().args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -98,7 +95,7 @@ fn a_broken_seed_file_is_refused_in_one_line() {
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn a_wrong_value_in_the_environment_is_refused_too() {
-    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let output = ring::imgduel()
         .args(["fuzz", "--iterations", "1"])
         .env("IMGDUEL_SEED", "many")
         .output()
@@ -109,7 +106,7 @@ fn a_wrong_value_in_the_environment_is_refused_too() {
 
 #[test]
 fn a_missing_qemu_img_says_what_to_install() {
-    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let output = ring::imgduel()
         .arg("fuzz")
         .env("PATH", "/no/such/directory")
         .output()
@@ -123,7 +120,7 @@ fn fuzz(directory: &Path, arguments: &[&str]) -> (Output, Value, Vec<Value>) {
         directory.join("summary.json"),
         directory.join("records.jsonl"),
     );
-    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let output = ring::imgduel()
         .args(["fuzz", "--generation", "ops7", "--workdir"])
         .arg(directory)
         .arg("--findings")
@@ -238,7 +235,7 @@ fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_says_how
 fn the_python_harness_s_command_line_works_and_its_files_are_written() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let output = ring::imgduel()
         .args([
             "fuzz",
             "--seed",
@@ -297,11 +294,8 @@ fn replay_prints_the_evidence_of_a_seed_file() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_fault() {
-    let script = format!(
-        "{} show ops7_s1_i0..2000 | head -n 1",
-        env!("CARGO_BIN_EXE_imgduel")
-    );
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let script = format!("{} show ops7_s1_i0..2000 | head -n 1", ring::PROGRAM);
+    let output = ring::started("sh").args(["-c", &script]).output().unwrap();
     assert!(
         output.status.success() && output.stderr.is_empty(),
         "{}",
@@ -317,7 +311,7 @@ fn a_reader_that_goes_away_is_no_fault() {
 fn ctrl_c_ends_a_campaign_with_its_summary_written() {
     let directory = tempfile::tempdir().unwrap();
     let summary = directory.path().join("summary.json");
-    let campaign = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let campaign = ring::imgduel()
         .args(["fuzz", "--iterations", "100000", "--seed", "1", "--workdir"])
         .arg(directory.path())
         .arg("--summary")

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::Command;
-
 use imgduel::case::CaseId;
 use imgduel::generation::Generation;
 use serde_json::Value;
+
+use crate::ring;
 
 fn golden(file: &str) -> Vec<Value> {
     let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -65,7 +65,7 @@ fn show_prints_the_golden_cases_one_json_line_each_and_runs_nothing() {
     assert_eq!(golden.len(), 23);
     let ids = golden.iter().map(|case| id(case).to_string());
     // Without PATH no tool could be run.
-    let shown = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let shown = ring::imgduel()
         .arg("show")
         .args(ids)
         .env_clear()
@@ -86,7 +86,7 @@ fn show_prints_the_golden_cases_one_json_line_each_and_runs_nothing() {
 
 #[test]
 fn show_takes_a_range_with_both_ends_included() {
-    let shown = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let shown = ring::imgduel()
         .args(["show", "ops7_s1_i3..5"])
         .output()
         .unwrap();

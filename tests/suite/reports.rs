@@ -14,12 +14,8 @@ use crate::ring;
 
 /// Runs the command as a person would, without what the tests' own surroundings set.
 fn imgduel(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imgduel"));
-    command
-        .args(arguments)
-        .current_dir(ring::package())
-        .env_remove("GITHUB_ACTIONS")
-        .env_remove("GITHUB_STEP_SUMMARY");
+    let mut command = ring::imgduel();
+    command.args(arguments).current_dir(ring::package());
     command
 }
 

@@ -10,13 +10,15 @@ use std::time::{Duration, SystemTime};
 
 use imgduel::process::warden;
 
+use crate::ring;
+
 /// Runs a shell script that finds a file system of its own mounted with these options in `work`, in a directory that is empty but for it.
 fn on_a_disk(options: &str, place: &Path, script: &str) -> Output {
     std::fs::create_dir(place.join("work")).unwrap();
     let script = format!("mount -t tmpfs -o {options} none work && {script}");
-    Command::new("unshare")
+    ring::started("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
-        .env("IMGDUEL", env!("CARGO_BIN_EXE_imgduel"))
+        .env("IMGDUEL", ring::PROGRAM)
         .current_dir(place)
         .output()
         .unwrap()

@@ -13,17 +13,8 @@ use crate::ring;
 
 /// cargo, as whoever runs the tests runs it, without what belongs to this run.
 fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(ring::package());
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if ["IMGDUEL_", "NEXTEST", "GITHUB_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            command.env_remove(name.as_ref());
-        }
-    }
     command
 }
 
@@ -202,7 +193,7 @@ fn merged(directory: &Path) -> (Value, BTreeMap<String, String>) {
         .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
         .collect();
     files.sort();
-    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let output = ring::imgduel()
         .arg("merge")
         .arg(directory)
         .arg("--summary")

@@ -169,7 +169,7 @@ fn imago_never_needs_qemu_img() {
     };
     let asked = Asked::request(&create, scratch.path().to_owned(), &Cage::OPEN);
     let request = serde_json::to_string(&asked).unwrap();
-    let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let mut worker = ring::imgduel()
         .args([imgduel::tool::worker::ARGUMENT, "imago"])
         .env_clear()
         .stdin(std::process::Stdio::piped())
