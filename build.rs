@@ -16,13 +16,13 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("rqcow2", "rqcow2"),
 ];
 
-/// Python modules that tests need: a name, the interpreter that has them, the modules. Debian's are the system's own interpreter's.
-const MODULES: [(&str, &str, &str); 5] = [
-    ("junit_readers", "python3", "junitparser, xmlschema"),
-    ("libqcow", "/usr/bin/python3", "pyqcow"),
-    ("libvmdk", "/usr/bin/python3", "pyvmdk"),
-    ("libvhdi", "/usr/bin/python3", "pyvhdi"),
-    ("dissect", "python3", "dissect.hypervisor"),
+/// Python modules that tests need: a name, the modules, and whether any interpreter on `PATH` will do, as for a tool, or it must be the first.
+const MODULES: [(&str, &str, bool); 5] = [
+    ("junit_readers", "junitparser, xmlschema", false),
+    ("libqcow", "pyqcow", true),
+    ("libvmdk", "pyvmdk", true),
+    ("libvhdi", "pyvhdi", true),
+    ("dissect", "dissect.hypervisor", true),
 ];
 
 /// The release of qemu-img of whose defects tests tell; with any other, `another_qemu_img` is set.
@@ -55,12 +55,18 @@ fn main() {
         }
     }
     // Modules lie anywhere: only an interpreter itself can tell. After installing them, touch build.rs.
-    for (name, interpreter, modules) in MODULES {
+    for (name, modules, any_will_do) in MODULES {
         println!("cargo::rustc-check-cfg=cfg(missing_{name})");
-        let asked = Command::new(interpreter)
-            .args(["-c", &format!("import {modules}")])
-            .output();
-        if !asked.is_ok_and(|answer| answer.status.success()) {
+        let interpreters = std::env::split_paths(&path).map(|directory| directory.join("python3"));
+        let has_them = |interpreter: PathBuf| {
+            let asked = Command::new(interpreter)
+                .args(["-c", &format!("import {modules}")])
+                .output();
+            asked.is_ok_and(|answer| answer.status.success())
+        };
+        let interpreters = interpreters.filter(|interpreter| interpreter.is_file());
+        let mut tried = interpreters.take(if any_will_do { usize::MAX } else { 1 });
+        if !tried.any(has_them) {
             println!("cargo::rustc-cfg=missing_{name}");
         }
     }

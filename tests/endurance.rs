@@ -114,14 +114,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args([name, &id])
-            .status()
-            .unwrap()
-            .success()
-    );
+    ring::signal(child.id(), name);
 }
 
 /// Waits until the file of records has so many lines.
@@ -326,7 +319,7 @@ fn whatever_a_killed_harness_was_running_goes_with_it() {
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn a_signal_stops_politely_and_a_second_one_at_once() {
-    for (name, times) in [("-TERM", 1), ("-INT", 2)] {
+    for (name, times) in [("TERM", 1), ("INT", 2)] {
         let campaign = Campaign::new(&[
             "--seed",
             "7",
@@ -485,7 +478,7 @@ fn two_campaigns_in_one_directory_do_not_meet_and_do_not_share_a_file() {
     assert!(one_line(&output).contains("another run is writing its records to"));
     let beside = campaign.command(&["--iterations", "20"]).output().unwrap();
     assert_eq!(beside.status.code(), Some(0), "{}", text(&beside.stderr));
-    signal(&child, "-TERM");
+    signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(

@@ -1,7 +1,7 @@
 //! Tools that are Python modules: each a script that speaks the adapter protocol in one kept interpreter.
 //!
-//! A process a call would cost 0.2 s, most of it imports. The interpreter is the one that the tool spec names, or the first on this
-//! machine that has the module: distributions and PyPI fill different ones.
+//! A process a call would cost 0.2 s, most of it imports. The interpreter is the one that the tool spec names, or the first on `PATH`
+//! that has the module: distributions and PyPI fill different ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,16 +28,14 @@ const MODULES: &str =
 const DISSECT_REFUSALS: &str = "(Error, NotImplementedError, ValueError, EOFError, OSError)";
 const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
 
-/// Where interpreters are looked for.
-const INTERPRETERS: [&str; 2] = ["python3", "/usr/bin/python3"];
+/// What an interpreter is called; each of this name on `PATH` is tried.
+const INTERPRETER: &str = "python3";
 
 /// Opens the module that a row is named after.
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
-    let named = spec.path.iter().cloned();
-    let usual = INTERPRETERS.iter().map(PathBuf::from);
-    let interpreters: Vec<PathBuf> = match spec.path {
-        Some(_) => named.collect(),
-        None => usual.collect(),
+    let interpreters: Vec<PathBuf> = match &spec.path {
+        Some(named) => which::which(named).into_iter().collect(),
+        None => which::which_all(INTERPRETER).map_or_else(|_| Vec::new(), Iterator::collect),
     };
     let (own, refusals) = match &*spec.name {
         "dissect.hypervisor" => (DISSECT, DISSECT_REFUSALS),
@@ -48,10 +46,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         format!("{SERVE}\n{own}"),
         spec.name.clone(),
     ];
-    let found = interpreters
-        .iter()
-        .filter_map(|name| which::which(name).ok());
-    let mut opened = found.map(|program| {
+    let mut opened = interpreters.into_iter().map(|program| {
         let words = ByHand {
             program: program.display().to_string(),
             script: by_hand(own, refusals),

@@ -54,6 +54,13 @@ pub fn started(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// Sends a process a signal by its name: the shell's own `kill`, which is there wherever a shell is.
+pub fn signal(process: u32, name: &str) {
+    let line = format!("kill -{name} {process}");
+    let sent = Command::new("sh").args(["-c", &line]).status().unwrap();
+    assert!(sent.success(), "{line}");
+}
+
 /// A scratch directory where a campaign would have it: in memory, where there is enough.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(Place::usual(1).path).unwrap()

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -321,11 +321,7 @@ fn ctrl_c_ends_a_campaign_with_its_summary_written() {
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let killed = Command::new("kill")
-        .args(["-INT", &campaign.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    ring::signal(campaign.id(), "INT");
     let output = campaign.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let summary: Value = serde_json::from_slice(&std::fs::read(&summary).unwrap()).unwrap();

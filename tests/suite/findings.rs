@@ -208,10 +208,7 @@ fn shrinking_interrupted_and_taken_up_again_ends_as_in_one_piece() {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    ring::signal(child.id(), "INT");
     let interrupted = child.wait_with_output().unwrap();
     assert_eq!(interrupted.status.code(), Some(130));
     assert!(begun(), "nothing is kept to go on from");

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use imgduel::process::{CAPTURE_LIMIT_BYTES, Ending, Finished, Invocation, PostMortem, run};
 
+use crate::ring;
+
 fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];
     run(&Invocation {
@@ -168,9 +170,7 @@ fn a_call_ends_as_it_did_however_long_the_one_that_reaps_it_is_kept_from_running
                 std::thread::sleep(Duration::from_millis(10));
             }
             std::thread::sleep(Duration::from_millis(1500));
-            let number = number().trim().to_owned();
-            let mut told = std::process::Command::new("kill");
-            assert!(told.args(["-CONT", &number]).status().unwrap().success());
+            ring::signal(number().trim().parse().unwrap(), "CONT");
         });
         let script = format!(
             "[ $PPID = {} ] || kill -STOP $PPID; echo $PPID > parent; exit 3",
