@@ -260,5 +260,6 @@ fn tool_name(tool: &Arc<dyn Tool>) -> ToolName {
     ToolName {
         name: tool.name().to_owned(),
         version: tool.version().to_owned(),
+        build: tool.build().map(str::to_owned),
     }
 }

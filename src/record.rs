@@ -32,7 +32,8 @@ use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
 /// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`; the
 /// verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
 /// 4 added the stand `accepts` to the summary's matrix.
-pub const FORMAT_VERSION: u32 = 4;
+/// 5 added `build` to a tool that is embedded.
+pub const FORMAT_VERSION: u32 = 5;
 
 /// A tool, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct ToolName {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// How it was built, for an embedded library: whether arithmetic that overflows is a panic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
 }
 
 impl fmt::Display for ToolName {

@@ -17,6 +17,7 @@ use crate::request::{Answer, Request};
 pub use capabilities::{Capability, capabilities};
 
 pub mod adapter;
+mod arithmetic;
 mod capabilities;
 mod command_line;
 mod imago;
@@ -48,6 +49,11 @@ pub trait Tool: Send + Sync {
 
     /// The program that is run; `None` for an embedded library.
     fn program(&self) -> Option<&Path>;
+
+    /// How it was built, as far as that changes what it does and this program knows; `None` for one that is not embedded.
+    fn build(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Whether it can be asked this at all. Known before anything runs, from the request alone.
     fn support(&self, request: &Request) -> Support;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic};
 use crate::error::{Error, Result};
 use crate::process::Cage;
 use crate::request::{Answer, Request};
@@ -27,6 +27,7 @@ struct Adapter {
     hello: Hello,
     pool: Pool,
     words: Words,
+    build: Option<&'static str>,
 }
 
 /// Opens `adapter:COMMAND`: the command's words are divided at blanks.
@@ -65,9 +66,16 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
 
 /// Starts it and asks who it is; `words` is how a person asks it the same.
 pub(super) fn start_with_words(start: Start, means: &Means, words: Words) -> Result<Arc<dyn Tool>> {
+    // What this program itself hosts was built with it.
+    let build = (start.program == means.worker_program).then(arithmetic::build);
     let pool = Pool::new(start);
     let hello = pool.hello(means.limit)?;
-    Ok(Arc::new(Adapter { hello, pool, words }))
+    Ok(Arc::new(Adapter {
+        hello,
+        pool,
+        words,
+        build,
+    }))
 }
 
 impl Tool for Adapter {
@@ -81,6 +89,10 @@ impl Tool for Adapter {
 
     fn program(&self) -> Option<&Path> {
         None
+    }
+
+    fn build(&self) -> Option<&'static str> {
+        self.build
     }
 
     fn support(&self, request: &Request) -> Support {

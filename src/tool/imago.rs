@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::adapter::{Pool, Start};
-use super::worker;
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{arithmetic, worker};
 use crate::content::Write;
 use crate::error::Result;
 use crate::format::Format;
@@ -45,6 +45,10 @@ impl Tool for Imago {
 
     fn program(&self) -> Option<&Path> {
         None
+    }
+
+    fn build(&self) -> Option<&'static str> {
+        Some(arithmetic::build())
     }
 
     fn support(&self, request: &Request) -> Support {

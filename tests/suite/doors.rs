@@ -174,6 +174,10 @@ fn a_campaign_writes_a_record_a_case_and_a_summary_that_adds_up() {
         .collect();
     assert_eq!(ids.len(), 25);
     assert!(ids.contains("ops7_s3_i000024"));
+    assert!(records.iter().all(|record| {
+        record["candidate"]["build"] == "overflow checks on"
+            && record["reference"]["build"].is_null()
+    }));
     assert!(text(&output.stdout).contains("inconclusive_qemu_timeout 0"));
 }
 

@@ -149,6 +149,17 @@ fn smoke(spec: &str) {
 }
 
 #[test]
+fn what_is_embedded_is_built_with_overflow_checks_whatever_the_profile() {
+    let manifest = std::fs::read_to_string(ring::package().join("Cargo.toml")).unwrap();
+    assert!(!manifest.contains("overflow-checks = false"));
+    for profile in ["[profile.dev]", "[profile.release]"] {
+        let (_, rest) = manifest.split_once(profile).unwrap();
+        let section = rest.split("\n[").next().unwrap();
+        assert!(section.contains("overflow-checks = true"), "{profile}");
+    }
+}
+
+#[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
