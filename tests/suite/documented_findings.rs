@@ -57,9 +57,11 @@ fn every_script_is_told_of_in_the_list() {
     for path in &linked {
         assert!(ring::package().join(path).is_file(), "{path} is linked");
     }
-    for script in scripts("") {
-        let path = format!("docs/findings/{}", name(&script));
-        assert!(linked.contains(&path), "{path} is not in the list");
+    for folder in ["docs/findings", "findings"] {
+        for script in std::fs::read_dir(ring::package().join(folder)).unwrap() {
+            let path = format!("{folder}/{}", name(&script.unwrap().path()));
+            assert!(linked.contains(&path), "{path} is not in the list");
+        }
     }
 }
 
