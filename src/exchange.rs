@@ -9,6 +9,7 @@ use crate::content::{Contents, Write};
 use crate::image::ImageRecipe;
 use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
+use crate::version;
 
 /// What an operation may know when it writes its steps.
 #[derive(Clone, Debug)]
@@ -314,8 +315,7 @@ impl Speaker {
     /// Whether it is a release of `tool` before `release`, whose numbers are given from the most significant one. A version that does not
     /// begin with numbers is before none.
     pub fn is_before(&self, tool: &str, release: &[u64]) -> bool {
-        let numbers = self.version.split(['.', '-', '+', ' ']);
-        let numbers: Vec<u64> = numbers.map_while(|part| part.parse().ok()).collect();
+        let numbers = version::numbers(&self.version);
         self.name == tool && !numbers.is_empty() && *numbers < *release
     }
 }

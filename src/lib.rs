@@ -30,6 +30,9 @@ pub mod error;
 /// Where the time goes.
 pub mod phase;
 
+/// The order of versions.
+pub mod version;
+
 /// Sizes as they are written on command lines.
 pub mod size;
 

@@ -11,6 +11,8 @@ use super::Record;
 use crate::signature::Group;
 use crate::verdict::{Blame, DivergenceKind, OutputAspect, VerdictName};
 
+mod apart;
+
 /// Where a tool stands in a group's cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -125,7 +127,7 @@ impl Matrix {
     }
 
     fn count(&mut self, record: &Record, group: Group, cells: BTreeMap<String, Cell>) {
-        let verdict = odd_one_out(&cells, &record.reference.to_string());
+        let verdict = apart::who(&cells, &record.reference.to_string());
         let Some(row) = self.rows.iter_mut().find(|row| row.group == group) else {
             self.rows.push(Row {
                 group,
@@ -247,148 +249,4 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
         _ => Stand::Differs,
     };
     (stand, value)
-}
-
-/// Names who stands alone.
-fn odd_one_out(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
-    let named = |wanted: fn(&Cell) -> bool| -> Vec<&str> {
-        let found = cells.iter().filter(|(_, cell)| wanted(cell));
-        found.map(|(tool, _)| tool.as_str()).collect()
-    };
-    let wrong = named(|cell| cell.stand.is_wrong());
-    let right = named(|cell| cell.stand == Stand::Agrees);
-    if let Some(release) = first_release(cells) {
-        return release;
-    }
-    match (&*wrong, &*right) {
-        ([], _) => "nobody is alone".to_owned(),
-        ([alone], _) if *alone == reference => "the reference is alone".to_owned(),
-        ([alone], [_]) => format!("{alone} against the reference"),
-        ([alone], _) => format!("{alone} is the odd one out"),
-        (several, []) => format!("no two agree: {}", several.join(", ")),
-        (several, others) => {
-            let values: Vec<&Cell> = several.iter().map(|tool| &cells[*tool]).collect();
-            let same = values
-                .windows(2)
-                .all(|two| (two[0].stand, &two[0].value) == (two[1].stand, &two[1].value));
-            let several = several.join(", ");
-            match (same, others) {
-                (true, [only]) if *only == reference => {
-                    format!("the reference is alone against {several}")
-                }
-                (true, _) => format!("two camps: {several} against {}", others.join(", ")),
-                (false, _) => {
-                    format!(
-                        "each in its own way: {several} against {}",
-                        others.join(", ")
-                    )
-                }
-            }
-        }
-    }
-}
-
-/// Of several releases of qemu-img, the first that stands elsewhere than the one before it; where other tools stand apart too, or one
-/// release against itself, that is not the question.
-fn first_release(cells: &BTreeMap<String, Cell>) -> Option<String> {
-    let mut releases: BTreeMap<Vec<u64>, (&str, Stand)> = BTreeMap::new();
-    for (tool, cell) in cells {
-        let is_telling = cell.stand.is_wrong() || cell.stand == Stand::Agrees;
-        match tool.strip_prefix("qemu-img ") {
-            Some(version) if is_telling => {
-                let version = version.strip_suffix(AS_CANDIDATE).unwrap_or(version);
-                let numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
-                let stand = (version, cell.stand);
-                if *releases.entry(numbers.collect()).or_insert(stand) != stand {
-                    return None;
-                }
-            }
-            None if cell.stand.is_wrong() => return None,
-            _ => {}
-        }
-    }
-    let releases: Vec<(&str, Stand)> = releases.into_values().collect();
-    let changed = releases.windows(2).find(|two| two[0].1 != two[1].1)?;
-    let [(before, _), (after, _)] = changed else {
-        return None;
-    };
-    Some(format!(
-        "qemu-img {after} is the first to behave otherwise than qemu-img {before}"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verdict(stands: &[(&str, Stand)]) -> String {
-        let cells = stands.iter().map(|(tool, stand)| {
-            let cell = Cell {
-                stand: *stand,
-                value: None,
-                count: u64::from(stand.is_wrong()),
-            };
-            ((*tool).to_owned(), cell)
-        });
-        odd_one_out(&cells.collect(), "qemu-img 10.0.2")
-    }
-
-    #[test]
-    fn of_releases_the_first_that_behaves_otherwise_is_named_by_its_number() {
-        let stands = [
-            ("qemu-img 7.2.22", Stand::Crashes),
-            ("qemu-img 9.1.0", Stand::Agrees),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 10.0.2 (candidate)", Stand::Agrees),
-        ];
-        assert_eq!(
-            verdict(&stands),
-            "qemu-img 9.1.0 is the first to behave otherwise than qemu-img 7.2.22"
-        );
-        assert_eq!(
-            verdict(&[stands[3], stands[0]]),
-            "qemu-img 10.0.2 is the first to behave otherwise than qemu-img 7.2.22"
-        );
-    }
-
-    #[test]
-    fn a_reference_that_nobody_agrees_with_is_alone_when_the_others_are_of_one_mind() {
-        let mut stands = vec![
-            ("vhd-core 0.1.4", Stand::Accepts),
-            ("7zz 25.01", Stand::Accepts),
-            ("qemu-img 10.0.2", Stand::Agrees),
-        ];
-        assert_eq!(
-            verdict(&stands),
-            "the reference is alone against 7zz 25.01, vhd-core 0.1.4"
-        );
-        stands.push(("libvhdi 20210425", Stand::Agrees));
-        assert_eq!(
-            verdict(&stands),
-            "two camps: 7zz 25.01, vhd-core 0.1.4 against libvhdi 20210425, qemu-img 10.0.2"
-        );
-    }
-
-    #[test]
-    fn a_release_that_stands_against_itself_is_no_matter_of_releases() {
-        let stands = [
-            ("qemu-img 7.2.22", Stand::Agrees),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 10.0.2 (candidate)", Stand::Differs),
-        ];
-        assert_eq!(
-            verdict(&stands),
-            "qemu-img 10.0.2 (candidate) is the odd one out"
-        );
-    }
-
-    #[test]
-    fn releases_that_crash_alike_are_not_told_apart() {
-        let stands = [
-            ("qemu-img 7.2.22", Stand::Crashes),
-            ("qemu-img 10.0.2", Stand::Crashes),
-            ("imago 0.2.6", Stand::Agrees),
-        ];
-        assert!(!verdict(&stands).contains("first"), "{}", verdict(&stands));
-    }
 }

@@ -1,0 +1,46 @@
+//! The order of versions: by their numbers, never as text.
+//!
+//! Used where what a release does, or says, is compared with what another does. How a version is written is each tool's own business:
+//! only the numbers at its beginning count.
+
+/// The numbers at the beginning of a version, from the most significant one: `10.0.2` of `10.0.2-rc1`. Empty where it begins with none.
+pub fn numbers(version: &str) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    for part in version.split('.') {
+        let end = part.find(|letter: char| !letter.is_ascii_digit());
+        let Ok(number) = part[..end.unwrap_or(part.len())].parse() else {
+            break;
+        };
+        numbers.push(number);
+        if end.is_some() {
+            break;
+        }
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        let ordered = [
+            "", "unknown", "5.2.0", "7.2", "7.2.0", "7.2.9", "7.2.22", "10.0.2", "10.0.13",
+            "11.1.3",
+        ];
+        for two in ordered.windows(2) {
+            assert!(numbers(two[0]) <= numbers(two[1]), "{two:?}");
+        }
+        assert!(numbers("10.0.2") < numbers("10.0.13"));
+    }
+
+    #[test]
+    fn what_stands_behind_the_numbers_does_not_count() {
+        assert_eq!(numbers("8.0.0-rc1"), [8, 0, 0]);
+        assert_eq!(numbers("25.01"), [25, 1]);
+        assert_eq!(numbers("11.2.50+x.7"), [11, 2, 50]);
+        assert_eq!(numbers("v7"), [0; 0]);
+        assert_eq!(numbers("99999999999999999999.1"), [0; 0]);
+    }
+}
