@@ -99,7 +99,10 @@ impl Entry {
         let mut data = Vec::new();
         let mut written = Vec::new();
         for (name, state) in &after {
-            if before.get(name) == Some(state) {
+            if before
+                .get(name)
+                .is_some_and(|before| before.is_as_before(state))
+            {
                 continue;
             }
             let file = File::open(directory.join(name))?;

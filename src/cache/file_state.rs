@@ -5,11 +5,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,12 +21,38 @@ use crate::write_watch::{WriteWatch, identity};
 /// How many files a thread remembers.
 const REMEMBERED_MAX: usize = 64;
 
+/// The grain in which zeros are told from other bytes.
+const BLOCK_BYTES: u64 = 4096;
+
 /// What a file holds, and where: a hole is told from zeros, as tools do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub(super) struct FileState {
     length: u64,
     segments: Arc<[Range<u64>]>,
     hash: u128,
+    /// Of what a guest could read alone: holes and zeros are the same.
+    bytes_hash: u128,
+    /// When it was last written to.
+    modified: Option<SystemTime>,
+}
+
+impl PartialEq for FileState {
+    fn eq(&self, other: &Self) -> bool {
+        (self.length, &self.segments, self.hash) == (other.length, &other.segments, other.hash)
+    }
+}
+
+/// What an answer follows from: not from when a file was written.
+impl fmt::Debug for FileState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            length,
+            segments,
+            hash,
+            ..
+        } = self;
+        write!(formatter, "{length} {segments:?} {hash:032x}")
+    }
 }
 
 impl FileState {
@@ -51,15 +79,40 @@ impl FileState {
     fn of(path: &Path) -> io::Result<Self> {
         let file = open_regular(path)?;
         let segments = data_segments(&file)?;
-        let mut hash = Xxh3::new();
+        let (mut hash, mut bytes_hash) = (Xxh3::new(), Xxh3::new());
         for segment in &segments {
-            each_piece(&file, segment.clone(), |_, bytes| hash.update(bytes))?;
+            each_piece(&file, segment.clone(), |start, bytes| {
+                hash.update(bytes);
+                // In blocks that lie where they lie in the file, whatever the segment begins with.
+                let mut place = start;
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let end = (place / BLOCK_BYTES + 1) * BLOCK_BYTES;
+                    let (block, behind) = rest.split_at(rest.len().min((end - place) as usize));
+                    if block.iter().any(|byte| *byte != 0) {
+                        bytes_hash.update(&place.to_le_bytes());
+                        bytes_hash.update(block);
+                    }
+                    place += block.len() as u64;
+                    rest = behind;
+                }
+            })?;
         }
+        let found = file.metadata()?;
         Ok(Self {
-            length: file.metadata()?.len(),
+            length: found.len(),
             segments: segments.into(),
             hash: hash.digest128(),
+            bytes_hash: bytes_hash.digest128(),
+            modified: found.modified().ok(),
         })
+    }
+
+    /// Whether a file that was like this is so still, or was at least not written to: where its holes lie the system may tell otherwise later, of
+    /// space that it had reserved and not yet used.
+    pub(super) fn is_as_before(&self, now: &Self) -> bool {
+        let same_bytes = (self.length, self.bytes_hash) == (now.length, now.bytes_hash);
+        self == now || (same_bytes && self.modified == now.modified)
     }
 
     /// In bytes.
@@ -149,6 +202,40 @@ mod tests {
             assert_ne!(after, before);
             before = after;
         }
+    }
+
+    #[test]
+    fn a_file_that_nobody_wrote_to_is_as_before_wherever_its_holes_are_told_to_lie() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("image");
+        let file = File::create(&path).unwrap();
+        file.set_len(16 * BLOCK_BYTES).unwrap();
+        file.write_all_at(&[1; BLOCK_BYTES as usize], 4 * BLOCK_BYTES)
+            .unwrap();
+        let before = FileState::of(&path).unwrap();
+        // The same bytes, the zeros behind them written: what a system may tell later of space that it had reserved.
+        file.write_all_at(&[0; 2 * BLOCK_BYTES as usize], 5 * BLOCK_BYTES)
+            .unwrap();
+        let told_otherwise = FileState::of(&path).unwrap();
+        let untouched = FileState {
+            modified: before.modified,
+            ..told_otherwise.clone()
+        };
+        assert_ne!(before, untouched);
+        assert!(before.is_as_before(&before) && before.is_as_before(&untouched));
+        let touched = FileState {
+            modified: before
+                .modified
+                .map(|time| time + std::time::Duration::from_secs(1)),
+            ..told_otherwise
+        };
+        assert!(!before.is_as_before(&touched));
+        file.write_all_at(&[2], 0).unwrap();
+        let changed = FileState {
+            modified: before.modified,
+            ..FileState::of(&path).unwrap()
+        };
+        assert!(!before.is_as_before(&changed));
     }
 
     #[test]
