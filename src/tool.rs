@@ -58,6 +58,11 @@ pub trait Tool: Send + Sync {
     /// Whether it can be asked this at all. Known before anything runs, from the request alone.
     fn support(&self, request: &Request) -> Support;
 
+    /// What this build of it lacks that others have, by name, as far as it tells when it is asked. Runs it.
+    fn lacks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks it. Whatever the tool does is an answer; an error means that it could not be asked.
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer>;
 

@@ -239,6 +239,10 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&st
         };
         let _ = writeln!(text, "    {request:<9} {names}");
     }
+    let lacks: Vec<String> = opened.iter().flat_map(|tool| tool.lacks()).collect();
+    if !lacks.is_empty() {
+        let _ = writeln!(text, "    lacks     {}", lacks.join(", "));
+    }
     text
 }
 

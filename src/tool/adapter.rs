@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::command_line;
 use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic};
 use crate::error::{Error, Result};
 use crate::process::Cage;
@@ -37,8 +38,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let command = command.to_str().ok_or_else(usage)?;
     let mut words = command.split_whitespace().map(str::to_owned);
     let wanted = words.next().ok_or_else(usage)?;
-    let program = which::which(&wanted)
-        .map_err(|_| Error::missing_tool(format!("{wanted} is not there or cannot be run")))?;
+    let program = command_line::named(Path::new(&wanted))?;
     let program =
         std::path::absolute(&program).map_err(|error| Error::io("find", &program, &error))?;
     // The process works elsewhere: what its command names, it names from here.

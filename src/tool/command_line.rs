@@ -32,28 +32,59 @@ const SIGNAL_NAMES: [(i32, &str); 15] = [
     (31, "SIGSYS"),
 ];
 
+/// How a program says which it is.
+pub(super) struct Introduction {
+    /// What it is called with.
+    pub(super) argument: &'static str,
+    /// How the line that it answers begins, one of these.
+    pub(super) begins: &'static [&'static str],
+}
+
+/// How much is told of what a program said instead, in characters.
+const SAID_MAX: usize = 100;
+
 /// Finds the program of `spec`: its path, or its name on `PATH`.
 pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
+    if let Some(path) = &spec.path {
+        return named(path);
+    }
     let row = Row::named(&spec.name)?;
-    let wanted = spec.path.clone().unwrap_or_else(|| PathBuf::from(row.name));
-    which::which(&wanted).map_err(|_| {
-        let missing = wanted.display();
-        Error::missing_tool(format!(
-            "{missing} is not there or cannot be run ({})",
-            row.install
-        ))
+    which::which(row.name).map_err(|_| {
+        let (name, install) = (row.name, row.install);
+        Error::missing_tool(format!("{name} is not there or cannot be run ({install})"))
     })
 }
 
-/// The version that a program tells when it is asked `--version`.
-pub(super) fn version(program: &Path, means: &Means) -> Result<String> {
-    told_version(program, "--version", means)
+/// The program that somebody named: a path, or a name on `PATH`.
+pub(super) fn named(path: &Path) -> Result<PathBuf> {
+    which::which(path).map_err(|_| {
+        let what = match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                "is a directory: name the program that lies in it".to_owned()
+            }
+            Ok(found) if !found.is_file() => "is no file, so it is no program".to_owned(),
+            Ok(_) => "is not executable: name a program, or make it one (chmod +x)".to_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                match path.components().count() {
+                    1 => "is not on PATH".to_owned(),
+                    _ => "is not there".to_owned(),
+                }
+            }
+            Err(error) => format!("cannot be looked at: {error}"),
+        };
+        Error::usage(format!("{} {what}", path.display()))
+    })
 }
 
-/// The version that a program tells when it is called with `argument`: the first word of its first line that is a digit and a dot
-/// at the least.
-pub(super) fn told_version(program: &Path, argument: &str, means: &Means) -> Result<String> {
-    let arguments = [argument.to_owned()];
+/// The version that a program tells when it is asked who it is: the first word of its first line that is a digit and a dot at the least. A
+/// program that answers as another one does is not taken for the tool.
+pub(super) fn version(
+    spec: &ToolSpec,
+    program: &Path,
+    introduction: &Introduction,
+    means: &Means,
+) -> Result<String> {
+    let arguments = [introduction.argument.to_owned()];
     let scratch = tempfile::tempdir()
         .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
     let invocation = Invocation {
@@ -67,20 +98,47 @@ pub(super) fn told_version(program: &Path, argument: &str, means: &Means) -> Res
         memory_bytes_max: None,
     };
     let finished = process::run(&invocation)?;
+    let (asked, shown) = (introduction.argument, program.display());
+    if finished.ending != Ending::Exited(0) {
+        let how = exit(&finished.ending).describe();
+        let said = quoted(&finished.stderr.first_line());
+        return Err(Error::missing_tool(format!(
+            "{shown} {asked}: {how}, it says {said}"
+        )));
+    }
     let line = finished.stdout.first_line();
     let is_version = |word: &&str| {
         word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.')
     };
+    let is_the_tool = introduction
+        .begins
+        .iter()
+        .any(|begins| line.starts_with(begins));
     match line.split_whitespace().find(is_version) {
-        Some(version) => Ok(version.to_owned()),
-        None if matches!(finished.ending, Ending::Exited(0)) => Ok("unknown".to_owned()),
-        None => {
-            let how = exit(&finished.ending).describe();
-            let said = finished.stderr.first_line();
-            Err(Error::missing_tool(format!(
-                "{} {argument}: {how} {said}",
-                program.display()
-            )))
+        Some(version) if is_the_tool => Ok(version.to_owned()),
+        _ => {
+            let expected = introduction.begins.join("' or '");
+            let message = format!(
+                "{shown} is not {}: asked {asked}, it says {}, which does not begin with '{expected}' and tell a version",
+                spec.name,
+                quoted(&line)
+            );
+            Err(match spec.path {
+                Some(_) => Error::usage(message),
+                None => Error::missing_tool(message),
+            })
+        }
+    }
+}
+
+/// What a program said, as it can be told in a line.
+pub(super) fn quoted(said: &str) -> String {
+    match said.trim() {
+        "" => "nothing".to_owned(),
+        said => {
+            let told: String = said.chars().take(SAID_MAX).collect();
+            let rest = if told.len() < said.len() { "..." } else { "" };
+            format!("'{}{rest}'", told.escape_debug())
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, flat, words};
+use super::command_line::{self, Introduction, flat, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
@@ -19,9 +19,15 @@ struct Instar {
     launcher: Arc<Launcher>,
 }
 
+/// How instar says which it is.
+const INTRODUCTION: Introduction = Introduction {
+    argument: "--version",
+    begins: &["instar "],
+};
+
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(&program, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
     Ok(Arc::new(Instar {
         program,
         version,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::adapter::{self, Start};
+use super::command_line;
 use super::{Means, Row, Tool, ToolSpec, Wording};
 use crate::error::{Error, Result};
 use crate::request::Request;
@@ -33,8 +34,8 @@ const INTERPRETER: &str = "python3";
 
 /// Opens the module that a row is named after.
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
-    let interpreters: Vec<PathBuf> = match &spec.path {
-        Some(named) => which::which(named).into_iter().collect(),
+    let interpreters: Vec<PathBuf> = match spec.path {
+        Some(_) => vec![command_line::find(spec)?],
         None => which::which_all(INTERPRETER).map_or_else(|_| Vec::new(), Iterator::collect),
     };
     let (own, refusals) = match &*spec.name {

@@ -6,14 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, flat, told, words};
+use super::command_line::{self, Introduction, flat, told, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Write;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::launcher::Launcher;
 use crate::request::{Answer, ImageFile, Request};
+use build::Build;
 
+mod build;
 mod secret;
 
 /// The first version whose list of snapshots has the layout that is compared.
@@ -24,16 +26,24 @@ struct QemuImg {
     qemu_io: Option<PathBuf>,
     version: String,
     launcher: Arc<Launcher>,
+    build: Build,
 }
+
+/// How qemu-img says which it is (qemu-img.c, QEMU_IMG_VERSION: since 0.10).
+const INTRODUCTION: Introduction = Introduction {
+    argument: "--version",
+    begins: &["qemu-img version "],
+};
 
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(&program, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
     let beside = program.with_file_name("qemu-io");
     let qemu_io = which::which(beside)
         .or_else(|_| which::which("qemu-io"))
         .ok();
     Ok(Arc::new(QemuImg {
+        build: Build::new(&program, means.limit),
         program,
         qemu_io,
         version,
@@ -46,6 +56,18 @@ impl QemuImg {
     fn major(&self) -> u32 {
         let first = self.version.split('.').next().unwrap_or_default();
         first.parse().unwrap_or(0)
+    }
+
+    /// What this build lacks to do a request that qemu-img can be asked.
+    fn lack(&self, request: &Request) -> Option<String> {
+        let line = match request {
+            Request::Contents { file } if file.format == Format::Raw => return None,
+            Request::Contents { .. } | Request::SnapshotContents { .. } => words(["convert"]),
+            request if is_for_qemu_io(request) => Vec::new(),
+            request => plain_arguments(request),
+        };
+        let lack = self.build.lack(request, &line)?;
+        Some(format!("qemu-img {} lacks {lack}", self.version))
     }
 }
 
@@ -113,7 +135,11 @@ impl Tool for QemuImg {
             ),
             _ => None,
         };
-        Support::unless(objection)
+        Support::unless(objection.or_else(|| self.lack(request)))
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        self.build.lacks()
     }
 
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::command_line::{self, words};
+use super::command_line::{self, Introduction, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::error::Result;
 use crate::format::Format;
@@ -43,9 +43,15 @@ struct Rqcow2 {
     version: String,
 }
 
+/// How it says which it is: by the name of its crate, which is clap's default.
+const INTRODUCTION: Introduction = Introduction {
+    argument: "--version",
+    begins: &["qcow2-rs ", "rqcow2 "],
+};
+
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(&program, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
     Ok(Arc::new(Rqcow2 {
         launcher: Arc::clone(&means.launcher),
         program,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, words};
+use super::command_line::{self, Introduction, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::content::Contents;
 use crate::error::Result;
@@ -24,9 +24,15 @@ struct SevenZip {
     version: String,
 }
 
+/// How 7-Zip says which it is.
+const INTRODUCTION: Introduction = Introduction {
+    argument: "i",
+    begins: &["7-Zip "],
+};
+
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::told_version(&program, "i", means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
     Ok(Arc::new(SevenZip {
         launcher: Arc::clone(&means.launcher),
         program,

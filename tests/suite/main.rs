@@ -6,6 +6,7 @@
 mod adapters;
 mod architecture;
 mod browser;
+mod builds;
 mod cache;
 mod cage;
 mod canaries;

@@ -62,13 +62,16 @@ impl Pool {
             Reply::Line { line, dialogue, .. } => {
                 self.give_back(*dialogue);
                 serde_json::from_slice(&line).map_err(|error| {
-                    wrong(format!("its hello is not that of an adapter: {error}"))
+                    let said = command_line::quoted(&String::from_utf8_lossy(&line));
+                    wrong(format!(
+                        "its hello is not that of an adapter, it says {said}: {error}"
+                    ))
                 })?
             }
             Reply::Ended { ending, stderr, .. } => {
                 let how = command_line::exit(&ending).describe();
-                let said = stderr.first_line();
-                return Err(wrong(format!("no hello came ({how}) {said}")));
+                let said = command_line::quoted(&stderr.first_line());
+                return Err(wrong(format!("no hello came ({how}), it says {said}")));
             }
         };
         if hello.protocol != protocol::VERSION {

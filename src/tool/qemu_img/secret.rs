@@ -9,10 +9,10 @@ use crate::format::Format;
 use crate::request::{ImageFile, Request};
 
 /// The secret: one for all images, for it protects nothing.
-const OBJECT: &str = "secret,id=sec0,data=secret";
+pub(super) const OBJECT: &str = "secret,id=sec0,data=secret";
 
 /// The option that names the secret.
-const KEY_SECRET: &str = "encrypt.key-secret=sec0";
+pub(super) const KEY_SECRET: &str = "encrypt.key-secret=sec0";
 
 /// The command line `arguments` of a request, with the secret wherever an image needs it. `verbs` is how many words come before the
 /// first flag: one for qemu-img, none for qemu-io.
@@ -72,7 +72,7 @@ fn keys(file: &ImageFile, opens_all: bool) -> String {
 }
 
 /// The images that a request opens, and the one that it makes.
-fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>) {
+pub(super) fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>) {
     match request {
         Request::Create { file, .. } => (Vec::new(), Some(file)),
         Request::Convert { source, target, .. }

@@ -1,0 +1,158 @@
+//! Builds of a tool: what each says it lacks, and what is taken for none.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use crate::ring;
+
+use imgduel::error::Cause;
+use imgduel::format::Format;
+use imgduel::request::{ImageFile, Request};
+use imgduel::size::Size;
+use imgduel::tool::{self, Support};
+
+fn stand_in(name: &str) -> String {
+    format!("qemu-img:{}", ring::stand_in(name).display())
+}
+
+fn image(format: Format, options: &[&str]) -> ImageFile {
+    let options = options.iter().map(|option| (*option).to_owned());
+    ImageFile::new("image", format).with_options(options.collect())
+}
+
+fn create(format: Format, options: &[&str]) -> Request {
+    Request::Create {
+        file: image(format, options),
+        size: Size::parse("1M").unwrap(),
+    }
+}
+
+fn info(file: ImageFile) -> Request {
+    Request::Info { file }
+}
+
+fn bitmap() -> Request {
+    Request::Bitmap {
+        file: image(Format::Qcow2, &[]),
+        flags: vec!["--add".to_owned()],
+        name: "b".to_owned(),
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here: apt-get install qemu-utils"
+)]
+fn a_build_is_not_asked_what_it_says_it_lacks_and_the_lack_has_a_name() {
+    let tool = ring::open(&stand_in("lacks_what_others_have"));
+    let zstd = || image(Format::Qcow2, &["compression_type=zstd"]);
+    let lacking = [
+        (create(Format::Parallels, &[]), "the format parallels"),
+        (info(image(Format::Parallels, &[])), "the format parallels"),
+        (
+            info(image(Format::Qcow2, &[]).over(&image(Format::Parallels, &[]))),
+            "the format parallels",
+        ),
+        (
+            Request::Measure {
+                source: image(Format::Parallels, &[]),
+                target: Format::Raw,
+            },
+            "the format parallels",
+        ),
+        (
+            create(Format::Vmdk, &["hwversion=4", "toolsversion=3"]),
+            "the option toolsversion of vmdk",
+        ),
+        (
+            create(Format::Qcow2, &["compression_type=zstd"]),
+            "compression_type=zstd",
+        ),
+        (
+            info(image(Format::Raw, &[]).over(&zstd())),
+            "compression_type=zstd",
+        ),
+        (bitmap(), "the command bitmap"),
+    ];
+    for (request, what) in lacking {
+        let named = format!("qemu-img {} lacks {what}", tool.version());
+        assert_eq!(tool.support(&request), Support::No(named), "{request:?}");
+    }
+    let supported = [
+        create(Format::Vmdk, &["hwversion=4"]),
+        create(Format::Qcow2, &["compression_type=zlib", "extended_l2=on"]),
+        create(Format::Raw, &["preallocation=full"]),
+        info(image(Format::Vmdk, &["toolsversion=3"])),
+    ];
+    for request in supported {
+        assert_eq!(tool.support(&request), Support::Yes, "{request:?}");
+    }
+    let lacks = [
+        "the command bitmap",
+        "the format parallels",
+        "the option toolsversion of vmdk",
+        "compression_type=zstd",
+    ];
+    assert_eq!(tool.lacks(), lacks);
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here: apt-get install qemu-utils"
+)]
+fn a_build_that_refuses_what_it_does_not_say_it_lacks_is_asked_all_the_same() {
+    let tool = ring::open(&stand_in("refuses_create"));
+    assert_eq!(tool.lacks(), [""; 0]);
+    let requests = [
+        create(Format::Qcow2, &["compression_type=zstd"]),
+        create(Format::Vmdk, &["toolsversion=3"]),
+        create(Format::Parallels, &[]),
+        bitmap(),
+    ];
+    for request in requests {
+        assert_eq!(tool.support(&request), Support::Yes, "{request:?}");
+    }
+}
+
+#[test]
+fn a_named_program_that_is_not_the_tool_is_refused_in_one_line_with_what_it_said() {
+    let directory = ring::package().display().to_string();
+    let file = ring::package().join("Cargo.toml").display().to_string();
+    let complaint = |spec: String| {
+        let spec = spec.parse().unwrap();
+        match tool::open(&spec, &ring::means()) {
+            Ok(_) => panic!("{spec} was opened"),
+            Err(error) => (error.cause(), error.to_string()),
+        }
+    };
+    for name in ["qemu-img", "instar", "7zz", "rqcow2", "libqcow", "adapter"] {
+        let named = [
+            (
+                directory.as_str(),
+                "is a directory: name the program that lies in it",
+            ),
+            (
+                &file,
+                "is not executable: name a program, or make it one (chmod +x)",
+            ),
+            ("/no/such/program", "is not there"),
+            ("no-such-program", "is not on PATH"),
+        ];
+        for (path, what) in named {
+            let (cause, said) = complaint(format!("{name}:{path}"));
+            assert_eq!((cause, said), (Cause::Usage, format!("{path} {what}")));
+        }
+    }
+    // Of GNU or of BusyBox: it has a version, which is not qemu-img's.
+    for name in ["qemu-img", "instar", "rqcow2"] {
+        let (_, said) = complaint(format!("{name}:/bin/ls"));
+        let is_told = said.contains("it says '") || said.contains("it says nothing");
+        assert!(said.starts_with("/bin/ls ") && is_told, "{said}");
+    }
+    let (_, said) = complaint("qemu-img:/bin/echo".to_owned());
+    assert!(
+        said.contains("/bin/echo is not qemu-img: asked --version, it says "),
+        "{said}"
+    );
+}
