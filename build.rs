@@ -87,6 +87,26 @@ fn main() {
     if !asked.is_ok_and(|answer| answer.status.success()) {
         println!("cargo::rustc-cfg=missing_mount_namespaces");
     }
+    println!("cargo::rustc-check-cfg=cfg(missing_other_users)");
+    if !other_users() {
+        println!("cargo::rustc-cfg=missing_other_users");
+    }
+}
+
+/// What only root can do: to be somebody else, who may read what is built.
+fn other_users() -> bool {
+    let built = std::env::var_os("OUT_DIR").unwrap_or_default();
+    let asked = Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "test",
+            "-r",
+        ])
+        .arg(built)
+        .output();
+    asked.is_ok_and(|answer| answer.status.success())
 }
 
 /// What is carried inside imgduel and works in or just before tools: programs of their own, without Rust's standard library.

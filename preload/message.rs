@@ -14,7 +14,7 @@ use core::ptr::{addr_of, addr_of_mut, null_mut};
 use crate::system::{self, EINTR, IoVector, Limit, MessageHeader};
 
 /// The version of the messages; both ends are of one build, so this only guards against a foreign file.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The longest message: a call with its arguments and environment.
 const MESSAGE_BYTES: usize = 128 << 10;
@@ -94,7 +94,7 @@ fn say(socket: c_int, numbers: [u32; 6]) {
 }
 
 /// One message into [`MESSAGE`]; its length, 0 at the end of the socket.
-unsafe fn receive(socket: c_int, descriptors: &mut [c_int; DESCRIPTORS]) -> usize {
+pub unsafe fn receive(socket: c_int, descriptors: &mut [c_int; DESCRIPTORS]) -> usize {
     unsafe {
         let mut vector = IoVector {
             base: addr_of_mut!(MESSAGE).cast(),
@@ -130,6 +130,11 @@ unsafe fn receive(socket: c_int, descriptors: &mut [c_int; DESCRIPTORS]) -> usiz
             }
         }
     }
+}
+
+/// The message that came last, as numbers.
+pub unsafe fn numbers() -> &'static [u64] {
+    unsafe { &*addr_of!(MESSAGE) }
 }
 
 /// The next call; one that does not fit is refused. The end of the socket is the end of this process.
@@ -256,7 +261,14 @@ pub fn say_failed(socket: c_int, error: isize) {
     say(socket, [NOT_STARTED, 0, (-error) as u32, 0, 0, 0]);
 }
 
-/// Sees a child through: tells its start, where that is asked for, and its end, and reaps it when it may. The child ends with this process.
+/// Tells that this process could not become what it is to be, by a negated error number, and ends.
+pub fn give_up(socket: c_int, error: isize) -> ! {
+    say(socket, [0, 0, (-error) as u32, 0, 0, 0]);
+    system::exit(EXIT_LOST)
+}
+
+/// Sees a child through: tells its start, where that is asked for, and its end, and reaps it when it may. The child ends with this process,
+/// and all that it has left behind ends before the next call.
 pub unsafe fn attend(socket: c_int, call: &Call, child: c_int) {
     if call.has(TELLS_START) {
         tell(socket, child, [STARTED, child as u32, 0, 0, 0, 0]);
@@ -281,6 +293,7 @@ pub unsafe fn attend(socket: c_int, call: &Call, child: c_int) {
     let mut nothing = [-1; DESCRIPTORS];
     end_with(child, unsafe { receive(socket, &mut nothing) });
     system::reap(child);
+    system::end_descendants();
 }
 
 fn tell(socket: c_int, child: c_int, numbers: [u32; 6]) {
@@ -289,10 +302,11 @@ fn tell(socket: c_int, child: c_int, numbers: [u32; 6]) {
     }
 }
 
-/// Ends this process and its child's group when nothing was `received`: that is the end of the socket.
+/// Ends this process, its child's group and whatever else comes from it when nothing was `received`: that is the end of the socket.
 fn end_with(child: c_int, received: usize) {
     if received == 0 {
         system::kill_group(child);
+        system::end_descendants();
         system::exit(0);
     }
 }

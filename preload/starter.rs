@@ -2,11 +2,13 @@
 //!
 //! Compiled by `build.rs` into a static executable of its own and carried inside imgduel (`src/process/starter.rs`), which starts it
 //! and keeps it for many calls. It takes a call from the socket that is its standard input, and forks: the child gives itself group,
-//! directory, streams and limits, enters its Landlock ruleset, closes every other descriptor, and becomes the tool by `execve`. System-call
-//! filters it has from the process that started it, and its children have them from it. The fork costs little, as this
+//! directory, streams and limits, enters its Landlock ruleset, closes every other descriptor, and becomes the tool by `execve`. What is the
+//! same for all calls (session, rights, namespaces, system-call filters) this program enters itself, by its first message (`setup.rs`),
+//! and its children have it from it. The fork costs little, as this
 //! program is some pages long; what a child could not do is told as an error number, with nothing of the tool run.
 //!
-//! With arguments, it closes the descriptors that it inherited and becomes the program that they name: so fork servers are started.
+//! With arguments, it does the same, closes the descriptors that it inherited and becomes the program that they name: so fork servers are
+//! started.
 //!
 //! It is no part of the crate `imgduel`, and uses neither a C library nor memory from an allocator.
 
@@ -14,6 +16,7 @@
 #![no_main]
 
 mod message;
+mod setup;
 mod system;
 
 use core::ffi::{c_char, c_int};
@@ -76,6 +79,7 @@ unsafe extern "C" fn begin(start: *const usize) -> ! {
         system::close_from(SOCKET_KEPT);
         let count = *start;
         let arguments: *const *mut c_char = start.add(1).cast();
+        setup::enter(SOCKET);
         if count > 1 {
             become_program(arguments.add(1), arguments.add(count + 1));
         }

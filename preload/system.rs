@@ -1,6 +1,6 @@
 //! System calls without a C library, and the numbers that go with them.
 //!
-//! Part of both programs of this directory. Where the number of a call is not known for an architecture, neither can be built, and
+//! Part of the programs of this directory. Where the number of a call is not known for an architecture, neither can be built, and
 //! `build.rs` says so.
 
 #![allow(dead_code, reason = "each of the two programs uses a part")]
@@ -11,6 +11,8 @@ use core::ffi::{c_char, c_int, c_void};
 /// The numbers of the system calls (arch/x86/entry/syscalls/syscall_64.tbl).
 #[cfg(target_arch = "x86_64")]
 mod number {
+    pub const READ: usize = 0;
+    pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const PWRITE64: usize = 18;
     pub const NANOSLEEP: usize = 35;
@@ -22,13 +24,21 @@ mod number {
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
     pub const CHDIR: usize = 80;
+    pub const GETEUID: usize = 107;
+    pub const GETEGID: usize = 108;
     pub const SETPGID: usize = 109;
+    pub const SETSID: usize = 112;
+    pub const CAPGET: usize = 125;
+    pub const CAPSET: usize = 126;
+    pub const GETPRIORITY: usize = 140;
     pub const PRCTL: usize = 157;
+    pub const MOUNT: usize = 165;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const WAITID: usize = 247;
     pub const OPENAT: usize = 257;
     pub const PPOLL: usize = 271;
+    pub const UNSHARE: usize = 272;
     pub const DUP3: usize = 292;
     pub const PRLIMIT64: usize = 302;
 }
@@ -37,19 +47,29 @@ mod number {
 #[cfg(target_arch = "aarch64")]
 mod number {
     pub const DUP3: usize = 24;
+    pub const MOUNT: usize = 40;
     pub const CHDIR: usize = 49;
     pub const OPENAT: usize = 56;
     pub const CLOSE: usize = 57;
+    pub const READ: usize = 63;
+    pub const WRITE: usize = 64;
     pub const PWRITE64: usize = 68;
     pub const PPOLL: usize = 73;
+    pub const CAPGET: usize = 90;
+    pub const CAPSET: usize = 91;
     pub const EXIT_GROUP: usize = 94;
     pub const WAITID: usize = 95;
+    pub const UNSHARE: usize = 97;
     pub const NANOSLEEP: usize = 101;
     pub const CLOCK_GETTIME: usize = 113;
     pub const KILL: usize = 129;
+    pub const GETPRIORITY: usize = 141;
     pub const SETPGID: usize = 154;
+    pub const SETSID: usize = 157;
     pub const PRCTL: usize = 167;
     pub const GETPID: usize = 172;
+    pub const GETEUID: usize = 175;
+    pub const GETEGID: usize = 177;
     pub const SENDTO: usize = 206;
     pub const RECVMSG: usize = 212;
     pub const CLONE: usize = 220;
@@ -61,20 +81,38 @@ mod number {
 /// The same on every architecture.
 const PIDFD_OPEN: usize = 434;
 const CLOSE_RANGE: usize = 436;
+const MOUNT_SETATTR: usize = 442;
 const LANDLOCK_RESTRICT_SELF: usize = 446;
 
 pub const EINTR: isize = -4;
+const ECHILD: isize = -10;
 pub const SIGKILL: c_int = 9;
 const CLONE_VM: usize = 0x100;
 const CLONE_VFORK: usize = 0x4000;
 const O_CLOEXEC: usize = 0o2000000;
+const O_WRONLY: usize = 1;
 const AT_FDCWD: isize = -100;
 const SIGCHLD: usize = 17;
 const CLOCK_PROCESS_CPUTIME_ID: usize = 2;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
-const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_SET_NAME: usize = 15;
+const PR_SET_SECCOMP: usize = 22;
+const PR_CAPBSET_DROP: usize = 24;
+const PR_SET_CHILD_SUBREAPER: usize = 36;
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+const PR_CAP_AMBIENT: usize = 47;
+const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
+const SECCOMP_MODE_FILTER: usize = 2;
+/// `_LINUX_CAPABILITY_VERSION_3`, and more capabilities than there are.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+const CAPABILITIES: usize = 64;
+const WNOHANG: usize = 1;
+const MS_BIND: usize = 0x1000;
+const MS_REC: usize = 0x4000;
+const MS_PRIVATE: usize = 0x4_0000;
+const AT_RECURSIVE: usize = 0x8000;
+const MOUNT_ATTR_RDONLY: u64 = 1;
 const POLLIN: i16 = 1;
 const P_PID: usize = 1;
 const WEXITED: usize = 4;
@@ -320,8 +358,11 @@ pub fn reap(child: c_int) {
     while unsafe { call(number::WAIT4, [child as usize, 0, 0, 0, 0, 0]) } == EINTR {}
 }
 
+/// Kills a group and its leader, which may have left it.
 pub fn kill_group(leader: c_int) {
-    unsafe { call(number::KILL, [-(leader as isize) as usize, SIGKILL as usize, 0, 0, 0, 0]) };
+    for whom in [-(leader as isize), leader as isize] {
+        unsafe { call(number::KILL, [whom as usize, SIGKILL as usize, 0, 0, 0, 0]) };
+    }
 }
 
 /// Makes `process` the leader of a group of its own; 0: this process.
@@ -350,13 +391,157 @@ pub fn limit(resource: usize, wanted: Limit) -> isize {
     unsafe { call(number::PRLIMIT64, [0, resource, at(&limit), 0, 0, 0]) }
 }
 
+/// Gives up ever gaining rights.
+pub fn gain_nothing() -> isize {
+    unsafe { call(number::PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0]) }
+}
+
 /// Gives up ever gaining rights, and enters a Landlock ruleset for good.
 pub fn restrict(ruleset: c_int) -> isize {
-    let settled = unsafe { call(number::PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0]) };
+    let settled = gain_nothing();
     if settled < 0 {
         return settled;
     }
     unsafe { call(LANDLOCK_RESTRICT_SELF, [ruleset as usize, 0, 0, 0, 0, 0]) }
+}
+
+/// Enters a system-call filter for good: instructions of eight bytes each (`struct sock_filter`).
+pub fn filter(instructions: &[u64]) -> isize {
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: *const u64,
+    }
+    let program = Program {
+        length: instructions.len() as u16,
+        instructions: instructions.as_ptr(),
+    };
+    let arguments = [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &raw const program as usize, 0, 0, 0];
+    unsafe { call(number::PRCTL, arguments) }
+}
+
+/// Gives up every capability but those of `kept`, a bit for each, for good and for all that this process starts.
+pub fn give_up_rights(kept: u64) -> isize {
+    for capability in 0..CAPABILITIES {
+        if kept & 1 << capability == 0 {
+            // Refused to whoever may not, and of numbers that are none.
+            unsafe { call(number::PRCTL, [PR_CAPBSET_DROP, capability, 0, 0, 0, 0]) };
+        }
+    }
+    unsafe { call(number::PRCTL, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0]) };
+    let header = [CAPABILITY_VERSION, 0];
+    // Effective, permitted, inheritable: of the lower 32, then of the upper.
+    let mut sets = [0_u32; 6];
+    let header = &raw const header as usize;
+    let found = unsafe { call(number::CAPGET, [header, &raw mut sets as usize, 0, 0, 0, 0]) };
+    if found < 0 {
+        return found;
+    }
+    let may = [sets[1] & kept as u32, sets[4] & (kept >> 32) as u32];
+    let sets = [may[0], may[0], 0, may[1], may[1], 0];
+    unsafe { call(number::CAPSET, [header, &raw const sets as usize, 0, 0, 0, 0]) }
+}
+
+/// A session of its own, which has no terminal; the leader of a group cannot have one.
+pub fn lead_session() -> isize {
+    unsafe { call(number::SETSID, [0; 6]) }
+}
+
+/// How nice this process is, from -20 to 19.
+pub fn own_niceness() -> isize {
+    // getpriority(2): the system call itself gives 20 less that.
+    20 - unsafe { call(number::GETPRIORITY, [0; 6]) }
+}
+
+/// Becomes the parent of whatever its descendants leave behind.
+pub fn adopt_orphans() -> isize {
+    unsafe { call(number::PRCTL, [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0]) }
+}
+
+/// Kills and reaps every child, and what those leave behind, until there is none. Costs one system call where there is none.
+pub fn end_descendants() {
+    const TRIES: u32 = 2000;
+    for _ in 0..TRIES {
+        match unsafe { call(number::WAIT4, [usize::MAX, 0, WNOHANG, 0, 0, 0]) } {
+            ECHILD => return,
+            0 => {
+                kill_children();
+                sleep_milliseconds(1);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Kills every child. Where /proc tells of none, they stay.
+fn kill_children() {
+    let path = c"/proc/thread-self/children".as_ptr() as usize;
+    let opened = unsafe { call(number::OPENAT, [AT_FDCWD as usize, path, O_CLOEXEC, 0, 0, 0]) };
+    if opened < 0 {
+        return;
+    }
+    let mut text = [0_u8; 4096];
+    let arguments = [opened as usize, text.as_mut_ptr() as usize, text.len(), 0, 0, 0];
+    let length = unsafe { call(number::READ, arguments) }.max(0) as usize;
+    close(opened as c_int);
+    let mut child = 0_usize;
+    // Each number ends with a blank; one that is cut off comes again.
+    for byte in &text[..length.min(text.len())] {
+        if byte.is_ascii_digit() {
+            child = child * 10 + usize::from(byte - b'0');
+        } else {
+            if child > 0 {
+                unsafe { call(number::KILL, [child, SIGKILL as usize, 0, 0, 0, 0]) };
+            }
+            child = 0;
+        }
+    }
+}
+
+/// The user and the group that this process works as.
+pub fn own_user_and_group() -> [usize; 2] {
+    [number::GETEUID, number::GETEGID].map(|number| unsafe { call(number, [0; 6]) as usize })
+}
+
+/// Moves this process to namespaces of its own.
+pub fn part_from(namespaces: usize) -> isize {
+    unsafe { call(number::UNSHARE, [namespaces, 0, 0, 0, 0, 0]) }
+}
+
+/// Writes a small file that is there.
+pub fn write_file(path: &core::ffi::CStr, bytes: &[u8]) -> isize {
+    let path = path.as_ptr() as usize;
+    let flags = O_CLOEXEC | O_WRONLY;
+    let opened = unsafe { call(number::OPENAT, [AT_FDCWD as usize, path, flags, 0, 0, 0]) };
+    if opened < 0 {
+        return opened;
+    }
+    let arguments = [opened as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
+    let written = unsafe { call(number::WRITE, arguments) };
+    close(opened as c_int);
+    written
+}
+
+/// Makes all mounts of this namespace read-only but what lies at `place`, and lets none be seen outside.
+pub unsafe fn see_all_read_only_but(place: *const c_char) -> isize {
+    // `struct mount_attr`: what to set, what to clear, propagation, a user namespace.
+    let set = [MOUNT_ATTR_RDONLY, 0, 0, 0];
+    let clear = [0, MOUNT_ATTR_RDONLY, 0, 0];
+    let (root, place) = (c"/".as_ptr() as usize, place as usize);
+    let here = AT_FDCWD as usize;
+    let steps = [
+        (number::MOUNT, [root, root, 0, MS_REC | MS_PRIVATE, 0, 0]),
+        (number::MOUNT, [place, place, 0, MS_REC | MS_BIND, 0, 0]),
+        (MOUNT_SETATTR, [here, root, AT_RECURSIVE, set.as_ptr() as usize, size_of_val(&set), 0]),
+        (MOUNT_SETATTR, [here, place, 0, clear.as_ptr() as usize, size_of_val(&clear), 0]),
+    ];
+    for (number, arguments) in steps {
+        let done = unsafe { call(number, arguments) };
+        if done < 0 {
+            return done;
+        }
+    }
+    0
 }
 
 /// Names this process, in at most 15 bytes.

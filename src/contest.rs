@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::known::Catalogue;
 use crate::launcher::Launcher;
+use crate::process::scratch::RunDirectory;
 use crate::process::warden;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
@@ -30,6 +31,10 @@ pub struct Contest {
     absent: Vec<Error>,
     /// What starts the tools, when they were opened here.
     launcher: Option<Arc<Launcher>>,
+    /// Holds the run's directory between two cases.
+    scratch: Option<Arc<RunDirectory>>,
+    /// What runs that are gone had left, and is removed.
+    swept: Vec<PathBuf>,
 }
 
 impl Contest {
@@ -50,7 +55,8 @@ impl Contest {
         for program in tools.chain([&reference]).filter_map(|tool| tool.program()) {
             let _ = means.launcher.objection(program);
         }
-        let workdir = open_workdir(settings, means)?;
+        let (workdir, swept) = open_workdir(settings, means)?;
+        let scratch = RunDirectory::in_place(&workdir)?;
         let witnesses = Witnesses::find(settings.timeout);
         let (catalogue, gate) = (Arc::new(Catalogue::built_in()?), Arc::default());
         let remover = Arc::new(Remover::start());
@@ -78,6 +84,8 @@ impl Contest {
             arenas: arenas.collect(),
             absent,
             launcher: Some(Arc::clone(&means.launcher)),
+            scratch: Some(scratch),
+            swept,
         })
     }
 
@@ -87,6 +95,8 @@ impl Contest {
             arenas: vec![arena],
             absent: Vec::new(),
             launcher: None,
+            scratch: None,
+            swept: Vec::new(),
         }
     }
 
@@ -98,6 +108,8 @@ impl Contest {
             arenas: arenas.collect(),
             absent: self.absent.clone(),
             launcher: self.launcher.clone(),
+            scratch: self.scratch.clone(),
+            swept: self.swept.clone(),
         }
     }
 
@@ -122,12 +134,19 @@ impl Contest {
         self.arenas.iter().find(own).unwrap_or(&self.arenas[0])
     }
 
-    /// What the person should know before the run: tools and witnesses that are missing, tools that cannot be forked.
+    /// What the person should know before the run: tools and witnesses that are missing, tools that cannot be forked, what was removed.
     pub fn notices(&self) -> Vec<Error> {
         let launcher = self.launcher.iter();
         let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
         let absent = self.absent.iter().cloned();
+        let swept = self.swept.iter().map(|path| {
+            let path = path.display();
+            Error::system(format!(
+                "removed {path}, the scratch directory of a run that is gone"
+            ))
+        });
         absent
+            .chain(swept)
             .chain(self.arenas[0].missing_witnesses())
             .chain(fallbacks.map(Error::system))
             .collect()
@@ -207,14 +226,19 @@ fn no_two_alike(candidates: &[Candidate]) -> Result<()> {
     Ok(())
 }
 
-/// The directory of the scratch directories, which can be written to, and in which nothing of runs that are gone is left.
-fn open_workdir(settings: &Settings, means: &Means) -> Result<PathBuf> {
+/// The directory of the scratch directories, which can be written to, and in which nothing of runs that are gone is left; and what was.
+fn open_workdir(settings: &Settings, means: &Means) -> Result<(PathBuf, Vec<PathBuf>)> {
     let workdir = settings.workdir();
     tempfile::tempfile_in(&workdir)
         .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
-    warden::sweep(&workdir);
+    let mut swept = warden::sweep(&workdir);
+    // Where tools are asked who they are.
+    let temporary = std::env::temp_dir();
+    if temporary != workdir {
+        swept.extend(warden::sweep(&temporary));
+    }
     warden::post(&means.worker_program, &workdir)?;
-    Ok(workdir)
+    Ok((workdir, swept))
 }
 
 /// The reference also writes guest data into fixtures.

@@ -19,7 +19,6 @@
 //! * Linux only: processes are watched by pidfd and `/proc`.
 //! * A seed is a whole number of at most 64 bits; as in Python, its sign does not count.
 //! * The reference can only be qemu-img: it also makes the fixtures.
-//! * A tool that leaves its process group (setsid) is not killed with it.
 //! * Tools are forked where glibc starts them ([`launcher`]); a program that keeps what its constructors saw of arguments or
 //!   environment would see those of its loading. `--exec-mode check` shows such a tool.
 //! * Of each stream of a tool, the first [`process::CAPTURE_LIMIT_BYTES`] bytes are kept.

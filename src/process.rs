@@ -14,9 +14,13 @@ mod group;
 mod interrupt;
 mod memory;
 mod memory_file;
+mod namespaces;
 mod post_mortem;
 mod pulse;
+mod refusal;
+pub mod scratch;
 mod server;
+mod setup;
 mod starter;
 pub mod warden;
 mod watch;
@@ -39,7 +43,7 @@ pub use confinement::{CageLayer, layers};
 pub use dialogue::{Dialogue, Reply};
 pub use fork_server::{ForkServer, Preload};
 pub use interrupt::{Interrupt, request_stop, stop_requested};
-pub use memory::OwnPeak;
+pub use memory::own_peak;
 pub use post_mortem::PostMortem;
 
 use crate::error::Result;
@@ -183,8 +187,8 @@ fn watch(
     let mut end = [PollFd::from_borrowed_fd(group.end(), PollFlags::IN)];
     interrupt::wait(&mut end, group.started + SHORT)?;
     let mut ended = group.has_ended()?;
-    let leader = if ended { None } else { group.leader() };
-    let mut watch = leader.map(|leader| Watch::new(leader, group.started, invocation));
+    let kin = if ended { None } else { group.kin() };
+    let mut watch = kin.map(|kin| Watch::new(kin, group.started, invocation));
     let mut drain_deadline = None;
     loop {
         ended = ended || group.has_ended()?;

@@ -3,7 +3,7 @@
 //! Used by the duel. What lies in it is the tools' business.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ use crate::content::{
 use crate::error::{Error, Result};
 use crate::exchange::Side;
 use crate::format::Format;
-use crate::process::warden;
+pub use crate::process::scratch::Root;
+use crate::process::scratch::remove as remove_directory;
 use crate::request::ImageFile;
 use crate::write_watch::Guarded;
 
@@ -49,50 +50,12 @@ pub struct Sandbox {
     remover: Arc<Remover>,
 }
 
-/// A scratch directory, locked for as long as it is there, so that no other run takes it for one that was left behind.
-pub struct Root {
-    path: PathBuf,
-    is_kept: bool,
-    _lock: File,
-}
-
-impl Root {
-    /// Makes one in `workdir` whose name begins with the run's mark and `name`.
-    pub fn make(workdir: &Path, name: &str) -> Result<Self> {
-        let prefix = format!("{}{name}-", warden::scratch_prefix());
-        let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
-        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(workdir);
-        let path = made.map_err(cannot)?.keep();
-        let lock = File::open(&path).map_err(cannot)?;
-        // A file system without locks: then it is only never taken for left behind while it is young.
-        let _ = lock.try_lock();
-        Ok(Self {
-            path,
-            is_kept: false,
-            _lock: lock,
-        })
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            warden::remove(&self.path);
-        }
-    }
-}
-
 impl Sandbox {
     /// Makes one in `workdir`, named after the run and the case. What is done with in it is left to `remover`.
     pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
         let root = Root::make(workdir, &id.to_string())?;
         let sandbox = Self {
-            path: root.path.clone(),
+            path: root.path().to_owned(),
             root: Some(root),
             remover: Arc::clone(remover),
         };
@@ -111,7 +74,8 @@ impl Sandbox {
             Error::system(format!("{error}: was it removed during the run?"))
         })?;
         if space.f_bavail.saturating_mul(space.f_frsize) < SPACE_MIN_BYTES {
-            let place = root.parent().unwrap_or(root).display();
+            let place = self.root.as_ref().map_or(root.as_path(), Root::workdir);
+            let place = place.display();
             return Err(Error::system(format!(
                 "the disk of the scratch directories in {place} is full: make room, or name another place with --workdir"
             )));
@@ -300,18 +264,8 @@ impl Sandbox {
 
     /// Leaves the directory, under a name that no clean-up goes by.
     pub fn keep(mut self) -> PathBuf {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.replacen(&warden::scratch_prefix(), warden::KEPT_PREFIX, 1);
-        let kept = self.path.with_file_name(name);
-        let kept = match fs::rename(&self.path, &kept) {
-            Ok(()) => kept,
-            Err(_) => self.path.clone(),
-        };
-        // What it would remove is not there any more, or is to stay.
-        if let Some(root) = &mut self.root {
-            root.is_kept = true;
-        }
-        kept
+        let path = self.path.clone();
+        self.root.take().map_or(path, Root::keep)
     }
 }
 
@@ -340,7 +294,7 @@ fn is_settled(path: &Path) -> bool {
 /// Removes what lies there, if anything does: a tool may have put a directory in a file's place.
 fn remove(path: &Path) {
     if fs::remove_file(path).is_err() && path.is_dir() {
-        warden::remove(path);
+        remove_directory(path);
     }
 }
 

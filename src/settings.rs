@@ -144,6 +144,10 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = FalseyValueParser::new())]
     pub no_cage: bool,
 
+    /// Put tools into no namespaces of their own; the other layers of the cage stand
+    #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = FalseyValueParser::new())]
+    pub no_namespaces: bool,
+
     /// Let inconclusive cases fail
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
@@ -214,6 +218,7 @@ impl Settings {
         };
         Cage {
             flushes_off: self.no_flush,
+            is_apart: cage.is_apart && !self.no_namespaces,
             ..cage
         }
     }

@@ -1,7 +1,7 @@
 //! The cage of a tool, as plain data: what it may use up, and what it may touch.
 //!
 //! Images are hostile, and so may be the tool. [`Cage::set_limits`] and [`Cage::ruleset`] are what a starter gives a child before it
-//! is the tool; where there is none, [`Cage::confine`] confines a thread and [`Cage::limit_late`] the process that it started. What cannot be had on a machine is told by
+//! is the tool, beside what it entered itself (`setup.rs`); where there is none, [`Cage::confine`] confines a thread and [`Cage::limit_late`] the process that it started. What cannot be had on a machine is told by
 //! [`layers`](super::layers), never silently left out. Using up more than is allowed is watched in `watch.rs`.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde::{Deserialize, Serialize};
 
-use super::{Captured, Ending, confinement};
+use super::{Captured, Ending, confinement, refusal};
 
 /// Address space of one process, in bytes.
 pub const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
@@ -38,7 +38,7 @@ pub const SCRATCH_BYTES: u64 = 6 << 30;
 const CPU_SECONDS_PER_SECOND: u64 = 4;
 
 /// What one call may use up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Address space of each process, in bytes.
     pub address_space_bytes: u64,
@@ -71,12 +71,14 @@ impl Default for Limits {
 }
 
 /// What a tool may use up and touch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cage {
     /// What it may use up; none: whatever there is.
     pub limits: Option<Limits>,
     /// Whether it may write to its scratch directory only, and reach no network.
     pub is_confined: bool,
+    /// Whether it is also put into namespaces of its own, where the machine allows it.
+    pub is_apart: bool,
     /// Whether its flushes to the disk are made to succeed without being done.
     pub flushes_off: bool,
 }
@@ -86,6 +88,7 @@ impl Default for Cage {
         Self {
             limits: Some(Limits::default()),
             is_confined: true,
+            is_apart: true,
             flushes_off: false,
         }
     }
@@ -104,6 +107,7 @@ impl Cage {
     pub const OPEN: Self = Self {
         limits: None,
         is_confined: false,
+        is_apart: false,
         flushes_off: false,
     };
 
@@ -117,7 +121,7 @@ impl Cage {
 
     /// Does `deed` in a thread of its own that is confined for good, with everything that it starts: writing below `scratch` only,
     /// where there is one.
-    pub fn confine<T: Send>(
+    pub(super) fn confine<T: Send>(
         &self,
         scratch: Option<&Path>,
         deed: impl FnOnce() -> T + Send,
@@ -125,9 +129,8 @@ impl Cage {
         if !self.is_confined && !self.flushes_off {
             return Ok(deed());
         }
-        let has_filters = confinement::calls_are_refused();
         std::thread::scope(|scope| {
-            let thread = scope.spawn(|| self.enter(scratch, has_filters).map(|()| deed()));
+            let thread = scope.spawn(|| self.enter(scratch).map(|()| deed()));
             match thread.join() {
                 Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -135,17 +138,12 @@ impl Cage {
         })
     }
 
-    fn enter(&self, scratch: Option<&Path>, has_filters: bool) -> io::Result<()> {
+    fn enter(&self, scratch: Option<&Path>) -> io::Result<()> {
         if self.is_confined {
+            confinement::give_up_rights()?;
             scratch.map_or(Ok(()), confinement::write_only_below)?;
-            if !has_filters {
-                confinement::refuse_calls()?;
-            }
         }
-        if self.flushes_off {
-            confinement::flush_nothing()?;
-        }
-        Ok(())
+        refusal::enter(self.is_confined, self.flushes_off)
     }
 
     /// What a process is limited to that may take `wall` time (none: it is kept, and does many things), and this much address space, in

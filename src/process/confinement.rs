@@ -1,40 +1,33 @@
-//! What the kernel enforces on a thread and everything that it starts: Landlock and seccomp, both for anybody, without
-//! privileges, and for good.
+//! What the kernel enforces on a thread and everything that it starts: Landlock, for anybody, without privileges, and for good; and what
+//! every part of the cage is on this machine. The system calls that are refused are told in `refusal.rs`.
 //!
-//! Entered by the cage, in a thread that does nothing but start a starter or one tool, or by a child itself before it is the tool. Reading is not restricted: a tool may read whatever the person
+//! Entered by a child itself before it is the tool, or, where there is no starter, in a thread that does nothing but start one tool. Reading is not restricted: a tool may read whatever the person
 //! who started imgduel may read. Where Landlock or seccomp is missing, [`layers`] says so.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, socket};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
 };
 
-use super::starter;
+use super::{namespaces, refusal, starter};
 
 /// Files outside the scratch directory that may be written to: what is written there is gone, and the devices through which an
 /// instar runs its guest.
 const WRITABLE: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/kvm"];
 
-/// The system calls that flush.
-const FLUSHES: [i64; 5] = [
-    libc::SYS_fsync,
-    libc::SYS_fdatasync,
-    libc::SYS_sync,
-    libc::SYS_syncfs,
-    libc::SYS_sync_file_range,
-];
+/// The capabilities that root's tools keep: that of reading what others own. They would let it do to the machine, and read of other
+/// processes, what nobody else's tools can.
+pub(super) const RIGHTS_KEPT: u64 = 1 << CAP_DAC_OVERRIDE;
+const CAP_DAC_OVERRIDE: u64 = 1;
 
 /// The calling thread may write below `directory` only; it may not use TCP, nor signal anybody outside. Kernels that know only
 /// part of this enforce that part.
@@ -56,90 +49,39 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn ruleset(directory: &Path) -> Result<RulesetCreated, Failure> {
     static OUTSIDE: LazyLock<Vec<PathFd>> =
         LazyLock::new(|| WRITABLE.into_iter().flat_map(PathFd::new).collect());
-    // What reads or writes a device's settings (ABI 5) is left alone: terminals and /dev/kvm live by it.
-    let writing = AccessFs::from_write(ABI::V3);
-    let into_files: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate;
+    // Among it what changes a device's settings, a terminal's for one (ABI 5, Linux 6.10).
+    let writing = AccessFs::from_write(ABI::V5);
+    // No devices are made: they would be ways to the whole machine.
+    let below = writing & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
+    let into_files: BitFlags<AccessFs> =
+        AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
     let mut ruleset = Ruleset::default()
         .handle_access(writing)?
         .handle_access(AccessNet::from_all(ABI::V4))?
         .scope(Scope::from_all(ABI::V6))?
         .create()?
-        .add_rule(PathBeneath::new(PathFd::new(directory)?, writing))?;
+        .add_rule(PathBeneath::new(PathFd::new(directory)?, below))?;
     for file in OUTSIDE.iter() {
         ruleset = ruleset.add_rule(PathBeneath::new(file, into_files))?;
     }
     Ok(ruleset)
 }
 
-/// The calling thread may open no socket but a local one, may not leave its session, and does its input and output by system calls
-/// that can be seen.
-pub(super) fn refuse_calls() -> io::Result<()> {
-    static NOT_PERMITTED: OnceLock<Option<BpfProgram>> = OnceLock::new();
-    static NOT_THERE: OnceLock<Option<BpfProgram>> = OnceLock::new();
-    apply(&NOT_PERMITTED, || {
-        let not_local = SeccompCondition::new(
-            0,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Ne,
-            libc::AF_UNIX as u64,
-        )?;
-        let rules = [
-            (libc::SYS_socket, vec![SeccompRule::new(vec![not_local])?]),
-            (libc::SYS_setsid, Vec::new()),
-        ];
-        Ok((rules.into(), libc::EPERM))
-    })?;
-    // A program that wants it falls back to plain system calls.
-    let rules = || {
-        Ok((
-            [(libc::SYS_io_uring_setup, Vec::new())].into(),
-            libc::ENOSYS,
-        ))
-    };
-    apply(&NOT_THERE, rules)
-}
-
-/// Whether this process was started with what [`refuse_calls`] does, as a kept worker is: once more would cost each of its
-/// requests two filters. Not to be asked first by a thread that has entered them itself.
-pub(super) fn calls_are_refused() -> bool {
-    static REFUSED: OnceLock<bool> = OnceLock::new();
-    *REFUSED.get_or_init(|| {
-        let tried = socket(AddressFamily::INET, SocketType::DGRAM, None);
-        tried.is_err_and(|error| error == Errno::PERM)
-    })
-}
-
-/// Flushes of the calling thread succeed without being done. A scratch directory needs no durability.
-pub(super) fn flush_nothing() -> io::Result<()> {
-    static DONE: OnceLock<Option<BpfProgram>> = OnceLock::new();
-    let rules = || {
-        Ok((
-            FLUSHES.into_iter().map(|call| (call, Vec::new())).collect(),
-            0,
-        ))
-    };
-    apply(&DONE, rules)
-}
-
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-/// Applies a filter that is made once: these system calls fail with this error, or succeed undone with 0.
-fn apply(
-    once: &OnceLock<Option<BpfProgram>>,
-    rules: impl Fn() -> Result<(Rules, i32), seccompiler::BackendError>,
-) -> io::Result<()> {
-    let make = || {
-        let architecture = TargetArch::try_from(std::env::consts::ARCH).ok()?;
-        let (rules, error) = rules().ok()?;
-        let refusal = SeccompAction::Errno(error as u32);
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, architecture).ok()?;
-        filter.try_into().ok()
-    };
-    match once.get_or_init(make) {
-        Some(program) => apply_filter(program).map_err(io::Error::other),
-        // seccompiler does not know this architecture, which `layers` tells.
-        None => Ok(()),
+/// The calling thread, and all that it starts, gives up every capability but [`RIGHTS_KEPT`], where it has any.
+pub(super) fn give_up_rights() -> io::Result<()> {
+    let kept = CapabilitySet::from_bits_retain(RIGHTS_KEPT);
+    for capability in CapabilitySet::all().difference(kept) {
+        // Refused to whoever has no rights anyway.
+        let _ = remove_capability_from_bounding_set(capability);
     }
+    let _ = clear_ambient_capability_set();
+    let own = capabilities(None)?;
+    let sets = CapabilitySets {
+        effective: own.permitted & kept,
+        permitted: own.permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, sets)?)
 }
 
 /// A part of the cage, and whether this machine has it.
@@ -168,14 +110,7 @@ pub fn layers() -> Vec<CageLayer> {
         }
         Err(error) => Some(error.to_string()),
     });
-    let seccomp = in_thread(|| {
-        let known = TargetArch::try_from(std::env::consts::ARCH);
-        let tried = refuse_calls().and_then(|()| flush_nothing());
-        let unknown = known
-            .err()
-            .map(|_| "no filters for this architecture".to_owned());
-        unknown.or(tried.err().map(|error| error.to_string()))
-    });
+    let seccomp = in_thread(refusal::objection);
     let starter = starter::program().err().map(|why| {
         format!("{why}: limits are set just after the start, and descriptors that imgduel inherited are handed on")
     });
@@ -195,8 +130,20 @@ pub fn layers() -> Vec<CageLayer> {
             landlock,
         ),
         layer(
-            "seccomp: no sockets but local ones, no new sessions, no io_uring; flushes off",
+            "seccomp: no sockets, new sessions, IPC that stays, owners or attributes of files, limits or memory of other processes, terminal settings, namespaces, io_uring; flushes off",
             seccomp,
+        ),
+        layer(
+            "capabilities: root's tools have none but to read what others own",
+            None,
+        ),
+        layer(
+            "session and orphans: no terminal; what leaves its process group is found and ended",
+            starter::program().err().map(str::to_owned),
+        ),
+        layer(
+            "namespaces: everything read-only but the run's directory (rights, times and owners of files too), no System V IPC, no network",
+            namespaces::objection(),
         ),
     ]
 }

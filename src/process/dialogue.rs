@@ -8,10 +8,10 @@ use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::Pid;
 
 use super::capture::Capture;
 use super::group::Group;
+use super::pulse::Kin;
 use super::watch::Watch;
 use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, interrupt, memory};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ const LINE_LIMIT_BYTES: usize = 64 << 20;
 /// A kept child.
 pub struct Dialogue {
     group: Group,
-    leader: Pid,
+    kin: Kin,
     stdin: ChildStdin,
     stdout: Capture,
     stderr: Capture,
@@ -61,9 +61,9 @@ impl Dialogue {
             let Some(stdin) = pipes.stdin else {
                 unreachable!("standard input was asked for as a pipe");
             };
-            Ok(group.await_start()?.map(|(group, leader)| Self {
+            Ok(group.await_start()?.map(|(group, kin)| Self {
                 group,
-                leader,
+                kin,
                 stdin,
                 stdout: Capture::new(pipes.stdout, LINE_LIMIT_BYTES),
                 stderr: Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES),
@@ -75,7 +75,7 @@ impl Dialogue {
     /// How large the child's address space may become from here on, in bytes; nothing: as large as it likes.
     pub fn limit_memory(&mut self, bytes: Option<u64>) -> Result<()> {
         if self.memory_bytes_max != bytes {
-            memory::limit(self.leader, bytes)?;
+            memory::limit(self.kin.leader, bytes)?;
             self.memory_bytes_max = bytes;
         }
         Ok(())
@@ -83,6 +83,7 @@ impl Dialogue {
 
     /// Sends `line` (without line feed) and waits for a line in return, with the limit, patience, cage and directory of `terms`.
     pub fn ask(mut self, line: &str, terms: &Invocation<'_>) -> Result<Reply> {
+        memory::forget_peak(self.kin.leader);
         // A child that is gone already shows below, by its closed output.
         let _ = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
         let Invocation {
@@ -93,7 +94,7 @@ impl Dialogue {
             ..
         } = *terms;
         let mut watch =
-            Watch::of_leader(self.leader, Instant::now(), limit, patience).limited(cage, directory);
+            Watch::of_kin(self.kin, Instant::now(), limit, patience).limited(cage, directory);
         let mut ended = false;
         loop {
             self.stdout.read_what_is_there()?;

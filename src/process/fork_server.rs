@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use super::memory_file::MemoryFile;
 use super::server::Server;
-use super::{CHILD_ENVIRONMENT, Cage, group, starter};
+use super::setup::Setup;
+use super::{CHILD_ENVIRONMENT, Cage, group, scratch, starter};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server"));
@@ -52,9 +53,11 @@ impl ForkServer {
         cage: &Cage,
         place: Option<&Path>,
     ) -> Result<Self, String> {
+        let run = place.and_then(scratch::is_run_directory);
         let library = preload.file.opened().map_err(|error| error.to_string())?;
-        let mut command = match starter::program() {
-            // It closes what it inherited and becomes the program.
+        let starter = starter::program();
+        let mut command = match starter {
+            // It closes what it inherited, enters the cage and becomes the program.
             Ok(starter) => {
                 let mut command = Command::new(starter.path());
                 command.arg(program);
@@ -71,7 +74,11 @@ impl ForkServer {
             .env("LD_BIND_NOW", "1")
             .env(MARK.0, MARK.1)
             .stderr(Stdio::from(library));
+        if starter.is_ok() {
+            let setup = Setup::of(cage, place, run).map_err(|error| error.to_string())?;
+            return Server::start(&mut command, Some(&setup), group::start).map(Self);
+        }
         let start = |command: &mut Command| cage.confine(place, || group::start(command)).flatten();
-        Server::start(&mut command, start).map(Self)
+        Server::start(&mut command, None, start).map(Self)
     }
 }

@@ -3,17 +3,19 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use wait4::Wait4;
 
 use super::cage::SetLimit;
 use super::interrupt::readable_within;
+use super::pulse::Kin;
 use super::server::{Call, Ended, NotStarted, Server, TURN_PATIENCE, Word, environment};
-use super::{Cage, Ending, ForkServer, Invocation, Omissions, starter};
+use super::{Cage, Ending, ForkServer, Invocation, Omissions, scratch, starter};
 use crate::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
@@ -41,8 +43,8 @@ pub(super) struct Group {
 enum Parent {
     /// Ours; the descriptor can be read when it has ended.
     Us(Child, OwnedFd),
-    /// A starter's, for calls in such a cage.
-    Starter(Box<Server>, Cage),
+    /// A starter's, for calls in such a cage in such a run's directory.
+    Starter(Box<Server>, Cage, Option<PathBuf>),
     /// A fork server's.
     ForkServer(Box<Server>),
 }
@@ -51,7 +53,7 @@ impl Parent {
     fn server(&self) -> Option<&Server> {
         match self {
             Self::Us(..) => None,
-            Self::Starter(server, _) | Self::ForkServer(server) => Some(server),
+            Self::Starter(server, ..) | Self::ForkServer(server) => Some(server),
         }
     }
 }
@@ -94,8 +96,11 @@ impl Group {
         // One that is named by its file alone is looked for on PATH, which a starter does not do.
         let is_path = invocation.program.components().nth(1).is_some();
         let mut tries = 0;
-        while is_path && let Ok(starter) = starter::take(cage) {
-            let parent = |starter| Parent::Starter(Box::new(starter), cage.clone());
+        let place = scratch::run_directory_of(invocation.directory);
+        while is_path && let Ok(starter) = starter::take(cage, place) {
+            let parent = |starter| {
+                Parent::Starter(Box::new(starter), cage.clone(), place.map(Path::to_owned))
+            };
             let omissions = Omissions::default();
             let put = by_server(invocation, omissions, spoken_to, &limits, starter, parent)?;
             let attended = match put {
@@ -140,13 +145,21 @@ impl Group {
         self.leader
     }
 
-    /// Waits until the leader of a group that is spoken to has become the tool; the group again, and the leader's process id.
-    pub(super) fn await_start(mut self) -> Result<std::result::Result<(Self, Pid), NotStarted>> {
+    /// The group and, where it is known, the session that all of it is in.
+    pub(super) fn kin(&mut self) -> Option<Kin> {
+        let leader = self.leader()?;
+        let server = self.parent.as_ref().and_then(Parent::server);
+        let session = server.and_then(Server::session);
+        Some(Kin { leader, session })
+    }
+
+    /// Waits until the leader of a group that is spoken to has become the tool; the group again, and who belongs to it.
+    pub(super) fn await_start(mut self) -> Result<std::result::Result<(Self, Kin), NotStarted>> {
         if self.leader.is_none() {
             self.ends_within(TURN_PATIENCE)?;
         }
-        Ok(match self.leader {
-            Some(leader) => Ok((self, leader)),
+        Ok(match self.kin() {
+            Some(kin) => Ok((self, kin)),
             None => Err(self.kill_and_reap()?.err().unwrap_or(NotStarted::ByServer)),
         })
     }
@@ -155,7 +168,7 @@ impl Group {
     pub(super) fn end(&self) -> BorrowedFd<'_> {
         match self.parent.as_ref().expect("a group is reaped once") {
             Parent::Us(_, pidfd) => pidfd.as_fd(),
-            Parent::Starter(server, _) | Parent::ForkServer(server) => server.socket(),
+            Parent::Starter(server, ..) | Parent::ForkServer(server) => server.socket(),
         }
     }
 
@@ -205,14 +218,15 @@ impl Group {
                     ..lost
                 }));
             }
-            Parent::Starter(server, cage) => (server, Some(cage)),
+            Parent::Starter(server, cage, place) => (server, Some((cage, place))),
             Parent::ForkServer(server) => (server, None),
         };
         let ended = match told {
             Some(Told::Ended(ended)) => ended,
             Some(Told::NotStarted(not_started)) => {
-                if let (Some(cage), NotStarted::BySystem(_)) = (starter_for, &not_started) {
-                    starter::put_back(&cage, *server);
+                if let (Some((cage, place)), NotStarted::BySystem(_)) = (starter_for, &not_started)
+                {
+                    starter::put_back(&cage, place.as_deref(), *server);
                 }
                 return Ok(Err(not_started));
             }
@@ -226,13 +240,13 @@ impl Group {
             ..lost
         };
         let is_there = server.reap();
-        let Some(cage) = starter_for else {
+        let Some((cage, place)) = starter_for else {
             // A fork has the memory of its server as well: what is its own is not told.
             let server = is_there.then_some(ForkServer(*server));
             return Ok(Ok(Reaped { server, ..reaped }));
         };
         if is_there {
-            starter::put_back(&cage, *server);
+            starter::put_back(&cage, place.as_deref(), *server);
         }
         Ok(Ok(Reaped {
             peak_memory_bytes: ended.peak_memory_bytes,
@@ -246,8 +260,9 @@ impl Group {
             return;
         }
         if let Some(leader) = self.leader() {
-            // The group may be gone already, which is as good.
+            // The group may be gone already, which is as good; the leader may have left it, and is there until it is reaped.
             let _ = kill_process_group(leader, Signal::KILL);
+            let _ = kill_process(leader, Signal::KILL);
         }
     }
 
@@ -309,12 +324,11 @@ fn by_server(
     let (stdout, stdout_end) = pipe()?;
     let (stderr, stderr_end) = pipe()?;
     let stdin = spoken_to.then(pipe).transpose()?;
-    // A child that is kept outlives any scratch directory; it confines itself anew for each thing it is asked.
-    let ruleset = match (invocation.cage, spoken_to) {
-        (Some(cage), false) => cage
+    let ruleset = match invocation.cage {
+        Some(cage) => cage
             .ruleset(invocation.directory)
             .map_err(|error| cannot_start(invocation, &error))?,
-        _ => None,
+        None => None,
     };
     let put = server.put(&Call {
         invocation,
@@ -365,7 +379,7 @@ fn by_us(
         .stderr(Stdio::piped())
         .process_group(0);
     let cage = invocation.cage.unwrap_or(&Cage::OPEN);
-    let scratch = (!spoken_to).then_some(invocation.directory);
+    let scratch = Some(invocation.directory);
     let start = || {
         let child = start(&mut command)?;
         cage.limit_late(Pid::from_child(&child), limits);

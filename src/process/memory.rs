@@ -40,22 +40,16 @@ fn maximum(process: Pid) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// The most memory that this process has at once from here on.
-pub struct OwnPeak(());
+/// Lets the kernel forget the most memory that a process had at once. Where it does not offer that, the peak of the whole life is told.
+pub(super) fn forget_peak(process: Pid) {
+    let path = format!("/proc/{}/clear_refs", process.as_raw_nonzero());
+    let _ = fs::write(path, FORGET_PEAK);
+}
 
-impl OwnPeak {
-    /// From here on.
-    pub fn begin() -> Self {
-        // Where the kernel does not offer it, the peak of the whole life is told.
-        let _ = fs::write("/proc/self/clear_refs", FORGET_PEAK);
-        Self(())
-    }
-
-    /// Up to here, in bytes; 0 where the system does not tell.
-    pub fn end(self) -> u64 {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
-        kibibytes.unwrap_or(0_u64) * 1024
-    }
+/// The most memory that this process had at once since it was told to forget, in bytes; 0 where the system does not tell.
+pub fn own_peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kibibytes.unwrap_or(0_u64) * 1024
 }

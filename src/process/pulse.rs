@@ -10,6 +10,24 @@ use rustix::process::Pid;
 
 use super::post_mortem::ProcessState;
 
+/// Who belongs to a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kin {
+    /// Leads the group.
+    pub(super) leader: Pid,
+    /// The session of its server, which is there for this call alone; then those count too that have left the group.
+    pub(super) session: Option<Pid>,
+}
+
+impl Kin {
+    /// Whether a process of this number, group and session belongs to it. The server, which leads the session, does not.
+    fn has(self, process: u64, group: u64, session: u64) -> bool {
+        let number = |id: Pid| id.as_raw_nonzero().get() as u64;
+        let is_of = |own: Pid| number(own) == session && number(own) != process;
+        group == number(self.leader) || self.session.is_some_and(is_of)
+    }
+}
+
 /// What a group has used up so far. What could not be read is zero or empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Pulse {
@@ -32,15 +50,15 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Of the group that `leader` leads.
-    pub(super) fn of_group(leader: Pid) -> Self {
-        Self::of_members(leader, |_| true)
+    /// Of all of them.
+    pub(super) fn of_group(kin: Kin) -> Self {
+        Self::of_members(kin, |_| true)
     }
 
     /// The same soon after the leader's start: of the processes that were started after it, which all others of its group were. Looking
     /// into every process of a machine costs more than a short call.
-    pub(super) fn of_young_group(leader: Pid) -> Self {
-        let first = leader.as_raw_nonzero().get() as u64;
+    pub(super) fn of_young_group(kin: Kin) -> Self {
+        let first = kin.leader.as_raw_nonzero().get() as u64;
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         // proc_loadavg(5): the fifth field is the process id that was given last. They are given in turn, from the lowest on after the
         // highest.
@@ -49,12 +67,12 @@ impl Pulse {
             .and_then(|id| id.parse::<u64>().ok())
             .unwrap_or_default();
         match last < first {
-            true => Self::of_members(leader, |id| id >= first || id <= last),
-            false => Self::of_members(leader, |id| (first..=last).contains(&id)),
+            true => Self::of_members(kin, |id| id >= first || id <= last),
+            false => Self::of_members(kin, |id| (first..=last).contains(&id)),
         }
     }
 
-    fn of_members(leader: Pid, may_be: impl Fn(u64) -> bool) -> Self {
+    fn of_members(kin: Kin, may_be: impl Fn(u64) -> bool) -> Self {
         let mut pulse = Self::default();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         for entry in entries {
@@ -63,7 +81,7 @@ impl Pulse {
                 .to_str()
                 .filter(|name| name.parse::<u64>().is_ok_and(&may_be));
             if let Some(process) = process {
-                pulse.add(process, leader);
+                pulse.add(process, kin);
             }
         }
         pulse
@@ -95,7 +113,7 @@ impl Pulse {
         self.wants_processor && had < time.as_secs_f64() / 4.0
     }
 
-    fn add(&mut self, process: &str, leader: Pid) {
+    fn add(&mut self, process: &str, kin: Kin) {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
         let stat = read("stat");
@@ -108,7 +126,7 @@ impl Pulse {
                 .and_then(|field| field.parse::<u64>().ok())
                 .unwrap_or(0)
         };
-        if number(2) != leader.as_raw_nonzero().get() as u64 {
+        if !kin.has(process.parse().unwrap_or(0), number(2), number(3)) {
             return;
         }
         self.ticks += number(11) + number(12);

@@ -19,17 +19,18 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recv, send, sendmsg, socketpair,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
+    SocketFlags, SocketType, recv, send, sendmsg, shutdown, socketpair,
 };
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::cage::SetLimit;
 use super::interrupt::readable_within;
+use super::setup::Setup;
 use super::{CHILD_ENVIRONMENT, Ending, Invocation, Omissions};
 
 /// The version of the messages.
-const PROTOCOL: u32 = 4;
+const PROTOCOL: u32 = 5;
 
 /// Kinds of answers.
 const STARTED: u32 = 1;
@@ -48,6 +49,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one that is there may take for a fork: it needs but a processor, for which it may stand in a long line. One that is gone
 /// is told at once.
 pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one may take to end by itself.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the ledger is looked into for a child that is not there yet.
 const LEDGER_PAUSE: Duration = Duration::from_millis(1);
@@ -68,6 +72,7 @@ pub(super) struct Server {
     ledger: File,
     /// How many calls were put.
     calls: u64,
+    leads_session: bool,
 }
 
 /// A call, as it is put to a server.
@@ -112,9 +117,11 @@ pub(super) enum NotStarted {
 }
 
 impl Server {
-    /// Starts a server by this command, with `start` to do it; or why it does not wait for calls.
+    /// Starts a server by this command, with `start` to do it; or why it does not wait for calls. With a `setup`, the command is a
+    /// starter, which enters it first and leads a session of its own.
     pub(super) fn start(
         command: &mut Command,
+        setup: Option<&Setup<'_>>,
         start: impl FnOnce(&mut Command) -> io::Result<Child>,
     ) -> Result<Self, String> {
         let (socket, other) = socketpair(
@@ -131,8 +138,13 @@ impl Server {
         command
             .current_dir("/")
             .stdin(Stdio::from(other))
-            .stdout(Stdio::from(for_server))
-            .process_group(0);
+            .stdout(Stdio::from(for_server));
+        match setup {
+            Some(setup) => setup.send(&socket).map_err(|error| error.to_string())?,
+            None => {
+                command.process_group(0);
+            }
+        }
         let process = start(command).map_err(|error| error.to_string())?;
         // The command holds the server's end of the socket, whose closing shows that the server is gone.
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -141,14 +153,17 @@ impl Server {
             socket,
             ledger,
             calls: 0,
+            leads_session: setup.is_some(),
         };
-        match server.receive(PATIENCE) {
-            Ok([PROTOCOL, ..]) => Ok(server),
-            _ => {
-                server.end();
-                Err("it does not wait for calls".to_owned())
+        let why = match server.receive(PATIENCE) {
+            Ok([PROTOCOL, ..]) => return Ok(server),
+            Ok([0, _, error, ..]) if error != 0 => {
+                io::Error::from_raw_os_error(error as i32).to_string()
             }
-        }
+            _ => "it does not wait for calls".to_owned(),
+        };
+        server.end();
+        Err(why)
     }
 
     /// Puts a call; an error when it cannot be said, or there is nobody to hear it. What comes of it is told later.
@@ -252,15 +267,25 @@ impl Server {
         Ok([0, 1, 2, 3, 4, 5].map(number))
     }
 
+    /// The session in which it and all that comes from it are, which nobody leaves; none where it has none of its own.
+    pub(super) fn session(&self) -> Option<Pid> {
+        self.leads_session.then(|| Pid::from_child(&self.process))
+    }
+
+    /// With its socket closed, it ends whatever comes from it and itself; one that does not look is killed.
     fn end(&mut self) {
+        let watched = pidfd_open(Pid::from_child(&self.process), PidfdFlags::empty());
+        if shutdown(&self.socket, Shutdown::Both).is_ok()
+            && let Ok(watched) = watched
+        {
+            let _ = readable_within(watched.as_fd(), END_PATIENCE);
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Drop for Server {
-    /// The kill also reaches a server that does not look at its socket; a child of its own it has ended, or the caller
-    /// has killed with its group.
     fn drop(&mut self) {
         self.end();
     }

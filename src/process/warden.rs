@@ -5,11 +5,10 @@
 //! it kills every process that works in a scratch directory of that run, and removes those directories. After an orderly end it finds nothing to do.
 //! [`sweep`] is for what even the warden could not clean up: the next run calls it.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
@@ -18,22 +17,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::scratch;
 use crate::error::{Error, Result};
 
 /// The hidden argument with which the program becomes a warden; the directory of the scratch directories and the run's token follow.
 const ARGUMENT: &str = "__imgduel-warden";
 
-/// The beginning of the name of every scratch directory.
-const PREFIX: &str = "imgduel-";
-
-/// The beginning of the name of one that is to stay.
-pub const KEPT_PREFIX: &str = "imgduel-kept-";
-
 /// The variable that tells a kept child's run.
 pub const RUN_VARIABLE: &str = "IMGDUEL_RUN";
-
-/// A scratch directory younger than this may not have been locked yet.
-const LOCKED_AFTER: Duration = Duration::from_secs(5);
 
 /// How long processes that were killed are waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -46,15 +37,6 @@ pub fn run_token() -> &'static str {
         let now = now.unwrap_or_default().as_micros();
         format!("{:x}.{now:x}", std::process::id())
     })
-}
-
-/// The beginning of the names of this run's scratch directories.
-pub fn scratch_prefix() -> String {
-    prefix_of(run_token())
-}
-
-fn prefix_of(token: &str) -> String {
-    format!("{PREFIX}{token}-")
 }
 
 /// Posts the warden, once: `program` is this very program. Its standard input stays open for as long as this process lives.
@@ -103,14 +85,22 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 }
 
 fn clean_up(workdir: &Path, token: &str) {
-    let prefix = prefix_of(token);
-    let mut directory = OsString::from(workdir.join(&prefix));
-    let run = OsString::from(format!("{RUN_VARIABLE}={token}"));
-    directory = OsString::from_iter([OsString::from("TMPDIR="), directory]);
-    kill_all(|variable| variable.starts_with(directory.as_bytes()) || variable == run.as_bytes());
-    for path in scratch_directories(workdir, &prefix) {
-        remove(&path);
-    }
+    let run = format!("{RUN_VARIABLE}={token}");
+    let own: Vec<PathBuf> = scratch::marked(workdir)
+        .into_iter()
+        .filter(|(_, mark)| mark.run == token)
+        .map(|(path, _)| path)
+        .collect();
+    kill_all(|variable| {
+        variable == run.as_bytes() || own.iter().any(|path| lies_in(variable, path))
+    });
+    own.iter().for_each(|path| scratch::remove(path));
+}
+
+/// Whether an environment variable says that its process works in a directory or below.
+fn lies_in(variable: &[u8], directory: &Path) -> bool {
+    let place = variable.strip_prefix(b"TMPDIR=");
+    place.is_some_and(|place| Path::new(OsStr::from_bytes(place)).starts_with(directory))
 }
 
 /// Kills every process that has such a variable in its environment, until there is none.
@@ -137,56 +127,25 @@ fn kill_all(is_meant: impl Fn(&[u8]) -> bool) {
     }
 }
 
-fn scratch_directories(workdir: &Path, prefix: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(workdir).into_iter().flatten().flatten();
-    let ours = entries.filter(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        is_directory && name.starts_with(prefix) && !name.starts_with(KEPT_PREFIX)
-    });
-    ours.map(|entry| entry.path()).collect()
-}
-
-/// Removes a scratch directory, whatever a tool did to the rights in it.
-pub fn remove(directory: &Path) {
-    if fs::remove_dir_all(directory).is_err() {
-        open_up(directory);
-        // What is left then is not ours to remove.
-        let _ = fs::remove_dir_all(directory);
-    }
-}
-
-fn open_up(directory: &Path) {
-    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    below.for_each(|entry| open_up(&entry.path()));
-}
-
-/// Removes the scratch directories in `workdir` whose run is gone, and kills what still works in them: how many there were. A
-/// directory in use is locked by its run.
-pub fn sweep(workdir: &Path) -> usize {
-    let own = rustix::process::geteuid().as_raw();
-    let mut swept = 0;
-    for path in scratch_directories(workdir, PREFIX) {
-        let is_old = fs::symlink_metadata(&path).is_ok_and(|metadata| {
-            let age = metadata
-                .modified()
-                .ok()
-                .and_then(|then| then.elapsed().ok());
-            metadata.uid() == own && age.is_some_and(|age| age >= LOCKED_AFTER)
-        });
-        let Some(lock) = is_old.then(|| fs::File::open(&path).ok()).flatten() else {
-            continue;
-        };
-        if lock.try_lock().is_err() {
+/// Removes what runs that are gone have left in `workdir`, and kills what still works there: what was removed. Only what
+/// bears a run's mark is touched; a directory in use is locked by its run.
+pub fn sweep(workdir: &Path) -> Vec<PathBuf> {
+    let mut swept = Vec::new();
+    for (path, mark) in scratch::marked(workdir) {
+        if mark.run_is_there() {
             continue;
         }
-        let directory = OsString::from_iter([OsString::from("TMPDIR="), path.clone().into()]);
-        kill_all(|variable| variable.starts_with(directory.as_bytes()));
-        remove(&path);
-        swept += 1;
+        let Ok(lock) = fs::File::open(&path) else {
+            continue;
+        };
+        if matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            continue;
+        }
+        kill_all(|variable| lies_in(variable, &path));
+        scratch::remove(&path);
+        if !path.exists() {
+            swept.push(path);
+        }
     }
     swept
 }

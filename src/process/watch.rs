@@ -6,11 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
-
 use super::cage::{Cage, HitLimit, Limit, Limits};
 use super::post_mortem::PostMortem;
-use super::pulse::Pulse;
+use super::pulse::{Kin, Pulse};
 use super::{Ending, Invocation};
 
 /// How soon after its start a call is first looked at; every later look comes after twice the time, up to [`LOOK_RARELY`].
@@ -32,7 +30,7 @@ const DEPTH_MAX: u32 = 8;
 
 /// A call under way.
 pub(super) struct Watch<'call> {
-    leader: Pid,
+    kin: Kin,
     started: Instant,
     young_until: Instant,
     limits: Option<&'call Limits>,
@@ -55,7 +53,7 @@ pub(super) struct Watch<'call> {
 
 impl<'call> Watch<'call> {
     /// Of a call from its start on.
-    pub(super) fn new(leader: Pid, started: Instant, invocation: &Invocation<'call>) -> Self {
+    pub(super) fn new(kin: Kin, started: Instant, invocation: &Invocation<'call>) -> Self {
         let Invocation {
             directory,
             limit,
@@ -63,7 +61,7 @@ impl<'call> Watch<'call> {
             cage,
             ..
         } = *invocation;
-        let watch = Self::of_leader(leader, started, limit, patience);
+        let watch = Self::of_kin(kin, started, limit, patience);
         Self {
             young_until: started + YOUNG,
             ..watch.limited(cage, directory)
@@ -71,16 +69,11 @@ impl<'call> Watch<'call> {
     }
 
     /// Of a group that is given something to do at `started` and may take `limit` for it, and `patience` more while it is busy.
-    pub(super) fn of_leader(
-        leader: Pid,
-        started: Instant,
-        limit: Duration,
-        patience: Duration,
-    ) -> Self {
+    pub(super) fn of_kin(kin: Kin, started: Instant, limit: Duration, patience: Duration) -> Self {
         let window = limit / 10;
         let deadline = started + limit;
         Self {
-            leader,
+            kin,
             started,
             young_until: started,
             limits: None,
@@ -123,8 +116,8 @@ impl<'call> Watch<'call> {
             return None;
         }
         let pulse = match now < self.young_until && now < self.next_pulse {
-            true => Pulse::of_young_group(self.leader),
-            false => Pulse::of_group(self.leader),
+            true => Pulse::of_young_group(self.kin),
+            false => Pulse::of_group(self.kin),
         };
         let (then, cpu_seconds) = *self.first.get_or_insert((now, pulse.cpu_seconds()));
         if let Some(hit) = self.used_up(now, &pulse) {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::command_line;
 use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic};
 use crate::error::{Error, Result};
-use crate::process::Cage;
 use crate::request::{Answer, Request};
 
 pub use conformance::{Check, Examination};
@@ -18,6 +17,7 @@ pub use pool::{Pool, Start};
 mod conformance;
 mod pool;
 pub mod protocol;
+mod room;
 
 use protocol::{Asked, Hello};
 
@@ -55,7 +55,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         environment: Vec::new(),
     };
     let words = move |request: &Request| {
-        let asked = Asked::request(request, DIRECTORY_MARK.into(), &Cage::OPEN);
+        let asked = Asked::request(request, DIRECTORY_MARK.into());
         Some(Wording::AdapterLine {
             command: command.clone(),
             line: serde_json::to_string(&asked).ok()?,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::adapter::protocol::{Asked, Hello, Said};
 use super::{imago, reader};
-use crate::process::{self, Cage, OwnPeak};
+use crate::process;
 use crate::request::Request;
 
 /// The hidden argument with which the program becomes a worker; the library's name follows.
@@ -60,21 +60,11 @@ fn serve(
         match serde_json::from_str(&line?)? {
             Asked::Hello { .. } => serde_json::to_writer(&mut output, &library.hello())?,
             Asked::Request {
-                directory,
-                request,
-                is_confined,
-                flushes_off,
-                ..
+                directory, request, ..
             } => {
-                let cage = Cage {
-                    limits: None,
-                    is_confined,
-                    flushes_off,
-                };
                 let started = process::own_cpu_time();
-                let peak = OwnPeak::begin();
-                let mut said = answer(library, &request, &directory, &cage);
-                said.peak_memory_bytes = peak.end();
+                let mut said = answer(library, &request, &directory);
+                said.peak_memory_bytes = process::own_peak();
                 said.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
                 serde_json::to_writer(&mut output, &said)?;
             }
@@ -85,22 +75,9 @@ fn serve(
     Ok(())
 }
 
-fn answer(
-    library: &(dyn Library + Sync),
-    request: &Request,
-    directory: &Path,
-    cage: &Cage,
-) -> Said {
+fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -> Said {
     // The worker is thrown away after a panic, so no broken state is seen again.
-    let answered = cage.confine(Some(directory), || {
-        panic::catch_unwind(AssertUnwindSafe(|| library.answer(request, directory)))
-    });
-    let answered = answered.unwrap_or_else(|error| {
-        Ok(Said {
-            panicked: Some(format!("cannot enter the cage: {error}")),
-            ..Said::default()
-        })
-    });
+    let answered = panic::catch_unwind(AssertUnwindSafe(|| library.answer(request, directory)));
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {

@@ -22,6 +22,7 @@ mod hearings;
 mod malformed;
 mod native;
 mod processes;
+mod promises;
 mod replay;
 mod reports;
 #[path = "../ring/mod.rs"]

@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, SystemTime};
 
 use imgduel::process::warden;
 
@@ -79,34 +79,120 @@ fn a_read_only_disk_is_told_before_the_first_case() {
     );
 }
 
+/// A directory as a run leaves it: its mark says so, with what this changes in it.
+fn left_behind(work: &Path, name: &str, change: impl Fn(&mut serde_json::Value)) -> PathBuf {
+    let path = work.join(name);
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("image"), "").unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let found = path.metadata().unwrap();
+    let mut mark = serde_json::json!({
+        "made_by": "imgduel scratch directory",
+        "name": name,
+        "inode": found.ino(),
+        "run": "1.1",
+        "owner": found.uid(),
+        "boot": boot.trim(),
+        // No process has this number.
+        "process": u32::MAX,
+        "started": 1,
+    });
+    change(&mut mark);
+    std::fs::write(path.join(".imgduel-mark"), mark.to_string()).unwrap();
+    path
+}
+
 #[test]
-fn what_a_run_that_is_gone_has_left_is_swept_with_the_processes_in_it_and_nothing_else() {
+fn what_a_run_that_is_gone_has_left_is_swept_with_the_processes_in_it() {
     let work = tempfile::tempdir().unwrap();
-    let make = |name: &str, age: Duration| {
-        let path = work.path().join(name);
-        std::fs::create_dir(&path).unwrap();
-        std::fs::write(path.join("image"), "").unwrap();
-        let directory = std::fs::File::open(&path).unwrap();
-        directory.set_modified(SystemTime::now() - age).unwrap();
-        (path, directory)
-    };
-    let hour = Duration::from_secs(3600);
-    let (left, _) = make("imgduel-1.1-left", hour);
-    let (in_use, lock) = make("imgduel-1.2-in-use", hour);
+    let left = left_behind(work.path(), "imgduel-1.1-left", |_| ());
+    let earlier = left_behind(work.path(), "imgduel-1.1-earlier", |mark| {
+        mark["boot"] = "another".into();
+        mark["process"] = std::process::id().into();
+    });
+    let in_use = left_behind(work.path(), "imgduel-1.1-in-use", |_| ());
+    let lock = std::fs::File::open(&in_use).unwrap();
     lock.try_lock().unwrap();
-    let others = [
-        in_use,
-        make("imgduel-1.3-young", Duration::ZERO).0,
-        make(&format!("{}old", warden::KEPT_PREFIX), hour).0,
-        make("somebody-else", hour).0,
-    ];
-    let mut tool = Command::new("sleep")
+    let mut tools = ["left/case/candidate", "left"].map(|name| {
+        Command::new("sleep")
+            .arg("600")
+            .env("TMPDIR", work.path().join(format!("imgduel-1.1-{name}")))
+            .spawn()
+            .unwrap()
+    });
+    let mut other = Command::new("sleep")
         .arg("600")
-        .env("TMPDIR", &left)
+        .env("TMPDIR", work.path().join("imgduel-1.1-lefter"))
         .spawn()
         .unwrap();
-    assert_eq!(warden::sweep(work.path()), 1);
-    assert!(!tool.wait().unwrap().success());
-    assert!(!left.exists());
+    let mut swept = warden::sweep(work.path());
+    swept.sort();
+    assert_eq!(swept, [earlier, left]);
+    assert!(swept.iter().all(|path| !path.exists()));
+    for tool in &mut tools {
+        assert!(!tool.wait().unwrap().success());
+    }
+    assert!(in_use.join("image").exists() && other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn the_sweep_leaves_twenty_directories_of_other_people_alone_and_what_runs_in_them() {
+    let work = tempfile::tempdir().unwrap();
+    let mut others: Vec<PathBuf> = [
+        "notes",
+        "1.1-case",
+        "kept-1.1",
+        "",
+        "a.b-c",
+        "1f.2-x",
+        "backup",
+        "src",
+        "1",
+        "0.0-0",
+        "records",
+        "tmp",
+        "old",
+        "ff.ffffff-seed-1-ops16",
+        "findings",
+    ]
+    .map(|name| work.path().join(format!("imgduel-{name}")))
+    .into();
+    for path in &others {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("image"), "mine").unwrap();
+    }
+    // A mark that is another directory's, another user's, of something else, or no mark at all.
+    let changes: [(&str, fn(&mut serde_json::Value)); 5] = [
+        ("imgduel-copied", |mark| mark["inode"] = 1.into()),
+        ("imgduel-renamed", |mark| {
+            mark["name"] = "imgduel-1.1".into()
+        }),
+        ("imgduel-owned", |mark| {
+            mark["owner"] = 4_000_000_000_u32.into()
+        }),
+        ("imgduel-else", |mark| mark["made_by"] = "me".into()),
+        ("imgduel-word", |mark| *mark = "imgduel".into()),
+    ];
+    for (name, change) in changes {
+        others.push(left_behind(work.path(), name, change));
+    }
+    assert_eq!(others.len(), 20);
+    for path in &others {
+        let file = std::fs::File::open(path).unwrap();
+        let hour = std::time::Duration::from_secs(3600);
+        file.set_modified(std::time::SystemTime::now() - hour)
+            .unwrap();
+    }
+    let mut mine = Command::new("sleep")
+        .arg("600")
+        .env("TMPDIR", &others[0])
+        .spawn()
+        .unwrap();
+    assert_eq!(warden::sweep(work.path()), Vec::<PathBuf>::new());
     assert!(others.iter().all(|path| path.join("image").exists()));
+    assert!(mine.try_wait().unwrap().is_none());
+    mine.kill().unwrap();
+    mine.wait().unwrap();
 }

@@ -178,7 +178,7 @@ fn imago_never_needs_qemu_img() {
         file: image("alone", Format::Qcow2),
         size: Size::parse("1M").unwrap(),
     };
-    let asked = Asked::request(&create, scratch.path().to_owned(), &Cage::OPEN);
+    let asked = Asked::request(&create, scratch.path().to_owned());
     let request = serde_json::to_string(&asked).unwrap();
     let mut worker = ring::imgduel()
         .args([imgduel::tool::worker::ARGUMENT, "imago"])

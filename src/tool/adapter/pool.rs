@@ -1,7 +1,7 @@
 //! Kept processes that speak the adapter protocol: started when they are needed, used again, replaced when they die.
 //!
 //! Used by every tool that is not a plain command line. What such a process says is data: a line that is not the protocol, a death, a
-//! hang become answers. It does not look at what a request means.
+//! hang become answers. It does not look at what a request means. Each works in a [`Room`] of its own, the only place that it may write to.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::protocol::{self, Asked, Hello, Said};
+use super::room::{Room, Visit};
 use crate::content::Contents;
 use crate::error::{Error, Result};
 use crate::process::warden::{RUN_VARIABLE, run_token};
@@ -30,7 +31,15 @@ pub struct Start {
 /// The kept processes of one tool.
 pub struct Pool {
     start: Start,
-    idle: Mutex<Vec<Dialogue>>,
+    idle: Mutex<Vec<Kept>>,
+}
+
+/// A kept process. The process goes before its directory does.
+struct Kept {
+    dialogue: Dialogue,
+    room: Room,
+    /// What it was started in.
+    cage: Cage,
 }
 
 impl Pool {
@@ -49,18 +58,25 @@ impl Pool {
         };
         let who = self.start.program.display();
         let wrong = |what: String| Error::missing_tool(format!("{who}: {what}"));
-        let directory = std::env::temp_dir();
+        let cage = Cage::default();
+        let room = Room::apart()?;
+        let directory = room.path().to_owned();
         let scene = Scene {
             directory: &directory,
             limit,
             patience: Duration::ZERO,
-            cage: &Cage::default(),
+            cage: &cage,
             memory_bytes_max: None,
         };
         let terms = scene.invocation(&self.start.program, &[]);
-        let hello: Hello = match self.taken(&scene)?.ask(&line(&asked)?, &terms)? {
+        let dialogue = self.started(&room, &scene)?;
+        let hello: Hello = match dialogue.ask(&line(&asked)?, &terms)? {
             Reply::Line { line, dialogue, .. } => {
-                self.give_back(*dialogue);
+                self.give_back(Kept {
+                    dialogue: *dialogue,
+                    room,
+                    cage,
+                });
                 serde_json::from_slice(&line).map_err(|error| {
                     let said = command_line::quoted(&String::from_utf8_lossy(&line));
                     wrong(format!(
@@ -85,25 +101,79 @@ impl Pool {
 
     /// Asks one. `words` is the request in words, for evidence.
     pub fn ask(&self, request: &Request, words: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
-        let asked = Asked::request(request, scene.directory.to_owned(), scene.cage);
-        let asked = line(&asked)?;
-        let mut dialogue = self.taken(scene)?;
+        let Kept {
+            mut dialogue,
+            room,
+            cage,
+        } = self.taken(scene)?;
         dialogue.limit_memory(scene.memory_bytes_max)?;
+        // Without a cage it may write anywhere.
+        let mut visit = match scene.cage.is_confined {
+            true => Some(room.admit(scene.directory)?),
+            false => None,
+        };
+        let inside = visit.as_ref().map_or(scene.directory, Visit::inside);
+        let asked = line(&Asked::request(request, inside.to_owned()))?;
         let started = Instant::now();
-        let reply = dialogue.ask(&asked, &scene.invocation(&self.start.program, &[]))?;
-        let mut answer = self.read(reply, scene.directory);
+        let terms = scene.invocation(&self.start.program, &[]);
+        let terms = Invocation {
+            directory: room.path(),
+            ..terms
+        };
+        let reply = dialogue.ask(&asked, &terms)?;
+        let is_back = visit.as_mut().is_none_or(Visit::end);
+        let mut answer = match reply {
+            Reply::Line {
+                stderr, dialogue, ..
+            } if !is_back => {
+                // It may hold on to what it has moved.
+                drop(dialogue);
+                let how = "it moved the directory that it was asked about".to_owned();
+                plain_answer(Exit::Crashed(how), stderr, Duration::ZERO)
+            }
+            reply => {
+                drop(visit);
+                let (mut answer, dialogue) = read(reply);
+                if let Some(dialogue) = dialogue {
+                    self.give_back(Kept {
+                        dialogue,
+                        room,
+                        cage,
+                    });
+                }
+                if let Some(raw) = answer.raw.take() {
+                    read_raw(&raw, scene.directory, &mut answer.answer);
+                }
+                answer.answer
+            }
+        };
         answer.duration = started.elapsed();
         answer.command = words;
         Ok(answer)
     }
 
-    fn taken(&self, scene: &Scene<'_>) -> Result<Dialogue> {
+    fn taken(&self, scene: &Scene<'_>) -> Result<Kept> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dialogue) = idle().pop() {
-            return Ok(dialogue);
+        loop {
+            let waiting = idle().pop();
+            match waiting {
+                Some(kept) if kept.cage == *scene.cage && kept.room.can_admit(scene.directory) => {
+                    return Ok(kept);
+                }
+                // Of no use here: it ends.
+                Some(_) => {}
+                None => break,
+            }
         }
-        // Not a scene's directory: the process outlives it.
-        let directory = std::env::temp_dir();
+        let room = Room::beside(scene.directory)?;
+        Ok(Kept {
+            dialogue: self.started(&room, scene)?,
+            room,
+            cage: scene.cage.clone(),
+        })
+    }
+
+    fn started(&self, room: &Room, scene: &Scene<'_>) -> Result<Dialogue> {
         let Start {
             program,
             arguments,
@@ -112,69 +182,79 @@ impl Pool {
         let mut environment = environment.clone();
         environment.push((RUN_VARIABLE.into(), run_token().into()));
         Dialogue::start(&Invocation {
-            directory: &directory,
+            directory: room.path(),
             environment: &environment,
             memory_bytes_max: None,
             ..scene.invocation(program, arguments)
         })
     }
 
-    fn give_back(&self, dialogue: Dialogue) {
+    fn give_back(&self, kept: Kept) {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(dialogue);
+            .push(kept);
     }
+}
 
-    fn read(&self, reply: Reply, directory: &Path) -> Answer {
-        let (line, stderr, dialogue) = match reply {
-            Reply::Line {
-                line,
-                stderr,
-                dialogue,
-            } => (line, stderr, dialogue),
-            Reply::Ended {
-                ending,
-                stderr,
-                cpu,
-                peak_memory_bytes,
-            } => {
-                return Answer {
-                    peak_memory_bytes,
-                    ..ended(&ending, stderr, cpu)
-                };
-            }
-        };
-        let said: Said = match serde_json::from_slice(&line) {
-            Ok(said) => said,
-            Err(error) => {
-                let how = format!("its answer is not that of an adapter: {error}");
-                return plain_answer(Exit::Crashed(how), stderr, Duration::ZERO);
-            }
-        };
-        let cpu = Duration::from_nanos(said.cpu_ns);
-        let mut answer = plain_answer(Exit::Success, stderr, cpu);
-        if let Some(message) = said.panicked {
-            answer.exit = Exit::Crashed(format!("panic: {message}"));
-            answer.peak_memory_bytes = said.peak_memory_bytes;
-            return answer;
-        }
-        self.give_back(*dialogue);
-        if let Some(feature) = said.unsupported {
-            answer.exit = Exit::Unsupported(feature);
-        } else if let Some(message) = said.refused {
-            answer.exit = Exit::Refused(1);
-            answer.stderr = Captured::from_text(message);
-        }
-        answer.stdout =
-            Captured::from_text(said.json.map(|json| json.to_string()).unwrap_or_default());
-        answer.contents = said.contents;
-        answer.peak_memory_bytes = said.peak_memory_bytes;
-        if let Some(raw) = said.raw {
-            read_raw(&raw, directory, &mut answer);
-        }
-        answer
+/// An answer, and the file that is to be read for it.
+struct Half {
+    answer: Answer,
+    raw: Option<String>,
+}
+
+impl From<Answer> for Half {
+    fn from(answer: Answer) -> Self {
+        Self { answer, raw: None }
     }
+}
+
+/// What a reply says, and the process, when it is there for another.
+fn read(reply: Reply) -> (Half, Option<Dialogue>) {
+    let (line, stderr, dialogue) = match reply {
+        Reply::Line {
+            line,
+            stderr,
+            dialogue,
+        } => (line, stderr, dialogue),
+        Reply::Ended {
+            ending,
+            stderr,
+            cpu,
+            peak_memory_bytes,
+        } => {
+            let answer = Answer {
+                peak_memory_bytes,
+                ..ended(&ending, stderr, cpu)
+            };
+            return (answer.into(), None);
+        }
+    };
+    let said: Said = match serde_json::from_slice(&line) {
+        Ok(said) => said,
+        Err(error) => {
+            let how = format!("its answer is not that of an adapter: {error}");
+            let answer = plain_answer(Exit::Crashed(how), stderr, Duration::ZERO);
+            return (answer.into(), None);
+        }
+    };
+    let cpu = Duration::from_nanos(said.cpu_ns);
+    let mut answer = plain_answer(Exit::Success, stderr, cpu);
+    answer.peak_memory_bytes = said.peak_memory_bytes;
+    if let Some(message) = said.panicked {
+        answer.exit = Exit::Crashed(format!("panic: {message}"));
+        return (answer.into(), None);
+    }
+    if let Some(feature) = said.unsupported {
+        answer.exit = Exit::Unsupported(feature);
+    } else if let Some(message) = said.refused {
+        answer.exit = Exit::Refused(1);
+        answer.stderr = Captured::from_text(message);
+    }
+    answer.stdout = Captured::from_text(said.json.map(|json| json.to_string()).unwrap_or_default());
+    answer.contents = said.contents;
+    let raw = said.raw;
+    (Half { answer, raw }, Some(*dialogue))
 }
 
 /// Reads the contents that were left in a raw file, and removes it.

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Contents;
 use crate::format::Format;
-use crate::process::Cage;
 use crate::request::{ImageFile, Request};
 
 /// The version of the protocol.
@@ -32,12 +31,6 @@ pub enum Asked {
         /// The virtual size in bytes, for `create`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         size_bytes: Option<u64>,
-        /// Whether a worker is to write nowhere but there; an adapter does not know it.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_confined: bool,
-        /// Whether a worker's flushes are to do nothing; an adapter does not know it.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        flushes_off: bool,
         /// What is asked; its fields stand beside these.
         #[serde(flatten)]
         request: Request,
@@ -45,8 +38,8 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// The line that asks `request` about files in `directory`, in this cage.
-    pub fn request(request: &Request, directory: PathBuf, cage: &Cage) -> Self {
+    /// The line that asks `request` about files in `directory`.
+    pub fn request(request: &Request, directory: PathBuf) -> Self {
         let size_bytes = match request {
             Request::Create { size, .. } => Some(size.bytes()),
             _ => None,
@@ -54,8 +47,6 @@ impl Asked {
         Self::Request {
             directory,
             size_bytes,
-            is_confined: cage.is_confined,
-            flushes_off: cage.flushes_off,
             request: request.clone(),
         }
     }
@@ -218,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_the_request_beside_its_directory() {
-        let asked = Asked::request(&contents(&[]), PathBuf::from("/scratch"), &Cage::OPEN);
+        let asked = Asked::request(&contents(&[]), PathBuf::from("/scratch"));
         let line = serde_json::to_string(&asked).expect("JSON");
         assert_eq!(
             line,

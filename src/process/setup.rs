@@ -1,0 +1,93 @@
+//! What a starter enters before it takes a call: told by the first message on its socket.
+//!
+//! Made of a cage by whoever starts a starter or a fork server. The other end is `preload/setup.rs`, which says what each part is.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use seccompiler::BpfProgram;
+
+use super::cage::Cage;
+use super::{confinement, namespaces, refusal};
+
+const GIVES_UP_RIGHTS: u64 = 1;
+const HAS_RULESET: u64 = 2;
+const IS_APART: u64 = 4;
+const NEEDS_USERS: u64 = 8;
+
+/// How many filters there may be.
+const FILTERS_MAX: usize = 3;
+
+/// What is to be entered.
+pub(super) struct Setup<'place> {
+    flags: u64,
+    filters: Vec<&'static BpfProgram>,
+    ruleset: Option<OwnedFd>,
+    /// What stays writable, apart.
+    place: Option<&'place Path>,
+}
+
+impl<'place> Setup<'place> {
+    /// Of a cage. What is started may write below `below` only, where there is one, else each of its children is to confine itself;
+    /// it is put apart, where the machine and the person allow it, with `place` as the one place that is not read-only.
+    pub(super) fn of(
+        cage: &Cage,
+        below: Option<&Path>,
+        place: Option<&'place Path>,
+    ) -> io::Result<Self> {
+        let ruleset = match (cage.is_confined, below) {
+            (true, Some(below)) => confinement::ruleset_below(below)?,
+            _ => None,
+        };
+        let place = place.filter(|_| cage.is_confined && cage.is_apart);
+        let apart = place.and_then(|_| namespaces::way());
+        let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
+        Ok(Self {
+            flags: flag(cage.is_confined, GIVES_UP_RIGHTS)
+                | flag(ruleset.is_some(), HAS_RULESET)
+                | flag(apart.is_some(), IS_APART)
+                | flag(apart.is_some_and(|way| way.needs_users), NEEDS_USERS),
+            filters: refusal::filters(cage.is_confined, cage.flushes_off),
+            ruleset,
+            place,
+        })
+    }
+
+    /// The same apart in this way, to try it.
+    pub(super) fn trial(way: namespaces::Way, place: &'place Path) -> Self {
+        let users = if way.needs_users { NEEDS_USERS } else { 0 };
+        Self {
+            flags: GIVES_UP_RIGHTS | IS_APART | users,
+            filters: Vec::new(),
+            ruleset: None,
+            place: Some(place),
+        }
+    }
+
+    /// Puts it as the first message.
+    pub(super) fn send(&self, socket: &OwnedFd) -> io::Result<()> {
+        let mut numbers = vec![self.flags, confinement::RIGHTS_KEPT];
+        let lengths = self.filters.iter().map(|filter| filter.len() as u64);
+        numbers.extend(lengths.chain([0; FILTERS_MAX]).take(FILTERS_MAX));
+        let mut message: Vec<u8> = numbers.into_iter().flat_map(u64::to_ne_bytes).collect();
+        for instruction in self.filters.iter().flat_map(|filter| filter.iter()) {
+            message.extend(instruction.code.to_ne_bytes());
+            message.extend([instruction.jt, instruction.jf]);
+            message.extend(instruction.k.to_ne_bytes());
+        }
+        message.extend(self.place.unwrap_or(Path::new("")).as_os_str().as_bytes());
+        message.push(0);
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        let descriptors: Vec<_> = self.ruleset.iter().map(AsFd::as_fd).collect();
+        if !descriptors.is_empty() {
+            rights.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let slices = [IoSlice::new(&message)];
+        sendmsg(socket, &slices, &mut rights, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}

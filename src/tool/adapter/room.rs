@@ -1,0 +1,129 @@
+//! The directory of a kept process, the only one that it may write to, and how a side's directory comes to lie in it for one request.
+//!
+//! Used by the pool. What a process may write to is fixed when it starts, and it outlives the cases; so not the process is let into a side's
+//! directory, but the directory is moved into the process's own, and back when the request is answered. A process that moves it elsewhere
+//! is found out.
+
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::error::{Error, Result};
+use crate::process::scratch::{self, Root};
+
+/// A kept process's directory.
+pub(super) struct Room {
+    root: Root,
+}
+
+impl Room {
+    /// An empty one in the file system of `directory`.
+    pub(super) fn beside(directory: &Path) -> Result<Self> {
+        Self::make(&scratch::workdir_of(directory))
+    }
+
+    /// An empty one where temporary files are, for a process that is only asked who it is.
+    pub(super) fn apart() -> Result<Self> {
+        Self::make(&std::env::temp_dir())
+    }
+
+    fn make(workdir: &Path) -> Result<Self> {
+        let root = Root::make(workdir, "room")?;
+        Ok(Self { root })
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Whether it is still there, and a directory can be moved into it.
+    pub(super) fn can_admit(&self, directory: &Path) -> bool {
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+        let own = device(self.path());
+        own.is_some() && own == device(directory)
+    }
+
+    /// Moves a side's directory into it.
+    pub(super) fn admit(&self, directory: &Path) -> Result<Visit> {
+        let cannot = |error| Error::io("give a kept tool", directory, &error);
+        let name = directory.file_name().unwrap_or_default();
+        let inside = self.path().join(name);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = open(directory, flags, Mode::empty()).map_err(|error| cannot(error.into()))?;
+        let identity = identity(directory);
+        if fs::symlink_metadata(&inside).is_ok() {
+            // Something that the process has put there.
+            scratch::remove(&inside);
+            let _ = fs::remove_file(&inside);
+        }
+        fs::rename(directory, &inside).map_err(cannot)?;
+        Ok(Visit {
+            home: directory.to_owned(),
+            inside,
+            handle,
+            identity,
+            is_over: false,
+        })
+    }
+}
+
+/// A side's directory in a kept process's.
+pub(super) struct Visit {
+    home: PathBuf,
+    inside: PathBuf,
+    handle: OwnedFd,
+    identity: Option<(u64, u64)>,
+    is_over: bool,
+}
+
+impl Visit {
+    /// Where it lies meanwhile.
+    pub(super) fn inside(&self) -> &Path {
+        &self.inside
+    }
+
+    /// Moves it back; whether it was where it was put. Where it was not, it is to be asked again when the process is gone.
+    pub(super) fn end(&mut self) -> bool {
+        if self.is_over {
+            return true;
+        }
+        let is_back =
+            |visit: &Self| visit.identity.is_some() && identity(&visit.home) == visit.identity;
+        // Looked at where the process has no say any more.
+        if fs::rename(&self.inside, &self.home).is_ok() && is_back(self) {
+            self.is_over = true;
+        }
+        self.is_over
+    }
+
+    /// Brings it back from wherever it is; an empty one in its place where it is gone.
+    fn recover(&mut self) {
+        if fs::symlink_metadata(&self.home).is_ok() {
+            scratch::remove(&self.home);
+            let _ = fs::remove_file(&self.home);
+        }
+        let handle = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        let is_back =
+            fs::read_link(handle).is_ok_and(|place| fs::rename(place, &self.home).is_ok());
+        if !is_back {
+            let _ = fs::create_dir(&self.home);
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if !self.end() {
+            self.recover();
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    found.is_dir().then(|| (found.dev(), found.ino()))
+}
