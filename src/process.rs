@@ -22,6 +22,7 @@ pub mod scratch;
 mod server;
 mod setup;
 mod starter;
+mod usage;
 pub mod warden;
 mod watch;
 

@@ -334,6 +334,17 @@ impl Request {
         }
     }
 
+    /// Every image that it names.
+    pub fn images(&self) -> Vec<&ImageFile> {
+        match self {
+            Self::Convert { source, target, .. }
+            | Self::ConvertSnapshot { source, target, .. }
+            | Self::Dd { source, target, .. } => vec![source, target],
+            Self::Compare { first, second } => vec![first, second],
+            other => vec![other.file()],
+        }
+    }
+
     /// The image it is asked of: the one that is made, changed or, where none is, read.
     pub fn file(&self) -> &ImageFile {
         match self {

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::iter;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -98,6 +99,37 @@ impl Sandbox {
         fs::metadata(self.file(side, name))
             .ok()
             .map(|metadata| metadata.len())
+    }
+
+    /// What lies in `directory` in place of a file of one of these images and is none, in words: who opens a named pipe waits for ever, and
+    /// a link may lead to one.
+    pub fn in_place_of_a_file(directory: &Path, images: &[&ImageFile]) -> Option<String> {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut wrong = entries.filter_map(|entry| {
+            // Known from the listing itself.
+            let kind = entry.file_type().ok()?;
+            if kind.is_file() || kind.is_dir() {
+                return None;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_part = |image: &&ImageFile| {
+                let with_those_below =
+                    iter::successors(Some(*image), |image| image.backing.as_deref());
+                let mut images = with_those_below.into_iter();
+                images.any(|image| image.owns(&name) || image.names().contains(&name.as_str()))
+            };
+            let what = match () {
+                () if kind.is_fifo() => "a named pipe",
+                () if kind.is_symlink() => "a link",
+                () if kind.is_socket() => "a socket",
+                () => "a device",
+            };
+            images
+                .iter()
+                .any(is_part)
+                .then(|| format!("'{name}' is {what}, not a file"))
+        });
+        wrong.next()
     }
 
     /// The files on a side, with what tells whether one was written to.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::exchange::{Actor, Bounds, Deed, Opinion, Side, Speaker, Step, Turn};
 use crate::phase::Phase;
 use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::sandbox::Stamps;
+use crate::sandbox::{Sandbox, Stamps};
 use crate::tool::{Scene, Support, Tool};
 
 /// How much longer than its limit the reference may take for a call, in limits, for as long as it is busy.
@@ -206,6 +206,10 @@ impl<'duel> Bout<'duel> {
         request: &Request,
         patience: Duration,
     ) -> Result<Answer> {
+        // Nobody is asked to wait for it.
+        if let Some(wrong) = Sandbox::in_place_of_a_file(&directory, &request.images()) {
+            return Ok(harness::refusal(request, wrong));
+        }
         let scene = self.scene(&directory, patience);
         let answer = self.tool(by).ask(request, &scene)?;
         self.tool_calls += answer.calls;

@@ -89,6 +89,13 @@ pub(super) fn carry_out_in(
     }
 }
 
+/// In the place of a tool that is not asked.
+pub(super) fn refusal(request: &Request, why: String) -> Answer {
+    let words = ["(imgduel)", request.name(), &request.file().path].map(str::to_owned);
+    let said = String::new();
+    told(Exit::Refused(1), words.into(), said, why, Instant::now())
+}
+
 /// What `info` says of a raw file that matters: its length in whole sectors (QEMU, block/raw-format.c).
 fn described(path: &Path) -> Result<String, Unparsable> {
     let length = || Ok::<_, io::Error>(open_regular(path)?.metadata()?.len());

@@ -47,6 +47,8 @@ pub(super) struct Pulse {
     wants_device: bool,
     /// Every process of the group.
     pub(super) processes: Vec<ProcessState>,
+    /// Their numbers.
+    pub(super) numbers: Vec<u64>,
 }
 
 impl Pulse {
@@ -144,6 +146,7 @@ impl Pulse {
             self.wants_processor |= state == "R";
             self.wants_device |= state == "D";
         }
+        self.numbers.extend(process.parse::<u64>());
         self.processes.push(ProcessState {
             name: name.to_owned(),
             state: fields.first().copied().unwrap_or_default().to_owned(),

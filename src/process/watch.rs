@@ -2,14 +2,13 @@
 //!
 //! A short call is never looked at, so that it costs nothing. Used by [`run`](super::run) and the dialogue.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::cage::{Cage, HitLimit, Limit, Limits};
 use super::post_mortem::PostMortem;
 use super::pulse::{Kin, Pulse};
-use super::{Ending, Invocation};
+use super::{Ending, Invocation, usage};
 
 /// How soon after its start a call is first looked at; every later look comes after twice the time, up to [`LOOK_RARELY`].
 const LOOK_FIRST: Duration = Duration::from_millis(50);
@@ -24,9 +23,6 @@ const LOOK_RARELY: Duration = Duration::from_millis(250);
 /// How many times its limit a call may take that wants a processor and hardly gets one: it is given its limit anew, because it is the machine
 /// that is slow, and not the tool.
 const STARVED_LIMITS_MAX: u32 = 10;
-
-/// Directories in a scratch directory that are looked into, one below the other.
-const DEPTH_MAX: u32 = 8;
 
 /// A call under way.
 pub(super) struct Watch<'call> {
@@ -164,26 +160,12 @@ impl<'call> Watch<'call> {
         if pulse.processes.len() as u64 > limits.processes {
             return Some(HitLimit::new(Limit::Processes, limits.processes));
         }
+        let held = usage::of(self.scratch, &pulse.numbers);
         // What several processes share is counted for each: the limit is far above that.
-        if pulse.memory_bytes > limits.memory_bytes {
+        if pulse.memory_bytes + held.memory_bytes > limits.memory_bytes {
             return Some(HitLimit::new(Limit::Memory, limits.memory_bytes));
         }
-        (taken_up(self.scratch, DEPTH_MAX) > limits.scratch_bytes)
+        (held.scratch_bytes > limits.scratch_bytes)
             .then(|| HitLimit::new(Limit::DiskQuota, limits.scratch_bytes))
     }
-}
-
-/// What the files below a directory take up on the disk, in bytes; symbolic links are not followed.
-fn taken_up(directory: &Path, depth: u32) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    const BLOCK_BYTES: u64 = 512;
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| {
-        let metadata = entry.metadata().ok()?;
-        Some(match metadata.is_dir() && depth > 0 {
-            true => taken_up(&entry.path(), depth - 1),
-            false => metadata.blocks() * BLOCK_BYTES,
-        })
-    });
-    sizes.sum()
 }

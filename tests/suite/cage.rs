@@ -106,6 +106,47 @@ fn every_limit_that_is_hit_is_told_by_its_name() {
     assert_eq!(hit(little, files).limit, Limit::OpenFiles);
 }
 
+/// What hides from a listing and from the memory of processes.
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn what_hides_is_counted() {
+    let little = |scratch_bytes: u64, memory_bytes: u64| Limits {
+        scratch_bytes,
+        memory_bytes,
+        ..Limits::default()
+    };
+    let (disk, memory) = (little(16 << 20, 1 << 30), little(1 << 30, 96 << 20));
+    let deep = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); mkdir d; cd d; done; head -c 32M /dev/zero > file; sleep 60";
+    let shut = "mkdir d; head -c 32M /dev/zero > d/file; chmod 0 d; sleep 60";
+    let endless = "while mkdir d && cd -P d; do :; done; sleep 60";
+    let nameless = "exec 3>file; rm file; head -c 32M /dev/zero >&3; sleep 60";
+    let elsewhere = "setsid -f true 2>&-; set -m; (exec 3>file; rm file; head -c 32M /dev/zero >&3; exec sleep 60) & sleep 60";
+    let python = which::which("python3").unwrap();
+    let python = |script: &str| format!("exec {} -c '{script}'", python.display());
+    let mapped = python(
+        "import mmap, os, time; f = open(\"file\", \"w+b\"); f.truncate(32 << 20); m = mmap.mmap(f.fileno(), 0); f.close(); \
+         os.unlink(\"file\"); m.write(bytes(32 << 20)); time.sleep(60)",
+    );
+    let in_memory = python(
+        "import os, time; f = os.memfd_create(\"x\"); [os.write(f, bytes(1 << 20)) for _ in range(160)]; time.sleep(60)",
+    );
+    let hits = [
+        (Limit::DiskQuota, &disk, deep),
+        (Limit::DiskQuota, &disk, shut),
+        (Limit::DiskQuota, &disk, endless),
+        (Limit::DiskQuota, &disk, nameless),
+        (Limit::DiskQuota, &disk, elsewhere),
+        (Limit::DiskQuota, &disk, mapped.as_str()),
+        (Limit::Memory, &memory, in_memory.as_str()),
+    ];
+    std::thread::scope(|scope| {
+        for (limit, limits, script) in hits {
+            let limits = limits.clone();
+            scope.spawn(move || assert_eq!(hit(limits, script).limit, limit, "{script}"));
+        }
+    });
+}
+
 /// A hundred starts of a tool that has ended within a millisecond, while threads compete for every processor.
 #[test]
 fn limits_hold_from_the_first_instruction() {

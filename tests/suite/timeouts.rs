@@ -149,3 +149,26 @@ fn output_without_end_and_a_child_on_the_pipe_are_no_divergence() {
 fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).unwrap().count() == 0
 }
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn nobody_is_asked_to_wait_for_a_pipe_in_the_place_of_an_image() {
+    let workdir = ring::scratch();
+    let limit = Duration::from_secs(40);
+    let arena = ring::arena(
+        &stand_in("leaves_a_pipe"),
+        "qemu-img",
+        limit,
+        workdir.path(),
+    );
+    let case = ring::cases("ops7", 7, &["convert"]).next().unwrap();
+    let started = Instant::now();
+    let record = arena.try_case(case).unwrap();
+    assert!(started.elapsed() < limit, "{:?}", started.elapsed());
+    assert_eq!(record.verdict.as_str(), "divergence", "{record:?}");
+    let told = serde_json::to_string(&record).unwrap();
+    assert!(told.contains("is a named pipe, not a file"), "{told}");
+}

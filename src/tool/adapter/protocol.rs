@@ -91,7 +91,7 @@ impl Hello {
         let Some(formats) = self.can.get(request.name()) else {
             return Some(format!("{name} has no {}", request.name()));
         };
-        let files = images(request);
+        let files = request.images();
         let can = |format: Format| formats.iter().any(|offered| offered == format.name());
         let foreign = files.iter().find(|file| !can(file.format));
         if let Some(file) = foreign {
@@ -117,17 +117,6 @@ impl Hello {
             let below = file.backing.as_deref()?;
             self.cannot_open(below)
         })
-    }
-}
-
-/// Every image that a request names.
-fn images(request: &Request) -> Vec<&ImageFile> {
-    match request {
-        Request::Convert { source, target, .. }
-        | Request::ConvertSnapshot { source, target, .. }
-        | Request::Dd { source, target, .. } => vec![source, target],
-        Request::Compare { first, second } => vec![first, second],
-        other => vec![other.file()],
     }
 }
 

@@ -1,0 +1,237 @@
+//! What a call takes up that its directory listing and its processes' memory do not show.
+//!
+//! Asked by the watch while a call takes long. Space: however deep, in directories that cannot be read, in files that are open or mapped and
+//! have no name any more. Memory: in files without a name that live in memory (memfd_create(2)), mapped or not. What only the kernel
+//! sees (a descriptor on its way through a socket, say) is not seen here either.
+
+use std::collections::HashSet;
+use std::ffi::CStr;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RawMode, chmodat, major, minor, openat, statat,
+};
+use rustix::io::Errno;
+
+/// The unit of st_blocks, whatever the file system's own is (stat(2)).
+const BLOCK_BYTES: u64 = 512;
+
+/// Directories one below the other. No tool needs as many, and each is a descriptor here: what lies deeper counts as more than there may be.
+const DEPTH_MAX: u32 = 256;
+
+/// What is taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// On the disk of the scratch directory, in bytes.
+    pub(super) scratch_bytes: u64,
+    /// Of memory, beside what the processes themselves have in use, in bytes.
+    pub(super) memory_bytes: u64,
+}
+
+/// A file: its device and inode.
+type Identity = (u64, u64);
+
+/// What these processes take up, whose scratch directory this is.
+pub(super) fn of(scratch: &Path, processes: &[u64]) -> Usage {
+    let mut count = Count {
+        device: fs::metadata(scratch).map_or(0, |found| found.dev()),
+        ..Count::default()
+    };
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if let Ok(directory) = rustix::fs::open(scratch, flags, Mode::empty()) {
+        count.add_directory(directory, DEPTH_MAX);
+    }
+    // All descriptors before all mappings: of a file that is open, the system tells what it takes up.
+    processes.iter().for_each(|id| count.add_descriptors(*id));
+    processes.iter().for_each(|id| count.add_mappings(*id));
+    let in_memory = count.memory_bytes;
+    // What is mapped and touched is in use by a process already.
+    let counted = match in_memory {
+        0 => 0,
+        _ => processes.iter().map(|id| shared_bytes(*id)).sum(),
+    };
+    Usage {
+        scratch_bytes: count.scratch_bytes,
+        memory_bytes: in_memory.saturating_sub(counted),
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    /// Of the scratch directory.
+    device: u64,
+    scratch_bytes: u64,
+    memory_bytes: u64,
+    /// Those with several names, or none.
+    seen: HashSet<Identity>,
+}
+
+impl Count {
+    fn add_directory(&mut self, directory: OwnedFd, depth: u32) {
+        let Ok(entries) = Dir::read_from(&directory) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if [c".", c".."].contains(&name) {
+                continue;
+            }
+            let Ok(found) = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+            let identity = (found.st_dev, found.st_ino);
+            if !is_directory && found.st_nlink > 1 && !self.seen.insert(identity) {
+                continue;
+            }
+            let bytes = found.st_blocks as u64 * BLOCK_BYTES;
+            self.scratch_bytes = self.scratch_bytes.saturating_add(bytes);
+            if is_directory && depth == 0 {
+                self.scratch_bytes = u64::MAX;
+            } else if is_directory && let Ok(below) = open_below(&directory, name, found.st_mode) {
+                self.add_directory(below, depth - 1);
+            }
+        }
+    }
+
+    /// Files that are open and have no name any more.
+    fn add_descriptors(&mut self, process: u64) {
+        let descriptors = fs::read_dir(format!("/proc/{process}/fd"));
+        for descriptor in descriptors.into_iter().flatten().flatten() {
+            let path = descriptor.path();
+            let Ok(found) = fs::metadata(&path) else {
+                continue;
+            };
+            if !found.is_file() || found.nlink() > 0 {
+                continue;
+            }
+            let bytes = found.blocks() * BLOCK_BYTES;
+            let identity = (found.dev(), found.ino());
+            if found.dev() == self.device {
+                self.add_nameless(identity, bytes);
+            } else if is_memfd(&path) {
+                self.add_memory(identity, bytes);
+            }
+        }
+    }
+
+    /// Files that are mapped and have no name any more: how long the mappings are, as no more is told.
+    fn add_mappings(&mut self, process: u64) {
+        let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
+        for line in maps.lines().filter(|line| line.ends_with(" (deleted)")) {
+            let Some((length, device, inode, name)) = mapping(line) else {
+                continue;
+            };
+            if device == (major(self.device), minor(self.device)) {
+                self.add_nameless((self.device, inode), length);
+            } else if name.starts_with("/memfd:") && !self.seen.iter().any(|seen| seen.1 == inode) {
+                self.add_memory((0, inode), length);
+            }
+        }
+    }
+
+    fn add_nameless(&mut self, identity: Identity, bytes: u64) {
+        if self.seen.insert(identity) {
+            self.scratch_bytes = self.scratch_bytes.saturating_add(bytes);
+        }
+    }
+
+    fn add_memory(&mut self, identity: Identity, bytes: u64) {
+        if self.seen.insert(identity) {
+            self.memory_bytes = self.memory_bytes.saturating_add(bytes);
+        }
+    }
+}
+
+/// The link says "/memfd:NAME (deleted)".
+fn is_memfd(descriptor: &Path) -> bool {
+    fs::read_link(descriptor).is_ok_and(|name| name.to_string_lossy().starts_with("/memfd:"))
+}
+
+/// A directory, also one whose rights shut its owner out; they are as they were afterwards.
+fn open_below(directory: &OwnedFd, name: &CStr, mode: RawMode) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || openat(directory.as_fd(), name, flags, Mode::empty());
+    match open() {
+        Err(Errno::ACCESS) => {
+            chmodat(directory, name, Mode::RWXU, AtFlags::empty())?;
+            let opened = open();
+            let _ = chmodat(directory, name, Mode::from_raw_mode(mode), AtFlags::empty());
+            opened
+        }
+        opened => opened,
+    }
+}
+
+/// Of a line of proc_pid_maps(5): length, device, inode and name.
+fn mapping(line: &str) -> Option<(u64, (u32, u32), u64, &str)> {
+    let mut fields = line.split_whitespace();
+    let (begin, end) = fields.next()?.split_once('-')?;
+    let device = fields.nth(2)?;
+    let inode = fields.next()?.parse().ok()?;
+    let hexadecimal = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (major, minor) = device.split_once(':')?;
+    let device = (hexadecimal(major)? as u32, hexadecimal(minor)? as u32);
+    let length = hexadecimal(end)?.checked_sub(hexadecimal(begin)?)?;
+    Some((length, device, inode, fields.next()?))
+}
+
+/// What a process has in use of shared memory, in bytes.
+fn shared_bytes(process: u64) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssShmem:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    kibibytes.unwrap_or(0_u64) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const MEBIBYTE: usize = 1 << 20;
+
+    fn own() -> [u64; 1] {
+        [std::process::id().into()]
+    }
+
+    #[test]
+    fn space_is_counted_wherever_it_is() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let deep = scratch.path().join("d/".repeat(40));
+        fs::create_dir_all(&deep).expect("directories");
+        fs::write(deep.join("file"), vec![1; MEBIBYTE]).expect("a file");
+        fs::hard_link(deep.join("file"), scratch.path().join("again")).expect("a name");
+        fs::set_permissions(&deep, fs::Permissions::from_mode(0)).expect("it is ours");
+        let mut nameless = tempfile::tempfile_in(scratch.path()).expect("a file");
+        nameless.write_all(&vec![1; MEBIBYTE]).expect("written");
+        let found = of(scratch.path(), &own()).scratch_bytes;
+        let two = 2 * MEBIBYTE as u64;
+        assert!((two..two + two / 4).contains(&found), "{found}");
+        let mode = deep.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0);
+        drop(nameless);
+        let left = of(scratch.path(), &own()).scratch_bytes;
+        assert!(left + MEBIBYTE as u64 <= found, "{left} of {found}");
+    }
+
+    #[test]
+    fn what_lies_too_deep_to_be_counted_counts_as_too_much() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(scratch.path().join("d/".repeat(300))).expect("directories");
+        assert_eq!(of(scratch.path(), &own()).scratch_bytes, u64::MAX);
+    }
+
+    #[test]
+    fn a_line_of_mappings_is_understood() {
+        let line = "7f00-9f00 rw-s 00000000 00:1a 77   /memfd:name (deleted)";
+        assert_eq!(mapping(line), Some((0x2000, (0, 0x1a), 77, "/memfd:name")));
+    }
+}
