@@ -344,7 +344,7 @@ mod tests {
         for shut in [top.join("shut"), top.join("directory/shut")] {
             fs::create_dir(&shut).expect("a directory");
             fs::write(shut.join("file"), "").expect("a file");
-            fs::set_permissions(&shut, Permissions::from_mode(0)).expect("it is ours");
+            fs::set_permissions(&shut, Permissions::from_mode(0o0)).expect("it is ours");
         }
         remove(&top);
         assert!(fs::symlink_metadata(&top).is_err());

@@ -209,7 +209,7 @@ mod tests {
         fs::create_dir_all(&deep).expect("directories");
         fs::write(deep.join("file"), vec![1; MEBIBYTE]).expect("a file");
         fs::hard_link(deep.join("file"), scratch.path().join("again")).expect("a name");
-        fs::set_permissions(&deep, fs::Permissions::from_mode(0)).expect("it is ours");
+        fs::set_permissions(&deep, fs::Permissions::from_mode(0o0)).expect("it is ours");
         let mut nameless = tempfile::tempfile_in(scratch.path()).expect("a file");
         nameless.write_all(&vec![1; MEBIBYTE]).expect("written");
         let found = of(scratch.path(), &own()).scratch_bytes;

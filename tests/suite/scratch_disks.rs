@@ -79,6 +79,8 @@ fn a_read_only_disk_is_told_before_the_first_case() {
     );
 }
 
+type Change = fn(&mut serde_json::Value);
+
 /// A directory as a run leaves it: its mark says so, with what this changes in it.
 fn left_behind(work: &Path, name: &str, change: impl Fn(&mut serde_json::Value)) -> PathBuf {
     let path = work.join(name);
@@ -164,7 +166,7 @@ fn the_sweep_leaves_twenty_directories_of_other_people_alone_and_what_runs_in_th
         std::fs::write(path.join("image"), "mine").unwrap();
     }
     // A mark that is another directory's, another user's, of something else, or no mark at all.
-    let changes: [(&str, fn(&mut serde_json::Value)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("imgduel-copied", |mark| mark["inode"] = 1.into()),
         ("imgduel-renamed", |mark| {
             mark["name"] = "imgduel-1.1".into()
