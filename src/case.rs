@@ -17,48 +17,87 @@ use crate::simpler::Bulk;
 /// The name of the source image, without its ending.
 const SOURCE_STEM: &str = "image";
 
-/// `GENERATION_sSEED_iITERATION`, the iteration in at least six digits: a Rust identifier.
+/// `GENERATION_sSEED_iITERATION`, the iteration in at least six digits; or `GENERATION_xSEED` with the iteration's own seed in ten
+/// digits, of which often nothing else is quoted. Both are Rust identifiers, and no id is a part of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CaseId {
     /// The generation's name.
     pub generation: String,
-    /// The campaign's seed.
-    pub seed: u64,
-    /// The iteration, from 0.
-    pub iteration: u64,
+    /// Which of its cases.
+    pub origin: Origin,
+}
+
+/// What a generation decodes a case from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// A place in a campaign.
+    Campaign {
+        /// The campaign's seed.
+        seed: u64,
+        /// The iteration, from 0.
+        iteration: u64,
+    },
+    /// The iteration's own seed, whatever campaign it was met in.
+    IterationSeed(u32),
+}
+
+impl CaseId {
+    /// That of a place in a campaign.
+    pub fn in_campaign(generation: &str, seed: u64, iteration: u64) -> Self {
+        Self {
+            generation: generation.to_owned(),
+            origin: Origin::Campaign { seed, iteration },
+        }
+    }
+
+    /// The campaign's seed and the iteration, where they are known.
+    pub fn campaign(&self) -> Option<(u64, u64)> {
+        match self.origin {
+            Origin::Campaign { seed, iteration } => Some((seed, iteration)),
+            Origin::IterationSeed(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for CaseId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}_s{}_i{:06}",
-            self.generation, self.seed, self.iteration
-        )
+        let Self { generation, origin } = self;
+        match origin {
+            Origin::Campaign { seed, iteration } => {
+                write!(formatter, "{generation}_s{seed}_i{iteration:06}")
+            }
+            Origin::IterationSeed(seed) => write!(formatter, "{generation}_x{seed:010}"),
+        }
     }
+}
+
+/// A number in plain digits: no sign, no spaces.
+fn number<T: FromStr>(digits: &str) -> Option<T> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
 }
 
 impl FromStr for CaseId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parts = || {
+        let in_campaign = || {
             let (generation, rest) = text.rsplit_once("_s")?;
             let (seed, iteration) = rest.split_once("_i")?;
-            let number = |digits: &str| {
-                let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-                plain.then(|| digits.parse().ok()).flatten()
-            };
-            let generation = generation.to_owned();
+            let (seed, iteration) = (number(seed)?, number(iteration)?);
+            Some(Self::in_campaign(generation, seed, iteration))
+        };
+        let by_iteration_seed = || {
+            let (generation, seed) = text.rsplit_once("_x")?;
             Some(Self {
-                generation,
-                seed: number(seed)?,
-                iteration: number(iteration)?,
+                generation: generation.to_owned(),
+                origin: Origin::IterationSeed(number(seed)?),
             })
         };
-        parts().ok_or_else(|| {
+        in_campaign().or_else(by_iteration_seed).ok_or_else(|| {
             Error::usage(format!(
-                "'{text}' is no case id: write GENERATION_sSEED_iITERATION, as in ops7_s1_i000042, both numbers below 2^64"
+                "'{text}' is no case id: write GENERATION_sSEED_iITERATION, as in ops7_s1_i000042, both numbers below 2^64, \
+                 or GENERATION_xSEED with an iteration's own seed below 2^32, as in ops16_x0978924777"
             ))
         })
     }
@@ -69,10 +108,10 @@ impl FromStr for CaseId {
 pub struct Case {
     /// The generation's name.
     pub generation: String,
-    /// The campaign's seed.
-    pub seed: u64,
-    /// The iteration, from 0.
-    pub iteration: u64,
+    /// The campaign's seed; `None` of a case that is named by its iteration's own seed.
+    pub seed: Option<u64>,
+    /// The iteration, from 0; `None` likewise.
+    pub iteration: Option<u64>,
     /// The seed of this iteration's own generator.
     pub iter_seed: u64,
     /// The source image.
@@ -92,10 +131,14 @@ pub struct Case {
 impl Case {
     /// Its name.
     pub fn id(&self) -> CaseId {
+        let origin = match (self.seed, self.iteration) {
+            (Some(seed), Some(iteration)) => Origin::Campaign { seed, iteration },
+            // Only the Python generations have cases without a campaign, and their seeds have 32 bits.
+            _ => Origin::IterationSeed(self.iter_seed as u32),
+        };
         CaseId {
             generation: self.generation.clone(),
-            seed: self.seed,
-            iteration: self.iteration,
+            origin,
         }
     }
 
@@ -133,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn an_id_by_the_iteration_s_own_seed_has_ten_digits() {
+        let id: CaseId = "ops16_x933136565".parse().unwrap();
+        assert_eq!(id.origin, Origin::IterationSeed(933_136_565));
+        assert_eq!(id.to_string(), "ops16_x0933136565");
+        assert_eq!(id.to_string().parse::<CaseId>().unwrap(), id);
+        // A splice has that letter, too.
+        let child: CaseId = "native1_x45_s7_i000123".parse().unwrap();
+        assert_eq!(child.campaign(), Some((7, 123)));
+    }
+
+    #[test]
     fn what_is_no_id_is_refused() {
         for text in [
             "",
@@ -143,6 +197,9 @@ mod tests {
             "ops7_sx_i2",
             "ops7_s1_i2x",
             "ops7_s+1_i2",
+            "ops16_x",
+            "ops16_x-1",
+            "ops16_x4294967296",
         ] {
             assert!(text.parse::<CaseId>().is_err(), "{text}");
         }

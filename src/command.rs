@@ -223,7 +223,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             .get_or_insert(python::summary_path(directory, seed));
     }
     let run = Run::open_for(&settings, log_dir, resumed)?;
-    let done = run.resumed.iter().map(|record| record.iteration);
+    let done = run.resumed.iter().filter_map(|record| record.iteration);
     let done: HashSet<u64> = done.collect();
     run.contest.arenas()[0].must_find_a_lie()?;
     let _ = writeln!(
@@ -239,7 +239,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         .take((total as usize).saturating_mul(DRAWN_FOR_ONE_TRIED_MAX))
         .filter(move |case| !passes_over || contest.concerns(case))
         .take(total as usize)
-        .filter(|case| !done.contains(&case.iteration))
+        .filter(|case| {
+            case.iteration
+                .is_none_or(|iteration| !done.contains(&iteration))
+        })
         .map(Ok);
     let cases = cost::long_first(cases);
     let run = Run {

@@ -215,7 +215,7 @@ mod tests {
         let generation = Generation::named("ops7").unwrap();
         let cases = generation.cases(59095591, 0, None).unwrap().take(800);
         let ordered: Vec<u64> = long_first(cases.map(Ok::<_, ()>))
-            .map(|case| case.unwrap().iteration)
+            .map(|case| case.unwrap().iteration.unwrap())
             .collect();
         // The window from 512 to 767 has the shrink of issue 336 in it.
         assert!(ordered[512..520].contains(&751), "{:?}", &ordered[512..520]);

@@ -7,7 +7,7 @@ mod malformed;
 mod native;
 mod python;
 
-use crate::case::{Case, CaseId};
+use crate::case::{Case, CaseId, Origin};
 use crate::error::{Error, Result};
 use crate::operation::Picker;
 use lineage::Change;
@@ -236,11 +236,7 @@ impl Generation {
             }
         };
         Ok(iteration_seeds.map(move |(iteration, iter_seed)| {
-            let id = CaseId {
-                generation: self.name.to_owned(),
-                seed,
-                iteration,
-            };
+            let id = CaseId::in_campaign(self.name, seed, iteration);
             match &self.draws {
                 Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
                 Draws::Native(narrowing) => narrowing.decode(id, iter_seed, pool.as_deref()),
@@ -264,10 +260,33 @@ impl Generation {
     ) -> Result<Case> {
         let (base, changes) = lineage::lineage(&id.generation);
         let generation = Self::named(base)?;
-        let mut cases = generation.cases_of_fields(id.seed, id.iteration, pool, fields)?;
+        let (seed, iteration) = match id.origin {
+            Origin::Campaign { seed, iteration } => (seed, iteration),
+            Origin::IterationSeed(seed) => {
+                return generation.case_of_iteration_seed(id, seed, pool);
+            }
+        };
+        let mut cases = generation.cases_of_fields(seed, iteration, pool, fields)?;
         let drawn = cases.next().expect("the cases of a seed have no end");
         let mut changes = changes.into_iter();
         changes.try_fold(drawn, |parent, change| Self::child(&parent, change))
+    }
+
+    /// The case whose own seed is `seed`. Only the Python generations are quoted by such seeds.
+    fn case_of_iteration_seed(
+        &self,
+        id: &CaseId,
+        seed: u32,
+        pool: Option<&[String]>,
+    ) -> Result<Case> {
+        let Draws::Python(python) = &self.draws else {
+            return Err(Error::usage(format!(
+                "{id} names an iteration's own seed, which only the Python harness's generations (ops4 to ops16) are named by: write {}_sSEED_iITERATION",
+                self.name
+            )));
+        };
+        let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
+        Ok(python.decode(id.clone(), u64::from(seed), pool.as_deref()))
     }
 
     /// The case that a change makes of another. Only our own generations can be changed.
@@ -281,12 +300,8 @@ impl Generation {
         let partner = match change {
             Change::Mutation(_) => None,
             Change::Splice(iteration) => {
-                let generation = base.to_owned();
-                let id = CaseId {
-                    generation,
-                    seed: parent.seed,
-                    iteration,
-                };
+                let seed = parent.seed.expect("only a campaign's case is changed");
+                let id = CaseId::in_campaign(base, seed, iteration);
                 Some(Self::case(&id, parent.ops_filter.as_deref())?)
             }
         };

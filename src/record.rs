@@ -63,10 +63,10 @@ pub struct Record {
     pub id: String,
     /// Its generation.
     pub generation: String,
-    /// Its campaign's seed.
-    pub seed: u64,
-    /// Its iteration.
-    pub iteration: u64,
+    /// Its campaign's seed, where it has one.
+    pub seed: Option<u64>,
+    /// Its iteration in that campaign.
+    pub iteration: Option<u64>,
     /// Its own seed.
     pub iter_seed: u64,
     /// What is said of it.
@@ -202,14 +202,15 @@ impl Record {
         }
         let parent = lineage::parted(&id.generation).map(|(generation, _)| CaseId {
             generation: generation.to_owned(),
-            ..id.clone()
+            origin: id.origin,
         });
+        let (seed, iteration) = id.campaign().unzip();
         Self {
             format_version: FORMAT_VERSION,
             id: id.to_string(),
             generation: id.generation,
-            seed: id.seed,
-            iteration: id.iteration,
+            seed,
+            iteration,
             iter_seed: case.iter_seed,
             verdict,
             kind: decided.and_then(|operation| operation.kind.clone()),

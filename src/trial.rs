@@ -178,19 +178,17 @@ impl Fresh {
 
     fn ids(&self) -> impl Iterator<Item = CaseId> {
         let last = self.start.saturating_add(self.count);
-        (self.start..last).map(|iteration| CaseId {
-            generation: self.generation.to_owned(),
-            seed: self.seed,
-            iteration,
-        })
+        (self.start..last)
+            .map(|iteration| CaseId::in_campaign(self.generation, self.seed, iteration))
     }
 
     /// The case of this name, when it is one of these.
     fn id(&self, name: &str) -> Option<CaseId> {
         let id: CaseId = name.parse().ok()?;
-        let is_ours = (id.generation.as_str(), id.seed) == (self.generation, self.seed)
-            && id.iteration >= self.start
-            && id.iteration - self.start < self.count;
+        let (seed, iteration) = id.campaign()?;
+        let is_ours = (id.generation.as_str(), seed) == (self.generation, self.seed)
+            && iteration >= self.start
+            && iteration - self.start < self.count;
         (is_ours && id.to_string() == name).then_some(id)
     }
 }

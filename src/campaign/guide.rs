@@ -197,7 +197,7 @@ impl Supply for Guide {
             return;
         }
         if changes.is_empty() {
-            self.drawn.push(case.iteration);
+            self.drawn.extend(case.iteration);
         }
         self.parents.push(Parent {
             case: case.clone(),

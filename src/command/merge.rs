@@ -113,11 +113,11 @@ impl Joined {
         let generation = Some(lineage(&record.generation).0.to_owned());
         if self.summary.iterations_completed == 0 {
             self.summary.generation = generation.clone();
-            self.summary.seed = Some(record.seed);
+            self.summary.seed = record.seed;
         }
         self.summary.guided |= record.parent.is_some();
         let own = (&self.summary.generation, self.summary.seed);
-        if own != (&generation, Some(record.seed)) {
+        if own != (&generation, record.seed) {
             (self.summary.generation, self.summary.seed) = (None, None);
         }
         self.summary.add(record);

@@ -49,7 +49,7 @@ impl Resumed {
         }
         if let Some(first) = records.first() {
             settings.generation.get_or_insert(first.generation.clone());
-            settings.seed.get_or_insert(first.seed);
+            settings.seed = settings.seed.or(first.seed);
         }
         Ok(Self {
             path: path.to_owned(),
@@ -64,7 +64,7 @@ impl Resumed {
         let (pool, fields) = (settings.pool(), settings.fields());
         // Whether it was made on the terms of this run by that arena.
         let is_of = |record: &Record, arena: &Arena| {
-            let drawn = (Some(&record.generation), Some(record.seed));
+            let drawn = (Some(&record.generation), record.seed);
             drawn == (settings.generation.as_ref(), settings.seed)
                 && record.candidate == arena.candidate_name()
                 && record.reference == arena.reference_name()

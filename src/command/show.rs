@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::case::CaseId;
+use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::generation::lineage::lineage;
@@ -31,20 +31,19 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
         let (first, last) = id_range(text)?;
         let (base, changes) = lineage(&first.generation);
         let generation = Generation::named(base)?;
-        let count = last - first.iteration + 1;
-        let drawn = generation.cases_of_fields(
-            first.seed,
-            first.iteration,
-            pool.as_deref(),
-            fields.as_deref(),
-        )?;
-        for case in drawn.take(count as usize) {
+        let Some((seed, iteration)) = first.campaign() else {
+            let case = Generation::case_of_fields(&first, pool.as_deref(), fields.as_deref())?;
+            if !is_printed(&mut output, &case)? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            continue;
+        };
+        let drawn =
+            generation.cases_of_fields(seed, iteration, pool.as_deref(), fields.as_deref())?;
+        for case in drawn.take((last - iteration + 1) as usize) {
             let mut changes = changes.iter();
             let case = changes.try_fold(case, |case, change| Generation::child(&case, *change))?;
-            let line =
-                serde_json::to_string(&case).map_err(|error| Error::system(error.to_string()))?;
-            // A reader that has seen enough closes the pipe.
-            if writeln!(output, "{line}").is_err() {
+            if !is_printed(&mut output, &case)? {
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -52,16 +51,22 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints a case as one line, and says whether there is still a reader: one that has seen enough closes the pipe.
+fn is_printed(output: &mut impl Write, case: &Case) -> Result<bool> {
+    let line = serde_json::to_string(case).map_err(|error| Error::system(error.to_string()))?;
+    Ok(writeln!(output, "{line}").is_ok())
+}
+
 /// An id, or `ID..LAST`, both ends included.
 fn id_range(text: &str) -> Result<(CaseId, u64)> {
     let Some((first, last)) = text.split_once("..") else {
         let id: CaseId = text.parse()?;
-        let last = id.iteration;
+        let last = id.campaign().map_or(0, |(_, iteration)| iteration);
         return Ok((id, last));
     };
     let first: CaseId = first.parse()?;
-    match last.parse::<u64>() {
-        Ok(last) if last >= first.iteration => Ok((first, last)),
+    match (first.campaign(), last.parse::<u64>()) {
+        (Some((_, iteration)), Ok(last)) if last >= iteration => Ok((first, last)),
         _ => Err(Error::usage(format!(
             "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9"
         ))),

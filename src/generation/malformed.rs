@@ -145,10 +145,11 @@ impl Narrowing {
             malformed.looks = vec![Look::Info, Look::Contents];
         }
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (seed, iteration) = id.campaign().unzip();
         Case {
             generation: id.generation,
-            seed: id.seed,
-            iteration: id.iteration,
+            seed,
+            iteration,
             iter_seed,
             image: Chain::no_source(),
             ops: vec![Operation::Malformed(malformed)],

@@ -170,10 +170,11 @@ impl Narrowing {
             true => readers::draw(&mut random, self, kinds),
             false => self.chain(&mut random, kinds),
         };
+        let (seed, iteration) = id.campaign().unzip();
         Case {
             generation: id.generation,
-            seed: id.seed,
-            iteration: id.iteration,
+            seed,
+            iteration,
             iter_seed,
             image: Chain::no_source(),
             ops: vec![Operation::Chain(chain)],

@@ -52,14 +52,10 @@ impl PythonGeneration {
         };
         let ops = names.into_iter().map(draw).collect();
         let ops_filter = pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect());
-        let CaseId {
-            generation,
-            seed,
-            iteration,
-        } = id;
+        let (seed, iteration) = id.campaign().unzip();
         let words_used = random.words_used();
         Case {
-            generation,
+            generation: id.generation,
             seed,
             iteration,
             iter_seed,

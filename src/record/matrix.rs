@@ -88,7 +88,7 @@ pub struct Row {
     /// Who is the odd one out.
     pub verdict: String,
     #[serde(skip)]
-    first_iteration: u64,
+    first_iteration: Option<u64>,
 }
 
 /// Every group of divergences, and where each tool stands in it.

@@ -105,7 +105,7 @@ pub struct GroupCount {
     /// The id of the case with the lowest iteration.
     pub first_id: String,
     #[serde(skip)]
-    first_iteration: u64,
+    first_iteration: Option<u64>,
 }
 
 /// What a case can count as in which nothing was compared to its end; the last says the least.
@@ -253,7 +253,9 @@ impl Summary {
     }
 }
 
-fn insert_sorted(list: &mut Vec<u64>, value: u64) {
+/// A case without an iteration is left out.
+fn insert_sorted(list: &mut Vec<u64>, value: Option<u64>) {
+    let Some(value) = value else { return };
     let place = list.partition_point(|other| *other < value);
     list.insert(place, value);
 }

@@ -20,10 +20,11 @@ pub fn summary_path(directory: &Path, seed: u64) -> PathBuf {
 
 /// Writes the report of one divergence: that harness's keys, and the whole record beside them.
 pub fn write_divergence(directory: &Path, record: &Record) -> Result<()> {
-    let path = directory.join(format!(
-        "divergence-{}-{:06}.json",
-        record.seed, record.iteration
-    ));
+    let name = match (record.seed, record.iteration) {
+        (Some(seed), Some(iteration)) => format!("divergence-{seed}-{iteration:06}.json"),
+        _ => format!("divergence-{}.json", record.id),
+    };
+    let path = directory.join(name);
     let Some(case) = &record.case else {
         return Ok(());
     };

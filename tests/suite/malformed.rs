@@ -35,8 +35,8 @@ fn case(damage: Damage, looks: &[Look]) -> Case {
     };
     Case {
         generation: "malformed1".to_owned(),
-        seed: 0,
-        iteration: 0,
+        seed: Some(0),
+        iteration: Some(0),
         iter_seed: 0,
         image: Chain::no_source(),
         ops: vec![Operation::Malformed(Malformed {

@@ -57,11 +57,7 @@ fn the_id_of_a_child_decodes_to_the_frozen_case() {
 fn a_case_is_the_same_whether_it_is_reached_by_its_id_or_by_its_campaign() {
     let generation = Generation::named("native1").unwrap();
     for (iteration, case) in generation.cases(9, 0, None).unwrap().take(50).enumerate() {
-        let id = CaseId {
-            generation: "native1".to_owned(),
-            seed: 9,
-            iteration: iteration as u64,
-        };
+        let id = CaseId::in_campaign("native1", 9, iteration as u64);
         assert_eq!(Generation::case(&id, None).unwrap(), case);
         let text = serde_json::to_string(&case).unwrap();
         assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);

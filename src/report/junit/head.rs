@@ -31,7 +31,7 @@ pub(super) struct Head {
     /// When its last case ended.
     pub(super) ended: SystemTime,
     pub(super) tools: Option<[ToolName; 2]>,
-    pub(super) seed: Option<(String, u64)>,
+    pub(super) seed: Option<(String, Option<u64>)>,
     pub(super) strict: bool,
 }
 
@@ -93,7 +93,7 @@ impl Head {
         }
         if let Some((generation, seed)) = &self.seed {
             properties.push(("generation", generation.clone()));
-            properties.push(("seed", seed.to_string()));
+            properties.extend(seed.map(|seed| ("seed", seed.to_string())));
         }
         properties
     }
