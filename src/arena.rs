@@ -17,8 +17,8 @@ use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
 use crate::format::Format;
-use crate::known::Catalogue;
-use crate::record::{Record, ToolName};
+use crate::known::{Catalogue, Said, Sighting};
+use crate::record::{Elsewhere, Explained, Record, ToolName};
 use crate::request::{ImageFile, Request, SnapshotAction};
 use crate::tool::{Support, Tool};
 use crate::verdict::Verdict;
@@ -174,16 +174,34 @@ impl Arena {
         Ok(self.record(case, outcome, started))
     }
 
-    /// The id of the catalogue's entry that explains what was found in an operation.
-    fn known(&self, case: &Case, index: usize, verdict: &Verdict) -> Option<String> {
+    /// What the catalogue says of what was found in an operation.
+    fn explained(&self, case: &Case, index: usize, verdict: &Verdict) -> Explained {
         let Verdict::Divergence(finding) = verdict else {
-            return None;
+            return Explained::No;
         };
         let (candidate, reference) = (&self.duel.candidate, &self.duel.reference);
         let named = |tool| -> (&str, &str) { (Tool::name(tool), Tool::version(tool)) };
         let (ours, theirs) = (named(&**candidate), named(&**reference));
-        let entry = self.catalogue.entry(ours, theirs, case, index, finding);
-        entry.map(|entry| entry.id.clone())
+        let seen = Sighting {
+            case,
+            index,
+            kind: &finding.kind.to_string(),
+            blame: Some(finding.blame),
+            differences: &finding.differences,
+            at: &finding.at,
+        };
+        match self.catalogue.says(ours, theirs, &seen) {
+            None => Explained::No,
+            Some(Said::Known(entry)) => Explained::Known(entry.id.clone()),
+            Some(Said::Elsewhere(entry)) => Explained::Elsewhere(Elsewhere {
+                id: entry.id.clone(),
+                tool: match entry.of_reference {
+                    true => self.reference_name(),
+                    false => self.candidate_name(),
+                },
+                versions: entry.versions_in_words(),
+            }),
+        }
     }
 
     fn record(&self, case: Case, outcome: Outcome, started: Timestamp) -> Record {
@@ -191,14 +209,14 @@ impl Arena {
         let id = case.id().to_string();
         let reproduce = self.reproduce(&id, case.ops_filter.as_deref(), fields);
         let (candidate, reference) = (self.candidate_name(), self.reference_name());
-        let known: Vec<Option<String>> = outcome
+        let explained: Vec<Explained> = outcome
             .operations
             .iter()
             .enumerate()
-            .map(|(index, operation)| self.known(&case, index, &operation.verdict))
+            .map(|(index, operation)| self.explained(&case, index, &operation.verdict))
             .collect();
         let reached = self.reached(named(&candidate), named(&reference), &case, &outcome);
-        let record = Record::new(case, outcome, &known, candidate, reference);
+        let record = Record::new(case, outcome, &explained, candidate, reference);
         Record {
             started: Some(started),
             reproduce,
@@ -242,12 +260,7 @@ impl Arena {
             )
         };
         let indices: Vec<usize> = (0..case.ops.len()).filter(made).collect();
-        let entries = self.catalogue.entries.iter().filter(|entry| {
-            entry.is_about(candidate, reference)
-                && indices
-                    .iter()
-                    .any(|index| entry.when.could_hold(case, *index))
-        });
+        let entries = self.catalogue.reached(candidate, reference, case, &indices);
         entries.map(|entry| entry.id.clone()).collect()
     }
 }

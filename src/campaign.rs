@@ -13,7 +13,7 @@ use crate::case::Case;
 use crate::contest::Contest;
 use crate::error::{Error, Result};
 use crate::process::{Interrupt, own_cpu_time, stop_requested};
-use crate::record::{Class, Record, Summary};
+use crate::record::{Record, Summary};
 
 /// How a campaign goes on.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +96,7 @@ pub fn run(
         for tried in results {
             let counted = tried.and_then(|records| {
                 summary.add_case(&records);
-                let diverges = |record: &Record| record.class() == Class::Divergence;
+                let diverges = |record: &Record| record.class().is_open();
                 if pace.fail_fast && records.iter().any(diverges) {
                     enough.store(true, Ordering::Relaxed);
                 }

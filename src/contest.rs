@@ -13,7 +13,6 @@ use crate::case::Case;
 use crate::duel::Duel;
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::known::Catalogue;
 use crate::launcher::Launcher;
 use crate::process::scratch::RunDirectory;
 use crate::process::warden;
@@ -58,7 +57,7 @@ impl Contest {
         let (workdir, swept) = open_workdir(settings, means)?;
         let scratch = RunDirectory::in_place(&workdir)?;
         let witnesses = Witnesses::find(settings.timeout);
-        let (catalogue, gate) = (Arc::new(Catalogue::built_in()?), Arc::default());
+        let (catalogue, gate) = (Arc::new(settings.catalogue()?), Arc::default());
         let remover = Arc::new(Remover::start());
         // All sides of all get their source images from the same reference.
         let fixtures = Arc::default();

@@ -336,7 +336,10 @@ impl<'duel> Bout<'duel> {
             verdicts.sort_by_key(|verdict| verdict.layer());
         }
         verdicts.extend(exchange.candidate.untested());
-        let verdict = Verdict::worst(verdicts);
+        let mut verdict = Verdict::worst(verdicts);
+        if let Verdict::Divergence(finding) = &mut verdict {
+            finding.at = operation.facts(ground, &exchange, &outputs, &finding.place);
+        }
         let evidence = match self.tells_all {
             true => Some(Evidence::of_anything(&verdict, &exchange)),
             false => Evidence::of(&verdict, &exchange),

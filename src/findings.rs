@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::record::{Class, Record, ToolName};
+use crate::seed_file::Drawn;
 use crate::signature::Group;
 
 /// The divergences of one campaign that nobody has explained, by group.
@@ -25,7 +26,17 @@ pub struct Found {
     pub count: u64,
     /// The case with the lowest iteration.
     pub first: Record,
+    /// The same as it was drawn, and what all cases of the group have in common.
+    pub drawn: Option<Drawn>,
+    /// Some of its cases, for whoever asks what an entry of the catalogue explains.
+    pub some: Vec<Record>,
 }
+
+/// How many cases of a group are kept.
+const CASES_KEPT_MAX: usize = 50;
+
+/// The file of the cases that the last campaign kept, in the directory of the findings.
+pub const LAST_FILE: &str = "last-divergences.jsonl";
 
 impl Findings {
     /// Takes in a record that is a divergence which nobody has explained; others are passed over. Says whether it is the first
@@ -41,10 +52,26 @@ impl Findings {
             group,
             count: 0,
             first: record.clone(),
+            drawn: None,
+            some: Vec::new(),
         });
         found.count += 1;
+        match &mut found.drawn {
+            Some(drawn) => drawn.join(record),
+            None => found.drawn = Drawn::of(record),
+        }
+        if found.some.len() < CASES_KEPT_MAX {
+            found.some.push(record.without_calls());
+        }
         if record.iteration < found.first.iteration {
             found.first = record.clone();
+            // Who is first does not depend on who was done first.
+            let common = found.drawn.take();
+            found.drawn = Drawn::of(record).zip(common).map(|(own, common)| Drawn {
+                cases: common.cases,
+                when: common.when,
+                ..own
+            });
         }
         found.count == 1
     }

@@ -1,25 +1,55 @@
 //! The catalogue of known divergences.
 //!
 //! A real difference between a tool and qemu-img that has been understood gets an entry: what each side does, who is
-//! right by which specification, and a condition narrow enough that nothing new hides behind it. Pure; asked by the
-//! arena.
+//! right by which specification, and a condition narrow enough that nothing new hides behind it. Pure but for reading the file beside the
+//! built-in catalogue; asked by the arena.
+
+mod condition;
+mod shown;
+pub mod versions;
+
+pub use condition::{Condition, Sighting};
+pub use shown::Shows;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::case::Case;
 use crate::error::{Error, Result};
-use crate::operation::Operation;
-use crate::verdict::{Difference, Finding};
+use crate::operation::{OPERATION_NAMES, facts};
+use crate::verdict::DivergenceKind;
 
-/// The version of the catalogue's format that this program reads.
-const FORMAT_VERSION: u64 = 1;
+/// The version of the catalogue's format that this program writes. Version 2 added ranges of versions, the facts `at`, `any_at` and
+/// `not_at`, `shows`, and `rate`.
+const FORMAT_VERSION: u64 = 2;
+
+/// The oldest version of the format that this program reads.
+const OLDEST_VERSION: u64 = 1;
 
 /// The catalogue that is built in: `fuzz-seeds/known-divergences.json`.
 const BUILT_IN: &str = include_str!("../fuzz-seeds/known-divergences.json");
 
+/// The catalogue's file, in the directory of the seeds.
+pub const FILE_NAME: &str = "known-divergences.json";
+
+/// The catalogue that is read when none is named, in the current directory.
+pub const USUAL_FILE: &str = "fuzz-seeds/known-divergences.json";
+
+/// Who may be right.
+pub const RIGHT: [&str; 5] = ["candidate", "reference", "both", "neither", "unclear"];
+
+/// How often an entry fires, of the cases that have what it is about, where it does not say so.
+const USUAL_RATE: f64 = 0.05;
+
+/// So many times the number of cases in which an entry fires once on the average must pass before its silence says something: it is silent by
+/// chance in one of twenty runs then.
+const SILENT_TIMES: f64 = 3.0;
+
 /// All entries.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     format_version: u64,
@@ -28,18 +58,21 @@ pub struct Catalogue {
 }
 
 /// One understood difference.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its name, never used again for another.
     pub id: String,
     /// The candidate it is about.
     pub tool: String,
-    /// The versions it was seen in: a version, or the beginning of one up to a dot.
+    /// The versions it was seen in: ranges that end ([`versions`]).
     pub versions: Vec<String>,
     /// Whether it is about the reference, so that it shows whatever the candidate is; `tool` and `versions` are then the reference's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_reference: bool,
+    /// Of the cases that have what it is about, the share in which it shows, for one that is rare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
     /// When it shows.
     pub when: Condition,
     /// What the candidate does.
@@ -54,297 +87,257 @@ pub struct Entry {
     pub why: String,
 }
 
-/// When an entry fits: everything that is given must hold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// The operation, one of these.
-    pub operation: Vec<String>,
-    /// The kind of divergence, one of these.
-    pub kind: Vec<String>,
-    /// The operation's parameters as in the case's JSON, or the image's behind `image.`: a value, or a list of which one must be
-    /// the parameter (or, where the parameter is a list, be in it).
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub parameters: Map<String, Value>,
-    /// What the operation must have besides, as it names it itself ([`Perform::features`](crate::operation::Perform::features)).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-    /// Of these the operation must have at least one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub any_feature: Vec<String>,
-    /// Of what is done to a damaged image, at least one piece must be one of these: `STRUCTURE.FIELD`, `STRUCTURE` for any of its
-    /// fields, or `truncated` for a file that is cut off, wherever.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub damage: Vec<String>,
-    /// Who is alone with it, one of these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blame: Vec<String>,
-    /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
-    pub differences: Vec<String>,
-    /// Words that the candidate's value of a difference must contain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub candidate_says: Option<String>,
-    /// Words that the reference's value of a difference must contain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference_says: Option<String>,
+/// What the catalogue says of a divergence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Said<'catalogue> {
+    /// It is known.
+    Known(&'catalogue Entry),
+    /// It is known of other versions of the same tool.
+    Elsewhere(&'catalogue Entry),
 }
 
 impl Catalogue {
     /// The catalogue that is built in.
     pub fn built_in() -> Result<Self> {
-        Self::parse(BUILT_IN)
-            .map_err(|error| Error::usage(format!("fuzz-seeds/known-divergences.json: {error}")))
+        Self::parse(BUILT_IN).map_err(|error| Error::usage(format!("{USUAL_FILE}: {error}")))
+    }
+
+    /// The built-in catalogue, and before it what a file says: the one that is named, or else the one of the current directory if there
+    /// is one. Where both have an entry of the same id, the file's counts.
+    pub fn open(named: Option<&Path>) -> Result<Self> {
+        let built_in = Self::built_in()?;
+        let usual = Path::new(USUAL_FILE);
+        let path = named.or_else(|| usual.is_file().then_some(usual));
+        match path {
+            Some(path) => Ok(Self::read(path)?.before(built_in)),
+            None => Ok(built_in),
+        }
+    }
+
+    /// One without entries.
+    pub fn empty() -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Error::io("read the catalogue", path, &error))?;
+        Self::parse(&text).map_err(|error| Error::usage(format!("{}: {error}", path.display())))
     }
 
     /// Reads a catalogue.
     pub fn parse(text: &str) -> Result<Self> {
         let catalogue: Self =
             serde_json::from_str(text).map_err(|error| Error::usage(error.to_string()))?;
-        if catalogue.format_version != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&catalogue.format_version) {
             let version = catalogue.format_version;
             return Err(Error::usage(format!(
-                "format version {version} is not known, only {FORMAT_VERSION}"
+                "format version {version} is not known, only {OLDEST_VERSION} to {FORMAT_VERSION}"
             )));
+        }
+        let kinds: BTreeSet<String> = DivergenceKind::all().map(|kind| kind.to_string()).collect();
+        let mut ids = BTreeSet::new();
+        for entry in &catalogue.entries {
+            let twice = (!ids.insert(&entry.id)).then(|| "its id is used twice".to_owned());
+            if let Some(objection) = twice.or_else(|| entry.objection(&kinds)) {
+                // As serde tells of what it cannot read.
+                let line = line_of(text, &entry.id).map(|line| format!(" at line {line}"));
+                let line = line.unwrap_or_default();
+                return Err(Error::usage(format!(
+                    "entry {}{line}: {objection}",
+                    entry.id
+                )));
+            }
         }
         Ok(catalogue)
     }
 
-    /// The entry that names this finding in operation `index` of the case; candidate and reference by name and version.
-    pub fn entry(
+    /// The same in the form in which it is kept.
+    pub fn text(&self) -> Result<String> {
+        let catalogue = Self {
+            format_version: FORMAT_VERSION,
+            entries: self.entries.clone(),
+        };
+        let text = serde_json::to_string_pretty(&catalogue)
+            .map_err(|error| Error::system(error.to_string()))?;
+        Ok(format!("{text}\n"))
+    }
+
+    /// These entries, and then those of another catalogue whose ids are not among them.
+    fn before(mut self, other: Self) -> Self {
+        let others = other.entries.into_iter();
+        let more: Vec<Entry> = others
+            .filter(|entry| self.named(&entry.id).is_none())
+            .collect();
+        self.entries.extend(more);
+        self
+    }
+
+    /// The entry of this id.
+    pub fn named(&self, id: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// What it says of a divergence; candidate and reference by name and version.
+    pub fn says(
         &self,
         candidate: (&str, &str),
         reference: (&str, &str),
-        case: &Case,
-        index: usize,
-        finding: &Finding,
-    ) -> Option<&Entry> {
-        self.entries.iter().find(|entry| {
-            entry.is_about(candidate, reference) && entry.when.holds(case, index, finding)
+        seen: &Sighting<'_>,
+    ) -> Option<Said<'_>> {
+        let mut elsewhere = None;
+        for entry in &self.entries {
+            if !entry.is_about_tool(candidate, reference) || !entry.when.holds(seen) {
+                continue;
+            }
+            if entry.is_about(candidate, reference) {
+                return Some(Said::Known(entry));
+            }
+            elsewhere = elsewhere.or(Some(Said::Elsewhere(entry)));
+        }
+        elsewhere
+    }
+
+    /// The entries that might have fired in an operation of a case.
+    pub fn reached<'catalogue>(
+        &'catalogue self,
+        candidate: (&'catalogue str, &'catalogue str),
+        reference: (&'catalogue str, &'catalogue str),
+        case: &'catalogue Case,
+        indices: &'catalogue [usize],
+    ) -> impl Iterator<Item = &'catalogue Entry> {
+        self.entries.iter().filter(move |entry| {
+            let mut indices = indices.iter();
+            entry.is_about(candidate, reference)
+                && indices.any(|index| entry.when.could_hold(case, *index))
         })
+    }
+
+    /// The entries that never name a divergence, because an earlier one explains all that they do: each with that one.
+    pub fn shadowed(&self) -> Vec<(&Entry, &Entry)> {
+        let mut found = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let mut earlier = self.entries[..index].iter();
+            let above = earlier.find(|above| above.covers(entry));
+            found.extend(above.map(|above| (entry, above)));
+        }
+        found
     }
 }
 
 impl Entry {
+    /// Whether it is about one of these tools, whatever its version.
+    fn is_about_tool(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
+        self.tool == self.subject(candidate, reference).0
+    }
+
     /// Whether it is about this version of one of these tools.
     pub fn is_about(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
-        let (tool, version) = if self.of_reference {
+        let (tool, version) = self.subject(candidate, reference);
+        let mut known = self.versions.iter();
+        self.tool == tool && known.any(|known| versions::covers(known, version))
+    }
+
+    fn subject<'tool>(
+        &self,
+        candidate: (&'tool str, &'tool str),
+        reference: (&'tool str, &'tool str),
+    ) -> (&'tool str, &'tool str) {
+        if self.of_reference {
             reference
         } else {
             candidate
+        }
+    }
+
+    /// The versions in words.
+    pub fn versions_in_words(&self) -> String {
+        let ranges = self.versions.iter().map(|known| versions::in_words(known));
+        ranges.collect::<Vec<String>>().join(", ")
+    }
+
+    /// In how many cases that have what it is about it must have been silent before that says something.
+    pub fn silent_cases_min(&self) -> u64 {
+        (SILENT_TIMES / self.rate.unwrap_or(USUAL_RATE)).ceil() as u64
+    }
+
+    /// Whether it explains all that `other` explains.
+    pub fn covers(&self, other: &Self) -> bool {
+        let of_versions = |known: &String| {
+            let mut wide = self.versions.iter();
+            wide.any(|wide| versions::contains(wide, known))
         };
-        self.tool == tool && self.versions.iter().any(|known| covers(known, version))
-    }
-}
-
-/// The parameter of an operation that says what it is asked to make.
-const TARGET: &str = "target";
-
-/// Words that are told in common by all of some values; shorter ones say too little.
-const WORDS_MIN_CHARACTERS: usize = 8;
-
-impl Condition {
-    /// The narrowest condition that holds for a divergence of this kind in the only operation of this name, and for the same
-    /// at other places: the kind, the operation, what differs up to its first number, the formats, and what was said.
-    pub fn of(kind: &str, operation: &str, differences: &[Difference], case: &Case) -> Self {
-        let found = case.ops.iter().find(|found| found.name() == operation);
-        let mut parameters = Map::new();
-        if let Some(found) = found {
-            let values = serde_json::to_value(found).unwrap_or_default();
-            parameters.extend(
-                values
-                    .get(TARGET)
-                    .map(|target| (TARGET.to_owned(), target.clone())),
-            );
-            if found.perform().reads_source() {
-                let format = case.image.format.name();
-                parameters.insert("image.format".to_owned(), Value::from(format));
-            }
-        }
-        let mut patterns: Vec<String> = Vec::new();
-        for difference in differences {
-            let pattern = up_to_a_number(&difference.what);
-            if !patterns.contains(&pattern) {
-                patterns.push(pattern);
-            }
-        }
-        Self {
-            operation: vec![operation.to_owned()],
-            kind: vec![kind.to_owned()],
-            parameters,
-            blame: Vec::new(),
-            features: found
-                .map_or_else(Vec::new, |found| found.perform().features())
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-            any_feature: Vec::new(),
-            damage: match found {
-                Some(Operation::Malformed(malformed)) => malformed.damage_names(),
-                _ => Vec::new(),
-            },
-            differences: patterns,
-            candidate_says: words_of_all(differences.iter().map(|found| &found.candidate)),
-            reference_says: words_of_all(differences.iter().map(|found| &found.reference)),
-        }
+        // What is about the reference shows whatever the candidate is, and the other way round nothing can be told.
+        self.tool == other.tool
+            && self.of_reference == other.of_reference
+            && other.versions.iter().all(of_versions)
+            && self.when.covers(&other.when)
     }
 
-    /// Whether an operation of the case is one in which it may show.
-    pub fn could_hold(&self, case: &Case, index: usize) -> bool {
-        let operation = &case.ops[index];
-        self.operation.iter().any(|name| name == operation.name())
-            && self.parameters_hold(case, index)
-            && self.features_hold(operation)
-            && self.damage_holds(operation)
-    }
-
-    fn damage_holds(&self, operation: &Operation) -> bool {
-        if self.damage.is_empty() {
-            return true;
-        }
-        let Operation::Malformed(malformed) = operation else {
-            return false;
+    /// What is wrong with it, if anything is: words that nothing ever says, so that it could never fire, or fires for all.
+    fn objection(&self, kinds: &BTreeSet<String>) -> Option<String> {
+        let unknown = |what: &str, name: &str, known: &[&str]| {
+            (!known.contains(&name)).then(|| format!("there is no {what} '{name}'"))
         };
-        let is_it = |name: &String| {
-            let structure = name.split('.').next();
-            let mut known = self.damage.iter().map(String::as_str);
-            known.any(|known| known == name || Some(known) == structure)
-        };
-        malformed.damage_names().iter().any(is_it)
-    }
-
-    fn features_hold(&self, operation: &Operation) -> bool {
-        let there = operation.perform().features();
-        let has = |feature: &String| there.contains(&feature.as_str());
-        self.features.iter().all(has)
-            && (self.any_feature.is_empty() || self.any_feature.iter().any(has))
-    }
-
-    fn holds(&self, case: &Case, index: usize, finding: &Finding) -> bool {
-        let says = |wanted: &Option<String>, value: fn(&Difference) -> &String| {
-            wanted.as_ref().is_none_or(|words| {
-                finding
-                    .differences
-                    .iter()
-                    .all(|difference| value(difference).contains(words.as_str()))
+        let mut operations = self.when.operation.iter();
+        let mut facts = [&self.when.at, &self.when.any_at, &self.when.not_at]
+            .into_iter()
+            .flatten();
+        let fact = |fact: &String| {
+            let key = fact.split_once('=').map(|(key, _)| key);
+            let is_fact = key.is_some_and(|key| facts::KEYS.contains(&key));
+            (!is_fact).then(|| {
+                format!(
+                    "'{fact}' is no fact: write KEY=VALUE, KEY one of {}",
+                    facts::KEYS.join(", ")
+                )
             })
         };
-        self.could_hold(case, index)
-            && self.kind.contains(&finding.kind.to_string())
-            && (self.blame.is_empty() || self.blame.iter().any(|name| name == finding.blame.name()))
-            && finding.differences.iter().all(|difference| {
-                self.differences
+        let lists = [
+            (&self.versions, "versions"),
+            (&self.when.operation, "operation"),
+            (&self.when.kind, "kind"),
+            (&self.when.differences, "differences"),
+        ];
+        let empty = lists.iter().find(|(list, _)| list.is_empty());
+        empty
+            .map(|(_, name)| format!("its list of {name} is empty"))
+            .or_else(|| {
+                self.versions
                     .iter()
-                    .any(|pattern| matches_pattern(pattern, &difference.what))
+                    .find_map(|known| versions::objection(known))
             })
-            && says(&self.candidate_says, |difference| &difference.candidate)
-            && says(&self.reference_says, |difference| &difference.reference)
-    }
-
-    fn parameters_hold(&self, case: &Case, index: usize) -> bool {
-        let operation = serde_json::to_value(&case.ops[index]).unwrap_or_default();
-        let image = serde_json::to_value(&case.image).unwrap_or_default();
-        self.parameters.iter().all(|(name, wanted)| {
-            let actual = match name.strip_prefix("image.") {
-                Some(name) => &image[name],
-                None => &operation[name.as_str()],
-            };
-            let fits = |wanted: &Value| match actual {
-                Value::Array(items) => items.contains(wanted),
-                actual => actual == wanted,
-            };
-            match wanted {
-                Value::Array(any) => any.iter().any(fits),
-                wanted => fits(wanted),
-            }
-        })
+            .or_else(|| unknown("word for who is right", &self.right, &RIGHT))
+            .or_else(|| operations.find_map(|name| unknown("operation", name, OPERATION_NAMES)))
+            .or_else(|| {
+                let unknown = self.when.kind.iter().find(|kind| !kinds.contains(*kind));
+                unknown.map(|kind| format!("there is no kind '{kind}'"))
+            })
+            .or_else(|| facts.find_map(fact))
+            .or_else(|| {
+                let is_share = |rate: f64| rate > 0.0 && rate <= 1.0;
+                let wrong = self.rate.filter(|rate| !is_share(*rate));
+                wrong.map(|rate| format!("a rate is above 0 and at most 1, not {rate}"))
+            })
     }
 }
 
-/// The text, or its beginning up to the first number, as a pattern.
-fn up_to_a_number(text: &str) -> String {
-    match text.find(|letter: char| letter.is_ascii_digit()) {
-        Some(place) => format!("{}*", &text[..place]),
-        None => text.to_owned(),
-    }
+/// The line of a catalogue's text on which an entry's last id of this name stands.
+fn line_of(text: &str, id: &str) -> Option<usize> {
+    let wanted = format!("\"id\": {}", serde_json::Value::from(id));
+    let lines: Vec<&str> = text.lines().collect();
+    let place = lines.iter().rposition(|line| line.contains(&wanted))?;
+    Some(place + 1)
 }
 
-/// The longest words without a number in the first value, when they are long enough to mean something and in all values.
-fn words_of_all<'value>(mut values: impl Iterator<Item = &'value String>) -> Option<String> {
-    let first = values.next()?;
-    let parts = first.split(|letter: char| letter.is_ascii_digit() || letter == '\'');
-    let words = parts.map(str::trim).max_by_key(|part| part.len())?;
-    let is_told =
-        words.chars().count() >= WORDS_MIN_CHARACTERS && values.all(|value| value.contains(words));
-    is_told.then(|| words.to_owned())
-}
-
-fn covers(known: &str, version: &str) -> bool {
-    version == known
-        || version
-            .strip_prefix(known)
-            .is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn matches_pattern(pattern: &str, text: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => text.starts_with(beginning),
-        None => text == pattern,
-    }
+/// Where the catalogue of a directory of seeds lies.
+pub fn file_in(seeds: &Path) -> PathBuf {
+    seeds.join(FILE_NAME)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::damage;
-
-    #[test]
-    fn the_built_in_catalogue_reads_and_its_entries_are_complete() {
-        let catalogue = Catalogue::built_in().unwrap();
-        let mut ids: Vec<&str> = catalogue
-            .entries
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), catalogue.entries.len(), "an id is used twice");
-        for entry in &catalogue.entries {
-            let texts = [
-                &entry.candidate,
-                &entry.reference,
-                &entry.specification,
-                &entry.why,
-            ];
-            assert!(
-                texts.iter().all(|text| text.len() > 10),
-                "{} explains too little",
-                entry.id
-            );
-            assert!(
-                ["candidate", "reference", "both", "neither", "unclear"]
-                    .contains(&entry.right.as_str()),
-                "{}",
-                entry.id
-            );
-            assert!(
-                !entry.when.differences.is_empty() && !entry.versions.is_empty(),
-                "{}",
-                entry.id
-            );
-            let is_known = |name: &String| name == "truncated" || damage::is_known(name);
-            assert!(entry.when.damage.iter().all(is_known), "{}", entry.id);
-        }
-    }
-
-    #[test]
-    fn a_version_is_covered_by_itself_and_by_its_beginning_up_to_a_dot() {
-        assert!(covers("0.2.6", "0.2.6") && covers("0.2", "0.2.6"));
-        assert!(!covers("0.2", "0.20.1") && !covers("0.2.6", "0.2"));
-    }
-
-    #[test]
-    fn a_pattern_is_the_whole_text_or_its_beginning() {
-        assert!(matches_pattern("a.b", "a.b") && matches_pattern("a.*", "a.b"));
-        assert!(!matches_pattern("a", "a.b") && !matches_pattern("b*", "a.b"));
-    }
-}
+mod tests;

@@ -10,7 +10,8 @@ use crate::image::ImageRecipe;
 use crate::request::ImageFile;
 use crate::rng::PythonRandom;
 use crate::simpler::Bulk;
-use crate::verdict::Verdict;
+use crate::verdict::{Place, Verdict};
+use facts::Facts;
 
 pub mod amend;
 pub mod bench;
@@ -22,6 +23,7 @@ pub mod convert;
 pub mod convert_compressed;
 pub mod create;
 pub mod dd;
+pub mod facts;
 pub mod info;
 pub mod malformed;
 pub mod map;
@@ -89,6 +91,18 @@ pub trait Perform {
     /// What is notable of it, in words that the catalogue of known divergences may ask for.
     fn features(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    /// What is true of the step or file in which a divergence was found, for the catalogue of known divergences.
+    fn facts(
+        &self,
+        ground: &Ground<'_>,
+        exchange: &Exchange,
+        outputs: &[Output],
+        place: &Place,
+    ) -> Vec<String> {
+        let _ = ground;
+        Facts::of_place(exchange, outputs, place).in_order()
     }
 
     /// Whether, of several things that differ, the one in the first layer of the image is told rather than the one found first.

@@ -2,6 +2,8 @@
 //!
 //! Pure. The field names are a contract; a change bumps [`FORMAT_VERSION`].
 
+mod class;
+mod explained;
 mod matrix;
 mod summary;
 mod tally;
@@ -10,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+pub use class::Class;
+pub use explained::{Elsewhere, ElsewhereCount, Explained};
 pub use matrix::{Cell, Matrix, Row, Stand};
 pub use summary::Summary;
 pub use tally::Tally;
@@ -23,6 +27,7 @@ use crate::case::{Case, CaseId};
 use crate::duel::Outcome;
 use crate::evidence::{Evidence, milliseconds};
 use crate::generation::lineage;
+use crate::known::Sighting;
 use crate::shrink::Symptom;
 use crate::signature::Group;
 use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
@@ -32,11 +37,12 @@ use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
 /// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`; the
 /// verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
 /// 4 added the stand `accepts` to the summary's matrix.
-/// 5 added `build` to a tool that is embedded.
+/// 5 added `build` to a tool that is embedded, `at` and `known_elsewhere` to the record, and `known_elsewhere_count` and `known_elsewhere` to the
+/// summary.
 pub const FORMAT_VERSION: u32 = 5;
 
 /// A tool, as records name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ToolName {
     /// Its name.
     pub name: String,
@@ -87,6 +93,12 @@ pub struct Record {
     pub reason: Option<String>,
     /// The id of the catalogue's entry, for a known divergence.
     pub known: Option<String>,
+    /// The catalogue's entry that would explain it if it were about the versions at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_elsewhere: Option<Elsewhere>,
+    /// What is true of the step or file that differs, as the catalogue's conditions name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
     /// The tool under test.
     pub candidate: ToolName,
     /// qemu-img.
@@ -153,29 +165,33 @@ pub struct OperationRecord {
     /// The id of the catalogue's entry, for a known divergence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
+    /// The catalogue's entry that would explain it if it were about the versions at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_elsewhere: Option<Elsewhere>,
     /// Wall time.
     pub duration_ms: f64,
 }
 
 impl Record {
-    /// The record of a case. `known` holds the catalogue's id for each operation that has one.
+    /// The record of a case. `explained` tells for each operation what the catalogue says of its divergence.
     pub fn new(
         case: Case,
         outcome: Outcome,
-        known: &[Option<String>],
+        explained: &[Explained],
         candidate: ToolName,
         reference: ToolName,
     ) -> Self {
         let id = case.id();
         let operations: Vec<OperationRecord> = std::iter::zip(&case.ops, &outcome.operations)
-            .zip(known)
-            .map(|((operation, outcome), known)| OperationRecord {
+            .zip(explained)
+            .map(|((operation, outcome), explained)| OperationRecord {
                 op: operation.name().to_owned(),
                 verdict: outcome.verdict.name(),
                 kind: outcome.verdict.kind_name(),
                 blame: outcome.verdict.blame(),
                 reason: outcome.verdict.reason().map(str::to_owned),
-                known: known.clone(),
+                known: explained.known().cloned(),
+                known_elsewhere: explained.elsewhere().cloned(),
                 duration_ms: milliseconds(outcome.duration),
             })
             .collect();
@@ -184,8 +200,8 @@ impl Record {
             .iter()
             .map(|operation| &operation.verdict);
         let ranks = verdicts
-            .zip(known)
-            .map(|(verdict, known)| rank(verdict, known.is_some()));
+            .zip(explained)
+            .map(|(verdict, explained)| rank(verdict, explained));
         // `min_by_key` keeps the first of equals.
         let deciding = ranks
             .enumerate()
@@ -220,6 +236,11 @@ impl Record {
             operation_index: deciding.filter(|_| verdict != VerdictName::Match),
             reason: decided.and_then(|operation| operation.reason.clone()),
             known: decided.and_then(|operation| operation.known.clone()),
+            known_elsewhere: decided.and_then(|operation| operation.known_elsewhere.clone()),
+            at: match said {
+                Some(Verdict::Divergence(finding)) => finding.at.clone(),
+                _ => Vec::new(),
+            },
             candidate,
             reference,
             evidence,
@@ -261,7 +282,8 @@ impl Record {
 
     /// What the case counts as.
     pub fn class(&self) -> Class {
-        Class::of(self.verdict, self.known.is_some())
+        let elsewhere = self.known_elsewhere.is_some();
+        Class::of(self.verdict, self.known.is_some(), elsewhere)
     }
 
     /// The group of its divergence, explained or not.
@@ -279,6 +301,31 @@ impl Record {
             differences.unwrap_or_default(),
             self.reason.as_deref().unwrap_or_default(),
         ))
+    }
+
+    /// The same without what was run, which is most of it.
+    pub fn without_calls(&self) -> Self {
+        let mut record = self.clone();
+        if let Some(evidence) = &mut record.evidence {
+            evidence.calls.clear();
+            evidence.picture = None;
+            evidence.again = None;
+        }
+        record
+    }
+
+    /// Its divergence, as the catalogue looks at it; nothing where there is none.
+    pub fn sighting(&self) -> Option<Sighting<'_>> {
+        let (case, index) = (self.case.as_ref()?, self.operation_index?);
+        let is_there = self.verdict == VerdictName::Divergence && index < case.ops.len();
+        is_there.then_some(Sighting {
+            case,
+            index,
+            kind: self.kind.as_deref()?,
+            blame: self.blame,
+            differences: &self.evidence.as_ref()?.differences,
+            at: &self.at,
+        })
     }
 
     /// What it shows: the class of every operation's divergence, of those that the catalogue explains only if asked.
@@ -315,51 +362,23 @@ fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
     Ok(version)
 }
 
-/// What a case counts as. Every case is in exactly one class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// A divergence that nobody has explained.
-    Divergence,
-    /// A divergence that the catalogue explains.
-    Known,
-    /// Something diverged, and did not when it was tried again.
-    Flaky,
-    /// A check could not be made, and nothing diverged.
-    Inconclusive,
-    /// Everything that both support agrees.
-    Match,
-    /// The sides have nothing of the case in common.
-    Unsupported,
-}
-
-impl Class {
-    fn of(verdict: VerdictName, known: bool) -> Self {
-        match verdict {
-            VerdictName::Divergence if known => Self::Known,
-            VerdictName::Divergence => Self::Divergence,
-            VerdictName::Flaky => Self::Flaky,
-            VerdictName::Inconclusive => Self::Inconclusive,
-            VerdictName::Match => Self::Match,
-            VerdictName::Unsupported => Self::Unsupported,
-        }
-    }
-}
-
 impl OperationRecord {
     /// What the operation counts as.
     pub fn class(&self) -> Class {
-        Class::of(self.verdict, self.known.is_some())
+        let elsewhere = self.known_elsewhere.is_some();
+        Class::of(self.verdict, self.known.is_some(), elsewhere)
     }
 }
 
 /// The order in which an operation decides its case's verdict.
-fn rank(verdict: &Verdict, known: bool) -> u8 {
-    match verdict {
-        Verdict::Divergence(_) if !known => 0,
-        Verdict::Flaky(_) => 1,
-        Verdict::Divergence(_) => 2,
-        Verdict::Inconclusive { .. } => 3,
-        Verdict::Match => 4,
-        Verdict::Unsupported { .. } => 5,
+fn rank(verdict: &Verdict, explained: &Explained) -> u8 {
+    match (verdict, explained) {
+        (Verdict::Divergence(_), Explained::No) => 0,
+        (Verdict::Divergence(_), Explained::Elsewhere(_)) => 1,
+        (Verdict::Flaky(_), _) => 2,
+        (Verdict::Divergence(_), Explained::Known(_)) => 3,
+        (Verdict::Inconclusive { .. }, _) => 4,
+        (Verdict::Match, _) => 5,
+        (Verdict::Unsupported { .. }, _) => 6,
     }
 }

@@ -12,19 +12,18 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
 use crate::generation::Generation;
-use crate::known::Condition;
+use crate::known::{self, Condition, Sighting};
+use crate::operation::Operation;
 use crate::record::{Record, ToolName};
 use crate::signature::Group;
 use crate::verdict::{Blame, Difference};
 
-/// The version of the file's format that this program writes. Version 2 added [`Seen`], version 3 its blame.
-const FORMAT_VERSION: u64 = 3;
+/// The version of the file's format that this program writes. Version 2 added [`Seen`], version 3 its blame, version 4 its place: what is true
+/// of the step or file that differs, and the case as it was drawn.
+const FORMAT_VERSION: u64 = 4;
 
 /// The oldest version of the file's format that this program reads.
 const OLDEST_VERSION: u64 = 1;
-
-/// The file in the same directory that is no seed.
-const CATALOGUE_NAME: &str = "known-divergences.json";
 
 /// One file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,7 +45,7 @@ pub struct SeedFile {
 }
 
 /// What was seen when a case was found: of the case as it is written out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
     /// `divergence`, as a rule.
@@ -65,10 +64,42 @@ pub struct Seen {
     /// What differed.
     #[serde(default)]
     pub differences: Vec<Difference>,
+    /// The place of the operation in the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_index: Option<usize>,
+    /// What is true of the step or file that differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
     /// The tool under test.
     pub candidate: ToolName,
     /// qemu-img.
     pub reference: ToolName,
+    /// The same as it was drawn, before anything was made smaller: what a catalogue's entry is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Box<Drawn>>,
+}
+
+/// A divergence as it was drawn. Made smaller it has lost what it is about: a wrong byte in one cluster of a certain image is then any
+/// wrong byte.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drawn {
+    /// The case.
+    pub case: Case,
+    /// The place of the operation that diverged.
+    pub operation_index: usize,
+    /// Who was alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
+    /// What differed.
+    pub differences: Vec<Difference>,
+    /// What is true of the step or file that differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
+    /// How many cases of the campaign showed the same.
+    pub cases: u64,
+    /// What all of them have in common.
+    pub when: Condition,
 }
 
 /// A seed file that has been found, not yet read.
@@ -81,15 +112,72 @@ pub struct SeedPath {
 }
 
 impl Seen {
-    /// When the same shows again: a condition for the catalogue.
-    pub fn condition(&self, case: &Case) -> Condition {
-        Condition::of(&self.kind, &self.operation, &self.differences, case)
+    /// What was seen of the case as it is written out; nothing when it has no such operation.
+    pub fn sighting<'seen>(&'seen self, case: &'seen Case) -> Option<Sighting<'seen>> {
+        let own =
+            |index: &usize| case.ops.get(*index).map(Operation::name) == Some(&*self.operation);
+        let first = || (0..case.ops.len()).find(own);
+        Some(Sighting {
+            case,
+            index: self.operation_index.filter(own).or_else(first)?,
+            kind: &self.kind,
+            blame: self.blame,
+            differences: &self.differences,
+            at: &self.at,
+        })
+    }
+
+    /// What was seen of the case as it was drawn, where that was kept.
+    pub fn drawn_sighting(&self) -> Option<Sighting<'_>> {
+        let drawn = self.drawn.as_deref()?;
+        let is_there = drawn.operation_index < drawn.case.ops.len();
+        is_there.then_some(Sighting {
+            case: &drawn.case,
+            index: drawn.operation_index,
+            kind: &self.kind,
+            blame: drawn.blame,
+            differences: &drawn.differences,
+            at: &drawn.at,
+        })
+    }
+
+    /// The group for which it was kept.
+    pub fn group(&self) -> Group {
+        Group {
+            kind: self.kind.clone(),
+            operation: self.operation.clone(),
+            signature: self.signature.clone(),
+        }
+    }
+}
+
+impl Drawn {
+    /// What a record shows, alone of its kind so far; nothing for a record of no divergence.
+    pub fn of(record: &Record) -> Option<Self> {
+        let seen = record.sighting()?;
+        Some(Self {
+            case: seen.case.clone(),
+            operation_index: seen.index,
+            blame: seen.blame,
+            differences: seen.differences.to_vec(),
+            at: seen.at.to_vec(),
+            cases: 1,
+            when: Condition::of(&seen),
+        })
+    }
+
+    /// Takes in another record that shows the same.
+    pub fn join(&mut self, record: &Record) {
+        if let Some(seen) = record.sighting() {
+            self.when.join(&Condition::of(&seen));
+            self.cases += 1;
+        }
     }
 }
 
 impl SeedFile {
-    /// A record's case, written out, with what was seen of it; kept for `group`.
-    pub fn resolved(record: &Record, group: &Group) -> Self {
+    /// A record's case, written out, with what was seen of it, and of it as it was drawn; kept for `group`.
+    pub fn resolved(record: &Record, group: &Group, drawn: Option<&Drawn>) -> Self {
         let differences = record.evidence.as_ref();
         let seen = Seen {
             verdict: record.verdict.to_string(),
@@ -101,8 +189,11 @@ impl SeedFile {
             differences: differences
                 .map(|evidence| evidence.differences.clone())
                 .unwrap_or_default(),
+            operation_index: record.operation_index,
+            at: record.at.clone(),
             candidate: record.candidate.clone(),
             reference: record.reference.clone(),
+            drawn: drawn.cloned().map(Box::new),
         };
         Self {
             format_version: FORMAT_VERSION,
@@ -219,7 +310,7 @@ pub fn count(directory: &Path) -> Result<u64> {
 
 /// The stem of a seed file's name; nothing of any other's.
 fn stem(name: &OsStr) -> Option<&str> {
-    let name = name.to_str().filter(|name| *name != CATALOGUE_NAME)?;
+    let name = name.to_str().filter(|name| *name != known::FILE_NAME)?;
     name.strip_suffix(".json").filter(|stem| !stem.is_empty())
 }
 
@@ -296,7 +387,7 @@ mod tests {
             "",
             "{",
             "[]",
-            r#"{"format_version": 4, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
+            r#"{"format_version": 5, "id": "ops7_s1_i1", "why": "", "expected": ""}"#,
             r#"{"format_version": 1, "why": "", "expected": ""}"#,
         ] {
             let (_directory, path) = written(text);
@@ -311,7 +402,7 @@ mod tests {
     #[test]
     fn a_directory_without_seeds_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join(CATALOGUE_NAME), "{}").unwrap();
+        fs::write(directory.path().join(known::FILE_NAME), "{}").unwrap();
         assert!(list(directory.path()).is_err());
         assert!(list(&directory.path().join("missing")).is_err());
     }

@@ -12,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use crate::damage::structure_names;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
+use crate::known::Catalogue;
 use crate::launcher::{ExecMode, Launcher};
 use crate::process::Cage;
 use crate::sandbox::Place;
@@ -107,7 +108,11 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_KEEP", value_parser = FalseyValueParser::new())]
     pub keep: bool,
 
-    /// Fail when an entry of the catalogue could have fired and never did
+    /// A catalogue of known divergences that is read beside the built-in one (default: fuzz-seeds/known-divergences.json in the current directory, if it is there)
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
+    pub catalogue: Option<PathBuf>,
+
+    /// Fail when an entry of the catalogue could have fired so often that it should have, and never did
     #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = FalseyValueParser::new())]
     pub strict_known: bool,
 
@@ -207,6 +212,11 @@ impl Settings {
                 .map(|(_, flag)| flag.to_owned()),
         );
         terms
+    }
+
+    /// The catalogue of known divergences.
+    pub fn catalogue(&self) -> Result<Catalogue> {
+        Catalogue::open(self.catalogue.as_deref())
     }
 
     /// What tools may use up and touch.

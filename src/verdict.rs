@@ -10,12 +10,14 @@ pub use inconclusive::InconclusiveKind;
 pub use kind::{DivergenceKind, OutputAspect, OutputRole};
 pub use layer::Layer;
 pub use name::VerdictName;
+pub use place::Place;
 
 mod blame;
 mod inconclusive;
 mod kind;
 mod layer;
 mod name;
+mod place;
 
 /// One value that the sides do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +83,10 @@ pub struct Finding {
     pub summary: String,
     /// The values that differ.
     pub differences: Vec<Difference>,
+    /// In which step, or in which file that was left.
+    pub place: Place,
+    /// What is true of that step and that file, as [`facts`](crate::operation::facts) names it.
+    pub at: Vec<String>,
 }
 
 impl Finding {
@@ -102,7 +108,17 @@ impl Finding {
             blame: kind.usual_blame(),
             summary,
             differences: vec![difference],
+            place: Place::default(),
+            at: Vec::new(),
         }
+    }
+
+    /// The same, found in this place, unless it has one already.
+    pub fn placed(mut self, place: Place) -> Self {
+        if self.place == Place::default() {
+            self.place = place;
+        }
+        self
     }
 
     /// The same, with this blame.
@@ -159,6 +175,14 @@ impl Verdict {
         Self::Inconclusive {
             kind,
             reason: reason.into(),
+        }
+    }
+
+    /// The same; a divergence was found in this place, unless it has one already.
+    pub fn placed(self, place: Place) -> Self {
+        match self {
+            Self::Divergence(finding) => Self::Divergence(finding.placed(place)),
+            other => other,
         }
     }
 

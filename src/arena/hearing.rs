@@ -68,7 +68,8 @@ impl Arena {
 
     fn is_new(&self, case: &Case, place: usize, outcome: &Outcome) -> bool {
         let verdict = &outcome.operations[place].verdict;
-        matches!(verdict, Verdict::Divergence(_)) && self.known(case, place, verdict).is_none()
+        matches!(verdict, Verdict::Divergence(_))
+            && self.explained(case, place, verdict).known().is_none()
     }
 }
 

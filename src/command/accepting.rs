@@ -1,4 +1,7 @@
-//! `imgduel accept`: a pending finding becomes a regression seed or an entry of the catalogue of known divergences.
+//! `imgduel accept`: a pending finding becomes a regression seed or an entry of the catalogue of known divergences, or an entry speaks of
+//! one more version.
+
+mod entry;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,28 +10,29 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::error::{Error, Result};
-use crate::known::{Catalogue, Entry};
+use crate::known::{Catalogue, RIGHT, USUAL_FILE, file_in, versions};
 use crate::seed_file::{self, SeedFile, write_text};
-
-/// The catalogue's name, in the directory of the seeds.
-const CATALOGUE_NAME: &str = "known-divergences.json";
 
 #[derive(Args)]
 pub(super) struct AcceptArguments {
     /// A pending finding
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "extend")]
+    file: Option<PathBuf>,
 
     /// Make it a regression seed of this name, an identifier
-    #[arg(long = "as", value_name = "STEM", required_unless_present = "known")]
+    #[arg(long = "as", value_name = "STEM", required_unless_present_any = ["known", "extend"])]
     stem: Option<String>,
 
     /// Make it an entry of the catalogue with this id
     #[arg(long, value_name = "ID", conflicts_with = "stem", requires_all = ["right", "why"])]
     known: Option<String>,
 
+    /// Let these entries of the catalogue, with commas, speak of this version of their tool too
+    #[arg(long, value_names = ["IDS", "VERSION"], num_args = 2, conflicts_with_all = ["file", "stem", "known"])]
+    extend: Option<Vec<String>>,
+
     /// Who is right
-    #[arg(long, value_parser = ["candidate", "reference", "both", "neither", "unclear"])]
+    #[arg(long, value_parser = RIGHT)]
     right: Option<String>,
 
     /// Why it is so: kept with the seed, or the entry
@@ -39,13 +43,41 @@ pub(super) struct AcceptArguments {
     #[arg(long, value_name = "TEXT", default_value = "not looked up yet")]
     specification: String,
 
+    /// Take the entry although it explains other groups of divergences too, or the finding does not say in which step and file it lies
+    #[arg(long)]
+    wide: bool,
+
+    /// Records of a run, which the entry is tried against beside the pending findings and the last divergences (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    records: Vec<PathBuf>,
+
     /// The directory of the seeds
     #[arg(long, value_name = "DIR", default_value = "fuzz-seeds")]
     seeds: PathBuf,
+
+    /// The catalogue that the entry goes into (default: known-divergences.json in the directory of the seeds)
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
+    catalogue: Option<PathBuf>,
+}
+
+impl AcceptArguments {
+    fn catalogue_file(&self) -> PathBuf {
+        match &self.catalogue {
+            Some(file) => file.clone(),
+            None => file_in(&self.seeds),
+        }
+    }
 }
 
 pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
-    let mut seed = SeedFile::read(&arguments.file)?;
+    if let Some([ids, version]) = arguments.extend.as_deref() {
+        let said = extend(&arguments.catalogue_file(), ids, version)?;
+        return Ok(super::said(&said));
+    }
+    let Some(file) = &arguments.file else {
+        return Err(Error::usage("name a pending finding (see --help)"));
+    };
+    let mut seed = SeedFile::read(file)?;
     let said = match (&arguments.stem, &arguments.known) {
         (Some(stem), _) => {
             if let Some(why) = &arguments.why {
@@ -53,11 +85,10 @@ pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
             }
             as_seed(&seed, stem, &arguments.seeds)?
         }
-        (None, Some(id)) => as_entry(&seed, id, &arguments)?,
-        (None, None) => unreachable!("clap asks for one of them"),
+        (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,
+        (None, None) => return Err(Error::usage("say --as STEM or --known ID (see --help)")),
     };
-    fs::remove_file(&arguments.file)
-        .map_err(|error| Error::io("remove the pending finding", &arguments.file, &error))?;
+    fs::remove_file(file).map_err(|error| Error::io("remove the pending finding", file, &error))?;
     Ok(super::said(&said))
 }
 
@@ -106,63 +137,67 @@ fn check_stem(stem: &str, directory: &Path) -> Result<()> {
     }
 }
 
-fn as_entry(seed: &SeedFile, id: &str, arguments: &AcceptArguments) -> Result<String> {
-    let Some(seen) = &seed.seen else {
-        let file = arguments.file.display();
-        return Err(Error::usage(format!(
-            "{file} does not say what was seen: only a finding of fuzz or shrink can become an entry"
-        )));
-    };
-    let path = arguments.seeds.join(CATALOGUE_NAME);
-    let text = fs::read_to_string(&path)
-        .map_err(|error| Error::io("read the catalogue", &path, &error))?;
-    let wrong = |error: Error| Error::usage(format!("{}: {error}", path.display()));
-    let catalogue = Catalogue::parse(&text).map_err(wrong)?;
-    if catalogue.entries.iter().any(|entry| entry.id == id) {
-        return Err(Error::usage(format!("there is an entry {id} already")));
+/// The catalogue of a file, or one without entries where there is no such file.
+fn read_or_empty(path: &Path) -> Result<Catalogue> {
+    match path.exists() {
+        true => Catalogue::read(path),
+        false => Ok(Catalogue::empty()),
     }
-    let case = seed.case()?;
-    let at = |values: fn(&crate::verdict::Difference) -> &String| {
-        let values: Vec<&str> = seen
-            .differences
-            .iter()
-            .map(|found| values(found).as_str())
-            .collect();
-        values.join("; ")
-    };
-    let entry = Entry {
-        id: id.to_owned(),
-        tool: seen.candidate.name.clone(),
-        versions: vec![seen.candidate.version.clone()],
-        of_reference: false,
-        when: seen.condition(&case),
-        candidate: at(|found| &found.candidate),
-        reference: at(|found| &found.reference),
-        right: arguments.right.clone().unwrap_or_default(),
-        specification: arguments.specification.clone(),
-        why: arguments.why.clone().unwrap_or_default(),
-    };
-    let longer = with_entry(&text, &entry)?;
-    Catalogue::parse(&longer).map_err(wrong)?;
-    write_text(&path, &longer, "write the catalogue")?;
-    Ok(format!(
-        "{}: entry {id}; it counts once the program is built anew. Look over its words and its condition.\n",
-        path.display()
-    ))
 }
 
-/// The catalogue's text with one more entry at its end; all else stays as it was written.
-fn with_entry(text: &str, entry: &Entry) -> Result<String> {
-    let broken = || Error::usage("the catalogue does not end as a list of entries does");
-    let json =
-        serde_json::to_string_pretty(entry).map_err(|error| Error::system(error.to_string()))?;
-    let indented = json.replace('\n', "\n    ");
-    let body = text.trim_end().strip_suffix('}').ok_or_else(broken)?;
-    let body = body
-        .trim_end()
-        .strip_suffix(']')
-        .ok_or_else(broken)?
-        .trim_end();
-    let comma = if body.ends_with('[') { "" } else { "," };
-    Ok(format!("{body}{comma}\n    {indented}\n  ]\n}}\n"))
+/// Which flag is needed for a catalogue that no run finds by itself.
+fn how_it_is_found(path: &Path) -> String {
+    match path == Path::new(USUAL_FILE) {
+        true => String::new(),
+        false => format!(" in runs with --catalogue {}", path.display()),
+    }
+}
+
+/// Lets entries speak of one more version. Those that are built in alone are copied into the file.
+fn extend(path: &Path, ids: &str, version: &str) -> Result<String> {
+    if let Some(objection) = versions::objection(version) {
+        return Err(Error::usage(objection));
+    }
+    let mut own = read_or_empty(path)?;
+    let known = Catalogue::open(path.exists().then_some(path))?;
+    let range = match version.contains("..=") {
+        true => version.to_owned(),
+        false => versions::only(version),
+    };
+    let mut extended = Vec::new();
+    for id in ids.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        let entry = known
+            .named(id)
+            .ok_or_else(|| Error::usage(format!("there is no entry {id} in the catalogue")))?;
+        if entry
+            .versions
+            .iter()
+            .any(|known| versions::contains(known, &range))
+        {
+            return Err(Error::usage(format!(
+                "{id} speaks of {} {version} already",
+                entry.tool
+            )));
+        }
+        let mut longer = entry.clone();
+        longer.versions.push(range.clone());
+        match own.entries.iter_mut().find(|entry| entry.id == id) {
+            Some(entry) => *entry = longer,
+            None => own.entries.push(longer),
+        }
+        extended.push(id);
+    }
+    if extended.is_empty() {
+        return Err(Error::usage("name an entry of the catalogue"));
+    }
+    let text = own.text()?;
+    Catalogue::parse(&text)?;
+    write_text(path, &text, "write the catalogue")?;
+    Ok(format!(
+        "{}: {} from now on of {} too{}\n",
+        path.display(),
+        extended.join(", "),
+        versions::in_words(&range),
+        how_it_is_found(path)
+    ))
 }

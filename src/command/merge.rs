@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::run::{exit_code, tell_github};
+use super::run::{exit_code, stale_known, tell_github};
 use super::said;
 use crate::error::{Error, Result};
 use crate::generation::lineage::lineage;
@@ -88,6 +88,10 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     let summary = joined.finish();
     outlets.finish(&summary)?;
     said(&terminal::summary(&summary));
+    said(&terminal::stale(&stale_known(
+        &summary,
+        &arguments.settings,
+    )));
     tell_github(&summary, outlets.digest());
     Ok(exit_code(&summary, &arguments.settings))
 }

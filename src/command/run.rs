@@ -14,7 +14,7 @@ use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
 use crate::findings::Findings;
 use crate::process;
-use crate::record::{Class, Record, Summary};
+use crate::record::{Record, Summary};
 use crate::report::digest::Digest;
 use crate::report::junit::Fault;
 use crate::report::outlets::Outlets;
@@ -121,10 +121,8 @@ impl Run {
                     let block = terminal::evidence_block(record);
                     progress.aside(|| said(&format!("{block}\n")));
                 }
-                if let Some(directory) = self
-                    .log_dir
-                    .as_deref()
-                    .filter(|_| record.class() == Class::Divergence)
+                if let Some(directory) =
+                    self.log_dir.as_deref().filter(|_| record.class().is_open())
                 {
                     python::write_divergence(directory, record)?;
                 }
@@ -152,6 +150,7 @@ impl Run {
             shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
         let written = self.outlets.finish(&summary);
         said(&format!("{kept}{}", terminal::summary(&summary)));
+        said(&terminal::stale(&stale_known(&summary, &self.settings)));
         tell_github(&summary, self.outlets.digest());
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
@@ -175,11 +174,28 @@ pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
     report::tell_github(summary, digest);
 }
 
+/// The entries of the catalogue that never fired though they should have, when that is asked for: their ids, and in how many cases.
+pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String, u64)> {
+    let catalogue = settings.strict_known.then(|| settings.catalogue().ok());
+    let Some(catalogue) = catalogue.flatten() else {
+        return Vec::new();
+    };
+    let cases_min = |id: &str| match catalogue.named(id) {
+        Some(entry) => entry.silent_cases_min(),
+        // Of another catalogue: nothing can be told.
+        None => u64::MAX,
+    };
+    let stale = summary.stale_known(cases_min).into_iter();
+    stale
+        .map(|id| (id.to_owned(), summary.known_reached[id]))
+        .collect()
+}
+
 /// What the figures mean for whoever started the program.
 pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
     let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
-    let stale = settings.strict_known && !summary.stale_known().is_empty();
-    match summary.divergences_found {
+    let stale = !stale_known(summary, settings).is_empty();
+    match summary.open_count() {
         0 if !inconclusive && !stale && summary.vacuous.is_none() => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_DIVERGENCE),
     }

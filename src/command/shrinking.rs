@@ -14,7 +14,7 @@ use crate::findings::{self, Found};
 use crate::process::{Interrupt, stop_requested};
 use crate::record::{Class, Record};
 use crate::report::terminal;
-use crate::seed_file::{SeedFile, write_json};
+use crate::seed_file::{Drawn, SeedFile, write_json, write_text};
 use crate::settings::Settings;
 use crate::shrink::{Limits, Progress, Symptom, shrink};
 use crate::signature::Group;
@@ -106,6 +106,23 @@ fn shrink_record(
     })
 }
 
+/// Keeps the cases of this campaign beside the findings: `accept` tries an entry of the catalogue against them.
+fn keep_cases(directory: &Path, found: &[&Found]) -> Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let records = found.iter().flat_map(|found| &found.some);
+    let lines = records.map(|record| {
+        let line = serde_json::to_string(record);
+        line.map(|line| line + "\n")
+    });
+    let text: String = lines
+        .collect::<serde_json::Result<_>>()
+        .map_err(|error| Error::system(error.to_string()))?;
+    let path = directory.join(findings::LAST_FILE);
+    write_text(&path, &text, "keep the cases of the campaign in")
+}
+
 fn saved(path: &Path) -> Option<Progress> {
     // One that cannot be read is begun anew.
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -123,6 +140,9 @@ pub(super) fn keep_new(
     let mut shrunk_groups = 0;
     let mut interrupted = None;
     let started = Instant::now();
+    if let Err(error) = keep_cases(&settings.findings, found) {
+        return (said, Some(error));
+    }
     let groups: Vec<&Group> = found.iter().map(|found| &found.group).collect();
     for found in found {
         let record = &found.first;
@@ -145,7 +165,7 @@ pub(super) fn keep_new(
         let kept = shrunk.and_then(|shrunk| {
             shrunk_groups += usize::from(shrunk.is_some());
             let smallest = shrunk.as_ref().map_or(record, |shrunk| &shrunk.record);
-            SeedFile::resolved(smallest, &found.group).write(&path)?;
+            SeedFile::resolved(smallest, &found.group, found.drawn.as_ref()).write(&path)?;
             Ok(shrunk)
         });
         match kept {
@@ -193,7 +213,9 @@ pub(super) fn shrink_one(
     let group = kept_for.filter(is_same).unwrap_or(seen);
     let shrunk = shrink_record(arena, &record, &group, &[], &settings.findings, LIMITS)?;
     let path: PathBuf = findings::path(&settings.findings, &record.candidate, &group);
-    SeedFile::resolved(&shrunk.record, &group).write(&path)?;
+    let kept = seed.and_then(|seed| seed.seen.as_ref()?.drawn.clone());
+    let drawn = kept.map(|drawn| *drawn).or_else(|| Drawn::of(&record));
+    SeedFile::resolved(&shrunk.record, &group, drawn.as_ref()).write(&path)?;
     let line = serde_json::to_string(&shrunk.record.case)
         .map_err(|error| Error::system(error.to_string()))?;
     super::said(&format!("{line}\n"));

@@ -4,7 +4,9 @@ use super::refusal_class::RefusalClass;
 use super::{candidate_died, reference_failed};
 use crate::exchange::{Exchange, Rule, Side, Turn};
 use crate::request::Exit;
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::verdict::{
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Verdict,
+};
 
 /// Both refused what must succeed.
 const RECIPE_EXIT: DivergenceKind = DivergenceKind::RecipeExit;
@@ -33,8 +35,9 @@ pub fn exits(exchange: &Exchange) -> Exits {
             None => turns.get(index).map_or(Judged::Ended(None), alone),
         };
         if let Judged::Ended(verdict) = judged {
+            let placed = verdict.map(|verdict| verdict.placed(Place::step(index)));
             return Exits {
-                verdicts: verdict.into_iter().collect(),
+                verdicts: placed.into_iter().collect(),
                 completed: false,
             };
         }

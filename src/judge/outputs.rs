@@ -8,7 +8,7 @@ use crate::exchange::{Deed, Exchange, Inventory, Output, Side};
 use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Exit, Request};
 use crate::verdict::{
-    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Verdict,
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Place, Verdict,
 };
 
 /// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
@@ -21,11 +21,16 @@ pub fn outputs(exchange: &Exchange, outputs: &[Output]) -> Vec<Verdict> {
             output,
             index,
         };
-        verdicts.extend(sides.timeouts_and_crashes());
-        verdicts.extend(sides.descriptions());
-        verdicts.extend(sides.checks());
-        verdicts.extend(sides.contents());
-        verdicts.extend(sides.snapshots());
+        let found = [
+            sides.timeouts_and_crashes(),
+            sides.descriptions(),
+            sides.checks(),
+            sides.contents(),
+            sides.snapshots(),
+        ];
+        let place = Place::file(&output.file.path);
+        let found = found.into_iter().flatten();
+        verdicts.extend(found.map(|verdict| verdict.placed(place.clone())));
     }
     verdicts
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{self, Facts};
 use super::{Operation, Perform};
 use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn};
 use crate::format::{Format, SECTOR_BYTES};
@@ -13,7 +14,7 @@ use crate::image::{ImageRecipe, Pattern};
 use crate::request::{Answer, ImageFile, Request};
 use crate::simpler::Bulk;
 use crate::size::Size;
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputRole, Verdict};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Verdict};
 
 pub use act::{ACT_NAMES, Act, BESIDE, Layer, Naming};
 pub use course::Course;
@@ -25,6 +26,7 @@ mod act;
 mod course;
 mod fitting;
 mod hazard;
+mod lineage;
 mod looks;
 mod reading;
 mod simpler;
@@ -149,7 +151,8 @@ impl Chain {
             let (ours, output) = (&reading.answer, reading.output);
             let theirs = reference.reading(output, Side::Reference, is_map)?;
             let is_known = self.is_endless([ours, theirs]);
-            died("map", ours, theirs).filter(|_| is_known)
+            let finding = died("map", ours, theirs).filter(|_| is_known)?;
+            Some(finding.placed(Place::file(&reading.request.file().path)))
         })
     }
 
@@ -213,21 +216,7 @@ impl Perform for Chain {
             .iter()
             .flat_map(|layer| &layer.options)
             .chain(of_steps);
-        let features_of_options = [
-            ("compat=0.10", "version_2"),
-            ("encrypt.format=", "encryption"),
-            ("data_file=", "data_file"),
-            ("data_file_raw=on", "data_file_raw"),
-            ("extended_l2=on", "extended_l2"),
-            ("zeroed_grain=on", "zeroed_grain"),
-            ("subformat=streamOptimized", "stream_optimized"),
-            ("subformat=fixed", "fixed"),
-        ];
-        for (option, feature) in features_of_options {
-            if options.clone().any(|given| given.starts_with(option)) {
-                features.push(feature);
-            }
-        }
+        features.extend(facts::of_options(options));
         features.extend(
             self.has_guessed_backing()
                 .then_some(hazard::GUESSED_BACKING),
@@ -251,6 +240,18 @@ impl Perform for Chain {
         let is_odd = !course.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
         features.extend(is_odd.then_some("odd_sectors"));
         features
+    }
+
+    fn facts(
+        &self,
+        ground: &Ground<'_>,
+        exchange: &Exchange,
+        outputs: &[Output],
+        place: &Place,
+    ) -> Vec<String> {
+        let mut facts = Facts::of_place(exchange, outputs, place);
+        lineage::add(self, ground, exchange, place, &mut facts);
+        facts.in_order()
     }
 
     fn is_layered(&self) -> bool {
@@ -331,10 +332,19 @@ impl Perform for Chain {
 
     fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
         let reference = exchange.reference.as_ref()?;
-        let pairs = || exchange.candidate.turns.iter().zip(&reference.turns);
+        let pairs = || {
+            let pairs = exchange.candidate.turns.iter().zip(&reference.turns);
+            pairs.enumerate()
+        };
+        let placed = |index: usize, finding: Option<Finding>| {
+            finding.map(|finding| finding.placed(Place::step(index)))
+        };
         pairs()
-            .find_map(|(ours, theirs)| self.crashed(ours, theirs))
-            .or_else(|| pairs().find_map(|(ours, theirs)| looks::touched(ours, theirs)))
+            .find_map(|(index, (ours, theirs))| placed(index, self.crashed(ours, theirs)))
+            .or_else(|| {
+                pairs()
+                    .find_map(|(index, (ours, theirs))| placed(index, looks::touched(ours, theirs)))
+            })
             .map(Verdict::from)
     }
 
@@ -343,8 +353,11 @@ impl Perform for Chain {
             return Some(finding.into());
         }
         let mut found = Vec::new();
+        let mut places = self.making(ground).len()..;
         let course = self.follow(ground, exchange, |act, course, ours, theirs| {
-            found.extend(reading::judge(act, course, ours, theirs));
+            let place = places.next().map(Place::step).unwrap_or_default();
+            let finding = reading::judge(act, course, ours, theirs);
+            found.extend(finding.map(|finding| finding.placed(place)));
         });
         // Of several on the way, the first in the course of things; of what is left, that in the first layer.
         found.truncate(1);

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::Facts;
 use super::{Operation, Perform};
 use crate::damage::{self, Cut, Damage, Value};
-use crate::exchange::{Actor, Bounds, Exchange, Ground, Rule, Step};
+use crate::exchange::{Actor, Bounds, Exchange, Ground, Output, Rule, Step};
 use crate::request::Request;
 use crate::simpler::{self, Bulk};
-use crate::verdict::{DivergenceKind, Verdict};
+use crate::verdict::{DivergenceKind, Place, Verdict};
 
 pub use act::{CHANGE_NAMES, Change, Look};
 pub use specimen::Specimen;
 
 mod act;
+mod facts;
 mod oracle;
 mod specimen;
 
@@ -121,6 +123,18 @@ impl Perform for Malformed {
         }
         features.extend(self.change.as_ref().map(Change::name));
         features
+    }
+
+    fn facts(
+        &self,
+        _: &Ground<'_>,
+        exchange: &Exchange,
+        outputs: &[Output],
+        place: &Place,
+    ) -> Vec<String> {
+        let mut facts = Facts::of_place(exchange, outputs, place);
+        facts::add(self, exchange, place, &mut facts);
+        facts.in_order()
     }
 
     fn simpler(&self) -> Vec<Operation> {

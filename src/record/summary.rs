@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::matrix::Matrix;
-use super::{Class, FORMAT_VERSION, Record, Tally, ToolName};
+use super::{Class, ElsewhereCount, FORMAT_VERSION, Record, Tally, ToolName};
 use crate::signature::Group;
 use crate::verdict::VerdictName;
 
-/// A campaign in figures. `matches`, `divergences_found`, `known_count`, `flaky_count`, `inconclusive_count` and
+/// A campaign in figures. `matches`, `divergences_found`, `known_elsewhere_count`, `known_count`, `flaky_count`, `inconclusive_count` and
 /// `unsupported_count` add up to `iterations_completed`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
@@ -46,6 +46,8 @@ pub struct Summary {
     pub inconclusive_qemu_timeout: u64,
     /// Cases that have nothing both sides can do.
     pub unsupported_count: u64,
+    /// Cases with a divergence that the catalogue explains, of other versions than these.
+    pub known_elsewhere_count: u64,
     /// Cases whose divergences are all in the catalogue.
     pub known_count: u64,
     /// Cases by kind, known divergences included.
@@ -54,6 +56,9 @@ pub struct Summary {
     pub groups: Vec<GroupCount>,
     /// Cases by entry of the catalogue.
     pub by_known: BTreeMap<String, u64>,
+    /// Cases that an entry of the catalogue would explain if it were about the versions at hand, by entry and version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_elsewhere: Vec<ElsewhereCount>,
     /// Cases that had what an entry of the catalogue is about, by entry, whether it fired or not.
     pub known_reached: BTreeMap<String, u64>,
     /// The witnesses, with their versions; null for one that is not installed.
@@ -156,6 +161,10 @@ impl Summary {
         match record.class() {
             Class::Match => self.matches += 1,
             Class::Known => self.known_count += 1,
+            Class::KnownElsewhere => {
+                self.known_elsewhere_count += 1;
+                insert_sorted(&mut self.divergence_iterations, record.iteration);
+            }
             Class::Unsupported => self.unsupported_count += 1,
             Class::Divergence => {
                 self.divergences_found += 1;
@@ -177,6 +186,18 @@ impl Summary {
         }
         if let Some(known) = &record.known {
             *self.by_known.entry(known.clone()).or_default() += 1;
+        }
+        if let Some(elsewhere) = &record.known_elsewhere {
+            let mut counted = self.known_elsewhere.iter_mut();
+            match counted.find(|counted| counted.elsewhere == *elsewhere) {
+                Some(counted) => counted.count += 1,
+                None => self.known_elsewhere.push(ElsewhereCount {
+                    elsewhere: elsewhere.clone(),
+                    count: 1,
+                }),
+            }
+            self.known_elsewhere
+                .sort_by(|one, other| one.elsewhere.cmp(&other.elsewhere));
         }
         for id in &record.known_reached {
             *self.known_reached.entry(id.clone()).or_default() += 1;
@@ -226,13 +247,19 @@ impl Summary {
         self.groups.sort_by_key(|counted| counted.first_iteration);
     }
 
-    /// The entries of the catalogue that could have fired and never did.
-    pub fn stale_known(&self) -> Vec<&str> {
+    /// The entries of the catalogue that could have fired in so many cases that they would have, and never did; `cases_min` tells in how many an
+    /// entry must have been silent.
+    pub fn stale_known(&self, cases_min: impl Fn(&str) -> u64) -> Vec<&str> {
         let stale = self
             .known_reached
-            .keys()
-            .filter(|id| !self.by_known.contains_key(*id));
-        stale.map(String::as_str).collect()
+            .iter()
+            .filter(|(id, cases)| !self.by_known.contains_key(*id) && **cases >= cases_min(id));
+        stale.map(|(id, _)| id.as_str()).collect()
+    }
+
+    /// Divergences that nobody has explained for the versions at hand.
+    pub fn open_count(&self) -> u64 {
+        self.divergences_found + self.known_elsewhere_count
     }
 
     /// Counts a case that an earlier run has done.

@@ -13,6 +13,8 @@ pub struct Tally {
     pub matches: u64,
     /// With a divergence that is not in the catalogue.
     pub divergences: u64,
+    /// With a divergence that is in the catalogue of other versions.
+    pub known_elsewhere: u64,
     /// With divergences that are all in the catalogue.
     pub known: u64,
     /// In which a check could not be made and nothing diverged.
@@ -29,6 +31,7 @@ impl Tally {
         *match class {
             Class::Match => &mut self.matches,
             Class::Divergence => &mut self.divergences,
+            Class::KnownElsewhere => &mut self.known_elsewhere,
             Class::Known => &mut self.known,
             Class::Inconclusive => &mut self.inconclusive,
             Class::Flaky => &mut self.flaky,
@@ -43,6 +46,6 @@ impl Tally {
 
     /// Those in which both sides' results were compared to the end.
     pub fn compared(self) -> u64 {
-        self.matches + self.divergences + self.known
+        self.matches + self.divergences + self.known_elsewhere + self.known
     }
 }

@@ -24,6 +24,8 @@ const FLAKY_MAX: usize = 50;
 pub struct Digest {
     /// Divergences that nobody has explained, by group.
     pub groups: BTreeMap<Group, Found>,
+    /// Divergences that the catalogue explains, of other versions than these, by group.
+    pub elsewhere: BTreeMap<Group, Found>,
     /// Divergences that the catalogue explains, by group.
     pub known: BTreeMap<Group, Found>,
     /// What came of every operation, by its name.
@@ -63,6 +65,7 @@ impl Digest {
         }
         match record.class() {
             Class::Divergence => add_to(&mut self.groups, record),
+            Class::KnownElsewhere => add_to(&mut self.elsewhere, record),
             Class::Known => add_to(&mut self.known, record),
             Class::Inconclusive if self.inconclusive.len() < INCONCLUSIVE_MAX => {
                 self.inconclusive.push(without_evidence(record));

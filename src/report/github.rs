@@ -39,6 +39,11 @@ pub fn annotations(summary: &Summary, digest: &Digest) -> String {
             data(&message)
         );
     }
+    for counted in &summary.known_elsewhere {
+        let message = format!("{} cases", counted.count);
+        let title = property(&counted.elsewhere.words());
+        let _ = writeln!(text, "::error title={title}::{}", data(&message));
+    }
     if summary.inconclusive_count > 0 {
         let message = format!(
             "{} of {} cases are inconclusive; the reference ran out of time in {}",
@@ -57,6 +62,10 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
     let rows = [
         ("match", summary.matches),
         ("divergence", summary.divergences_found),
+        (
+            "known divergence, of other versions",
+            summary.known_elsewhere_count,
+        ),
         ("known divergence", summary.known_count),
         ("inconclusive", summary.inconclusive_count),
         ("unsupported", summary.unsupported_count),

@@ -89,6 +89,9 @@ pub fn page(summary: &Summary, digest: &Digest) -> Markup {
                     (compared(summary, digest))
                     (matrix::matrix(summary))
                     (findings("divergences", "Divergences", &digest.groups, &mut budget))
+                    @if !digest.elsewhere.is_empty() {
+                        (findings("elsewhere", "Known divergences of other versions", &digest.elsewhere, &mut budget))
+                    }
                     (findings("known", "Known divergences", &digest.known, &mut budget))
                     (flaky(summary, &digest.flaky))
                     (inconclusive(summary, &digest.inconclusive))
@@ -117,6 +120,11 @@ fn verdicts(summary: &Summary) -> Markup {
     let rows = [
         ("match", "matches", summary.matches),
         ("divergence", "divergences", summary.divergences_found),
+        (
+            "elsewhere",
+            "known of other versions",
+            summary.known_elsewhere_count,
+        ),
         ("known", "known", summary.known_count),
         ("flaky", "flaky", summary.flaky_count),
         ("inconclusive", "inconclusive", summary.inconclusive_count),
@@ -162,7 +170,7 @@ fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Marku
                 caption { (title) }
                 thead { tr {
                     th scope="col" { (first) }
-                    @for name in ["compared", "match", "divergence", "known", "flaky", "inconclusive", "not made"] {
+                    @for name in ["compared", "match", "divergence", "known elsewhere", "known", "flaky", "inconclusive", "not made"] {
                         th.number scope="col" { (name) }
                     }
                     th.share scope="col" aria-hidden="true" {}
@@ -171,7 +179,7 @@ fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Marku
                     @for (name, tally) in tallies {
                         tr {
                             th scope="row" { (name) }
-                            @for count in [tally.compared(), tally.matches, tally.divergences, tally.known, tally.flaky, tally.inconclusive, tally.unsupported] {
+                            @for count in [tally.compared(), tally.matches, tally.divergences, tally.known_elsewhere, tally.known, tally.flaky, tally.inconclusive, tally.unsupported] {
                                 td.number { (count) }
                             }
                             td.share aria-hidden="true" { (share(*tally)) }
@@ -188,6 +196,7 @@ fn share(tally: Tally) -> Markup {
     let parts = [
         ("match", tally.matches),
         ("divergence", tally.divergences),
+        ("elsewhere", tally.known_elsewhere),
         ("known", tally.known),
         ("flaky", tally.flaky),
         ("inconclusive", tally.inconclusive),

@@ -231,14 +231,18 @@ fn class_name(record: &Record) -> String {
 fn status(record: &Record, strict: bool) -> TestCaseStatus {
     let is_failure = match record.class() {
         Class::Match => return TestCaseStatus::success(),
-        Class::Divergence => true,
+        Class::Divergence | Class::KnownElsewhere => true,
         Class::Inconclusive | Class::Flaky => strict,
         Class::Known | Class::Unsupported => false,
     };
     if is_failure {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type(record.kind.as_deref().unwrap_or("divergence"));
-        status.set_message(one_line(record.reason.as_deref().unwrap_or_default()));
+        let reason = record.reason.as_deref().unwrap_or_default();
+        status.set_message(one_line(&match &record.known_elsewhere {
+            Some(elsewhere) => format!("{}: {reason}", elsewhere.words()),
+            None => reason.to_owned(),
+        }));
         status.set_description(shown_evidence(record));
         return status;
     }

@@ -42,7 +42,7 @@ impl Progress {
     /// A case has ended. One that is neither a match nor explained gets a line of its own.
     pub fn add(&mut self, record: &Record) {
         self.done += 1;
-        self.divergences += u64::from(record.class() == Class::Divergence);
+        self.divergences += u64::from(record.class().is_open());
         self.inconclusive += u64::from(record.class() == Class::Inconclusive);
         let figures = format!(
             "{} divergences, {} inconclusive",
@@ -55,7 +55,7 @@ impl Progress {
         let class = record.class();
         if matches!(
             class,
-            Class::Divergence | Class::Flaky | Class::Inconclusive
+            Class::Divergence | Class::KnownElsewhere | Class::Flaky | Class::Inconclusive
         ) {
             self.print(&terminal::line(record));
         }

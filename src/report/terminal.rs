@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::evidence::quoted;
 use crate::evidence::{Call, Evidence, shell_line};
 use crate::process::CageLayer;
-use crate::record::{Class, Record, Summary};
+use crate::record::{Class, ElsewhereCount, Record, Summary, ToolName};
 use crate::signature::Group;
 use crate::simpler::Bulk;
 use crate::tool::{self, Tool};
@@ -29,6 +29,9 @@ pub fn line(record: &Record) -> String {
     }
     if let Some(known) = &record.known {
         let _ = write!(line, " [known: {known}]");
+    }
+    if let Some(elsewhere) = &record.known_elsewhere {
+        let _ = write!(line, " [{}]", elsewhere.words());
     }
     if let Some(reason) = &record.reason {
         let _ = write!(line, ": {reason}");
@@ -64,7 +67,7 @@ pub fn ignored_reason(record: &Record) -> Option<String> {
     let reason = record.reason.as_deref().unwrap_or_default();
     let kind = record.kind.as_deref().unwrap_or_default();
     match record.class() {
-        Class::Match | Class::Divergence => None,
+        Class::Match | Class::Divergence | Class::KnownElsewhere => None,
         Class::Known => Some(format!(
             "known divergence {}: {reason}",
             record.known.as_deref().unwrap_or_default()
@@ -298,6 +301,7 @@ pub fn summary(summary: &Summary) -> String {
     let rows = [
         ("matches", summary.matches),
         ("divergences_found", summary.divergences_found),
+        ("known_elsewhere_count", summary.known_elsewhere_count),
         ("known_count", summary.known_count),
         ("flaky_count", summary.flaky_count),
         ("inconclusive_count", summary.inconclusive_count),
@@ -350,12 +354,49 @@ pub fn summary(summary: &Summary) -> String {
             "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
         );
     }
-    for id in summary.stale_known() {
+    text.push_str(&elsewhere(&summary.known_elsewhere));
+    text
+}
+
+/// What is known of other versions, and how it is accepted of these.
+fn elsewhere(counts: &[ElsewhereCount]) -> String {
+    let mut text = String::new();
+    let mut tools: Vec<&ToolName> = Vec::new();
+    for ElsewhereCount { elsewhere, count } in counts {
         let _ = writeln!(
             text,
-            "stale in the catalogue: {id} could have fired in {} cases and never did",
-            summary.known_reached[id]
+            "{count:>8} {} as {}, which is {}",
+            elsewhere.tool.version,
+            elsewhere.id,
+            elsewhere.words()
+        );
+        if !tools.contains(&&elsewhere.tool) {
+            tools.push(&elsewhere.tool);
+        }
+    }
+    for tool in tools {
+        let own = counts.iter().map(|counted| &counted.elsewhere);
+        let ids: Vec<&str> = own
+            .filter(|elsewhere| elsewhere.tool == *tool)
+            .map(|elsewhere| elsewhere.id.as_str())
+            .collect();
+        let _ = writeln!(
+            text,
+            "to accept this of {tool} too: imgduel accept --extend {} {}",
+            ids.join(","),
+            quoted(&tool.version)
         );
     }
+    if !text.is_empty() {
+        text.insert_str(0, "known elsewhere:\n");
+    }
     text
+}
+
+/// The entries of the catalogue that should have fired and never did.
+pub fn stale(entries: &[(String, u64)]) -> String {
+    let line = |(id, cases): &(String, u64)| {
+        format!("stale in the catalogue: {id} could have fired in {cases} cases and never did\n")
+    };
+    entries.iter().map(line).collect()
 }

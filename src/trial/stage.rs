@@ -152,11 +152,12 @@ impl Stage {
     fn outcome_of_all(&self, name: &str, records: &[Record], seed: Option<&SeedFile>) -> Outcome {
         let rank = |record: &&Record| match record.class() {
             Class::Divergence => 0,
-            Class::Inconclusive => 1,
-            Class::Flaky => 2,
-            Class::Match => 3,
-            Class::Known => 4,
-            Class::Unsupported => 5,
+            Class::KnownElsewhere => 1,
+            Class::Inconclusive => 2,
+            Class::Flaky => 3,
+            Class::Match => 4,
+            Class::Known => 5,
+            Class::Unsupported => 6,
         };
         let outcomes = records
             .iter()
@@ -186,7 +187,7 @@ impl Stage {
     fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {
         let is_failure = match record.class() {
             Class::Match => return Outcome::Passed,
-            Class::Divergence => true,
+            Class::Divergence | Class::KnownElsewhere => true,
             Class::Inconclusive | Class::Flaky => self.settings.strict,
             Class::Known | Class::Unsupported => false,
         };

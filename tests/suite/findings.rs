@@ -8,10 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::known::Catalogue;
+use imgduel::known::{Catalogue, Said, Sighting};
 use imgduel::seed_file::SeedFile;
 use imgduel::shrink::{Limits, Progress, shrink};
-use imgduel::verdict::{Difference, DivergenceKind, Finding, OutputAspect, OutputRole};
+use imgduel::verdict::Difference;
 use serde_json::Value;
 
 use crate::ring;
@@ -48,7 +48,9 @@ fn findings(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory.join("findings"))
         .into_iter()
         .flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_finding = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
+    let mut paths: Vec<PathBuf> = paths.filter(is_finding).collect();
     paths.sort();
     paths
 }
@@ -374,7 +376,12 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
         "--seeds",
         &seeds,
     ];
+    // It is of a version that did not say where it differs.
     let output = accept(&arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("in which step and file"));
+    assert!(Path::new(&file).exists());
+    let output = accept(&[&arguments[..], &["--wide"]].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let after = Catalogue::parse(&fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(after.entries.len(), before.entries.len() + 1);
@@ -383,19 +390,143 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
     assert_eq!(entry.when.kind, ["resize_content_divergence"]);
     assert_eq!(entry.when.differences, ["contents of *"]);
     assert_eq!(entry.when.parameters["target"], "qcow2");
-    let known = |aspect: OutputAspect, place: &str| {
-        let kind = DivergenceKind::output(OutputRole::Resize, aspect);
+    let known = |kind: &str, place: &str, value: &str| {
         let what = format!("contents of 2-resize.qcow2: byte at guest offset {place}");
-        let difference = Difference::new(what, "0x00", "0x1a");
-        let finding = Finding::of_difference(kind, difference);
+        let seen = Sighting {
+            case: &case,
+            index: 2,
+            kind,
+            blame: seen.blame,
+            differences: &[Difference::new(what, value, "0x1a")],
+            at: &[],
+        };
         let tool = ("qemu-img", "10.0.2");
-        after.entry(tool, tool, &case, 2, &finding)
+        matches!(after.says(tool, tool, &seen), Some(Said::Known(_)))
     };
     assert_eq!(seen.differences.len(), 1);
-    assert!(known(OutputAspect::Content, "0").is_some());
-    assert!(known(OutputAspect::Content, "65536").is_some());
-    assert!(known(OutputAspect::Info, "0").is_none());
+    assert!(known("resize_content_divergence", "0", "0x00"));
+    assert!(known("resize_content_divergence", "65536", "0x00"));
+    assert!(!known("resize_info_divergence", "0", "0x00"));
+    assert!(!known("resize_content_divergence", "0", "0x1b"));
     assert!(!Path::new(&file).exists());
+}
+
+/// The finding of a group, of those that a campaign has kept.
+fn finding_of(directory: &Path, kind: &str) -> String {
+    let mut kept = findings(directory).into_iter();
+    let found = kept.find(|path| {
+        let seen = SeedFile::read(path).unwrap().seen.unwrap();
+        seen.kind == kind
+    });
+    found.unwrap().to_str().unwrap().to_owned()
+}
+
+/// One wrong byte, accepted, says nothing of a tool that shows zeros: what is accepted is made of the case as it was drawn, and of what
+/// was shown.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_is_accepted_of_one_defect_counts_at_once_and_hides_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let cases = [
+        "fuzz",
+        "--generation",
+        "ops16",
+        "--seed",
+        "7",
+        "--ops",
+        "convert",
+        "--iterations",
+        "5",
+        "--no-shrink",
+        "--allow-vacuous",
+    ];
+    let first = run(directory.path(), "flips_a_byte", &cases);
+    assert_eq!(first.status.code(), Some(1), "{}", text(&first.stderr));
+    let file = finding_of(directory.path(), "convert_content_divergence");
+    let catalogue = directory.path().join("own.json");
+    let own = catalogue.to_str().unwrap();
+    let arguments = [
+        &file,
+        "--known",
+        "a-flipped-byte",
+        "--right",
+        "reference",
+        "--why",
+        "a lie",
+        "--catalogue",
+        own,
+    ];
+    let output = accept(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let words = text(&output.stdout);
+    assert!(
+        words.contains("counts from now on") && words.contains("of its own group"),
+        "{words}"
+    );
+    assert!(!Path::new(&file).exists());
+    let entry = Catalogue::read(&catalogue).unwrap().entries.remove(0);
+    assert!(
+        !entry.when.at.is_empty() && !entry.when.shows.is_empty(),
+        "{entry:?}"
+    );
+    assert!(entry.versions[0].contains("..="), "{entry:?}");
+    let known = |lie: &str| -> Value {
+        let summary = directory.path().join("summary.json");
+        let summary = summary.to_str().unwrap();
+        let flags = ["--summary", summary, "--catalogue", own];
+        run(directory.path(), lie, &[&cases[..], &flags].concat());
+        serde_json::from_slice(&fs::read(summary).unwrap()).unwrap()
+    };
+    let same = known("flips_a_byte");
+    assert!(
+        same["by_known"]["a-flipped-byte"].as_u64() > Some(0),
+        "{same:#}"
+    );
+    let other = known("converts_to_zeros");
+    assert!(
+        other["by_known"].get("a-flipped-byte").is_none(),
+        "{other:#}"
+    );
+    assert!(other["divergences_found"].as_u64() > Some(0), "{other:#}");
+}
+
+/// Of another version of the same tool it is known elsewhere: it fails, apart from what is new, and one line accepts it.
+#[test]
+fn an_entry_is_extended_to_a_version_with_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = directory.path().join("own.json");
+    let own = catalogue.to_str().unwrap();
+    let built_in = Catalogue::built_in().unwrap();
+    let entry = &built_in.entries[0];
+    let extend = |ids: &str, version: &str| accept(&["--extend", ids, version, "--catalogue", own]);
+    let output = extend(&entry.id, "999.1");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let extended = Catalogue::open(Some(&catalogue)).unwrap();
+    let longer = &extended.entries[0];
+    assert_eq!(longer.id, entry.id);
+    assert_eq!(
+        longer.versions,
+        [&entry.versions[..], &["999.1..=999.1".to_owned()]].concat()
+    );
+    for (ids, version, words) in [
+        (entry.id.as_str(), "999.1", "already"),
+        ("no-such-entry", "1", "there is no entry no-such-entry"),
+        (&entry.id, "2..=1", "no range of versions"),
+        (",", "1", "name an entry"),
+    ] {
+        let output = extend(ids, version);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            text(&output.stderr).contains(words),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    let output = accept(&[]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 /// Lies, and the operation in which each shows.

@@ -13,7 +13,7 @@ use crate::model::{Bitmap, View};
 use crate::qcow2::audit::Audit;
 use crate::qcow2::extensions::FoundBitmap;
 use crate::request::{Answer, ImageFile, Request};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place};
 
 const MAP: DivergenceKind = DivergenceKind::ChainMap;
 const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
@@ -54,7 +54,11 @@ pub(super) fn judge(exchange: &Exchange, index: usize, course: &Course) -> Vec<F
     if let Some(info) = look(Side::Candidate, "info").filter(|_| index == 0) {
         found.extend(witnessed(exchange, info, course));
     }
-    found
+    let place = Place::file(&file.path);
+    let placed = found.into_iter();
+    placed
+        .map(|finding| finding.placed(place.clone()))
+        .collect()
 }
 
 /// What the reference's check finds wrong with what both left, in the same way: nothing may be.
@@ -71,7 +75,9 @@ pub(super) fn unclean(exchange: &Exchange, file: &ImageFile) -> Option<Finding> 
     );
     let what = format!("check of {}, on both sides", file.path);
     let is_shared = ours == theirs;
-    witnesses(CHECK, what, [ours, theirs, "clean".to_owned()]).filter(|_| is_shared)
+    let finding = witnesses(CHECK, what, [ours, theirs, "clean".to_owned()]);
+    let finding = finding.filter(|_| is_shared);
+    finding.map(|finding| finding.placed(Place::file(&file.path)))
 }
 
 fn truth_of(lie: Option<String>) -> String {

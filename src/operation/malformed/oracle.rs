@@ -6,7 +6,7 @@
 
 use crate::exchange::{Actor, Deed, Exchange, Side, Turn};
 use crate::request::{Answer, Exit, Request};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding};
+use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Place};
 
 const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
 const MEMORY: DivergenceKind = DivergenceKind::MalformedMemory;
@@ -36,13 +36,16 @@ pub(super) fn judge(exchange: &Exchange) -> Option<Finding> {
     let pairs = Pairs::of(exchange)?;
     let checks: [fn(&Pair<'_>) -> Option<Finding>; 6] =
         [death, waste_of_memory, waste_of_disk, input, facts, exits];
-    checks
-        .iter()
-        .find_map(|check| pairs.0.iter().find_map(check))
+    checks.iter().find_map(|check| {
+        let mut found = pairs.0.iter().map(|pair| (pair, check(pair)));
+        found.find_map(|(pair, finding)| Some(finding?.placed(Place::step(pair.index))))
+    })
 }
 
 /// One step on both sides; a side that is dead has none.
 struct Pair<'exchange> {
+    /// The step's place in the operation.
+    index: usize,
     candidate: Option<&'exchange Turn>,
     reference: Option<&'exchange Turn>,
     /// Whether the step before it was done on one side only.
@@ -60,6 +63,7 @@ impl<'exchange> Pairs<'exchange> {
         let turn = |deed: &'exchange Deed, index: usize| deed.turns.get(index);
         let end = reference.turns.len().max(exchange.candidate.turns.len());
         let pairs = (start..end).map(|index| Pair {
+            index,
             candidate: turn(&exchange.candidate, index),
             reference: turn(reference, index),
             is_after_one_sided_change: {

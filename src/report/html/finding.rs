@@ -22,6 +22,7 @@ pub(super) fn whole(name: &str, group: &Group, found: &Found, is_open: bool) -> 
         details.finding id=(name) open[is_open] {
             (head(group, found))
             p.reason { (record.reason.as_deref().unwrap_or_default()) }
+            @if let Some(elsewhere) = &record.known_elsewhere { p { "It is " (elsewhere.words()) "." } }
             @if let Some(known) = &record.known { p { "Known as " code { (known) } "." } }
             @match &record.evidence {
                 Some(evidence) => { (shown(record, evidence)) }

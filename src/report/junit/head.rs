@@ -41,7 +41,7 @@ impl Head {
         self.tests += 1;
         match record.class() {
             Class::Match => {}
-            Class::Divergence => self.failures += 1,
+            Class::Divergence | Class::KnownElsewhere => self.failures += 1,
             Class::Inconclusive | Class::Flaky if self.strict => self.failures += 1,
             Class::Known | Class::Inconclusive | Class::Flaky | Class::Unsupported => {
                 self.skipped += 1;

@@ -1,0 +1,267 @@
+//! Facts of the step or file of a chain in which a divergence lies: where its data came from, and what was done to it on the way.
+//!
+//! Called by the chain's [`facts`](crate::operation::Perform::facts). The data of a file comes from itself, from the images below it, from what
+//! it was converted from, from what was committed into it, and from what once lay below it. What happened to other images of the same chain
+//! is not told: it cannot be why this file differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::act::Act;
+use super::course::Course;
+use super::{Chain, Hazard, hazard};
+use crate::exchange::{Exchange, Ground, Side};
+use crate::format::SECTOR_BYTES;
+use crate::operation::facts::{Facts, of_file};
+use crate::request::ImageFile;
+use crate::verdict::Place;
+
+/// What is known of one file, or of all files that data came from.
+#[derive(Clone, Default)]
+struct Past {
+    /// Formats and options of what data came from.
+    origin: BTreeSet<&'static str>,
+    /// What was done to the file.
+    done: BTreeSet<&'static str>,
+    /// The same, by the candidate's own tool.
+    own: BTreeSet<&'static str>,
+    /// What was done to what data came from.
+    before: BTreeSet<&'static str>,
+    own_before: BTreeSet<&'static str>,
+    /// Known defects of qemu-img that were met.
+    met: BTreeSet<&'static str>,
+    /// The largest size that a guest has seen, in bytes, with that of every snapshot.
+    bytes_max: u64,
+}
+
+impl Past {
+    /// The data of another file comes into this one.
+    fn inherit(&mut self, other: &Self) {
+        self.origin.extend(&other.origin);
+        self.before.extend(other.done.iter().chain(&other.before));
+        self.own_before
+            .extend(other.own.iter().chain(&other.own_before));
+        self.met.extend(&other.met);
+        self.bytes_max = self.bytes_max.max(other.bytes_max);
+    }
+}
+
+#[derive(Default)]
+struct Lineage(BTreeMap<String, Past>);
+
+impl Lineage {
+    fn past(&mut self, file: &ImageFile) -> &mut Past {
+        self.0.entry(file.path.clone()).or_default()
+    }
+
+    /// All that the current image of a course shows, and what of it is its own.
+    fn of(&self, course: &Course) -> Past {
+        let files = course.below().iter().chain([course.top()]);
+        let mut all = Past::default();
+        for file in files {
+            all.origin.extend(of_file(file));
+            self.0
+                .get(&file.path)
+                .into_iter()
+                .for_each(|past| all.inherit(past));
+        }
+        if let Some(own) = self.0.get(&course.top().path) {
+            all.done.clone_from(&own.done);
+            all.own.clone_from(&own.own);
+            all.bytes_max = own.bytes_max;
+        }
+        all
+    }
+
+    /// The current image has been created, or written for the first time.
+    fn made(&mut self, course: &Course, how: &'static str, is_own: bool) {
+        let size = course.model.top.size;
+        let past = self.past(course.top());
+        past.done.insert(how);
+        past.own.extend(is_own.then_some(how));
+        past.bytes_max = past.bytes_max.max(size);
+        let guessed = course.top().backing.as_deref().is_some_and(|below| {
+            let is_fixed = below.option("subformat") == Some("fixed");
+            let is_vpc = below.format == crate::format::Format::Vpc;
+            course.top().format == crate::format::Format::Qcow && is_vpc && is_fixed
+        });
+        past.met.extend(guessed.then_some(hazard::GUESSED_BACKING));
+    }
+
+    /// An act is about to be done where the chain stands.
+    fn act(&mut self, course: &Course, act: &Act, is_own: bool) {
+        let (course, act) = course.resolved(act);
+        let (course, inherited) = (&*course, self.of(&course));
+        let size = course.model.top.size;
+        let names = names(course, act);
+        let met = hazards(course, act);
+        let past = self.past(course.top());
+        past.done.extend(&names);
+        past.own.extend(names.iter().filter(|_| is_own));
+        past.met.extend(&met);
+        // What a conversion to version 3 leaves of version 2 does not show in the options any more.
+        past.origin.extend(of_file(course.top()));
+        match act {
+            Act::Resize { size: wanted, .. } => past.bytes_max = past.bytes_max.max(*wanted),
+            Act::Snapshot { .. } => past.bytes_max += size,
+            // What lay below has been copied into it.
+            Act::Rebase { .. } => past.inherit(&inherited),
+            Act::Commit => {
+                if let Some(below) = course.below().last() {
+                    let into = self.past(below);
+                    into.inherit(&inherited);
+                    into.done.insert("committed_into");
+                    into.own.extend(is_own.then_some("committed_into"));
+                    into.met.extend(&met);
+                    into.bytes_max = into.bytes_max.max(size);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The current image is a copy of what was the current one.
+    fn copied(&mut self, before: &Past, course: &Course, act: &Act, is_own: bool) {
+        let size = course.model.top.size;
+        let past = self.past(course.top());
+        past.inherit(before);
+        past.done.insert(act.name());
+        past.own.extend(is_own.then_some(act.name()));
+        past.done.extend(is_compressed(act).then_some("compressed"));
+        past.own
+            .extend((is_own && is_compressed(act)).then_some("compressed"));
+        past.bytes_max = size;
+    }
+}
+
+fn is_compressed(act: &Act) -> bool {
+    matches!(act, Act::Convert { compress: true, .. })
+}
+
+/// The act's name, and what it is where its name says too little.
+fn names(course: &Course, act: &Act) -> Vec<&'static str> {
+    let size = course.model.top.size;
+    let more = match act {
+        Act::Resize { size: wanted, .. } if *wanted > size => Some("grow"),
+        Act::Resize { size: wanted, .. } if *wanted < size => Some("shrink"),
+        _ => None,
+    };
+    std::iter::once(act.name()).chain(more).collect()
+}
+
+fn hazards(course: &Course, act: &Act) -> Vec<&'static str> {
+    let found = [
+        Hazard::of(course, act).map(Hazard::name),
+        act.rebases_over_finer_images(course)
+            .then_some(Hazard::RaggedRebase.name()),
+        act.unmaps_parallels(course)
+            .then_some(hazard::PARALLELS_UNMAP),
+        act.preallocates_growth(course)
+            .then_some(hazard::PREALLOCATED_GROWTH),
+        course
+            .has_endless_encrypted_runs()
+            .then_some(hazard::ENDLESS_ENCRYPTED),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// What is true of the place, beside what is true in every operation.
+pub(super) fn add(
+    chain: &Chain,
+    ground: &Ground<'_>,
+    exchange: &Exchange,
+    place: &Place,
+    facts: &mut Facts,
+) {
+    let mut lineage = Lineage::default();
+    let mut course = Course::bare(&ground.stem);
+    // In the order of `making`: a layer is created, written, and then the acts follow.
+    let mut turns = exchange.candidate.turns.iter();
+    let mut is_own = || turns.next().is_some_and(|turn| turn.by == Side::Candidate);
+    for layer in &chain.layers {
+        course.put(layer);
+        lineage.made(&course, "create", is_own());
+        if !layer.writes.is_empty() {
+            lineage.made(&course, "write", is_own());
+        }
+        for act in &layer.acts {
+            lineage.act(&course, act, is_own());
+            course.advance(act, true);
+        }
+    }
+    let made = chain.making(ground).len();
+    let mut found = None;
+    let mut index = made;
+    let mut copy: Option<(Past, Act, bool)> = None;
+    let end = chain.follow(ground, exchange, |act, course, ours, _| {
+        if let Some((before, act, is_own)) = copy.take() {
+            lineage.copied(&before, course, &act, is_own);
+        }
+        if found.is_some() {
+            return;
+        }
+        let is_own = ours.by == Side::Candidate;
+        lineage.act(course, act, is_own);
+        if place.file.is_none() && place.step == Some(index) {
+            let (course, act) = course.resolved(act);
+            let names = names(&course, act);
+            names.into_iter().for_each(|name| facts.add("step", name));
+            found = Some((lineage.of(&course), of_files(&course)));
+        }
+        if act.is_copy() {
+            copy = Some((lineage.of(course), act.clone(), is_own));
+        }
+        index += 1;
+    });
+    if let Some((before, act, is_own)) = copy.take() {
+        lineage.copied(&before, &end, &act, is_own);
+    }
+    let (past, files) = found.unwrap_or_else(|| {
+        let name = place.file.as_ref();
+        let lower = end
+            .looked_at_below()
+            .find(|lower| name == Some(&lower.top().path));
+        let course = lower.as_ref().unwrap_or(&end);
+        (lineage.of(course), of_files(course))
+    });
+    for (key, values) in [
+        ("origin", &past.origin),
+        ("done", &past.done),
+        ("own", &past.own),
+        ("before", &past.before),
+        ("own_before", &past.own_before),
+        ("met", &past.met),
+    ] {
+        values.iter().for_each(|value| facts.add(key, value));
+    }
+    files
+        .into_iter()
+        .for_each(|(key, value)| facts.add(key, value));
+    space(exchange, place, past.bytes_max, facts);
+}
+
+/// What is true of the current image, and of those below it, where the chain stands.
+fn of_files(course: &Course) -> Vec<(&'static str, &'static str)> {
+    let is_odd = !course.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
+    let own = of_file(course.top()).into_iter();
+    let own = own.chain(is_odd.then_some("odd_sectors"));
+    let own = own.map(|feature| ("file", feature));
+    let below = course.below().iter().flat_map(of_file);
+    own.chain(below.map(|feature| ("below", feature))).collect()
+}
+
+/// Whether the candidate's file takes no more of the host than a guest could ever have filled.
+fn space(exchange: &Exchange, place: &Place, bytes_max: u64, facts: &mut Facts) {
+    let Some(name) = &place.file else { return };
+    let readings = exchange.candidate.readings.iter();
+    let mut audits = readings.filter(|reading| reading.request.name() == "audit");
+    let audit = audits.find(|reading| reading.request.file().path == *name);
+    let audit = audit.and_then(|reading| {
+        serde_json::from_slice::<crate::qcow2::audit::Audit>(&reading.answer.stdout.bytes).ok()
+    });
+    if let Some(audit) = audit {
+        // Tables, and what is preallocated, take a little more.
+        let fits =
+            audit.allocated_bytes <= bytes_max.saturating_add(bytes_max / 8 + super::HOST_SLACK);
+        facts.add("space", if fits { "within_size" } else { "beyond_size" });
+    }
+}

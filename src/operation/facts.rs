@@ -1,0 +1,144 @@
+//! What is true of the step or file in which a divergence lies, as `KEY=VALUE`: the catalogue of known divergences asks for it.
+//!
+//! Called by the duel once a divergence is found, through [`Perform::facts`](super::Perform::facts). Here is what holds of every
+//! operation: the step, whose tool did it, and the files it was about. Chains and damaged images add what they know. Says nothing of
+//! what the tools answered: that is in the differences.
+
+use std::collections::BTreeSet;
+
+use crate::exchange::{Exchange, Output, Side, Turn};
+use crate::request::{ImageFile, Request};
+use crate::verdict::Place;
+
+/// Every key that a fact can have.
+pub const KEYS: [&str; 16] = [
+    // The name of the request of the step that differs; `left` for a file that is looked at when all steps are done.
+    "step",       // Whose tool did that step on the candidate's side.
+    "by",         // The format and the notable options of the file that differs.
+    "file",       // The same of any image below it.
+    "below",      // The same of the image that the step makes of it.
+    "target",     // What was done to that file before.
+    "done",       // The same, as far as the candidate's own tool did it.
+    "own", // The format and options of any image from which data came into it, itself and those below it included.
+    "origin", // What was done to any of those.
+    "before", // The same, as far as the candidate's own tool did it.
+    "own_before", // A known defect of qemu-img that one of those has met.
+    "met", // What a damaged image was changed by, at that step or before it.
+    "change", // The structures and fields that were damaged.
+    "damaged", // The one structure, or field, that was damaged, where there is only one.
+    "only", // How a structure was damaged: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
+    "how", // What a damaged or finished image takes on the host.
+    "space",
+];
+
+/// Options of an image that are notable: their beginning, and the feature's name.
+const OPTIONS: [(&str, &str); 8] = [
+    ("compat=0.10", "version_2"),
+    ("encrypt.format=", "encryption"),
+    ("data_file=", "data_file"),
+    ("data_file_raw=on", "data_file_raw"),
+    ("extended_l2=on", "extended_l2"),
+    ("zeroed_grain=on", "zeroed_grain"),
+    ("subformat=streamOptimized", "stream_optimized"),
+    ("subformat=fixed", "fixed"),
+];
+
+/// What is notable of these options.
+pub fn of_options<'option>(
+    options: impl Iterator<Item = &'option String> + Clone,
+) -> Vec<&'static str> {
+    let is_given = |beginning: &str| options.clone().any(|option| option.starts_with(beginning));
+    let given = OPTIONS.iter().filter(|(beginning, _)| is_given(beginning));
+    given.map(|(_, feature)| *feature).collect()
+}
+
+/// The format and the notable options of one image.
+pub fn of_file(file: &ImageFile) -> Vec<&'static str> {
+    let mut features = vec![file.format.name()];
+    features.extend(of_options(file.options.iter()));
+    features.extend(file.backing.is_some().then_some("backed"));
+    features
+}
+
+/// The names of all notable options.
+pub fn option_features() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|(_, feature)| *feature)
+}
+
+/// Facts, put together one by one.
+#[derive(Default)]
+pub struct Facts(BTreeSet<String>);
+
+impl Facts {
+    /// What holds in every operation.
+    pub fn of_place(exchange: &Exchange, outputs: &[Output], place: &Place) -> Self {
+        let mut facts = Self::default();
+        if let Some(name) = &place.file {
+            facts.add("step", "left");
+            let output = outputs.iter().find(|output| output.file.path == *name);
+            output.iter().for_each(|output| facts.file(&output.file));
+            return facts;
+        }
+        let Some(turn) = turn(exchange, place) else {
+            return facts;
+        };
+        let request = &turn.step.request;
+        facts.add("step", request.name());
+        facts.add("by", turn.by.name());
+        match request {
+            Request::Convert { source, target, .. }
+            | Request::ConvertSnapshot { source, target, .. }
+            | Request::Dd { source, target, .. } => {
+                facts.file(source);
+                of_file(target)
+                    .into_iter()
+                    .for_each(|feature| facts.add("target", feature));
+            }
+            _ => facts.file(request.file()),
+        }
+        facts
+    }
+
+    fn file(&mut self, file: &ImageFile) {
+        of_file(file)
+            .into_iter()
+            .for_each(|feature| self.add("file", feature));
+        let mut below = file.backing.as_deref();
+        while let Some(file) = below {
+            of_file(file)
+                .into_iter()
+                .for_each(|feature| self.add("below", feature));
+            below = file.backing.as_deref();
+        }
+    }
+
+    /// One more.
+    pub fn add(&mut self, key: &str, value: &str) {
+        debug_assert!(KEYS.contains(&key), "{key} is no key of a fact");
+        self.0.insert(format!("{key}={value}"));
+    }
+
+    /// All of them, in their order.
+    pub fn in_order(self) -> Vec<String> {
+        self.0.into_iter().collect()
+    }
+}
+
+/// The step of a place on the candidate's side, or on the reference's where the candidate did not get there.
+fn turn<'exchange>(exchange: &'exchange Exchange, place: &Place) -> Option<&'exchange Turn> {
+    let candidate = &exchange.candidate.turns;
+    let reference = exchange.reference.as_ref().map(|deed| &deed.turns);
+    match place.step {
+        Some(index) => candidate
+            .get(index)
+            .or_else(|| reference.and_then(|turns| turns.get(index))),
+        // Where nobody said in which step, it is the last one that a tool made on the candidate's side.
+        None => {
+            let own = candidate
+                .iter()
+                .rev()
+                .find(|turn| turn.by == Side::Candidate);
+            own.or_else(|| candidate.last())
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Facts of a damaged image: what it was, what was damaged and how, and what had been done to it when a divergence was found.
+//!
+//! Called by the operation's [`facts`](crate::operation::Perform::facts).
+
+use std::collections::BTreeSet;
+
+use super::Malformed;
+use crate::damage::{Damage, Value};
+use crate::operation::facts::Facts;
+use crate::request::Request;
+
+use crate::exchange::Exchange;
+use crate::verdict::Place;
+
+/// What is true of the place, beside what is true in every operation.
+pub(super) fn add(case: &Malformed, exchange: &Exchange, place: &Place, facts: &mut Facts) {
+    let specimen = &case.specimen;
+    for (is_so, feature) in [
+        (specimen.compressed, "compressed"),
+        (specimen.has_data_file, "data_file"),
+        (specimen.encrypted, "encryption"),
+        (specimen.snapshots > 0, "snapshots"),
+        (specimen.bitmaps > 0, "bitmaps"),
+        (specimen.writes.is_empty(), "empty"),
+        (!specimen.size.is_multiple_of(1024), "odd_sectors"),
+    ] {
+        if is_so {
+            facts.add("file", feature);
+        }
+    }
+    let names: BTreeSet<String> = case.damages.iter().map(of_damage).collect();
+    let structures: BTreeSet<&str> = names
+        .iter()
+        .filter_map(|name| name.split('.').next())
+        .collect();
+    names.iter().for_each(|name| facts.add("damaged", name));
+    structures
+        .iter()
+        .for_each(|name| facts.add("damaged", name));
+    if let [name] = &*names.iter().collect::<Vec<_>>() {
+        facts.add("only", name);
+    }
+    if let [name] = &*structures.iter().collect::<Vec<_>>() {
+        facts.add("only", name);
+    }
+    for damage in &case.damages {
+        facts.add("how", &how(damage));
+        if let Damage::Replace {
+            structure,
+            stale_checksum: true,
+            ..
+        } = damage
+        {
+            facts.add("how", &format!("{structure}:stale_checksum"));
+        }
+    }
+    if let Some(change) = case.change.as_ref().filter(|_| is_changed(exchange, place)) {
+        facts.add("change", change.name());
+    }
+}
+
+/// Whether the change has been tried when the step is made.
+fn is_changed(exchange: &Exchange, place: &Place) -> bool {
+    let turns = exchange.reference.as_ref().map(|deed| &deed.turns);
+    let looked = turns.and_then(|turns| {
+        let is_end = |request: &Request| matches!(request, Request::Untouched { .. });
+        turns.iter().position(|turn| is_end(&turn.step.request))
+    });
+    match (place.step, looked) {
+        (Some(step), Some(looked)) => step > looked,
+        _ => false,
+    }
+}
+
+/// The structure and field, or the structure at which the file is cut off.
+fn of_damage(damage: &Damage) -> String {
+    match damage {
+        Damage::Truncate { .. } => "truncated".to_owned(),
+        other => other.name(),
+    }
+}
+
+/// What a piece of damage does, without its numbers.
+fn how(damage: &Damage) -> String {
+    match damage {
+        Damage::Replace { value, .. } => {
+            let value = match value {
+                Value::Number(0) | Value::Bytes(0) => "zero",
+                Value::Number(_) | Value::Bytes(_) => "number",
+                Value::Ones | Value::SignBit | Value::SignedMaximum => "huge",
+                Value::Plus(more) if *more < 0 => "less",
+                Value::Plus(_) => "more",
+                Value::Flip(_) => "flipped",
+                Value::EndOfFile(_) => "end_of_file",
+                Value::StartOf { .. } => "another_structure",
+            };
+            format!("{}:{value}", damage.name())
+        }
+        Damage::Truncate { structure, .. } => format!("{structure}:cut"),
+        Damage::Overwrite { .. } => "overwritten".to_owned(),
+    }
+}
