@@ -1,7 +1,9 @@
 //! One answer, with the files that came of it, and its form on disk.
 //!
 //! A line with the form's version and a checksum of the rest; a line of JSON; the bytes of the files' data, one after the
-//! other. Neither holes nor long runs of written zeros are kept; they are told apart, and come back as what they were.
+//! other. Neither holes nor long runs of written zeros are kept; they are told apart, and come back as what they were. So does space
+//! that the host keeps for a file without data in it: images are compared by what they take of the host. Where only a part of the
+//! space without data is so, nobody can say which, and the answer is not kept.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,16 +13,18 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::file_state::FileState;
+use super::file_state::{FileState, Reserve};
 use crate::content::Contents;
 use crate::process::Captured;
 use crate::request::{Answer, Exit};
 
 /// The first word of an entry, and the version of its form.
-const MAGIC: &str = "imgduel-reference-cache-3";
+const MAGIC: &str = "imgduel-reference-cache-4";
 
 /// The most bytes of file data that an entry may hold.
 const DATA_BYTES_MAX: u64 = 32 << 20;
@@ -58,6 +62,8 @@ struct Head {
 struct Written {
     name: String,
     length: u64,
+    /// Whether the host keeps space for all of it, also where it has no data.
+    is_reserved: bool,
     segments: Vec<Range<u64>>,
     /// The parts of the segments that hold zeros only, in their order; their bytes are left out.
     zeros: Vec<Range<u64>>,
@@ -105,6 +111,9 @@ impl Entry {
             {
                 continue;
             }
+            if state.reserve() == Reserve::Part {
+                return Err(io::Error::other("a copy would take other space"));
+            }
             let file = File::open(directory.join(name))?;
             let mut zeros: Vec<Range<u64>> = Vec::new();
             let mut grain = vec![0; GRAIN_BYTES as usize];
@@ -129,6 +138,7 @@ impl Entry {
             written.push(Written {
                 name: name.clone(),
                 length: state.length(),
+                is_reserved: state.reserve() == Reserve::Everything,
                 segments: state.segments().to_vec(),
                 zeros,
             });
@@ -170,6 +180,9 @@ impl Entry {
                 .truncate(true)
                 .open(path)?;
             target.set_len(file.length)?;
+            if file.is_reserved {
+                reserve(&target, file.length)?;
+            }
             for (part, is_zero) in file.parts() {
                 if is_zero {
                     for start in (part.start..part.end).step_by(ZEROS.len()) {
@@ -240,24 +253,22 @@ impl Entry {
     }
 }
 
+/// Has the host keep space for a whole file, as the tool had; a file system that cannot do so would not have done it for the tool.
+fn reserve(file: &File, length: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
-    #[test]
-    fn holes_zeros_and_data_come_back_as_what_they_were() {
-        let [before, after] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let file = File::create(before.path().join("image")).unwrap();
-        file.set_len(8 << 20).unwrap();
-        // Data, written zeros, data within a grain, a hole, zeros up to the end.
-        for (start, length, byte) in [
-            (0, 70_000, 1),
-            (70_000, 300_000, 0),
-            (400_000, 1, 2),
-            ((8 << 20) - 200_000, 200_000, 0),
-        ] {
-            file.write_all_at(&vec![byte; length], start).unwrap();
-        }
+    /// The entry of an answer that says nothing, with the files of a directory.
+    fn of_files(directory: &Path) -> io::Result<Entry> {
         let head = Head {
             exit: Exit::Success,
             command: Vec::new(),
@@ -275,8 +286,24 @@ mod tests {
             duration: Duration::ZERO,
             peak_memory_bytes: 0,
         };
-        let entry = Entry::of(&nothing.answer(), before.path(), &BTreeMap::new()).unwrap();
-        let bytes = entry.to_bytes().unwrap();
+        Entry::of(&nothing.answer(), directory, &BTreeMap::new())
+    }
+
+    #[test]
+    fn holes_zeros_and_data_come_back_as_what_they_were() {
+        let [before, after] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let file = File::create(before.path().join("image")).unwrap();
+        file.set_len(8 << 20).unwrap();
+        // Data, written zeros, data within a grain, a hole, zeros up to the end.
+        for (start, length, byte) in [
+            (0, 70_000, 1),
+            (70_000, 300_000, 0),
+            (400_000, 1, 2),
+            ((8 << 20) - 200_000, 200_000, 0),
+        ] {
+            file.write_all_at(&vec![byte; length], start).unwrap();
+        }
+        let bytes = of_files(before.path()).unwrap().to_bytes().unwrap();
         assert!(bytes.len() < 400_000, "{} bytes", bytes.len());
         Entry::read(&bytes[..])
             .unwrap()
@@ -288,5 +315,35 @@ mod tests {
             Entry::read(&bytes[..bytes.len() - 1]).is_none(),
             "cut short"
         );
+    }
+
+    /// The places where scratch may lie here: the temporary directory, and memory.
+    fn scratches() -> Vec<tempfile::TempDir> {
+        let memory = Path::new("/dev/shm");
+        let memory = memory.is_dir().then(|| tempfile::tempdir_in(memory));
+        let places = std::iter::once(tempfile::tempdir()).chain(memory);
+        places.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn space_that_the_host_keeps_comes_back_or_the_answer_is_not_kept() {
+        for scratch in scratches() {
+            let [before, after] = ["before", "after"].map(|name| scratch.path().join(name));
+            fs::create_dir(&before).unwrap();
+            fs::create_dir(&after).unwrap();
+            let file = File::create(before.join("image")).unwrap();
+            file.set_len(16 << 20).unwrap();
+            file.write_all_at(&[1; 4096], 8 << 20).unwrap();
+            fallocate(&file, FallocateFlags::empty(), 0, 16 << 20).unwrap();
+            let bytes = of_files(&before).unwrap().to_bytes().unwrap();
+            Entry::read(&bytes[..]).unwrap().put_files(&after).unwrap();
+            let states = [&before, &after].map(|path| FileState::of_all(path).unwrap());
+            assert_eq!(states[0], states[1]);
+            let allocated = fs::metadata(after.join("image")).unwrap().blocks() * 512;
+            assert!(allocated >= 16 << 20, "{allocated}");
+
+            file.set_len(32 << 20).unwrap();
+            assert!(of_files(&before).is_err(), "{}", scratch.path().display());
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,11 +25,45 @@ const REMEMBERED_MAX: usize = 64;
 /// The grain in which zeros are told from other bytes.
 const BLOCK_BYTES: u64 = 4096;
 
+/// The unit of stat(2)'s st_blocks.
+const HOST_BLOCK_BYTES: u64 = 512;
+
+/// What a file may take of the host beside its data before that counts as reserved: a file system's own blocks, in bytes.
+const BESIDE_DATA_MAX: u64 = 1 << 20;
+
+/// How much of the space in which a file has no data the host keeps for it (fallocate). That is seen in no byte, but it is space that
+/// a tool took, and a copy that leaves it out takes less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reserve {
+    /// No more than a file system needs.
+    Nothing,
+    /// All of it.
+    Everything,
+    /// A part, and nobody says which.
+    Part,
+}
+
+impl Reserve {
+    /// Of a file with so much data, that takes so much of the host; all in bytes.
+    fn of(length: u64, data: u64, allocated: u64) -> Self {
+        let reserved = allocated.saturating_sub(data);
+        if reserved <= BESIDE_DATA_MAX {
+            return Self::Nothing;
+        }
+        // What is reserved behind the end of a file is no part of the space in it.
+        match reserved.abs_diff(length - data) <= BESIDE_DATA_MAX {
+            true => Self::Everything,
+            false => Self::Part,
+        }
+    }
+}
+
 /// What a file holds, and where: a hole is told from zeros, as tools do.
 #[derive(Clone)]
 pub(super) struct FileState {
     length: u64,
     segments: Arc<[Range<u64>]>,
+    reserve: Reserve,
     hash: u128,
     /// Of what a guest could read alone: holes and zeros are the same.
     bytes_hash: u128,
@@ -38,7 +73,8 @@ pub(super) struct FileState {
 
 impl PartialEq for FileState {
     fn eq(&self, other: &Self) -> bool {
-        (self.length, &self.segments, self.hash) == (other.length, &other.segments, other.hash)
+        let known = |it: &Self| (it.length, it.reserve, it.hash);
+        known(self) == known(other) && self.segments == other.segments
     }
 }
 
@@ -48,10 +84,11 @@ impl fmt::Debug for FileState {
         let Self {
             length,
             segments,
+            reserve,
             hash,
             ..
         } = self;
-        write!(formatter, "{length} {segments:?} {hash:032x}")
+        write!(formatter, "{length} {segments:?} {reserve:?} {hash:032x}")
     }
 }
 
@@ -99,8 +136,13 @@ impl FileState {
             })?;
         }
         let found = file.metadata()?;
+        let length = found.len();
+        let data = segments.iter().map(|segment| segment.end - segment.start);
+        // Data may have been appended since.
+        let data = data.sum::<u64>().min(length);
         Ok(Self {
-            length: found.len(),
+            length,
+            reserve: Reserve::of(length, data, found.blocks() * HOST_BLOCK_BYTES),
             segments: segments.into(),
             hash: hash.digest128(),
             bytes_hash: bytes_hash.digest128(),
@@ -118,6 +160,11 @@ impl FileState {
     /// In bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// What the host keeps for it beside its data.
+    pub(super) fn reserve(&self) -> Reserve {
+        self.reserve
     }
 
     /// The ranges that hold data.
@@ -162,6 +209,23 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
+
+    #[test]
+    fn space_without_data_is_reserved_wholly_in_part_or_not_at_all() {
+        const MIB: u64 = 1 << 20;
+        let cases = [
+            ((64 * MIB, MIB, MIB + 8192), Reserve::Nothing),
+            ((64 * MIB, MIB, 64 * MIB + 8192), Reserve::Everything),
+            ((64 * MIB, MIB, 20 * MIB), Reserve::Part),
+            // Behind the end.
+            ((MIB, MIB, 20 * MIB), Reserve::Part),
+            // A file system that compresses.
+            ((64 * MIB, 64 * MIB, 4096), Reserve::Nothing),
+        ];
+        for ((length, data, allocated), expected) in cases {
+            assert_eq!(Reserve::of(length, data, allocated), expected);
+        }
+    }
 
     #[test]
     fn a_file_that_was_changed_or_replaced_or_made_anew_is_read_again() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::content::{Write, open_regular, open_regular_to_write};
+use crate::content::{Write, data_segments, open_regular, open_regular_to_write};
 use crate::damage::{self, Damage};
 use crate::evidence::quoted;
 use crate::exchange::Side;
@@ -175,9 +175,17 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
                     .to_str()
                     .is_some_and(|name| file.owns(name))
             });
-            for metadata in own.filter_map(|entry| entry.metadata().ok()) {
+            for entry in own {
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
                 audit.file_bytes += metadata.len();
                 audit.allocated_bytes += metadata.blocks() * HOST_BLOCK_BYTES;
+                let file = open_regular(&entry.path());
+                let segments = file.and_then(|file| data_segments(&file));
+                let segments = segments.unwrap_or_default().into_iter();
+                let lengths = segments.map(|segment| segment.end - segment.start);
+                audit.data_bytes += lengths.sum::<u64>();
             }
             let json = serde_json::to_string(&audit).unwrap_or_default();
             told(Exit::Success, words, json, String::new(), started)

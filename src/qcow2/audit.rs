@@ -41,8 +41,10 @@ pub struct Audit {
     pub bitmaps: Vec<FoundBitmap>,
     /// The length of all its files, in bytes.
     pub file_bytes: u64,
-    /// What they take of the host's file system, in bytes.
+    /// What they take of the host, as the file system tells it, in bytes.
     pub allocated_bytes: u64,
+    /// How much of them is data and no hole, in bytes: more than that where a file system compresses, or counts later.
+    pub data_bytes: u64,
 }
 
 impl Audit {

@@ -19,6 +19,7 @@ mod embedded_scripts;
 mod findings;
 mod fork_server;
 mod hearings;
+mod host_space;
 mod malformed;
 mod native;
 mod processes;

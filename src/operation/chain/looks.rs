@@ -205,12 +205,16 @@ fn in_words(ranges: &[(u64, u64)]) -> String {
     }
 }
 
-/// Where a tool puts things is its own business, but not how much the host must give for it.
+/// Where a tool puts things is its own business, but not how much the host must give for it. A file system may compress what one side
+/// left, or not have counted it yet: that makes no image of the other side too large.
 fn sizes(ours: &Audit, theirs: &Audit, file: &ImageFile) -> Option<Finding> {
-    let bloated = |one: u64, other: u64| one > other.saturating_mul(HOST_RATIO) + HOST_SLACK;
-    let blame = if bloated(ours.allocated_bytes, theirs.allocated_bytes) {
+    let bloated = |one: &Audit, other: &Audit| {
+        let enough = other.allocated_bytes.max(other.data_bytes);
+        one.allocated_bytes > enough.saturating_mul(HOST_RATIO).saturating_add(HOST_SLACK)
+    };
+    let blame = if bloated(ours, theirs) {
         Blame::Candidate
-    } else if bloated(theirs.allocated_bytes, ours.allocated_bytes) {
+    } else if bloated(theirs, ours) {
         Blame::Reference
     } else {
         return None;
@@ -269,5 +273,45 @@ pub fn may_touch(request: &Request, name: &str) -> bool {
             file.owns(name) || file.backing.as_ref().is_some_and(|below| below.owns(name))
         }
         _ => request.file().owns(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Format;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Of an image that takes so much of the host, and has so much data.
+    fn audit(allocated_bytes: u64, data_bytes: u64) -> Audit {
+        Audit {
+            allocated_bytes,
+            data_bytes,
+            ..Audit::default()
+        }
+    }
+
+    #[test]
+    fn only_who_takes_much_more_of_the_host_than_the_other_needs_is_blamed() {
+        let file = ImageFile::new("a", Format::Qcow2);
+        let cases = [
+            ((audit(MIB, MIB), audit(MIB, MIB)), None),
+            ((audit(20 * MIB, MIB), audit(MIB, MIB)), None),
+            (
+                (audit(200 * MIB, MIB), audit(MIB, MIB)),
+                Some(Blame::Candidate),
+            ),
+            (
+                (audit(MIB, MIB), audit(200 * MIB, 200 * MIB)),
+                Some(Blame::Reference),
+            ),
+            // The other's was compressed by the file system, or is not counted yet.
+            ((audit(200 * MIB, 200 * MIB), audit(512, 200 * MIB)), None),
+        ];
+        for ((ours, theirs), blame) in cases {
+            let found = sizes(&ours, &theirs, &file);
+            assert_eq!(found.map(|found| found.blame), blame, "{ours:?}");
+        }
     }
 }
