@@ -69,6 +69,8 @@ pub enum Rule {
     Succeed,
     /// Both sides must succeed or both refuse; either way the next step follows.
     GoOn,
+    /// Both sides must refuse, and change nothing; the next step follows.
+    Refuse,
     /// Any exit will do but a crash or a timeout; the operation's own judge looks at what came of it.
     Free,
 }

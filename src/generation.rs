@@ -187,11 +187,11 @@ impl Generation {
     }
 
     /// The operations it draws from, in their order; of our own generations, the kinds of steps.
-    pub fn operations(&self) -> &'static [&'static str] {
+    pub fn operations(&self) -> Vec<&'static str> {
         match &self.draws {
-            Draws::Python(python) => python.operations,
-            Draws::Native(narrowing) => narrowing.acts,
-            Draws::Malformed(narrowing) => narrowing.acts,
+            Draws::Python(python) => python.operations.to_vec(),
+            Draws::Native(narrowing) => narrowing.names(),
+            Draws::Malformed(narrowing) => narrowing.acts.to_vec(),
         }
     }
 
@@ -328,10 +328,11 @@ impl Generation {
                 "--ops names no operation: write them with commas, as in info,resize",
             ));
         }
+        let all = self.operations();
         let known = |wanted: &String| {
-            let found = self.operations().iter().find(|name| *name == wanted);
+            let found = all.iter().find(|name| *name == wanted);
             found.copied().ok_or_else(|| {
-                let known = self.operations().join(", ");
+                let known = all.join(", ");
                 Error::usage(format!(
                     "{} has no operation '{wanted}': it has {known}",
                     self.name

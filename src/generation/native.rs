@@ -13,7 +13,7 @@
 use crate::case::{Case, CaseId};
 use crate::format::Format;
 use crate::operation::Operation;
-use crate::operation::chain::{ACT_NAMES, Act, Chain, Course, Hazard, Layer};
+use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
 use crate::rng::NativeRandom;
 
 mod acts;
@@ -45,7 +45,7 @@ pub struct Narrowing {
     /// The subformats of vmdk.
     pub vmdk_subformats: &'static [&'static str],
     /// The kinds of steps.
-    pub acts: &'static [&'static str],
+    pub acts: &'static [ActKind],
     /// Whether known defects of qemu-img are provoked now and then.
     pub provokes: bool,
     /// Whether its cases are for tools that only read.
@@ -55,6 +55,32 @@ pub struct Narrowing {
     /// The longest image that lies on no other, in bytes.
     pub size_bytes_max: u64,
 }
+
+/// The kinds of steps that are drawn at all, those that came with native2 at the end. The order is part of what an id decodes to.
+const ACTS: [ActKind; 22] = [
+    ActKind::Write,
+    ActKind::WriteZeroes,
+    ActKind::Discard,
+    ActKind::Resize,
+    ActKind::Snapshot,
+    ActKind::Rebase,
+    ActKind::Commit,
+    ActKind::Amend,
+    ActKind::Bitmap,
+    ActKind::Convert,
+    ActKind::Read,
+    ActKind::Map,
+    ActKind::Info,
+    ActKind::Check,
+    ActKind::Measure,
+    ActKind::Compare,
+    ActKind::Dd,
+    ActKind::Repair,
+    ActKind::Bench,
+    ActKind::SnapshotList,
+    ActKind::ConvertSnapshot,
+    ActKind::Below,
+];
 
 /// All that qemu-img supports.
 pub(super) static WIDE: Narrowing = Narrowing {
@@ -87,7 +113,7 @@ pub(super) static WIDE: Narrowing = Narrowing {
         "twoGbMaxExtentFlat",
         "streamOptimized",
     ],
-    acts: of_native1(ACT_NAMES),
+    acts: of_native1(&ACTS),
     provokes: true,
     for_readers: false,
     goes_below: false,
@@ -96,31 +122,31 @@ pub(super) static WIDE: Narrowing = Narrowing {
 
 /// The same, with what came after native1: conversions of snapshots, and what happens below.
 pub(super) static DEEP: Narrowing = Narrowing {
-    acts: ACT_NAMES,
+    acts: &ACTS,
     goes_below: true,
     ..WIDE
 };
 
 /// The kinds of steps that imago has a part in.
-const IMAGO_ACTS: [&str; 18] = [
-    "write",
-    "write_zeroes",
-    "discard",
-    "resize",
-    "snapshot",
-    "rebase",
-    "commit",
-    "amend",
-    "convert",
-    "read",
-    "map",
-    "info",
-    "check",
-    "measure",
-    "compare",
-    "dd",
-    "convert_snapshot",
-    "below",
+const IMAGO_ACTS: [ActKind; 18] = [
+    ActKind::Write,
+    ActKind::WriteZeroes,
+    ActKind::Discard,
+    ActKind::Resize,
+    ActKind::Snapshot,
+    ActKind::Rebase,
+    ActKind::Commit,
+    ActKind::Amend,
+    ActKind::Convert,
+    ActKind::Read,
+    ActKind::Map,
+    ActKind::Info,
+    ActKind::Check,
+    ActKind::Measure,
+    ActKind::Compare,
+    ActKind::Dd,
+    ActKind::ConvertSnapshot,
+    ActKind::Below,
 ];
 
 /// What imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and encryption. It drops persistent bitmaps, as a tool must that does
@@ -152,7 +178,7 @@ pub(super) static DEEP_IMAGO: Narrowing = Narrowing {
 };
 
 /// The kinds of steps that were there before native2.
-const fn of_native1(acts: &'static [&'static str]) -> &'static [&'static str] {
+const fn of_native1(acts: &'static [ActKind]) -> &'static [ActKind] {
     acts.split_at(acts.len() - NATIVE2_ACTS).0
 }
 
@@ -162,13 +188,21 @@ pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u6
 }
 
 impl Narrowing {
+    /// The names of the kinds of steps.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.acts.iter().map(|kind| kind.name()).collect()
+    }
+
     /// Decodes the iteration whose own seed is `iter_seed`; `pool` replaces the kinds of steps.
     pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
         let mut random = NativeRandom::new(iter_seed);
-        let kinds = pool.unwrap_or(self.acts);
+        let kinds = match pool {
+            Some(pool) => named(pool),
+            None => self.acts.to_vec(),
+        };
         let chain = match self.for_readers {
-            true => readers::draw(&mut random, self, kinds),
-            false => self.chain(&mut random, kinds),
+            true => readers::draw(&mut random, self, &kinds),
+            false => self.chain(&mut random, &kinds),
         };
         let (seed, iteration) = id.campaign().unzip();
         Case {
@@ -184,7 +218,7 @@ impl Narrowing {
         }
     }
 
-    fn chain(&self, random: &mut NativeRandom, kinds: &[&str]) -> Chain {
+    fn chain(&self, random: &mut NativeRandom, kinds: &[ActKind]) -> Chain {
         let swarm = Swarm::draw(random, kinds);
         let provoked = hazard(random).filter(|_| self.provokes);
         let layers = layers::draw(random, self);
@@ -196,7 +230,7 @@ impl Narrowing {
     fn steps(
         &self,
         random: &mut NativeRandom,
-        swarm: &Swarm<'_>,
+        swarm: &Swarm,
         provoked: Option<Hazard>,
         layers: &[Layer],
     ) -> Vec<Act> {
@@ -228,15 +262,23 @@ fn hazard(random: &mut NativeRandom) -> Option<Hazard> {
     random.percent(PROVOKED_PERCENT).then_some(drawn)
 }
 
+/// The kinds of these names. A generation gives only names that it has.
+fn named<'name>(pool: impl IntoIterator<Item = &'name (impl AsRef<str> + 'name)>) -> Vec<ActKind> {
+    let kinds = pool
+        .into_iter()
+        .filter_map(|name| name.as_ref().parse().ok());
+    kinds.collect()
+}
+
 /// Which kinds of steps a case has, and how often.
-struct Swarm<'names> {
-    kinds: Vec<&'names str>,
+struct Swarm {
+    kinds: Vec<ActKind>,
     weights: Vec<u64>,
 }
 
-impl<'names> Swarm<'names> {
+impl Swarm {
     /// A third of the kinds is off, the others weigh from 1 to 64.
-    fn draw(random: &mut NativeRandom, pool: &[&'names str]) -> Self {
+    fn draw(random: &mut NativeRandom, pool: &[ActKind]) -> Self {
         let mut weights: Vec<u64> = pool
             .iter()
             .map(|_| {
@@ -254,11 +296,11 @@ impl<'names> Swarm<'names> {
     }
 
     /// Those that may be drawn, off or not.
-    fn kinds(&self) -> &[&'names str] {
+    fn kinds(&self) -> &[ActKind] {
         &self.kinds
     }
 
-    fn kind(&self, random: &mut NativeRandom) -> &'names str {
+    fn kind(&self, random: &mut NativeRandom) -> ActKind {
         self.kinds[random.weighted(&self.weights)]
     }
 }

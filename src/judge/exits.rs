@@ -8,7 +8,7 @@ use crate::verdict::{
     Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Verdict,
 };
 
-/// Both refused what must succeed.
+/// Both refused what must succeed, or did what must be refused.
 const RECIPE_EXIT: DivergenceKind = DivergenceKind::RecipeExit;
 
 /// Both refused, but not for the same reason.
@@ -108,6 +108,11 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
         )
     };
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
+        (true, true) if candidate.step.rule == Rule::Refuse => {
+            let difference = difference(format!("exit of {name}")).with_expected("a refusal");
+            let finding = Finding::of_difference(RECIPE_EXIT, difference);
+            Judged::Ended(Some(finding.blamed(Blame::Both).into()))
+        }
         (true, true) => Judged::GoesOn,
         (false, false) => {
             let [ours, theirs] = [candidate, reference].map(|turn| RefusalClass::of(&turn.answer));
@@ -126,15 +131,18 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
                     );
                     Judged::Ended(Some(finding.blamed(Blame::Both).into()))
                 }
-                Rule::GoOn | Rule::Free => Judged::GoesOn,
+                Rule::GoOn | Rule::Refuse | Rule::Free => Judged::GoesOn,
             }
         }
         _ => {
             let finding =
                 Finding::of_difference(candidate.step.kind, difference(format!("exit of {name}")));
+            let is_ours = candidate.answer.succeeded();
             let finding = match candidate.step.rule {
-                Rule::Succeed if candidate.answer.succeeded() => finding.blamed(Blame::Reference),
+                Rule::Succeed if is_ours => finding.blamed(Blame::Reference),
                 Rule::Succeed => finding.blamed(Blame::Candidate),
+                Rule::Refuse if is_ours => finding.blamed(Blame::Candidate),
+                Rule::Refuse => finding.blamed(Blame::Reference),
                 Rule::Agree | Rule::GoOn | Rule::Free => finding,
             };
             Judged::Ended(Some(Verdict::Divergence(finding)))

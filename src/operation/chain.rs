@@ -16,10 +16,11 @@ use crate::simpler::Bulk;
 use crate::size::Size;
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Verdict};
 
-pub use act::{ACT_NAMES, Act, BESIDE, Layer, Naming};
+pub use act::{Act, ActKind, BESIDE, Layer, Naming};
 pub use course::Course;
 pub use hazard::Hazard;
 pub use looks::{HOST_RATIO, HOST_SLACK, may_touch};
+pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
 pub use wording::window;
 
 mod act;
@@ -29,6 +30,7 @@ mod hazard;
 mod lineage;
 mod looks;
 mod reading;
+mod rules;
 mod simpler;
 mod wording;
 
@@ -75,7 +77,7 @@ impl Chain {
             }));
             for act in &layer.acts {
                 requests.push(course.request(act));
-                course.advance(act, true);
+                course.go_on(act);
             }
         }
         let made = requests.into_iter().map(|request| Step {
@@ -233,7 +235,7 @@ impl Perform for Chain {
             let preallocates = inner.preallocates_growth(&acting);
             features.extend(preallocates.then_some(hazard::PREALLOCATED_GROWTH));
             drop(acting);
-            course.advance(act, true);
+            course.go_on(act);
             is_endless |= course.has_endless_encrypted_runs();
         }
         features.extend(is_endless.then_some(hazard::ENDLESS_ENCRYPTED));
@@ -275,7 +277,7 @@ impl Perform for Chain {
         let mut course = Course::start("", &self.layers);
         self.steps.iter().find_map(|act| {
             let objection = course.objection(act);
-            course.advance(act, true);
+            course.go_on(act);
             objection.map(str::to_owned)
         })
     }
@@ -285,7 +287,7 @@ impl Perform for Chain {
         let mut course = Course::start(&ground.stem, &self.layers);
         for act in &self.steps {
             steps.push(step(course.request(act), course.rule(act)));
-            course.advance(act, true);
+            course.go_on(act);
         }
         steps
     }
@@ -293,7 +295,7 @@ impl Perform for Chain {
     fn leaves(&self, ground: &Ground<'_>) -> Vec<ImageFile> {
         let mut course = Course::start(&ground.stem, &self.layers);
         for act in &self.steps {
-            course.advance(act, true);
+            course.go_on(act);
         }
         vec![course.top().clone()]
     }

@@ -85,7 +85,7 @@ fn every_operation_shrinks_to_itself_alone_without_options() {
             progress.case
         );
         assert_eq!(bulk.options, 0, "{:?}", progress.case);
-        assert_eq!(progress.case.ops[0].name(), *operation);
+        assert_eq!(progress.case.ops[0].name(), operation);
     }
 }
 

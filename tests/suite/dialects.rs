@@ -26,7 +26,7 @@ fn every_command_line_for_instar_is_in_its_dialect() {
     );
     for operation in imgduel::generation::Generation::usual().operations() {
         let mut matches = 0;
-        for case in ring::cases("ops16", 3, &[*operation]).take(CASES) {
+        for case in ring::cases("ops16", 3, &[operation]).take(CASES) {
             let record = arena.try_case(case).unwrap();
             assert!(
                 ["match", "unsupported"].contains(&record.verdict.as_str()),

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -35,7 +34,7 @@ fn replayed(place: &Path, candidate: &str, cases: &[Value]) -> Vec<Value> {
         std::fs::write(&path, case.to_string()).unwrap();
         path
     });
-    let output = Command::new(env!("CARGO_BIN_EXE_imgduel"))
+    let output = ring::imgduel()
         .arg("replay")
         .args(files)
         .args(["--candidate", candidate, "--jobs", "1", "--workdir"])
@@ -107,7 +106,7 @@ fn a_tool_that_takes_too_much_is_found_out_in_each_place() {
     let steps = json!([{"step": "convert", "format": "qcow2", "compress": false}]);
     let case = case(json!({"format": "qcow2", "size": 1 << 20}), steps);
     for place in places() {
-        for record in replayed(place.path(), &candidate, &[case.clone()]) {
+        for record in replayed(place.path(), &candidate, std::slice::from_ref(&case)) {
             let place = place.path().display();
             assert_eq!(
                 record["kind"], "chain_host_divergence",

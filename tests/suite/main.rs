@@ -11,6 +11,7 @@ mod cache;
 mod cage;
 mod canaries;
 mod chain_canaries;
+mod chain_rules;
 mod contest;
 mod dialects;
 mod documented_findings;
@@ -24,6 +25,7 @@ mod malformed;
 mod native;
 mod processes;
 mod promises;
+mod refusals;
 mod replay;
 mod reports;
 #[path = "../ring/mod.rs"]

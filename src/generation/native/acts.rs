@@ -1,22 +1,21 @@
-//! How the steps of a chain are drawn: only what makes sense where the chain stands.
+//! How the steps of a chain are drawn. What makes sense where the chain stands is for the rules to say ([`Course::admit`]); here is
+//! what is likely, and what takes no longer than a case may.
 
 use super::edges::{self, Grain};
 use super::{Narrowing, below, copies};
 use crate::format::{Format, SECTOR_BYTES};
-use crate::operation::chain::{Act, Course};
+use crate::operation::chain::{Act, ActKind, Course, REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
 use crate::request::{RepairTier, SnapshotAction};
 use crate::rng::NativeRandom;
 
-/// Images that a rebase or a commit goes through from end to end.
-const WALKED_BYTES_MAX: u64 = 64 << 20;
 /// Images that are compared from end to end.
 const COMPARED_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of one request of a bench.
 const BENCHED_BYTES_MAX: u64 = 256 << 10;
 /// Bytes that a resize preallocates.
 const PREALLOCATED_MAX: u64 = 1 << 20;
-/// Cluster sizes at which the width of refcounts may be amended.
-const REBUILT_CLUSTER_MAX: u64 = 16384;
+/// The way of it that does none, and can be asked for wherever another can.
+const NO_PREALLOCATION: &str = "off";
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
 const BITMAP_CHANGES: [&[&str]; 4] = [&["--remove"], &["--clear"], &["--enable"], &["--disable"]];
 const BITMAP_ADDITIONS: [&[&str]; 5] = [
@@ -28,23 +27,24 @@ const BITMAP_ADDITIONS: [&[&str]; 5] = [
 ];
 const BITMAP_NAMES: [&str; 2] = ["one", "two"];
 
-/// An act of this kind; nothing where it makes no sense.
+/// An act of this kind; nothing where the rules do not admit it.
 pub(super) fn draw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
-    kind: &str,
+    kind: ActKind,
     course: &Course,
 ) -> Option<Act> {
     let top = course.top();
     let (size, grain) = (course.model.top.size, Grain::of(top));
     let qcow2 = top.format == Format::Qcow2;
     let edges: Vec<u64> = course.edges();
+    let admitted = |act: Act| course.admit(&act).is_admitted().then_some(act);
     match kind {
-        "write" | "write_zeroes" if !course.is_writable() => None,
-        "write" => Some(Act::Write {
+        ActKind::Write | ActKind::WriteZeroes if !course.is_writable() => None,
+        ActKind::Write => Some(Act::Write {
             writes: edges::writes(random, size, grain, &edges, 2),
         }),
-        "write_zeroes" => {
+        ActKind::WriteZeroes => {
             let offset = edges::offset(random, size, grain, &edges);
             let length = edges::length(random, offset, size, grain, zero_limit(course, grain));
             let unmap = random.percent(40);
@@ -54,39 +54,58 @@ pub(super) fn draw(
                 unmap,
             })
         }
-        "discard" => discard(random, course, grain),
-        "resize" => resize(random, course, grain),
-        "snapshot" if qcow2 && top.data_file().is_none() => snapshot(random, course),
-        "rebase" if qcow2 && size <= WALKED_BYTES_MAX && can_rebase(course) => {
+        ActKind::Discard if course.discards_surely() => Some(discard(random, course, grain)),
+        ActKind::Resize if course.is_resized() => Some(resize(random, course, grain)),
+        ActKind::Snapshot if course.takes_snapshots() => {
+            admitted(snapshot(random, course))
+        }
+        ActKind::Rebase if is_rebased(course) => {
             let below = course.below().len() as u64;
             let onto = random.below(below + 1).checked_sub(1);
-            // An encrypted image cannot be named with its secret as a new backing file.
-            let onto = onto.filter(|_| !top.is_locked());
-            Some(Act::Rebase {
-                onto: onto.map(|index| index as usize),
-            })
+            let onto = onto.map(|index| Act::Rebase {
+                onto: Some(index as usize),
+            });
+            // Where it may lie on no other image, on none.
+            let nothing = Act::Rebase { onto: None };
+            Some(onto.and_then(admitted).unwrap_or(nothing))
         }
-        "commit" => commit(course),
-        "amend" if qcow2 => Some(amend(random, grain)),
-        "bitmap" if qcow2 => Some(bitmap(random, course)),
-        "convert" => Some(copies::convert(random, narrowing, course)),
-        "read" => Some(Act::Read),
-        "map" => Some(Act::Map),
-        "info" => Some(Act::Info),
-        "check" => top.format.is_checked().then_some(Act::Check),
-        "measure" => Some(Act::Measure {
+        ActKind::Commit => admitted(Act::Commit),
+        ActKind::Amend if qcow2 => Some(amend(random, grain)),
+        ActKind::Bitmap if qcow2 => Some(bitmap(random, course)),
+        ActKind::Convert => Some(copies::convert(random, narrowing, course)),
+        ActKind::Read => Some(Act::Read),
+        ActKind::Map => Some(Act::Map),
+        ActKind::Info => Some(Act::Info),
+        ActKind::Check => admitted(Act::Check),
+        ActKind::Measure => Some(Act::Measure {
             target: *random.choice(&[Format::Qcow2, Format::Raw]),
         }),
-        "compare" => compare(random, course),
-        "dd" => copies::dd(random, narrowing, course),
-        "repair" => repair(random, course),
-        "bench" => bench(random, course, grain),
-        "snapshot_list" if qcow2 => Some(Act::SnapshotList),
-        "convert_snapshot" if qcow2 => copies::convert_snapshot(random, narrowing, course)
-            .or_else(|| draw(random, narrowing, "snapshot", course)),
-        "below" => below::draw(random, narrowing, course),
-        _ => None,
+        ActKind::Compare => compare(random, course),
+        ActKind::Dd => copies::dd(random, narrowing, course),
+        ActKind::Repair => admitted(Act::Repair {
+            tier: *random.choice(&[RepairTier::Leaks, RepairTier::All]),
+        }),
+        ActKind::Bench => admitted(bench(random, course, grain)),
+        ActKind::SnapshotList => admitted(Act::SnapshotList),
+        ActKind::ConvertSnapshot if qcow2 => copies::convert_snapshot(random, narrowing, course)
+            .or_else(|| draw(random, narrowing, ActKind::Snapshot, course)),
+        ActKind::Below => below::draw(random, narrowing, course),
+        ActKind::Discard
+        | ActKind::Resize
+        | ActKind::Snapshot
+        | ActKind::Rebase
+        | ActKind::Amend
+        | ActKind::Bitmap
+        | ActKind::ConvertSnapshot
+        // What must be refused is written by hand.
+        | ActKind::Refused => None,
     }
+}
+
+/// An encrypted image may be put onto nothing, but that was never drawn.
+fn is_rebased(course: &Course) -> bool {
+    let nothing = Act::Rebase { onto: None };
+    course.admit(&nothing).is_admitted() && !course.top().is_encrypted()
 }
 
 /// With the image that it was made from, or with one below it.
@@ -96,19 +115,12 @@ fn compare(random: &mut NativeRandom, course: &Course) -> Option<Act> {
     let with = with.map(|index| index as usize);
     let (_, view) = course.counterpart(with)?;
     let small = course.model.top.size.max(view.size) <= COMPARED_BYTES_MAX;
-    small.then_some(Act::Compare { with })
-}
-
-/// Of an image with nothing wrong.
-fn repair(random: &mut NativeRandom, course: &Course) -> Option<Act> {
-    let tier = *random.choice(&[RepairTier::Leaks, RepairTier::All]);
-    let repaired = [Format::Qcow2, Format::Parallels];
-    let can = repaired.contains(&course.top().format) && course.is_writable();
-    can.then_some(Act::Repair { tier })
+    let act = Act::Compare { with };
+    (small && course.admit(&act).is_admitted()).then_some(act)
 }
 
 /// So that no request reaches over the end.
-fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act> {
+fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let size = course.model.top.size;
     let edges: Vec<u64> = course.edges();
     let offset = edges::offset(random, size, grain, &edges);
@@ -124,21 +136,15 @@ fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act
     let byte = random.between(1, 255) as u8;
     let writes = random.percent(60);
     let depth = random.between(1, 8);
-    // Bench has no place for a secret. Requests of the same byte may overlap in any order.
-    let plain = !course.top().is_locked();
-    (plain && (course.is_writable() || !writes)).then_some(Act::Bench {
+    // Requests of the same byte may overlap in any order.
+    Act::Bench {
         count,
         length,
         offset,
         stride,
         depth,
         byte: writes.then_some(byte),
-    })
-}
-
-/// An encrypted overlay has no plain name that a relative backing file could be resolved against: qemu-img refuses.
-fn can_rebase(course: &Course) -> bool {
-    !course.below().is_empty() && !course.top().is_encrypted()
+    }
 }
 
 /// Zeros that a format cannot mark are written.
@@ -150,19 +156,9 @@ fn zero_limit(course: &Course, grain: Grain) -> u64 {
     }
 }
 
-/// Whole clusters, where what is given back surely reads as zeros: version 2 has no way to say so over a backing file, and the other
-/// formats give nothing back.
-fn discard(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act> {
-    let (top, size) = (course.top(), course.model.top.size);
-    let version_2 = top.option("compat") == Some("0.10");
-    let sure = match top.format {
-        Format::Qcow2 => course.below().is_empty() || !version_2,
-        Format::Raw => true,
-        _ => false,
-    };
-    if !sure {
-        return None;
-    }
+/// Whole clusters.
+fn discard(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
+    let size = course.model.top.size;
     let clusters = size.div_ceil(grain.cluster);
     let first = edges::offset(random, size, grain, &[]) / grain.cluster;
     let most = (grain.reach() / grain.cluster).min(clusters - first).max(1);
@@ -173,14 +169,11 @@ fn discard(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<A
     };
     let offset = first * grain.cluster;
     let length = (count * grain.cluster).min(size - offset);
-    Some(Act::Discard { offset, length })
+    Act::Discard { offset, length }
 }
 
-fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Act> {
+fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let (top, size) = (course.top(), course.model.top.size);
-    if !matches!(top.format, Format::Qcow2 | Format::Raw) {
-        return None;
-    }
     let wanted = match random.below(4) {
         0 => edges::offset(random, size, grain, &[]),
         1 => size + grain.cluster * random.between(1, 4),
@@ -212,24 +205,18 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Option<Ac
     } else {
         wanted
     };
-    let added = wanted.saturating_sub(size);
-    let preallocates = added > 0
-        && added <= PREALLOCATED_MAX.min(grain.reach())
-        && course.below().is_empty()
-        && !top.is_encrypted()
-        && random.percent(20);
-    // A raw image has no metadata.
-    let modes = ["off", "falloc", "full", "metadata"];
-    let known = if top.format == Format::Qcow2 { 4 } else { 3 };
-    let mode = *random.choice(&modes[..known]);
-    Some(Act::Resize {
+    let is_little = wanted.saturating_sub(size) <= PREALLOCATED_MAX.min(grain.reach());
+    let preallocates =
+        is_little && course.preallocates(wanted, NO_PREALLOCATION) && random.percent(20);
+    let mode = *random.choice(course.preallocations());
+    Act::Resize {
         size: wanted,
         preallocation: preallocates.then(|| mode.to_owned()),
-    })
+    }
 }
 
 /// Making one is as likely as the other two together.
-fn snapshot(random: &mut NativeRandom, course: &Course) -> Option<Act> {
+fn snapshot(random: &mut NativeRandom, course: &Course) -> Act {
     let there: Vec<&String> = course.model.snapshots.keys().collect();
     let free: Vec<&str> = SNAPSHOT_NAMES
         .into_iter()
@@ -242,25 +229,7 @@ fn snapshot(random: &mut NativeRandom, course: &Course) -> Option<Act> {
         let action = *random.choice(&[SnapshotAction::Delete, SnapshotAction::Apply]);
         (action, (*random.choice(&there)).clone())
     };
-    let unsettled = |name: &String| course.model.snapshots[name].seen.is_none();
-    let unknown = action == SnapshotAction::Apply && unsettled(&name);
-    (!unknown).then_some(Act::Snapshot { action, name })
-}
-
-/// Into an image that can grow when it must.
-fn commit(course: &Course) -> Option<Act> {
-    let below = course.below().last()?;
-    let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
-    let can_commit = matches!(course.top().format, Format::Qcow2 | Format::Qcow);
-    let must_grow = course.model.below.last()?.view.size < course.model.top.size;
-    let small = course.model.top.size <= WALKED_BYTES_MAX;
-    // qemu-img opens the chain again to write, and the driver of parallels cannot.
-    let fixed = course
-        .below()
-        .iter()
-        .any(|file| file.format == Format::Parallels);
-    let can_commit = can_commit && !fixed && course.commits_simply();
-    (small && can_commit && (can_grow || !must_grow)).then_some(Act::Commit)
+    Act::Snapshot { action, name }
 }
 
 fn amend(random: &mut NativeRandom, grain: Grain) -> Act {

@@ -1,13 +1,13 @@
 //! How what happens to the images below the current one is drawn: before another is put onto them, and while others lie on them.
 //!
-//! What is seen in an image that lies below others has to stay as it is ([`Course::objection`]): it is written again where it is, zeros are made zero,
+//! What is seen in an image that lies below others has to stay as it is ([`Course::admit`]): it is written again where it is, zeros are made zero,
 //! snapshots and bitmaps come and go, it is committed, rebased, amended. Only generations that say so in their narrowing draw any of it.
 
 use super::edges::{self, Grain};
 use super::{Narrowing, TRIES_MAX, acts};
 use crate::content::Write;
 use crate::format::Format;
-use crate::operation::chain::{Act, Course, Layer};
+use crate::operation::chain::{Act, ActKind, Course, Layer};
 use crate::rng::NativeRandom;
 
 /// Lower images in a hundred with which something is done before another is put onto them.
@@ -17,36 +17,36 @@ const PREPARED_MAX: u64 = 5;
 /// Steps in a hundred that are of a favoured kind, whatever the swarm says: what comes of them is what the generation is for.
 const FAVOURED_PERCENT: u64 = 35;
 /// The kinds of those, where they are allowed, and how often.
-const FAVOURED: [(&str, u64); 2] = [("below", 4), ("convert_snapshot", 1)];
+const FAVOURED: [(ActKind, u64); 2] = [(ActKind::Below, 4), (ActKind::ConvertSnapshot, 1)];
 /// Bytes of one write.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 
 /// What is done before, and how often.
-const PREPARING: [(&str, u64); 5] = [
-    ("snapshot", 5),
-    ("bitmap", 4),
-    ("write", 5),
-    ("write_zeroes", 1),
-    ("discard", 1),
+const PREPARING: [(ActKind, u64); 5] = [
+    (ActKind::Snapshot, 5),
+    (ActKind::Bitmap, 4),
+    (ActKind::Write, 5),
+    (ActKind::WriteZeroes, 1),
+    (ActKind::Discard, 1),
 ];
 /// What is done while others lie on it, and how often.
-const BELOW: [(&str, u64); 16] = [
-    ("snapshot", 8),
-    ("bitmap", 6),
-    ("write", 8),
-    ("write_zeroes", 2),
-    ("discard", 2),
-    ("resize", 3),
-    ("commit", 4),
-    ("rebase", 4),
-    ("amend", 2),
-    ("repair", 1),
-    ("check", 1),
-    ("info", 1),
-    ("read", 1),
-    ("map", 1),
-    ("snapshot_list", 1),
-    ("compare", 1),
+const BELOW: [(ActKind, u64); 16] = [
+    (ActKind::Snapshot, 8),
+    (ActKind::Bitmap, 6),
+    (ActKind::Write, 8),
+    (ActKind::WriteZeroes, 2),
+    (ActKind::Discard, 2),
+    (ActKind::Resize, 3),
+    (ActKind::Commit, 4),
+    (ActKind::Rebase, 4),
+    (ActKind::Amend, 2),
+    (ActKind::Repair, 1),
+    (ActKind::Check, 1),
+    (ActKind::Info, 1),
+    (ActKind::Read, 1),
+    (ActKind::Map, 1),
+    (ActKind::SnapshotList, 1),
+    (ActKind::Compare, 1),
 ];
 
 /// What is done with the last of these images before another is put onto it.
@@ -87,19 +87,19 @@ pub(super) fn draw(
         let lower = course.lower(layer)?;
         let kind = kind(random, narrowing.acts, &BELOW)?;
         let act = match kind {
-            "write" => rewrite(random, &lower)?,
+            ActKind::Write => rewrite(random, &lower)?,
             kind => acts::draw(random, narrowing, kind, &lower)?,
         };
         let act = Act::Below {
             layer,
             act: Box::new(act),
         };
-        course.objection(&act).is_none().then_some(act)
+        course.admit(&act).is_admitted().then_some(act)
     })
 }
 
 /// A favoured kind of these, now and then.
-pub(super) fn favoured(random: &mut NativeRandom, pool: &[&str]) -> Option<&'static str> {
+pub(super) fn favoured(random: &mut NativeRandom, pool: &[ActKind]) -> Option<ActKind> {
     match random.percent(FAVOURED_PERCENT) {
         true => kind(random, pool, &FAVOURED),
         false => None,
@@ -108,12 +108,12 @@ pub(super) fn favoured(random: &mut NativeRandom, pool: &[&str]) -> Option<&'sta
 
 fn kind(
     random: &mut NativeRandom,
-    allowed: &[&str],
-    kinds: &[(&'static str, u64)],
-) -> Option<&'static str> {
+    allowed: &[ActKind],
+    kinds: &[(ActKind, u64)],
+) -> Option<ActKind> {
     let weights: Vec<u64> = kinds
         .iter()
-        .map(|(name, weight)| weight * u64::from(allowed.contains(name)))
+        .map(|(kind, weight)| weight * u64::from(allowed.contains(kind)))
         .collect();
     let is_any = weights.iter().any(|weight| *weight > 0);
     is_any.then(|| kinds[random.weighted(&weights)].0)

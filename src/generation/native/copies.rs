@@ -99,7 +99,7 @@ pub(super) fn convert_snapshot(
         options,
         compress,
     };
-    course.objection(&act).is_none().then_some(act)
+    course.admit(&act).is_admitted().then_some(act)
 }
 
 /// The options of an image for which those that were drawn are too costly. A narrowing need not have a format's defaults.

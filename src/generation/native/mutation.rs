@@ -6,7 +6,7 @@ use super::{Narrowing, Swarm, acts, layers};
 use crate::case::Case;
 use crate::generation::lineage::Change;
 use crate::operation::Operation;
-use crate::operation::chain::{Act, Chain, Course};
+use crate::operation::chain::{Act, ActKind, Chain, Course};
 use crate::rng::NativeRandom;
 
 /// How many changes are made at once, at the most.
@@ -38,8 +38,8 @@ impl Narrowing {
         };
         let iter_seed = NativeRandom::iteration_seed(parent.iter_seed, number);
         let mut random = NativeRandom::new(iter_seed);
-        let pool: Vec<&str> = match &parent.ops_filter {
-            Some(pool) => pool.iter().map(String::as_str).collect(),
+        let pool = match &parent.ops_filter {
+            Some(pool) => super::named(pool),
             None => self.acts.to_vec(),
         };
         let ops = parent.ops.iter().map(|operation| match operation {
@@ -64,7 +64,7 @@ impl Narrowing {
         random: &mut NativeRandom,
         parent: &Chain,
         other: Option<&Chain>,
-        pool: &[&str],
+        pool: &[ActKind],
     ) -> Chain {
         let mut child = parent.clone();
         for _ in 0..TRIES_MAX {
@@ -90,7 +90,7 @@ impl Narrowing {
         child
     }
 
-    fn change(&self, random: &mut NativeRandom, chain: &mut Chain, pool: &[&str]) {
+    fn change(&self, random: &mut NativeRandom, chain: &mut Chain, pool: &[ActKind]) {
         let place = random.below(chain.steps.len() as u64 + 1) as usize;
         let is_there = place < chain.steps.len();
         match random.weighted(&[10, 10, 10, 30, 30, 15]) {

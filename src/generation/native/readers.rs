@@ -8,7 +8,7 @@ use super::edges::{self, Grain};
 use super::options::{self, Purpose};
 use super::{Narrowing, TRIES_MAX, acts, layers};
 use crate::format::Format;
-use crate::operation::chain::{Act, Chain, Course, Hazard, Layer};
+use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
 use crate::request::ImageFile;
 use crate::rng::NativeRandom;
 
@@ -28,16 +28,16 @@ const LOOK_PERCENT: u64 = 50;
 const SIZE_BYTES_MAX: u64 = 48 << 20;
 
 /// What changes an image, of the steps that a pool allows.
-const CHANGES: [&str; 6] = [
-    "write",
-    "write_zeroes",
-    "discard",
-    "resize",
-    "snapshot",
-    "amend",
+const CHANGES: [ActKind; 6] = [
+    ActKind::Write,
+    ActKind::WriteZeroes,
+    ActKind::Discard,
+    ActKind::Resize,
+    ActKind::Snapshot,
+    ActKind::Amend,
 ];
 /// What looks at one.
-const LOOKS: [&str; 3] = ["info", "check", "map"];
+const LOOKS: [ActKind; 3] = [ActKind::Info, ActKind::Check, ActKind::Map];
 
 /// All that qemu-img makes and that a reader may be asked.
 pub(in crate::generation) static READERS: Narrowing = Narrowing {
@@ -51,16 +51,16 @@ pub(in crate::generation) static READERS: Narrowing = Narrowing {
         Format::Parallels,
     ],
     acts: &[
-        "write",
-        "write_zeroes",
-        "discard",
-        "resize",
-        "snapshot",
-        "amend",
-        "info",
-        "check",
-        "map",
-        "read",
+        ActKind::Write,
+        ActKind::WriteZeroes,
+        ActKind::Discard,
+        ActKind::Resize,
+        ActKind::Snapshot,
+        ActKind::Amend,
+        ActKind::Info,
+        ActKind::Check,
+        ActKind::Map,
+        ActKind::Read,
     ],
     provokes: false,
     for_readers: true,
@@ -69,7 +69,7 @@ pub(in crate::generation) static READERS: Narrowing = Narrowing {
 };
 
 /// A chain of one image, seldom of more, and looks at it.
-pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[&str]) -> Chain {
+pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[ActKind]) -> Chain {
     let format = *random.choice(narrowing.formats);
     let layered = matches!(format, Format::Qcow2 | Format::Qcow | Format::Vmdk);
     let way = random.below(100);
@@ -92,14 +92,14 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[&st
         }
     };
     first.into_iter().for_each(|act| take(act, &mut course));
-    let changes: Vec<&str> = CHANGES
+    let changes: Vec<ActKind> = CHANGES
         .into_iter()
-        .filter(|name| pool.contains(name))
+        .filter(|kind| pool.contains(kind))
         .collect();
     for _ in 0..random.below(CHANGES_MAX + 1) {
         let act = (0..TRIES_MAX).find_map(|_| {
             let kind = changes.get(random.below(CHANGES.len() as u64) as usize)?;
-            acts::draw(random, narrowing, kind, &course).filter(is_small)
+            acts::draw(random, narrowing, *kind, &course).filter(is_small)
         });
         act.into_iter().for_each(|act| take(act, &mut course));
     }

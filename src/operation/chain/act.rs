@@ -6,6 +6,10 @@ use crate::content::Write;
 use crate::format::Format;
 use crate::request::{RepairTier, SnapshotAction};
 
+pub use kind::ActKind;
+
+mod kind;
+
 /// How a snapshot is named on a command line (`qemu-img convert -l`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,35 +213,46 @@ pub enum Act {
     },
     /// Its snapshots are listed.
     SnapshotList,
+    /// Something is asked that every tool must refuse, and that changes nothing. Only cases that are written by hand have it.
+    Refused {
+        /// What is asked.
+        act: Box<Act>,
+    },
 }
 
 impl Act {
+    /// Which one it is.
+    pub fn kind(&self) -> ActKind {
+        match self {
+            Self::Write { .. } => ActKind::Write,
+            Self::WriteZeroes { .. } => ActKind::WriteZeroes,
+            Self::Discard { .. } => ActKind::Discard,
+            Self::Resize { .. } => ActKind::Resize,
+            Self::Snapshot { .. } => ActKind::Snapshot,
+            Self::Rebase { .. } => ActKind::Rebase,
+            Self::Commit => ActKind::Commit,
+            Self::Amend { .. } => ActKind::Amend,
+            Self::Bitmap { .. } => ActKind::Bitmap,
+            Self::Convert { .. } => ActKind::Convert,
+            Self::ConvertSnapshot { .. } => ActKind::ConvertSnapshot,
+            Self::Below { .. } => ActKind::Below,
+            Self::Read => ActKind::Read,
+            Self::Map => ActKind::Map,
+            Self::Info => ActKind::Info,
+            Self::Check => ActKind::Check,
+            Self::Measure { .. } => ActKind::Measure,
+            Self::Compare { .. } => ActKind::Compare,
+            Self::Dd { .. } => ActKind::Dd,
+            Self::Repair { .. } => ActKind::Repair,
+            Self::Bench { .. } => ActKind::Bench,
+            Self::SnapshotList => ActKind::SnapshotList,
+            Self::Refused { .. } => ActKind::Refused,
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Write { .. } => "write",
-            Self::WriteZeroes { .. } => "write_zeroes",
-            Self::Discard { .. } => "discard",
-            Self::Resize { .. } => "resize",
-            Self::Snapshot { .. } => "snapshot",
-            Self::Rebase { .. } => "rebase",
-            Self::Commit => "commit",
-            Self::Amend { .. } => "amend",
-            Self::Bitmap { .. } => "bitmap",
-            Self::Convert { .. } => "convert",
-            Self::ConvertSnapshot { .. } => "convert_snapshot",
-            Self::Below { .. } => "below",
-            Self::Read => "read",
-            Self::Map => "map",
-            Self::Info => "info",
-            Self::Check => "check",
-            Self::Measure { .. } => "measure",
-            Self::Compare { .. } => "compare",
-            Self::Dd { .. } => "dd",
-            Self::Repair { .. } => "repair",
-            Self::Bench { .. } => "bench",
-            Self::SnapshotList => "snapshot_list",
-        }
+        self.kind().name()
     }
 
     /// The format of the image that it makes.
@@ -254,7 +269,7 @@ impl Act {
             Self::Amend { options }
             | Self::Convert { options, .. }
             | Self::ConvertSnapshot { options, .. } => options,
-            Self::Below { act, .. } => act.options(),
+            Self::Below { act, .. } | Self::Refused { act } => act.options(),
             _ => &[],
         }
     }
@@ -263,6 +278,11 @@ impl Act {
     pub(super) fn names(&self) -> Vec<&'static str> {
         match self {
             Self::Below { act, .. } => vec![self.name(), act.name(), act.name_below()],
+            Self::Refused { act } => {
+                let mut names = act.names();
+                names.insert(0, self.name());
+                names
+            }
             _ => vec![self.name()],
         }
     }
@@ -284,29 +304,3 @@ impl Act {
         )
     }
 }
-
-/// Every act's name. Those that came later stand at the end.
-pub const ACT_NAMES: &[&str] = &[
-    "write",
-    "write_zeroes",
-    "discard",
-    "resize",
-    "snapshot",
-    "rebase",
-    "commit",
-    "amend",
-    "bitmap",
-    "convert",
-    "read",
-    "map",
-    "info",
-    "check",
-    "measure",
-    "compare",
-    "dd",
-    "repair",
-    "bench",
-    "snapshot_list",
-    "convert_snapshot",
-    "below",
-];

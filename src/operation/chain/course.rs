@@ -44,7 +44,7 @@ impl Course {
         let mut course = Self::bare(stem);
         for layer in layers {
             course.put(layer);
-            layer.acts.iter().for_each(|act| course.advance(act, true));
+            layer.acts.iter().for_each(|act| course.go_on(act));
         }
         course
     }
@@ -134,39 +134,18 @@ impl Course {
         self.top().option("subformat") != Some("streamOptimized")
     }
 
-    /// Why the act makes no sense where the chain stands, where that is so: the generator draws none such, but a case that was made
-    /// smaller may have it.
-    pub fn objection(&self, act: &Act) -> Option<&'static str> {
-        match act {
-            Act::Below { layer, act } => self.objection_below(*layer, act),
-            Act::ConvertSnapshot { name, .. } => {
-                let snapshot = self.model.snapshots.get(name);
-                let seen = snapshot.and_then(|snapshot| snapshot.seen.as_ref());
-                // It is read in the size that the image has now.
-                let is_settled = seen.is_some_and(|view| view.size == self.model.top.size);
-                (!is_settled).then_some("what `convert -l` sees in the snapshot is not settled")
-            }
-            Act::Snapshot {
-                action: SnapshotAction::Apply,
-                name,
-            } => {
-                let snapshot = self.model.snapshots.get(name)?;
-                let unsettled = snapshot.seen.is_none();
-                unsettled.then_some("what a guest sees in the snapshot is not settled")
-            }
-            Act::Compare { with } => {
-                let missing = self.counterpart(*with).is_none();
-                missing.then_some("there is nothing to compare the image with")
-            }
-            _ => None,
-        }
+    /// Whether the image may end elsewhere than the model says: a resize may have been refused.
+    pub(super) fn is_of_doubtful_size(&self) -> bool {
+        self.doubtful.is_some()
     }
 
-    fn has_unsure_bitmaps(&self) -> bool {
+    /// Whether its bitmaps may not be there.
+    pub(super) fn has_unsure_bitmaps(&self) -> bool {
         self.unsure_bitmaps.contains(&self.top().path)
     }
 
-    fn is_version_2(&self) -> bool {
+    /// Whether it has no zero clusters, nor what else came with version 3.
+    pub(super) fn is_version_2(&self) -> bool {
         self.top().option("compat") == Some("0.10")
     }
 
@@ -194,6 +173,12 @@ impl Course {
             }
             _ => {}
         }
+    }
+
+    /// The act is over, and came out as it should.
+    pub fn go_on(&mut self, act: &Act) {
+        let succeeded = self.is_expected_to_succeed(act);
+        self.advance(act, succeeded);
     }
 
     /// The act is over.
@@ -253,7 +238,7 @@ impl Course {
             }
             Act::Below { layer, act } => {
                 if let Some(mut lower) = self.lower(*layer) {
-                    lower.advance(act, true);
+                    lower.go_on(act);
                     self.replace_lower(*layer, lower);
                 }
             }
@@ -292,7 +277,8 @@ impl Course {
             | Act::Compare { .. }
             | Act::Repair { .. }
             | Act::Bench { byte: None, .. }
-            | Act::SnapshotList => {}
+            | Act::SnapshotList
+            | Act::Refused { .. } => {}
         }
     }
 

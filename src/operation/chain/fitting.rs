@@ -2,60 +2,15 @@
 //!
 //! The shrinker and the guide change a chain at one place, and what stood behind it may then mean nothing: a snapshot that is no
 //! longer made cannot be applied. Such acts are left out, ranges that reach beyond an image are cut. What our own generations
-//! draw is whole already and comes back as it was. Knows nothing of what is simpler or likely.
+//! draw is whole already and comes back as it was. What makes sense is for the rules to say ([`Course::admit`]); here is only how an act
+//! is cut to what does. Knows nothing of what is simpler or likely.
 
 use super::act::{Act, Layer};
 use super::{Chain, Course, Hazard};
 use crate::content::Write;
 use crate::format::{Format, SECTOR_BYTES};
-use crate::request::SnapshotAction;
-
-/// A rebase or a commit goes through the whole image.
-const WALKED_BYTES_MAX: u64 = 64 << 20;
-
-/// Clusters at which qemu-img rebuilds the refcounts in bearable time, block by block: at 512 KiB it takes minutes.
-const REBUILT_CLUSTER_MAX: u64 = 16384;
-
-/// Blocks of one dd: qemu-img takes some 60 microseconds for each.
-const BLOCKS_MAX: u64 = 20_000;
-
-/// Clusters that a data file that is to stay a raw image grows by, all of them allocated: 32 GiB in clusters of 1 KiB takes minutes.
-const ALLOCATED_CLUSTERS_MAX: u64 = 1 << 18;
 
 impl Chain {
-    /// Whether one of its acts takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
-    pub fn is_unbearable(&self) -> bool {
-        let mut course = Course::start("", &self.layers);
-        self.steps.iter().any(|act| {
-            let (acting, inner) = course.resolved(act);
-            let top = acting.top();
-            let is_unbearable = match inner {
-                Act::Amend { options } => {
-                    let rebuilds = options.iter().any(|it| it.starts_with("refcount_bits="));
-                    rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX
-                }
-                Act::Resize { size, .. } if top.option("data_file_raw").is_some() => {
-                    let added = size.saturating_sub(acting.model.top.size);
-                    added / top.cluster_size() > ALLOCATED_CLUSTERS_MAX
-                }
-                Act::Dd {
-                    block_size,
-                    count,
-                    skip,
-                    ..
-                } => {
-                    let size = acting.model.top.size;
-                    let (_, length) = super::window(size, *block_size, *count, *skip);
-                    length / block_size > BLOCKS_MAX
-                }
-                _ => false,
-            };
-            drop(acting);
-            course.advance(act, true);
-            is_unbearable
-        })
-    }
-
     /// The same without what makes no sense.
     pub fn fitted(&self) -> Self {
         self.fitted_within(&Hazard::ALL)
@@ -72,7 +27,7 @@ impl Chain {
         let mut hazards = Vec::new();
         for act in &self.steps {
             hazards.extend(Hazard::of(&course, act));
-            course.advance(act, true);
+            course.go_on(act);
         }
         hazards
     }
@@ -144,60 +99,22 @@ fn cut_range(offset: u64, length: u64, size: u64) -> Option<(u64, u64)> {
     (offset < end).then(|| (offset, end - offset))
 }
 
-/// Whether the current image can be treated so at all: what no tool can do with its format.
-fn can(act: &Act, course: &Course) -> bool {
-    let top = course.top();
-    let is_qcow2 = top.format == Format::Qcow2;
-    match act {
-        Act::Write { .. } | Act::WriteZeroes { .. } => course.is_writable(),
-        Act::Snapshot { .. } => is_qcow2 && top.data_file().is_none(),
-        // An encrypted image below another cannot be named with its secret as a new backing file.
-        Act::Rebase { onto: Some(_) } => is_qcow2 && !top.is_locked(),
-        Act::Rebase { .. } | Act::SnapshotList | Act::ConvertSnapshot { .. } => is_qcow2,
-        Act::Commit => {
-            let below = course.below().last();
-            let is_committed = matches!(top.format, Format::Qcow2 | Format::Qcow);
-            is_committed
-                && course.commits_simply()
-                && below.is_some_and(|below| below.format != Format::Parallels)
-        }
-        Act::Repair { .. } => {
-            matches!(top.format, Format::Qcow2 | Format::Parallels) && course.is_writable()
-        }
-        Act::Bench { byte, .. } => !top.is_locked() && (byte.is_none() || course.is_writable()),
-        Act::Bitmap { flags, .. } => {
-            let merged = flags.iter().skip_while(|flag| *flag != "--merge").nth(1);
-            merged.is_none_or(|other| course.model.bitmaps.contains_key(other))
-        }
-        Act::Dd {
-            block_size,
-            count,
-            skip,
-            ..
-        } => {
-            let blocks = course.model.top.size.div_ceil(*block_size);
-            count.unwrap_or(blocks).min(blocks) > *skip
-        }
-        _ => true,
-    }
-}
-
 /// The act as far as it makes sense where the chain stands.
 fn fitted(act: &Act, course: &Course) -> Option<Act> {
-    if let Act::Below { layer, act } = act {
-        let lower = course.lower(*layer)?;
-        let layer = *layer;
-        let act = fitted(act, &lower).map(Box::new)?;
-        let below = Act::Below { layer, act };
-        return course.objection(&below).is_none().then_some(below);
-    }
-    if !can(act, course) {
-        return None;
-    }
-    let top = course.top();
+    let act = adjusted(act, course)?;
+    course.admit(&act).is_admitted().then_some(act)
+}
+
+/// The act with its numbers as far as the current image reaches; nothing where nothing is left of it.
+fn adjusted(act: &Act, course: &Course) -> Option<Act> {
     let size = course.model.top.size;
-    let is_qcow2 = top.format == Format::Qcow2;
     match act {
+        Act::Below { layer, act } => {
+            let lower = course.lower(*layer)?;
+            let layer = *layer;
+            let act = adjusted(act, &lower).map(Box::new)?;
+            Some(Act::Below { layer, act })
+        }
         Act::Write { writes } => {
             let writes = cut(writes, size);
             (!writes.is_empty()).then_some(Act::Write { writes })
@@ -215,46 +132,29 @@ fn fitted(act: &Act, course: &Course) -> Option<Act> {
                 unmap,
             })
         }
-        Act::Discard { offset, length } => discard(*offset, *length, course),
+        Act::Discard { offset, length } => {
+            let (offset, length) = cut_range(*offset, *length, size)?;
+            Some(whole_clusters(offset, length, course))
+        }
         Act::Resize {
             size: wanted,
             preallocation,
         } => {
             let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
-            let can = matches!(top.format, Format::Qcow2 | Format::Raw);
-            let can_preallocate = wanted > size && course.below().is_empty() && !top.is_encrypted();
-            let preallocation = preallocation.clone().filter(|_| can_preallocate);
-            can.then_some(Act::Resize {
+            let can = |mode: &String| course.preallocates(wanted, mode);
+            let preallocation = preallocation.clone().filter(can);
+            Some(Act::Resize {
                 size: wanted,
                 preallocation,
             })
         }
-        Act::Snapshot { action, name } => {
-            let is_there = course.model.snapshots.contains_key(name);
-            let makes_sense = is_there != (*action == SnapshotAction::Create);
-            (is_qcow2 && makes_sense).then(|| act.clone())
-        }
         Act::Rebase { onto } => {
             let last = course.below().len().checked_sub(1)?;
             let onto = onto.map(|index| index.min(last));
-            (size <= WALKED_BYTES_MAX).then_some(Act::Rebase { onto })
+            Some(Act::Rebase { onto })
         }
-        Act::Commit => {
-            let below = course.below().last()?;
-            let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
-            let must_grow = course.model.below.last()?.view.size < size;
-            let can = (can_grow || !must_grow) && size <= WALKED_BYTES_MAX;
-            can.then_some(Act::Commit)
-        }
-        Act::Amend { options } => (is_qcow2 && !options.is_empty()).then(|| act.clone()),
-        Act::Bitmap { flags, name } => {
-            let is_there = course.model.bitmaps.contains_key(name);
-            let adds = flags.iter().any(|flag| flag == "--add");
-            (is_qcow2 && is_there != adds).then(|| act.clone())
-        }
-        Act::Check => top.format.is_checked().then_some(Act::Check),
-        Act::Bench { .. } => benched(act, size).filter(|act| course.objection(act).is_none()),
-        _ => course.objection(act).is_none().then(|| act.clone()),
+        Act::Bench { .. } => benched(act, size),
+        _ => Some(act.clone()),
     }
 }
 
@@ -275,29 +175,25 @@ fn benched(act: &Act, size: u64) -> Option<Act> {
     Some(act)
 }
 
-/// Whole clusters of a qcow2, where they surely read as zeros afterwards: version 2 cannot say so over a backing file.
-fn discard(offset: u64, length: u64, course: &Course) -> Option<Act> {
+/// Whole clusters of a qcow2.
+fn whole_clusters(offset: u64, length: u64, course: &Course) -> Act {
     let (top, size) = (course.top(), course.model.top.size);
-    let (offset, length) = cut_range(offset, length, size)?;
-    if top.format == Format::Raw {
-        return Some(Act::Discard { offset, length });
-    }
-    let hides_nothing = !course.below().is_empty() && top.option("compat") == Some("0.10");
-    if top.format != Format::Qcow2 || hides_nothing {
-        return None;
+    if top.format != Format::Qcow2 {
+        return Act::Discard { offset, length };
     }
     let cluster = top.cluster_size();
     let start = offset / cluster * cluster;
     let end = (offset + length).next_multiple_of(cluster).min(size);
-    Some(Act::Discard {
+    Act::Discard {
         offset: start,
         length: end - start,
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::SnapshotAction;
 
     fn chain(steps: Vec<Act>) -> Chain {
         let layer = Layer {

@@ -51,11 +51,10 @@ impl Chain {
             let raw = (!is_whole && fitted != version).then_some(version);
             std::iter::once(fitted).chain(raw)
         });
-        // Nothing can lie below a raw image.
-        let is_raw = |layer: &Layer| layer.format == Format::Raw;
+        let is_makeable = self.is_makeable();
         let mut new: Vec<Self> = Vec::new();
         for version in versions {
-            let stands = !version.layers.iter().skip(1).any(is_raw);
+            let stands = !is_makeable || version.is_makeable();
             if stands && version != *self && !new.contains(&version) {
                 new.push(version);
             }
@@ -175,7 +174,7 @@ fn act_without_options(act: &Act) -> Act {
             *compress = false;
         }
         Act::Resize { preallocation, .. } => *preallocation = None,
-        Act::Below { act, .. } => **act = act_without_options(act),
+        Act::Below { act, .. } | Act::Refused { act } => **act = act_without_options(act),
         _ => {}
     }
     act
@@ -195,6 +194,7 @@ fn renumber(act: &mut Act, gone: usize) {
             *layer -= usize::from(*layer > gone);
             renumber(act, gone);
         }
+        Act::Refused { act } => renumber(act, gone),
         _ => {}
     }
 }
@@ -215,7 +215,7 @@ fn options_of(act: &Act) -> usize {
         | Act::ConvertSnapshot {
             options, compress, ..
         } => simpler::options_beyond_defaults(options) + usize::from(*compress),
-        Act::Below { act, .. } => options_of(act),
+        Act::Below { act, .. } | Act::Refused { act } => options_of(act),
         _ => 0,
     }
 }
@@ -223,7 +223,7 @@ fn options_of(act: &Act) -> usize {
 fn writes_of(act: &Act) -> usize {
     match act {
         Act::Write { writes } => writes.len(),
-        Act::Below { act, .. } => writes_of(act),
+        Act::Below { act, .. } | Act::Refused { act } => writes_of(act),
         _ => 0,
     }
 }
@@ -281,7 +281,7 @@ fn moved(act: &Act, old: u64, new: u64) -> Act {
             *offset = moved_offset(*offset, *length, old, new);
         }
         Act::Resize { size, .. } => *size = (*size + new).saturating_sub(old),
-        Act::Below { act, .. } => **act = moved(act, old, new),
+        Act::Below { act, .. } | Act::Refused { act } => **act = moved(act, old, new),
         _ => {}
     }
     act

@@ -1,12 +1,10 @@
-//! What an act asks of a tool where a chain stands, and what its exit means. Changes nothing of the course.
+//! What an act asks of a tool where a chain stands. Changes nothing of the course.
 
-use super::super::hazard::Hazard;
 use super::super::wording::{placed, schedule};
 use super::{Act, Course};
 use crate::content::Write;
-use crate::exchange::Rule;
 use crate::format::Format;
-use crate::request::{ImageFile, Request, SnapshotAction};
+use crate::request::{ImageFile, Request};
 
 impl Course {
     /// What the act asks of a tool.
@@ -122,6 +120,7 @@ impl Course {
                 file,
             },
             Act::SnapshotList => Request::SnapshotList { file },
+            Act::Refused { act } => self.request(act),
         }
     }
 
@@ -141,47 +140,6 @@ impl Course {
         placed(&stem, format, options)
     }
 
-    /// What the act's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.
-    pub(in super::super) fn rule(&self, act: &Act) -> Rule {
-        match act {
-            Act::Below { .. } => {
-                let (lower, act) = self.resolved(act);
-                lower.rule(act)
-            }
-            // What it found is judged, not how it came out.
-            Act::Check | Act::Compare { .. } => Rule::Free,
-            _ if self.doubtful.is_some() => Rule::GoOn,
-            Act::Amend { .. } | Act::Snapshot { .. } => Rule::GoOn,
-            Act::Bitmap { .. } if self.has_unsure_bitmaps() || self.is_version_2() => Rule::GoOn,
-            // An image with snapshots or bitmaps may keep its size; a measure may be unknown.
-            Act::Resize { .. }
-                if !self.model.snapshots.is_empty() || !self.model.bitmaps.is_empty() =>
-            {
-                Rule::GoOn
-            }
-            // Version 2 cannot hide what a longer backing file holds behind the old end, and refuses to grow.
-            Act::Resize { .. } if cannot_hide(self.top()) => Rule::GoOn,
-            Act::Commit if self.below().last().is_some_and(cannot_hide) => Rule::GoOn,
-            Act::Measure { .. } => Rule::GoOn,
-            _ => Rule::Succeed,
-        }
-    }
-
-    /// Whether nothing about the image can make a tool refuse the act, nor a known defect of qemu-img make it fail: what is done with a layer before
-    /// another is put onto it has to be of this kind.
-    pub fn is_sure(&self, act: &Act) -> bool {
-        let is_allowed = match act {
-            // "Device has active dirty bitmaps".
-            Act::Snapshot {
-                action: SnapshotAction::Apply,
-                ..
-            } => self.model.bitmaps.is_empty(),
-            Act::Snapshot { .. } => true,
-            act => self.rule(act) != Rule::GoOn && !act.is_copy(),
-        };
-        is_allowed && Hazard::of(self, act).is_none()
-    }
-
     /// The writes that are asked for. Where the image may end before one of them, some tools make those that fit and some none after the
     /// first that does not: then only those are asked that fit in any case, or a single one, which is made or refused whole.
     fn asked(&self, writes: &[Write]) -> Vec<Write> {
@@ -195,9 +153,4 @@ impl Course {
         }
         sure
     }
-}
-
-/// Version 2 has no zero clusters.
-fn cannot_hide(file: &ImageFile) -> bool {
-    file.backing.is_some() && file.option("compat") == Some("0.10")
 }

@@ -1,11 +1,8 @@
 //! The images below the current one: each is the top of a shorter course, which goes on by itself and is put back.
-//!
-//! What may be done with one is decided here; how it is drawn is the generator's business.
 
 use std::borrow::Cow;
 
 use super::{Act, Course};
-use crate::exchange::Rule;
 use crate::format::Format;
 
 impl Course {
@@ -62,38 +59,14 @@ impl Course {
         places.filter_map(|place| self.lower(place))
     }
 
-    /// Whether it is known what a commit makes of the image below: not where that must grow, and shows what lies behind its end, or may refuse to.
-    pub fn commits_simply(&self) -> bool {
-        let (Some(file), Some(lower)) = (self.below().last(), self.model.below.last()) else {
-            return true;
-        };
-        let is_plain = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
-        let must_grow = lower.view.size < self.model.top.size;
-        !must_grow || (is_plain && !self.ragged.contains(&file.path))
+    /// The format of the image that lies on the one at this place.
+    pub(in super::super) fn format_above(&self, layer: usize) -> Option<Format> {
+        self.files.get(layer + 1).map(|file| file.format)
     }
 
-    /// Images above see what is below them wherever they have nothing of their own, and where that is only the tools know: so what is seen in an
-    /// image below others has to stay as it is. It may grow, because beyond its end there are zeros already.
-    pub(super) fn objection_below(&self, layer: usize, act: &Act) -> Option<&'static str> {
-        let Some(lower) = self.lower(layer) else {
-            return Some("there is no such image below the current one");
-        };
-        if act.is_copy() || matches!(act, Act::Below { .. }) {
-            return Some("a copy of an image below the current one would lie below nothing");
-        }
-        // A write changes the content id by which a vmdk knows its parent, and it cannot be read any more (VMDK specification, parentCID).
-        let above = self.files.get(layer + 1).map(|file| file.format);
-        if above == Some(Format::Vmdk) && !lower.request(act).is_reading() {
-            return Some("a vmdk on another one is not its child any more when that changes");
-        }
-        if matches!(act, Act::Resize { .. }) && lower.rule(act) != Rule::Succeed {
-            return Some("the image below may keep its size");
-        }
-        let mut after = lower.clone();
-        after.advance(act, true);
-        let (seen, then) = (&lower.model.top, &after.model.top);
-        let stays = then.size >= seen.size && seen.shows_the_same(then);
-        lower.objection(act).or((!stays)
-            .then_some("what is seen in the images above the one that is changed is not settled"))
+    /// The same as [`Course::is_ragged`] of the image below the current one.
+    pub(in super::super) fn is_ragged_below(&self) -> bool {
+        let below = self.below().last();
+        below.is_some_and(|file| self.ragged.contains(&file.path))
     }
 }

@@ -150,6 +150,10 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
                 .chain(simpler.map(|act| below(*layer, act)))
                 .collect()
         }
+        Act::Refused { act } => {
+            let simpler = simpler_acts(act).into_iter().map(Box::new);
+            simpler.map(|act| Act::Refused { act }).collect()
+        }
         Act::Measure { target } => (*target != Format::Raw)
             .then_some(Act::Measure {
                 target: Format::Raw,

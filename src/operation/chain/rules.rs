@@ -1,0 +1,380 @@
+//! What may be done where a chain stands, and how it must end.
+//!
+//! The one place that knows it. Generators draw what is admitted, the fitting of mutated, spliced and shrunk chains keeps what is
+//! admitted, and the steps that a case asks of both tools take their [`Rule`] from here. Changes nothing of a course, and knows nothing
+//! of what is likely, nor of the known defects of qemu-img ([`Hazard`](super::Hazard)).
+
+use super::act::Act;
+use super::course::Course;
+use super::wording::window;
+use crate::exchange::Rule;
+use crate::format::{Format, SECTOR_BYTES};
+use crate::request::{ImageFile, SnapshotAction};
+
+use cost::PREALLOCATED_BYTES_MAX;
+pub use cost::{REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
+
+mod cost;
+mod exit;
+mod layers;
+
+/// The entries of the longest L1 table that qemu-img makes: 32 MiB of them (QEMU, block/qcow2.h, QCOW_MAX_L1_SIZE).
+const L1_ENTRIES_MAX: u64 = 4 << 20;
+
+/// What the rules say of an act where a chain stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It makes sense, and ends so.
+    Admitted(Rule),
+    /// It makes none. A case that is written by hand may have it all the same.
+    Rejected(Rejection),
+}
+
+impl Admission {
+    /// Whether it makes sense.
+    pub fn is_admitted(self) -> bool {
+        matches!(self, Self::Admitted(_))
+    }
+}
+
+/// Why an act makes no sense where a chain stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Every tool must refuse it, and change nothing.
+    MustBeRefused(&'static str),
+    /// qemu-img refuses it, or has nothing to do it with; another tool need not.
+    MayBeRefused(&'static str),
+    /// What a guest sees afterwards is not settled: nobody could judge what comes next.
+    Unsettled(&'static str),
+    /// It takes qemu-img minutes, or much of the host.
+    Costly(&'static str),
+}
+
+use Rejection::{Costly, MayBeRefused, MustBeRefused, Unsettled};
+
+type Sense = Result<(), Rejection>;
+
+/// `rejection` unless that holds.
+fn only_if(holds: bool, rejection: Rejection) -> Sense {
+    match holds {
+        true => Ok(()),
+        false => Err(rejection),
+    }
+}
+
+impl Course {
+    /// Whether the act makes sense where the chain stands, and how it must end there.
+    pub fn admit(&self, act: &Act) -> Admission {
+        match self.sense(act) {
+            Ok(()) => Admission::Admitted(self.exit(act)),
+            Err(rejection) => Admission::Rejected(rejection),
+        }
+    }
+
+    /// What the act's exit means, also where it makes no sense.
+    pub(super) fn rule(&self, act: &Act) -> Rule {
+        let exit = self.exit(act);
+        match self.admit(act) {
+            Admission::Rejected(MustBeRefused(_)) => Rule::Refuse,
+            Admission::Rejected(MayBeRefused(_)) if exit == Rule::Succeed => Rule::GoOn,
+            _ => exit,
+        }
+    }
+
+    /// Why nothing that comes after the act could be judged, where that is so.
+    pub(super) fn objection(&self, act: &Act) -> Option<&'static str> {
+        match self.admit(act) {
+            Admission::Rejected(Unsettled(why)) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Whether the act is done where it ends as it should.
+    pub(super) fn is_expected_to_succeed(&self, act: &Act) -> bool {
+        !matches!(
+            self.admit(act),
+            Admission::Rejected(MustBeRefused(_) | MayBeRefused(_))
+        )
+    }
+
+    fn sense(&self, act: &Act) -> Sense {
+        let (top, size) = (self.top(), self.model.top.size);
+        let is_qcow2 = top.format == Format::Qcow2;
+        let only_qcow2 = || only_if(is_qcow2, MayBeRefused("only a qcow2 has that"));
+        match act {
+            Act::Refused { .. } => Err(MustBeRefused("the case says so")),
+            Act::Below { layer, act } => self.sense_below(*layer, act),
+            Act::Write { writes } => {
+                let mut out = writes.iter().map(|it| self.is_out(it.offset, it.length));
+                match (out.clone().any(|out| out), out.all(|out| out)) {
+                    (true, true) => Err(MustBeRefused("it reaches out of the image")),
+                    (true, false) => Err(Unsettled(
+                        "one of several writes reaches out of the image: some tools make the others, some none",
+                    )),
+                    _ => self.sense_of_writing(),
+                }
+            }
+            Act::WriteZeroes { offset, length, .. } => {
+                self.sense_of_range(*offset, *length)?;
+                self.sense_of_writing()
+            }
+            Act::Discard { offset, length } => {
+                self.sense_of_range(*offset, *length)?;
+                let surely = "what is given back need not read as zeros here";
+                only_if(self.discards_surely(), Unsettled(surely))?;
+                let is_edge =
+                    |place: u64| place == size || place.is_multiple_of(top.cluster_size());
+                let is_whole = !is_qcow2 || (is_edge(*offset) && is_edge(offset + length));
+                let parts = "the parts of clusters need not read as zeros";
+                only_if(is_whole, Unsettled(parts))
+            }
+            Act::Resize {
+                size,
+                preallocation,
+            } => self.sense_of_resize(*size, preallocation.as_deref()),
+            Act::Snapshot { action, name } => self.sense_of_snapshot(*action, name),
+            Act::Rebase { onto } => self.sense_of_rebase(*onto),
+            Act::Commit => self.sense_of_commit(),
+            Act::Amend { options } => {
+                only_qcow2()?;
+                only_if(!options.is_empty(), MayBeRefused("nothing is amended"))
+            }
+            Act::Bitmap { flags, name } => {
+                only_qcow2()?;
+                let is_there = |name: &String| self.model.bitmaps.contains_key(name);
+                let adds = flags.iter().any(|flag| flag == "--add");
+                let there = "the bitmap is there already, or is not there";
+                only_if(is_there(name) != adds, MayBeRefused(there))?;
+                let merged = flags.iter().skip_while(|flag| *flag != "--merge").nth(1);
+                let other = "the bitmap to be merged is not there";
+                only_if(merged.is_none_or(is_there), MayBeRefused(other))
+            }
+            Act::Convert {
+                format,
+                options,
+                compress,
+            } => self.sense_of_copy(*format, options, *compress),
+            Act::ConvertSnapshot {
+                name,
+                format,
+                options,
+                compress,
+                ..
+            } => {
+                only_qcow2()?;
+                let snapshot = self.model.snapshots.get(name);
+                let seen = snapshot.and_then(|snapshot| snapshot.seen.as_ref());
+                // It is read in the size that the image has now.
+                let is_settled = seen.is_some_and(|view| view.size == size);
+                let settled = "what `convert -l` sees in the snapshot is not settled";
+                only_if(is_settled, Unsettled(settled))?;
+                self.sense_of_copy(*format, options, *compress)
+            }
+            Act::Dd {
+                block_size,
+                count,
+                skip,
+                ..
+            } => {
+                let (_, length) = window(size, *block_size, *count, *skip);
+                let sector = "a copy of less than a sector has no settled size";
+                only_if(length >= SECTOR_BYTES, Unsettled(sector))
+            }
+            Act::Compare { with } => {
+                let is_there = self.counterpart(*with).is_some();
+                let nothing = "there is nothing to compare the image with";
+                only_if(is_there, Unsettled(nothing))
+            }
+            Act::Check => {
+                let checked = "images of this format are not checked";
+                only_if(top.format.is_checked(), MayBeRefused(checked))
+            }
+            Act::Repair { .. } => {
+                let is_repaired = matches!(top.format, Format::Qcow2 | Format::Parallels);
+                let repaired = "images of this format are not repaired";
+                only_if(is_repaired, MayBeRefused(repaired))?;
+                self.sense_of_writing()
+            }
+            Act::Bench { .. } => self.sense_of_bench(act),
+            Act::SnapshotList => only_qcow2(),
+            Act::Read | Act::Map | Act::Info | Act::Measure { .. } => Ok(()),
+        }
+    }
+
+    /// Whether a range surely lies, wholly or in part, behind the image's end: not where it may end elsewhere than the model says.
+    fn is_out(&self, offset: u64, length: u64) -> bool {
+        !self.is_of_doubtful_size() && offset.saturating_add(length) > self.model.top.size
+    }
+
+    fn sense_of_range(&self, offset: u64, length: u64) -> Sense {
+        let out = MustBeRefused("it reaches out of the image");
+        only_if(!self.is_out(offset, length), out)
+    }
+
+    fn sense_of_writing(&self) -> Sense {
+        let once = MayBeRefused("compressed grains are written once");
+        only_if(self.is_writable(), once)
+    }
+
+    /// Whether what is given back reads as zeros: version 2 has no way to say so over a backing file, and other formats give nothing back.
+    pub fn discards_surely(&self) -> bool {
+        match self.top().format {
+            Format::Qcow2 => self.below().is_empty() || !self.is_version_2(),
+            Format::Raw => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the current image's size can be changed.
+    pub fn is_resized(&self) -> bool {
+        matches!(self.top().format, Format::Qcow2 | Format::Raw)
+    }
+
+    /// The ways in which what is added may be preallocated: a raw image has no metadata.
+    pub fn preallocations(&self) -> &'static [&'static str] {
+        match self.top().format {
+            Format::Raw => &["off", "falloc", "full"],
+            _ => &["off", "falloc", "full", "metadata"],
+        }
+    }
+
+    /// Whether what a resize adds may be preallocated in this way.
+    pub fn preallocates(&self, wanted: u64, mode: &str) -> bool {
+        self.sense_of_preallocation(wanted, mode).is_ok()
+    }
+
+    fn sense_of_preallocation(&self, wanted: u64, mode: &str) -> Sense {
+        let added = wanted.saturating_sub(self.model.top.size);
+        let is_alone = self.below().is_empty() && !self.top().is_encrypted();
+        let can = added > 0 && is_alone && self.preallocations().contains(&mode);
+        let there = "nothing can be preallocated so here";
+        only_if(can, MayBeRefused(there))?;
+        let is_little = mode == "off" || added <= PREALLOCATED_BYTES_MAX;
+        only_if(
+            is_little,
+            Costly("so much of the host is not to be taken at once"),
+        )
+    }
+
+    fn sense_of_resize(&self, wanted: u64, preallocation: Option<&str>) -> Sense {
+        let format = "qemu-img changes the size of no such image";
+        only_if(self.is_resized(), MayBeRefused(format))?;
+        only_if(wanted > 0, MayBeRefused("an image of no size"))?;
+        only_if(holds(self.top(), wanted), MayBeRefused(TOO_LARGE))?;
+        match preallocation {
+            Some(mode) => self.sense_of_preallocation(wanted, mode),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether internal snapshots of the current image are made.
+    pub fn takes_snapshots(&self) -> bool {
+        self.top().format == Format::Qcow2 && self.top().data_file().is_none()
+    }
+
+    fn sense_of_snapshot(&self, action: SnapshotAction, name: &str) -> Sense {
+        let none = "such an image has no snapshots";
+        only_if(self.takes_snapshots(), MayBeRefused(none))?;
+        let snapshot = self.model.snapshots.get(name);
+        match (action, snapshot) {
+            (SnapshotAction::Create, None) => Ok(()),
+            (SnapshotAction::Create, Some(_)) => {
+                Err(Unsettled("two snapshots would have the same name"))
+            }
+            (_, None) => Err(MayBeRefused("there is no such snapshot")),
+            (SnapshotAction::Delete, Some(_)) => Ok(()),
+            (SnapshotAction::Apply, Some(snapshot)) => {
+                let unsettled = "what a guest sees in the snapshot is not settled";
+                only_if(snapshot.seen.is_some(), Unsettled(unsettled))
+            }
+        }
+    }
+
+    fn sense_of_rebase(&self, onto: Option<usize>) -> Sense {
+        let top = self.top();
+        let only = "only a qcow2 is put onto another image";
+        only_if(top.format == Format::Qcow2, MayBeRefused(only))?;
+        let none = "there is no image below the current one";
+        only_if(!self.below().is_empty(), MayBeRefused(none))?;
+        let is_there = onto.is_none_or(|index| index < self.below().len());
+        let missing = "there is no such image below the current one";
+        only_if(is_there, Unsettled(missing))?;
+        // It is named by more than its file then, and qemu-img resolves no relative name of a backing file against that.
+        let locked = "an encrypted image cannot be put onto another one by its name";
+        let is_named = onto.is_none() || !top.is_locked();
+        only_if(is_named, MayBeRefused(locked))?;
+        let walked = top.format == Format::Qcow2 && self.model.top.size <= WALKED_BYTES_MAX;
+        only_if(walked, Costly("a rebase goes through the whole image"))
+    }
+
+    fn sense_of_commit(&self) -> Sense {
+        let (Some(below), Some(lower)) = (self.below().last(), self.model.below.last()) else {
+            return Err(MayBeRefused("there is no image below the current one"));
+        };
+        let can = matches!(self.top().format, Format::Qcow2 | Format::Qcow);
+        only_if(can, MayBeRefused("such an image is not committed"))?;
+        let is_parallels = |file: &ImageFile| file.format == Format::Parallels;
+        let opens =
+            "qemu-img opens the whole chain again to write, and its driver of parallels cannot";
+        only_if(!self.below().iter().any(is_parallels), MayBeRefused(opens))?;
+        let must_grow = lower.view.size < self.model.top.size;
+        let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
+        let grows = "the image below would have to grow, and cannot";
+        only_if(can_grow || !must_grow, MayBeRefused(grows))?;
+        let is_plain = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
+        let is_simple = !must_grow || (is_plain && !self.is_ragged_below());
+        let simply = "what the image below shows where it grows is not settled";
+        only_if(is_simple, Unsettled(simply))?;
+        let walked = self.model.top.size <= WALKED_BYTES_MAX;
+        only_if(walked, Costly("a commit goes through the whole image"))
+    }
+
+    fn sense_of_copy(&self, format: Format, options: &[String], compress: bool) -> Sense {
+        let target = ImageFile::new("", format).with_options(options.to_vec());
+        only_if(holds(&target, self.model.top.size), MayBeRefused(TOO_LARGE))?;
+        let has_compressed = matches!(format, Format::Qcow2 | Format::Qcow);
+        let is_plain = target.data_file().is_none() && !target.is_encrypted();
+        let can = !compress || (has_compressed && is_plain);
+        only_if(can, MayBeRefused("its clusters cannot be compressed"))
+    }
+
+    fn sense_of_bench(&self, act: &Act) -> Sense {
+        let Act::Bench {
+            count,
+            length,
+            offset,
+            stride,
+            byte,
+            ..
+        } = act
+        else {
+            return Ok(());
+        };
+        let locked = "a bench has no place for a secret";
+        only_if(!self.top().is_locked(), MayBeRefused(locked))?;
+        if byte.is_some() {
+            self.sense_of_writing()?;
+        }
+        self.sense_of_range(*offset, *length)?;
+        let last = stride.saturating_mul(count.saturating_sub(1));
+        let is_in = !self.is_out(offset.saturating_add(last), *length);
+        let out =
+            "some requests reach out of the image, and how many are made before is not settled";
+        only_if(is_in, Unsettled(out))
+    }
+}
+
+const TOO_LARGE: &str = "such an image cannot be so large";
+
+/// Whether an image of this file's kind can have so many bytes.
+fn holds(file: &ImageFile, size: u64) -> bool {
+    if file.format != Format::Qcow2 {
+        return true;
+    }
+    let entry = match file.option("extended_l2") {
+        Some("on") => 16,
+        _ => 8,
+    };
+    let cluster = file.cluster_size();
+    size.div_ceil(cluster * (cluster / entry)) <= L1_ENTRIES_MAX
+}

@@ -1,0 +1,75 @@
+//! What the images of a chain may be, and what may be done with those that lie below others.
+
+use super::super::Chain;
+use super::super::act::{Act, Layer};
+use super::super::course::Course;
+use super::{Rejection, Sense, TOO_LARGE, Unsettled, holds, only_if};
+use crate::exchange::Rule;
+use crate::format::Format;
+use crate::request::ImageFile;
+
+impl Layer {
+    /// Why the image cannot be made, on this one where there is one, or is not the one that a guest must see.
+    pub fn objection(&self, below: Option<&Self>) -> Option<&'static str> {
+        let file = ImageFile::new("", self.format).with_options(self.options.clone());
+        if !holds(&file, self.size) {
+            return Some(TOO_LARGE);
+        }
+        let below = below?;
+        let is_vmdk = |layer: &Self| layer.format == Format::Vmdk;
+        match self.format {
+            Format::Qcow2 | Format::Qcow | Format::Vmdk => {}
+            _ => return Some("an image of this format lies on no other"),
+        }
+        if is_vmdk(self) && !is_vmdk(below) {
+            return Some("a vmdk lies on a vmdk only");
+        }
+        if below.is_guessed_under(self.format) {
+            return Some("the format of the image below is guessed wrongly");
+        }
+        let is_raw = file.option("data_file_raw") == Some("on");
+        is_raw.then_some("a data file that stays a raw image has nothing below it")
+    }
+}
+
+impl Chain {
+    /// Whether each of its images can be made on the one below it.
+    pub fn is_makeable(&self) -> bool {
+        let below = std::iter::once(None).chain(self.layers.iter().map(Some));
+        let mut pairs = self.layers.iter().zip(below);
+        pairs.all(|(layer, below)| layer.objection(below).is_none())
+    }
+}
+
+impl Course {
+    /// Images above see what is below them wherever they have nothing of their own, and where that is only the tools know: so what is seen in an
+    /// image below others has to stay as it is. It may grow, because beyond its end there are zeros already.
+    pub(super) fn sense_below(&self, layer: usize, act: &Act) -> Sense {
+        let Some(lower) = self.lower(layer) else {
+            return Err(Unsettled("there is no such image below the current one"));
+        };
+        let is_nested = act.is_copy() || matches!(act, Act::Below { .. } | Act::Refused { .. });
+        let nested = "a copy of an image below the current one would lie below nothing";
+        only_if(!is_nested, Unsettled(nested))?;
+        // A write changes the content id by which a vmdk knows its parent, and it cannot be read any more (VMDK specification, parentCID).
+        let is_parent = self.format_above(layer) == Some(Format::Vmdk);
+        let child = "a vmdk on another one is not its child any more when that changes";
+        only_if(
+            !is_parent || lower.request(act).is_reading(),
+            Unsettled(child),
+        )?;
+        let is_resize = matches!(act, Act::Resize { .. });
+        let rule = lower.rule(act);
+        let keeps = "the image below may keep its size";
+        only_if(!is_resize || rule == Rule::Succeed, Unsettled(keeps))?;
+        let mut after = lower.clone();
+        after.go_on(act);
+        let (seen, then) = (&lower.model.top, &after.model.top);
+        let stays = then.size >= seen.size && seen.shows_the_same(then);
+        let seen = "what is seen in the images above the one that is changed is not settled";
+        match lower.sense(act) {
+            Err(rejection @ Rejection::Unsettled(_)) => Err(rejection),
+            rest => only_if(stays, Unsettled(seen)).and(rest),
+        }
+    }
+}
