@@ -80,7 +80,12 @@ pub fn serve_if_asked() -> Option<ExitCode> {
         .read(&mut nothing)
         .is_ok_and(|count| count > 0)
     {}
-    clean_up(Path::new(&workdir), &token.to_string_lossy());
+    let (workdir, temporary) = (PathBuf::from(workdir), std::env::temp_dir());
+    // Where tools are asked who they are.
+    let temporary = Some(temporary).filter(|temporary| *temporary != workdir);
+    for place in temporary.into_iter().chain([workdir]) {
+        clean_up(&place, &token.to_string_lossy());
+    }
     Some(ExitCode::SUCCESS)
 }
 

@@ -50,6 +50,22 @@ fn launched(mode: ExecMode, directory: &Path, cage: &Cage, script: &str) -> Fini
     launcher.run(&invocation).unwrap()
 }
 
+/// What `script` hits when it is forked.
+fn forked_hit(limits: Limits, script: &str) -> HitLimit {
+    let scratch = tempfile::tempdir().unwrap();
+    let side = scratch.path().join("case/side");
+    std::fs::create_dir_all(&side).unwrap();
+    let cage = Cage {
+        limits: Some(limits),
+        ..Cage::default()
+    };
+    let finished = launched(ExecMode::Fork, &side, &cage, script);
+    match finished.ending {
+        Ending::HitLimit(hit) => hit,
+        _ => panic!("{finished:?}"),
+    }
+}
+
 /// What `script` hits in a cage with these limits; it may not take long about it.
 fn hit(limits: Limits, script: &str) -> HitLimit {
     let scratch = tempfile::tempdir().unwrap();
@@ -141,8 +157,10 @@ fn what_hides_is_counted() {
     ];
     std::thread::scope(|scope| {
         for (limit, limits, script) in hits {
-            let limits = limits.clone();
-            scope.spawn(move || assert_eq!(hit(limits, script).limit, limit, "{script}"));
+            for hit in [hit, forked_hit] {
+                let limits = limits.clone();
+                scope.spawn(move || assert_eq!(hit(limits, script).limit, limit, "{script}"));
+            }
         }
     });
 }

@@ -138,8 +138,8 @@ fn has(layer: &str) -> bool {
 }
 
 /// What came of attempts that are to fail, and did not; and of those that are to succeed, and failed.
-fn broken(outcomes: &BTreeMap<String, Value>) -> Vec<String> {
-    let is_apart = has("namespaces");
+fn broken(outcomes: &BTreeMap<String, Value>, cage: &Cage) -> Vec<String> {
+    let is_apart = cage.is_apart && has("namespaces");
     let wrong = outcomes.iter().filter(|(name, outcome)| {
         let is_done = **outcome == "done";
         match name.as_str() {
@@ -177,22 +177,28 @@ fn stays(word: &str) -> bool {
     runs()
 }
 
+/// With namespaces and without.
+fn cages() -> [Cage; 2] {
+    [true, false].map(|is_apart| Cage {
+        is_apart,
+        ..Cage::default()
+    })
+}
+
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_tool_breaks_a_promise_however_it_is_started() {
     let workdir = tempfile::tempdir().unwrap();
-    let cage = Cage::default();
-    for (number, mode) in [ExecMode::Spawn, ExecMode::Fork].into_iter().enumerate() {
-        let ground = Ground::new(workdir.path());
-        let word = word(number as u32);
-        let outcomes = of_tool(mode, &ground, &cage, &word);
-        assert_eq!(
-            broken(&outcomes),
-            Vec::<String>::new(),
-            "{mode}: {outcomes:#?}"
-        );
-        assert!(!stays(&word), "{mode}: it left a process behind");
-        assert!(ground.side().join("own").exists());
+    for (number, cage) in cages().iter().enumerate() {
+        for mode in [ExecMode::Spawn, ExecMode::Fork] {
+            let ground = Ground::new(workdir.path());
+            let word = word(number as u32 * 2 + u32::from(mode == ExecMode::Fork));
+            let outcomes = of_tool(mode, &ground, cage, &word);
+            let none = Vec::<String>::new();
+            assert_eq!(broken(&outcomes, cage), none, "{mode}: {outcomes:#?}");
+            assert!(!stays(&word), "{mode}: it left a process behind");
+            assert!(ground.side().join("own").exists());
+        }
     }
 }
 
@@ -200,13 +206,42 @@ fn no_tool_breaks_a_promise_however_it_is_started() {
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_adapter_breaks_a_promise() {
     let workdir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(workdir.path());
-    let word = word(2);
-    let outcomes = of_adapter(&ground, &Cage::default(), &word);
-    assert_eq!(broken(&outcomes), Vec::<String>::new(), "{outcomes:#?}");
-    assert!(ground.side().join("own").exists());
-    // It was dropped, and what it left behind with it.
-    assert!(!stays(&word), "it left a process behind");
+    for (number, cage) in cages().iter().enumerate() {
+        let ground = Ground::new(workdir.path());
+        let word = word(10 + number as u32);
+        let outcomes = of_adapter(&ground, cage, &word);
+        assert_eq!(
+            broken(&outcomes, cage),
+            Vec::<String>::new(),
+            "{outcomes:#?}"
+        );
+        assert!(ground.side().join("own").exists());
+        // It was dropped, and what it left behind with it.
+        assert!(!stays(&word), "it left a process behind");
+    }
+}
+
+/// The rest runs without a terminal, where there is none to be had.
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn no_promise_is_broken_at_a_terminal() {
+    let script =
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let output = Command::new(python())
+        .args(["-c", script, "sh", "-c"])
+        // The canary: there is one.
+        .args([": < /dev/tty && exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("--exact")
+        .args(["promises::no_tool_breaks_a_promise_however_it_is_started"])
+        .args(["promises::no_adapter_breaks_a_promise"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("2 passed"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -280,6 +315,8 @@ fn no_promise_is_broken_as_a_user_without_rights() {
         "promises::no_adapter_breaks_a_promise",
         "promises::an_adapter_that_moves_its_directory_away_is_found_out_and_gets_it_back_nowhere",
         "cage::a_tool_writes_nowhere_but_in_its_scratch_directory",
+        "cage::every_limit_that_is_hit_is_told_by_its_name",
+        "cage::what_hides_is_counted",
     ];
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -293,5 +330,5 @@ fn no_promise_is_broken_as_a_user_without_rights() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("4 passed"), "{said}");
+    assert!(said.contains("6 passed"), "{said}");
 }

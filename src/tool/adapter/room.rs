@@ -14,6 +14,9 @@ use rustix::fs::{Mode, OFlags, open};
 use crate::error::{Error, Result};
 use crate::process::scratch::{self, Root};
 
+/// Where a directory can be made when there is none for temporary files (shm_overview(7)).
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// A kept process's directory.
 pub(super) struct Room {
     root: Root,
@@ -27,7 +30,8 @@ impl Room {
 
     /// An empty one where temporary files are, for a process that is only asked who it is.
     pub(super) fn apart() -> Result<Self> {
-        Self::make(&std::env::temp_dir())
+        let usual = Self::make(&std::env::temp_dir());
+        usual.or_else(|error| Self::make(Path::new(SHARED_MEMORY)).map_err(|_| error))
     }
 
     fn make(workdir: &Path) -> Result<Self> {
