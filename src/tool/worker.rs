@@ -4,9 +4,9 @@
 //! hang or a runaway allocation costs that process alone and becomes an answer: see [`Pool`](super::adapter::Pool).
 
 use std::io::{self, BufRead, Write};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
 
 use super::adapter::protocol::{Asked, Hello, Said};
 use super::{imago, reader};
@@ -76,8 +76,9 @@ fn serve(
 }
 
 fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -> Said {
-    // The worker is thrown away after a panic, so no broken state is seen again.
-    let answered = panic::catch_unwind(AssertUnwindSafe(|| library.answer(request, directory)));
+    // In a thread of its own, whose hash maps begin with the same keys whatever was asked before; the worker is thrown away after a panic, so
+    // no broken state is seen again.
+    let answered = thread::scope(|scope| scope.spawn(|| library.answer(request, directory)).join());
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {
@@ -91,4 +92,41 @@ fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -
             ..Said::default()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells in which thread it was asked.
+    struct Teller;
+
+    impl Library for Teller {
+        fn hello(&self) -> Hello {
+            unreachable!("nobody asks")
+        }
+
+        fn answer(&self, _: &Request, _: &Path) -> Said {
+            let thread = format!("{:?}", thread::current().id());
+            Said {
+                json: Some(thread.into()),
+                ..Said::default()
+            }
+        }
+    }
+
+    #[test]
+    fn every_request_has_a_thread_of_its_own_whose_chance_begins_anew() {
+        let file = crate::request::ImageFile::new("a", crate::format::Format::Raw);
+        let request = Request::Info { file };
+        let asked = || answer(&Teller, &request, Path::new("/")).json;
+        let own = format!("{:?}", thread::current().id());
+        let (first, second) = (asked(), asked());
+        assert!(first.is_some() && first != second);
+        assert!(
+            [first, second]
+                .iter()
+                .all(|thread| *thread != Some(own.clone().into()))
+        );
+    }
 }
