@@ -17,6 +17,8 @@ pub enum Purpose {
     Description,
     /// The reference described the images that two tools made: is one made like the other?
     Creation,
+    /// Two tools mapped equal copies of one image: the `map` operation.
+    Mapping,
 }
 
 /// One step.
@@ -55,8 +57,9 @@ const QEMU_IMG: &str = "qemu-img";
 const BOTH: &[Purpose] = &[Purpose::Description, Purpose::Creation];
 const DESCRIPTION: &[Purpose] = &[Purpose::Description];
 const CREATION: &[Purpose] = &[Purpose::Creation];
+const MAPPING: &[Purpose] = &[Purpose::Mapping];
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         number: 1,
         purposes: BOTH,
@@ -150,6 +153,14 @@ const STEPS: [Step; 12] = [
         release: Some(&[8, 0]),
         why: "since qemu-img 8.0 info also describes the nodes below the image (BlockNodeInfo in QEMU's qapi/block-core.json, 'children': \
               since 8.0); an older one cannot have said it, and what it says of the image is compared",
+    },
+    Step {
+        number: 13,
+        purposes: MAPPING,
+        action: Action::Delete(&["present"]),
+        release: Some(&[6, 1]),
+        why: "since qemu-img 6.1 map also says whether any image of the chain has a range (MapEntry in QEMU's qapi/block-core.json, 'present': \
+              since 6.1); an older one cannot have said it, and what is zero and what is data is compared",
     },
 ];
 
@@ -277,6 +288,26 @@ mod tests {
             let speakers = speakers(pair.0, pair.1);
             let kept = normalize(description.clone(), Purpose::Description, &speakers);
             assert_eq!(kept, description, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_loses_what_a_release_before_6_1_cannot_have_said_and_nothing_else() {
+        let map = json!([{"start": 0, "length": 512, "depth": 0, "present": true, "zero": false, "data": true}]);
+        let without = json!([{"start": 0, "length": 512, "depth": 0, "zero": false, "data": true}]);
+        let old = ("qemu-img", "5.2.0");
+        let new = ("qemu-img", "7.2.22");
+        let newest = ("qemu-img", "10.0.2");
+        let mapped =
+            |pair: (_, _)| normalize(map.clone(), Purpose::Mapping, &speakers(pair.0, pair.1));
+        assert_eq!(mapped((old, newest)), without);
+        assert_eq!(mapped((newest, old)), without);
+        for pair in [
+            (new, newest),
+            (old, ("qemu-img", "6.0.1")),
+            (("imago", "0.2.6"), newest),
+        ] {
+            assert_eq!(mapped(pair), map, "{pair:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{DrawPython, Operation, Perform, Picker};
 use crate::exchange::{Exchange, Ground, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
+use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
@@ -124,7 +125,12 @@ impl Perform for Map {
 
     fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let (candidate, reference) = exchange.last_answers()?;
-        let (mapped, standard) = match (candidate.json(), reference.json()) {
+        let said = [candidate, reference].map(|answer| {
+            let told = answer.json();
+            told.map(|map| normalize(map, Purpose::Mapping, &exchange.speakers))
+        });
+        let [told, standard] = said;
+        let (mapped, standard) = match (told, standard) {
             (Ok(mapped), Ok(standard)) => (mapped, standard),
             (candidate, reference) => {
                 let difference = Difference::of_parsing("map", &candidate, &reference);
