@@ -16,11 +16,9 @@ use crate::case::Case;
 use crate::duel::{Duel, Outcome};
 use crate::error::{Error, Result};
 use crate::evidence::shell_line;
-use crate::format::Format;
 use crate::known::{Catalogue, Said, Sighting};
 use crate::record::{Elsewhere, Explained, Record, ToolName};
-use crate::request::{ImageFile, Request, SnapshotAction};
-use crate::tool::{Support, Tool};
+use crate::tool::{self, Tool};
 use crate::verdict::Verdict;
 use programs::Programs;
 
@@ -87,12 +85,7 @@ impl Arena {
     /// The same with the reference asked only what it was not asked for another candidate on the same case: the first time, and anew when it is
     /// heard again.
     pub fn beside(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
-        let snapshot = Request::Snapshot {
-            file: ImageFile::new("snapshot", Format::Qcow2),
-            action: SnapshotAction::Create,
-            argument: String::new(),
-        };
-        let makes_none = self.duel.candidate.support(&snapshot) != Support::Yes;
+        let makes_none = !tool::can(&*self.duel.candidate, "snapshot");
         let behind = |reference: &Arc<dyn Tool>, answers: &Arc<OfCase>| {
             shared(Arc::clone(reference), Arc::clone(answers), makes_none)
         };
@@ -109,14 +102,7 @@ impl Arena {
 
     /// Whether the candidate writes to no image.
     pub fn is_of_reader(&self) -> bool {
-        let writes = |format: Format| {
-            let request = Request::Write {
-                file: ImageFile::new("image", format),
-                writes: Vec::new(),
-            };
-            self.duel.candidate.support(&request) == Support::Yes
-        };
-        !Format::all().any(writes)
+        !tool::can(&*self.duel.candidate, "write")
     }
 
     /// The tool under test.

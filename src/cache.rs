@@ -115,6 +115,14 @@ impl Tool for Cached {
         self.tool.support(request)
     }
 
+    fn lack(&self, request: &Request) -> Option<String> {
+        self.tool.lack(request)
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        self.tool.lacks()
+    }
+
     fn wording(&self, request: &Request) -> Option<Wording> {
         self.tool.wording(request)
     }

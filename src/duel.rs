@@ -143,11 +143,26 @@ impl Duel {
         if !steps.is_empty() && idle(&*self.candidate) && reads_none() {
             return Err("the candidate can do none of its steps".to_owned());
         }
+        if let Some(lack) = self.lack(operation, ground, steps) {
+            return Err(lack);
+        }
         match objection(&*self.reference) {
             None => Ok(true),
             Some(_) if operation.stands_alone() => Ok(false),
             Some(reason) => Err(reason),
         }
+    }
+
+    /// What the reference's build lacks of what it has to make on either side: the source image, and the steps that are its.
+    fn lack(&self, operation: &dyn Perform, ground: &Ground<'_>, steps: &[Step]) -> Option<String> {
+        let source = operation.reads_source().then(|| Request::Create {
+            file: ground.source.clone(),
+            size: ground.recipe.virtual_size.clone(),
+        });
+        let is_its = |step: &&Step| !matches!(step.actor, Actor::Side | Actor::Harness);
+        let its = steps.iter().filter(is_its).map(|step| &step.request);
+        let mut made = source.iter().chain(its);
+        made.find_map(|request| self.reference.lack(request))
     }
 
     fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {

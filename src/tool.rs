@@ -14,7 +14,7 @@ use crate::launcher::Launcher;
 use crate::process::{Cage, Invocation};
 use crate::request::{Answer, Request};
 
-pub use capabilities::{Capability, capabilities};
+pub use capabilities::{Capability, can, capabilities};
 
 pub mod adapter;
 mod arithmetic;
@@ -57,6 +57,12 @@ pub trait Tool: Send + Sync {
 
     /// Whether it can be asked this at all. Known before anything runs, from the request alone.
     fn support(&self, request: &Request) -> Support;
+
+    /// What this build of it lacks, in words, to do a request that the tool as such can do. The first call may run it.
+    fn lack(&self, request: &Request) -> Option<String> {
+        let _ = request;
+        None
+    }
 
     /// What this build of it lacks that others have, by name, as far as it tells when it is asked. Runs it.
     fn lacks(&self) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 use super::{Support, Tool};
 use crate::format::Format;
-use crate::request::{ImageFile, Request};
+use crate::request::{ImageFile, Request, SnapshotAction};
 use crate::size::Size;
 
 /// One row: what is asked, and the formats for which it can be.
@@ -36,6 +36,13 @@ pub fn capabilities(tool: &dyn Tool) -> Vec<Capability> {
         }
     }
     table
+}
+
+/// Whether a tool can be asked a plain request of this name about any format.
+pub fn can(tool: &dyn Tool, request: &str) -> bool {
+    let asked = Format::all().flat_map(plain_requests);
+    let mut asked = asked.filter(|plain| plain.name() == request);
+    asked.any(|plain| tool.support(&plain) == Support::Yes)
 }
 
 /// One plain request of every kind about an image of this format.
@@ -109,6 +116,11 @@ fn plain_requests(format: Format) -> Vec<Request> {
             file: file(),
             flags: Vec::new(),
             name: String::new(),
+        },
+        Request::Snapshot {
+            file: file(),
+            action: SnapshotAction::Create,
+            argument: String::new(),
         },
         Request::Bench {
             file: file(),

@@ -57,18 +57,6 @@ impl QemuImg {
         let first = self.version.split('.').next().unwrap_or_default();
         first.parse().unwrap_or(0)
     }
-
-    /// What this build lacks to do a request that qemu-img can be asked.
-    fn lack(&self, request: &Request) -> Option<String> {
-        let line = match request {
-            Request::Contents { file } if file.format == Format::Raw => return None,
-            Request::Contents { .. } | Request::SnapshotContents { .. } => words(["convert"]),
-            request if is_for_qemu_io(request) => Vec::new(),
-            request => plain_arguments(request),
-        };
-        let lack = self.build.lack(request, &line)?;
-        Some(format!("qemu-img {} lacks {lack}", self.version))
-    }
 }
 
 impl Tool for QemuImg {
@@ -136,6 +124,17 @@ impl Tool for QemuImg {
             _ => None,
         };
         Support::unless(objection.or_else(|| self.lack(request)))
+    }
+
+    fn lack(&self, request: &Request) -> Option<String> {
+        let line = match request {
+            Request::Contents { file } if file.format == Format::Raw => return None,
+            Request::Contents { .. } | Request::SnapshotContents { .. } => words(["convert"]),
+            request if is_for_qemu_io(request) => Vec::new(),
+            request => plain_arguments(request),
+        };
+        let lack = self.build.lack(request, &line)?;
+        Some(format!("qemu-img {} lacks {lack}", self.version))
     }
 
     fn lacks(&self) -> Vec<String> {

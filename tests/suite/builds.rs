@@ -4,11 +4,17 @@
 
 use crate::ring;
 
+use std::time::Duration;
+
+use imgduel::case::Case;
 use imgduel::error::Cause;
 use imgduel::format::Format;
+use imgduel::generation::Generation;
+use imgduel::record::Record;
 use imgduel::request::{ImageFile, Request};
 use imgduel::size::Size;
 use imgduel::tool::{self, Support};
+use imgduel::verdict::VerdictName;
 
 fn stand_in(name: &str) -> String {
     format!("qemu-img:{}", ring::stand_in(name).display())
@@ -112,6 +118,52 @@ fn a_build_that_refuses_what_it_does_not_say_it_lacks_is_asked_all_the_same() {
     ];
     for request in requests {
         assert_eq!(tool.support(&request), Support::Yes, "{request:?}");
+    }
+}
+
+/// The first drawn cases in which an image is parallels.
+fn cases_with_parallels(count: usize) -> Vec<Case> {
+    let generation = Generation::named("native1").unwrap();
+    let drawn = generation.cases(16, 0, None).unwrap();
+    let has_it = |case: &Case| serde_json::to_string(case).unwrap().contains("parallels");
+    drawn.filter(has_it).take(count).collect()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here: apt-get install qemu-utils"
+)]
+fn what_the_reference_lacks_is_unsupported_and_what_the_candidate_lacks_no_divergence() {
+    let poor = stand_in("lacks_what_others_have");
+    let scratch = ring::scratch();
+    let tried = |candidate: &str, reference: &str| -> Vec<Record> {
+        let arena = ring::arena(
+            candidate,
+            reference,
+            Duration::from_secs(30),
+            scratch.path(),
+        );
+        let cases = cases_with_parallels(2).into_iter();
+        cases.map(|case| arena.try_case(case).unwrap()).collect()
+    };
+    for record in tried("qemu-img", &poor) {
+        let reason = record.reason.as_deref().unwrap_or_default();
+        assert_eq!(
+            record.verdict,
+            VerdictName::Unsupported,
+            "{}: {reason}",
+            record.id
+        );
+        assert!(reason.ends_with("lacks the format parallels"), "{reason}");
+    }
+    for record in tried(&poor, "qemu-img") {
+        let (verdict, reason) = (record.verdict, record.reason.as_deref());
+        assert!(
+            [VerdictName::Match, VerdictName::Unsupported].contains(&verdict),
+            "{}: {reason:?}",
+            record.id
+        );
     }
 }
 

@@ -4,9 +4,9 @@
 //! thing once and not before somebody needs to know, and told by name what it lacks. What it does not say is not held against it: a build
 //! whose help cannot be read is asked everything. Used by qemu-img's own file; it judges no answer to a request.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::secret;
@@ -93,7 +93,14 @@ const VALUES: [(&str, &str, &[&str]); 3] = [
 pub(super) struct Build {
     program: PathBuf,
     limit: Duration,
+    listed: OnceLock<Listed>,
     heard: Mutex<HashMap<Vec<String>, Heard>>,
+}
+
+/// What its help lists; nothing where it lists none.
+struct Listed {
+    commands: Option<HashSet<String>>,
+    formats: Option<HashSet<String>>,
 }
 
 /// What came of a question.
@@ -113,6 +120,7 @@ impl Build {
         Self {
             program: program.to_owned(),
             limit,
+            listed: OnceLock::new(),
             heard: Mutex::default(),
         }
     }
@@ -212,14 +220,23 @@ impl Build {
     }
 
     fn lacking_command(&self, command: &str) -> Option<String> {
-        let said = self.says(&["--help"])?;
-        (commands(&said)?.all(|listed| listed != command)).then(|| format!("the command {command}"))
+        let is_missing = !self.listed().commands.as_ref()?.contains(command);
+        is_missing.then(|| format!("the command {command}"))
     }
 
     fn lacking_format(&self, format: Format) -> Option<String> {
-        let said = self.says(&["--help"])?;
-        let is_missing = formats(&said)?.all(|listed| listed != format.name());
+        let is_missing = !self.listed().formats.as_ref()?.contains(format.name());
         is_missing.then(|| format!("the format {format}"))
+    }
+
+    fn listed(&self) -> &Listed {
+        self.listed.get_or_init(|| {
+            let said = self.says(&["--help"]).unwrap_or_default();
+            Listed {
+                commands: commands(&said).map(|listed| listed.map(str::to_owned).collect()),
+                formats: formats(&said).map(|listed| listed.map(str::to_owned).collect()),
+            }
+        })
     }
 
     fn lacking_flag(&self, command: &str, flag: &str) -> Option<String> {
