@@ -75,8 +75,13 @@ impl ForkServer {
             .env(MARK.0, MARK.1)
             .stderr(Stdio::from(library));
         if starter.is_ok() {
-            let setup = Setup::of(cage, place, run).map_err(|error| error.to_string())?;
-            return Server::start(&mut command, Some(&setup), group::start).map(Self);
+            let mut setup = Setup::of(cage, place, run).map_err(|error| error.to_string())?;
+            let started = Server::start(&mut command, Some(&setup), group::start);
+            return match started {
+                Err(_) if setup.stay() => Server::start(&mut command, Some(&setup), group::start),
+                started => started,
+            }
+            .map(Self);
         }
         let start = |command: &mut Command| cage.confine(place, || group::start(command)).flatten();
         Server::start(&mut command, None, start).map(Self)

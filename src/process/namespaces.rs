@@ -40,5 +40,5 @@ pub(super) fn way() -> Option<Way> {
 /// Why there is no way; nothing where there is one.
 pub(super) fn objection() -> Option<String> {
     let why = found().as_ref().err()?;
-    Some(format!("{why}: without them today's other layers stand"))
+    Some(format!("{why}: the other layers stand without them"))
 }

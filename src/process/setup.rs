@@ -56,6 +56,13 @@ impl<'place> Setup<'place> {
         })
     }
 
+    /// Does without namespaces, for a place where they cannot be had though the machine has them; whether it had them.
+    pub(super) fn stay(&mut self) -> bool {
+        let was_apart = self.flags & IS_APART != 0;
+        self.flags &= !(IS_APART | NEEDS_USERS);
+        was_apart
+    }
+
     /// The same apart in this way, to try it.
     pub(super) fn trial(way: namespaces::Way, place: &'place Path) -> Self {
         let users = if way.needs_users { NEEDS_USERS } else { 0 };

@@ -75,8 +75,11 @@ pub(super) fn take(cage: &Cage, place: Option<&Path>) -> Result<Server, String> 
         return Ok(server);
     }
     // What may be written to is each call's own.
-    let setup = Setup::of(cage, None, place).map_err(|error| error.to_string())?;
-    start(program, &setup)
+    let mut setup = Setup::of(cage, None, place).map_err(|error| error.to_string())?;
+    start(program, &setup).or_else(|why| match setup.stay() {
+        true => start(program, &setup),
+        false => Err(why),
+    })
 }
 
 /// Keeps a starter for the next call in such a cage in this place.

@@ -254,7 +254,7 @@ pub fn cage(layers: &[CageLayer]) -> String {
     let line = |layer: &CageLayer| {
         let state = layer.missing.as_deref();
         let state = state.map_or("here".to_owned(), |missing| format!("missing: {missing}"));
-        format!("cage {state}\n    {}\n", layer.name)
+        format!("cage {} ({state})\n", layer.name)
     };
     layers.iter().map(line).collect()
 }
