@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::memory_file::MemoryFile;
-use super::server::Server;
+use super::server::{NOT_WAITING, Server};
 use super::setup::Setup;
 use super::{CHILD_ENVIRONMENT, Cage, group, scratch, starter};
 
@@ -78,7 +78,9 @@ impl ForkServer {
             let mut setup = Setup::of(cage, place, run).map_err(|error| error.to_string())?;
             let started = Server::start(&mut command, Some(&setup), group::start);
             return match started {
-                Err(_) if setup.stay() => Server::start(&mut command, Some(&setup), group::start),
+                Err(why) if why != NOT_WAITING && setup.stay() => {
+                    Server::start(&mut command, Some(&setup), group::start)
+                }
                 started => started,
             }
             .map(Self);

@@ -50,6 +50,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// is told at once.
 pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What is said of a program that is no server.
+pub(super) const NOT_WAITING: &str = "it does not wait for calls";
+
 /// How long one may take to end by itself.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -160,7 +163,7 @@ impl Server {
             Ok([0, _, error, ..]) if error != 0 => {
                 io::Error::from_raw_os_error(error as i32).to_string()
             }
-            _ => "it does not wait for calls".to_owned(),
+            _ => NOT_WAITING.to_owned(),
         };
         server.end();
         Err(why)
