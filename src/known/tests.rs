@@ -8,6 +8,7 @@ use crate::verdict::{Blame, Difference};
 
 mod conditions;
 mod covering;
+mod narrow;
 
 /// A case with these operations, as its JSON has them.
 fn case(ops: Value) -> Case {

@@ -10,24 +10,40 @@ use crate::exchange::{Exchange, Output, Side, Turn};
 use crate::request::{ImageFile, Request};
 use crate::verdict::Place;
 
-/// Every key that a fact can have.
+/// Every key that a fact can have:
+///
+/// * `step`: The name of the request of the step that differs; `left` for a file that is looked at when all steps are done.
+/// * `by`: Whose tool did that step on the candidate's side.
+/// * `file`: The format and the notable options of the file that differs.
+/// * `below`: The same of any image below it.
+/// * `target`: The same of the image that the step makes of it.
+/// * `done`: What was done to that file before.
+/// * `own`: The same, as far as the candidate's own tool did it.
+/// * `origin`: The format and options of any image from which data came into it, itself and those below it included.
+/// * `before`: What was done to any of those.
+/// * `own_before`: The same, as far as the candidate's own tool did it.
+/// * `met`: A known defect of qemu-img that one of those has met.
+/// * `change`: What a damaged image was changed by, at that step or before it.
+/// * `damaged`: The structures and fields that were damaged.
+/// * `only`: The one structure, or field, that was damaged, where there is only one.
+/// * `how`: How a structure was damaged: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
+/// * `space`: Whether the file takes no more of the host than a guest could ever have filled.
 pub const KEYS: [&str; 16] = [
-    // The name of the request of the step that differs; `left` for a file that is looked at when all steps are done.
-    "step",       // Whose tool did that step on the candidate's side.
-    "by",         // The format and the notable options of the file that differs.
-    "file",       // The same of any image below it.
-    "below",      // The same of the image that the step makes of it.
-    "target",     // What was done to that file before.
-    "done",       // The same, as far as the candidate's own tool did it.
-    "own", // The format and options of any image from which data came into it, itself and those below it included.
-    "origin", // What was done to any of those.
-    "before", // The same, as far as the candidate's own tool did it.
-    "own_before", // A known defect of qemu-img that one of those has met.
-    "met", // What a damaged image was changed by, at that step or before it.
-    "change", // The structures and fields that were damaged.
-    "damaged", // The one structure, or field, that was damaged, where there is only one.
-    "only", // How a structure was damaged: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
-    "how", // What a damaged or finished image takes on the host.
+    "step",
+    "by",
+    "file",
+    "below",
+    "target",
+    "done",
+    "own",
+    "origin",
+    "before",
+    "own_before",
+    "met",
+    "change",
+    "damaged",
+    "only",
+    "how",
     "space",
 ];
 

@@ -265,3 +265,149 @@ fn space(exchange: &Exchange, place: &Place, bytes_max: u64, facts: &mut Facts) 
         facts.add("space", if fits { "within_size" } else { "beyond_size" });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::case::Case;
+    use crate::exchange::{Deed, Turn};
+    use crate::operation::{Operation, Perform};
+    use crate::request::{Answer, Exit};
+
+    /// The facts of a place in a chain of which the candidate's own tool did every step.
+    fn facts(layers: Value, steps: Value, place: &Place) -> Vec<String> {
+        let case: Case = serde_json::from_value(json!({
+            "generation": "g", "seed": 1, "iteration": 0, "iter_seed": 1, "words_used": 0,
+            "image": {"format": "raw", "virtual_size": "1M", "pattern": "zeros"},
+            "ops": [{"op": "chain", "layers": layers, "steps": steps}],
+        }))
+        .unwrap();
+        let (Operation::Chain(chain), ground) = (&case.ops[0], case.ground(0)) else {
+            panic!("it is a chain")
+        };
+        let turns = chain.steps(&ground).into_iter().map(|step| Turn {
+            step,
+            by: Side::Candidate,
+            answer: Answer {
+                exit: Exit::Success,
+                ..Answer::unsupported(String::new())
+            },
+            file_bytes: None,
+            changed_files: Vec::new(),
+            scratch_bytes: 0,
+        });
+        let deed = Deed {
+            turns: turns.collect(),
+            ..Deed::default()
+        };
+        let exchange = Exchange {
+            candidate: deed.clone(),
+            reference: Some(deed),
+            ..Exchange::default()
+        };
+        let outputs = chain.outputs(&ground, &exchange);
+        chain.facts(&ground, &exchange, &outputs, place)
+    }
+
+    fn qcow2(options: &[&str]) -> Value {
+        json!({"format": "qcow2", "size": 1 << 20, "options": options})
+    }
+
+    #[track_caller]
+    fn assert_facts(facts: &[String], are: &[&str], are_not: &[&str]) {
+        for fact in are {
+            assert!(facts.contains(&(*fact).to_owned()), "{fact}: {facts:?}");
+        }
+        for fact in are_not {
+            assert!(!facts.contains(&(*fact).to_owned()), "{fact}: {facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_told_with_its_file_what_lies_below_it_and_what_was_done_to_it() {
+        let layers = json!([qcow2(&["encrypt.format=luks"]), qcow2(&[])]);
+        let steps = json!([{"step": "resize", "size": 2 << 20}, {"step": "read"}]);
+        // Two layers are created.
+        let read = facts(layers, steps, &Place::step(3));
+        let are = [
+            "step=read",
+            "step=contents",
+            "by=candidate",
+            "file=qcow2",
+            "file=backed",
+            "below=encryption",
+            "origin=encryption",
+            "own=grow",
+            "before=grow",
+        ];
+        assert_facts(
+            &read,
+            &are,
+            &["file=encryption", "own=shrink", "step=left", "done=read_"],
+        );
+    }
+
+    #[test]
+    fn what_is_done_later_is_not_told() {
+        let steps = json!([{"step": "read"}, {"step": "discard", "offset": 0, "length": 512}]);
+        let read = facts(json!([qcow2(&[])]), steps, &Place::step(1));
+        assert_facts(
+            &read,
+            &["step=read"],
+            &["done=discard", "own=discard", "before=discard"],
+        );
+    }
+
+    #[test]
+    fn a_copy_keeps_where_its_data_came_from_and_not_what_was_done_to_the_other_file() {
+        let layers = json!([qcow2(&["encrypt.format=luks"])]);
+        let steps = json!([
+            {"step": "discard", "offset": 0, "length": 512},
+            {"step": "convert", "format": "raw", "options": [], "compress": false, "target_is_zero": false},
+            {"step": "read"},
+        ]);
+        let read = facts(layers, steps, &Place::step(3));
+        let are = [
+            "file=raw",
+            "origin=encryption",
+            "before=discard",
+            "done=convert",
+        ];
+        assert_facts(
+            &read,
+            &are,
+            &["file=encryption", "done=discard", "own=discard"],
+        );
+    }
+
+    #[test]
+    fn what_is_committed_counts_for_the_image_below() {
+        let layers = json!([qcow2(&[]), qcow2(&["data_file=beside"])]);
+        let steps = json!([{"step": "resize", "size": 2 << 20}, {"step": "commit"}]);
+        let lower = facts(layers, steps, &Place::file("0-chain-0.qcow2"));
+        let are = [
+            "step=left",
+            "done=committed_into",
+            "origin=data_file",
+            "before=grow",
+            "own_before=grow",
+        ];
+        assert_facts(&lower, &are, &["file=data_file", "done=grow", "own=grow"]);
+    }
+
+    #[test]
+    fn what_was_done_to_an_image_above_is_not_told_of_the_one_below() {
+        let bitmap = json!({"step": "bitmap", "flags": ["--add"], "name": "b"});
+        let below = json!({"format": "qcow2", "size": 1 << 20, "acts": [bitmap]});
+        let layers = json!([below, qcow2(&["encrypt.format=luks"])]);
+        let steps = json!([{"step": "discard", "offset": 0, "length": 512}]);
+        let lower = facts(layers, steps, &Place::file("0-chain-0.qcow2"));
+        assert_facts(
+            &lower,
+            &["done=bitmap", "file=qcow2"],
+            &["origin=encryption", "before=discard", "done=discard"],
+        );
+    }
+}
