@@ -271,21 +271,20 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::case::Case;
     use crate::exchange::{Deed, Turn};
-    use crate::operation::{Operation, Perform};
+    use crate::operation::Perform;
     use crate::request::{Answer, Exit};
 
     /// The facts of a place in a chain of which the candidate's own tool did every step.
     fn facts(layers: Value, steps: Value, place: &Place) -> Vec<String> {
-        let case: Case = serde_json::from_value(json!({
-            "generation": "g", "seed": 1, "iteration": 0, "iter_seed": 1, "words_used": 0,
-            "image": {"format": "raw", "virtual_size": "1M", "pattern": "zeros"},
-            "ops": [{"op": "chain", "layers": layers, "steps": steps}],
-        }))
-        .unwrap();
-        let (Operation::Chain(chain), ground) = (&case.ops[0], case.ground(0)) else {
-            panic!("it is a chain")
+        let chain = json!({"layers": layers, "steps": steps});
+        let chain: Chain = serde_json::from_value(chain).unwrap();
+        let recipe = Chain::no_source();
+        let ground = Ground {
+            source: ImageFile::new("image", recipe.format),
+            recipe: &recipe,
+            stem: "0-chain".to_owned(),
+            salt: 1,
         };
         let turns = chain.steps(&ground).into_iter().map(|step| Turn {
             step,
