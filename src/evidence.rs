@@ -73,12 +73,6 @@ impl Evidence {
 
     /// The evidence for any verdict, a match included.
     pub fn of_anything(verdict: &Verdict, exchange: &Exchange) -> Self {
-        let differences = match verdict {
-            Verdict::Divergence(finding) | Verdict::Flaky(finding) => finding.differences.clone(),
-            Verdict::Inconclusive { .. } | Verdict::Match | Verdict::Unsupported { .. } => {
-                Vec::new()
-            }
-        };
         let summary = verdict
             .reason()
             .unwrap_or(verdict.name().as_str())
@@ -92,7 +86,7 @@ impl Evidence {
         );
         Self {
             summary,
-            differences,
+            differences: verdict.differences().to_vec(),
             calls,
             fixture: Vec::new(),
             picture: None,

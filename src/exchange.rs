@@ -3,6 +3,9 @@
 //! Operations write [`Step`]s and [`Output`]s; the duel carries them out on each side; the judges get the [`Exchange`]. Plain
 //! data: nothing here runs anything.
 
+#[cfg(test)]
+pub mod sample;
+
 use std::time::Duration;
 
 use crate::content::{Contents, Write};

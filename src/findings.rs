@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::record::{Class, Record, ToolName};
-use crate::seed_file::Drawn;
+use crate::seed_file::{Drawn, SeedFile};
 use crate::signature::Group;
 
 /// The divergences of one campaign that nobody has explained, by group.
@@ -96,9 +96,67 @@ pub fn path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
     directory.join(format!("{}.json", stem(candidate, group)))
 }
 
+/// Where the pending finding of a group lies, if there is one: under its own name, or under that which an earlier version gave to
+/// the same group.
+pub fn kept(directory: &Path, candidate: &ToolName, group: &Group) -> Option<PathBuf> {
+    let path = path(directory, candidate, group);
+    if path.exists() {
+        return Some(path);
+    }
+    let begins = format!("{}_{}_", group.operation, group.kind);
+    let is_named = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(&begins) && name.ends_with(".json"))
+    };
+    let is_of_group = |path: &PathBuf| {
+        // One that cannot be read is not taken for anything.
+        let seed = SeedFile::read(path).ok();
+        let seen = seed.and_then(|seed| seed.seen);
+        seen.is_some_and(|seen| seen.candidate.name == candidate.name && seen.group() == *group)
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut named: Vec<PathBuf> = paths.filter(is_named).collect();
+    named.sort();
+    named.into_iter().find(is_of_group)
+}
+
 /// Where the shrinker keeps how far it has come with that finding; what one version of the candidate showed says nothing of
 /// another.
 pub fn progress_path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
     let version = xxh3_64(candidate.version.as_bytes()) as u16;
     directory.join(format!("{}_{version:04x}.progress", stem(candidate, group)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = include_str!("../tests/golden/frozen-seed.json");
+
+    #[test]
+    fn a_finding_that_an_earlier_version_kept_is_that_of_its_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = directory
+            .path()
+            .join("resize_resize_content_divergence_0badf00d.json");
+        std::fs::write(&old, OLD).unwrap();
+        let kept = |name: &str, signature: &str| {
+            let tool = ToolName {
+                name: name.to_owned(),
+                version: "11.1.3".to_owned(),
+                build: None,
+            };
+            let group = Group {
+                kind: "resize_content_divergence".to_owned(),
+                operation: "resize".to_owned(),
+                signature: signature.to_owned(),
+            };
+            super::kept(directory.path(), &tool, &group)
+        };
+        let today = "contents of resize.qcow2: byte at guest offset N";
+        assert_eq!(kept("qemu-img", today), Some(old));
+        assert_eq!(kept("imago", today), None);
+        assert_eq!(kept("qemu-img", "contents of resize.raw"), None);
+    }
 }

@@ -265,6 +265,85 @@ mod tests {
         );
     }
 
+    /// What is left of a value under this key, at the top and deeper, for a purpose.
+    fn left(key: &str, purpose: Purpose) -> Value {
+        let description = json!({key: 1, "snapshots": [{"id": "1", key: 2}], "virtual-size": 3});
+        normalize(description, purpose, &Default::default())
+    }
+
+    #[test]
+    fn each_step_takes_out_its_keys_at_every_depth_for_its_purposes_alone() {
+        let both = ["filename", "actual-size", "disk size", "dirty-flag"];
+        let description = [
+            "image-clusters",
+            "fragmented-clusters",
+            "allocated-clusters",
+            "format-specific",
+        ];
+        let creation = [
+            "refcount-block-cache-size",
+            "l2-cache-size",
+            "l2-cache-entry-size",
+            "cache-clean-interval",
+            "cid",
+            "parent-cid",
+            "log-size",
+            "date-sec",
+            "date-nsec",
+            "master-key-iters",
+            "iters",
+            "uuid",
+        ];
+        let gone = json!({"snapshots": [{"id": "1"}], "virtual-size": 3});
+        for key in both.iter().chain(&description).chain(&creation) {
+            for (purpose, mine, others) in [
+                (Purpose::Description, &description[..], &creation[..]),
+                (Purpose::Creation, &creation[..], &description[..]),
+            ] {
+                let stays = others.contains(key);
+                assert_eq!(left(key, purpose) != gone, stays, "{key} {purpose:?}");
+                assert!(stays || both.contains(key) || mine.contains(key));
+            }
+        }
+        for key in [
+            "cluster-size",
+            "backing-filename",
+            "refcount-bits",
+            "compat",
+        ] {
+            for purpose in [Purpose::Description, Purpose::Creation] {
+                assert_ne!(left(key, purpose), gone, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_bitmaps_means_nothing_where_an_image_is_made() {
+        let with = |names: [&str; 2]| {
+            let list = names.map(|name| json!({"name": name}));
+            json!({"deep": [{"bitmaps": list, "others": list}]})
+        };
+        let same = Default::default();
+        let sorted = normalize(with(["b", "a"]), Purpose::Creation, &same);
+        let (a, b) = (json!({"name": "a"}), json!({"name": "b"}));
+        assert_eq!(
+            sorted,
+            json!({"deep": [{"bitmaps": [a, b], "others": [b, a]}]})
+        );
+        let described = normalize(with(["b", "a"]), Purpose::Description, &same);
+        assert_eq!(described, with(["b", "a"]));
+    }
+
+    #[test]
+    fn only_the_length_of_the_files_right_below_means_nothing() {
+        let description = json!({"children": [{"info": {"virtual-size": 1, "children": [{"info": {"virtual-size": 2}}]}}], "virtual-size": 3});
+        let kept = normalize(description, Purpose::Creation, &Default::default());
+        assert_eq!(
+            kept,
+            json!({"children": [{"info": {"children": [{"info": {"virtual-size": 2}}]}}], "virtual-size": 3})
+        );
+    }
+
     #[test]
     fn what_a_release_began_to_say_is_left_out_between_it_and_an_older_one_alone() {
         let description =

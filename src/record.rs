@@ -29,7 +29,7 @@ use crate::evidence::{Evidence, milliseconds};
 use crate::generation::lineage;
 use crate::known::Sighting;
 use crate::shrink::Symptom;
-use crate::signature::Group;
+use crate::signature::{Cause, Group};
 use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
@@ -170,6 +170,9 @@ pub struct OperationRecord {
     pub known_elsewhere: Option<Elsewhere>,
     /// Wall time.
     pub duration_ms: f64,
+    /// What its divergence comes from: for the shrinker, which tries its cases itself.
+    #[serde(skip)]
+    pub cause: Option<Cause>,
 }
 
 impl Record {
@@ -193,6 +196,7 @@ impl Record {
                 known: explained.known().cloned(),
                 known_elsewhere: explained.elsewhere().cloned(),
                 duration_ms: milliseconds(outcome.duration),
+                cause: Cause::of(outcome.verdict.differences()),
             })
             .collect();
         let verdicts = outcome
@@ -338,8 +342,14 @@ impl Record {
             operation: operation.op.to_owned(),
             blame: operation.blame,
             known: operation.known.clone(),
+            cause: operation.cause.clone(),
         };
         diverging.map(symptom).collect()
+    }
+
+    /// What the divergence of its group comes from.
+    pub fn cause(&self) -> Option<Cause> {
+        Cause::of(&self.evidence.as_ref()?.differences)
     }
 
     /// Whether the reference ran out of time in any of its operations.

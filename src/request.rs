@@ -6,7 +6,7 @@
 mod answer;
 mod image_file;
 
-pub use answer::{Answer, Exit};
+pub use answer::{Answer, Ended, Exit};
 pub use image_file::ImageFile;
 
 use serde::{Deserialize, Serialize};

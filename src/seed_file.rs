@@ -141,13 +141,14 @@ impl Seen {
         })
     }
 
-    /// The group for which it was kept.
+    /// The group for which it was kept, by today's rule.
     pub fn group(&self) -> Group {
-        Group {
+        let group = Group {
             kind: self.kind.clone(),
             operation: self.operation.clone(),
             signature: self.signature.clone(),
-        }
+        };
+        group.of_today()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A smaller case that shows the same: greedy, deterministic, bounded.
 //!
-//! What counts as "the same" is fixed first: the [`Symptom`]. A candidate is kept only if it shows that symptom; which one
+//! What counts as "the same" is fixed first: the [`Symptom`], which holds the cause as far as it is told: another refusal, or one of the
+//! other side, is another divergence. A candidate is kept only if it shows that symptom; which one
 //! it shows is the caller's closure's business, so that nothing here knows duels or tools. Every state on the way can be
 //! saved and taken up again: a run that was cut short and resumed ends where one in a single piece would have.
 
@@ -14,10 +15,11 @@ use crate::case::Case;
 use crate::error::Result;
 use crate::image::ImageRecipe;
 use crate::operation::Operation;
+use crate::signature::Cause;
 use crate::simpler;
 use crate::verdict::Blame;
 
-/// What a case shows: the class of a divergence, not its values.
+/// What a case shows: the class of a divergence and who refused in which words, not its values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Symptom {
     /// The kind of divergence.
@@ -30,6 +32,24 @@ pub struct Symptom {
     /// The entry of the catalogue that knows it: a crash must not become another crash on the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
+    /// What it comes from; one that an earlier version wrote down does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+impl Symptom {
+    /// Whether a case shows it: what it does not say of its cause does not count.
+    pub fn is_among(&self, shown: &[Self]) -> bool {
+        shown.iter().any(|other| {
+            let is_comparable = self.cause.is_some();
+            let cause = other.cause.clone().filter(|_| is_comparable);
+            *self
+                == Self {
+                    cause,
+                    ..other.clone()
+                }
+        })
+    }
 }
 
 /// How long it may go on.
@@ -109,7 +129,7 @@ pub fn shrink(
             if attempts >= limits.attempts || started.elapsed() >= limits.time {
                 return Ok(());
             }
-            kept = shown(&case)?.contains(&progress.symptom);
+            kept = progress.symptom.is_among(&shown(&case)?);
             progress.attempts += 1;
             progress.tried.push(fingerprint(&case));
             if kept {

@@ -1,9 +1,14 @@
 //! Which divergences are one finding: the same kind, in the same operation, with the same signature.
 //!
-//! A signature is what differs without what is particular to one case: its numbers. The one rule for all who group: the
-//! summary, the terminal, pending findings and every other report. Pure.
+//! A signature is what differs without what is particular to one case: its numbers, and the names of its files, which stand there by
+//! their roles. The one rule for all who group: the summary, the terminal, pending findings and every other report. Pure.
+
+mod cause;
+mod role;
 
 use serde::{Deserialize, Serialize};
+
+pub use cause::Cause;
 
 use crate::verdict::Difference;
 
@@ -34,6 +39,14 @@ impl Group {
         }
     }
 
+    /// The same group by today's rule: one that an earlier version wrote down may have files' names in its signature.
+    pub fn of_today(&self) -> Self {
+        Self {
+            signature: role::named_by_roles(&self.signature),
+            ..self.clone()
+        }
+    }
+
     /// In one line.
     pub fn title(&self) -> String {
         format!("{} in {}: {}", self.kind, self.operation, self.signature)
@@ -43,15 +56,20 @@ impl Group {
 fn signature(differences: &[Difference], reason: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     for difference in differences {
-        let part = without_numbers(&without_places(&part(difference)));
+        let part = plain(&part(difference));
         if parts.len() < SIGNATURE_PARTS_MAX && !parts.contains(&part) {
             parts.push(part);
         }
     }
     if parts.is_empty() {
-        parts.push(without_numbers(reason));
+        parts.push(plain(reason));
     }
     parts.join("; ")
+}
+
+/// A text without what is particular to one case.
+fn plain(text: &str) -> String {
+    without_numbers(&role::named_by_roles(&without_places(text)))
 }
 
 /// Exits are told apart by what the tools said, values by where they are.
@@ -94,11 +112,19 @@ fn without_numbers(text: &str) -> String {
             continue;
         }
         let is_hexadecimal = letter == '0' && letters.next_if_eq(&'x').is_some();
-        let belongs = |next: &char| match is_hexadecimal {
+        let is_digit = |next: &char| match is_hexadecimal {
             true => next.is_ascii_hexdigit(),
-            false => next.is_ascii_digit() || *next == '.',
+            false => next.is_ascii_digit(),
         };
-        while letters.next_if(belongs).is_some() {}
+        while letters.next_if(is_digit).is_some() {}
+        // A point belongs to a number that goes on behind it.
+        let is_decimal = |mut rest: std::iter::Peekable<std::str::Chars<'_>>| {
+            rest.next() == Some('.') && rest.next().is_some_and(|next| next.is_ascii_digit())
+        };
+        while !is_hexadecimal && is_decimal(letters.clone()) {
+            letters.next();
+            while letters.next_if(is_digit).is_some() {}
+        }
         plain.push('N');
     }
     if plain.chars().count() > PART_CHARACTERS_MAX {
@@ -118,7 +144,10 @@ mod tests {
             without_numbers("byte 0x1f00 of 4096 after 1.25 s"),
             "byte N of N after N s"
         );
-        assert_eq!(without_numbers("0-convert.qcow2"), "N-convert.qcow2");
+        assert_eq!(
+            without_numbers("exit 1. release 10.0.2, 4."),
+            "exit N. release N, N."
+        );
     }
 
     #[test]
@@ -137,6 +166,46 @@ mod tests {
     #[test]
     fn a_long_part_is_cut() {
         assert_eq!(without_numbers(&"x".repeat(500)).chars().count(), 120);
+    }
+
+    #[test]
+    fn the_images_of_a_chain_are_one_whatever_their_numbers() {
+        let group = |file: &str| {
+            let what = format!("contents of {file}: byte at guest offset 4096");
+            let difference = Difference::new(what, "0x00", "0x1a");
+            Group::new("chain_content_divergence", "chain", &[difference], "")
+        };
+        let first = group("0-chain-0.qcow2");
+        assert_eq!(
+            first.signature,
+            "contents of chain.qcow2: byte at guest offset N"
+        );
+        assert_eq!(group("0-chain-c0.qcow2"), first);
+        assert_eq!(group("3-chain-2.qcow2"), first);
+        assert_ne!(group("0-chain-0.vmdk"), first);
+    }
+
+    #[test]
+    fn a_group_that_an_earlier_version_wrote_down_is_todays() {
+        let old = |signature: &str| {
+            let signature = signature.to_owned();
+            let group = Group {
+                kind: "k".to_owned(),
+                operation: "chain".to_owned(),
+                signature,
+            };
+            group.of_today().signature
+        };
+        let today = "contents of chain.qcow2: byte at guest offset N";
+        assert_eq!(
+            old("contents of N-chain-Nqcow2: byte at guest offset N"),
+            today
+        );
+        assert_eq!(
+            old("contents of N-chain-c0.qcow2: byte at guest offset N"),
+            today
+        );
+        assert_eq!(old(today), today);
     }
 
     #[test]

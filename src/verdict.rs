@@ -206,6 +206,14 @@ impl Verdict {
         }
     }
 
+    /// The values that differ, for a divergence.
+    pub fn differences(&self) -> &[Difference] {
+        match self {
+            Self::Divergence(finding) | Self::Flaky(finding) => &finding.differences,
+            _ => &[],
+        }
+    }
+
     /// Who is alone, for a divergence.
     pub fn blame(&self) -> Option<Blame> {
         match self {
@@ -243,5 +251,135 @@ impl Verdict {
         };
         // `min_by_key` keeps the first of equals.
         verdicts.into_iter().min_by_key(rank).unwrap_or(Self::Match)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(what: &str) -> Finding {
+        Finding::of_difference(
+            DivergenceKind::CandidateCrash,
+            Difference::new(what, "a", "b"),
+        )
+    }
+
+    fn every() -> [Verdict; 5] {
+        [
+            Verdict::Match,
+            finding("x").into(),
+            Verdict::Flaky(finding("y")),
+            Verdict::inconclusive(InconclusiveKind::BothLimit, "z"),
+            Verdict::Unsupported {
+                reason: "u".to_owned(),
+            },
+        ]
+    }
+
+    #[test]
+    fn a_verdict_tells_its_name_its_kind_its_blame_its_layer_and_why() {
+        let crash = Some("candidate_crash".to_owned());
+        let limit = Some("inconclusive_both_limit".to_owned());
+        let blame = Some(Blame::Candidate);
+        let layer = Some(Layer::Exit);
+        let told = every().map(|verdict| {
+            let reason = verdict.reason().map(str::to_owned);
+            let (name, kind) = (verdict.name(), verdict.kind_name());
+            let differences = verdict.differences().len();
+            (
+                name,
+                kind,
+                verdict.blame(),
+                verdict.layer(),
+                differences,
+                reason,
+            )
+        });
+        let reason = |text: &str| Some(text.to_owned());
+        let x = reason("x: candidate a, reference b");
+        let y = reason("y: candidate a, reference b");
+        let expected = [
+            (VerdictName::Match, None, None, None, 0, None),
+            (VerdictName::Divergence, crash.clone(), blame, layer, 1, x),
+            (VerdictName::Flaky, crash, blame, layer, 1, y),
+            (VerdictName::Inconclusive, limit, None, None, 0, reason("z")),
+            (VerdictName::Unsupported, None, None, None, 0, reason("u")),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_worst_verdict_counts_and_of_equals_the_first() {
+        let [agreed, diverged, flaky, unsure, unsupported] = every();
+        let worst = |of: [&Verdict; 2]| Verdict::worst(of.map(Clone::clone).to_vec());
+        let order = [&diverged, &flaky, &unsure, &agreed, &unsupported];
+        for pair in order.windows(2) {
+            assert_eq!(worst([pair[0], pair[1]]), *pair[0]);
+            assert_eq!(worst([pair[1], pair[0]]), *pair[0]);
+        }
+        let later: Verdict = finding("later").into();
+        assert_eq!(worst([&diverged, &later]), diverged);
+        assert_eq!(Verdict::worst(Vec::new()), Verdict::Match);
+    }
+
+    #[test]
+    fn a_finding_of_several_differences_is_summed_up_by_the_first() {
+        let kind = DivergenceKind::InfoOutput;
+        let difference = |what: &str| Difference::new(what, "1", "2").with_expected("3");
+        let several = Finding::of_differences(kind, vec![difference("a"), difference("b")]);
+        let several = several.unwrap();
+        assert_eq!(
+            several.summary,
+            "a: candidate 1, reference 2, expected 3 (and 1 more)"
+        );
+        assert_eq!(several.differences.len(), 2);
+        assert_eq!(several.blame, Blame::Unclear);
+        let one = Finding::of_differences(kind, vec![difference("a")]).unwrap();
+        assert_eq!(one.summary, "a: candidate 1, reference 2, expected 3");
+        assert_eq!(one.clone().blamed(Blame::Both).blame, Blame::Both);
+        assert_eq!(Finding::of_differences(kind, Vec::new()), None);
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_for_each_side() {
+        let (json, error): (Result<u8, String>, _) = (Ok(1), Err("at line 1".to_owned()));
+        assert_eq!(
+            Difference::of_parsing("map", &error, &json),
+            Difference::new("map as JSON", "at line 1", "JSON")
+        );
+        assert_eq!(
+            Difference::of_parsing("map", &json, &error),
+            Difference::new("map as JSON", "JSON", "at line 1")
+        );
+    }
+
+    #[test]
+    fn every_layer_and_blame_is_named_as_it_is_written() {
+        let written = |value: serde_json::Value| value.as_str().unwrap().to_owned();
+        let layers = [
+            Layer::Exit,
+            Layer::Contents,
+            Layer::Facts,
+            Layer::Allocation,
+            Layer::Metadata,
+            Layer::Host,
+            Layer::CrossReading,
+            Layer::Saying,
+        ];
+        for layer in layers {
+            let json = serde_json::to_value(layer).unwrap();
+            assert_eq!(written(json), layer.name());
+        }
+        let blames = [
+            Blame::Candidate,
+            Blame::Reference,
+            Blame::Both,
+            Blame::Unclear,
+        ];
+        for blame in blames {
+            let json = serde_json::to_value(blame).unwrap();
+            assert_eq!(written(json), blame.name());
+        }
     }
 }

@@ -64,6 +64,7 @@ fn shrink_record(
         operation: group.operation.clone(),
         blame: record.blame,
         known: record.known.clone(),
+        cause: record.cause(),
     };
     let known_too = record.class() == Class::Known;
     let path = findings::progress_path(directory, &record.candidate, group);
@@ -75,7 +76,7 @@ fn shrink_record(
         }
         let tried = arena.try_case(case.clone())?;
         let is_other = tried.group().is_some_and(|shown| {
-            let is_kept = || findings::path(directory, &tried.candidate, &shown).exists();
+            let is_kept = || findings::kept(directory, &tried.candidate, &shown).is_some();
             shown != *group && (others.contains(&&shown) || is_kept())
         });
         let symptoms = tried.symptoms(known_too);
@@ -146,11 +147,11 @@ pub(super) fn keep_new(
     let groups: Vec<&Group> = found.iter().map(|found| &found.group).collect();
     for found in found {
         let record = &found.first;
-        let path = findings::path(&settings.findings, &record.candidate, &found.group);
-        if path.exists() {
+        if let Some(path) = findings::kept(&settings.findings, &record.candidate, &found.group) {
             said.push_str(&terminal::pending_finding(&path, found.count));
             continue;
         }
+        let path = findings::path(&settings.findings, &record.candidate, &found.group);
         let wanted = is_shrinking
             && interrupted.is_none()
             && stop_requested() == Interrupt::None
@@ -204,15 +205,14 @@ pub(super) fn shrink_one(
         )));
     };
     // What it was kept for names its file, though the differences may have become others since.
-    let kept_for = seed.and_then(|seed| seed.seen.as_ref()).map(|seen| Group {
-        kind: seen.kind.clone(),
-        operation: seen.operation.clone(),
-        signature: seen.signature.clone(),
-    });
+    let kept_for = seed
+        .and_then(|seed| seed.seen.as_ref())
+        .map(|seen| seen.group());
     let is_same = |group: &Group| (&group.kind, &group.operation) == (&seen.kind, &seen.operation);
     let group = kept_for.filter(is_same).unwrap_or(seen);
     let shrunk = shrink_record(arena, &record, &group, &[], &settings.findings, LIMITS)?;
-    let path: PathBuf = findings::path(&settings.findings, &record.candidate, &group);
+    let path: PathBuf = findings::kept(&settings.findings, &record.candidate, &group)
+        .unwrap_or_else(|| findings::path(&settings.findings, &record.candidate, &group));
     let kept = seed.and_then(|seed| seed.seen.as_ref()?.drawn.clone());
     let drawn = kept.map(|drawn| *drawn).or_else(|| Drawn::of(&record));
     SeedFile::resolved(&shrunk.record, &group, drawn.as_ref()).write(&path)?;

@@ -191,3 +191,6 @@ fn alone(turn: &Turn) -> Judged {
     );
     Judged::Ended(Some(Verdict::Unsupported { reason }))
 }
+
+#[cfg(test)]
+mod tests;

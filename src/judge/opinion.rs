@@ -58,7 +58,61 @@ fn facts(text: &str) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::facts;
+    use super::*;
+    use crate::exchange::sample::{done, refused, said};
+    use serde_json::json;
+
+    fn opinion(answer: Answer) -> Opinion {
+        Opinion {
+            witness: "qcowinfo",
+            answer,
+        }
+    }
+
+    #[test]
+    fn a_fact_that_both_tell_and_that_differs_is_told() {
+        let text = "\tFormat version\t\t: 3\n\tMedia size\t\t: 1.0 MiB (1048576 bytes)\n";
+        let info = |json: Value| described(&json, &opinion(said(text)));
+        assert_eq!(
+            info(json!({"virtual-size": 1 << 20, "format-version": 3})),
+            None
+        );
+        // What only one of them tells is not compared.
+        assert_eq!(info(json!({"cluster-size": 512})), None);
+        let found = info(json!({"virtual-size": 512, "format-version": 3})).unwrap();
+        assert_eq!(found.kind, DivergenceKind::WitnessInfo);
+        assert_eq!(
+            found.differences,
+            [Difference::new(
+                "virtual-size by qcowinfo",
+                "512",
+                "1048576"
+            )]
+        );
+        let refuses = Opinion {
+            answer: Answer {
+                exit: crate::request::Exit::Refused(1),
+                ..said(text)
+            },
+            ..opinion(done())
+        };
+        assert_eq!(described(&json!({"virtual-size": 512}), &refuses), None);
+    }
+
+    #[test]
+    fn who_reads_what_the_other_calls_unsound_is_told() {
+        let compared = |ours, theirs| checked(&ours, &opinion(theirs));
+        assert_eq!(compared(done(), done()), None);
+        assert_eq!(compared(refused("a"), refused("b")), None);
+        let found = compared(done(), refused("b")).unwrap();
+        assert_eq!(found.kind, DivergenceKind::WitnessCheck);
+        let what = "whether the image can be read, by qcowinfo";
+        assert_eq!(
+            found.differences,
+            [Difference::new(what, "exit 0", "exit 1: b")]
+        );
+        assert!(compared(refused("a"), done()).is_some());
+    }
 
     #[test]
     fn sizes_are_read_in_bytes_and_words_are_passed_over() {

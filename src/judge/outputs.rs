@@ -314,3 +314,6 @@ impl Sides<'_> {
         Some(finding.blamed(blame).into())
     }
 }
+
+#[cfg(test)]
+mod tests;

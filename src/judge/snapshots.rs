@@ -98,3 +98,147 @@ impl Sides<'_> {
         Some(finding.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Output;
+    use crate::exchange::sample::{
+        Look, by_reference, contents, done, file, looked, output, read, refused, said,
+    };
+    use crate::judge::outputs;
+    use crate::verdict::{DivergenceKind, OutputAspect};
+
+    fn reading(id: &str) -> Request {
+        Request::SnapshotContents {
+            file: file(),
+            id: id.to_owned(),
+        }
+    }
+
+    fn list() -> Request {
+        Request::SnapshotList { file: file() }
+    }
+
+    /// Of an image with the snapshot 7, in which a guest must see `contents(1)`.
+    fn judged(looks: Vec<Look>) -> Vec<Verdict> {
+        let snapshot = ExpectedSnapshot {
+            id: "7".to_owned(),
+            contents: contents(1),
+        };
+        let output = Output {
+            snapshots: Some(vec![snapshot]),
+            ..output()
+        };
+        outputs(&looked(looks), &[output])
+    }
+
+    fn both(candidate: Answer, reference: Answer) -> Vec<Verdict> {
+        judged(by_reference(reading("7"), candidate, reference))
+    }
+
+    fn finding(verdicts: &[Verdict]) -> (OutputAspect, Blame, &Difference) {
+        let [Verdict::Divergence(finding)] = verdicts else {
+            panic!("{verdicts:?}");
+        };
+        let DivergenceKind::Output(_, aspect) = finding.kind else {
+            panic!("{finding:?}");
+        };
+        (aspect, finding.blame, &finding.differences[0])
+    }
+
+    #[test]
+    fn snapshots_that_are_right_or_not_read_are_passed_over() {
+        assert_eq!(both(read(&contents(1)), read(&contents(1))), []);
+        assert_eq!(judged(Vec::new()), []);
+        let of_another = by_reference(reading("8"), read(&contents(2)), read(&contents(3)));
+        assert_eq!(judged(of_another), []);
+    }
+
+    #[test]
+    fn a_snapshot_that_differs_blames_whom_the_recipe_contradicts() {
+        for (ours, theirs, blame) in [
+            (2, 1, Blame::Candidate),
+            (1, 2, Blame::Reference),
+            (2, 3, Blame::Unclear),
+        ] {
+            let verdicts = both(read(&contents(ours)), read(&contents(theirs)));
+            let (aspect, by, found) = finding(&verdicts);
+            assert_eq!((aspect, by), (OutputAspect::SnapshotContents, blame));
+            assert_eq!(
+                found.what,
+                "snapshot 7 in 0-convert.qcow2: byte at guest offset 0"
+            );
+        }
+        let wrong = both(read(&contents(2)), read(&contents(2)));
+        let (aspect, blame, _) = finding(&wrong);
+        assert_eq!((aspect, blame), (OutputAspect::Recipe, Blame::Both));
+        let look = (
+            Side::Candidate,
+            Side::Reference,
+            reading("7"),
+            read(&contents(2)),
+        );
+        let alone = judged(vec![look]);
+        let (aspect, blame, _) = finding(&alone);
+        assert_eq!(
+            (aspect, blame),
+            (OutputAspect::SnapshotContents, Blame::Unclear)
+        );
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_read_is_the_candidate_s_where_the_reference_s_own_is_right() {
+        for (theirs, blame) in [(1, Blame::Candidate), (2, Blame::Unclear)] {
+            let verdicts = both(refused("bad"), read(&contents(theirs)));
+            let (aspect, by, found) = finding(&verdicts);
+            assert_eq!((aspect, by), (OutputAspect::SnapshotContents, blame));
+            assert_eq!(
+                (&*found.candidate, &*found.reference),
+                ("exit 1: bad", "can be read")
+            );
+        }
+        let verdicts = both(read(&contents(1)), refused("own"));
+        assert_eq!(
+            verdicts,
+            [Verdict::inconclusive(
+                InconclusiveKind::ReferenceUnsound,
+                "snapshot 7 in 0-convert.qcow2, on the reference's side: exit 1: own"
+            )]
+        );
+    }
+
+    #[test]
+    fn the_first_line_in_which_two_lists_differ_is_told() {
+        let lists = |owner, ours: Answer, theirs: Answer| {
+            judged(vec![
+                (owner, Side::Candidate, list(), ours),
+                (owner, Side::Reference, list(), theirs),
+            ])
+        };
+        let same = lists(Side::Reference, said("a\nb\n"), said("a\nb\n"));
+        assert_eq!(same, []);
+        let verdicts = lists(Side::Candidate, said("a\nb\n"), said("a\nc\n"));
+        let (aspect, blame, found) = finding(&verdicts);
+        assert_eq!((aspect, blame), (OutputAspect::List, Blame::Unclear));
+        let what = "line 2 of the list of snapshots in the candidate's 0-convert.qcow2";
+        assert_eq!(*found, Difference::new(what, "b", "c"));
+        let verdicts = lists(Side::Reference, said("a\n"), said("a\nb\n"));
+        let what = "line 2 of the list of snapshots in the reference's 0-convert.qcow2";
+        assert_eq!(*finding(&verdicts).2, Difference::new(what, "the end", "b"));
+        let verdicts = lists(Side::Reference, refused("no"), done());
+        let found = finding(&verdicts).2;
+        assert_eq!(
+            (&*found.candidate, &*found.reference),
+            ("exit 1: no", "the end")
+        );
+    }
+
+    #[test]
+    fn a_list_that_only_one_tool_made_is_compared_with_nothing() {
+        for by in [Side::Candidate, Side::Reference] {
+            let look = (Side::Candidate, by, list(), said("a"));
+            assert_eq!(judged(vec![look]), []);
+        }
+    }
+}

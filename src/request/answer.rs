@@ -39,6 +39,32 @@ impl Exit {
             Self::HitLimit(hit) => hit.to_string(),
         }
     }
+
+    /// Takes a text that begins with [`Exit::describe`] of a success, a refusal or a crash apart: how the tool came out, and what it said.
+    pub fn parted(described: &str) -> Option<(Ended, &str)> {
+        if let Some(how) = described.strip_prefix("crashed: ") {
+            return Some((Ended::Crashed, how));
+        }
+        let rest = described.strip_prefix("exit ")?;
+        let (code, said) = rest.split_once(": ").unwrap_or((rest, ""));
+        let ended = match code.parse::<i32>().ok()? {
+            0 => Ended::Succeeded,
+            _ => Ended::Refused,
+        };
+        Some((ended, said))
+    }
+}
+
+/// How a tool came out of a request, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It did it.
+    Succeeded,
+    /// It said no.
+    Refused,
+    /// It died.
+    Crashed,
 }
 
 /// What came of a request.
@@ -110,6 +136,56 @@ impl Answer {
             self.exit.describe()
         } else {
             format!("{}: {said}", self.exit.describe())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(exit: Exit, stderr: &str) -> Answer {
+        let mut answer = Answer::unsupported(String::new());
+        answer.exit = exit;
+        answer.stderr.bytes = stderr.as_bytes().to_vec();
+        answer
+    }
+
+    #[test]
+    fn how_a_tool_came_out_is_read_off_its_description() {
+        let described = [
+            (Exit::Success, "", Some((Ended::Succeeded, ""))),
+            (
+                Exit::Success,
+                "ah: well\nso",
+                Some((Ended::Succeeded, "ah: well")),
+            ),
+            (Exit::Refused(1), "", Some((Ended::Refused, ""))),
+            (Exit::Refused(-3), "x: no", Some((Ended::Refused, "x: no"))),
+            (
+                Exit::Crashed("SIGSEGV".to_owned()),
+                "oh",
+                Some((Ended::Crashed, "SIGSEGV: oh")),
+            ),
+            (Exit::Unsupported("x".to_owned()), "", None),
+        ];
+        for (exit, stderr, parted) in described {
+            let described = answer(exit, stderr).describe();
+            assert_eq!(Exit::parted(&described), parted, "{described}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_no_description_of_an_exit() {
+        for value in [
+            "0x00",
+            "exit",
+            "exit one",
+            "exits 0",
+            "not asked or done",
+            "",
+        ] {
+            assert_eq!(Exit::parted(value), None, "{value}");
         }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::{Limits, Progress, Symptom, shrink};
 use crate::case::Case;
 use crate::error::Error;
+use crate::exchange::Side;
 use crate::generation::Generation;
 use crate::operation::Operation;
 use crate::operation::chain::{Act, Chain, Layer, Naming};
 use crate::request::SnapshotAction;
-use crate::verdict::Blame;
+use crate::signature::Cause;
+use crate::verdict::{Blame, Difference};
 
 const LIMITS: Limits = Limits {
     attempts: 5000,
@@ -22,6 +24,7 @@ fn symptom(operation: &str) -> Symptom {
         operation: operation.to_owned(),
         blame: None,
         known: None,
+        cause: None,
     }
 }
 
@@ -141,6 +144,53 @@ fn a_candidate_with_another_symptom_is_not_kept() {
         symptoms
     };
     assert_eq!(shrunk("convert", of_an_entry).case, case_with("convert"));
+}
+
+/// A symptom of an exit in which the candidate or the reference refuses in these words.
+fn refused(by: Side, words: &str) -> Symptom {
+    let refused = format!("exit 1: {words}");
+    let [candidate, reference] = match by {
+        Side::Candidate => [refused.as_str(), "exit 0"],
+        Side::Reference => ["exit 0", refused.as_str()],
+    };
+    let difference = Difference::new("exit of convert", candidate, reference);
+    Symptom {
+        cause: Cause::of(&[difference]),
+        ..symptom("convert")
+    }
+}
+
+#[test]
+fn a_smaller_case_that_is_refused_in_other_words_or_by_the_other_side_is_not_kept() {
+    let size = |case: &Case| case.ops.len();
+    let wanted = refused(Side::Candidate, "no data at 4096");
+    let others = [
+        refused(Side::Candidate, "Invalid argument"),
+        refused(Side::Reference, "no data at 4096"),
+        symptom("convert"),
+    ];
+    for other in others {
+        let shown = |case: &Case| {
+            Ok(match size(case) {
+                1 => vec![other.clone()],
+                // The numbers in it do not count.
+                _ => vec![refused(Side::Candidate, "no data at 512")],
+            })
+        };
+        let mut progress = Progress::new(case_with("convert"), wanted.clone());
+        shrink(&mut progress, LIMITS, shown, |_| Ok(())).unwrap();
+        assert!(progress.finished);
+        assert_eq!(size(&progress.case), 2, "{other:?}");
+    }
+}
+
+#[test]
+fn a_symptom_of_an_earlier_version_says_nothing_of_its_cause() {
+    let old: Symptom =
+        serde_json::from_str(r#"{"kind": "convert_divergence", "operation": "convert"}"#).unwrap();
+    assert_eq!(old, symptom("convert"));
+    assert!(old.is_among(&[refused(Side::Candidate, "no")]));
+    assert!(!refused(Side::Candidate, "no").is_among(&[old]));
 }
 
 #[test]

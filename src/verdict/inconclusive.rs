@@ -48,3 +48,14 @@ impl fmt::Display for InconclusiveKind {
         formatter.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_said_by_its_name() {
+        let name = "inconclusive_reference_unsound";
+        assert_eq!(InconclusiveKind::ReferenceUnsound.to_string(), name);
+    }
+}

@@ -347,6 +347,8 @@ mod tests {
             assert_eq!(DivergenceKind::named(&kind.to_string()), Some(kind));
         }
         assert_eq!(DivergenceKind::named("no_such_divergence"), None);
+        let written = serde_json::to_string(&DivergenceKind::ExitCode).unwrap();
+        assert_eq!(written, "\"exit_code_divergence\"");
     }
 
     #[test]

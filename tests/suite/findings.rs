@@ -86,7 +86,7 @@ fn a_frozen_seed_replays_to_the_verdict_that_was_seen() {
         ("divergence", Some(&seen.kind))
     );
     assert_eq!(record.reason.as_ref(), Some(&seen.reason));
-    assert_eq!(record.group().unwrap().signature, seen.signature);
+    assert_eq!(record.group().unwrap(), seen.group());
     let honest = ring::arena("qemu-img", "qemu-img", LIMIT, workdir.path());
     assert_eq!(honest.try_case(case).unwrap().verdict, "match");
 }
@@ -258,6 +258,34 @@ fn what_does_not_diverge_cannot_be_shrunk_and_has_no_script() {
             said.contains("shows no divergence") && of_the_case.count() == 1,
             "{said}"
         );
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_finding_does_not_shrink_into_one_that_is_refused_in_other_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["fuzz", "--generation", "ops16", "--seed", "7"];
+    let arguments = [&arguments[..], &["--ops", "resize", "--iterations", "12"]].concat();
+    let output = run(
+        directory.path(),
+        "refuses_small_resizes_otherwise",
+        &arguments,
+    );
+    let kept = findings(directory.path());
+    let seeds = kept.iter().map(|path| SeedFile::read(path).unwrap());
+    let large: Vec<SeedFile> = seeds
+        .filter(|seed| seed.seen.as_ref().unwrap().reason.contains("table is full"))
+        .collect();
+    let said = text(&output.stdout);
+    assert!(!large.is_empty(), "{said}");
+    for seed in large {
+        let case = serde_json::to_value(seed.case().unwrap()).unwrap();
+        // The smallest of the sizes that are still refused so.
+        assert_eq!(case["ops"][0]["start"], "16M", "{said}");
     }
 }
 
