@@ -194,8 +194,8 @@ fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
     } else {
         8
     };
-    let table = cluster * cluster / entry;
-    let end = offset + length;
+    let table = cluster.saturating_pow(2) / entry;
+    let end = offset.saturating_add(length);
     let crosses = |grain: u64| offset / grain != end.saturating_sub(1) / grain;
     let edge = |place: u64| match place {
         _ if place.is_multiple_of(cluster) => "cluster",

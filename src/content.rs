@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::format::SECTOR_BYTES;
@@ -29,8 +30,12 @@ const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 /// How many runs keep a block of their bytes, so that a difference can be shown to the byte.
 const SAMPLED_RUNS_MAX: usize = 64;
 
-/// Guest-visible contents.
+/// How much is told as writes, in bytes.
+const WRITES_BYTES_MAX: u64 = 1 << 29;
+
+/// Guest-visible contents. What is read is checked: a tool that is kept may tell any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Contents {
     /// The guest-visible size in bytes.
     pub size: u64,
@@ -105,7 +110,38 @@ pub struct ContentDifference {
     pub second: String,
 }
 
+impl Serialize for Contents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived one, which `remote` makes an own method.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Contents {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let contents = Self::deserialize(deserializer)?;
+        match contents.is_sound() {
+            true => Ok(contents),
+            false => Err(D::Error::custom(
+                "the runs of contents are not in their order, not within their size, or not of whole blocks",
+            )),
+        }
+    }
+}
+
 impl Contents {
+    /// Whether the runs lie one behind the other, within the size, and every sample is a block.
+    fn is_sound(&self) -> bool {
+        let blocks = self.size.div_ceil(BLOCK_BYTES);
+        let ends = self.runs.iter().try_fold(0, |end, run| {
+            let is_whole = |sample: &Vec<u8>| sample.len() as u64 == BLOCK_BYTES;
+            let next = run.first.checked_add(run.count)?;
+            let is_behind = run.first >= end && run.count > 0 && next <= blocks;
+            (is_behind && run.sample.as_ref().is_none_or(is_whole)).then_some(next)
+        });
+        ends.is_some()
+    }
+
     /// All zeros, `size` bytes.
     pub fn zeros(size: u64) -> Self {
         Self {
@@ -139,16 +175,23 @@ impl Contents {
 
     /// Bytes in blocks that hold anything but zeros, rounded to blocks.
     pub fn non_zero_bytes(&self) -> u64 {
-        self.runs.iter().map(|run| run.count * BLOCK_BYTES).sum()
+        let bytes = self
+            .runs
+            .iter()
+            .map(|run| run.count.saturating_mul(BLOCK_BYTES));
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// The guest ranges (offset, length) that hold anything but zeros, rounded to blocks.
     pub fn non_zero_ranges(&self) -> Vec<(u64, u64)> {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for run in &self.runs {
-            let (offset, length) = (run.first * BLOCK_BYTES, run.count * BLOCK_BYTES);
+            let offset = run.first.saturating_mul(BLOCK_BYTES);
+            let length = run.count.saturating_mul(BLOCK_BYTES);
             match ranges.last_mut() {
-                Some(last) if last.0 + last.1 == offset => last.1 += length,
+                Some(last) if last.0.checked_add(last.1) == Some(offset) => {
+                    last.1 = last.1.saturating_add(length);
+                }
                 _ => ranges.push((offset, length)),
             }
         }
@@ -157,6 +200,9 @@ impl Contents {
 
     /// Writes that make an empty image of its size hold this; `None` when there is more in it than is kept to the byte.
     pub fn writes(&self) -> Option<Vec<Write>> {
+        if self.non_zero_bytes() > WRITES_BYTES_MAX {
+            return None;
+        }
         let mut writes: Vec<Write> = Vec::new();
         for run in &self.runs {
             let sample = run.sample.as_ref()?;
@@ -377,5 +423,22 @@ mod tests {
             Contents::of_writes(4096, &[write(0, 8192, 3)]).non_zero_bytes(),
             4096
         );
+    }
+
+    #[test]
+    fn contents_that_nobody_can_have_read_are_refused() {
+        let run = |run: &str| format!(r#"{{"size": 8192, "runs": [{run}]}}"#);
+        let read = |text: &str| serde_json::from_str::<Contents>(text);
+        let sound = r#"{"first": 0, "count": 1, "fingerprint": [1, 2]}"#;
+        assert!(read(&run(sound)).is_ok());
+        for unsound in [
+            r#"{"first": 0, "count": 0, "fingerprint": [1, 2]}"#,
+            r#"{"first": 0, "count": 3, "fingerprint": [1, 2]}"#,
+            r#"{"first": 18446744073709551615, "count": 2, "fingerprint": [1, 2]}"#,
+            r#"{"first": 0, "count": 1, "fingerprint": [1, 2], "sample": [[1, 7]]}"#,
+        ] {
+            assert!(read(&run(unsound)).is_err(), "{unsound}");
+        }
+        assert!(read(&run(&[sound, sound].join(","))).is_err());
     }
 }

@@ -48,17 +48,22 @@ pub fn layout(bytes: &[u8]) -> Layout {
     let covered = 1_u64 << (cluster_bits + l2_bits);
     let count = layout.number::<8>(bytes, 24).div_ceil(covered);
     for index in interesting(count) {
-        layout.add_fields(&L1_TABLE, table + index * 8);
+        layout.add_fields(&L1_TABLE, entry(table, index));
     }
-    layout.region(L1_TABLE.name, table, count * 8);
-    let entries = interesting(count).map(|index| layout.number::<8>(bytes, table + index * 8));
+    layout.region(L1_TABLE.name, table, count.saturating_mul(8));
+    let entries = interesting(count).map(|index| layout.number::<8>(bytes, entry(table, index)));
     let is_there = |target: &u64| *target != 0 && *target < bytes.len() as u64;
     let targets: Vec<u64> = entries.filter(is_there).take(TABLES_MAX).collect();
     for target in targets {
         for index in interesting(1 << l2_bits) {
-            layout.add_fields(&L2_TABLE, target + index * 8);
+            layout.add_fields(&L2_TABLE, entry(target, index));
         }
         layout.region(L2_TABLE.name, target, 8 << l2_bits);
     }
     layout
+}
+
+/// The place of an entry of a table, in bytes: one beyond any file where the table is.
+fn entry(table: u64, index: u64) -> u64 {
+    table.saturating_add(index.saturating_mul(8))
 }

@@ -93,7 +93,12 @@ fn without_places(text: &str) -> String {
     for side in ["/candidate/", "/reference/"] {
         while let Some(end) = plain.find(side) {
             let begins_word = |letter: char| letter.is_whitespace() || "\"'(=:".contains(letter);
-            let start = plain[..end].rfind(begins_word).map_or(0, |place| place + 1);
+            // Letters that are blank may have more than one byte.
+            let before = plain[..end].char_indices();
+            let start = before
+                .rev()
+                .find(|(_, letter)| begins_word(*letter))
+                .map_or(0, |(place, letter)| place + letter.len_utf8());
             plain.replace_range(start..end + side.len(), "");
         }
     }
@@ -137,6 +142,12 @@ fn without_numbers(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blank_of_several_bytes_begins_a_word_too() {
+        let told = "cannot open\u{3000}/x/candidate/a.qcow2";
+        assert_eq!(without_places(told), "cannot open\u{3000}a.qcow2");
+    }
 
     #[test]
     fn numbers_do_not_count() {

@@ -172,7 +172,8 @@ impl Layout {
             self.fields.push(Field {
                 structure: structure.name,
                 name: kind.name,
-                offset: offset + kind.offset,
+                // A place beyond any file is outside this one too.
+                offset: offset.saturating_add(kind.offset),
                 bits: kind.bytes * 8,
                 shift: 0,
                 holds: kind.holds,

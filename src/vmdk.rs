@@ -88,7 +88,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     layout.add(&SPARSE_HEADER, 0);
     let at = |layout: &Layout, offset| layout.number::<8>(bytes, offset);
     let table_entries = layout.number::<4>(bytes, 44);
-    let table_grains = (table_entries * at(&layout, 20)).max(1);
+    let table_grains = table_entries.saturating_mul(at(&layout, 20)).max(1);
     let tables = at(&layout, 12).div_ceil(table_grains);
     let is_marked = layout.number::<4>(bytes, 8) & 1 << 17 != 0;
     for (structure, place) in [(&REDUNDANT_GRAIN_DIRECTORY, 48), (&GRAIN_DIRECTORY, 56)] {
@@ -99,7 +99,9 @@ pub fn layout(bytes: &[u8]) -> Layout {
         table(&mut layout, structure, directory, tables);
         let entries = interesting(tables).take(TABLES_MAX);
         for index in entries.collect::<Vec<_>>() {
-            let grains = layout.number::<4>(bytes, directory + index * 4) * SECTOR;
+            let grains = layout
+                .number::<4>(bytes, directory.saturating_add(index.saturating_mul(4)))
+                * SECTOR;
             if grains != 0 && grains < bytes.len() as u64 {
                 table(&mut layout, &GRAIN_TABLE, grains, table_entries);
                 if is_marked && structure.name == GRAIN_DIRECTORY.name {
@@ -108,7 +110,8 @@ pub fn layout(bytes: &[u8]) -> Layout {
             }
         }
     }
-    let (start, length) = (at(&layout, 28) * SECTOR, at(&layout, 36) * SECTOR);
+    let sectors = |offset| at(&layout, offset).saturating_mul(SECTOR);
+    let (start, length) = (sectors(28), sectors(36));
     if start > 0 {
         descriptor(&mut layout, bytes, start, start.saturating_add(length));
     }
@@ -117,9 +120,10 @@ pub fn layout(bytes: &[u8]) -> Layout {
 
 fn table(layout: &mut Layout, structure: &'static Structure, offset: u64, count: u64) {
     for index in interesting(count) {
-        layout.add_fields(structure, offset + index * 4);
+        let place = offset.saturating_add(index.saturating_mul(4));
+        layout.add_fields(structure, place);
     }
-    layout.region(structure.name, offset, count * 4);
+    layout.region(structure.name, offset, count.saturating_mul(4));
 }
 
 /// The markers of the grains that a table leads to.

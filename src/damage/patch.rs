@@ -86,7 +86,7 @@ pub(super) fn of(
 /// A seal up to its last byte that is not zero, now or before.
 fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
     let end = (seal.offset + seal.length).min(bytes.len() as u64) as usize;
-    let start = seal.offset as usize;
+    let start = (seal.offset as usize).min(end);
     let last = |part: &[u8]| part.iter().rposition(|byte| *byte != 0);
     let last = last(&bytes[start..end]).max(last(&valid[start..end]));
     start..start + last.map_or(0, |last| last + 1)

@@ -71,7 +71,7 @@ impl Strip {
             };
             match extents.last_mut() {
                 Some(last) if last.data == extent.data && last.end() == extent.start => {
-                    last.length += extent.length;
+                    last.length = last.length.saturating_add(extent.length);
                 }
                 _ if kept == EXTENTS_MAX => left_out += 1,
                 _ => {
@@ -189,5 +189,15 @@ mod tests {
             strip.remark.as_deref(),
             Some("600 more ranges are not drawn")
         );
+    }
+
+    #[test]
+    fn extents_beyond_any_image_are_drawn_as_far_as_numbers_reach() {
+        let map = serde_json::json!([
+            {"start": 0, "length": u64::MAX, "data": true},
+            {"start": u64::MAX, "length": u64::MAX, "data": true},
+        ]);
+        let strip = Strip::of_json(Side::Candidate, Side::Candidate, &map);
+        assert_eq!(strip.end(), u64::MAX);
     }
 }

@@ -13,6 +13,7 @@ use crate::image::ImageRecipe;
 use crate::judge::json_differences;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::validity::Validity;
 use crate::verdict::{Difference, DivergenceKind, Finding, OutputRole, Verdict};
 
 const TARGETS: [Format; 5] = [
@@ -57,6 +58,10 @@ impl Measure {
 }
 
 impl Perform for Measure {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        Ok(())
+    }
+
     fn reads_source(&self) -> bool {
         true
     }
@@ -160,7 +165,7 @@ fn judge_alone(turns: &[Turn]) -> Option<Finding> {
         let difference = Difference::new("fully-allocated", "absent", "not asked");
         return Some(Finding::of_difference(NUMERIC, difference));
     };
-    let bound = foretold + BOUND_SLACK_BYTES.max(foretold >> 4);
+    let bound = foretold.saturating_add(BOUND_SLACK_BYTES.max(foretold >> 4));
     let written = converted.file_bytes.unwrap_or(0);
     let difference = Difference::new(
         "bytes of the converted file",

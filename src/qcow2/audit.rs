@@ -15,8 +15,11 @@ use super::{ImageBytes, Unparsable, number, snapshot_table};
 
 /// How many problems are told.
 const PROBLEMS_MAX: usize = 8;
-/// How many bytes of L2 tables are read of one image.
-const L2_BYTES_MAX: u64 = 256 << 20;
+/// How many bytes of L1 and L2 tables are read of one image: several entries may lead to one table.
+const TABLE_BYTES_MAX: u64 = 256 << 20;
+
+/// The most that a structure other than these may occupy, in bytes: QEMU's limit for a snapshot table (QCOW_MAX_SNAPSHOTS_SIZE).
+const STRUCTURE_BYTES_MAX: u64 = 64 << 20;
 /// Bits 9-55 of an L1 or L2 entry.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 /// Bit 63: the refcount is exactly one.
@@ -63,7 +66,7 @@ impl Audit {
                 header: &header,
                 references: BTreeMap::new(),
                 copied: Vec::new(),
-                l2_bytes: 0,
+                table_bytes: 0,
                 problems: Vec::new(),
             };
             walk.metadata(&extensions)?;
@@ -92,12 +95,21 @@ struct Walk<'image> {
     references: BTreeMap<u64, u64>,
     /// Host clusters of active entries, with bit 63 of the entry and its kind.
     copied: Vec<(u64, bool, &'static str)>,
-    l2_bytes: u64,
+    table_bytes: u64,
     problems: Vec<String>,
 }
 
 impl Walk<'_> {
-    /// One reference to each cluster of [`offset`, `offset + length`).
+    /// One reference to each cluster of a structure, `what`.
+    fn refer_to_all(&mut self, what: &str, offset: u64, length: u64) -> Result<(), Unparsable> {
+        if length > STRUCTURE_BYTES_MAX {
+            return Err(Unparsable::new(format!("{what} has {length} bytes")));
+        }
+        self.refer(offset, length);
+        Ok(())
+    }
+
+    /// One reference to each cluster of [`offset`, `offset + length`), which is short.
     fn refer(&mut self, offset: u64, length: u64) {
         let size = self.header.cluster_size();
         for cluster in offset / size..(offset.saturating_add(length)).div_ceil(size) {
@@ -116,17 +128,18 @@ impl Walk<'_> {
         let (header, size) = (self.header, self.header.cluster_size());
         self.refer(0, size);
         let table = u64::from(header.refcount_table_clusters) * size;
-        self.refer(header.refcount_table_offset, table);
+        self.refer_to_all("the refcount table", header.refcount_table_offset, table)?;
         let refcounts = RefcountTable::read(self.image, header)?;
         for offset in refcounts.blocks() {
             self.refer(offset, size);
         }
         let entries = snapshot_table::entries(self.image, header)?;
         if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-            self.refer(first.offset, last.offset + last.length - first.offset);
+            let length = last.offset + last.length - first.offset;
+            self.refer_to_all("the snapshot table", first.offset, length)?;
         }
         for (offset, length) in extensions.regions() {
-            self.refer(offset, length);
+            self.refer_to_all("what a header extension leads to", offset, length)?;
         }
         Ok(())
     }
@@ -157,8 +170,9 @@ impl Walk<'_> {
         if length == 0 {
             return Ok(());
         }
-        self.refer(offset, length);
+        self.count_table(length)?;
         let table = self.image.read("an L1 table", offset, length)?;
+        self.refer(offset, length);
         for entry in table.chunks_exact(8).map(|bytes| number::<8>(bytes, 0)) {
             let place = entry & OFFSET;
             if place == 0 {
@@ -177,14 +191,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn l2_table(&mut self, place: u64, active: bool) -> Result<(), Unparsable> {
-        let size = self.header.cluster_size();
-        self.l2_bytes += size;
-        if self.l2_bytes > L2_BYTES_MAX {
+    fn count_table(&mut self, bytes: u64) -> Result<(), Unparsable> {
+        self.table_bytes += bytes;
+        if self.table_bytes > TABLE_BYTES_MAX {
             return Err(Unparsable::new(
-                "there are more L2 tables than are gone through",
+                "there are more L1 and L2 tables than are gone through",
             ));
         }
+        Ok(())
+    }
+
+    fn l2_table(&mut self, place: u64, active: bool) -> Result<(), Unparsable> {
+        let size = self.header.cluster_size();
+        self.count_table(size)?;
         let table = self.image.read("an L2 table", place, size)?;
         let extended = self.header.l2_entry_bytes() == 16;
         for bytes in table.chunks_exact(self.header.l2_entry_bytes() as usize) {
@@ -329,5 +348,42 @@ mod tests {
         image.write("L1", header.l1_table_offset, &cleared).unwrap();
         let told = audit(&path).problems.join("; ");
         assert!(told.contains("lacks bit 63"), "{told}");
+    }
+
+    /// A header of version 3 with clusters of 512 bytes, and these bytes at these places.
+    fn image_of(bytes: &[(usize, &[u8])]) -> Result<Audit, Unparsable> {
+        let scratch = Scratch::new();
+        let mut image = vec![0; 4096];
+        let header: [(usize, &[u8]); 5] = [
+            (0, b"QFI\xfb\0\0\0\x03"),
+            (23, &[9]),
+            (54, &[2]),
+            (99, &[4]),
+            (103, &[104]),
+        ];
+        for (place, bytes) in header.iter().chain(bytes) {
+            image[*place..*place + bytes.len()].copy_from_slice(bytes);
+        }
+        let path = scratch.path("image");
+        std::fs::write(&path, image).unwrap();
+        Audit::of_qcow2(&ImageBytes::open(&path)?)
+    }
+
+    #[test]
+    fn structures_larger_than_any_are_refused_before_they_are_gone_through() {
+        assert!(image_of(&[]).is_ok());
+        let encryption = [0x05, 0x37, 0xbe, 0x77, 0, 0, 0, 16];
+        let most = u64::MAX.to_be_bytes();
+        for (bytes, words) in [
+            (vec![(56, &[0xff; 4][..])], "the refcount table has"),
+            (vec![(36, &[0xff; 4][..])], "more L1 and L2 tables"),
+            (
+                vec![(104, &encryption[..]), (120, &most[..])],
+                "what a header extension leads to has",
+            ),
+        ] {
+            let why = image_of(&bytes).unwrap_err().to_string();
+            assert!(why.contains(words), "{why}");
+        }
     }
 }

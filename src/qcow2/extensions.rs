@@ -22,6 +22,12 @@ const DIRTY: u64 = 1;
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 /// The most of a bitmap directory, or of a bitmap's table, that is read, in bytes.
 const BITMAP_TABLE_BYTES_MAX: u64 = 16 << 20;
+/// How much of all bitmaps' tables and data is read of one image, in bytes: several entries may lead to one cluster.
+const BITMAPS_BYTES_MAX: u64 = 64 << 20;
+
+/// How many ranges of set bits are told of one image.
+const DIRTY_RANGES_MAX: usize = 1 << 20;
+
 /// The fixed part of a directory entry, in bytes.
 const ENTRY_BYTES: usize = 24;
 
@@ -188,6 +194,10 @@ impl Extensions {
         }
         let directory = image.read("the bitmap directory", offset, length)?;
         let mut bitmaps = Vec::new();
+        let mut room = Room {
+            bytes: BITMAPS_BYTES_MAX,
+            ranges: DIRTY_RANGES_MAX,
+        };
         let mut place = 0;
         for _ in 0..count {
             let entry = directory
@@ -206,7 +216,7 @@ impl Extensions {
                     "granularity_bits {granularity_bits}"
                 )));
             }
-            let (clusters, dirty) = bits(image, header, entry, granularity_bits)?;
+            let (clusters, dirty) = bits(image, header, entry, granularity_bits, &mut room)?;
             bitmaps.push(StoredBitmap {
                 found: FoundBitmap {
                     name: String::from_utf8_lossy(name).into_owned(),
@@ -223,6 +233,34 @@ impl Extensions {
     }
 }
 
+/// What may still be read and told of an image's bitmaps.
+struct Room {
+    bytes: u64,
+    ranges: usize,
+}
+
+impl Room {
+    fn read(&mut self, bytes: u64) -> Result<(), Unparsable> {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.ok_or_else(|| {
+            Unparsable::new(format!(
+                "the bitmaps have more than {BITMAPS_BYTES_MAX} bytes"
+            ))
+        })?;
+        Ok(())
+    }
+
+    fn tell(&mut self, ranges: usize) -> Result<(), Unparsable> {
+        let left = self.ranges.checked_sub(ranges);
+        self.ranges = left.ok_or_else(|| {
+            Unparsable::new(format!(
+                "the bitmaps have more than {DIRTY_RANGES_MAX} ranges of set bits"
+            ))
+        })?;
+        Ok(())
+    }
+}
+
 /// The clusters that a bitmap of the directory occupies, and the ranges of its set bits.
 #[expect(
     clippy::type_complexity,
@@ -233,6 +271,7 @@ fn bits(
     header: &Header,
     entry: &[u8],
     granularity_bits: u64,
+    room: &mut Room,
 ) -> Result<(Vec<u64>, Vec<(u64, u64)>), Unparsable> {
     let size = header.cluster_size();
     let (offset, entries) = (number::<8>(entry, 0), number::<4>(entry, 8));
@@ -241,36 +280,45 @@ fn bits(
             "a bitmap table has {entries} entries"
         )));
     }
+    room.read(entries * 8)?;
     let table = image.read("a bitmap table", offset, entries * 8)?;
     let mut clusters: Vec<u64> = (0..(entries * 8).div_ceil(size))
         .map(|index| offset + index * size)
         .collect();
     let granules = header.size.div_ceil(1 << granularity_bits);
     let mut dirty: Vec<(u64, u64)> = Vec::new();
-    let mut mark = |start: u64, end: u64| match dirty.last_mut() {
-        _ if start >= end => {}
-        Some(last) if last.1 == start => last.1 = end,
-        _ => dirty.push((start, end)),
-    };
     for (index, entry) in (0..).zip(table.chunks_exact(8).map(|bytes| number::<8>(bytes, 0))) {
         let first = index * size * 8;
         let end = (first + size * 8).min(granules);
         let place = entry & OFFSET;
+        let told = dirty.len();
         if place == 0 {
             // All ones, or all zeros.
             if entry & 1 != 0 {
-                mark(first, end);
+                mark(&mut dirty, first, end);
             }
+            room.tell(dirty.len() - told)?;
             continue;
         }
         clusters.push(place);
+        room.read(size)?;
         let data = image.read("a bitmap's data", place, size)?;
         for granule in first..end {
             let bit = granule - first;
             if data[(bit / 8) as usize] >> (bit % 8) & 1 != 0 {
-                mark(granule, granule + 1);
+                mark(&mut dirty, granule, granule + 1);
             }
         }
+        room.tell(dirty.len() - told)?;
     }
     Ok((clusters, dirty))
+}
+
+/// Adds a range [start, end) behind those that there are.
+fn mark(dirty: &mut Vec<(u64, u64)>, start: u64, end: u64) {
+    match dirty.last_mut() {
+        _ if start >= end => {}
+        Some(last) if last.1 == start => last.1 = end,
+        _ => dirty.push((start, end)),
+    }
 }

@@ -146,12 +146,12 @@ impl HostClusters {
             .map(|index| (*index, [of(self, index), of(other, index)]))
             .filter(|(index, [first, second])| {
                 let unused = first.refcount == 0 && second.refcount == 0;
-                let common = index * self.cluster_size < common_bytes;
+                let common = index.saturating_mul(self.cluster_size) < common_bytes;
                 let is_residue = unused && common && may_be_residue;
                 first.fingerprint != second.fingerprint && !is_residue
             })
             .min_by_key(|(index, _)| *index)?;
-        let offset = index * self.cluster_size;
+        let offset = index.saturating_mul(self.cluster_size);
         let what = if offset < common_bytes {
             "prefix_mismatch"
         } else {

@@ -253,6 +253,9 @@ impl Plan<'_> {
     fn bitmaps(&mut self, count: u64, directory: u64) {
         let mut offset = directory;
         for _ in 0..count.min(PARTS_MAX) {
+            if !self.is_inside(offset) {
+                break;
+            }
             let (table, size) = (self.at::<8>(offset), self.at::<4>(offset + 8));
             let rest = self.at::<4>(offset + 20) + self.at::<2>(offset + 18);
             self.layout.add(&BITMAP_DIRECTORY, offset);
@@ -323,6 +326,9 @@ impl Plan<'_> {
     fn snapshots(&mut self) {
         let mut offset = self.at::<8>(64);
         for _ in 0..self.at::<4>(60).min(PARTS_MAX) {
+            if !self.is_inside(offset) {
+                break;
+            }
             let (table, count) = (self.at::<8>(offset), self.at::<4>(offset + 8));
             let rest = self.at::<2>(offset + 12) + self.at::<2>(offset + 14);
             self.layout.add(&SNAPSHOT, offset);

@@ -12,6 +12,10 @@ const REFCOUNT_TABLE_BYTES_MAX: u64 = 8 << 20;
 /// clusters and 16 bits.
 const REFCOUNT_BLOCKS_BYTES_MAX: u64 = 32 << 20;
 
+/// How many host clusters are gone through of one image: as many as have a refcount of 16 bits in so many blocks. Narrower ones could
+/// count more, and several entries of the table may lead to one block.
+const COUNTED_MAX: u64 = REFCOUNT_BLOCKS_BYTES_MAX / 2;
+
 /// Bits 9-63 of a refcount table entry.
 const REFCOUNT_BLOCK_OFFSET: u64 = !0x1ff;
 
@@ -97,13 +101,21 @@ impl RefcountTable {
             )));
         }
         let entries = self.block_entries();
+        let mut counted = 0;
         for (place, offset) in (0..).zip(&self.blocks).filter(|(_, offset)| **offset != 0) {
             let block = self.block(image, *offset)?;
             for index in 0..entries {
-                match entry(&block, index, self.refcount_bits) {
-                    0 => {}
-                    refcount => visit(place * entries + index, refcount)?,
+                let refcount = entry(&block, index, self.refcount_bits);
+                if refcount == 0 {
+                    continue;
                 }
+                counted += 1;
+                if counted > COUNTED_MAX {
+                    return Err(Unparsable::new(format!(
+                        "more than {COUNTED_MAX} host clusters are counted"
+                    )));
+                }
+                visit(place * entries + index, refcount)?;
             }
         }
         Ok(())

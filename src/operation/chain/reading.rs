@@ -205,7 +205,7 @@ pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
         if start != reached {
             return Some(format!("an extent starts at {start}, not at {reached}"));
         }
-        reached = start + length;
+        reached = start.saturating_add(length);
         if extent["zero"] == true && !view.is_zero(start, reached) {
             return Some(format!("{start} to {reached} is called zero"));
         }
