@@ -5,7 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::exchange::Ground;
@@ -13,6 +14,7 @@ use crate::image::ImageRecipe;
 use crate::operation::Operation;
 use crate::request::ImageFile;
 use crate::simpler::Bulk;
+use crate::validity::{self, Validity};
 
 /// The name of the source image, without its ending.
 const SOURCE_STEM: &str = "image";
@@ -104,7 +106,9 @@ impl FromStr for CaseId {
 }
 
 /// Everything that is done in one case. Its JSON form is the one that `imgduel show` prints.
+/// What is read is valid, or is refused: what is wrong with it, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Case {
     /// The generation's name.
     pub generation: String,
@@ -128,7 +132,33 @@ pub struct Case {
     pub fields_filter: Option<Vec<String>>,
 }
 
+impl Serialize for Case {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived one, which `remote` makes an own method.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Case {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let case = Self::deserialize(deserializer)?;
+        case.validity().map_err(D::Error::custom)?;
+        Ok(case)
+    }
+}
+
 impl Case {
+    /// What is wrong with it, if it came out of a file.
+    fn validity(&self) -> Validity {
+        validity::identifier("generation", &self.generation)?;
+        validity::at("image", self.image.validity())?;
+        validity::not_empty("ops", &self.ops)?;
+        validity::each("ops", &self.ops, |operation| {
+            let validity = operation.perform().validity(&self.image);
+            validity::at(format!(" ({})", operation.name()), validity)
+        })
+    }
+
     /// Its name.
     pub fn id(&self) -> CaseId {
         let origin = match (self.seed, self.iteration) {

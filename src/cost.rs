@@ -68,9 +68,11 @@ pub fn of_case(case: &Case) -> u64 {
         of_steps(&steps)
             .iter()
             .map(|cost| cost.flushes)
-            .sum::<u64>()
+            .fold(0, u64::saturating_add)
     };
-    (0..case.ops.len()).map(of_operation).sum()
+    (0..case.ops.len())
+        .map(of_operation)
+        .fold(0, u64::saturating_add)
 }
 
 /// The same cases, the long ones among the next first: what is begun last should not be what is waited for.

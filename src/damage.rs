@@ -16,6 +16,7 @@ use crate::parallels;
 use crate::qcow;
 use crate::qcow2::{self, Unparsable};
 use crate::structure::{ByteOrder, Field, Holds, Layout, Structure};
+use crate::validity::{self, Validity};
 use crate::vdi;
 use crate::vhdx;
 use crate::vmdk;
@@ -65,6 +66,23 @@ pub enum Damage {
 }
 
 impl Damage {
+    /// What is wrong with it, if it came out of a file.
+    pub fn validity(&self) -> Validity {
+        let known = |name: &str| match is_known(name) {
+            true => Ok(()),
+            false => Err(format!(
+                " is of '{}', which no format has: write one of {}, or STRUCTURE.FIELD",
+                name.escape_debug(),
+                structure_names().join(", ")
+            )),
+        };
+        match self {
+            Self::Replace { .. } => known(&self.name()),
+            Self::Truncate { structure, .. } => known(structure),
+            Self::Overwrite { offset, bytes } => validity::range(*offset, bytes.len() as u64),
+        }
+    }
+
     /// What it is about, as the catalogue of known divergences names it: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
     pub fn name(&self) -> String {
         match self {
@@ -286,9 +304,12 @@ fn cut(layout: &Layout, structure: &str, index: u64, at: Cut) -> Result<u64, Unp
     let region = all[place as usize];
     Ok(match at {
         Cut::Start => region.offset,
-        Cut::Middle => region.offset + region.length / 2,
-        Cut::LastByte => (region.offset + region.length).saturating_sub(1),
-        Cut::End => region.offset + region.length,
+        Cut::Middle => region.offset.saturating_add(region.length / 2),
+        Cut::LastByte => region
+            .offset
+            .saturating_add(region.length)
+            .saturating_sub(1),
+        Cut::End => region.offset.saturating_add(region.length),
     })
 }
 
@@ -301,7 +322,7 @@ fn replace(
     value: Value,
 ) -> Result<(String, String), Unparsable> {
     let start = field.offset as usize;
-    let end = start + field.bits.div_ceil(8) as usize;
+    let end = start.saturating_add(field.bits.div_ceil(8) as usize);
     let outside = || Unparsable::new(format!("{} lies outside the file", field.name));
     let there = bytes.get_mut(start..end).ok_or_else(outside)?;
     let was = valid.get(start..end).ok_or_else(outside)?;

@@ -31,6 +31,10 @@ enum Draws {
     Malformed(&'static malformed::Narrowing),
 }
 
+/// The last iteration of a Python generation that can be drawn: each is found by walking through those before it, some ten million a
+/// second.
+const PYTHON_ITERATION_MAX: u64 = 1 << 34;
+
 /// The one that is used when none is named.
 const DEFAULT_NAME: &str = "ops16";
 
@@ -226,6 +230,12 @@ impl Generation {
             }
         }
         let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
+        if matches!(self.draws, Draws::Python(_)) && start > PYTHON_ITERATION_MAX {
+            return Err(Error::usage(format!(
+                "iteration {start} of {} is drawn behind all before it, which takes too long: write one up to {PYTHON_ITERATION_MAX}",
+                self.name
+            )));
+        }
         let iteration_seeds: Box<dyn Iterator<Item = (u64, u64)> + Send> = match &self.draws {
             Draws::Python(_) => {
                 let seeds = python::iteration_seeds(seed);

@@ -9,6 +9,7 @@ use crate::content::{Contents, Write};
 use crate::format::Format;
 use crate::simpler::{self, Bulk};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 
 /// A source image, as a generation drew it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,16 @@ const PARTITION_TABLE_OFFSET: u64 = 446;
 const SIMPLER_FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
 
 impl ImageRecipe {
+    /// What is wrong with it, if it came out of a file.
+    pub fn validity(&self) -> Validity {
+        let size = self.virtual_size.bytes();
+        validity::number("virtual_size", size, 1..=validity::BYTES_MAX)?;
+        if let Some(bytes) = self.cluster_size {
+            validity::cluster_size("cluster_size", bytes)?;
+        }
+        validity::writes("writes", self.writes())
+    }
+
     /// The `-o` options it is created with, in their order.
     pub fn create_options(&self) -> Vec<String> {
         match self.format {

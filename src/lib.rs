@@ -50,6 +50,9 @@ pub mod format;
 /// Guest-visible bytes, sparsely.
 pub mod content;
 
+/// What a case out of a file may hold.
+pub mod validity;
+
 /// Who has had a file open for writing.
 pub mod write_watch;
 

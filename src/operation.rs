@@ -10,6 +10,7 @@ use crate::image::ImageRecipe;
 use crate::request::ImageFile;
 use crate::rng::PythonRandom;
 use crate::simpler::Bulk;
+use crate::validity::Validity;
 use crate::verdict::{Place, Verdict};
 use facts::Facts;
 
@@ -36,6 +37,9 @@ pub mod snapshot;
 
 /// What every operation offers. The steps are the same for each side.
 pub trait Perform {
+    /// What is wrong with it, as an operation on this image, if it came out of a file: what is drawn is valid.
+    fn validity(&self, image: &ImageRecipe) -> Validity;
+
     /// Whether it works on the case's source image.
     fn reads_source(&self) -> bool;
 

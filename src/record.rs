@@ -20,16 +20,18 @@ pub use tally::Tally;
 
 use jiff::Timestamp;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::behaviour::Observed;
 use crate::case::{Case, CaseId};
 use crate::duel::Outcome;
+use crate::error::{Error, Result};
 use crate::evidence::{Evidence, milliseconds};
 use crate::generation::lineage;
 use crate::known::Sighting;
 use crate::shrink::Symptom;
 use crate::signature::{Cause, Group};
+use crate::validity::{self, Validity};
 use crate::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
 
 /// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
@@ -59,8 +61,9 @@ impl fmt::Display for ToolName {
     }
 }
 
-/// One case, one line.
+/// One case, one line. What is read is valid, or is refused: what is wrong with it, and where.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Record {
     /// [`FORMAT_VERSION`].
     #[serde(deserialize_with = "readable_version")]
@@ -175,7 +178,41 @@ pub struct OperationRecord {
     pub cause: Option<Cause>,
 }
 
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived one, which `remote` makes an own method.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let record = Self::deserialize(deserializer)?;
+        record.validity().map_err(D::Error::custom)?;
+        Ok(record)
+    }
+}
+
 impl Record {
+    /// What is wrong with it, if it came out of a file: names that become those of files, places in lists.
+    fn validity(&self) -> Validity {
+        let names = [("kind", &self.kind), ("operation", &self.operation)];
+        for (name, word) in names {
+            validity::identifier(name, word.as_deref().unwrap_or("none"))?;
+        }
+        let operations = self.operations.len();
+        match (self.operation_index, &self.case) {
+            (Some(index), _) if index >= operations => Err(format!(
+                "operation_index is {index}, but there are {operations} operations: write the place of one"
+            )),
+            (_, Some(case)) if case.ops.len() < operations => Err(format!(
+                "operations are {operations}, but the case has {}: write one for each",
+                case.ops.len()
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The record of a case. `explained` tells for each operation what the catalogue says of its divergence.
     pub fn new(
         case: Case,
@@ -277,11 +314,14 @@ impl Record {
         Duration::try_from_secs_f64(self.duration_ms / 1e3).unwrap_or_default()
     }
 
-    /// What was done, of a case that did not match.
-    pub fn case_shown(&self) -> &Case {
-        self.case
-            .as_ref()
-            .expect("a record of what did not match holds its case")
+    /// What was done, of a case that did not match. A record out of a file may lack it.
+    pub fn case_shown(&self) -> Result<&Case> {
+        self.case.as_ref().ok_or_else(|| {
+            Error::usage(format!(
+                "the record of {} does not hold its case: try it again with imgduel replay {}",
+                self.id, self.id
+            ))
+        })
     }
 
     /// What the case counts as.

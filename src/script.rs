@@ -103,8 +103,13 @@ pub fn script(
     let memory_limit =
         (kind == DivergenceKind::MalformedMemory).then(|| format!("ulimit -v {memory}; "));
     let own_limit = file_limit.or(memory_limit);
+    let case = record.case_shown()?;
+    let operation = case
+        .ops
+        .get(index)
+        .ok_or_else(|| none("its case has no such operation"))?;
     let plot = Plot {
-        case: record.case_shown(),
+        case,
         index,
         candidate,
         reference,
@@ -117,8 +122,7 @@ pub fn script(
         damage: damage(record),
         is_watched: left::is_watched(differences),
     };
-    let ground = record.case_shown().ground(index);
-    let operation = &record.case_shown().ops[index];
+    let ground = case.ground(index);
     let steps = operation.perform().steps(&ground);
     let evidence = record.evidence.as_ref();
     let exchange = evidence.map_or_else(Exchange::default, |evidence| exits(&steps, evidence));

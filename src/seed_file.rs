@@ -238,9 +238,14 @@ impl SeedFile {
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .map_err(|error| Error::io("read the seed file", path, &error))?;
+        Self::of_text(path, &text)
+    }
+
+    /// What the file at `path` holds, checked.
+    pub fn of_text(path: &Path, text: &str) -> Result<Self> {
         let wrong =
             |what: String| Error::usage(format!("{} is no seed file: {what}", path.display()));
-        let seed = Self::parse(&text).map_err(|error| wrong(error.to_string()))?;
+        let seed = Self::parse(text).map_err(|error| wrong(error.to_string()))?;
         if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&seed.format_version) {
             return Err(wrong(format!(
                 "format version {} is not known, only {OLDEST_VERSION} to {FORMAT_VERSION}",

@@ -90,7 +90,8 @@ impl Run {
     ) -> Result<ExitCode> {
         let mut summary = summary;
         summary.witnesses = self.contest.witnesses();
-        summary.iterations *= self.contest.arenas().len() as u64;
+        let arenas = self.contest.arenas().len() as u64;
+        summary.iterations = summary.iterations.saturating_mul(arenas);
         let mut progress = Progress::new(summary.iterations);
         let pace = Pace {
             jobs: self.settings.jobs(),

@@ -40,7 +40,7 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
         };
         let drawn =
             generation.cases_of_fields(seed, iteration, pool.as_deref(), fields.as_deref())?;
-        for case in drawn.take((last - iteration + 1) as usize) {
+        for case in drawn.take((last - iteration).saturating_add(1) as usize) {
             let mut changes = changes.iter();
             let case = changes.try_fold(case, |case, change| Generation::child(&case, *change))?;
             if !is_printed(&mut output, &case)? {

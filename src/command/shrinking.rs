@@ -68,8 +68,9 @@ fn shrink_record(
     };
     let known_too = record.class() == Class::Known;
     let path = findings::progress_path(directory, &record.candidate, group);
-    let begun = saved(&path).filter(|begun| begun.is_of(record.case_shown(), &symptom));
-    let mut progress = begun.unwrap_or_else(|| Progress::new(record.case_shown().clone(), symptom));
+    let case = record.case_shown()?;
+    let begun = saved(&path).filter(|begun| begun.is_of(case, &symptom));
+    let mut progress = begun.unwrap_or_else(|| Progress::new(case.clone(), symptom));
     let shown = |case: &Case| {
         if stop_requested() != Interrupt::None {
             return Err(Error::interrupted());
@@ -94,14 +95,14 @@ fn shrink_record(
         // Not there when nothing was tried.
         let _ = fs::remove_file(&path);
     }
-    let smallest = if progress.case == *record.case_shown() {
+    let smallest = if progress.case == *case {
         record.clone()
     } else {
         arena.try_case(progress.case.clone())?
     };
     Ok(Shrunk {
         record: smallest,
-        before: record.case_shown().bulk(),
+        before: case.bulk(),
         progress,
         cut_short,
     })
@@ -152,7 +153,9 @@ pub(super) fn keep_new(
             continue;
         }
         let path = findings::path(&settings.findings, &record.candidate, &found.group);
+        // A record out of a file may lack its case.
         let wanted = is_shrinking
+            && record.case.is_some()
             && interrupted.is_none()
             && stop_requested() == Interrupt::None
             && shrunk_groups < AUTOMATIC_GROUPS_MAX

@@ -184,7 +184,9 @@ const fn of_native1(acts: &'static [ActKind]) -> &'static [ActKind] {
 
 /// The seeds of all iterations of `seed`, from `start` on.
 pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u64, u64)> {
-    (start..).map(move |iteration| (iteration, NativeRandom::iteration_seed(seed, iteration)))
+    // Inclusive: the last iteration there is can be drawn too.
+    (start..=u64::MAX)
+        .map(move |iteration| (iteration, NativeRandom::iteration_seed(seed, iteration)))
 }
 
 impl Narrowing {

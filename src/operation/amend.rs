@@ -14,6 +14,7 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{DivergenceKind, OutputRole};
 
 const CREATE_SEED: DivergenceKind = DivergenceKind::AmendCreateSeed;
@@ -75,6 +76,12 @@ impl Amend {
 }
 
 impl Perform for Amend {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        validity::bytes("size", self.size.bytes())?;
+        validity::options("create_options", &self.create_options)?;
+        validity::options("amend_options", &self.amend_options)
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

@@ -13,6 +13,7 @@ use crate::request::{Answer, Exit, ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Verdict};
 
 mod schedule;
@@ -211,9 +212,15 @@ impl Bench {
 
 /// What an invocation writes; nothing when it reads.
 fn bench_writes(invocation: &[String]) -> Vec<Write> {
-    if !invocation.iter().any(|word| word == "-w") {
-        return Vec::new();
+    if invocation.iter().any(|word| word == "-w") {
+        requests(invocation).collect()
+    } else {
+        Vec::new()
     }
+}
+
+/// The requests of an invocation, as writes.
+fn requests(invocation: &[String]) -> impl Iterator<Item = Write> {
     let value = |flag: &str| {
         let place = invocation.iter().position(|word| word == flag)?;
         invocation.get(place + 1)?.parse::<u64>().ok()
@@ -226,16 +233,27 @@ fn bench_writes(invocation: &[String]) -> Vec<Write> {
         number("-S")
     };
     let byte = number("--pattern") as u8;
-    (0..number("-c"))
-        .map(|index| Write {
-            offset: number("-o") + index * step,
-            length,
-            byte,
-        })
-        .collect()
+    let (count, offset) = (number("-c"), number("-o"));
+    (0..count).map(move |index| Write {
+        offset: offset.saturating_add(index.saturating_mul(step)),
+        length,
+        byte,
+    })
 }
 
 impl Perform for Bench {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        let recipe = &self.recipe;
+        validity::bytes("recipe.size", recipe.size)?;
+        recipe.cluster_size.map_or(Ok(()), |bytes| {
+            validity::cluster_size("recipe.cluster_size", bytes)
+        })?;
+        validity::not_empty("invocations", &self.invocations)?;
+        validity::each("invocations", &self.invocations, |words| {
+            schedule::validity(words)
+        })
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

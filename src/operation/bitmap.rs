@@ -11,6 +11,7 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{DivergenceKind, OutputRole};
 
 const FIXTURE: DivergenceKind = DivergenceKind::BitmapFixture;
@@ -177,6 +178,17 @@ impl Bitmap {
 }
 
 impl Perform for Bitmap {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        validity::bytes("size", self.size.bytes())?;
+        validity::options("create_options", &self.create_options)?;
+        validity::each("invocations", &self.invocations, |words| {
+            let none = || " is empty: write flags and a bitmap's name".to_owned();
+            let (name, flags) = words.split_last().ok_or_else(none)?;
+            validity::name(" has a bitmap whose name", name)?;
+            validity::bitmap_flags(flags)
+        })
+    }
+
     fn reads_source(&self) -> bool {
         false
     }
@@ -252,7 +264,7 @@ fn plainer(words: &[String]) -> Vec<Vec<String>> {
     let without = |flag: &str, length: usize| {
         let place = words.iter().position(|word| word == flag)?;
         let mut fewer = words.to_vec();
-        fewer.drain(place..place + length);
+        fewer.drain(place..(place + length).min(words.len()));
         (place > 0).then_some(fewer)
     };
     [without("-g", 2), without("--disable", 1)]

@@ -14,6 +14,7 @@ use crate::image::{ImageRecipe, Pattern};
 use crate::request::{Answer, ImageFile, Request};
 use crate::simpler::Bulk;
 use crate::size::Size;
+use crate::validity::Validity;
 use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Verdict};
 
 pub use act::{Act, ActKind, BESIDE, Layer, Naming};
@@ -32,6 +33,7 @@ mod looks;
 mod reading;
 mod rules;
 mod simpler;
+mod validity;
 mod wording;
 
 /// The reference died of a defect that is known.
@@ -200,6 +202,10 @@ fn with_backing_options(file: &ImageFile) -> ImageFile {
 }
 
 impl Perform for Chain {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        self.validity_of_all()
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

@@ -8,6 +8,7 @@ use crate::image::ImageRecipe;
 use crate::judge::{self, CheckCounts};
 use crate::request::Request;
 use crate::rng::PythonRandom;
+use crate::validity::Validity;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const OUTPUT: DivergenceKind = DivergenceKind::CheckOutput;
@@ -23,6 +24,10 @@ impl DrawPython for Check {
 }
 
 impl Perform for Check {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        Ok(())
+    }
+
     fn reads_source(&self) -> bool {
         true
     }

@@ -14,11 +14,14 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{DivergenceKind, OutputRole};
 
 const FIXTURE: DivergenceKind = DivergenceKind::CommitFixture;
 const SEED: DivergenceKind = DivergenceKind::CommitSeed;
 const SIZES: [&str; 3] = ["1M", "4M", "64M"];
+/// What is written needs as much room, in bytes.
+const SIZE_MIN: u64 = 128 << 10;
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 
 /// The write of the Python harness's `seed-64k`.
@@ -93,6 +96,12 @@ impl Commit {
 }
 
 impl Perform for Commit {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        let size = self.overlay_size.bytes();
+        validity::number("overlay_size", size, SIZE_MIN..=validity::BYTES_MAX)?;
+        validity::options("create_options", &self.create_options)
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

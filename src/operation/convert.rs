@@ -8,6 +8,7 @@ use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
+use crate::validity::Validity;
 use crate::verdict::OutputRole;
 
 /// The formats that the Python generations convert to.
@@ -53,6 +54,10 @@ impl Convert {
 }
 
 impl Perform for Convert {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        Ok(())
+    }
+
     fn reads_source(&self) -> bool {
         true
     }

@@ -8,6 +8,7 @@ use crate::exchange::{Exchange, Ground, Output, Step};
 use crate::format::Format;
 use crate::image::ImageRecipe;
 use crate::rng::PythonRandom;
+use crate::validity::Validity;
 
 /// What is drawn: the same as for `convert`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,10 @@ impl DrawPython for ConvertCompressed {
 }
 
 impl Perform for ConvertCompressed {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        Ok(())
+    }
+
     fn reads_source(&self) -> bool {
         self.0.reads_source()
     }

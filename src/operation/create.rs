@@ -11,6 +11,7 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::OutputRole;
 
 const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
@@ -82,6 +83,11 @@ impl Create {
 }
 
 impl Perform for Create {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        validity::bytes("size", self.size.bytes())?;
+        validity::options("options", &self.options)
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

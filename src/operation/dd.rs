@@ -10,6 +10,7 @@ use crate::image::ImageRecipe;
 use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk};
+use crate::validity::{self, Validity};
 use crate::verdict::OutputRole;
 
 const TARGETS: [Format; 5] = [
@@ -111,9 +112,9 @@ impl Dd {
 
     /// The source's data, moved and cut to the window.
     fn expected(&self, ground: &Ground<'_>) -> Contents {
-        let start = self.skip * self.bs;
+        let start = self.skip.saturating_mul(self.bs);
         let moved = ground.recipe.all_writes().into_iter().filter_map(|write| {
-            let write = write.within(start, start + self.out_vsize)?;
+            let write = write.within(start, start.saturating_add(self.out_vsize))?;
             Some(Write {
                 offset: write.offset - start,
                 ..write
@@ -128,6 +129,24 @@ impl Dd {
 }
 
 impl Perform for Dd {
+    fn validity(&self, image: &ImageRecipe) -> Validity {
+        validity::number("bs", self.bs, 1..=validity::BYTES_MAX)?;
+        let whole = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
+        match *self == whole {
+            true => Ok(()),
+            false => Err(format!(
+                " does not follow from the image: write virtual_size_probe {}, out_vsize {}, {}",
+                whole.virtual_size_probe,
+                whole.out_vsize,
+                whole
+                    .skipped
+                    .map_or("nothing skipped".to_owned(), |why| format!(
+                        "skipped \"{why}\""
+                    )),
+            )),
+        }
+    }
+
     fn reads_source(&self) -> bool {
         true
     }

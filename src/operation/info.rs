@@ -10,6 +10,7 @@ use crate::judge::{self, json_differences};
 use crate::normalize::{Purpose, normalize};
 use crate::request::Request;
 use crate::rng::PythonRandom;
+use crate::validity::Validity;
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const OUTPUT: DivergenceKind = DivergenceKind::InfoOutput;
@@ -25,6 +26,10 @@ impl DrawPython for Info {
 }
 
 impl Perform for Info {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        Ok(())
+    }
+
     fn reads_source(&self) -> bool {
         true
     }

@@ -12,8 +12,10 @@ use super::facts::Facts;
 use super::{Operation, Perform};
 use crate::damage::{self, Cut, Damage, Value};
 use crate::exchange::{Actor, Bounds, Exchange, Ground, Output, Rule, Step};
+use crate::image::ImageRecipe;
 use crate::request::Request;
 use crate::simpler::{self, Bulk};
+use crate::validity::{self, Validity};
 use crate::verdict::{DivergenceKind, Place, Verdict};
 
 pub use act::{CHANGE_NAMES, Change, Look};
@@ -60,6 +62,15 @@ impl Malformed {
 }
 
 impl Perform for Malformed {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        validity::at("specimen", self.specimen.validity())?;
+        validity::each("damages", &self.damages, Damage::validity)?;
+        match &self.change {
+            Some(change) => validity::at("change", change.validity()),
+            None => Ok(()),
+        }
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

@@ -11,6 +11,7 @@ use crate::normalize::{Purpose, normalize};
 use crate::request::{Answer, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
+use crate::validity::{self, Validity};
 use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::MapJson;
@@ -81,6 +82,36 @@ impl Map {
 }
 
 impl Perform for Map {
+    fn validity(&self, image: &ImageRecipe) -> Validity {
+        let fitted = self.fitted(image);
+        if fitted
+            .as_ref()
+            .is_some_and(|fitted| *fitted != Operation::Map(self.clone()))
+        {
+            let fitted = serde_json::to_string(&fitted).unwrap_or_default();
+            return Err(format!(" does not follow from the image: write {fitted}"));
+        }
+        validity::each(
+            "window",
+            &self.flags().chunks(2).collect::<Vec<_>>(),
+            |pair| {
+                let [flag, value] = pair else {
+                    return Err(" has no value: write a number behind the flag".to_owned());
+                };
+                validity::word("", flag, &["--start-offset", "--max-length"])?;
+                let number =
+                    validity::plain_number(value).filter(|bytes| *bytes <= validity::BYTES_MAX);
+                match number {
+                    Some(_) => Ok(()),
+                    None => Err(format!(
+                        " is '{}': write a number of bytes",
+                        value.escape_debug()
+                    )),
+                }
+            },
+        )
+    }
+
     fn reads_source(&self) -> bool {
         self.skipped.is_none()
     }
@@ -225,7 +256,8 @@ fn joined(fields: &[&str], extents: &[Value]) -> Vec<Value> {
     let number = |extent: &Value, name: &str| extent[name].as_u64().unwrap_or(0);
     for extent in extents {
         let alike = |last: &Value| {
-            number(last, "start") + number(last, "length") == number(extent, "start")
+            number(last, "start").checked_add(number(last, "length"))
+                == Some(number(extent, "start"))
                 && fields
                     .iter()
                     .skip(2)
@@ -233,7 +265,8 @@ fn joined(fields: &[&str], extents: &[Value]) -> Vec<Value> {
         };
         match joined.last_mut().filter(|last| alike(last)) {
             Some(last) => {
-                last["length"] = Value::from(number(last, "length") + number(extent, "length"))
+                let length = number(last, "length").saturating_add(number(extent, "length"));
+                last["length"] = Value::from(length);
             }
             None => joined.push(extent.clone()),
         }

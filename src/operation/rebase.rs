@@ -14,6 +14,7 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{DivergenceKind, OutputRole};
 
 const FIXTURE: DivergenceKind = DivergenceKind::RebaseFixture;
@@ -22,6 +23,12 @@ const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
 
 /// The name of the old backing file, as it is drawn.
 const BASE_NAME: &str = "base.qcow2";
+
+/// The name of another one.
+const NEXT_NAME: &str = "next.qcow2";
+
+/// What is written needs as much room, in bytes.
+const SIZE_MIN: u64 = 1 << 20;
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,28 +51,35 @@ impl DrawPython for Rebase {
     fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
         let overlay_size = Size::literal(random.choice::<&str>(&SIZES));
         let new_backing_size = Size::literal(random.choice::<&str>(&SIZES));
-        let new_backing = *random.choice(&["next.qcow2", BASE_NAME, "next.qcow2", ""]);
+        let new_backing = *random.choice(&[NEXT_NAME, BASE_NAME, NEXT_NAME, ""]);
         let mode = *random.choice(&["unsafe", "safe"]);
         let cluster_size = random.choice(&CLUSTER_SIZES);
         let mut create_options = vec![format!("cluster_size={cluster_size}")];
         create_options.extend(random.chance(0.3).then(|| "lazy_refcounts=on".to_owned()));
-        let mut flags: Vec<&str> = Vec::new();
-        flags.extend((mode == "unsafe").then_some("-u"));
-        if !new_backing.is_empty() {
-            flags.extend(["-F", "qcow2"]);
-        }
-        Self {
+        let mut drawn = Self {
             overlay_size,
             new_backing_size,
             new_backing: new_backing.to_owned(),
             mode: mode.to_owned(),
-            flags: flags.into_iter().map(str::to_owned).collect(),
+            flags: Vec::new(),
             create_options,
-        }
+        };
+        drawn.flags = drawn.flags_that_follow();
+        drawn
     }
 }
 
 impl Rebase {
+    /// The flags of its mode and its new backing file.
+    fn flags_that_follow(&self) -> Vec<String> {
+        let mut flags: Vec<&str> = Vec::new();
+        flags.extend((self.mode == "unsafe").then_some("-u"));
+        if !self.new_backing.is_empty() {
+            flags.extend(["-F", "qcow2"]);
+        }
+        flags.into_iter().map(str::to_owned).collect()
+    }
+
     /// Without a new backing file.
     fn detach(&mut self) {
         if let Some(place) = self.flags.iter().position(|flag| flag == "-F") {
@@ -185,6 +199,26 @@ impl Rebase {
 }
 
 impl Perform for Rebase {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        let sizes = SIZE_MIN..=validity::BYTES_MAX;
+        validity::number("overlay_size", self.overlay_size.bytes(), sizes.clone())?;
+        validity::number("new_backing_size", self.new_backing_size.bytes(), sizes)?;
+        validity::word(
+            "new_backing",
+            &self.new_backing,
+            &["", BASE_NAME, NEXT_NAME],
+        )?;
+        validity::word("mode", &self.mode, &["safe", "unsafe"])?;
+        validity::options("create_options", &self.create_options)?;
+        let flags = self.flags_that_follow();
+        match self.flags == flags {
+            true => Ok(()),
+            false => Err(format!(
+                "flags are not those of the mode and the new backing file: write {flags:?}"
+            )),
+        }
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

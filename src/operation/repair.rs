@@ -17,6 +17,7 @@ use crate::request::{Answer, ImageFile, RepairTier, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
 
 const FIXTURE: DivergenceKind = DivergenceKind::RepairFixture;
@@ -107,6 +108,12 @@ impl Repair {
 }
 
 impl Perform for Repair {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        let sizes = CLUSTER_SIZES.map(|bytes| bytes.to_string());
+        let sizes = sizes.each_ref().map(String::as_str);
+        validity::word("cluster_size", &self.cluster_size.to_string(), &sizes)
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

@@ -14,6 +14,7 @@ use crate::request::{ImageFile, Request};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::{self, Validity};
 use crate::verdict::{DivergenceKind, OutputRole};
 
 const TARGETS: [Format; 2] = [Format::Qcow2, Format::Raw];
@@ -24,6 +25,9 @@ const WRITE: DivergenceKind = DivergenceKind::ResizeWrite;
 
 /// The sizes that a resize may be made smaller to.
 const SMALLER_SIZES: [&str; 4] = ["1M", "2M", "4M", "16M"];
+
+/// The values of `--preallocation`.
+const PREALLOCATION_MODES: [&str; 4] = ["off", "metadata", "falloc", "full"];
 
 /// How much is written at a time, in bytes.
 const WRITE_BYTES: u64 = 4096;
@@ -103,6 +107,16 @@ fn draw_sizes(random: &mut PythonRandom, target: Format) -> (&'static str, &'sta
     (start, end)
 }
 
+/// What an end comes to, in bytes: a size, or a change with its sign.
+fn end_bytes(start: u64, end: &str) -> Option<u64> {
+    let bytes = |text: &str| Some(Size::parse(text).ok()?.bytes());
+    match (end.strip_prefix('+'), end.strip_prefix('-')) {
+        (Some(added), _) => start.checked_add(bytes(added)?),
+        (_, Some(taken)) => start.checked_sub(bytes(taken)?),
+        _ => bytes(end),
+    }
+}
+
 impl Resize {
     fn new(
         target: Format,
@@ -111,13 +125,8 @@ impl Resize {
         options: Vec<String>,
         preallocation: Option<&str>,
     ) -> Self {
-        let bytes = Size::literal;
-        let start = bytes(start);
-        let end_bytes = match (end.strip_prefix('+'), end.strip_prefix('-')) {
-            (Some(added), _) => start.bytes() + bytes(added).bytes(),
-            (_, Some(taken)) => start.bytes() - bytes(taken).bytes(),
-            _ => bytes(end).bytes(),
-        };
+        let start = Size::literal(start);
+        let end_bytes = end_bytes(start.bytes(), end).expect("sizes of ours");
         Self {
             target,
             end: end.to_owned(),
@@ -145,8 +154,8 @@ impl Resize {
         let starts = SMALLER_SIZES.into_iter();
         let same_end = starts.filter(move |_| relative).filter_map(move |start| {
             // What would be left must be at least what is written into it.
-            let taken = self.end.strip_prefix('-').map(Size::literal);
-            let fits = taken.is_none_or(|taken| taken.bytes() < Size::literal(start).bytes());
+            let end = end_bytes(Size::literal(start).bytes(), &self.end);
+            let fits = end.is_some_and(|end| end >= WRITE_BYTES);
             fits.then(|| between(start, &self.end))
         });
         let pairs = SMALLER_SIZES.into_iter().flat_map(move |start| {
@@ -177,6 +186,34 @@ impl Resize {
 }
 
 impl Perform for Resize {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        validity::number(
+            "start",
+            self.start.bytes(),
+            WRITE_BYTES..=validity::BYTES_MAX,
+        )?;
+        validity::number(
+            "end_bytes",
+            self.end_bytes,
+            WRITE_BYTES..=validity::BYTES_MAX,
+        )?;
+        validity::options("options", &self.options)?;
+        if let Some(mode) = &self.preallocation {
+            validity::word("preallocation", mode, &PREALLOCATION_MODES)?;
+        }
+        let end = end_bytes(self.start.bytes(), &self.end);
+        if end != Some(self.end_bytes) || self.shrink != (self.end_bytes < self.start.bytes()) {
+            return Err(format!(
+                "end is '{}', which from {} does not come to {} bytes with shrink {}: write numbers that agree",
+                self.end.escape_debug(),
+                self.start,
+                self.end_bytes,
+                self.shrink
+            ));
+        }
+        Ok(())
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

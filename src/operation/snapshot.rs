@@ -16,11 +16,13 @@ use crate::request::{Answer, ImageFile, Request, SnapshotAction};
 use crate::rng::PythonRandom;
 use crate::simpler::{self, Bulk, Versions};
 use crate::size::Size;
+use crate::validity::Validity;
 use crate::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, OutputRole, Verdict,
 };
 
 mod history;
+mod validity;
 
 const FIXTURE: DivergenceKind = DivergenceKind::SnapshotFixture;
 const WRITE: DivergenceKind = DivergenceKind::SnapshotWrite;
@@ -299,6 +301,10 @@ impl Snapshot {
 }
 
 impl Perform for Snapshot {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        self.validity_of_all()
+    }
+
     fn reads_source(&self) -> bool {
         false
     }

@@ -213,9 +213,10 @@ impl Summary {
         self.seen.extend(&record.behaviours);
         self.behaviours = self.seen.len() as u64;
         for (check, count) in &record.checks {
-            *self.checks.entry(check.clone()).or_default() += count;
+            let counted = self.checks.entry(check.clone()).or_default();
+            *counted = counted.saturating_add(*count);
         }
-        self.tool_calls += record.tool_calls;
+        self.tool_calls = self.tool_calls.saturating_add(record.tool_calls);
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
         self.candidate = Some(record.candidate.clone());
         self.reference = Some(record.reference.clone());

@@ -132,7 +132,7 @@ fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
         time: Duration::from_secs(120),
     };
     let symptom = record.symptoms(false).remove(0);
-    let mut progress = Progress::new(record.case_shown().clone(), symptom);
+    let mut progress = Progress::new(record.case_shown().unwrap().clone(), symptom);
     let shown = |case: &Case| Ok(arena.try_case(case.clone())?.symptoms(false));
     shrink(&mut progress, limits, shown, |_| Ok(())).unwrap();
     let text = serde_json::to_string(&progress.case.ops).unwrap();
@@ -147,7 +147,7 @@ fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
 fn a_conversion_of_what_is_seen_now_instead_of_the_snapshot_is_blamed_and_shrunk() {
     let (arena, record, _workdir) = deep("converts_what_is_current");
     let (case, text) = shrunk(&arena, &record, 10);
-    assert!(case.bulk().operations < record.case_shown().bulk().operations);
+    assert!(case.bulk().operations < record.case_shown().unwrap().bulk().operations);
     assert!(text.contains("convert_snapshot"), "{text}");
 }
 

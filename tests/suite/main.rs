@@ -36,3 +36,4 @@ mod scripts;
 mod test_door;
 mod timeouts;
 mod tools;
+mod validity;

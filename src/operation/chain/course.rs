@@ -292,6 +292,8 @@ impl Course {
     fn rebased(&mut self, onto: Option<usize>) {
         let mut top = self.top().clone();
         top.backing = None;
+        // Below an image that is not there lies nothing: see [`Course::objection`].
+        let onto = onto.filter(|index| *index < self.below().len());
         self.files.truncate(onto.map_or(0, |index| index + 1));
         if let Some(below) = self.files.last() {
             top = top.over(below);

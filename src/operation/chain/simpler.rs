@@ -280,7 +280,7 @@ fn moved(act: &Act, old: u64, new: u64) -> Act {
         Act::WriteZeroes { offset, length, .. } | Act::Discard { offset, length } => {
             *offset = moved_offset(*offset, *length, old, new);
         }
-        Act::Resize { size, .. } => *size = (*size + new).saturating_sub(old),
+        Act::Resize { size, .. } => *size = size.saturating_add(new).saturating_sub(old),
         Act::Below { act, .. } | Act::Refused { act } => **act = moved(act, old, new),
         _ => {}
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::content::Write;
 use crate::format::Format;
 use crate::request::{ImageFile, RepairTier, Request, SnapshotAction};
+use crate::validity::{self, Validity};
 
 /// Something that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +116,17 @@ pub const CHANGE_NAMES: [&str; 9] = [
 ];
 
 impl Change {
+    /// What is wrong with it, if it came out of a file.
+    pub fn validity(&self) -> Validity {
+        match self {
+            Self::Write(write) => validity::writes("write", &[*write]),
+            Self::Discard { offset, length } => validity::range(*offset, *length),
+            Self::Resize(bytes) => validity::number("resize", *bytes, 1..=validity::BYTES_MAX),
+            Self::Amend(option) => validity::options("amend", std::slice::from_ref(option)),
+            Self::Snapshot(_) | Self::Repair | Self::Rebase | Self::Commit | Self::Bench => Ok(()),
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {

@@ -7,9 +7,13 @@ use crate::format::Format;
 use crate::request::{ImageFile, Request, SnapshotAction};
 use crate::simpler;
 use crate::size::Size;
+use crate::validity::{self, Validity};
 
 /// The subformat of vmdk that only a conversion can fill.
 const STREAM_OPTIMIZED: &str = "subformat=streamOptimized";
+
+/// Snapshots or bitmaps of one image.
+const PARTS_MAX: u64 = 200;
 
 /// Sizes that an image may shrink to, in bytes.
 const SIZES: [u64; 3] = [65536, 1 << 20, 4 << 20];
@@ -62,6 +66,15 @@ impl Specimen {
             snapshots: 0,
             bitmaps: 0,
         }
+    }
+
+    /// What is wrong with it, if it came out of a file.
+    pub fn validity(&self) -> Validity {
+        validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
+        validity::options("options", &self.options)?;
+        validity::writes("writes", &self.writes)?;
+        validity::number("snapshots", self.snapshots, 0..=PARTS_MAX)?;
+        validity::number("bitmaps", self.bitmaps, 0..=PARTS_MAX)
     }
 
     /// What is notable of it, in the words of a chain's features.

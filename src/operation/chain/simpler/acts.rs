@@ -96,8 +96,13 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             fewer.map(|options| Act::Amend { options }).collect()
         }
         Act::Bitmap { flags, name } => {
-            let plain = flags.len() > 1;
-            let flags = flags.iter().take(1).cloned().collect();
+            // What is merged stays behind its flag.
+            let kept = match flags.first().map(String::as_str) {
+                Some("--merge") => 2,
+                _ => 1,
+            };
+            let plain = flags.len() > kept;
+            let flags = flags.iter().take(kept).cloned().collect();
             let name = name.clone();
             plain
                 .then_some(Act::Bitmap { flags, name })

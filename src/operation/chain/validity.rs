@@ -1,0 +1,163 @@
+//! What is wrong with a chain out of a file: numbers that cannot be reckoned with, words that are none, a place that holds nothing.
+//!
+//! Whether a step makes sense where the chain stands is told by the course; that it reaches beyond an image's end is allowed.
+
+use super::Chain;
+use super::act::{Act, Layer};
+use crate::validity::{self, Validity};
+
+/// How many images lie on each other, and so many acts are done, at the most: every act is gone through with all before it.
+const LAYERS_MAX: usize = 64;
+const ACTS_MAX: usize = 100_000;
+
+/// Places in a chain are tried one by one when it is made simpler.
+const PLACE_MAX: u64 = LAYERS_MAX as u64 - 1;
+
+/// Requests of one bench.
+const REQUESTS_MAX: u64 = 1 << 20;
+
+/// The values of `--preallocation`.
+const PREALLOCATION_MODES: [&str; 4] = ["off", "metadata", "falloc", "full"];
+
+impl Chain {
+    /// The layers from the bottom, then the steps.
+    pub(super) fn validity_of_all(&self) -> Validity {
+        validity::not_empty("layers", &self.layers)?;
+        let acts = self.layers.iter().map(|layer| layer.acts.len());
+        let acts = acts.sum::<usize>() + self.steps.len();
+        if self.layers.len() > LAYERS_MAX || acts > ACTS_MAX {
+            let layers = self.layers.len();
+            return Err(format!(
+                " has {layers} layers and {acts} acts: write at most {LAYERS_MAX} and {ACTS_MAX}"
+            ));
+        }
+        validity::each("layers", &self.layers, Layer::validity)?;
+        validity::each("steps", &self.steps, Act::validity)?;
+        let of_layers = self.layers.iter().flat_map(|layer| {
+            let writes = layer.writes.iter().map(|write| write.length);
+            writes.chain(layer.acts.iter().map(Act::written))
+        });
+        validity::written(
+            "layers and steps",
+            of_layers.chain(self.steps.iter().map(Act::written)),
+        )
+    }
+}
+
+impl Layer {
+    fn validity(&self) -> Validity {
+        validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
+        validity::options("options", &self.options)?;
+        validity::writes("writes", &self.writes)?;
+        validity::each("acts", &self.acts, |act| match act {
+            Act::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),
+            Act::Below { .. } => {
+                Err(" is below: write it among the acts of the layer below".to_owned())
+            }
+            _ => act.validity(),
+        })
+    }
+}
+
+impl Act {
+    /// How much it writes that is not zero, in bytes.
+    fn written(&self) -> u64 {
+        match self {
+            Self::Write { writes } => {
+                let lengths = writes.iter().map(|write| write.length);
+                lengths.fold(0, u64::saturating_add)
+            }
+            Self::Bench {
+                count,
+                length,
+                byte: Some(_),
+                ..
+            } => count.saturating_mul(*length),
+            Self::Below { act, .. } | Self::Refused { act } => act.written(),
+            _ => 0,
+        }
+    }
+
+    fn validity(&self) -> Validity {
+        match self {
+            Self::Write { writes } => {
+                validity::not_empty("writes", writes)?;
+                validity::writes("writes", writes)
+            }
+            Self::WriteZeroes { offset, length, .. } | Self::Discard { offset, length } => {
+                validity::range(*offset, *length)
+            }
+            Self::Resize {
+                size,
+                preallocation,
+            } => {
+                validity::number("size", *size, 1..=validity::BYTES_MAX)?;
+                let mode = preallocation.as_deref().unwrap_or("off");
+                validity::word("preallocation", mode, &PREALLOCATION_MODES)
+            }
+            Self::Snapshot { name, .. } => validity::name("name", name),
+            Self::Amend { options } => {
+                validity::not_empty("options", options)?;
+                validity::options("options", options)
+            }
+            Self::Bitmap { flags, name } => {
+                validity::name("name", name)?;
+                validity::at("flags", validity::bitmap_flags(flags))
+            }
+            Self::Convert { options, .. } => validity::options("options", options),
+            Self::ConvertSnapshot { name, options, .. } => {
+                validity::name("name", name)?;
+                validity::options("options", options)
+            }
+            Self::Below { layer, act } => {
+                place("layer", Some(*layer))?;
+                match &**act {
+                    Self::Below { .. } | Self::Refused { .. } => {
+                        Err("act is below or refused once more: write another one".to_owned())
+                    }
+                    act => validity::at("act", act.validity()),
+                }
+            }
+            Self::Refused { act } => match &**act {
+                Self::Refused { .. } => {
+                    Err("act is refused once more: write another one".to_owned())
+                }
+                act => validity::at("act", act.validity()),
+            },
+            Self::Rebase { onto } => place("onto", *onto),
+            Self::Compare { with } => place("with", *with),
+            Self::Dd { block_size, .. } => {
+                validity::number("block_size", *block_size, 1..=validity::BYTES_MAX)
+            }
+            Self::Bench {
+                count,
+                length,
+                offset,
+                stride,
+                depth,
+                ..
+            } => {
+                validity::number("count", *count, 1..=REQUESTS_MAX)?;
+                validity::number("length", *length, 1..=validity::WRITTEN_BYTES_MAX)?;
+                validity::number("depth", *depth, 1..=u64::from(u16::MAX))?;
+                let moved = (*count - 1).checked_mul(*stride).unwrap_or(u64::MAX);
+                validity::range(offset.saturating_add(moved), *length)?;
+                let written = count.saturating_mul(*length);
+                validity::written("its requests", std::iter::once(written))
+            }
+            Self::Commit
+            | Self::Read
+            | Self::Map
+            | Self::Info
+            | Self::Check
+            | Self::Measure { .. }
+            | Self::Repair { .. }
+            | Self::SnapshotList => Ok(()),
+        }
+    }
+}
+
+/// A place in the chain, counted from the bottom: of an image that is there, or of none.
+fn place(name: &str, place: Option<usize>) -> Validity {
+    validity::number(name, place.map_or(0, |place| place as u64), 0..=PLACE_MAX)
+}
