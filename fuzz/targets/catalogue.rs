@@ -1,0 +1,18 @@
+//! The catalogue of known divergences: read, and asked about a finding.
+
+#![no_main]
+
+use imgduel::known::Catalogue;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(catalogue) = Catalogue::parse(text) else {
+        return;
+    };
+    for entry in &catalogue.entries {
+        serde_json::to_string(entry).expect("an entry can be written");
+    }
+});

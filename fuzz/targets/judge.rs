@@ -1,0 +1,201 @@
+//! What tools say of images, compared: every operation's judge on outputs that may be anything.
+//!
+//! The first bytes choose the operation and how the calls ended; behind them come what the candidate says and, behind a line of its
+//! own (`--`), what the reference says.
+
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use imgduel::behaviour::Observed;
+use imgduel::case::Case;
+use imgduel::content::{Contents, Write};
+use imgduel::exchange::{Deed, Exchange, Inventory, Opinion, Reading, Side, Speaker, Turn};
+use imgduel::generation::Generation;
+use imgduel::judge;
+use imgduel::normalize::{Purpose, normalize};
+use imgduel::process::Captured;
+use imgduel::request::{Answer, Exit, Request};
+use imgduel::signature::Group;
+use imgduel::verdict::Verdict;
+use libfuzzer_sys::fuzz_target;
+
+/// Cases of each generation that are judged.
+const CASES: usize = 40;
+
+static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let of = |name: &str| {
+        let cases = Generation::named(name).and_then(|generation| generation.cases(1, 0, None));
+        cases
+            .expect("a generation of ours")
+            .take(CASES)
+            .collect::<Vec<Case>>()
+    };
+    ["ops16", "native2", "malformed1"].map(of).concat()
+});
+
+fuzz_target!(|data: &[u8]| {
+    let Some((choice, words)) = data.split_at_checked(6) else {
+        return;
+    };
+    let place = words.windows(4).position(|window| window == b"\n--\n");
+    let (ours, theirs) = match place {
+        Some(place) => (&words[..place], &words[place + 4..]),
+        None => (words, words),
+    };
+    let case = &ALL[usize::from(choice[0]) % ALL.len()];
+    let index = usize::from(choice[1]) % case.ops.len();
+    let (operation, ground) = (case.ops[index].perform(), case.ground(index));
+    let steps = operation.steps(&ground);
+    let ends = usize::from(choice[2]) % (steps.len() + 1);
+    let deed = |said: &[u8], how: u8| Deed {
+        turns: (0..)
+            .zip(&steps)
+            .map(|(place, step)| Turn {
+                step: step.clone(),
+                by: if how & 1 == 0 {
+                    Side::Candidate
+                } else {
+                    Side::Reference
+                },
+                answer: answer(&step.request, said, if place < ends { 0 } else { how }),
+                file_bytes: Some(u64::from(how) << 10),
+                changed_files: vec![step.request.file().path.clone()],
+                scratch_bytes: u64::from(how) << 20,
+            })
+            .collect(),
+        ..Deed::default()
+    };
+    let speaker = |version: &str| Speaker {
+        name: "qemu-img".to_owned(),
+        version: version.to_owned(),
+    };
+    let mut exchange = Exchange {
+        speakers: [
+            speaker("7.2.0"),
+            speaker(if choice[5] & 1 == 0 {
+                "10.0.2"
+            } else {
+                "7.2.0"
+            }),
+        ],
+        candidate: deed(ours, choice[3]),
+        reference: (choice[5] & 2 == 0).then(|| deed(theirs, choice[4])),
+        opinion: (choice[5] & 4 == 0).then(|| Opinion {
+            witness: "libyal",
+            answer: answer(&steps[0].request, theirs, choice[4]),
+        }),
+    };
+    let outputs = operation.outputs(&ground, &exchange);
+    for (place, output) in outputs.iter().enumerate() {
+        let file = || output.file.clone();
+        let window = Vec::new();
+        let looks = [
+            (Side::Reference, Request::Info { file: file() }),
+            (Side::Reference, Request::Check { file: file() }),
+            (Side::Reference, Request::Contents { file: file() }),
+            (Side::Candidate, Request::Contents { file: file() }),
+            (
+                Side::Reference,
+                Request::Map {
+                    file: file(),
+                    window,
+                },
+            ),
+            (Side::Reference, Request::Audit { file: file() }),
+            (
+                Side::Reference,
+                Request::SnapshotContents {
+                    file: file(),
+                    id: "1".to_owned(),
+                },
+            ),
+            (Side::Reference, Request::SnapshotList { file: file() }),
+            (Side::Candidate, Request::SnapshotList { file: file() }),
+        ];
+        for (by, request) in looks {
+            let reading = |said: &[u8], how: u8| Reading {
+                output: place,
+                by,
+                request: request.clone(),
+                answer: answer(&request, said, how),
+            };
+            exchange
+                .candidate
+                .readings
+                .push(reading(ours, choice[3] >> 3));
+            if let Some(deed) = &mut exchange.reference {
+                deed.readings.push(reading(theirs, choice[4] >> 3));
+            }
+        }
+    }
+    let exits = judge::exits(&exchange);
+    let mut verdicts: Vec<Verdict> = exits.verdicts;
+    verdicts.extend(operation.judge_steps(&exchange));
+    if exits.completed {
+        verdicts.extend(operation.judge(&ground, &exchange));
+        verdicts.extend(judge::outputs(&exchange, &outputs));
+    }
+    for verdict in &verdicts {
+        let _ = (
+            verdict.name(),
+            verdict.layer(),
+            verdict.blame(),
+            verdict.reason(),
+        );
+        if let Verdict::Divergence(finding) = verdict {
+            let _ = Group::new("kind", case.ops[index].name(), &finding.differences, "");
+        }
+    }
+    let _ = (
+        operation.witnessed(&ground, &exchange),
+        Observed::of(&exchange),
+    );
+    for said in [ours, theirs] {
+        if let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(said) {
+            let _ = Inventory::of_description(&json);
+            if let Some(opinion) = &exchange.opinion {
+                let _ = judge::described(&json, opinion);
+            }
+            normalize(&mut json, Purpose::Creation, &exchange.speakers);
+            normalize(&mut json, Purpose::Description, &exchange.speakers);
+        }
+    }
+});
+
+fn answer(request: &Request, said: &[u8], how: u8) -> Answer {
+    let exit = match how & 7 {
+        0..=3 => Exit::Success,
+        4 => Exit::Refused(1),
+        5 => Exit::Crashed("signal 6".to_owned()),
+        6 => Exit::Unsupported("a feature".to_owned()),
+        _ => Exit::Refused(63),
+    };
+    let reads = matches!(
+        request,
+        Request::Contents { .. } | Request::SnapshotContents { .. }
+    );
+    let write = Write {
+        offset: u64::from(how) << 9,
+        length: 512,
+        byte: how,
+    };
+    let captured = |bytes: &[u8]| Captured {
+        bytes: bytes.to_vec(),
+        dropped_bytes: 0,
+    };
+    Answer {
+        contents: (reads && exit == Exit::Success).then(|| Contents::of_writes(1 << 20, &[write])),
+        exit,
+        command: Vec::new(),
+        stdout: captured(said),
+        stderr: captured(if how & 8 == 0 { b"" } else { said }),
+        host_clusters: None,
+        partial: how & 16 != 0,
+        duration: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_memory_bytes: 0,
+        calls: 1,
+    }
+}

@@ -1,0 +1,50 @@
+//! What a person types: case ids, sizes, tools, and every flag's value.
+
+#![no_main]
+
+use clap::{Args, Command, FromArgMatches};
+use imgduel::case::CaseId;
+use imgduel::generation::{Generation, lineage};
+use imgduel::settings::{Settings, one_line};
+use imgduel::size::Size;
+use imgduel::tool::ToolSpec;
+use libfuzzer_sys::fuzz_target;
+
+/// The Python generations draw all iterations before the one that is wanted; more than this takes long on purpose.
+const ITERATION_MAX: u64 = 1000;
+
+/// Changes of one case that are gone through.
+const CHANGES_MAX: usize = 8;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(size) = Size::parse(text) {
+        let _ = size.bytes();
+    }
+    let _ = text.parse::<ToolSpec>().map(|spec| spec.to_string());
+    if let Ok(id) = text.parse::<CaseId>() {
+        assert_eq!(id.to_string().parse::<CaseId>().as_ref(), Ok(&id));
+        let (base, changes) = lineage::lineage(&id.generation);
+        let is_quick = id.iteration <= ITERATION_MAX || !base.starts_with("ops");
+        if is_quick && changes.len() <= CHANGES_MAX {
+            let _ = Generation::case(&id, None);
+        }
+    }
+    let words = std::iter::once("imgduel").chain(text.split('\n'));
+    let command = Settings::augment_args(Command::new("imgduel"));
+    let parsed = command.try_get_matches_from(words);
+    match parsed.and_then(|matches| Settings::from_arg_matches(&matches)) {
+        Ok(mut settings) => {
+            settings.narrow();
+            let _ = (settings.pool(), settings.fields(), settings.all_terms());
+            if let Ok(generation) = settings.generation() {
+                let (pool, fields) = (settings.pool(), settings.fields());
+                let cases = generation.cases_of_fields(1, 0, pool.as_deref(), fields.as_deref());
+                let _ = cases.map(|mut cases| cases.next());
+            }
+        }
+        Err(error) => assert!(!one_line(&error).to_string().contains('\n')),
+    }
+});
