@@ -214,7 +214,7 @@ pub fn options(name: &str, options: &[String]) -> Validity {
 /// A name on a tool's command line: not taken for a flag, and within what the formats have room for.
 pub fn name(what: &str, name: &str) -> Validity {
     let is_word = !name.is_empty() && name.len() <= 1023 && !name.starts_with('-');
-    if is_word && !name.contains(|letter: char| letter == '\0' || letter == '\n') {
+    if is_word && !name.contains(['\0', '\n']) {
         return Ok(());
     }
     Err(format!(

@@ -276,6 +276,7 @@ impl Plan<'_> {
 
     /// The places that the entries of a table lead to.
     fn targets(&self, offset: u64, count: u64, flags: u64) -> Vec<u64> {
+        let count = if self.is_inside(offset) { count } else { 0 };
         let entries = interesting(count).map(|index| self.at::<8>(offset + index * 8) & !flags);
         let mut targets: Vec<u64> = entries.filter(|target| self.is_inside(*target)).collect();
         targets.dedup();
@@ -334,6 +335,23 @@ impl Plan<'_> {
             self.layout.add(&SNAPSHOT, offset);
             self.table(&SNAPSHOT_L1_TABLE, table, count, 8);
             offset += (40 + self.at::<4>(offset + 36) + rest).next_multiple_of(8);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_beyond_any_file_leads_nowhere() {
+        // The number of entries of the L1 table, and its place; then the same of the refcount table, in clusters.
+        for (count, place) in [(36, 40), (56, 48)] {
+            let mut bytes = vec![0; 512];
+            bytes[count + 3] = 2;
+            bytes[place..place + 8].fill(0xff);
+            let found = layout(&bytes);
+            assert!(found.regions.iter().all(|region| region.offset < 512));
         }
     }
 }

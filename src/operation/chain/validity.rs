@@ -140,7 +140,7 @@ impl Act {
                 validity::number("count", *count, 1..=REQUESTS_MAX)?;
                 validity::number("length", *length, 1..=validity::WRITTEN_BYTES_MAX)?;
                 validity::number("depth", *depth, 1..=u64::from(u16::MAX))?;
-                let moved = (*count - 1).checked_mul(*stride).unwrap_or(u64::MAX);
+                let moved = (*count - 1).saturating_mul(*stride);
                 validity::range(offset.saturating_add(moved), *length)?;
                 let written = count.saturating_mul(*length);
                 validity::written("its requests", std::iter::once(written))
