@@ -239,6 +239,7 @@ fn shrunk(case: &Case) {
         operation,
         blame: None,
         known: None,
+        cause: None,
     };
     let mut progress = Progress::new(case.clone(), symptom.clone());
     let limits = Limits {
