@@ -129,6 +129,12 @@ impl Tool for QemuImg {
     fn lack(&self, request: &Request) -> Option<String> {
         let line = match request {
             Request::Contents { file } if file.format == Format::Raw => return None,
+            // No build is asked what the harness does itself.
+            Request::Corrupt { .. }
+            | Request::Damage { .. }
+            | Request::Untouched { .. }
+            | Request::HostClusters { .. }
+            | Request::Audit { .. } => return None,
             Request::Contents { .. } | Request::SnapshotContents { .. } => words(["convert"]),
             request if is_for_qemu_io(request) => Vec::new(),
             request => plain_arguments(request),
