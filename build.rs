@@ -25,8 +25,38 @@ const MODULES: [(&str, &str, bool); 5] = [
     ("dissect", "dissect.hypervisor", true),
 ];
 
-/// The release of qemu-img of whose defects tests tell; with any other, `another_qemu_img` is set.
-const WRITTEN_FOR: &str = "10.0.2";
+/// Releases of whose defects tests tell: a name, a program, what it is asked, and what is in its answer then. With any other, `another_NAME` is set.
+const RELEASES: [(&str, &str, &[&str], &str); 6] = [
+    ("qemu_img", "qemu-img", &["--version"], "version 10.0.2 "),
+    ("7zz", "7zz", &["i"], " 25.01 "),
+    (
+        "libqcow",
+        "python3",
+        &["-c", "import pyqcow; print(pyqcow.get_version())"],
+        "20201213",
+    ),
+    (
+        "libvmdk",
+        "python3",
+        &["-c", "import pyvmdk; print(pyvmdk.get_version())"],
+        "20200926",
+    ),
+    (
+        "libvhdi",
+        "python3",
+        &["-c", "import pyvhdi; print(pyvhdi.get_version())"],
+        "20210425",
+    ),
+    (
+        "dissect",
+        "python3",
+        &[
+            "-c",
+            "import importlib.metadata as m; print(m.version('dissect.hypervisor'))",
+        ],
+        "3.21",
+    ),
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=preload");
@@ -70,14 +100,17 @@ fn main() {
             println!("cargo::rustc-cfg=missing_{name}");
         }
     }
-    println!("cargo::rustc-check-cfg=cfg(another_qemu_img)");
-    let version = Command::new("qemu-img").arg("--version").output();
-    // What is not here is not another.
-    if let Ok(answer) = version {
-        let said = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let of_releases = said.split_whitespace().nth(2);
-        if of_releases != Some(WRITTEN_FOR) {
-            println!("cargo::rustc-cfg=another_qemu_img");
+    for (name, program, arguments, wanted) in RELEASES {
+        println!("cargo::rustc-check-cfg=cfg(another_{name})");
+        let programs = std::env::split_paths(&path).map(|directory| directory.join(program));
+        let answers = programs.filter_map(|program| {
+            let answer = Command::new(program).args(arguments).output().ok()?;
+            answer.status.success().then_some(answer.stdout)
+        });
+        // The first that is here counts; what is not here is not another.
+        let first = answers.map(|said| String::from_utf8_lossy(&said).into_owned());
+        if first.take(1).any(|said| !said.contains(wanted)) {
+            println!("cargo::rustc-cfg=another_{name}");
         }
     }
     println!("cargo::rustc-check-cfg=cfg(missing_mount_namespaces)");

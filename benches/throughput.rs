@@ -160,6 +160,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
     let pace = Pace {
         jobs: jobs as usize,
         fail_fast: false,
+        until: None,
     };
     let summary = Summary::new(None, Some(seed), iterations);
     let mut operations = 0;

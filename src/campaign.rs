@@ -3,6 +3,7 @@
 //! Gets its cases one by one from a supply, which may learn from what came of them, and hands each record to the caller as it is made. What is done with
 //! records is the reports' business.
 
+pub mod corpus;
 pub mod guide;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,8 @@ pub struct Pace {
     pub jobs: usize,
     /// Whether the first divergence that is not known ends it.
     pub fail_fast: bool,
+    /// When no more cases are drawn.
+    pub until: Option<Instant>,
 }
 
 impl Pace {
@@ -44,6 +47,28 @@ pub trait Supply: Send {
     fn learn(&mut self, case: &Case, record: &Record) {
         let _ = (case, record);
     }
+
+    /// The campaign is over.
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How many cases in a row that nobody can be asked end a campaign: no other is to be expected then.
+const PASSED_OVER_MAX: usize = 2000;
+
+/// Of these cases those that are of concern to somebody.
+pub fn passing_over<'a>(
+    cases: impl Iterator<Item = Case> + Send + 'a,
+    concerns: impl Fn(&Case) -> bool + Send + 'a,
+) -> impl Iterator<Item = Case> + Send + 'a {
+    let mut passed_over = 0;
+    let told = cases.map_while(move |case| {
+        let is_of_concern = concerns(&case);
+        passed_over = if is_of_concern { 0 } else { passed_over + 1 };
+        (passed_over < PASSED_OVER_MAX).then(|| is_of_concern.then_some(case))
+    });
+    told.flatten()
 }
 
 impl<Cases: Iterator<Item = Result<Case>> + Send> Supply for Cases {
@@ -79,7 +104,7 @@ pub fn run(
         for _ in 0..pace.hands() {
             let (sender, cases, enough) = (sender.clone(), &cases, &enough);
             scope.spawn(move || {
-                while let Some(case) = next(cases, enough) {
+                while let Some(case) = next(cases, enough, pace.until) {
                     let tried = case.and_then(|case| {
                         let records = contest.try_surely(&case)?;
                         let mut cases = cases.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,6 +133,10 @@ pub fn run(
             }
         }
     });
+    let mut cases = cases.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = cases.end() {
+        cut_short.get_or_insert(error);
+    }
     if cut_short.is_none() && stop_requested() != Interrupt::None {
         cut_short = Some(Error::interrupted());
     }
@@ -115,8 +144,13 @@ pub fn run(
     Ended { summary, cut_short }
 }
 
-fn next(cases: &Mutex<impl Supply>, enough: &AtomicBool) -> Option<Result<Case>> {
-    if enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {
+fn next(
+    cases: &Mutex<impl Supply>,
+    enough: &AtomicBool,
+    until: Option<Instant>,
+) -> Option<Result<Case>> {
+    let is_over = until.is_some_and(|until| Instant::now() >= until);
+    if is_over || enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {
         return None;
     }
     cases.lock().unwrap_or_else(PoisonError::into_inner).next()

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::campaign;
+use crate::campaign::corpus::Corpus;
 use crate::campaign::guide::Guide;
 use crate::case::Case;
 use crate::cost;
@@ -42,9 +44,10 @@ use resuming::Resumed;
 use run::{Run, Telling};
 use show::{ShowArguments, show};
 
-/// Exit codes, as `interface` docs in the README list them.
+/// Exit codes, as the README lists them.
 const EXIT_DIVERGENCE: u8 = 1;
 const EXIT_USAGE: u8 = 2;
+const EXIT_VACUOUS: u8 = 3;
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the same operation on the same disk image with two tools and says whether they agree.
@@ -104,15 +107,16 @@ struct FuzzArguments {
     no_shrink: bool,
 
     /// Make more cases of those that showed something new (our own generations only; default: --no-guidance)
-    #[arg(long, overrides_with = "no_guidance", conflicts_with = "resume")]
+    #[arg(long, overrides_with = "no_guidance")]
     guided: bool,
+
+    /// Begin with the cases in DIR, and keep there what showed something new (with --guided)
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
 
     /// Draw every case from its own number alone
     #[arg(long, overrides_with = "guided")]
     no_guidance: bool,
-    /// Succeed even when too little was compared to prove anything
-    #[arg(long)]
-    allow_vacuous: bool,
 
     /// Go on with the campaign that left these records
     #[arg(long, value_name = "RECORDS")]
@@ -176,9 +180,6 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|error| failed(&error))
 }
 
-/// How many cases for readers are drawn for each that is tried, at the most: those that no candidate can be asked are passed over.
-const DRAWN_FOR_ONE_TRIED_MAX: usize = 200;
-
 fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let FuzzArguments {
         mut settings,
@@ -188,8 +189,8 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         workflow_url,
         no_shrink,
         guided,
+        corpus,
         no_guidance: _,
-        allow_vacuous,
         resume,
     } = arguments;
     if let Some(path) = instar {
@@ -199,17 +200,33 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         }];
     }
     settings.narrow();
-    let resumed = resume.map(|path| Resumed::read(&path, &mut settings));
+    if corpus.is_some() && !guided {
+        return Err(Error::usage(
+            "--corpus is for guided campaigns: add --guided",
+        ));
+    }
+    if corpus.is_some() && resume.is_some() && settings.seed.is_none() {
+        return Err(Error::usage(
+            "a campaign with a corpus has cases of several seeds: name its own with --seed to resume it",
+        ));
+    }
+    let resumed = resume.map(|path| Resumed::read(&path, guided, corpus.is_some(), &mut settings));
     let resumed = resumed.transpose()?;
     let generation = settings.generation()?;
     let seed = settings.seed.unwrap_or_else(fresh_seed);
-    let iterations = settings.iterations.unwrap_or(FUZZ_ITERATIONS);
-    let total = iterations;
+    let total = match settings.duration {
+        // As many as there is time for.
+        Some(_) => settings.iterations,
+        None => Some(settings.iterations.unwrap_or(FUZZ_ITERATIONS)),
+    };
+    let most = total.unwrap_or(u64::MAX);
     let pool = settings.pool();
     let (start, pool) = (settings.start, pool.as_deref());
-    let guide = guided
-        .then(|| Guide::new(generation, seed, start, pool, total))
-        .transpose()?;
+    let guide = || Guide::new(generation, seed, start, pool, most);
+    // What cannot be guided is said before anything is opened.
+    let guide = guided.then(|| guide().map(|_| guide)).transpose()?;
+    let corpus = corpus.map(|directory| Corpus::open(&directory, generation));
+    let corpus = corpus.transpose()?;
     let fields = settings.fields();
     let cases = generation.cases_of_fields(seed, start, pool, fields.as_deref())?;
     if let Some(directory) = &log_dir {
@@ -226,35 +243,50 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let done = run.resumed.iter().filter_map(|record| record.iteration);
     let done: HashSet<u64> = done.collect();
     run.contest.arenas()[0].must_find_a_lie()?;
+    let how_many = total.map_or_else(String::new, |total| format!(", iterations {total}"));
+    let how_long = settings.duration.map_or_else(String::new, |duration| {
+        format!(", for {} s", duration.as_secs_f64())
+    });
     let _ = writeln!(
         std::io::stderr(),
-        "generation {}, seed {seed}, iterations {iterations}",
+        "generation {}, seed {seed}{how_many}{how_long}",
         generation.name
     );
-    let mut summary = Summary::new(Some(generation.name.to_owned()), Some(seed), total);
+    let mut summary = Summary::new(
+        Some(generation.name.to_owned()),
+        Some(seed),
+        total.unwrap_or(0),
+    );
     summary.guided = guided;
     let contest = Arc::clone(&run.contest);
-    let passes_over = generation.is_for_readers();
-    let cases = cases
-        .take((total as usize).saturating_mul(DRAWN_FOR_ONE_TRIED_MAX))
-        .filter(move |case| !passes_over || contest.concerns(case))
-        .take(total as usize)
+    let concerns = move |case: &Case| !generation.passes_over() || contest.concerns(case);
+    let run = Run {
+        issues: create_issues.then_some(workflow_url),
+        must_prove: true,
+        ..run
+    };
+    let telling = Telling::Groups { shrink: !no_shrink };
+    if let Some(guide) = guide {
+        let guide = Guide::after(|| Ok(guide()?.passing_over(concerns.clone())), &run.resumed)?;
+        let guide = match corpus {
+            None => guide,
+            Some(corpus) => {
+                corpus.objections().iter().for_each(complain);
+                let tried = run.resumed.iter().map(|record| record.id.clone());
+                let tried: HashSet<String> = tried.collect();
+                guide.with_corpus(corpus, |case| tried.contains(&case.id().to_string()))
+            }
+        };
+        return run.campaign(guide, summary, telling);
+    }
+    let cases = campaign::passing_over(cases, concerns)
+        .take(usize::try_from(most).unwrap_or(usize::MAX))
         .filter(|case| {
             case.iteration
                 .is_none_or(|iteration| !done.contains(&iteration))
         })
         .map(Ok);
-    let cases = cost::long_first(cases);
-    let run = Run {
-        issues: create_issues.then_some(workflow_url),
-        must_prove: !allow_vacuous,
-        ..run
-    };
-    let telling = Telling::Groups { shrink: !no_shrink };
-    match guide {
-        Some(guide) => run.campaign(guide, summary, telling),
-        None => run.campaign(cases, summary, telling),
-    }
+    run.campaign(cost::long_first(cases), summary, telling)
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {

@@ -44,6 +44,12 @@ impl Contest {
         Self::against(reference, settings, means)
     }
 
+    /// Whether the reference that the settings name is here, with all that it needs.
+    pub fn has_reference(settings: &Settings, means: &Means) -> bool {
+        let reference = tool::open_reference(&settings.reference, means);
+        reference.is_ok_and(|reference| can_make_fixtures(&*reference).is_ok())
+    }
+
     /// The same with a reference that is open.
     pub fn against(reference: Arc<dyn Tool>, settings: &Settings, means: &Means) -> Result<Self> {
         can_make_fixtures(&*reference)?;

@@ -35,7 +35,7 @@ enum Draws {
 /// second.
 const PYTHON_ITERATION_MAX: u64 = 1 << 34;
 
-/// The one that is used when none is named.
+/// The one that is used when none is named, for tools that can be asked all of it.
 const DEFAULT_NAME: &str = "ops16";
 
 /// The Python harness's, oldest first, then our own.
@@ -104,6 +104,9 @@ const NARROWINGS: [(&str, &str, &str); 3] = [
     ("malformed1", "imago", "malformed1_imago"),
 ];
 
+/// The tools that can be asked everything that the usual generation draws.
+const WHOLE_TOOLS: [&str; 2] = ["qemu-img", "instar"];
+
 /// Generations that there were, but of which too little is known to draw their cases: name and what is missing.
 const NOT_KNOWN: [(&str, &str); 2] = [
     (
@@ -152,9 +155,31 @@ impl Generation {
         &GENERATIONS
     }
 
-    /// The one that is used when none is named.
+    /// The one that is used when none is named, for tools that can be asked all of it.
     pub fn usual() -> &'static Self {
         Self::named(DEFAULT_NAME).expect("the default is in the list")
+    }
+
+    /// The one that fits these tools, when none is named: the usual one where all can do its operations; else our own, narrowed to what
+    /// the tools can do, as far as it has all of `pool`; `is_wide` leaves it whole.
+    pub fn fitting(tools: &[&str], pool: Option<&[String]>, is_wide: bool) -> &'static Self {
+        let has_all = |generation: &&'static Self| {
+            let has = |name: &String| generation.operations().contains(&name.as_str());
+            pool.is_none_or(|pool| pool.iter().all(has))
+        };
+        let can_do = |known: &[&str]| tools.iter().all(|tool| known.contains(tool));
+        let own = match can_do(&WHOLE_TOOLS) {
+            true => None,
+            false if is_wide => Some("native1"),
+            false if can_do(&[&WHOLE_TOOLS[..], &["imago"]].concat()) => Some("native1_imago"),
+            false => Some("native1_readers"),
+        };
+        let own = own.and_then(|name| Self::named(name).ok());
+        let usual = Self::usual();
+        let whole = GENERATIONS.iter().find(|one| one.name == "native1");
+        let fits = own.into_iter().chain([usual]).chain(whole).find(has_all);
+        // What no generation has is refused with the words of the one that would have been drawn from.
+        fits.or(own).unwrap_or(usual)
     }
 
     /// The generation called `name`.
@@ -323,13 +348,10 @@ impl Generation {
         matches!(self.draws, Draws::Native(_))
     }
 
-    /// Whether its cases are for tools that only read: a campaign passes over those that none of its candidates can be asked.
-    pub fn is_for_readers(&self) -> bool {
-        match &self.draws {
-            Draws::Python(_) => false,
-            Draws::Native(narrowing) => std::ptr::eq(*narrowing, &native::READERS),
-            Draws::Malformed(narrowing) => std::ptr::eq(*narrowing, &malformed::READERS),
-        }
+    /// Whether a campaign passes over those of its cases that none of its candidates can be asked: not over the Python harness's, whose
+    /// iterations are counted as they were there.
+    pub fn passes_over(&self) -> bool {
+        !matches!(self.draws, Draws::Python(_))
     }
 
     fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {

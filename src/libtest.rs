@@ -193,6 +193,11 @@ impl Flags {
         self.list && self.ignored
     }
 
+    /// Whether all trials are meant, none of them chosen or left out.
+    pub fn means_all(&self) -> bool {
+        self.filters.is_empty() && self.skip.is_empty() && !self.ignored
+    }
+
     /// Whether a trial is shown at all.
     fn selects(&self, trial: &Trial) -> bool {
         let fits = |filter: &String| match self.exact {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::builder::FalseyValueParser;
 
@@ -20,6 +20,9 @@ use crate::tool::ToolSpec;
 
 /// Cases of a campaign in the command, when no number is given.
 pub const FUZZ_ITERATIONS: u64 = 1000;
+
+/// The longest that cases can be drawn: a year.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Fresh cases in the test door, when no number is given.
 pub const TEST_ITERATIONS: u64 = 12;
@@ -44,7 +47,7 @@ pub struct Settings {
     #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
     pub reference: ToolSpec,
 
-    /// How seeds become cases (default: ops16)
+    /// How seeds become cases (default: what fits the candidate: ops16 for qemu-img and instar, native1_imago for imago, native1_readers for others)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
@@ -56,9 +59,13 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = seed)]
     pub seed: Option<u64>,
 
-    /// How many cases
-    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS")]
+    /// How many cases (default: 12 in the test door, else 1000; with --duration, 1000 in the test door, else any number)
+    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = iterations)]
     pub iterations: Option<u64>,
+
+    /// How long cases are drawn, as in 90s, 10m or 2h; those under way are ended
+    #[arg(long, value_name = "TIME", env = "IMGDUEL_DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
 
     /// The first iteration
     #[arg(long, value_name = "N", env = "IMGDUEL_START", default_value_t = 0)]
@@ -153,6 +160,10 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = FalseyValueParser::new())]
     pub no_namespaces: bool,
 
+    /// Succeed even when too little was compared to prove anything
+    #[arg(long, env = "IMGDUEL_ALLOW_VACUOUS", value_parser = FalseyValueParser::new())]
+    pub allow_vacuous: bool,
+
     /// Let inconclusive cases fail
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
@@ -161,14 +172,28 @@ pub struct Settings {
 impl Settings {
     /// Whether the test door's campaign is the one that it tries when nothing is said, the same in every run.
     pub fn has_usual_campaign(&self) -> bool {
-        self.seed.is_none() && self.iterations.is_none() && self.start == 0
+        let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();
+        !numbers && self.start == 0
     }
 
-    /// The generation that was asked for, or the usual one.
+    /// The generation that was asked for, or the one that fits the candidates.
     pub fn generation(&self) -> Result<&'static Generation> {
-        self.generation
-            .as_deref()
-            .map_or_else(|| Ok(Generation::usual()), Generation::named)
+        if let Some(name) = &self.generation {
+            return Generation::named(name);
+        }
+        let names = self.candidates.iter().map(|spec| spec.name.as_str());
+        let (names, pool): (Vec<&str>, _) = (names.collect(), self.pool());
+        Ok(Generation::fitting(&names, pool.as_deref(), self.wide))
+    }
+
+    /// Whether the reference is the one that is looked for when none is named.
+    pub fn has_default_reference(&self) -> bool {
+        self.reference.to_string() == DEFAULT_REFERENCE
+    }
+
+    /// Until when cases are drawn, if drawing begins now.
+    pub fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.duration?)
     }
 
     /// Draws what both tools support, where the one candidate has a narrowing of the generation that was asked for: from here on, that
@@ -197,7 +222,7 @@ impl Settings {
     /// usual one.
     pub fn terms(&self, candidate: &ToolSpec) -> Vec<String> {
         let mut terms = vec!["--candidate".to_owned(), candidate.to_string()];
-        if self.reference.to_string() != DEFAULT_REFERENCE {
+        if !self.has_default_reference() {
             terms.extend(["--reference".to_owned(), self.reference.to_string()]);
         }
         if self.timeout != DEFAULT_TIMEOUT {
@@ -303,6 +328,19 @@ fn seconds(text: &str) -> Result<Duration> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     duration.ok_or_else(|| Error::usage("a timeout is a number of seconds above 0"))
+}
+
+/// As jiff reads it: `90s`, `10m`, `2h`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration> {
+    let read = text.parse::<jiff::SignedDuration>().ok();
+    let read = read.and_then(|read| Duration::try_from(read).ok());
+    let read = read.filter(|read| !read.is_zero() && *read <= DURATION_MAX);
+    read.ok_or_else(|| Error::usage("write a time above 0 with its unit, as in 90s, 10m or 2h"))
+}
+
+fn iterations(text: &str) -> Result<u64> {
+    let iterations = text.parse().ok().filter(|iterations| *iterations > 0);
+    iterations.ok_or_else(|| Error::usage("write a whole number above 0"))
 }
 
 fn jobs(text: &str) -> Result<usize> {

@@ -15,14 +15,16 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::case::CaseId;
+use crate::contest::Contest;
 use crate::cost;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::generation::Generation;
 use crate::libtest::{self, Flags, Format, Trial};
 use crate::process::warden;
 use crate::seed_file::{self, SeedPath};
-use crate::settings::{Settings, TEST_ITERATIONS, TEST_SEED, one_line};
+use crate::settings::{FUZZ_ITERATIONS, Settings, TEST_ITERATIONS, TEST_SEED, one_line};
 use crate::tool::worker;
-use crate::trace::Trace;
+use crate::trace::{Trace, is_one_of_many};
 use stage::{Source, Stage};
 
 /// The directory of the regression seeds, in the package.
@@ -30,6 +32,9 @@ pub const SEED_DIRECTORY: &str = "fuzz-seeds";
 
 /// The exit code of a libtest binary with failures.
 const EXIT_FAILED: u8 = 101;
+
+/// The exit code when nothing of the campaign could be compared.
+const EXIT_VACUOUS: u8 = 3;
 
 /// Trials of the regression seeds are called `regression::STEM`.
 const REGRESSION: &str = "regression";
@@ -88,15 +93,27 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         trace: trace.clone(),
     };
     let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
-    let (mut named, left_out) = trials.named(&flags)?;
-    if !flags.list {
-        long_first(&mut named, &settings);
-    }
     let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
     let stage = match flags.list {
-        true => Stage::of_nothing(settings),
-        false => Stage::open(settings, trace, named.len() as u64, junit_on_stdout)?,
+        true => Stage::of_nothing(settings.clone()),
+        false => Stage::open(settings.clone(), trace, junit_on_stdout)?,
     };
+    // A list is made without any tool.
+    let tools = match flags.list {
+        true => None,
+        false => stage.tools()?,
+    };
+    let is_whole = flags.means_all() && !is_one_of_many();
+    let drawn = tools
+        .filter(|_| is_whole)
+        .map(|tools| trials.fresh.of_concern(&settings, tools))
+        .transpose()?;
+    let has_tools = tools.is_some();
+    let (mut named, left_out) = trials.named(&flags, drawn)?;
+    if !flags.list {
+        long_first(&mut named, &settings);
+        stage.expect(named.len() as u64);
+    }
     let stage = Arc::new(stage);
     let pool = trials.fresh.pool.clone();
     let runnable = named.into_iter().map(|named| {
@@ -119,11 +136,19 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         }
     });
     let conclusion = libtest::run(&flags, runnable.collect(), left_out, jobs, fail_fast)?;
-    if !flags.list {
-        stage.finish(&conclusion.not_run, flags.format())?;
+    if flags.list {
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(match conclusion.failed {
-        0 => ExitCode::SUCCESS,
+    let to_prove = is_whole && has_tools;
+    let vacuous = stage.finish(&conclusion.not_run, flags.format(), to_prove)?;
+    if let Some(why) = &vacuous {
+        crate::report::complain(&Error::system(format!(
+            "{why}: that proves nothing (--allow-vacuous lets it pass)"
+        )));
+    }
+    Ok(match (conclusion.failed, vacuous) {
+        (0, None) => ExitCode::SUCCESS,
+        (0, Some(_)) => ExitCode::from(EXIT_VACUOUS),
         _ => ExitCode::from(EXIT_FAILED),
     })
 }
@@ -151,7 +176,7 @@ fn seed_directory(package: &Path) -> PathBuf {
 
 /// The fresh cases of this run, not decoded.
 struct Fresh {
-    generation: &'static str,
+    generation: &'static Generation,
     seed: u64,
     start: u64,
     count: u64,
@@ -162,11 +187,15 @@ impl Fresh {
     fn of(settings: &Settings) -> Result<Self> {
         let generation = settings.generation()?;
         let pool = settings.pool();
+        let usual_count = match settings.duration {
+            Some(_) => FUZZ_ITERATIONS,
+            None => TEST_ITERATIONS,
+        };
         let fresh = Self {
-            generation: generation.name,
+            generation,
             seed: settings.seed.unwrap_or(TEST_SEED),
             start: settings.start,
-            count: settings.iterations.unwrap_or(TEST_ITERATIONS),
+            count: settings.iterations.unwrap_or(usual_count),
             pool: pool.clone(),
         };
         // Decodes nothing yet; a pool that the generation does not have is wrong from the start.
@@ -176,19 +205,32 @@ impl Fresh {
         Ok(fresh)
     }
 
+    /// Those that any candidate can be asked, where others are passed over.
+    fn of_concern(&self, settings: &Settings, tools: &Contest) -> Result<Vec<CaseId>> {
+        if !self.generation.passes_over() {
+            return Ok(self.ids().collect());
+        }
+        let fields = settings.fields();
+        let (pool, fields) = (self.pool.as_deref(), fields.as_deref());
+        let cases = self
+            .generation
+            .cases_of_fields(self.seed, self.start, pool, fields)?;
+        Ok(Stage::of_concern(tools, cases, self.count))
+    }
+
     fn ids(&self) -> impl Iterator<Item = CaseId> {
         let last = self.start.saturating_add(self.count);
         (self.start..last)
-            .map(|iteration| CaseId::in_campaign(self.generation, self.seed, iteration))
+            .map(|iteration| CaseId::in_campaign(self.generation.name, self.seed, iteration))
     }
 
     /// The case of this name, when it is one of these.
     fn id(&self, name: &str) -> Option<CaseId> {
         let id: CaseId = name.parse().ok()?;
         let (seed, iteration) = id.campaign()?;
-        let is_ours = (id.generation.as_str(), seed) == (self.generation, self.seed)
+        let is_ours = (id.generation.as_str(), seed) == (self.generation.name, self.seed)
             && iteration >= self.start
-            && iteration - self.start < self.count;
+            && (self.generation.passes_over() || iteration - self.start < self.count);
         (is_ours && id.to_string() == name).then_some(id)
     }
 }
@@ -208,14 +250,16 @@ struct Named {
 }
 
 impl Trials {
-    /// The trials that the flags may mean, and how many others there are.
-    fn named(&self, flags: &Flags) -> Result<(Vec<Named>, u64)> {
+    /// The trials that the flags may mean, and how many others there are. `drawn` are the cases of the campaign, where it is known which
+    /// of them are passed over.
+    fn named(&self, flags: &Flags, drawn: Option<Vec<CaseId>>) -> Result<(Vec<Named>, u64)> {
         if flags.exact && !flags.filters.is_empty() && !flags.list {
             return self.exactly(&flags.filters);
         }
         let marks = self.trace.as_ref().map_or_else(HashMap::new, Trace::marks);
         let seeds = seed_file::list(&self.seeds)?.into_iter().map(Source::Seed);
-        let sources = seeds.chain(self.fresh.ids().map(Source::Fresh));
+        let drawn = drawn.unwrap_or_else(|| self.fresh.ids().collect());
+        let sources = seeds.chain(drawn.into_iter().map(Source::Fresh));
         let named = sources.map(|source| {
             let name = trial_name(&source);
             Named {
@@ -244,7 +288,7 @@ impl Trials {
             }));
         }
         let all = seed_file::count(&self.seeds)? + self.fresh.count;
-        let left_out = all - found.len() as u64;
+        let left_out = all.saturating_sub(found.len() as u64);
         Ok((found, left_out))
     }
 }

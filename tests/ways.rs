@@ -87,6 +87,7 @@ fn run(
     let pace = Pace {
         jobs,
         fail_fast: false,
+        until: None,
     };
     let total = cases.len() as u64;
     let ended = campaign::run(

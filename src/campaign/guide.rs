@@ -7,10 +7,13 @@
 //! Everything that is chosen follows from the seed and from what came of the cases so far: with one case at a time a campaign goes the
 //! same way every time. With several, the order in which cases end decides as well; each case can still be made again from its id.
 
-use std::collections::{BTreeSet, HashMap};
+mod resumption;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::iter::Peekable;
 
-use super::Supply;
+use super::corpus::Corpus;
+use super::{Supply, passing_over};
 use crate::behaviour::Observed;
 use crate::case::Case;
 use crate::error::{Error, Result};
@@ -54,6 +57,9 @@ type Drawn = Box<dyn Iterator<Item = Case> + Send>;
 
 /// Gives the cases of a guided campaign.
 pub struct Guide {
+    seed: u64,
+    start: u64,
+    pool: Option<Vec<String>>,
     fresh: Peekable<Drawn>,
     random: NativeRandom,
     left: u64,
@@ -62,7 +68,18 @@ pub struct Guide {
     seen: HashMap<u32, u64>,
     /// The iterations of the drawn cases among the parents.
     drawn: Vec<u64>,
+    /// Whether anybody can be asked anything of a case.
+    concerns: Concerns,
+    /// What is tried before anything is drawn.
+    first: VecDeque<Case>,
+    /// Where is kept what shows something new.
+    corpus: Option<Corpus>,
+    /// Why that could not be done.
+    failure: Option<Error>,
 }
+
+/// Tells whether anybody can be asked anything of a case.
+type Concerns = Box<dyn Fn(&Case) -> bool + Send + Sync>;
 
 /// A case that showed something new.
 struct Parent {
@@ -92,13 +109,44 @@ impl Guide {
             )));
         }
         Ok(Self {
+            seed,
+            start,
+            pool: pool.map(<[String]>::to_vec),
             fresh: Drawn::peekable(Box::new(generation.cases(seed, start, pool)?)),
             random: NativeRandom::new(NativeRandom::iteration_seed(seed ^ TAG, start)),
             left: cases,
             parents: Vec::new(),
             seen: HashMap::new(),
             drawn: Vec::new(),
+            concerns: Box::new(|_| true),
+            first: VecDeque::new(),
+            corpus: None,
+            failure: None,
         })
+    }
+
+    /// The same without the cases that nobody can be asked.
+    pub fn passing_over(
+        self,
+        concerns: impl Fn(&Case) -> bool + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let fresh: Drawn = Box::new(passing_over(self.fresh, concerns.clone()));
+        Self {
+            fresh: fresh.peekable(),
+            concerns: Box::new(concerns),
+            ..self
+        }
+    }
+
+    /// The same with what earlier campaigns have kept at its beginning, and with what this one keeps.
+    pub fn with_corpus(self, mut corpus: Corpus, is_tried: impl Fn(&Case) -> bool) -> Self {
+        let mut first = corpus.take_cases();
+        first.retain(|case| (self.concerns)(case) && !is_tried(case));
+        Self {
+            first,
+            corpus: Some(corpus),
+            ..self
+        }
     }
 
     /// What may be expected of a parent's next child: the rarer its behaviours and the fewer its children, the more.
@@ -141,6 +189,7 @@ impl Guide {
         let mut children = Vec::new();
         for _ in 0..PROPOSALS {
             match self.child(&worths) {
+                Ok((_, child)) if !(self.concerns)(&child) => {}
                 Ok(child) => children.push(child),
                 Err(error) => return Some(Err(error)),
             }
@@ -176,7 +225,14 @@ fn has_luks(file: &ImageFile) -> bool {
 
 impl Supply for Guide {
     fn next(&mut self) -> Option<Result<Case>> {
+        if let Some(failure) = self.failure.take() {
+            self.left = 0;
+            return Some(Err(failure));
+        }
         self.left = self.left.checked_sub(1)?;
+        if let Some(case) = self.first.pop_front() {
+            return Some(Ok(case));
+        }
         if self.parents.is_empty() || self.random.percent(FRESH_PERCENT) {
             return self.fresh.next().map(Ok);
         }
@@ -193,6 +249,11 @@ impl Supply for Guide {
         // What differs already need not be changed to differ.
         let is_sound = matches!(record.class(), Class::Match | Class::Unsupported);
         let (_, changes) = lineage(&case.generation);
+        if let Some(corpus) = self.corpus.as_mut().filter(|_| is_sound)
+            && let Err(error) = corpus.learn(case, &record.behaviours, is_new)
+        {
+            self.failure = Some(error);
+        }
         if !is_new || !is_sound || changes.len() >= CHANGES_MAX {
             return;
         }
@@ -213,6 +274,12 @@ impl Supply for Guide {
                 self.parents.remove(least);
             }
         }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let failure = self.failure.take().map_or(Ok(()), Err);
+        let ended = self.corpus.as_mut().map_or(Ok(()), Corpus::end);
+        failure.and(ended)
     }
 }
 

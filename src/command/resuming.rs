@@ -11,6 +11,7 @@ use super::merge::{each_line, parse};
 use crate::arena::Arena;
 use crate::contest::Contest;
 use crate::error::{Error, Result};
+use crate::generation::lineage::lineage;
 use crate::record::Record;
 use crate::report::files::RecordFile;
 use crate::settings::Settings;
@@ -18,6 +19,10 @@ use crate::settings::Settings;
 /// What an earlier run has done.
 pub(super) struct Resumed {
     path: PathBuf,
+    /// Whether the campaign is a guided one.
+    is_guided: bool,
+    /// Whether it may have cases of other seeds than its own.
+    has_corpus: bool,
     /// Where each record ends in the file, in bytes.
     ends: Vec<u64>,
     /// Its records, in their order.
@@ -26,7 +31,12 @@ pub(super) struct Resumed {
 
 impl Resumed {
     /// Reads the records, and puts what they tell into the settings.
-    pub(super) fn read(path: &Path, settings: &mut Settings) -> Result<Self> {
+    pub(super) fn read(
+        path: &Path,
+        is_guided: bool,
+        has_corpus: bool,
+        settings: &mut Settings,
+    ) -> Result<Self> {
         if settings.json.as_deref().is_some_and(|json| json != path) {
             return Err(Error::usage(
                 "--resume goes on with its own file of records: leave out --json, or name the same file",
@@ -47,12 +57,24 @@ impl Resumed {
             records.pop();
             ends.pop();
         }
+        if let Some(child) = records.iter().find(|record| record.parent.is_some())
+            && !is_guided
+        {
+            return Err(Error::usage(format!(
+                "{} in {} was made of another case: resume a guided campaign with --guided",
+                child.id,
+                path.display()
+            )));
+        }
         if let Some(first) = records.first() {
-            settings.generation.get_or_insert(first.generation.clone());
+            let (drawn, _) = lineage(&first.generation);
+            settings.generation.get_or_insert(drawn.to_owned());
             settings.seed = settings.seed.or(first.seed);
         }
         Ok(Self {
             path: path.to_owned(),
+            is_guided,
+            has_corpus,
             ends,
             records,
         })
@@ -64,8 +86,13 @@ impl Resumed {
         let (pool, fields) = (settings.pool(), settings.fields());
         // Whether it was made on the terms of this run by that arena.
         let is_of = |record: &Record, arena: &Arena| {
-            let drawn = (Some(&record.generation), record.seed);
-            drawn == (settings.generation.as_ref(), settings.seed)
+            let (drawn, _) = lineage(&record.generation);
+            let generation = match self.is_guided {
+                true => drawn,
+                false => &record.generation,
+            };
+            settings.generation.as_deref() == Some(generation)
+                && (self.has_corpus || settings.seed == record.seed)
                 && record.candidate == arena.candidate_name()
                 && record.reference == arena.reference_name()
                 && record.reproduce

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::resuming::Resumed;
-use super::{EXIT_DIVERGENCE, issues, resuming, said, shrinking, vacuity};
+use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, issues, resuming, said, shrinking, vacuity};
 use crate::campaign::{self, Ended, Pace, Supply};
 use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
@@ -41,7 +41,7 @@ pub(super) struct Run {
     pub(super) seed_files: HashMap<String, String>,
     /// Whether issues are to be filed, and by which workflow.
     pub(super) issues: Option<Option<String>>,
-    /// Whether too little to prove anything is a failure.
+    /// Whether it is a campaign, in which too little to prove anything is a failure.
     pub(super) must_prove: bool,
     /// The records of the run that is resumed.
     pub(super) resumed: Vec<Record>,
@@ -90,12 +90,15 @@ impl Run {
     ) -> Result<ExitCode> {
         let mut summary = summary;
         summary.witnesses = self.contest.witnesses();
+        // As many as there is time for: known in the end.
+        let is_timed = summary.iterations == 0;
         let arenas = self.contest.arenas().len() as u64;
         summary.iterations = summary.iterations.saturating_mul(arenas);
-        let mut progress = Progress::new(summary.iterations);
+        let mut progress = Progress::new((!is_timed).then_some(summary.iterations));
         let pace = Pace {
             jobs: self.settings.jobs(),
             fail_fast: self.settings.fail_fast,
+            until: self.settings.deadline(),
         };
         let mut findings = Findings::default();
         resuming::cases(&self.resumed).for_each(|case| summary.add_resumed(case));
@@ -131,10 +134,18 @@ impl Run {
             });
         progress.finish();
         let mut summary = summary;
-        summary.vacuous = self
-            .must_prove
+        if is_timed {
+            summary.iterations = summary.iterations_completed;
+        }
+        let is_to_prove = self.must_prove && !self.settings.allow_vacuous;
+        let complaint = is_to_prove
             .then(|| vacuity::complaint(&summary, self.outlets.digest(), &self.settings))
             .flatten();
+        let (failure, remark): (Option<_>, Option<_>) = match complaint {
+            Some(complaint) if complaint.is_failure => (Some(complaint.why), None),
+            other => (None, other.map(|complaint| complaint.why)),
+        };
+        summary.vacuous = failure;
         if let Some(error) = cut_short
             .as_ref()
             .filter(|error| error.cause() != Cause::Interrupted)
@@ -152,6 +163,11 @@ impl Run {
         let written = self.outlets.finish(&summary);
         said(&format!("{kept}{}", terminal::summary(&summary)));
         said(&terminal::stale(&stale_known(&summary, &self.settings)));
+        if let Some(why) = remark {
+            said(&format!(
+                "{why}: so few cases are no failure, but prove little\n"
+            ));
+        }
         tell_github(&summary, self.outlets.digest());
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
@@ -161,6 +177,15 @@ impl Run {
             said(&format!("{line}\n"));
         }
         match cut_short.or(stopped).or(compared.err()) {
+            // What was found before somebody asked to stop stays found.
+            Some(error)
+                if error.cause() == Cause::Interrupted
+                    && written.is_ok()
+                    && is_failure(&summary, &self.settings) =>
+            {
+                complain(&error);
+                Ok(ExitCode::from(EXIT_DIVERGENCE))
+            }
             Some(error) => Err(error),
             None => written.map(|()| exit_code(&summary, &self.settings)),
         }
@@ -194,10 +219,16 @@ pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String
 
 /// What the figures mean for whoever started the program.
 pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
+    match &summary.vacuous {
+        _ if is_failure(summary, settings) => ExitCode::from(EXIT_DIVERGENCE),
+        Some(_) => ExitCode::from(EXIT_VACUOUS),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Whether something was found that the settings take for a failure.
+fn is_failure(summary: &Summary, settings: &Settings) -> bool {
     let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
     let stale = !stale_known(summary, settings).is_empty();
-    match summary.open_count() {
-        0 if !inconclusive && !stale && summary.vacuous.is_none() => ExitCode::SUCCESS,
-        _ => ExitCode::from(EXIT_DIVERGENCE),
-    }
+    summary.open_count() > 0 || inconclusive || stale
 }

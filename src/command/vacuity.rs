@@ -1,25 +1,52 @@
 //! Whether a campaign has compared enough to prove anything.
 //!
-//! A run in which next to nothing could be compared is green for no reason; that is said, and fails.
+//! A run in which next to nothing could be compared is green for no reason; that is said, and fails. Of a few cases most may come to nothing by
+//! chance: there it is said alone.
 
 use crate::record::Summary;
 use crate::report::digest::Digest;
 use crate::settings::Settings;
 
-/// The share of cases, in percent, that may come to nothing with every candidate: inconclusive, unsupported or flaky. The embedded imago supports
-/// some forty percent of what the newest generation draws.
-pub(super) const NOTHING_SHARE_MAX_PERCENT: u64 = 75;
+/// The share of cases, in percent, that may come to nothing with every candidate: inconclusive, unsupported or flaky.
+const NOTHING_SHARE_MAX_PERCENT: u64 = 75;
 
-/// Why too little was compared, if it was.
-pub(super) fn complaint(summary: &Summary, digest: &Digest, settings: &Settings) -> Option<String> {
+/// From how many cases on the share tells something.
+const CASES_MIN: u64 = 20;
+
+/// Too little was compared.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// What there was, and what not.
+    pub(super) why: String,
+    /// Whether it can hardly be chance.
+    pub(super) is_failure: bool,
+}
+
+/// Whether too little was compared.
+pub(super) fn complaint(
+    summary: &Summary,
+    digest: &Digest,
+    settings: &Settings,
+) -> Option<Complaint> {
     let cases = summary.cases();
     let done = cases.total();
+    if done == 0 {
+        let why = "no case was tried: no candidate can be asked any of those that were drawn, or there was no time";
+        return Some(Complaint {
+            why: why.to_owned(),
+            is_failure: true,
+        });
+    }
     let nothing = done - cases.compared();
-    if done > 0 && nothing * 100 > done * NOTHING_SHARE_MAX_PERCENT {
-        return Some(format!(
+    let complaint = |why: String| Complaint {
+        why,
+        is_failure: done >= CASES_MIN,
+    };
+    if nothing * 100 > done * NOTHING_SHARE_MAX_PERCENT {
+        return Some(complaint(format!(
             "{nothing} of {done} cases came to nothing ({} inconclusive, {} unsupported, {} flaky), more than {NOTHING_SHARE_MAX_PERCENT} percent",
             cases.inconclusive, cases.unsupported, cases.flaky
-        ));
+        )));
     }
     let pool = settings.pool()?;
     let never: Vec<&str> = pool
@@ -31,9 +58,9 @@ pub(super) fn complaint(summary: &Summary, digest: &Digest, settings: &Settings)
         .map(String::as_str)
         .collect();
     (!never.is_empty()).then(|| {
-        format!(
+        complaint(format!(
             "no check of {} was ever made, which --ops asks for",
             never.join(", ")
-        )
+        ))
     })
 }

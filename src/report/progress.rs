@@ -14,7 +14,7 @@ const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// The progress of one campaign.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    total: u64,
+    total: Option<u64>,
     done: u64,
     divergences: u64,
     inconclusive: u64,
@@ -22,12 +22,18 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `total` cases, none done.
-    pub fn new(total: u64) -> Self {
+    /// Of `total` cases, or of as many as there is time for, none done.
+    pub fn new(total: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta} {msg}");
-            ProgressBar::new(total)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            let (bar, template) = match total {
+                Some(total) => (
+                    ProgressBar::new(total),
+                    "{bar:30} {pos}/{len} {per_sec} {eta} {msg}",
+                ),
+                None => (ProgressBar::no_length(), "{pos} {per_sec} {elapsed} {msg}"),
+            };
+            let style = ProgressStyle::with_template(template);
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self {
             bar,
@@ -61,7 +67,9 @@ impl Progress {
         }
         if self.bar.is_none() && self.last_line.elapsed() >= PLAIN_LINE_INTERVAL {
             self.last_line = Instant::now();
-            self.print(&format!("{} of {} cases, {figures}", self.done, self.total));
+            let of = self.total.map(|total| format!(" of {total}"));
+            let of = of.unwrap_or_default();
+            self.print(&format!("{}{of} cases, {figures}", self.done));
         }
     }
 

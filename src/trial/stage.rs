@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::SEED_DIRECTORY;
 use crate::cache::Store;
+use crate::campaign::passing_over;
 use crate::case::{Case, CaseId};
 use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
@@ -42,11 +43,15 @@ pub(super) struct Stage {
     with_answers: OnceLock<Option<Contest>>,
     written: Mutex<Option<Written>>,
     started: Instant,
+    /// When no more cases of the campaign are begun.
+    until: Option<Instant>,
 }
 
 /// The reports under way. The lock is held for the writing of a record, never while a case runs.
 struct Written {
     summary: Summary,
+    /// The figures of the campaign alone.
+    campaign: Summary,
     outlets: Outlets,
     /// The document that goes to standard output in the end, when that is the format.
     document: Option<JunitFile<Vec<u8>>>,
@@ -62,14 +67,14 @@ impl Stage {
             with_answers: OnceLock::new(),
             written: Mutex::new(None),
             started: Instant::now(),
+            until: None,
         }
     }
 
-    /// For a run of `total` trials.
+    /// For a run.
     pub(super) fn open(
         settings: Settings,
         trace: Option<Trace>,
-        total: u64,
         junit_on_stdout: bool,
     ) -> Result<Self> {
         let outlets = match is_one_of_many() {
@@ -79,19 +84,71 @@ impl Stage {
         let document = junit_on_stdout
             .then(|| JunitFile::begin(Vec::new(), Path::new("standard output"), settings.strict));
         let written = Written {
-            summary: Summary::new(None, None, total),
+            summary: Summary::new(None, None, 0),
+            campaign: Summary::new(None, None, 0),
             outlets,
             document: document.transpose()?,
         };
+        // Under nextest each trial is a run of its own.
+        let until = settings.deadline().filter(|_| !is_one_of_many());
         Ok(Self {
             written: Mutex::new(Some(written)),
+            until,
             trace,
             ..Self::of_nothing(settings)
         })
     }
 
+    /// How many trials there will be.
+    pub(super) fn expect(&self, total: u64) {
+        if let Some(written) = &mut *self.lock() {
+            written.summary.iterations = total;
+        }
+    }
+
+    /// The tools that the settings name, opened the first time. An error when one is wrong or not here that was named: nothing could be
+    /// tested of it. `None` when it is the usual reference that is not here, or anything else is amiss: then each trial says so.
+    pub(super) fn tools(&self) -> Result<Option<&Contest>> {
+        let error = match self.contest() {
+            Ok(contest) => return Ok(Some(contest)),
+            Err(error) => error,
+        };
+        let is_of_a_tool = matches!(error.cause(), Cause::MissingTool | Cause::Usage);
+        let means = Means::of_this_program(self.settings.timeout, self.settings.launcher())?;
+        let is_reference = self.settings.has_default_reference()
+            && !Contest::has_reference(&self.settings, &means);
+        match is_of_a_tool && !is_reference {
+            true => Err(error),
+            false => Ok(None),
+        }
+    }
+
+    fn contest(&self) -> Result<&Contest> {
+        let open = || {
+            Means::of_this_program(self.settings.timeout, self.settings.launcher())
+                .and_then(|means| Contest::open(&self.settings, &means))
+        };
+        let contest = self.contest.get_or_init(open);
+        contest.as_ref().map_err(Clone::clone)
+    }
+
+    /// The first of these cases that any candidate can be asked, so many.
+    pub(super) fn of_concern(
+        contest: &Contest,
+        cases: impl Iterator<Item = Case> + Send,
+        count: u64,
+    ) -> Vec<CaseId> {
+        let cases = passing_over(cases, |case| contest.concerns(case));
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        cases.take(count).map(|case| case.id()).collect()
+    }
+
     /// Runs a trial: decodes its case, tries it, and writes down what came of it.
     pub(super) fn run(&self, name: &str, source: &Source, pool: Option<&[String]>) -> Outcome {
+        let is_over = self.until.is_some_and(|until| Instant::now() >= until);
+        if is_over && matches!(source, Source::Fresh(_)) {
+            return Outcome::Ignored("not run: the time of --duration is over".to_owned());
+        }
         match self.record(name, source, pool) {
             Ok((records, seed)) => self.outcome_of_all(name, &records, seed.as_ref()),
             Err(error) => self.not_possible(name, &error),
@@ -105,15 +162,7 @@ impl Stage {
         pool: Option<&[String]>,
     ) -> Result<(Vec<Record>, Option<SeedFile>)> {
         let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
-        let open = || {
-            Means::of_this_program(self.settings.timeout, self.settings.launcher())
-                .and_then(|means| Contest::open(&self.settings, &means))
-        };
-        let contest = self
-            .contest
-            .get_or_init(open)
-            .as_ref()
-            .map_err(Clone::clone)?;
+        let contest = self.contest()?;
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
             Source::Fresh(_) => self.settings.has_usual_campaign(),
@@ -138,6 +187,9 @@ impl Stage {
         }
         if let Some(written) = &mut *self.lock() {
             written.summary.add_case(&records);
+            if let Source::Fresh(_) = source {
+                written.campaign.add_case(&records);
+            }
             for record in &records {
                 written.outlets.add(record)?;
                 let document = written.document.as_mut();
@@ -223,11 +275,25 @@ impl Stage {
         }
     }
 
-    /// Writes what can only be written when all trials have run. `not_run` are those that were shown as ignored.
-    pub(super) fn finish(&self, not_run: &[(String, String)], format: Format) -> Result<()> {
+    /// Writes what can only be written when all trials have run. `not_run` are those that were shown as ignored. Where the whole campaign
+    /// was `to_prove` something, says why it does not, if it does not.
+    pub(super) fn finish(
+        &self,
+        not_run: &[(String, String)],
+        format: Format,
+        to_prove: bool,
+    ) -> Result<Option<String>> {
         let Some(mut written) = self.lock().take() else {
-            return Ok(());
+            return Ok(None);
         };
+        let cases = *written.campaign.cases();
+        let vacuous = (to_prove && cases.compared() == 0 && !self.settings.allow_vacuous).then(|| {
+            format!(
+                "nothing was compared in the campaign ({} inconclusive, {} unsupported, {} flaky)",
+                cases.inconclusive, cases.unsupported, cases.flaky
+            )
+        });
+        written.summary.vacuous.clone_from(&vacuous);
         written
             .summary
             .finish(self.started.elapsed(), own_cpu_time());
@@ -241,7 +307,7 @@ impl Stage {
             report::tell_github(&written.summary, digest);
         }
         let Some(mut document) = written.document else {
-            return Ok(());
+            return Ok(vacuous);
         };
         for (name, reason) in not_run {
             document.append_fault(&Fault {
@@ -251,7 +317,7 @@ impl Stage {
             })?;
         }
         terminal::say(&document.into_output()?);
-        Ok(())
+        Ok(vacuous)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Written>> {

@@ -201,10 +201,11 @@ fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_says_how
         "qemu-img",
     ];
     let (output, summary, records) = fuzz(directory.path(), &arguments);
-    // Its only case proves nothing.
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
-    let why = summary["vacuous"].as_str().unwrap();
-    assert!(why.starts_with("1 of 1 cases came to nothing"), "{why}");
+    // Its only case proves nothing, which may be chance: it is said.
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(summary["vacuous"].is_null());
+    assert!(said.contains("1 of 1 cases came to nothing"), "{said}");
     let reason = records[0]["reason"].as_str().unwrap();
     for word in [
         "reference busy: about ",
@@ -213,9 +214,6 @@ fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_says_how
     ] {
         assert!(reason.contains(word), "{reason}");
     }
-    let arguments = [&arguments[..], &["--allow-vacuous"]].concat();
-    let (output, _, _) = fuzz(directory.path(), &arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert_eq!(records.len(), 1);
     assert_eq!(
         (&records[0]["verdict"], &records[0]["kind"]),

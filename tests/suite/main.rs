@@ -9,6 +9,7 @@ mod browser;
 mod builds;
 mod cache;
 mod cage;
+mod campaigns;
 mod canaries;
 mod chain_canaries;
 mod chain_rules;

@@ -162,6 +162,62 @@ fn a_list_is_made_without_any_tool_and_an_exact_name_finds_its_trial() {
     assert_eq!((seen[0]["test_count"].as_u64(), code), (Some(0), Some(0)));
 }
 
+#[test]
+fn a_tool_that_was_named_and_is_not_there_is_wrong_usage() {
+    let output = test_door(&["--candidate", "qemu-img:/nope"]);
+    let said = text(&output.stderr);
+    // On a machine without the usual reference, nothing can be tested of any tool.
+    if cfg!(missing_qemu_img) {
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    } else {
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("/nope"), "{said}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_campaign_in_which_nothing_is_compared_fails_and_others_pass_over_what_cannot_be_asked() {
+    let nothing = ["--generation", "ops16", "--ops", "dd", "--iterations", "3"];
+    let output = test_door(&nothing);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(text(&output.stderr).contains("nothing was compared in the campaign"));
+    let allowed = [&nothing[..], &["--allow-vacuous"]].concat();
+    assert_eq!(test_door(&allowed).status.code(), Some(0));
+    // One trial that was chosen by name is no campaign.
+    let one = [&nothing[..], &["campaign::ops16_s1_i000000"]].concat();
+    assert_eq!(test_door(&one).status.code(), Some(0));
+    let readers = ["--generation", "native1_readers", "--candidate", "vdi"];
+    let readers = [&readers[..], &["--iterations", "3", "--seed", "3"]].concat();
+    let (seen, code) = events(&readers);
+    let ended = |event: &str, name: &str| {
+        let is_such = |seen: &&Value| {
+            let whose = seen["name"].as_str().unwrap_or_default();
+            seen["event"] == event && whose.starts_with(name)
+        };
+        seen.iter().filter(is_such).count()
+    };
+    assert_eq!(code, Some(0));
+    assert_eq!(ended("ok", "campaign::native1_readers_s3_"), 3, "{seen:?}");
+    assert_eq!(ended("ignored", "campaign::"), 0);
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_is_not_begun_when_the_time_is_over_is_ignored() {
+    let timed = ["--duration", "1ms", "--iterations", "3", "--allow-vacuous"];
+    let output = test_door(&timed);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(!said.contains("FAILED"), "{said}");
+}
+
 /// How many cases nextest gets; some match, some diverge, some are inconclusive.
 const CASES: u64 = 8;
 
