@@ -13,6 +13,7 @@
 
 use std::ffi::OsString;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -154,7 +155,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
         worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
         ..Means::of_this_program(settings.timeout, settings.launcher()).unwrap()
     };
-    let contest = Contest::open(&settings, &means).unwrap();
+    let contest = Arc::new(Contest::open(&settings, &means).unwrap());
     let cases = settings.generation().unwrap().cases(seed, 0, None).unwrap();
     let cases = cases.take(iterations as usize).map(Ok);
     let pace = Pace {

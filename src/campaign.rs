@@ -6,15 +6,24 @@
 pub mod corpus;
 pub mod guide;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::case::Case;
 use crate::contest::Contest;
 use crate::error::{Error, Result};
-use crate::process::{Interrupt, own_cpu_time, stop_requested};
+use crate::process::{Interrupt, own_cpu_time, stop_requested, stop_requested_for};
 use crate::record::{Record, Summary};
+
+/// How often it is looked whether a stop was asked for, while no case ends.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+/// How long after a stop was asked for the cases in flight are waited for: their calls are ended after a second.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_millis(1700);
 
 /// How a campaign goes on.
 #[derive(Clone, Copy, Debug)]
@@ -86,55 +95,62 @@ pub struct Ended {
     pub cut_short: Option<Error>,
 }
 
+/// What the threads that try cases have in common.
+struct Work<Cases> {
+    contest: Arc<Contest>,
+    cases: Mutex<Cases>,
+    enough: AtomicBool,
+    /// When no other case is begun.
+    until: Option<Instant>,
+}
+
 /// Tries every case. `on_record` is called in the calling thread, in the order in which cases end.
+///
+/// When a stop is asked for, the cases in flight are waited for no longer than [`LEFT_BEHIND_AFTER`]: whatever keeps their threads busy then, they
+/// end with the program, and the warden cleans up after them.
 pub fn run(
-    contest: &Contest,
-    cases: impl Supply,
+    contest: &Arc<Contest>,
+    cases: impl Supply + 'static,
     pace: Pace,
     mut summary: Summary,
     mut on_record: impl FnMut(&Record) -> Result<()>,
 ) -> Ended {
     let started = Instant::now();
     let own_cpu = own_cpu_time();
-    let cases = Mutex::new(cases);
-    let enough = AtomicBool::new(false);
-    let mut cut_short = None;
-    std::thread::scope(|scope| {
-        let (sender, results) = mpsc::channel();
-        for _ in 0..pace.hands() {
-            let (sender, cases, enough) = (sender.clone(), &cases, &enough);
-            scope.spawn(move || {
-                while let Some(case) = next(cases, enough, pace.until) {
-                    let tried = case.and_then(|case| {
-                        let records = contest.try_surely(&case)?;
-                        let mut cases = cases.lock().unwrap_or_else(PoisonError::into_inner);
-                        records.iter().for_each(|record| cases.learn(&case, record));
-                        Ok(records)
-                    });
-                    if sender.send(tried).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for tried in results {
-            let counted = tried.and_then(|records| {
-                summary.add_case(&records);
-                let diverges = |record: &Record| record.class().is_open();
-                if pace.fail_fast && records.iter().any(diverges) {
-                    enough.store(true, Ordering::Relaxed);
-                }
-                records.iter().try_for_each(&mut on_record)
-            });
-            if let Err(error) = counted {
-                enough.store(true, Ordering::Relaxed);
-                cut_short.get_or_insert(error);
-            }
-        }
+    let work = Arc::new(Work {
+        contest: Arc::clone(contest),
+        cases: Mutex::new(cases),
+        enough: AtomicBool::new(false),
+        until: pace.until,
     });
-    let mut cases = cases.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Err(error) = cases.end() {
+    let (results, mut cut_short) = begin(&work, pace.hands());
+    work.enough.store(cut_short.is_some(), Ordering::Relaxed);
+    loop {
+        let tried = match results.recv_timeout(LOOK_AROUND) {
+            Ok(tried) => tried,
+            Err(RecvTimeoutError::Timeout) if stop_requested_for() < LEFT_BEHIND_AFTER => continue,
+            Err(_) => break,
+        };
+        let counted = tried.and_then(|records| {
+            summary.add_case(&records);
+            let diverges = |record: &Record| record.class().is_open();
+            if pace.fail_fast && records.iter().any(diverges) {
+                work.enough.store(true, Ordering::Relaxed);
+            }
+            records.iter().try_for_each(&mut on_record)
+        });
+        if let Err(error) = counted {
+            work.enough.store(true, Ordering::Relaxed);
+            cut_short.get_or_insert(error);
+        }
+    }
+    // A thread that was left behind may hold it for ever.
+    let ended = match work.cases.try_lock() {
+        Ok(mut cases) => cases.end(),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().end(),
+        Err(TryLockError::WouldBlock) => Ok(()),
+    };
+    if let Err(error) = ended {
         cut_short.get_or_insert(error);
     }
     if cut_short.is_none() && stop_requested() != Interrupt::None {
@@ -144,14 +160,54 @@ pub fn run(
     Ended { summary, cut_short }
 }
 
-fn next(
-    cases: &Mutex<impl Supply>,
-    enough: &AtomicBool,
-    until: Option<Instant>,
-) -> Option<Result<Case>> {
-    let is_over = until.is_some_and(|until| Instant::now() >= until);
-    if is_over || enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {
-        return None;
+/// Starts the threads, and says where what came of each case can be had; with it why there are not so many as were wanted, if so.
+fn begin(
+    work: &Arc<Work<impl Supply + 'static>>,
+    hands: usize,
+) -> (mpsc::Receiver<Result<Vec<Record>>>, Option<Error>) {
+    let (sender, results) = mpsc::channel();
+    for _ in 0..hands {
+        let (sender, work) = (sender.clone(), Arc::clone(work));
+        let try_cases = move || {
+            // A fault of ours in one thread must not look like the end of the cases.
+            let next = || catch_unwind(AssertUnwindSafe(|| work.next()));
+            while let Some(tried) = next().unwrap_or_else(|_| Some(Err(panicked()))) {
+                if sender.send(tried).is_err() {
+                    break;
+                }
+            }
+        };
+        if let Err(error) = thread::Builder::new().spawn(try_cases) {
+            let error = Error::system(format!(
+                "cannot start a thread for each case at a time ({error}): name fewer with --jobs"
+            ));
+            return (results, Some(error));
+        }
     }
-    cases.lock().unwrap_or_else(PoisonError::into_inner).next()
+    (results, None)
+}
+
+fn panicked() -> Error {
+    Error::system("imgduel itself panicked while it tried a case (see above): please report it")
+}
+
+impl<Cases: Supply> Work<Cases> {
+    /// Tries the next case; `None` when there is none, or it is enough.
+    fn next(&self) -> Option<Result<Vec<Record>>> {
+        let is_over = self.until.is_some_and(|until| Instant::now() >= until);
+        if is_over || self.enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {
+            return None;
+        }
+        let case = self.cases().next()?;
+        Some(case.and_then(|case| {
+            let records = self.contest.try_surely(&case)?;
+            let mut cases = self.cases();
+            records.iter().for_each(|record| cases.learn(&case, record));
+            Ok(records)
+        }))
+    }
+
+    fn cases(&self) -> MutexGuard<'_, Cases> {
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -8,6 +8,7 @@ mod resuming;
 mod run;
 mod show;
 mod shrinking;
+mod stopping;
 mod stubs;
 mod tools;
 mod vacuity;
@@ -19,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::campaign;
@@ -28,14 +28,16 @@ use crate::campaign::guide::Guide;
 use crate::case::Case;
 use crate::cost;
 use crate::error::{Cause, Error, Result};
+use crate::findings::try_to_keep;
 use crate::generation::Generation;
 use crate::process::warden;
+use crate::prose::printable;
 use crate::record::Summary;
 use crate::report::{complain, python};
 use crate::rng::fresh_seed;
 use crate::script;
 use crate::seed_file::SeedFile;
-use crate::settings::{FUZZ_ITERATIONS, Settings, one_line};
+use crate::settings::{self, FUZZ_ITERATIONS, Read, Settings};
 use crate::tool::{ToolSpec, worker};
 
 use accepting::{AcceptArguments, accept};
@@ -61,6 +63,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Try fresh cases
+    #[command(after_help = generations_help())]
     Fuzz(FuzzArguments),
     /// Try these cases and print the evidence
     Replay(ReplayArguments),
@@ -102,9 +105,14 @@ struct FuzzArguments {
     /// The page of the run that found them, for the issues
     #[arg(long, value_name = "URL")]
     workflow_url: Option<String>,
+
     /// Keep new findings as they were drawn
     #[arg(long)]
     no_shrink: bool,
+
+    /// Print the whole evidence of each new group of divergences as it is found, not only what differs in its shrunken case
+    #[arg(short, long)]
+    verbose: bool,
 
     /// Make more cases of those that showed something new (our own generations only; default: --no-guidance)
     #[arg(long, overrides_with = "no_guidance")]
@@ -148,22 +156,15 @@ pub fn main() -> ExitCode {
     if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
         return code;
     }
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
-            return said(&error.to_string());
-        }
-        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+    let arguments = match settings::read::<Arguments>() {
+        Ok(Read::Arguments(arguments)) => *arguments,
+        Ok(Read::Help(text)) => return said(&text),
+        Ok(Read::NoCommand) => {
             return failed(&Error::usage(
                 "which command? fuzz, replay, show, shrink, script, accept, tools, adapter-check, merge or stubs (see --help)",
             ));
         }
-        Err(error) => return failed(&one_line(&error)),
+        Err(error) => return failed(&error),
     };
     let done = match arguments.command {
         Command::Fuzz(arguments) => fuzz(arguments),
@@ -180,6 +181,30 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|error| failed(&error))
 }
 
+/// The generations in groups, and how campaigns are asked for.
+fn generations_help() -> String {
+    let named = |beginning: &str| {
+        let names = Generation::all().iter().map(|generation| generation.name);
+        let names: Vec<&str> = names.filter(|name| name.starts_with(beginning)).collect();
+        names.join(" ")
+    };
+    format!(
+        "Generations (--generation NAME):\n\
+         \x20 The Python harness's, bit for bit: one image, two to four operations on it, each on its own copy\n    {}\n\
+         \x20 Stateful: an image on a chain of backing files, and steps that each go on with what the last one left; _imago and _readers are\n\
+         \x20 narrowed to what such tools can do\n    {}\n\
+         \x20 Damaged images: a valid one with one to four fields replaced (--fields)\n    {}\n\n\
+         Examples:\n\
+         \x20 imgduel fuzz --candidate qemu-img --generation native1 --iterations 500\n\
+         \x20 imgduel fuzz --generation native2 --ops write,snapshot,commit --seed 7 --json records.jsonl\n\
+         \x20 imgduel fuzz --generation malformed1 --candidate all --html page.html\n\
+         \x20 imgduel fuzz --resume records.jsonl",
+        named("ops"),
+        named("native"),
+        named("malformed")
+    )
+}
+
 fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let FuzzArguments {
         mut settings,
@@ -188,6 +213,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         create_issues,
         workflow_url,
         no_shrink,
+        verbose,
         guided,
         corpus,
         no_guidance: _,
@@ -214,14 +240,13 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let resumed = resumed.transpose()?;
     let generation = settings.generation()?;
     let seed = settings.seed.unwrap_or_else(fresh_seed);
-    let total = match settings.duration {
-        // As many as there is time for.
-        Some(_) => settings.iterations,
-        None => Some(settings.iterations.unwrap_or(FUZZ_ITERATIONS)),
-    };
+    let is_without_end = settings.duration.is_some() && settings.iterations.is_none();
+    let (start, count) = settings.range(FUZZ_ITERATIONS)?;
+    // As many as there is time for.
+    let total = (!is_without_end).then_some(count);
     let most = total.unwrap_or(u64::MAX);
     let pool = settings.pool();
-    let (start, pool) = (settings.start, pool.as_deref());
+    let pool = pool.as_deref();
     let guide = || Guide::new(generation, seed, start, pool, most);
     // What cannot be guided is said before anything is opened.
     let guide = guided.then(|| guide().map(|_| guide)).transpose()?;
@@ -239,6 +264,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
             .summary
             .get_or_insert(python::summary_path(directory, seed));
     }
+    try_to_keep(&settings.findings)?;
     let run = Run::open_for(&settings, log_dir, resumed)?;
     let done = run.resumed.iter().filter_map(|record| record.iteration);
     let done: HashSet<u64> = done.collect();
@@ -265,7 +291,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         must_prove: true,
         ..run
     };
-    let telling = Telling::Groups { shrink: !no_shrink };
+    let telling = Telling::Groups {
+        shrink: !no_shrink,
+        verbose,
+    };
     if let Some(guide) = guide {
         let guide = Guide::after(|| Ok(guide()?.passing_over(concerns.clone())), &run.resumed)?;
         let guide = match corpus {
@@ -281,7 +310,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     }
     let cases = campaign::passing_over(cases, concerns)
         .take(usize::try_from(most).unwrap_or(usize::MAX))
-        .filter(|case| {
+        .filter(move |case| {
             case.iteration
                 .is_none_or(|iteration| !done.contains(&iteration))
         })
@@ -290,13 +319,25 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
-    let named: Vec<(Case, Option<SeedFile>)> = arguments
+    // It lies among the seeds, where `*.json` finds it.
+    let (catalogues, names): (Vec<&String>, Vec<&String>) = arguments
         .cases
+        .iter()
+        .partition(|name| SeedFile::is_catalogue(Path::new(name)));
+    for name in catalogues {
+        complain(&Error::usage(format!(
+            "{name} is the catalogue of known divergences and no case: passed over"
+        )));
+    }
+    if names.is_empty() {
+        return Err(Error::usage("there is no case to replay"));
+    }
+    let named: Vec<(Case, Option<SeedFile>)> = names
         .iter()
         .map(|name| named_case(name, &arguments.settings))
         .collect::<Result<_>>()?;
     let mut run = Run::open(&arguments.settings, None)?;
-    let files = std::iter::zip(&named, &arguments.cases).filter(|((_, seed), _)| seed.is_some());
+    let files = std::iter::zip(&named, names).filter(|((_, seed), _)| seed.is_some());
     run.seed_files = files
         .map(|((case, _), name)| (case.id().to_string(), name.clone()))
         .collect();
@@ -319,6 +360,7 @@ fn named_case(name: &str, settings: &Settings) -> Result<(Case, Option<SeedFile>
 fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
     let (case, seed) = named_case(case, settings)?;
+    try_to_keep(&settings.findings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(run.contest.only()?, settings, case, seed.as_ref())
 }
@@ -330,7 +372,7 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     let arena = run.contest.only()?;
     let record = arena.try_case(case)?;
     let (candidate, reference) = (arena.candidate(), arena.reference());
-    Ok(said(&script::script(
+    Ok(written(&script::script(
         &record,
         candidate,
         reference,
@@ -338,7 +380,13 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     )?))
 }
 
+/// Says words for people.
 fn said(text: &str) -> ExitCode {
+    written(&printable(text))
+}
+
+/// Puts out what a program reads, to the letter.
+fn written(text: &str) -> ExitCode {
     // A reader that has seen enough closes the pipe.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::format::SECTOR_BYTES;
 use crate::simpler;
 
+mod ranges;
 mod sample;
 mod sparse;
 

@@ -16,6 +16,7 @@ use crate::format::Format;
 use crate::launcher::Launcher;
 use crate::process::scratch::RunDirectory;
 use crate::process::warden;
+use crate::prose::counted;
 use crate::record::{Record, ToolName};
 use crate::request::{ImageFile, Request};
 use crate::sandbox::Remover;
@@ -165,7 +166,10 @@ impl Contest {
     /// What came of comparing the two ways of starting tools, in a line; an error when they differed.
     pub fn compared(&self) -> Option<Result<String>> {
         let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
-        let line = format!("{calls} calls started both ways, {differed} differed");
+        let line = format!(
+            "{} started both ways, {differed} differed",
+            counted(calls, "call")
+        );
         Some(match first {
             None => Ok(line),
             Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),

@@ -4,10 +4,12 @@
 //! the seeds or into the catalogue. One file a group: what is there already is not new. Called by the command.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::error::{Error, Result};
 use crate::record::{Class, Record, ToolName};
 use crate::seed_file::{Drawn, SeedFile};
 use crate::signature::Group;
@@ -82,6 +84,23 @@ impl Findings {
         groups.sort_by_key(|found| found.first.iteration);
         groups
     }
+}
+
+/// Whether findings can be kept in a directory, which need not be there yet: at the end of a night it is too late to name another.
+pub fn try_to_keep(directory: &Path) -> Result<()> {
+    let mut there = directory;
+    while !there.as_os_str().is_empty() && fs::symlink_metadata(there).is_err() {
+        there = there.parent().unwrap_or(Path::new(""));
+    }
+    let there = match there.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => there,
+    };
+    let tried = tempfile::tempfile_in(there);
+    tried.map(drop).map_err(|error| {
+        let error = Error::io("keep findings in", directory, &error);
+        Error::system(format!("{error}: name another directory with --findings"))
+    })
 }
 
 /// The name of a group's file without its ending: an identifier that depends on the candidate and the group alone.

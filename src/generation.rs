@@ -31,9 +31,8 @@ enum Draws {
     Malformed(&'static malformed::Narrowing),
 }
 
-/// The last iteration of a Python generation that can be drawn: each is found by walking through those before it, some ten million a
-/// second.
-const PYTHON_ITERATION_MAX: u64 = 1 << 34;
+/// The last iteration of a seed. The Python generations have to be walked through from the first one, which takes a second for this many.
+pub const ITERATION_MAX: u64 = 99_999_999;
 
 /// The one that is used when none is named, for tools that can be asked all of it.
 const DEFAULT_NAME: &str = "ops16";
@@ -255,10 +254,9 @@ impl Generation {
             }
         }
         let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
-        if matches!(self.draws, Draws::Python(_)) && start > PYTHON_ITERATION_MAX {
+        if start > ITERATION_MAX {
             return Err(Error::usage(format!(
-                "iteration {start} of {} is drawn behind all before it, which takes too long: write one up to {PYTHON_ITERATION_MAX}",
-                self.name
+                "there is no iteration {start}: they are numbered from 0 to {ITERATION_MAX}"
             )));
         }
         let iteration_seeds: Box<dyn Iterator<Item = (u64, u64)> + Send> = match &self.draws {

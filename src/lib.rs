@@ -26,6 +26,9 @@
 /// What the harness itself could not do.
 pub mod error;
 
+/// Text for people.
+pub mod prose;
+
 /// Where the time goes.
 pub mod phase;
 

@@ -18,6 +18,7 @@ use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
 use crate::rng::{PythonRandom, fresh_seed};
+use crate::settings::parse_jobs;
 
 /// libtest's flags, as `rustc --test` binaries of Rust 1.95 have them. What is unstable there is taken without `-Z unstable-options`
 /// too.
@@ -56,7 +57,7 @@ pub struct Flags {
     quiet: bool,
 
     /// Trials at a time (default: --jobs, RUST_TEST_THREADS, the number of CPUs)
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", value_parser = parse_jobs)]
     test_threads: Option<usize>,
 
     /// Run the trials in random order
@@ -242,12 +243,9 @@ impl Flags {
             return Ok(threads);
         }
         match std::env::var("RUST_TEST_THREADS") {
-            Ok(text) => threads(&text).map_err(|_| {
-                Error::usage(format!(
-                    "RUST_TEST_THREADS is '{text}': write a whole number above 0"
-                ))
-            }),
-            Err(_) => Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+            Ok(text) if !text.is_empty() => parse_jobs(&text)
+                .map_err(|error| Error::usage(format!("RUST_TEST_THREADS is '{text}': {error}"))),
+            _ => Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
         }
     }
 }
@@ -384,9 +382,4 @@ fn shuffle(trials: &mut [Trial], seed: u64) {
         let other = random.below(last as u64 + 1);
         trials.swap(last, other as usize);
     }
-}
-
-fn threads(text: &str) -> Result<usize> {
-    let threads = text.parse().ok().filter(|threads| *threads > 0);
-    threads.ok_or_else(|| Error::usage("write a whole number above 0"))
 }

@@ -43,7 +43,7 @@ pub use chance::fix_chance;
 pub use confinement::{CageLayer, layers};
 pub use dialogue::{Dialogue, Reply};
 pub use fork_server::{ForkServer, Preload};
-pub use interrupt::{Interrupt, request_stop, stop_requested};
+pub use interrupt::{Interrupt, request_stop, stop_requested, stop_requested_for};
 pub use memory::own_peak;
 pub use post_mortem::PostMortem;
 
@@ -51,6 +51,7 @@ use crate::error::Result;
 use capture::Capture;
 use group::{Group, Pipes};
 use server::NotStarted;
+pub use server::pass_on;
 use watch::Watch;
 
 /// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.

@@ -13,11 +13,13 @@ pub mod terminal;
 use std::io::Write;
 
 use crate::error::Error;
+use crate::prose::printable;
 
 /// Says an error of ours on standard error, in its one line.
 pub fn complain(error: &Error) {
     // Nobody reads it: as good.
-    let _ = writeln!(std::io::stderr(), "imgduel: {error}");
+    let error = error.to_string();
+    let _ = writeln!(std::io::stderr(), "imgduel: {}", printable(&error));
 }
 
 /// Appends the job summary to the file that GitHub names, when this is a step of one of its jobs.

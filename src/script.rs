@@ -12,6 +12,7 @@ use crate::evidence::{quoted, shell_line};
 use crate::exchange::{Actor, Exchange, Rule, Side, Step};
 use crate::format::Format;
 use crate::operation::Operation;
+use crate::prose::printable;
 use crate::record::Record;
 use crate::request::{ImageFile, Request};
 use crate::tool::{Support, Tool, Wording};
@@ -147,9 +148,15 @@ pub fn script(
         comparison(&about).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
     let unworded = || none("a tool has no words for a step of it");
     let head = head(record);
-    let prepared = plot
-        .prepared(&steps, exchange.reference.is_some())
-        .ok_or_else(unworded)?;
+    let image = plot.image().ok_or_else(unworded)?;
+    let reference_side = match exchange.reference.is_some() {
+        true => plot.reference_side(&steps).ok_or_else(unworded)?,
+        false => String::new(),
+    };
+    let run_reference = match reference_side.is_empty() {
+        true => "",
+        false => "(cd reference && reference_side); can_go_on\n",
+    };
     let readings = if compared.reads_by_candidate {
         plot.candidate_readings(&outputs)
     } else {
@@ -160,11 +167,11 @@ pub fn script(
         .ok_or_else(unworded)?;
     let watch = if plot.is_watched { left::WATCH } else { "" };
     let functions = by_hand::functions(&steps) + compared.functions + watch;
-    let compare = format!("{}\n# It does not show.\nexit 1\n", compared.text);
+    let compare = format!("{SAID}\n{}\n# It does not show.\nexit 1\n", compared.text);
     let in_shell = |variables: String, calls: String| {
         format!(
-            "#!/bin/sh\n{}\n{variables}{FUNCTIONS}{functions}{SCRATCH}{prepared}\n# The candidate's side.\ncandidate_side() {{\n{calls}  :\n}}\n\
-             (cd candidate && candidate_side)\n\n{compare}",
+            "#!/bin/sh\n{}\n# What the candidate does.\ncandidate_side() {{\n{calls}  :\n}}\n{reference_side}\n# All below prepares and compares.\n\
+             {PROGRAM}{variables}{FUNCTIONS}{functions}{SCRATCH}{image}\n{run_reference}(cd candidate && candidate_side); can_go_on\n\n{compare}",
             commented(&head, "# "),
         )
     };
@@ -183,10 +190,10 @@ pub fn script(
             let head = commented(&head, "// ")
                 + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
             let prepare = format!(
-                "{variables}{FUNCTIONS}{watch}\nmkdir candidate reference || exit 2\n{prepared}exit 0\n"
+                "{reference_side}\n{PROGRAM}{variables}{FUNCTIONS}{watch}\nmkdir candidate reference || exit 2\n{image}{run_reference}exit 0\n"
             );
             let functions = compared.functions;
-            let compare = format!("{variables}{functions}\n{compare}");
+            let compare = format!("{PROGRAM}{variables}{functions}\n{compare}");
             Ok(template
                 .replace("@HEAD@", &head)
                 .replace("@PREPARE@", &prepare)
@@ -205,8 +212,29 @@ run() {
   "$@" >"$name.out" 2>"$name.err"
   code=$?
   echo "$code" >>exits
+  # What a shell says of a program that it cannot start.
+  case $code in 126 | 127) echo "cannot start $*" >&2; : >../not_started; exit 2 ;; esac
   return "$code"
 }
+# can_go_on: ends the script when a program could not be started.
+can_go_on() { [ ! -e not_started ] || exit 2; }
+"#;
+
+/// Where a tool's program is.
+const PROGRAM: &str = r#"
+# program NAME: its path, wherever it is called from.
+program() {
+  found=$(command -v "$1") && [ -x "$found" ] || { echo "cannot start $1" >&2; return 2; }
+  case $found in /*) echo "$found" ;; *) echo "$PWD/$found" ;; esac
+}
+"#;
+
+/// What each side said, before it is compared.
+const SAID: &str = r#"
+# What each side said.
+for said in candidate/*.out candidate/*.err reference/*.out reference/*.err; do
+  [ -s "$said" ] && { echo "--- $said"; head -c 2000 "$said" | cat -v; }
+done
 "#;
 
 const SCRATCH: &str = r#"
@@ -219,14 +247,21 @@ fn head(record: &Record) -> String {
     let kind = record.kind.as_deref().unwrap_or_default();
     let operation = record.operation.as_deref().unwrap_or_default();
     format!(
-        "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\n",
+        "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nCANDIDATE and REFERENCE name other programs than those on PATH.\n",
         operation,
-        record.reason.as_deref().unwrap_or_default(),
+        printable(record.reason.as_deref().unwrap_or_default()),
         record.candidate.name,
         record.candidate.version,
         record.reference.name,
         record.reference.version,
     )
+}
+
+/// A program as everybody finds it: by its name on PATH, not where it lies on this machine.
+fn by_name(program: &str) -> String {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    // Within double quotes.
+    name.replace(['"', '`', '$', '\\'], "")
 }
 
 fn commented(text: &str, mark: &str) -> String {
@@ -264,11 +299,15 @@ impl Plot<'_> {
         let sides = [Side::Candidate, Side::Reference];
         for side in sides.into_iter().skip(usize::from(!has_candidate)) {
             let (name, variable) = (side.name(), side.name().to_uppercase());
-            let program = quoted(&self.program(side));
-            text.push_str(&format!("{name}=${{{variable}:-{program}}}\n"));
+            let program = by_name(&self.program(side));
+            text.push_str(&format!(
+                "{name}=$(program \"${{{variable}:-{program}}}\") || exit 2\n"
+            ));
             if let Some(program) = self.writing_program(side) {
-                let program = quoted(&program);
-                text.push_str(&format!("{name}_io=${{{variable}_IO:-{program}}}\n"));
+                let program = by_name(&program);
+                text.push_str(&format!(
+                    "{name}_io=$(program \"${{{variable}_IO:-{program}}}\") || exit 2\n"
+                ));
             }
         }
         text
@@ -295,8 +334,8 @@ impl Plot<'_> {
             .filter(|own| *own != self.program(by))
     }
 
-    /// The source image on both sides, and everything on the reference's, unless the candidate was alone.
-    fn prepared(&self, steps: &[Step], has_reference: bool) -> Option<String> {
+    /// The source image on both sides.
+    fn image(&self) -> Option<String> {
         let mut text = String::new();
         let ground = self.case.ground(self.index);
         if self.case.ops[self.index].perform().reads_source() {
@@ -323,16 +362,17 @@ impl Plot<'_> {
                 "cp --sparse=always reference/{name} candidate/ && cp candidate/{name} reference/ || exit 2\n"
             ));
         }
-        if !has_reference {
-            return Some(text);
-        }
+        Some(text)
+    }
+
+    /// All that the reference does.
+    fn reference_side(&self, steps: &[Step]) -> Option<String> {
         let Calls::Shell(calls) = self.side(Side::Reference, steps, &[])? else {
             return None;
         };
-        text.push_str(&format!(
-            "\n# The reference's side.\nreference_side() {{\n{calls}  :\n}}\n(cd reference && reference_side)\n"
-        ));
-        Some(text)
+        Some(format!(
+            "\n# What the reference does.\nreference_side() {{\n{calls}  :\n}}\n"
+        ))
     }
 
     fn actor(&self, side: Side, step: &Step) -> Side {

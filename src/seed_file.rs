@@ -3,6 +3,8 @@
 //! Read by the test door and by `imgduel replay FILE`. A seed names a case by its id, or writes it out, or both: what
 //! is written out is what runs.
 
+mod name;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ const FORMAT_VERSION: u64 = 4;
 
 /// The oldest version of the file's format that this program reads.
 const OLDEST_VERSION: u64 = 1;
+
+pub use name::check_stem;
 
 /// One file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -215,6 +219,11 @@ impl SeedFile {
     pub fn is_named_by(name: &str) -> bool {
         let path = Path::new(name);
         path.extension().is_some_and(|ending| ending == "json") || path.is_file()
+    }
+
+    /// Whether this is the catalogue, which lies among the seeds.
+    pub fn is_catalogue(path: &Path) -> bool {
+        path.file_name() == Some(OsStr::new(crate::known::FILE_NAME))
     }
 
     /// A seed, or a case alone, as `show` and `shrink` print it.

@@ -3,20 +3,24 @@
 //! One list; the parsers, the help and the split of the test door's arguments are derived from it. Values are checked
 //! here, files and tools where they are opened.
 
+mod reading;
+mod unseen;
+mod values;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::builder::FalseyValueParser;
-
 use crate::damage::structure_names;
 use crate::error::{Error, Result};
-use crate::generation::Generation;
+use crate::generation::{Generation, ITERATION_MAX};
 use crate::known::Catalogue;
 use crate::launcher::{ExecMode, Launcher};
-use crate::process::Cage;
+use crate::process::{Cage, pass_on};
 use crate::sandbox::Place;
 use crate::tool::ToolSpec;
+pub use reading::{Read, read};
+pub use values::jobs as parse_jobs;
 
 /// Cases of a campaign in the command, when no number is given.
 pub const FUZZ_ITERATIONS: u64 = 1000;
@@ -52,15 +56,15 @@ pub struct Settings {
     pub generation: Option<String>,
 
     /// Draw native1, native2 and malformed1 whole for imago too (default: narrowed to what it supports, as native1_imago and its like)
-    #[arg(long, env = "IMGDUEL_WIDE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_WIDE", value_parser = values::switch)]
     pub wide: bool,
 
     /// The campaign's seed, a whole number (default: 1 in the test door, else random)
-    #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = seed)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = values::seed)]
     pub seed: Option<u64>,
 
     /// How many cases (default: 12 in the test door, else 1000; with --duration, 1000 in the test door, else any number)
-    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = iterations)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = values::iterations)]
     pub iterations: Option<u64>,
 
     /// How long cases are drawn, as in 90s, 10m or 2h; those under way are ended
@@ -68,7 +72,7 @@ pub struct Settings {
     pub duration: Option<Duration>,
 
     /// The first iteration
-    #[arg(long, value_name = "N", env = "IMGDUEL_START", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_START", default_value_t = 0, value_parser = values::iteration)]
     pub start: u64,
 
     /// The operations to draw from, with commas; order and repeats count (default: the generation's)
@@ -80,11 +84,11 @@ pub struct Settings {
     pub fields: Option<String>,
 
     /// Seconds for one tool call, fractions allowed
-    #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = values::seconds)]
     pub timeout: Duration,
 
     /// Cases at a time that keep a CPU busy; above 1, as many again are under way (default: the number of CPUs)
-    #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = jobs)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = values::jobs)]
     pub jobs: Option<usize>,
 
     /// Where scratch directories are made (default: TMPDIR, or memory where there is enough, or the system's temporary directory)
@@ -96,11 +100,11 @@ pub struct Settings {
     pub exec_mode: ExecMode,
 
     /// Let the flushes of forked tools reach the disk
-    #[arg(long, env = "IMGDUEL_DURABLE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_DURABLE", value_parser = values::switch)]
     pub durable: bool,
 
     /// Ask the reference again what it has answered before for a regression trial, or for the cases that the test door draws unasked
-    #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = values::switch)]
     pub no_cache: bool,
 
     /// Where the reference's answers for those trials are kept (default: imgduel-cache/ in the target directory)
@@ -108,11 +112,11 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
 
     /// Stop at the first divergence
-    #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = values::switch)]
     pub fail_fast: bool,
 
     /// Keep the scratch directories of cases that did not match
-    #[arg(long, env = "IMGDUEL_KEEP", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_KEEP", value_parser = values::switch)]
     pub keep: bool,
 
     /// A catalogue of known divergences that is read beside the built-in one (default: fuzz-seeds/known-divergences.json in the current directory, if it is there)
@@ -120,8 +124,12 @@ pub struct Settings {
     pub catalogue: Option<PathBuf>,
 
     /// Fail when an entry of the catalogue could have fired so often that it should have, and never did
-    #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = values::switch)]
     pub strict_known: bool,
+
+    /// Let tools see these variables of the environment, with commas or repeated: PYTHONPATH, LD_LIBRARY_PATH (default: none but PATH)
+    #[arg(long, value_name = "NAME", env = "IMGDUEL_PASS_ENV", value_delimiter = ',', value_parser = values::variable)]
+    pub pass_env: Vec<String>,
 
     /// Where new findings are kept until they are accepted
     #[arg(
@@ -149,23 +157,23 @@ pub struct Settings {
     pub html: Option<PathBuf>,
 
     /// Run tools with their flushes off: they succeed without being done
-    #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = values::switch)]
     pub no_flush: bool,
 
     /// Run tools without limits of memory, files, processes and disk, and without confinement
-    #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = values::switch)]
     pub no_cage: bool,
 
     /// Put tools into no namespaces of their own; the other layers of the cage stand
-    #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = values::switch)]
     pub no_namespaces: bool,
 
     /// Succeed even when too little was compared to prove anything
-    #[arg(long, env = "IMGDUEL_ALLOW_VACUOUS", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_ALLOW_VACUOUS", value_parser = values::switch)]
     pub allow_vacuous: bool,
 
     /// Let inconclusive cases fail
-    #[arg(long, env = "IMGDUEL_STRICT", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "IMGDUEL_STRICT", value_parser = values::switch)]
     pub strict: bool,
 }
 
@@ -174,6 +182,20 @@ impl Settings {
     pub fn has_usual_campaign(&self) -> bool {
         let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();
         !numbers && self.start == 0
+    }
+
+    /// The iterations that were asked for: the first, and how many, `usual` of them when nothing is said.
+    pub fn range(&self, usual: u64) -> Result<(u64, u64)> {
+        let count = self.iterations.unwrap_or(usual);
+        let left = ITERATION_MAX + 1 - self.start.min(ITERATION_MAX);
+        match count <= left {
+            true => Ok((self.start, count)),
+            false if self.iterations.is_none() => Ok((self.start, left)),
+            false => Err(Error::usage(format!(
+                "{count} iterations from {} on: they are numbered from 0 to {ITERATION_MAX}",
+                self.start
+            ))),
+        }
     }
 
     /// The generation that was asked for, or the one that fits the candidates.
@@ -229,6 +251,9 @@ impl Settings {
             let seconds = self.timeout.as_secs_f64().to_string();
             terms.extend(["--timeout".to_owned(), seconds]);
         }
+        if !self.pass_env.is_empty() {
+            terms.extend(["--pass-env".to_owned(), self.pass_env.join(",")]);
+        }
         let switches = [(self.no_flush, "--no-flush"), (self.no_cage, "--no-cage")];
         terms.extend(
             switches
@@ -260,6 +285,7 @@ impl Settings {
 
     /// What starts the tools of this run.
     pub fn launcher(&self) -> Arc<Launcher> {
+        pass_on(&self.pass_env);
         Launcher::new(self.exec_mode, self.durable)
     }
 
@@ -302,32 +328,8 @@ fn fields_help() -> String {
     )
 }
 
-/// The first line of what clap has to say, without its own "error:".
-pub fn one_line(error: &clap::Error) -> Error {
-    let text = error.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let said = text.split("\n\n").next().unwrap_or_default();
-    Error::usage(format!("{said} (see --help)"))
-}
-
 fn parse<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
     text.parse()
-}
-
-/// As Python's Random takes it: the sign does not count.
-fn seed(text: &str) -> Result<u64> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain
-        .then(|| digits.parse().ok())
-        .flatten()
-        .ok_or_else(|| Error::usage("a seed is a whole number of at most 64 bits"))
-}
-
-fn seconds(text: &str) -> Result<Duration> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| Error::usage("a timeout is a number of seconds above 0"))
 }
 
 /// As jiff reads it: `90s`, `10m`, `2h`, `1h 30m`.
@@ -336,14 +338,4 @@ fn duration(text: &str) -> Result<Duration> {
     let read = read.and_then(|read| Duration::try_from(read).ok());
     let read = read.filter(|read| !read.is_zero() && *read <= DURATION_MAX);
     read.ok_or_else(|| Error::usage("write a time above 0 with its unit, as in 90s, 10m or 2h"))
-}
-
-fn iterations(text: &str) -> Result<u64> {
-    let iterations = text.parse().ok().filter(|iterations| *iterations > 0);
-    iterations.ok_or_else(|| Error::usage("write a whole number above 0"))
-}
-
-fn jobs(text: &str) -> Result<usize> {
-    let jobs = text.parse().ok().filter(|jobs| *jobs > 0);
-    jobs.ok_or_else(|| Error::usage("write a whole number above 0"))
 }

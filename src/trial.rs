@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 
 use crate::case::CaseId;
 use crate::contest::Contest;
@@ -21,14 +20,18 @@ use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::libtest::{self, Flags, Format, Trial};
 use crate::process::warden;
+use crate::report::terminal;
 use crate::seed_file::{self, SeedPath};
-use crate::settings::{FUZZ_ITERATIONS, Settings, TEST_ITERATIONS, TEST_SEED, one_line};
+use crate::settings::{self, FUZZ_ITERATIONS, Read, Settings, TEST_ITERATIONS, TEST_SEED};
 use crate::tool::worker;
 use crate::trace::{Trace, is_one_of_many};
 use stage::{Source, Stage};
 
 /// The directory of the regression seeds, in the package.
 pub const SEED_DIRECTORY: &str = "fuzz-seeds";
+
+/// How many fresh cases are trials of one run: each has a name, and is kept until the end.
+const FRESH_TRIALS_MAX: u64 = 1_000_000;
 
 /// The exit code of a libtest binary with failures.
 const EXIT_FAILED: u8 = 101;
@@ -62,13 +65,15 @@ pub fn main(package: &Path) -> ExitCode {
     if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
         return code;
     }
-    let done = match Arguments::try_parse() {
-        Ok(arguments) => run(package, arguments),
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            let _ = error.print();
+    let done = match settings::read::<Arguments>() {
+        Ok(Read::Arguments(arguments)) => run(package, *arguments),
+        Ok(Read::Help(text)) => {
+            terminal::say(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(error) => Err(one_line(&error)),
+        // There are none.
+        Ok(Read::NoCommand) => return ExitCode::SUCCESS,
+        Err(error) => Err(error),
     };
     done.unwrap_or_else(|error| {
         crate::report::complain(&error);
@@ -191,11 +196,17 @@ impl Fresh {
             Some(_) => FUZZ_ITERATIONS,
             None => TEST_ITERATIONS,
         };
+        let (start, count) = settings.range(usual_count)?;
+        if count > FRESH_TRIALS_MAX {
+            return Err(Error::usage(format!(
+                "{count} iterations would be as many trials: the test door takes up to {FRESH_TRIALS_MAX}, imgduel fuzz more"
+            )));
+        }
         let fresh = Self {
             generation,
             seed: settings.seed.unwrap_or(TEST_SEED),
-            start: settings.start,
-            count: settings.iterations.unwrap_or(usual_count),
+            start,
+            count,
             pool: pool.clone(),
         };
         // Decodes nothing yet; a pool that the generation does not have is wrong from the start.

@@ -90,9 +90,10 @@ fn run(
         until: None,
     };
     let total = cases.len() as u64;
+    let cases: Vec<Case> = cases.to_vec();
     let ended = campaign::run(
-        &imgduel::contest::Contest::of_arena(arena),
-        cases.iter().cloned().map(Ok),
+        &Arc::new(imgduel::contest::Contest::of_arena(arena)),
+        cases.into_iter().map(Ok),
         pace,
         Summary::new(None, None, total),
         |record| {

@@ -104,15 +104,7 @@ fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
 
 /// A stem is an identifier, and none is part of another: editors run tests by a part of their names.
 fn check_stem(stem: &str, directory: &Path) -> Result<()> {
-    let mut letters = stem.bytes();
-    let first = letters.next().is_some_and(|byte| byte.is_ascii_lowercase());
-    let is_identifier = first
-        && letters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if !is_identifier {
-        return Err(Error::usage(format!(
-            "'{stem}' is no name for a seed: write small letters, digits and underscores, a letter first"
-        )));
-    }
+    seed_file::check_stem(stem)?;
     let there = if directory.is_dir() {
         // A directory without any seed takes its first.
         seed_file::list(directory).unwrap_or_default()

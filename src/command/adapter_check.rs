@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::EXIT_DIVERGENCE;
 use crate::error::{Error, Result};
+use crate::prose::{counted, printable};
 use crate::settings::Settings;
 use crate::tool::adapter::Examination;
 use crate::tool::{self, Means, ToolSpec};
@@ -54,9 +55,10 @@ pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCod
         .iter()
         .filter(|check| check.failure.is_some())
         .count();
-    text += &format!("{} checks, {wrong} wrong\n", checks.len());
+    let count = counted(checks.len() as u64, "check");
+    text += &format!("{count}, {wrong} wrong\n");
     // A reader that has seen enough closes the pipe.
-    let _ = output.write_all(text.as_bytes());
+    let _ = output.write_all(printable(&text).as_bytes());
     Ok(match wrong {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_DIVERGENCE),

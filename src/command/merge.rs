@@ -137,6 +137,7 @@ impl Joined {
             let elapsed = last.duration_since(first);
             elapsed.try_into().unwrap_or_default()
         });
+        self.summary.tell_all_candidates();
         self.summary
             .finish(elapsed.unwrap_or_default(), own_cpu_time());
         self.summary

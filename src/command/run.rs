@@ -8,12 +8,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::resuming::Resumed;
-use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, issues, resuming, said, shrinking, vacuity};
+use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, issues, resuming, said, shrinking, stopping, vacuity};
 use crate::campaign::{self, Ended, Pace, Supply};
 use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
 use crate::findings::Findings;
-use crate::process;
 use crate::record::{Record, Summary};
 use crate::report::digest::Digest;
 use crate::report::junit::Fault;
@@ -25,8 +24,9 @@ use crate::tool::Means;
 
 /// What goes to standard output of the cases of a run.
 pub(super) enum Telling {
-    /// One evidence block for every group of divergences; new groups are kept, shrunk first if that is wanted.
-    Groups { shrink: bool },
+    /// What differs, once for every group of divergences, at the end; the whole evidence as it comes when that is wanted. New groups are kept, shrunk
+    /// first if that is wanted.
+    Groups { shrink: bool, verbose: bool },
     /// The evidence of every case.
     Every,
 }
@@ -57,6 +57,7 @@ impl Run {
         log_dir: Option<PathBuf>,
         mut resumed: Option<Resumed>,
     ) -> Result<Self> {
+        stopping::listen()?;
         let means = Means::of_this_program(settings.timeout, settings.launcher())?;
         let contest = Arc::new(Contest::open(settings, &means)?);
         let outlets = match &mut resumed {
@@ -67,8 +68,8 @@ impl Run {
             None => Outlets::open(settings)?,
         };
         contest.notices().iter().for_each(complain);
-        ctrlc::set_handler(process::request_stop)
-            .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))?;
+        let unseen = settings.unseen_variables().map(Error::system);
+        unseen.iter().for_each(complain);
         Ok(Self {
             contest,
             outlets,
@@ -84,7 +85,7 @@ impl Run {
     /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
     pub(super) fn campaign(
         mut self,
-        cases: impl Supply,
+        cases: impl Supply + 'static,
         summary: Summary,
         telling: Telling,
     ) -> Result<ExitCode> {
@@ -118,7 +119,7 @@ impl Run {
                 }
                 progress.add(record);
                 let is_told = match telling {
-                    Telling::Groups { .. } => findings.add(record),
+                    Telling::Groups { verbose, .. } => findings.add(record) && verbose,
                     Telling::Every => true,
                 };
                 if is_told {
@@ -156,7 +157,7 @@ impl Run {
                 is_missing_tool: error.cause() == Cause::MissingTool,
             })?;
         }
-        let is_shrinking = matches!(telling, Telling::Groups { shrink: true });
+        let is_shrinking = matches!(telling, Telling::Groups { shrink: true, .. });
         let found = findings.in_order();
         let (kept, stopped) =
             shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);

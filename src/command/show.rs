@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::case::{Case, CaseId};
 use crate::error::{Error, Result};
-use crate::generation::Generation;
 use crate::generation::lineage::lineage;
+use crate::generation::{Generation, ITERATION_MAX};
 use crate::settings::Settings;
 
 #[derive(Args)]
@@ -66,9 +66,11 @@ fn id_range(text: &str) -> Result<(CaseId, u64)> {
     };
     let first: CaseId = first.parse()?;
     match (first.campaign(), last.parse::<u64>()) {
-        (Some((_, iteration)), Ok(last)) if last >= iteration => Ok((first, last)),
+        (Some((_, iteration)), Ok(last)) if (iteration..=ITERATION_MAX).contains(&last) => {
+            Ok((first, last))
+        }
         _ => Err(Error::usage(format!(
-            "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9"
+            "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9, LAST not before the first and up to {ITERATION_MAX}"
         ))),
     }
 }

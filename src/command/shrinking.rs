@@ -12,8 +12,9 @@ use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
 use crate::findings::{self, Found};
 use crate::process::{Interrupt, stop_requested};
+use crate::prose::printable;
 use crate::record::{Class, Record};
-use crate::report::terminal;
+use crate::report::terminal::{self, brief};
 use crate::seed_file::{Drawn, SeedFile, write_json, write_text};
 use crate::settings::Settings;
 use crate::shrink::{Limits, Progress, Symptom, shrink};
@@ -150,6 +151,8 @@ pub(super) fn keep_new(
         let record = &found.first;
         if let Some(path) = findings::kept(&settings.findings, &record.candidate, &found.group) {
             said.push_str(&terminal::pending_finding(&path, found.count));
+            said.push_str(&brief::evidence(record));
+            said.push_str(&format!("  again: {}\n", record.reproduce));
             continue;
         }
         let path = findings::path(&settings.findings, &record.candidate, &found.group);
@@ -170,19 +173,22 @@ pub(super) fn keep_new(
             shrunk_groups += usize::from(shrunk.is_some());
             let smallest = shrunk.as_ref().map_or(record, |shrunk| &shrunk.record);
             SeedFile::resolved(smallest, &found.group, found.drawn.as_ref()).write(&path)?;
-            Ok(shrunk)
+            let evidence = brief::evidence(smallest);
+            Ok((shrunk, evidence))
         });
         match kept {
-            Ok(shrunk) => {
+            Ok((shrunk, evidence)) => {
                 said.push_str(&terminal::new_finding(&path, &found.group, found.count));
                 if let Some(shrunk) = shrunk {
                     said.push_str(&shrunk.words());
                     interrupted = shrunk.cut_short.or(interrupted);
                 }
+                said.push_str(&evidence);
                 said.push_str(&terminal::replay_command(
                     &path,
                     contest.arena_of(&record.candidate).spec(),
                 ));
+                said.push_str(&format!("  as it was drawn: {}\n", record.reproduce));
             }
             Err(error) => return (said, Some(error)),
         }
@@ -223,6 +229,7 @@ pub(super) fn shrink_one(
         .map_err(|error| Error::system(error.to_string()))?;
     super::said(&format!("{line}\n"));
     let words = shrunk.words() + &terminal::replay_command(&path, arena.spec());
+    let words = printable(&words);
     let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
     match shrunk.cut_short {
         Some(error) => Err(error),

@@ -9,7 +9,8 @@ use clap::Args;
 
 use super::said;
 use crate::error::{Error, Result};
-use crate::seed_file;
+use crate::prose::counted;
+use crate::seed_file::{self, check_stem};
 use crate::stubs::{STUBS_FILE, source};
 use crate::trial::SEED_DIRECTORY;
 
@@ -22,6 +23,10 @@ pub(super) struct StubsArguments {
 
 pub(super) fn stubs(arguments: &StubsArguments) -> Result<ExitCode> {
     let seeds = seed_file::list(&arguments.package.join(SEED_DIRECTORY))?;
+    for seed in &seeds {
+        let at = |error: Error| Error::usage(format!("{}: {error}", seed.path.display()));
+        check_stem(&seed.stem).map_err(at)?;
+    }
     let path = arguments.package.join(STUBS_FILE);
     let write = |error| Error::io("write the stubs to", &path, &error);
     if let Some(parent) = path.parent() {
@@ -29,8 +34,8 @@ pub(super) fn stubs(arguments: &StubsArguments) -> Result<ExitCode> {
     }
     std::fs::write(&path, source(&seeds)).map_err(write)?;
     Ok(said(&format!(
-        "{}: {} seeds\n",
+        "{}: {}\n",
         path.display(),
-        seeds.len()
+        counted(seeds.len() as u64, "seed")
     )))
 }

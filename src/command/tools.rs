@@ -7,23 +7,38 @@ use clap::Args;
 use super::said;
 use crate::error::Result;
 use crate::process;
-use crate::report::terminal;
+use crate::report::terminal::{self, tools as words};
 use crate::settings::Settings;
 use crate::tool::{self, Means, Row, TOOLS, ToolSpec};
 use crate::witness::Witnesses;
+use words::Line;
 
 #[derive(Args)]
 pub(super) struct ToolsArguments {
     #[command(flatten)]
     settings: Settings,
+
+    /// Print every request of every tool, how it is started, and every part of the cage
+    #[arg(short, long)]
+    verbose: bool,
 }
 
-pub(super) fn tools(ToolsArguments { settings }: &ToolsArguments) -> Result<ExitCode> {
+/// Prints one screen; with `--verbose`, everything.
+pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
+    let ToolsArguments { settings, verbose } = arguments;
     let means = Means::of_this_program(settings.timeout, settings.launcher())?;
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for row in &TOOLS {
         for spec in specs(row, settings) {
             let opened = tool::open(&spec, &means);
+            lines.push(Line { row, opened });
+        }
+    }
+    let witnesses = Witnesses::find(settings.timeout).versions();
+    let layers = process::layers();
+    let mut text = String::new();
+    if *verbose {
+        for Line { row, opened } in &lines {
             let started = opened.as_ref().ok().and_then(|tool| {
                 let objection = means.launcher.objection(tool.program()?);
                 Some(objection.map_or_else(
@@ -31,14 +46,26 @@ pub(super) fn tools(ToolsArguments { settings }: &ToolsArguments) -> Result<Exit
                     |reason| format!("started anew for every call: {reason}"),
                 ))
             });
-            text.push_str(&terminal::tool(row, &opened, started.as_deref()));
+            text.push_str(&words::tool(row, opened, started.as_deref()));
         }
+    } else {
+        text.push_str(&words::matrix(&lines));
     }
     text.push_str(&format!("scratch {}\n", settings.scratch()));
-    text.push_str(&terminal::witnesses(
-        &Witnesses::find(settings.timeout).versions(),
-    ));
-    text.push_str(&terminal::cage(&process::layers()));
+    if *verbose {
+        text.push_str(&terminal::witnesses(&witnesses));
+        text.push_str(&terminal::cage(&layers));
+    } else {
+        let named = witnesses.iter();
+        let named: Vec<String> = named
+            .map(|(name, version)| format!("{name} {}", version.as_deref().unwrap_or("(not here)")))
+            .collect();
+        text.push_str(&format!("witnesses: {}\n", named.join(", ")));
+        text.push_str(&words::cage(&layers));
+    }
+    if let Some(unseen) = settings.unseen_variables() {
+        text.push_str(&format!("{unseen}\n"));
+    }
     Ok(said(&text))
 }
 

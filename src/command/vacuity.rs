@@ -3,6 +3,7 @@
 //! A run in which next to nothing could be compared is green for no reason; that is said, and fails. Of a few cases most may come to nothing by
 //! chance: there it is said alone.
 
+use crate::prose::counted;
 use crate::record::Summary;
 use crate::report::digest::Digest;
 use crate::settings::Settings;
@@ -44,8 +45,11 @@ pub(super) fn complaint(
     };
     if nothing * 100 > done * NOTHING_SHARE_MAX_PERCENT {
         return Some(complaint(format!(
-            "{nothing} of {done} cases came to nothing ({} inconclusive, {} unsupported, {} flaky), more than {NOTHING_SHARE_MAX_PERCENT} percent",
-            cases.inconclusive, cases.unsupported, cases.flaky
+            "{nothing} of {} came to nothing ({} inconclusive, {} unsupported, {} flaky), more than {NOTHING_SHARE_MAX_PERCENT} percent",
+            counted(done, "case"),
+            cases.inconclusive,
+            cases.unsupported,
+            cases.flaky
         )));
     }
     let pool = settings.pool()?;

@@ -76,8 +76,25 @@ impl Bout<'_> {
             guest_bytes,
             written,
             differing: differing.unwrap_or_default(),
+            contents: self.differing_contents(file, made)?,
             strips,
         }))
+    }
+
+    /// Where the contents of both sides' files differ, as the reference reads them; of a file that is the same on both, as each tool reads it.
+    fn differing_contents(&mut self, file: &ImageFile, made: bool) -> Result<Vec<(u64, u64)>> {
+        let request = Request::Contents { file: file.clone() };
+        let reads = self.duel.candidate.support(&request) == Support::Yes;
+        let eyes = match made || !reads {
+            true => Side::Reference,
+            false => Side::Candidate,
+        };
+        let ours = self.ask(Side::Candidate, eyes, &request)?.contents;
+        let theirs = self
+            .ask(Side::Reference, Side::Reference, &request)?
+            .contents;
+        let both = ours.zip(theirs);
+        Ok(both.map_or_else(Vec::new, |(ours, theirs)| ours.differing_ranges(&theirs)))
     }
 
     /// Whose file is mapped by whom.

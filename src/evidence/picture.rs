@@ -21,8 +21,11 @@ pub struct Picture {
     pub written: Vec<(u64, u64)>,
     /// One map each.
     pub strips: Vec<Strip>,
-    /// Where the sides differ: guest offset and length in bytes.
+    /// Where the maps of the sides differ: guest offset and length in bytes.
     pub differing: Vec<(u64, u64)>,
+    /// Where their contents differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<(u64, u64)>,
 }
 
 /// One side's image, as one tool maps it.

@@ -7,6 +7,8 @@ use std::io::Write;
 
 use libtest_mimic::{Arguments, ColorSetting, Completion, Failed, FormatSetting};
 
+use crate::prose::printable;
+
 use super::{Color, Flags, Format, Outcome, Schedule, Trial, outcome};
 
 /// No trial's name: names are paths of identifiers.
@@ -48,9 +50,9 @@ fn mimicked(trial: Trial) -> libtest_mimic::Trial {
         let outcome = ignored.map_or_else(|| outcome(run), Outcome::Ignored);
         match outcome {
             Outcome::Passed => Ok(Completion::Completed),
-            Outcome::Failed(text) => Err(Failed::from(text)),
+            Outcome::Failed(text) => Err(Failed::from(printable(&text))),
             Outcome::Ignored(reason) => Ok(Completion::Ignored {
-                reason: Some(reason).filter(|reason| !reason.is_empty()),
+                reason: Some(printable(&reason).into_owned()).filter(|reason| !reason.is_empty()),
             }),
         }
     })

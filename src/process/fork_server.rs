@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use super::memory_file::MemoryFile;
 use super::server::{NOT_WAITING, Server};
 use super::setup::Setup;
-use super::{CHILD_ENVIRONMENT, Cage, group, scratch, starter};
+use super::{CHILD_ENVIRONMENT, Cage, group, scratch, server, starter};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server"));
@@ -69,6 +69,7 @@ impl ForkServer {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(CHILD_ENVIRONMENT)
+            .envs(server::passed().iter().cloned())
             .env("LD_PRELOAD", LIBRARY_PATH)
             // What is bound here need not be bound in every child.
             .env("LD_BIND_NOW", "1")

@@ -1,9 +1,11 @@
 //! The wish to stop, and the one place that waits.
 //!
-//! A signal handler sets the wish ([`request_stop`]); the campaign reads it between cases, and [`wait`] looks at it, so that a second
-//! Ctrl-C ends even a call in flight. [`readable_within`] does not: it is for what answers as soon as it gets a processor.
+//! A signal handler sets the wish ([`request_stop`]); the campaign reads it between cases, and [`wait`] looks at it: a case in flight may come to its
+//! end within [`POLITE`], then the call that it makes is ended; a second Ctrl-C ends it at once. [`readable_within`] does not look: it is for what
+//! answers as soon as it gets a processor.
 
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,14 +17,20 @@ use crate::error::{Error, Result};
 /// The longest a wait goes on without looking whether a stop was asked for.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
+/// How long after the first wish the cases in flight may go on.
+const POLITE: Duration = Duration::from_secs(1);
+
 static WISHES: AtomicU8 = AtomicU8::new(0);
+
+/// When the first wish came.
+static FIRST: OnceLock<Instant> = OnceLock::new();
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
     /// Nothing: go on.
     None,
-    /// Finish the cases in flight, then stop.
+    /// Begin no other case; those in flight have a moment to come to their end.
     Politely,
     /// Kill what runs, clean up, stop.
     AtOnce,
@@ -30,17 +38,23 @@ pub enum Interrupt {
 
 /// Asks to stop: politely the first time, at once from the second time on.
 pub fn request_stop() {
+    FIRST.get_or_init(Instant::now);
     let wishes = WISHES.load(Ordering::Relaxed);
     WISHES.store(wishes.saturating_add(1), Ordering::Relaxed);
 }
 
-/// What has been asked for so far.
+/// What has been asked for so far; what was asked for politely is meant when it was not heard for a while.
 pub fn stop_requested() -> Interrupt {
     match WISHES.load(Ordering::Relaxed) {
         0 => Interrupt::None,
-        1 => Interrupt::Politely,
+        1 if stop_requested_for() < POLITE => Interrupt::Politely,
         _ => Interrupt::AtOnce,
     }
+}
+
+/// How long ago a stop was first asked for; nothing when it was not.
+pub fn stop_requested_for() -> Duration {
+    FIRST.get().map_or(Duration::ZERO, Instant::elapsed)
 }
 
 /// Whether this can be read, or has come to its end, within `patience`; no signal cuts the wait short.

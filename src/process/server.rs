@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -294,11 +295,27 @@ impl Drop for Server {
     }
 }
 
+static PASSED: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
+
+/// Lets every child see these variables as this program does; those that are not set are none. Once, before any tool is started.
+pub fn pass_on(names: &[String]) {
+    let variables = names
+        .iter()
+        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
+    let _ = PASSED.set(variables.collect());
+}
+
+/// What was named so.
+pub(super) fn passed() -> &'static [(OsString, OsString)] {
+    PASSED.get().map_or(&[], Vec::as_slice)
+}
+
 /// What a child sees as its environment.
 pub(super) fn environment(invocation: &Invocation<'_>) -> Vec<(OsString, OsString)> {
     let path = std::env::var_os("PATH").map(|path| ("PATH".into(), path));
     let fixed = CHILD_ENVIRONMENT.map(|(name, value)| (name.into(), value.into()));
     let mut environment: Vec<(OsString, OsString)> = path.into_iter().chain(fixed).collect();
+    environment.extend(passed().iter().cloned());
     environment.extend(invocation.environment.iter().cloned());
     environment.push(("TMPDIR".into(), invocation.directory.into()));
     environment

@@ -97,6 +97,12 @@ pub struct Summary {
     pub matrix: Matrix,
     /// qemu-img.
     pub reference: Option<ToolName>,
+    /// Every reference by name and version: several only where records were joined.
+    #[serde(skip)]
+    pub references: BTreeSet<String>,
+    /// Every candidate by name and version.
+    #[serde(skip)]
+    candidates: BTreeMap<String, Tally>,
 }
 
 /// How often a group was seen.
@@ -218,6 +224,12 @@ impl Summary {
         }
         self.tool_calls = self.tool_calls.saturating_add(record.tool_calls);
         self.tool_cpu_seconds += record.tool_cpu_ms / 1e3;
+        let candidate = record.candidate.to_string();
+        self.candidates
+            .entry(candidate)
+            .or_default()
+            .add(record.class());
+        self.references.insert(record.reference.to_string());
         self.candidate = Some(record.candidate.clone());
         self.reference = Some(record.reference.clone());
     }
@@ -267,6 +279,17 @@ impl Summary {
     pub fn add_resumed(&mut self, records: &[Record]) {
         self.add_case(records);
         self.resumed += records.len() as u64;
+    }
+
+    /// Says all candidates of records that were joined, where there are several: none of them stands for all.
+    pub fn tell_all_candidates(&mut self) {
+        if self.candidates.len() > 1 {
+            self.by_candidate = self.candidates.clone();
+            self.candidate = None;
+        }
+        if self.references.len() > 1 {
+            self.reference = None;
+        }
     }
 
     /// Closes it: the time it took, and the CPU time of the harness itself.

@@ -87,3 +87,10 @@ pub fn write_summary(path: &Path, summary: &Summary) -> Result<()> {
     };
     write().map_err(|error| Error::io("write the summary to", path, &error))
 }
+
+/// Whether a file can be written that is only written at the end: then it is too late to name another.
+pub fn try_to_write(path: &Path, what: &str) -> Result<()> {
+    let file = File::options().create(true).append(true).open(path);
+    file.map(drop)
+        .map_err(|error| Error::io(&format!("write {what} to"), path, &error))
+}

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::digest::{Digest, Found};
 use super::terminal;
+use crate::prose::{counted, printable};
 use crate::record::Summary;
 use crate::signature::Group;
 
@@ -28,8 +29,9 @@ pub fn annotations(summary: &Summary, digest: &Digest) -> String {
         let file = file.map(|file| format!("file={},", property(file)));
         let reason = example.reason.as_deref().unwrap_or_default();
         let message = format!(
-            "{reason}\n{} cases; see it again: {}",
-            found.count, example.reproduce
+            "{reason}\n{}; see it again: {}",
+            counted(found.count, "case"),
+            example.reproduce
         );
         let _ = writeln!(
             text,
@@ -46,9 +48,9 @@ pub fn annotations(summary: &Summary, digest: &Digest) -> String {
     }
     if summary.inconclusive_count > 0 {
         let message = format!(
-            "{} of {} cases are inconclusive; the reference ran out of time in {}",
+            "{} of {} inconclusive; the reference ran out of time in {}",
             summary.inconclusive_count,
-            summary.iterations_completed,
+            counted(summary.iterations_completed, "case"),
             summary.inconclusive_qemu_timeout
         );
         let _ = writeln!(text, "::warning title=imgduel::{}", data(&message));
@@ -75,9 +77,9 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{} of {} cases in {:.1} s; the reference ran out of time in {} of them.\n",
+        "\n{} of {} in {:.1} s; the reference ran out of time in {} of them.\n",
         summary.iterations_completed,
-        summary.iterations,
+        counted(summary.iterations, "case"),
         summary.elapsed_seconds,
         summary.inconclusive_qemu_timeout
     );
@@ -99,7 +101,7 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
 
 /// The title of a group's issue: the same for every finding of the group.
 pub fn title(group: &Group) -> String {
-    let title = group.title();
+    let title = printable(&group.title()).replace('\n', " ");
     if title.chars().count() <= TITLE_CHARACTERS_MAX {
         return title;
     }
@@ -109,7 +111,7 @@ pub fn title(group: &Group) -> String {
 /// The text of a group's issue, or of a comment on it.
 pub fn issue_body(group: &Group, found: &Found, workflow_url: Option<&str>) -> String {
     let mut text = format!(
-        "{} of the cases of this run diverge in this way: `{}` in `{}`.\n\n",
+        "Of the cases of this run, {} diverge in this way: `{}` in `{}`.\n\n",
         found.count, group.kind, group.operation
     );
     let names: Vec<String> = found.names.iter().map(|name| format!("`{name}`")).collect();
@@ -128,7 +130,10 @@ pub fn issue_body(group: &Group, found: &Found, workflow_url: Option<&str>) -> S
 
 fn evidence(found: &Found) -> String {
     let block = terminal::evidence_block(&found.example);
-    let block: String = block.chars().take(EVIDENCE_CHARACTERS_MAX).collect();
+    let block: String = printable(&block)
+        .chars()
+        .take(EVIDENCE_CHARACTERS_MAX)
+        .collect();
     // A fence longer than any run of backticks in it cannot be closed by what a tool wrote.
     let longest = block
         .split(|letter| letter != '`')
@@ -147,7 +152,8 @@ fn escaped(text: &str) -> String {
 
 /// The text of a workflow command.
 fn data(text: &str) -> String {
-    text.replace('%', "%25")
+    printable(text)
+        .replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
@@ -164,5 +170,10 @@ mod tests {
     #[test]
     fn a_property_cannot_end_early() {
         assert_eq!(property("a: b, c\n%"), "a%3A b%2C c%0A%25");
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_written_out() {
+        assert_eq!(property("\x1b[31m\0"), "\\x1b[31m\\x00");
     }
 }

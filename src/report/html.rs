@@ -8,13 +8,13 @@ mod matrix;
 mod picture;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::digest::{Digest, Found};
 use crate::error::{Error, Result};
+use crate::prose::{counted, printable};
 use crate::record::{Record, Summary, Tally, ToolName};
 use crate::report::terminal;
 use crate::signature::Group;
@@ -33,17 +33,11 @@ const STYLE: &str = include_str!("html/page.css");
 /// Nothing may be fetched, whatever a tool wrote into its output.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// Whether the page can be written there; found out before a campaign, not after it.
-pub fn try_to_write(path: &Path) -> Result<()> {
-    let file = File::options().create(true).append(true).open(path);
-    file.map(drop)
-        .map_err(|error| Error::io("write the page to", path, &error))
-}
-
 /// Writes the page.
 pub fn write(path: &Path, summary: &Summary, digest: &Digest) -> Result<()> {
     let page = page(summary, digest).into_string();
-    std::fs::write(path, page).map_err(|error| Error::io("write the page to", path, &error))
+    std::fs::write(path, &*printable(&page))
+        .map_err(|error| Error::io("write the page to", path, &error))
 }
 
 /// The whole page.
@@ -107,12 +101,12 @@ fn run_line(summary: &Summary) -> String {
         _ => String::new(),
     };
     format!(
-        "{origin}{} of {} cases in {:.1} s ({:.1}/s), {} tool calls",
+        "{origin}{} of {} in {:.1} s ({:.1}/s), {}",
         summary.iterations_completed,
-        summary.iterations,
+        counted(summary.iterations, "case"),
         summary.elapsed_seconds,
         summary.iterations_per_second,
-        summary.tool_calls
+        counted(summary.tool_calls, "tool call")
     )
 }
 
@@ -244,7 +238,7 @@ fn findings(id: &str, title: &str, groups: &BTreeMap<Group, Found>, budget: &mut
     }
     html! {
         section id=(id) {
-            h2 { (title) " " small { (cases) " cases in " (groups.len()) " groups" } }
+            h2 { (title) " " small { (counted(cases, "case")) " in " (counted(groups.len() as u64, "group")) } }
             @if parts.is_empty() { p.none { "None." } }
             @for part in &parts { (part) }
             @if told < ordered.len() { p { (ordered.len() - told) " more groups are in the records." } }
@@ -257,7 +251,7 @@ fn flaky(summary: &Summary, records: &[Record]) -> Markup {
     html! {
         @if summary.flaky_count > 0 {
             section #flaky {
-                h2 { "Flaky " small { (summary.flaky_count) " cases with a divergence that did not come back" } }
+                h2 { "Flaky " small { (counted(summary.flaky_count, "case")) " with a divergence that did not come back" } }
                 @for record in records {
                     details.line {
                         summary {

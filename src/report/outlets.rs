@@ -2,13 +2,14 @@
 //!
 //! Opened by both doors and by `imgduel merge` from their settings. What is written into each file is that file's business.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::digest::Digest;
-use super::files::{RecordFile, write_summary};
+use super::files::{RecordFile, try_to_write, write_summary};
 use super::html;
 use super::junit::{Fault, JunitFile};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{Record, Summary};
 use crate::settings::Settings;
 
@@ -24,15 +25,20 @@ pub struct Outlets {
 impl Outlets {
     /// Opens the files that the settings name.
     pub fn open(settings: &Settings) -> Result<Self> {
+        no_file_twice(settings)?;
         let records = settings.json.as_deref().map(RecordFile::create);
         Self::open_with(settings, records.transpose()?)
     }
 
     /// The same, going on with the records of an earlier run.
     pub fn open_with(settings: &Settings, records: Option<RecordFile>) -> Result<Self> {
+        no_file_twice(settings)?;
         let junit = |path| JunitFile::create(path, settings.strict);
         if let Some(page) = &settings.html {
-            html::try_to_write(page)?;
+            try_to_write(page, "the page")?;
+        }
+        if let Some(summary) = &settings.summary {
+            try_to_write(summary, "the summary")?;
         }
         Ok(Self {
             records,
@@ -97,4 +103,46 @@ impl Outlets {
             .as_deref()
             .map_or(Ok(()), |path| write_summary(path, summary))
     }
+}
+
+/// Two reports in one file would be neither. A device or a pipe may well take several.
+fn no_file_twice(settings: &Settings) -> Result<()> {
+    let files = [
+        ("--json", &settings.json),
+        ("--summary", &settings.summary),
+        ("--junit", &settings.junit),
+        ("--html", &settings.html),
+    ];
+    let named = files
+        .iter()
+        .filter_map(|(flag, path)| Some((*flag, path.as_deref()?)));
+    let named: Vec<(&str, &Path)> = named.filter(|(_, path)| is_plain_file(path)).collect();
+    for (index, (flag, path)) in named.iter().enumerate() {
+        let is_same = |(_, other): &&(&str, &Path)| place(other) == place(path);
+        if let Some((other, _)) = named[..index].iter().find(is_same) {
+            return Err(Error::usage(format!(
+                "{other} and {flag} name the same file, {}: name one for each",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a file, or will be one.
+fn is_plain_file(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.is_file())
+}
+
+/// Where a file lies, or would lie, whatever way its path takes.
+fn place(path: &Path) -> PathBuf {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+    let would_lie = || Some(parent.ok()?.join(path.file_name()?));
+    path.canonicalize()
+        .ok()
+        .or_else(would_lie)
+        .unwrap_or_else(|| path.to_owned())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::terminal;
+use crate::prose::{counted, printable};
 use crate::record::{Class, Record};
 
 /// How often a plain line says how far it is.
@@ -51,8 +52,9 @@ impl Progress {
         self.divergences += u64::from(record.class().is_open());
         self.inconclusive += u64::from(record.class() == Class::Inconclusive);
         let figures = format!(
-            "{} divergences, {} inconclusive",
-            self.divergences, self.inconclusive
+            "{}, {} inconclusive",
+            counted(self.divergences, "divergence"),
+            self.inconclusive
         );
         if let Some(bar) = &self.bar {
             bar.set_message(figures.clone());
@@ -67,9 +69,11 @@ impl Progress {
         }
         if self.bar.is_none() && self.last_line.elapsed() >= PLAIN_LINE_INTERVAL {
             self.last_line = Instant::now();
-            let of = self.total.map(|total| format!(" of {total}"));
-            let of = of.unwrap_or_default();
-            self.print(&format!("{}{of} cases, {figures}", self.done));
+            let so_far = match self.total {
+                Some(total) => format!("{} of {}", self.done, counted(total, "case")),
+                None => counted(self.done, "case"),
+            };
+            self.print(&format!("{so_far}, {figures}"));
         }
     }
 
@@ -97,6 +101,7 @@ impl Progress {
     }
 
     fn print(&self, line: &str) {
+        let line = &*printable(line);
         match &self.bar {
             Some(bar) => bar.println(line),
             // Nobody reads it: as good.

@@ -1,21 +1,22 @@
 //! Every word that a person reads on a terminal or in a failed test.
 
+pub mod brief;
 mod matrix;
+pub mod tools;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::error::Result;
 use crate::evidence::quoted;
 use crate::evidence::{Call, Evidence, shell_line};
 use crate::process::CageLayer;
+use crate::prose::{counted, printable};
 use crate::record::{Class, ElsewhereCount, Record, Summary, ToolName};
 use crate::signature::Group;
 use crate::simpler::Bulk;
-use crate::tool::{self, Tool};
+use crate::verdict::Difference;
 
 /// One line for a record: id, verdict and why.
 pub fn line(record: &Record) -> String {
@@ -43,6 +44,11 @@ pub fn line(record: &Record) -> String {
 pub fn say(bytes: &[u8]) {
     // A reader that has seen enough closes the pipe.
     let _ = std::io::stdout().write_all(bytes);
+}
+
+/// Puts words for people on standard output.
+pub fn tell(text: &str) {
+    say(printable(text).as_bytes());
 }
 
 /// The first difference as a failed assertion is printed, which editors open as a diff. The line behind it is part of the form:
@@ -96,32 +102,49 @@ fn unsupported_reasons(record: &Record) -> String {
 pub fn new_finding(path: &Path, group: &Group, count: u64) -> String {
     let path = path.display();
     format!(
-        "new finding ({count} cases): {}\n  kept in {path}\n",
+        "new finding ({}): {}\n  kept in {path}\n",
+        counted(count, "case"),
         group.title()
     )
 }
 
 /// A finding that was kept by an earlier run.
 pub fn pending_finding(path: &Path, count: u64) -> String {
-    format!("pending since before ({count} cases): {}\n", path.display())
+    let count = counted(count, "case");
+    format!("pending since before ({count}): {}\n", path.display())
 }
 
 /// What shrinking a case has come to.
 pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> String {
+    // Nothing is left of what the finding does not need: then it is the way by which it is shown that is smaller.
     let counts = [
-        ("operations", before.operations, after.operations),
-        ("options beyond defaults", before.options, after.options),
-        ("writes", before.writes, after.writes),
+        ("operation", before.operations, after.operations),
+        ("option beyond defaults", before.options, after.options),
+        ("write", before.writes, after.writes),
     ];
-    let counts = counts.map(|(name, before, after)| format!("{name} {before} -> {after}"));
+    let changed = counts
+        .into_iter()
+        .filter(|(_, before, after)| before != after);
+    let words: Vec<String> = changed
+        .map(|(noun, before, after)| match noun.split_once(' ') {
+            None => format!("{} instead of {before}", counted(after as u64, noun)),
+            Some((noun, rest)) => {
+                format!("{} {rest} instead of {before}", counted(after as u64, noun))
+            }
+        })
+        .collect();
+    let words = match words.is_empty() {
+        true => "no smaller case shows it".to_owned(),
+        false => words.join(", "),
+    };
     let more = if finished {
         ""
     } else {
         " (not at its end: imgduel shrink goes on)"
     };
     format!(
-        "  shrunk in {attempts} attempts: {}{more}\n",
-        counts.join(", ")
+        "  shrunk in {}: {words}{more}\n",
+        counted(attempts as u64, "attempt")
     )
 }
 
@@ -172,14 +195,18 @@ pub fn evidence_block(record: &Record) -> String {
     block
 }
 
+fn add_difference(block: &mut String, difference: &Difference) {
+    let _ = writeln!(block, "  {}", difference.what);
+    let _ = writeln!(block, "    candidate: {}", difference.candidate);
+    let _ = writeln!(block, "    reference: {}", difference.reference);
+    if let Some(expected) = &difference.expected {
+        let _ = writeln!(block, "    expected:  {expected}");
+    }
+}
+
 fn add_evidence(block: &mut String, evidence: &Evidence) {
     for difference in &evidence.differences {
-        let _ = writeln!(block, "  {}", difference.what);
-        let _ = writeln!(block, "    candidate: {}", difference.candidate);
-        let _ = writeln!(block, "    reference: {}", difference.reference);
-        if let Some(expected) = &difference.expected {
-            let _ = writeln!(block, "    expected:  {expected}");
-        }
+        add_difference(block, difference);
     }
     for call in &evidence.calls {
         add_call(block, call);
@@ -215,40 +242,6 @@ fn add_call(block: &mut String, call: &Call) {
     }
 }
 
-/// A tool of the list: whether it is here, and what it can be asked.
-pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&str>) -> String {
-    let mut text = String::new();
-    let found = match opened {
-        Ok(tool) => {
-            let place = tool
-                .program()
-                .map(|program| format!(", {}", program.display()));
-            format!("{}{}", tool.version(), place.unwrap_or_default())
-        }
-        Err(error) => format!("not here: {error}"),
-    };
-    let _ = writeln!(text, "{} {found}\n    {}", row.name, row.about);
-    if let Some(started) = started {
-        let _ = writeln!(text, "    {started}");
-    }
-    for tool::Capability { request, formats } in
-        opened.iter().flat_map(|tool| tool::capabilities(&**tool))
-    {
-        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
-        let names = if names.is_empty() {
-            "-".to_owned()
-        } else {
-            names.join(" ")
-        };
-        let _ = writeln!(text, "    {request:<9} {names}");
-    }
-    let lacks: Vec<String> = opened.iter().flat_map(|tool| tool.lacks()).collect();
-    if !lacks.is_empty() {
-        let _ = writeln!(text, "    lacks     {}", lacks.join(", "));
-    }
-    text
-}
-
 /// The parts of the cage: whether each is there.
 pub fn cage(layers: &[CageLayer]) -> String {
     let line = |layer: &CageLayer| {
@@ -281,20 +274,30 @@ pub fn summary(summary: &Summary) -> String {
     };
     let candidates = match summary.by_candidate.len() {
         0 => format!("candidate {}", tool(&summary.candidate)),
-        count => format!("{count} candidates"),
+        _ => {
+            let names: Vec<&str> = summary.by_candidate.keys().map(String::as_str).collect();
+            format!("candidates {}", names.join(", "))
+        }
     };
-    let _ = writeln!(text, "{candidates}, reference {}", tool(&summary.reference));
+    let reference = match summary.references.len() {
+        0 | 1 => format!("reference {}", tool(&summary.reference)),
+        _ => {
+            let names: Vec<&str> = summary.references.iter().map(String::as_str).collect();
+            format!("references {}", names.join(", "))
+        }
+    };
+    let _ = writeln!(text, "{candidates}, {reference}");
     if let (Some(generation), Some(seed)) = (&summary.generation, summary.seed) {
         let _ = writeln!(text, "generation {generation}, seed {seed}");
     }
     let _ = writeln!(
         text,
-        "{} of {} cases in {:.1} s ({:.1}/s), {} tool calls, {:.1} s tool CPU, {:.1} s own CPU",
+        "{} of {} in {:.1} s ({:.1}/s), {}, {:.1} s tool CPU, {:.1} s own CPU",
         summary.iterations_completed,
-        summary.iterations,
+        counted(summary.iterations, "case"),
         summary.elapsed_seconds,
         summary.iterations_per_second,
-        summary.tool_calls,
+        counted(summary.tool_calls, "tool call"),
         summary.tool_cpu_seconds,
         summary.harness_cpu_seconds,
     );
@@ -396,7 +399,8 @@ fn elsewhere(counts: &[ElsewhereCount]) -> String {
 /// The entries of the catalogue that should have fired and never did.
 pub fn stale(entries: &[(String, u64)]) -> String {
     let line = |(id, cases): &(String, u64)| {
-        format!("stale in the catalogue: {id} could have fired in {cases} cases and never did\n")
+        let cases = counted(*cases, "case");
+        format!("stale in the catalogue: {id} could have fired in {cases} and never did\n")
     };
     entries.iter().map(line).collect()
 }

@@ -16,7 +16,8 @@ ask() {
     *'"raw"'*) raw=$(sed 's/.*"raw" *: *"\([^"]*\)".*/\1/' answer); [ "$raw" = "$2" ] || mv "$raw" "$2" ;;
     *'"refused"'* | *'"unsupported"'*) sed 's/^[^:]*: *"\(.*\)".*/\1/' answer >&2; return 1 ;;
     '{}' | '{"cpu_ns":'*) ;;
-    '') [ "$(cat asked)" = 124 ] && return 124; return 134 ;;
+    '') case $(cat asked) in 126 | 127) echo "cannot start $candidate" >&2; : >../not_started; exit 2 ;; esac
+        [ "$(cat asked)" = 124 ] && return 124; return 134 ;;
     *) cat answer >&2; return 134 ;;
   esac
 }

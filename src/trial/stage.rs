@@ -1,5 +1,6 @@
 //! What the trials of one run share: the tools, opened by the first that runs, and the reports under way.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use crate::campaign::passing_over;
 use crate::case::{Case, CaseId};
 use crate::contest::Contest;
 use crate::error::{Cause, Error, Result};
+use crate::findings;
 use crate::generation::Generation;
 use crate::libtest::{Format, Outcome};
 use crate::process::own_cpu_time;
@@ -17,8 +19,9 @@ use crate::record::{Class, Record, Summary};
 use crate::report::junit::{Fault, JunitFile};
 use crate::report::outlets::Outlets;
 use crate::report::{self, github, is_on_github, terminal};
-use crate::seed_file::{SeedFile, SeedPath};
+use crate::seed_file::{Drawn, SeedFile, SeedPath};
 use crate::settings::Settings;
+use crate::signature::Group;
 use crate::tool::Means;
 use crate::trace::{Trace, is_one_of_many, target_directory};
 
@@ -42,6 +45,8 @@ pub(super) struct Stage {
     /// The same for cases that are tried in every run, which have the reference's answers kept; `None` without a cache.
     with_answers: OnceLock<Option<Contest>>,
     written: Mutex<Option<Written>>,
+    /// The trial that was the first to show a group of divergences, by candidate and group.
+    shown: Mutex<HashMap<(String, Group), String>>,
     started: Instant,
     /// When no more cases of the campaign are begun.
     until: Option<Instant>,
@@ -66,6 +71,7 @@ impl Stage {
             contest: OnceLock::new(),
             with_answers: OnceLock::new(),
             written: Mutex::new(None),
+            shown: Mutex::default(),
             started: Instant::now(),
             until: None,
         }
@@ -228,7 +234,8 @@ impl Stage {
     }
 
     fn cached(&self, contest: &Contest) -> Option<Contest> {
-        if self.settings.no_cache {
+        // What else a tool sees is not part of what it was asked.
+        if self.settings.no_cache || !self.settings.pass_env.is_empty() {
             return None;
         }
         let told = self.settings.cache.clone();
@@ -246,12 +253,61 @@ impl Stage {
         if !is_failure {
             return Outcome::Ignored(terminal::ignored_reason(record).unwrap_or_default());
         }
+        if let Some(text) = self.seen_before(name, record) {
+            return Outcome::Failed(text);
+        }
         let mut text = terminal::evidence_block(record);
+        if seed.is_none() {
+            text.push_str(&self.kept(record));
+        }
         if let Some(SeedFile { why, expected, .. }) = seed {
             text.push_str(&format!("  kept because: {why}\n  expected: {expected}\n"));
         }
         text.push_str(&terminal::as_assertion(name, record));
         Outcome::Failed(text)
+    }
+
+    /// The text of a failure that another trial of this run has shown already; its evidence is there. The first of a group is entered.
+    fn seen_before(&self, name: &str, record: &Record) -> Option<String> {
+        let group = record.group()?;
+        let key = (record.candidate.to_string(), group);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = shown.get(&key) else {
+            shown.insert(key, name.to_owned());
+            return None;
+        };
+        let first = first.clone();
+        drop(shown);
+        let line = terminal::line(record);
+        Some(format!(
+            "{line}\n  the same as in {first}: {}\n  again: {}\n{}",
+            key.1.title(),
+            record.reproduce,
+            terminal::as_assertion(name, record)
+        ))
+    }
+
+    /// Keeps a new divergence among the pending findings, and says so.
+    fn kept(&self, record: &Record) -> String {
+        let Some(group) = record
+            .group()
+            .filter(|_| record.class() == Class::Divergence)
+        else {
+            return String::new();
+        };
+        let directory = &self.settings.findings;
+        if let Some(path) = findings::kept(directory, &record.candidate, &group) {
+            return format!("  pending since before: {}\n", path.display());
+        }
+        let path = findings::path(directory, &record.candidate, &group);
+        let drawn = Drawn::of(record);
+        match SeedFile::resolved(record, &group, drawn.as_ref()).write(&path) {
+            Ok(()) => format!(
+                "  kept in {} (imgduel shrink makes it smaller)\n",
+                path.display()
+            ),
+            Err(error) => format!("  not kept: {error}\n"),
+        }
     }
 
     /// A tool that is not installed leaves nothing to test; every other fault of the harness fails.
@@ -302,7 +358,7 @@ impl Stage {
             let digest = written.outlets.digest();
             // The other formats are read by programs.
             if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
-                terminal::say(github::annotations(&written.summary, digest).as_bytes());
+                terminal::tell(&github::annotations(&written.summary, digest));
             }
             report::tell_github(&written.summary, digest);
         }

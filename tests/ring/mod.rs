@@ -66,6 +66,18 @@ pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(Place::usual(1).path).unwrap()
 }
 
+/// The PATH on which a script finds stand-ins by their names, behind everything else; those of the directory `first` before all others.
+pub fn path_with_stand_ins(first: &Path) -> String {
+    let directory = package().join("tests/stand_ins");
+    let below = std::fs::read_dir(&directory).unwrap().flatten();
+    let below = below.map(|entry| entry.path()).filter(|path| path.is_dir());
+    let own = std::env::var("PATH").unwrap_or_default();
+    let places = [first.to_owned(), directory.clone()]
+        .into_iter()
+        .chain(below);
+    places.fold(own, |path, place| format!("{path}:{}", place.display()))
+}
+
 /// A stand-in, by its name.
 pub fn stand_in(name: &str) -> PathBuf {
     package().join("tests/stand_ins").join(name)

@@ -101,6 +101,7 @@ fn a_campaign_keeps_one_small_case_of_each_group_and_says_how_to_run_it_again() 
     let summary = directory.path().join("summary.json");
     let arguments = [
         "fuzz",
+        "--verbose",
         "--generation",
         "ops16",
         "--seed",

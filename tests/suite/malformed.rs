@@ -313,6 +313,10 @@ fn has_a_script(lie: &str, look: Look) {
     let exit_code = |honest: Option<(&str, &str)>| {
         let mut command = Command::new("sh");
         command.arg(&path).envs(honest);
+        command.env(
+            "PATH",
+            ring::path_with_stand_ins(&ring::stand_in("malformed")),
+        );
         command.output().unwrap().status.code()
     };
     assert_eq!(exit_code(None), Some(0), "{text}");

@@ -22,9 +22,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 const IO: [(&str, &str); 2] = [("CANDIDATE", "CANDIDATE_IO"), ("REFERENCE", "REFERENCE_IO")];
 
 /// The exit code of the script, with another program in the place of `variable` where one is named.
-fn exit_code(path: &Path, honest: Option<(&str, &str)>) -> Option<i32> {
+fn exit_code(path: &Path, own: &[(&str, String)], honest: Option<(&str, &str)>) -> Option<i32> {
     let mut command = Command::new("sh");
-    command.arg(path).envs(honest);
+    command.env("PATH", ring::path_with_stand_ins(&ring::stand_in(".")));
+    command
+        .arg(path)
+        .envs(own.iter().map(|(name, value)| (*name, value)))
+        .envs(honest);
     let beside = IO
         .iter()
         .find(|(variable, _)| honest.is_some_and(|(wanted, _)| wanted == *variable));
@@ -42,6 +46,18 @@ fn found(arena: &Arena, kind: &str, cases: impl Iterator<Item = Case>) -> Record
     found.unwrap_or_else(|| panic!("the lie is not caught as {kind}"))
 }
 
+/// The programs of both sides, as the script is told of them: by themselves they have the names of those on PATH.
+fn programs(arena: &Arena) -> Vec<(&'static str, String)> {
+    let sides = std::iter::zip(IO, [arena.candidate(), arena.reference()]);
+    let named = sides.filter_map(|((variable, io_variable), tool)| {
+        let program = tool.program()?;
+        let io = program.with_file_name("qemu-io");
+        let io = io.exists().then(|| (io_variable, io.display().to_string()));
+        Some([Some((variable, program.display().to_string())), io])
+    });
+    named.flatten().flatten().collect()
+}
+
 /// The record's script shows it as it is, and no longer with an honest program in the place of the variable.
 fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
     let text = script(record, arena.candidate(), arena.reference(), LIMIT).unwrap();
@@ -49,8 +65,9 @@ fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("script.sh");
     std::fs::write(&path, &text).unwrap();
-    assert_eq!(exit_code(&path, None), Some(0), "{text}");
-    assert_eq!(exit_code(&path, Some(honest)), Some(1), "{text}");
+    let own = &programs(arena);
+    assert_eq!(exit_code(&path, own, None), Some(0), "{text}");
+    assert_eq!(exit_code(&path, own, Some(honest)), Some(1), "{text}");
 }
 
 /// A qemu-img that lies, found out as `kind` by these operations, or kinds of steps, of a generation. What comes before the iteration
@@ -277,13 +294,13 @@ fn a_witness_that_says_otherwise_shows() {
         std::fs::write(&path, &text).unwrap();
         let liar = lying.join(witness).display().to_string();
         assert_eq!(
-            exit_code(&path, Some(("WITNESS", &liar))),
+            exit_code(&path, &[], Some(("WITNESS", &liar))),
             Some(0),
             "{text}"
         );
         let honest = which::which(witness).is_ok();
         let expected = if honest { 1 } else { 2 };
-        assert_eq!(exit_code(&path, None), Some(expected), "{text}");
+        assert_eq!(exit_code(&path, &[], None), Some(expected), "{text}");
     }
 }
 

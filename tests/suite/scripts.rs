@@ -17,7 +17,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 fn exit_code(path: &Path, candidate: Option<&str>) -> Option<i32> {
     let mut command = Command::new("sh");
-    command.arg(path);
+    command
+        .arg(path)
+        .env("PATH", ring::path_with_stand_ins(&ring::stand_in(".")));
     command.envs(candidate.map(|program| ("CANDIDATE", program)));
     command.output().unwrap().status.code()
 }

@@ -15,6 +15,11 @@ use crate::ring;
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(ring::package());
+    // What the stand-ins show is no finding.
+    command.env(
+        "IMGDUEL_FINDINGS",
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/findings"),
+    );
     command
 }
 

@@ -61,7 +61,7 @@ fn shown(record: &Record, evidence: &Evidence) -> Markup {
         (differences(&evidence.differences))
         @if let Some(image) = &evidence.picture { (picture::picture(image)) }
         h4 { "What was run" }
-        (calls(record, &evidence.calls))
+        (calls(record, &evidence.calls, &evidence.differences))
     }
 }
 
@@ -79,9 +79,9 @@ fn differences(differences: &[Difference]) -> Markup {
                             @let (candidate, reference) = marked(&difference.candidate, &difference.reference);
                             tr {
                                 th scope="row" { (difference.what) }
-                                td { (candidate) }
-                                td { (reference) }
-                                @if let Some(expected) = &difference.expected { td { (expected) } }
+                                td data-name="candidate" { (candidate) }
+                                td data-name="reference" { (reference) }
+                                @if let Some(expected) = &difference.expected { td data-name="expected" { (expected) } }
                             }
                         }
                     }
@@ -118,7 +118,7 @@ fn marked(first: &str, second: &str) -> (Markup, Markup) {
 }
 
 /// Both sides' calls in their order, beside each other: both made the same ones, as far as they came.
-fn calls(record: &Record, calls: &[Call]) -> Markup {
+fn calls(record: &Record, calls: &[Call], differences: &[Difference]) -> Markup {
     let of = |side: Side| calls.iter().filter(move |call| call.side == side);
     let (candidate, reference): (Vec<&Call>, Vec<&Call>) =
         (of(Side::Candidate).collect(), of(Side::Reference).collect());
@@ -132,20 +132,24 @@ fn calls(record: &Record, calls: &[Call]) -> Markup {
             }
             @for [candidate, reference] in pairs {
                 div.pair {
-                    (call(candidate, reference))
-                    (call(reference, candidate))
+                    (call(candidate, reference, differences))
+                    (call(reference, candidate, differences))
                 }
             }
         }
     }
 }
 
-fn call(call: Option<&Call>, other: Option<&Call>) -> Markup {
+/// A call, with what differs in it marked: of all that is not alike, only what was compared and found to differ.
+fn call(call: Option<&Call>, other: Option<&Call>, differences: &[Difference]) -> Markup {
     let Some(call) = call else {
         return html! { div.call.missing { p { "not run" } } };
     };
-    let differs = other.is_some_and(|other| other.exit != call.exit);
-    let size_differs = other.is_some_and(|other| other.file_bytes != call.file_bytes);
+    let is_found = |text: &str| has_a_value(text, differences);
+    let differs = other.is_some_and(|other| other.exit != call.exit) && is_found(&call.exit);
+    let size = call.file_bytes.map(|bytes| bytes.to_string());
+    let size_differs = other.is_some_and(|other| other.file_bytes != call.file_bytes)
+        && size.is_some_and(|size| is_found(&size));
     html! {
         div.call {
             pre tabindex="0" { "$ " (shell_line(&call.command)) }
@@ -159,14 +163,36 @@ fn call(call: Option<&Call>, other: Option<&Call>) -> Markup {
                     " bytes"
                 }
             }
-            (output(&call.stdout, other.map(|other| other.stdout.as_str())))
-            (output(&call.stderr, other.map(|other| other.stderr.as_str())))
+            (output(&call.stdout, other.map(|other| other.stdout.as_str()), differences))
+            (output(&call.stderr, other.map(|other| other.stderr.as_str()), differences))
         }
     }
 }
 
-/// An output, the lines marked that the other side's does not have.
-fn output(text: &str, other: Option<&str>) -> Markup {
+/// Whether a text holds one of the values that differ, or the name of what does, as a word of its own.
+fn has_a_value(text: &str, differences: &[Difference]) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let holds = |word: &str| {
+        let word = word.trim_matches('"');
+        !word.is_empty()
+            && text.match_indices(word).any(|(start, _)| {
+                let before = text[..start].chars().next_back();
+                let after = text[start + word.len()..].chars().next();
+                !before.is_some_and(is_part) && !after.is_some_and(is_part)
+            })
+    };
+    differences.iter().any(|difference| {
+        let name = difference.what.rsplit('.').next().unwrap_or_default();
+        holds(name)
+            || holds(&difference.candidate)
+            || holds(&difference.reference)
+            // What came out is told within a longer phrase.
+            || (!text.is_empty() && [&difference.candidate, &difference.reference].iter().any(|value| value.starts_with(text)))
+    })
+}
+
+/// An output, the lines marked that hold what differs, and that the other side's does not have.
+fn output(text: &str, other: Option<&str>, differences: &[Difference]) -> Markup {
     // Where the other side said nothing at all, marking everything would show nothing.
     let other = other.filter(|other| !other.is_empty());
     let lines: Option<HashSet<&str>> = other.map(|other| other.lines().map(str::trim).collect());
@@ -174,6 +200,7 @@ fn output(text: &str, other: Option<&str>) -> Markup {
         lines
             .as_ref()
             .is_some_and(|lines| !lines.contains(line.trim()))
+            && has_a_value(line.trim(), differences)
     };
     html! {
         @if !text.is_empty() {
@@ -253,8 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_compared_is_not_marked() {
+        let difference = Difference {
+            what: "virtual-size".to_owned(),
+            candidate: "512".to_owned(),
+            reference: "1024".to_owned(),
+            expected: None,
+        };
+        let ours = "\"virtual-size\": 512,\n\"actual-size\": 4096,\n\"date\": 5127,";
+        let theirs = "\"virtual-size\": 1024,\n\"actual-size\": 8192,\n\"date\": 1,";
+        let shown = output(ours, Some(theirs), &[difference]).into_string();
+        assert!(
+            shown.contains("<mark>&quot;virtual-size&quot;: 512,</mark>"),
+            "{shown}"
+        );
+        assert_eq!(shown.matches("<mark>").count(), 1, "{shown}");
+    }
+
+    #[test]
     fn what_a_tool_wrote_is_text_and_never_markup() {
-        let text = output("<script>alert(1)</script>", None).into_string();
+        let text = output("<script>alert(1)</script>", None, &[]).into_string();
         assert!(
             !text.contains("<script>") && text.contains("&lt;script&gt;"),
             "{text}"

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use crate::prose::counted;
 use crate::record::{Cell, Row, Summary};
 
 /// The section; nothing for one candidate.
@@ -36,7 +37,7 @@ fn line(row: &Row, tools: &BTreeSet<&String>) -> Markup {
         tr {
             th scope="row" {
                 (row.group.title())
-                br; code { (row.first_id) } " " (row.cases) " cases"
+                br; code { (row.first_id) } " " (counted(row.cases, "case"))
                 @if let Some(known) = &row.known { ", known as " (known) }
             }
             td { (row.verdict) }

@@ -38,7 +38,13 @@ pub(super) fn picture(picture: &Picture) -> Markup {
     }];
     rows.extend(picture.strips.iter().map(strip_row));
     rows.push(Row {
-        label: "where the sides differ".to_owned(),
+        label: "where the contents differ".to_owned(),
+        class: "contents-row",
+        ranges: plain(&picture.contents, "contents"),
+        remark: None,
+    });
+    rows.push(Row {
+        label: "where the maps differ".to_owned(),
         class: "differing-row",
         ranges: plain(&picture.differing, "differing"),
         remark: None,
@@ -49,7 +55,7 @@ pub(super) fn picture(picture: &Picture) -> Markup {
                 h4 { "The image" }
                 code { (picture.file) } ": " (size(picture.guest_bytes)) " of guest address space. "
                 span.key.data {} " data " span.key.hole {} " reads as zeros "
-                span.key.written {} " written " span.key.differing {} " the sides differ"
+                span.key.written {} " written " span.key.differing {} " outlined: the contents differ"
             }
             @for row in &rows {
                 div.strip class=(row.class) {
@@ -86,9 +92,9 @@ fn strip_row(strip: &Strip) -> Row<'_> {
 
 fn drawn(picture: &Picture, row: &Row<'_>) -> Markup {
     let described = format!("{}: {} ranges", row.label, row.ranges.len());
-    // What differs is shown over every map.
+    // Contents that differ are shown over every map.
     let over: &[(u64, u64)] = if row.class == "map-row" {
-        &picture.differing
+        &picture.contents
     } else {
         &[]
     };
@@ -137,7 +143,8 @@ fn figures(picture: &Picture) -> Markup {
                     dt { (strip.side.name()) "'s image, data as mapped by the " (strip.by.name()) }
                     dd { (listed(&data(strip))) }
                 }
-                dt { "differing" } dd { (listed(&picture.differing)) }
+                dt { "contents differ" } dd { (listed(&picture.contents)) }
+                dt { "maps differ" } dd { (listed(&picture.differing)) }
             }
         }
     }
@@ -175,6 +182,7 @@ mod tests {
             written: vec![(0, 250)],
             strips: vec![strip(Side::Candidate), strip(Side::Reference)],
             differing: vec![(999, 1)],
+            contents: vec![(100, 50)],
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::prose::counted;
 use crate::record::{Cell, Row, Stand, Summary};
 
 /// How the tools are listed in a row: those against whom something is to be said at first.
@@ -44,9 +45,9 @@ pub fn matrix(summary: &Summary) -> String {
 fn one(row: &Row) -> String {
     let known = row.known.as_ref().map(|id| format!(", known as {id}"));
     let mut text = format!(
-        "{}\n    {} cases, first {}{}\n",
+        "{}\n    {}, first {}{}\n",
         row.group.title(),
-        row.cases,
+        counted(row.cases, "case"),
         row.first_id,
         known.unwrap_or_default()
     );

@@ -1,0 +1,64 @@
+//! Text for people: counts with their nouns, and what others wrote as a terminal may be shown it.
+//!
+//! Used wherever words go to a terminal, a page or a log. Files for programs (JSON) hold what was written, untouched.
+
+use std::borrow::Cow;
+
+/// A count with its noun: `1 case`, `2 cases`.
+pub fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// The text with every character written out that a terminal, a log or a page would obey rather than show: control characters but line feeds and tabs,
+/// and what turns the direction of writing or breaks lines.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match letter {
+            _ if !is_obeyed(letter) => shown.push(letter),
+            '\r' => shown.push_str("\\r"),
+            '\0'..='\x7f' => shown.push_str(&format!("\\x{:02x}", u32::from(letter))),
+            _ => shown.push_str(&format!("\\u{{{:x}}}", u32::from(letter))),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Unicode's explicit directional marks, overrides and isolates, and its separators of lines and paragraphs (UAX #9, section 2; UAX #14).
+fn is_obeyed(letter: char) -> bool {
+    let is_control = letter.is_control() && letter != '\n' && letter != '\t';
+    is_control
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(counted(0, "case"), "0 cases");
+        assert_eq!(counted(1, "case"), "1 case");
+        assert_eq!(counted(2, "tool call"), "2 tool calls");
+    }
+
+    #[test]
+    fn every_control_character_is_written_out_and_nothing_else() {
+        for letter in (0..=0x9f_u32).filter_map(char::from_u32) {
+            let text = format!("a{letter}b");
+            let shown = printable(&text);
+            let stays = !letter.is_control() || letter == '\n' || letter == '\t';
+            assert_eq!(shown == text, stays, "{letter:?} became {shown}");
+            assert!(!shown.chars().any(is_obeyed), "{letter:?}");
+        }
+        assert_eq!(
+            printable("\x1b[31m\0\r\u{9b}\u{202e}"),
+            r"\x1b[31m\x00\r\u{9b}\u{202e}"
+        );
+        assert_eq!(printable("größer 日本\n\tok"), "größer 日本\n\tok");
+    }
+}

@@ -1,0 +1,147 @@
+//! `imgduel tools` in words: one screen that says which tool does what to which format, and what is to be installed; more on demand.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::format::Format;
+use crate::process::CageLayer;
+use crate::tool::{self, Capability, Tool};
+
+/// What the letters of a cell stand for, and the requests that are one of them.
+const LETTERS: [(char, &str, &[&str]); 6] = [
+    ('r', "reads", &["contents"]),
+    ('m', "maps", &["map"]),
+    ('k', "checks", &["check"]),
+    ('c', "creates", &["create"]),
+    ('w', "writes", &["write"]),
+    (
+        '+',
+        "amends, commits, rebases or makes bitmaps",
+        &["amend", "rebase", "commit", "bitmap"],
+    ),
+];
+
+/// One tool of the list.
+pub struct Line {
+    /// Its row.
+    pub row: &'static tool::Row,
+    /// The tool, or why it is not here.
+    pub opened: Result<Arc<dyn Tool>>,
+}
+
+/// The table of all tools that are here, and below it what the others need.
+pub fn matrix(lines: &[Line]) -> String {
+    let formats: Vec<Format> = Format::all().collect();
+    let here: Vec<(String, Vec<String>)> = lines
+        .iter()
+        .filter_map(|line| {
+            let tool = line.opened.as_ref().ok()?;
+            let table = tool::capabilities(&**tool);
+            let cells = formats.iter().map(|format| cell(&table, *format));
+            Some((
+                format!("{} {}", line.row.name, tool.version()),
+                cells.collect(),
+            ))
+        })
+        .collect();
+    let names = here.iter().map(|(name, _)| name.chars().count());
+    let first = names.max().unwrap_or_default();
+    let widths: Vec<usize> = formats
+        .iter()
+        .enumerate()
+        .map(|(place, format)| {
+            let cells = here.iter().map(|(_, cells)| cells[place].len());
+            cells.chain([format.name().len()]).max().unwrap_or_default()
+        })
+        .collect();
+    let mut text = String::new();
+    let mut add = |name: &str, cells: &[String]| {
+        let mut line = format!("{name:<first$}");
+        for (cell, width) in std::iter::zip(cells, &widths) {
+            let _ = write!(line, " {cell:<width$}");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    };
+    let head: Vec<String> = formats
+        .iter()
+        .map(|format| format.name().to_owned())
+        .collect();
+    add("", &head);
+    for (name, cells) in &here {
+        add(name, cells);
+    }
+    let letters = LETTERS.map(|(letter, word, _)| format!("{letter} {word}"));
+    let _ = writeln!(text, "{}", letters.join(", "));
+    for line in lines {
+        if let Err(error) = &line.opened {
+            let _ = writeln!(text, "{} not here: {error}", line.row.name);
+        }
+    }
+    text
+}
+
+fn cell(table: &[Capability], format: Format) -> String {
+    let can = |request: &&str| {
+        table
+            .iter()
+            .any(|row| row.request == *request && row.formats.contains(&format))
+    };
+    let letters = LETTERS
+        .iter()
+        .filter(|(.., requests)| requests.iter().any(can));
+    let letters: String = letters.map(|(letter, ..)| *letter).collect();
+    match letters.is_empty() {
+        true => "-".to_owned(),
+        false => letters,
+    }
+}
+
+/// The parts of the cage in a line, but for those that are missing.
+pub fn cage(layers: &[CageLayer]) -> String {
+    let missing: Vec<&CageLayer> = layers
+        .iter()
+        .filter(|layer| layer.missing.is_some())
+        .collect();
+    let here = layers.len() - missing.len();
+    let mut text = format!("cage: {here} of {} parts here\n", layers.len());
+    for layer in missing {
+        let why = layer.missing.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "  missing: {} ({why})", layer.name);
+    }
+    text
+}
+
+/// A tool of the long list: whether it is here, and what it can be asked.
+pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&str>) -> String {
+    let mut text = String::new();
+    let found = match opened {
+        Ok(tool) => {
+            let place = tool
+                .program()
+                .map(|program| format!(", {}", program.display()));
+            format!("{}{}", tool.version(), place.unwrap_or_default())
+        }
+        Err(error) => format!("not here: {error}"),
+    };
+    let _ = writeln!(text, "{} {found}\n    {}", row.name, row.about);
+    if let Some(started) = started {
+        let _ = writeln!(text, "    {started}");
+    }
+    for tool::Capability { request, formats } in
+        opened.iter().flat_map(|tool| tool::capabilities(&**tool))
+    {
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        let names = if names.is_empty() {
+            "-".to_owned()
+        } else {
+            names.join(" ")
+        };
+        let _ = writeln!(text, "    {request:<9} {names}");
+    }
+    let lacks: Vec<String> = opened.iter().flat_map(|tool| tool.lacks()).collect();
+    if !lacks.is_empty() {
+        let _ = writeln!(text, "    lacks     {}", lacks.join(", "));
+    }
+    text
+}

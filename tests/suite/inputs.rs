@@ -1,0 +1,283 @@
+//! What people type by mistake, or find in their environment: each is answered at once, in one line that says what, where and what to do.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::ring;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = ring::imgduel();
+    command.args(arguments).envs(variables.iter().copied());
+    command
+}
+
+/// Exit 2, nothing on standard output, one line on standard error that holds these words.
+fn refused(arguments: &[&str], variables: &[(&str, &str)], words: &[&str]) {
+    let output = command(arguments, variables).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{arguments:?} {variables:?}: {said}"
+    );
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} {variables:?}: {said}");
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_with_the_range() {
+    for (arguments, words) in [
+        (&["fuzz", "--timeout", "1e18"][..], "from 0.001 to 86400"),
+        (&["fuzz", "--timeout", "1e19"], "from 0.001 to 86400"),
+        (&["fuzz", "--jobs", "1000000"], "up to 1024"),
+        (
+            &[
+                "fuzz",
+                "--start",
+                "18446744073709551615",
+                "--iterations",
+                "2",
+            ],
+            "from 0 to 99999999",
+        ),
+        (
+            &["fuzz", "--start", "99999999", "--iterations", "2"],
+            "from 0 to 99999999",
+        ),
+        (
+            &["fuzz", "--iterations", "18446744073709551615"],
+            "up to 100000000",
+        ),
+        (
+            &["show", "ops16_s1_i18446744073709551615"],
+            "from 0 to 99999999",
+        ),
+        (
+            &["show", "native1_s1_i0..18446744073709551615"],
+            "up to 99999999",
+        ),
+        (&["replay", "ops7_s1_i100000000"], "from 0 to 99999999"),
+    ] {
+        refused(arguments, &[], &[words]);
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named_and_a_flag_wins_over_it() {
+    for (name, value, words) in [
+        ("IMGDUEL_JOBS", "many", "up to 1024"),
+        ("IMGDUEL_TIMEOUT", "soon", "number of seconds"),
+        ("IMGDUEL_SEED", "x", "a seed is a whole number"),
+        ("IMGDUEL_START", "-1", "from 0 to"),
+        ("IMGDUEL_ITERATIONS", "1e3", "whole number"),
+        ("IMGDUEL_CANDIDATE", "qemu", "there is no tool 'qemu'"),
+        ("IMGDUEL_EXEC_MODE", "thread", "thread"),
+        ("IMGDUEL_STRICT", "maybe", "write 1 or 0"),
+        ("IMGDUEL_KEEP", "2", "write 1 or 0"),
+        ("IMGDUEL_PASS_ENV", "PATH", "sets this variable"),
+    ] {
+        refused(
+            &["show", "ops7_s1_i0"],
+            &[(name, value)],
+            &[&format!("in {name}"), words],
+        );
+    }
+    refused(
+        &["fuzz", "--jobs", "0"],
+        &[("IMGDUEL_JOBS", "2")],
+        &["for '--jobs <N>'"],
+    );
+    stdout(
+        &command(
+            &["show", "ops7_s1_i0", "--jobs", "2"],
+            &[("IMGDUEL_JOBS", "many")],
+        )
+        .output()
+        .unwrap(),
+    );
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one() {
+    let plain = stdout(&command(&["show", "ops7_s1_i0"], &[]).output().unwrap());
+    let all = [
+        "CANDIDATE",
+        "REFERENCE",
+        "GENERATION",
+        "WIDE",
+        "SEED",
+        "ITERATIONS",
+        "START",
+        "OPS",
+        "FIELDS",
+        "TIMEOUT",
+        "JOBS",
+        "WORKDIR",
+        "EXEC_MODE",
+        "DURABLE",
+        "NO_CACHE",
+        "CACHE",
+        "FAIL_FAST",
+        "KEEP",
+        "STRICT_KNOWN",
+        "FINDINGS",
+        "JSON",
+        "SUMMARY",
+        "JUNIT",
+        "HTML",
+        "NO_FLUSH",
+        "NO_CAGE",
+        "STRICT",
+        "PASS_ENV",
+    ];
+    for name in all {
+        let name = format!("IMGDUEL_{name}");
+        let output = command(&["show", "ops7_s1_i0"], &[(&name, "")])
+            .output()
+            .unwrap();
+        assert_eq!(stdout(&output), plain, "{name}");
+    }
+}
+
+#[test]
+fn a_slip_is_answered_with_what_is_like_it() {
+    refused(
+        &["fuzz", "--iteration", "3"],
+        &[],
+        &["'--iteration'", "'--iterations'"],
+    );
+    refused(&["fuz"], &[], &["'fuz'", "'fuzz'"]);
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_report_that_cannot_be_written_is_said_before_any_case() {
+    for flag in ["--json", "--summary", "--junit", "--html", "--findings"] {
+        refused(
+            &["fuzz", flag, "/dev/null/nowhere"],
+            &[],
+            &["/dev/null/nowhere"],
+        );
+    }
+    for flag in ["--json", "--summary", "--junit", "--html"] {
+        refused(
+            &["replay", "ops7_s1_i0", flag, "/dev/null/nowhere"],
+            &[],
+            &["/dev/null/nowhere"],
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn one_file_for_two_reports_is_refused_whatever_way_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("report");
+    let other = directory.path().join(".").join("report");
+    let (file, other) = (file.to_str().unwrap(), other.to_str().unwrap());
+    let flags = ["--json", "--summary", "--junit", "--html"];
+    for (index, first) in flags.iter().enumerate() {
+        for second in &flags[index + 1..] {
+            let arguments = ["replay", "ops7_s1_i0", first, file, second, other];
+            refused(&arguments, &[], &[first, second, "same file"]);
+        }
+    }
+    assert!(!fs::exists(file).unwrap(), "nothing was begun");
+}
+
+#[test]
+fn a_seed_whose_name_is_no_identifier_has_no_stub() {
+    for stem in ["Not An-Id", "match", "2nd"] {
+        let package = tempfile::tempdir().unwrap();
+        let seeds = package.path().join("fuzz-seeds");
+        fs::create_dir(&seeds).unwrap();
+        fs::write(seeds.join(format!("{stem}.json")), "{}").unwrap();
+        let package = package.path().to_str().unwrap().to_owned();
+        refused(
+            &["stubs", "--package", &package],
+            &[],
+            &[stem, "no name for a seed"],
+        );
+    }
+}
+
+#[test]
+fn the_catalogue_among_seeds_is_passed_over_with_a_line() {
+    let catalogue = ring::package().join("fuzz-seeds/known-divergences.json");
+    let catalogue = catalogue.to_str().unwrap();
+    let output = command(&["replay", catalogue, "ops99_s1_i1"], &[])
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("is the catalogue of known divergences"),
+        "{said}"
+    );
+    assert!(said.contains("there is no generation 'ops99'"), "{said}");
+    let output = command(&["replay", catalogue], &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("there is no case to replay"));
+}
+
+#[test]
+fn control_characters_of_an_argument_do_not_reach_the_terminal() {
+    let output = command(&["replay", "\x1b[31mred\x07"], &[])
+        .output()
+        .unwrap();
+    assert!(!output.stderr.contains(&0x1b) && !output.stderr.contains(&7));
+    assert!(text(&output.stderr).contains(r"\x1b[31mred\x07"));
+}
+
+#[test]
+fn tools_fits_one_screen_and_says_which_variables_tools_do_not_see() {
+    let output = command(&["tools"], &[("PYTHONPATH", "/somewhere")])
+        .output()
+        .unwrap();
+    let said = stdout(&output);
+    for name in ["imago", "qcow2", "parallels", "reads", "scratch", "cage"] {
+        assert!(said.contains(name), "{said}");
+    }
+    assert!(
+        said.contains("PYTHONPATH is set, and tools do not see it"),
+        "{said}"
+    );
+    assert!(said.contains("--pass-env PYTHONPATH"), "{said}");
+    assert!(said.lines().count() <= 40, "{said}");
+    let passed = command(
+        &["tools", "--pass-env", "PYTHONPATH"],
+        &[("PYTHONPATH", "/somewhere")],
+    );
+    let mut passed = passed;
+    assert!(!stdout(&passed.output().unwrap()).contains("PYTHONPATH"));
+    let long = stdout(&command(&["tools", "-v"], &[]).output().unwrap());
+    assert!(long.contains("write_zeroes") && long.lines().count() > said.lines().count());
+}
+
+#[test]
+fn the_help_of_fuzz_lists_the_generations_with_examples() {
+    let said = stdout(&command(&["fuzz", "--help"], &[]).output().unwrap());
+    for generation in imgduel::generation::Generation::all() {
+        assert!(said.contains(generation.name), "{}", generation.name);
+    }
+    assert!(said.contains("Examples:"));
+}
