@@ -153,13 +153,13 @@ fuzz_target!(|data: &[u8]| {
         Observed::of(&exchange),
     );
     for said in [ours, theirs] {
-        if let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(said) {
+        if let Ok(json) = serde_json::from_slice::<serde_json::Value>(said) {
             let _ = Inventory::of_description(&json);
             if let Some(opinion) = &exchange.opinion {
                 let _ = judge::described(&json, opinion);
             }
-            normalize(&mut json, Purpose::Creation, &exchange.speakers);
-            normalize(&mut json, Purpose::Description, &exchange.speakers);
+            let _ = normalize(json.clone(), Purpose::Creation, &exchange.speakers);
+            let _ = normalize(json, Purpose::Description, &exchange.speakers);
         }
     }
 });

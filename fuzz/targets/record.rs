@@ -20,12 +20,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let mut summary = Summary::new(None, None, records.len() as u64);
     let (mut digest, mut findings) = (Digest::default(), Findings::default());
-    let mut junit = JunitFile::begin(
-        Vec::new(),
-        Path::new("junit.xml"),
-        true,
-    )
-    .expect("memory takes all");
+    let mut junit =
+        JunitFile::begin(Vec::new(), Path::new("junit.xml"), true).expect("memory takes all");
     for record in &records {
         summary.add(record);
         digest.add(record);
