@@ -201,9 +201,12 @@ fn shrinking_interrupted_and_taken_up_again_ends_as_in_one_piece() {
         .spawn()
         .unwrap();
     let begun = || {
-        findings(directory.path())
-            .iter()
-            .any(|path| path.extension().unwrap() == "progress")
+        let entries = fs::read_dir(directory.path().join("findings"));
+        let mut paths = entries
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path());
+        paths.any(|path| path.extension().is_some_and(|ending| ending == "progress"))
     };
     for _ in 0..500 {
         if begun() {
