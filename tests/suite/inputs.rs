@@ -281,3 +281,35 @@ fn the_help_of_fuzz_lists_the_generations_with_examples() {
     }
     assert!(said.contains("Examples:"));
 }
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_script_exits_2_where_its_candidate_cannot_be_started_and_takes_a_relative_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let liar = format!("qemu-img:{}", ring::stand_in("wrong_measure").display());
+    let seed = ring::package().join("fuzz-seeds/issue_315_measure_of_a_vpc_source.json");
+    let arguments = ["script", seed.to_str().unwrap(), "--candidate", &liar];
+    let text = stdout(&command(&arguments, &[]).output().unwrap());
+    let package = ring::package().display().to_string();
+    assert!(!text.contains(&package), "a path of this machine: {text}");
+    let script = directory.path().join("script.sh");
+    fs::write(&script, &text).unwrap();
+    for (candidate, code) in [
+        ("/nonexistent", 2),
+        ("/etc/passwd", 2),
+        ("no-such-program", 2),
+        ("./tests/stand_ins/wrong_measure", 0),
+        ("tests/stand_ins/wrong_measure", 0),
+        ("qemu-img", 1),
+    ] {
+        let mut shell = ring::started("sh");
+        shell.arg(&script).env("CANDIDATE", candidate);
+        let output = shell.current_dir(ring::package()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{candidate}: {text}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.contains("--- candidate/"), code != 2, "{said}");
+    }
+}
