@@ -47,18 +47,21 @@ pub(super) fn who(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
 }
 
 /// Of several releases of qemu-img, from which to which the behaviour changes: mostly once, in the order of the versions, but a defect that a
-/// release brings and the next one mends again changes it twice. Where other tools stand apart too, or one release against itself, that is
-/// not the question.
+/// release brings and the next one mends again changes it twice. A release of which nothing is known here cannot have been the first, nor
+/// not have been. Where other tools stand apart too, or one release against itself, that is not the question.
 fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
     let mut releases: BTreeMap<(Vec<u64>, &str), Stand> = BTreeMap::new();
     for (tool, cell) in cells {
-        let is_telling = cell.stand.is_wrong() || cell.stand == Stand::Agrees;
         match tool.strip_prefix("qemu-img ") {
-            Some(told) if is_telling => {
+            Some(told) => {
                 let told = told.strip_suffix(AS_CANDIDATE).unwrap_or(told);
-                let release = (version::numbers(told), told);
-                if *releases.entry(release).or_insert(cell.stand) != cell.stand {
-                    return None;
+                let stand = releases
+                    .entry((version::numbers(told), told))
+                    .or_insert(cell.stand);
+                match (is_telling(*stand), is_telling(cell.stand)) {
+                    (true, true) if *stand != cell.stand => return None,
+                    (false, true) => *stand = cell.stand,
+                    _ => {}
                 }
             }
             None if cell.stand.is_wrong() => return None,
@@ -69,33 +72,55 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
         .into_iter()
         .map(|((_, release), stand)| (release, stand))
         .collect();
-    let changes: Vec<&[(&str, Stand)]> = releases
-        .windows(2)
-        .filter(|two| two[0].1 != two[1].1)
-        .collect();
+    let mut changes: Vec<&[(&str, Stand)]> = Vec::new();
+    let mut last: Option<usize> = None;
+    for (index, (_, stand)) in releases.iter().enumerate() {
+        if !is_telling(*stand) {
+            continue;
+        }
+        let before = last.replace(index);
+        changes.extend(
+            before
+                .filter(|before| releases[*before].1 != *stand)
+                .map(|before| &releases[before..=index]),
+        );
+    }
     match &*changes {
         [] => None,
-        [two] => Some(format!(
-            "qemu-img {} is the first to behave otherwise than qemu-img {}",
-            two[1].0, two[0].0
+        [[(before, _), (after, _)]] => Some(format!(
+            "qemu-img {after} is the first to behave otherwise than qemu-img {before}"
         )),
         several => {
-            let each = several.iter().map(|two| {
-                let [(before, was), (after, is)] = [two[0], two[1]];
-                format!(
-                    "from {before} ({}) to {after} ({})",
-                    was.words(),
-                    is.words()
-                )
-            });
-            let each: Vec<String> = each.collect();
-            Some(format!(
-                "qemu-img changes {} times: {}",
-                several.len(),
-                each.join(", ")
-            ))
+            let each: Vec<String> = several.iter().map(|run| change(run)).collect();
+            let times = match several.len() {
+                1 => "once".to_owned(),
+                count => format!("{count} times"),
+            };
+            Some(format!("qemu-img changes {times}: {}", each.join(", ")))
         }
     }
+}
+
+/// Whether it tells how a release behaves.
+fn is_telling(stand: Stand) -> bool {
+    stand.is_wrong() || stand == Stand::Agrees
+}
+
+/// From the first to the last of these releases, between which nothing is known.
+fn change(run: &[(&str, Stand)]) -> String {
+    let [(before, was), between @ .., (after, is)] = run else {
+        return String::new();
+    };
+    let between: Vec<String> = between
+        .iter()
+        .map(|(release, stand)| format!("; {release} {}", stand.words()))
+        .collect();
+    format!(
+        "from {before} ({}) to {after} ({}{})",
+        was.words(),
+        is.words(),
+        between.concat()
+    )
 }
 
 #[cfg(test)]
@@ -154,6 +179,21 @@ mod tests {
             verdict(&stands[1..3]),
             "qemu-img 10.0.2 is the first to behave otherwise than qemu-img 7.2.22"
         );
+    }
+
+    #[test]
+    fn where_nothing_is_known_of_a_release_between_two_the_change_lies_somewhere_between() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Crashes),
+            ("qemu-img 10.0.2", Stand::Elsewhere),
+            ("qemu-img 10.0.13", Stand::NotAsked),
+            ("qemu-img 11.1.3", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img changes once: from 7.2.22 (crashes) to 11.1.3 (agrees; 10.0.2 diverges elsewhere; 10.0.13 not asked)"
+        );
+        assert_eq!(verdict(&stands[..2]), "qemu-img 7.2.22 is the odd one out");
     }
 
     #[test]
