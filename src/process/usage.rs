@@ -7,14 +7,13 @@
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RawMode, chmodat, major, minor, openat, statat,
+    AtFlags, Dir, FileType, Mode, OFlags, RawMode, chmod, major, minor, open, openat, statat,
 };
-use rustix::io::Errno;
 
 /// The unit of st_blocks, whatever the file system's own is (stat(2)).
 const BLOCK_BYTES: u64 = 512;
@@ -41,7 +40,7 @@ pub(super) fn of(scratch: &Path, processes: &[u64]) -> Usage {
         ..Count::default()
     };
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    if let Ok(directory) = rustix::fs::open(scratch, flags, Mode::empty()) {
+    if let Ok(directory) = open(scratch, flags, Mode::empty()) {
         count.add_directory(directory, DEPTH_MAX);
     }
     // All descriptors before all mappings: of a file that is open, the system tells what it takes up.
@@ -91,10 +90,29 @@ impl Count {
             self.scratch_bytes = self.scratch_bytes.saturating_add(bytes);
             if is_directory && depth == 0 {
                 self.scratch_bytes = u64::MAX;
-            } else if is_directory && let Ok(below) = open_below(&directory, name, found.st_mode) {
-                self.add_directory(below, depth - 1);
+            } else if is_directory {
+                self.add_below(&directory, name, found.st_mode, depth - 1);
             }
         }
+    }
+
+    /// A directory, also one whose rights shut its owner out. They are as they were afterwards; until all of it is counted they are not,
+    /// for without them nothing in it can be looked at.
+    fn add_below(&mut self, directory: &OwnedFd, name: &CStr, mode: RawMode, depth: u32) {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // The directory itself, whatever the tool puts in its place meanwhile: rights are never changed by name.
+        let Ok(held) = openat(directory, name, flags | OFlags::PATH, Mode::empty()) else {
+            return;
+        };
+        let itself = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let is_shut = !Mode::from_raw_mode(mode).contains(Mode::RUSR | Mode::XUSR);
+        let change = |mode: Mode| is_shut && chmod(&itself, mode).is_ok();
+        let is_open = change(Mode::RWXU) || !is_shut;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if is_open && let Ok(below) = open(&itself, flags, Mode::empty()) {
+            self.add_directory(below, depth);
+        }
+        change(Mode::from_raw_mode(mode));
     }
 
     /// Files that are open and have no name any more.
@@ -149,21 +167,6 @@ impl Count {
 /// The link says "/memfd:NAME (deleted)".
 fn is_memfd(descriptor: &Path) -> bool {
     fs::read_link(descriptor).is_ok_and(|name| name.to_string_lossy().starts_with("/memfd:"))
-}
-
-/// A directory, also one whose rights shut its owner out; they are as they were afterwards.
-fn open_below(directory: &OwnedFd, name: &CStr, mode: RawMode) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || openat(directory.as_fd(), name, flags, Mode::empty());
-    match open() {
-        Err(Errno::ACCESS) => {
-            chmodat(directory, name, Mode::RWXU, AtFlags::empty())?;
-            let opened = open();
-            let _ = chmodat(directory, name, Mode::from_raw_mode(mode), AtFlags::empty());
-            opened
-        }
-        opened => opened,
-    }
 }
 
 /// Of a line of proc_pid_maps(5): length, device, inode and name.

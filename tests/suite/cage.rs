@@ -62,7 +62,7 @@ fn forked_hit(limits: Limits, script: &str) -> HitLimit {
     let finished = launched(ExecMode::Fork, &side, &cage, script);
     match finished.ending {
         Ending::HitLimit(hit) => hit,
-        _ => panic!("{finished:?}"),
+        _ => panic!("{script}: {finished:?}"),
     }
 }
 
@@ -76,7 +76,7 @@ fn hit(limits: Limits, script: &str) -> HitLimit {
     let finished = caged(scratch.path(), &cage, script);
     match finished.ending {
         Ending::HitLimit(hit) => hit,
-        _ => panic!("{finished:?}"),
+        _ => panic!("{script}: {finished:?}"),
     }
 }
 

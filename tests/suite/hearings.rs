@@ -138,15 +138,21 @@ fn time_that_ran_out_is_heard_again_alone_before_anything_is_said() {
         for (record, start) in [
             (
                 dead,
-                "exit of info: candidate stuck: ran out of time after 0.7",
+                "exit of info: candidate stuck: ran out of time after ",
             ),
             (
                 dead_reference.join().unwrap(),
-                "reference stuck: ran out of time after 0.7",
+                "reference stuck: ran out of time after ",
             ),
         ] {
             let reason = record.reason.as_deref().unwrap();
-            assert!(reason.starts_with(start), "{reason}");
+            let after = reason
+                .strip_prefix(start)
+                .and_then(|rest| rest.split_once(" s "));
+            let (seconds, _) = after.unwrap_or_else(|| panic!("{reason}"));
+            // The limit at least; on a busy machine it is seen a little later.
+            let seconds: f64 = seconds.parse().unwrap();
+            assert!((0.7..5.0).contains(&seconds), "{reason}");
             assert!(
                 reason.contains("; again alone, with flushes off: "),
                 "{reason}"
