@@ -102,7 +102,7 @@ fn all_are_admitted(seed: u64, cases: usize) {
 
 #[test]
 fn every_step_of_what_is_drawn_spliced_mutated_and_shrunk_is_admitted() {
-    all_are_admitted(41, 20);
+    all_are_admitted(41, 8);
 }
 
 #[test]
