@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use imgduel::base::phase::{PHASES, totals};
+use imgduel::campaign::contest::Contest;
+use imgduel::campaign::settings::Settings;
 use imgduel::campaign::{self, Pace};
-use imgduel::contest::Contest;
-use imgduel::phase::{PHASES, totals};
-use imgduel::record::Summary;
-use imgduel::settings::Settings;
+use imgduel::oracle::verdict::VerdictName;
+use imgduel::run::record::Summary;
 use imgduel::tool::Means;
-use imgduel::verdict::VerdictName;
 
 /// What one run of one contestant came to.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
 /// The peer prints one line of JSON.
 fn run_peer(peer: &OsString, seed: u64, iterations: u64) -> Figures {
     // Where ours is, too.
-    let scratch = tempfile::tempdir_in(imgduel::sandbox::Place::usual(1).path).unwrap();
+    let scratch = tempfile::tempdir_in(imgduel::run::sandbox::Place::usual(1).path).unwrap();
     let output = Command::new("python3")
         .arg(peer)
         .args([seed.to_string(), iterations.to_string()])

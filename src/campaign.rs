@@ -3,6 +3,12 @@
 //! Gets its cases one by one from a supply, which may learn from what came of them, and hands each record to the caller as it is made. What is done with
 //! records is the reports' business.
 
+/// The settings of both doors.
+pub mod settings;
+
+/// Several candidates on the same cases.
+pub mod contest;
+
 pub mod corpus;
 pub mod guide;
 
@@ -13,11 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::base::error::{Error, Result};
+use crate::campaign::contest::Contest;
 use crate::case::Case;
-use crate::contest::Contest;
-use crate::error::{Error, Result};
 use crate::process::{Interrupt, own_cpu_time, stop_requested, stop_requested_for};
-use crate::record::{Record, Summary};
+use crate::run::record::{Record, Summary};
 
 /// How often it is looked whether a stop was asked for, while no case ends.
 const LOOK_AROUND: Duration = Duration::from_millis(100);

@@ -2,19 +2,31 @@
 //!
 //! Plain data, complete before anything runs.
 
+/// How a seed becomes a case.
+pub mod generation;
+
+/// What a case costs the reference.
+pub mod cost;
+
+/// A smaller case that shows the same.
+pub mod shrink;
+
+/// The catalogue of known divergences.
+pub mod known;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, Result};
-use crate::exchange::Ground;
+use crate::base::error::{Error, Result};
+use crate::base::simpler::Bulk;
 use crate::image::ImageRecipe;
+use crate::image::validity::{self, Validity};
 use crate::operation::Operation;
-use crate::request::ImageFile;
-use crate::simpler::Bulk;
-use crate::validity::{self, Validity};
+use crate::oracle::exchange::Ground;
+use crate::tool::request::ImageFile;
 
 /// The name of the source image, without its ending.
 const SOURCE_STEM: &str = "image";

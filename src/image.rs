@@ -3,13 +3,25 @@
 //! Drawn by the generations, built by the duel with qemu-img and qemu-io, and known to the judges as what a guest must
 //! see in it. No I/O here.
 
+/// The image formats.
+pub mod format;
+
+/// Guest-visible bytes, sparsely.
+pub mod content;
+
+/// What a case out of a file may hold.
+pub mod validity;
+
+/// A third witness: what a guest must see.
+pub mod model;
+
 use serde::{Deserialize, Serialize};
 
-use crate::content::{Contents, Write};
-use crate::format::Format;
-use crate::simpler::{self, Bulk};
-use crate::size::Size;
-use crate::validity::{self, Validity};
+use crate::base::simpler::{self, Bulk};
+use crate::base::size::Size;
+use crate::image::content::{Contents, Write};
+use crate::image::format::Format;
+use crate::image::validity::Validity;
 
 /// A source image, as a generation drew it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

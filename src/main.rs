@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    imgduel::command::main()
+    imgduel::frontend::command::main()
 }

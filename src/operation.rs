@@ -5,13 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exchange::{Bounds, Exchange, Ground, Output, Step};
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::Bulk;
 use crate::image::ImageRecipe;
-use crate::request::ImageFile;
-use crate::rng::PythonRandom;
-use crate::simpler::Bulk;
-use crate::validity::Validity;
-use crate::verdict::{Place, Verdict};
+use crate::image::validity::Validity;
+use crate::oracle::exchange::{Bounds, Exchange, Ground, Output, Step};
+use crate::oracle::verdict::{Place, Verdict};
+use crate::tool::request::ImageFile;
 use facts::Facts;
 
 pub mod amend;

@@ -4,6 +4,9 @@
 //! leads a process group of its own, sees a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole
 //! group at its limit. A tool is put into a [`Cage`]. What the child meant by its exit is not known here: that is the tools' business.
 
+/// Who has had a file open for writing.
+pub mod write_watch;
+
 mod cage;
 mod capture;
 mod chance;
@@ -47,7 +50,7 @@ pub use interrupt::{Interrupt, request_stop, stop_requested, stop_requested_for}
 pub use memory::own_peak;
 pub use post_mortem::PostMortem;
 
-use crate::error::Result;
+use crate::base::error::Result;
 use capture::Capture;
 use group::{Group, Pipes};
 use server::NotStarted;

@@ -1,5 +1,14 @@
 //! What people and programs read of a run. Pure functions of records and summaries, and the files they go to.
 
+/// The regression seeds.
+pub mod seed_file;
+
+/// What a campaign has found.
+pub mod findings;
+
+/// A finding as a program that shows it.
+pub mod script;
+
 pub mod digest;
 pub mod files;
 pub mod github;
@@ -12,8 +21,8 @@ pub mod terminal;
 
 use std::io::Write;
 
-use crate::error::Error;
-use crate::prose::printable;
+use crate::base::error::Error;
+use crate::base::prose::printable;
 
 /// Says an error of ours on standard error, in its one line.
 pub fn complain(error: &Error) {
@@ -23,7 +32,7 @@ pub fn complain(error: &Error) {
 }
 
 /// Appends the job summary to the file that GitHub names, when this is a step of one of its jobs.
-pub fn tell_github(summary: &crate::record::Summary, digest: &digest::Digest) {
+pub fn tell_github(summary: &crate::run::record::Summary, digest: &digest::Digest) {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| is_on_github()) else {
         return;
     };

@@ -3,18 +3,24 @@
 //! A tool turns a request into a command line of its dialect or a library call, and says beforehand which requests it can answer.
 //! It never names an operation. Adding one: a file, its `mod` line and its row below.
 
-use std::fmt;
+/// What the reference answered before.
+pub mod cache;
+/// In which way tools are started.
+pub mod launcher;
+/// One thing asked of a tool, and what came of it.
+pub mod request;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
-use crate::launcher::Launcher;
+use crate::base::error::{Error, Result};
 use crate::process::{Cage, Invocation};
-use crate::request::{Answer, Request};
+use crate::tool::launcher::Launcher;
+use crate::tool::request::{Answer, Request};
 
 pub use capabilities::{Capability, can, capabilities};
+pub use spec::ToolSpec;
 
 pub mod adapter;
 mod arithmetic;
@@ -29,6 +35,7 @@ mod qemu_img;
 mod reader;
 mod rqcow2;
 mod seven_zip;
+mod spec;
 #[cfg(feature = "vdi")]
 mod vdi;
 #[cfg(feature = "vhd-core")]
@@ -163,64 +170,6 @@ impl<'call> Scene<'call> {
             cage: Some(cage),
             environment: &[],
             memory_bytes_max,
-        }
-    }
-}
-
-/// The spec that stands for every tool of this machine.
-const ALL: &str = "all";
-
-/// `NAME[:PATH]`, or `all`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolSpec {
-    /// A name out of the list.
-    pub name: String,
-    /// The program; without it, it is looked up on `PATH`.
-    pub path: Option<PathBuf>,
-}
-
-impl FromStr for ToolSpec {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let (name, path) = match text.split_once(':') {
-            None => (text, None),
-            Some((_, "")) => {
-                return Err(Error::usage(format!(
-                    "'{text}' has no path behind its colon"
-                )));
-            }
-            Some((name, path)) => (name, Some(PathBuf::from(path))),
-        };
-        if (name, &path) == (ALL, &None) {
-            let name = name.to_owned();
-            return Ok(Self { name, path });
-        }
-        let row = Row::named(name)?;
-        if path.is_some() && row.embedded {
-            return Err(Error::usage(format!(
-                "{name} is embedded: write it without ':PATH'"
-            )));
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            path,
-        })
-    }
-}
-
-impl ToolSpec {
-    /// Whether it stands for every tool of this machine.
-    pub fn is_all(&self) -> bool {
-        self.name == ALL
-    }
-}
-
-impl fmt::Display for ToolSpec {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            None => formatter.write_str(&self.name),
-            Some(path) => write!(formatter, "{}:{}", self.name, path.display()),
         }
     }
 }

@@ -9,5 +9,5 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    imgduel::trial::main(Path::new(env!("CARGO_MANIFEST_DIR")))
+    imgduel::frontend::trial::main(Path::new(env!("CARGO_MANIFEST_DIR")))
 }

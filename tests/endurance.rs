@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use imgduel::record::Record;
+use imgduel::run::record::Record;
 
 /// A campaign of its own directory.
 struct Campaign {

@@ -7,10 +7,10 @@ mod ring;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imgduel::arena::Arena;
 use imgduel::case::Case;
-use imgduel::duel::Duel;
 use imgduel::process::{Cage, Limits};
+use imgduel::run::arena::Arena;
+use imgduel::run::duel::Duel;
 
 /// For a fault that waits for its limit.
 const SHORT: Duration = Duration::from_millis(700);

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use imgduel::libtest::{self, Flags, Outcome, Trial};
+use imgduel::frontend::libtest::{self, Flags, Outcome, Trial};
 
 /// Makes this program a binary with the trials of `tests/plain/shape.rs`.
 const SHAPE: &str = "IMGDUEL_TEST_SHAPE";

@@ -15,14 +15,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imgduel::arena::Arena;
-use imgduel::cache::Store;
 use imgduel::campaign::{self, Pace};
 use imgduel::case::Case;
-use imgduel::generation::Generation;
-use imgduel::launcher::{ExecMode, Launcher};
-use imgduel::record::{Record, Summary};
-use imgduel::sandbox::{Place, Remover};
+use imgduel::case::generation::Generation;
+use imgduel::run::arena::Arena;
+use imgduel::run::record::{Record, Summary};
+use imgduel::run::sandbox::{Place, Remover};
+use imgduel::tool::cache::Store;
+use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::{self, Means, ToolSpec};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -92,7 +92,7 @@ fn run(
     let total = cases.len() as u64;
     let cases: Vec<Case> = cases.to_vec();
     let ended = campaign::run(
-        &Arc::new(imgduel::contest::Contest::of_arena(arena)),
+        &Arc::new(imgduel::campaign::contest::Contest::of_arena(arena)),
         cases.into_iter().map(Ok),
         pace,
         Summary::new(None, None, total),

@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use imgduel::case::Case;
-use imgduel::cost;
+use imgduel::case::cost;
 use imgduel::image::ImageRecipe;
-use imgduel::seed_file::SeedFile;
-use imgduel::shrink::Progress;
+use imgduel::report::seed_file::SeedFile;
+use imgduel::case::shrink::Progress;
 use libfuzzer_sys::fuzz_target;
 
 /// Cases that a case is made simpler to, of each kind: there may be thousands.
@@ -61,7 +61,7 @@ fn look(case: &Case) {
             perform.skipped(),
         );
         let _ = (perform.features(), perform.bounds(), perform.reads_source());
-        let _ = perform.outputs(&ground, &imgduel::exchange::Exchange::default());
+        let _ = perform.outputs(&ground, &imgduel::oracle::exchange::Exchange::default());
     }
     serde_json::to_string(case).expect("a case can be written");
 }

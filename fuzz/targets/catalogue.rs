@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use imgduel::known::Catalogue;
+use imgduel::case::known::Catalogue;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use imgduel::content::{
+use imgduel::image::content::{
     Contents, Write, copy_sparse_to_each, data_segments, open_regular, same_bytes,
 };
 use libfuzzer_sys::fuzz_target;

@@ -8,17 +8,17 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use imgduel::behaviour::Observed;
+use imgduel::oracle::behaviour::Observed;
 use imgduel::case::Case;
-use imgduel::content::{Contents, Write};
-use imgduel::exchange::{Deed, Exchange, Inventory, Opinion, Reading, Side, Speaker, Turn};
-use imgduel::generation::Generation;
-use imgduel::judge;
-use imgduel::normalize::{Purpose, normalize};
+use imgduel::image::content::{Contents, Write};
+use imgduel::oracle::exchange::{Deed, Exchange, Inventory, Opinion, Reading, Side, Speaker, Turn};
+use imgduel::case::generation::Generation;
+use imgduel::oracle::judge;
+use imgduel::oracle::normalize::{Purpose, normalize};
 use imgduel::process::Captured;
-use imgduel::request::{Answer, Exit, Request};
-use imgduel::signature::Group;
-use imgduel::verdict::Verdict;
+use imgduel::tool::request::{Answer, Exit, Request};
+use imgduel::oracle::signature::Group;
+use imgduel::oracle::verdict::Verdict;
 use libfuzzer_sys::fuzz_target;
 
 /// Cases of each generation that are judged.

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use imgduel::damage::{self, Cut, Damage, Value};
-use imgduel::format::Format;
+use imgduel::disk_format::damage::{self, Cut, Damage, Value};
+use imgduel::image::format::Format;
 use libfuzzer_sys::fuzz_target;
 use tempfile::NamedTempFile;
 

@@ -4,9 +4,9 @@
 
 use clap::{Args, Command, FromArgMatches};
 use imgduel::case::CaseId;
-use imgduel::generation::{Generation, lineage};
-use imgduel::settings::{Settings, one_line};
-use imgduel::size::Size;
+use imgduel::case::generation::{Generation, lineage};
+use imgduel::campaign::settings::{Settings, one_line};
+use imgduel::base::size::Size;
 use imgduel::tool::ToolSpec;
 use libfuzzer_sys::fuzz_target;
 

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use imgduel::qcow2::ImageBytes;
-use imgduel::qcow2::audit::Audit;
-use imgduel::qcow2::corruption::Corruption;
-use imgduel::qcow2::host_clusters::HostClusters;
+use imgduel::disk_format::qcow2::ImageBytes;
+use imgduel::disk_format::qcow2::audit::Audit;
+use imgduel::disk_format::qcow2::corruption::Corruption;
+use imgduel::disk_format::qcow2::host_clusters::HostClusters;
 use libfuzzer_sys::fuzz_target;
 use tempfile::NamedTempFile;
 

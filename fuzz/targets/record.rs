@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use imgduel::findings::Findings;
-use imgduel::record::{Record, Summary};
+use imgduel::report::findings::Findings;
+use imgduel::run::record::{Record, Summary};
 use imgduel::report::digest::Digest;
 use imgduel::report::junit::JunitFile;
 use imgduel::report::{github, html, terminal};

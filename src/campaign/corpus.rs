@@ -9,10 +9,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::base::error::{Error, Result};
 use crate::case::Case;
-use crate::error::{Error, Result};
-use crate::generation::Generation;
-use crate::generation::lineage::lineage;
+use crate::case::generation::Generation;
+use crate::case::generation::lineage::lineage;
 
 /// The cases of one generation in a directory.
 pub struct Corpus {

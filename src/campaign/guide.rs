@@ -14,15 +14,15 @@ use std::iter::Peekable;
 
 use super::corpus::Corpus;
 use super::{Supply, passing_over};
-use crate::behaviour::Observed;
+use crate::base::error::{Error, Result};
+use crate::base::rng::NativeRandom;
 use crate::case::Case;
-use crate::error::{Error, Result};
-use crate::generation::Generation;
-use crate::generation::lineage::{Change, lineage};
+use crate::case::generation::Generation;
+use crate::case::generation::lineage::{Change, lineage};
 use crate::operation::Operation;
-use crate::record::{Class, Record};
-use crate::request::ImageFile;
-use crate::rng::NativeRandom;
+use crate::oracle::behaviour::Observed;
+use crate::run::record::{Class, Record};
+use crate::tool::request::ImageFile;
 
 /// How many of a hundred cases are drawn afresh whatever was seen.
 const FRESH_PERCENT: u64 = 20;
@@ -286,7 +286,7 @@ impl Supply for Guide {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::FORMAT_VERSION;
+    use crate::run::record::FORMAT_VERSION;
 
     /// A record of a match that showed one behaviour for each step.
     fn record(case: &Case) -> Record {

@@ -5,16 +5,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::content::{Contents, Write};
-use crate::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk, Versions};
-use crate::size::Size;
-use crate::validity::{self, Validity};
-use crate::verdict::{Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Verdict};
+use crate::image::content::{Contents, Write};
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
+use crate::oracle::verdict::{
+    Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Verdict,
+};
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 mod schedule;
 

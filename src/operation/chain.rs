@@ -8,14 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{self, Facts};
 use super::{Operation, Perform};
-use crate::exchange::{Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn};
-use crate::format::{Format, SECTOR_BYTES};
+use crate::base::simpler::Bulk;
+use crate::base::size::Size;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::validity::Validity;
 use crate::image::{ImageRecipe, Pattern};
-use crate::request::{Answer, ImageFile, Request};
-use crate::simpler::Bulk;
-use crate::size::Size;
-use crate::validity::Validity;
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Verdict};
+use crate::oracle::exchange::{
+    Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
+};
+use crate::oracle::verdict::{
+    Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Verdict,
+};
+use crate::tool::request::{Answer, ImageFile, Request};
 
 pub use act::{Act, ActKind, BESIDE, Layer, Naming};
 pub use course::Course;

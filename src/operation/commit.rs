@@ -6,16 +6,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::content::{Contents, Write};
-use crate::exchange::{Exchange, Ground, Output, Step};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::request::{ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk, Versions};
-use crate::size::Size;
-use crate::validity::{self, Validity};
-use crate::verdict::{DivergenceKind, OutputRole};
+use crate::image::content::{Contents, Write};
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::verdict::{DivergenceKind, OutputRole};
+use crate::tool::request::{ImageFile, Request};
 
 const FIXTURE: DivergenceKind = DivergenceKind::CommitFixture;
 const SEED: DivergenceKind = DivergenceKind::CommitSeed;

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::exchange::{Exchange, Ground, Output, Step};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
-use crate::request::{ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::validity::Validity;
-use crate::verdict::OutputRole;
+use crate::image::format::Format;
+use crate::image::validity::Validity;
+use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::verdict::OutputRole;
+use crate::tool::request::{ImageFile, Request};
 
 /// The formats that the Python generations convert to.
 const TARGETS: [Format; 2] = [Format::Raw, Format::Qcow2];

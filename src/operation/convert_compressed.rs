@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::convert::Convert;
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::exchange::{Exchange, Ground, Output, Step};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
-use crate::rng::PythonRandom;
-use crate::validity::Validity;
+use crate::image::format::Format;
+use crate::image::validity::Validity;
+use crate::oracle::exchange::{Exchange, Ground, Output, Step};
 
 /// What is drawn: the same as for `convert`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

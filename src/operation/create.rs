@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
-use crate::content::Contents;
-use crate::exchange::{Exchange, Ground, Output, Step};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::request::{ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk, Versions};
-use crate::size::Size;
-use crate::validity::{self, Validity};
-use crate::verdict::OutputRole;
+use crate::image::content::Contents;
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::verdict::OutputRole;
+use crate::tool::request::{ImageFile, Request};
 
 const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
 const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::content::{Contents, Write};
-use crate::exchange::{Exchange, Ground, Output, Step};
-use crate::format::{Format, SECTOR_BYTES};
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk};
 use crate::image::ImageRecipe;
-use crate::request::{ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk};
-use crate::validity::{self, Validity};
-use crate::verdict::OutputRole;
+use crate::image::content::{Contents, Write};
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::verdict::OutputRole;
+use crate::tool::request::{ImageFile, Request};
 
 const TARGETS: [Format; 5] = [
     Format::Raw,

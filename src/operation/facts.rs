@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::exchange::{Exchange, Output, Side, Turn};
-use crate::request::{ImageFile, Request};
-use crate::verdict::Place;
+use crate::oracle::exchange::{Exchange, Output, Side, Turn};
+use crate::oracle::verdict::Place;
+use crate::tool::request::{ImageFile, Request};
 
 /// Every key that a fact can have:
 ///

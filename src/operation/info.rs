@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{DrawPython, Perform, Picker};
-use crate::exchange::{Exchange, Ground, Step};
+use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
-use crate::judge::{self, json_differences};
-use crate::normalize::{Purpose, normalize};
-use crate::request::Request;
-use crate::rng::PythonRandom;
-use crate::validity::Validity;
-use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::image::validity::Validity;
+use crate::oracle::exchange::{Exchange, Ground, Step};
+use crate::oracle::judge::{self, json_differences};
+use crate::oracle::normalize::{Purpose, normalize};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::tool::request::Request;
 
 const OUTPUT: DivergenceKind = DivergenceKind::InfoOutput;
 

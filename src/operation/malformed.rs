@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::{Operation, Perform};
-use crate::damage::{self, Cut, Damage, Value};
-use crate::exchange::{Actor, Bounds, Exchange, Ground, Output, Rule, Step};
+use crate::base::simpler::{self, Bulk};
+use crate::disk_format::damage::{self, Cut, Damage, Value};
 use crate::image::ImageRecipe;
-use crate::request::Request;
-use crate::simpler::{self, Bulk};
-use crate::validity::{self, Validity};
-use crate::verdict::{DivergenceKind, Place, Verdict};
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Actor, Bounds, Exchange, Ground, Output, Rule, Step};
+use crate::oracle::verdict::{DivergenceKind, Place, Verdict};
+use crate::tool::request::Request;
 
 pub use act::{CHANGE_NAMES, Change, Look};
 pub use specimen::Specimen;

@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::exchange::{Exchange, Ground, Step};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk, Versions};
 use crate::image::ImageRecipe;
-use crate::normalize::{Purpose, normalize};
-use crate::request::{Answer, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk, Versions};
-use crate::validity::{self, Validity};
-use crate::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Exchange, Ground, Step};
+use crate::oracle::normalize::{Purpose, normalize};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::tool::request::{Answer, Request};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::MapJson;
 const SHAPE: DivergenceKind = DivergenceKind::MapShape;

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::exchange::{Exchange, Ground, Output, Step, Turn};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
-use crate::judge::json_differences;
-use crate::request::{ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::validity::Validity;
-use crate::verdict::{Difference, DivergenceKind, Finding, OutputRole, Verdict};
+use crate::image::format::Format;
+use crate::image::validity::Validity;
+use crate::oracle::exchange::{Exchange, Ground, Output, Step, Turn};
+use crate::oracle::judge::json_differences;
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, OutputRole, Verdict};
+use crate::tool::request::{ImageFile, Request};
 
 const TARGETS: [Format; 5] = [
     Format::Raw,

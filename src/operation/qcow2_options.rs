@@ -3,7 +3,7 @@
 //! No operation: the part of the Python pickers that both share, so that it is written once.
 
 use super::Picker;
-use crate::rng::PythonRandom;
+use crate::base::rng::PythonRandom;
 
 /// The smallest cluster size that can have subclusters: 16 KiB (qcow2 specification, "Extended L2 entries").
 const EXTENDED_L2_CLUSTER_MIN_BYTES: u64 = 16 << 10;

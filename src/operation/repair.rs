@@ -7,18 +7,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::content::{Contents, Write};
-use crate::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{Bulk, Versions};
+use crate::base::size::Size;
+use crate::disk_format::qcow2::corruption::Corruption;
 use crate::image::ImageRecipe;
-use crate::judge::CheckCounts;
-use crate::qcow2::corruption::Corruption;
-use crate::request::{Answer, ImageFile, RepairTier, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{Bulk, Versions};
-use crate::size::Size;
-use crate::validity::{self, Validity};
-use crate::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::image::content::{Contents, Write};
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
+use crate::oracle::judge::CheckCounts;
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::tool::request::{Answer, ImageFile, RepairTier, Request};
 
 const FIXTURE: DivergenceKind = DivergenceKind::RepairFixture;
 const SAFETY: DivergenceKind = DivergenceKind::RepairSafety;

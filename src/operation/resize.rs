@@ -6,16 +6,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
-use crate::content::{Contents, Write};
-use crate::exchange::{Actor, Exchange, Ground, Output, Step};
-use crate::format::{Format, SECTOR_BYTES};
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::request::{ImageFile, Request};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk, Versions};
-use crate::size::Size;
-use crate::validity::{self, Validity};
-use crate::verdict::{DivergenceKind, OutputRole};
+use crate::image::content::{Contents, Write};
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::validity::{self, Validity};
+use crate::oracle::exchange::{Actor, Exchange, Ground, Output, Step};
+use crate::oracle::verdict::{DivergenceKind, OutputRole};
+use crate::tool::request::{ImageFile, Request};
 
 const TARGETS: [Format; 2] = [Format::Qcow2, Format::Raw];
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];

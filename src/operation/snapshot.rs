@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use self::history::History;
 use super::{DrawPython, Operation, Perform, Picker};
-use crate::content::{Contents, Write};
-use crate::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
-use crate::format::Format;
+use crate::base::rng::PythonRandom;
+use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::request::{Answer, ImageFile, Request, SnapshotAction};
-use crate::rng::PythonRandom;
-use crate::simpler::{self, Bulk, Versions};
-use crate::size::Size;
-use crate::validity::Validity;
-use crate::verdict::{
+use crate::image::content::{Contents, Write};
+use crate::image::format::Format;
+use crate::image::validity::Validity;
+use crate::oracle::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
+use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, OutputRole, Verdict,
 };
+use crate::tool::request::{Answer, ImageFile, Request, SnapshotAction};
 
 mod history;
 mod validity;

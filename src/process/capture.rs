@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// How much of one stream is kept; the rest is read, counted and dropped.
 pub const CAPTURE_LIMIT_BYTES: usize = 4 << 20;

@@ -14,7 +14,7 @@ use super::group::Group;
 use super::pulse::Kin;
 use super::watch::Watch;
 use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, interrupt, memory};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
 /// comes to its end and is a timeout.

@@ -16,7 +16,7 @@ use super::interrupt::readable_within;
 use super::pulse::Kin;
 use super::server::{Call, Ended, NotStarted, Server, TURN_PATIENCE, Word, environment};
 use super::{Cage, Ending, ForkServer, Invocation, Omissions, scratch, starter};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
 /// left to a thread.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The longest a wait goes on without looking whether a stop was asked for.
 const LOOK_AROUND: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@ use std::fs;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// How the kernel is told to forget the peak: proc_pid_clear_refs(5).
 const FORGET_PEAK: &str = "5";

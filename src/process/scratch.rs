@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::starter;
 use super::warden::run_token;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The beginning of the names of all of them.
 const PREFIX: &str = "imgduel-";

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::scratch;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The hidden argument with which the program becomes a warden; the directory of the scratch directories and the run's token follow.
 const ARGUMENT: &str = "__imgduel-warden";

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Class, Record, Tally};
-use crate::signature::Group;
+use crate::oracle::signature::Group;
+use crate::run::record::{Class, Record, Tally};
 
 /// How many groups keep a whole example; of the others only what they are is kept.
 const WHOLE_EXAMPLES_MAX: usize = 200;

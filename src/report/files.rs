@@ -4,8 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::record::{Record, Summary};
+use crate::base::error::{Error, Result};
+use crate::run::record::{Record, Summary};
 
 /// One JSON record a line, flushed as it comes.
 pub struct RecordFile {

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::digest::{Digest, Found};
 use super::terminal;
-use crate::prose::{counted, printable};
-use crate::record::Summary;
-use crate::signature::Group;
+use crate::base::prose::{counted, printable};
+use crate::oracle::signature::Group;
+use crate::run::record::Summary;
 
 /// GitHub shows this many annotations of a kind for one step.
 const ANNOTATIONS_MAX: usize = 10;

@@ -13,11 +13,11 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::digest::{Digest, Found};
-use crate::error::{Error, Result};
-use crate::prose::{counted, printable};
-use crate::record::{Record, Summary, Tally, ToolName};
+use crate::base::error::{Error, Result};
+use crate::base::prose::{counted, printable};
+use crate::oracle::signature::Group;
 use crate::report::terminal;
-use crate::signature::Group;
+use crate::run::record::{Record, Summary, Tally, ToolName};
 
 /// How much of the page findings may fill, in bytes: the rest of it is small. Those that no longer fit are told in a line.
 const FINDINGS_BYTES_MAX: usize = 4_000_000;

@@ -20,8 +20,8 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use head::{HEAD_BYTES, Head, SUITE_NAME, TAIL, serialized};
 
 use super::terminal;
-use crate::error::{Error, Result};
-use crate::record::{Class, Record};
+use crate::base::error::{Error, Result};
+use crate::run::record::{Class, Record};
 
 /// The longest evidence of one case; GitLab takes no file above 30 MB.
 const EVIDENCE_CHARACTERS_MAX: usize = 20_000;

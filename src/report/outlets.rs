@@ -9,9 +9,9 @@ use super::digest::Digest;
 use super::files::{RecordFile, try_to_write, write_summary};
 use super::html;
 use super::junit::{Fault, JunitFile};
-use crate::error::{Error, Result};
-use crate::record::{Record, Summary};
-use crate::settings::Settings;
+use crate::base::error::{Error, Result};
+use crate::campaign::settings::Settings;
+use crate::run::record::{Record, Summary};
 
 /// The files of one run.
 pub struct Outlets {

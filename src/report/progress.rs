@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::terminal;
-use crate::prose::{counted, printable};
-use crate::record::{Class, Record};
+use crate::base::prose::{counted, printable};
+use crate::run::record::{Class, Record};
 
 /// How often a plain line says how far it is.
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::error::{Error, Result};
-use crate::record::Record;
+use crate::base::error::{Error, Result};
+use crate::run::record::Record;
 
 /// The record file of a log directory.
 pub fn records_path(directory: &Path, seed: u64) -> PathBuf {

@@ -9,14 +9,14 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::evidence::quoted;
-use crate::evidence::{Call, Evidence, shell_line};
+use crate::base::prose::{counted, printable};
+use crate::base::simpler::Bulk;
+use crate::oracle::signature::Group;
+use crate::oracle::verdict::Difference;
 use crate::process::CageLayer;
-use crate::prose::{counted, printable};
-use crate::record::{Class, ElsewhereCount, Record, Summary, ToolName};
-use crate::signature::Group;
-use crate::simpler::Bulk;
-use crate::verdict::Difference;
+use crate::run::evidence::quoted;
+use crate::run::evidence::{Call, Evidence, shell_line};
+use crate::run::record::{Class, ElsewhereCount, Record, Summary, ToolName};
 
 /// One line for a record: id, verdict and why.
 pub fn line(record: &Record) -> String {
@@ -266,7 +266,7 @@ pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
 /// The summary at the end of a campaign.
 pub fn summary(summary: &Summary) -> String {
     let mut text = String::new();
-    let tool = |tool: &Option<crate::record::ToolName>| {
+    let tool = |tool: &Option<crate::run::record::ToolName>| {
         tool.as_ref().map_or_else(
             || "-".to_owned(),
             |tool| format!("{} {}", tool.name, tool.version),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::command_line;
 use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic};
-use crate::error::{Error, Result};
-use crate::request::{Answer, Request};
+use crate::base::error::{Error, Result};
+use crate::tool::request::{Answer, Request};
 
 pub use conformance::{Check, Examination};
 pub use pool::{Pool, Start};

@@ -4,9 +4,9 @@
 //! format; create options that it lacks show only in the reasons of a run.
 
 use super::{Support, Tool};
-use crate::format::Format;
-use crate::request::{ImageFile, Request, SnapshotAction};
-use crate::size::Size;
+use crate::base::size::Size;
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, Request, SnapshotAction};
 
 /// One row: what is asked, and the formats for which it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]

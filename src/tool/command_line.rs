@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
-use crate::content::Contents;
-use crate::error::{Error, Result};
-use crate::format::Format;
-use crate::launcher::Launcher;
+use crate::base::error::{Error, Result};
+use crate::image::content::Contents;
+use crate::image::format::Format;
 use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
-use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::launcher::Launcher;
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
 const SIGNAL_NAMES: [(i32, &str); 15] = [

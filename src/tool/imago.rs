@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::adapter::{Pool, Start};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use super::{arithmetic, worker};
-use crate::content::Write;
-use crate::error::Result;
-use crate::format::Format;
-use crate::request::{Answer, ImageFile, Request};
+use crate::base::error::Result;
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::tool::request::{Answer, ImageFile, Request};
 
 pub(super) mod library;
 mod wording;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::command_line::{self, Introduction, flat, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
-use crate::error::Result;
-use crate::format::Format;
-use crate::launcher::Launcher;
-use crate::request::{Answer, ImageFile, Request};
+use crate::base::error::Result;
+use crate::image::format::Format;
+use crate::tool::launcher::Launcher;
+use crate::tool::request::{Answer, ImageFile, Request};
 
 struct Instar {
     program: PathBuf,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::adapter::{self, Start};
 use super::command_line;
 use super::{Means, Row, Tool, ToolSpec, Wording};
-use crate::error::{Error, Result};
-use crate::request::Request;
+use crate::base::error::{Error, Result};
+use crate::tool::request::Request;
 
 /// What every script begins with.
 const SERVE: &str = include_str!("python/serve.py");

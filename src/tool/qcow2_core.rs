@@ -5,7 +5,7 @@ use std::path::Path;
 use ::qcow2::{Qcow2Error, Qcow2Reader};
 
 use super::reader::{Disk, Reader, Refusal, reproducer};
-use crate::format::Format;
+use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
     name: "qcow2-core",

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::command_line::{self, Introduction, flat, told, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
-use crate::content::Write;
-use crate::error::{Error, Result};
-use crate::format::Format;
-use crate::launcher::Launcher;
-use crate::request::{Answer, ImageFile, Request};
+use crate::base::error::{Error, Result};
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::tool::launcher::Launcher;
+use crate::tool::request::{Answer, ImageFile, Request};
 use build::Build;
 
 mod build;

@@ -13,10 +13,10 @@ use super::adapter::protocol::{self, Hello, Lack, Said};
 use super::adapter::{self, Start};
 use super::worker::{self, Library};
 use super::{FLAT_SUFFIX, Means, Tool, ToolSpec, Wording};
-use crate::content::{Contents, ContentsBuilder};
-use crate::error::{Error, Result};
-use crate::format::Format;
-use crate::request::Request;
+use crate::base::error::{Error, Result};
+use crate::image::content::{Contents, ContentsBuilder};
+use crate::image::format::Format;
+use crate::tool::request::Request;
 
 /// The largest disk that is read through a reader, in bytes: it tells no holes, so that every byte costs time.
 pub(super) const READ_LIMIT_BYTES: u64 = 1 << 30;

@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::command_line::{self, Introduction, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
-use crate::error::Result;
-use crate::format::Format;
-use crate::launcher::Launcher;
+use crate::base::error::Result;
+use crate::disk_format::qcow2::ImageBytes;
+use crate::disk_format::qcow2::header::Header;
+use crate::image::format::Format;
 use crate::process::Captured;
-use crate::qcow2::ImageBytes;
-use crate::qcow2::header::Header;
-use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::launcher::Launcher;
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// Where it panics when there is no io_uring: it cannot do without.
 const URING: &str = "tokio-uring";

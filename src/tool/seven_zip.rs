@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::command_line::{self, Introduction, words};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
-use crate::content::Contents;
-use crate::error::Result;
-use crate::format::Format;
-use crate::launcher::Launcher;
+use crate::base::error::Result;
+use crate::image::content::Contents;
+use crate::image::format::Format;
 use crate::process::Captured;
-use crate::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::launcher::Launcher;
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// The largest disk that is extracted, in bytes: 7-Zip writes out every zero.
 const EXTRACT_LIMIT_BYTES: u64 = 512 << 20;

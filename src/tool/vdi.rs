@@ -6,7 +6,7 @@ use std::path::Path;
 use ::vdi::VdiDisk;
 
 use super::reader::{Disk, Reader, Refusal, reproducer};
-use crate::format::Format;
+use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
     name: "vdi",

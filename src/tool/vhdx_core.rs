@@ -5,7 +5,7 @@ use std::path::Path;
 use ::vhdx::{VhdxError, VhdxReader};
 
 use super::reader::{Disk, Reader, Refusal, reproducer};
-use crate::format::Format;
+use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
     name: "vhdx-core",

@@ -11,7 +11,7 @@ use std::thread;
 use super::adapter::protocol::{Asked, Hello, Said};
 use super::{imago, reader};
 use crate::process;
-use crate::request::Request;
+use crate::tool::request::Request;
 
 /// The hidden argument with which the program becomes a worker; the library's name follows.
 pub const ARGUMENT: &str = "__imgduel-worker";
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_request_has_a_thread_of_its_own_whose_chance_begins_anew() {
-        let file = crate::request::ImageFile::new("a", crate::format::Format::Raw);
+        let file = crate::tool::request::ImageFile::new("a", crate::image::format::Format::Raw);
         let request = Request::Info { file };
         let asked = || answer(&Teller, &request, Path::new("/")).json;
         let own = format!("{:?}", thread::current().id());

@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imgduel::arena::Arena;
 use imgduel::campaign::Supply;
 use imgduel::campaign::guide::Guide;
-use imgduel::generation::Generation;
+use imgduel::case::generation::Generation;
+use imgduel::run::arena::Arena;
 
 use crate::catalogue::LIES;
 use crate::foresight::foreseen;

@@ -8,12 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
-use imgduel::behaviour::Observed;
 use imgduel::case::Case;
-use imgduel::exchange::{Deed, Exchange, Side, Step, Turn};
 use imgduel::operation::Operation;
+use imgduel::oracle::behaviour::Observed;
+use imgduel::oracle::exchange::{Deed, Exchange, Side, Step, Turn};
 use imgduel::process::Captured;
-use imgduel::request::{Answer, Exit, ImageFile, Request};
+use imgduel::tool::request::{Answer, Exit, ImageFile, Request};
 use imgduel::tool::{Tool, Wording};
 
 use crate::catalogue::LIES;

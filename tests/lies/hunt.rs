@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use imgduel::arena::Arena;
+use imgduel::base::simpler::Bulk;
 use imgduel::case::Case;
-use imgduel::generation::Generation;
-use imgduel::record::Record;
-use imgduel::shrink::{Limits, Progress, shrink};
-use imgduel::simpler::Bulk;
+use imgduel::case::generation::Generation;
+use imgduel::case::shrink::{Limits, Progress, shrink};
+use imgduel::run::arena::Arena;
+use imgduel::run::record::Record;
 
 use crate::catalogue::LIES;
 use crate::foresight::foreseen;

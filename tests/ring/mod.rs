@@ -9,19 +9,19 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use imgduel::arena::Arena;
 use imgduel::case::Case;
-use imgduel::duel::Duel;
-use imgduel::fixture::Fixtures;
-use imgduel::generation::Generation;
-use imgduel::known::Catalogue;
-use imgduel::launcher::{ExecMode, Launcher};
+use imgduel::case::generation::Generation;
+use imgduel::case::known::Catalogue;
 use imgduel::operation::Operation;
+use imgduel::oracle::witness::Witnesses;
 use imgduel::process::Cage;
-use imgduel::record::Record;
-use imgduel::sandbox::{Place, Remover};
+use imgduel::run::arena::Arena;
+use imgduel::run::duel::Duel;
+use imgduel::run::fixture::Fixtures;
+use imgduel::run::record::Record;
+use imgduel::run::sandbox::{Place, Remover};
+use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::{self, Means, ToolSpec};
-use imgduel::witness::Witnesses;
 
 /// The package's directory.
 pub fn package() -> PathBuf {

@@ -8,9 +8,9 @@ use crate::ring;
 use std::path::Path;
 use std::time::Duration;
 
-use imgduel::format::Format;
-use imgduel::request::{Exit, ImageFile, Request};
+use imgduel::image::format::Format;
 use imgduel::tool::adapter::{Check, Examination};
+use imgduel::tool::request::{Exit, ImageFile, Request};
 use imgduel::tool::{self, Scene};
 
 /// What is wrong with an adapter, check by check.

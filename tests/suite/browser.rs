@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use imgduel::record::{Record, Summary};
 use imgduel::report::digest::Digest;
 use imgduel::report::html;
+use imgduel::run::record::{Record, Summary};
 use serde_json::Value;
 
 use crate::ring;

@@ -6,15 +6,15 @@ use crate::ring;
 
 use std::time::Duration;
 
+use imgduel::base::error::Cause;
+use imgduel::base::size::Size;
 use imgduel::case::Case;
-use imgduel::error::Cause;
-use imgduel::format::Format;
-use imgduel::generation::Generation;
-use imgduel::record::Record;
-use imgduel::request::{ImageFile, Request};
-use imgduel::size::Size;
+use imgduel::case::generation::Generation;
+use imgduel::image::format::Format;
+use imgduel::oracle::verdict::VerdictName;
+use imgduel::run::record::Record;
+use imgduel::tool::request::{ImageFile, Request};
 use imgduel::tool::{self, Support};
-use imgduel::verdict::VerdictName;
 
 fn stand_in(name: &str) -> String {
     format!("qemu-img:{}", ring::stand_in(name).display())

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgduel::cache::{Counts, Store};
+use imgduel::case::generation::Generation;
 use imgduel::case::{Case, CaseId};
-use imgduel::format::Format;
-use imgduel::generation::Generation;
-use imgduel::record::Record;
+use imgduel::image::format::Format;
+use imgduel::run::record::Record;
+use imgduel::tool::cache::{Counts, Store};
 
 const LIMIT: Duration = Duration::from_secs(30);
 

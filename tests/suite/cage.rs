@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::process::{Cage, Ending, Finished, HitLimit, Invocation, Limit, Limits, layers, run};
+use imgduel::tool::launcher::{ExecMode, Launcher};
 
 fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];

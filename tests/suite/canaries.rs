@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use imgduel::operation::Operation;
 use imgduel::operation::snapshot::Element;
-use imgduel::record::Record;
-use imgduel::request::SnapshotAction;
-use imgduel::witness::Witnesses;
+use imgduel::oracle::witness::Witnesses;
+use imgduel::run::record::Record;
+use imgduel::tool::request::SnapshotAction;
 
 const CASES_MAX: usize = 300;
 const SEED: u64 = 7;
@@ -115,7 +115,7 @@ fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
     let workdir = ring::scratch();
     let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
     duel.witnesses = Witnesses::find_in(&ring::stand_in("witnesses"), LIMIT);
-    let arena = imgduel::arena::Arena::new(duel, ring::empty_catalogue());
+    let arena = imgduel::run::arena::Arena::new(duel, ring::empty_catalogue());
     let cases =
         ring::cases("ops16", SEED, &[operation]).filter(|case| case.image.format.name() == format);
     let record = ring::first_that_differs(&arena, cases, 3).expect("the witness is not heard");

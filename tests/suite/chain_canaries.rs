@@ -6,10 +6,10 @@ use crate::ring;
 
 use std::time::Duration;
 
-use imgduel::arena::Arena;
 use imgduel::case::Case;
-use imgduel::record::Record;
-use imgduel::shrink::{Limits, Progress, shrink};
+use imgduel::case::shrink::{Limits, Progress, shrink};
+use imgduel::run::arena::Arena;
+use imgduel::run::record::Record;
 use tempfile::TempDir;
 
 const CASES_MAX: usize = 60;

@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use imgduel::case::generation::Generation;
+use imgduel::case::generation::lineage::Change;
 use imgduel::case::{Case, CaseId};
-use imgduel::generation::Generation;
-use imgduel::generation::lineage::Change;
 use imgduel::operation::Operation;
 use imgduel::operation::chain::{Act, Admission, Chain, Course, Layer, Rejection};
 

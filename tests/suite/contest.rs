@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
+use imgduel::base::error::Result;
+use imgduel::campaign::contest::Contest;
+use imgduel::campaign::settings::Settings;
 use imgduel::case::Case;
-use imgduel::contest::Contest;
-use imgduel::error::Result;
-use imgduel::request::{Answer, Request};
-use imgduel::settings::Settings;
+use imgduel::tool::request::{Answer, Request};
 use imgduel::tool::{Scene, Support, Tool, Wording};
 use serde_json::Value;
 
@@ -229,7 +229,7 @@ fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
         std::time::Duration::from_secs(30),
         workdir.path(),
     );
-    let cases = imgduel::generation::Generation::named(generation).unwrap();
+    let cases = imgduel::case::generation::Generation::named(generation).unwrap();
     let cases = cases.cases(7, 0, None).unwrap();
     cases
         .filter(|case| duel.concerns(case))

@@ -24,7 +24,7 @@ fn every_command_line_for_instar_is_in_its_dialect() {
         Duration::from_secs(30),
         workdir.path(),
     );
-    for operation in imgduel::generation::Generation::usual().operations() {
+    for operation in imgduel::case::generation::Generation::usual().operations() {
         let mut matches = 0;
         for case in ring::cases("ops16", 3, &[operation]).take(CASES) {
             let record = arena.try_case(case).unwrap();

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use imgduel::arena::Arena;
-use imgduel::generation::Generation;
-use imgduel::record::Record;
-use imgduel::script::script;
+use imgduel::case::generation::Generation;
+use imgduel::report::script::script;
+use imgduel::run::arena::Arena;
+use imgduel::run::record::Record;
 
 use crate::ring;
 

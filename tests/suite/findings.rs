@@ -8,10 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::known::{Catalogue, Said, Sighting};
-use imgduel::seed_file::SeedFile;
-use imgduel::shrink::{Limits, Progress, shrink};
-use imgduel::verdict::Difference;
+use imgduel::case::known::{Catalogue, Said, Sighting};
+use imgduel::case::shrink::{Limits, Progress, shrink};
+use imgduel::oracle::verdict::Difference;
+use imgduel::report::seed_file::SeedFile;
 use serde_json::Value;
 
 use crate::ring;

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imgduel::launcher::{ExecMode, Launcher};
 use imgduel::process::{Ending, Finished, Invocation};
+use imgduel::tool::launcher::{ExecMode, Launcher};
 
 /// A shell is a program that is linked dynamically, too.
 fn shell() -> PathBuf {

@@ -6,11 +6,11 @@ use crate::ring;
 
 use std::time::Duration;
 
-use imgduel::arena::Arena;
-use imgduel::duel::Duel;
 use imgduel::process::Cage;
-use imgduel::record::{Class, Record, Summary};
 use imgduel::report::terminal;
+use imgduel::run::arena::Arena;
+use imgduel::run::duel::Duel;
+use imgduel::run::record::{Class, Record, Summary};
 
 const LIMIT: Duration = Duration::from_millis(700);
 

@@ -276,7 +276,7 @@ fn tools_fits_one_screen_and_says_which_variables_tools_do_not_see() {
 #[test]
 fn the_help_of_fuzz_lists_the_generations_with_examples() {
     let said = stdout(&command(&["fuzz", "--help"], &[]).output().unwrap());
-    for generation in imgduel::generation::Generation::all() {
+    for generation in imgduel::case::generation::Generation::all() {
         assert!(said.contains(generation.name), "{}", generation.name);
     }
     assert!(said.contains("Examples:"));

@@ -7,18 +7,18 @@ use crate::ring;
 use std::process::Command;
 use std::time::Duration;
 
-use imgduel::arena::Arena;
 use imgduel::case::Case;
-use imgduel::content::Write;
-use imgduel::damage::{self, Cut, Damage, Value};
-use imgduel::duel::Duel;
-use imgduel::format::Format;
-use imgduel::generation::Generation;
+use imgduel::case::generation::Generation;
+use imgduel::disk_format::damage::{self, Cut, Damage, Value};
+use imgduel::image::content::Write;
+use imgduel::image::format::Format;
 use imgduel::operation::Operation;
 use imgduel::operation::chain::Chain;
 use imgduel::operation::malformed::{Look, Malformed, Specimen};
-use imgduel::record::Record;
-use imgduel::script::script;
+use imgduel::report::script::script;
+use imgduel::run::arena::Arena;
+use imgduel::run::duel::Duel;
+use imgduel::run::record::Record;
 use imgduel::tool::{self, Means};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -235,10 +235,10 @@ fn a_damaged_file_has_the_value_that_was_asked_for_and_its_checksums_are_right()
     let workdir = tempfile::tempdir().unwrap();
     let run = |format: &str| {
         let path = workdir.path().join(format!("image.{format}"));
-        let image = imgduel::request::ImageFile::new("image", path_format(format));
-        let create = imgduel::request::Request::Create {
+        let image = imgduel::tool::request::ImageFile::new("image", path_format(format));
+        let create = imgduel::tool::request::Request::Create {
             file: image,
-            size: imgduel::size::Size::of_bytes(1 << 20),
+            size: imgduel::base::size::Size::of_bytes(1 << 20),
         };
         let scene = tool::Scene {
             patience: Duration::ZERO,
@@ -263,7 +263,7 @@ fn a_damaged_file_has_the_value_that_was_asked_for_and_its_checksums_are_right()
         damage::inflict(&path, path_format(format), &damage).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let layout = damage::layout(path_format(format), &bytes);
-        let is_it = |found: &&imgduel::structure::Field| {
+        let is_it = |found: &&imgduel::disk_format::structure::Field| {
             found.structure == structure && found.name == field
         };
         let found = layout.fields.iter().find(is_it).unwrap();

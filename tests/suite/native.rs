@@ -7,11 +7,11 @@ use crate::ring;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use imgduel::case::generation::Generation;
 use imgduel::case::{Case, CaseId};
-use imgduel::exchange::Ground;
-use imgduel::generation::Generation;
-use imgduel::request::{ImageFile, Request};
+use imgduel::oracle::exchange::Ground;
 use imgduel::tool::Support;
+use imgduel::tool::request::{ImageFile, Request};
 
 /// Written out with the first release of the generations, one case a line. A generation that draws otherwise needs another name.
 fn frozen(generation: &str) -> Vec<(String, Case)> {
@@ -296,7 +296,7 @@ fn what_rests_on_a_refused_step_is_no_difference() {
     let limit = Duration::from_secs(30);
     for name in ["half_written", "refused_bitmaps"] {
         let path = ring::package().join(format!("tests/golden/native1_{name}.json"));
-        let seed = imgduel::seed_file::SeedFile::read(&path).unwrap();
+        let seed = imgduel::report::seed_file::SeedFile::read(&path).unwrap();
         for candidate in ["imago", "qemu-img"] {
             let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
             let record = arena.try_case(seed.case().unwrap()).unwrap();

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use imgduel::format::Format;
-use imgduel::launcher::{ExecMode, Launcher};
+use imgduel::image::format::Format;
 use imgduel::process::scratch::Root;
 use imgduel::process::{Cage, Ending, Invocation, layers};
-use imgduel::request::{Exit, ImageFile, Request};
 use imgduel::tool::Scene;
+use imgduel::tool::launcher::{ExecMode, Launcher};
+use imgduel::tool::request::{Exit, ImageFile, Request};
 use serde_json::Value;
 
 use crate::ring;
@@ -111,7 +111,11 @@ fn adapter(ground: &Ground, word: &str, moves: bool) -> std::sync::Arc<dyn imgdu
     ))
 }
 
-fn asked(tool: &dyn imgduel::tool::Tool, ground: &Ground, cage: &Cage) -> imgduel::request::Answer {
+fn asked(
+    tool: &dyn imgduel::tool::Tool,
+    ground: &Ground,
+    cage: &Cage,
+) -> imgduel::tool::request::Answer {
     let scene = Scene {
         directory: &ground.side(),
         limit: LIMIT,

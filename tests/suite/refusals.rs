@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::record::Record;
+use imgduel::run::record::Record;
 use serde_json::{Value, json};
 
 use crate::ring;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use imgduel::case::CaseId;
-use imgduel::generation::Generation;
+use imgduel::case::generation::Generation;
 use serde_json::Value;
 
 use crate::ring;

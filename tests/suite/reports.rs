@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use imgduel::record::Record;
+use imgduel::run::record::Record;
 use serde_json::Value;
 
 use crate::ring;
@@ -393,11 +393,12 @@ fn github_gets_annotations_and_a_job_summary() {
 #[test]
 fn the_stubs_are_those_of_the_seeds() {
     let package = ring::package();
-    let seeds = imgduel::seed_file::list(&package.join("fuzz-seeds")).unwrap();
-    let written = std::fs::read_to_string(package.join(imgduel::stubs::STUBS_FILE)).unwrap();
+    let seeds = imgduel::report::seed_file::list(&package.join("fuzz-seeds")).unwrap();
+    let written =
+        std::fs::read_to_string(package.join(imgduel::frontend::stubs::STUBS_FILE)).unwrap();
     assert_eq!(
         written,
-        imgduel::stubs::source(&seeds),
+        imgduel::frontend::stubs::source(&seeds),
         "a seed has come or gone: run `cargo run -- stubs`"
     );
 }

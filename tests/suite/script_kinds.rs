@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use imgduel::arena::Arena;
 use imgduel::case::Case;
-use imgduel::record::Record;
-use imgduel::script::script;
-use imgduel::witness::Witnesses;
+use imgduel::oracle::witness::Witnesses;
+use imgduel::report::script::script;
+use imgduel::run::arena::Arena;
+use imgduel::run::record::Record;
 
 use crate::ring;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use imgduel::record::Record;
-use imgduel::script::script;
+use imgduel::report::script::script;
+use imgduel::run::record::Record;
 
 use crate::ring;
 
@@ -25,7 +25,7 @@ fn exit_code(path: &Path, candidate: Option<&str>) -> Option<i32> {
 }
 
 /// The first case of this operation alone that shows the lie.
-fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::arena::Arena, Record) {
+fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::run::arena::Arena, Record) {
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir);
     let cases = ring::cases("ops16", SEED, &[operation]);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use imgduel::record::Record;
+use imgduel::run::record::Record;
 use serde_json::Value;
 
 use crate::ring;

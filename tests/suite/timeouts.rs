@@ -7,7 +7,7 @@ use crate::ring;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imgduel::record::Record;
+use imgduel::run::record::Record;
 
 const LIMIT: Duration = Duration::from_millis(1200);
 

@@ -7,12 +7,12 @@ use crate::ring;
 use std::path::Path;
 use std::time::Duration;
 
-use imgduel::content::{Contents, Write};
-use imgduel::format::Format;
+use imgduel::base::size::Size;
+use imgduel::image::content::{Contents, Write};
+use imgduel::image::format::Format;
 use imgduel::process::Cage;
-use imgduel::request::{Answer, Exit, ImageFile, Request};
-use imgduel::size::Size;
 use imgduel::tool::adapter::protocol::Asked;
+use imgduel::tool::request::{Answer, Exit, ImageFile, Request};
 use imgduel::tool::{Scene, Support, Tool, Wording};
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
+use imgduel::base::error::Result;
 use imgduel::case::Case;
-use imgduel::cost;
-use imgduel::error::Result;
-use imgduel::exchange::Exchange;
-use imgduel::generation::Generation;
-use imgduel::generation::lineage::Change;
-use imgduel::seed_file::SeedFile;
-use imgduel::shrink::{Limits, Progress, Symptom, shrink};
+use imgduel::case::cost;
+use imgduel::case::generation::Generation;
+use imgduel::case::generation::lineage::Change;
+use imgduel::case::shrink::{Limits, Progress, Symptom, shrink};
+use imgduel::oracle::exchange::Exchange;
+use imgduel::report::seed_file::SeedFile;
 use serde_json::{Value, json};
 
 const GENERATIONS: [&str; 9] = [

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 
 use super::{Drawn, Guide, TAG};
+use crate::base::error::Result;
+use crate::base::rng::NativeRandom;
 use crate::campaign::Supply;
 use crate::case::Case;
-use crate::error::Result;
-use crate::generation::Generation;
-use crate::generation::lineage::{Change, lineage, parted};
-use crate::record::Record;
-use crate::rng::NativeRandom;
+use crate::case::generation::Generation;
+use crate::case::generation::lineage::{Change, lineage, parted};
+use crate::run::record::Record;
 
 impl Guide {
     /// The guide that `make` makes, at the point to which a campaign came that left these records.

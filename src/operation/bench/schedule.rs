@@ -4,9 +4,9 @@
 //! default would take seconds.
 
 use super::requests;
-use crate::format::Format;
-use crate::simpler;
-use crate::validity::{self, Validity};
+use crate::base::simpler;
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
 
 /// The flags that may be left out, with how many words each has.
 const FLAGS: [(&str, usize); 8] = [

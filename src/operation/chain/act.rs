@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::Write;
-use crate::format::Format;
-use crate::request::{RepairTier, SnapshotAction};
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::tool::request::{RepairTier, SnapshotAction};
 
 pub use kind::ActKind;
 

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use super::act::{Act, Layer};
 use super::wording::{placed, window};
-use crate::content::Write;
-use crate::exchange::Inventory;
-use crate::exchange::Rule;
-use crate::format::{Format, SECTOR_BYTES};
-use crate::model::{Model, View};
-use crate::request::{ImageFile, SnapshotAction};
+use crate::image::content::Write;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::model::{Model, View};
+use crate::oracle::exchange::Inventory;
+use crate::oracle::exchange::Rule;
+use crate::tool::request::{ImageFile, SnapshotAction};
 
 mod asked;
 mod below;

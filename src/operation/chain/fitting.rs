@@ -7,8 +7,8 @@
 
 use super::act::{Act, Layer};
 use super::{Chain, Course, Hazard};
-use crate::content::Write;
-use crate::format::{Format, SECTOR_BYTES};
+use crate::image::content::Write;
+use crate::image::format::{Format, SECTOR_BYTES};
 
 impl Chain {
     /// The same without what makes no sense.
@@ -193,7 +193,7 @@ fn whole_clusters(offset: u64, length: u64, course: &Course) -> Act {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::SnapshotAction;
+    use crate::tool::request::SnapshotAction;
 
     fn chain(steps: Vec<Act>) -> Chain {
         let layer = Layer {

@@ -7,8 +7,8 @@
 use super::Chain;
 use super::act::{Act, Layer};
 use super::course::Course;
-use crate::format::Format;
-use crate::request::{ImageFile, SnapshotAction};
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, SnapshotAction};
 
 /// What is defective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

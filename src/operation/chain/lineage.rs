@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::act::Act;
 use super::course::Course;
 use super::{Chain, Hazard, hazard};
-use crate::exchange::{Exchange, Ground, Side};
-use crate::format::SECTOR_BYTES;
+use crate::image::format::SECTOR_BYTES;
 use crate::operation::facts::{Facts, of_file};
-use crate::request::ImageFile;
-use crate::verdict::Place;
+use crate::oracle::exchange::{Exchange, Ground, Side};
+use crate::oracle::verdict::Place;
+use crate::tool::request::ImageFile;
 
 /// What is known of one file, or of all files that data came from.
 #[derive(Clone, Default)]
@@ -81,8 +81,8 @@ impl Lineage {
         past.bytes_max = past.bytes_max.max(size);
         let guessed = course.top().backing.as_deref().is_some_and(|below| {
             let is_fixed = below.option("subformat") == Some("fixed");
-            let is_vpc = below.format == crate::format::Format::Vpc;
-            course.top().format == crate::format::Format::Qcow && is_vpc && is_fixed
+            let is_vpc = below.format == crate::image::format::Format::Vpc;
+            course.top().format == crate::image::format::Format::Qcow && is_vpc && is_fixed
         });
         past.met.extend(guessed.then_some(hazard::GUESSED_BACKING));
     }
@@ -256,7 +256,10 @@ fn space(exchange: &Exchange, place: &Place, bytes_max: u64, facts: &mut Facts) 
     let mut audits = readings.filter(|reading| reading.request.name() == "audit");
     let audit = audits.find(|reading| reading.request.file().path == *name);
     let audit = audit.and_then(|reading| {
-        serde_json::from_slice::<crate::qcow2::audit::Audit>(&reading.answer.stdout.bytes).ok()
+        serde_json::from_slice::<crate::disk_format::qcow2::audit::Audit>(
+            &reading.answer.stdout.bytes,
+        )
+        .ok()
     });
     if let Some(audit) = audit {
         // Tables, and what is preallocated, take a little more.
@@ -271,9 +274,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::exchange::{Deed, Turn};
     use crate::operation::Perform;
-    use crate::request::{Answer, Exit};
+    use crate::oracle::exchange::{Deed, Turn};
+    use crate::tool::request::{Answer, Exit};
 
     /// The facts of a place in a chain of which the candidate's own tool did every step.
     fn facts(layers: Value, steps: Value, place: &Place) -> Vec<String> {

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use super::course::Course;
 use super::reading::{map_lie, witnesses};
-use crate::exchange::{Deed, Exchange, Side, Turn};
-use crate::judge::{self, CheckCounts};
-use crate::model::{Bitmap, View};
-use crate::qcow2::audit::Audit;
-use crate::qcow2::extensions::FoundBitmap;
-use crate::request::{Answer, ImageFile, Request};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place};
+use crate::disk_format::qcow2::audit::Audit;
+use crate::disk_format::qcow2::extensions::FoundBitmap;
+use crate::image::model::{Bitmap, View};
+use crate::oracle::exchange::{Deed, Exchange, Side, Turn};
+use crate::oracle::judge::{self, CheckCounts};
+use crate::oracle::verdict::{
+    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place,
+};
+use crate::tool::request::{Answer, ImageFile, Request};
 
 const MAP: DivergenceKind = DivergenceKind::ChainMap;
 const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
@@ -279,7 +281,7 @@ pub fn may_touch(request: &Request, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Format;
+    use crate::image::format::Format;
 
     const MIB: u64 = 1 << 20;
 

@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::act::Act;
 use super::course::Course;
-use crate::content::Contents;
-use crate::exchange::Turn;
-use crate::judge::CheckCounts;
-use crate::model::View;
-use crate::request::{Answer, Exit};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole};
+use crate::image::content::Contents;
+use crate::image::model::View;
+use crate::oracle::exchange::Turn;
+use crate::oracle::judge::CheckCounts;
+use crate::oracle::verdict::{
+    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole,
+};
+use crate::tool::request::{Answer, Exit};
 
 const CONTENT: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Content);
 const RECIPE: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Recipe);
@@ -57,7 +59,7 @@ fn contents(course: &Course, ours: &Contents, theirs: &Contents) -> Option<Findi
             let second = found.first.clone();
             (
                 RECIPE,
-                crate::content::ContentDifference { second, ..found },
+                crate::image::content::ContentDifference { second, ..found },
                 said,
             )
         }

@@ -7,9 +7,9 @@
 use super::act::Act;
 use super::course::Course;
 use super::wording::window;
-use crate::exchange::Rule;
-use crate::format::{Format, SECTOR_BYTES};
-use crate::request::{ImageFile, SnapshotAction};
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::oracle::exchange::Rule;
+use crate::tool::request::{ImageFile, SnapshotAction};
 
 use cost::PREALLOCATED_BYTES_MAX;
 pub use cost::{REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};

@@ -5,9 +5,9 @@
 
 use super::Chain;
 use super::act::{Act, Layer};
-use crate::content::Write;
-use crate::format::{Format, SECTOR_BYTES};
-use crate::simpler::{self, Bulk, elementwise, shorter};
+use crate::base::simpler::{self, Bulk, elementwise, shorter};
+use crate::image::content::Write;
+use crate::image::format::{Format, SECTOR_BYTES};
 use acts::{simpler_acts, simpler_writes};
 
 mod acts;

@@ -4,7 +4,7 @@
 
 use super::Chain;
 use super::act::{Act, Layer};
-use crate::validity::{self, Validity};
+use crate::image::validity::{self, Validity};
 
 /// How many images lie on each other, and so many acts are done, at the most: every act is gone through with all before it.
 const LAYERS_MAX: usize = 64;

@@ -1,8 +1,8 @@
 //! The acts' words: files' names and options, a bench's schedule, a dd's window.
 
 use super::act::{Act, BESIDE};
-use crate::format::Format;
-use crate::request::ImageFile;
+use crate::image::format::Format;
+use crate::tool::request::ImageFile;
 
 /// The file of an image with these options: one that lies beside it is named after it.
 pub(super) fn placed(stem: &str, format: Format, options: &[String]) -> ImageFile {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::Write;
-use crate::format::Format;
-use crate::request::{ImageFile, RepairTier, Request, SnapshotAction};
-use crate::validity::{self, Validity};
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::tool::request::{ImageFile, RepairTier, Request, SnapshotAction};
 
 /// Something that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use super::Malformed;
-use crate::damage::{Damage, Value};
+use crate::disk_format::damage::{Damage, Value};
 use crate::operation::facts::Facts;
-use crate::request::Request;
+use crate::tool::request::Request;
 
-use crate::exchange::Exchange;
-use crate::verdict::Place;
+use crate::oracle::exchange::Exchange;
+use crate::oracle::verdict::Place;
 
 /// What is true of the place, beside what is true in every operation.
 pub(super) fn add(case: &Malformed, exchange: &Exchange, place: &Place, facts: &mut Facts) {

@@ -4,9 +4,9 @@
 //! reads what the other refuses. The first that does not hold is told. A reference that only ran out of time is for the judges of
 //! every operation.
 
-use crate::exchange::{Actor, Deed, Exchange, Side, Turn};
-use crate::request::{Answer, Exit, Request};
-use crate::verdict::{Blame, Difference, DivergenceKind, Finding, Place};
+use crate::oracle::exchange::{Actor, Deed, Exchange, Side, Turn};
+use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Finding, Place};
+use crate::tool::request::{Answer, Exit, Request};
 
 const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
 const MEMORY: DivergenceKind = DivergenceKind::MalformedMemory;

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::Write;
-use crate::format::Format;
-use crate::request::{ImageFile, Request, SnapshotAction};
-use crate::simpler;
-use crate::size::Size;
-use crate::validity::{self, Validity};
+use crate::base::simpler;
+use crate::base::size::Size;
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::image::validity::{self, Validity};
+use crate::tool::request::{ImageFile, Request, SnapshotAction};
 
 /// The subformat of vmdk that only a conversion can fill.
 const STREAM_OPTIMIZED: &str = "subformat=streamOptimized";

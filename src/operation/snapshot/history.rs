@@ -4,7 +4,7 @@
 //! qemu-img from 4.0 on, measured with 10.0.2: `-d` takes a name only, `-a` an id before a name, and of several that fit the
 //! first in the table. A new snapshot's id is one more than the highest there is.
 
-use crate::content::Write;
+use crate::image::content::Write;
 
 /// An image's past.
 #[derive(Clone, Debug)]

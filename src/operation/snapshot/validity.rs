@@ -1,8 +1,8 @@
 //! What is wrong with a list of snapshots and writes out of a file.
 
 use super::{BASE_GRAIN_BYTES, Element, Snapshot};
-use crate::content::Write;
-use crate::validity::{self, Validity};
+use crate::image::content::Write;
+use crate::image::validity::{self, Validity};
 
 impl Snapshot {
     /// The parameters of the image, then every element.

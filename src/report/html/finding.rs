@@ -6,11 +6,11 @@ use maud::{Markup, html};
 
 use super::super::digest::Found;
 use super::picture;
-use crate::evidence::{Call, Evidence, shell_line};
-use crate::exchange::Side;
-use crate::record::Record;
-use crate::signature::Group;
-use crate::verdict::Difference;
+use crate::oracle::exchange::Side;
+use crate::oracle::signature::Group;
+use crate::oracle::verdict::Difference;
+use crate::run::evidence::{Call, Evidence, shell_line};
+use crate::run::record::Record;
 
 /// How many differences of one case are shown.
 const DIFFERENCES_MAX: usize = 40;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use crate::prose::counted;
-use crate::record::{Cell, Row, Summary};
+use crate::base::prose::counted;
+use crate::run::record::{Cell, Row, Summary};
 
 /// The section; nothing for one candidate.
 pub(super) fn matrix(summary: &Summary) -> Markup {

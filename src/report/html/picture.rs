@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 
-use crate::evidence::{Picture, Strip};
+use crate::run::evidence::{Picture, Strip};
 
 /// The width of a strip in its own units.
 const WIDTH: f64 = 1000.0;
@@ -170,7 +170,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::Side;
+    use crate::oracle::exchange::Side;
     use serde_json::json;
 
     fn example() -> Picture {

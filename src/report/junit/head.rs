@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 use quick_junit::{Property, Report, TestSuite};
 
-use crate::record::{Class, Record, ToolName};
+use crate::run::record::{Class, Record, ToolName};
 
 /// The space of the head, in bytes. What a head holds is bounded by [`PROPERTY_CHARACTERS_MAX`].
 pub(super) const HEAD_BYTES: usize = 2048;

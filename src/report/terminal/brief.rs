@@ -5,10 +5,10 @@
 use std::fmt::Write as _;
 
 use super::{add_call, add_difference};
-use crate::evidence::{Call, Evidence, shell_line};
-use crate::exchange::Side;
-use crate::record::Record;
-use crate::verdict::Difference;
+use crate::oracle::exchange::Side;
+use crate::oracle::verdict::Difference;
+use crate::run::evidence::{Call, Evidence, shell_line};
+use crate::run::record::Record;
 
 /// How many differences are told.
 const DIFFERENCES_MAX: usize = 3;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::prose::counted;
-use crate::record::{Cell, Row, Stand, Summary};
+use crate::base::prose::counted;
+use crate::run::record::{Cell, Row, Stand, Summary};
 
 /// How the tools are listed in a row: those against whom something is to be said at first.
 const STANDS: [Stand; 9] = [

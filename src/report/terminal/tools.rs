@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::format::Format;
+use crate::base::error::Result;
+use crate::image::format::Format;
 use crate::process::CageLayer;
 use crate::tool::{self, Capability, Tool};
 

@@ -6,12 +6,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::content::{Contents, Write};
-use crate::error::Result;
-use crate::format::Format;
+use crate::base::error::Result;
+use crate::base::size::Size;
+use crate::image::content::{Contents, Write};
+use crate::image::format::Format;
 use crate::process::Cage;
-use crate::request::{Answer, Exit, ImageFile, Request};
-use crate::size::Size;
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
 use crate::tool::{Scene, Support, Tool};
 
 /// One thing that was looked at.
@@ -122,7 +122,7 @@ impl Examination<'_> {
         };
         if let Request::Convert { source, .. } = request {
             std::fs::write(self.directory.join(&source.path), [7; 4096])
-                .map_err(|error| crate::error::Error::io("write", self.directory, &error))?;
+                .map_err(|error| crate::base::error::Error::io("write", self.directory, &error))?;
         }
         let answer = self.ask(self.adapter, request)?;
         if !answer.succeeded() {
@@ -195,7 +195,7 @@ impl Examination<'_> {
             .write(true)
             .open(&path)
             .and_then(|image| image.set_len(100));
-        cut.map_err(|error| crate::error::Error::io("cut", &path, &error))?;
+        cut.map_err(|error| crate::base::error::Error::io("cut", &path, &error))?;
         let answer = self.ask(self.adapter, &contents)?;
         let died = matches!(answer.exit, Exit::Crashed(_) | Exit::TimedOut(_));
         checks.push(check("a cut", died.then(|| answer.describe())));

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::protocol::{self, Asked, Hello, Said};
 use super::room::{Room, Visit};
-use crate::content::Contents;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::image::content::Contents;
 use crate::process::warden::{RUN_VARIABLE, run_token};
 use crate::process::{Cage, Captured, Dialogue, Ending, Invocation, Reply};
-use crate::request::{Answer, Exit, Request};
+use crate::tool::request::{Answer, Exit, Request};
 use crate::tool::{Scene, command_line};
 
 /// How a process is started.

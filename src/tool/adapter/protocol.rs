@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::content::Contents;
-use crate::format::Format;
-use crate::request::{ImageFile, Request};
+use crate::image::content::Contents;
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, Request};
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;

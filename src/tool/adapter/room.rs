@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::process::scratch::{self, Root};
 
 /// Where a directory can be made when there is none for temporary files (shm_overview(7)).

@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 
 use super::super::adapter::protocol::{self, Hello, Said};
 use super::super::worker::Library;
-use crate::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
-use crate::format::Format;
-use crate::request::{ImageFile, Request};
+use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, Request};
 
 /// How much is read or written at once.
 const PIECE_BYTES: u64 = 1 << 20;

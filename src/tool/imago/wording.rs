@@ -1,7 +1,7 @@
 //! Requests as calls of the imago crate that a person can read: the lines of a reproducer. Nothing is run.
 
-use crate::request::{ImageFile, Request};
 use crate::tool::FLAT_SUFFIX;
+use crate::tool::request::{ImageFile, Request};
 
 /// The program that the calls stand in. It makes the same calls as [`library`](super::library).
 pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::secret;
-use crate::format::Format;
+use crate::image::format::Format;
 use crate::process::{self, Cage, Ending, Invocation};
-use crate::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request};
 
 /// The commands that are asked, as `qemu-img --help` lists them.
 const COMMANDS: [&str; 15] = [

@@ -5,8 +5,8 @@
 //! other stays as it is. An encrypted backing file gets its secret through the options of the image that lies on it; commands that open no backing
 //! file (seen with qemu-img 10.0.2) refuse such options.
 
-use crate::format::Format;
-use crate::request::{ImageFile, Request};
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, Request};
 
 /// The secret: one for all images, for it protects nothing.
 pub(super) const OBJECT: &str = "secret,id=sec0,data=secret";

@@ -2,9 +2,9 @@
 
 use super::super::wording::{placed, schedule};
 use super::{Act, Course};
-use crate::content::Write;
-use crate::format::Format;
-use crate::request::{ImageFile, Request};
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, Request};
 
 impl Course {
     /// What the act asks of a tool.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Act, Course};
-use crate::format::Format;
+use crate::image::format::Format;
 
 impl Course {
     /// The image at this place below the current one, as if nothing lay on it.

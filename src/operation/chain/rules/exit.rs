@@ -3,8 +3,8 @@
 use super::super::act::Act;
 use super::super::course::Course;
 use super::super::hazard::Hazard;
-use crate::exchange::Rule;
-use crate::request::{ImageFile, SnapshotAction};
+use crate::oracle::exchange::Rule;
+use crate::tool::request::{ImageFile, SnapshotAction};
 
 impl Course {
     /// What the act's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.

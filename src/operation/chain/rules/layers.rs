@@ -4,9 +4,9 @@ use super::super::Chain;
 use super::super::act::{Act, Layer};
 use super::super::course::Course;
 use super::{Rejection, Sense, TOO_LARGE, Unsettled, holds, only_if};
-use crate::exchange::Rule;
-use crate::format::Format;
-use crate::request::ImageFile;
+use crate::image::format::Format;
+use crate::oracle::exchange::Rule;
+use crate::tool::request::ImageFile;
 
 impl Layer {
     /// Why the image cannot be made, on this one where there is one, or is not the one that a guest must see.

@@ -2,10 +2,10 @@
 
 use super::super::act::{Act, Naming};
 use super::{FORMATS, SIZE_GRAIN, rhythms, sizes};
-use crate::content::Write;
-use crate::format::{Format, SECTOR_BYTES};
-use crate::request::RepairTier;
-use crate::simpler::{elementwise, numbers, shorter, shorter_not_empty};
+use crate::base::simpler::{elementwise, numbers, shorter, shorter_not_empty};
+use crate::image::content::Write;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::tool::request::RepairTier;
 
 /// Offsets and lengths are rounded to these, in bytes.
 const GRAINS: [u64; 3] = [65536, 4096, SECTOR_BYTES];

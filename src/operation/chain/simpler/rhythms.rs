@@ -1,8 +1,8 @@
 //! Simpler versions of the acts that go through an image in a rhythm of their own: `dd` and `bench`.
 
 use super::super::act::Act;
-use crate::format::Format;
-use crate::simpler::numbers;
+use crate::base::simpler::numbers;
+use crate::image::format::Format;
 
 /// Block sizes and lengths that a person would choose, in bytes.
 const USUAL_BYTES: [u64; 2] = [512, 4096];

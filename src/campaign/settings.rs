@@ -1,0 +1,341 @@
+//! The settings that both doors share: flags, and the environment under them.
+//!
+//! One list; the parsers, the help and the split of the test door's arguments are derived from it. Values are checked
+//! here, files and tools where they are opened.
+
+mod reading;
+mod unseen;
+mod values;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::base::error::{Error, Result};
+use crate::case::generation::{Generation, ITERATION_MAX};
+use crate::case::known::Catalogue;
+use crate::disk_format::damage::structure_names;
+use crate::process::{Cage, pass_on};
+use crate::run::sandbox::Place;
+use crate::tool::ToolSpec;
+use crate::tool::launcher::{ExecMode, Launcher};
+pub use reading::{Read, read};
+pub use values::jobs as parse_jobs;
+
+/// Cases of a campaign in the command, when no number is given.
+pub const FUZZ_ITERATIONS: u64 = 1000;
+
+/// The longest that cases can be drawn: a year.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Fresh cases in the test door, when no number is given.
+pub const TEST_ITERATIONS: u64 = 12;
+
+/// The seed of the test door, when none is given.
+pub const TEST_SEED: u64 = 1;
+
+/// What the candidate is compared with, when nothing else is named.
+const DEFAULT_REFERENCE: &str = "qemu-img";
+
+/// Wall time for one tool call, when none is given: `30` in the flag's own default.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything that can be set in either door. The flag wins over the environment.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Settings {
+    /// The tool under test: NAME, NAME:PATH, adapter:COMMAND, or all; more with commas or repeated (see imgduel tools)
+    #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
+    pub candidates: Vec<ToolSpec>,
+
+    /// What it is compared with: qemu-img[:PATH]
+    #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
+    pub reference: ToolSpec,
+
+    /// How seeds become cases (default: what fits the candidate: ops16 for qemu-img and instar, native1_imago for imago, native1_readers for others)
+    #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
+    pub generation: Option<String>,
+
+    /// Draw native1, native2 and malformed1 whole for imago too (default: narrowed to what it supports, as native1_imago and its like)
+    #[arg(long, env = "IMGDUEL_WIDE", value_parser = values::switch)]
+    pub wide: bool,
+
+    /// The campaign's seed, a whole number (default: 1 in the test door, else random)
+    #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = values::seed)]
+    pub seed: Option<u64>,
+
+    /// How many cases (default: 12 in the test door, else 1000; with --duration, 1000 in the test door, else any number)
+    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = values::iterations)]
+    pub iterations: Option<u64>,
+
+    /// How long cases are drawn, as in 90s, 10m or 2h; those under way are ended
+    #[arg(long, value_name = "TIME", env = "IMGDUEL_DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// The first iteration
+    #[arg(long, value_name = "N", env = "IMGDUEL_START", default_value_t = 0, value_parser = values::iteration)]
+    pub start: u64,
+
+    /// The operations to draw from, with commas; order and repeats count (default: the generation's)
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_OPS")]
+    pub ops: Option<String>,
+
+    /// The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all)
+    #[arg(long, value_name = "A,B", env = "IMGDUEL_FIELDS", long_help = fields_help())]
+    pub fields: Option<String>,
+
+    /// Seconds for one tool call, fractions allowed
+    #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = values::seconds)]
+    pub timeout: Duration,
+
+    /// Cases at a time that keep a CPU busy; above 1, as many again are under way (default: the number of CPUs)
+    #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = values::jobs)]
+    pub jobs: Option<usize>,
+
+    /// Where scratch directories are made (default: TMPDIR, or memory where there is enough, or the system's temporary directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
+    workdir: Option<PathBuf>,
+
+    /// How tools are started: spawn, fork (of a tool that is loaded already), or check (both ways, compared)
+    #[arg(long, value_name = "MODE", env = "IMGDUEL_EXEC_MODE", default_value_t = ExecMode::Fork, value_parser = parse::<ExecMode>)]
+    pub exec_mode: ExecMode,
+
+    /// Let the flushes of forked tools reach the disk
+    #[arg(long, env = "IMGDUEL_DURABLE", value_parser = values::switch)]
+    pub durable: bool,
+
+    /// Ask the reference again what it has answered before for a regression trial, or for the cases that the test door draws unasked
+    #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = values::switch)]
+    pub no_cache: bool,
+
+    /// Where the reference's answers for those trials are kept (default: imgduel-cache/ in the target directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_CACHE")]
+    pub cache: Option<PathBuf>,
+
+    /// Stop at the first divergence
+    #[arg(long, env = "IMGDUEL_FAIL_FAST", value_parser = values::switch)]
+    pub fail_fast: bool,
+
+    /// Keep the scratch directories of cases that did not match
+    #[arg(long, env = "IMGDUEL_KEEP", value_parser = values::switch)]
+    pub keep: bool,
+
+    /// A catalogue of known divergences that is read beside the built-in one (default: fuzz-seeds/known-divergences.json in the current directory, if it is there)
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
+    pub catalogue: Option<PathBuf>,
+
+    /// Fail when an entry of the catalogue could have fired so often that it should have, and never did
+    #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = values::switch)]
+    pub strict_known: bool,
+
+    /// Let tools see these variables of the environment, with commas or repeated: PYTHONPATH, LD_LIBRARY_PATH (default: none but PATH)
+    #[arg(long, value_name = "NAME", env = "IMGDUEL_PASS_ENV", value_delimiter = ',', value_parser = values::variable)]
+    pub pass_env: Vec<String>,
+
+    /// Where new findings are kept until they are accepted
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMGDUEL_FINDINGS",
+        default_value = "fuzz-findings"
+    )]
+    pub findings: PathBuf,
+
+    /// Write one JSON record a line to FILE
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_JSON")]
+    pub json: Option<PathBuf>,
+
+    /// Write the summary as JSON to FILE
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_SUMMARY")]
+    pub summary: Option<PathBuf>,
+
+    /// Write JUnit XML to FILE, case by case
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_JUNIT")]
+    pub junit: Option<PathBuf>,
+
+    /// Write a page for the browser to FILE, all in one
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_HTML")]
+    pub html: Option<PathBuf>,
+
+    /// Run tools with their flushes off: they succeed without being done
+    #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = values::switch)]
+    pub no_flush: bool,
+
+    /// Run tools without limits of memory, files, processes and disk, and without confinement
+    #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = values::switch)]
+    pub no_cage: bool,
+
+    /// Put tools into no namespaces of their own; the other layers of the cage stand
+    #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = values::switch)]
+    pub no_namespaces: bool,
+
+    /// Succeed even when too little was compared to prove anything
+    #[arg(long, env = "IMGDUEL_ALLOW_VACUOUS", value_parser = values::switch)]
+    pub allow_vacuous: bool,
+
+    /// Let inconclusive cases fail
+    #[arg(long, env = "IMGDUEL_STRICT", value_parser = values::switch)]
+    pub strict: bool,
+}
+
+impl Settings {
+    /// Whether the test door's campaign is the one that it tries when nothing is said, the same in every run.
+    pub fn has_usual_campaign(&self) -> bool {
+        let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();
+        !numbers && self.start == 0
+    }
+
+    /// The iterations that were asked for: the first, and how many, `usual` of them when nothing is said.
+    pub fn range(&self, usual: u64) -> Result<(u64, u64)> {
+        let count = self.iterations.unwrap_or(usual);
+        let left = ITERATION_MAX + 1 - self.start.min(ITERATION_MAX);
+        match count <= left {
+            true => Ok((self.start, count)),
+            false if self.iterations.is_none() => Ok((self.start, left)),
+            false => Err(Error::usage(format!(
+                "{count} iterations from {} on: they are numbered from 0 to {ITERATION_MAX}",
+                self.start
+            ))),
+        }
+    }
+
+    /// The generation that was asked for, or the one that fits the candidates.
+    pub fn generation(&self) -> Result<&'static Generation> {
+        if let Some(name) = &self.generation {
+            return Generation::named(name);
+        }
+        let names = self.candidates.iter().map(|spec| spec.name.as_str());
+        let (names, pool): (Vec<&str>, _) = (names.collect(), self.pool());
+        Ok(Generation::fitting(&names, pool.as_deref(), self.wide))
+    }
+
+    /// Whether the reference is the one that is looked for when none is named.
+    pub fn has_default_reference(&self) -> bool {
+        self.reference.to_string() == DEFAULT_REFERENCE
+    }
+
+    /// Until when cases are drawn, if drawing begins now.
+    pub fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.duration?)
+    }
+
+    /// Draws what both tools support, where the one candidate has a narrowing of the generation that was asked for: from here on, that
+    /// is the generation. Not with `--wide`, nor with `--ops` or `--fields` that name more than the narrowing has.
+    pub fn narrow(&mut self) {
+        let [spec] = &*self.candidates else { return };
+        let wanted = self.generation.as_deref().map(Generation::named);
+        if let (Some(Ok(wide)), false, None) = (wanted, self.wide, &self.fields)
+            && let Some(narrowed) = wide.narrowed_to(&spec.name, self.pool().as_deref())
+        {
+            self.generation = Some(narrowed.name.to_owned());
+        }
+    }
+
+    /// The operations that were asked for: the comma list without blanks.
+    pub fn pool(&self) -> Option<Vec<String>> {
+        self.ops.as_deref().map(comma_list)
+    }
+
+    /// The structures and fields that are to be damaged, of the same form.
+    pub fn fields(&self) -> Option<Vec<String>> {
+        self.fields.as_deref().map(comma_list)
+    }
+
+    /// The flags that set the same terms again for one candidate: both tools as they were given, the time limit when it is not the
+    /// usual one.
+    pub fn terms(&self, candidate: &ToolSpec) -> Vec<String> {
+        let mut terms = vec!["--candidate".to_owned(), candidate.to_string()];
+        if !self.has_default_reference() {
+            terms.extend(["--reference".to_owned(), self.reference.to_string()]);
+        }
+        if self.timeout != DEFAULT_TIMEOUT {
+            let seconds = self.timeout.as_secs_f64().to_string();
+            terms.extend(["--timeout".to_owned(), seconds]);
+        }
+        if !self.pass_env.is_empty() {
+            terms.extend(["--pass-env".to_owned(), self.pass_env.join(",")]);
+        }
+        let switches = [(self.no_flush, "--no-flush"), (self.no_cage, "--no-cage")];
+        terms.extend(
+            switches
+                .into_iter()
+                .filter(|(is_on, _)| *is_on)
+                .map(|(_, flag)| flag.to_owned()),
+        );
+        terms
+    }
+
+    /// The catalogue of known divergences.
+    pub fn catalogue(&self) -> Result<Catalogue> {
+        Catalogue::open(self.catalogue.as_deref())
+    }
+
+    /// What tools may use up and touch.
+    pub fn cage(&self) -> Cage {
+        let cage = if self.no_cage {
+            Cage::OPEN
+        } else {
+            Cage::default()
+        };
+        Cage {
+            flushes_off: self.no_flush,
+            is_apart: cage.is_apart && !self.no_namespaces,
+            ..cage
+        }
+    }
+
+    /// What starts the tools of this run.
+    pub fn launcher(&self) -> Arc<Launcher> {
+        pass_on(&self.pass_env);
+        Launcher::new(self.exec_mode, self.durable)
+    }
+
+    /// The terms of all candidates in a line.
+    pub fn all_terms(&self) -> String {
+        let terms = self.candidates.iter().flat_map(|spec| self.terms(spec));
+        terms.collect::<Vec<String>>().join(" ")
+    }
+
+    /// Where scratch directories are made.
+    pub fn scratch(&self) -> Place {
+        match &self.workdir {
+            Some(directory) => Place::at(directory),
+            None => Place::usual(self.jobs()),
+        }
+    }
+
+    /// The directory of [`Settings::scratch`].
+    pub fn workdir(&self) -> PathBuf {
+        self.scratch().path
+    }
+
+    /// How many cases are to keep a CPU busy at a time.
+    pub fn jobs(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.jobs.unwrap_or_else(processors)
+    }
+}
+
+fn comma_list(text: &str) -> Vec<String> {
+    let names = text.split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn fields_help() -> String {
+    format!(
+        "The structures or fields (STRUCTURE.FIELD) that malformed1 damages, with commas (default: all): {}",
+        structure_names().join(", ")
+    )
+}
+
+fn parse<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
+    text.parse()
+}
+
+/// As jiff reads it: `90s`, `10m`, `2h`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration> {
+    let read = text.parse::<jiff::SignedDuration>().ok();
+    let read = read.and_then(|read| Duration::try_from(read).ok());
+    let read = read.filter(|read| !read.is_zero() && *read <= DURATION_MAX);
+    read.ok_or_else(|| Error::usage("write a time above 0 with its unit, as in 90s, 10m or 2h"))
+}

@@ -1,0 +1,162 @@
+//! The values of settings that are plain text, and the ranges in which they make sense.
+//!
+//! Used by the list of settings and by the flags of the test door. Every refusal names the range: a value beyond it would otherwise end in a
+//! panic, a hang or a machine without memory. What a name means (a generation, a tool) is checked where it is looked up.
+
+use std::time::Duration;
+
+use crate::base::error::{Error, Result};
+use crate::case::generation::ITERATION_MAX;
+use crate::process::CHILD_ENVIRONMENT;
+
+/// The longest limit of one tool call, in seconds: a day. A call may take it ten times, and sums of times must not overflow.
+const TIMEOUT_MAX_SECONDS: f64 = 86_400.0;
+
+/// The shortest, in seconds: below it no program comes to anything.
+const TIMEOUT_MIN_SECONDS: f64 = 0.001;
+
+/// Cases at a time, and trials at a time: each has a thread or two, and processes of its own.
+const JOBS_MAX: usize = 1024;
+
+/// What a switch is set to in the environment.
+pub(super) fn switch(text: &str) -> Result<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "y" | "t" => Ok(true),
+        "0" | "false" | "no" | "off" | "n" | "f" => Ok(false),
+        _ => Err(Error::usage(
+            "write 1 or 0 (or true, false, yes, no, on, off)",
+        )),
+    }
+}
+
+/// The name of a variable that tools are to see.
+pub(super) fn variable(text: &str) -> Result<String> {
+    let is_own = |name: &str| CHILD_ENVIRONMENT.iter().any(|(own, _)| *own == name);
+    let is_ours = ["PATH", "TMPDIR", "LD_PRELOAD", "LD_BIND_NOW"].contains(&text)
+        || is_own(text)
+        || text.starts_with("IMGDUEL_");
+    if is_ours {
+        return Err(Error::usage("imgduel sets this variable for tools itself"));
+    }
+    let is_name = !text.is_empty() && !text.contains(['=', '\0']);
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err(Error::usage("this is no name of a variable")),
+    }
+}
+
+/// As Python's Random takes it: the sign does not count.
+pub(super) fn seed(text: &str) -> Result<u64> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain
+        .then(|| digits.parse().ok())
+        .flatten()
+        .ok_or_else(|| Error::usage("a seed is a whole number of at most 64 bits"))
+}
+
+/// The limit of one tool call.
+pub(super) fn seconds(text: &str) -> Result<Duration> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds =
+        seconds.filter(|seconds| (TIMEOUT_MIN_SECONDS..=TIMEOUT_MAX_SECONDS).contains(seconds));
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| {
+        Error::usage(format!(
+            "a timeout is a number of seconds above 0, from {TIMEOUT_MIN_SECONDS} to {TIMEOUT_MAX_SECONDS}"
+        ))
+    })
+}
+
+/// How many things are done at a time.
+pub fn jobs(text: &str) -> Result<usize> {
+    let jobs = text.parse().ok();
+    let jobs = jobs.filter(|jobs| (1..=JOBS_MAX).contains(jobs));
+    jobs.ok_or_else(|| Error::usage(format!("write a whole number above 0, up to {JOBS_MAX}")))
+}
+
+/// How many cases.
+pub(super) fn iterations(text: &str) -> Result<u64> {
+    let most = ITERATION_MAX + 1;
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| Error::usage(format!("write a whole number above 0, up to {most}")))
+}
+
+/// The number of an iteration.
+pub(super) fn iteration(text: &str) -> Result<u64> {
+    let number = text.parse().ok().filter(|number| *number <= ITERATION_MAX);
+    number.ok_or_else(|| Error::usage(format!("iterations are numbered from 0 to {ITERATION_MAX}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_lies_between_a_millisecond_and_a_day() {
+        assert_eq!(seconds("0.001").unwrap(), Duration::from_millis(1));
+        assert_eq!(seconds("86400").unwrap(), Duration::from_secs(86_400));
+        for text in [
+            "0", "-1", "1e-9", "86401", "1e18", "1e19", "1e308", "inf", "NaN", "soon", "",
+        ] {
+            let error = seconds(text).expect_err(text).to_string();
+            assert!(error.contains("from 0.001 to 86400"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_a_bound_that_the_refusal_names() {
+        assert_eq!(jobs("1024").unwrap(), 1024);
+        for text in ["0", "1025", "1000000", "-1", "many", ""] {
+            let error = jobs(text).expect_err(text).to_string();
+            assert!(error.contains("up to 1024"), "{text}: {error}");
+        }
+        assert_eq!(iteration("99999999").unwrap(), 99_999_999);
+        assert_eq!(iterations("100000000").unwrap(), 100_000_000);
+        for text in ["100000000", "18446744073709551615", "18446744073709551616"] {
+            let error = iteration(text).expect_err(text).to_string();
+            assert!(error.contains("from 0 to 99999999"), "{text}: {error}");
+        }
+        assert!(iterations("100000001").is_err());
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off_and_nothing_else() {
+        for (text, is_on) in [
+            ("1", true),
+            ("TRUE", true),
+            ("on", true),
+            ("0", false),
+            ("No", false),
+        ] {
+            assert_eq!(switch(text).unwrap(), is_on, "{text}");
+        }
+        for text in ["maybe", "2", "-1", " "] {
+            assert!(switch(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_imgduel_sets_itself_is_not_passed_on() {
+        assert_eq!(variable("PYTHONPATH").unwrap(), "PYTHONPATH");
+        for name in [
+            "PATH",
+            "LC_ALL",
+            "TMPDIR",
+            "LD_PRELOAD",
+            "IMGDUEL_RUN",
+            "",
+            "A=B",
+        ] {
+            assert!(variable(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_sign_of_a_seed_does_not_count() {
+        assert_eq!(seed("-18446744073709551615").unwrap(), u64::MAX);
+        for text in ["", "-", "18446744073709551616", "1.5", "x1"] {
+            assert!(seed(text).is_err(), "{text}");
+        }
+    }
+}

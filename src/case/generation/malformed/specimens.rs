@@ -1,0 +1,203 @@
+//! How the valid images are drawn, and what an image needs to have a structure.
+
+use crate::base::rng::NativeRandom;
+use crate::disk_format::structure::{FieldKind, Structure};
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::operation::malformed::Specimen;
+
+/// Structures that only an image of a wide generation has.
+const WIDE_STRUCTURES: [&str; 7] = [
+    "encryption_extension",
+    "luks_header",
+    "sparse_extent_header",
+    "grain_directory",
+    "redundant_grain_directory",
+    "grain_table",
+    "grain_marker",
+];
+
+/// The least cluster size in bytes for extended L2 entries (qemu-img 10.0: QCOW_EXTL2_SUBCLUSTERS_PER_CLUSTER of 512 bytes each).
+const EXTENDED_CLUSTER_BYTES_MIN: u64 = 16384;
+/// Up to this cluster size, images stay small, so that no table is large.
+const SMALL_CLUSTER_BYTES: u64 = 1024;
+
+/// Whether images of a narrow generation have it.
+pub(super) fn is_narrow(structure: &Structure) -> bool {
+    let of_extended_entries = |kind: &FieldKind| kind.name == "subcluster_bitmap";
+    !WIDE_STRUCTURES.contains(&structure.name) && !structure.fields.iter().any(of_extended_entries)
+}
+
+/// Whether images that have it take long to make.
+pub(super) fn takes_long(structure: &Structure) -> bool {
+    ["encryption_extension", "luks_header"].contains(&structure.name)
+}
+
+/// Whether an encrypted image has it, in which nothing is written.
+pub(super) fn is_of_encrypted(structure: &Structure) -> bool {
+    let others = [
+        "header",
+        "header_extension",
+        "l1_table",
+        "refcount_table",
+        "refcount_block",
+    ];
+    takes_long(structure) || others.contains(&structure.name)
+}
+
+/// An image of this format.
+pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> Specimen {
+    let size = *random.choice(&[65536, 1 << 20, (1 << 20) + 512, 4 << 20]);
+    let mut specimen = Specimen::empty(format, size);
+    match format {
+        Format::Qcow2 => qcow2(random, &mut specimen, is_wide),
+        Format::Vmdk => {
+            let subformats: &[&str] = match is_wide {
+                true => &[
+                    "monolithicSparse",
+                    "monolithicSparse",
+                    "streamOptimized",
+                    "streamOptimized",
+                    "monolithicFlat",
+                    "twoGbMaxExtentFlat",
+                    "twoGbMaxExtentSparse",
+                ],
+                false => &["monolithicFlat", "twoGbMaxExtentFlat"],
+            };
+            let subformat = random.choice(subformats);
+            specimen.options = vec![format!("subformat={subformat}")];
+        }
+        Format::Vpc => {
+            let subformat = random.choice(&["dynamic", "dynamic", "dynamic", "fixed"]);
+            specimen.options = vec![format!("subformat={subformat}")];
+        }
+        Format::Vhdx => {
+            let subformat = random.choice(&["dynamic", "dynamic", "dynamic", "fixed"]);
+            specimen.options = vec![
+                format!("subformat={subformat}"),
+                "block_size=1M".to_owned(),
+                "log_size=1M".to_owned(),
+            ];
+        }
+        // qemu-img has few options for these, and their tables are small without.
+        Format::Raw | Format::Vdi | Format::Qcow | Format::Parallels => {}
+    }
+    for index in 0..random.between(1, 3) {
+        let offset = random.below(specimen.size / 512) * 512;
+        let offset = if index == 0 { 0 } else { offset };
+        let longest = *random.choice(&[512, 4096, 65536]);
+        specimen.writes.push(Write {
+            offset,
+            length: longest.min(specimen.size - offset),
+            byte: 0x11 * (index as u8 + 1),
+        });
+    }
+    specimen
+}
+
+fn qcow2(random: &mut NativeRandom, specimen: &mut Specimen, is_wide: bool) {
+    let mut cluster_size = *random.choice(&[512, 1024, 4096, 65536, 65536]);
+    let is_version_2 = random.percent(20);
+    let is_extended = random.percent(20) && is_wide && !is_version_2;
+    if is_extended {
+        cluster_size = cluster_size.max(EXTENDED_CLUSTER_BYTES_MIN);
+        specimen.options.push("extended_l2=on".to_owned());
+    }
+    if cluster_size <= SMALL_CLUSTER_BYTES {
+        specimen.size = specimen.size.min(1 << 20);
+    }
+    specimen
+        .options
+        .push(format!("cluster_size={cluster_size}"));
+    let refcount_bits = *random.choice(&[16, 16, 16, 1, 2, 4, 8, 32, 64]);
+    if is_version_2 {
+        specimen.options.push("compat=0.10".to_owned());
+    } else {
+        specimen
+            .options
+            .push(format!("refcount_bits={refcount_bits}"));
+        if random.percent(15) {
+            specimen.options.push("lazy_refcounts=on".to_owned());
+        }
+        if random.percent(20) && is_wide {
+            specimen.options.push("compression_type=zstd".to_owned());
+        }
+    }
+    match random.below(10) {
+        0..3 => specimen.compressed = true,
+        3..6 => specimen.backed = true,
+        6 => specimen.has_data_file = !is_version_2,
+        _ => {}
+    }
+    if random.percent(40) && (refcount_bits > 2 || is_version_2) && !specimen.has_data_file {
+        specimen.snapshots = random.between(1, 2);
+    }
+    if random.percent(25) && !is_version_2 {
+        specimen.bitmaps = random.between(1, 2);
+    }
+}
+
+/// Gives an image what it needs to have this field.
+pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
+    let without = |specimen: &mut Specimen, words: &[&str]| {
+        let is_other = |option: &String| !words.iter().any(|word| option.starts_with(word));
+        specimen.options.retain(is_other);
+    };
+    let subformat = |specimen: &mut Specimen, wanted: &[&str]| {
+        let has = |name: &str| specimen.options.contains(&format!("subformat={name}"));
+        if !wanted.iter().any(|name| has(name)) {
+            without(specimen, &["subformat="]);
+            specimen.options.push(format!("subformat={}", wanted[0]));
+        }
+    };
+    let version_3_fields = [
+        "incompatible_features",
+        "compatible_features",
+        "autoclear_features",
+        "refcount_order",
+        "header_length",
+        "compression_type",
+    ];
+    match structure {
+        "header" if version_3_fields.contains(&field) => without(specimen, &["compat="]),
+        "header_extension" => without(specimen, &["compat="]),
+        "backing_file_name" => {
+            specimen.backed = true;
+            specimen.compressed = false;
+            specimen.has_data_file = false;
+        }
+        "bitmaps_extension" | "bitmap_directory" | "bitmap_table" if !specimen.encrypted => {
+            without(specimen, &["compat="]);
+            specimen.bitmaps = specimen.bitmaps.max(1);
+        }
+        "snapshot_table" | "snapshot_l1_table" if !specimen.encrypted => {
+            without(specimen, &["refcount_bits=1", "refcount_bits=2"]);
+            specimen.has_data_file = false;
+            specimen.snapshots = specimen.snapshots.max(1);
+        }
+        "encryption_extension" | "luks_header" => {
+            let kept = Specimen::empty(specimen.format, specimen.size);
+            *specimen = Specimen {
+                encrypted: true,
+                options: specimen.options.clone(),
+                ..kept
+            };
+            without(specimen, &["compat="]);
+        }
+        "l2_table" if field == "subcluster_bitmap" => {
+            without(specimen, &["compat=", "cluster_size=", "extended_l2="]);
+            specimen.options.push("extended_l2=on".to_owned());
+        }
+        "grain_marker" => subformat(specimen, &["streamOptimized"]),
+        "sparse_extent_header" | "grain_table" | "grain_directory" => {
+            subformat(specimen, &["monolithicSparse", "streamOptimized"]);
+        }
+        "redundant_grain_directory" => {
+            subformat(specimen, &["monolithicSparse", "streamOptimized"]);
+        }
+        "footer_copy" | "dynamic_disk_header" | "block_allocation_table" => {
+            subformat(specimen, &["dynamic"]);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! How the steps that copy the current image into a new one are drawn: convert and dd.
+
+use super::Narrowing;
+use super::edges::{self, Grain};
+use super::options::{self, Purpose};
+use crate::base::rng::NativeRandom;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::operation::chain::{Act, Course, Naming, window};
+use crate::tool::request::ImageFile;
+
+/// Images that are copied into formats other than raw and qcow2.
+const FOREIGN_MAX: u64 = 4 << 30;
+/// Images that are copied into one that takes its whole length at once.
+const FULL_MAX: u64 = 64 << 20;
+/// Bytes of one dd, which writes zeros as well.
+const DD_BYTES_MAX: u64 = 64 << 20;
+/// Blocks of one dd: qemu-img takes some 60 microseconds for each.
+const BLOCKS_MAX: u64 = 2000;
+const BLOCK_SIZES: [u64; 9] = [
+    512,
+    1000,
+    1536,
+    4096,
+    65536,
+    65537,
+    131_072,
+    1 << 20,
+    4 << 20,
+];
+/// The formats that dd is asked to write: it has no options for the others.
+const DD_FORMATS: [Format; 6] = [
+    Format::Qcow2,
+    Format::Raw,
+    Format::Vmdk,
+    Format::Vdi,
+    Format::Qcow,
+    Format::Parallels,
+];
+
+/// To another format or other options, compressed or not.
+pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: &Course) -> Act {
+    let size = course.model.top.size;
+    let format = if random.percent(55) {
+        Format::Qcow2
+    } else {
+        *random.choice(narrowing.formats)
+    };
+    let format = fitting(format, size);
+    let drawn = options::draw(random, narrowing, format, Purpose::Target);
+    let target = ImageFile::new("", format).with_options(drawn.clone());
+    let grain = Grain::of(&target);
+    // A large image in small clusters does not fit, or takes long; so does one that is allocated at once.
+    let fits = format != Format::Qcow2 || edges::fits(size, grain);
+    let full = options::is_full(&drawn);
+    let preallocated = target.option("data_file_raw").is_some();
+    let reach = if preallocated {
+        grain.reach()
+    } else {
+        u64::MAX
+    };
+    let fits = fits && (!full || size <= FULL_MAX) && size <= reach;
+    let plain = target.data_file().is_none() && !target.is_encrypted();
+    let compressible = matches!(format, Format::Qcow2 | Format::Qcow) && (plain || !fits);
+    Act::Convert {
+        format,
+        options: if fits {
+            drawn
+        } else {
+            fallback(narrowing, format)
+        },
+        compress: random.percent(30) && compressible,
+    }
+}
+
+/// Of a snapshot whose contents are known; nothing where there is none.
+pub(super) fn convert_snapshot(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    course: &Course,
+) -> Option<Act> {
+    let names: Vec<&String> = course.model.snapshots.keys().collect();
+    if names.is_empty() {
+        return None;
+    }
+    let name = (*random.choice(&names)).clone();
+    let by = *random.choice(&Naming::ALL);
+    let Act::Convert {
+        format,
+        options,
+        compress,
+    } = convert(random, narrowing, course)
+    else {
+        return None;
+    };
+    let act = Act::ConvertSnapshot {
+        name,
+        by,
+        format,
+        options,
+        compress,
+    };
+    course.admit(&act).is_admitted().then_some(act)
+}
+
+/// The options of an image for which those that were drawn are too costly. A narrowing need not have a format's defaults.
+fn fallback(narrowing: &Narrowing, format: Format) -> Vec<String> {
+    let flat_only = !narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    match format {
+        Format::Vmdk if flat_only => vec!["subformat=monolithicFlat".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// A window of the image, which is seldom all of it.
+pub(super) fn dd(random: &mut NativeRandom, narrowing: &Narrowing, course: &Course) -> Option<Act> {
+    let size = course.model.top.size;
+    let drawn = *random.choice(&DD_FORMATS);
+    // Without options a vmdk is sparse.
+    let can = narrowing.formats.contains(&drawn)
+        && (drawn != Format::Vmdk || narrowing.vmdk_subformats.contains(&"monolithicSparse"));
+    let format = fitting(if can { drawn } else { Format::Qcow2 }, size);
+    let block_size = *random.choice(&BLOCK_SIZES);
+    let blocks = size.div_ceil(block_size);
+    let skip = match random.below(4) {
+        0 => random.below(blocks),
+        1 => random.below(4).min(blocks - 1),
+        _ => 0,
+    };
+    let count = match random.below(3) {
+        0 => Some(skip + random.between(1, BLOCKS_MAX)),
+        1 => Some(blocks + random.below(3)),
+        _ => None,
+    };
+    let (_, length) = window(size, block_size, count, skip);
+    let bearable = (SECTOR_BYTES..=DD_BYTES_MAX).contains(&length)
+        && length.div_ceil(block_size) <= BLOCKS_MAX;
+    bearable.then_some(Act::Dd {
+        format,
+        block_size,
+        count,
+        skip,
+    })
+}
+
+fn fitting(format: Format, size: u64) -> Format {
+    let foreign = !matches!(format, Format::Qcow2 | Format::Raw);
+    if foreign && size > FOREIGN_MAX {
+        Format::Raw
+    } else {
+        format
+    }
+}

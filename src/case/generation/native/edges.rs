@@ -1,0 +1,180 @@
+//! Sizes, offsets and lengths near where things go wrong.
+//!
+//! The limits keep a case under about a second of tool time: what a guest range costs qemu-img goes with the L2 tables it touches
+//! (docs in the shared design notes; each is three flushes when a shrink meets it).
+
+use crate::base::rng::NativeRandom;
+use crate::image::content::Write;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::tool::request::ImageFile;
+
+/// L2 tables of an image.
+const TABLES_MAX: u64 = 4096;
+/// L2 tables that one step may touch.
+const TOUCHED_TABLES_MAX: u64 = 24;
+/// Bytes that one step may touch: qemu-io takes less than 2 GiB.
+const TOUCHED_BYTES_MAX: u64 = 1 << 30;
+/// The largest image.
+const SIZE_MAX: u64 = 1 << 40;
+/// The largest image in formats other than raw and qcow2: more than two extents of 2 GiB.
+const FOREIGN_SIZE_MAX: u64 = 5 << 30;
+/// Bytes of one write.
+const WRITE_BYTES_MAX: u64 = 1 << 20;
+
+/// The units in which an image is laid out, in guest bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grain {
+    /// A cluster, grain or block.
+    pub(super) cluster: u64,
+    /// What one L2 table covers.
+    pub(super) table: u64,
+    /// What one refcount block covers, if every cluster were data.
+    refcount_block: u64,
+}
+
+impl Grain {
+    /// Of an image, from its options.
+    pub(super) fn of(file: &ImageFile) -> Self {
+        let cluster = match file.format {
+            Format::Qcow2 => file.cluster_size(),
+            Format::Raw => 4096,
+            Format::Vmdk => 65536,
+            Format::Vpc => 2 << 20,
+            Format::Vhdx => 8 << 20,
+            Format::Vdi => 1 << 20,
+            Format::Qcow => 4096,
+            Format::Parallels if file.option("cluster_size").is_some() => file.cluster_size(),
+            Format::Parallels => 1 << 20,
+        };
+        let entry = if file.option("extended_l2") == Some("on") {
+            16
+        } else {
+            8
+        };
+        let bits = file
+            .option("refcount_bits")
+            .and_then(|bits| bits.parse().ok());
+        Self {
+            cluster,
+            table: cluster * cluster / entry,
+            refcount_block: cluster * cluster * 8 / bits.unwrap_or(16),
+        }
+    }
+
+    /// The longest guest range that one step may touch.
+    pub(super) fn reach(self) -> u64 {
+        (self.table * TOUCHED_TABLES_MAX)
+            .min(self.cluster << 14)
+            .min(TOUCHED_BYTES_MAX)
+    }
+}
+
+/// Whether an image of `size` bytes may be laid out so.
+pub(super) fn fits(size: u64, grain: Grain) -> bool {
+    size / grain.table <= TABLES_MAX
+}
+
+/// A virtual size of at most `limit` bytes: a multiple of a sector.
+pub(super) fn size(random: &mut NativeRandom, format: Format, grain: Grain, limit: u64) -> u64 {
+    let largest = match format {
+        Format::Qcow2 => SIZE_MAX.min(grain.table.saturating_mul(TABLES_MAX)),
+        Format::Raw => SIZE_MAX,
+        // qemu-img reads every cluster of a qcow, also where there is none.
+        Format::Qcow => FOREIGN_SIZE_MAX >> 3,
+        _ => FOREIGN_SIZE_MAX,
+    };
+    let base = match random.below(12) {
+        0 => SECTOR_BYTES * random.between(1, 16),
+        1..=3 => grain.cluster * random.between(1, 40),
+        4..=5 => grain.table * random.between(1, 3),
+        6 => grain.refcount_block * random.between(1, 2),
+        7..=9 => (1 << 20) * random.between(1, 16),
+        10 => (1 << 20) * random.between(16, 512),
+        _ => 1 << random.between(30, 40),
+    };
+    let base = near(random, base, grain);
+    let size = base.clamp(SECTOR_BYTES, largest.min(limit));
+    (size / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES)
+}
+
+/// A place at or just beside `place`.
+fn near(random: &mut NativeRandom, place: u64, grain: Grain) -> u64 {
+    match random.below(8) {
+        0 => place + SECTOR_BYTES,
+        1 => place.saturating_sub(SECTOR_BYTES),
+        2 => place.saturating_sub(grain.cluster),
+        3 => place + grain.cluster / 2,
+        _ => place,
+    }
+}
+
+/// An offset in an image of `size` bytes, near an edge more often than not. `others` are edges of other images: where a backing file
+/// ends.
+pub(super) fn offset(random: &mut NativeRandom, size: u64, grain: Grain, others: &[u64]) -> u64 {
+    let base = match random.below(8) {
+        0 => 0,
+        1 => size,
+        2 => grain.cluster * random.below(8),
+        3 => grain.table * random.between(1, 3),
+        4 if !others.is_empty() => *random.choice(others),
+        5 => random.below(size),
+        _ => grain.cluster * random.below(size.div_ceil(grain.cluster)),
+    };
+    let base = match random.below(10) {
+        0 => base + 1,
+        1 => base.saturating_sub(1),
+        2 => base.saturating_sub(random.between(1, 4096)),
+        _ => near(random, base, grain),
+    };
+    base.min(size - 1)
+}
+
+/// A length from `offset` on that stays in an image of `size` bytes, and under `limit`.
+pub(super) fn length(
+    random: &mut NativeRandom,
+    offset: u64,
+    size: u64,
+    grain: Grain,
+    limit: u64,
+) -> u64 {
+    let to_boundary = grain.cluster - offset % grain.cluster;
+    let length = match random.below(10) {
+        0 => 1,
+        1 => random.between(1, 4096),
+        2 => SECTOR_BYTES,
+        3 => to_boundary,
+        4 => to_boundary + grain.cluster,
+        5 => grain.cluster + 1,
+        6 => size - offset,
+        7 => grain.cluster * random.between(1, 6),
+        _ => grain.cluster,
+    };
+    length.min(size - offset).min(limit).max(1)
+}
+
+/// Guest writes: up to `most`, each of a byte of its own.
+pub(super) fn writes(
+    random: &mut NativeRandom,
+    size: u64,
+    grain: Grain,
+    others: &[u64],
+    most: u64,
+) -> Vec<Write> {
+    (0..random.between(1, most))
+        .map(|_| {
+            let offset = offset(random, size, grain, others);
+            let length = length(random, offset, size, grain, WRITE_BYTES_MAX);
+            // Zeros are written as well: a tool may not take them for nothing.
+            let byte = if random.percent(6) {
+                0
+            } else {
+                random.between(1, 255) as u8
+            };
+            Write {
+                offset,
+                length,
+                byte,
+            }
+        })
+        .collect()
+}

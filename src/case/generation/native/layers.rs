@@ -1,0 +1,161 @@
+//! How the images of a backing chain are drawn.
+
+use super::edges::{self, Grain};
+use super::options::{self, Purpose};
+use super::{Narrowing, below};
+use crate::base::rng::NativeRandom;
+use crate::image::format::Format;
+use crate::operation::chain::{Course, Layer};
+use crate::tool::request::ImageFile;
+
+/// Images of a chain with backing files: a rebase reads all of them.
+const CHAINED_SIZE_MAX: u64 = 32 << 20;
+/// Images that take their whole length at once.
+const FULL_SIZE_MAX: u64 = 32 << 20;
+
+/// One to five images, bottom first.
+pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Layer> {
+    let lengths = match narrowing.goes_below {
+        true => [2, 5, 3, 1, 1],
+        false => [5, 4, 2, 1, 1],
+    };
+    let backing = random.weighted(&lengths) as u64;
+    let mut layers: Vec<Layer> = Vec::new();
+    for index in 0..=backing {
+        let is_top = index == backing;
+        let format = match layers.last() {
+            Some(below) => overlay(random, narrowing, below),
+            None if is_top && random.percent(60) => Format::Qcow2,
+            None => bottom(narrowing, *random.choice(narrowing.formats), is_top),
+        };
+        let purpose = match (index, is_top) {
+            (0, true) => Purpose::Alone,
+            (0, false) => Purpose::Bottom,
+            (_, true) => Purpose::Top,
+            (_, false) => Purpose::Middle,
+        };
+        layers.push(layer(random, narrowing, format, purpose, &layers));
+        if narrowing.goes_below && !is_top {
+            below::prepare(random, narrowing, &mut layers);
+        }
+    }
+    layers
+}
+
+/// A tool that reads flat extents alone, imago, takes no vmdk for a backing file.
+fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
+    let whole = narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    match drawn {
+        Format::Vmdk if !is_top && !whole => Format::Raw,
+        other => other,
+    }
+}
+
+/// Draws the image at `index` anew, in the format that it has; what was written into it stays as far as it fits.
+pub(super) fn redraw(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    layers: &mut [Layer],
+    index: usize,
+) {
+    let purpose = match (index, index + 1 == layers.len()) {
+        (0, true) => Purpose::Alone,
+        (0, false) => Purpose::Bottom,
+        (_, true) => Purpose::Top,
+        (_, false) => Purpose::Middle,
+    };
+    let (below, rest) = layers.split_at_mut(index);
+    let old = &mut rest[0];
+    let mut new = layer(random, narrowing, old.format, purpose, below);
+    if random.percent(50) {
+        new.writes = std::mem::take(&mut old.writes);
+        new.acts = std::mem::take(&mut old.acts);
+    }
+    if rest
+        .get(1)
+        .is_some_and(|above| new.is_guessed_under(above.format))
+    {
+        new.options.clear();
+    }
+    let is_bare = new.acts.is_empty();
+    rest[0] = new;
+    if narrowing.goes_below && is_bare && index + 1 < layers.len() {
+        below::prepare(random, narrowing, &mut layers[..=index]);
+    }
+}
+
+/// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
+fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> Format {
+    let has = |format: Format| narrowing.formats.contains(&format);
+    let sparse_vmdk = narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    match random.below(100) {
+        0..8 if has(Format::Qcow) && !below.is_guessed_under(Format::Qcow) => Format::Qcow,
+        50.. if below.format == Format::Vmdk && sparse_vmdk => Format::Vmdk,
+        _ => Format::Qcow2,
+    }
+}
+
+fn layer(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    format: Format,
+    purpose: Purpose,
+    below: &[Layer],
+) -> Layer {
+    let options = options::draw(random, narrowing, format, purpose);
+    with_options(random, narrowing, (format, options), purpose, below)
+}
+
+/// A layer of this format and these options; the rest is drawn.
+pub(super) fn with_options(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    (format, mut options): (Format, Vec<String>),
+    purpose: Purpose,
+    below: &[Layer],
+) -> Layer {
+    if format == Format::Vmdk && !below.is_empty() {
+        // An overlay has sparse extents.
+        options.clear();
+    }
+    let file = ImageFile::new("", format).with_options(options.clone());
+    let grain = Grain::of(&file);
+    let edge = below.last().map(|layer| layer.size);
+    let mut limit = if purpose == Purpose::Alone {
+        narrowing.size_bytes_max
+    } else {
+        CHAINED_SIZE_MAX
+    };
+    if options::is_full(&options) {
+        limit = limit.min(FULL_SIZE_MAX);
+    }
+    if file.option("data_file_raw").is_some() {
+        // Its metadata is preallocated (QEMU, qcow2_co_create).
+        limit = limit.min(grain.reach());
+    }
+    // Now and then as long as the image below it, or nearly so.
+    let size = match edge.filter(|edge| random.percent(40) && *edge <= limit) {
+        Some(edge) => edge,
+        None => edges::size(random, format, grain, limit),
+    };
+    let offered = narrowing.options.contains(&"preallocation");
+    if purpose == Purpose::Alone && offered && !file.is_encrypted() {
+        options.extend(options::preallocation(random, format, size, grain));
+    }
+    let mut layer = Layer {
+        format,
+        size,
+        options,
+        writes: Vec::new(),
+        acts: Vec::new(),
+    };
+    if random.percent(75) {
+        let real = Course::start("", std::slice::from_ref(&layer))
+            .model
+            .top
+            .size;
+        let others: Vec<u64> = edge.into_iter().collect();
+        layer.writes = edges::writes(random, real, grain, &others, 3);
+    }
+    layer
+}

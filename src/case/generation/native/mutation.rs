@@ -1,0 +1,177 @@
+//! A case made of another one: acts left out, doubled, exchanged, put in; ranges moved to edges; images drawn anew; the acts of two
+//! cases put together. What comes of it makes sense where it stands, and is decided by the parent and the change alone.
+
+use super::edges::{self, Grain};
+use super::{Narrowing, Swarm, acts, layers};
+use crate::base::rng::NativeRandom;
+use crate::case::Case;
+use crate::case::generation::lineage::Change;
+use crate::operation::Operation;
+use crate::operation::chain::{Act, ActKind, Chain, Course};
+
+/// How many changes are made at once, at the most.
+const AT_ONCE_MAX: u64 = 3;
+
+/// In how many of a hundred children all steps are others.
+const REDRAWN_PERCENT: u64 = 50;
+
+/// How often it is tried to make something else than the parent.
+const TRIES_MAX: u64 = 16;
+
+/// How many steps a chain may grow to.
+const STEPS_MAX: usize = 14;
+
+/// Keeps the draws for splices apart from those for mutations.
+const SPLICE_TAG: u64 = 1 << 63;
+
+impl Narrowing {
+    /// The child of a case of one chain; `partner` gives the other parent of a splice.
+    pub(in crate::case::generation) fn changed(
+        &self,
+        parent: &Case,
+        change: Change,
+        partner: Option<&Case>,
+    ) -> Case {
+        let number = match change {
+            Change::Mutation(number) => number,
+            Change::Splice(iteration) => iteration | SPLICE_TAG,
+        };
+        let iter_seed = NativeRandom::iteration_seed(parent.iter_seed, number);
+        let mut random = NativeRandom::new(iter_seed);
+        let pool = match &parent.ops_filter {
+            Some(pool) => super::named(pool),
+            None => self.acts.to_vec(),
+        };
+        let ops = parent.ops.iter().map(|operation| match operation {
+            Operation::Chain(chain) => {
+                let other = partner.and_then(chain_of);
+                Operation::Chain(self.changed_chain(&mut random, chain, other, &pool))
+            }
+            other => other.clone(),
+        });
+        let ops = ops.collect();
+        Case {
+            generation: change.name(&parent.generation),
+            iter_seed,
+            ops,
+            words_used: random.words_used(),
+            ..parent.clone()
+        }
+    }
+
+    fn changed_chain(
+        &self,
+        random: &mut NativeRandom,
+        parent: &Chain,
+        other: Option<&Chain>,
+        pool: &[ActKind],
+    ) -> Chain {
+        let mut child = parent.clone();
+        for _ in 0..TRIES_MAX {
+            if let Some(other) = other {
+                child = spliced(random, parent, other);
+            }
+            if other.is_none() && random.percent(REDRAWN_PERCENT) {
+                // What was rare about its images meets other steps.
+                let swarm = Swarm::draw(random, pool);
+                child.steps = self.steps(random, &swarm, None, &child.layers);
+            } else {
+                let changes = random.between(u64::from(other.is_none()), AT_ONCE_MAX);
+                for _ in 0..changes {
+                    self.change(random, &mut child, pool);
+                }
+            }
+            child = child.fitted_like(parent);
+            child.steps.truncate(STEPS_MAX);
+            if child != *parent {
+                break;
+            }
+        }
+        child
+    }
+
+    fn change(&self, random: &mut NativeRandom, chain: &mut Chain, pool: &[ActKind]) {
+        let place = random.below(chain.steps.len() as u64 + 1) as usize;
+        let is_there = place < chain.steps.len();
+        match random.weighted(&[10, 10, 10, 30, 30, 15]) {
+            0 if is_there && chain.steps.len() > 1 => drop(chain.steps.remove(place)),
+            1 if is_there => chain.steps.insert(place, chain.steps[place].clone()),
+            2 if is_there => {
+                let other = random.below(chain.steps.len() as u64) as usize;
+                chain.steps.swap(place, other);
+            }
+            3 => {
+                let course = stand(chain, place);
+                let kind = *random.choice(pool);
+                if course.model.top.size == 0 {
+                    // What was swapped or put together before may copy a window that lies behind the end.
+                } else if let Some(act) = acts::draw(random, self, kind, &course) {
+                    chain.steps.insert(place, act);
+                }
+            }
+            4 if is_there => {
+                let course = stand(chain, place);
+                if course.model.top.size > 0 {
+                    moved(random, &mut chain.steps[place], &course);
+                }
+            }
+            5 => {
+                let index = random.below(chain.layers.len() as u64) as usize;
+                layers::redraw(random, self, &mut chain.layers, index);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn chain_of(case: &Case) -> Option<&Chain> {
+    case.ops.iter().find_map(|operation| match operation {
+        Operation::Chain(chain) => Some(chain),
+        _ => None,
+    })
+}
+
+/// Where the chain stands before the act at `place`.
+fn stand(chain: &Chain, place: usize) -> Course {
+    let mut course = Course::start("", &chain.layers);
+    for act in &chain.steps[..place] {
+        course.advance(act, true);
+    }
+    course
+}
+
+/// The images of the one, its first acts, and the last of the other.
+fn spliced(random: &mut NativeRandom, one: &Chain, other: &Chain) -> Chain {
+    let kept = random.below(one.steps.len() as u64 + 1) as usize;
+    let left_out = random.below(other.steps.len() as u64 + 1) as usize;
+    let steps = one.steps[..kept].iter().chain(&other.steps[left_out..]);
+    Chain {
+        layers: one.layers.clone(),
+        steps: steps.cloned().collect(),
+    }
+}
+
+/// A range or a size is drawn anew, near an edge more often than not.
+fn moved(random: &mut NativeRandom, act: &mut Act, course: &Course) {
+    let (size, grain) = (course.model.top.size, Grain::of(course.top()));
+    let below: Vec<u64> = course.edges();
+    let limit = grain.reach().min(1 << 20);
+    let mut range = |offset: &mut u64, length: &mut u64| {
+        if random.percent(60) {
+            *offset = edges::offset(random, size, grain, &below);
+        }
+        *offset = (*offset).min(size - 1);
+        *length = edges::length(random, *offset, size, grain, limit);
+    };
+    match act {
+        Act::Write { writes } => {
+            for write in writes {
+                range(&mut write.offset, &mut write.length);
+            }
+        }
+        Act::WriteZeroes { offset, length, .. } | Act::Discard { offset, length } => {
+            range(offset, length);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,178 @@
+//! Cases for tools that only read: an image of a format drawn evenly, made by the reference, changed a little by a guest, and looked at.
+//!
+//! Most have nothing below them and few options, because what one reader lacks another must not go without; a quarter is what a conversion
+//! writes, which alone makes compressed clusters and streamOptimized extents. Which candidates can open it is not known here: an id decodes to
+//! the same case whatever tools there are, and a campaign passes over what none of its candidates can be asked.
+
+use super::edges::{self, Grain};
+use super::options::{self, Purpose};
+use super::{Narrowing, TRIES_MAX, acts, layers};
+use crate::base::rng::NativeRandom;
+use crate::image::format::Format;
+use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
+use crate::tool::request::ImageFile;
+
+/// Images in a hundred that are written by a conversion.
+const CONVERTED_PERCENT: u64 = 25;
+/// Images in a hundred, of formats with backing files, that have one.
+const LAYERED_PERCENT: u64 = 20;
+/// Images in a hundred without any option.
+const PLAIN_PERCENT: u64 = 40;
+/// Conversions in a hundred that compress, where the format can.
+const COMPRESSED_PERCENT: u64 = 60;
+/// Changes before the image is looked at.
+const CHANGES_MAX: u64 = 3;
+/// Looks in a hundred that are made beside the reading of all bytes.
+const LOOK_PERCENT: u64 = 50;
+/// The longest image in bytes: most readers tell no holes, so that every byte is read.
+const SIZE_BYTES_MAX: u64 = 48 << 20;
+
+/// What changes an image, of the steps that a pool allows.
+const CHANGES: [ActKind; 6] = [
+    ActKind::Write,
+    ActKind::WriteZeroes,
+    ActKind::Discard,
+    ActKind::Resize,
+    ActKind::Snapshot,
+    ActKind::Amend,
+];
+/// What looks at one.
+const LOOKS: [ActKind; 3] = [ActKind::Info, ActKind::Check, ActKind::Map];
+
+/// All that qemu-img makes and that a reader may be asked.
+pub(in crate::case::generation) static READERS: Narrowing = Narrowing {
+    formats: &[
+        Format::Qcow2,
+        Format::Vmdk,
+        Format::Vpc,
+        Format::Vhdx,
+        Format::Vdi,
+        Format::Qcow,
+        Format::Parallels,
+    ],
+    acts: &[
+        ActKind::Write,
+        ActKind::WriteZeroes,
+        ActKind::Discard,
+        ActKind::Resize,
+        ActKind::Snapshot,
+        ActKind::Amend,
+        ActKind::Info,
+        ActKind::Check,
+        ActKind::Map,
+        ActKind::Read,
+    ],
+    provokes: false,
+    for_readers: true,
+    size_bytes_max: SIZE_BYTES_MAX,
+    ..super::WIDE
+};
+
+/// A chain of one image, seldom of more, and looks at it.
+pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[ActKind]) -> Chain {
+    let format = *random.choice(narrowing.formats);
+    let layered = matches!(format, Format::Qcow2 | Format::Qcow | Format::Vmdk);
+    let way = random.below(100);
+    let (layers, first) = if way < CONVERTED_PERCENT {
+        converted(random, narrowing, format)
+    } else if way < CONVERTED_PERCENT + LAYERED_PERCENT && layered {
+        (on_another(random, narrowing, format), None)
+    } else {
+        (
+            vec![image(random, narrowing, format, Purpose::Alone, &[])],
+            None,
+        )
+    };
+    let mut course = Course::start("", &layers);
+    let mut steps = Vec::new();
+    let mut take = |act: Act, course: &mut Course| {
+        if Hazard::of(course, &act).is_none() {
+            course.advance(&act, true);
+            steps.push(act);
+        }
+    };
+    first.into_iter().for_each(|act| take(act, &mut course));
+    let changes: Vec<ActKind> = CHANGES
+        .into_iter()
+        .filter(|kind| pool.contains(kind))
+        .collect();
+    for _ in 0..random.below(CHANGES_MAX + 1) {
+        let act = (0..TRIES_MAX).find_map(|_| {
+            let kind = changes.get(random.below(CHANGES.len() as u64) as usize)?;
+            acts::draw(random, narrowing, *kind, &course).filter(is_small)
+        });
+        act.into_iter().for_each(|act| take(act, &mut course));
+    }
+    for kind in LOOKS {
+        let wanted = random.percent(LOOK_PERCENT) && pool.contains(&kind);
+        let act = wanted.then(|| acts::draw(random, narrowing, kind, &course));
+        act.flatten()
+            .into_iter()
+            .for_each(|act| take(act, &mut course));
+    }
+    take(Act::Read, &mut course);
+    Chain { layers, steps }
+}
+
+fn is_small(act: &Act) -> bool {
+    !matches!(act, Act::Resize { size, .. } if *size > SIZE_BYTES_MAX)
+}
+
+/// A qcow2 or raw image, and its conversion into `format`.
+fn converted(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    format: Format,
+) -> (Vec<Layer>, Option<Act>) {
+    let source = Layer {
+        format: *random.choice(&[Format::Qcow2, Format::Raw]),
+        options: Vec::new(),
+        ..image(random, narrowing, Format::Raw, Purpose::Alone, &[])
+    };
+    let options = match random.percent(PLAIN_PERCENT) {
+        true => Vec::new(),
+        false => options::draw(random, narrowing, format, Purpose::Target),
+    };
+    let target = ImageFile::new("", format).with_options(options.clone());
+    let can_compress = matches!(format, Format::Qcow2 | Format::Qcow)
+        && target.data_file().is_none()
+        && !target.is_encrypted();
+    let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::of(&target));
+    let act = Act::Convert {
+        format,
+        options: if fits { options } else { Vec::new() },
+        compress: random.percent(COMPRESSED_PERCENT) && can_compress,
+    };
+    (vec![source], Some(act))
+}
+
+/// An image of `format` on one that it can lie on: qcow2 or its own.
+fn on_another(random: &mut NativeRandom, narrowing: &Narrowing, format: Format) -> Vec<Layer> {
+    let below = match format {
+        Format::Vmdk => Format::Vmdk,
+        _ => *random.choice(&[Format::Qcow2, Format::Raw]),
+    };
+    let below = image(random, narrowing, below, Purpose::Bottom, &[]);
+    let top = image(
+        random,
+        narrowing,
+        format,
+        Purpose::Top,
+        std::slice::from_ref(&below),
+    );
+    vec![below, top]
+}
+
+fn image(
+    random: &mut NativeRandom,
+    narrowing: &Narrowing,
+    format: Format,
+    purpose: Purpose,
+    below: &[Layer],
+) -> Layer {
+    let options = match random.percent(PLAIN_PERCENT) {
+        true => Vec::new(),
+        false => options::draw(random, narrowing, format, purpose),
+    };
+    layers::with_options(random, narrowing, (format, options), purpose, below)
+}

@@ -1,0 +1,356 @@
+//! When an entry of the catalogue fits a divergence, and the narrowest condition that fits one which was found.
+//!
+//! Pure; asked by the catalogue, and by `imgduel accept`. A condition is met when everything that it gives is met.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::shown::Shows;
+use crate::case::Case;
+use crate::operation::Operation;
+use crate::oracle::verdict::{Blame, Difference};
+
+/// When an entry fits: everything that is given must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The operation, one of these.
+    pub operation: Vec<String>,
+    /// The kind of divergence, one of these.
+    pub kind: Vec<String>,
+    /// The operation's parameters as in the case's JSON, or the image's behind `image.`: a value, or a list of which one must be
+    /// the parameter (or, where the parameter is a list, be in it).
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// What the operation must have besides, as it names it itself ([`Perform::features`](crate::operation::Perform::features)). It is
+    /// true of the whole case: what is true of the step and file that differ stands in `at`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// Of these the operation must have at least one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_feature: Vec<String>,
+    /// Of what is done to a damaged image, at least one piece must be one of these: `STRUCTURE.FIELD`, `STRUCTURE` for any of its
+    /// fields, or `truncated` for a file that is cut off, wherever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<String>,
+    /// What must be true of the step or file that differs, each of these ([`facts`](crate::operation::facts)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
+    /// Of these facts at least one must be true of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_at: Vec<String>,
+    /// None of these facts may be true of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_at: Vec<String>,
+    /// Who is alone with it, one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blame: Vec<Blame>,
+    /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
+    pub differences: Vec<String>,
+    /// What the candidate shows where the reference shows something else, one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shows: Vec<Shows>,
+    /// Words that the candidate's value of a difference must contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_says: Option<String>,
+    /// Words that the reference's value of a difference must contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_says: Option<String>,
+}
+
+/// A divergence as it was seen in an operation of a case.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'seen> {
+    /// The case.
+    pub case: &'seen Case,
+    /// The operation's place in it.
+    pub index: usize,
+    /// The kind of divergence.
+    pub kind: &'seen str,
+    /// Who is alone with it, where that is known.
+    pub blame: Option<Blame>,
+    /// The values that differ.
+    pub differences: &'seen [Difference],
+    /// What is true of the step or file that differs.
+    pub at: &'seen [String],
+}
+
+/// The parameter of an operation that says what it is asked to make.
+const TARGET: &str = "target";
+
+/// Words that are told in common by all of some values; shorter ones say too little.
+const WORDS_MIN_CHARACTERS: usize = 8;
+
+impl Condition {
+    /// The narrowest condition that holds for this divergence, and for the same at other places: the kind, the operation, what differs up to its
+    /// first number, the formats, what was said or shown, who was alone, and what is true of the step and file.
+    pub fn of(seen: &Sighting<'_>) -> Self {
+        let operation = &seen.case.ops[seen.index];
+        let mut parameters = Map::new();
+        let values = serde_json::to_value(operation).unwrap_or_default();
+        let target = values
+            .get(TARGET)
+            .map(|target| (TARGET.to_owned(), target.clone()));
+        parameters.extend(target);
+        if operation.perform().reads_source() {
+            let format = seen.case.image.format.name();
+            parameters.insert("image.format".to_owned(), Value::from(format));
+        }
+        let mut patterns: Vec<String> = Vec::new();
+        for difference in seen.differences {
+            add_new(&mut patterns, up_to_a_number(&difference.what));
+        }
+        let mut shows = Vec::new();
+        let all: Option<Vec<Shows>> = seen.differences.iter().map(Shows::of).collect();
+        for shown in all.into_iter().flatten() {
+            add_new(&mut shows, shown);
+        }
+        Self {
+            operation: vec![operation.name().to_owned()],
+            kind: vec![seen.kind.to_owned()],
+            parameters,
+            features: match seen.at.is_empty() {
+                // What is true of the step and file says more than what is true of the case.
+                true => operation.perform().features(),
+                false => Vec::new(),
+            }
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+            any_feature: Vec::new(),
+            damage: match operation {
+                Operation::Malformed(malformed) => malformed.damage_names(),
+                _ => Vec::new(),
+            },
+            at: seen.at.to_vec(),
+            any_at: Vec::new(),
+            not_at: Vec::new(),
+            blame: seen.blame.into_iter().collect(),
+            differences: patterns,
+            shows,
+            candidate_says: words_of_all(seen.differences.iter().map(|found| &found.candidate)),
+            reference_says: words_of_all(seen.differences.iter().map(|found| &found.reference)),
+        }
+    }
+
+    /// The same for another divergence of the same group too: what both have in common. Words that are not told by both, and parameters that
+    /// differ, are left out.
+    pub fn join(&mut self, other: &Self) {
+        self.at.retain(|fact| other.at.contains(fact));
+        self.parameters
+            .retain(|name, value| other.parameters.get(name) == Some(value));
+        for pattern in &other.differences {
+            add_new(&mut self.differences, pattern.clone());
+        }
+        // One of several is enough: where one of the two asks for none, there is none that both have.
+        self.damage = match self.damage.iter().any(|name| other.damage.contains(name)) {
+            true => self
+                .damage
+                .iter()
+                .filter(|name| other.damage.contains(name))
+                .cloned()
+                .collect(),
+            false => self.damage.iter().chain(&other.damage).cloned().collect(),
+        };
+        join_any(&mut self.blame, &other.blame);
+        join_any(&mut self.shows, &other.shows);
+        join_words(&mut self.candidate_says, &other.candidate_says);
+        join_words(&mut self.reference_says, &other.reference_says);
+    }
+
+    /// Whether an operation of the case is one in which it may show.
+    pub fn could_hold(&self, case: &Case, index: usize) -> bool {
+        let operation = &case.ops[index];
+        self.operation.iter().any(|name| name == operation.name())
+            && self.parameters_hold(case, index)
+            && self.features_hold(operation)
+            && self.damage_holds(operation)
+    }
+
+    /// Whether it holds for this divergence.
+    pub fn holds(&self, seen: &Sighting<'_>) -> bool {
+        let says = |wanted: &Option<String>, value: fn(&Difference) -> &String| {
+            wanted.as_ref().is_none_or(|words| {
+                let mut values = seen.differences.iter().map(value);
+                values.all(|value| value.contains(words.as_str()))
+            })
+        };
+        self.kind.iter().any(|kind| kind == seen.kind)
+            && (self.blame.is_empty()
+                || seen.blame.is_some_and(|blame| self.blame.contains(&blame)))
+            && seen.differences.iter().all(|difference| {
+                let mut patterns = self.differences.iter();
+                patterns.any(|pattern| matches_pattern(pattern, &difference.what))
+            })
+            && says(&self.candidate_says, |difference| &difference.candidate)
+            && says(&self.reference_says, |difference| &difference.reference)
+            && self.shows_hold(seen.differences)
+            && self.facts_hold(seen.at)
+            && self.could_hold(seen.case, seen.index)
+    }
+
+    /// Whether everything for which `other` holds is a divergence for which this holds too, as far as that can be told from the two.
+    pub fn covers(&self, other: &Self) -> bool {
+        let all =
+            |wanted: &[String], given: &[String]| wanted.iter().all(|one| given.contains(one));
+        let within = |narrow: &[String], wide: &[String]| {
+            wide.is_empty() || (!narrow.is_empty() && all(narrow, wide))
+        };
+        let words = |wide: &Option<String>, narrow: &Option<String>| {
+            wide.as_ref().is_none_or(|wide| {
+                narrow
+                    .as_ref()
+                    .is_some_and(|narrow| narrow.contains(wide.as_str()))
+            })
+        };
+        let any = |wide: &[String], narrow: &[String], given: &[String]| {
+            within(narrow, wide) || given.iter().any(|one| wide.contains(one))
+        };
+        let patterned = |narrow: &String| {
+            let plain = narrow.strip_suffix('*').unwrap_or(narrow);
+            self.differences
+                .iter()
+                .any(|wide| match wide.strip_suffix('*') {
+                    Some(beginning) => plain.starts_with(beginning),
+                    None => wide == narrow,
+                })
+        };
+        let damaged = |name: &String| {
+            let structure = name.split('.').next().unwrap_or_default();
+            self.damage
+                .iter()
+                .any(|wide| wide == name || wide == structure)
+        };
+        all(&other.operation, &self.operation)
+            && all(&other.kind, &self.kind)
+            && self
+                .parameters
+                .iter()
+                .all(|(name, value)| other.parameters.get(name) == Some(value))
+            && all(&self.features, &other.features)
+            && any(&self.any_feature, &other.any_feature, &other.features)
+            && (self.damage.is_empty()
+                || (!other.damage.is_empty() && other.damage.iter().all(damaged)))
+            && all(&self.at, &other.at)
+            && any(&self.any_at, &other.any_at, &other.at)
+            && all(&self.not_at, &other.not_at)
+            && (self.blame.is_empty()
+                || (!other.blame.is_empty()
+                    && other.blame.iter().all(|blame| self.blame.contains(blame))))
+            && other.differences.iter().all(patterned)
+            && (self.shows.is_empty()
+                || (!other.shows.is_empty()
+                    && other.shows.iter().all(|shown| self.shows.contains(shown))))
+            && words(&self.candidate_says, &other.candidate_says)
+            && words(&self.reference_says, &other.reference_says)
+    }
+
+    fn facts_hold(&self, at: &[String]) -> bool {
+        self.at.iter().all(|fact| at.contains(fact))
+            && (self.any_at.is_empty() || self.any_at.iter().any(|fact| at.contains(fact)))
+            && !self.not_at.iter().any(|fact| at.contains(fact))
+    }
+
+    fn shows_hold(&self, differences: &[Difference]) -> bool {
+        let is_one_of = |difference: &Difference| {
+            Shows::of(difference).is_some_and(|shown| self.shows.contains(&shown))
+        };
+        self.shows.is_empty() || differences.iter().all(is_one_of)
+    }
+
+    fn damage_holds(&self, operation: &Operation) -> bool {
+        if self.damage.is_empty() {
+            return true;
+        }
+        let Operation::Malformed(malformed) = operation else {
+            return false;
+        };
+        let is_it = |name: &String| {
+            let structure = name.split('.').next();
+            let mut known = self.damage.iter().map(String::as_str);
+            known.any(|known| known == name || Some(known) == structure)
+        };
+        malformed.damage_names().iter().any(is_it)
+    }
+
+    fn features_hold(&self, operation: &Operation) -> bool {
+        let there = operation.perform().features();
+        let has = |feature: &String| there.contains(&feature.as_str());
+        self.features.iter().all(has)
+            && (self.any_feature.is_empty() || self.any_feature.iter().any(has))
+    }
+
+    fn parameters_hold(&self, case: &Case, index: usize) -> bool {
+        if self.parameters.is_empty() {
+            return true;
+        }
+        let operation = serde_json::to_value(&case.ops[index]).unwrap_or_default();
+        let image = serde_json::to_value(&case.image).unwrap_or_default();
+        self.parameters.iter().all(|(name, wanted)| {
+            let actual = match name.strip_prefix("image.") {
+                Some(name) => &image[name],
+                None => &operation[name.as_str()],
+            };
+            let fits = |wanted: &Value| match actual {
+                Value::Array(items) => items.contains(wanted),
+                actual => actual == wanted,
+            };
+            match wanted {
+                Value::Array(any) => any.iter().any(fits),
+                wanted => fits(wanted),
+            }
+        })
+    }
+}
+
+fn add_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
+    if !list.contains(&value) {
+        list.push(value);
+    }
+}
+
+/// One of either; where one of the two takes any, so do both.
+fn join_any<T: PartialEq + Clone>(list: &mut Vec<T>, other: &[T]) {
+    match other.is_empty() {
+        true => list.clear(),
+        false if list.is_empty() => {}
+        false => other.iter().for_each(|value| add_new(list, value.clone())),
+    }
+}
+
+/// Words that both say: the shorter ones, where the others contain them.
+fn join_words(words: &mut Option<String>, other: &Option<String>) {
+    let both = words.take().zip(other.as_ref());
+    *words = both.and_then(|(mine, theirs)| {
+        if mine.contains(theirs.as_str()) {
+            Some(theirs.clone())
+        } else {
+            theirs.contains(&mine).then_some(mine)
+        }
+    });
+}
+
+/// The text, or its beginning up to the first number, as a pattern.
+fn up_to_a_number(text: &str) -> String {
+    match text.find(|letter: char| letter.is_ascii_digit()) {
+        Some(place) => format!("{}*", &text[..place]),
+        None => text.to_owned(),
+    }
+}
+
+/// The longest words without a number in the first value, when they are long enough to mean something and in all values.
+fn words_of_all<'value>(mut values: impl Iterator<Item = &'value String>) -> Option<String> {
+    let first = values.next()?;
+    let parts = first.split(|letter: char| letter.is_ascii_digit() || letter == '\'');
+    let words = parts.map(str::trim).max_by_key(|part| part.len())?;
+    let is_told =
+        words.chars().count() >= WORDS_MIN_CHARACTERS && values.all(|value| value.contains(words));
+    is_told.then(|| words.to_owned())
+}
+
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == pattern,
+    }
+}

@@ -1,0 +1,84 @@
+//! What a candidate shows a guest where the reference shows something else: how, without the values themselves.
+//!
+//! Asked by conditions. Only of contents: other values have words.
+
+use serde::{Deserialize, Serialize};
+
+use crate::oracle::verdict::Difference;
+
+/// How two values of a guest's data differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shows {
+    /// The candidate shows zeros where there is data.
+    ZerosForData,
+    /// The candidate shows data where there are zeros.
+    DataForZeros,
+    /// Both show data, not the same.
+    OtherData,
+    /// The image has another size.
+    AnotherSize,
+}
+
+impl Shows {
+    /// How the values of a difference differ; nothing where they are no data.
+    pub fn of(difference: &Difference) -> Option<Self> {
+        if difference.what.ends_with("guest-visible size") {
+            return Some(Self::AnotherSize);
+        }
+        let values = [&difference.candidate, &difference.reference].map(|value| is_zero(value));
+        match values {
+            [Some(true), Some(false)] => Some(Self::ZerosForData),
+            [Some(false), Some(true)] => Some(Self::DataForZeros),
+            [Some(false), Some(false)] => Some(Self::OtherData),
+            _ => None,
+        }
+    }
+}
+
+/// Whether it is data that is all zero; nothing where it is no data.
+fn is_zero(value: &str) -> Option<bool> {
+    if value == "zeros" {
+        return Some(true);
+    }
+    if value.starts_with("data ") {
+        return Some(false);
+    }
+    let digits = value.strip_prefix("0x")?;
+    let is_byte = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_byte.then(|| digits == "00")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_told_by_which_side_shows_zeros() {
+        let of = |candidate: &str, reference: &str| {
+            Shows::of(&Difference::new(
+                "contents: byte at guest offset 0",
+                candidate,
+                reference,
+            ))
+        };
+        assert_eq!(of("0x00", "0x1f"), Some(Shows::ZerosForData));
+        assert_eq!(of("zeros", "data 00ff"), Some(Shows::ZerosForData));
+        assert_eq!(of("0x01", "0x00"), Some(Shows::DataForZeros));
+        assert_eq!(of("data 00ff", "0x12"), Some(Shows::OtherData));
+        for values in [
+            ("0x00", "0x00"),
+            ("exit 0", "0x12"),
+            ("0x123", "0x00"),
+            ("0xzz", "0x00"),
+        ] {
+            assert_eq!(of(values.0, values.1), None, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn another_size_is_told_as_such() {
+        let difference = Difference::new("contents of a: guest-visible size", "1 bytes", "2 bytes");
+        assert_eq!(Shows::of(&difference), Some(Shows::AnotherSize));
+    }
+}

@@ -1,0 +1,419 @@
+//! The shrinker without any tool: the closure says what a case shows.
+
+use std::time::Duration;
+
+use super::{Limits, Progress, Symptom, shrink};
+use crate::base::error::Error;
+use crate::case::Case;
+use crate::case::generation::Generation;
+use crate::operation::Operation;
+use crate::operation::chain::{Act, Chain, Layer, Naming};
+use crate::oracle::exchange::Side;
+use crate::oracle::signature::Cause;
+use crate::oracle::verdict::{Blame, Difference};
+use crate::tool::request::SnapshotAction;
+
+const LIMITS: Limits = Limits {
+    attempts: 5000,
+    time: Duration::from_secs(60),
+};
+
+fn symptom(operation: &str) -> Symptom {
+    Symptom {
+        kind: format!("{operation}_divergence"),
+        operation: operation.to_owned(),
+        blame: None,
+        known: None,
+        cause: None,
+    }
+}
+
+/// The first case of ops16 with this operation in it, and others.
+fn case_with(operation: &str) -> Case {
+    let generation = Generation::named("ops16").unwrap();
+    let mut cases = generation.cases(7, 0, None).unwrap();
+    let has = |case: &Case| case.ops.iter().any(|found| found.name() == operation);
+    cases.find(|case| case.ops.len() > 2 && has(case)).unwrap()
+}
+
+/// The chain of a case that has nothing else.
+fn chain(case: &Case) -> &Chain {
+    match &case.ops[..] {
+        [Operation::Chain(chain)] => chain,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The cases of our own generation that show `symptom`, as far as `has` says so of a chain.
+fn chains(has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
+    chains_of("native1", has)
+}
+
+fn chains_of(generation: &str, has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
+    let generation = Generation::named(generation).unwrap();
+    let cases = generation.cases(3, 0, None).unwrap();
+    cases.filter(move |case| has(chain(case)))
+}
+
+/// A chain that `has` something, made as small as it gets while it has it.
+fn shrunk_chain(case: Case, has: impl Fn(&Chain) -> bool) -> Progress {
+    let mut progress = Progress::new(case, symptom("chain"));
+    let shown = |case: &Case| Ok(Vec::from_iter(has(chain(case)).then(|| symptom("chain"))));
+    shrink(&mut progress, LIMITS, shown, |_| Ok(())).unwrap();
+    assert!(progress.finished, "{:?}", progress.case);
+    progress
+}
+
+/// Shows the symptom of every operation that a case has.
+fn shows_all(case: &Case) -> Vec<Symptom> {
+    case.ops.iter().map(|found| symptom(found.name())).collect()
+}
+
+fn shrunk(operation: &str, shown: impl Fn(&Case) -> Vec<Symptom>) -> Progress {
+    let mut progress = Progress::new(case_with(operation), symptom(operation));
+    shrink(&mut progress, LIMITS, |case| Ok(shown(case)), |_| Ok(())).unwrap();
+    assert!(progress.finished, "{operation}: {}", progress.attempts);
+    progress
+}
+
+#[test]
+fn every_operation_shrinks_to_itself_alone_without_options() {
+    for operation in Generation::named("ops16").unwrap().operations() {
+        let progress = shrunk(operation, shows_all);
+        let bulk = progress.case.bulk();
+        assert_eq!(
+            (bulk.operations, bulk.writes),
+            (1, 0),
+            "{:?}",
+            progress.case
+        );
+        assert_eq!(bulk.options, 0, "{:?}", progress.case);
+        assert_eq!(progress.case.ops[0].name(), operation);
+    }
+}
+
+#[test]
+fn what_the_symptom_needs_stays() {
+    let needs = |case: &Case| {
+        let big = |found: &&Operation| match found {
+            Operation::Resize(resize) => resize.start.bytes() > 3 << 20 && resize.shrink,
+            _ => false,
+        };
+        case.ops
+            .iter()
+            .filter(big)
+            .map(|found| symptom(found.name()))
+            .collect::<Vec<_>>()
+    };
+    let mut cases = Generation::named("ops16")
+        .unwrap()
+        .cases(7, 0, None)
+        .unwrap();
+    let case = cases.find(|case| !needs(case).is_empty()).unwrap();
+    let mut progress = Progress::new(case, symptom("resize"));
+    shrink(&mut progress, LIMITS, |case| Ok(needs(case)), |_| Ok(())).unwrap();
+    let [Operation::Resize(resize)] = &progress.case.ops[..] else {
+        panic!("{:?}", progress.case.ops);
+    };
+    assert_eq!((resize.start.bytes(), resize.end_bytes), (4 << 20, 1 << 20));
+    assert!(resize.options.is_empty() && resize.shrink);
+}
+
+#[test]
+fn a_candidate_with_another_symptom_is_not_kept() {
+    // Alone the operation shows something else.
+    let shown = |case: &Case| match case.ops.len() {
+        1 => vec![symptom("other")],
+        _ => shows_all(case),
+    };
+    assert_eq!(shrunk("convert", shown).case.ops.len(), 2);
+    let blamed = |case: &Case| {
+        let mut symptoms = shows_all(case);
+        symptoms
+            .iter_mut()
+            .for_each(|symptom| symptom.blame = Some(Blame::Candidate));
+        symptoms
+    };
+    assert_eq!(shrunk("convert", blamed).case, case_with("convert"));
+    let of_an_entry = |case: &Case| {
+        let mut symptoms = shows_all(case);
+        let entry = Some("another-crash".to_owned());
+        symptoms
+            .iter_mut()
+            .for_each(|symptom| symptom.known.clone_from(&entry));
+        symptoms
+    };
+    assert_eq!(shrunk("convert", of_an_entry).case, case_with("convert"));
+}
+
+/// A symptom of an exit in which the candidate or the reference refuses in these words.
+fn refused(by: Side, words: &str) -> Symptom {
+    let refused = format!("exit 1: {words}");
+    let [candidate, reference] = match by {
+        Side::Candidate => [refused.as_str(), "exit 0"],
+        Side::Reference => ["exit 0", refused.as_str()],
+    };
+    let difference = Difference::new("exit of convert", candidate, reference);
+    Symptom {
+        cause: Cause::of(&[difference]),
+        ..symptom("convert")
+    }
+}
+
+#[test]
+fn a_smaller_case_that_is_refused_in_other_words_or_by_the_other_side_is_not_kept() {
+    let size = |case: &Case| case.ops.len();
+    let wanted = refused(Side::Candidate, "no data at 4096");
+    let others = [
+        refused(Side::Candidate, "Invalid argument"),
+        refused(Side::Reference, "no data at 4096"),
+        symptom("convert"),
+    ];
+    for other in others {
+        let shown = |case: &Case| {
+            Ok(match size(case) {
+                1 => vec![other.clone()],
+                // The numbers in it do not count.
+                _ => vec![refused(Side::Candidate, "no data at 512")],
+            })
+        };
+        let mut progress = Progress::new(case_with("convert"), wanted.clone());
+        shrink(&mut progress, LIMITS, shown, |_| Ok(())).unwrap();
+        assert!(progress.finished);
+        assert_eq!(size(&progress.case), 2, "{other:?}");
+    }
+}
+
+#[test]
+fn a_symptom_of_an_earlier_version_says_nothing_of_its_cause() {
+    let old: Symptom =
+        serde_json::from_str(r#"{"kind": "convert_divergence", "operation": "convert"}"#).unwrap();
+    assert_eq!(old, symptom("convert"));
+    assert!(old.is_among(&[refused(Side::Candidate, "no")]));
+    assert!(!refused(Side::Candidate, "no").is_among(&[old]));
+}
+
+#[test]
+fn the_same_case_shrinks_to_the_same_in_the_same_number_of_attempts() {
+    for operation in ["convert", "resize", "dd", "bench", "snapshot"] {
+        assert_eq!(shrunk(operation, shows_all), shrunk(operation, shows_all));
+    }
+}
+
+#[test]
+fn a_run_cut_short_anywhere_and_resumed_ends_where_one_in_a_single_piece_does() {
+    let whole = shrunk("resize", shows_all);
+    for cut in 0..whole.attempts {
+        let mut saved = None;
+        let mut left = cut;
+        let mut progress = Progress::new(case_with("resize"), symptom("resize"));
+        let ended = shrink(
+            &mut progress,
+            LIMITS,
+            |case| {
+                left = left.checked_sub(1).ok_or_else(Error::interrupted)?;
+                Ok(shows_all(case))
+            },
+            |progress| {
+                saved = Some(serde_json::to_string(progress).unwrap());
+                Ok(())
+            },
+        );
+        assert!(ended.is_err());
+        let mut resumed = match saved {
+            Some(saved) => serde_json::from_str(&saved).unwrap(),
+            None => Progress::new(case_with("resize"), symptom("resize")),
+        };
+        shrink(&mut resumed, LIMITS, |case| Ok(shows_all(case)), |_| Ok(())).unwrap();
+        assert_eq!(
+            (resumed.case, resumed.attempts),
+            (whole.case.clone(), whole.attempts)
+        );
+    }
+}
+
+#[test]
+fn the_limit_of_attempts_holds() {
+    let mut progress = Progress::new(case_with("convert"), symptom("convert"));
+    let limits = Limits {
+        attempts: 3,
+        ..LIMITS
+    };
+    shrink(&mut progress, limits, |_| Ok(Vec::new()), |_| Ok(())).unwrap();
+    assert_eq!((progress.attempts, progress.finished), (3, false));
+}
+
+#[test]
+fn a_chain_that_need_not_be_shrinks_to_one_small_image_and_nothing_done_with_it() {
+    for case in chains(|_| true).take(60) {
+        let progress = shrunk_chain(case, |_| true);
+        let shrunk = chain(&progress.case);
+        let bulk = progress.case.bulk();
+        assert_eq!((bulk.operations, bulk.options, bulk.writes), (0, 0, 0));
+        assert_eq!((shrunk.layers.len(), shrunk.layers[0].size), (1, 1 << 20));
+    }
+}
+
+#[test]
+fn what_an_act_needs_stays_with_it() {
+    let applies = |chain: &Chain| {
+        chain.steps.iter().any(
+            |act| matches!(act, Act::Snapshot { action, .. } if *action == SnapshotAction::Apply),
+        )
+    };
+    let case = chains(|chain| applies(chain) && chain.layers.len() > 2)
+        .next()
+        .unwrap();
+    let shrunk = shrunk_chain(case, applies);
+    assert_eq!(chain(&shrunk.case).layers.len(), 1);
+    let steps = &chain(&shrunk.case).steps;
+    let [
+        Act::Snapshot { name: made, .. },
+        Act::Snapshot { name: applied, .. },
+    ] = &steps[..]
+    else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(made, applied);
+}
+
+#[test]
+fn a_rebase_still_names_an_image_below_it_when_others_are_gone() {
+    let rebases = |chain: &Chain| {
+        let onto = |act: &Act| match act {
+            Act::Rebase { onto } => *onto,
+            _ => None,
+        };
+        let names = |index: usize| {
+            chain
+                .layers
+                .get(index)
+                .is_some_and(|layer| !layer.writes.is_empty())
+        };
+        chain.steps.iter().find_map(onto).is_some_and(names)
+    };
+    let case = chains(|chain| rebases(chain) && chain.layers.len() > 3)
+        .next()
+        .unwrap();
+    let shrunk = shrunk_chain(case, rebases);
+    let shrunk = chain(&shrunk.case);
+    assert_eq!(shrunk.layers.len(), 2, "{shrunk:?}");
+    assert_eq!(shrunk.steps, [Act::Rebase { onto: Some(0) }]);
+}
+
+#[test]
+fn a_chain_shrinks_the_same_way_every_time_and_when_it_is_cut_short() {
+    let writes = |chain: &Chain| {
+        let writes = |act: &Act| matches!(act, Act::Write { .. });
+        chain.steps.iter().filter(|act| writes(act)).count() > 1 && chain.layers.len() > 1
+    };
+    let case = chains(writes).next().unwrap();
+    let whole = shrunk_chain(case.clone(), writes);
+    assert_eq!(shrunk_chain(case.clone(), writes), whole);
+    let limits = Limits {
+        attempts: 3,
+        ..LIMITS
+    };
+    let mut pieces = Progress::new(case, symptom("chain"));
+    while !pieces.finished {
+        let shown = |case: &Case| {
+            Ok(Vec::from_iter(
+                writes(chain(case)).then(|| symptom("chain")),
+            ))
+        };
+        shrink(&mut pieces, limits, shown, |_| Ok(())).unwrap();
+        let saved = serde_json::to_string(&pieces).unwrap();
+        pieces = serde_json::from_str(&saved).unwrap();
+    }
+    assert_eq!(pieces, whole);
+}
+
+#[test]
+fn a_resize_follows_the_image_and_a_write_at_the_end_stays_there() {
+    let grows_past_its_last_write = |chain: &Chain| {
+        let top = &chain.layers[chain.layers.len() - 1];
+        let at_the_end = top
+            .writes
+            .iter()
+            .any(|write| write.offset + write.length == top.size);
+        let grows = |act: &Act| matches!(act, Act::Resize { size, .. } if *size > top.size);
+        at_the_end && chain.steps.iter().any(grows)
+    };
+    for case in chains(grows_past_its_last_write).take(5) {
+        let shrunk = shrunk_chain(case, grows_past_its_last_write);
+        let bulk = shrunk.case.bulk();
+        assert_eq!((bulk.operations, bulk.options, bulk.writes), (1, 0, 1));
+        assert!(
+            chain(&shrunk.case).layers[0].size <= 1 << 20,
+            "{:?}",
+            shrunk.case
+        );
+    }
+}
+
+#[test]
+fn what_is_drawn_makes_sense_as_it_is_and_so_does_every_simpler_version() {
+    let both = |count: usize| {
+        let [one, two] = ["native1", "native2"].map(|name| chains_of(name, |_| true));
+        one.take(count).chain(two.take(count))
+    };
+    for case in both(1000) {
+        let drawn = chain(&case);
+        assert_eq!(drawn.fitted(), *drawn);
+    }
+    for case in both(25) {
+        for simpler in case.ops[0].perform().simpler() {
+            let Operation::Chain(simpler) = simpler else {
+                panic!("{simpler:?}");
+            };
+            assert_eq!(simpler.fitted(), simpler);
+        }
+    }
+}
+
+#[test]
+fn what_happens_below_is_left_out_or_done_to_the_current_image() {
+    let has_read = |chain: &Chain| chain.steps.iter().any(|act| act.name() == "read");
+    let has_below = |chain: &Chain| {
+        let is_below = |act: &Act| matches!(act, Act::Below { .. });
+        let prepared = chain.layers.iter().any(|layer| !layer.acts.is_empty());
+        chain.steps.iter().any(is_below) && prepared && has_read(chain)
+    };
+    for case in chains_of("native2", has_below).take(5) {
+        let progress = shrunk_chain(case, has_read);
+        let chain = chain(&progress.case);
+        assert_eq!(chain.steps, [Act::Read]);
+        assert!(chain.layers.len() == 1 && chain.layers[0].acts.is_empty());
+    }
+}
+
+#[test]
+fn a_conversion_of_a_snapshot_below_a_symptom_keeps_only_what_it_needs() {
+    let converts = |chain: &Chain| matches!(chain.steps.last(), Some(Act::ConvertSnapshot { .. }));
+    for case in chains_of("native2", converts).take(5) {
+        let progress = shrunk_chain(case, converts);
+        let chain = chain(&progress.case);
+        assert_eq!((chain.layers.len(), chain.steps.len()), (1, 2), "{chain:?}");
+        let Act::ConvertSnapshot { by, options, .. } = &chain.steps[1] else {
+            panic!("{chain:?}");
+        };
+        assert!(*by == Naming::Name && options.is_empty());
+    }
+}
+
+#[test]
+fn an_image_below_keeps_the_snapshot_that_a_symptom_needs() {
+    let keeps = |chain: &Chain| {
+        let is_snapshot = |act: &Act| act.name() == "snapshot";
+        let is_prepared = |layer: &Layer| layer.acts.iter().any(is_snapshot);
+        let (_, below) = chain.layers.split_last().unwrap();
+        below.iter().any(is_prepared)
+    };
+    for case in chains_of("native2", keeps).take(5) {
+        let progress = shrunk_chain(case, keeps);
+        let chain = chain(&progress.case);
+        assert_eq!((chain.layers.len(), chain.steps.len()), (2, 0), "{chain:?}");
+        assert_eq!(chain.layers[0].acts.len(), 1, "{chain:?}");
+        assert!(chain.layers[0].options.is_empty() && chain.layers[0].writes.is_empty());
+    }
+}

@@ -1,0 +1,206 @@
+//! The bytes that damage puts into a file, with the checksums over them.
+
+use crate::disk_format::structure::{ByteOrder, Layout, Seal, Sum};
+
+use super::Value;
+
+/// Bytes at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// In bytes from the start of the file.
+    pub offset: u64,
+    /// What is put there.
+    pub bytes: Vec<u8>,
+}
+
+impl Patch {
+    /// The command line of a POSIX shell that writes it into `file`, which is quoted already.
+    pub fn in_shell(&self, file: &str) -> String {
+        let octal: String = self
+            .bytes
+            .iter()
+            .map(|byte| format!("\\{byte:03o}"))
+            .collect();
+        let offset = self.offset;
+        format!("printf '{octal}' | dd of={file} bs=1 seek={offset} conv=notrunc 2>/dev/null")
+    }
+}
+
+/// What has become of the touched ranges (offset, length), all seals made anew but those over a place in `stale`. What lies under
+/// a seal is written as a whole, up to its last byte that is not zero.
+pub(super) fn of(
+    valid: &[u8],
+    bytes: &mut [u8],
+    layout: &Layout,
+    touched: &[(u64, u64)],
+    stale: &[u64],
+) -> Vec<Patch> {
+    let mut patches: Vec<Patch> = Vec::new();
+    let seal_of = |offset: u64| {
+        let mut seals = layout.seals.iter();
+        seals.find(|seal| (seal.offset..seal.offset + seal.length).contains(&offset))
+    };
+    for (offset, length) in touched {
+        let range = match seal_of(*offset) {
+            Some(seal) => {
+                let is_stale = stale
+                    .iter()
+                    .any(|place| (seal.offset..seal.offset + seal.length).contains(place));
+                let sums_up = |(at, _): (u64, Sum)| seal.offset + at != *offset;
+                if !is_stale && seal.sum.is_some_and(sums_up) {
+                    make_anew(bytes, seal);
+                }
+                used(seal, valid, bytes)
+            }
+            None => *offset as usize..(offset + length) as usize,
+        };
+        let patch = Patch {
+            offset: range.start as u64,
+            bytes: bytes[range].to_vec(),
+        };
+        patches.retain(|other| other.offset != patch.offset);
+        patches.push(patch);
+    }
+    let differs = |patch: &Patch| {
+        let start = patch.offset as usize;
+        valid[start..start + patch.bytes.len()] != patch.bytes
+    };
+    patches.retain(differs);
+    let is_chosen =
+        |patch: &Patch| seal_of(patch.offset).is_some_and(|seal| seal.is_one_of_a_choice);
+    if patches.iter().any(is_chosen) {
+        let others = layout.seals.iter().filter(|seal| {
+            let is_written = |patch: &Patch| patch.offset == seal.offset;
+            seal.is_one_of_a_choice && !patches.iter().any(is_written)
+        });
+        let others = others.map(|seal| Patch {
+            offset: seal.offset,
+            bytes: bytes[used(seal, valid, bytes)].to_vec(),
+        });
+        let others: Vec<Patch> = others.collect();
+        patches.extend(others);
+    }
+    patches
+}
+
+/// A seal up to its last byte that is not zero, now or before.
+fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
+    let end = (seal.offset + seal.length).min(bytes.len() as u64) as usize;
+    let start = (seal.offset as usize).min(end);
+    let last = |part: &[u8]| part.iter().rposition(|byte| *byte != 0);
+    let last = last(&bytes[start..end]).max(last(&valid[start..end]));
+    start..start + last.map_or(0, |last| last + 1)
+}
+
+/// The checksum over what is there now.
+fn make_anew(bytes: &mut [u8], seal: &Seal) {
+    let Some((at, sum)) = seal.sum else { return };
+    let start = seal.offset as usize;
+    let end = (start + seal.length as usize).min(bytes.len());
+    let place = start + at as usize..start + at as usize + 4;
+    if place.end > end {
+        return;
+    }
+    bytes[place.clone()].fill(0);
+    let sealed = &bytes[start..end];
+    let made = match sum {
+        Sum::Crc32c => crc32c::crc32c(sealed).to_le_bytes(),
+        Sum::ByteSum => {
+            let total: u32 = sealed.iter().map(|byte| u32::from(*byte)).sum();
+            (!total).to_be_bytes()
+        }
+    };
+    bytes[place].copy_from_slice(&made);
+}
+
+/// The number in so many bytes.
+pub(super) fn number(bytes: &[u8], order: ByteOrder) -> u64 {
+    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    match order {
+        ByteOrder::Big => bytes.iter().fold(0, add),
+        ByteOrder::Little => bytes.iter().rev().fold(0, add),
+    }
+}
+
+/// Puts a number into so many bytes.
+pub(super) fn put(bytes: &mut [u8], number: u64, order: ByteOrder) {
+    let count = bytes.len();
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        let low = match order {
+            ByteOrder::Big => count - 1 - place,
+            ByteOrder::Little => place,
+        };
+        *byte = (number >> (8 * low)) as u8;
+    }
+}
+
+/// What a value is in a text: decimal digits become another number, other letters other letters.
+pub(super) fn letters(was: &[u8], value: Value) -> Vec<u8> {
+    let digits = std::str::from_utf8(was)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    let of_number = |number: u64| {
+        let text = number.to_string().into_bytes();
+        let mut padded = vec![b'0'; was.len().saturating_sub(text.len())];
+        padded.extend(text);
+        padded.truncate(was.len());
+        padded
+    };
+    match (value, digits) {
+        (Value::Number(number), Some(_)) => of_number(number),
+        (Value::Plus(more), Some(old)) => of_number(old.wrapping_add_signed(more)),
+        (Value::Ones | Value::SignedMaximum | Value::EndOfFile(_), Some(_)) => {
+            vec![b'9'; was.len()]
+        }
+        (Value::Flip(bit), _) => {
+            let mut flipped = was.to_vec();
+            let place = (bit as usize / 8) % flipped.len().max(1);
+            if let Some(byte) = flipped.get_mut(place) {
+                *byte ^= 1 << (bit % 8);
+            }
+            flipped
+        }
+        (Value::Bytes(byte), _) => vec![byte; was.len()],
+        (Value::Number(number), None) => vec![number as u8; was.len()],
+        (Value::Ones, None) => vec![0xff; was.len()],
+        (Value::SignBit, _) => vec![0x80; was.len()],
+        (Value::SignedMaximum, None) => vec![0x7f; was.len()],
+        // Words that a printing function would take for its own.
+        (Value::Plus(_) | Value::EndOfFile(_) | Value::StartOf { .. }, _) => {
+            b"%s%n".iter().copied().cycle().take(was.len()).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_put_as_it_is_read_in_either_order() {
+        for order in [ByteOrder::Big, ByteOrder::Little] {
+            let mut bytes = [0; 4];
+            put(&mut bytes, 0x1234_5678, order);
+            assert_eq!(number(&bytes, order), 0x1234_5678);
+        }
+    }
+
+    #[test]
+    fn a_text_keeps_its_length_whatever_it_becomes() {
+        let values = [
+            Value::Number(7),
+            Value::Ones,
+            Value::Plus(-1),
+            Value::Flip(3),
+            Value::Bytes(0),
+            Value::SignBit,
+            Value::EndOfFile(1),
+        ];
+        for value in values {
+            for was in ["2048", "RW", "\"a.vmdk\""] {
+                assert_eq!(letters(was.as_bytes(), value).len(), was.len());
+            }
+        }
+        assert_eq!(letters(b"2048", Value::Plus(1)), b"2049");
+    }
+}

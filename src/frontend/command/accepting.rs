@@ -1,0 +1,196 @@
+//! `imgduel accept`: a pending finding becomes a regression seed or an entry of the catalogue of known divergences, or an entry speaks of
+//! one more version.
+
+mod entry;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::base::error::{Error, Result};
+use crate::base::whole_file::write_text;
+use crate::case::known::{Catalogue, RIGHT, USUAL_FILE, file_in, versions};
+use crate::report::seed_file::{self, SeedFile};
+
+#[derive(Args)]
+pub(super) struct AcceptArguments {
+    /// A pending finding
+    #[arg(value_name = "FILE", required_unless_present = "extend")]
+    file: Option<PathBuf>,
+
+    /// Make it a regression seed of this name, an identifier
+    #[arg(long = "as", value_name = "STEM", required_unless_present_any = ["known", "extend"])]
+    stem: Option<String>,
+
+    /// Make it an entry of the catalogue with this id
+    #[arg(long, value_name = "ID", conflicts_with = "stem", requires_all = ["right", "why"])]
+    known: Option<String>,
+
+    /// Let these entries of the catalogue, with commas, speak of this version of their tool too
+    #[arg(long, value_names = ["IDS", "VERSION"], num_args = 2, conflicts_with_all = ["file", "stem", "known"])]
+    extend: Option<Vec<String>>,
+
+    /// Who is right
+    #[arg(long, value_parser = RIGHT)]
+    right: Option<String>,
+
+    /// Why it is so: kept with the seed, or the entry
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+
+    /// Which section of which specification says so
+    #[arg(long, value_name = "TEXT", default_value = "not looked up yet")]
+    specification: String,
+
+    /// Take the entry although it explains other groups of divergences too, or the finding does not say in which step and file it lies
+    #[arg(long)]
+    wide: bool,
+
+    /// Records of a run, which the entry is tried against beside the pending findings and the last divergences (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    records: Vec<PathBuf>,
+
+    /// The directory of the seeds
+    #[arg(long, value_name = "DIR", default_value = "fuzz-seeds")]
+    seeds: PathBuf,
+
+    /// The catalogue that the entry goes into (default: known-divergences.json in the directory of the seeds)
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
+    catalogue: Option<PathBuf>,
+}
+
+impl AcceptArguments {
+    fn catalogue_file(&self) -> PathBuf {
+        match &self.catalogue {
+            Some(file) => file.clone(),
+            None => file_in(&self.seeds),
+        }
+    }
+}
+
+pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
+    if let Some([ids, version]) = arguments.extend.as_deref() {
+        let said = extend(&arguments.catalogue_file(), ids, version)?;
+        return Ok(super::said(&said));
+    }
+    let Some(file) = &arguments.file else {
+        return Err(Error::usage("name a pending finding (see --help)"));
+    };
+    let mut seed = SeedFile::read(file)?;
+    let said = match (&arguments.stem, &arguments.known) {
+        (Some(stem), _) => {
+            if let Some(why) = &arguments.why {
+                seed.why.clone_from(why);
+            }
+            as_seed(&seed, stem, &arguments.seeds)?
+        }
+        (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,
+        (None, None) => return Err(Error::usage("say --as STEM or --known ID (see --help)")),
+    };
+    fs::remove_file(file).map_err(|error| Error::io("remove the pending finding", file, &error))?;
+    Ok(super::said(&said))
+}
+
+fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
+    check_stem(stem, directory)?;
+    let path = directory.join(format!("{stem}.json"));
+    seed.write(&path)?;
+    Ok(format!(
+        "{}: regression::{stem} from now on\n",
+        path.display()
+    ))
+}
+
+/// A stem is an identifier, and none is part of another: editors run tests by a part of their names.
+fn check_stem(stem: &str, directory: &Path) -> Result<()> {
+    seed_file::check_stem(stem)?;
+    let there = if directory.is_dir() {
+        // A directory without any seed takes its first.
+        seed_file::list(directory).unwrap_or_default()
+    } else {
+        return Err(Error::usage(format!(
+            "there is no directory {} to put the seed into (see --seeds)",
+            directory.display()
+        )));
+    };
+    let other = there
+        .iter()
+        .find(|other| other.stem.contains(stem) || stem.contains(&other.stem));
+    match other {
+        Some(other) if other.stem == stem => {
+            Err(Error::usage(format!("there is a seed {stem} already")))
+        }
+        Some(other) => Err(Error::usage(format!(
+            "'{stem}' and the seed {} are part of each other: choose another name",
+            other.stem
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The catalogue of a file, or one without entries where there is no such file.
+fn read_or_empty(path: &Path) -> Result<Catalogue> {
+    match path.exists() {
+        true => Catalogue::read(path),
+        false => Ok(Catalogue::empty()),
+    }
+}
+
+/// Which flag is needed for a catalogue that no run finds by itself.
+fn how_it_is_found(path: &Path) -> String {
+    match path == Path::new(USUAL_FILE) {
+        true => String::new(),
+        false => format!(" in runs with --catalogue {}", path.display()),
+    }
+}
+
+/// Lets entries speak of one more version. Those that are built in alone are copied into the file.
+fn extend(path: &Path, ids: &str, version: &str) -> Result<String> {
+    if let Some(objection) = versions::objection(version) {
+        return Err(Error::usage(objection));
+    }
+    let mut own = read_or_empty(path)?;
+    let known = Catalogue::open(path.exists().then_some(path))?;
+    let range = match version.contains("..=") {
+        true => version.to_owned(),
+        false => versions::only(version),
+    };
+    let mut extended = Vec::new();
+    for id in ids.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        let entry = known
+            .named(id)
+            .ok_or_else(|| Error::usage(format!("there is no entry {id} in the catalogue")))?;
+        if entry
+            .versions
+            .iter()
+            .any(|known| versions::contains(known, &range))
+        {
+            return Err(Error::usage(format!(
+                "{id} speaks of {} {version} already",
+                entry.tool
+            )));
+        }
+        let mut longer = entry.clone();
+        longer.versions.push(range.clone());
+        match own.entries.iter_mut().find(|entry| entry.id == id) {
+            Some(entry) => *entry = longer,
+            None => own.entries.push(longer),
+        }
+        extended.push(id);
+    }
+    if extended.is_empty() {
+        return Err(Error::usage("name an entry of the catalogue"));
+    }
+    let text = own.text()?;
+    Catalogue::parse(&text)?;
+    write_text(path, &text, "write the catalogue")?;
+    Ok(format!(
+        "{}: {} from now on of {} too{}\n",
+        path.display(),
+        extended.join(", "),
+        versions::in_words(&range),
+        how_it_is_found(path)
+    ))
+}

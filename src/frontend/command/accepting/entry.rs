@@ -1,0 +1,266 @@
+//! `imgduel accept --known`: a pending finding becomes an entry of the catalogue.
+//!
+//! The condition is made of the case as it was drawn, of the step and file that differ. Before anything is deleted the entry is tried: against
+//! its own finding, against the other pending findings, and against the last divergences that campaigns left. One that explains what
+//! looks like another defect is refused.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::merge::{each_line, parse};
+use super::{AcceptArguments, how_it_is_found, read_or_empty};
+use crate::base::error::{Error, Result};
+use crate::base::whole_file::write_text;
+use crate::case::known::{Catalogue, Condition, Entry, Said, Sighting, versions};
+use crate::oracle::signature::Group;
+use crate::oracle::verdict::Difference;
+use crate::report::findings::LAST_FILE;
+use crate::report::seed_file::{SeedFile, Seen};
+use crate::run::record::{Record, ToolName};
+
+/// How many other groups are named.
+const NAMED_GROUPS_MAX: usize = 5;
+
+/// What the entry explains of what is there.
+#[derive(Default)]
+struct Trial {
+    /// Divergences that were looked at, of the same tools, and that nothing explains yet.
+    tried: u64,
+    /// Of these, the finding's own group.
+    own: u64,
+    /// Explained, of the finding's own group.
+    explained: u64,
+    /// Explained, of other groups.
+    others: BTreeMap<Group, u64>,
+}
+
+pub(super) fn accept(
+    seed: &SeedFile,
+    file: &Path,
+    id: &str,
+    arguments: &AcceptArguments,
+) -> Result<String> {
+    let Some(seen) = &seed.seen else {
+        let file = file.display();
+        return Err(Error::usage(format!(
+            "{file} does not say what was seen: only a finding of fuzz or shrink can become an entry"
+        )));
+    };
+    let path = arguments.catalogue_file();
+    let mut catalogue = read_or_empty(&path)?;
+    let known = Catalogue::open(path.exists().then_some(&path))?;
+    if known.named(id).is_some() {
+        return Err(Error::usage(format!("there is an entry {id} already")));
+    }
+    let case = seed.case()?;
+    let own = seen.drawn_sighting().or_else(|| seen.sighting(&case));
+    let own = own.ok_or_else(|| {
+        let (file, operation) = (file.display(), &seen.operation);
+        Error::usage(format!("{file} has no operation {operation} in its case"))
+    })?;
+    if own.at.is_empty() && !arguments.wide {
+        return Err(Error::usage(format!(
+            "{} does not say in which step and file it differs, so the entry would explain more than it: find it again with this version (imgduel shrink), or say --wide",
+            file.display()
+        )));
+    }
+    if let Some(Said::Known(entry)) = said(&known, seen, &own) {
+        return Err(Error::usage(format!("it is known already as {}", entry.id)));
+    }
+    let entry = entry(id, seen, &own, arguments);
+    if !explains(&entry, seen, &own) {
+        return Err(Error::system(format!(
+            "the entry would not explain {} itself; nothing was changed",
+            file.display()
+        )));
+    }
+    let trial = tried(&entry, &known, seen, file, &arguments.records)?;
+    if !trial.others.is_empty() && !arguments.wide {
+        return Err(Error::usage(trial.refusal(id)));
+    }
+    let before = path.exists().then(|| fs::read(&path).ok()).flatten();
+    catalogue.entries.push(entry);
+    let text = catalogue.text()?;
+    Catalogue::parse(&text)?;
+    write_text(&path, &text, "write the catalogue")?;
+    // It is the file that counts, not what was meant.
+    let counts = Catalogue::open(Some(&path)).is_ok_and(
+        |written| matches!(said(&written, seen, &own), Some(Said::Known(entry)) if entry.id == id),
+    );
+    if !counts {
+        let restored = match before {
+            Some(before) => fs::write(&path, before),
+            None => fs::remove_file(&path),
+        };
+        restored.map_err(|error| Error::io("restore the catalogue", &path, &error))?;
+        return Err(Error::system(format!(
+            "the entry does not count once it is written; {} is as it was",
+            path.display()
+        )));
+    }
+    Ok(format!(
+        "{}: entry {id}, which counts from now on{}; {}. Look over its words and its condition.\n",
+        path.display(),
+        how_it_is_found(&path),
+        trial.words()
+    ))
+}
+
+fn entry(id: &str, seen: &Seen, own: &Sighting<'_>, arguments: &AcceptArguments) -> Entry {
+    let at = |values: fn(&Difference) -> &String| {
+        let values: Vec<&str> = own
+            .differences
+            .iter()
+            .map(|found| values(found).as_str())
+            .collect();
+        values.join("; ")
+    };
+    Entry {
+        id: id.to_owned(),
+        tool: seen.candidate.name.clone(),
+        versions: vec![versions::only(&seen.candidate.version)],
+        of_reference: false,
+        rate: None,
+        when: match &seen.drawn {
+            Some(drawn) => drawn.when.clone(),
+            None => Condition::of(own),
+        },
+        candidate: at(|found| &found.candidate),
+        reference: at(|found| &found.reference),
+        right: arguments.right.clone().unwrap_or_default(),
+        specification: arguments.specification.clone(),
+        why: arguments.why.clone().unwrap_or_default(),
+    }
+}
+
+fn named(tool: &ToolName) -> (&str, &str) {
+    (&tool.name, &tool.version)
+}
+
+fn said<'catalogue>(
+    catalogue: &'catalogue Catalogue,
+    seen: &Seen,
+    sighting: &Sighting<'_>,
+) -> Option<Said<'catalogue>> {
+    catalogue.says(named(&seen.candidate), named(&seen.reference), sighting)
+}
+
+fn explains(entry: &Entry, seen: &Seen, sighting: &Sighting<'_>) -> bool {
+    entry.is_about(named(&seen.candidate), named(&seen.reference)) && entry.when.holds(sighting)
+}
+
+/// Tries an entry against the other pending findings and the records that there are.
+fn tried(
+    entry: &Entry,
+    known: &Catalogue,
+    own: &Seen,
+    file: &Path,
+    records: &[PathBuf],
+) -> Result<Trial> {
+    let mut trial = Trial::default();
+    let directory = file.parent().unwrap_or(Path::new("."));
+    for other in pending(directory, file)? {
+        let Ok(seed) = SeedFile::read(&other) else {
+            // Another file that ends in `.json`.
+            continue;
+        };
+        let (Some(seen), Ok(case)) = (&seed.seen, seed.case()) else {
+            continue;
+        };
+        let sightings = [seen.sighting(&case), seen.drawn_sighting()];
+        let tools = [&seen.candidate, &seen.reference];
+        let found = sightings.into_iter().flatten();
+        trial.add(entry, known, own, tools, &seen.group(), found.collect());
+    }
+    let last = directory.join(LAST_FILE);
+    let mut files: Vec<&Path> = records.iter().map(PathBuf::as_path).collect();
+    files.extend(last.is_file().then_some(&*last));
+    for path in files {
+        each_line(path, |number, line| {
+            let record: Record = parse(path, number, line)?;
+            if let (Some(group), Some(sighting)) = (record.group(), record.sighting()) {
+                let tools = [&record.candidate, &record.reference];
+                trial.add(entry, known, own, tools, &group, vec![sighting]);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(trial)
+}
+
+/// The other files of the findings, by name.
+fn pending(directory: &Path, own: &Path) -> Result<Vec<PathBuf>> {
+    let directory = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let entries = fs::read_dir(directory)
+        .map_err(|error| Error::io("list the pending findings in", directory, &error))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_finding = |path: &PathBuf| {
+        path.extension().is_some_and(|ending| ending == "json")
+            && path.file_name() != own.file_name()
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_finding).collect();
+    found.sort();
+    Ok(found)
+}
+
+impl Trial {
+    /// Looks at one divergence, which may have been seen in several forms.
+    fn add(
+        &mut self,
+        entry: &Entry,
+        known: &Catalogue,
+        own: &Seen,
+        [candidate, reference]: [&ToolName; 2],
+        group: &Group,
+        sightings: Vec<Sighting<'_>>,
+    ) {
+        let (candidate, reference) = (named(candidate), named(reference));
+        let is_open = |seen: &Sighting<'_>| {
+            !matches!(known.says(candidate, reference, seen), Some(Said::Known(_)))
+        };
+        let open: Vec<&Sighting<'_>> = sightings.iter().filter(|seen| is_open(seen)).collect();
+        if open.is_empty() || !entry.is_about(candidate, reference) {
+            return;
+        }
+        let is_explained = open.iter().any(|seen| entry.when.holds(seen));
+        let is_own = *group == own.group();
+        self.tried += 1;
+        self.own += u64::from(is_own);
+        match (is_explained, is_own) {
+            (true, true) => self.explained += 1,
+            (true, false) => *self.others.entry(group.clone()).or_default() += 1,
+            (false, _) => {}
+        }
+    }
+
+    fn words(&self) -> String {
+        let others: u64 = self.others.values().sum();
+        let others = match others {
+            0 => String::new(),
+            count => format!(", and {count} of other groups"),
+        };
+        format!(
+            "of {} other divergences of this tool that are there it explains {} of the {} of its own group{others}",
+            self.tried, self.explained, self.own
+        )
+    }
+
+    fn refusal(&self, id: &str) -> String {
+        let groups = self.others.iter().take(NAMED_GROUPS_MAX);
+        let groups: Vec<String> = groups
+            .map(|(group, count)| format!("{} ({count})", group.title()))
+            .collect();
+        let more = match self.others.len().saturating_sub(NAMED_GROUPS_MAX) {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        format!(
+            "{id} would explain other groups of divergences as well: {}{more}; nothing was changed (--wide takes it all the same)",
+            groups.join("; ")
+        )
+    }
+}

@@ -1,0 +1,66 @@
+//! `imgduel adapter-check`: whether a program keeps to the adapter protocol.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::EXIT_DIVERGENCE;
+use crate::base::error::{Error, Result};
+use crate::base::prose::{counted, printable};
+use crate::campaign::settings::Settings;
+use crate::tool::adapter::Examination;
+use crate::tool::{self, Means, ToolSpec};
+
+/// What is checked.
+#[derive(Args)]
+pub(super) struct AdapterCheckArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// The command that starts the adapter, its words divided at blanks
+    #[arg(value_name = "COMMAND")]
+    command: String,
+}
+
+/// Prints a line for every check; the exit code says whether all were passed.
+pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCode> {
+    let settings = &arguments.settings;
+    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
+    let spec = ToolSpec {
+        name: "adapter".to_owned(),
+        path: Some((&arguments.command).into()),
+    };
+    let adapter = tool::open(&spec, &means)?;
+    let reference = tool::open_reference(&settings.reference, &means)?;
+    let workdir = settings.workdir();
+    let directory = tempfile::tempdir_in(&workdir)
+        .map_err(|error| Error::io("make a scratch directory in", &workdir, &error))?;
+    let examination = Examination {
+        adapter: &*adapter,
+        reference: &*reference,
+        directory: directory.path(),
+        limit: settings.timeout,
+    };
+    let checks = examination.checks()?;
+    let mut output = std::io::stdout().lock();
+    let mut text = format!("{} {}\n", adapter.name(), adapter.version());
+    for check in &checks {
+        text += &match &check.failure {
+            None => format!("ok    {}\n", check.what),
+            Some(why) => format!("WRONG {}: {why}\n", check.what),
+        };
+    }
+    let wrong = checks
+        .iter()
+        .filter(|check| check.failure.is_some())
+        .count();
+    let count = counted(checks.len() as u64, "check");
+    text += &format!("{count}, {wrong} wrong\n");
+    // A reader that has seen enough closes the pipe.
+    let _ = output.write_all(printable(&text).as_bytes());
+    Ok(match wrong {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_DIVERGENCE),
+    })
+}

@@ -1,0 +1,137 @@
+//! `imgduel fuzz --resume RECORDS`: a campaign goes on where it was cut short, however that was.
+//!
+//! The records that are there stand; cases without one are tried. Of several candidates each has its record of a case, and a case that was cut
+//! short between them is tried anew by all. The command line is the same as the first time; seed and generation are taken from the records where it
+//! does not name them. Records that were made on other terms are refused.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::merge::{each_line, parse};
+use crate::base::error::{Error, Result};
+use crate::campaign::contest::Contest;
+use crate::campaign::settings::Settings;
+use crate::case::generation::lineage::lineage;
+use crate::report::files::RecordFile;
+use crate::run::arena::Arena;
+use crate::run::record::Record;
+
+/// What an earlier run has done.
+pub(super) struct Resumed {
+    path: PathBuf,
+    /// Whether the campaign is a guided one.
+    is_guided: bool,
+    /// Whether it may have cases of other seeds than its own.
+    has_corpus: bool,
+    /// Where each record ends in the file, in bytes.
+    ends: Vec<u64>,
+    /// Its records, in their order.
+    pub(super) records: Vec<Record>,
+}
+
+impl Resumed {
+    /// Reads the records, and puts what they tell into the settings.
+    pub(super) fn read(
+        path: &Path,
+        is_guided: bool,
+        has_corpus: bool,
+        settings: &mut Settings,
+    ) -> Result<Self> {
+        if settings.json.as_deref().is_some_and(|json| json != path) {
+            return Err(Error::usage(
+                "--resume goes on with its own file of records: leave out --json, or name the same file",
+            ));
+        }
+        settings.json = Some(path.to_owned());
+        let mut records: Vec<Record> = Vec::new();
+        let mut ends: Vec<u64> = Vec::new();
+        each_line(path, |number, line| {
+            records.push(parse(path, number, line)?);
+            ends.push(ends.last().unwrap_or(&0) + line.len() as u64 + 1);
+            Ok(())
+        })?;
+        // The last line may be whole but for its end.
+        let there = File::open(path).and_then(|file| file.metadata());
+        let there = there.map_err(|error| Error::io("read the records in", path, &error))?;
+        if ends.last().is_some_and(|end| there.len() < *end) {
+            records.pop();
+            ends.pop();
+        }
+        if let Some(child) = records.iter().find(|record| record.parent.is_some())
+            && !is_guided
+        {
+            return Err(Error::usage(format!(
+                "{} in {} was made of another case: resume a guided campaign with --guided",
+                child.id,
+                path.display()
+            )));
+        }
+        if let Some(first) = records.first() {
+            let (drawn, _) = lineage(&first.generation);
+            settings.generation.get_or_insert(drawn.to_owned());
+            settings.seed = settings.seed.or(first.seed);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            is_guided,
+            has_corpus,
+            ends,
+            records,
+        })
+    }
+
+    /// Opens the file to go on with, when every record in it was made on the terms of this run.
+    pub(super) fn go_on(&mut self, settings: &Settings, contest: &Contest) -> Result<RecordFile> {
+        let arenas = contest.arenas();
+        let (pool, fields) = (settings.pool(), settings.fields());
+        // Whether it was made on the terms of this run by that arena.
+        let is_of = |record: &Record, arena: &Arena| {
+            let (drawn, _) = lineage(&record.generation);
+            let generation = match self.is_guided {
+                true => drawn,
+                false => &record.generation,
+            };
+            settings.generation.as_deref() == Some(generation)
+                && (self.has_corpus || settings.seed == record.seed)
+                && record.candidate == arena.candidate_name()
+                && record.reference == arena.reference_name()
+                && record.reproduce
+                    == arena.reproduce(&record.id, pool.as_deref(), fields.as_deref())
+        };
+        let mut whole = 0;
+        for case in cases(&self.records) {
+            for (place, record) in case.iter().enumerate() {
+                match arenas.get(place) {
+                    Some(arena) if is_of(record, arena) => {}
+                    _ => return Err(self.other_terms(record)),
+                }
+            }
+            if case.len() == arenas.len() {
+                whole += case.len();
+            } else if whole + case.len() < self.records.len() {
+                return Err(self.other_terms(&case[0]));
+            }
+        }
+        self.records.truncate(whole);
+        self.ends.truncate(whole);
+        RecordFile::resume(&self.path, self.ends.last().copied().unwrap_or(0))
+    }
+
+    fn other_terms(&self, record: &Record) -> Error {
+        Error::usage(format!(
+            "{} in {} was made on other terms ({}, {} {} against {} {}): resume with the same command line and tools",
+            record.id,
+            self.path.display(),
+            record.reproduce,
+            record.candidate.name,
+            record.candidate.version,
+            record.reference.name,
+            record.reference.version,
+        ))
+    }
+}
+
+/// The records case by case: those of one stand together.
+pub(super) fn cases(records: &[Record]) -> impl Iterator<Item = &[Record]> {
+    records.chunk_by(|one, next| one.id == next.id)
+}

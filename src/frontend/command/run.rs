@@ -1,0 +1,235 @@
+//! A run of many cases from the command: the tools and report files open, the cases tried, the words said.
+//!
+//! `fuzz` and `replay` are this; `merge` shares what its figures mean to whoever started the program.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::resuming::Resumed;
+use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, issues, resuming, said, shrinking, stopping, vacuity};
+use crate::base::error::{Cause, Error, Result};
+use crate::campaign::contest::Contest;
+use crate::campaign::settings::Settings;
+use crate::campaign::{self, Ended, Pace, Supply};
+use crate::report::digest::Digest;
+use crate::report::findings::Findings;
+use crate::report::junit::Fault;
+use crate::report::outlets::Outlets;
+use crate::report::progress::Progress;
+use crate::report::{self, complain, github, is_on_github, python, terminal};
+use crate::run::record::{Record, Summary};
+use crate::tool::Means;
+
+/// What goes to standard output of the cases of a run.
+pub(super) enum Telling {
+    /// What differs, once for every group of divergences, at the end; the whole evidence as it comes when that is wanted. New groups are kept, shrunk
+    /// first if that is wanted.
+    Groups { shrink: bool, verbose: bool },
+    /// The evidence of every case.
+    Every,
+}
+
+/// Tools and report files of one run, open.
+pub(super) struct Run {
+    pub(super) contest: Arc<Contest>,
+    pub(super) outlets: Outlets,
+    pub(super) settings: Settings,
+    pub(super) log_dir: Option<PathBuf>,
+    /// The seed files that cases came from, by the case's id.
+    pub(super) seed_files: HashMap<String, String>,
+    /// Whether issues are to be filed, and by which workflow.
+    pub(super) issues: Option<Option<String>>,
+    /// Whether it is a campaign, in which too little to prove anything is a failure.
+    pub(super) must_prove: bool,
+    /// The records of the run that is resumed.
+    pub(super) resumed: Vec<Record>,
+}
+
+impl Run {
+    pub(super) fn open(settings: &Settings, log_dir: Option<PathBuf>) -> Result<Self> {
+        Self::open_for(settings, log_dir, None)
+    }
+
+    pub(super) fn open_for(
+        settings: &Settings,
+        log_dir: Option<PathBuf>,
+        mut resumed: Option<Resumed>,
+    ) -> Result<Self> {
+        stopping::listen()?;
+        let means = Means::of_this_program(settings.timeout, settings.launcher())?;
+        let contest = Arc::new(Contest::open(settings, &means)?);
+        let outlets = match &mut resumed {
+            Some(resumed) => {
+                let records = resumed.go_on(settings, &contest)?;
+                Outlets::open_with(settings, Some(records))?
+            }
+            None => Outlets::open(settings)?,
+        };
+        contest.notices().iter().for_each(complain);
+        let unseen = settings.unseen_variables().map(Error::system);
+        unseen.iter().for_each(complain);
+        Ok(Self {
+            contest,
+            outlets,
+            settings: settings.clone(),
+            log_dir,
+            seed_files: HashMap::new(),
+            issues: None,
+            must_prove: false,
+            resumed: resumed.map_or_else(Vec::new, |resumed| resumed.records),
+        })
+    }
+
+    /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
+    pub(super) fn campaign(
+        mut self,
+        cases: impl Supply + 'static,
+        summary: Summary,
+        telling: Telling,
+    ) -> Result<ExitCode> {
+        let mut summary = summary;
+        summary.witnesses = self.contest.witnesses();
+        // As many as there is time for: known in the end.
+        let is_timed = summary.iterations == 0;
+        let arenas = self.contest.arenas().len() as u64;
+        summary.iterations = summary.iterations.saturating_mul(arenas);
+        let mut progress = Progress::new((!is_timed).then_some(summary.iterations));
+        let pace = Pace {
+            jobs: self.settings.jobs(),
+            fail_fast: self.settings.fail_fast,
+            until: self.settings.deadline(),
+        };
+        let mut findings = Findings::default();
+        resuming::cases(&self.resumed).for_each(|case| summary.add_resumed(case));
+        for record in &self.resumed {
+            progress.add_resumed();
+            findings.add(record);
+            self.outlets.remember(record)?;
+        }
+        let Ended { summary, cut_short } =
+            campaign::run(&self.contest, cases, pace, summary, |record| {
+                let mut from_file;
+                let mut record = record;
+                if let Some(file) = self.seed_files.get(&record.id) {
+                    from_file = record.clone();
+                    from_file.came_from_file(file.clone());
+                    record = &from_file;
+                }
+                progress.add(record);
+                let is_told = match telling {
+                    Telling::Groups { verbose, .. } => findings.add(record) && verbose,
+                    Telling::Every => true,
+                };
+                if is_told {
+                    let block = terminal::evidence_block(record);
+                    progress.aside(|| said(&format!("{block}\n")));
+                }
+                if let Some(directory) =
+                    self.log_dir.as_deref().filter(|_| record.class().is_open())
+                {
+                    python::write_divergence(directory, record)?;
+                }
+                self.outlets.add(record)
+            });
+        progress.finish();
+        let mut summary = summary;
+        if is_timed {
+            summary.iterations = summary.iterations_completed;
+        }
+        let is_to_prove = self.must_prove && !self.settings.allow_vacuous;
+        let complaint = is_to_prove
+            .then(|| vacuity::complaint(&summary, self.outlets.digest(), &self.settings))
+            .flatten();
+        let (failure, remark): (Option<_>, Option<_>) = match complaint {
+            Some(complaint) if complaint.is_failure => (Some(complaint.why), None),
+            other => (None, other.map(|complaint| complaint.why)),
+        };
+        summary.vacuous = failure;
+        if let Some(error) = cut_short
+            .as_ref()
+            .filter(|error| error.cause() != Cause::Interrupted)
+        {
+            self.outlets.add_fault(&Fault {
+                name: "imgduel::campaign",
+                message: &error.to_string(),
+                is_missing_tool: error.cause() == Cause::MissingTool,
+            })?;
+        }
+        let is_shrinking = matches!(telling, Telling::Groups { shrink: true, .. });
+        let found = findings.in_order();
+        let (kept, stopped) =
+            shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
+        let written = self.outlets.finish(&summary);
+        said(&format!("{kept}{}", terminal::summary(&summary)));
+        said(&terminal::stale(&stale_known(&summary, &self.settings)));
+        if let Some(why) = remark {
+            said(&format!(
+                "{why}: so few cases are no failure, but prove little\n"
+            ));
+        }
+        tell_github(&summary, self.outlets.digest());
+        if let Some(workflow_url) = &self.issues {
+            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
+        }
+        let compared = self.contest.compared().transpose();
+        if let Ok(Some(line)) = &compared {
+            said(&format!("{line}\n"));
+        }
+        match cut_short.or(stopped).or(compared.err()) {
+            // What was found before somebody asked to stop stays found.
+            Some(error)
+                if error.cause() == Cause::Interrupted
+                    && written.is_ok()
+                    && is_failure(&summary, &self.settings) =>
+            {
+                complain(&error);
+                Ok(ExitCode::from(EXIT_DIVERGENCE))
+            }
+            Some(error) => Err(error),
+            None => written.map(|()| exit_code(&summary, &self.settings)),
+        }
+    }
+}
+
+/// Annotations and job summary, when this runs on GitHub.
+pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
+    if is_on_github() {
+        said(&github::annotations(summary, digest));
+    }
+    report::tell_github(summary, digest);
+}
+
+/// The entries of the catalogue that never fired though they should have, when that is asked for: their ids, and in how many cases.
+pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String, u64)> {
+    let catalogue = settings.strict_known.then(|| settings.catalogue().ok());
+    let Some(catalogue) = catalogue.flatten() else {
+        return Vec::new();
+    };
+    let cases_min = |id: &str| match catalogue.named(id) {
+        Some(entry) => entry.silent_cases_min(),
+        // Of another catalogue: nothing can be told.
+        None => u64::MAX,
+    };
+    let stale = summary.stale_known(cases_min).into_iter();
+    stale
+        .map(|id| (id.to_owned(), summary.known_reached[id]))
+        .collect()
+}
+
+/// What the figures mean for whoever started the program.
+pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
+    match &summary.vacuous {
+        _ if is_failure(summary, settings) => ExitCode::from(EXIT_DIVERGENCE),
+        Some(_) => ExitCode::from(EXIT_VACUOUS),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Whether something was found that the settings take for a failure.
+fn is_failure(summary: &Summary, settings: &Settings) -> bool {
+    let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
+    let stale = !stale_known(summary, settings).is_empty();
+    summary.open_count() > 0 || inconclusive || stale
+}

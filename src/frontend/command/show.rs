@@ -1,0 +1,76 @@
+//! `imgduel show`: decoded cases, one JSON line each; runs nothing.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::base::error::{Error, Result};
+use crate::campaign::settings::Settings;
+use crate::case::generation::lineage::lineage;
+use crate::case::generation::{Generation, ITERATION_MAX};
+use crate::case::{Case, CaseId};
+
+#[derive(Args)]
+/// What is shown.
+pub(super) struct ShowArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Case ids; one may end in a range: ops7_s1_i0..9 (both ends included)
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+/// Prints the cases of every id.
+pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
+    let pool = arguments.settings.pool();
+    let fields = arguments.settings.fields();
+    let mut output = std::io::stdout().lock();
+    for text in &arguments.ids {
+        let (first, last) = id_range(text)?;
+        let (base, changes) = lineage(&first.generation);
+        let generation = Generation::named(base)?;
+        let Some((seed, iteration)) = first.campaign() else {
+            let case = Generation::case_of_fields(&first, pool.as_deref(), fields.as_deref())?;
+            if !is_printed(&mut output, &case)? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            continue;
+        };
+        let drawn =
+            generation.cases_of_fields(seed, iteration, pool.as_deref(), fields.as_deref())?;
+        for case in drawn.take((last - iteration).saturating_add(1) as usize) {
+            let mut changes = changes.iter();
+            let case = changes.try_fold(case, |case, change| Generation::child(&case, *change))?;
+            if !is_printed(&mut output, &case)? {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a case as one line, and says whether there is still a reader: one that has seen enough closes the pipe.
+fn is_printed(output: &mut impl Write, case: &Case) -> Result<bool> {
+    let line = serde_json::to_string(case).map_err(|error| Error::system(error.to_string()))?;
+    Ok(writeln!(output, "{line}").is_ok())
+}
+
+/// An id, or `ID..LAST`, both ends included.
+fn id_range(text: &str) -> Result<(CaseId, u64)> {
+    let Some((first, last)) = text.split_once("..") else {
+        let id: CaseId = text.parse()?;
+        let last = id.campaign().map_or(0, |(_, iteration)| iteration);
+        return Ok((id, last));
+    };
+    let first: CaseId = first.parse()?;
+    match (first.campaign(), last.parse::<u64>()) {
+        (Some((_, iteration)), Ok(last)) if (iteration..=ITERATION_MAX).contains(&last) => {
+            Ok((first, last))
+        }
+        _ => Err(Error::usage(format!(
+            "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9, LAST not before the first and up to {ITERATION_MAX}"
+        ))),
+    }
+}

@@ -1,0 +1,248 @@
+//! `imgduel shrink`, and the shrinking of new groups at the end of a campaign: fights, files and words around
+//! [`shrink`](crate::case::shrink).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::base::error::{Cause, Error, Result};
+use crate::base::prose::printable;
+use crate::base::simpler::Bulk;
+use crate::base::whole_file::{write_json, write_text};
+use crate::campaign::contest::Contest;
+use crate::campaign::settings::Settings;
+use crate::case::Case;
+use crate::case::shrink::{Limits, Progress, Symptom, shrink};
+use crate::oracle::signature::Group;
+use crate::process::{Interrupt, stop_requested};
+use crate::report::findings::{self, Found};
+use crate::report::seed_file::{Drawn, SeedFile};
+use crate::report::terminal::{self, brief};
+use crate::run::arena::Arena;
+use crate::run::record::{Class, Record};
+
+/// How far one finding is shrunk at the end of a campaign.
+const AUTOMATIC_LIMITS: Limits = Limits {
+    attempts: 400,
+    time: Duration::from_secs(30),
+};
+
+/// How many new groups are shrunk at the end of a campaign; the others are kept as they are.
+const AUTOMATIC_GROUPS_MAX: usize = 10;
+
+/// When that much has been spent on shrinking at the end of a campaign, no other group is begun.
+const AUTOMATIC_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// How far `imgduel shrink` goes in one run.
+const LIMITS: Limits = Limits {
+    attempts: 5000,
+    time: Duration::from_secs(600),
+};
+
+/// What came of shrinking one finding.
+pub(super) struct Shrunk {
+    /// The record of the smallest case.
+    record: Record,
+    /// How much there was of the case at first.
+    before: Bulk,
+    progress: Progress,
+    /// Why it did not come to its end, unless it did or a limit was reached.
+    cut_short: Option<Error>,
+}
+
+/// Shrinks the finding of a record, going on where an earlier run was cut short. A case that belongs to one of the `others`,
+/// or to a finding that is kept already, is not taken: two findings would end as one, and the other be lost.
+fn shrink_record(
+    arena: &Arena,
+    record: &Record,
+    group: &Group,
+    others: &[&Group],
+    directory: &Path,
+    limits: Limits,
+) -> Result<Shrunk> {
+    let symptom = Symptom {
+        kind: group.kind.clone(),
+        operation: group.operation.clone(),
+        blame: record.blame,
+        known: record.known.clone(),
+        cause: record.cause(),
+    };
+    let known_too = record.class() == Class::Known;
+    let path = findings::progress_path(directory, &record.candidate, group);
+    let case = record.case_shown()?;
+    let begun = saved(&path).filter(|begun| begun.is_of(case, &symptom));
+    let mut progress = begun.unwrap_or_else(|| Progress::new(case.clone(), symptom));
+    let shown = |case: &Case| {
+        if stop_requested() != Interrupt::None {
+            return Err(Error::interrupted());
+        }
+        let tried = arena.try_case(case.clone())?;
+        let is_other = tried.group().is_some_and(|shown| {
+            let is_kept = || findings::kept(directory, &tried.candidate, &shown).is_some();
+            shown != *group && (others.contains(&&shown) || is_kept())
+        });
+        let symptoms = tried.symptoms(known_too);
+        Ok(if is_other { Vec::new() } else { symptoms })
+    };
+    let save = |progress: &Progress| write_json(&path, progress, "keep the shrinker's progress in");
+    let cut_short = shrink(&mut progress, limits, shown, save).err();
+    if let Some(error) = cut_short
+        .as_ref()
+        .filter(|error| error.cause() != Cause::Interrupted)
+    {
+        return Err(error.clone());
+    }
+    if progress.finished {
+        // Not there when nothing was tried.
+        let _ = fs::remove_file(&path);
+    }
+    let smallest = if progress.case == *case {
+        record.clone()
+    } else {
+        arena.try_case(progress.case.clone())?
+    };
+    Ok(Shrunk {
+        record: smallest,
+        before: case.bulk(),
+        progress,
+        cut_short,
+    })
+}
+
+/// Keeps the cases of this campaign beside the findings: `accept` tries an entry of the catalogue against them.
+fn keep_cases(directory: &Path, found: &[&Found]) -> Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let records = found.iter().flat_map(|found| &found.some);
+    let lines = records.map(|record| {
+        let line = serde_json::to_string(record);
+        line.map(|line| line + "\n")
+    });
+    let text: String = lines
+        .collect::<serde_json::Result<_>>()
+        .map_err(|error| Error::system(error.to_string()))?;
+    let path = directory.join(findings::LAST_FILE);
+    write_text(&path, &text, "keep the cases of the campaign in")
+}
+
+fn saved(path: &Path) -> Option<Progress> {
+    // One that cannot be read is begun anew.
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Keeps every new group among the pending findings, shrunk if that is wanted, and says so: one line and one command each.
+/// `None` beside the words when it came to its end.
+pub(super) fn keep_new(
+    contest: &Contest,
+    settings: &Settings,
+    found: &[&Found],
+    is_shrinking: bool,
+) -> (String, Option<Error>) {
+    let mut said = String::new();
+    let mut shrunk_groups = 0;
+    let mut interrupted = None;
+    let started = Instant::now();
+    if let Err(error) = keep_cases(&settings.findings, found) {
+        return (said, Some(error));
+    }
+    let groups: Vec<&Group> = found.iter().map(|found| &found.group).collect();
+    for found in found {
+        let record = &found.first;
+        if let Some(path) = findings::kept(&settings.findings, &record.candidate, &found.group) {
+            said.push_str(&terminal::pending_finding(&path, found.count));
+            said.push_str(&brief::evidence(record));
+            said.push_str(&format!("  again: {}\n", record.reproduce));
+            continue;
+        }
+        let path = findings::path(&settings.findings, &record.candidate, &found.group);
+        // A record out of a file may lack its case.
+        let wanted = is_shrinking
+            && record.case.is_some()
+            && interrupted.is_none()
+            && stop_requested() == Interrupt::None
+            && shrunk_groups < AUTOMATIC_GROUPS_MAX
+            && started.elapsed() < AUTOMATIC_TIME_MAX;
+        let shrink = || {
+            let arena = contest.arena_of(&record.candidate);
+            let (directory, limits) = (&settings.findings, AUTOMATIC_LIMITS);
+            shrink_record(arena, record, &found.group, &groups, directory, limits)
+        };
+        let shrunk = wanted.then(shrink).transpose();
+        let kept = shrunk.and_then(|shrunk| {
+            shrunk_groups += usize::from(shrunk.is_some());
+            let smallest = shrunk.as_ref().map_or(record, |shrunk| &shrunk.record);
+            SeedFile::resolved(smallest, &found.group, found.drawn.as_ref()).write(&path)?;
+            let evidence = brief::evidence(smallest);
+            Ok((shrunk, evidence))
+        });
+        match kept {
+            Ok((shrunk, evidence)) => {
+                said.push_str(&terminal::new_finding(&path, &found.group, found.count));
+                if let Some(shrunk) = shrunk {
+                    said.push_str(&shrunk.words());
+                    interrupted = shrunk.cut_short.or(interrupted);
+                }
+                said.push_str(&evidence);
+                said.push_str(&terminal::replay_command(
+                    &path,
+                    contest.arena_of(&record.candidate).spec(),
+                ));
+                said.push_str(&format!("  as it was drawn: {}\n", record.reproduce));
+            }
+            Err(error) => return (said, Some(error)),
+        }
+    }
+    (said, interrupted)
+}
+
+/// `imgduel shrink`: the smaller case on standard output, all else on standard error.
+pub(super) fn shrink_one(
+    arena: &Arena,
+    settings: &Settings,
+    case: Case,
+    seed: Option<&SeedFile>,
+) -> Result<ExitCode> {
+    let record = arena.try_case(case)?;
+    let Some(seen) = record.group() else {
+        let why = record.reason.as_deref().map(|why| format!(" ({why})"));
+        return Err(Error::usage(format!(
+            "{} shows no divergence here, but {}{}: there is nothing to shrink",
+            record.id,
+            record.verdict,
+            why.unwrap_or_default()
+        )));
+    };
+    // What it was kept for names its file, though the differences may have become others since.
+    let kept_for = seed
+        .and_then(|seed| seed.seen.as_ref())
+        .map(|seen| seen.group());
+    let is_same = |group: &Group| (&group.kind, &group.operation) == (&seen.kind, &seen.operation);
+    let group = kept_for.filter(is_same).unwrap_or(seen);
+    let shrunk = shrink_record(arena, &record, &group, &[], &settings.findings, LIMITS)?;
+    let path: PathBuf = findings::kept(&settings.findings, &record.candidate, &group)
+        .unwrap_or_else(|| findings::path(&settings.findings, &record.candidate, &group));
+    let kept = seed.and_then(|seed| seed.seen.as_ref()?.drawn.clone());
+    let drawn = kept.map(|drawn| *drawn).or_else(|| Drawn::of(&record));
+    SeedFile::resolved(&shrunk.record, &group, drawn.as_ref()).write(&path)?;
+    let line = serde_json::to_string(&shrunk.record.case)
+        .map_err(|error| Error::system(error.to_string()))?;
+    super::said(&format!("{line}\n"));
+    let words = shrunk.words() + &terminal::replay_command(&path, arena.spec());
+    let words = printable(&words);
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+    match shrunk.cut_short {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+impl Shrunk {
+    fn words(&self) -> String {
+        let Progress {
+            attempts, finished, ..
+        } = self.progress;
+        terminal::shrunk(self.before, self.progress.case.bulk(), attempts, finished)
+    }
+}

@@ -1,0 +1,185 @@
+//! What trials leave behind that have a process each, as under nextest: their records, and which were inconclusive.
+//!
+//! nextest judges by the exit code alone, so each trial appends its record to the run's own file, for `imgduel merge`. A trial
+//! whose last verdict was inconclusive leaves that record as a mark. It is listed as ignored under nextest until it is run again, and
+//! meanwhile its last record is carried over into each run's file, so that it does not vanish from what is merged. Used by the
+//! test door.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result};
+use crate::report::files::RecordFile;
+use crate::run::record::{Class, Record};
+
+/// Where nextest tells which run a trial belongs to.
+const RUN_VARIABLE: &str = "NEXTEST_RUN_ID";
+
+/// What nextest sets in every process that it starts, listing included.
+const NEXTEST_VARIABLE: &str = "NEXTEST";
+
+/// Where nextest tells whether it lists or runs.
+const PHASE_VARIABLE: &str = "NEXTEST_TEST_PHASE";
+
+/// Where nextest tells by which profile it runs.
+const PROFILE_VARIABLE: &str = "NEXTEST_PROFILE";
+
+/// The profile that runs everything anew. nextest deals out to shards what is not ignored: a mark that one shard has made would
+/// shift the deal of the next, and cases would fall between them.
+const PROFILE_WITHOUT_MARKS: &str = "ci";
+
+/// The directory of the records in the target directory.
+const DIRECTORY_NAME: &str = "imgduel-records";
+
+/// The directory of the marks, in that of the records.
+const MARKS_NAME: &str = "inconclusive";
+
+/// Where trials leave their traces.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    directory: PathBuf,
+    run: Option<String>,
+    /// The terms of this run: a mark made on others says nothing.
+    terms: String,
+}
+
+impl Trace {
+    /// In `directory`, or in the target directory that this program lies in; `None` when there is neither.
+    pub fn open(directory: Option<PathBuf>, terms: String) -> Option<Self> {
+        let is_told = directory.is_some();
+        let run = std::env::var(RUN_VARIABLE).ok();
+        // A directory that was asked for gets a file without nextest too.
+        let own_run = || is_told.then(|| format!("run-{}", std::process::id()));
+        Some(Self {
+            directory: directory
+                .or_else(|| target_directory().map(|target| target.join(DIRECTORY_NAME)))?,
+            run: run.or_else(own_run),
+            terms,
+        })
+    }
+
+    /// Keeps the records and the mark of a trial. One of several candidates leaves no mark: what was inconclusive of one says nothing
+    /// of the others.
+    pub fn keep(&self, trial: &str, records: &[Record]) -> Result<()> {
+        if let Some(run) = &self.run {
+            make(&self.directory)?;
+            let path = self.directory.join(format!("{run}.jsonl"));
+            let mut file = RecordFile::open_to_append(&path)?;
+            records.iter().try_for_each(|record| file.append(record))?;
+        }
+        let mark = self.mark(trial);
+        let record = match records {
+            [record] if record.class() == Class::Inconclusive => Some(record),
+            _ => None,
+        };
+        let Some(record) = record else {
+            // Most trials have none.
+            let _ = fs::remove_file(mark);
+            return Ok(());
+        };
+        make(&self.directory.join(MARKS_NAME))?;
+        let json =
+            serde_json::to_string(record).map_err(|error| Error::system(error.to_string()))?;
+        let text = format!("{}\n{json}\n", self.terms);
+        fs::write(&mark, text).map_err(|error| Error::io("leave a mark in", &mark, &error))
+    }
+
+    /// Puts the last records of marked trials into the file of a run that is about to skip them. nextest lists twice before a run;
+    /// this belongs to the listing of what is ignored.
+    pub fn carry_over(&self) -> Result<()> {
+        let is_before_a_run = std::env::var(PHASE_VARIABLE).is_ok_and(|phase| phase == "list");
+        let (Some(run), true) = (&self.run, is_before_a_run) else {
+            return Ok(());
+        };
+        let path = self.directory.join(format!("{run}.jsonl"));
+        for (_, record) in self.records() {
+            let record = Record {
+                carried_over: true,
+                ..record
+            };
+            RecordFile::open_to_append(&path)?.append(&record)?;
+        }
+        Ok(())
+    }
+
+    /// The trials whose last verdict on these terms was inconclusive, with the reason: under nextest only, which cannot show it
+    /// otherwise.
+    pub fn marks(&self) -> HashMap<String, String> {
+        let records = self.records().into_iter();
+        records
+            .map(|(name, record)| (name, reason(&record)))
+            .collect()
+    }
+
+    /// The same for one trial, without looking at the others.
+    pub fn marked(&self, trial: &str) -> Option<String> {
+        let record = marks_count().then(|| self.record(&self.mark(trial)))?;
+        record.as_ref().map(reason)
+    }
+
+    fn records(&self) -> Vec<(String, Record)> {
+        if !marks_count() {
+            return Vec::new();
+        }
+        let entries = fs::read_dir(self.directory.join(MARKS_NAME));
+        let marks = entries.into_iter().flatten().flatten().filter_map(|entry| {
+            let name = entry.file_name().to_str()?.to_owned();
+            Some((trial_name(&name), self.record(&entry.path())?))
+        });
+        marks.collect()
+    }
+
+    /// The record of a mark that was made on these terms. One that cannot be read marks nothing.
+    fn record(&self, mark: &Path) -> Option<Record> {
+        let text = fs::read_to_string(mark).ok()?;
+        let (terms, record) = text.split_once('\n')?;
+        (terms == self.terms)
+            .then(|| serde_json::from_str(record).ok())
+            .flatten()
+    }
+
+    fn mark(&self, trial: &str) -> PathBuf {
+        let name = trial.replace("::", MODULE_SEPARATOR);
+        self.directory.join(MARKS_NAME).join(name)
+    }
+}
+
+fn reason(record: &Record) -> String {
+    let reason = record.reason.as_deref().unwrap_or_default();
+    format!("inconclusive the last time ({reason}); --run-ignored all runs it")
+}
+
+/// Stands for `::` in the names of marks; names of trials are identifiers and have none.
+const MODULE_SEPARATOR: &str = "-";
+
+fn trial_name(mark: &str) -> String {
+    mark.replace(MODULE_SEPARATOR, "::")
+}
+
+/// Whether this process has one trial to run, and belongs to a run of many.
+pub fn is_one_of_many() -> bool {
+    is_under_nextest() && std::env::var_os(RUN_VARIABLE).is_some()
+}
+
+fn marks_count() -> bool {
+    let profile = std::env::var(PROFILE_VARIABLE);
+    is_under_nextest() && profile.is_ok_and(|profile| profile != PROFILE_WITHOUT_MARKS)
+}
+
+fn is_under_nextest() -> bool {
+    std::env::var_os(NEXTEST_VARIABLE).is_some()
+}
+
+/// The target directory that this program lies in: cargo puts test programs into `TARGET/PROFILE/deps`.
+pub fn target_directory() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let deps = program.parent()?;
+    let target = deps.ends_with("deps").then(|| deps.ancestors().nth(2));
+    target.flatten().map(Path::to_owned)
+}
+
+fn make(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::io("make the directory of the records", directory, &error))
+}

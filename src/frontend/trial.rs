@@ -1,0 +1,314 @@
+//! Cases as named trials of the test door: `cargo test --test differential`.
+//!
+//! The libtest room lists and runs them. Listing starts no tool and decodes no case: the arena is opened by the first trial that
+//! runs. A trial prints nothing; what it has to say is its failure text or the reason it is ignored.
+
+mod stage;
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use crate::base::error::{Error, Result};
+use crate::campaign::contest::Contest;
+use crate::campaign::settings::{
+    self, FUZZ_ITERATIONS, Read, Settings, TEST_ITERATIONS, TEST_SEED,
+};
+use crate::case::CaseId;
+use crate::case::cost;
+use crate::case::generation::Generation;
+use crate::frontend::libtest::{self, Flags, Format, Trial};
+use crate::frontend::trace::{Trace, is_one_of_many};
+use crate::process::warden;
+use crate::report::seed_file::{self, SeedPath};
+use crate::report::terminal;
+use crate::tool::worker;
+use stage::{Source, Stage};
+
+/// The directory of the regression seeds, in the package.
+pub const SEED_DIRECTORY: &str = "fuzz-seeds";
+
+/// How many fresh cases are trials of one run: each has a name, and is kept until the end.
+const FRESH_TRIALS_MAX: u64 = 1_000_000;
+
+/// The exit code of a libtest binary with failures.
+const EXIT_FAILED: u8 = 101;
+
+/// The exit code when nothing of the campaign could be compared.
+const EXIT_VACUOUS: u8 = 3;
+
+/// Trials of the regression seeds are called `regression::STEM`.
+const REGRESSION: &str = "regression";
+
+/// Trials of fresh cases are called `campaign::CASE-ID`.
+const CAMPAIGN: &str = "campaign";
+
+/// Tries every regression seed and some fresh cases on two disk-image tools, as named trials.
+#[derive(Parser)]
+#[command(name = "differential", args_override_self = true)]
+struct Arguments {
+    #[command(flatten, next_help_heading = "Flags of every libtest binary")]
+    flags: Flags,
+
+    #[command(flatten, next_help_heading = "Settings")]
+    settings: Settings,
+
+    /// Where each trial's record goes when it has a process to itself (default: imgduel-records/ in the target directory)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_RECORDS")]
+    records: Option<PathBuf>,
+}
+
+/// The whole test door. `package` is the directory of the package whose `fuzz-seeds/` are run.
+pub fn main(package: &Path) -> ExitCode {
+    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
+        return code;
+    }
+    let done = match settings::read::<Arguments>() {
+        Ok(Read::Arguments(arguments)) => run(package, *arguments),
+        Ok(Read::Help(text)) => {
+            terminal::say(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        // There are none.
+        Ok(Read::NoCommand) => return ExitCode::SUCCESS,
+        Err(error) => Err(error),
+    };
+    done.unwrap_or_else(|error| {
+        crate::report::complain(&error);
+        ExitCode::from(2)
+    })
+}
+
+fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
+    let Arguments {
+        flags,
+        mut settings,
+        records,
+    } = arguments;
+    settings.narrow();
+    let trace = Trace::open(records, settings.all_terms());
+    if let Some(trace) = trace.as_ref().filter(|_| flags.lists_ignored()) {
+        trace.carry_over()?;
+    }
+    let trials = Trials {
+        seeds: seed_directory(package),
+        fresh: Fresh::of(&settings)?,
+        trace: trace.clone(),
+    };
+    let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
+    let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
+    let stage = match flags.list {
+        true => Stage::of_nothing(settings.clone()),
+        false => Stage::open(settings.clone(), trace, junit_on_stdout)?,
+    };
+    // A list is made without any tool.
+    let tools = match flags.list {
+        true => None,
+        false => stage.tools()?,
+    };
+    let is_whole = flags.means_all() && !is_one_of_many();
+    let drawn = tools
+        .filter(|_| is_whole)
+        .map(|tools| trials.fresh.of_concern(&settings, tools))
+        .transpose()?;
+    let has_tools = tools.is_some();
+    let (mut named, left_out) = trials.named(&flags, drawn)?;
+    if !flags.list {
+        long_first(&mut named, &settings);
+        stage.expect(named.len() as u64);
+    }
+    let stage = Arc::new(stage);
+    let pool = trials.fresh.pool.clone();
+    let runnable = named.into_iter().map(|named| {
+        let (stage, pool) = (Arc::clone(&stage), pool.clone());
+        let Named {
+            name,
+            ignored,
+            source,
+        } = named;
+        let path = match &source {
+            Source::Seed(seed) => Some(seed.path.clone()),
+            Source::Fresh(_) => None,
+        };
+        let own_name = name.clone();
+        Trial {
+            name,
+            ignored,
+            source: path,
+            run: Box::new(move || stage.run(&own_name, &source, pool.as_deref())),
+        }
+    });
+    let conclusion = libtest::run(&flags, runnable.collect(), left_out, jobs, fail_fast)?;
+    if flags.list {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let to_prove = is_whole && has_tools;
+    let vacuous = stage.finish(&conclusion.not_run, flags.format(), to_prove)?;
+    if let Some(why) = &vacuous {
+        crate::report::complain(&Error::system(format!(
+            "{why}: that proves nothing (--allow-vacuous lets it pass)"
+        )));
+    }
+    Ok(match (conclusion.failed, vacuous) {
+        (0, None) => ExitCode::SUCCESS,
+        (0, Some(_)) => ExitCode::from(EXIT_VACUOUS),
+        _ => ExitCode::from(EXIT_FAILED),
+    })
+}
+
+/// Puts the long ones among the first in front: what is begun last should not be what is waited for.
+fn long_first(named: &mut [Named], settings: &Settings) {
+    let (pool, fields) = (settings.pool(), settings.fields());
+    let (pool, fields) = (pool.as_deref(), fields.as_deref());
+    let first = named.len().min(cost::LOOK_AHEAD_CASES);
+    // One alone needs no place. What cannot be read says so in its turn.
+    if first > 1 {
+        named[..first].sort_by_cached_key(|named| {
+            let read = stage::read(&named.source, pool, fields);
+            Reverse(read.map_or(0, |(case, _)| cost::of_case(&case)))
+        });
+    }
+}
+
+/// cargo and nextest tell where the package lies when the tests run, which may not be where it was built.
+fn seed_directory(package: &Path) -> PathBuf {
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    told.unwrap_or_else(|| package.to_owned())
+        .join(SEED_DIRECTORY)
+}
+
+/// The fresh cases of this run, not decoded.
+struct Fresh {
+    generation: &'static Generation,
+    seed: u64,
+    start: u64,
+    count: u64,
+    pool: Option<Vec<String>>,
+}
+
+impl Fresh {
+    fn of(settings: &Settings) -> Result<Self> {
+        let generation = settings.generation()?;
+        let pool = settings.pool();
+        let usual_count = match settings.duration {
+            Some(_) => FUZZ_ITERATIONS,
+            None => TEST_ITERATIONS,
+        };
+        let (start, count) = settings.range(usual_count)?;
+        if count > FRESH_TRIALS_MAX {
+            return Err(Error::usage(format!(
+                "{count} iterations would be as many trials: the test door takes up to {FRESH_TRIALS_MAX}, imgduel fuzz more"
+            )));
+        }
+        let fresh = Self {
+            generation,
+            seed: settings.seed.unwrap_or(TEST_SEED),
+            start,
+            count,
+            pool: pool.clone(),
+        };
+        // Decodes nothing yet; a pool that the generation does not have is wrong from the start.
+        let fields = settings.fields();
+        let (pool, fields) = (pool.as_deref(), fields.as_deref());
+        drop(generation.cases_of_fields(fresh.seed, fresh.start, pool, fields)?);
+        Ok(fresh)
+    }
+
+    /// Those that any candidate can be asked, where others are passed over.
+    fn of_concern(&self, settings: &Settings, tools: &Contest) -> Result<Vec<CaseId>> {
+        if !self.generation.passes_over() {
+            return Ok(self.ids().collect());
+        }
+        let fields = settings.fields();
+        let (pool, fields) = (self.pool.as_deref(), fields.as_deref());
+        let cases = self
+            .generation
+            .cases_of_fields(self.seed, self.start, pool, fields)?;
+        Ok(Stage::of_concern(tools, cases, self.count))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = CaseId> {
+        let last = self.start.saturating_add(self.count);
+        (self.start..last)
+            .map(|iteration| CaseId::in_campaign(self.generation.name, self.seed, iteration))
+    }
+
+    /// The case of this name, when it is one of these.
+    fn id(&self, name: &str) -> Option<CaseId> {
+        let id: CaseId = name.parse().ok()?;
+        let (seed, iteration) = id.campaign()?;
+        let is_ours = (id.generation.as_str(), seed) == (self.generation.name, self.seed)
+            && iteration >= self.start
+            && (self.generation.passes_over() || iteration - self.start < self.count);
+        (is_ours && id.to_string() == name).then_some(id)
+    }
+}
+
+/// Everything that can be run.
+struct Trials {
+    seeds: PathBuf,
+    fresh: Fresh,
+    trace: Option<Trace>,
+}
+
+/// A trial that has not been made runnable.
+struct Named {
+    name: String,
+    ignored: Option<String>,
+    source: Source,
+}
+
+impl Trials {
+    /// The trials that the flags may mean, and how many others there are. `drawn` are the cases of the campaign, where it is known which
+    /// of them are passed over.
+    fn named(&self, flags: &Flags, drawn: Option<Vec<CaseId>>) -> Result<(Vec<Named>, u64)> {
+        if flags.exact && !flags.filters.is_empty() && !flags.list {
+            return self.exactly(&flags.filters);
+        }
+        let marks = self.trace.as_ref().map_or_else(HashMap::new, Trace::marks);
+        let seeds = seed_file::list(&self.seeds)?.into_iter().map(Source::Seed);
+        let drawn = drawn.unwrap_or_else(|| self.fresh.ids().collect());
+        let sources = seeds.chain(drawn.into_iter().map(Source::Fresh));
+        let named = sources.map(|source| {
+            let name = trial_name(&source);
+            Named {
+                ignored: marks.get(&name).cloned(),
+                name,
+                source,
+            }
+        });
+        Ok((named.collect(), 0))
+    }
+
+    /// The trials of exactly these names, found without going through all: nextest starts a process for each.
+    fn exactly(&self, names: &[String]) -> Result<(Vec<Named>, u64)> {
+        let mut found: Vec<Named> = Vec::new();
+        for name in names {
+            let source = match name.split_once("::") {
+                Some((REGRESSION, stem)) => seed_file::find(&self.seeds, stem).map(Source::Seed),
+                Some((CAMPAIGN, id)) => self.fresh.id(id).map(Source::Fresh),
+                _ => None,
+            };
+            let is_new = found.iter().all(|other| other.name != *name);
+            found.extend(source.filter(|_| is_new).map(|source| Named {
+                name: name.clone(),
+                ignored: self.trace.as_ref().and_then(|trace| trace.marked(name)),
+                source,
+            }));
+        }
+        let all = seed_file::count(&self.seeds)? + self.fresh.count;
+        let left_out = all.saturating_sub(found.len() as u64);
+        Ok((found, left_out))
+    }
+}
+
+fn trial_name(source: &Source) -> String {
+    match source {
+        Source::Seed(SeedPath { stem, .. }) => format!("{REGRESSION}::{stem}"),
+        Source::Fresh(id) => format!("{CAMPAIGN}::{id}"),
+    }
+}

@@ -1,0 +1,397 @@
+//! What the trials of one run share: the tools, opened by the first that runs, and the reports under way.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::SEED_DIRECTORY;
+use crate::base::error::{Cause, Error, Result};
+use crate::campaign::contest::Contest;
+use crate::campaign::passing_over;
+use crate::campaign::settings::Settings;
+use crate::case::generation::Generation;
+use crate::case::{Case, CaseId};
+use crate::frontend::libtest::{Format, Outcome};
+use crate::frontend::trace::{Trace, is_one_of_many, target_directory};
+use crate::oracle::signature::Group;
+use crate::process::own_cpu_time;
+use crate::report::findings;
+use crate::report::junit::{Fault, JunitFile};
+use crate::report::outlets::Outlets;
+use crate::report::seed_file::{Drawn, SeedFile, SeedPath};
+use crate::report::{self, github, is_on_github, terminal};
+use crate::run::record::{Class, Record, Summary};
+use crate::tool::Means;
+use crate::tool::cache::Store;
+
+/// The directory of the reference's answers in the target directory.
+const CACHE_DIRECTORY: &str = "imgduel-cache";
+
+/// Where a trial's case comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A regression seed.
+    Seed(SeedPath),
+    /// The campaign.
+    Fresh(CaseId),
+}
+
+/// What the trials of one run share.
+pub(super) struct Stage {
+    settings: Settings,
+    trace: Option<Trace>,
+    contest: OnceLock<Result<Contest>>,
+    /// The same for cases that are tried in every run, which have the reference's answers kept; `None` without a cache.
+    with_answers: OnceLock<Option<Contest>>,
+    written: Mutex<Option<Written>>,
+    /// The trial that was the first to show a group of divergences, by candidate and group.
+    shown: Mutex<HashMap<(String, Group), String>>,
+    started: Instant,
+    /// When no more cases of the campaign are begun.
+    until: Option<Instant>,
+}
+
+/// The reports under way. The lock is held for the writing of a record, never while a case runs.
+struct Written {
+    summary: Summary,
+    /// The figures of the campaign alone.
+    campaign: Summary,
+    outlets: Outlets,
+    /// The document that goes to standard output in the end, when that is the format.
+    document: Option<JunitFile<Vec<u8>>>,
+}
+
+impl Stage {
+    /// For a list: no file is touched.
+    pub(super) fn of_nothing(settings: Settings) -> Self {
+        Self {
+            settings,
+            trace: None,
+            contest: OnceLock::new(),
+            with_answers: OnceLock::new(),
+            written: Mutex::new(None),
+            shown: Mutex::default(),
+            started: Instant::now(),
+            until: None,
+        }
+    }
+
+    /// For a run.
+    pub(super) fn open(
+        settings: Settings,
+        trace: Option<Trace>,
+        junit_on_stdout: bool,
+    ) -> Result<Self> {
+        let outlets = match is_one_of_many() {
+            true => Outlets::open_for_one_trial(&settings)?,
+            false => Outlets::open(&settings)?,
+        };
+        let document = junit_on_stdout
+            .then(|| JunitFile::begin(Vec::new(), Path::new("standard output"), settings.strict));
+        let written = Written {
+            summary: Summary::new(None, None, 0),
+            campaign: Summary::new(None, None, 0),
+            outlets,
+            document: document.transpose()?,
+        };
+        // Under nextest each trial is a run of its own.
+        let until = settings.deadline().filter(|_| !is_one_of_many());
+        Ok(Self {
+            written: Mutex::new(Some(written)),
+            until,
+            trace,
+            ..Self::of_nothing(settings)
+        })
+    }
+
+    /// How many trials there will be.
+    pub(super) fn expect(&self, total: u64) {
+        if let Some(written) = &mut *self.lock() {
+            written.summary.iterations = total;
+        }
+    }
+
+    /// The tools that the settings name, opened the first time. An error when one is wrong or not here that was named: nothing could be
+    /// tested of it. `None` when it is the usual reference that is not here, or anything else is amiss: then each trial says so.
+    pub(super) fn tools(&self) -> Result<Option<&Contest>> {
+        let error = match self.contest() {
+            Ok(contest) => return Ok(Some(contest)),
+            Err(error) => error,
+        };
+        let is_of_a_tool = matches!(error.cause(), Cause::MissingTool | Cause::Usage);
+        let means = Means::of_this_program(self.settings.timeout, self.settings.launcher())?;
+        let is_reference = self.settings.has_default_reference()
+            && !Contest::has_reference(&self.settings, &means);
+        match is_of_a_tool && !is_reference {
+            true => Err(error),
+            false => Ok(None),
+        }
+    }
+
+    fn contest(&self) -> Result<&Contest> {
+        let open = || {
+            Means::of_this_program(self.settings.timeout, self.settings.launcher())
+                .and_then(|means| Contest::open(&self.settings, &means))
+        };
+        let contest = self.contest.get_or_init(open);
+        contest.as_ref().map_err(Clone::clone)
+    }
+
+    /// The first of these cases that any candidate can be asked, so many.
+    pub(super) fn of_concern(
+        contest: &Contest,
+        cases: impl Iterator<Item = Case> + Send,
+        count: u64,
+    ) -> Vec<CaseId> {
+        let cases = passing_over(cases, |case| contest.concerns(case));
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        cases.take(count).map(|case| case.id()).collect()
+    }
+
+    /// Runs a trial: decodes its case, tries it, and writes down what came of it.
+    pub(super) fn run(&self, name: &str, source: &Source, pool: Option<&[String]>) -> Outcome {
+        let is_over = self.until.is_some_and(|until| Instant::now() >= until);
+        if is_over && matches!(source, Source::Fresh(_)) {
+            return Outcome::Ignored("not run: the time of --duration is over".to_owned());
+        }
+        match self.record(name, source, pool) {
+            Ok((records, seed)) => self.outcome_of_all(name, &records, seed.as_ref()),
+            Err(error) => self.not_possible(name, &error),
+        }
+    }
+
+    fn record(
+        &self,
+        name: &str,
+        source: &Source,
+        pool: Option<&[String]>,
+    ) -> Result<(Vec<Record>, Option<SeedFile>)> {
+        let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
+        let contest = self.contest()?;
+        let is_the_same_each_time = match source {
+            Source::Seed(_) => true,
+            Source::Fresh(_) => self.settings.has_usual_campaign(),
+        };
+        let contest = match is_the_same_each_time {
+            true => self
+                .with_answers
+                .get_or_init(|| self.cached(contest))
+                .as_ref(),
+            false => None,
+        }
+        .unwrap_or(contest);
+        let mut records = contest.try_surely(&case)?;
+        for record in &mut records {
+            record.trial = Some(name.to_owned());
+            if let Source::Seed(seed) = source {
+                record.came_from_file(format!("{SEED_DIRECTORY}/{}.json", seed.stem));
+            }
+        }
+        if let Some(trace) = &self.trace {
+            trace.keep(name, &records)?;
+        }
+        if let Some(written) = &mut *self.lock() {
+            written.summary.add_case(&records);
+            if let Source::Fresh(_) = source {
+                written.campaign.add_case(&records);
+            }
+            for record in &records {
+                written.outlets.add(record)?;
+                let document = written.document.as_mut();
+                document.map_or(Ok(()), |document| document.append(record))?;
+            }
+        }
+        Ok((records, seed))
+    }
+
+    /// Of one candidate or of several: failed if any is, with all their texts; else what was inconclusive outweighs what matched, and
+    /// that what nothing was tested of.
+    fn outcome_of_all(&self, name: &str, records: &[Record], seed: Option<&SeedFile>) -> Outcome {
+        let rank = |record: &&Record| match record.class() {
+            Class::Divergence => 0,
+            Class::KnownElsewhere => 1,
+            Class::Inconclusive => 2,
+            Class::Flaky => 3,
+            Class::Match => 4,
+            Class::Known => 5,
+            Class::Unsupported => 6,
+        };
+        let outcomes = records
+            .iter()
+            .map(|record| self.outcome(name, record, seed));
+        let texts: Vec<String> = outcomes
+            .filter_map(|outcome| match outcome {
+                Outcome::Failed(text) => Some(text),
+                Outcome::Passed | Outcome::Ignored(_) => None,
+            })
+            .collect();
+        if !texts.is_empty() {
+            return Outcome::Failed(texts.join("\n"));
+        }
+        let decisive = records.iter().min_by_key(rank);
+        decisive.map_or(Outcome::Passed, |record| self.outcome(name, record, seed))
+    }
+
+    fn cached(&self, contest: &Contest) -> Option<Contest> {
+        // What else a tool sees is not part of what it was asked.
+        if self.settings.no_cache || !self.settings.pass_env.is_empty() {
+            return None;
+        }
+        let told = self.settings.cache.clone();
+        let directory = told.or_else(|| Some(target_directory()?.join(CACHE_DIRECTORY)))?;
+        Some(contest.with_cache(&Arc::new(Store::open(&directory))))
+    }
+
+    fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {
+        let is_failure = match record.class() {
+            Class::Match => return Outcome::Passed,
+            Class::Divergence | Class::KnownElsewhere => true,
+            Class::Inconclusive | Class::Flaky => self.settings.strict,
+            Class::Known | Class::Unsupported => false,
+        };
+        if !is_failure {
+            return Outcome::Ignored(terminal::ignored_reason(record).unwrap_or_default());
+        }
+        if let Some(text) = self.seen_before(name, record) {
+            return Outcome::Failed(text);
+        }
+        let mut text = terminal::evidence_block(record);
+        if seed.is_none() {
+            text.push_str(&self.kept(record));
+        }
+        if let Some(SeedFile { why, expected, .. }) = seed {
+            text.push_str(&format!("  kept because: {why}\n  expected: {expected}\n"));
+        }
+        text.push_str(&terminal::as_assertion(name, record));
+        Outcome::Failed(text)
+    }
+
+    /// The text of a failure that another trial of this run has shown already; its evidence is there. The first of a group is entered.
+    fn seen_before(&self, name: &str, record: &Record) -> Option<String> {
+        let group = record.group()?;
+        let key = (record.candidate.to_string(), group);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = shown.get(&key) else {
+            shown.insert(key, name.to_owned());
+            return None;
+        };
+        let first = first.clone();
+        drop(shown);
+        let line = terminal::line(record);
+        Some(format!(
+            "{line}\n  the same as in {first}: {}\n  again: {}\n{}",
+            key.1.title(),
+            record.reproduce,
+            terminal::as_assertion(name, record)
+        ))
+    }
+
+    /// Keeps a new divergence among the pending findings, and says so.
+    fn kept(&self, record: &Record) -> String {
+        let Some(group) = record
+            .group()
+            .filter(|_| record.class() == Class::Divergence)
+        else {
+            return String::new();
+        };
+        let directory = &self.settings.findings;
+        if let Some(path) = findings::kept(directory, &record.candidate, &group) {
+            return format!("  pending since before: {}\n", path.display());
+        }
+        let path = findings::path(directory, &record.candidate, &group);
+        let drawn = Drawn::of(record);
+        match SeedFile::resolved(record, &group, drawn.as_ref()).write(&path) {
+            Ok(()) => format!(
+                "  kept in {} (imgduel shrink makes it smaller)\n",
+                path.display()
+            ),
+            Err(error) => format!("  not kept: {error}\n"),
+        }
+    }
+
+    /// A tool that is not installed leaves nothing to test; every other fault of the harness fails.
+    fn not_possible(&self, name: &str, error: &Error) -> Outcome {
+        let is_missing_tool = error.cause() == Cause::MissingTool;
+        let message = error.to_string();
+        let fault = Fault {
+            name,
+            message: &message,
+            is_missing_tool,
+        };
+        if let Some(written) = &mut *self.lock() {
+            let document = written.document.as_mut();
+            // The trial fails or is ignored with the first reason, whatever becomes of the file.
+            let _ = written.outlets.add_fault(&fault);
+            let _ = document.map_or(Ok(()), |document| document.append_fault(&fault));
+        }
+        match is_missing_tool {
+            true => Outcome::Ignored(message),
+            false => Outcome::Failed(format!("the harness could not go on: {message}")),
+        }
+    }
+
+    /// Writes what can only be written when all trials have run. `not_run` are those that were shown as ignored. Where the whole campaign
+    /// was `to_prove` something, says why it does not, if it does not.
+    pub(super) fn finish(
+        &self,
+        not_run: &[(String, String)],
+        format: Format,
+        to_prove: bool,
+    ) -> Result<Option<String>> {
+        let Some(mut written) = self.lock().take() else {
+            return Ok(None);
+        };
+        let cases = *written.campaign.cases();
+        let vacuous = (to_prove && cases.compared() == 0 && !self.settings.allow_vacuous).then(|| {
+            format!(
+                "nothing was compared in the campaign ({} inconclusive, {} unsupported, {} flaky)",
+                cases.inconclusive, cases.unsupported, cases.flaky
+            )
+        });
+        written.summary.vacuous.clone_from(&vacuous);
+        written
+            .summary
+            .finish(self.started.elapsed(), own_cpu_time());
+        written.outlets.finish(&written.summary)?;
+        if !is_one_of_many() {
+            let digest = written.outlets.digest();
+            // The other formats are read by programs.
+            if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
+                terminal::tell(&github::annotations(&written.summary, digest));
+            }
+            report::tell_github(&written.summary, digest);
+        }
+        let Some(mut document) = written.document else {
+            return Ok(vacuous);
+        };
+        for (name, reason) in not_run {
+            document.append_fault(&Fault {
+                name,
+                message: reason,
+                is_missing_tool: true,
+            })?;
+        }
+        terminal::say(&document.into_output()?);
+        Ok(vacuous)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The case of a source, and the seed's file where it has one.
+pub(super) fn read(
+    source: &Source,
+    pool: Option<&[String]>,
+    fields: Option<&[String]>,
+) -> Result<(Case, Option<SeedFile>)> {
+    match source {
+        Source::Seed(path) => {
+            let seed = SeedFile::read(&path.path)?;
+            Ok((seed.case()?, Some(seed)))
+        }
+        Source::Fresh(id) => Ok((Generation::case_of_fields(id, pool, fields)?, None)),
+    }
+}

@@ -1,0 +1,445 @@
+//! What a guest sees in an image: its size and its bytes, kept sparsely.
+//!
+//! Readings of different tools, and what a recipe says was written, are brought into one form that does not depend on
+//! how the bytes lie in a file: runs of equal 4 KiB blocks, all-zero blocks left out. Holes are never read. Two
+//! contents are equal when their forms are.
+
+use std::collections::BTreeMap;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::base::simpler;
+use crate::image::format::SECTOR_BYTES;
+
+mod ranges;
+mod sample;
+mod sparse;
+
+pub use sparse::{
+    copy_sparse, copy_sparse_to_each, data_segments, each_piece, open_regular,
+    open_regular_to_write, same_bytes, write_at,
+};
+
+/// The grain of a reading: 4096 bytes.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// A block of zeros.
+const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+
+/// How many runs keep a block of their bytes, so that a difference can be shown to the byte.
+const SAMPLED_RUNS_MAX: usize = 64;
+
+/// How much is told as writes, in bytes.
+const WRITES_BYTES_MAX: u64 = 1 << 29;
+
+/// Guest-visible contents. What is read is checked: a tool that is kept may tell any.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub struct Contents {
+    /// The guest-visible size in bytes.
+    pub size: u64,
+    runs: Vec<Run>,
+}
+
+/// Adjacent blocks that all hold the same bytes, not all zero.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Run {
+    /// Number of the first block.
+    first: u64,
+    /// Number of blocks.
+    count: u64,
+    /// xxh3-128 of one block, high and low half.
+    fingerprint: [u64; 2],
+    /// The bytes of one block, for the first runs only; not part of what makes contents equal.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "sample")]
+    sample: Option<Vec<u8>>,
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, self.count, self.fingerprint) == (other.first, other.count, other.fingerprint)
+    }
+}
+
+/// Bytes that a recipe wrote: `length` times `byte`, from guest offset `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// Guest offset in bytes.
+    pub offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+    /// The byte that is repeated.
+    pub byte: u8,
+}
+
+impl Write {
+    /// Simpler versions of it: nearer to the start, shorter, of a simpler byte.
+    pub fn simpler(&self) -> Vec<Self> {
+        let offsets = simpler::numbers(self.offset, &[0, 65536]).into_iter();
+        // Aligned writes stay aligned: at a sector's start, a guest could have made them.
+        let offsets = offsets.map(|offset| offset / SECTOR_BYTES * SECTOR_BYTES);
+        let lengths = simpler::numbers(self.length, &[SECTOR_BYTES, 4096, 65536]).into_iter();
+        let lengths = lengths.filter(|length| *length >= SECTOR_BYTES);
+        let at = offsets.map(|offset| Self { offset, ..*self });
+        let of = lengths.map(|length| Self { length, ..*self });
+        let byte = (self.byte > 1).then_some(Self { byte: 1, ..*self });
+        at.chain(of).chain(byte).collect()
+    }
+
+    /// The part of it that lies in [`start`, `end`) of the guest address space, if any does.
+    pub fn within(&self, start: u64, end: u64) -> Option<Self> {
+        let offset = self.offset.max(start);
+        let stop = (self.offset + self.length).min(end);
+        (offset < stop).then(|| Self {
+            offset,
+            length: stop - offset,
+            byte: self.byte,
+        })
+    }
+}
+
+/// The first place where two contents differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentDifference {
+    /// Where and what, in one phrase.
+    pub place: String,
+    /// What the first holds there.
+    pub first: String,
+    /// What the second holds there.
+    pub second: String,
+}
+
+impl Serialize for Contents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived one, which `remote` makes an own method.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Contents {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let contents = Self::deserialize(deserializer)?;
+        match contents.is_sound() {
+            true => Ok(contents),
+            false => Err(D::Error::custom(
+                "the runs of contents are not in their order, not within their size, or not of whole blocks",
+            )),
+        }
+    }
+}
+
+impl Contents {
+    /// Whether the runs lie one behind the other, within the size, and every sample is a block.
+    fn is_sound(&self) -> bool {
+        let blocks = self.size.div_ceil(BLOCK_BYTES);
+        let ends = self.runs.iter().try_fold(0, |end, run| {
+            let is_whole = |sample: &Vec<u8>| sample.len() as u64 == BLOCK_BYTES;
+            let next = run.first.checked_add(run.count)?;
+            let is_behind = run.first >= end && run.count > 0 && next <= blocks;
+            (is_behind && run.sample.as_ref().is_none_or(is_whole)).then_some(next)
+        });
+        ends.is_some()
+    }
+
+    /// All zeros, `size` bytes.
+    pub fn zeros(size: u64) -> Self {
+        Self {
+            size,
+            runs: Vec::new(),
+        }
+    }
+
+    /// What `writes`, in their order, leave in an image of `size` bytes that was all zero.
+    pub fn of_writes(size: u64, writes: &[Write]) -> Self {
+        let mut blocks: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for write in writes {
+            let mut offset = write.offset;
+            let end = (write.offset + write.length).min(size);
+            while offset < end {
+                let block = blocks
+                    .entry(offset / BLOCK_BYTES)
+                    .or_insert_with(|| vec![0; BLOCK_BYTES as usize]);
+                let start = offset % BLOCK_BYTES;
+                let stop = (start + (end - offset)).min(BLOCK_BYTES);
+                block[start as usize..stop as usize].fill(write.byte);
+                offset += stop - start;
+            }
+        }
+        let mut builder = ContentsBuilder::new(size);
+        for (index, block) in &blocks {
+            builder.add(index * BLOCK_BYTES, block);
+        }
+        builder.finish()
+    }
+
+    /// Bytes in blocks that hold anything but zeros, rounded to blocks.
+    pub fn non_zero_bytes(&self) -> u64 {
+        let bytes = self
+            .runs
+            .iter()
+            .map(|run| run.count.saturating_mul(BLOCK_BYTES));
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    /// The guest ranges (offset, length) that hold anything but zeros, rounded to blocks.
+    pub fn non_zero_ranges(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for run in &self.runs {
+            let offset = run.first.saturating_mul(BLOCK_BYTES);
+            let length = run.count.saturating_mul(BLOCK_BYTES);
+            match ranges.last_mut() {
+                Some(last) if last.0.checked_add(last.1) == Some(offset) => {
+                    last.1 = last.1.saturating_add(length);
+                }
+                _ => ranges.push((offset, length)),
+            }
+        }
+        ranges
+    }
+
+    /// Writes that make an empty image of its size hold this; `None` when there is more in it than is kept to the byte.
+    pub fn writes(&self) -> Option<Vec<Write>> {
+        if self.non_zero_bytes() > WRITES_BYTES_MAX {
+            return None;
+        }
+        let mut writes: Vec<Write> = Vec::new();
+        for run in &self.runs {
+            let sample = run.sample.as_ref()?;
+            let blocks = (run.first..run.first + run.count).map(|block| block * BLOCK_BYTES);
+            let bytes = blocks.flat_map(|block| (block..).zip(sample.iter().copied()));
+            for (offset, byte) in bytes.filter(|(offset, byte)| *byte != 0 && *offset < self.size) {
+                match writes.last_mut() {
+                    Some(last) if last.byte == byte && last.offset + last.length == offset => {
+                        last.length += 1;
+                    }
+                    _ => writes.push(Write {
+                        offset,
+                        length: 1,
+                        byte,
+                    }),
+                }
+            }
+        }
+        Some(writes)
+    }
+
+    /// Where `self` and `other` first differ; `None` when they are equal.
+    pub fn difference(&self, other: &Self) -> Option<ContentDifference> {
+        if self.size != other.size {
+            return Some(ContentDifference {
+                place: "guest-visible size".to_owned(),
+                first: format!("{} bytes", self.size),
+                second: format!("{} bytes", other.size),
+            });
+        }
+        let block = self.first_different_block(other)?;
+        let (mine, theirs) = (self.run_at(block), other.run_at(block));
+        let zeros = vec![0; BLOCK_BYTES as usize];
+        let bytes = |run: Option<&Run>| match run {
+            None => Some(zeros.clone()),
+            Some(run) => run.sample.clone(),
+        };
+        let offset = block * BLOCK_BYTES;
+        if let (Some(mine), Some(theirs)) = (bytes(mine), bytes(theirs)) {
+            let within = mine
+                .iter()
+                .zip(&theirs)
+                .position(|(mine, theirs)| mine != theirs)
+                .unwrap_or_default();
+            return Some(ContentDifference {
+                place: format!("byte at guest offset {}", offset + within as u64),
+                first: format!("{:#04x}", mine[within]),
+                second: format!("{:#04x}", theirs[within]),
+            });
+        }
+        let describe = |run: Option<&Run>| match run {
+            None => "zeros".to_owned(),
+            Some(run) => format!(
+                "data {:016x}{:016x}",
+                run.fingerprint[0], run.fingerprint[1]
+            ),
+        };
+        Some(ContentDifference {
+            place: format!("{BLOCK_BYTES} bytes at guest offset {offset}"),
+            first: describe(mine),
+            second: describe(theirs),
+        })
+    }
+
+    fn run_at(&self, block: u64) -> Option<&Run> {
+        let index = self
+            .runs
+            .partition_point(|run| run.first + run.count <= block);
+        self.runs.get(index).filter(|run| run.first <= block)
+    }
+
+    fn first_different_block(&self, other: &Self) -> Option<u64> {
+        let index = self
+            .runs
+            .iter()
+            .zip(&other.runs)
+            .take_while(|(mine, theirs)| mine == theirs)
+            .count();
+        match (self.runs.get(index), other.runs.get(index)) {
+            (None, None) => None,
+            (Some(run), None) | (None, Some(run)) => Some(run.first),
+            (Some(mine), Some(theirs)) if mine.first != theirs.first => {
+                Some(mine.first.min(theirs.first))
+            }
+            (Some(mine), Some(theirs)) if mine.fingerprint != theirs.fingerprint => {
+                Some(mine.first)
+            }
+            (Some(mine), Some(theirs)) => Some(mine.first + mine.count.min(theirs.count)),
+        }
+    }
+}
+
+/// Puts a reading together, block by block, in ascending order.
+pub struct ContentsBuilder {
+    contents: Contents,
+}
+
+impl ContentsBuilder {
+    /// A reading of an image of `size` bytes.
+    pub fn new(size: u64) -> Self {
+        Self {
+            contents: Contents::zeros(size),
+        }
+    }
+
+    /// Adds `bytes` at guest offset `offset`, which is a multiple of [`BLOCK_BYTES`]; only the last piece of an image may be
+    /// cut inside a block. What is not added is zero.
+    pub fn add(&mut self, offset: u64, bytes: &[u8]) {
+        debug_assert_eq!(
+            offset % BLOCK_BYTES,
+            0,
+            "pieces of a reading start at a block"
+        );
+        for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
+            // Compared as a whole, which is many times faster than byte by byte.
+            if *block != ZEROS[..block.len()] {
+                self.add_block(offset / BLOCK_BYTES + index as u64, block);
+            }
+        }
+    }
+
+    /// The reading.
+    pub fn finish(self) -> Contents {
+        self.contents
+    }
+
+    fn add_block(&mut self, index: u64, bytes: &[u8]) {
+        let mut padded = ZEROS;
+        let block = match bytes.len() == padded.len() {
+            true => bytes,
+            false => {
+                padded[..bytes.len()].copy_from_slice(bytes);
+                &padded
+            }
+        };
+        let hash = xxh3_128(block);
+        let fingerprint = [(hash >> 64) as u64, hash as u64];
+        let runs = &mut self.contents.runs;
+        match runs.last_mut() {
+            Some(last) if last.first + last.count == index && last.fingerprint == fingerprint => {
+                last.count += 1
+            }
+            _ => {
+                let sample = (runs.len() < SAMPLED_RUNS_MAX).then(|| block.to_vec());
+                runs.push(Run {
+                    first: index,
+                    count: 1,
+                    fingerprint,
+                    sample,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(offset: u64, length: u64, byte: u8) -> Write {
+        Write {
+            offset,
+            length,
+            byte,
+        }
+    }
+
+    #[test]
+    fn equal_contents_are_equal_however_they_were_put_together() {
+        let whole = Contents::of_writes(1 << 20, &[write(4096, 8192, 7)]);
+        let halves = Contents::of_writes(1 << 20, &[write(8192, 4096, 7), write(4096, 4096, 7)]);
+        assert_eq!(whole, halves);
+        let zero_over = Contents::of_writes(1 << 20, &[write(0, 4096, 9), write(0, 4096, 0)]);
+        assert_eq!(zero_over, Contents::zeros(1 << 20));
+    }
+
+    #[test]
+    fn a_single_flipped_byte_is_found_and_named() {
+        let one = Contents::of_writes(1 << 20, &[write(65536, 512, 1)]);
+        let two = Contents::of_writes(1 << 20, &[write(65536, 512, 1), write(65700, 1, 2)]);
+        let difference = one.difference(&two).expect("they differ");
+        assert_eq!(difference.place, "byte at guest offset 65700");
+        assert_eq!(
+            (difference.first.as_str(), difference.second.as_str()),
+            ("0x01", "0x02")
+        );
+    }
+
+    #[test]
+    fn a_run_that_is_longer_on_one_side_is_found_at_its_end() {
+        let short = Contents::of_writes(1 << 20, &[write(0, 8192, 1)]);
+        let long = Contents::of_writes(1 << 20, &[write(0, 12288, 1)]);
+        assert_eq!(
+            short.difference(&long).expect("they differ").place,
+            "byte at guest offset 8192"
+        );
+    }
+
+    #[test]
+    fn a_size_is_part_of_the_contents() {
+        assert!(
+            Contents::zeros(512)
+                .difference(&Contents::zeros(1024))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn contents_are_told_as_the_writes_that_make_them() {
+        let writes = [write(3, 5000, 7), write(8191, 2, 9), write(65536, 4096, 7)];
+        let contents = Contents::of_writes(1 << 20, &writes);
+        assert_eq!(contents.writes().unwrap(), writes);
+    }
+
+    #[test]
+    fn writes_beyond_the_end_are_cut() {
+        assert_eq!(
+            Contents::of_writes(4096, &[write(0, 8192, 3)]).non_zero_bytes(),
+            4096
+        );
+    }
+
+    #[test]
+    fn contents_that_nobody_can_have_read_are_refused() {
+        let run = |run: &str| format!(r#"{{"size": 8192, "runs": [{run}]}}"#);
+        let read = |text: &str| serde_json::from_str::<Contents>(text);
+        let sound = r#"{"first": 0, "count": 1, "fingerprint": [1, 2]}"#;
+        assert!(read(&run(sound)).is_ok());
+        for unsound in [
+            r#"{"first": 0, "count": 0, "fingerprint": [1, 2]}"#,
+            r#"{"first": 0, "count": 3, "fingerprint": [1, 2]}"#,
+            r#"{"first": 18446744073709551615, "count": 2, "fingerprint": [1, 2]}"#,
+            r#"{"first": 0, "count": 1, "fingerprint": [1, 2], "sample": [[1, 7]]}"#,
+        ] {
+            assert!(read(&run(unsound)).is_err(), "{unsound}");
+        }
+        assert!(read(&run(&[sound, sound].join(","))).is_err());
+    }
+}

@@ -1,0 +1,332 @@
+//! Files with holes: reading, comparing and copying only what is there.
+//!
+//! Used for raw images, flattened readings and scratch copies. Works on any file system; where holes cannot be asked
+//! for, a file is one segment of data.
+
+use std::cell::Cell;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{OFlags, SeekFrom, seek};
+use rustix::io::Errno;
+
+use super::{BLOCK_BYTES, Contents, ContentsBuilder};
+use crate::base::error::{Error, Result};
+use crate::base::phase::Phase;
+
+/// How much is read at once: two such pieces stay in a processor's own cache.
+const PIECE_BYTES: u64 = 128 << 10;
+
+thread_local! {
+    /// Two buffers that are used again: fresh ones would have to be zeroed, and paid for in page faults, for every segment.
+    static BUFFERS: [Cell<Vec<u8>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
+}
+
+/// Calls `with` on one of this thread's buffers, of [`PIECE_BYTES`].
+fn with_buffer<T>(index: usize, with: impl FnOnce(&mut [u8]) -> T) -> T {
+    BUFFERS.with(|buffers| {
+        let mut buffer = buffers[index].take();
+        buffer.resize(PIECE_BYTES as usize, 0);
+        let result = with(&mut buffer);
+        buffers[index].set(buffer);
+        result
+    })
+}
+
+impl Contents {
+    /// Reads a raw image: the file's bytes are what the guest sees.
+    pub fn of_raw_file(path: &Path) -> Result<Self> {
+        let read = || -> io::Result<Self> {
+            let file = open_regular(path)?;
+            let size = file.metadata()?.len();
+            let mut builder = ContentsBuilder::new(size);
+            for segment in data_segments(&file)? {
+                each_piece(&file, aligned(&segment, size), |offset, bytes| {
+                    builder.add(offset, bytes)
+                })?;
+            }
+            Ok(builder.finish())
+        };
+        Phase::Hashing
+            .of(read)
+            .map_err(|error| Error::io("read", path, &error))
+    }
+}
+
+/// Opens a file for reading that a tool may have put something else in the place of: a named pipe would never come to its end, a
+/// link may lead anywhere.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// The same for writing into a file that is there.
+pub fn open_regular_to_write(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().write(true), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = options.custom_flags(flags.bits() as i32).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+/// The ranges of a file that hold data, in ascending order, without overlap, aligned to [`BLOCK_BYTES`] at their start.
+pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
+    let size = file.metadata()?.len();
+    let mut segments: Vec<Range<u64>> = Vec::new();
+    let mut position = 0;
+    while position < size {
+        let start = match seek(file, SeekFrom::Data(position)) {
+            Ok(start) => start,
+            // No data from here to the end.
+            Err(Errno::NXIO) => break,
+            // This file system knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(file, SeekFrom::Hole(start))
+            .unwrap_or(size)
+            .max(start + 1)
+            .min(size);
+        let start = start / BLOCK_BYTES * BLOCK_BYTES;
+        match segments.last_mut() {
+            Some(last) if last.end >= start => last.end = end,
+            _ => segments.push(start..end),
+        }
+        position = end;
+    }
+    Ok(segments)
+}
+
+/// Whether two files have the same length, and the same bytes outside the ranges `but_for`.
+pub fn same_bytes(first: &File, second: &File, but_for: &[Range<u64>]) -> io::Result<bool> {
+    let size = first.metadata()?.len();
+    if size != second.metadata()?.len() {
+        return Ok(false);
+    }
+    // Where either side has data, the other reads that or zeros; where neither has, both read zeros.
+    let mut segments = data_segments(first)?;
+    segments.extend(data_segments(second)?);
+    segments.sort_by_key(|segment| segment.start);
+    let mut compared = 0;
+    for segment in segments {
+        let start = segment.start.max(compared);
+        if start >= segment.end {
+            continue;
+        }
+        compared = segment.end;
+        let mut same = true;
+        each_piece(first, start..segment.end, |offset, bytes| {
+            same = same
+                && with_buffer(1, |other| {
+                    let other = &mut other[..bytes.len()];
+                    second.read_exact_at(other, offset).is_ok()
+                        && (other == bytes || same_pieces(bytes, other, offset, but_for))
+                });
+        })?;
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether two pieces that begin at `offset` of their files are the same outside the ranges `but_for`.
+fn same_pieces(one: &[u8], other: &[u8], offset: u64, but_for: &[Range<u64>]) -> bool {
+    let mut pairs = (offset..).zip(one.iter().zip(other));
+    pairs.all(|(place, (one, other))| {
+        one == other || but_for.iter().any(|range| range.contains(&place))
+    })
+}
+
+/// Copies a file with its holes, data by data: a copy has written data and holes and nothing in between, also where the
+/// file system could share the original's extents.
+pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    copy_pieces(from, &[to], |_, _| {}).map(|_| ())
+}
+
+/// Makes several such copies in one pass; what they hold.
+pub fn copy_sparse_to_each(from: &Path, targets: &[&Path]) -> Result<Contents> {
+    let mut pieces = ContentsBuilder::new(0);
+    let size = copy_pieces(from, targets, |offset, bytes| pieces.add(offset, bytes))?;
+    let contents = pieces.finish();
+    Ok(Contents { size, ..contents })
+}
+
+/// Copies to each of `targets`, calls `visit` on the data in whole blocks, and tells the length in bytes.
+fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])) -> Result<u64> {
+    let copy = || -> io::Result<u64> {
+        let source = open_regular(from)?;
+        let size = source.metadata()?.len();
+        let open = |to: &&Path| {
+            let target = OpenOptions::new().write(true).create_new(true).open(to)?;
+            target.set_len(size)?;
+            Ok(target)
+        };
+        let targets: Vec<File> = targets.iter().map(open).collect::<io::Result<_>>()?;
+        for segment in data_segments(&source)? {
+            let mut written = Ok(());
+            each_piece(&source, aligned(&segment, size), |offset, bytes| {
+                visit(offset, bytes);
+                let data = bytes.len().min((segment.end - offset) as usize);
+                for target in &targets {
+                    if written.is_ok() {
+                        written = target.write_all_at(&bytes[..data], offset);
+                    }
+                }
+            })?;
+            written?;
+        }
+        Ok(size)
+    };
+    let to = targets.first().copied().unwrap_or(from);
+    Phase::Copying
+        .of(copy)
+        .map_err(|error| Error::io("copy an image to", to, &error))
+}
+
+/// Writes `bytes` at `offset` of a file that is there.
+pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .write_all_at(bytes, offset)
+    };
+    write().map_err(|error| Error::io("write to", path, &error))
+}
+
+/// `segment` with its end moved up to a block's end, within `size`.
+fn aligned(segment: &Range<u64>, size: u64) -> Range<u64> {
+    segment.start..segment.end.next_multiple_of(BLOCK_BYTES).min(size)
+}
+
+/// Calls `visit` on what a file holds in `range`, piece by piece, with the offset of each in the file.
+pub fn each_piece(
+    file: &File,
+    range: Range<u64>,
+    mut visit: impl FnMut(u64, &[u8]),
+) -> io::Result<()> {
+    with_buffer(0, |buffer| {
+        let mut offset = range.start;
+        while offset < range.end {
+            let length = (range.end - offset).min(PIECE_BYTES) as usize;
+            file.read_exact_at(&mut buffer[..length], offset)?;
+            visit(offset, &buffer[..length]);
+            offset += length as u64;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Write;
+    use super::*;
+    use std::time::Instant;
+
+    fn raw_file(
+        directory: &Path,
+        name: &str,
+        size: u64,
+        pieces: &[(u64, &[u8])],
+    ) -> std::path::PathBuf {
+        let path = directory.join(name);
+        File::create(&path).unwrap().set_len(size).unwrap();
+        for (offset, bytes) in pieces {
+            write_at(&path, *offset, bytes).unwrap();
+        }
+        path
+    }
+
+    fn are_same(first: &Path, second: &Path) -> bool {
+        let [first, second] = [first, second].map(|path| open_regular(path).unwrap());
+        same_bytes(&first, &second, &[]).unwrap()
+    }
+
+    #[test]
+    fn a_raw_file_reads_as_what_was_written_into_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = raw_file(
+            scratch.path(),
+            "image",
+            1 << 30,
+            &[(8192, &[5; 512]), ((1 << 30) - 512, &[6; 512])],
+        );
+        let writes = [
+            Write {
+                offset: 8192,
+                length: 512,
+                byte: 5,
+            },
+            Write {
+                offset: (1 << 30) - 512,
+                length: 512,
+                byte: 6,
+            },
+        ];
+        assert_eq!(
+            Contents::of_raw_file(&path).unwrap(),
+            Contents::of_writes(1 << 30, &writes)
+        );
+    }
+
+    #[test]
+    fn a_file_whose_length_is_no_multiple_of_a_block_is_read_to_its_end() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = raw_file(scratch.path(), "image", 5000, &[(4999, &[1])]);
+        let expected = Contents::of_writes(
+            5000,
+            &[Write {
+                offset: 4999,
+                length: 1,
+                byte: 1,
+            }],
+        );
+        assert_eq!(Contents::of_raw_file(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn holes_equal_written_zeros_and_nothing_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let hole = raw_file(scratch.path(), "hole", 1 << 20, &[]);
+        let zeros = raw_file(scratch.path(), "zeros", 1 << 20, &[(65536, &[0; 4096])]);
+        let data = raw_file(scratch.path(), "data", 1 << 20, &[(65536, &[1; 1])]);
+        assert!(are_same(&hole, &zeros));
+        assert!(!are_same(&hole, &data));
+        assert!(!are_same(&data, &hole));
+    }
+
+    #[test]
+    fn two_copies_in_one_pass_hold_what_is_told_of_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let pieces: [(u64, &[u8]); 3] = [(0, &[7; 100]), (65536, &[8; 9000]), (900_000, b"end")];
+        let original = raw_file(scratch.path(), "original", 900_003, &pieces);
+        let copies = ["one", "other"].map(|name| scratch.path().join(name));
+        let told = copy_sparse_to_each(&original, &[&copies[0], &copies[1]]).unwrap();
+        for copy in &copies {
+            assert!(are_same(&original, copy));
+            assert_eq!(Contents::of_raw_file(copy).unwrap(), told);
+            let segments = |path: &Path| data_segments(&File::open(path).unwrap()).unwrap();
+            assert_eq!(segments(copy), segments(&original));
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_same_bytes_and_keeps_its_holes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let original = raw_file(scratch.path(), "original", 1 << 40, &[(1 << 39, b"data")]);
+        let copy = scratch.path().join("copy");
+        let started = Instant::now();
+        copy_sparse(&original, &copy).unwrap();
+        assert!(are_same(&original, &copy));
+        // Not a timing: a terabyte read byte by byte would not end.
+        assert!(started.elapsed().as_secs() < 60);
+    }
+}

@@ -1,0 +1,266 @@
+//! What a case made the tools do, in classes that can be counted: behaviours, and the checks that were really made.
+//!
+//! Made from an exchange by the duel; the guide of a campaign prefers to change cases that showed behaviours nobody had seen, and
+//! the summary counts both. Pure. Nothing here says whether anything agrees.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::oracle::exchange::{Exchange, Side, Step, Turn};
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
+
+/// What was seen in one operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Fingerprints of the behaviours: which class of request came out how, on which kind of image, after what.
+    pub behaviours: BTreeSet<u32>,
+    /// How many checks of each kind were made.
+    pub checks: BTreeMap<String, u64>,
+}
+
+/// The class of a step that came out well.
+const DONE: &str = "done";
+
+/// How many extents of a map make its shape; what follows is seldom new.
+const SHAPE_EXTENTS_MAX: usize = 8;
+
+impl Observed {
+    /// In this exchange.
+    pub fn of(exchange: &Exchange) -> Self {
+        let mut observed = Self::default();
+        let theirs = exchange.reference.as_ref();
+        let mut before = "start";
+        for (index, ours) in exchange.candidate.turns.iter().enumerate() {
+            let theirs = theirs.and_then(|deed| deed.turns.get(index));
+            observed.turn(before, ours, theirs);
+            before = ours.step.request.name();
+        }
+        for reading in &exchange.candidate.readings {
+            let is_own = reading.by == Side::Candidate;
+            let check = match &reading.request {
+                Request::Contents { .. } if is_own => "cross_readings",
+                Request::Contents { .. } => "contents_compared",
+                Request::Info { .. } => "facts_compared",
+                Request::Check { .. } => "checks_run",
+                Request::SnapshotContents { .. } => "snapshots_compared",
+                Request::SnapshotList { .. } => "snapshot_lists_compared",
+                _ => continue,
+            };
+            observed.count(check);
+        }
+        if exchange.opinion.is_some() {
+            observed.count("witness_opinions");
+        }
+        observed
+    }
+
+    /// The behaviours that these steps would show if each succeeded and told nothing: what a case is worth before it runs.
+    pub fn foreseen(steps: &[Step]) -> BTreeSet<u32> {
+        let mut observed = Self::default();
+        let mut before = "start";
+        for step in steps {
+            let name = step.request.name();
+            observed.saw(&["exit", name, DONE, DONE]);
+            observed.saw(&["after", before, name, DONE]);
+            observed.request(&step.request);
+            before = name;
+        }
+        observed.behaviours
+    }
+
+    /// The same and what was seen in another.
+    pub fn add(&mut self, other: Self) {
+        self.behaviours.extend(other.behaviours);
+        for (check, count) in other.checks {
+            *self.checks.entry(check).or_default() += count;
+        }
+    }
+
+    fn count(&mut self, check: &str) {
+        *self.checks.entry(check.to_owned()).or_default() += 1;
+    }
+
+    fn saw(&mut self, parts: &[&str]) {
+        self.behaviours
+            .insert(xxh3_64(parts.join("\n").as_bytes()) as u32);
+    }
+
+    /// One step on both sides: how it came out, after what, on what kind of image, and what it told.
+    fn turn(&mut self, before: &str, ours: &Turn, theirs: Option<&Turn>) {
+        let request = &ours.step.request;
+        let name = request.name();
+        let classes = [Some(ours), theirs].map(|turn| turn.map_or("none".to_owned(), exit_class));
+        self.saw(&["exit", name, &classes[0], &classes[1]]);
+        self.saw(&["after", before, name, &classes[0]]);
+        self.request(request);
+        if let Some(shape) = map_shape(request, &ours.answer) {
+            self.saw(&["map", &shape]);
+        }
+        if let Some(theirs) = theirs {
+            self.checks_of(request, &ours.answer, &theirs.answer);
+        }
+    }
+
+    /// What follows from a request alone: what is done on what kind of image, and on ranges that lie how.
+    fn request(&mut self, request: &Request) {
+        let name = request.name();
+        let features = features(request.file());
+        for (index, one) in features.iter().enumerate() {
+            self.saw(&["on", name, one]);
+            for other in &features[index + 1..] {
+                self.saw(&["on", name, one, other]);
+            }
+        }
+        for (offset, length) in ranges(request) {
+            self.saw(&["range", name, &range_class(request.file(), offset, length)]);
+        }
+    }
+
+    fn checks_of(&mut self, request: &Request, ours: &Answer, theirs: &Answer) {
+        self.count("exits_compared");
+        if matches!(
+            (&ours.exit, &theirs.exit),
+            (Exit::Refused(_), Exit::Refused(_))
+        ) {
+            self.count("refusals_compared");
+        }
+        let both = ours.succeeded() && theirs.succeeded();
+        let check = match request {
+            Request::Check { .. } => "checks_run",
+            Request::Contents { .. } if both => "contents_compared",
+            Request::Info { .. } if both => "facts_compared",
+            Request::Map { .. } if both => "maps_compared",
+            Request::Measure { .. } if both => "measures_compared",
+            Request::SnapshotList { .. } if both => "snapshot_lists_compared",
+            Request::HostClusters { .. } if both => "host_bytes_compared",
+            _ => return,
+        };
+        self.count(check);
+    }
+}
+
+/// How a step came out, a refusal with what was said but for names and numbers.
+fn exit_class(turn: &Turn) -> String {
+    match &turn.answer.exit {
+        Exit::Success => DONE.to_owned(),
+        Exit::Refused(_) => {
+            let line = turn.answer.stderr.first_line();
+            let line = line.replace(&turn.step.request.file().path, "");
+            let words = line.chars().filter(|letter| !letter.is_ascii_digit());
+            format!("refused {}", words.collect::<String>())
+        }
+        Exit::Crashed(_) => "crashed".to_owned(),
+        Exit::TimedOut(_) => "timed out".to_owned(),
+        Exit::Unsupported(feature) => format!("unsupported {feature}"),
+        Exit::HitLimit(limit) => format!("hit its limit of {limit:?}"),
+    }
+}
+
+/// What kind of image it is: format, options, what lies below it.
+fn features(file: &ImageFile) -> Vec<String> {
+    let below = file
+        .backing
+        .as_ref()
+        .map_or("nothing".to_owned(), |below| below.format.to_string());
+    let own = [file.format.to_string(), format!("over {below}")];
+    // Names of other files are in no class.
+    let options = file
+        .options
+        .iter()
+        .filter(|option| !option.starts_with("backing_"));
+    own.into_iter().chain(options.cloned()).collect()
+}
+
+/// The guest ranges that a request changes: (offset, length) in bytes.
+fn ranges(request: &Request) -> Vec<(u64, u64)> {
+    match request {
+        Request::Write { writes, .. } => {
+            let writes = writes.iter();
+            writes.map(|write| (write.offset, write.length)).collect()
+        }
+        Request::WriteZeroes { offset, length, .. } | Request::Discard { offset, length, .. } => {
+            vec![(*offset, *length)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// How a range lies to the image's clusters and L2 tables.
+fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
+    let cluster = file.cluster_size();
+    let entry = if file.option("extended_l2") == Some("on") {
+        16
+    } else {
+        8
+    };
+    let table = cluster.saturating_pow(2) / entry;
+    let end = offset.saturating_add(length);
+    let crosses = |grain: u64| offset / grain != end.saturating_sub(1) / grain;
+    let edge = |place: u64| match place {
+        _ if place.is_multiple_of(cluster) => "cluster",
+        _ if place.is_multiple_of(512) => "sector",
+        _ => "byte",
+    };
+    let (from, to) = (edge(offset), edge(end));
+    format!(
+        "{from} to {to} {} {} {} clusters of {cluster}",
+        crosses(cluster),
+        crosses(table),
+        file.option("refcount_bits").unwrap_or("16")
+    )
+}
+
+/// The kinds of a map's extents, in their order.
+fn map_shape(request: &Request, answer: &Answer) -> Option<String> {
+    if !matches!(request, Request::Map { .. }) {
+        return None;
+    }
+    let json = answer.json().ok()?;
+    let extents = json.as_array()?.iter().take(SHAPE_EXTENTS_MAX);
+    let letter = |extent: &serde_json::Value| {
+        let depth = extent["depth"].as_u64().unwrap_or(0);
+        let is = |key: &str, letter: char| if extent[key] == true { letter } else { '-' };
+        format!(
+            "{depth}{}{}{}",
+            is("zero", 'z'),
+            is("data", 'd'),
+            is("present", 'p')
+        )
+    };
+    Some(extents.map(letter).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::format::Format;
+
+    #[test]
+    fn ranges_are_of_one_class_when_they_lie_alike() {
+        let file = ImageFile::new("image", Format::Qcow2);
+        assert_eq!(
+            range_class(&file, 65536, 512),
+            range_class(&file, 131_072, 1024)
+        );
+        assert_ne!(
+            range_class(&file, 65536, 512),
+            range_class(&file, 65536, 511)
+        );
+        assert_ne!(
+            range_class(&file, 65536, 512),
+            range_class(&file, 65024, 1024)
+        );
+    }
+
+    #[test]
+    fn an_image_s_options_are_its_features_and_names_are_not() {
+        let options = ["compat=0.10", "backing_file=a.raw", "backing_fmt=raw"];
+        let options = options.map(str::to_owned).to_vec();
+        let below = ImageFile::new("a", Format::Raw);
+        let file = ImageFile::new("b", Format::Qcow2)
+            .with_options(options)
+            .over(&below);
+        assert_eq!(features(&file), ["qcow2", "over raw", "compat=0.10"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! How both sides came out of an operation's steps.
+
+use super::refusal_class::RefusalClass;
+use super::{candidate_died, reference_failed};
+use crate::oracle::exchange::{Exchange, Rule, Side, Turn};
+use crate::oracle::verdict::{
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Verdict,
+};
+use crate::tool::request::Exit;
+
+/// Both refused what must succeed, or did what must be refused.
+const RECIPE_EXIT: DivergenceKind = DivergenceKind::RecipeExit;
+
+/// Both refused, but not for the same reason.
+const REFUSAL_CLASS: DivergenceKind = DivergenceKind::RefusalClass;
+
+/// How the two sides came out of their steps: the verdicts, and whether both got to the end.
+pub struct Exits {
+    /// What is to be said; empty when nothing is.
+    pub verdicts: Vec<Verdict>,
+    /// Whether each side got to the end of the steps, so that there is something to examine.
+    pub completed: bool,
+}
+
+/// Judges the exits of every step, in order, up to the one that ended the operation.
+pub fn exits(exchange: &Exchange) -> Exits {
+    let reference = exchange.reference.as_ref();
+    let turns = &exchange.candidate.turns;
+    let steps = turns
+        .len()
+        .max(reference.map_or(0, |deed| deed.turns.len()));
+    for index in 0..steps {
+        let judged = match reference {
+            Some(reference) => pair(turns.get(index), reference.turns.get(index)),
+            None => turns.get(index).map_or(Judged::Ended(None), alone),
+        };
+        if let Judged::Ended(verdict) = judged {
+            let placed = verdict.map(|verdict| verdict.placed(Place::step(index)));
+            return Exits {
+                verdicts: placed.into_iter().collect(),
+                completed: false,
+            };
+        }
+    }
+    Exits {
+        verdicts: Vec::new(),
+        completed: turns.len() == steps,
+    }
+}
+
+/// What is said of one step.
+enum Judged {
+    /// It agrees, and the next one follows.
+    GoesOn,
+    /// It is the last, with or without something to be said.
+    Ended(Option<Verdict>),
+}
+
+fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
+    if let Some(verdict) = candidate.and_then(died) {
+        return Judged::Ended(Some(both_ran_out(candidate, reference).unwrap_or(verdict)));
+    }
+    if let Some(verdict) = reference.and_then(|turn| reference_failed(&turn.answer)) {
+        return Judged::Ended(Some(verdict));
+    }
+    // What that means is said of the whole operation: see [`Deed::untested`](crate::oracle::exchange::Deed::untested).
+    if candidate.is_some_and(lacks_a_feature) {
+        return Judged::Ended(None);
+    }
+    match (candidate, reference) {
+        (Some(candidate), Some(reference)) => agree(candidate, reference),
+        // The candidate was not asked, because the reference will be found to have run out of time further on.
+        (None, Some(reference)) if reference.answer.succeeded() || !reference.step.rule.ends() => {
+            Judged::GoesOn
+        }
+        _ => Judged::Ended(None),
+    }
+}
+
+fn lacks_a_feature(turn: &Turn) -> bool {
+    matches!(turn.answer.exit, Exit::Unsupported(_))
+}
+
+/// A crash is a finding even where the reference ran out of time; two timeouts are not, nor is the same limit on both sides.
+fn both_ran_out(candidate: Option<&Turn>, reference: Option<&Turn>) -> Option<Verdict> {
+    let candidate = candidate.filter(|turn| turn.by == Side::Candidate)?;
+    let kind = match (&candidate.answer.exit, &reference?.answer.exit) {
+        (Exit::TimedOut(_), Exit::TimedOut(_)) => InconclusiveKind::BothTimeout,
+        (Exit::HitLimit(ours), Exit::HitLimit(theirs)) if ours == theirs => {
+            InconclusiveKind::BothLimit
+        }
+        _ => return None,
+    };
+    let reason = format!("both: {}", candidate.answer.exit.describe());
+    Some(Verdict::inconclusive(kind, reason))
+}
+
+fn agree(candidate: &Turn, reference: &Turn) -> Judged {
+    if candidate.step.rule == Rule::Free {
+        return Judged::GoesOn;
+    }
+    let name = candidate.step.request.name();
+    let difference = |what: String| {
+        Difference::new(
+            what,
+            candidate.answer.describe(),
+            reference.answer.describe(),
+        )
+    };
+    match (candidate.answer.succeeded(), reference.answer.succeeded()) {
+        (true, true) if candidate.step.rule == Rule::Refuse => {
+            let difference = difference(format!("exit of {name}")).with_expected("a refusal");
+            let finding = Finding::of_difference(RECIPE_EXIT, difference);
+            Judged::Ended(Some(finding.blamed(Blame::Both).into()))
+        }
+        (true, true) => Judged::GoesOn,
+        (false, false) => {
+            let [ours, theirs] = [candidate, reference].map(|turn| RefusalClass::of(&turn.answer));
+            if ours.contradicts(theirs) {
+                let what = format!("why {name} is refused ({ours:?} or {theirs:?})");
+                let finding = Finding::of_difference(REFUSAL_CLASS, difference(what));
+                return Judged::Ended(Some(Verdict::Divergence(finding)));
+            }
+            match candidate.step.rule {
+                Rule::Agree => Judged::Ended(fixture_refused(candidate)),
+                Rule::Succeed => {
+                    let what = format!("exit of {name}");
+                    let finding = Finding::of_difference(
+                        RECIPE_EXIT,
+                        difference(what).with_expected("exit 0"),
+                    );
+                    Judged::Ended(Some(finding.blamed(Blame::Both).into()))
+                }
+                Rule::GoOn | Rule::Refuse | Rule::Free => Judged::GoesOn,
+            }
+        }
+        _ => {
+            let finding =
+                Finding::of_difference(candidate.step.kind, difference(format!("exit of {name}")));
+            let is_ours = candidate.answer.succeeded();
+            let finding = match candidate.step.rule {
+                Rule::Succeed if is_ours => finding.blamed(Blame::Reference),
+                Rule::Succeed => finding.blamed(Blame::Candidate),
+                Rule::Refuse if is_ours => finding.blamed(Blame::Candidate),
+                Rule::Refuse => finding.blamed(Blame::Reference),
+                Rule::Agree | Rule::GoOn | Rule::Free => finding,
+            };
+            Judged::Ended(Some(Verdict::Divergence(finding)))
+        }
+    }
+}
+
+/// When the reference refuses to make a fixture on either side, nothing has been tested, and that is said.
+fn fixture_refused(turn: &Turn) -> Option<Verdict> {
+    (turn.by == Side::Reference).then(|| Verdict::Unsupported {
+        reason: format!(
+            "the reference cannot make the fixture: {}",
+            without_name(turn)
+        ),
+    })
+}
+
+/// The complaint without the file's name, which is another in every operation: equal reasons are counted together.
+fn without_name(turn: &Turn) -> String {
+    let line = turn.answer.stderr.first_line();
+    line.replace(&format!("{}: ", turn.step.request.file().path), "")
+}
+
+/// A step on the candidate's side that ended in a crash or a timeout: the candidate's, or the reference's on its image.
+fn died(turn: &Turn) -> Option<Verdict> {
+    match turn.by {
+        Side::Reference => reference_failed(&turn.answer),
+        Side::Candidate => {
+            candidate_died(turn.step.request.name(), &turn.answer, "not asked or done")
+        }
+    }
+}
+
+/// A step that only the candidate was asked.
+fn alone(turn: &Turn) -> Judged {
+    if let Some(verdict) = died(turn) {
+        return Judged::Ended(Some(verdict));
+    }
+    if turn.answer.succeeded() || !turn.step.rule.ends() {
+        return Judged::GoesOn;
+    }
+    let reason = format!(
+        "the candidate refuses {}: {}",
+        turn.step.request.name(),
+        turn.answer.describe()
+    );
+    Judged::Ended(Some(Verdict::Unsupported { reason }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Where two JSON values differ.
+
+use serde_json::Value;
+
+use crate::oracle::verdict::Difference;
+
+/// Where two JSON values differ, leaf by leaf. With `partial`, what the candidate leaves out is not compared.
+pub fn json_differences(candidate: &Value, reference: &Value, partial: bool) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    compare_json(
+        "",
+        Some(candidate),
+        Some(reference),
+        partial,
+        &mut differences,
+    );
+    differences
+}
+
+fn compare_json(
+    path: &str,
+    candidate: Option<&Value>,
+    reference: Option<&Value>,
+    partial: bool,
+    differences: &mut Vec<Difference>,
+) {
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match (candidate, reference) {
+        (None, Some(_)) if partial => {}
+        (Some(Value::Object(candidate)), Some(Value::Object(reference))) => {
+            let mut keys: Vec<&String> = candidate.keys().chain(reference.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                compare_json(
+                    &below(key),
+                    candidate.get(key),
+                    reference.get(key),
+                    partial,
+                    differences,
+                );
+            }
+        }
+        (Some(Value::Array(candidate)), Some(Value::Array(reference))) => {
+            for index in 0..candidate.len().max(reference.len()) {
+                let path = format!("{path}[{index}]");
+                compare_json(
+                    &path,
+                    candidate.get(index),
+                    reference.get(index),
+                    partial,
+                    differences,
+                );
+            }
+        }
+        (candidate, reference) if candidate == reference => {}
+        (candidate, reference) => {
+            let show =
+                |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
+            differences.push(Difference::new(path, show(candidate), show(reference)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn differ(candidate: Value, reference: Value, partial: bool) -> Vec<(String, String, String)> {
+        let found = json_differences(&candidate, &reference, partial).into_iter();
+        found
+            .map(|found| (found.what, found.candidate, found.reference))
+            .collect()
+    }
+
+    fn one(what: &str, candidate: &str, reference: &str) -> (String, String, String) {
+        (what.to_owned(), candidate.to_owned(), reference.to_owned())
+    }
+
+    #[test]
+    fn equal_values_differ_nowhere() {
+        let value = json!({"a": [1, {"b": null}], "c": "x"});
+        assert_eq!(differ(value.clone(), value, false), []);
+    }
+
+    #[test]
+    fn every_leaf_that_differs_is_named_by_its_way_in_the_order_of_the_keys() {
+        let candidate = json!({"z": 1, "a": {"list": [1, 2, 3]}});
+        let reference = json!({"z": "1", "a": {"list": [1, 4]}});
+        assert_eq!(
+            differ(candidate, reference, false),
+            [
+                one("a.list[1]", "2", "4"),
+                one("a.list[2]", "3", "absent"),
+                one("z", "1", "\"1\""),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_candidate_leaves_out_differs_unless_it_tells_only_some_facts() {
+        let (few, many) = (
+            json!({"a": 1, "l": []}),
+            json!({"a": 1, "b": {"c": 2}, "l": [7]}),
+        );
+        assert_eq!(
+            differ(few.clone(), many.clone(), false),
+            [one("b", "absent", "{\"c\":2}"), one("l[0]", "absent", "7")]
+        );
+        assert_eq!(differ(few.clone(), many.clone(), true), []);
+        // What it tells beyond is compared all the same.
+        assert_eq!(
+            differ(many, few, true),
+            [one("b", "{\"c\":2}", "absent"), one("l[0]", "7", "absent")]
+        );
+    }
+
+    #[test]
+    fn values_of_two_sorts_differ_as_a_whole() {
+        assert_eq!(
+            differ(json!({"a": [1]}), json!({"a": {"b": 1}}), false),
+            [one("a", "[1]", "{\"b\":1}")]
+        );
+        assert_eq!(differ(json!(1), json!(2), true), [one("", "1", "2")]);
+    }
+}

@@ -1,0 +1,319 @@
+//! Every image that either side wrote: described, checked and read back by the reference, and read by the candidate.
+
+use super::check_counts::CheckCounts;
+use super::json_difference::json_differences;
+use super::{candidate_died, reference_failed};
+use crate::image::content::Contents;
+use crate::oracle::exchange::{Deed, Exchange, Inventory, Output, Side};
+use crate::oracle::normalize::{Purpose, normalize};
+use crate::oracle::verdict::{
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Place, Verdict,
+};
+use crate::tool::request::{Answer, Exit, Request};
+
+/// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
+/// reference and, where it can read them, by the candidate.
+pub fn outputs(exchange: &Exchange, outputs: &[Output]) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        let sides = Sides {
+            exchange,
+            output,
+            index,
+        };
+        let found = [
+            sides.timeouts_and_crashes(),
+            sides.descriptions(),
+            sides.checks(),
+            sides.contents(),
+            sides.snapshots(),
+        ];
+        let place = Place::file(&output.file.path);
+        let found = found.into_iter().flatten();
+        verdicts.extend(found.map(|verdict| verdict.placed(place.clone())));
+    }
+    verdicts
+}
+
+/// Both sides' copies of one output.
+pub(super) struct Sides<'exchange> {
+    exchange: &'exchange Exchange,
+    pub(super) output: &'exchange Output,
+    index: usize,
+}
+
+impl Sides<'_> {
+    pub(super) fn kind(&self, aspect: OutputAspect) -> DivergenceKind {
+        DivergenceKind::output(self.output.role, aspect)
+    }
+
+    /// What `reader` said of `owner`'s copy.
+    fn read(&self, owner: Side, reader: Side, name: &str) -> Option<&Answer> {
+        self.reading(owner, reader, |request| request.name() == name)
+    }
+
+    /// What `reader` said of `owner`'s copy when it was asked what `asked` looks for.
+    pub(super) fn reading(
+        &self,
+        owner: Side,
+        reader: Side,
+        asked: impl Fn(&Request) -> bool,
+    ) -> Option<&Answer> {
+        let deed: Option<&Deed> = match owner {
+            Side::Candidate => Some(&self.exchange.candidate),
+            Side::Reference => self.exchange.reference.as_ref(),
+        };
+        // One that never came to an end is judged as such, and says nothing about the image.
+        let answer = deed?.reading(self.index, reader, asked);
+        answer.filter(|answer| matches!(answer.exit, Exit::Success | Exit::Refused(_)))
+    }
+
+    /// Readings that never came to an end are judged by who was reading.
+    fn timeouts_and_crashes(&self) -> Vec<Verdict> {
+        let deeds = [
+            Some(&self.exchange.candidate),
+            self.exchange.reference.as_ref(),
+        ];
+        let readings = deeds.into_iter().flatten().flat_map(|deed| &deed.readings);
+        let verdicts = readings
+            .filter(|reading| reading.output == self.index)
+            .filter_map(|reading| {
+                let what = format!(
+                    "reading {} by {}",
+                    self.output.file.path,
+                    reading.request.name()
+                );
+                match reading.by {
+                    Side::Reference => reference_failed(&reading.answer),
+                    Side::Candidate => candidate_died(&what, &reading.answer, "done"),
+                }
+            });
+        verdicts.collect()
+    }
+
+    /// `info` of both copies by the reference, equal but for what means nothing.
+    fn descriptions(&self) -> Vec<Verdict> {
+        let Some(candidate) = self.read(Side::Candidate, Side::Reference, "info") else {
+            return Vec::new();
+        };
+        let reference = self.read(Side::Reference, Side::Reference, "info");
+        if let Some(verdict) =
+            self.refused("info", OutputAspect::InfoReadback, candidate, reference)
+        {
+            return vec![verdict];
+        }
+        let Some(reference) = reference else {
+            return Vec::new();
+        };
+        match (candidate.json(), reference.json()) {
+            (Ok(candidate), Ok(reference)) => {
+                // The reference has described both.
+                let [_, reader] = &self.exchange.speakers;
+                let readers = [reader.clone(), reader.clone()];
+                let candidate = normalize(candidate, Purpose::Creation, &readers);
+                let reference = normalize(reference, Purpose::Creation, &readers);
+                let found = json_differences(&candidate, &reference, false);
+                let sizes = [&candidate, &reference].map(|json| json["virtual-size"].as_u64());
+                let lists = [&candidate, &reference].map(Inventory::of_description);
+                let blame = match (sizes, lists, &self.output.inventory) {
+                    ([ours, theirs], ..) if ours != theirs => {
+                        Blame::among(&ours, &theirs, &Some(self.output.expected.size))
+                    }
+                    (_, [ours, theirs], Some(expected)) if ours != theirs => {
+                        Blame::among(&ours, &theirs, expected)
+                    }
+                    // Of the other facts the recipe says nothing.
+                    _ => Blame::Unclear,
+                };
+                let finding = Finding::of_differences(self.kind(OutputAspect::Info), found);
+                let finding = finding.map(|finding| finding.blamed(blame).into());
+                finding.into_iter().collect()
+            }
+            (candidate, reference) => {
+                let difference = Difference::of_parsing("info", &candidate, &reference);
+                let kind = self.kind(OutputAspect::InfoJson);
+                vec![Verdict::Divergence(Finding::of_difference(
+                    kind, difference,
+                ))]
+            }
+        }
+    }
+
+    /// `check` of both copies by the reference: the candidate's must be clean.
+    fn checks(&self) -> Vec<Verdict> {
+        let Some(candidate) = self.read(Side::Candidate, Side::Reference, "check") else {
+            return Vec::new();
+        };
+        let reference = self.read(Side::Reference, Side::Reference, "check");
+        let (found, reference) = (CheckCounts::of(candidate), reference.map(CheckCounts::of));
+        if found.is_clean() {
+            return Vec::new();
+        }
+        let reference_clean = reference.as_ref().is_none_or(CheckCounts::is_clean);
+        if !reference_clean && reference.as_ref() == Some(&found) {
+            let reason = format!(
+                "what either tool made of {} is not clean: {found}",
+                self.output.file.path
+            );
+            return vec![Verdict::inconclusive(
+                InconclusiveKind::ReferenceUnsound,
+                reason,
+            )];
+        }
+        let reference =
+            reference.map_or_else(|| "not made".to_owned(), |counts| counts.to_string());
+        let what = format!("check of {}", self.output.file.path);
+        let difference = Difference::new(what, found.to_string(), reference).with_expected("clean");
+        let finding = Finding::of_difference(
+            self.kind(if found.is_unparseable() {
+                OutputAspect::CheckUnparseable
+            } else {
+                OutputAspect::Check
+            }),
+            difference,
+        );
+        // A recipe's image has nothing wrong with it.
+        let blame = if reference_clean {
+            Blame::Candidate
+        } else {
+            Blame::Unclear
+        };
+        vec![finding.blamed(blame).into()]
+    }
+
+    /// The guest-visible contents of both copies, as each tool reads them, against each other and the recipe.
+    fn contents(&self) -> Vec<Verdict> {
+        let name = "contents";
+        let Some(by_reference) = self.read(Side::Candidate, Side::Reference, name) else {
+            return Vec::new();
+        };
+        let own = self.read(Side::Reference, Side::Reference, name);
+        if let Some(verdict) = self.refused(name, OutputAspect::ContentReadback, by_reference, own)
+        {
+            return vec![verdict];
+        }
+        let expected = &self.output.expected;
+        let mut verdicts = Vec::new();
+        let read_of = |answer: Option<&Answer>| answer.and_then(|answer| answer.contents.clone());
+        let (candidate, reference) = (read_of(Some(by_reference)), read_of(own));
+        // The reference's copy, where there is one, else the recipe, is what the candidate's must equal.
+        let standard = reference.as_ref().unwrap_or(expected);
+        if let Some(candidate) = &candidate {
+            let what = format!("contents of {}", self.output.file.path);
+            let blame = match &reference {
+                Some(reference) => Blame::among(candidate, reference, expected),
+                // The reference's reading is against the recipe, with nobody else to ask.
+                None => Blame::Unclear,
+            };
+            let aspect = self.output.content_aspect;
+            verdicts.extend(self.differ(aspect, &what, candidate, standard, blame));
+        }
+        if let Some(reference) = reference.as_ref().filter(|_| candidate == reference) {
+            let what = format!("contents of {}, on both sides,", self.output.file.path);
+            verdicts.extend(self.differ(
+                OutputAspect::Recipe,
+                &what,
+                reference,
+                expected,
+                Blame::Both,
+            ));
+        }
+        for owner in [Side::Candidate, Side::Reference] {
+            let (Some(theirs), Some(truth)) = (
+                self.read(owner, Side::Candidate, name),
+                read_of(self.read(owner, Side::Reference, name)),
+            ) else {
+                continue;
+            };
+            let what = format!(
+                "the {}'s {}, as the candidate reads it",
+                owner.name(),
+                self.output.file.path
+            );
+            match &theirs.contents {
+                Some(contents) => {
+                    let blame = Blame::among(contents, &truth, expected);
+                    verdicts.extend(self.differ(
+                        OutputAspect::Reading,
+                        &what,
+                        contents,
+                        &truth,
+                        blame,
+                    ))
+                }
+                None if matches!(theirs.exit, Exit::Refused(_)) => {
+                    let difference = Difference::new(what, theirs.describe(), "reads it");
+                    let kind = self.kind(OutputAspect::ReadingRefused);
+                    let finding = Finding::of_difference(kind, difference);
+                    let blame = if &truth == expected {
+                        Blame::Candidate
+                    } else {
+                        Blame::Unclear
+                    };
+                    verdicts.push(finding.blamed(blame).into());
+                }
+                None => {}
+            }
+        }
+        verdicts
+    }
+
+    /// A read-back by the reference that it refused.
+    fn refused(
+        &self,
+        name: &str,
+        aspect: OutputAspect,
+        candidate: &Answer,
+        reference: Option<&Answer>,
+    ) -> Option<Verdict> {
+        let is_refused = |answer: &Answer| matches!(answer.exit, Exit::Refused(_));
+        let what = format!("{name} of {} by the reference", self.output.file.path);
+        if let Some(own) = reference.filter(|own| is_refused(own)) {
+            let reason = format!("{what}, on its own output: {}", own.describe());
+            return Some(Verdict::inconclusive(
+                InconclusiveKind::ReferenceUnsound,
+                reason,
+            ));
+        }
+        if !is_refused(candidate) {
+            return None;
+        }
+        let difference = Difference::new(what, candidate.describe(), "exit 0");
+        let finding = Finding::of_difference(self.kind(aspect), difference);
+        // The reference reads its own output of the same recipe.
+        let blame = if reference.is_some() {
+            Blame::Candidate
+        } else {
+            Blame::Unclear
+        };
+        Some(finding.blamed(blame).into())
+    }
+
+    fn differ(
+        &self,
+        aspect: OutputAspect,
+        what: &str,
+        candidate: &Contents,
+        standard: &Contents,
+        blame: Blame,
+    ) -> Option<Verdict> {
+        let found = candidate.difference(standard)?;
+        let expected = match self.output.expected.difference(standard) {
+            None => found.second.clone(),
+            Some(other) if candidate == &self.output.expected => {
+                format!("the candidate's ({})", other.place)
+            }
+            Some(other) => format!("neither ({})", other.place),
+        };
+        let difference = Difference::new(
+            format!("{what}: {}", found.place),
+            found.first,
+            found.second,
+        );
+        let finding = Finding::of_difference(self.kind(aspect), difference.with_expected(expected));
+        Some(finding.blamed(blame).into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

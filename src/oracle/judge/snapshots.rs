@@ -1,0 +1,244 @@
+//! The internal snapshots of an image that either side wrote: what a guest would see in each, and how both tools list
+//! them.
+//!
+//! Part of the judging of outputs; that the table itself is the same on both sides is a matter of their descriptions.
+
+use super::outputs::Sides;
+use crate::image::content::Contents;
+use crate::oracle::exchange::{ExpectedSnapshot, Side};
+use crate::oracle::verdict::{Blame, Difference, Finding, InconclusiveKind, OutputAspect, Verdict};
+use crate::tool::request::{Answer, Exit, Request};
+
+impl Sides<'_> {
+    /// Judges the readings of the snapshots of both copies.
+    pub(super) fn snapshots(&self) -> Vec<Verdict> {
+        let expected = self.output.snapshots.as_deref().unwrap_or_default();
+        let contents = expected
+            .iter()
+            .filter_map(|snapshot| self.snapshot_contents(snapshot));
+        let lists = [Side::Candidate, Side::Reference]
+            .into_iter()
+            .filter_map(|owner| self.snapshot_lists(owner));
+        contents.chain(lists).collect()
+    }
+
+    /// What a guest would see in a snapshot of either copy, against the recipe.
+    fn snapshot_contents(&self, snapshot: &ExpectedSnapshot) -> Option<Verdict> {
+        let read = |owner: Side| {
+            self.reading(owner, Side::Reference, |request| {
+                matches!(request, Request::SnapshotContents { id, .. } if *id == snapshot.id)
+            })
+        };
+        let candidate = read(Side::Candidate)?;
+        let reference = read(Side::Reference);
+        let ExpectedSnapshot { id, contents } = snapshot;
+        let what = format!("snapshot {id} in {}", self.output.file.path);
+        if let Some(reference) = reference.filter(|answer| answer.contents.is_none()) {
+            let reason = format!("{what}, on the reference's side: {}", reference.describe());
+            return Some(Verdict::inconclusive(
+                InconclusiveKind::ReferenceUnsound,
+                reason,
+            ));
+        }
+        let Some(found) = &candidate.contents else {
+            let difference = Difference::new(what, candidate.describe(), "can be read");
+            let kind = self.kind(OutputAspect::SnapshotContents);
+            let is_right = reference.is_some_and(|own| own.contents.as_ref() == Some(contents));
+            let blame = match is_right {
+                true => Blame::Candidate,
+                false => Blame::Unclear,
+            };
+            let finding = Finding::of_difference(kind, difference);
+            return Some(finding.blamed(blame).into());
+        };
+        // As with the image itself: the reference's copy, where there is one, is what the candidate's must equal, and
+        // both must equal the recipe.
+        let standard = reference.and_then(|answer| answer.contents.as_ref());
+        let differs = |aspect, standard: &Contents| {
+            let other = found.difference(standard)?;
+            let what = format!("{what}: {}", other.place);
+            let difference = Difference::new(what, other.first, other.second);
+            let finding = Finding::of_difference(self.kind(aspect), difference);
+            let own = reference.and_then(|answer| answer.contents.as_ref());
+            let blame = own.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
+            Some(finding.blamed(blame).into())
+        };
+        differs(OutputAspect::SnapshotContents, standard.unwrap_or(contents))
+            .or_else(|| differs(OutputAspect::Recipe, contents))
+    }
+
+    /// What both tools say is in one copy.
+    fn snapshot_lists(&self, owner: Side) -> Option<Verdict> {
+        let list = |by: Side| {
+            self.reading(owner, by, |request| {
+                matches!(request, Request::SnapshotList { .. })
+            })
+        };
+        let (candidate, reference) = (list(Side::Candidate)?, list(Side::Reference)?);
+        let said = |answer: &Answer| match answer.exit {
+            Exit::Success => answer.stdout.text(),
+            _ => answer.describe(),
+        };
+        let (ours, theirs) = (said(candidate), said(reference));
+        if ours == theirs {
+            return None;
+        }
+        let [ours, theirs] = [&ours, &theirs].map(|text| text.lines().collect::<Vec<&str>>());
+        let differs = |line: &usize| ours.get(*line) != theirs.get(*line);
+        let line = (0..ours.len().max(theirs.len())).find(differs).unwrap_or(0);
+        let show = |lines: &[&str]| lines.get(line).copied().unwrap_or("the end").to_owned();
+        let what = format!(
+            "line {} of the list of snapshots in the {}'s {}",
+            line + 1,
+            owner.name(),
+            self.output.file.path
+        );
+        let difference = Difference::new(what, show(&ours), show(&theirs));
+        let finding = Finding::of_difference(self.kind(OutputAspect::List), difference);
+        Some(finding.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::exchange::Output;
+    use crate::oracle::exchange::sample::{
+        Look, by_reference, contents, done, file, looked, output, read, refused, said,
+    };
+    use crate::oracle::judge::outputs;
+    use crate::oracle::verdict::{DivergenceKind, OutputAspect};
+
+    fn reading(id: &str) -> Request {
+        Request::SnapshotContents {
+            file: file(),
+            id: id.to_owned(),
+        }
+    }
+
+    fn list() -> Request {
+        Request::SnapshotList { file: file() }
+    }
+
+    /// Of an image with the snapshot 7, in which a guest must see `contents(1)`.
+    fn judged(looks: Vec<Look>) -> Vec<Verdict> {
+        let snapshot = ExpectedSnapshot {
+            id: "7".to_owned(),
+            contents: contents(1),
+        };
+        let output = Output {
+            snapshots: Some(vec![snapshot]),
+            ..output()
+        };
+        outputs(&looked(looks), &[output])
+    }
+
+    fn both(candidate: Answer, reference: Answer) -> Vec<Verdict> {
+        judged(by_reference(reading("7"), candidate, reference))
+    }
+
+    fn finding(verdicts: &[Verdict]) -> (OutputAspect, Blame, &Difference) {
+        let [Verdict::Divergence(finding)] = verdicts else {
+            panic!("{verdicts:?}");
+        };
+        let DivergenceKind::Output(_, aspect) = finding.kind else {
+            panic!("{finding:?}");
+        };
+        (aspect, finding.blame, &finding.differences[0])
+    }
+
+    #[test]
+    fn snapshots_that_are_right_or_not_read_are_passed_over() {
+        assert_eq!(both(read(&contents(1)), read(&contents(1))), []);
+        assert_eq!(judged(Vec::new()), []);
+        let of_another = by_reference(reading("8"), read(&contents(2)), read(&contents(3)));
+        assert_eq!(judged(of_another), []);
+    }
+
+    #[test]
+    fn a_snapshot_that_differs_blames_whom_the_recipe_contradicts() {
+        for (ours, theirs, blame) in [
+            (2, 1, Blame::Candidate),
+            (1, 2, Blame::Reference),
+            (2, 3, Blame::Unclear),
+        ] {
+            let verdicts = both(read(&contents(ours)), read(&contents(theirs)));
+            let (aspect, by, found) = finding(&verdicts);
+            assert_eq!((aspect, by), (OutputAspect::SnapshotContents, blame));
+            assert_eq!(
+                found.what,
+                "snapshot 7 in 0-convert.qcow2: byte at guest offset 0"
+            );
+        }
+        let wrong = both(read(&contents(2)), read(&contents(2)));
+        let (aspect, blame, _) = finding(&wrong);
+        assert_eq!((aspect, blame), (OutputAspect::Recipe, Blame::Both));
+        let look = (
+            Side::Candidate,
+            Side::Reference,
+            reading("7"),
+            read(&contents(2)),
+        );
+        let alone = judged(vec![look]);
+        let (aspect, blame, _) = finding(&alone);
+        assert_eq!(
+            (aspect, blame),
+            (OutputAspect::SnapshotContents, Blame::Unclear)
+        );
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_read_is_the_candidate_s_where_the_reference_s_own_is_right() {
+        for (theirs, blame) in [(1, Blame::Candidate), (2, Blame::Unclear)] {
+            let verdicts = both(refused("bad"), read(&contents(theirs)));
+            let (aspect, by, found) = finding(&verdicts);
+            assert_eq!((aspect, by), (OutputAspect::SnapshotContents, blame));
+            assert_eq!(
+                (&*found.candidate, &*found.reference),
+                ("exit 1: bad", "can be read")
+            );
+        }
+        let verdicts = both(read(&contents(1)), refused("own"));
+        assert_eq!(
+            verdicts,
+            [Verdict::inconclusive(
+                InconclusiveKind::ReferenceUnsound,
+                "snapshot 7 in 0-convert.qcow2, on the reference's side: exit 1: own"
+            )]
+        );
+    }
+
+    #[test]
+    fn the_first_line_in_which_two_lists_differ_is_told() {
+        let lists = |owner, ours: Answer, theirs: Answer| {
+            judged(vec![
+                (owner, Side::Candidate, list(), ours),
+                (owner, Side::Reference, list(), theirs),
+            ])
+        };
+        let same = lists(Side::Reference, said("a\nb\n"), said("a\nb\n"));
+        assert_eq!(same, []);
+        let verdicts = lists(Side::Candidate, said("a\nb\n"), said("a\nc\n"));
+        let (aspect, blame, found) = finding(&verdicts);
+        assert_eq!((aspect, blame), (OutputAspect::List, Blame::Unclear));
+        let what = "line 2 of the list of snapshots in the candidate's 0-convert.qcow2";
+        assert_eq!(*found, Difference::new(what, "b", "c"));
+        let verdicts = lists(Side::Reference, said("a\n"), said("a\nb\n"));
+        let what = "line 2 of the list of snapshots in the reference's 0-convert.qcow2";
+        assert_eq!(*finding(&verdicts).2, Difference::new(what, "the end", "b"));
+        let verdicts = lists(Side::Reference, refused("no"), done());
+        let found = finding(&verdicts).2;
+        assert_eq!(
+            (&*found.candidate, &*found.reference),
+            ("exit 1: no", "the end")
+        );
+    }
+
+    #[test]
+    fn a_list_that_only_one_tool_made_is_compared_with_nothing() {
+        for by in [Side::Candidate, Side::Reference] {
+            let look = (Side::Candidate, by, list(), said("a"));
+            assert_eq!(judged(vec![look]), []);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a divergence comes from, as far as two cases can be compared: who refused, and in which words.
+//!
+//! Part of what the shrinker keeps. Values are no part of it: they are others in a smaller case.
+
+use serde::{Deserialize, Serialize};
+
+use super::plain;
+use crate::oracle::verdict::Difference;
+use crate::tool::request::{Ended, Exit};
+
+/// How differences of exits begin; what was asked follows.
+const EXIT_OF: &str = "exit of ";
+
+/// What the judges put around what a tool said instead of a result.
+const NO_RESULT: (&str, char) = ("no result (", ')');
+
+/// What a divergence comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cause {
+    /// What came out differently, where an exit differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// What the candidate did instead of telling a value.
+    pub candidate: Told,
+    /// What the reference did.
+    pub reference: Told,
+}
+
+/// What a tool did, as far as it belongs to a cause.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// It told a value, or was not asked.
+    Value,
+    /// It did what was asked.
+    Done,
+    /// It refused, or died, in these words without numbers.
+    Said(Ended, String),
+}
+
+impl Cause {
+    /// The cause of a divergence with these differences; the first one counts, the others follow from it.
+    pub fn of(differences: &[Difference]) -> Option<Self> {
+        let first = differences.first()?;
+        Some(Self {
+            asked: first.what.strip_prefix(EXIT_OF).map(plain),
+            candidate: Told::by(&first.candidate),
+            reference: Told::by(&first.reference),
+        })
+    }
+}
+
+impl Told {
+    fn by(value: &str) -> Self {
+        let (before, after) = NO_RESULT;
+        let inner = value
+            .strip_prefix(before)
+            .and_then(|inner| inner.strip_suffix(after));
+        match Exit::parted(inner.unwrap_or(value)) {
+            None => Self::Value,
+            Some((Ended::Succeeded, _)) => Self::Done,
+            Some((ended, words)) => Self::Said(ended, plain(words)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(what: &str, candidate: &str, reference: &str) -> Cause {
+        Cause::of(&[Difference::new(what, candidate, reference)]).unwrap()
+    }
+
+    #[test]
+    fn who_refused_what_in_which_words_is_the_cause_of_an_exit() {
+        let found = cause("exit of resize", "exit 1: no room at 4096", "exit 0");
+        assert_eq!(found.asked.as_deref(), Some("resize"));
+        let said = Told::Said(Ended::Refused, "no room at N".to_owned());
+        assert_eq!((&found.candidate, &found.reference), (&said, &Told::Done));
+        let elsewhere = cause("exit of resize", "exit 2: no room at 8192", "exit 0: done");
+        assert_eq!(elsewhere, found);
+        for other in [
+            cause("exit of resize", "exit 0", "exit 1: no room at 4096"),
+            cause("exit of resize", "exit 1: Invalid argument", "exit 0"),
+            cause("exit of resize", "crashed: no room at 4096", "exit 0"),
+            cause("exit of commit", "exit 1: no room at 4096", "exit 0"),
+        ] {
+            assert_ne!(other, found);
+        }
+    }
+
+    #[test]
+    fn a_refusal_where_a_value_differed_is_another_cause() {
+        let what = "snapshot 1 in 0-chain-0.qcow2";
+        let stale = cause(what, "0x00", "0x1a");
+        assert_eq!(stale, cause("contents of another", "0x01", "0xff"));
+        assert_ne!(
+            stale,
+            cause(what, "exit 1: Invalid argument", "can be read")
+        );
+    }
+
+    #[test]
+    fn a_check_without_a_result_tells_its_words() {
+        let found = cause("check", "no result (exit 1: broken 3)", "clean");
+        let said = Told::Said(Ended::Refused, "broken N".to_owned());
+        assert_eq!((found.candidate, found.reference), (said, Told::Value));
+        assert_ne!(found.asked, Some(String::new()));
+    }
+
+    #[test]
+    fn names_of_files_are_no_part_of_the_words() {
+        let words = |file: &str| {
+            let said =
+                format!("exit 1: Could not open '/tmp/x/candidate/{file}': Invalid argument");
+            cause("exit of info", &said, "exit 0")
+        };
+        assert_eq!(words("0-chain-0.qcow2"), words("4-chain-c1.qcow2"));
+    }
+
+    #[test]
+    fn nothing_that_differs_has_no_cause() {
+        assert_eq!(Cause::of(&[]), None);
+    }
+}

@@ -1,0 +1,419 @@
+//! A finding as a program that shows it: a POSIX shell script of the tools' own command lines, or a small Rust program where
+//! the candidate is a library. It exits 0 when the divergence shows, 1 when it does not, 2 when it could not be tried.
+//!
+//! Made of the diverging operation's steps and of what the finding is about; runs nothing. Whoever gets it needs nothing but
+//! the tools: it does not tell where it comes from. Called by the command.
+
+use std::time::Duration;
+
+use crate::base::error::{Error, Result};
+use crate::base::prose::printable;
+use crate::case::Case;
+use crate::image::format::Format;
+use crate::operation::Operation;
+use crate::oracle::exchange::{Actor, Exchange, Rule, Side, Step};
+use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
+use crate::run::evidence::{quoted, shell_line};
+use crate::run::record::Record;
+use crate::tool::request::{ImageFile, Request};
+use crate::tool::{Support, Tool, Wording};
+use about::{About, exits};
+use calls::Calls;
+use comparison::comparison;
+
+mod about;
+mod adapters;
+mod by_hand;
+mod calls;
+mod comparison;
+mod left;
+mod midway;
+mod outputs;
+mod witnessed;
+
+/// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
+const LIMIT_MIN_SECONDS: u64 = 1;
+
+/// What a tool dies of that writes behind the greatest length of a file.
+const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
+
+/// That length in a script, in the 512 bytes of POSIX's `ulimit -f`: a tebibyte.
+const FILE_BLOCKS: u64 = 1 << 31;
+
+/// The address space that it had, in the KiB of `ulimit -v`.
+const MEMORY_KIB: u64 = 2 << 20;
+
+/// That of a tool that got all it asked for, and asked for more than any may have: it goes without.
+const MEMORY_KIB_MAX: u64 = 512 << 10;
+
+/// What a script is made of.
+struct Plot<'tools> {
+    case: &'tools Case,
+    /// The operation's place in the case.
+    index: usize,
+    candidate: &'tools dyn Tool,
+    reference: &'tools dyn Tool,
+    /// What stands before each call, when the finding is about time or about what a tool would write without end.
+    limit: Option<String>,
+    /// The command line that damages the image, as it was found out when it was done.
+    damage: Option<String>,
+    /// Whether the finding is about the files that steps touch.
+    is_watched: bool,
+}
+
+fn damage(record: &Record) -> Option<String> {
+    let mut calls = record.evidence.as_ref()?.calls.iter();
+    let call = calls.find(|call| call.request == "damage")?;
+    Some(shell_line(&call.command))
+}
+
+/// The program that shows a record's divergence. `limit` is the time that a tool was given.
+pub fn script(
+    record: &Record,
+    candidate: &dyn Tool,
+    reference: &dyn Tool,
+    limit: Duration,
+) -> Result<String> {
+    let none = |why: &str| {
+        let what = record.reason.as_deref().unwrap_or(record.verdict.as_str());
+        Error::usage(format!("{} has no script: {why} ({what})", record.id))
+    };
+    let (Some(index), Some(name), VerdictName::Divergence) = (
+        record.operation_index,
+        record.kind.as_deref(),
+        record.verdict,
+    ) else {
+        return Err(none("it shows no divergence"));
+    };
+    let kind = DivergenceKind::named(name)
+        .ok_or_else(|| none("this program knows no divergence of its kind"))?;
+    let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
+    let differences = record
+        .evidence
+        .as_ref()
+        .map_or(&[][..], |evidence| &evidence.differences);
+    let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
+    let file_limit = differences
+        .iter()
+        .any(is_endless)
+        .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
+    let memory = match comparison::is_about_a_peak(differences) {
+        true => MEMORY_KIB_MAX,
+        false => MEMORY_KIB,
+    };
+    let memory_limit =
+        (kind == DivergenceKind::MalformedMemory).then(|| format!("ulimit -v {memory}; "));
+    let own_limit = file_limit.or(memory_limit);
+    let case = record.case_shown()?;
+    let operation = case
+        .ops
+        .get(index)
+        .ok_or_else(|| none("its case has no such operation"))?;
+    let plot = Plot {
+        case,
+        index,
+        candidate,
+        reference,
+        limit: match kind {
+            DivergenceKind::CandidateTimeout => Some(format!("timeout {seconds} ")),
+            _ => own_limit
+                .as_ref()
+                .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
+        },
+        damage: damage(record),
+        is_watched: left::is_watched(differences),
+    };
+    let ground = case.ground(index);
+    let steps = operation.perform().steps(&ground);
+    let evidence = record.evidence.as_ref();
+    let exchange = evidence.map_or_else(Exchange::default, |evidence| exits(&steps, evidence));
+    let steps = match operation {
+        Operation::Malformed(_) => plot.worded_looks(steps, kind),
+        _ => steps,
+    };
+    let outputs = operation.perform().outputs(&ground, &exchange);
+    let about = About {
+        kind,
+        blame: record.blame,
+        differences,
+        operation,
+        ground: &ground,
+        steps: &steps,
+        outputs: &outputs,
+        exchange: &exchange,
+        source: &ground.source,
+        plot: &plot,
+    };
+    let compared =
+        comparison(&about).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
+    let unworded = || none("a tool has no words for a step of it");
+    let head = head(record);
+    let image = plot.image().ok_or_else(unworded)?;
+    let reference_side = match exchange.reference.is_some() {
+        true => plot.reference_side(&steps).ok_or_else(unworded)?,
+        false => String::new(),
+    };
+    let run_reference = match reference_side.is_empty() {
+        true => "",
+        false => "(cd reference && reference_side); can_go_on\n",
+    };
+    let readings = if compared.reads_by_candidate {
+        plot.candidate_readings(&outputs)
+    } else {
+        Vec::new()
+    };
+    let calls = plot
+        .side(Side::Candidate, &steps, &readings)
+        .ok_or_else(unworded)?;
+    let watch = if plot.is_watched { left::WATCH } else { "" };
+    let functions = by_hand::functions(&steps) + compared.functions + watch;
+    let compare = format!("{SAID}\n{}\n# It does not show.\nexit 1\n", compared.text);
+    let in_shell = |variables: String, calls: String| {
+        format!(
+            "#!/bin/sh\n{}\n# What the candidate does.\ncandidate_side() {{\n{calls}  :\n}}\n{reference_side}\n# All below prepares and compares.\n\
+             {PROGRAM}{variables}{FUNCTIONS}{functions}{SCRATCH}{image}\n{run_reference}(cd candidate && candidate_side); can_go_on\n\n{compare}",
+            commented(&head, "# "),
+        )
+    };
+    match calls {
+        Calls::Shell(calls) => Ok(in_shell(plot.variables(true), calls)),
+        Calls::Adapter { command, calls } => {
+            // An adapter is one process for all its calls: only its time is limited.
+            let limit = plot.limit.as_deref();
+            let limit = limit.filter(|_| kind == DivergenceKind::CandidateTimeout);
+            let limit = limit.unwrap_or_default();
+            let adapter = adapters::functions(&command, limit);
+            Ok(in_shell(plot.variables(false) + &adapter, calls))
+        }
+        Calls::Rust { template, calls } => {
+            let variables = plot.variables(false);
+            let head = commented(&head, "// ")
+                + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
+            let prepare = format!(
+                "{reference_side}\n{PROGRAM}{variables}{FUNCTIONS}{watch}\nmkdir candidate reference || exit 2\n{image}{run_reference}exit 0\n"
+            );
+            let functions = compared.functions;
+            let compare = format!("{PROGRAM}{variables}{functions}\n{compare}");
+            Ok(template
+                .replace("@HEAD@", &head)
+                .replace("@PREPARE@", &prepare)
+                .replace("@COMPARE@", &compare)
+                .replace("@LIMIT@", own_limit.as_deref().unwrap_or_default())
+                .replace("@CALLS@", &calls))
+        }
+    }
+}
+
+/// What every script needs.
+const FUNCTIONS: &str = r#"
+# run NAME COMMAND...: leaves its exit code in the file `exits`, what it says in NAME.out and NAME.err.
+run() {
+  name=$1; shift
+  "$@" >"$name.out" 2>"$name.err"
+  code=$?
+  echo "$code" >>exits
+  # What a shell says of a program that it cannot start.
+  case $code in 126 | 127) echo "cannot start $*" >&2; : >../not_started; exit 2 ;; esac
+  return "$code"
+}
+# can_go_on: ends the script when a program could not be started.
+can_go_on() { [ ! -e not_started ] || exit 2; }
+"#;
+
+/// Where a tool's program is.
+const PROGRAM: &str = r#"
+# program NAME: its path, wherever it is called from.
+program() {
+  found=$(command -v "$1") && [ -x "$found" ] || { echo "cannot start $1" >&2; return 2; }
+  case $found in /*) echo "$found" ;; *) echo "$PWD/$found" ;; esac
+}
+"#;
+
+/// What each side said, before it is compared.
+const SAID: &str = r#"
+# What each side said.
+for said in candidate/*.out candidate/*.err reference/*.out reference/*.err; do
+  [ -s "$said" ] && { echo "--- $said"; head -c 2000 "$said" | cat -v; }
+done
+"#;
+
+const SCRATCH: &str = r#"
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" && mkdir candidate reference || exit 2
+"#;
+
+fn head(record: &Record) -> String {
+    let kind = record.kind.as_deref().unwrap_or_default();
+    let operation = record.operation.as_deref().unwrap_or_default();
+    format!(
+        "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nCANDIDATE and REFERENCE name other programs than those on PATH.\n",
+        operation,
+        printable(record.reason.as_deref().unwrap_or_default()),
+        record.candidate.name,
+        record.candidate.version,
+        record.reference.name,
+        record.reference.version,
+    )
+}
+
+/// A program as everybody finds it: by its name on PATH, not where it lies on this machine.
+fn by_name(program: &str) -> String {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    // Within double quotes.
+    name.replace(['"', '`', '$', '\\'], "")
+}
+
+fn commented(text: &str, mark: &str) -> String {
+    let lines = text.lines().map(|line| format!("{mark}{line}"));
+    lines.map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+impl Plot<'_> {
+    /// The steps on a damaged image as a script makes them: what the harness only looks at, and looks that a tool has no words for and
+    /// the finding is not about, are left out.
+    fn worded_looks(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
+        if kind == DivergenceKind::InputChanged {
+            // What changes the image on purpose comes after.
+            let is_look = |step: &Step| matches!(step.request, Request::Untouched { .. });
+            let end = steps.iter().position(is_look);
+            steps.truncate(end.unwrap_or(steps.len()));
+        }
+        steps.retain(|step| step.actor != Actor::Harness);
+        steps.retain(|step| {
+            let is_worded = |side| {
+                let tool = self.tool(self.actor(side, step));
+                tool.wording(&step.request).is_some()
+            };
+            step.rule != Rule::Free
+                || [Side::Candidate, Side::Reference]
+                    .into_iter()
+                    .all(is_worded)
+        });
+        steps
+    }
+
+    /// The tools' programs, as variables that whoever runs it may set.
+    fn variables(&self, has_candidate: bool) -> String {
+        let mut text = "export LC_ALL=C TZ=UTC\n".to_owned();
+        let sides = [Side::Candidate, Side::Reference];
+        for side in sides.into_iter().skip(usize::from(!has_candidate)) {
+            let (name, variable) = (side.name(), side.name().to_uppercase());
+            let program = by_name(&self.program(side));
+            text.push_str(&format!(
+                "{name}=$(program \"${{{variable}:-{program}}}\") || exit 2\n"
+            ));
+            if let Some(program) = self.writing_program(side) {
+                let program = by_name(&program);
+                text.push_str(&format!(
+                    "{name}_io=$(program \"${{{variable}_IO:-{program}}}\") || exit 2\n"
+                ));
+            }
+        }
+        text
+    }
+
+    fn program(&self, by: Side) -> String {
+        let tool = self.tool(by);
+        let program = tool.program().map(|program| program.display().to_string());
+        program.unwrap_or_else(|| tool.name().to_owned())
+    }
+
+    /// The program that writes guest data, where the tool has another one for it.
+    fn writing_program(&self, by: Side) -> Option<String> {
+        let write = Request::Write {
+            file: ImageFile::new("", Format::Raw),
+            writes: Vec::new(),
+        };
+        let Wording::CommandLine(words) = self.tool(by).wording(&write)? else {
+            return None;
+        };
+        words
+            .into_iter()
+            .next()
+            .filter(|own| *own != self.program(by))
+    }
+
+    /// The source image on both sides.
+    fn image(&self) -> Option<String> {
+        let mut text = String::new();
+        let ground = self.case.ground(self.index);
+        if self.case.ops[self.index].perform().reads_source() {
+            let recipe = &self.case.image;
+            let file = || ground.source.clone();
+            let mut requests = vec![Request::Create {
+                file: file(),
+                size: recipe.virtual_size.clone(),
+            }];
+            let writes = recipe.all_writes();
+            if !writes.is_empty() {
+                requests.push(Request::Write {
+                    file: file(),
+                    writes,
+                });
+            }
+            text.push_str("\n# The image.\n");
+            for request in &requests {
+                let line = self.line(Side::Reference, request)?;
+                text.push_str(&format!("(cd reference && {line}) >/dev/null || exit 2\n"));
+            }
+            let name = quoted(&ground.source.path);
+            text.push_str(&format!(
+                "cp --sparse=always reference/{name} candidate/ && cp candidate/{name} reference/ || exit 2\n"
+            ));
+        }
+        Some(text)
+    }
+
+    /// All that the reference does.
+    fn reference_side(&self, steps: &[Step]) -> Option<String> {
+        let Calls::Shell(calls) = self.side(Side::Reference, steps, &[])? else {
+            return None;
+        };
+        Some(format!(
+            "\n# What the reference does.\nreference_side() {{\n{calls}  :\n}}\n"
+        ))
+    }
+
+    fn actor(&self, side: Side, step: &Step) -> Side {
+        match step.actor {
+            Actor::Side => side,
+            Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
+                side
+            }
+            _ => Side::Reference,
+        }
+    }
+
+    fn tool(&self, by: Side) -> &dyn Tool {
+        match by {
+            Side::Candidate => self.candidate,
+            Side::Reference => self.reference,
+        }
+    }
+
+    /// A command line with the tool's own program as a variable.
+    fn line(&self, by: Side, request: &Request) -> Option<String> {
+        let tool = self.tool(by);
+        let Wording::CommandLine(words) = tool.wording(request)? else {
+            return None;
+        };
+        let (program, arguments) = words.split_first()?;
+        let own = tool.program().map(|program| program.display().to_string());
+        let program = if own.as_ref() == Some(program) {
+            format!("\"${}\"", by.name())
+        } else if self.writing_program(by).as_ref() == Some(program) {
+            format!("\"${}_io\"", by.name())
+        } else {
+            // What makes the tool's own request: a shell, an interpreter.
+            quoted(program)
+        };
+        let arguments = arguments.iter().map(|word| quoted(word));
+        Some(
+            std::iter::once(program)
+                .chain(arguments)
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    }
+}

@@ -1,0 +1,103 @@
+//! What a finding is about, as the comparisons need it: taken from its record, nothing is run.
+
+use std::time::Duration;
+
+use super::Plot;
+use crate::base::size::Size;
+use crate::image::content::Contents;
+use crate::image::format::Format;
+use crate::operation::Operation;
+use crate::oracle::exchange::{Deed, Exchange, Ground, Output, Side, Step, Turn};
+use crate::oracle::verdict::{Blame, Difference, DivergenceKind};
+use crate::process::Captured;
+use crate::run::evidence::Evidence;
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
+
+/// What a finding is about.
+pub(super) struct About<'finding> {
+    pub(super) kind: DivergenceKind,
+    pub(super) blame: Option<Blame>,
+    pub(super) differences: &'finding [Difference],
+    pub(super) operation: &'finding Operation,
+    pub(super) ground: &'finding Ground<'finding>,
+    pub(super) steps: &'finding [Step],
+    pub(super) outputs: &'finding [Output],
+    /// How the steps came out; nothing of what was said.
+    pub(super) exchange: &'finding Exchange,
+    pub(super) source: &'finding ImageFile,
+    pub(super) plot: &'finding Plot<'finding>,
+}
+
+/// How the steps came out on each side, as the evidence tells it.
+pub(super) fn exits(steps: &[Step], evidence: &Evidence) -> Exchange {
+    let deed = |side: Side| {
+        let calls = evidence.calls.iter().filter(|call| call.side == side);
+        let turns = std::iter::zip(steps, calls).map(|(step, call)| Turn {
+            changed_files: Vec::new(),
+            scratch_bytes: 0,
+            step: step.clone(),
+            by: call.by,
+            answer: answer(&call.exit),
+            file_bytes: None,
+        });
+        Deed {
+            turns: turns.collect(),
+            readings: Vec::new(),
+            lacks: Vec::new(),
+        }
+    };
+    Exchange {
+        candidate: deed(Side::Candidate),
+        reference: Some(deed(Side::Reference)).filter(|deed| !deed.turns.is_empty()),
+        ..Exchange::default()
+    }
+}
+
+/// An answer of which nothing is known but how it came out.
+fn answer(exit: &str) -> Answer {
+    let exit = if exit == Exit::Success.describe() {
+        Exit::Success
+    } else {
+        Exit::Refused(1)
+    };
+    Answer {
+        peak_memory_bytes: 0,
+        exit,
+        command: Vec::new(),
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        contents: None,
+        host_clusters: None,
+        partial: false,
+        duration: Duration::ZERO,
+        cpu: Duration::ZERO,
+        calls: 0,
+    }
+}
+
+impl About<'_> {
+    /// A tool's command line for a request.
+    pub(super) fn line(&self, by: Side, request: &Request) -> Option<String> {
+        self.plot.line(by, request)
+    }
+
+    /// The lines that make the raw file `name` hold what a guest must see; `None` where that is too much to be written out.
+    pub(super) fn expected(&self, name: &str, contents: &Contents) -> Option<String> {
+        let file = ImageFile {
+            path: name.to_owned(),
+            ..ImageFile::new("", Format::Raw)
+        };
+        let create = Request::Create {
+            file: file.clone(),
+            size: Size::of_bytes(contents.size),
+        };
+        let writes = contents.writes()?;
+        let write = (!writes.is_empty()).then_some(Request::Write { file, writes });
+        let mut text = "# What a guest must see.\n".to_owned();
+        for request in [create].iter().chain(&write) {
+            let line = self.line(Side::Reference, request)?;
+            text.push_str(&format!("{line} >/dev/null || exit 2\n"));
+        }
+        Some(text)
+    }
+}

@@ -1,0 +1,170 @@
+//! The lines of a side's calls, in a shell's words or in Rust's, as a program that shows a finding makes them.
+//!
+//! Used where the program is put together; what is compared afterwards stands elsewhere.
+
+use super::{Plot, adapters, by_hand};
+use crate::oracle::exchange::{Actor, Output, Side, Step};
+use crate::report::script::left::WATCH;
+use crate::run::evidence::quoted;
+use crate::tool::request::{ImageFile, Request};
+use crate::tool::{FLAT_SUFFIX, Support, Wording};
+
+/// The candidate's calls, in the language they are made in.
+pub(super) enum Calls {
+    Shell(String),
+    Adapter {
+        command: Vec<String>,
+        calls: String,
+    },
+    Rust {
+        template: &'static str,
+        calls: String,
+    },
+}
+
+/// What stands before and after a call: how the next one depends on it, and whether files are watched meanwhile. What is found out of
+/// a step that fails is found out before the end.
+struct Around {
+    shell: (&'static str, String),
+    rust: (&'static str, String),
+}
+
+impl Around {
+    fn step(name: usize, is_watched: bool, or_stop: bool) -> Self {
+        if !is_watched {
+            let (stop, mark) = if or_stop {
+                (" || return", "?")
+            } else {
+                ("", "")
+            };
+            return Self {
+                shell: ("", stop.to_owned()),
+                rust: ("", mark.to_owned()),
+            };
+        }
+        let (stop, mark) = match or_stop {
+            true => ("; [ \"$code\" = 0 ] || return", "; done?"),
+            false => ("", ""),
+        };
+        Self {
+            shell: ("watch; ", format!("; touched {name}{stop}")),
+            rust: (
+                match or_stop {
+                    true => "watching(\"watch\"); let done = ",
+                    false => "watching(\"watch\"); ",
+                },
+                format!("; watching(\"touched {name}\"){mark}"),
+            ),
+        }
+    }
+}
+
+impl Plot<'_> {
+    /// A side's steps, each with how the next one depends on it, and whatever is looked at after them.
+    pub(super) fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
+        let mut shell = String::new();
+        let mut rust = match self.is_watched {
+            true => format!(
+                "    let watching = |what: &str| {{ let _ = shell(&format!(\"{{}}{{what}}\", r##\"{WATCH}\"##)); }};\n"
+            ),
+            false => String::new(),
+        };
+        let (mut found, mut adapter) = (None, None);
+        let steps = steps.iter().map(|step| {
+            let by_hand = step.actor == Actor::Harness;
+            (
+                (self.actor(side, step), by_hand),
+                &step.request,
+                step.rule.ends(),
+            )
+        });
+        let places = steps.len();
+        let readings = readings
+            .iter()
+            .map(|request| ((side, false), request, false));
+        for (name, ((by, by_hand), request, or_stop)) in steps.chain(readings).enumerate() {
+            let stop = if or_stop { " || return" } else { "" };
+            if let Request::Damage { file, .. } = request {
+                let file = quoted(&file.path);
+                let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
+                shell.push_str(&format!("  {line}{stop}\n"));
+                rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
+                continue;
+            }
+            if by_hand {
+                let line = by_hand::line(request, name)?;
+                shell.push_str(&format!("  {line}\n"));
+                continue;
+            }
+            // What is read on the way is kept under the step's own number.
+            let flat = match request {
+                Request::Contents { file } if name < places => {
+                    Some(file.path.clone() + FLAT_SUFFIX)
+                }
+                _ => None,
+            };
+            let is_watched = self.is_watched && name < places;
+            let around = Around::step(name, is_watched, or_stop);
+            match self.tool(by).wording(request)? {
+                Wording::CommandLine(_) => {
+                    let limit = self.limit.as_deref().unwrap_or_default();
+                    let line = self.line(by, request)?;
+                    let (before, after) = &around.shell;
+                    shell.push_str(&format!("  {before}run {name} {limit}{line}{after}\n"));
+                    let io = self.writing_program(Side::Reference).unwrap_or_default();
+                    let line = line
+                        .replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
+                        .replace("\"$reference_io\"", &quoted(&io));
+                    let (before, after) = &around.rust;
+                    rust.push_str(&format!(
+                        "    {before}by_shell(\"{name}\", r##\"{line}\"##){after};\n"
+                    ));
+                }
+                Wording::AdapterLine { command, line } => {
+                    adapter = Some(command);
+                    let call = adapters::call(request, &line);
+                    let (before, after) = &around.shell;
+                    shell.push_str(&format!("  {before}run {name} {call}{after}\n"));
+                }
+                Wording::RustCall { template, call } => {
+                    found = Some(template);
+                    let (before, after) = &around.rust;
+                    rust.push_str(&format!("    {before}run(\"{name}\", || {call}){after};\n"));
+                }
+            }
+            if let Some(flat) = flat {
+                let quoted = quoted(&flat);
+                shell.push_str(&format!("  mv {quoted} {name}{FLAT_SUFFIX}\n"));
+                rust.push_str(&format!(
+                    "    let _ = std::fs::rename({flat:?}, \"{name}{FLAT_SUFFIX}\");\n"
+                ));
+            }
+        }
+        Some(match (found, adapter) {
+            (Some(template), _) => Calls::Rust {
+                template,
+                calls: rust,
+            },
+            (None, Some(command)) => Calls::Adapter {
+                command,
+                calls: shell,
+            },
+            (None, None) => Calls::Shell(shell),
+        })
+    }
+
+    /// The candidate's reading of every output, where it can read it: of its own copy, and of the reference's.
+    pub(super) fn candidate_readings(&self, outputs: &[Output]) -> Vec<Request> {
+        let there = |output: &Output| ImageFile {
+            path: format!("../reference/{}", output.file.path),
+            ..output.file.clone()
+        };
+        let files = outputs
+            .iter()
+            .flat_map(|output| [output.file.clone(), there(output)]);
+        let contents = files.map(|file| Request::Contents { file });
+        contents
+            .filter(|request| self.candidate.support(request) == Support::Yes)
+            .collect()
+    }
+}

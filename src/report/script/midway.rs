@@ -1,0 +1,148 @@
+//! What is read in the middle of a chain, compared in a shell: both sides with each other, and with what a guest must see there.
+
+use super::About;
+use super::comparison::{CLEAN, Comparison, VALUE};
+use crate::operation::Operation;
+use crate::operation::chain::{Act, Course};
+use crate::oracle::verdict::DivergenceKind::{
+    ChainCompare, ChainMap, ChainMeasure, ChainSnapshotInfo, Output,
+};
+use crate::oracle::verdict::{Blame, OutputAspect};
+use crate::run::evidence::quoted;
+use crate::tool::FLAT_SUFFIX;
+
+pub(super) const EXTENTS: &str = r#"
+# extents FILE: start, length and zero of every extent of a map.
+extents() {
+  tr -d ' \n' <"$1" | tr '}' '\n' | awk '
+    function of(key) { return match($0, "\"" key "\":[0-9a-z]+") ? substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) : "" }
+    /"start"/ { print of("start"), of("length"), of("zero") }'
+}
+# lies MAP SIZE CONTENTS: what a map says that is not so.
+lies() {
+  extents "$1" | awk -v size="$2" '{ if ($1 + 0 != reached + 0) print "gap"; reached = $1 + $2 } END { if (reached + 0 != size + 0) print "end" }'
+  extents "$1" | while read -r start length zero; do
+    [ "$zero" != true ] || cmp -s -n "$length" -i "$start:0" "$3" /dev/zero || echo "$start"
+  done
+}
+"#;
+
+/// The comparison of an act that only looks; `None` where the finding is about none.
+pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
+    let Operation::Chain(chain) = about.operation else {
+        return None;
+    };
+    let mut differences = about.differences.iter();
+    let is_midway = |what: &str| what.contains("midway") || what.starts_with("compare of ");
+    let what = differences.find_map(|found| is_midway(&found.what).then_some(&found.what))?;
+    let is_about_bitmaps = what.starts_with("bitmaps ");
+    let mut functions = VALUE;
+    let mut text = shows(about.blame);
+    for (step, act, course) in chain.followed(about.ground, about.exchange) {
+        let (prepared, test) = match act {
+            Act::Read
+                if what.contains("midway")
+                    && matches!(
+                        about.kind,
+                        Output(_, OutputAspect::Content | OutputAspect::Recipe)
+                    ) =>
+            {
+                let name = format!("expected-{step}.raw");
+                let expected = about.expected(&name, &course.model.contents())?;
+                let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
+                (expected, test)
+            }
+            Act::Compare { with } if about.kind == ChainCompare => {
+                let Some((_, view)) = course.counterpart(with) else {
+                    continue;
+                };
+                let same = u8::from(!course.model.top.shows_the_same(view));
+                let line = step + 1;
+                let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
+                (String::new(), test)
+            }
+            Act::SnapshotList if about.kind == ChainSnapshotInfo => {
+                (String::new(), listed(step, &course))
+            }
+            Act::Info if matches!(about.kind, Output(_, OutputAspect::Info)) => {
+                (String::new(), described(step, &course, is_about_bitmaps))
+            }
+            Act::Map if about.kind == ChainMap => {
+                functions = EXTENTS;
+                let name = format!("expected-{step}.raw");
+                let expected = about.expected(&name, &course.model.contents())?;
+                let size = course.model.top.size;
+                (
+                    expected,
+                    format!("[ ! \"$(lies \"$1/{step}.out\" {size} {name})\" ]"),
+                )
+            }
+            Act::Check if matches!(about.kind, Output(_, OutputAspect::Check)) => {
+                (CLEAN.to_owned(), format!("clean \"$1\" {step}"))
+            }
+            Act::Measure { .. } if about.kind == ChainMeasure => {
+                let told = |side: &str| format!("$(value fully-allocated {side}/{step}.out)");
+                let (ours, theirs) = (told("candidate"), told("reference"));
+                text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));
+                continue;
+            }
+            _ => continue,
+        };
+        text.push_str(&prepared);
+        text.push_str(&format!(
+            "as_expected() {{ {test} && echo yes || echo no; }}\n\
+             shows \"$(as_expected candidate)\" \"$(as_expected reference)\" && exit 0\n"
+        ));
+    }
+    Some(Comparison {
+        functions,
+        text,
+        reads_by_candidate: false,
+    })
+}
+
+/// Who was as expected when it was found.
+pub(super) fn shows(blame: Option<Blame>) -> String {
+    let pair = match blame {
+        Some(Blame::Candidate) => "= \"no yes\"",
+        Some(Blame::Reference) => "= \"yes no\"",
+        Some(Blame::Both) => "= \"no no\"",
+        Some(Blame::Unclear) | None => "!= \"yes yes\"",
+    };
+    format!(
+        "# shows CANDIDATE REFERENCE: whether each is as expected, as it was when this was found.\n\
+         shows() {{ [ \"$1 $2\" {pair} ]; }}\n"
+    )
+}
+
+/// Ids and names of the snapshots: the first two columns of a list.
+fn listed(step: usize, course: &Course) -> String {
+    let mut expected: Vec<_> = course.model.snapshots.iter().collect();
+    expected.sort_by_key(|(_, snapshot)| snapshot.id);
+    let lines = expected
+        .iter()
+        .map(|(name, snapshot)| format!("{} {name}", snapshot.id));
+    let lines = quoted(&lines.collect::<Vec<_>>().join("\n"));
+    format!(
+        "[ \"$(awk '$1 ~ /^[0-9]+$/ && NF > 1 {{ print $1, $2 }}' \"$1/{step}.out\")\" = {lines} ]"
+    )
+}
+
+/// The virtual size, or the bitmaps.
+fn described(step: usize, course: &Course, is_about_bitmaps: bool) -> String {
+    if !is_about_bitmaps {
+        let size = course.model.top.size;
+        return format!(
+            "[ \"$(sed -n 's/^\\( \\{{4\\}}\\)\\{{0,1\\}}\"virtual-size\": *\\([0-9]*\\).*/\\2/p' \"$1/{step}.out\")\" = {size} ]"
+        );
+    }
+    let expected = course.model.bitmaps.iter().map(|(name, bitmap)| {
+        let automatic = if bitmap.enabled { "\"auto\"" } else { "" };
+        let granularity = bitmap.granularity;
+        format!("\"flags\":[{automatic}],\"name\":\"{name}\",\"granularity\":{granularity}")
+    });
+    let expected = expected.collect::<Vec<_>>().join("\n");
+    format!(
+        "[ \"$(tr -d ' \\n' <\"$1/{step}.out\" | grep -o '\"flags\":[^]]*],\"name\":\"[^\"]*\",\"granularity\":[0-9]*' | sort)\" = '{expected}' ]"
+    )
+}

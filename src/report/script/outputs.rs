@@ -1,0 +1,183 @@
+//! Kinds of divergence that are about the images that both sides left: as the reference sees them, the candidate, or the recipe.
+
+use super::About;
+use super::comparison::{Comparison, VALUES_MAX};
+use crate::image::format::Format;
+use crate::oracle::exchange::{Output, Side};
+use crate::oracle::verdict::{Blame, Difference, DivergenceKind, OutputAspect};
+use crate::run::evidence::quoted;
+use crate::tool::FLAT_SUFFIX;
+use crate::tool::request::{ImageFile, Request};
+
+const QUIET: &str = ">/dev/null 2>&1";
+
+/// The comparison of whatever output the kind is about; `None` when it is about none.
+pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
+    let mut text = String::new();
+    let mut reads_by_candidate = false;
+    for output in about.outputs {
+        let Some(aspect) = aspect(about.kind, output) else {
+            continue;
+        };
+        reads_by_candidate |=
+            matches!(aspect, OutputAspect::Reading | OutputAspect::ReadingRefused);
+        text.push_str(&of_output(about, output, aspect)?);
+    }
+    (!text.is_empty()).then_some(Comparison {
+        functions: "",
+        text,
+        reads_by_candidate,
+    })
+}
+
+/// What is wrong with an output, where the kind is about it: a failed reading is about every image of its operation.
+fn aspect(kind: DivergenceKind, output: &Output) -> Option<OutputAspect> {
+    let DivergenceKind::Output(_, aspect) = kind else {
+        return None;
+    };
+    (DivergenceKind::output(output.role, aspect) == kind).then_some(aspect)
+}
+
+fn flattened(output: &Output, side: &str) -> String {
+    let name = quoted(&output.file.path);
+    let format = output.file.format;
+    format!(
+        "(cd {side} && rm -f true.raw && \"$reference\" convert -f {format} -O raw {name} true.raw) {QUIET}"
+    )
+}
+
+fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
+    let name = quoted(&output.file.path);
+    let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
+    // An encrypted image is opened with its secret.
+    let unlocked = Request::Convert {
+        source: output.file.clone(),
+        target: ImageFile::new("true", Format::Raw),
+        compress: false,
+    };
+    let unlocked = output
+        .file
+        .is_locked()
+        .then(|| about.line(Side::Reference, &unlocked));
+    let flatten = |side: &str| match unlocked.iter().flatten().next() {
+        Some(line) => format!("(cd {side} && rm -f true.raw && {line}) {QUIET}"),
+        None => flattened(output, side),
+    };
+    let both = format!(
+        "{} || exit 2\n{} || exit 2\n",
+        flatten("candidate"),
+        flatten("reference")
+    );
+    let info = |side: &str| format!("(cd {side} && \"$reference\" info --output=json {name})");
+    let check = |side: &str| format!("(cd {side} && \"$reference\" check {name}) {QUIET}");
+    let only_candidate_fails = |look: &dyn Fn(&str) -> String| {
+        format!(
+            "{} && ! {} && exit 0\n",
+            look("reference"),
+            look("candidate")
+        )
+    };
+    let of_snapshots = about
+        .differences
+        .iter()
+        .any(|found| found.what.starts_with("snapshot "));
+    Some(match aspect {
+        OutputAspect::Info => described(&info, about.differences),
+        OutputAspect::InfoReadback => {
+            let quiet = |side: &str| format!("{} {QUIET}", info(side));
+            only_candidate_fails(&quiet)
+        }
+        OutputAspect::ContentReadback => only_candidate_fails(&flatten),
+        OutputAspect::Check if about.blame == Some(Blame::Both) => {
+            let (candidate, reference) = (check("candidate"), check("reference"));
+            format!("! {candidate} && ! {reference} && exit 0\n")
+        }
+        OutputAspect::Check | OutputAspect::CheckUnparseable => only_candidate_fails(&check),
+        OutputAspect::Reading | OutputAspect::ReadingRefused => {
+            let compare = |side: &str| {
+                let flatten = flatten(side);
+                format!("{flatten} || exit 2\ncmp -s {side}/{flat} {side}/true.raw || exit 0\n")
+            };
+            compare("candidate") + &compare("reference")
+        }
+        OutputAspect::SnapshotContents | OutputAspect::Recipe if of_snapshots => {
+            snapshots(about, output, aspect)?
+        }
+        OutputAspect::Recipe => {
+            let expected = about.expected("expected.raw", &output.expected)?;
+            format!(
+                "{expected}{both}# The tools agree with each other, and not with what was written.\n\
+                 cmp -s candidate/true.raw reference/true.raw && ! cmp -s candidate/true.raw expected.raw && exit 0\n"
+            )
+        }
+        OutputAspect::List => lists(about, output)?,
+        aspect if aspect == output.content_aspect => {
+            format!("{both}cmp -s candidate/true.raw reference/true.raw || exit 0\n")
+        }
+        _ => return None,
+    })
+}
+
+/// What a guest would see in every snapshot.
+fn snapshots(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
+    let mut text = String::new();
+    for (index, snapshot) in output.snapshots.iter().flatten().enumerate() {
+        let request = Request::ConvertSnapshot {
+            source: output.file.clone(),
+            target: ImageFile::new("true", Format::Raw),
+            compress: false,
+            snapshot: format!("snapshot.id={}", snapshot.id).into(),
+        };
+        // An encrypted image is opened with its secret.
+        let line = about.line(Side::Reference, &request)?;
+        let flatten = |side: &str| format!("(cd {side} && rm -f true.raw && {line}) {QUIET}");
+        text.push_str(&format!("{} || exit 2\n", flatten("reference")));
+        text.push_str(&format!("{} || exit 0\n", flatten("candidate")));
+        if aspect == OutputAspect::Recipe {
+            let name = format!("expected-{index}.raw");
+            text.push_str(&about.expected(&name, &snapshot.contents)?);
+            text.push_str(&format!("cmp -s candidate/true.raw {name} || exit 0\n"));
+        } else {
+            text.push_str("cmp -s candidate/true.raw reference/true.raw || exit 0\n");
+        }
+    }
+    Some(text)
+}
+
+/// What both tools list in both copies.
+fn lists(about: &About<'_>, output: &Output) -> Option<String> {
+    let file = output.file.clone();
+    let request = Request::SnapshotList { file };
+    let candidate = about.line(Side::Candidate, &request)?;
+    let reference = about.line(Side::Reference, &request)?;
+    let sides = ["candidate", "reference"].map(|side| {
+        format!(
+            "(cd {side} && {candidate}) >ours 2>&1\n(cd {side} && {reference}) >theirs 2>&1\ncmp -s ours theirs || exit 0\n"
+        )
+    });
+    Some(sides.concat())
+}
+
+/// Both copies as the reference describes them, in what differs: in its JSON the indentation tells how deep a value lies.
+fn described(info: &impl Fn(&str) -> String, differences: &[Difference]) -> String {
+    let (candidate, reference) = (info("candidate"), info("reference"));
+    let mut lines = format!(
+        "{candidate} >candidate/described 2>/dev/null || exit 2\n{reference} >reference/described 2>/dev/null || exit 2\n"
+    );
+    if differences.iter().any(|found| found.what.contains('[')) {
+        lines.push_str(
+            "told() { grep -v actual-size \"$1/described\"; }\n[ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0\n",
+        );
+        return lines;
+    }
+    for difference in differences.iter().take(VALUES_MAX) {
+        let path: Vec<&str> = difference.what.split('.').collect();
+        let indentation = " ".repeat(4 * path.len());
+        let key = path.last().copied().unwrap_or_default();
+        lines.push_str(&format!(
+            "line() {{ grep '^{indentation}\"{key}\":' \"$1/described\" | tr -d ,; }}\n\
+             [ \"$(line candidate)\" != \"$(line reference)\" ] && exit 0\n"
+        ));
+    }
+    lines
+}

@@ -1,0 +1,93 @@
+//! Kinds of divergence where the candidate is not held against the reference: a third tool says otherwise, or its own next step does.
+
+use super::About;
+use super::comparison::{Comparison, VALUE, VALUES_MAX};
+use crate::operation::measure::BOUND_SLACK_BYTES;
+use crate::oracle::judge::WITNESS_FACTS;
+use crate::oracle::verdict::DivergenceKind;
+use crate::run::evidence::quoted;
+use crate::tool::request::Request;
+
+const TOLD: &str = r#"
+# told KEY FILE: the number behind "KEY" at the outermost level of a JSON file.
+told() { sed -n "s/^\\( \\{4\\}\\)\\{0,1\\}\"$1\": *\\([0-9]*\\).*/\\2/p" "$2"; }
+# fact WORDS: the number that the witness tells, in bytes where it tells both.
+fact() { grep -i "$1" candidate/witness.out | sed 's/.*(\([0-9]*\) bytes).*/\1/; s/.*: *//' | tr -d '[:space:]'; }
+"#;
+
+/// The comparison with a witness, or of a prediction with what came of it; `None` for every other kind.
+pub(super) fn of_witness(about: &About<'_>) -> Option<Comparison> {
+    let last = about.steps.len().checked_sub(1)?;
+    let is_alone = about
+        .differences
+        .iter()
+        .any(|found| found.reference == "not asked");
+    let (functions, text) = match about.kind {
+        DivergenceKind::WitnessInfo => (TOLD, described(about, last)?),
+        DivergenceKind::WitnessCheck => {
+            let (look, _) = witness(about)?;
+            let text = format!(
+                "{look}sound=$?\n[ \"$sound\" = 0 ] || sound=1\n\
+                 checked=$(sed 's/^[1-9].*/1/' candidate/exits | tail -n 1)\n\
+                 [ \"$checked\" != \"$sound\" ] && exit 0\n"
+            );
+            ("", text)
+        }
+        DivergenceKind::MeasureAboveBound => (VALUE, bound(about)?),
+        DivergenceKind::MeasureNumeric if is_alone => (
+            VALUE,
+            "[ \"$(value fully-allocated candidate/0.out)\" ] || exit 0\n".to_owned(),
+        ),
+        DivergenceKind::MeasureJson if is_alone => (
+            "",
+            "tr -d ' \\n' <candidate/0.out | grep -q '^[[{].*[]}]$' || exit 0\n".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some(Comparison {
+        functions,
+        text,
+        reads_by_candidate: false,
+    })
+}
+
+/// The line that asks the witness about the candidate's copy of the source image, and its name.
+fn witness(about: &About<'_>) -> Option<(String, String)> {
+    let what = &about.differences.first()?.what;
+    let name = what.rsplit(' ').next()?.to_owned();
+    let image = quoted(&about.source.path);
+    let look = format!(
+        "# A third opinion, by one of libyal's tools.\nwitness=${{WITNESS:-{name}}}\n\
+         command -v \"$witness\" >/dev/null || exit 2\n\
+         (cd candidate && \"$witness\" {image}) >candidate/witness.out 2>&1\n"
+    );
+    Some((look, name))
+}
+
+fn described(about: &About<'_>, last: usize) -> Option<String> {
+    let (mut text, name) = witness(about)?;
+    for difference in about.differences.iter().take(VALUES_MAX) {
+        let key = difference.what.strip_suffix(&format!(" by {name}"))?;
+        let (words, _) = WITNESS_FACTS.iter().find(|(_, known)| *known == key)?;
+        text.push_str(&format!(
+            "[ \"$(told {key} candidate/{last}.out)\" != \"$(fact '{words}')\" ] && exit 0\n"
+        ));
+    }
+    Some(text)
+}
+
+/// The candidate's own conversion is larger than it foretold.
+fn bound(about: &About<'_>) -> Option<String> {
+    let target = about.steps.iter().find_map(|step| match &step.request {
+        Request::Convert { target, .. } => Some(quoted(&target.path)),
+        _ => None,
+    })?;
+    Some(format!(
+        "# The prediction may be wrong by {BOUND_SLACK_BYTES} bytes, or by a sixteenth where that is more.\n\
+         foretold=$(value fully-allocated candidate/0.out)\n\
+         written=$(wc -c <candidate/{target}) || exit 2\n\
+         slack=$((foretold / 16))\n\
+         [ \"$slack\" -gt {BOUND_SLACK_BYTES} ] || slack={BOUND_SLACK_BYTES}\n\
+         [ \"$written\" -gt $((foretold + slack)) ] && exit 0\n"
+    ))
+}

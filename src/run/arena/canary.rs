@@ -1,0 +1,163 @@
+//! The canary: before a campaign, a tool that lies must be caught.
+//!
+//! The liar is the reference but for two lies: it tells another size of every image, and it changes the first sector of every image that it converts.
+//! The same sandbox, duel and judges that try the cases must find both; if they do not, nothing that the campaign says is worth anything.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Arena;
+use crate::base::error::{Error, Result};
+use crate::case::Case;
+use crate::image::content::Write;
+use crate::oracle::verdict::Verdict;
+use crate::process::Captured;
+use crate::run::duel::Duel;
+use crate::tool::request::{Answer, Request};
+use crate::tool::{Scene, Support, Tool, Wording};
+
+/// The smallest case that has both lies in it.
+const CASE: &str = r#"{"generation": "canary", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
+    "image": {"format": "raw", "virtual_size": "64K", "pattern": "random", "writes": [{"offset": 0, "length": 512, "byte": 7}]},
+    "ops": [{"op": "info"}, {"op": "convert", "target": "raw"}]}"#;
+
+/// The least wall time for one of its calls.
+const LIMIT_MIN: Duration = Duration::from_secs(5);
+
+/// What the liar writes, in every byte of the first sector.
+const LIE: u8 = 0xa5;
+
+struct Liar(Arc<dyn Tool>);
+
+impl Tool for Liar {
+    fn name(&self) -> &'static str {
+        "canary"
+    }
+
+    fn version(&self) -> &str {
+        self.0.version()
+    }
+
+    /// None: it must not be taken for the reference's own program.
+    fn program(&self) -> Option<&Path> {
+        None
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        self.0.support(request)
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        let mut answer = self.0.ask(request, scene)?;
+        match request {
+            Request::Info { .. } => {
+                let honest = answer.stdout.text();
+                let lie = honest.replace("\"virtual-size\": ", "\"virtual-size\": 1");
+                answer.stdout = Captured::from_text(lie);
+            }
+            Request::Convert { target, .. } if answer.succeeded() => {
+                let lie = Request::Write {
+                    file: target.clone(),
+                    writes: vec![Write {
+                        offset: 0,
+                        length: 512,
+                        byte: LIE,
+                    }],
+                };
+                self.0.ask(&lie, scene)?;
+            }
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    fn wording(&self, _: &Request) -> Option<Wording> {
+        None
+    }
+}
+
+impl Arena {
+    /// An error when a lying tool is not caught.
+    pub fn must_find_a_lie(&self) -> Result<()> {
+        let liar: Arc<dyn Tool> = Arc::new(Liar(Arc::clone(&self.duel.reference)));
+        self.must_catch(liar)
+    }
+
+    fn must_catch(&self, liar: Arc<dyn Tool>) -> Result<()> {
+        let case: Case = serde_json::from_str(CASE)
+            .map_err(|error| Error::system(format!("the canary's own case: {error}")))?;
+        let duel = Duel {
+            candidate: liar,
+            keep: false,
+            // What is to be shown is that lies are caught, not that calls are quick.
+            limit: self.duel.limit.max(LIMIT_MIN),
+            ..self.duel.clone()
+        };
+        let outcome = duel.fight(&case)?;
+        let verdicts = || {
+            outcome
+                .operations
+                .iter()
+                .map(|operation| &operation.verdict)
+        };
+        let is_caught = |verdict: &Verdict| matches!(verdict, Verdict::Divergence(_));
+        // A reference that is too slow for the one is too slow; the other must show.
+        let is_missed = |verdict: &Verdict| matches!(verdict, Verdict::Match);
+        if verdicts().any(is_caught) && !verdicts().any(is_missed) {
+            return Ok(());
+        }
+        let said: Vec<String> = std::iter::zip(&case.ops, verdicts())
+            .map(|(operation, verdict)| {
+                let reason = verdict.reason().unwrap_or_default();
+                format!("{}: {} {reason}", operation.name(), verdict.name())
+            })
+            .collect();
+        Err(Error::system(format!(
+            "a tool that lies was not caught ({}): nothing that this campaign said would be worth anything; look at the reference with imgduel tools",
+            said.join("; ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::known::Catalogue;
+    use crate::oracle::witness::Witnesses;
+    use crate::process::Cage;
+    use crate::run::sandbox::Remover;
+    use crate::tool::launcher::{ExecMode, Launcher};
+    use crate::tool::{Means, open};
+
+    #[test]
+    #[cfg_attr(
+        missing_qemu_img,
+        ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+    )]
+    fn a_liar_is_caught_and_one_that_does_not_lie_is_told_not_to_have_been() {
+        let limit = Duration::from_secs(30);
+        let means = Means {
+            worker_program: "/nonexistent".into(),
+            launcher: Launcher::new(ExecMode::Spawn, false),
+            limit,
+        };
+        let spec = "qemu-img".parse().unwrap();
+        let reference = open(&spec, &means).unwrap();
+        let duel = Duel {
+            candidate: Arc::clone(&reference),
+            reference: Arc::clone(&reference),
+            limit,
+            cage: Cage::default(),
+            workdir: std::env::temp_dir(),
+            witnesses: Witnesses::find(limit),
+            keep: false,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
+        };
+        let arena = Arena::new(duel, Catalogue::built_in().unwrap());
+        arena.must_find_a_lie().unwrap();
+        let error = arena.must_catch(reference).unwrap_err().to_string();
+        assert!(error.contains("was not caught (info: match"), "{error}");
+    }
+}

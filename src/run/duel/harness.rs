@@ -1,0 +1,222 @@
+//! What the harness itself carries out: requests that no tool could be asked.
+//!
+//! Called by the duel for steps of [`Actor::Harness`](crate::oracle::exchange::Actor::Harness). What it cannot do with an image is
+//! a refusal, judged like a tool's; it starts no program.
+
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::disk_format::damage::{self, Damage};
+use crate::disk_format::qcow2::audit::Audit;
+use crate::disk_format::qcow2::host_clusters::HostClusters;
+use crate::disk_format::qcow2::{ImageBytes, Unparsable};
+use crate::image::content::{Write, data_segments, open_regular, open_regular_to_write};
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::oracle::exchange::Side;
+use crate::process::Captured;
+use crate::run::evidence::quoted;
+use crate::run::sandbox::Sandbox;
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
+
+/// The unit of stat(2)'s st_blocks.
+const HOST_BLOCK_BYTES: u64 = 512;
+
+/// Carries out a request on a side.
+pub(super) fn carry_out(request: &Request, sandbox: &Sandbox, side: Side) -> Answer {
+    carry_out_in(request, sandbox, side, &sandbox.directory(side))
+}
+
+/// The same in a directory that need not be the side's.
+pub(super) fn carry_out_in(
+    request: &Request,
+    sandbox: &Sandbox,
+    side: Side,
+    directory: &Path,
+) -> Answer {
+    let started = Instant::now();
+    let mut words = vec!["(imgduel)".to_owned(), request.name().to_owned()];
+    words.push(request.file().path.clone());
+    let image = || ImageBytes::open(&directory.join(&request.file().path));
+    if let Request::Audit { file } = request {
+        return audit(file, directory, words, started);
+    }
+    let mut said = String::new();
+    let done = match request {
+        Request::Info { file } => described(&directory.join(&file.path)).map(|description| {
+            said = description;
+            None
+        }),
+        Request::Write { file, writes } => {
+            words = [
+                "sh".to_owned(),
+                "-c".to_owned(),
+                in_shell(&file.path, writes),
+            ]
+            .into();
+            written(&directory.join(&file.path), writes).map(|()| None)
+        }
+        // Done on the reference's side, where the image was made; the candidate gets its copy with it.
+        Request::Damage { file, damages } => damage(sandbox, file, damages).map(|done| {
+            (words, said) = done;
+            None
+        }),
+        Request::Untouched { file } => match sandbox.changed(side, file.stem()) {
+            None => Ok(None),
+            Some(change) => Err(Unparsable::new(change)),
+        },
+        Request::Corrupt { corruption, .. } => {
+            words.push(corruption.name().to_owned());
+            image()
+                .and_then(|image| corruption.inflict(&image))
+                .map(|()| None)
+        }
+        Request::HostClusters { .. } => {
+            image().and_then(|image| HostClusters::settle_and_read(&image).map(Some))
+        }
+        _ => Err(Unparsable::new("that is for a tool")),
+    };
+    let (exit, refused, host_clusters) = match done {
+        Ok(host_clusters) => (Exit::Success, String::new(), host_clusters),
+        Err(why) => (Exit::Refused(1), why.to_string(), None),
+    };
+    Answer {
+        host_clusters,
+        ..told(exit, words, said, refused, started)
+    }
+}
+
+/// In the place of a tool that is not asked.
+pub(super) fn refusal(request: &Request, why: String) -> Answer {
+    let words = ["(imgduel)", request.name(), &request.file().path].map(str::to_owned);
+    let said = String::new();
+    told(Exit::Refused(1), words.into(), said, why, Instant::now())
+}
+
+/// What `info` says of a raw file that matters: its length in whole sectors (QEMU, block/raw-format.c).
+fn described(path: &Path) -> Result<String, Unparsable> {
+    let length = || Ok::<_, io::Error>(open_regular(path)?.metadata()?.len());
+    let length = length().map_err(|error| Unparsable::new(error.to_string()))?;
+    let size = length.next_multiple_of(SECTOR_BYTES);
+    Ok(json!({"format": Format::Raw.name(), "virtual-size": size}).to_string())
+}
+
+/// Whether this puts bytes into a raw file, as a fixture.
+pub(super) fn writes_itself(request: &Request) -> bool {
+    matches!(request, Request::Write { file, .. } if file.format == Format::Raw)
+}
+
+/// Writes into a raw file; nothing goes beyond its end.
+fn written(path: &Path, writes: &[Write]) -> Result<(), Unparsable> {
+    let write = || {
+        let file = open_regular_to_write(path)?;
+        let size = file.metadata()?.len().next_multiple_of(SECTOR_BYTES);
+        for write in writes {
+            if write.offset + write.length > size {
+                return Err(io::Error::other("that lies beyond the end of the image"));
+            }
+            let bytes = vec![write.byte; write.length as usize];
+            file.write_all_at(&bytes, write.offset)?;
+        }
+        Ok(())
+    };
+    write().map_err(|error: io::Error| Unparsable::new(error.to_string()))
+}
+
+/// The shell's line for the same.
+fn in_shell(file: &str, writes: &[Write]) -> String {
+    let lines = writes.iter().map(|write| {
+        let Write { offset, length, byte } = write;
+        format!(
+            "head -c {length} /dev/zero | tr '\\0' '\\{byte:03o}' | dd of={} bs=1 seek={offset} conv=notrunc status=none",
+            quoted(file)
+        )
+    });
+    lines.collect::<Vec<_>>().join(" && ")
+}
+
+fn told(
+    exit: Exit,
+    command: Vec<String>,
+    stdout: String,
+    said: String,
+    started: Instant,
+) -> Answer {
+    Answer {
+        exit,
+        command,
+        stdout: Captured::from_text(stdout),
+        stderr: Captured::from_text(said),
+        contents: None,
+        host_clusters: None,
+        partial: false,
+        duration: started.elapsed(),
+        cpu: Duration::ZERO,
+        peak_memory_bytes: 0,
+        calls: 0,
+    }
+}
+
+/// What an image takes on the host and, of a qcow2, what its metadata says.
+fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instant) -> Answer {
+    let read = || match file.format {
+        Format::Qcow2 => Audit::of_qcow2(&ImageBytes::open(&directory.join(&file.path))?),
+        _ => Ok(Audit::default()),
+    };
+    match read() {
+        Ok(mut audit) => {
+            let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            let own = entries.filter(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .is_some_and(|name| file.owns(name))
+            });
+            for entry in own {
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
+                audit.file_bytes += metadata.len();
+                audit.allocated_bytes += metadata.blocks() * HOST_BLOCK_BYTES;
+                let file = open_regular(&entry.path());
+                let segments = file.and_then(|file| data_segments(&file));
+                let segments = segments.unwrap_or_default().into_iter();
+                let lengths = segments.map(|segment| segment.end - segment.start);
+                audit.data_bytes += lengths.sum::<u64>();
+            }
+            let json = serde_json::to_string(&audit).unwrap_or_default();
+            told(Exit::Success, words, json, String::new(), started)
+        }
+        Err(why) => told(
+            Exit::Refused(1),
+            words,
+            String::new(),
+            why.to_string(),
+            started,
+        ),
+    }
+}
+
+/// Damages the reference's image and gives both sides copies of it: the shell's command line for it, and in words what was done.
+fn damage(
+    sandbox: &Sandbox,
+    file: &ImageFile,
+    damages: &[Damage],
+) -> Result<(Vec<String>, String), Unparsable> {
+    let path = sandbox.file(Side::Reference, &file.path);
+    let inflicted = damage::inflict(&path, file.format, damages)?;
+    sandbox
+        .keep_originals(file.stem())
+        .map_err(|error| Unparsable::new(error.to_string()))?;
+    let name = quoted(&file.path);
+    let patches = inflicted.patches.iter().map(|patch| patch.in_shell(&name));
+    let cut = inflicted
+        .length
+        .map(|length| format!("dd if=/dev/null of={name} bs=1 count=0 seek={length} 2>/dev/null"));
+    let lines: Vec<String> = patches.chain(cut).collect();
+    let words = ["sh".to_owned(), "-c".to_owned(), lines.join(" && ")].into();
+    Ok((words, inflicted.words.join("\n")))
+}

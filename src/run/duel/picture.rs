@@ -1,0 +1,148 @@
+//! What evidence holds beside the calls: how the source image was made, and a picture of the image that an operation diverged in.
+//!
+//! Called by the duel for what did not match. The allocation maps are asked for divergences only, so that all other cases pay
+//! nothing.
+
+use super::Bout;
+use crate::base::error::Result;
+use crate::operation::Perform;
+use crate::oracle::exchange::{Ground, Output, Side};
+use crate::oracle::verdict::Verdict;
+use crate::run::evidence::{Evidence, Picture, Strip};
+use crate::tool::Support;
+use crate::tool::request::{ImageFile, Request};
+
+impl Bout<'_> {
+    /// The evidence with the source image's commands and, for a divergence, the picture.
+    pub(super) fn illustrated(
+        &mut self,
+        mut evidence: Evidence,
+        verdict: &Verdict,
+        operation: &dyn Perform,
+        ground: &Ground<'_>,
+        outputs: &[Output],
+    ) -> Result<Evidence> {
+        let reads_source = operation.reads_source();
+        if reads_source {
+            evidence.fixture = self.fixture.clone();
+        }
+        if matches!(verdict, Verdict::Divergence(_)) {
+            evidence.picture = self.picture(ground, outputs, reads_source)?;
+        }
+        Ok(evidence)
+    }
+
+    /// The picture of the first output that is there, else of the source image; nothing when there is no image.
+    fn picture(
+        &mut self,
+        ground: &Ground<'_>,
+        outputs: &[Output],
+        reads_source: bool,
+    ) -> Result<Option<Picture>> {
+        let is_there = |file: &ImageFile| {
+            let sides = [Side::Candidate, Side::Reference];
+            sides
+                .iter()
+                .any(|side| self.sandbox.length(*side, &file.path).is_some())
+        };
+        let output = outputs.iter().find(|output| is_there(&output.file));
+        let (file, made) = match output {
+            Some(output) => (&output.file, true),
+            None if reads_source => (&ground.source, false),
+            None => return Ok(None),
+        };
+        let mut strips = Vec::new();
+        for (side, by) in self.looks(file) {
+            strips.push(self.strip(side, by, file)?);
+        }
+        let find = |side: Side, by: Side| {
+            let found = |strip: &&Strip| (strip.side, strip.by) == (side, by);
+            strips.iter().find(found)
+        };
+        // Two files are compared through the same eyes, one file through both.
+        let own = find(Side::Candidate, Side::Candidate).filter(|_| !made);
+        let candidate = own.or_else(|| find(Side::Candidate, Side::Reference));
+        let reference = find(Side::Reference, Side::Reference);
+        let differing = candidate
+            .zip(reference)
+            .map(|(candidate, reference)| candidate.differing(reference));
+        let written = match output.filter(|_| !reads_source) {
+            Some(output) => output.expected.non_zero_ranges(),
+            None => written(ground),
+        };
+        let guest_bytes = strips.iter().map(Strip::end).max().unwrap_or_default();
+        Ok(Some(Picture {
+            file: file.path.clone(),
+            guest_bytes,
+            written,
+            differing: differing.unwrap_or_default(),
+            contents: self.differing_contents(file, made)?,
+            strips,
+        }))
+    }
+
+    /// Where the contents of both sides' files differ, as the reference reads them; of a file that is the same on both, as each tool reads it.
+    fn differing_contents(&mut self, file: &ImageFile, made: bool) -> Result<Vec<(u64, u64)>> {
+        let request = Request::Contents { file: file.clone() };
+        let reads = self.duel.candidate.support(&request) == Support::Yes;
+        let eyes = match made || !reads {
+            true => Side::Reference,
+            false => Side::Candidate,
+        };
+        let ours = self.ask(Side::Candidate, eyes, &request)?.contents;
+        let theirs = self
+            .ask(Side::Reference, Side::Reference, &request)?
+            .contents;
+        let both = ours.zip(theirs);
+        Ok(both.map_or_else(Vec::new, |(ours, theirs)| ours.differing_ranges(&theirs)))
+    }
+
+    /// Whose file is mapped by whom.
+    fn looks(&self, file: &ImageFile) -> Vec<(Side, Side)> {
+        let map = Request::Map {
+            file: file.clone(),
+            window: Vec::new(),
+        };
+        let candidate_maps =
+            !self.same_program && self.duel.candidate.support(&map) == Support::Yes;
+        let own = candidate_maps.then_some((Side::Candidate, Side::Candidate));
+        own.into_iter()
+            .chain([Side::Candidate, Side::Reference].map(|side| (side, Side::Reference)))
+            .filter(|(side, _)| self.sandbox.length(*side, &file.path).is_some())
+            .collect()
+    }
+
+    fn strip(&mut self, side: Side, by: Side, file: &ImageFile) -> Result<Strip> {
+        let answer = self.ask(
+            side,
+            by,
+            &Request::Map {
+                file: file.clone(),
+                window: Vec::new(),
+            },
+        )?;
+        if !answer.succeeded() {
+            return Ok(Strip::without_map(side, by, answer.describe()));
+        }
+        Ok(match answer.json() {
+            Ok(json) => Strip::of_json(side, by, &json),
+            Err(wrong) => Strip::without_map(side, by, format!("its map is no JSON: {wrong}")),
+        })
+    }
+}
+
+fn written(ground: &Ground<'_>) -> Vec<(u64, u64)> {
+    let writes = ground.recipe.writes().iter();
+    let table = ground.recipe.partition_table();
+    writes
+        .map(|write| (write.offset, write.length))
+        .chain(table.map(|(offset, bytes)| (offset, bytes.len() as u64)))
+        .collect()
+}
+
+/// The command line that writes bytes into a raw file.
+pub(super) fn in_shell(file: &str, offset: u64, bytes: &[u8]) -> Vec<String> {
+    let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let script = format!("printf '{octal}' | dd of={file} bs=1 seek={offset} conv=notrunc");
+    ["sh".to_owned(), "-c".to_owned(), script].into()
+}

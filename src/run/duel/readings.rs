@@ -1,0 +1,112 @@
+//! What is looked at in the images that an operation left, by whom, on each side.
+//!
+//! Called by the duel when both sides got to the end of an operation's steps. What the answers mean is for the judges.
+
+use super::{Bout, harness};
+use crate::base::error::Result;
+use crate::image::format::Format;
+use crate::oracle::exchange::{Exchange, Output, Reading, Side};
+use crate::tool::Support;
+use crate::tool::request::{Answer, Exit, Request};
+
+impl Bout<'_> {
+    /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
+    /// can read them. Where both sides' images are alike, one look serves both.
+    pub(super) fn read_outputs(
+        &mut self,
+        exchange: &mut Exchange,
+        outputs: &[Output],
+    ) -> Result<()> {
+        for (index, output) in outputs.iter().enumerate() {
+            // Of a raw image, the reading of its contents is the comparison.
+            let is_raw = output.file.format == Format::Raw;
+            let mut alike =
+                exchange.reference.is_some() && !is_raw && self.sandbox.is_alike(&output.file);
+            for (by, request) in self.looks_at(output) {
+                let answer = self.look(Side::Candidate, by, &request)?;
+                if let Exit::Unsupported(feature) = answer.exit {
+                    exchange.candidate.lacks.push(feature);
+                    continue;
+                }
+                let reading = Reading {
+                    output: index,
+                    by,
+                    request,
+                    answer,
+                };
+                if let Some(deed) = &mut exchange.reference {
+                    let serves_both = alike
+                        && match reading.request {
+                            // What these tell is about the space on the host, holes included.
+                            Request::Audit { .. } | Request::Map { .. } => {
+                                self.sandbox.has_same_holes(&output.file)
+                            }
+                            _ => true,
+                        };
+                    let answer = match serves_both {
+                        true => reading.answer.clone(),
+                        false => self.look(Side::Reference, by, &reading.request)?,
+                    };
+                    if is_raw && by == Side::Reference && answer.contents.is_some() {
+                        alike = answer.contents == reading.answer.contents;
+                    }
+                    deed.readings.push(Reading {
+                        answer,
+                        ..reading.clone()
+                    });
+                }
+                exchange.candidate.readings.push(reading);
+            }
+        }
+        Ok(())
+    }
+
+    /// A look, by a tool or by the harness itself: what there is to be told of a raw file needs no tool.
+    fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+        let is_raw = request.file().format == Format::Raw;
+        match request {
+            Request::Audit { .. } => Ok(harness::carry_out(request, self.sandbox, side)),
+            Request::Info { .. } if is_raw => Ok(harness::carry_out(request, self.sandbox, side)),
+            _ => self.ask(side, by, request),
+        }
+    }
+
+    /// What is looked at in an output, and by whom.
+    fn looks_at(&self, output: &Output) -> Vec<(Side, Request)> {
+        let file = || output.file.clone();
+        let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
+        let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
+        if file().format.is_checked() {
+            looks.push((Side::Reference, Request::Check { file: file() }));
+        }
+        looks.push((Side::Reference, Request::Contents { file: file() }));
+        let contents = Request::Contents { file: file() };
+        if !self.same_program && can(Side::Candidate, &contents) {
+            looks.push((Side::Candidate, contents));
+        }
+        if output.closely {
+            let window = Vec::new();
+            let map = Request::Map {
+                file: file(),
+                window,
+            };
+            looks.push((Side::Reference, map));
+            looks.push((Side::Reference, Request::Audit { file: file() }));
+        }
+        let Some(snapshots) = &output.snapshots else {
+            return looks;
+        };
+        let ids = snapshots.iter().map(|snapshot| snapshot.id.clone());
+        looks.extend(ids.map(|id| {
+            let request = Request::SnapshotContents { file: file(), id };
+            (Side::Reference, request)
+        }));
+        // A list is there to be compared with the other tool's.
+        let list = Request::SnapshotList { file: file() };
+        let both = [Side::Reference, Side::Candidate];
+        if !self.same_program && both.iter().all(|by| can(*by, &list)) {
+            looks.extend(both.map(|by| (by, list.clone())));
+        }
+        looks
+    }
+}

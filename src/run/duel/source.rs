@@ -1,0 +1,162 @@
+//! The case's source image: made by the reference when an operation first needs it, and watched over while it is only read.
+//!
+//! Called by the duel.
+
+use std::path::Path;
+
+use super::{Bout, Duel, harness, picture};
+use crate::base::error::Result;
+use crate::case::cost::Cost;
+use crate::image::content::{Contents, copy_sparse, write_at};
+use crate::oracle::exchange::{Ground, Side};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::process::write_watch::Guarded;
+use crate::tool::request::{Answer, Exit, Request};
+
+/// The case's source image.
+pub(super) enum Source {
+    /// No operation has needed it yet.
+    NotMade,
+    /// Both sides have the same file, which nobody may write to.
+    Shared(Guarded),
+    /// Each side has its own; it held this when it was made.
+    Private(Contents),
+    /// It could not be made, and no operation that needs it can be judged.
+    Failed(Verdict),
+}
+
+impl Bout<'_> {
+    /// Makes the source image with the reference and gives it to each side, the first time it is needed.
+    pub(super) fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
+        if !matches!(self.source, Source::NotMade) {
+            return Ok(());
+        }
+        let file = || ground.source.clone();
+        let recipe = ground.recipe;
+        let mut requests = vec![Request::Create {
+            file: file(),
+            size: recipe.virtual_size.clone(),
+        }];
+        if !recipe.writes().is_empty() {
+            requests.push(Request::Write {
+                file: file(),
+                writes: recipe.writes().to_vec(),
+            });
+        }
+        let name = &ground.source.path;
+        let fixtures = &self.duel.fixtures;
+        let found = (1..=requests.len())
+            .rev()
+            .find_map(|made| Some((made, fixtures.find(&requests[..made])?)));
+        let table = recipe.partition_table();
+        let original = self.sandbox.source_directory().join(name);
+        let original = match found {
+            Some((made, fixture)) if made == requests.len() && table.is_none() => {
+                self.fixture = fixture.commands;
+                fixture.path
+            }
+            found => {
+                let made = found.as_ref().map_or(0, |(made, _)| *made);
+                if let Some((_, fixture)) = found {
+                    copy_sparse(&fixture.path, &original)?;
+                    self.fixture = fixture.commands;
+                }
+                if let Some(failed) = self.make_rest(&requests, made, &original)? {
+                    self.source = Source::Failed(failed);
+                    return Ok(());
+                }
+                original
+            }
+        };
+        if let Some((offset, bytes)) = table {
+            write_at(&original, offset, &bytes)?;
+            self.fixture.push(picture::in_shell(name, offset, &bytes));
+        }
+        let shared = match self.privately {
+            true => None,
+            false => self.sandbox.share_source(&original, name)?,
+        };
+        self.source = match shared {
+            Some(guarded) => Source::Shared(guarded),
+            None => Source::Private(self.sandbox.copy_source(&original, name)?),
+        };
+        Ok(())
+    }
+
+    /// Makes the source image from the request on that `made` counts to; why it could not be made, if it could not.
+    fn make_rest(
+        &mut self,
+        requests: &[Request],
+        made: usize,
+        original: &Path,
+    ) -> Result<Option<Verdict>> {
+        let directory = self.sandbox.source_directory();
+        let patience = self.patience(Side::Reference, None, Cost::default());
+        for (count, request) in requests.iter().enumerate().skip(made) {
+            let answer = match harness::writes_itself(request) {
+                true => harness::carry_out_in(request, self.sandbox, Side::Reference, &directory),
+                false => self.ask_in(directory.clone(), Side::Reference, request, patience)?,
+            };
+            self.fixture.push(answer.command.clone());
+            if !answer.succeeded() {
+                return Ok(Some(source_failed(request, &answer)));
+            }
+            let so_far = &requests[..=count];
+            let Duel {
+                fixtures, workdir, ..
+            } = self.duel;
+            fixtures.keep(so_far, original, &self.fixture, workdir)?;
+        }
+        Ok(None)
+    }
+
+    /// A reading operation may not write. Where both sides have the same file, one that may have been written to makes the bout void. Where
+    /// each has its own, the candidate's must be what it was; one that is not is put right again, so that the next operation is judged by itself.
+    pub(super) fn source_changed(&mut self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
+        let name = &ground.source.path;
+        let made = match &self.source {
+            Source::Shared(guarded) => {
+                self.is_void = guarded.may_have_changed();
+                return Ok(None);
+            }
+            Source::Private(made) => made,
+            Source::NotMade | Source::Failed(_) => return Ok(None),
+        };
+        let Some(difference) = self.difference_of_source(name, made) else {
+            return Ok(None);
+        };
+        self.sandbox.restore_candidate(name)?;
+        let finding = Finding::of_difference(DivergenceKind::InputChanged, difference);
+        Ok(Some(Verdict::Divergence(finding)))
+    }
+
+    fn difference_of_source(&self, name: &str, made: &Contents) -> Option<Difference> {
+        match self.sandbox.fingerprint(Side::Candidate, name) {
+            Some(now) => now.difference(made).map(|found| {
+                Difference::new(
+                    format!("{} in the file {name}", found.place),
+                    found.first,
+                    found.second,
+                )
+            }),
+            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
+        }
+    }
+}
+
+fn source_failed(request: &Request, answer: &Answer) -> Verdict {
+    let kind = match answer.exit {
+        Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
+        Exit::HitLimit(_) => InconclusiveKind::ReferenceLimit,
+        Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
+        Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => {
+            InconclusiveKind::ReferenceUnsound
+        }
+    };
+    let reason = format!(
+        "the source image could not be made ({}): {}",
+        request.name(),
+        answer.describe()
+    );
+    Verdict::inconclusive(kind, reason)
+}

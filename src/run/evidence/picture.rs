@@ -1,0 +1,206 @@
+//! A picture of an image: who maps what to data, over the guest address space, and where the two sides part.
+//!
+//! Made by the duel out of `map` answers when an operation diverged; drawn by the page. Plain data: nothing is asked here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::oracle::exchange::Side;
+
+/// How many extents of one map are kept. What lies behind them is left out, and the strip says so.
+const EXTENTS_MAX: usize = 400;
+
+/// The maps of one image on both sides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// The image's file, the same name on both sides.
+    pub file: String,
+    /// The guest address space that is drawn, in bytes: the larger of the two sides.
+    pub guest_bytes: u64,
+    /// What the recipe wrote: guest offset and length in bytes.
+    pub written: Vec<(u64, u64)>,
+    /// One map each.
+    pub strips: Vec<Strip>,
+    /// Where the maps of the sides differ: guest offset and length in bytes.
+    pub differing: Vec<(u64, u64)>,
+    /// Where their contents differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<(u64, u64)>,
+}
+
+/// One side's image, as one tool maps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Strip {
+    /// Whose file it is.
+    pub side: Side,
+    /// Whose tool mapped it.
+    pub by: Side,
+    /// Adjacent ranges, in their order; empty when it could not be mapped.
+    pub extents: Vec<Extent>,
+    /// Why there is no map, or how much of it was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+}
+
+/// One range of the guest address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Guest offset in bytes.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// Whether it is mapped to data; otherwise it reads as zeros.
+    pub data: bool,
+}
+
+impl Extent {
+    fn end(self) -> u64 {
+        self.start.saturating_add(self.length)
+    }
+}
+
+impl Strip {
+    /// A map in the shape of `qemu-img map --output=json`; adjacent equal ranges are joined.
+    pub fn of_json(side: Side, by: Side, json: &Value) -> Self {
+        let mut extents: Vec<Extent> = Vec::new();
+        let mut left_out = 0;
+        let mut kept = 0;
+        for item in json.as_array().into_iter().flatten() {
+            let number = |name: &str| item[name].as_u64().unwrap_or_default();
+            let extent = Extent {
+                start: number("start"),
+                length: number("length"),
+                data: item["data"].as_bool().unwrap_or_default(),
+            };
+            match extents.last_mut() {
+                Some(last) if last.data == extent.data && last.end() == extent.start => {
+                    last.length = last.length.saturating_add(extent.length);
+                }
+                _ if kept == EXTENTS_MAX => left_out += 1,
+                _ => {
+                    extents.push(extent);
+                    kept += 1;
+                }
+            }
+        }
+        let remark = (left_out > 0).then(|| format!("{left_out} more ranges are not drawn"));
+        Self {
+            side,
+            by,
+            extents,
+            remark,
+        }
+    }
+
+    /// There is no map.
+    pub fn without_map(side: Side, by: Side, why: impl Into<String>) -> Self {
+        Self {
+            side,
+            by,
+            extents: Vec::new(),
+            remark: Some(why.into()),
+        }
+    }
+
+    /// Where the mapped space ends.
+    pub fn end(&self) -> u64 {
+        self.extents.last().map_or(0, |extent| extent.end())
+    }
+
+    /// What it maps at `offset`: data, zeros, or nothing.
+    fn at(&self, offset: u64) -> Option<bool> {
+        let after = self
+            .extents
+            .partition_point(|extent| extent.start <= offset);
+        let extent = self.extents.get(after.checked_sub(1)?)?;
+        (offset < extent.end()).then_some(extent.data)
+    }
+
+    /// Where two maps part, as far as both are known.
+    pub fn differing(&self, other: &Self) -> Vec<(u64, u64)> {
+        if self.extents.is_empty() || other.extents.is_empty() {
+            return Vec::new();
+        }
+        let both = self.extents.iter().chain(&other.extents);
+        let mut edges: Vec<u64> = both
+            .flat_map(|extent| [extent.start, extent.end()])
+            .collect();
+        edges.sort_unstable();
+        edges.dedup();
+        // Behind the last extent of a map that was cut, nothing is known.
+        let is_cut = |strip: &Self| strip.remark.is_some();
+        let known = [self, other]
+            .into_iter()
+            .filter(|strip| is_cut(strip))
+            .map(Self::end)
+            .min();
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for pair in edges.windows(2) {
+            let (start, end) = (pair[0], pair[1]);
+            if known.is_some_and(|known| start >= known) || self.at(start) == other.at(start) {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(last) if last.0 + last.1 == start => last.1 += end - start,
+                _ => ranges.push((start, end - start)),
+            }
+        }
+        ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn strip(extents: &[(u64, u64, bool)]) -> Strip {
+        let items = extents.iter().map(
+            |(start, length, data)| json!({"start": start, "length": length, "data": data, "zero": !data}),
+        );
+        Strip::of_json(Side::Candidate, Side::Reference, &items.collect())
+    }
+
+    #[test]
+    fn adjacent_equal_extents_are_joined() {
+        let strip = strip(&[(0, 5, true), (5, 5, true), (10, 2, false)]);
+        assert_eq!(strip.extents.len(), 2);
+        assert_eq!(strip.end(), 12);
+    }
+
+    #[test]
+    fn maps_part_where_one_has_data_and_where_one_ends() {
+        let first = strip(&[(0, 10, true), (10, 10, false)]);
+        let second = strip(&[(0, 4, true), (4, 6, false), (10, 5, false)]);
+        assert_eq!(first.differing(&second), [(4, 6), (15, 5)]);
+        assert_eq!(first.differing(&first), []);
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_was_not_mapped() {
+        let first = strip(&[(0, 10, true)]);
+        let none = Strip::without_map(Side::Reference, Side::Reference, "refused");
+        assert_eq!(first.differing(&none), []);
+    }
+
+    #[test]
+    fn a_map_of_many_extents_is_cut_and_says_so() {
+        let many: Vec<_> = (0..1000).map(|index| (index * 2, 1, true)).collect();
+        let strip = strip(&many);
+        assert_eq!(strip.extents.len(), EXTENTS_MAX);
+        assert_eq!(
+            strip.remark.as_deref(),
+            Some("600 more ranges are not drawn")
+        );
+    }
+
+    #[test]
+    fn extents_beyond_any_image_are_drawn_as_far_as_numbers_reach() {
+        let map = serde_json::json!([
+            {"start": 0, "length": u64::MAX, "data": true},
+            {"start": u64::MAX, "length": u64::MAX, "data": true},
+        ]);
+        let strip = Strip::of_json(Side::Candidate, Side::Candidate, &map);
+        assert_eq!(strip.end(), u64::MAX);
+    }
+}

@@ -1,0 +1,267 @@
+//! Who stands apart in a row of the matrix, in words.
+//!
+//! Called where a row is counted. Pure: of the cells alone. It does not say who is right.
+
+use std::collections::BTreeMap;
+
+use super::{AS_CANDIDATE, Cell, Stand};
+use crate::base::version;
+
+/// Names who stands alone.
+pub(super) fn who(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
+    let named = |wanted: fn(&Cell) -> bool| -> Vec<&str> {
+        let found = cells.iter().filter(|(_, cell)| wanted(cell));
+        found.map(|(tool, _)| tool.as_str()).collect()
+    };
+    let wrong = named(|cell| cell.stand.is_wrong());
+    let right = named(|cell| cell.stand == Stand::Agrees);
+    if let Some(changes) = releases_that_change(cells) {
+        return changes;
+    }
+    match (&*wrong, &*right) {
+        ([], _) => "nobody is alone".to_owned(),
+        ([alone], _) if *alone == reference => "the reference is alone".to_owned(),
+        ([alone], [_]) => format!("{alone} against the reference"),
+        ([alone], _) => format!("{alone} is the odd one out"),
+        (several, []) => format!("no two agree: {}", several.join(", ")),
+        (several, others) => {
+            let values: Vec<&Cell> = several.iter().map(|tool| &cells[*tool]).collect();
+            let same = values
+                .windows(2)
+                .all(|two| (two[0].stand, &two[0].value) == (two[1].stand, &two[1].value));
+            let several = several.join(", ");
+            match (same, others) {
+                (true, [only]) if *only == reference => {
+                    format!("the reference is alone against {several}")
+                }
+                (true, _) => format!("two camps: {several} against {}", others.join(", ")),
+                (false, _) => {
+                    format!(
+                        "each in its own way: {several} against {}",
+                        others.join(", ")
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// Of several releases of qemu-img, from which to which the behaviour changes: mostly once, in the order of the versions, but a defect that a
+/// release brings and the next one mends again changes it twice. A release of which nothing is known here cannot have been the first, nor
+/// not have been. Where other tools stand apart too, or one release against itself, that is not the question.
+fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
+    let mut releases: BTreeMap<(Vec<u64>, &str), Stand> = BTreeMap::new();
+    for (tool, cell) in cells {
+        match tool.strip_prefix("qemu-img ") {
+            Some(told) => {
+                let told = told.strip_suffix(AS_CANDIDATE).unwrap_or(told);
+                let stand = releases
+                    .entry((version::numbers(told), told))
+                    .or_insert(cell.stand);
+                match (is_telling(*stand), is_telling(cell.stand)) {
+                    (true, true) if *stand != cell.stand => return None,
+                    (false, true) => *stand = cell.stand,
+                    _ => {}
+                }
+            }
+            None if cell.stand.is_wrong() => return None,
+            _ => {}
+        }
+    }
+    let releases: Vec<(&str, Stand)> = releases
+        .into_iter()
+        .map(|((_, release), stand)| (release, stand))
+        .collect();
+    let mut changes: Vec<&[(&str, Stand)]> = Vec::new();
+    let mut last: Option<usize> = None;
+    for (index, (_, stand)) in releases.iter().enumerate() {
+        if !is_telling(*stand) {
+            continue;
+        }
+        let before = last.replace(index);
+        changes.extend(
+            before
+                .filter(|before| releases[*before].1 != *stand)
+                .map(|before| &releases[before..=index]),
+        );
+    }
+    match &*changes {
+        [] => None,
+        [[(before, _), (after, _)]] => Some(format!(
+            "qemu-img {after} is the first to behave otherwise than qemu-img {before}"
+        )),
+        several => {
+            let each: Vec<String> = several.iter().map(|run| change(run)).collect();
+            let times = match several.len() {
+                1 => "once".to_owned(),
+                count => format!("{count} times"),
+            };
+            Some(format!("qemu-img changes {times}: {}", each.join(", ")))
+        }
+    }
+}
+
+/// Whether it tells how a release behaves.
+fn is_telling(stand: Stand) -> bool {
+    stand.is_wrong() || stand == Stand::Agrees
+}
+
+/// From the first to the last of these releases, between which nothing is known.
+fn change(run: &[(&str, Stand)]) -> String {
+    let [(before, was), between @ .., (after, is)] = run else {
+        return String::new();
+    };
+    let between: Vec<String> = between
+        .iter()
+        .map(|(release, stand)| format!("; {release} {}", stand.words()))
+        .collect();
+    format!(
+        "from {before} ({}) to {after} ({}{})",
+        was.words(),
+        is.words(),
+        between.concat()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(stands: &[(&str, Stand)]) -> String {
+        let cells = stands.iter().map(|(tool, stand)| {
+            let cell = Cell {
+                stand: *stand,
+                value: None,
+                count: u64::from(stand.is_wrong()),
+            };
+            ((*tool).to_owned(), cell)
+        });
+        who(&cells.collect(), "qemu-img 10.0.2")
+    }
+
+    #[test]
+    fn of_releases_the_first_that_behaves_otherwise_is_named_by_its_number() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Crashes),
+            ("qemu-img 9.1.0", Stand::Agrees),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 10.0.2 (candidate)", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img 9.1.0 is the first to behave otherwise than qemu-img 7.2.22"
+        );
+        assert_eq!(
+            verdict(&[stands[3], stands[0]]),
+            "qemu-img 10.0.2 is the first to behave otherwise than qemu-img 7.2.22"
+        );
+    }
+
+    #[test]
+    fn a_release_that_a_later_one_does_not_follow_is_no_first() {
+        let stands = [
+            ("qemu-img 5.2.0", Stand::Differs),
+            ("qemu-img 7.2.22", Stand::Differs),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 10.0.13", Stand::Differs),
+            ("qemu-img 11.1.3", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img changes 3 times: from 7.2.22 (differs) to 10.0.2 (agrees), from 10.0.2 (agrees) to 10.0.13 (differs), \
+             from 10.0.13 (differs) to 11.1.3 (agrees)"
+        );
+        assert_eq!(
+            verdict(&stands[..4]),
+            "qemu-img changes 2 times: from 7.2.22 (differs) to 10.0.2 (agrees), from 10.0.2 (agrees) to 10.0.13 (differs)"
+        );
+        assert_eq!(
+            verdict(&stands[1..3]),
+            "qemu-img 10.0.2 is the first to behave otherwise than qemu-img 7.2.22"
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_known_of_a_release_between_two_the_change_lies_somewhere_between() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Crashes),
+            ("qemu-img 10.0.2", Stand::Elsewhere),
+            ("qemu-img 10.0.13", Stand::NotAsked),
+            ("qemu-img 11.1.3", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img changes once: from 7.2.22 (crashes) to 11.1.3 (agrees; 10.0.2 diverges elsewhere; 10.0.13 not asked)"
+        );
+        assert_eq!(verdict(&stands[..2]), "qemu-img 7.2.22 is the odd one out");
+    }
+
+    #[test]
+    fn releases_are_ordered_by_number_and_not_as_text() {
+        let stands = [
+            ("qemu-img 10.0.13", Stand::Refuses),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 9.2.4", Stand::Agrees),
+            ("qemu-img 11.1.3", Stand::Refuses),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img 10.0.13 is the first to behave otherwise than qemu-img 10.0.2"
+        );
+    }
+
+    #[test]
+    fn a_release_that_was_not_asked_is_passed_over() {
+        let stands = [
+            ("qemu-img 5.2.0", Stand::Agrees),
+            ("qemu-img 7.2.22", Stand::NotAsked),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 11.1.3", Stand::Differs),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img 11.1.3 is the first to behave otherwise than qemu-img 10.0.2"
+        );
+    }
+
+    #[test]
+    fn a_reference_that_nobody_agrees_with_is_alone_when_the_others_are_of_one_mind() {
+        let mut stands = vec![
+            ("vhd-core 0.1.4", Stand::Accepts),
+            ("7zz 25.01", Stand::Accepts),
+            ("qemu-img 10.0.2", Stand::Agrees),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "the reference is alone against 7zz 25.01, vhd-core 0.1.4"
+        );
+        stands.push(("libvhdi 20210425", Stand::Agrees));
+        assert_eq!(
+            verdict(&stands),
+            "two camps: 7zz 25.01, vhd-core 0.1.4 against libvhdi 20210425, qemu-img 10.0.2"
+        );
+    }
+
+    #[test]
+    fn a_release_that_stands_against_itself_is_no_matter_of_releases() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Agrees),
+            ("qemu-img 10.0.2", Stand::Agrees),
+            ("qemu-img 10.0.2 (candidate)", Stand::Differs),
+        ];
+        assert_eq!(
+            verdict(&stands),
+            "qemu-img 10.0.2 (candidate) is the odd one out"
+        );
+    }
+
+    #[test]
+    fn releases_that_crash_alike_are_not_told_apart() {
+        let stands = [
+            ("qemu-img 7.2.22", Stand::Crashes),
+            ("qemu-img 10.0.2", Stand::Crashes),
+            ("imago 0.2.6", Stand::Agrees),
+        ];
+        assert!(!verdict(&stands).contains("first"), "{}", verdict(&stands));
+    }
+}

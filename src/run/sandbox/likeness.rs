@@ -1,0 +1,277 @@
+//! Whether two image files are the same but for the identifiers that a tool draws by chance for every image it makes.
+//!
+//! Asked by the sandbox, so that one look at such a pair serves both sides: what qemu-img says of an image does not depend on
+//! them. Only vmdk and vhdx have any; where an image is not laid out as expected, the files are compared byte by byte.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::base::error::{Error, Result};
+use crate::base::phase::Phase;
+use crate::image::content::{open_regular, same_bytes};
+use crate::image::format::{Format, SECTOR_BYTES};
+
+/// [MS-VHDX] 2.2: where the two headers are, and how much of each is summed up.
+const VHDX_HEADERS: [u64; 2] = [64 << 10, 128 << 10];
+const VHDX_HEADER_BYTES: usize = 4 << 10;
+
+/// 2.2.2: a header's checksum; its SequenceNumber, FileWriteGuid and DataWriteGuid, which stand together.
+const CHECKSUM: Range<usize> = 4..8;
+const SEQUENCE_AND_GUIDS: Range<usize> = 8..48;
+
+/// 2.2.3: the first region table, and its entries.
+const REGION_TABLE: u64 = 192 << 10;
+const REGIONS_MAX: u64 = 2047;
+/// 2.2.3.2: the metadata region's identifier, as it stands in the file.
+const METADATA_REGION: [u8; 16] = [
+    0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e,
+];
+/// 2.6.1.2: how many items a metadata table may have.
+const ITEMS_MAX: u64 = 2047;
+/// 2.6.2.4: the item "page 83 data", a name of the disk by chance.
+const PAGE_83_DATA: [u8; 16] = [
+    0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2, 0x23, 0x45, 0x93, 0xef, 0xc3, 0x09, 0xe0, 0x00, 0xc7, 0x46,
+];
+/// Entries of both tables: their size, and the size of the tables' heads, which are as large.
+const ENTRY_BYTES: u64 = 32;
+
+/// Virtual Disk Format 5.0, Hosted Sparse Extent Header: the magic number, and where the descriptor's place and size stand, in sectors.
+const VMDK_MAGIC: [u8; 4] = *b"KDMV";
+const DESCRIPTOR_OFFSET: u64 = 28;
+const DESCRIPTOR_SIZE: u64 = 36;
+/// How much of a descriptor is read.
+const DESCRIPTOR_BYTES_MAX: u64 = 64 << 10;
+/// What the line of the content identifier begins with.
+const CONTENT_ID: &str = "CID=";
+
+/// Whether two files of a format have the same length and, identifiers aside, the same bytes.
+pub(super) fn alike(first: &Path, second: &Path, format: Format) -> Result<bool> {
+    let compare = || {
+        let files = [open_regular(first)?, open_regular(second)?];
+        let identifiers = match format {
+            Format::Vhdx => vhdx_identifiers(&files),
+            Format::Vmdk => vmdk_identifiers(&files),
+            _ => None,
+        };
+        let [first, second] = &files;
+        same_bytes(first, second, &identifiers.unwrap_or_default())
+    };
+    Phase::Comparing
+        .of(compare)
+        .map_err(|error| Error::io("compare", first, &error))
+}
+
+/// Where both have identifiers, when all checksums over them are right on both sides.
+fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
+    let mut ranges = Vec::new();
+    for header in VHDX_HEADERS {
+        if !files.iter().all(|file| is_sealed(file, header)) {
+            return None;
+        }
+        let there = |range: Range<usize>| header + range.start as u64..header + range.end as u64;
+        ranges.extend([there(CHECKSUM), there(SEQUENCE_AND_GUIDS)]);
+    }
+    // Numbers that begin anywhere: they tell which header is the current one, and nothing else.
+    let order = |file: &File| {
+        let sequence = |header: u64| number::<8>(file, header + SEQUENCE_AND_GUIDS.start as u64);
+        let [first, second] = VHDX_HEADERS.map(sequence);
+        Some(first?.cmp(&second?))
+    };
+    let [one, other] = files.each_ref().map(order);
+    if one.is_none() || one != other {
+        return None;
+    }
+    // What leads there is the same in the other file, or it is not alike.
+    let [file, _] = files;
+    let region = entry(
+        file,
+        REGION_TABLE,
+        number::<4>(file, REGION_TABLE + 8)?.min(REGIONS_MAX),
+        &METADATA_REGION,
+    )?;
+    let table = number::<8>(file, region + 16)?;
+    let items = number::<2>(file, table.checked_add(10)?)?.min(ITEMS_MAX);
+    // With the table's head, items begin one entry later than regions.
+    let item = entry(file, table.checked_add(16)?, items, &PAGE_83_DATA)?;
+    let start = table.checked_add(number::<4>(file, item + 16)?)?;
+    let length = number::<4>(file, item + 20)?;
+    (length == 16).then(|| {
+        ranges.push(start..start + length);
+        ranges
+    })
+}
+
+/// Whether the header's checksum is right.
+fn is_sealed(file: &File, header: u64) -> bool {
+    let mut bytes = [0; VHDX_HEADER_BYTES];
+    if file.read_exact_at(&mut bytes, header).is_err() {
+        return false;
+    }
+    let told = bytes[CHECKSUM].to_vec();
+    bytes[CHECKSUM].fill(0);
+    told == crc32c::crc32c(&bytes).to_le_bytes()
+}
+
+/// Where the entry with this identifier begins, of a table whose first entry comes 16 bytes after `start`.
+fn entry(file: &File, start: u64, count: u64, identifier: &[u8; 16]) -> Option<u64> {
+    let mut entries = (0..count).map(|index| start + 16 + index * ENTRY_BYTES);
+    entries.find(|entry| {
+        let mut found = [0; 16];
+        file.read_exact_at(&mut found, *entry).is_ok() && found == *identifier
+    })
+}
+
+/// A little-endian number of so many bytes.
+fn number<const BYTES: usize>(file: &File, offset: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes[..BYTES], offset).ok()?;
+    Some(u64::from_le_bytes(bytes))
+}
+
+/// The place of both descriptors, when they differ in the content identifier alone. Its digits are as many as it needs, so that
+/// all that follows them may have moved.
+fn vmdk_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
+    let [first, second] = files.each_ref().map(descriptor);
+    let ((place, first), (other, second)) = (first?, second?);
+    (place == other && first == second).then(|| vec![place])
+}
+
+/// Where the descriptor stands, and its text without the content identifier; `None` where there is none.
+fn descriptor(file: &File) -> Option<(Range<u64>, String)> {
+    let mut magic = [0; 4];
+    file.read_exact_at(&mut magic, 0).ok()?;
+    let (start, length) = match magic == VMDK_MAGIC {
+        true => {
+            let start = number::<8>(file, DESCRIPTOR_OFFSET)?.checked_mul(SECTOR_BYTES)?;
+            (
+                start,
+                number::<8>(file, DESCRIPTOR_SIZE)?.checked_mul(SECTOR_BYTES)?,
+            )
+        }
+        false => (0, file.metadata().ok()?.len()),
+    };
+    if length > DESCRIPTOR_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, start).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let text = text.trim_end_matches('\0');
+    let lines = text.lines().map(|line| match is_content_id(line) {
+        true => CONTENT_ID,
+        false => line,
+    });
+    let lines: Vec<&str> = lines.collect();
+    Some((start..start + length, lines.join("\n")))
+}
+
+/// 32 bits in hexadecimal digits; anything else is a difference like all others.
+fn is_content_id(line: &str) -> bool {
+    let digits = line.strip_prefix(CONTENT_ID).unwrap_or_default();
+    (1..=8).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What qemu-img makes of it, beside a copy in which the bytes at `place` are others.
+    fn is_alike(bytes: &[u8], format: Format, change: impl Fn(&mut Vec<u8>)) -> bool {
+        let scratch = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| scratch.path().join(name));
+        fs::write(&one, bytes).unwrap();
+        let mut changed = bytes.to_vec();
+        change(&mut changed);
+        fs::write(&other, changed).unwrap();
+        alike(&one, &other, format).unwrap()
+    }
+
+    /// Headers, a region table with a metadata region at 2 MiB, and an item "page 83 data" there.
+    fn vhdx() -> Vec<u8> {
+        let mut bytes = vec![0; (2 << 20) + (128 << 10)];
+        let mut put = |offset: u64, what: &[u8]| {
+            bytes[offset as usize..offset as usize + what.len()].copy_from_slice(what);
+        };
+        put(VHDX_HEADERS[1] + 8, &1_u64.to_le_bytes());
+        put(REGION_TABLE + 8, &1_u32.to_le_bytes());
+        put(REGION_TABLE + 16, &METADATA_REGION);
+        put(REGION_TABLE + 32, &(2_u64 << 20).to_le_bytes());
+        put((2 << 20) + 10, &1_u16.to_le_bytes());
+        put((2 << 20) + 32, &PAGE_83_DATA);
+        put((2 << 20) + 48, &(64_u32 << 10).to_le_bytes());
+        put((2 << 20) + 52, &16_u32.to_le_bytes());
+        seal(&mut bytes);
+        bytes
+    }
+
+    fn seal(bytes: &mut [u8]) {
+        for header in VHDX_HEADERS {
+            let header = &mut bytes[header as usize..][..VHDX_HEADER_BYTES];
+            header[CHECKSUM].fill(0);
+            let sum = crc32c::crc32c(header).to_le_bytes();
+            header[CHECKSUM].copy_from_slice(&sum);
+        }
+    }
+
+    #[test]
+    fn two_vhdx_with_other_identifiers_are_alike() {
+        assert!(is_alike(&vhdx(), Format::Vhdx, |bytes| {
+            bytes[(64 << 10) + 8] = 3;
+            bytes[(128 << 10) + 8] = 4;
+            bytes[(64 << 10) + 16] = 1;
+            bytes[(128 << 10) + 47] = 1;
+            bytes[(2 << 20) + (64 << 10) + 15] = 1;
+            seal(bytes);
+        }));
+    }
+
+    #[test]
+    fn two_vhdx_that_differ_elsewhere_or_in_a_checksum_alone_are_not_alike() {
+        for place in [0, (64 << 10) + 48, (2 << 20) + (64 << 10) + 16] {
+            assert!(
+                !is_alike(&vhdx(), Format::Vhdx, |bytes| {
+                    bytes[place] ^= 1;
+                    seal(bytes);
+                }),
+                "{place}"
+            );
+        }
+        assert!(!is_alike(&vhdx(), Format::Vhdx, |bytes| {
+            // The other header is the current one.
+            bytes[(64 << 10) + 8] = 3;
+            seal(bytes);
+        }));
+        let checksum = (64 << 10) + CHECKSUM.start;
+        assert!(!is_alike(&vhdx(), Format::Vhdx, |bytes| bytes[checksum] ^= 1));
+        assert!(!is_alike(&vhdx(), Format::Raw, |bytes| {
+            bytes[(64 << 10) + 16] = 1;
+            seal(bytes);
+        }));
+    }
+
+    #[test]
+    fn two_vmdk_whose_content_identifiers_alone_differ_are_alike() {
+        let text = |id: &str, kind: &str| {
+            let text = format!("# Disk DescriptorFile\nCID={id}\nparentCID=ffffffff\n{kind}\n");
+            let mut bytes = text.into_bytes();
+            bytes.resize(1024, 0);
+            bytes
+        };
+        let is_alike = |id: &str, kind: &str| {
+            is_alike(
+                &text("a28384b", "monolithicSparse"),
+                Format::Vmdk,
+                |bytes| {
+                    *bytes = text(id, kind);
+                },
+            )
+        };
+        assert!(is_alike("12345678", "monolithicSparse"));
+        assert!(!is_alike("12345678", "monolithicFlat"));
+        assert!(!is_alike("what", "monolithicSparse"));
+        assert!(!is_alike("123456789", "monolithicSparse"));
+    }
+}

@@ -1,0 +1,177 @@
+//! What qemu-img answered before, so that it need not be asked again.
+//!
+//! qemu-img's answer to a request follows from the request, the files in its directory and its version. [`cached`] wraps the reference for
+//! the regression trials: an answer that is in the [`Store`] is given, with the files that came of it, and no program is started. What depends
+//! on the time of day (a snapshot's date, a benchmark) is always asked, and an answer that is no clean end is never kept: a timeout or a crash
+//! may be the machine's doing. [`shared`] wraps it for several candidates on one case, which ask it the same on the same bytes.
+
+mod entry;
+mod file_state;
+mod of_case;
+mod store;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::base::error::{Error, Result};
+use crate::tool::request::{Answer, Exit, Request};
+use crate::tool::{Scene, Support, Tool, Wording};
+use entry::Entry;
+use file_state::FileState;
+
+pub use of_case::OfCase;
+pub use store::{Counts, Store};
+
+/// The reference, behind its answers.
+struct Cached {
+    tool: Arc<dyn Tool>,
+    shelf: Shelf,
+    /// Which program it is: its version and its file.
+    identity: String,
+}
+
+/// Where answers are kept.
+enum Shelf {
+    /// On disk, for runs to come.
+    Store(Arc<Store>),
+    /// For the other candidates on this case. Snapshots are dated: those of a candidate that makes its own are compared with the reference's
+    /// by when they were made, so that the reference has to make its own beside them.
+    OfCase {
+        answers: Arc<OfCase>,
+        snapshots: bool,
+    },
+}
+
+impl Shelf {
+    /// Whether an answer would be the same for whoever finds it here.
+    fn takes(&self, request: &Request, scene: &Scene<'_>) -> bool {
+        match self {
+            Self::Store(_) => {
+                // What it needs is measured, so it is made.
+                scene.memory_bytes_max.is_none()
+                    && !matches!(request, Request::Snapshot { .. } | Request::Bench { .. })
+            }
+            Self::OfCase { snapshots, .. } => {
+                *snapshots || !matches!(request, Request::Snapshot { .. })
+            }
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<Arc<Entry>> {
+        match self {
+            Self::Store(store) => store.find(key).map(Arc::new),
+            Self::OfCase { answers, .. } => answers.find(key),
+        }
+    }
+
+    fn keep(&self, key: String, entry: Entry) {
+        match self {
+            Self::Store(store) => store.keep(&key, &entry),
+            Self::OfCase { answers, .. } => answers.keep(key, entry),
+        }
+    }
+}
+
+/// `tool`, which is asked only what `store` does not know.
+pub fn cached(tool: Arc<dyn Tool>, store: Arc<Store>) -> Arc<dyn Tool> {
+    behind(tool, Shelf::Store(store))
+}
+
+/// `tool`, which is asked only what it was not asked for another candidate on this case; `snapshots` says whether those may be shared.
+pub fn shared(tool: Arc<dyn Tool>, answers: Arc<OfCase>, snapshots: bool) -> Arc<dyn Tool> {
+    behind(tool, Shelf::OfCase { answers, snapshots })
+}
+
+fn behind(tool: Arc<dyn Tool>, shelf: Shelf) -> Arc<dyn Tool> {
+    let file = tool.program().and_then(|program| program.metadata().ok());
+    let file = file.map(|file| (file.len(), file.mtime(), file.mtime_nsec()));
+    let identity = format!("{} {} {file:?}", tool.name(), tool.version());
+    Arc::new(Cached {
+        tool,
+        shelf,
+        identity,
+    })
+}
+
+impl Tool for Cached {
+    fn name(&self) -> &str {
+        self.tool.name()
+    }
+
+    fn version(&self) -> &str {
+        self.tool.version()
+    }
+
+    fn program(&self) -> Option<&Path> {
+        self.tool.program()
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        self.tool.support(request)
+    }
+
+    fn lack(&self, request: &Request) -> Option<String> {
+        self.tool.lack(request)
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        self.tool.lacks()
+    }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        self.tool.wording(request)
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        let started = Instant::now();
+        if !self.shelf.takes(request, scene) {
+            return self.tool.ask(request, scene);
+        }
+        // A directory that cannot be read is the tool's to complain about.
+        let Ok(before) = FileState::of_all(scene.directory) else {
+            return self.tool.ask(request, scene);
+        };
+        let Some(key) = self.key(request, scene, &before) else {
+            return self.tool.ask(request, scene);
+        };
+        if let Some(entry) = self.shelf.find(&key) {
+            let put = entry.put_files(scene.directory);
+            put.map_err(|error| Error::io("put files into", scene.directory, &error))?;
+            let mut answer = entry.answer();
+            if answer.duration.is_zero() {
+                answer.duration = started.elapsed();
+            }
+            return Ok(answer);
+        }
+        let answer = self.tool.ask(request, scene)?;
+        if matches!(answer.exit, Exit::Success | Exit::Refused(_))
+            && let Ok(entry) = Entry::of(&answer, scene.directory, &before)
+        {
+            self.shelf.keep(key, entry);
+        }
+        Ok(answer)
+    }
+}
+
+impl Cached {
+    /// The name of an answer: a hash of all it follows from. The limits are part of it, so that who sets a short one sees it run out.
+    fn key(
+        &self,
+        request: &Request,
+        scene: &Scene<'_>,
+        files: &BTreeMap<String, FileState>,
+    ) -> Option<String> {
+        let request = serde_json::to_string(request).ok()?;
+        let limit = scene.limit;
+        let mut said = format!("{}\n{request}\n{limit:?}\n{files:?}", self.identity);
+        if let Some(memory) = scene.memory_bytes_max {
+            said.push_str(&format!("\n{memory}"));
+        }
+        Some(format!("{:032x}", xxh3_128(said.as_bytes())))
+    }
+}

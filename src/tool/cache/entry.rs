@@ -1,0 +1,349 @@
+//! One answer, with the files that came of it, and its form on disk.
+//!
+//! A line with the form's version and a checksum of the rest; a line of JSON; the bytes of the files' data, one after the
+//! other. Neither holes nor long runs of written zeros are kept; they are told apart, and come back as what they were. So does space
+//! that the host keeps for a file without data in it: images are compared by what they take of the host. Where only a part of the
+//! space without data is so, nobody can say which, and the answer is not kept.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::file_state::{FileState, Reserve};
+use crate::image::content::Contents;
+use crate::process::Captured;
+use crate::tool::request::{Answer, Exit};
+
+/// The first word of an entry, and the version of its form.
+const MAGIC: &str = "imgduel-reference-cache-4";
+
+/// The most bytes of file data that an entry may hold.
+const DATA_BYTES_MAX: u64 = 32 << 20;
+
+/// The grain in which runs of written zeros are looked for.
+const GRAIN_BYTES: u64 = 64 << 10;
+static ZEROS: [u8; GRAIN_BYTES as usize] = [0; GRAIN_BYTES as usize];
+
+/// An answer as it is kept.
+pub(super) struct Entry {
+    head: Head,
+    /// The bytes of the files' data, from `start` on.
+    data: Vec<u8>,
+    start: usize,
+    /// What it took when it was given; nothing of one that was read from disk, where another machine or another day may have written it.
+    duration: Duration,
+    peak_memory_bytes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    exit: Exit,
+    command: Vec<String>,
+    stdout: Captured,
+    stderr: Captured,
+    contents: Option<Contents>,
+    partial: bool,
+    /// The files that are new or different; their data lie behind the head in this order.
+    written: Vec<Written>,
+    /// The files that are gone.
+    removed: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    name: String,
+    length: u64,
+    /// Whether the host keeps space for all of it, also where it has no data.
+    is_reserved: bool,
+    segments: Vec<Range<u64>>,
+    /// The parts of the segments that hold zeros only, in their order; their bytes are left out.
+    zeros: Vec<Range<u64>>,
+}
+
+impl Written {
+    /// The parts of the segments, and whether each holds zeros only.
+    fn parts(&self) -> Vec<(Range<u64>, bool)> {
+        let mut parts = Vec::new();
+        let mut zeros = self.zeros.iter().peekable();
+        for segment in &self.segments {
+            let mut place = segment.start;
+            while let Some(zero) = zeros.next_if(|zero| zero.start < segment.end) {
+                parts.push((place..zero.start, false));
+                parts.push((zero.clone(), true));
+                place = zero.end;
+            }
+            parts.push((place..segment.end, false));
+        }
+        parts.retain(|(part, _)| !part.is_empty());
+        parts
+    }
+
+    fn data_bytes(&self) -> u64 {
+        let parts = self.parts().into_iter();
+        let data = parts.filter(|(_, is_zero)| !is_zero);
+        data.map(|(part, _)| part.end - part.start).sum()
+    }
+}
+
+impl Entry {
+    /// Of an answer that was just given, in a directory that was like `before`.
+    pub(super) fn of(
+        answer: &Answer,
+        directory: &Path,
+        before: &BTreeMap<String, FileState>,
+    ) -> io::Result<Self> {
+        let after = FileState::of_all(directory)?;
+        let mut data = Vec::new();
+        let mut written = Vec::new();
+        for (name, state) in &after {
+            if before
+                .get(name)
+                .is_some_and(|before| before.is_as_before(state))
+            {
+                continue;
+            }
+            if state.reserve() == Reserve::Part {
+                return Err(io::Error::other("a copy would take other space"));
+            }
+            let file = File::open(directory.join(name))?;
+            let mut zeros: Vec<Range<u64>> = Vec::new();
+            let mut grain = vec![0; GRAIN_BYTES as usize];
+            for segment in state.segments() {
+                for start in (segment.start..segment.end).step_by(GRAIN_BYTES as usize) {
+                    let end = segment.end.min(start + GRAIN_BYTES);
+                    let grain = &mut grain[..(end - start) as usize];
+                    file.read_exact_at(grain, start)?;
+                    if *grain != ZEROS[..grain.len()] {
+                        data.extend_from_slice(grain);
+                        continue;
+                    }
+                    match zeros.last_mut() {
+                        Some(last) if last.end == start => last.end = end,
+                        _ => zeros.push(start..end),
+                    }
+                }
+            }
+            if data.len() as u64 > DATA_BYTES_MAX {
+                return Err(io::Error::other("too large to be kept"));
+            }
+            written.push(Written {
+                name: name.clone(),
+                length: state.length(),
+                is_reserved: state.reserve() == Reserve::Everything,
+                segments: state.segments().to_vec(),
+                zeros,
+            });
+        }
+        let gone = before.keys().filter(|name| !after.contains_key(*name));
+        let head = Head {
+            exit: answer.exit.clone(),
+            command: answer.command.clone(),
+            stdout: answer.stdout.clone(),
+            stderr: answer.stderr.clone(),
+            contents: answer.contents.clone(),
+            partial: answer.partial,
+            written,
+            removed: gone.cloned().collect(),
+        };
+        Ok(Self {
+            head,
+            data,
+            start: 0,
+            duration: answer.duration,
+            peak_memory_bytes: answer.peak_memory_bytes,
+        })
+    }
+
+    /// How many bytes of files it holds.
+    pub(super) fn data_bytes(&self) -> u64 {
+        (self.data.len() - self.start) as u64
+    }
+
+    /// Does to the files in a directory what the tool did to them.
+    pub(super) fn put_files(&self, directory: &Path) -> io::Result<()> {
+        let mut place = self.start;
+        for file in &self.head.written {
+            let path = directory.join(&file.name);
+            // In place of what is there: its links, if any, are the tool's to keep.
+            let target = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path)?;
+            target.set_len(file.length)?;
+            if file.is_reserved {
+                reserve(&target, file.length)?;
+            }
+            for (part, is_zero) in file.parts() {
+                if is_zero {
+                    for start in (part.start..part.end).step_by(ZEROS.len()) {
+                        let length = (part.end - start).min(GRAIN_BYTES) as usize;
+                        target.write_all_at(&ZEROS[..length], start)?;
+                    }
+                    continue;
+                }
+                let length = (part.end - part.start) as usize;
+                target.write_all_at(&self.data[place..][..length], part.start)?;
+                place += length;
+            }
+        }
+        for name in &self.head.removed {
+            fs::remove_file(directory.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// The answer; no tool was called for it.
+    pub(super) fn answer(&self) -> Answer {
+        let head = &self.head;
+        Answer {
+            exit: head.exit.clone(),
+            command: head.command.clone(),
+            stdout: head.stdout.clone(),
+            stderr: head.stderr.clone(),
+            contents: head.contents.clone(),
+            host_clusters: None,
+            partial: head.partial,
+            duration: self.duration,
+            cpu: Duration::ZERO,
+            peak_memory_bytes: self.peak_memory_bytes,
+            calls: 0,
+        }
+    }
+
+    /// As it is written to disk.
+    pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut body = serde_json::to_vec(&self.head)?;
+        body.push(b'\n');
+        body.extend_from_slice(&self.data[self.start..]);
+        let mut bytes = format!("{MAGIC} {:032x}\n", xxh3_128(&body)).into_bytes();
+        bytes.extend_from_slice(&body);
+        Ok(bytes)
+    }
+
+    /// Reads what [`Entry::to_bytes`] wrote; `None` when it is anything else, to the bit.
+    pub(super) fn read(mut from: impl Read) -> Option<Self> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).ok()?;
+        let first = bytes.iter().position(|byte| *byte == b'\n')?;
+        let (line, body) = (&bytes[..first], &bytes[first + 1..]);
+        if line != format!("{MAGIC} {:032x}", xxh3_128(body)).as_bytes() {
+            return None;
+        }
+        let end = body.iter().position(|byte| *byte == b'\n')?;
+        let head: Head = serde_json::from_slice(&body[..end]).ok()?;
+        let start = first + 1 + end + 1;
+        let wanted: u64 = head.written.iter().map(Written::data_bytes).sum();
+        (wanted == (bytes.len() - start) as u64).then_some(Self {
+            head,
+            data: bytes,
+            start,
+            duration: Duration::ZERO,
+            peak_memory_bytes: 0,
+        })
+    }
+}
+
+/// Has the host keep space for a whole file, as the tool had; a file system that cannot do so would not have done it for the tool.
+fn reserve(file: &File, length: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    /// The entry of an answer that says nothing, with the files of a directory.
+    fn of_files(directory: &Path) -> io::Result<Entry> {
+        let head = Head {
+            exit: Exit::Success,
+            command: Vec::new(),
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            contents: None,
+            partial: false,
+            written: Vec::new(),
+            removed: Vec::new(),
+        };
+        let nothing = Entry {
+            head,
+            data: Vec::new(),
+            start: 0,
+            duration: Duration::ZERO,
+            peak_memory_bytes: 0,
+        };
+        Entry::of(&nothing.answer(), directory, &BTreeMap::new())
+    }
+
+    #[test]
+    fn holes_zeros_and_data_come_back_as_what_they_were() {
+        let [before, after] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let file = File::create(before.path().join("image")).unwrap();
+        file.set_len(8 << 20).unwrap();
+        // Data, written zeros, data within a grain, a hole, zeros up to the end.
+        for (start, length, byte) in [
+            (0, 70_000, 1),
+            (70_000, 300_000, 0),
+            (400_000, 1, 2),
+            ((8 << 20) - 200_000, 200_000, 0),
+        ] {
+            file.write_all_at(&vec![byte; length], start).unwrap();
+        }
+        let bytes = of_files(before.path()).unwrap().to_bytes().unwrap();
+        assert!(bytes.len() < 400_000, "{} bytes", bytes.len());
+        Entry::read(&bytes[..])
+            .unwrap()
+            .put_files(after.path())
+            .unwrap();
+        let [before, after] = [before, after].map(|path| FileState::of_all(path.path()).unwrap());
+        assert_eq!(before, after);
+        assert!(
+            Entry::read(&bytes[..bytes.len() - 1]).is_none(),
+            "cut short"
+        );
+    }
+
+    /// The places where scratch may lie here: the temporary directory, and memory.
+    fn scratches() -> Vec<tempfile::TempDir> {
+        let memory = Path::new("/dev/shm");
+        let memory = memory.is_dir().then(|| tempfile::tempdir_in(memory));
+        let places = std::iter::once(tempfile::tempdir()).chain(memory);
+        places.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn space_that_the_host_keeps_comes_back_or_the_answer_is_not_kept() {
+        for scratch in scratches() {
+            let [before, after] = ["before", "after"].map(|name| scratch.path().join(name));
+            fs::create_dir(&before).unwrap();
+            fs::create_dir(&after).unwrap();
+            let file = File::create(before.join("image")).unwrap();
+            file.set_len(16 << 20).unwrap();
+            file.write_all_at(&[1; 4096], 8 << 20).unwrap();
+            fallocate(&file, FallocateFlags::empty(), 0, 16 << 20).unwrap();
+            let bytes = of_files(&before).unwrap().to_bytes().unwrap();
+            Entry::read(&bytes[..]).unwrap().put_files(&after).unwrap();
+            let states = [&before, &after].map(|path| FileState::of_all(path).unwrap());
+            assert_eq!(states[0], states[1]);
+            let allocated = fs::metadata(after.join("image")).unwrap().blocks() * 512;
+            assert!(allocated >= 16 << 20, "{allocated}");
+
+            file.set_len(32 << 20).unwrap();
+            assert!(of_files(&before).is_err(), "{}", scratch.path().display());
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! In which way a tool's calls are started: each a process from scratch, or a fork of one that is loaded already.
+//!
+//! One launcher serves a whole run; the tools hold it. A program that cannot be forked is spawned, and the launcher says
+//! why. It also compares the two ways call by call ([`ExecMode::Check`]). How a fork server works is the process room's business.
+
+mod check;
+mod program;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::base::error::{Error, Result};
+use crate::process::{
+    Cage, Finished, ForkServer, Forked, Invocation, Omissions, Preload, run, run_forked,
+};
+use check::Comparison;
+use program::can_be_preloaded;
+
+/// How calls are started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecMode {
+    /// Each from scratch.
+    Spawn,
+    /// By a fork server, where that works.
+    #[default]
+    Fork,
+    /// Both ways, on the same files, comparing what comes of it.
+    Check,
+}
+
+impl FromStr for ExecMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "spawn" => Ok(Self::Spawn),
+            "fork" => Ok(Self::Fork),
+            "check" => Ok(Self::Check),
+            _ => Err(Error::usage(format!(
+                "there is no way '{text}' to start tools: write spawn, fork or check"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for ExecMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Spawn => "spawn",
+            Self::Fork => "fork",
+            Self::Check => "check",
+        })
+    }
+}
+
+/// Starts programs.
+pub struct Launcher {
+    mode: ExecMode,
+    /// Of a forked call.
+    omissions: Omissions,
+    yard: Arc<Yard>,
+}
+
+/// What the launchers of one run share.
+#[derive(Default)]
+struct Yard {
+    preload: OnceLock<Result<Preload, String>>,
+    /// The lock is held to look up and put back, never while a program runs.
+    programs: Mutex<HashMap<Key, Program>>,
+    comparison: Comparison,
+}
+
+/// A program, and the place that its servers are confined to.
+type Key = (PathBuf, Option<PathBuf>);
+
+/// What is known of a program.
+struct Program {
+    /// One that was replaced is loaded anew.
+    identity: Identity,
+    /// Idle servers; or why there can be none.
+    servers: Result<Vec<ForkServer>, String>,
+}
+
+/// Device, inode, length, and time of the last change.
+type Identity = (u64, u64, u64, i64, i64);
+
+impl Launcher {
+    /// Starts programs in this way. `is_durable` lets flushes of forked tools reach the disk.
+    pub fn new(mode: ExecMode, is_durable: bool) -> Arc<Self> {
+        let omissions = Omissions {
+            flushes: !is_durable,
+            library_destructors: false,
+        };
+        Arc::new(Self {
+            mode,
+            omissions,
+            yard: Arc::default(),
+        })
+    }
+
+    /// The same for the reference, whose libraries are nobody's suspects: their destructors, a fifteenth of its CPU time, are left out of
+    /// forked calls.
+    pub fn for_reference(&self) -> Arc<Self> {
+        let omissions = Omissions {
+            library_destructors: true,
+            ..self.omissions
+        };
+        Arc::new(Self {
+            mode: self.mode,
+            omissions,
+            yard: Arc::clone(&self.yard),
+        })
+    }
+
+    /// Runs a program to its end or its limit. An error means that it could not be started or watched.
+    pub fn run(&self, invocation: &Invocation<'_>) -> Result<Finished> {
+        match self.mode {
+            ExecMode::Spawn => run(invocation),
+            // A forked child's peak of memory is not told, and its limit is the server's.
+            _ if invocation.memory_bytes_max.is_some() => run(invocation),
+            ExecMode::Fork => self.fork(invocation),
+            ExecMode::Check => match self.objection(invocation.program) {
+                Some(_) => run(invocation),
+                None => {
+                    let both: [&dyn Fn() -> Result<Finished>; 2] =
+                        [&|| run(invocation), &|| self.fork(invocation)];
+                    self.yard.comparison.of(invocation, both)
+                }
+            },
+        }
+    }
+
+    /// Why this program is not forked, in a few words; nothing when it is.
+    pub fn objection(&self, program: &Path) -> Option<String> {
+        if self.mode == ExecMode::Spawn {
+            return Some("asked for by --exec-mode spawn".to_owned());
+        }
+        // Not put back: it is confined to nothing.
+        self.take(program, &Cage::OPEN, None).err()
+    }
+
+    /// One line for every program that would have been forked and cannot be.
+    pub fn fallbacks(&self) -> Vec<String> {
+        let programs = self.lock();
+        let lines = programs.iter().filter_map(|((path, _), program)| {
+            let reason = program.servers.as_ref().err()?;
+            let path = path.display();
+            Some(format!("{path} is started anew for every call: {reason}"))
+        });
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort();
+        lines.dedup();
+        lines
+    }
+
+    /// What came of comparing the two ways: how many calls, how many of them differed, and how the first did.
+    pub fn compared(&self) -> Option<(u64, u64, Option<String>)> {
+        (self.mode == ExecMode::Check).then(|| self.yard.comparison.so_far())
+    }
+
+    fn fork(&self, invocation: &Invocation<'_>) -> Result<Finished> {
+        let cage = invocation.cage.cloned().unwrap_or(Cage::OPEN);
+        let omissions = Omissions {
+            flushes: self.omissions.flushes || cage.flushes_off,
+            ..self.omissions
+        };
+        // Its own way of leaving out flushes does for all.
+        let cage = Cage {
+            flushes_off: false,
+            ..cage
+        };
+        // The scratch directories of all sides and cases lie two above a side's.
+        let place = invocation.directory.ancestors().nth(2);
+        let place = place.filter(|_| cage.is_confined);
+        let Ok(server) = self.take(invocation.program, &cage, place) else {
+            return run(invocation);
+        };
+        match run_forked(invocation, omissions, server)? {
+            Forked::NotMade => run(invocation),
+            Forked::Made { finished, server } => {
+                if let Some(server) = server {
+                    self.put_back(invocation.program, place, server);
+                }
+                Ok(*finished)
+            }
+        }
+    }
+
+    /// An idle server of the program, or a new one.
+    fn take(
+        &self,
+        program: &Path,
+        cage: &Cage,
+        place: Option<&Path>,
+    ) -> Result<ForkServer, String> {
+        let identity = identity(program)?;
+        let key = (program.to_owned(), place.map(Path::to_owned));
+        {
+            let mut programs = self.lock();
+            if let Some(known) = programs.get_mut(&key)
+                && known.identity == identity
+            {
+                match &mut known.servers {
+                    Err(reason) => return Err(reason.clone()),
+                    Ok(idle) => {
+                        if let Some(server) = idle.pop() {
+                            return Ok(server);
+                        }
+                    }
+                }
+            }
+        }
+        let started = can_be_preloaded(program)
+            .and_then(|()| {
+                self.yard
+                    .preload
+                    .get_or_init(Preload::new)
+                    .as_ref()
+                    .map_err(Clone::clone)
+            })
+            .and_then(|preload| ForkServer::start(program, preload, cage, place));
+        let servers = match &started {
+            Ok(_) => Ok(Vec::new()),
+            Err(reason) => Err(reason.clone()),
+        };
+        let mut programs = self.lock();
+        let is_known = programs
+            .get(&key)
+            .is_some_and(|known| known.identity == identity);
+        if !is_known {
+            programs.insert(key, Program { identity, servers });
+        }
+        started
+    }
+
+    fn put_back(&self, program: &Path, place: Option<&Path>, server: ForkServer) {
+        let key = (program.to_owned(), place.map(Path::to_owned));
+        if let Some(Program {
+            servers: Ok(idle), ..
+        }) = self.lock().get_mut(&key)
+        {
+            idle.push(server);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Program>> {
+        self.yard
+            .programs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn identity(program: &Path) -> Result<Identity, String> {
+    let found = fs::metadata(program).map_err(|error| error.to_string())?;
+    Ok((
+        found.dev(),
+        found.ino(),
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
+}

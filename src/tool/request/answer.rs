@@ -1,0 +1,191 @@
+//! What came of a request.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::disk_format::qcow2::host_clusters::HostClusters;
+use crate::image::content::Contents;
+use crate::process::{Captured, HitLimit, PostMortem};
+
+/// How a tool came out of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It did it.
+    Success,
+    /// It said no, in an orderly way, with this exit code (1 for a library's error).
+    Refused(i32),
+    /// It said that it does not know a feature of the image, this one: nothing was tested.
+    Unsupported(String),
+    /// It died: of a signal, or a panic.
+    Crashed(String),
+    /// It was still at it when its time ran out.
+    TimedOut(PostMortem),
+    /// It used up more than a tool may.
+    HitLimit(HitLimit),
+}
+
+impl Exit {
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Success => "exit 0".to_owned(),
+            Self::Refused(code) => format!("exit {code}"),
+            Self::Unsupported(feature) => format!("unsupported: {feature}"),
+            Self::Crashed(how) => format!("crashed: {how}"),
+            Self::TimedOut(post_mortem) => post_mortem.to_string(),
+            Self::HitLimit(hit) => hit.to_string(),
+        }
+    }
+
+    /// Takes a text that begins with [`Exit::describe`] of a success, a refusal or a crash apart: how the tool came out, and what it said.
+    pub fn parted(described: &str) -> Option<(Ended, &str)> {
+        if let Some(how) = described.strip_prefix("crashed: ") {
+            return Some((Ended::Crashed, how));
+        }
+        let rest = described.strip_prefix("exit ")?;
+        let (code, said) = rest.split_once(": ").unwrap_or((rest, ""));
+        let ended = match code.parse::<i32>().ok()? {
+            0 => Ended::Succeeded,
+            _ => Ended::Refused,
+        };
+        Some((ended, said))
+    }
+}
+
+/// How a tool came out of a request, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It did it.
+    Succeeded,
+    /// It said no.
+    Refused,
+    /// It died.
+    Crashed,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// How the tool came out of it.
+    pub exit: Exit,
+    /// The command line as it was run, or a library call in words.
+    pub command: Vec<String>,
+    /// Standard output.
+    pub stdout: Captured,
+    /// Standard error.
+    pub stderr: Captured,
+    /// The guest-visible contents, for [`Request::Contents`] and [`Request::SnapshotContents`].
+    pub contents: Option<Contents>,
+    /// The host clusters, for [`Request::HostClusters`].
+    pub host_clusters: Option<HostClusters>,
+    /// Whether the JSON on standard output tells only some of the facts that qemu-img would tell: what it leaves out is
+    /// then not compared.
+    pub partial: bool,
+    /// Wall time.
+    pub duration: Duration,
+    /// CPU time.
+    pub cpu: Duration,
+    /// The most memory that the tool had at once, in bytes; 0 where that is not known.
+    pub peak_memory_bytes: u64,
+    /// How many times a tool was called for it: programs run, or library calls made; 0 when the harness read the answer
+    /// off a raw file by itself.
+    pub calls: u64,
+}
+
+impl Answer {
+    /// Nothing was asked: the image has this feature, which the tool does not know.
+    pub fn unsupported(feature: String) -> Self {
+        Self {
+            exit: Exit::Unsupported(feature),
+            command: Vec::new(),
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            contents: None,
+            host_clusters: None,
+            partial: true,
+            duration: Duration::ZERO,
+            cpu: Duration::ZERO,
+            peak_memory_bytes: 0,
+            calls: 0,
+        }
+    }
+
+    /// Whether the tool was ended by a signal.
+    pub fn crashed(&self) -> bool {
+        matches!(self.exit, Exit::Crashed(_))
+    }
+
+    /// Whether the tool did what was asked.
+    pub fn succeeded(&self) -> bool {
+        self.exit == Exit::Success
+    }
+
+    /// Standard output as JSON; the error names what is wrong with it.
+    pub fn json(&self) -> Result<Value, String> {
+        serde_json::from_slice(&self.stdout.bytes).map_err(|error| error.to_string())
+    }
+
+    /// How the tool came out, with the first line it wrote about it.
+    pub fn describe(&self) -> String {
+        let said = self.stderr.first_line();
+        if said.is_empty() {
+            self.exit.describe()
+        } else {
+            format!("{}: {said}", self.exit.describe())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(exit: Exit, stderr: &str) -> Answer {
+        let mut answer = Answer::unsupported(String::new());
+        answer.exit = exit;
+        answer.stderr.bytes = stderr.as_bytes().to_vec();
+        answer
+    }
+
+    #[test]
+    fn how_a_tool_came_out_is_read_off_its_description() {
+        let described = [
+            (Exit::Success, "", Some((Ended::Succeeded, ""))),
+            (
+                Exit::Success,
+                "ah: well\nso",
+                Some((Ended::Succeeded, "ah: well")),
+            ),
+            (Exit::Refused(1), "", Some((Ended::Refused, ""))),
+            (Exit::Refused(-3), "x: no", Some((Ended::Refused, "x: no"))),
+            (
+                Exit::Crashed("SIGSEGV".to_owned()),
+                "oh",
+                Some((Ended::Crashed, "SIGSEGV: oh")),
+            ),
+            (Exit::Unsupported("x".to_owned()), "", None),
+        ];
+        for (exit, stderr, parted) in described {
+            let described = answer(exit, stderr).describe();
+            assert_eq!(Exit::parted(&described), parted, "{described}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_no_description_of_an_exit() {
+        for value in [
+            "0x00",
+            "exit",
+            "exit one",
+            "exits 0",
+            "not asked or done",
+            "",
+        ] {
+            assert_eq!(Exit::parted(value), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A tool as it is named on a command line: `NAME[:PATH]`.
+//!
+//! Read by the settings and by records; the list of tools ([`Row`](super::Row)) says which names there are.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::base::error::{Error, Result};
+
+use super::Row;
+
+/// The spec that stands for every tool of this machine.
+const ALL: &str = "all";
+
+/// `NAME[:PATH]`, or `all`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSpec {
+    /// A name out of the list.
+    pub name: String,
+    /// The program; without it, it is looked up on `PATH`.
+    pub path: Option<PathBuf>,
+}
+
+impl FromStr for ToolSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, path) = match text.split_once(':') {
+            None => (text, None),
+            Some((_, "")) => {
+                return Err(Error::usage(format!(
+                    "'{text}' has no path behind its colon"
+                )));
+            }
+            Some((name, path)) => (name, Some(PathBuf::from(path))),
+        };
+        if (name, &path) == (ALL, &None) {
+            let name = name.to_owned();
+            return Ok(Self { name, path });
+        }
+        let row = Row::named(name)?;
+        if path.is_some() && row.embedded {
+            return Err(Error::usage(format!(
+                "{name} is embedded: write it without ':PATH'"
+            )));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            path,
+        })
+    }
+}
+
+impl ToolSpec {
+    /// Whether it stands for every tool of this machine.
+    pub fn is_all(&self) -> bool {
+        self.name == ALL
+    }
+}
+
+impl fmt::Display for ToolSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            None => formatter.write_str(&self.name),
+            Some(path) => write!(formatter, "{}:{}", self.name, path.display()),
+        }
+    }
+}
