@@ -8,6 +8,9 @@ pub mod error;
 /// Text for people.
 pub mod prose;
 
+/// What the harness tells of itself, when it is asked.
+pub mod log;
+
 /// Where the time goes.
 pub mod phase;
 

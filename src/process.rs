@@ -3,6 +3,9 @@
 //! The command-line tools call [`run`]; the library tools' worker is kept and spoken to through [`Dialogue`]. Each child
 //! leads a process group of its own, sees a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole
 //! group at its limit. A tool is put into a [`Cage`]. What the child meant by its exit is not known here: that is the tools' business.
+//!
+//! The `wait-timeout` crate waits for one child; here a whole process group is killed, its CPU time and peak memory are read, busy is told from
+//! stuck, and a forked tool is no child of this process. Hence pidfds and `poll`.
 
 /// Who has had a file open for writing.
 pub mod write_watch;

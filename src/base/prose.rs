@@ -10,6 +10,29 @@ pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
+/// The text in lines of at most `width` columns, each ended by a line feed, all but the first behind `indent`; a longer word has its line alone.
+pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let mut lines = String::new();
+    let beginning = text.len() - text.trim_start().len();
+    let mut line = text[..beginning].to_owned();
+    for word in text.split_whitespace() {
+        let is_full = line.chars().count() + 1 + word.chars().count() > width;
+        if is_full && !line.trim().is_empty() {
+            lines.push_str(&line);
+            lines.push('\n');
+            line = format!("{indent}{word}");
+            continue;
+        }
+        if !line.trim().is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push_str(&line);
+    lines.push('\n');
+    lines
+}
+
 /// The text with every character written out that a terminal, a log or a page would obey rather than show: control characters but line feeds and tabs,
 /// and what turns the direction of writing or breaks lines.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -44,6 +67,14 @@ mod tests {
         assert_eq!(counted(0, "case"), "0 cases");
         assert_eq!(counted(1, "case"), "1 case");
         assert_eq!(counted(2, "tool call"), "2 tool calls");
+    }
+
+    #[test]
+    fn long_text_is_broken_between_words_and_later_lines_are_indented() {
+        assert_eq!(wrapped("one two three", 20, "  "), "one two three\n");
+        assert_eq!(wrapped("one two three", 8, "  "), "one two\n  three\n");
+        assert_eq!(wrapped("  one two", 6, "    "), "  one\n    two\n");
+        assert_eq!(wrapped("unbreakable a", 5, "  "), "unbreakable\n  a\n");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
+use crate::base::log::{self, Filter};
 use crate::case::generation::{Generation, ITERATION_MAX};
 use crate::case::known::Catalogue;
 use crate::disk_format::damage::structure_names;
@@ -175,6 +176,10 @@ pub struct Settings {
     /// Let inconclusive cases fail
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = values::switch)]
     pub strict: bool,
+
+    /// Tell on standard error what the harness itself does, from LEVEL on: info (cases), debug (operations, calls of tools), trace (steps); MODULE=LEVEL narrows it (default: off)
+    #[arg(long, value_name = "LEVEL", env = "IMGDUEL_LOG", value_parser = parse::<Filter>)]
+    log: Option<Filter>,
 }
 
 impl Settings {
@@ -287,6 +292,11 @@ impl Settings {
     pub fn launcher(&self) -> Arc<Launcher> {
         pass_on(&self.pass_env);
         Launcher::new(self.exec_mode, self.durable)
+    }
+
+    /// Begins to tell what the harness does, where that was asked for.
+    pub fn begin_log(&self) {
+        self.log.iter().for_each(log::begin);
     }
 
     /// The terms of all candidates in a line.

@@ -3,6 +3,7 @@
 mod accepting;
 mod adapter_check;
 mod issues;
+mod manual;
 mod merge;
 mod resuming;
 mod run;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::base::error::{Cause, Error, Result};
 use crate::base::prose::printable;
@@ -83,6 +84,10 @@ enum Command {
     Merge(merge::MergeArguments),
     /// Write the functions by which editors find the regression seeds
     Stubs(stubs::StubsArguments),
+    /// Print the completions of this command for a shell
+    Completions(manual::CompletionsArguments),
+    /// Print the manual page of this command, or of one of its commands
+    Man(manual::ManArguments),
 }
 
 #[derive(Args)]
@@ -161,7 +166,7 @@ pub fn main() -> ExitCode {
         Ok(Read::Help(text)) => return said(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, accept, tools, adapter-check, merge or stubs (see --help)",
+                "which command? fuzz, replay, show, shrink, script, accept, tools, adapter-check, merge, stubs, completions or man (see --help)",
             ));
         }
         Err(error) => return failed(&error),
@@ -177,6 +182,10 @@ pub fn main() -> ExitCode {
         Command::AdapterCheck(arguments) => adapter_check(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Stubs(arguments) => stubs::stubs(&arguments),
+        Command::Completions(arguments) => {
+            Ok(manual::completions(&arguments, Arguments::command()))
+        }
+        Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
     };
     done.unwrap_or_else(|error| failed(&error))
 }

@@ -101,6 +101,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     };
     let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
     let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
+    settings.begin_log();
     let stage = match flags.list {
         true => Stage::of_nothing(settings.clone()),
         false => Stage::open(settings.clone(), trace, junit_on_stdout)?,

@@ -211,6 +211,16 @@ fn add_evidence(block: &mut String, evidence: &Evidence) {
     for call in &evidence.calls {
         add_call(block, call);
     }
+    for diff in &evidence.diffs {
+        let _ = writeln!(
+            block,
+            "  diff of the outputs of {} (- candidate, + reference)",
+            diff.request
+        );
+        for line in diff.text.lines() {
+            let _ = writeln!(block, "    {line}");
+        }
+    }
     if let Some(again) = &evidence.again {
         let _ = writeln!(block, "  the second time: {}", again.summary);
         add_evidence(block, again);

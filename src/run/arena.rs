@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
+use tracing::span::EnteredSpan;
 
 use crate::base::error::{Error, Result};
 use crate::case::Case;
@@ -147,6 +148,7 @@ impl Arena {
 
     /// Tries a case, once: what is seen need not be seen again.
     pub fn try_case(&self, case: Case) -> Result<Record> {
+        let _case = self.span(&case);
         let started = Timestamp::now();
         let outcome = self.duel.fight(&case)?;
         Ok(self.record(case, outcome, started))
@@ -154,10 +156,17 @@ impl Arena {
 
     /// Tries a case, and again what is not to be believed at once: see [`hearing`].
     pub fn try_surely(&self, case: Case) -> Result<Record> {
+        let _case = self.span(&case);
         let started = Timestamp::now();
         let outcome = self.hear(&case)?;
         self.programs.are_the_same()?;
         Ok(self.record(case, outcome, started))
+    }
+
+    /// The span of a case, for `--log`.
+    fn span(&self, case: &Case) -> EnteredSpan {
+        let tool = &self.duel.candidate;
+        tracing::info_span!("case", id = %case.id(), candidate = tool.name(), version = tool.version()).entered()
     }
 
     /// What the catalogue says of what was found in an operation.

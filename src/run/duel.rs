@@ -272,6 +272,8 @@ impl<'duel> Bout<'duel> {
     fn operation(&mut self, index: usize) -> Result<OperationOutcome> {
         let started = Instant::now();
         let operation = &self.case.ops[index];
+        let _operation =
+            tracing::debug_span!("operation", index, name = operation.name()).entered();
         let ground = self.case.ground(index);
         let mut observed = Observed::default();
         let Performed {

@@ -2,8 +2,10 @@
 //!
 //! Made from an exchange; goes into records and onto the terminal. No code matches on it.
 
+mod diff;
 mod picture;
 
+pub use diff::{OutputDiff, has_a_value};
 pub use picture::{Extent, Picture, Strip};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ pub struct Evidence {
     pub differences: Vec<Difference>,
     /// Every call, in the order in which they were made on each side.
     pub calls: Vec<Call>,
+    /// What both sides put out for the same request, where that holds what differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diffs: Vec<OutputDiff>,
     /// The command lines that make the source image, for an operation that reads it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixture: Vec<Vec<String>>,
@@ -86,6 +91,12 @@ impl Evidence {
         );
         Self {
             summary,
+            diffs: exchange
+                .reference
+                .as_ref()
+                .map_or_else(Vec::new, |reference| {
+                    diff::diffs(&exchange.candidate, reference, verdict.differences())
+                }),
             differences: verdict.differences().to_vec(),
             calls,
             fixture: Vec::new(),

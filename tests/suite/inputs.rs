@@ -89,6 +89,7 @@ fn a_wrong_variable_is_named_and_a_flag_wins_over_it() {
         ("IMGDUEL_STRICT", "maybe", "write 1 or 0"),
         ("IMGDUEL_KEEP", "2", "write 1 or 0"),
         ("IMGDUEL_PASS_ENV", "PATH", "sets this variable"),
+        ("IMGDUEL_LOG", "loud", "write a level"),
     ] {
         refused(
             &["show", "ops7_s1_i0"],
@@ -143,6 +144,7 @@ fn an_empty_variable_is_an_unset_one() {
         "NO_CAGE",
         "STRICT",
         "PASS_ENV",
+        "LOG",
     ];
     for name in all {
         let name = format!("IMGDUEL_{name}");
@@ -257,12 +259,16 @@ fn tools_fits_one_screen_and_says_which_variables_tools_do_not_see() {
     for name in ["imago", "qcow2", "parallels", "reads", "scratch", "cage"] {
         assert!(said.contains(name), "{said}");
     }
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let words = words.join(" ");
     assert!(
-        said.contains("PYTHONPATH is set, and tools do not see it"),
+        words.contains("PYTHONPATH is set, and tools do not see it"),
         "{said}"
     );
-    assert!(said.contains("--pass-env PYTHONPATH"), "{said}");
+    assert!(words.contains("--pass-env PYTHONPATH"), "{said}");
     assert!(said.lines().count() <= 40, "{said}");
+    let long = said.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(long, None, "wider than a terminal");
     let passed = command(
         &["tools", "--pass-env", "PYTHONPATH"],
         &[("PYTHONPATH", "/somewhere")],

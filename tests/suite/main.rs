@@ -36,6 +36,7 @@ mod scratch_disks;
 mod script_kinds;
 mod scripts;
 mod stopping;
+mod terminal;
 mod test_door;
 mod timeouts;
 mod tools;

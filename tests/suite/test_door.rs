@@ -136,6 +136,54 @@ fn a_divergence_ends_in_the_form_that_editors_open_as_a_diff() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
+fn the_first_trial_that_shows_a_bug_has_its_evidence_and_the_others_name_that_trial() {
+    let (seen, code) = events(&[
+        "--candidate",
+        "qemu-img:tests/stand_ins/wrong_virtual_size",
+        "--ops",
+        "info",
+        "--generation",
+        "ops7",
+        "--iterations",
+        "4",
+        "campaign",
+    ]);
+    assert_eq!(code, Some(101));
+    let failures: Vec<(&str, &str)> = seen
+        .iter()
+        .filter(|event| event["event"] == "failed" && event["type"] == "test")
+        .map(|event| {
+            (
+                event["name"].as_str().unwrap(),
+                event["stdout"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(failures.len(), 4, "{seen:?}");
+    let whole: Vec<_> = failures
+        .iter()
+        .filter(|(_, text)| text.contains("in candidate/"))
+        .collect();
+    let [(first, _)] = *whole else {
+        panic!("one has the evidence: {failures:?}")
+    };
+    for (name, text) in failures.iter().filter(|(name, _)| name != first) {
+        assert!(
+            text.contains(&format!("the same as in {first}: ")),
+            "{text}"
+        );
+        assert!(
+            text.contains(name.trim_start_matches("campaign::")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
 fn the_junit_format_is_one_document_and_names_the_seed_file() {
     let stem = "issue_315_measure_of_a_vpc_source";
     let output = test_door(&["--format", "junit", "-Z", "unstable-options", stem]);

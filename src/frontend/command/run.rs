@@ -57,6 +57,7 @@ impl Run {
         log_dir: Option<PathBuf>,
         mut resumed: Option<Resumed>,
     ) -> Result<Self> {
+        settings.begin_log();
         stopping::listen()?;
         let means = Means::of_this_program(settings.timeout, settings.launcher())?;
         let contest = Arc::new(Contest::open(settings, &means)?);

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::said;
 use crate::base::error::Result;
+use crate::base::prose::wrapped;
 use crate::campaign::settings::Settings;
 use crate::oracle::witness::Witnesses;
 use crate::process;
@@ -60,11 +61,12 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
         let named: Vec<String> = named
             .map(|(name, version)| format!("{name} {}", version.as_deref().unwrap_or("(not here)")))
             .collect();
-        text.push_str(&format!("witnesses: {}\n", named.join(", ")));
+        let witnesses = format!("witnesses: {}", named.join(", "));
+        text.push_str(&wrapped(&witnesses, words::WIDTH, "  "));
         text.push_str(&words::cage(&layers));
     }
     if let Some(unseen) = settings.unseen_variables() {
-        text.push_str(&format!("{unseen}\n"));
+        text.push_str(&wrapped(&unseen, words::WIDTH, "  "));
     }
     Ok(said(&text))
 }

@@ -9,7 +9,7 @@ use super::picture;
 use crate::oracle::exchange::Side;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::Difference;
-use crate::run::evidence::{Call, Evidence, shell_line};
+use crate::run::evidence::{Call, Evidence, OutputDiff, has_a_value, shell_line};
 use crate::run::record::Record;
 
 /// How many differences of one case are shown.
@@ -62,6 +62,26 @@ fn shown(record: &Record, evidence: &Evidence) -> Markup {
         @if let Some(image) = &evidence.picture { (picture::picture(image)) }
         h4 { "What was run" }
         (calls(record, &evidence.calls, &evidence.differences))
+        @for diff in &evidence.diffs { (output_diff(diff)) }
+    }
+}
+
+/// The outputs of both sides as a diff.
+fn output_diff(diff: &OutputDiff) -> Markup {
+    html! {
+        details.line open {
+            summary { "Diff of the outputs of " (diff.request) " (− candidate, + reference)" }
+            pre.diff tabindex="0" {
+                @for line in diff.text.lines() {
+                    @match line.chars().next() {
+                        Some('-') => { del { (line) } }
+                        Some('+') => { ins { (line) } }
+                        _ => { (line) }
+                    }
+                    "\n"
+                }
+            }
+        }
     }
 }
 
@@ -167,28 +187,6 @@ fn call(call: Option<&Call>, other: Option<&Call>, differences: &[Difference]) -
             (output(&call.stderr, other.map(|other| other.stderr.as_str()), differences))
         }
     }
-}
-
-/// Whether a text holds one of the values that differ, or the name of what does, as a word of its own.
-fn has_a_value(text: &str, differences: &[Difference]) -> bool {
-    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
-    let holds = |word: &str| {
-        let word = word.trim_matches('"');
-        !word.is_empty()
-            && text.match_indices(word).any(|(start, _)| {
-                let before = text[..start].chars().next_back();
-                let after = text[start + word.len()..].chars().next();
-                !before.is_some_and(is_part) && !after.is_some_and(is_part)
-            })
-    };
-    differences.iter().any(|difference| {
-        let name = difference.what.rsplit('.').next().unwrap_or_default();
-        holds(name)
-            || holds(&difference.candidate)
-            || holds(&difference.reference)
-            // What came out is told within a longer phrase.
-            || (!text.is_empty() && [&difference.candidate, &difference.reference].iter().any(|value| value.starts_with(text)))
-    })
 }
 
 /// An output, the lines marked that hold what differs, and that the other side's does not have.

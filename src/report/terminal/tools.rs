@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::base::error::Result;
+use crate::base::prose::wrapped;
 use crate::image::format::Format;
 use crate::process::CageLayer;
 use crate::tool::{self, Capability, Tool};
@@ -21,6 +22,9 @@ const LETTERS: [(char, &str, &[&str]); 6] = [
         &["amend", "rebase", "commit", "bitmap"],
     ),
 ];
+
+/// The columns of a terminal that nobody has widened.
+pub const WIDTH: usize = 80;
 
 /// One tool of the list.
 pub struct Line {
@@ -72,10 +76,11 @@ pub fn matrix(lines: &[Line]) -> String {
         add(name, cells);
     }
     let letters = LETTERS.map(|(letter, word, _)| format!("{letter} {word}"));
-    let _ = writeln!(text, "{}", letters.join(", "));
+    text.push_str(&wrapped(&letters.join(", "), WIDTH, "  "));
     for line in lines {
         if let Err(error) = &line.opened {
-            let _ = writeln!(text, "{} not here: {error}", line.row.name);
+            let not_here = format!("{} not here: {error}", line.row.name);
+            text.push_str(&wrapped(&not_here, WIDTH, "  "));
         }
     }
     text
@@ -107,7 +112,8 @@ pub fn cage(layers: &[CageLayer]) -> String {
     let mut text = format!("cage: {here} of {} parts here\n", layers.len());
     for layer in missing {
         let why = layer.missing.as_deref().unwrap_or_default();
-        let _ = writeln!(text, "  missing: {} ({why})", layer.name);
+        let missing = format!("  missing: {} ({why})", layer.name);
+        text.push_str(&wrapped(&missing, WIDTH, "    "));
     }
     text
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing::field::Empty;
+
 use super::{Bout, harness};
 use crate::base::error::Result;
 use crate::base::phase::Phase;
@@ -43,6 +45,7 @@ impl<'duel> Bout<'duel> {
         // What is there after one step is what is there before the next.
         let mut before = self.sandbox.stamps(side);
         for (index, step) in steps.iter().enumerate() {
+            let _step = tracing::trace_span!("step", index, side = side.name()).entered();
             let done = made.and_then(|made| made.turns.get(index));
             if let Some(done) = done.filter(|_| step.actor == Actor::Once) {
                 deed.turns.push(done.clone());
@@ -211,7 +214,16 @@ impl<'duel> Bout<'duel> {
             return Ok(harness::refusal(request, wrong));
         }
         let scene = self.scene(&directory, patience);
-        let answer = self.tool(by).ask(request, &scene)?;
+        let call = tracing::debug_span!(
+            "call",
+            by = by.name(),
+            request = request.name(),
+            exit = Empty
+        );
+        let answer = call.in_scope(|| self.tool(by).ask(request, &scene))?;
+        if !call.is_disabled() {
+            call.record("exit", answer.exit.describe());
+        }
         self.tool_calls += answer.calls;
         self.tool_cpu += answer.cpu;
         Ok(answer)

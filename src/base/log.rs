@@ -1,0 +1,72 @@
+//! `--log`: what the harness itself does, for whoever debugs the harness, as spans and events of the `tracing` crate on standard error.
+//!
+//! Off unless it is asked for. Spans are `case` (level info), `operation` and `call` (debug) and `step` (trace); each line tells those that it lies
+//! in. No verdict and no report depends on it, and tools never see it.
+
+use std::str::FromStr;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::base::error::{Error, Result};
+
+/// Which spans and events are written, by level and module.
+#[derive(Clone, Debug)]
+pub struct Filter(Targets);
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    /// `LEVEL` or `MODULE=LEVEL`, with commas: `debug`, `info,imgduel::run=trace`. A module without its level is refused: a misspelled level
+    /// would be one.
+    fn from_str(text: &str) -> Result<Self> {
+        let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+        let is_sound = text.split(',').all(|part| match part.split_once('=') {
+            Some((module, level)) => !module.is_empty() && is_level(level),
+            None => is_level(part),
+        });
+        let filter = is_sound.then(|| text.parse().ok()).flatten();
+        filter.map(Self).ok_or_else(|| {
+            Error::usage(
+                "write a level (off, error, warn, info, debug, trace) or MODULE=LEVEL, with commas, as in info,imgduel::run=trace",
+            )
+        })
+    }
+}
+
+/// Begins to write what `filter` lets through, each span when it ends, with its duration. A second call changes nothing.
+pub fn begin(filter: &Filter) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_span_events(FmtSpan::CLOSE);
+    // Fails when something listens already: of the test target, the first trial.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter.0.clone())
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_modules_with_levels_are_taken_and_misspelled_levels_are_not() {
+        for good in ["debug", "off", "info,imgduel::run=trace", "imgduel=debug"] {
+            assert!(good.parse::<Filter>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "debgu",
+            "imgduel::run",
+            "imgduel=loud",
+            "=debug",
+            "info,",
+        ] {
+            assert!(bad.parse::<Filter>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What both sides put out for the same request, as a unified diff: of a long report, the lines that matter.
+//!
+//! Made with the evidence, from the whole outputs; the terminal and the page show it. Only outputs that hold a value which differs are compared: paths and
+//! dates differ in all of them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use similar::TextDiff;
+
+use crate::oracle::exchange::Deed;
+use crate::oracle::verdict::Difference;
+use crate::process::Captured;
+
+/// The longest output that is compared, in bytes.
+const OUTPUT_BYTES_MAX: usize = 1 << 16;
+
+/// The longest diff that is kept, in bytes.
+const DIFF_BYTES_MAX: usize = 4000;
+
+/// How long the search for a short diff may take; what it has by then is right, and longer.
+const SEARCH: Duration = Duration::from_millis(200);
+
+/// Lines that are alike around those that differ.
+const CONTEXT_LINES: usize = 2;
+
+/// The outputs of both sides for one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputDiff {
+    /// The request's name.
+    pub request: String,
+    /// A unified diff without its head: `-` the candidate's lines, `+` the reference's.
+    pub text: String,
+}
+
+/// The diffs of the calls that both sides made, in their order.
+pub(super) fn diffs(
+    candidate: &Deed,
+    reference: &Deed,
+    differences: &[Difference],
+) -> Vec<OutputDiff> {
+    let turns = std::iter::zip(&candidate.turns, &reference.turns).map(|(ours, theirs)| {
+        [
+            (&ours.step.request, &ours.answer),
+            (&theirs.step.request, &theirs.answer),
+        ]
+    });
+    let readings =
+        std::iter::zip(&candidate.readings, &reference.readings).map(|(ours, theirs)| {
+            [
+                (&ours.request, &ours.answer),
+                (&theirs.request, &theirs.answer),
+            ]
+        });
+    let pairs = turns.chain(readings);
+    let alike = pairs.filter(|[(ours, _), (theirs, _)]| ours.name() == theirs.name());
+    let shown = alike.filter_map(|[(request, ours), (_, theirs)]| {
+        let text = diff(&whole(&ours.stdout)?, &whole(&theirs.stdout)?, differences)?;
+        let request = request.name().to_owned();
+        Some(OutputDiff { request, text })
+    });
+    shown.collect()
+}
+
+/// The text of an output that was kept to its end and is short enough.
+fn whole(captured: &Captured) -> Option<String> {
+    let is_short = captured.dropped_bytes == 0 && captured.bytes.len() <= OUTPUT_BYTES_MAX;
+    is_short.then(|| String::from_utf8_lossy(&captured.bytes).into_owned())
+}
+
+/// The diff of two outputs of several lines; nothing where no line that differs holds a value which was found to differ.
+fn diff(candidate: &str, reference: &str, differences: &[Difference]) -> Option<String> {
+    let is_report = |text: &str| text.lines().nth(1).is_some();
+    if candidate == reference || !is_report(candidate) || !is_report(reference) {
+        return None;
+    }
+    // A missing line feed at the end is no difference for a reader.
+    let [ours, theirs] = [candidate, reference].map(|text| format!("{}\n", text.trim_end()));
+    let diff = TextDiff::configure()
+        .timeout(SEARCH)
+        .diff_lines(ours.as_str(), theirs.as_str());
+    let mut unified = diff.unified_diff();
+    let mut text = unified.context_radius(CONTEXT_LINES).to_string();
+    let is_change = |line: &&str| line.starts_with(['-', '+']);
+    if !text
+        .lines()
+        .filter(is_change)
+        .any(|line| has_a_value(&line[1..], differences))
+    {
+        return None;
+    }
+    if text.len() > DIFF_BYTES_MAX {
+        let end = text[..text.floor_char_boundary(DIFF_BYTES_MAX)].rfind('\n');
+        let left_out = text.lines().count() - text[..end.unwrap_or(0)].lines().count();
+        text.truncate(end.unwrap_or(0));
+        text.push_str(&format!("\n… ({left_out} more lines)\n"));
+    }
+    Some(text)
+}
+
+/// Whether a text holds one of the values that differ, or the name of what does, as a word of its own.
+pub fn has_a_value(text: &str, differences: &[Difference]) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let holds = |word: &str| {
+        let word = word.trim_matches('"');
+        !word.is_empty()
+            && text.match_indices(word).any(|(start, _)| {
+                let before = text[..start].chars().next_back();
+                let after = text[start + word.len()..].chars().next();
+                !before.is_some_and(is_part) && !after.is_some_and(is_part)
+            })
+    };
+    differences.iter().any(|difference| {
+        let name = difference.what.rsplit('.').next().unwrap_or_default();
+        holds(name)
+            || holds(&difference.candidate)
+            || holds(&difference.reference)
+            // What came out is told within a longer phrase.
+            || (!text.is_empty() && [&difference.candidate, &difference.reference].iter().any(|value| value.starts_with(text)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size() -> Difference {
+        Difference {
+            what: "virtual-size".to_owned(),
+            candidate: "512".to_owned(),
+            reference: "1024".to_owned(),
+            expected: None,
+        }
+    }
+
+    #[test]
+    fn a_diff_has_the_lines_that_differ_and_two_around_them() {
+        let ours = "{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3,\n  \"virtual-size\": 512\n}";
+        let theirs = ours.replace("512", "1024");
+        assert_eq!(
+            diff(ours, &theirs, &[size()]).as_deref(),
+            Some(
+                "@@ -3,4 +3,4 @@\n   \"b\": 2,\n   \"c\": 3,\n-  \"virtual-size\": 512\n+  \"virtual-size\": 1024\n }\n"
+            )
+        );
+    }
+
+    #[test]
+    fn outputs_that_differ_in_nothing_that_was_compared_have_no_diff() {
+        assert_eq!(
+            diff("{\n\"date\": 1\n}", "{\n\"date\": 2\n}", &[size()]),
+            None
+        );
+        assert_eq!(
+            diff("512", "1024", &[size()]),
+            None,
+            "one line is seen as it is"
+        );
+    }
+
+    #[test]
+    fn a_long_diff_is_cut_and_says_so() {
+        let lines = |first: u32| {
+            (first..first + 2000)
+                .map(|n| format!("{n}\n"))
+                .collect::<String>()
+        };
+        let text = diff(
+            &format!("512\n{}", lines(10_000)),
+            &lines(50_000),
+            &[size()],
+        );
+        let text = text.expect("a diff");
+        assert!(
+            text.len() < DIFF_BYTES_MAX + 50 && text.contains("more lines"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! What the command prints besides verdicts: reports that obey no tool's control characters, the heading of a merge, the harness's own log,
+//! completions and manual pages.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::process::Output;
+
+use crate::ring;
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = ring::imgduel();
+    command.args(arguments).envs(variables.iter().copied());
+    command.current_dir(ring::package()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn control_characters_that_a_tool_puts_out_reach_no_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (page, junit) = (file("page.html"), file("junit.xml"));
+    let coloured = "qemu-img:tests/stand_ins/colours_what_it_says";
+    let ids = ["ops7_s3_i0", "ops7_s3_i1", "ops7_s3_i2"];
+    let arguments = [
+        &["replay"][..],
+        &ids,
+        &["--ops", "info,check", "--candidate", coloured],
+        &["--html", &page, "--junit", &junit],
+    ]
+    .concat();
+    for variables in [&[][..], &[("GITHUB_ACTIONS", "true")]] {
+        let output = run(&arguments, variables);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        let reports = [
+            ("standard output", output.stdout),
+            ("standard error", output.stderr),
+            ("page", fs::read(&page).unwrap()),
+            ("JUnit", fs::read(&junit).unwrap()),
+        ];
+        for (name, report) in &reports {
+            assert!(!report.contains(&0x1b) && !report.contains(&7), "{name}");
+        }
+        let said = text(&reports[0].1);
+        assert!(said.contains(r"\x1b[31mno\x1b[0m\x07"), "{said}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_evidence_has_a_diff_of_the_outputs_that_hold_what_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("page.html");
+    let seed = "fuzz-seeds/issue_315_measure_of_a_vpc_source.json";
+    let liar = "qemu-img:tests/stand_ins/wrong_measure";
+    let page_flag = page.to_str().unwrap();
+    let output = run(
+        &["replay", seed, "--candidate", liar, "--html", page_flag],
+        &[],
+    );
+    let said = text(&output.stdout);
+    let diff = "diff of the outputs of measure (- candidate, + reference)\n    @@ -1,4 +1,4 @@\n     {\n    -    \"required\": 1507328,\n    +    \"required\": 1441792,\n";
+    assert!(said.contains(diff), "{said}");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("<del>-    &quot;required&quot;: 1507328,</del>"));
+    assert!(page.contains("<ins>+    &quot;required&quot;: 1441792,</ins>"));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_merge_is_headed_by_all_its_candidates_and_by_what_its_cases_have_in_common() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = |name: &str, arguments: &[&str]| {
+        let file = directory.path().join(name).to_str().unwrap().to_owned();
+        let arguments = [&["replay"][..], arguments, &["--json", &file]].concat();
+        let output = run(&arguments, &[]);
+        assert_ne!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        file
+    };
+    let [imago, own] = [
+        ("imago.jsonl", ["ops7_s3_i0", "--candidate", "imago"]),
+        ("own.jsonl", ["ops7_s3_i1", "--candidate", "qemu-img"]),
+    ]
+    .map(|(name, arguments)| records(name, &arguments));
+    let other = records("other.jsonl", &["ops8_s4_i0", "--candidate", "qemu-img"]);
+    let heading = |files: &[&String]| {
+        let files = files.iter().map(|file| file.as_str());
+        let arguments: Vec<&str> = std::iter::once("merge").chain(files).collect();
+        let output = run(&arguments, &[]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        let lines: Vec<String> = said.lines().take(2).map(str::to_owned).collect();
+        lines
+    };
+    let [tools, campaign] = &*heading(&[&imago, &own]) else {
+        panic!("two lines")
+    };
+    assert!(tools.starts_with("candidates imago "), "{tools}");
+    assert!(tools.contains(", qemu-img ") && tools.contains(", reference qemu-img "));
+    assert_eq!(campaign, "generation ops7, seed 3");
+    let [tools, campaign] = &*heading(&[&own, &other]) else {
+        panic!("two lines")
+    };
+    assert!(tools.starts_with("candidate qemu-img "), "{tools}");
+    assert_ne!(campaign, "generation ops7, seed 3", "the other's is ops8");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_log_tells_cases_operations_and_calls_on_standard_error_and_only_when_asked() {
+    let arguments = ["replay", "ops7_s3_i0", "--candidate", "qemu-img"];
+    let silent = run(&arguments, &[]);
+    assert!(!text(&silent.stderr).contains("case{"));
+    let told = run(&arguments, &[("IMGDUEL_LOG", "info,imgduel::run=trace")]);
+    let said = text(&told.stderr);
+    for part in [
+        "case{id=ops7_s3_i000000 ",
+        "operation{index=0 ",
+        "step{index=0 ",
+        "call{by=",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // What is told of the case goes elsewhere: but for the clock, that is the same.
+    let figures = |output: &Output| {
+        let said = text(&output.stdout);
+        let lines = said.lines().filter(|line| !line.contains(" s tool CPU"));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let [silent, told] = [silent, told].map(|output| figures(&output));
+    assert_eq!(silent.last(), told.last());
+    assert_eq!(silent.len(), told.len());
+}
+
+#[test]
+fn every_shell_gets_completions_that_know_commands_and_flags() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell], &[]);
+        let said = text(&output.stdout);
+        assert!(output.status.success(), "{shell}");
+        for word in ["adapter-check", "generation", "strict-known"] {
+            assert!(said.contains(word), "{shell}: no {word}");
+        }
+    }
+    let output = run(&["completions", "tcsh"], &[]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("zsh"), "{said}");
+}
+
+#[test]
+fn the_manual_has_a_page_for_the_command_and_one_for_each_of_its_commands() {
+    let whole = text(&run(&["man"], &[]).stdout);
+    assert!(whole.contains(".TH imgduel 1") && whole.contains(r"imgduel\-fuzz(1)"));
+    let fuzz = text(&run(&["man", "fuzz"], &[]).stdout);
+    assert!(fuzz.contains(r"\-\-generation") && fuzz.contains("IMGDUEL_GENERATION"));
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    assert!(
+        run(&["man", "--dir", pages.to_str().unwrap()], &[])
+            .status
+            .success()
+    );
+    let names = fs::read_dir(&pages).unwrap();
+    let mut names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.contains(&"imgduel.1".to_owned()), "{names:?}");
+    assert!(
+        names.contains(&"imgduel-adapter-check.1".to_owned()),
+        "{names:?}"
+    );
+    let output = run(&["man", "fuz"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("there is no command 'fuz'"));
+}
