@@ -22,7 +22,7 @@ impl FromStr for Filter {
     /// `LEVEL` or `MODULE=LEVEL`, with commas: `debug`, `info,imgduel::run=trace`. A module without its level is refused: a misspelled level
     /// would be one.
     fn from_str(text: &str) -> Result<Self> {
-        let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+        let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
         let is_sound = text.split(',').all(|part| match part.split_once('=') {
             Some((module, level)) => !module.is_empty() && is_level(level),
             None => is_level(part),

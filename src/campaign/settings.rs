@@ -1,6 +1,6 @@
-//! The settings that both doors share: flags, and the environment under them.
+//! The settings that the command and the test target share: flags, and the environment under them.
 //!
-//! One list; the parsers, the help and the split of the test door's arguments are derived from it. Values are checked
+//! One list; the parsers, the help and the split of the test target's arguments are derived from it. Values are checked
 //! here, files and tools where they are opened.
 
 mod reading;
@@ -29,10 +29,10 @@ pub const FUZZ_ITERATIONS: u64 = 1000;
 /// The longest that cases can be drawn: a year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Fresh cases in the test door, when no number is given.
+/// Fresh cases in the test target, when no number is given.
 pub const TEST_ITERATIONS: u64 = 12;
 
-/// The seed of the test door, when none is given.
+/// The seed of the test target, when none is given.
 pub const TEST_SEED: u64 = 1;
 
 /// What the candidate is compared with, when nothing else is named.
@@ -41,7 +41,7 @@ const DEFAULT_REFERENCE: &str = "qemu-img";
 /// Wall time for one tool call, when none is given: `30` in the flag's own default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Everything that can be set in either door. The flag wins over the environment.
+/// Everything that can be set, in the command and in the test target. The flag wins over the environment.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Settings {
     /// The tool under test: NAME, NAME:PATH, adapter:COMMAND, or all; more with commas or repeated (see imgduel tools)
@@ -60,15 +60,15 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_WIDE", value_parser = values::switch)]
     pub wide: bool,
 
-    /// The campaign's seed, a whole number (default: 1 in the test door, else random)
+    /// The campaign's seed, a whole number (default: 1 in the test target, else random)
     #[arg(long, value_name = "N", env = "IMGDUEL_SEED", allow_negative_numbers = true, value_parser = values::seed)]
     pub seed: Option<u64>,
 
-    /// How many cases (default: 12 in the test door, else 1000; with --duration, 1000 in the test door, else any number)
+    /// How many cases (default: 12 in the test target, else 1000; with --duration, 1000 in the test target, else any number)
     #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = values::iterations)]
     pub iterations: Option<u64>,
 
-    /// How long cases are drawn, as in 90s, 10m or 2h; those under way are ended
+    /// How long cases are drawn, as in 90s, 10m or 2h; those under way then run to their end
     #[arg(long, value_name = "TIME", env = "IMGDUEL_DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
 
@@ -104,7 +104,7 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_DURABLE", value_parser = values::switch)]
     pub durable: bool,
 
-    /// Ask the reference again what it has answered before for a regression trial, or for the cases that the test door draws unasked
+    /// Call the reference anew where its answers are kept: in regression trials, and in the campaign that the test target runs by default
     #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = values::switch)]
     pub no_cache: bool,
 
@@ -157,15 +157,15 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", env = "IMGDUEL_HTML")]
     pub html: Option<PathBuf>,
 
-    /// Run tools with their flushes off: they succeed without being done
+    /// Run tools with their flushes off: they succeed without effect
     #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = values::switch)]
     pub no_flush: bool,
 
-    /// Run tools without limits of memory, files, processes and disk, and without confinement
+    /// Run tools without the sandbox: no limits of memory, files, processes and disk, no confinement
     #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = values::switch)]
     pub no_cage: bool,
 
-    /// Put tools into no namespaces of their own; the other layers of the cage stand
+    /// Give tools no namespaces of their own; the other layers of the sandbox stay
     #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = values::switch)]
     pub no_namespaces: bool,
 
@@ -183,7 +183,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether the test door's campaign is the one that it tries when nothing is said, the same in every run.
+    /// Whether the test target's campaign is the default one, the same in every run.
     pub fn has_usual_campaign(&self) -> bool {
         let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();
         !numbers && self.start == 0

@@ -202,7 +202,7 @@ impl Fresh {
         let (start, count) = settings.range(usual_count)?;
         if count > FRESH_TRIALS_MAX {
             return Err(Error::usage(format!(
-                "{count} iterations would be as many trials: the test door takes up to {FRESH_TRIALS_MAX}, imgduel fuzz more"
+                "{count} iterations would be as many trials: the test target takes up to {FRESH_TRIALS_MAX}, imgduel fuzz more"
             )));
         }
         let fresh = Self {

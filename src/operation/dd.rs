@@ -193,7 +193,7 @@ impl Perform for Dd {
 
     fn skipped(&self) -> Option<String> {
         if let Some(why) = &self.skipped {
-            return Some(format!("dd of an {why} to {} is not asked", self.target));
+            return Some(format!("dd of an {why} to {} is skipped", self.target));
         }
         let too_many = self.blocks() > BLOCKS_MAX;
         too_many.then(|| {

@@ -143,7 +143,7 @@ impl Perform for Map {
     fn skipped(&self) -> Option<String> {
         self.skipped
             .as_ref()
-            .map(|why| format!("map of a {why} image is not asked"))
+            .map(|why| format!("map of a {why} image is skipped"))
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

@@ -100,7 +100,7 @@ impl Witnesses {
         let packages: Vec<&str> = rows().map(|row| row.package).collect();
         (!names.is_empty()).then(|| {
             format!(
-                "no third opinion by {} (on Debian and Ubuntu: apt-get install {})",
+                "no cross-check by {} (on Debian and Ubuntu: apt-get install {})",
                 names.join(", "),
                 packages.join(" ")
             )

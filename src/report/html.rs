@@ -151,7 +151,7 @@ fn compared(summary: &Summary, digest: &Digest) -> Markup {
             div.columns {
                 (counts("Cases by kind", &summary.by_kind))
                 (counts("Cases by known divergence", &summary.by_known))
-                (counts("Operations that were not made", &summary.unsupported_operations))
+                (counts("Operations that were skipped", &summary.unsupported_operations))
             }
         }
     }
@@ -164,7 +164,7 @@ fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Marku
                 caption { (title) }
                 thead { tr {
                     th scope="col" { (first) }
-                    @for name in ["compared", "match", "divergence", "known elsewhere", "known", "flaky", "inconclusive", "not made"] {
+                    @for name in ["compared", "match", "divergence", "known elsewhere", "known", "flaky", "inconclusive", "skipped"] {
                         th.number scope="col" { (name) }
                     }
                     th.share scope="col" aria-hidden="true" {}

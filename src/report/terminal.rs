@@ -257,7 +257,7 @@ pub fn cage(layers: &[CageLayer]) -> String {
     let line = |layer: &CageLayer| {
         let state = layer.missing.as_deref();
         let state = state.map_or("here".to_owned(), |missing| format!("missing: {missing}"));
-        format!("cage {} ({state})\n", layer.name)
+        format!("sandbox {} ({state})\n", layer.name)
     };
     layers.iter().map(line).collect()
 }
@@ -331,7 +331,7 @@ pub fn summary(summary: &Summary) -> String {
     let groups = [
         ("by kind", &summary.by_kind),
         ("known", &summary.by_known),
-        ("operations not made", &summary.unsupported_operations),
+        ("operations skipped", &summary.unsupported_operations),
         ("checks made", &summary.checks),
     ];
     for (title, counts) in groups.into_iter().filter(|(_, counts)| !counts.is_empty()) {
@@ -359,7 +359,7 @@ pub fn summary(summary: &Summary) -> String {
         .map(|(name, _)| *name)
         .collect();
     if !absent.is_empty() {
-        let _ = writeln!(text, "no third opinion by {}", absent.join(", "));
+        let _ = writeln!(text, "no cross-check by {}", absent.join(", "));
     }
     if let Some(why) = &summary.vacuous {
         let _ = writeln!(

@@ -88,7 +88,7 @@ fn told_size(said: &str) -> Option<u64> {
 fn exit_of_panic(stderr: &str) -> Exit {
     if stderr.contains(URING) {
         return Exit::Unsupported(
-            "io_uring, which tools in a cage do not have (--no-cage)".to_owned(),
+            "io_uring, which tools in the sandbox do not have (--no-cage)".to_owned(),
         );
     }
     let mut lines = stderr.lines().filter(|line| !line.is_empty());

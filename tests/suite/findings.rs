@@ -256,7 +256,7 @@ fn what_does_not_diverge_cannot_be_shrunk_and_has_no_script() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         // What is said of every run: a script is not forked, a witness is not here.
         let of_the_run =
-            |line: &&str| line.ends_with("it is a script") || line.contains("no third opinion by");
+            |line: &&str| line.ends_with("it is a script") || line.contains("no cross-check by");
         let of_the_case = said.lines().filter(|line| !of_the_run(line));
         assert!(
             said.contains("shows no divergence") && of_the_case.count() == 1,

@@ -256,7 +256,7 @@ fn tools_fits_one_screen_and_says_which_variables_tools_do_not_see() {
         .output()
         .unwrap();
     let said = stdout(&output);
-    for name in ["imago", "qcow2", "parallels", "reads", "scratch", "cage"] {
+    for name in ["imago", "qcow2", "parallels", "reads", "scratch", "sandbox"] {
         assert!(said.contains(name), "{said}");
     }
     let words: Vec<&str> = said.split_whitespace().collect();

@@ -44,7 +44,7 @@ fn line(row: &Row, tools: &BTreeSet<&String>) -> Markup {
             @for tool in tools {
                 @match row.cells.get(*tool) {
                     Some(cell) => (self::cell(cell)),
-                    None => { td { "not asked" } },
+                    None => { td { "skipped" } },
                 }
             }
         }

@@ -109,7 +109,7 @@ pub fn cage(layers: &[CageLayer]) -> String {
         .filter(|layer| layer.missing.is_some())
         .collect();
     let here = layers.len() - missing.len();
-    let mut text = format!("cage: {here} of {} parts here\n", layers.len());
+    let mut text = format!("sandbox: {here} of {} parts here\n", layers.len());
     for layer in missing {
         let why = layer.missing.as_deref().unwrap_or_default();
         let missing = format!("  missing: {} ({why})", layer.name);

@@ -49,7 +49,7 @@ impl Stand {
             Self::Agrees => "agrees",
             Self::Elsewhere => "diverges elsewhere",
             Self::Inconclusive => "inconclusive",
-            Self::NotAsked => "not asked",
+            Self::NotAsked => "skipped",
         }
     }
 

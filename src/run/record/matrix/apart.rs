@@ -191,7 +191,7 @@ mod tests {
         ];
         assert_eq!(
             verdict(&stands),
-            "qemu-img changes once: from 7.2.22 (crashes) to 11.1.3 (agrees; 10.0.2 diverges elsewhere; 10.0.13 not asked)"
+            "qemu-img changes once: from 7.2.22 (crashes) to 11.1.3 (agrees; 10.0.2 diverges elsewhere; 10.0.13 skipped)"
         );
         assert_eq!(verdict(&stands[..2]), "qemu-img 7.2.22 is the odd one out");
     }
