@@ -244,6 +244,8 @@ impl Perform for Chain {
             features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
             let preallocates = inner.preallocates_growth(&acting);
             features.extend(preallocates.then_some(hazard::PREALLOCATED_GROWTH));
+            let downgrades = inner.downgrades_snapshots(&acting);
+            features.extend(downgrades.then_some(hazard::DOWNGRADED_SNAPSHOTS));
             drop(acting);
             course.go_on(act);
             is_endless |= course.has_endless_encrypted_runs();

@@ -8,6 +8,7 @@ use imgduel::case::generation::lineage::Change;
 use imgduel::case::{Case, CaseId};
 use imgduel::operation::Operation;
 use imgduel::operation::chain::{Act, Admission, Chain, Course, Layer, Rejection};
+use imgduel::oracle::exchange::Rule;
 
 /// The generations whose cases are chains.
 const GENERATIONS: [&str; 5] = [
@@ -125,6 +126,23 @@ fn no_child_commits_over_a_parallels_image() {
         let commits = |act: &Act| *act == Act::Commit;
         assert!(!chain(&case).steps.iter().any(commits), "{id}");
     }
+}
+
+/// What a commit may have been refused to make grow is of doubtful size from then on, and with it every write behind its old end: version 2
+/// cannot hide what a longer backing file holds there.
+#[test]
+fn what_a_refused_commit_left_small_is_not_written_behind_its_end() {
+    let layers = [
+        layer("raw", 1 << 20, &[]),
+        layer("qcow2", 2048, &["compat=0.10"]),
+        layer("qcow2", 1 << 20, &[]),
+    ];
+    let write = serde_json::json!({"step": "write", "writes": [{"offset": 2048, "length": 512, "byte": 1}]});
+    let below = serde_json::json!({"step": "below", "layer": 1, "act": write});
+    let below: Act = serde_json::from_value(below).unwrap();
+    let mut course = Course::start("", &layers);
+    course.go_on(&Act::Commit);
+    assert_eq!(course.rule(&below), Rule::GoOn);
 }
 
 fn layer(format: &str, size: u64, options: &[&str]) -> Layer {

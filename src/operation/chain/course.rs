@@ -3,7 +3,7 @@
 //! Used thrice in the same way: to draw acts that make sense, to write the requests of acts that will all succeed, and to follow what
 //! really happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::act::{Act, Layer};
 use super::wording::{placed, window};
@@ -32,8 +32,8 @@ pub struct Course {
     changed_below: BTreeSet<String>,
     /// The names of images for which [`Course::is_ragged`].
     ragged: BTreeSet<String>,
-    /// The least that the size may be, where a resize may have been refused.
-    doubtful: Option<u64>,
+    /// How small images may be, by their names, where what was to make them grow or shrink may have been refused.
+    doubtful: BTreeMap<String, u64>,
     /// The names of images that may have no bitmaps, because version 2 has none.
     unsure_bitmaps: BTreeSet<String>,
 }
@@ -59,7 +59,7 @@ impl Course {
             conversions: 0,
             changed_below: BTreeSet::new(),
             ragged: BTreeSet::new(),
-            doubtful: None,
+            doubtful: BTreeMap::new(),
             unsure_bitmaps: BTreeSet::new(),
         }
     }
@@ -136,7 +136,12 @@ impl Course {
 
     /// Whether the image may end elsewhere than the model says: a resize may have been refused.
     pub(super) fn is_of_doubtful_size(&self) -> bool {
-        self.doubtful.is_some()
+        self.least_size().is_some()
+    }
+
+    /// How small the image may be, in bytes, where it may end elsewhere than the model says.
+    pub(super) fn least_size(&self) -> Option<u64> {
+        self.doubtful.get(&self.top().path).copied()
     }
 
     /// Whether its bitmaps may not be there.
@@ -154,25 +159,36 @@ impl Course {
         if matches!(act, Act::Bitmap { .. }) && self.is_version_2() {
             self.unsure_bitmaps.insert(self.top().path.clone());
         }
-        match (act, self.doubtful) {
-            (Act::Resize { size, .. }, least) if self.rule(act) == Rule::GoOn => {
+        let least = self.least_size();
+        let doubted = match act {
+            Act::Resize { size, .. } if self.rule(act) == Rule::GoOn => {
                 let before = least.unwrap_or(self.model.top.size);
-                self.doubtful = Some(before.min(*size));
+                Some((self.top().path.clone(), before.min(*size)))
             }
-            (
-                Act::Dd {
-                    block_size,
-                    count,
-                    skip,
-                    ..
-                },
-                Some(least),
-            ) => {
+            Act::Commit if self.rule(act) == Rule::GoOn => self.doubted_below(),
+            Act::Dd {
+                format,
+                block_size,
+                count,
+                skip,
+            } => least.map(|least| {
                 let (_, length) = window(least, *block_size, *count, *skip);
-                self.doubtful = Some(length);
+                (self.target(*format, &[]).path, length)
+            }),
+            Act::Convert { format, .. } | Act::ConvertSnapshot { format, .. } => {
+                least.map(|least| (self.target(*format, &[]).path, least))
             }
-            _ => {}
-        }
+            _ => None,
+        };
+        self.doubtful.extend(doubted);
+    }
+
+    /// How small the image below may be after a commit that may have been refused, where it would grow by it.
+    fn doubted_below(&self) -> Option<(String, u64)> {
+        let (file, lower) = (self.below().last()?, self.model.below.last()?);
+        let before = self.doubtful.get(&file.path).copied();
+        let before = before.unwrap_or(lower.view.size);
+        (before < self.model.top.size).then(|| (file.path.clone(), before))
     }
 
     /// The act is over, and came out as it should.

@@ -51,7 +51,20 @@ pub(super) const PARALLELS_UNMAP: &str = "hazard_parallels_unmap";
 /// is longer than what it is to be "grown" to, and qemu-img refuses ("Cannot use preallocation for shrinking files").
 pub(super) const PREALLOCATED_GROWTH: &str = "hazard_preallocated_growth";
 
+/// A feature of a step: an image with snapshots is amended to version 2. Where a cluster that a snapshot shares was set to zero and kept its
+/// place, qemu-img writes the zeros there, and the snapshot loses what it held.
+pub(super) const DOWNGRADED_SNAPSHOTS: &str = "hazard_downgraded_snapshots";
+
 impl Act {
+    /// See [`DOWNGRADED_SNAPSHOTS`].
+    pub(super) fn downgrades_snapshots(&self, course: &Course) -> bool {
+        let Self::Amend { options } = self else {
+            return false;
+        };
+        let downgrades = options.iter().any(|option| option == "compat=0.10");
+        downgrades && !course.model.snapshots.is_empty()
+    }
+
     /// See [`PREALLOCATED_GROWTH`].
     pub(super) fn preallocates_growth(&self, course: &Course) -> bool {
         let Self::Resize {

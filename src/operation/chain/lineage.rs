@@ -157,6 +157,8 @@ fn hazards(course: &Course, act: &Act) -> Vec<&'static str> {
             .then_some(hazard::PARALLELS_UNMAP),
         act.preallocates_growth(course)
             .then_some(hazard::PREALLOCATED_GROWTH),
+        act.downgrades_snapshots(course)
+            .then_some(hazard::DOWNGRADED_SNAPSHOTS),
         course
             .has_endless_encrypted_runs()
             .then_some(hazard::ENDLESS_ENCRYPTED),

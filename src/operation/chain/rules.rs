@@ -72,7 +72,7 @@ impl Course {
     }
 
     /// What the act's exit means, also where it makes no sense.
-    pub(super) fn rule(&self, act: &Act) -> Rule {
+    pub fn rule(&self, act: &Act) -> Rule {
         let exit = self.exit(act);
         match self.admit(act) {
             Admission::Rejected(MustBeRefused(_)) => Rule::Refuse,

@@ -116,7 +116,7 @@ impl Course {
             },
             Act::Repair { tier } => Request::Repair { file, tier: *tier },
             Act::Bench { .. } => Request::Bench {
-                arguments: schedule(file.format, act, self.doubtful.is_some()),
+                arguments: schedule(file.format, act, self.is_of_doubtful_size()),
                 file,
             },
             Act::SnapshotList => Request::SnapshotList { file },
@@ -143,7 +143,7 @@ impl Course {
     /// The writes that are asked for. Where the image may end before one of them, some tools make those that fit and some none after the
     /// first that does not: then only those are asked that fit in any case, or a single one, which is made or refused whole.
     fn asked(&self, writes: &[Write]) -> Vec<Write> {
-        let Some(least) = self.doubtful else {
+        let Some(least) = self.least_size() else {
             return writes.to_vec();
         };
         let fits = |write: &&Write| write.offset + write.length <= least;

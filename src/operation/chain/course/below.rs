@@ -13,7 +13,6 @@ impl Course {
             files: self.files[..=index].to_vec(),
             model,
             previous: None,
-            doubtful: None,
             ..self.clone()
         })
     }
@@ -23,6 +22,7 @@ impl Course {
         self.changed_below
             .extend(lower.files.last().map(|file| file.path.clone()));
         self.ragged = lower.ragged;
+        self.doubtful = lower.doubtful;
         self.unsure_bitmaps = lower.unsure_bitmaps;
         self.model.replace_lower(index, lower.model);
         let above = self.files.split_off(index + 1);
