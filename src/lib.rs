@@ -4,57 +4,127 @@
 //! qemu-img; the *candidate* is whatever is under test. A *case* is an image recipe and a list of operations, decoded
 //! whole from (generation, seed, iteration) before anything runs.
 //!
-//! There are two doors: the `differential` test target ([`frontend::trial`]), where every regression seed is a named trial, and
-//! the command `imgduel` ([`frontend::command`]). Both open an [`run::arena`], which takes cases and gives records.
+//! Most people use the command `imgduel` and the documents in `docs/`. This library is for three uses:
 //!
-//! # Reading order
+//! # A test target
 //!
-//! The rooms below stand in the order in which they may use each other: a room uses only rooms above it. Data goes one
-//! way: a [`case::Case`] is plain data; the [`run::duel`] puts [`tool::request::Request`]s to tools and gets [`tool::request::Answer`]s; the
-//! judges make a [`oracle::verdict::Verdict`] of them; reports are pure functions of [`run::record::Record`]s. A tool's failure is an
-//! answer, never an [`base::error::Error`]: that is kept for the harness itself.
+//! A package with seeds in `fuzz-seeds/` has this as `tests/differential.rs`, with `harness = false` in its `Cargo.toml`:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::process::ExitCode;
+//!
+//! fn main() -> ExitCode {
+//!     imgduel::test_main(Path::new(env!("CARGO_MANIFEST_DIR")))
+//! }
+//! ```
+//!
+//! # Cases in a program of one's own
+//!
+//! ```no_run
+//! use imgduel::{Harness, Settings};
+//!
+//! fn try_one() -> imgduel::Result<()> {
+//!     let settings = Settings::from_flags(["--candidate", "qemu-img:/opt/qemu-9/bin/qemu-img"])?;
+//!     let harness = Harness::open(&settings)?;
+//!     for record in harness.run(&"native1_s7_i000003".parse()?)? {
+//!         println!("{}: {}", record.candidate.name, record.verdict);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Such a program calls [`serve_if_asked`] first in `main`; `examples/one_case.rs` is a whole one. [`Harness::with_candidate`] takes an
+//! implementation of [`Tool`] as the candidate.
+//!
+//! # An adapter in Rust
+//!
+//! A tool in any language takes part through a program that speaks JSON lines (`docs/adapters.md`). `examples/adapter_minimal.rs` is one that needs
+//! nothing of this library; [`adapter`] has the messages as types, for those who like them checked:
+//!
+//! ```
+//! use imgduel::adapter::Hello;
+//!
+//! let hello = r#"{"protocol": 1, "name": "mytool", "version": "2.3", "can": {"contents": ["qcow2"]}}"#;
+//! let hello: Hello = serde_json::from_str(hello)?;
+//! assert!(!hello.backing);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 //!
 //! # Limits
 //!
 //! * Linux only: processes are watched by pidfd and `/proc`.
 //! * A seed is a whole number of at most 64 bits; as in Python, its sign does not count.
-//! * The reference can only be qemu-img: it also makes the fixtures.
-//! * Tools are forked where glibc starts them ([`tool::launcher`]); a program that keeps what its constructors saw of arguments or
-//!   environment would see those of its loading. `--exec-mode check` shows such a tool.
-//! * Of each stream of a tool, the first [`process::CAPTURE_LIMIT_BYTES`] bytes are kept.
+//! * The reference can only be qemu-img: it also makes the source images.
+//! * Tools are forked where glibc starts them; a program that keeps what its constructors saw of arguments or environment would see those of its
+//!   loading. `--exec-mode check` shows such a tool.
+//! * Of each stream of a tool, the first 4 MiB are kept.
+//!
+//! # The rooms
+//!
+//! The modules below are public only because the tests, benchmarks and fuzz targets of this repository use them. They are hidden in this documentation
+//! and change without notice. They stand in the order in which they may use each other: a room uses only rooms above it (`docs/architecture.md`).
 
-/// What every room may use.
+pub use base::error::{Cause, Error, Result};
+pub use campaign::settings::Settings;
+pub use case::{Case, CaseId};
+pub use frontend::command::main as command_main;
+pub use frontend::harness::Harness;
+pub use frontend::serve_if_asked;
+pub use frontend::trial::main as test_main;
+pub use run::record::Record;
+pub use tool::request::{Answer, Exit, Request};
+pub use tool::{Scene, Support, Tool, ToolSpec, Wording};
+
+/// The messages of the adapter protocol, as `docs/adapters.md` describes them.
+pub mod adapter {
+    pub use crate::tool::adapter::protocol::{Asked, Hello, Lack, Said, VERSION};
+}
+
+/// What every room may use: errors, text, sizes, versions, random numbers.
+#[doc(hidden)]
 pub mod base;
 
-/// The only room that starts programs.
+/// Starts, limits, confines and watches programs; no other room does.
+#[doc(hidden)]
 pub mod process;
 
-/// What an image is, apart from any file.
+/// What an image is, apart from any file: recipe, contents, the guest's view.
+#[doc(hidden)]
 pub mod image;
 
-/// What an image is on disk.
+/// What an image is on disk: the structures of each format, and damage to them.
+#[doc(hidden)]
 pub mod disk_format;
 
-/// The tools: what is asked of them, and what came of it.
+/// Requests, answers, and the tools that turn one into the other.
+#[doc(hidden)]
 pub mod tool;
 
-/// What must agree, and what is said of it.
+/// The judges: what must agree, and the verdict.
+#[doc(hidden)]
 pub mod oracle;
 
-/// The operations.
+/// The operations: the steps that each makes of its parameters, and its checks.
+#[doc(hidden)]
 pub mod operation;
 
-/// A case: its name, how a seed becomes one, what it costs, smaller ones.
+/// Cases: ids, generations, cost, shrinking, the catalogue.
+#[doc(hidden)]
 pub mod case;
 
-/// One case through all tools.
+/// Carries out one case with all tools and makes its record.
+#[doc(hidden)]
 pub mod run;
 
-/// Many cases, on several candidates.
+/// Many cases with several candidates: settings, guidance, corpus.
+#[doc(hidden)]
 pub mod campaign;
 
-/// What people and programs read of a run.
+/// What people and programs read of a run: pure functions of records.
+#[doc(hidden)]
 pub mod report;
 
-/// The test target and the command.
+/// The entry points: the command, the test target, the harness as a library.
+#[doc(hidden)]
 pub mod frontend;

@@ -136,7 +136,7 @@ fn one_line(output: &Output) -> String {
     let said = text(&output.stderr);
     let lines: Vec<&str> = said
         .lines()
-        .filter(|line| line.starts_with("imgduel: ") && !line.contains("third opinion"))
+        .filter(|line| line.starts_with("imgduel: ") && !line.contains("cross-check"))
         .collect();
     assert!(!lines.is_empty(), "{said}");
     lines.last().unwrap().to_string()

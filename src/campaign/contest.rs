@@ -53,8 +53,32 @@ impl Contest {
 
     /// The same with a reference that is open.
     pub fn against(reference: Arc<dyn Tool>, settings: &Settings, means: &Means) -> Result<Self> {
-        can_make_fixtures(&*reference)?;
         let (candidates, absent) = open_candidates(&settings.candidates, means)?;
+        let contest = Self::between(reference, candidates, settings, means)?;
+        Ok(Self { absent, ..contest })
+    }
+
+    /// A candidate that is open and that no spec names, against the reference of the settings.
+    pub fn with_candidate(
+        candidate: Arc<dyn Tool>,
+        settings: &Settings,
+        means: &Means,
+    ) -> Result<Self> {
+        let reference = tool::open_reference(&settings.reference, means)?;
+        let spec = ToolSpec {
+            name: candidate.name().to_owned(),
+            path: None,
+        };
+        Self::between(reference, vec![(spec, candidate)], settings, means)
+    }
+
+    fn between(
+        reference: Arc<dyn Tool>,
+        candidates: Vec<Candidate>,
+        settings: &Settings,
+        means: &Means,
+    ) -> Result<Self> {
+        can_make_fixtures(&*reference)?;
         no_two_alike(&candidates)?;
         // Asked now, so that what cannot be forked is said before the run.
         let tools = candidates.iter().map(|(_, candidate)| candidate);
@@ -88,7 +112,7 @@ impl Contest {
         });
         Ok(Self {
             arenas: arenas.collect(),
-            absent,
+            absent: Vec::new(),
             launcher: Some(Arc::clone(&means.launcher)),
             scratch: Some(scratch),
             swept,

@@ -7,6 +7,7 @@ mod reading;
 mod unseen;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything that can be set, in the command and in the test target. The flag wins over the environment.
 #[derive(clap::Args, Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// The tool under test: NAME, NAME:PATH, adapter:COMMAND, or all; more with commas or repeated (see imgduel tools)
     #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
@@ -182,7 +184,27 @@ pub struct Settings {
     log: Option<Filter>,
 }
 
+/// Settings alone, read from flags.
+#[derive(clap::Parser)]
+#[command(name = "imgduel", disable_help_flag = true)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
 impl Settings {
+    /// Reads settings as the command does, from flags and, below them, from the environment: `["--candidate", "qemu-img", "--timeout", "10"]`.
+    /// What is not given has the default that `docs/command.md` lists. An error is one line that names what is wrong.
+    pub fn from_flags<Word: Into<OsString>>(flags: impl IntoIterator<Item = Word>) -> Result<Self> {
+        let words: Vec<OsString> = std::iter::once("imgduel".into())
+            .chain(flags.into_iter().map(Into::into))
+            .collect();
+        match reading::read_from::<Flags>(&words)? {
+            Read::Arguments(flags) => Ok(flags.settings),
+            Read::Help(_) | Read::NoCommand => Err(Error::usage("these are no settings")),
+        }
+    }
+
     /// Whether the test target's campaign is the default one, the same in every run.
     pub fn has_usual_campaign(&self) -> bool {
         let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();

@@ -33,13 +33,13 @@ use crate::campaign::settings::{self, FUZZ_ITERATIONS, Read, Settings};
 use crate::case::Case;
 use crate::case::cost;
 use crate::case::generation::Generation;
-use crate::process::warden;
+use crate::frontend::serve_if_asked;
 use crate::report::findings::try_to_keep;
 use crate::report::script;
 use crate::report::seed_file::SeedFile;
 use crate::report::{complain, python};
 use crate::run::record::Summary;
-use crate::tool::{ToolSpec, worker};
+use crate::tool::ToolSpec;
 
 use accepting::{AcceptArguments, accept};
 use adapter_check::{AdapterCheckArguments, adapter_check};
@@ -156,9 +156,15 @@ struct ReplayArguments {
     cases: Vec<String>,
 }
 
-/// The whole command.
+/// What the command takes, for whoever checks a command line without running it.
+pub fn grammar() -> clap::Command {
+    Arguments::command()
+}
+
+/// The whole command `imgduel`: reads the arguments of this process, does what they say, and returns the exit code that the README lists.
+#[must_use = "main has to return it"]
 pub fn main() -> ExitCode {
-    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
+    if let Some(code) = serve_if_asked() {
         return code;
     }
     let arguments = match settings::read::<Arguments>() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::base::error::{Error, Result};
 use crate::campaign::contest::Contest;
@@ -22,11 +22,10 @@ use crate::case::CaseId;
 use crate::case::cost;
 use crate::case::generation::Generation;
 use crate::frontend::libtest::{self, Flags, Format, Trial};
+use crate::frontend::serve_if_asked;
 use crate::frontend::trace::{Trace, is_one_of_many};
-use crate::process::warden;
 use crate::report::seed_file::{self, SeedPath};
 use crate::report::terminal;
-use crate::tool::worker;
 use stage::{Source, Stage};
 
 /// The directory of the regression seeds, in the package.
@@ -62,9 +61,16 @@ struct Arguments {
     records: Option<PathBuf>,
 }
 
-/// The whole test door. `package` is the directory of the package whose `fuzz-seeds/` are run.
+/// What the test target takes, for whoever checks a command line without running it.
+pub fn grammar() -> clap::Command {
+    Arguments::command()
+}
+
+/// The whole of a test target with `harness = false`: tries every seed of `fuzz-seeds/` in the directory `package`, and some fresh cases, as named
+/// trials, with libtest's flags and imgduel's settings. Returns what `main` has to: 0, 101 for failures, 2 for wrong usage, 3 when nothing was compared.
+#[must_use = "main has to return it"]
 pub fn main(package: &Path) -> ExitCode {
-    if let Some(code) = warden::serve_if_asked().or_else(worker::serve_if_asked) {
+    if let Some(code) = serve_if_asked() {
         return code;
     }
     let done = match settings::read::<Arguments>() {

@@ -155,3 +155,28 @@ fn a_program_that_is_no_adapter_is_refused_in_one_line() {
     assert!(complaint(&lying("speaks_another_version")).contains("it speaks version 7"));
     assert!(Path::new("/bin/cat").exists());
 }
+
+#[test]
+fn the_example_in_rust_passes_its_checks() {
+    let mut cargo = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--example",
+        "adapter_minimal",
+    ]);
+    assert!(
+        cargo
+            .current_dir(ring::package())
+            .status()
+            .unwrap()
+            .success()
+    );
+    let command = Path::new(ring::PROGRAM).with_file_name("examples/adapter_minimal");
+    let checks = examined(&command.display().to_string(), Duration::from_secs(30));
+    assert_eq!(wrong(&checks), Vec::<String>::new());
+    assert_eq!(checks.len(), 2, "info and contents of raw");
+    let text = std::fs::read_to_string(ring::package().join("examples/adapter_minimal.rs"));
+    assert!(text.unwrap().lines().count() <= 60, "an example is short");
+}

@@ -60,9 +60,9 @@ fn shown(record: &Record, evidence: &Evidence) -> Markup {
     html! {
         (differences(&evidence.differences))
         @if let Some(image) = &evidence.picture { (picture::picture(image)) }
+        @for diff in &evidence.diffs { (output_diff(diff)) }
         h4 { "What was run" }
         (calls(record, &evidence.calls, &evidence.differences))
-        @for diff in &evidence.diffs { (output_diff(diff)) }
     }
 }
 

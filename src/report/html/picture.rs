@@ -54,8 +54,10 @@ pub(super) fn picture(picture: &Picture) -> Markup {
             figcaption {
                 h4 { "The image" }
                 code { (picture.file) } ": " (size(picture.guest_bytes)) " of guest address space. "
-                span.key.data {} " data " span.key.hole {} " reads as zeros "
-                span.key.written {} " written " span.key.differing {} " outlined: the contents differ"
+                span.entry { span.key.data {} " data" } " "
+                span.entry { span.key.hole {} " reads as zeros" } " "
+                span.entry { span.key.written {} " written" } " "
+                span.entry { span.key.differing {} " outlined: the contents differ" }
             }
             @for row in &rows {
                 div.strip class=(row.class) {

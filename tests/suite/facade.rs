@@ -1,0 +1,109 @@
+//! The public surface as somebody outside would use it: settings from flags, the harness, a tool of one's own as candidate.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use imgduel::{Answer, Harness, Request, Result, Scene, Settings, Support, Tool, Wording};
+
+use crate::ring;
+
+/// A tool of somebody else's: qemu-img under another name.
+struct Own(Arc<dyn Tool>);
+
+impl Tool for Own {
+    fn name(&self) -> &str {
+        "own"
+    }
+
+    fn version(&self) -> &str {
+        "1"
+    }
+
+    fn program(&self) -> Option<&std::path::Path> {
+        self.0.program()
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        self.0.support(request)
+    }
+
+    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+        self.0.ask(request, scene)
+    }
+
+    fn wording(&self, request: &Request) -> Option<Wording> {
+        self.0.wording(request)
+    }
+}
+
+#[test]
+fn settings_come_from_flags_and_a_wrong_one_is_told_in_one_line() {
+    let settings =
+        Settings::from_flags(["--candidate", "qemu-img,imago", "--timeout", "2"]).unwrap();
+    assert_eq!(settings.candidates.len(), 2);
+    assert_eq!(settings.timeout.as_secs(), 2);
+    let error = Settings::from_flags(["--jobs", "none"])
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("--jobs") && error.lines().count() == 1,
+        "{error}"
+    );
+    assert!(Settings::from_flags(["fuzz"]).is_err(), "it is no setting");
+}
+
+#[test]
+fn the_example_runs_one_case_of_every_candidate() {
+    let mut cargo = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--example",
+        "one_case",
+        "--",
+        "ops7_s3_i0",
+    ]);
+    let output = cargo
+        .args(["--candidate", "imago,qemu-img"])
+        .current_dir(ring::package());
+    let output = output.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    if cfg!(missing_qemu_img) {
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("apt-get install qemu-utils"), "{error}");
+        return;
+    }
+    assert!(
+        said.contains("imago ") && said.contains("qemu-img "),
+        "{said}"
+    );
+    assert!(said.contains(": match"), "{said}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_tool_of_one_s_own_is_a_candidate() {
+    // Cleaning up is for a process that this test program cannot be: the tools are those of the tests.
+    let own: Arc<dyn Tool> = Arc::new(Own(ring::open("qemu-img")));
+    let settings = Settings::from_flags(["--timeout", "20"]).unwrap();
+    let contest =
+        imgduel::campaign::contest::Contest::with_candidate(own, &settings, &ring::means());
+    let case = imgduel::case::generation::Generation::case_of_fields(
+        &"ops7_s3_i0".parse().unwrap(),
+        None,
+        None,
+    );
+    let records = contest.unwrap().try_surely(&case.unwrap()).unwrap();
+    let [record] = &*records else {
+        panic!("one candidate, one record")
+    };
+    assert_eq!(record.candidate.name, "own");
+    assert_eq!(record.verdict.to_string(), "match");
+    let _: fn(Arc<dyn Tool>, &Settings) -> Result<Harness> = Harness::with_candidate;
+}
