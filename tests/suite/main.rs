@@ -13,6 +13,7 @@ mod campaigns;
 mod canaries;
 mod chain_canaries;
 mod chain_rules;
+mod command_lines;
 mod contest;
 mod dialects;
 mod documented_findings;

@@ -1,0 +1,149 @@
+//! The command lines that the cases of frozen generations lead to: word for word what they were when the generations were new.
+//!
+//! A case's id promises the same case for ever, and a case is what its tools are told. Each row is a digest of every command line of
+//! qemu-img, of instar and of version 1 of the adapter protocol, for so many cases. Where one differs, the lines are left in `target/`,
+//! to be compared with those of an older commit.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use crate::ring;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use imgduel::case::generation::Generation;
+use imgduel::image::format::Format;
+use imgduel::tool::{Tool, Wording};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The seed of the cases.
+const SEED: u64 = 18;
+
+/// What a tool can be asked.
+const REQUESTS: [&str; 23] = [
+    "amend",
+    "bench",
+    "bitmap",
+    "check",
+    "commit",
+    "compare",
+    "contents",
+    "convert",
+    "convert_snapshot",
+    "create",
+    "dd",
+    "discard",
+    "info",
+    "map",
+    "measure",
+    "rebase",
+    "repair",
+    "resize",
+    "snapshot",
+    "snapshot_contents",
+    "snapshot_list",
+    "write",
+    "write_zeroes",
+];
+
+/// A generation, the number of its cases, and the digest of what the tools are told.
+type Row = (&'static str, usize, &'static str);
+
+const SHORT: [Row; 5] = [
+    ("ops7", 100, "b5ab8942760ba71edb103ab76051f873"),
+    ("ops16", 200, "42bf49ef720986173290055f0edf9cf1"),
+    ("native1", 100, "9597f474728f4bf92804bccc204479c3"),
+    ("native2", 100, "9ba465eff2b6fbb2613328044ccd5f7e"),
+    ("malformed1", 200, "e509ade74fd625181d4dbe60fec7410d"),
+];
+
+const LONG: [Row; 5] = [
+    ("ops7", 5_000, "b18a1b7c21f70095ecdf1e356d0d7343"),
+    ("ops16", 20_000, "49548650153a4d06a82896a068715453"),
+    ("native1", 20_000, "ffdb958bb6958140e073170238e68df0"),
+    ("native2", 20_000, "5ca4393e72366c90b800f731f700abc5"),
+    ("malformed1", 20_000, "73240bb96b48a92511b40b49560d4b26"),
+];
+
+/// What is told to a tool, in one line; where its program lies does not matter.
+fn line(tool: &dyn Tool, request: &imgduel::tool::request::Request) -> Option<String> {
+    match tool.wording(request)? {
+        Wording::CommandLine(words) => Some(words[1..].join("\u{1f}")),
+        Wording::AdapterLine { line, .. } => Some(line),
+        Wording::RustCall { .. } => None,
+    }
+}
+
+fn lines(tools: &[std::sync::Arc<dyn Tool>], generation: &str, cases: usize) -> String {
+    let mut lines = String::new();
+    let generation = Generation::named(generation).unwrap();
+    for case in generation.cases(SEED, 0, None).unwrap().take(cases) {
+        for (index, operation) in case.ops.iter().enumerate() {
+            for step in operation.perform().steps(&case.ground(index)) {
+                for tool in tools {
+                    if let Some(line) = line(&**tool, &step.request) {
+                        writeln!(lines, "{} {} {line}", case.id(), tool.name()).unwrap();
+                    }
+                }
+            }
+        }
+    }
+    lines
+}
+
+/// An adapter of version 1 of the protocol that offers everything, and does nothing.
+fn first_version(directory: &Path) -> PathBuf {
+    let formats: Vec<&str> = Format::all().map(Format::name).collect();
+    let can: BTreeMap<&str, &[&str]> = REQUESTS.map(|name| (name, &*formats)).into();
+    let hello = serde_json::json!({
+        "protocol": 1, "name": "first", "version": "1", "can": can, "backing": true
+    });
+    let path = directory.join("adapter");
+    std::fs::write(
+        &path,
+        format!("#!/bin/sh\nread line\necho '{hello}'\nread line\n"),
+    )
+    .unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn hold(rows: &[Row]) {
+    let scratch = ring::scratch();
+    let adapter = first_version(scratch.path());
+    let tools = [
+        "qemu-img".to_owned(),
+        format!("instar:{}", ring::stand_in("instar").display()),
+        format!("adapter:{}", adapter.display()),
+    ]
+    .map(|spec| ring::open(&spec));
+    let mut differing = Vec::new();
+    for (generation, cases, digest) in rows {
+        let lines = lines(&tools, generation, *cases);
+        let found = format!("{:032x}", xxh3_128(lines.as_bytes()));
+        if found != *digest {
+            let path = ring::package().join(format!("target/command-lines-{generation}-{cases}"));
+            std::fs::write(path, lines).unwrap();
+            differing.push((*generation, *cases, found));
+        }
+    }
+    assert!(differing.is_empty(), "{differing:#?}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_command_lines_of_frozen_cases_are_what_they_were() {
+    hold(&SHORT);
+}
+
+#[test]
+#[ignore = "takes minutes: run it when requests, tools or generations change"]
+fn the_command_lines_of_very_many_frozen_cases_are_what_they_were() {
+    hold(&LONG);
+}
