@@ -15,12 +15,19 @@ pub mod validity;
 /// A third witness: what a guest must see.
 pub mod model;
 
+/// What is done with a dirty bitmap.
+pub mod bitmap_action;
+
+/// The options that an image is created with.
+pub mod options;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::simpler::{self, Bulk};
 use crate::base::size::Size;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::image::validity::Validity;
 
 /// A source image, as a generation drew it.
@@ -72,15 +79,12 @@ impl ImageRecipe {
     }
 
     /// The `-o` options it is created with, in their order.
-    pub fn create_options(&self) -> Vec<String> {
-        match self.format {
-            Format::Vmdk => vec!["subformat=monolithicSparse".to_owned()],
-            _ => self
-                .cluster_size
-                .iter()
-                .map(|size| format!("cluster_size={size}"))
-                .collect(),
-        }
+    pub fn create_options(&self) -> CreateOptions {
+        let option = match self.format {
+            Format::Vmdk => Some(CreateOption::Subformat(Subformat::MonolithicSparse)),
+            _ => self.cluster_size.map(CreateOption::ClusterSize),
+        };
+        option.into_iter().collect()
     }
 
     /// The guest writes, in their order.
@@ -126,7 +130,7 @@ impl ImageRecipe {
     pub fn bulk(&self) -> Bulk {
         Bulk {
             operations: 0,
-            options: simpler::options_beyond_defaults(&self.create_options()),
+            options: self.create_options().beyond_defaults(),
             writes: self.writes().len(),
         }
     }

@@ -16,7 +16,7 @@ use imgduel::case::generation::Generation;
 use imgduel::oracle::judge;
 use imgduel::oracle::normalize::{Purpose, normalize};
 use imgduel::process::Captured;
-use imgduel::tool::request::{Answer, Exit, Request};
+use imgduel::tool::request::{Answer, Exit, Request, Window};
 use imgduel::oracle::signature::Group;
 use imgduel::oracle::verdict::Verdict;
 use libfuzzer_sys::fuzz_target;
@@ -90,7 +90,7 @@ fuzz_target!(|data: &[u8]| {
     let outputs = operation.outputs(&ground, &exchange);
     for (place, output) in outputs.iter().enumerate() {
         let file = || output.file.clone();
-        let window = Vec::new();
+        let window = Window::WHOLE;
         let looks = [
             (Side::Reference, Request::Info { file: file() }),
             (Side::Reference, Request::Check { file: file() }),

@@ -13,17 +13,6 @@ use crate::base::size::Size;
 /// The virtual sizes that a size may shrink to.
 const SIZES: [&str; 7] = ["1M", "2M", "4M", "16M", "64M", "256M", "1G"];
 
-/// Options that say what would be so without them (qemu-img 10.0: block/qcow2.c, block/vmdk.c).
-const DEFAULT_OPTIONS: [&str; 7] = [
-    "cluster_size=65536",
-    "compat=1.1",
-    "refcount_bits=16",
-    "lazy_refcounts=off",
-    "extended_l2=off",
-    "preallocation=off",
-    "subformat=monolithicSparse",
-];
-
 /// How much there is of a case, or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bulk {
@@ -167,12 +156,6 @@ pub fn numbers(number: u64, landmarks: &[u64]) -> Vec<u64> {
     smaller
 }
 
-/// How many of these `-o` options say something else than the default.
-pub fn options_beyond_defaults(options: &[String]) -> usize {
-    let beyond = |option: &&String| !DEFAULT_OPTIONS.contains(&option.as_str());
-    options.iter().filter(beyond).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,11 +185,5 @@ mod tests {
         assert!(numbers(0, &[0, 1]).is_empty());
         let smaller = sizes(&Size::literal("4M"));
         assert_eq!(smaller, [Size::literal("1M"), Size::literal("2M")]);
-    }
-
-    #[test]
-    fn what_says_the_default_is_no_option_beyond_it() {
-        let options = ["cluster_size=65536", "cluster_size=512", "compat=1.1"];
-        assert_eq!(options_beyond_defaults(&options.map(str::to_owned)), 1);
     }
 }

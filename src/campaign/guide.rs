@@ -19,6 +19,7 @@ use crate::base::rng::NativeRandom;
 use crate::case::Case;
 use crate::case::generation::Generation;
 use crate::case::generation::lineage::{Change, lineage};
+use crate::image::options::Encryption;
 use crate::operation::Operation;
 use crate::oracle::behaviour::Observed;
 use crate::run::record::{Class, Record};
@@ -220,7 +221,8 @@ impl Guide {
 
 /// Whether the image, or one below it, is encrypted with LUKS.
 fn has_luks(file: &ImageFile) -> bool {
-    file.option("encrypt.format") == Some("luks") || file.backing.as_deref().is_some_and(has_luks)
+    file.options.encrypt_format() == Some(Encryption::Luks)
+        || file.backing.as_deref().is_some_and(has_luks)
 }
 
 impl Supply for Guide {

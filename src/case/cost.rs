@@ -96,9 +96,7 @@ fn of_request<'step>(
     match request {
         Request::Create { file, size } => {
             let size = size.bytes();
-            let preallocates = file
-                .option("preallocation")
-                .is_some_and(|mode| mode != "off");
+            let preallocates = file.options.preallocates();
             let tables = if preallocates { tables(file, size) } else { 0 };
             let cost = Cost {
                 flushes: tables * FLUSHES_FOR_PREALLOCATED_TABLE,
@@ -132,9 +130,9 @@ fn tables(file: &ImageFile, bytes: u64) -> u64 {
     if file.format != Format::Qcow2 {
         return 0;
     }
-    let entry_bytes = match file.option("extended_l2") {
-        Some("on") => 16,
-        _ => 8,
+    let entry_bytes = match file.options.has_extended_l2() {
+        true => 16,
+        false => 8,
     };
     let covered = file.cluster_size().saturating_pow(2) / entry_bytes;
     bytes.div_ceil(covered.max(1))
@@ -158,9 +156,11 @@ mod tests {
     use super::*;
     use crate::base::size::Size;
     use crate::case::generation::Generation;
+    use crate::image::options::CreateOptions;
+    use crate::tool::request::NewSize;
 
     fn costs_of(options: &[&str], before: &str, after: u64) -> Vec<Cost> {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let options = CreateOptions::parse(options).expect("options of ours");
         let file = ImageFile::new("image", Format::Qcow2).with_options(options);
         let create = Request::Create {
             file: file.clone(),
@@ -168,7 +168,7 @@ mod tests {
         };
         let resize = Request::Resize {
             file,
-            size: after.to_string(),
+            size: NewSize::of_bytes(after),
             end_bytes: after,
             shrink: true,
             preallocation: None,

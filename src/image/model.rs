@@ -211,6 +211,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::bitmap_action::BitmapAction;
 
     fn write(offset: u64, length: u64, byte: u8) -> Write {
         Write {
@@ -275,7 +276,7 @@ mod tests {
         let mut model = Model::new(4096);
         model.write(&write(0, 512, 1));
         model.create_snapshot("a");
-        model.bitmap_changed(&["--add".to_owned()], "on", 4096);
+        model.bitmap_changed(&[BitmapAction::Add { granularity: None }], "on", 4096);
         let then = model.contents();
         model.overlay(4096);
         model.write(&write(0, 512, 2));

@@ -21,40 +21,6 @@ pub const WRITTEN_BYTES_MAX: u64 = 1 << 29;
 /// The cluster sizes of qcow2 and other formats, in bytes.
 const CLUSTER_BYTES: RangeInclusive<u64> = 512..=64 << 20;
 
-/// The options that an image may be created or amended with: those that name other files are the harness's own.
-const OPTION_NAMES: [&str; 27] = [
-    "adapter_type",
-    "block_size",
-    "block_state_zero",
-    "cluster_size",
-    "compat",
-    "compat6",
-    "compression_type",
-    "data_file",
-    "data_file_raw",
-    "encrypt.cipher-alg",
-    "encrypt.cipher-mode",
-    "encrypt.format",
-    "encrypt.hash-alg",
-    "encrypt.iter-time",
-    "encrypt.ivgen-alg",
-    "encrypt.ivgen-hash-alg",
-    "extended_l2",
-    "force_size",
-    "hwversion",
-    "lazy_refcounts",
-    "log_size",
-    "preallocation",
-    "refcount_bits",
-    "static",
-    "subformat",
-    "toolsversion",
-    "zeroed_grain",
-];
-
-/// The flags of `qemu-img bitmap` that have no value.
-const BITMAP_FLAGS: [&str; 5] = ["--add", "--remove", "--clear", "--enable", "--disable"];
-
 /// The same, with the place put before what is wrong.
 pub fn at(place: impl Display, validity: Validity) -> Validity {
     validity.map_err(|why| match why.strip_prefix(' ') {
@@ -154,61 +120,14 @@ pub fn cluster_size(name: &str, bytes: u64) -> Validity {
     ))
 }
 
-/// A granularity in bytes, as `qemu-img bitmap -g` takes it.
-pub fn granularity(name: &str, text: &str) -> Validity {
-    let granularity = plain_number(text).filter(|bytes| bytes.is_power_of_two());
-    match granularity.filter(|bytes| (512..=1 << 31).contains(bytes)) {
-        Some(_) => Ok(()),
-        None => Err(format!(
-            "{name} has the granularity '{}': write a power of two from 512 to 2147483648, in bytes",
-            text.escape_debug()
+/// The granularity of a bitmap in bytes.
+pub fn granularity(name: &str, bytes: u64) -> Validity {
+    match bytes.is_power_of_two() && (512..=1 << 31).contains(&bytes) {
+        true => Ok(()),
+        false => Err(format!(
+            "{name} has the granularity '{bytes}': write a power of two from 512 to 2147483648, in bytes"
         )),
     }
-}
-
-/// The flags of `qemu-img bitmap`, without the bitmap's name.
-pub fn bitmap_flags(flags: &[String]) -> Validity {
-    let mut words = flags.iter();
-    while let Some(flag) = words.next() {
-        let value = |value: Option<&String>| {
-            let missing = || format!(" has nothing behind {flag}: write its value");
-            value.cloned().ok_or_else(missing)
-        };
-        match flag.as_str() {
-            "-g" => granularity("", &value(words.next())?)?,
-            "--merge" => name(" merges a bitmap whose name", &value(words.next())?)?,
-            flag => word(" has a flag that", flag, &BITMAP_FLAGS)?,
-        }
-    }
-    Ok(())
-}
-
-/// The options of an image: each a name that is known and a plain value. A value may name no file, and a comma would begin another
-/// option.
-pub fn options(name: &str, options: &[String]) -> Validity {
-    each(name, options, |option| {
-        let shown = option.escape_debug();
-        let wrong = |why: &str| Err(format!(" is '{shown}': {why}"));
-        let Some((key, value)) = option.split_once('=') else {
-            return wrong("write NAME=VALUE");
-        };
-        if !OPTION_NAMES.contains(&key) {
-            return wrong("there is no option of this name that a case may set");
-        }
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if value.is_empty() || !value.bytes().all(is_plain) {
-            return wrong("write a value of letters, digits, dots and dashes");
-        }
-        match (key, plain_number(value)) {
-            ("cluster_size", Some(bytes)) => cluster_size("", bytes)
-                .or_else(|_| wrong("write a power of two from 512 to 67108864, in bytes")),
-            ("cluster_size", None) => wrong("write a power of two from 512 to 67108864, in bytes"),
-            ("data_file", _) if value != "beside" => {
-                wrong("write data_file=beside: the file is named after its image")
-            }
-            _ => Ok(()),
-        }
-    })
 }
 
 /// A name on a tool's command line: not taken for a flag, and within what the formats have room for.

@@ -12,6 +12,7 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Step};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
@@ -19,6 +20,8 @@ use crate::tool::request::{ImageFile, Request};
 
 const CREATE_SEED: DivergenceKind = DivergenceKind::AmendCreateSeed;
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
+const OLD_VERSION: CreateOption = CreateOption::Compat(Compat::Version2);
+const NEW_VERSION: CreateOption = CreateOption::Compat(Compat::Version3);
 
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,38 +31,36 @@ pub struct Amend {
     /// The virtual size.
     pub size: Size,
     /// The `-o` options of the image, in their order.
-    pub create_options: Vec<String>,
+    pub create_options: CreateOptions,
     /// The `-o` options of amend, in their order.
-    pub amend_options: Vec<String>,
+    pub amend_options: CreateOptions,
 }
 
 impl DrawPython for Amend {
     fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
         let case = *random.choice(&["upgrade", "downgrade", "lazy-on", "lazy-off", "noop"]);
-        let cluster_size = random.choice(&CLUSTER_SIZES);
+        let cluster_size = *random.choice(&CLUSTER_SIZES);
         let has_refcount_bits = case != "downgrade" && random.chance(0.4);
         let refcount_bits = has_refcount_bits.then(|| *random.choice(&REFCOUNT_BITS));
         let both = case == "upgrade" && random.chance(0.5);
-        let (created, amended): (&[&str], &[&str]) = match case {
-            "upgrade" if both => (&["compat=0.10"], &["compat=1.1", "lazy_refcounts=on"]),
-            "upgrade" => (&["compat=0.10"], &["compat=1.1"]),
-            "downgrade" => (&["compat=1.1"], &["compat=0.10"]),
-            "lazy-on" => (&["compat=1.1"], &["lazy_refcounts=on"]),
-            "lazy-off" => (
-                &["compat=1.1", "lazy_refcounts=on"],
-                &["lazy_refcounts=off"],
-            ),
-            _ => (&["compat=1.1"], &["compat=1.1"]),
+        let (old, new) = (OLD_VERSION, NEW_VERSION);
+        let lazy = CreateOption::LazyRefcounts;
+        let (created, amended): (CreateOptions, CreateOptions) = match case {
+            "upgrade" if both => ([old].into(), [new, lazy(true)].into()),
+            "upgrade" => ([old].into(), [new].into()),
+            "downgrade" => ([new].into(), [old].into()),
+            "lazy-on" => ([new].into(), [lazy(true)].into()),
+            "lazy-off" => ([new, lazy(true)].into(), [lazy(false)].into()),
+            _ => ([new].into(), [NEW_VERSION].into()),
         };
-        let mut create_options = vec![format!("cluster_size={cluster_size}")];
-        create_options.extend(refcount_bits.map(|bits| format!("refcount_bits={bits}")));
-        create_options.extend(created.iter().map(|option| (*option).to_owned()));
-        let amend_options = amended.iter().map(|option| (*option).to_owned()).collect();
+        let mut create_options = CreateOptions::from([CreateOption::ClusterSize(cluster_size)]);
+        create_options.extend(refcount_bits.map(CreateOption::RefcountBits));
+        create_options.extend(created.iter().cloned());
         Self {
             case: case.to_owned(),
             size: Size::literal("1M"),
             create_options,
-            amend_options,
+            amend_options: amended,
         }
     }
 }
@@ -78,8 +79,8 @@ impl Amend {
 impl Perform for Amend {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         validity::bytes("size", self.size.bytes())?;
-        validity::options("create_options", &self.create_options)?;
-        validity::options("amend_options", &self.amend_options)
+        self.create_options.validity("create_options")?;
+        self.amend_options.validity("amend_options")
     }
 
     fn reads_source(&self) -> bool {
@@ -89,19 +90,19 @@ impl Perform for Amend {
     fn simpler(&self) -> Vec<Operation> {
         let versions = Versions::of(self)
             .each(
-                simpler::shorter(&self.create_options),
-                |version, options| version.create_options = options,
+                simpler::shorter(self.create_options.as_slice()),
+                |version, options| version.create_options = options.into(),
             )
             .each(
-                simpler::shorter_not_empty(&self.amend_options),
-                |version, options| version.amend_options = options,
+                simpler::shorter_not_empty(self.amend_options.as_slice()),
+                |version, options| version.amend_options = options.into(),
             );
         versions.all().map(Operation::Amend).collect()
     }
 
     /// One option to amend is what the operation is about.
     fn bulk(&self) -> Bulk {
-        let created = simpler::options_beyond_defaults(&self.create_options);
+        let created = self.create_options.beyond_defaults();
         Bulk::of_operation(created + self.amend_options.len().saturating_sub(1))
     }
 

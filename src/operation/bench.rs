@@ -11,14 +11,17 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Verdict,
 };
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, BenchPlan, Exit, ImageFile, Request};
 
 mod schedule;
+
+pub use schedule::Invocation;
 
 const FIXTURE: DivergenceKind = DivergenceKind::BenchFixture;
 const HEADER: DivergenceKind = DivergenceKind::BenchHeader;
@@ -42,9 +45,6 @@ const ODD_STEPS: [u64; 5] = [513, 777, 1000, 4097, 65537];
 const POPULATED_BYTE: u8 = 0xcc;
 const POPULATED_BYTES_MAX: u64 = 2 << 20;
 
-/// What is read or written at a time when nothing is said of it: qemu-img(1), bench.
-const DEFAULT_BUFFER_BYTES: u64 = 4096;
-
 /// The signature that makes a raw image a disk to tools that look for one: (offset, byte).
 const SIGNATURE: [(u64, u8); 2] = [(510, 0x55), (511, 0xaa)];
 
@@ -53,8 +53,8 @@ const SIGNATURE: [(u64, u8); 2] = [(510, 0x55), (511, 0xaa)];
 pub struct Bench {
     /// The image.
     pub recipe: BenchRecipe,
-    /// The invocations, each as its words on the command line without the file.
-    pub invocations: Vec<Vec<String>>,
+    /// The invocations.
+    pub invocations: Vec<Invocation>,
 }
 
 /// The image that every invocation gets anew.
@@ -109,7 +109,7 @@ impl DrawPython for Bench {
     }
 }
 
-fn draw_invocation(random: &mut PythonRandom, recipe: &BenchRecipe) -> Vec<String> {
+fn draw_invocation(random: &mut PythonRandom, recipe: &BenchRecipe) -> Invocation {
     let size = recipe.size;
     let kind = random.random();
     let buffer = match kind {
@@ -131,7 +131,7 @@ fn draw_invocation(random: &mut PythonRandom, recipe: &BenchRecipe) -> Vec<Strin
         _ => *random.choice(&ODD_STEPS),
     };
     let depth = random.randint(1, 64);
-    let pattern = random.randint(0, 255);
+    let pattern = random.randint(0, 255) as u8;
     let effective = if step == 0 { buffer } else { step };
     let last = size - buffer - 1;
     let count = random.randint(1, 256).min(last / effective + 1);
@@ -143,47 +143,40 @@ fn draw_invocation(random: &mut PythonRandom, recipe: &BenchRecipe) -> Vec<Strin
     };
     let write = matches!(recipe.fmt, Format::Qcow2 | Format::Raw) && random.chance(0.5);
 
-    let mut words: Vec<String> = vec!["-f".to_owned(), recipe.fmt.to_string()];
-    let numbers = [
-        ("-c", count),
-        ("-d", depth),
-        ("-s", buffer),
-        ("-S", step),
-        ("--pattern", pattern),
-        ("-o", offset),
-    ];
-    words.extend(
-        numbers
-            .into_iter()
-            .flat_map(|(flag, value)| [flag.to_owned(), value.to_string()]),
-    );
+    let mut plan = BenchPlan {
+        count,
+        depth: Some(depth),
+        length: Some(buffer),
+        stride: Some(step),
+        offset: Some(offset),
+        byte: Some(pattern),
+        writes: write,
+        ..BenchPlan::default()
+    };
     if write {
-        words.push("-w".to_owned());
         let kind = random.random();
         let interval = match kind {
             _ if kind < 0.40 => None,
             _ if kind < 0.60 => Some(0),
             _ => Some(random.randint(depth, depth.max(4 * count))),
         };
-        words.extend(
-            interval
-                .into_iter()
-                .flat_map(|every| ["--flush-interval".to_owned(), every.to_string()]),
-        );
-        let no_drain = interval.is_some_and(|every| every > 0) && random.chance(0.5);
-        words.extend(no_drain.then(|| "--no-drain".to_owned()));
+        plan.flush_interval = interval;
+        plan.no_drain = interval.is_some_and(|every| every > 0) && random.chance(0.5);
     }
-    words
+    Invocation {
+        format: Some(recipe.fmt),
+        plan,
+    }
 }
 
 impl Bench {
     fn file(&self, ground: &Ground<'_>, index: usize) -> ImageFile {
         let options = self.recipe.cluster_size.map(|cluster_size| {
-            vec![
-                "compat=1.1".to_owned(),
-                "refcount_bits=16".to_owned(),
-                format!("cluster_size={cluster_size}"),
-            ]
+            CreateOptions::from([
+                CreateOption::Compat(Compat::Version3),
+                CreateOption::RefcountBits(16),
+                CreateOption::ClusterSize(cluster_size),
+            ])
         });
         ImageFile::new(&format!("{}-{index}", ground.stem), self.recipe.fmt)
             .with_options(options.unwrap_or_default())
@@ -212,37 +205,6 @@ impl Bench {
     }
 }
 
-/// What an invocation writes; nothing when it reads.
-fn bench_writes(invocation: &[String]) -> Vec<Write> {
-    if invocation.iter().any(|word| word == "-w") {
-        requests(invocation).collect()
-    } else {
-        Vec::new()
-    }
-}
-
-/// The requests of an invocation, as writes.
-fn requests(invocation: &[String]) -> impl Iterator<Item = Write> {
-    let value = |flag: &str| {
-        let place = invocation.iter().position(|word| word == flag)?;
-        invocation.get(place + 1)?.parse::<u64>().ok()
-    };
-    let number = |flag: &str| value(flag).unwrap_or(0);
-    let length = value("-s").unwrap_or(DEFAULT_BUFFER_BYTES);
-    let step = if number("-S") == 0 {
-        length
-    } else {
-        number("-S")
-    };
-    let byte = number("--pattern") as u8;
-    let (count, offset) = (number("-c"), number("-o"));
-    (0..count).map(move |index| Write {
-        offset: offset.saturating_add(index.saturating_mul(step)),
-        length,
-        byte,
-    })
-}
-
 impl Perform for Bench {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         let recipe = &self.recipe;
@@ -251,8 +213,8 @@ impl Perform for Bench {
             validity::cluster_size("recipe.cluster_size", bytes)
         })?;
         validity::not_empty("invocations", &self.invocations)?;
-        validity::each("invocations", &self.invocations, |words| {
-            schedule::validity(words)
+        validity::each("invocations", &self.invocations, |invocation| {
+            invocation.validity(recipe.fmt)
         })
     }
 
@@ -261,7 +223,7 @@ impl Perform for Bench {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let plainer = simpler::elementwise(&self.invocations, |words| schedule::simpler(words));
+        let plainer = simpler::elementwise(&self.invocations, Invocation::simpler);
         let versions = Versions::of(self)
             .each(
                 simpler::shorter_not_empty(&self.invocations),
@@ -278,10 +240,10 @@ impl Perform for Bench {
 
     fn bulk(&self) -> Bulk {
         let clusters = self.recipe.cluster_size.is_some_and(|bytes| bytes != 65536);
-        let of_words = self.invocations.iter().map(|words| schedule::flags(words));
+        let details = self.invocations.iter().map(|each| each.plan.details());
         Bulk {
             operations: self.invocations.len(),
-            options: usize::from(clusters) + of_words.sum::<usize>(),
+            options: usize::from(clusters) + details.sum::<usize>(),
             writes: usize::from(self.recipe.prepopulate),
         }
     }
@@ -310,7 +272,7 @@ impl Perform for Bench {
             }
             let bench = Request::Bench {
                 file,
-                arguments: invocation.clone(),
+                plan: invocation.plan,
             };
             // A refusal of both is no end: the next invocation is tried.
             steps.push(Step {
@@ -327,7 +289,7 @@ impl Perform for Bench {
             .iter()
             .enumerate()
             .filter_map(|(index, invocation)| {
-                let writes = bench_writes(invocation);
+                let writes = invocation.plan.written();
                 if writes.is_empty() {
                     return None;
                 }

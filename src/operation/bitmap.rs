@@ -7,11 +7,14 @@ use crate::base::rng::PythonRandom;
 use crate::base::simpler::{self, Bulk, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Contents;
 use crate::image::format::Format;
+use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Rule, Step};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
+use crate::tool::request::qemu_words::InWords;
 use crate::tool::request::{ImageFile, Request};
 
 const FIXTURE: DivergenceKind = DivergenceKind::BitmapFixture;
@@ -29,11 +32,42 @@ const LIVE_MAX: usize = 6;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bitmap {
     /// The `-o` options of the image, in their order.
-    pub create_options: Vec<String>,
+    pub create_options: CreateOptions,
     /// Its virtual size.
     pub size: Size,
-    /// The commands, each as its words on the command line with the bitmap's name last.
-    pub invocations: Vec<Vec<String>>,
+    /// The commands.
+    pub invocations: Vec<Command>,
+}
+
+/// One command. In JSON: its words on qemu-img's command line, with the bitmap's name last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Command {
+    /// What is done, at once.
+    pub actions: Vec<BitmapAction>,
+    /// The bitmap's name.
+    pub name: String,
+}
+
+impl TryFrom<Vec<String>> for Command {
+    type Error = String;
+
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        let empty = || "a command is empty: write flags and a bitmap's name".to_owned();
+        let (name, flags) = words.split_last().ok_or_else(empty)?;
+        Ok(Self {
+            actions: Vec::read(flags)?,
+            name: name.clone(),
+        })
+    }
+}
+
+impl From<Command> for Vec<String> {
+    fn from(command: Command) -> Self {
+        let mut words = command.actions.words();
+        words.push(command.name);
+        words
+    }
 }
 
 /// A bitmap as the picker keeps track of it.
@@ -54,11 +88,11 @@ impl DrawPython for Bitmap {
             cluster_size,
         };
         let invocations = (0..count).map(|_| bitmaps.draw(random)).collect();
-        let create_options = vec![
-            "compat=1.1".to_owned(),
-            format!("cluster_size={cluster_size}"),
-            "refcount_bits=16".to_owned(),
-        ];
+        let create_options = CreateOptions::from([
+            CreateOption::Compat(Compat::Version3),
+            CreateOption::ClusterSize(cluster_size),
+            CreateOption::RefcountBits(16),
+        ]);
         Self {
             create_options,
             size,
@@ -75,7 +109,7 @@ struct Bitmaps {
 }
 
 impl Bitmaps {
-    fn draw(&mut self, random: &mut PythonRandom) -> Vec<String> {
+    fn draw(&mut self, random: &mut PythonRandom) -> Command {
         let pairs = self.pairs();
         let enabled = self.names(|bitmap| bitmap.enabled);
         let disabled = self.names(|bitmap| !bitmap.enabled);
@@ -89,39 +123,48 @@ impl Bitmaps {
         menu.extend((!disabled.is_empty()).then_some("enable"));
         menu.extend((!enabled.is_empty()).then_some("disable"));
         menu.extend((!pairs.is_empty()).then_some("merge"));
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let command = |action: BitmapAction, name: &str| Command {
+            actions: vec![action],
+            name: name.to_owned(),
+        };
         match *random.choice(&menu) {
             "add" => self.add(random),
             "add-disabled" => {
                 let name = self.push(false, self.default_granularity());
-                words(&["--add", "--disable", &name])
+                Command {
+                    actions: vec![
+                        BitmapAction::Add { granularity: None },
+                        BitmapAction::Disable,
+                    ],
+                    name,
+                }
             }
             "remove" => {
                 let name = random.choice::<String>(&self.names(|_| true)).clone();
                 self.live.retain(|bitmap| bitmap.name != name);
-                words(&["--remove", &name])
+                command(BitmapAction::Remove, &name)
             }
-            "clear" => words(&["--clear", random.choice::<String>(&self.names(|_| true))]),
+            "clear" => {
+                let name = random.choice::<String>(&self.names(|_| true)).clone();
+                command(BitmapAction::Clear, &name)
+            }
             "enable" => self.switch(random.choice::<String>(&disabled), true),
             "disable" => self.switch(random.choice::<String>(&enabled), false),
             _ => {
                 let (destination, source) = random.choice(&pairs);
-                words(&["--merge", source, destination])
+                let source = source.clone();
+                command(BitmapAction::Merge { source }, destination)
             }
         }
     }
 
-    fn add(&mut self, random: &mut PythonRandom) -> Vec<String> {
+    fn add(&mut self, random: &mut PythonRandom) -> Command {
         let granularity = random.chance(0.5).then(|| *random.choice(&GRANULARITIES));
         let name = self.push(true, granularity.unwrap_or(self.default_granularity()));
-        let mut words = vec!["--add".to_owned()];
-        words.extend(
-            granularity
-                .into_iter()
-                .flat_map(|bytes| ["-g".to_owned(), bytes.to_string()]),
-        );
-        words.push(name);
-        words
+        Command {
+            actions: vec![BitmapAction::Add { granularity }],
+            name,
+        }
     }
 
     fn push(&mut self, enabled: bool, granularity: u64) -> String {
@@ -135,12 +178,18 @@ impl Bitmaps {
         name
     }
 
-    fn switch(&mut self, name: &str, enabled: bool) -> Vec<String> {
+    fn switch(&mut self, name: &str, enabled: bool) -> Command {
         for bitmap in self.live.iter_mut().filter(|bitmap| bitmap.name == name) {
             bitmap.enabled = enabled;
         }
-        let flag = if enabled { "--enable" } else { "--disable" };
-        vec![flag.to_owned(), name.to_owned()]
+        let action = match enabled {
+            true => BitmapAction::Enable,
+            false => BitmapAction::Disable,
+        };
+        Command {
+            actions: vec![action],
+            name: name.to_owned(),
+        }
     }
 
     fn names(&self, wanted: impl Fn(&Live) -> bool) -> Vec<String> {
@@ -180,12 +229,10 @@ impl Bitmap {
 impl Perform for Bitmap {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         validity::bytes("size", self.size.bytes())?;
-        validity::options("create_options", &self.create_options)?;
-        validity::each("invocations", &self.invocations, |words| {
-            let none = || " is empty: write flags and a bitmap's name".to_owned();
-            let (name, flags) = words.split_last().ok_or_else(none)?;
-            validity::name(" has a bitmap whose name", name)?;
-            validity::bitmap_flags(flags)
+        self.create_options.validity("create_options")?;
+        validity::each("invocations", &self.invocations, |command| {
+            validity::name(" has a bitmap whose name", &command.name)?;
+            command.actions.iter().try_for_each(BitmapAction::validity)
         })
     }
 
@@ -194,15 +241,15 @@ impl Perform for Bitmap {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let plainer = simpler::elementwise(&self.invocations, |words| plainer(words));
+        let plainer = simpler::elementwise(&self.invocations, plainer);
         let versions = Versions::of(self)
             .each(
                 simpler::shorter_not_empty(&self.invocations),
                 |version, invocations| version.invocations = invocations,
             )
             .each(
-                simpler::shorter(&self.create_options),
-                |version, options| version.create_options = options,
+                simpler::shorter(self.create_options.as_slice()),
+                |version, options| version.create_options = options.into(),
             )
             .each(simpler::sizes(&self.size), |version, size| {
                 version.size = size
@@ -215,11 +262,11 @@ impl Perform for Bitmap {
 
     /// One flag and one name are what a command is about.
     fn bulk(&self) -> Bulk {
-        let flags = self.invocations.iter().map(|words| {
-            let flags = words.iter().filter(|word| word.starts_with('-')).count();
-            flags.saturating_sub(1)
+        let flags = self.invocations.iter().map(|command| {
+            let details = command.actions.iter().map(BitmapAction::details);
+            (command.actions.len() + details.sum::<usize>()).saturating_sub(1)
         });
-        let options = simpler::options_beyond_defaults(&self.create_options);
+        let options = self.create_options.beyond_defaults();
         Bulk {
             operations: self.invocations.len(),
             options: options + flags.sum::<usize>(),
@@ -232,18 +279,17 @@ impl Perform for Bitmap {
             file: self.file(ground),
             size: self.size.clone(),
         };
-        let commands = self.invocations.iter().filter_map(|words| {
-            let (name, flags) = words.split_last()?;
+        let commands = self.invocations.iter().map(|command| {
             let request = Request::Bitmap {
                 file: self.file(ground),
-                flags: flags.to_vec(),
-                name: name.clone(),
+                actions: command.actions.clone(),
+                name: command.name.clone(),
             };
             // A refusal of both is no end: the next command is tried.
-            Some(Step {
+            Step {
                 rule: Rule::GoOn,
                 ..Step::own(request)
-            })
+            }
         });
         std::iter::once(Step::fixture(create, FIXTURE))
             .chain(commands)
@@ -259,16 +305,20 @@ impl Perform for Bitmap {
     }
 }
 
-/// A command without its granularity, and without its second flag.
-fn plainer(words: &[String]) -> Vec<Vec<String>> {
-    let without = |flag: &str, length: usize| {
-        let place = words.iter().position(|word| word == flag)?;
-        let mut fewer = words.to_vec();
-        fewer.drain(place..(place + length).min(words.len()));
-        (place > 0).then_some(fewer)
-    };
-    [without("-g", 2), without("--disable", 1)]
-        .into_iter()
-        .flatten()
-        .collect()
+/// A command without its granularity, and without its second action.
+fn plainer(command: &Command) -> Vec<Command> {
+    let plain = command.actions.iter().map(BitmapAction::plain).collect();
+    let place = |action: &BitmapAction| *action == BitmapAction::Disable;
+    let place = command.actions.iter().position(place);
+    let fewer = place.filter(|place| *place > 0).map(|place| {
+        let mut fewer = command.actions.clone();
+        fewer.remove(place);
+        fewer
+    });
+    let versions = [Some(plain), fewer].into_iter().flatten();
+    let with = versions.map(|actions| Command {
+        actions,
+        name: command.name.clone(),
+    });
+    with.filter(|version| version != command).collect()
 }

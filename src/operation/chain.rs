@@ -197,10 +197,8 @@ fn step(request: Request, rule: Rule) -> Step {
 fn with_backing_options(file: &ImageFile) -> ImageFile {
     let mut file = file.clone();
     if let Some(backing) = &file.backing {
-        file.options.extend([
-            format!("backing_file={}", backing.path),
-            format!("backing_fmt={}", backing.format),
-        ]);
+        file.options
+            .extend(ImageFile::clone(backing).backing_options());
     }
     file
 }
@@ -226,7 +224,7 @@ impl Perform for Chain {
         let options = self
             .layers
             .iter()
-            .flat_map(|layer| &layer.options)
+            .flat_map(|layer| layer.options.iter())
             .chain(of_steps);
         features.extend(facts::of_options(options));
         features.extend(

@@ -12,6 +12,7 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Step};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
@@ -41,7 +42,7 @@ pub struct Commit {
     /// Whether the overlay gets the Python harness's 64 KiB of data.
     pub seed_spec: Option<String>,
     /// The `-o` options of both images, in their order.
-    pub create_options: Vec<String>,
+    pub create_options: CreateOptions,
 }
 
 impl DrawPython for Commit {
@@ -49,9 +50,10 @@ impl DrawPython for Commit {
         let overlay_size = Size::literal(random.choice::<&str>(&SIZES));
         let explicit_base = *random.choice(&[None, Some("base.qcow2")]);
         let seed_spec = *random.choice(&[None, Some("seed-64k")]);
-        let cluster_size = random.choice(&CLUSTER_SIZES);
-        let mut create_options = vec![format!("cluster_size={cluster_size}")];
-        create_options.extend(random.chance(0.3).then(|| "lazy_refcounts=on".to_owned()));
+        let cluster_size = *random.choice(&CLUSTER_SIZES);
+        let mut create_options = CreateOptions::from([CreateOption::ClusterSize(cluster_size)]);
+        let is_lazy = random.chance(0.3);
+        create_options.extend(is_lazy.then_some(CreateOption::LazyRefcounts(true)));
         Self {
             overlay_size,
             explicit_base: explicit_base.map(str::to_owned),
@@ -68,11 +70,8 @@ impl Commit {
     }
 
     fn overlay(&self, ground: &Ground<'_>) -> ImageFile {
-        let backing = [
-            format!("backing_file={}", self.base(ground).path),
-            "backing_fmt=qcow2".to_owned(),
-        ];
-        let options = self.create_options.iter().cloned().chain(backing).collect();
+        let mut options = self.create_options.clone();
+        options.extend(self.base(ground).backing_options());
         ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
     }
 
@@ -99,7 +98,7 @@ impl Perform for Commit {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         let size = self.overlay_size.bytes();
         validity::number("overlay_size", size, SIZE_MIN..=validity::BYTES_MAX)?;
-        validity::options("create_options", &self.create_options)
+        self.create_options.validity("create_options")
     }
 
     fn reads_source(&self) -> bool {
@@ -109,8 +108,8 @@ impl Perform for Commit {
     fn simpler(&self) -> Vec<Operation> {
         let versions = Versions::of(self)
             .each(
-                simpler::shorter(&self.create_options),
-                |version, options| version.create_options = options,
+                simpler::shorter(self.create_options.as_slice()),
+                |version, options| version.create_options = options.into(),
             )
             .when(self.explicit_base.is_some(), |version| {
                 version.explicit_base = None
@@ -123,7 +122,7 @@ impl Perform for Commit {
     }
 
     fn bulk(&self) -> Bulk {
-        let options = simpler::options_beyond_defaults(&self.create_options);
+        let options = self.create_options.beyond_defaults();
         Bulk {
             operations: 1,
             options: options + usize::from(self.explicit_base.is_some()),

@@ -9,6 +9,7 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::Contents;
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions, Preallocation, Subformat};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Step};
 use crate::oracle::verdict::OutputRole;
@@ -25,23 +26,28 @@ pub struct Create {
     /// The virtual size.
     pub size: Size,
     /// The `-o` options, in their order.
-    pub options: Vec<String>,
+    pub options: CreateOptions,
 }
 
 impl DrawPython for Create {
     fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, picker: Picker) -> Self {
         let target = *random.choice(&TARGETS);
-        let (options, sizes): (Vec<String>, &[&str]) = match target {
+        let (options, sizes): (CreateOptions, &[&str]) = match target {
             Format::Qcow2 => {
                 let mut drawn = qcow2_options::draw_python(random, &CLUSTER_SIZES, picker);
-                let modes = [None, Some("metadata"), Some("falloc"), Some("full")];
+                let modes = [
+                    None,
+                    Some(Preallocation::Metadata),
+                    Some(Preallocation::Falloc),
+                    Some(Preallocation::Full),
+                ];
                 let mode = if drawn.extended_l2 {
                     None
                 } else {
                     *random.choice(&modes)
                 };
                 if let Some(mode) = mode {
-                    drawn.options.push(format!("preallocation={mode}"));
+                    drawn.options.push(CreateOption::Preallocation(mode));
                     let size = Size::literal("1M");
                     return Self {
                         target,
@@ -52,20 +58,18 @@ impl DrawPython for Create {
                 (drawn.options, &["1M", "16M", "64M"])
             }
             Format::Vmdk => {
-                let subformat = random.choice(&["monolithicSparse", "streamOptimized"]);
-                (
-                    vec![format!("subformat={subformat}")],
-                    &["1M", "16M", "64M", "256M"],
-                )
+                let subformats = [Subformat::MonolithicSparse, Subformat::StreamOptimized];
+                let subformat = CreateOption::Subformat(*random.choice(&subformats));
+                ([subformat].into(), &["1M", "16M", "64M", "256M"])
             }
             Format::Vhdx => {
-                let block_size = random.choice(&["16M", "32M"]);
+                let block_size = Size::literal(random.choice::<&str>(&["16M", "32M"]));
                 (
-                    vec![format!("block_size={block_size}")],
+                    [CreateOption::BlockSize(block_size)].into(),
                     &["64M", "256M", "1G"],
                 )
             }
-            _ => (Vec::new(), &["1M", "16M", "64M", "256M"]),
+            _ => (CreateOptions::new(), &["1M", "16M", "64M", "256M"]),
         };
         let size = Size::literal(random.choice::<&str>(sizes));
         Self {
@@ -85,7 +89,7 @@ impl Create {
 impl Perform for Create {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         validity::bytes("size", self.size.bytes())?;
-        validity::options("options", &self.options)
+        self.options.validity("options")
     }
 
     fn reads_source(&self) -> bool {
@@ -98,9 +102,10 @@ impl Perform for Create {
                 version.target = Format::Raw;
                 version.options.clear();
             })
-            .each(simpler::shorter(&self.options), |version, options| {
-                version.options = options
-            })
+            .each(
+                simpler::shorter(self.options.as_slice()),
+                |version, options| version.options = options.into(),
+            )
             .each(simpler::sizes(&self.size), |version, size| {
                 version.size = size
             });
@@ -108,7 +113,7 @@ impl Perform for Create {
     }
 
     fn bulk(&self) -> Bulk {
-        Bulk::of_operation(simpler::options_beyond_defaults(&self.options))
+        Bulk::of_operation(self.options.beyond_defaults())
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {

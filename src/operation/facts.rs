@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::image::options::{Compat, CreateOption, Subformat};
 use crate::oracle::exchange::{Exchange, Output, Side, Turn};
 use crate::oracle::verdict::Place;
 use crate::tool::request::{ImageFile, Request};
@@ -47,25 +48,40 @@ pub const KEYS: [&str; 16] = [
     "space",
 ];
 
-/// Options of an image that are notable: their beginning, and the feature's name.
-const OPTIONS: [(&str, &str); 8] = [
-    ("compat=0.10", "version_2"),
-    ("encrypt.format=", "encryption"),
-    ("data_file=", "data_file"),
-    ("data_file_raw=on", "data_file_raw"),
-    ("extended_l2=on", "extended_l2"),
-    ("zeroed_grain=on", "zeroed_grain"),
-    ("subformat=streamOptimized", "stream_optimized"),
-    ("subformat=fixed", "fixed"),
+/// The features that options of an image are notable for.
+const OPTION_FEATURES: [&str; 8] = [
+    "version_2",
+    "encryption",
+    "data_file",
+    "data_file_raw",
+    "extended_l2",
+    "zeroed_grain",
+    "stream_optimized",
+    "fixed",
 ];
+
+/// The feature that an option is notable for.
+fn of_option(option: &CreateOption) -> Option<&'static str> {
+    Some(match option {
+        CreateOption::Compat(Compat::Version2) => "version_2",
+        CreateOption::EncryptFormat(_) => "encryption",
+        CreateOption::DataFile(_) => "data_file",
+        CreateOption::DataFileRaw(true) => "data_file_raw",
+        CreateOption::ExtendedL2(true) => "extended_l2",
+        CreateOption::ZeroedGrain(true) => "zeroed_grain",
+        CreateOption::Subformat(Subformat::StreamOptimized) => "stream_optimized",
+        CreateOption::Subformat(Subformat::Fixed) => "fixed",
+        _ => return None,
+    })
+}
 
 /// What is notable of these options.
 pub fn of_options<'option>(
-    options: impl Iterator<Item = &'option String> + Clone,
+    options: impl Iterator<Item = &'option CreateOption>,
 ) -> Vec<&'static str> {
-    let is_given = |beginning: &str| options.clone().any(|option| option.starts_with(beginning));
-    let given = OPTIONS.iter().filter(|(beginning, _)| is_given(beginning));
-    given.map(|(_, feature)| *feature).collect()
+    let found: Vec<&str> = options.filter_map(of_option).collect();
+    let features = OPTION_FEATURES.into_iter();
+    features.filter(|name| found.contains(name)).collect()
 }
 
 /// The format and the notable options of one image.
@@ -78,7 +94,7 @@ pub fn of_file(file: &ImageFile) -> Vec<&'static str> {
 
 /// The names of all notable options.
 pub fn option_features() -> impl Iterator<Item = &'static str> {
-    OPTIONS.iter().map(|(_, feature)| *feature)
+    OPTION_FEATURES.into_iter()
 }
 
 /// Facts, put together one by one.

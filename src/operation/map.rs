@@ -5,14 +5,15 @@ use serde_json::Value;
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{Bulk, Versions};
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
-use crate::image::validity::{self, Validity};
+use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::normalize::{Purpose, normalize};
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Verdict};
-use crate::tool::request::{Answer, Request};
+use crate::tool::request::qemu_words::as_words_or_nothing;
+use crate::tool::request::{Answer, Request, Window};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::MapJson;
 const SHAPE: DivergenceKind = DivergenceKind::MapShape;
@@ -36,9 +37,13 @@ pub struct Map {
     /// The virtual size, in bytes, that the image was drawn against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_size_probe: Option<u64>,
-    /// The flags of the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Vec<String>>,
+    /// The window, as qemu-img is told.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "as_words_or_nothing"
+    )]
+    pub window: Option<Window>,
     /// Why nothing is asked: raw images are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
@@ -54,16 +59,16 @@ impl DrawPython for Map {
             };
         }
         let size = image.format.created_size(image.virtual_size.bytes());
-        let mut window = Vec::new();
+        let mut window = Window::WHOLE;
         if size >= 2 * WINDOW_GRAIN_BYTES {
             let cut = |value: u64| value / WINDOW_GRAIN_BYTES * WINDOW_GRAIN_BYTES;
             if random.chance(0.25) {
                 let start = cut(random.randint(0, size / 2));
-                window.extend(["--start-offset".to_owned(), start.to_string()]);
+                window.start = Some(start);
             }
             if random.chance(0.25) {
                 let length = cut(random.randint(WINDOW_GRAIN_BYTES, size)).min(size);
-                window.extend(["--max-length".to_owned(), length.to_string()]);
+                window.length = Some(length);
             }
         }
         Self {
@@ -75,9 +80,8 @@ impl DrawPython for Map {
 }
 
 impl Map {
-    /// The flags of the window; none: the whole image.
-    fn flags(&self) -> &[String] {
-        self.window.as_deref().unwrap_or_default()
+    fn part(&self) -> Window {
+        self.window.unwrap_or_default()
     }
 }
 
@@ -91,25 +95,7 @@ impl Perform for Map {
             let fitted = serde_json::to_string(&fitted).unwrap_or_default();
             return Err(format!(" does not follow from the image: write {fitted}"));
         }
-        validity::each(
-            "window",
-            &self.flags().chunks(2).collect::<Vec<_>>(),
-            |pair| {
-                let [flag, value] = pair else {
-                    return Err(" has no value: write a number behind the flag".to_owned());
-                };
-                validity::word("", flag, &["--start-offset", "--max-length"])?;
-                let number =
-                    validity::plain_number(value).filter(|bytes| *bytes <= validity::BYTES_MAX);
-                match number {
-                    Some(_) => Ok(()),
-                    None => Err(format!(
-                        " is '{}': write a number of bytes",
-                        value.escape_debug()
-                    )),
-                }
-            },
-        )
+        Ok(())
     }
 
     fn reads_source(&self) -> bool {
@@ -117,11 +103,23 @@ impl Perform for Map {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        // A window is flags and their values, in pairs.
-        let pairs: Vec<&[String]> = self.flags().chunks(2).collect();
-        let versions = Versions::of(self).each(simpler::shorter(&pairs), |version, pairs| {
-            version.window = Some(pairs.concat())
-        });
+        let Window { start, length } = self.part();
+        let versions = Versions::of(self)
+            .when(start.is_some() || length.is_some(), |version| {
+                version.window = Some(Window::WHOLE)
+            })
+            .when(start.is_some() && length.is_some(), |version| {
+                version.window = Some(Window {
+                    start,
+                    length: None,
+                })
+            })
+            .when(start.is_some() && length.is_some(), |version| {
+                version.window = Some(Window {
+                    start: None,
+                    length,
+                })
+            });
         versions.all().map(Operation::Map).collect()
     }
 
@@ -130,14 +128,14 @@ impl Perform for Map {
         let size = image.format.created_size(image.virtual_size.bytes());
         let fitted = Self {
             virtual_size_probe: asked.then_some(size),
-            window: asked.then(|| self.flags().to_vec()),
+            window: asked.then(|| self.part()),
             skipped: (!asked).then(|| "raw".to_owned()),
         };
         Some(Operation::Map(fitted))
     }
 
     fn bulk(&self) -> Bulk {
-        Bulk::of_operation(self.flags().len() / 2)
+        Bulk::of_operation(self.part().ends())
     }
 
     fn skipped(&self) -> Option<String> {
@@ -147,7 +145,7 @@ impl Perform for Map {
     }
 
     fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let window = self.flags().to_vec();
+        let window = self.part();
         vec![Step::own(Request::Map {
             file: ground.source.clone(),
             window,

@@ -4,17 +4,18 @@
 
 use super::Picker;
 use crate::base::rng::PythonRandom;
+use crate::image::options::{CreateOption, CreateOptions};
 
 /// The smallest cluster size that can have subclusters: 16 KiB (qcow2 specification, "Extended L2 entries").
 const EXTENDED_L2_CLUSTER_MIN_BYTES: u64 = 16 << 10;
 
 /// The refcount widths that are drawn, in bits.
-pub(super) const REFCOUNT_BITS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+pub(super) const REFCOUNT_BITS: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
 
 /// What was drawn, in the order of the command line.
 pub(super) struct Qcow2Options {
     /// Each its own `-o`.
-    pub(super) options: Vec<String>,
+    pub(super) options: CreateOptions,
     /// Whether `extended_l2=on` is among them.
     pub(super) extended_l2: bool,
 }
@@ -33,10 +34,10 @@ pub(super) fn draw_python(
     let draws_refcount_bits = picker == Picker::V2 && random.chance(0.4);
     let refcount_bits = draws_refcount_bits.then(|| *random.choice(&REFCOUNT_BITS));
 
-    let mut options = vec![format!("cluster_size={cluster_size}")];
-    options.extend(extended_l2.then(|| "extended_l2=on".to_owned()));
-    options.extend(lazy_refcounts.then(|| "lazy_refcounts=on".to_owned()));
-    options.extend(refcount_bits.map(|bits| format!("refcount_bits={bits}")));
+    let mut options = CreateOptions::from([CreateOption::ClusterSize(cluster_size)]);
+    options.extend(extended_l2.then_some(CreateOption::ExtendedL2(true)));
+    options.extend(lazy_refcounts.then_some(CreateOption::LazyRefcounts(true)));
+    options.extend(refcount_bits.map(CreateOption::RefcountBits));
     Qcow2Options {
         options,
         extended_l2,

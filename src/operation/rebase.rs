@@ -12,10 +12,12 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Step};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::qemu_words::{InWords, as_words};
+use crate::tool::request::{ImageFile, RebaseMode, Request};
 
 const FIXTURE: DivergenceKind = DivergenceKind::RebaseFixture;
 const SIZES: [&str; 3] = ["1M", "4M", "64M"];
@@ -41,10 +43,11 @@ pub struct Rebase {
     pub new_backing: String,
     /// `safe` or `unsafe`.
     pub mode: String,
-    /// The flags of the command line, without `-b`.
-    pub flags: Vec<String>,
+    /// How, as qemu-img is told beside `-b`.
+    #[serde(with = "as_words")]
+    pub flags: RebaseMode,
     /// The overlay's `-o` options, in their order.
-    pub create_options: Vec<String>,
+    pub create_options: CreateOptions,
 }
 
 impl DrawPython for Rebase {
@@ -53,15 +56,16 @@ impl DrawPython for Rebase {
         let new_backing_size = Size::literal(random.choice::<&str>(&SIZES));
         let new_backing = *random.choice(&[NEXT_NAME, BASE_NAME, NEXT_NAME, ""]);
         let mode = *random.choice(&["unsafe", "safe"]);
-        let cluster_size = random.choice(&CLUSTER_SIZES);
-        let mut create_options = vec![format!("cluster_size={cluster_size}")];
-        create_options.extend(random.chance(0.3).then(|| "lazy_refcounts=on".to_owned()));
+        let cluster_size = *random.choice(&CLUSTER_SIZES);
+        let mut create_options = CreateOptions::from([CreateOption::ClusterSize(cluster_size)]);
+        let is_lazy = random.chance(0.3);
+        create_options.extend(is_lazy.then_some(CreateOption::LazyRefcounts(true)));
         let mut drawn = Self {
             overlay_size,
             new_backing_size,
             new_backing: new_backing.to_owned(),
             mode: mode.to_owned(),
-            flags: Vec::new(),
+            flags: RebaseMode::default(),
             create_options,
         };
         drawn.flags = drawn.flags_that_follow();
@@ -71,26 +75,22 @@ impl DrawPython for Rebase {
 
 impl Rebase {
     /// The flags of its mode and its new backing file.
-    fn flags_that_follow(&self) -> Vec<String> {
-        let mut flags: Vec<&str> = Vec::new();
-        flags.extend((self.mode == "unsafe").then_some("-u"));
-        if !self.new_backing.is_empty() {
-            flags.extend(["-F", "qcow2"]);
+    fn flags_that_follow(&self) -> RebaseMode {
+        RebaseMode {
+            is_unsafe: self.mode == "unsafe",
+            backing_format: (!self.new_backing.is_empty()).then_some(Format::Qcow2),
         }
-        flags.into_iter().map(str::to_owned).collect()
     }
 
     /// Without a new backing file.
     fn detach(&mut self) {
-        if let Some(place) = self.flags.iter().position(|flag| flag == "-F") {
-            self.flags.drain(place..(place + 2).min(self.flags.len()));
-        }
+        self.flags.backing_format = None;
         self.new_backing.clear();
     }
 
     /// In safe mode, which is the default.
     fn make_safe(&mut self) {
-        self.flags.retain(|flag| flag != "-u");
+        self.flags.is_unsafe = false;
         self.mode = "safe".to_owned();
     }
 
@@ -124,11 +124,8 @@ impl Rebase {
     }
 
     fn overlay(&self, ground: &Ground<'_>) -> ImageFile {
-        let backing = [
-            format!("backing_file={}", self.base(ground).path),
-            "backing_fmt=qcow2".to_owned(),
-        ];
-        let options = self.create_options.iter().cloned().chain(backing).collect();
+        let mut options = self.create_options.clone();
+        options.extend(self.base(ground).backing_options());
         ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
     }
 
@@ -209,12 +206,13 @@ impl Perform for Rebase {
             &["", BASE_NAME, NEXT_NAME],
         )?;
         validity::word("mode", &self.mode, &["safe", "unsafe"])?;
-        validity::options("create_options", &self.create_options)?;
+        self.create_options.validity("create_options")?;
         let flags = self.flags_that_follow();
         match self.flags == flags {
             true => Ok(()),
             false => Err(format!(
-                "flags are not those of the mode and the new backing file: write {flags:?}"
+                "flags are not those of the mode and the new backing file: write {:?}",
+                flags.words()
             )),
         }
     }
@@ -228,8 +226,8 @@ impl Perform for Rebase {
             .when(!self.new_backing.is_empty(), Self::detach)
             .when(self.mode == "unsafe", Self::make_safe)
             .each(
-                simpler::shorter(&self.create_options),
-                |version, options| version.create_options = options,
+                simpler::shorter(self.create_options.as_slice()),
+                |version, options| version.create_options = options.into(),
             )
             .each(simpler::sizes(&self.overlay_size), |version, size| {
                 version.overlay_size = size
@@ -241,7 +239,7 @@ impl Perform for Rebase {
     }
 
     fn bulk(&self) -> Bulk {
-        let options = simpler::options_beyond_defaults(&self.create_options);
+        let options = self.create_options.beyond_defaults();
         Bulk::of_operation(options + usize::from(self.mode == "unsafe"))
     }
 
@@ -274,15 +272,12 @@ impl Perform for Rebase {
         }
         steps.push(create(self.overlay(ground), &self.overlay_size));
         steps.push(write(self.overlay(ground), &self.overlay_writes(ground)));
-        let new_backing = if self.new_backing.is_empty() {
-            String::new()
-        } else {
-            self.next(ground).path
-        };
+        let is_put = !self.new_backing.is_empty();
+        let new_backing = is_put.then(|| self.next(ground).path);
         let rebase = Request::Rebase {
             file: self.overlay(ground),
             new_backing,
-            flags: self.flags.clone(),
+            mode: self.flags,
         };
         steps.push(Step::own(rebase));
         steps

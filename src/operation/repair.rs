@@ -14,6 +14,7 @@ use crate::disk_format::qcow2::corruption::Corruption;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
 use crate::oracle::judge::CheckCounts;
@@ -80,7 +81,7 @@ impl DrawPython for Repair {
 impl Repair {
     fn file(&self, ground: &Ground<'_>) -> ImageFile {
         ImageFile::new(&ground.stem, Format::Qcow2)
-            .with_options(vec![format!("cluster_size={}", self.cluster_size)])
+            .with_options([CreateOption::ClusterSize(self.cluster_size)])
     }
 
     /// What a guest sees in the damaged image, and must still see when it is repaired.

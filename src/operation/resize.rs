@@ -12,10 +12,11 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::{CreateOptions, Preallocation};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Actor, Exchange, Ground, Output, Step};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, NewSize, Request};
 
 const TARGETS: [Format; 2] = [Format::Qcow2, Format::Raw];
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
@@ -25,9 +26,6 @@ const WRITE: DivergenceKind = DivergenceKind::ResizeWrite;
 
 /// The sizes that a resize may be made smaller to.
 const SMALLER_SIZES: [&str; 4] = ["1M", "2M", "4M", "16M"];
-
-/// The values of `--preallocation`.
-const PREALLOCATION_MODES: [&str; 4] = ["off", "metadata", "falloc", "full"];
 
 /// How much is written at a time, in bytes.
 const WRITE_BYTES: u64 = 4096;
@@ -39,12 +37,12 @@ pub struct Resize {
     pub target: Format,
     /// The size before.
     pub start: Size,
-    /// The size after, or the change with its sign, as on the command line.
-    pub end: String,
-    /// The `-o` options of the image, in their order.
-    pub options: Vec<String>,
-    /// The value of `--preallocation`; none: the flag is not given.
-    pub preallocation: Option<String>,
+    /// The size after, or the change with its sign.
+    pub end: NewSize,
+    /// The options of the image, in their order.
+    pub options: CreateOptions,
+    /// How what is added is preallocated; none: nothing is said of it.
+    pub preallocation: Option<Preallocation>,
     /// Whether `--shrink` is given.
     pub shrink: bool,
     /// The size after, in bytes.
@@ -54,7 +52,12 @@ pub struct Resize {
 impl DrawPython for Resize {
     fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, picker: Picker) -> Self {
         let target = *random.choice(&TARGETS);
-        let all_modes = [None, Some("off"), Some("falloc"), Some("full")];
+        let all_modes = [
+            None,
+            Some(Preallocation::Off),
+            Some(Preallocation::Falloc),
+            Some(Preallocation::Full),
+        ];
         let (options, preallocation) = if target == Format::Qcow2 {
             let drawn = qcow2_options::draw_python(random, &CLUSTER_SIZES, picker);
             let modes = if drawn.extended_l2 {
@@ -64,16 +67,17 @@ impl DrawPython for Resize {
             };
             (drawn.options, *random.choice(modes))
         } else {
-            (Vec::new(), *random.choice(&all_modes))
+            (CreateOptions::new(), *random.choice(&all_modes))
         };
-        let (start, end) = if matches!(preallocation, Some("falloc" | "full")) {
+        let (start, end) = if preallocation.is_some_and(Preallocation::takes_space) {
             let start = *random.choice(&["1M", "4M"]);
             let end = *random.choice(&["4M", "8M", "16M"]);
             (start, if end == start { "16M" } else { end })
         } else {
             draw_sizes(random, target)
         };
-        Self::new(target, start, end, options, preallocation)
+        let end = NewSize::parse(end).expect("a size of ours");
+        Self::new(target, start, &end, options, preallocation)
     }
 }
 
@@ -107,31 +111,21 @@ fn draw_sizes(random: &mut PythonRandom, target: Format) -> (&'static str, &'sta
     (start, end)
 }
 
-/// What an end comes to, in bytes: a size, or a change with its sign.
-fn end_bytes(start: u64, end: &str) -> Option<u64> {
-    let bytes = |text: &str| Some(Size::parse(text).ok()?.bytes());
-    match (end.strip_prefix('+'), end.strip_prefix('-')) {
-        (Some(added), _) => start.checked_add(bytes(added)?),
-        (_, Some(taken)) => start.checked_sub(bytes(taken)?),
-        _ => bytes(end),
-    }
-}
-
 impl Resize {
     fn new(
         target: Format,
         start: &str,
-        end: &str,
-        options: Vec<String>,
-        preallocation: Option<&str>,
+        end: &NewSize,
+        options: CreateOptions,
+        preallocation: Option<Preallocation>,
     ) -> Self {
         let start = Size::literal(start);
-        let end_bytes = end_bytes(start.bytes(), end).expect("sizes of ours");
+        let end_bytes = end.bytes_from(start.bytes()).expect("sizes of ours");
         Self {
             target,
-            end: end.to_owned(),
+            end: end.clone(),
             options,
-            preallocation: preallocation.map(str::to_owned),
+            preallocation,
             shrink: end_bytes < start.bytes(),
             end_bytes,
             start,
@@ -140,27 +134,21 @@ impl Resize {
 
     /// Itself with smaller sizes: a shrink stays a shrink, and growth stays growth.
     fn smaller(&self) -> impl Iterator<Item = Self> {
-        let between = |start: &str, end: &str| {
+        let between = |start: &str, end: &NewSize| {
             let options = self.options.clone();
-            Self::new(
-                self.target,
-                start,
-                end,
-                options,
-                self.preallocation.as_deref(),
-            )
+            Self::new(self.target, start, end, options, self.preallocation)
         };
-        let relative = self.end.starts_with(['+', '-']);
+        let relative = self.end.is_relative();
         let starts = SMALLER_SIZES.into_iter();
         let same_end = starts.filter(move |_| relative).filter_map(move |start| {
             // What would be left must be at least what is written into it.
-            let end = end_bytes(Size::literal(start).bytes(), &self.end);
+            let end = self.end.bytes_from(Size::literal(start).bytes());
             let fits = end.is_some_and(|end| end >= WRITE_BYTES);
             fits.then(|| between(start, &self.end))
         });
         let pairs = SMALLER_SIZES.into_iter().flat_map(move |start| {
             let ends = SMALLER_SIZES.into_iter().filter(move |end| *end != start);
-            ends.map(move |end| between(start, end))
+            ends.map(move |end| between(start, &NewSize::Absolute(Size::literal(end))))
         });
         let sum = |resize: &Self| resize.start.bytes() + resize.end_bytes;
         pairs
@@ -197,18 +185,12 @@ impl Perform for Resize {
             self.end_bytes,
             WRITE_BYTES..=validity::BYTES_MAX,
         )?;
-        validity::options("options", &self.options)?;
-        if let Some(mode) = &self.preallocation {
-            validity::word("preallocation", mode, &PREALLOCATION_MODES)?;
-        }
-        let end = end_bytes(self.start.bytes(), &self.end);
+        self.options.validity("options")?;
+        let end = self.end.bytes_from(self.start.bytes());
         if end != Some(self.end_bytes) || self.shrink != (self.end_bytes < self.start.bytes()) {
             return Err(format!(
                 "end is '{}', which from {} does not come to {} bytes with shrink {}: write numbers that agree",
-                self.end.escape_debug(),
-                self.start,
-                self.end_bytes,
-                self.shrink
+                self.end, self.start, self.end_bytes, self.shrink
             ));
         }
         Ok(())
@@ -224,9 +206,10 @@ impl Perform for Resize {
                 version.target = Format::Raw;
                 version.options.clear();
             })
-            .each(simpler::shorter(&self.options), |version, options| {
-                version.options = options
-            })
+            .each(
+                simpler::shorter(self.options.as_slice()),
+                |version, options| version.options = options.into(),
+            )
             .when(self.preallocation.is_some(), |version| {
                 version.preallocation = None
             });
@@ -235,7 +218,7 @@ impl Perform for Resize {
     }
 
     fn bulk(&self) -> Bulk {
-        let options = simpler::options_beyond_defaults(&self.options);
+        let options = self.options.beyond_defaults();
         Bulk::of_operation(options + usize::from(self.preallocation.is_some()))
     }
 
@@ -254,7 +237,7 @@ impl Perform for Resize {
             size: self.end.clone(),
             end_bytes: self.end_bytes,
             shrink: self.shrink,
-            preallocation: self.preallocation.clone(),
+            preallocation: self.preallocation,
         };
         vec![
             Step {

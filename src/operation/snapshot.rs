@@ -14,12 +14,14 @@ use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::image::options::{Compat, CreateOption};
 use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, OutputRole, Verdict,
 };
-use crate::tool::request::{Answer, ImageFile, Request, SnapshotAction};
+use crate::tool::request::qemu_words;
+use crate::tool::request::{Answer, ImageFile, Request, SnapshotAction, SnapshotKey};
 
 mod history;
 mod validity;
@@ -51,7 +53,7 @@ pub struct Snapshot {
     /// The cluster size in bytes.
     pub cluster_size: u64,
     /// `1.1` or `0.10`.
-    pub compat: String,
+    pub compat: Compat,
     /// Whether clusters have subclusters.
     pub extended_l2: bool,
     /// The virtual size.
@@ -92,8 +94,8 @@ impl Element {
 impl DrawPython for Snapshot {
     fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
         let cluster_size = *random.choice(&CLUSTER_SIZES);
-        let compat = *random.choice(&["1.1", "0.10"]);
-        let extended_l2 = cluster_size == 65536 && compat == "1.1" && random.chance(0.3);
+        let compat = *random.choice(&[Compat::Version3, Compat::Version2]);
+        let extended_l2 = cluster_size == 65536 && compat == Compat::Version3 && random.chance(0.3);
         // A choice of one element consumes words like any other.
         let sizes = if cluster_size == 512 {
             &SIZES[..1]
@@ -111,7 +113,6 @@ impl DrawPython for Snapshot {
         let chain = (0..chain_length)
             .map(|_| table.draw(random, size.bytes()))
             .collect();
-        let compat = compat.to_owned();
         Self {
             cluster_size,
             compat,
@@ -208,16 +209,16 @@ impl Table {
 
 impl Snapshot {
     fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        let mut options = vec![
-            format!("cluster_size={}", self.cluster_size),
-            format!("compat={}", self.compat),
-        ];
-        options.extend(self.extended_l2.then(|| "extended_l2=on".to_owned()));
-        if self.backing {
-            options.push(format!("backing_file={}", Self::base(ground).path));
-            options.push("backing_fmt=qcow2".to_owned());
-        }
-        ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
+        let mut file = ImageFile::new(&ground.stem, Format::Qcow2).with_options([
+            CreateOption::ClusterSize(self.cluster_size),
+            CreateOption::Compat(self.compat),
+        ]);
+        let extended = self.extended_l2.then_some(CreateOption::ExtendedL2(true));
+        file.options.extend(extended);
+        let base = self.backing.then(|| Self::base(ground));
+        file.options
+            .extend(base.into_iter().flat_map(ImageFile::backing_options));
+        file
     }
 
     fn base(ground: &Ground<'_>) -> ImageFile {
@@ -283,7 +284,7 @@ impl Snapshot {
                 let request = Request::Snapshot {
                     file: file.clone(),
                     action,
-                    argument: argument.clone(),
+                    snapshot: SnapshotKey::word(action, argument),
                 };
                 // A refusal of both is no end: the next element follows.
                 let mut steps = vec![Step {
@@ -319,8 +320,8 @@ impl Perform for Snapshot {
             })
             .when(self.backing, |version| version.backing = false)
             .when(self.extended_l2, |version| version.extended_l2 = false)
-            .when(self.compat != "1.1", |version| {
-                version.compat = "1.1".to_owned()
+            .when(self.compat != Compat::Version3, |version| {
+                version.compat = Compat::Version3
             })
             .when(self.cluster_size != 65536, |version| {
                 version.cluster_size = 65536
@@ -332,7 +333,7 @@ impl Perform for Snapshot {
         let options = [
             self.backing,
             self.extended_l2,
-            self.compat != "1.1",
+            self.compat != Compat::Version3,
             self.cluster_size != 65536,
         ];
         let chained = self.chain.iter().filter_map(Element::write).count();
@@ -406,8 +407,11 @@ impl Perform for Snapshot {
 fn same_bytes(action: &Turn, candidate: &Answer, reference: &Answer) -> Option<Verdict> {
     let after = match &action.step.request {
         Request::Snapshot {
-            action, argument, ..
-        } => format!("after snapshot {} {argument}", action.flag()),
+            action, snapshot, ..
+        } => {
+            let words = qemu_words::snapshot_change(*action, snapshot);
+            format!("after snapshot {}", words.join(" "))
+        }
         request => format!("after {}", request.name()),
     };
     let Some(standard) = &reference.host_clusters else {

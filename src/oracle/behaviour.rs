@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::image::options::CreateOption;
 use crate::oracle::exchange::{Exchange, Side, Step, Turn};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
@@ -165,11 +166,16 @@ fn features(file: &ImageFile) -> Vec<String> {
         .map_or("nothing".to_owned(), |below| below.format.to_string());
     let own = [file.format.to_string(), format!("over {below}")];
     // Names of other files are in no class.
-    let options = file
-        .options
-        .iter()
-        .filter(|option| !option.starts_with("backing_"));
-    own.into_iter().chain(options.cloned()).collect()
+    let is_own = |option: &&CreateOption| {
+        !matches!(
+            option,
+            CreateOption::BackingFile(_) | CreateOption::BackingFormat(_)
+        )
+    };
+    let options = file.options.iter().filter(is_own);
+    own.into_iter()
+        .chain(options.map(ToString::to_string))
+        .collect()
 }
 
 /// The guest ranges that a request changes: (offset, length) in bytes.
@@ -189,7 +195,7 @@ fn ranges(request: &Request) -> Vec<(u64, u64)> {
 /// How a range lies to the image's clusters and L2 tables.
 fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
     let cluster = file.cluster_size();
-    let entry = if file.option("extended_l2") == Some("on") {
+    let entry = if file.options.has_extended_l2() {
         16
     } else {
         8
@@ -207,7 +213,7 @@ fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
         "{from} to {to} {} {} {} clusters of {cluster}",
         crosses(cluster),
         crosses(table),
-        file.option("refcount_bits").unwrap_or("16")
+        file.options.refcount_width()
     )
 }
 
@@ -235,6 +241,7 @@ fn map_shape(request: &Request, answer: &Answer) -> Option<String> {
 mod tests {
     use super::*;
     use crate::image::format::Format;
+    use crate::image::options::CreateOptions;
 
     #[test]
     fn ranges_are_of_one_class_when_they_lie_alike() {
@@ -256,7 +263,7 @@ mod tests {
     #[test]
     fn an_image_s_options_are_its_features_and_names_are_not() {
         let options = ["compat=0.10", "backing_file=a.raw", "backing_fmt=raw"];
-        let options = options.map(str::to_owned).to_vec();
+        let options = CreateOptions::parse(&options).expect("options");
         let below = ImageFile::new("a", Format::Raw);
         let file = ImageFile::new("b", Format::Qcow2)
             .with_options(options)

@@ -15,14 +15,15 @@ pub use conformance::{Check, Examination};
 pub use pool::{Pool, Start};
 
 mod conformance;
+mod first_version;
 mod pool;
 pub mod protocol;
 mod room;
 
 use protocol::{Asked, Hello};
 
-/// How a person makes a request without this program.
-pub(super) type Words = Box<dyn Fn(&Request) -> Option<Wording> + Send + Sync>;
+/// How a person makes a request without this program, in the version of the protocol that the adapter speaks.
+pub(super) type Words = Box<dyn Fn(&Request, u32) -> Option<Wording> + Send + Sync>;
 
 struct Adapter {
     hello: Hello,
@@ -54,11 +55,10 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         arguments,
         environment: Vec::new(),
     };
-    let words = move |request: &Request| {
-        let asked = Asked::request(request, DIRECTORY_MARK.into());
+    let words = move |request: &Request, version: u32| {
         Some(Wording::AdapterLine {
             command: command.clone(),
-            line: serde_json::to_string(&asked).ok()?,
+            line: Asked::line(request, Path::new(DIRECTORY_MARK), version).ok()?,
         })
     };
     start_with_words(start, means, Box::new(words))
@@ -102,12 +102,12 @@ impl Tool for Adapter {
     fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
         let words = [&*self.hello.name, request.name(), &request.file().path];
         let words = words.map(str::to_owned).to_vec();
-        self.pool.ask(request, words, scene)
+        self.pool.ask(request, self.hello.protocol, words, scene)
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
         match self.support(request) {
-            Support::Yes => (self.words)(request),
+            Support::Yes => (self.words)(request, self.hello.protocol),
             Support::No(_) => None,
         }
     }

@@ -6,7 +6,10 @@
 use super::{Support, Tool};
 use crate::base::size::Size;
 use crate::image::format::Format;
-use crate::tool::request::{ImageFile, Request, SnapshotAction};
+use crate::image::options::CreateOptions;
+use crate::tool::request::{
+    BenchPlan, ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey, Window,
+};
 
 /// One row: what is asked, and the formats for which it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ fn plain_requests(format: Format) -> Vec<Request> {
         Request::Contents { file: file() },
         Request::Map {
             file: file(),
-            window: Vec::new(),
+            window: Window::WHOLE,
         },
         Request::Measure {
             source: raw(),
@@ -79,7 +82,7 @@ fn plain_requests(format: Format) -> Vec<Request> {
         },
         Request::Resize {
             file: file(),
-            size: "2M".to_owned(),
+            size: NewSize::of_bytes(2 << 20),
             end_bytes: 2 << 20,
             shrink: false,
             preallocation: None,
@@ -101,12 +104,12 @@ fn plain_requests(format: Format) -> Vec<Request> {
         },
         Request::Amend {
             file: file(),
-            options: Vec::new(),
+            options: CreateOptions::new(),
         },
         Request::Rebase {
             file: file(),
-            new_backing: String::new(),
-            flags: Vec::new(),
+            new_backing: None,
+            mode: RebaseMode::default(),
         },
         Request::Commit {
             file: file(),
@@ -114,17 +117,17 @@ fn plain_requests(format: Format) -> Vec<Request> {
         },
         Request::Bitmap {
             file: file(),
-            flags: Vec::new(),
+            actions: Vec::new(),
             name: String::new(),
         },
         Request::Snapshot {
             file: file(),
             action: SnapshotAction::Create,
-            argument: String::new(),
+            snapshot: SnapshotKey::Name(String::new()),
         },
         Request::Bench {
             file: file(),
-            arguments: Vec::new(),
+            plan: BenchPlan::default(),
         },
         Request::Compare {
             first: file(),

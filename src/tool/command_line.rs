@@ -9,8 +9,10 @@ use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
 use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::image::format::Format;
+use crate::image::options::CreateOptions;
 use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
 use crate::tool::launcher::Launcher;
+use crate::tool::request::qemu_words::InWords;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
@@ -250,7 +252,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
     match request {
         Request::Create { file, size } => {
             let mut arguments = words(["create", "-f", file.format.name()]);
-            arguments.extend(file.options.iter().flat_map(|option| words(["-o", option])));
+            arguments.extend(told_options(&file.options));
             arguments.extend(words([&file.path, size.as_str()]));
             arguments
         }
@@ -266,25 +268,27 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             arguments.extend(
                 preallocation
                     .iter()
-                    .flat_map(|mode| words(["--preallocation", mode])),
+                    .flat_map(|mode| words(["--preallocation", mode.name()])),
             );
-            arguments.extend(words([&file.path, size]));
+            arguments.extend([file.path.clone(), size.to_string()]);
             arguments
         }
         Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
         Request::Amend { file, options } => {
             let mut arguments = words(["amend", "-f", file.format.name()]);
-            arguments.extend(options.iter().flat_map(|option| words(["-o", option])));
+            arguments.extend(told_options(options));
             arguments.push(file.path.clone());
             arguments
         }
         Request::Rebase {
             file,
             new_backing,
-            flags,
+            mode,
         } => {
-            let mut arguments = words(["rebase", "-f", file.format.name(), "-b", new_backing]);
-            arguments.extend(flags.iter().cloned());
+            // Onto no name is onto nothing.
+            let onto = new_backing.as_deref().unwrap_or_default();
+            let mut arguments = words(["rebase", "-f", file.format.name(), "-b", onto]);
+            arguments.extend(mode.words());
             arguments.push(file.path.clone());
             arguments
         }
@@ -309,20 +313,20 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             arguments.extend((*skip > 0).then(|| format!("skip={skip}")));
             arguments
         }
-        Request::Bitmap { file, flags, name } => {
+        Request::Bitmap {
+            file,
+            actions,
+            name,
+        } => {
             let mut arguments = words(["bitmap"]);
             arguments.extend(told("-f", file));
-            arguments.extend(flags.iter().cloned());
+            arguments.extend(actions.words());
             arguments.extend(words([&file.path, name]));
             arguments
         }
-        Request::Bench {
-            file,
-            arguments: schedule,
-        } => {
-            let mut arguments = words(["bench"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(schedule.iter().cloned());
+        Request::Bench { file, plan } => {
+            let mut arguments = words(["bench", "-f", file.format.name()]);
+            arguments.extend(plan.words());
             arguments.push(file.path.clone());
             arguments
         }
@@ -335,6 +339,14 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
         }
         _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
     }
+}
+
+/// The words that tell options, each in its own `-o`.
+pub(super) fn told_options(options: &CreateOptions) -> Vec<String> {
+    let told = options
+        .iter()
+        .map(|option| ["-o".to_owned(), option.to_string()]);
+    told.flatten().collect()
 }
 
 /// The words that tell a file's format, where it is to be told.

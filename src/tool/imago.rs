@@ -6,12 +6,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::adapter::{Pool, Start};
+use super::adapter::{Pool, Start, protocol};
 use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use super::{arithmetic, worker};
 use crate::base::error::Result;
 use crate::image::content::Write;
 use crate::image::format::Format;
+use crate::image::options::{Compression, CreateOption, Preallocation, Subformat};
 use crate::tool::request::{Answer, ImageFile, Request};
 
 pub(super) mod library;
@@ -105,7 +106,7 @@ impl Tool for Imago {
             request.name().to_owned(),
             in_words(request),
         ];
-        self.pool.ask(request, words, scene)
+        self.pool.ask(request, protocol::VERSION, words, scene)
     }
 
     fn wording(&self, request: &Request) -> Option<Wording> {
@@ -132,10 +133,10 @@ fn cannot_lie_on(file: &ImageFile) -> Option<String> {
 fn cannot_open_alone(file: &ImageFile) -> Option<String> {
     match file.format {
         Format::Raw => None,
-        Format::Qcow2 if file.option("extended_l2") == Some("on") => {
+        Format::Qcow2 if file.options.has_extended_l2() => {
             Some("imago cannot open qcow2 with extended_l2".to_owned())
         }
-        Format::Qcow2 if file.option("compression_type") == Some("zstd") => {
+        Format::Qcow2 if file.options.compression_type() == Some(Compression::Zstd) => {
             Some("imago cannot open qcow2 with zstd".to_owned())
         }
         Format::Qcow2 => None,
@@ -154,14 +155,12 @@ fn cannot_write(file: &ImageFile) -> Option<String> {
 
 /// Whether a vmdk's extents are raw files.
 fn is_flat(file: &ImageFile) -> bool {
-    let flat = ["monolithicFlat", "twoGbMaxExtentFlat"];
-    file.option("subformat")
-        .is_some_and(|subformat| flat.contains(&subformat))
+    file.options.subformat().is_some_and(Subformat::is_flat)
 }
 
 /// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.
 fn cannot_zero(file: &ImageFile) -> Option<String> {
-    let version_2 = file.format == Format::Qcow2 && file.option("compat") == Some("0.10");
+    let version_2 = file.format == Format::Qcow2 && file.options.is_version_2();
     version_2.then(|| "imago cannot zero or discard in qcow2 of version 2".to_owned())
 }
 
@@ -171,13 +170,9 @@ fn cannot_create(file: &ImageFile) -> Option<String> {
         Format::Qcow2 => &["cluster_size", "refcount_bits", "preallocation"],
         _ => &["preallocation"],
     };
-    let name = |option: &String| option.split('=').next().unwrap_or_default().to_owned();
-    let missing = file
-        .options
-        .iter()
-        .map(name)
-        .find(|name| !offered.contains(&name.as_str()));
-    let missing = missing.or(file.backing.as_ref().map(|_| "a backing file".to_owned()));
+    let mut names = file.options.iter().map(CreateOption::name);
+    let missing = names.find(|name| !offered.contains(name));
+    let missing = missing.or(file.backing.as_ref().map(|_| "a backing file"));
     missing.map(|name| format!("imago cannot create {} with {name}", file.format))
 }
 
@@ -185,7 +180,9 @@ fn cannot_create(file: &ImageFile) -> Option<String> {
 fn in_words(request: &Request) -> String {
     match request {
         Request::Create { file, size } => {
-            format!("{} {size} [{}]", file.path, file.options.join(","))
+            let options = file.options.iter().map(ToString::to_string);
+            let options: Vec<String> = options.collect();
+            format!("{} {size} [{}]", file.path, options.join(","))
         }
         Request::Convert { source, target, .. } => format!("{} to {}", source.path, target.path),
         Request::Resize {
@@ -194,7 +191,7 @@ fn in_words(request: &Request) -> String {
             preallocation,
             ..
         } => {
-            let mode = preallocation.as_deref().unwrap_or("none");
+            let mode = preallocation.map_or("none", Preallocation::name);
             format!("{} to {end_bytes} bytes, preallocation {mode}", file.path)
         }
         Request::Write { file, writes } => {

@@ -11,6 +11,7 @@ use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::base::error::Result;
 use crate::image::format::Format;
 use crate::tool::launcher::Launcher;
+use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{Answer, ImageFile, Request};
 
 struct Instar {
@@ -127,10 +128,8 @@ fn flatten(from: &str, to: &str) -> Vec<String> {
 
 /// What instar's documentation refuses of an image to be made.
 fn create_objection(file: &ImageFile) -> Option<String> {
-    let preallocates = file
-        .option("preallocation")
-        .is_some_and(|mode| mode != "off");
-    let has_extended_l2 = file.option("extended_l2") == Some("on");
+    let preallocates = file.options.preallocates();
+    let has_extended_l2 = file.options.has_extended_l2();
     let refused = match file.format {
         Format::Qcow2 if preallocates && has_extended_l2 => "preallocation with extended_l2",
         Format::Vmdk | Format::Vpc | Format::Vhdx if preallocates => "preallocation",
@@ -149,7 +148,7 @@ fn arguments(request: &Request) -> Vec<String> {
         Request::Check { file } => words(["check", "--output", "json", &file.path]),
         Request::Map { file, window } => {
             let mut arguments = words(["map"]);
-            arguments.extend(window.iter().cloned());
+            arguments.extend(window.words());
             arguments.extend(words(["--output", "json", &file.path]));
             arguments
         }
@@ -174,8 +173,11 @@ fn arguments(request: &Request) -> Vec<String> {
         Request::Snapshot {
             file,
             action,
-            argument,
-        } => words(["snapshot", action.flag(), argument, &file.path]),
+            snapshot,
+        } => {
+            let [flag, named] = qemu_words::snapshot_change(*action, snapshot);
+            words(["snapshot", &flag, &named, &file.path])
+        }
         Request::Repair { file, tier } => {
             let repair = format!("--repair={}", tier.name());
             words(["check", &repair, "--output", "json", &file.path])

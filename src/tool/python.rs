@@ -58,7 +58,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
             arguments: arguments.to_vec(),
             environment: Vec::new(),
         };
-        let words = move |request: &Request| words.wording(request);
+        let words = move |request: &Request, _| words.wording(request);
         adapter::start_with_words(start, means, Box::new(words))
     });
     let mut said = String::new();

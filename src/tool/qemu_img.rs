@@ -12,7 +12,8 @@ use crate::base::error::{Error, Result};
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::tool::launcher::Launcher;
-use crate::tool::request::{Answer, ImageFile, Request};
+use crate::tool::request::qemu_words::{self, InWords};
+use crate::tool::request::{Answer, ImageFile, Request, SnapshotKey};
 use build::Build;
 
 mod build;
@@ -156,7 +157,7 @@ impl Tool for QemuImg {
                 command_line::contents(&self.launcher, &self.program, file, flatten, scene)
             }
             Request::SnapshotContents { file, id } => {
-                let snapshot = format!("snapshot.id={id}");
+                let snapshot = qemu_words::snapshot(&SnapshotKey::Id(id.clone()));
                 let flatten = |from: &str, to: &str| {
                     let format = file.format.name();
                     let line = words([
@@ -234,7 +235,7 @@ fn plain_arguments(request: &Request) -> Vec<String> {
         Request::Map { file, window } => {
             let mut arguments = words(["map"]);
             arguments.extend(told("-f", file));
-            arguments.extend(window.iter().cloned());
+            arguments.extend(window.words());
             arguments.extend(words(["--output=json", &file.path]));
             arguments
         }
@@ -270,19 +271,14 @@ fn plain_arguments(request: &Request) -> Vec<String> {
         Request::Snapshot {
             file,
             action,
-            argument,
+            snapshot,
         } => {
             let options = format!(
                 "driver={},file.filename={},file.discard=ignore",
                 file.format, file.path
             );
-            words([
-                "snapshot",
-                action.flag(),
-                argument,
-                "--image-opts",
-                &options,
-            ])
+            let [flag, named] = qemu_words::snapshot_change(*action, snapshot);
+            words(["snapshot", &flag, &named, "--image-opts", &options])
         }
         Request::Repair { file, tier } => {
             let mut arguments = words(["check"]);
@@ -331,15 +327,15 @@ fn conversion(
     source: &ImageFile,
     target: &ImageFile,
     compress: bool,
-    snapshot: Option<&str>,
+    snapshot: Option<&SnapshotKey>,
 ) -> Vec<String> {
     let mut arguments = words(["convert"]);
     arguments.extend(told("-f", source));
-    arguments.extend(snapshot.into_iter().flat_map(|named| words(["-l", named])));
+    let snapshot = snapshot.map(qemu_words::snapshot);
+    arguments.extend(snapshot.iter().flat_map(|named| words(["-l", named])));
     arguments.extend(words(["-O", target.format.name()]));
     arguments.extend(compress.then(|| "-c".to_owned()));
-    let options = target.options.iter();
-    arguments.extend(options.flat_map(|option| words(["-o", option])));
+    arguments.extend(command_line::told_options(&target.options));
     arguments.extend(words([&source.path, &target.path]));
     arguments
 }

@@ -119,7 +119,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
         environment: Vec::new(),
     };
-    let words = |request: &Request| reader.wording(request);
+    let words = |request: &Request, _| reader.wording(request);
     adapter::start_with_words(start, means, Box::new(words))
 }
 

@@ -4,18 +4,31 @@
 //! They meet here. A tool's failure is an answer; see [`Exit`].
 
 mod answer;
+mod bench_plan;
 mod image_file;
+mod new_size;
+pub mod qemu_words;
+mod rebase_mode;
+mod snapshot_key;
+mod window;
 
 pub use answer::{Answer, Ended, Exit};
+pub use bench_plan::BenchPlan;
 pub use image_file::ImageFile;
+pub use new_size::NewSize;
+pub use rebase_mode::RebaseMode;
+pub use snapshot_key::SnapshotKey;
+pub use window::Window;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::size::Size;
 use crate::disk_format::damage::Damage;
 use crate::disk_format::qcow2::corruption::Corruption;
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::Format;
+use crate::image::options::{CreateOptions, Preallocation, as_object};
 
 /// One thing asked of a tool. The formats of images that are only read are not told to the tool (it finds them out, as in
 /// the Python harness), except for [`Request::Contents`].
@@ -26,7 +39,8 @@ pub enum Request {
     Create {
         /// The image to be made.
         file: ImageFile,
-        /// Its virtual size.
+        /// Its virtual size; in JSON in bytes.
+        #[serde(rename = "size_bytes", with = "size_in_bytes")]
         size: Size,
     },
     /// Describe an image, in the shape of `qemu-img info --output=json`.
@@ -56,9 +70,8 @@ pub enum Request {
         target: ImageFile,
         /// Whether its clusters are to be compressed.
         compress: bool,
-        /// How the snapshot is named: `snapshot.id=ID`, `snapshot.name=NAME`, both with a comma, or the one or the other alone (qemu-img(1),
-        /// SNAPSHOT_PARAM).
-        snapshot: Box<str>,
+        /// How the snapshot is named.
+        snapshot: SnapshotKey,
     },
     /// Foretell the file size of a conversion, in the shape of `qemu-img measure --output=json`.
     Measure {
@@ -71,14 +84,14 @@ pub enum Request {
     Resize {
         /// The image.
         file: ImageFile,
-        /// The new size, or the change with its sign: `64M`, `+1M`, `-512K`.
-        size: String,
+        /// The new size, as it is asked for.
+        size: NewSize,
         /// The new size in bytes.
         end_bytes: u64,
         /// Whether losing data at the end is agreed to.
         shrink: bool,
         /// The preallocation mode of what is added.
-        preallocation: Option<String>,
+        preallocation: Option<Preallocation>,
     },
     /// Write guest data.
     Write {
@@ -116,24 +129,25 @@ pub enum Request {
     Map {
         /// The image.
         file: ImageFile,
-        /// The flags of a window: `--start-offset`, `--max-length`, each with its bytes.
-        window: Vec<String>,
+        /// The part of it that is described.
+        window: Window,
     },
     /// Change a qcow2's creation options in place.
     Amend {
         /// The image.
         file: ImageFile,
-        /// The options, each its own `-o`.
-        options: Vec<String>,
+        /// The options.
+        #[serde(with = "as_object")]
+        options: CreateOptions,
     },
     /// Put an overlay onto another backing file.
     Rebase {
         /// The overlay.
         file: ImageFile,
-        /// The new backing file's name, as it is to be recorded; empty to detach.
-        new_backing: String,
-        /// The flags beside `-b`: `-u`, `-F FORMAT`.
-        flags: Vec<String>,
+        /// The new backing file's name, as it is to be recorded; none to detach.
+        new_backing: Option<String>,
+        /// How.
+        mode: RebaseMode,
     },
     /// Merge an overlay into its backing file.
     Commit {
@@ -159,8 +173,8 @@ pub enum Request {
     Bitmap {
         /// The image.
         file: ImageFile,
-        /// What is done, as on the command line.
-        flags: Vec<String>,
+        /// What is done, at once.
+        actions: Vec<BitmapAction>,
         /// The bitmap.
         name: String,
     },
@@ -168,8 +182,8 @@ pub enum Request {
     Bench {
         /// The image.
         file: ImageFile,
-        /// The schedule, as on the command line.
-        arguments: Vec<String>,
+        /// The rhythm.
+        plan: BenchPlan,
     },
     /// Say whether a guest would see the same in two images: a refusal says that it would not.
     Compare {
@@ -185,8 +199,8 @@ pub enum Request {
         file: ImageFile,
         /// What is done.
         action: SnapshotAction,
-        /// The name of the new snapshot, or the argument that names one.
-        argument: String,
+        /// The name of the new snapshot, or what names one that is there.
+        snapshot: SnapshotKey,
     },
     /// List a qcow2's internal snapshots, for a person, in the layout of qemu-img 9.0 and later.
     SnapshotList {
@@ -239,6 +253,23 @@ pub enum Request {
     },
 }
 
+/// For `#[serde(with)]`: a size as a number of bytes.
+mod size_in_bytes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::base::size::Size;
+
+    pub(super) fn serialize<S: Serializer>(size: &Size, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(size.bytes())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Size, D::Error> {
+        u64::deserialize(deserializer).map(Size::of_bytes)
+    }
+}
+
 /// What is done with a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -249,17 +280,6 @@ pub enum SnapshotAction {
     Delete,
     /// Let the guest see what it saw then.
     Apply,
-}
-
-impl SnapshotAction {
-    /// The flag of `qemu-img snapshot`, which instar shares.
-    pub fn flag(self) -> &'static str {
-        match self {
-            Self::Create => "-c",
-            Self::Delete => "-d",
-            Self::Apply => "-a",
-        }
-    }
 }
 
 /// What a repair may touch.
@@ -320,7 +340,7 @@ impl Request {
     /// Whether it may write to no file at all.
     pub fn is_reading(&self) -> bool {
         match self {
-            Self::Bench { arguments, .. } => !arguments.iter().any(|word| word == "-w"),
+            Self::Bench { plan, .. } => !plan.writes,
             Self::Info { .. }
             | Self::Check { .. }
             | Self::Measure { .. }

@@ -14,6 +14,7 @@ use crate::base::error::Result;
 use crate::disk_format::qcow2::ImageBytes;
 use crate::disk_format::qcow2::header::Header;
 use crate::image::format::Format;
+use crate::image::options::Compression;
 use crate::process::Captured;
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
@@ -63,17 +64,16 @@ fn objection(file: &ImageFile) -> Option<String> {
     if file.format != Format::Qcow2 {
         return Some(format!("rqcow2 cannot open {}", file.format));
     }
-    let lacks = |name: &str, value: &str| file.option(name) == Some(value);
-    if lacks("extended_l2", "on") {
+    if file.options.has_extended_l2() {
         return Some("rqcow2 lacks extended L2 entries".to_owned());
     }
-    if lacks("compression_type", "zstd") {
+    if file.options.compression_type() == Some(Compression::Zstd) {
         return Some("rqcow2 lacks zstd".to_owned());
     }
-    if file.option("encrypt.format").is_some() || file.option("data_file").is_some() {
+    if file.is_encrypted() || file.data_file().is_some() {
         return Some("rqcow2 lacks encryption and external data files".to_owned());
     }
-    let is_layered = file.backing.is_some() || file.option("backing_file").is_some();
+    let is_layered = file.is_layered();
     is_layered.then(|| "rqcow2's convert reads no backing files".to_owned())
 }
 

@@ -56,7 +56,7 @@ fn objection(file: &ImageFile) -> Option<String> {
     if handler(file.format).is_none() {
         return Some(format!("7zz has no handler for {}", file.format));
     }
-    let is_layered = file.backing.is_some() || file.option("backing_file").is_some();
+    let is_layered = file.is_layered();
     is_layered.then(|| "7zz reads no backing files".to_owned())
 }
 

@@ -36,22 +36,14 @@ fn foresee(file: &ImageFile, size: u64, snapshots: u64) {
         return;
     }
     let is_qcow2 = format == "qcow2";
-    let is = |name: &str| file.option(name) == Some("on");
-    let bits = file
-        .option("refcount_bits")
-        .and_then(|bits| bits.parse().ok());
     let facts = Facts {
         format: format.to_owned(),
         size,
         cluster: if is_qcow2 { file.cluster_size() } else { 0 },
-        refcount_bits: bits.unwrap_or(16),
-        version: if file.option("compat") == Some("0.10") {
-            2
-        } else {
-            3
-        },
-        extended_l2: is("extended_l2"),
-        lazy: is("lazy_refcounts"),
+        refcount_bits: file.options.refcount_width(),
+        version: if file.options.is_version_2() { 2 } else { 3 },
+        extended_l2: file.options.has_extended_l2(),
+        lazy: file.options.lazy_refcounts() == Some(true),
         snapshots,
         backing: file.backing.as_ref().map(|below| below.path.clone()),
     };

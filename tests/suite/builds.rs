@@ -10,7 +10,9 @@ use imgduel::base::error::Cause;
 use imgduel::base::size::Size;
 use imgduel::case::Case;
 use imgduel::case::generation::Generation;
+use imgduel::image::bitmap_action::BitmapAction;
 use imgduel::image::format::Format;
+use imgduel::image::options::CreateOptions;
 use imgduel::oracle::verdict::VerdictName;
 use imgduel::run::record::Record;
 use imgduel::tool::request::{ImageFile, Request};
@@ -21,8 +23,8 @@ fn stand_in(name: &str) -> String {
 }
 
 fn image(format: Format, options: &[&str]) -> ImageFile {
-    let options = options.iter().map(|option| (*option).to_owned());
-    ImageFile::new("image", format).with_options(options.collect())
+    let options = CreateOptions::parse(options).unwrap();
+    ImageFile::new("image", format).with_options(options)
 }
 
 fn create(format: Format, options: &[&str]) -> Request {
@@ -39,7 +41,7 @@ fn info(file: ImageFile) -> Request {
 fn bitmap() -> Request {
     Request::Bitmap {
         file: image(Format::Qcow2, &[]),
-        flags: vec!["--add".to_owned()],
+        actions: vec![BitmapAction::Add { granularity: None }],
         name: "b".to_owned(),
     }
 }

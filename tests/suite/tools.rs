@@ -10,9 +10,10 @@ use std::time::Duration;
 use imgduel::base::size::Size;
 use imgduel::image::content::{Contents, Write};
 use imgduel::image::format::Format;
+use imgduel::image::options::CreateOption;
 use imgduel::process::Cage;
-use imgduel::tool::adapter::protocol::Asked;
-use imgduel::tool::request::{Answer, Exit, ImageFile, Request};
+use imgduel::tool::adapter::protocol::{self, Asked};
+use imgduel::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
 use imgduel::tool::{Scene, Support, Tool, Wording};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -61,7 +62,7 @@ fn smoke(spec: &str) {
     let (tool, reference) = (&*tool, &*reference);
     assert!(!tool.version().is_empty());
 
-    let file = || image("smoke", Format::Qcow2).with_options(vec!["cluster_size=4096".to_owned()]);
+    let file = || image("smoke", Format::Qcow2).with_options([CreateOption::ClusterSize(4096)]);
     done(
         tool,
         &Request::Create {
@@ -90,7 +91,7 @@ fn smoke(spec: &str) {
     assert_eq!(info["virtual-size"], 1 << 20);
     let resize = Request::Resize {
         file: file(),
-        size: "2M".to_owned(),
+        size: NewSize::of_bytes(2 << 20),
         end_bytes: 2 << 20,
         shrink: false,
         preallocation: None,
@@ -101,7 +102,7 @@ fn smoke(spec: &str) {
         tool,
         &Request::Map {
             file: file(),
-            window: Vec::new(),
+            window: Window::WHOLE,
         },
         directory,
     )
@@ -178,8 +179,7 @@ fn imago_never_needs_qemu_img() {
         file: image("alone", Format::Qcow2),
         size: Size::parse("1M").unwrap(),
     };
-    let asked = Asked::request(&create, scratch.path().to_owned());
-    let request = serde_json::to_string(&asked).unwrap();
+    let request = Asked::line(&create, scratch.path(), protocol::VERSION).unwrap();
     let mut worker = ring::imgduel()
         .args([imgduel::tool::worker::ARGUMENT, "imago"])
         .env_clear()
@@ -226,7 +226,7 @@ fn imago_says_beforehand_what_it_cannot_do() {
             size: Size::parse("1M").unwrap(),
         },
         Request::Info {
-            file: qcow2().with_options(vec!["extended_l2=on".to_owned()]),
+            file: qcow2().with_options([CreateOption::ExtendedL2(true)]),
         },
     ];
     for request in refused {

@@ -11,6 +11,7 @@ use crate::disk_format::damage::{self, Cut, Damage};
 use crate::disk_format::structure::{FieldKind, Structure};
 use crate::image::content::Write;
 use crate::image::format::Format;
+use crate::image::options::{Compat, CreateOption};
 use crate::operation::Operation;
 use crate::operation::chain::Chain;
 use crate::operation::malformed::{Change, Look, Malformed};
@@ -278,10 +279,10 @@ fn change(random: &mut NativeRandom, pool: &[&str], writes: &[Write], size: u64)
         SnapshotAction::Apply,
     ];
     let options = [
-        "compat=0.10",
-        "compat=1.1",
-        "lazy_refcounts=on",
-        "lazy_refcounts=off",
+        CreateOption::Compat(Compat::Version2),
+        CreateOption::Compat(Compat::Version3),
+        CreateOption::LazyRefcounts(true),
+        CreateOption::LazyRefcounts(false),
     ];
     let near = writes.first().map_or(offset, |write| write.offset);
     let written = Write {
@@ -298,7 +299,7 @@ fn change(random: &mut NativeRandom, pool: &[&str], writes: &[Write], size: u64)
         },
         Change::Resize(*random.choice(&sizes)),
         Change::Snapshot(*random.choice(&actions)),
-        Change::Amend((*random.choice(&options)).to_owned()),
+        Change::Amend(random.choice(&options).clone()),
         Change::Repair,
         Change::Rebase,
         Change::Commit,

@@ -13,6 +13,7 @@
 use crate::base::rng::NativeRandom;
 use crate::case::{Case, CaseId};
 use crate::image::format::Format;
+use crate::image::options::Subformat;
 use crate::operation::Operation;
 use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
 
@@ -43,7 +44,7 @@ pub struct Narrowing {
     /// The qcow2 options that may be drawn; `encrypt` stands for all of `encrypt.*`.
     pub options: &'static [&'static str],
     /// The subformats of vmdk.
-    pub vmdk_subformats: &'static [&'static str],
+    pub vmdk_subformats: &'static [Subformat],
     /// The kinds of steps.
     pub acts: &'static [ActKind],
     /// Whether known defects of qemu-img are provoked now and then.
@@ -107,11 +108,11 @@ pub(super) static WIDE: Narrowing = Narrowing {
         "encrypt",
     ],
     vmdk_subformats: &[
-        "monolithicSparse",
-        "monolithicFlat",
-        "twoGbMaxExtentSparse",
-        "twoGbMaxExtentFlat",
-        "streamOptimized",
+        Subformat::MonolithicSparse,
+        Subformat::MonolithicFlat,
+        Subformat::TwoGbMaxExtentSparse,
+        Subformat::TwoGbMaxExtentFlat,
+        Subformat::StreamOptimized,
     ],
     acts: of_native1(&ACTS),
     provokes: true,
@@ -162,7 +163,7 @@ pub(super) static IMAGO: Narrowing = Narrowing {
         "data_file",
         "data_file_raw",
     ],
-    vmdk_subformats: &["monolithicFlat", "twoGbMaxExtentFlat"],
+    vmdk_subformats: &[Subformat::MonolithicFlat, Subformat::TwoGbMaxExtentFlat],
     acts: of_native1(&IMAGO_ACTS),
     provokes: false,
     for_readers: false,

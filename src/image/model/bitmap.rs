@@ -1,6 +1,7 @@
 //! Persistent dirty bitmaps: what they are, and what is dirty in them.
 
 use super::{Model, View};
+use crate::image::bitmap_action::BitmapAction;
 
 /// The granularity of a bitmap for which none is named is the cluster size, within these bounds (QEMU,
 /// bdrv_get_default_bitmap_granularity).
@@ -61,28 +62,32 @@ impl Model {
         }
     }
 
-    /// The bitmap `name` is changed as `qemu-img bitmap` is told by these flags, in an image with clusters of `cluster_size` bytes.
-    pub fn bitmap_changed(&mut self, flags: &[String], name: &str, cluster_size: u64) {
-        let has = |flag: &str| flags.iter().any(|word| word == flag);
-        let granularity = flags
-            .iter()
-            .position(|word| word == "-g")
-            .and_then(|place| flags.get(place + 1)?.parse().ok());
+    /// All of these are done with the bitmap `name`, in an image with clusters of `cluster_size` bytes. Made, removed or merged into, it is
+    /// that alone; a new one records unless it is disabled at once.
+    pub fn bitmap_changed(&mut self, actions: &[BitmapAction], name: &str, cluster_size: u64) {
+        let has = |wanted: &BitmapAction| actions.contains(wanted);
         let default_granularity = cluster_size.clamp(GRANULARITY_MIN, GRANULARITY_MAX);
         let size = self.top.size;
+        let added = actions.iter().find_map(|action| match action {
+            BitmapAction::Add { granularity } => Some(granularity.unwrap_or(default_granularity)),
+            _ => None,
+        });
+        let merged = actions.iter().find_map(|action| match action {
+            BitmapAction::Merge { source } => Some(source),
+            _ => None,
+        });
         let bitmaps = &mut self.bitmaps;
-        if has("--remove") {
+        if has(&BitmapAction::Remove) {
             bitmaps.remove(name);
-        } else if has("--add") {
-            let granularity = granularity.unwrap_or(default_granularity);
-            let bitmap = Bitmap::new(granularity, !has("--disable"), size);
+        } else if let Some(granularity) = added {
+            let bitmap = Bitmap::new(granularity, !has(&BitmapAction::Disable), size);
             bitmaps.insert(name.to_owned(), bitmap);
-        } else if let Some(place) = flags.iter().position(|word| word == "--merge") {
-            let source = flags.get(place + 1).map_or("", String::as_str);
+        } else if let Some(source) = merged {
             self.merge_bitmap(source, name);
         } else if let Some(bitmap) = bitmaps.get_mut(name) {
-            bitmap.enabled = (bitmap.enabled || has("--enable")) && !has("--disable");
-            if has("--clear") {
+            let enables = has(&BitmapAction::Enable);
+            bitmap.enabled = (bitmap.enabled || enables) && !has(&BitmapAction::Disable);
+            if has(&BitmapAction::Clear) {
                 bitmap.dirty = Some(View::zeros(size));
             }
         }

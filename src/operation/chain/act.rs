@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::Format;
-use crate::tool::request::{RepairTier, SnapshotAction};
+use crate::image::options::{CreateOption, CreateOptions, Preallocation};
+use crate::tool::request::qemu_words::as_words;
+use crate::tool::request::{RepairTier, SnapshotAction, SnapshotKey};
 
 pub use kind::ActKind;
 
@@ -36,14 +39,15 @@ impl Naming {
         Self::BareId,
     ];
 
-    /// The words for the snapshot of this id and name.
-    pub fn words(self, id: u64, name: &str) -> String {
+    /// What names the snapshot of this id and name.
+    pub fn key(self, id: u64, name: &str) -> SnapshotKey {
+        let (id, name) = (id.to_string(), name.to_owned());
         match self {
-            Self::Name => format!("snapshot.name={name}"),
-            Self::Id => format!("snapshot.id={id}"),
-            Self::IdAndName => format!("snapshot.id={id},snapshot.name={name}"),
-            Self::BareName => name.to_owned(),
-            Self::BareId => id.to_string(),
+            Self::Name => SnapshotKey::Name(name),
+            Self::Id => SnapshotKey::Id(id),
+            Self::IdAndName => SnapshotKey::IdAndName { id, name },
+            Self::BareName => SnapshotKey::IdOrName(name),
+            Self::BareId => SnapshotKey::IdOrName(id),
         }
     }
 }
@@ -59,8 +63,8 @@ pub struct Layer {
     /// The virtual size it is created with, in bytes.
     pub size: u64,
     /// The `-o` options, without those that name the image below it. A data file called [`BESIDE`] gets its name from the image's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
+    #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+    pub options: CreateOptions,
     /// What is written into it before the next one is put onto it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
@@ -100,7 +104,7 @@ pub enum Act {
         size: u64,
         /// The value of `--preallocation`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        preallocation: Option<String>,
+        preallocation: Option<Preallocation>,
     },
     /// An internal snapshot is made, removed or applied.
     Snapshot {
@@ -119,12 +123,13 @@ pub enum Act {
     /// Creation options are changed in place.
     Amend {
         /// Each its own `-o`.
-        options: Vec<String>,
+        options: CreateOptions,
     },
     /// A dirty bitmap is changed.
     Bitmap {
-        /// What is done, as on the command line.
-        flags: Vec<String>,
+        /// What is done, at once; in JSON as qemu-img is told.
+        #[serde(rename = "flags", with = "as_words")]
+        actions: Vec<BitmapAction>,
         /// The bitmap.
         name: String,
     },
@@ -133,8 +138,8 @@ pub enum Act {
         /// The new format.
         format: Format,
         /// The `-o` options.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        options: Vec<String>,
+        #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+        options: CreateOptions,
         /// Whether its clusters are compressed.
         compress: bool,
     },
@@ -147,8 +152,8 @@ pub enum Act {
         /// The new format.
         format: Format,
         /// The `-o` options.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        options: Vec<String>,
+        #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+        options: CreateOptions,
         /// Whether its clusters are compressed.
         compress: bool,
     },
@@ -264,11 +269,11 @@ impl Act {
     }
 
     /// The `-o` options that it gives.
-    pub fn options(&self) -> &[String] {
+    pub fn options(&self) -> &[CreateOption] {
         match self {
             Self::Amend { options }
             | Self::Convert { options, .. }
-            | Self::ConvertSnapshot { options, .. } => options,
+            | Self::ConvertSnapshot { options, .. } => options.as_slice(),
             Self::Below { act, .. } | Self::Refused { act } => act.options(),
             _ => &[],
         }

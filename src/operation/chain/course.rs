@@ -10,6 +10,7 @@ use super::wording::{placed, window};
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::model::{Model, View};
+use crate::image::options::{CreateOptions, Subformat};
 use crate::oracle::exchange::Inventory;
 use crate::oracle::exchange::Rule;
 use crate::tool::request::{ImageFile, SnapshotAction};
@@ -131,7 +132,7 @@ impl Course {
 
     /// Whether a guest could write to the current image: the grains of a streamOptimized vmdk are compressed, and written once.
     pub fn is_writable(&self) -> bool {
-        self.top().option("subformat") != Some("streamOptimized")
+        self.top().options.subformat() != Some(Subformat::StreamOptimized)
     }
 
     /// Whether the image may end elsewhere than the model says: a resize may have been refused.
@@ -151,7 +152,7 @@ impl Course {
 
     /// Whether it has no zero clusters, nor what else came with version 3.
     pub(super) fn is_version_2(&self) -> bool {
-        self.top().option("compat") == Some("0.10")
+        self.top().options.is_version_2()
     }
 
     /// How small the image may be after this act, if there is any doubt, and whether its bitmaps are there.
@@ -173,10 +174,10 @@ impl Course {
                 skip,
             } => least.map(|least| {
                 let (_, length) = window(least, *block_size, *count, *skip);
-                (self.target(*format, &[]).path, length)
+                (self.target(*format, &CreateOptions::new()).path, length)
             }),
             Act::Convert { format, .. } | Act::ConvertSnapshot { format, .. } => {
-                least.map(|least| (self.target(*format, &[]).path, least))
+                least.map(|least| (self.target(*format, &CreateOptions::new()).path, least))
             }
             _ => None,
         };
@@ -229,9 +230,9 @@ impl Course {
                 self.changed_below.extend(name);
             }
             Act::Amend { options } => self.amended(options),
-            Act::Bitmap { flags, name } => {
+            Act::Bitmap { actions, name } => {
                 let cluster_size = self.top().cluster_size();
-                self.model.bitmap_changed(flags, name, cluster_size);
+                self.model.bitmap_changed(actions, name, cluster_size);
             }
             Act::Convert {
                 format, options, ..
@@ -265,7 +266,7 @@ impl Course {
                 skip,
             } => {
                 let (start, length) = window(self.model.top.size, *block_size, *count, *skip);
-                let target = self.target(*format, &[]);
+                let target = self.target(*format, &CreateOptions::new());
                 self.copied(target.clone());
                 let size = created_size(&target, length.next_multiple_of(SECTOR_BYTES));
                 self.model.copy_window(start, length, size);
@@ -322,19 +323,15 @@ impl Course {
     }
 
     /// Tools tell from the options what they can open.
-    fn amended(&mut self, options: &[String]) {
-        let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
-        let changed: Vec<String> = options.iter().map(|option| name(option)).collect();
+    fn amended(&mut self, options: &CreateOptions) {
         let top = self.files.last_mut().expect("a chain has an image");
-        top.options
-            .retain(|option| !changed.contains(&name(option)));
-        top.options.extend(options.iter().cloned());
+        top.options.amend(options);
     }
 }
 
 /// The size of an image that is created with `bytes`.
 fn created_size(file: &ImageFile, bytes: u64) -> u64 {
-    if file.option("force_size") == Some("on") {
+    if file.options.force_size() == Some(true) {
         return bytes;
     }
     file.format.created_size(bytes)

@@ -9,6 +9,7 @@ use super::act::{Act, Layer};
 use super::{Chain, Course, Hazard};
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::Preallocation;
 
 impl Chain {
     /// The same without what makes no sense.
@@ -141,8 +142,8 @@ fn adjusted(act: &Act, course: &Course) -> Option<Act> {
             preallocation,
         } => {
             let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
-            let can = |mode: &String| course.preallocates(wanted, mode);
-            let preallocation = preallocation.clone().filter(can);
+            let can = |mode: &Preallocation| course.preallocates(wanted, *mode);
+            let preallocation = preallocation.filter(can);
             Some(Act::Resize {
                 size: wanted,
                 preallocation,
@@ -193,13 +194,14 @@ fn whole_clusters(offset: u64, length: u64, course: &Course) -> Act {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::options::{CreateOption, CreateOptions};
     use crate::tool::request::SnapshotAction;
 
     fn chain(steps: Vec<Act>) -> Chain {
         let layer = Layer {
             format: Format::Qcow2,
             size: 1 << 20,
-            options: Vec::new(),
+            options: CreateOptions::new(),
             writes: Vec::new(),
             acts: Vec::new(),
         };
@@ -232,9 +234,11 @@ mod tests {
         };
         let mut chain = chain(vec![resize()]);
         assert!(!chain.is_unbearable());
-        chain.layers[0].options = ["cluster_size=1024", "data_file_raw=on"]
-            .map(str::to_owned)
-            .to_vec();
+        chain.layers[0].options = [
+            CreateOption::ClusterSize(1024),
+            CreateOption::DataFileRaw(true),
+        ]
+        .into();
         assert!(chain.is_unbearable());
     }
 

@@ -8,6 +8,7 @@ use super::Chain;
 use super::act::{Act, Layer};
 use super::course::Course;
 use crate::image::format::Format;
+use crate::image::options::{Preallocation, Subformat};
 use crate::tool::request::{ImageFile, SnapshotAction};
 
 /// What is defective.
@@ -61,7 +62,7 @@ impl Act {
         let Self::Amend { options } = self else {
             return false;
         };
-        let downgrades = options.iter().any(|option| option == "compat=0.10");
+        let downgrades = options.is_version_2();
         downgrades && !course.model.snapshots.is_empty()
     }
 
@@ -74,8 +75,7 @@ impl Act {
         else {
             return false;
         };
-        let takes_space = ["falloc", "full"].contains(&mode.as_str());
-        takes_space && course.top().format == Format::Qcow2 && *size > course.model.top.size
+        mode.takes_space() && course.top().format == Format::Qcow2 && *size > course.model.top.size
     }
 
     /// Whether it meets [`Hazard::RaggedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
@@ -118,10 +118,7 @@ impl Layer {
     /// file's format, and a fixed vpc has a footer only and is taken for raw. A guest sees the footer, with a random UUID and the
     /// time, as the last sector. Never drawn.
     pub fn is_guessed_under(&self, above: Format) -> bool {
-        let is_fixed = self
-            .options
-            .iter()
-            .any(|option| option == "subformat=fixed");
+        let is_fixed = self.options.subformat() == Some(Subformat::Fixed);
         above == Format::Qcow && self.format == Format::Vpc && is_fixed
     }
 }
@@ -187,7 +184,7 @@ impl Hazard {
                 size: wanted,
                 preallocation,
             } if *wanted > size => {
-                let metadata = preallocation.as_deref() == Some("metadata");
+                let metadata = *preallocation == Some(Preallocation::Metadata);
                 if metadata && top.format == Format::Qcow2 {
                     return Some(Self::MetadataGrowth);
                 }
@@ -196,19 +193,12 @@ impl Hazard {
             Act::Snapshot {
                 action: SnapshotAction::Create,
                 ..
-            } => {
-                let bits = top.option("refcount_bits").unwrap_or("16");
-                let wide = ["16", "32", "64"].contains(&bits);
-                (!wide).then_some(Self::NarrowSnapshot)
-            }
-            Act::Amend { options } => {
-                let downgrades = options.iter().any(|option| option == "compat=0.10");
-                match downgrades {
-                    true if top.is_encrypted() => Some(Self::EncryptedDowngrade),
-                    true if !model.bitmaps.is_empty() => Some(Self::Version2Bitmaps),
-                    _ => None,
-                }
-            }
+            } => (top.options.refcount_width() < 16).then_some(Self::NarrowSnapshot),
+            Act::Amend { options } => match options.is_version_2() {
+                true if top.is_encrypted() => Some(Self::EncryptedDowngrade),
+                true if !model.bitmaps.is_empty() => Some(Self::Version2Bitmaps),
+                _ => None,
+            },
             Act::Convert {
                 format: Format::Qcow,
                 compress: true,

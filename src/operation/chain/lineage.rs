@@ -10,6 +10,7 @@ use super::act::Act;
 use super::course::Course;
 use super::{Chain, Hazard, hazard};
 use crate::image::format::SECTOR_BYTES;
+use crate::image::options::Subformat;
 use crate::operation::facts::{Facts, of_file};
 use crate::oracle::exchange::{Exchange, Ground, Side};
 use crate::oracle::verdict::Place;
@@ -80,7 +81,7 @@ impl Lineage {
         past.own.extend(is_own.then_some(how));
         past.bytes_max = past.bytes_max.max(size);
         let guessed = course.top().backing.as_deref().is_some_and(|below| {
-            let is_fixed = below.option("subformat") == Some("fixed");
+            let is_fixed = below.options.subformat() == Some(Subformat::Fixed);
             let is_vpc = below.format == crate::image::format::Format::Vpc;
             course.top().format == crate::image::format::Format::Qcow && is_vpc && is_fixed
         });

@@ -151,10 +151,10 @@ fn lost_snapshots(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Findi
 
 fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
     let (top, model) = (course.top(), &course.model);
-    let is = |option: &str, value: &str| top.option(option) == Some(value);
-    let version_3 = !is("compat", "0.10");
-    let lazy = version_3 && is("lazy_refcounts", "on");
-    let autoclear = u64::from(!model.bitmaps.is_empty()) + 2 * u64::from(is("data_file_raw", "on"));
+    let options = &top.options;
+    let lazy = !options.is_version_2() && options.lazy_refcounts() == Some(true);
+    let is_raw = options.data_file_raw() == Some(true);
+    let autoclear = u64::from(!model.bitmaps.is_empty()) + 2 * u64::from(is_raw);
     let fields = [
         ("size", model.top.size),
         ("nb_snapshots", model.snapshots.len() as u64),

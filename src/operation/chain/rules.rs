@@ -7,7 +7,9 @@
 use super::act::Act;
 use super::course::Course;
 use super::wording::window;
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::{CreateOptions, Preallocation};
 use crate::oracle::exchange::Rule;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
@@ -131,7 +133,7 @@ impl Course {
             Act::Resize {
                 size,
                 preallocation,
-            } => self.sense_of_resize(*size, preallocation.as_deref()),
+            } => self.sense_of_resize(*size, *preallocation),
             Act::Snapshot { action, name } => self.sense_of_snapshot(*action, name),
             Act::Rebase { onto } => self.sense_of_rebase(*onto),
             Act::Commit => self.sense_of_commit(),
@@ -139,13 +141,18 @@ impl Course {
                 only_qcow2()?;
                 only_if(!options.is_empty(), MayBeRefused("nothing is amended"))
             }
-            Act::Bitmap { flags, name } => {
+            Act::Bitmap { actions, name } => {
                 only_qcow2()?;
                 let is_there = |name: &String| self.model.bitmaps.contains_key(name);
-                let adds = flags.iter().any(|flag| flag == "--add");
+                let is_addition =
+                    |action: &BitmapAction| matches!(action, BitmapAction::Add { .. });
+                let adds = actions.iter().any(is_addition);
                 let there = "the bitmap is there already, or is not there";
                 only_if(is_there(name) != adds, MayBeRefused(there))?;
-                let merged = flags.iter().skip_while(|flag| *flag != "--merge").nth(1);
+                let merged = actions.iter().find_map(|action| match action {
+                    BitmapAction::Merge { source } => Some(source),
+                    _ => None,
+                });
                 let other = "the bitmap to be merged is not there";
                 only_if(merged.is_none_or(is_there), MayBeRefused(other))
             }
@@ -231,32 +238,38 @@ impl Course {
     }
 
     /// The ways in which what is added may be preallocated: a raw image has no metadata.
-    pub fn preallocations(&self) -> &'static [&'static str] {
+    pub fn preallocations(&self) -> &'static [Preallocation] {
+        let all = &[
+            Preallocation::Off,
+            Preallocation::Falloc,
+            Preallocation::Full,
+            Preallocation::Metadata,
+        ];
         match self.top().format {
-            Format::Raw => &["off", "falloc", "full"],
-            _ => &["off", "falloc", "full", "metadata"],
+            Format::Raw => &all[..3],
+            _ => all,
         }
     }
 
     /// Whether what a resize adds may be preallocated in this way.
-    pub fn preallocates(&self, wanted: u64, mode: &str) -> bool {
+    pub fn preallocates(&self, wanted: u64, mode: Preallocation) -> bool {
         self.sense_of_preallocation(wanted, mode).is_ok()
     }
 
-    fn sense_of_preallocation(&self, wanted: u64, mode: &str) -> Sense {
+    fn sense_of_preallocation(&self, wanted: u64, mode: Preallocation) -> Sense {
         let added = wanted.saturating_sub(self.model.top.size);
         let is_alone = self.below().is_empty() && !self.top().is_encrypted();
         let can = added > 0 && is_alone && self.preallocations().contains(&mode);
         let there = "nothing can be preallocated so here";
         only_if(can, MayBeRefused(there))?;
-        let is_little = mode == "off" || added <= PREALLOCATED_BYTES_MAX;
+        let is_little = mode == Preallocation::Off || added <= PREALLOCATED_BYTES_MAX;
         only_if(
             is_little,
             Costly("so much of the host is not to be taken at once"),
         )
     }
 
-    fn sense_of_resize(&self, wanted: u64, preallocation: Option<&str>) -> Sense {
+    fn sense_of_resize(&self, wanted: u64, preallocation: Option<Preallocation>) -> Sense {
         let format = "qemu-img changes the size of no such image";
         only_if(self.is_resized(), MayBeRefused(format))?;
         only_if(wanted > 0, MayBeRefused("an image of no size"))?;
@@ -329,8 +342,8 @@ impl Course {
         only_if(walked, Costly("a commit goes through the whole image"))
     }
 
-    fn sense_of_copy(&self, format: Format, options: &[String], compress: bool) -> Sense {
-        let target = ImageFile::new("", format).with_options(options.to_vec());
+    fn sense_of_copy(&self, format: Format, options: &CreateOptions, compress: bool) -> Sense {
+        let target = ImageFile::new("", format).with_options(options.clone());
         only_if(holds(&target, self.model.top.size), MayBeRefused(TOO_LARGE))?;
         let has_compressed = matches!(format, Format::Qcow2 | Format::Qcow);
         let is_plain = target.data_file().is_none() && !target.is_encrypted();
@@ -371,9 +384,9 @@ fn holds(file: &ImageFile, size: u64) -> bool {
     if file.format != Format::Qcow2 {
         return true;
     }
-    let entry = match file.option("extended_l2") {
-        Some("on") => 16,
-        _ => 8,
+    let entry = match file.options.has_extended_l2() {
+        true => 16,
+        false => 8,
     };
     let cluster = file.cluster_size();
     size.div_ceil(cluster * (cluster / entry)) <= L1_ENTRIES_MAX

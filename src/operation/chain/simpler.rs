@@ -5,9 +5,11 @@
 
 use super::Chain;
 use super::act::{Act, Layer};
-use crate::base::simpler::{self, Bulk, elementwise, shorter};
+use crate::base::simpler::{Bulk, elementwise, shorter};
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::CreateOptions;
 use acts::{simpler_acts, simpler_writes};
 
 mod acts;
@@ -99,7 +101,7 @@ impl Chain {
     /// No option anywhere.
     fn without_options(&self) -> Self {
         let layers = self.layers.iter().map(|layer| Layer {
-            options: Vec::new(),
+            options: CreateOptions::new(),
             ..layer.clone()
         });
         let steps = self.steps.iter().map(act_without_options);
@@ -144,7 +146,7 @@ impl Chain {
     pub(super) fn measured(&self) -> Bulk {
         let of_layers = self.layers.iter().map(|layer| Bulk {
             operations: 0,
-            options: simpler::options_beyond_defaults(&layer.options),
+            options: layer.options.beyond_defaults(),
             writes: layer.writes.len(),
         });
         let before = self.layers.iter().flat_map(|layer| &layer.acts);
@@ -205,16 +207,16 @@ fn options_of(act: &Act) -> usize {
         Act::WriteZeroes { unmap, .. } => usize::from(*unmap),
         Act::Resize { preallocation, .. } => usize::from(preallocation.is_some()),
         Act::Amend { options } => options.len().saturating_sub(1),
-        Act::Bitmap { flags, .. } => {
-            let given = flags.iter().filter(|flag| flag.starts_with('-'));
-            given.count().saturating_sub(1)
+        Act::Bitmap { actions, .. } => {
+            let details = actions.iter().map(BitmapAction::details);
+            (actions.len() + details.sum::<usize>()).saturating_sub(1)
         }
         Act::Convert {
             options, compress, ..
         }
         | Act::ConvertSnapshot {
             options, compress, ..
-        } => simpler::options_beyond_defaults(options) + usize::from(*compress),
+        } => options.beyond_defaults() + usize::from(*compress),
         Act::Below { act, .. } | Act::Refused { act } => options_of(act),
         _ => 0,
     }
@@ -311,12 +313,13 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
         .take_while(|format| *format != layer.format)
         .map(|format| Layer {
             format,
-            options: Vec::new(),
+            options: CreateOptions::new(),
             ..layer.clone()
         });
     let writes = shorter(&layer.writes).into_iter();
     let writes = writes.chain(elementwise(&layer.writes, simpler_writes));
-    let options = shorter(&layer.options).into_iter();
+    let options = shorter(layer.options.as_slice()).into_iter();
+    let options = options.map(CreateOptions::from);
     let acts = shorter(&layer.acts).into_iter();
     let acts = acts.chain(elementwise(&layer.acts, simpler_acts));
     let sizes = sizes(layer.size).into_iter().flat_map(|size| {

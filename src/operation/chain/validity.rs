@@ -4,6 +4,7 @@
 
 use super::Chain;
 use super::act::{Act, Layer};
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::validity::{self, Validity};
 
 /// How many images lie on each other, and so many acts are done, at the most: every act is gone through with all before it.
@@ -15,9 +16,6 @@ const PLACE_MAX: u64 = LAYERS_MAX as u64 - 1;
 
 /// Requests of one bench.
 const REQUESTS_MAX: u64 = 1 << 20;
-
-/// The values of `--preallocation`.
-const PREALLOCATION_MODES: [&str; 4] = ["off", "metadata", "falloc", "full"];
 
 impl Chain {
     /// The layers from the bottom, then the steps.
@@ -47,7 +45,7 @@ impl Chain {
 impl Layer {
     fn validity(&self) -> Validity {
         validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
-        validity::options("options", &self.options)?;
+        self.options.validity("options")?;
         validity::writes("writes", &self.writes)?;
         validity::each("acts", &self.acts, |act| match act {
             Act::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),
@@ -87,27 +85,21 @@ impl Act {
             Self::WriteZeroes { offset, length, .. } | Self::Discard { offset, length } => {
                 validity::range(*offset, *length)
             }
-            Self::Resize {
-                size,
-                preallocation,
-            } => {
-                validity::number("size", *size, 1..=validity::BYTES_MAX)?;
-                let mode = preallocation.as_deref().unwrap_or("off");
-                validity::word("preallocation", mode, &PREALLOCATION_MODES)
-            }
+            Self::Resize { size, .. } => validity::number("size", *size, 1..=validity::BYTES_MAX),
             Self::Snapshot { name, .. } => validity::name("name", name),
             Self::Amend { options } => {
-                validity::not_empty("options", options)?;
-                validity::options("options", options)
+                validity::not_empty("options", options.as_slice())?;
+                options.validity("options")
             }
-            Self::Bitmap { flags, name } => {
+            Self::Bitmap { actions, name } => {
                 validity::name("name", name)?;
-                validity::at("flags", validity::bitmap_flags(flags))
+                let mut parts = actions.iter().map(BitmapAction::validity);
+                validity::at("flags", parts.find(Result::is_err).unwrap_or(Ok(())))
             }
-            Self::Convert { options, .. } => validity::options("options", options),
+            Self::Convert { options, .. } => options.validity("options"),
             Self::ConvertSnapshot { name, options, .. } => {
                 validity::name("name", name)?;
-                validity::options("options", options)
+                options.validity("options")
             }
             Self::Below { layer, act } => {
                 place("layer", Some(*layer))?;

@@ -1,17 +1,19 @@
-//! The acts' words: files' names and options, a bench's schedule, a dd's window.
+//! What acts come to: files' names and options, a bench's rhythm, a dd's window.
 
 use super::act::{Act, BESIDE};
 use crate::image::format::Format;
-use crate::tool::request::ImageFile;
+use crate::image::options::{CreateOption, CreateOptions};
+use crate::tool::request::{BenchPlan, ImageFile};
 
-/// The file of an image with these options: one that lies beside it is named after it.
-pub(super) fn placed(stem: &str, format: Format, options: &[String]) -> ImageFile {
-    let beside = format!("data_file={BESIDE}");
-    let placed = options.iter().map(|option| match *option == beside {
-        true => format!("data_file={stem}.data"),
-        false => option.clone(),
+/// The file of an image with these options: a data file that lies beside it is named after it.
+pub(super) fn placed(stem: &str, format: Format, options: &CreateOptions) -> ImageFile {
+    let placed = options.iter().map(|option| match option {
+        CreateOption::DataFile(name) if name == BESIDE => {
+            CreateOption::DataFile(format!("{stem}.data"))
+        }
+        option => option.clone(),
     });
-    ImageFile::new(stem, format).with_options(placed.collect())
+    ImageFile::new(stem, format).with_options(placed.collect::<CreateOptions>())
 }
 
 /// The guest range that dd copies: (start, length) in bytes.
@@ -21,9 +23,9 @@ pub fn window(size: u64, block_size: u64, count: Option<u64>, skip: u64) -> (u64
     (start, end - start)
 }
 
-/// The words of a bench, behind the name of the command. Where it may reach over the end it asks `singly`, one request after the
-/// other: what is under way when one fails is left half done, as chance has it.
-pub(super) fn schedule(format: Format, act: &Act, singly: bool) -> Vec<String> {
+/// The rhythm of a bench. Where it may reach over the end it asks `singly`, one request after the other: what is under way when one
+/// fails is left half done, as chance has it.
+pub(super) fn plan(act: &Act, singly: bool) -> BenchPlan {
     let Act::Bench {
         count,
         length,
@@ -31,24 +33,18 @@ pub(super) fn schedule(format: Format, act: &Act, singly: bool) -> Vec<String> {
         stride,
         depth,
         byte,
-    } = act
+    } = *act
     else {
-        return Vec::new();
+        return BenchPlan::default();
     };
-    let depth = if singly { &1 } else { depth };
-    let mut words = vec!["-f".to_owned(), format.to_string()];
-    let numbers = [
-        ("-c", count),
-        ("-s", length),
-        ("-o", offset),
-        ("-S", stride),
-        ("-d", depth),
-    ];
-    for (flag, number) in numbers {
-        words.extend([flag.to_owned(), number.to_string()]);
+    BenchPlan {
+        count,
+        depth: Some(if singly { 1 } else { depth }),
+        length: Some(length),
+        stride: Some(stride),
+        offset: Some(offset),
+        byte,
+        writes: byte.is_some(),
+        ..BenchPlan::default()
     }
-    if let Some(byte) = byte {
-        words.extend(["-w".to_owned(), format!("--pattern={byte}")]);
-    }
-    words
 }

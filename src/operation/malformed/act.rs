@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::content::Write;
 use crate::image::format::Format;
+use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
-use crate::tool::request::{ImageFile, RepairTier, Request, SnapshotAction};
+use crate::tool::request::{
+    BenchPlan, ImageFile, NewSize, RebaseMode, RepairTier, Request, SnapshotAction, SnapshotKey,
+    Window,
+};
 
 /// Something that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +49,7 @@ pub enum Change {
     /// An internal snapshot is made, removed or applied; the image may have the one that is named, or not.
     Snapshot(SnapshotAction),
     /// Creation options are changed in place.
-    Amend(String),
+    Amend(CreateOption),
     /// It is checked and repaired.
     Repair,
     /// It forgets its backing file, in unsafe mode.
@@ -90,7 +94,7 @@ impl Look {
             Self::Check => Request::Check { file },
             Self::Map => Request::Map {
                 file,
-                window: Vec::new(),
+                window: Window::WHOLE,
             },
             Self::Contents => Request::Contents { file },
             Self::Measure => Request::Measure {
@@ -122,7 +126,7 @@ impl Change {
             Self::Write(write) => validity::writes("write", &[*write]),
             Self::Discard { offset, length } => validity::range(*offset, *length),
             Self::Resize(bytes) => validity::number("resize", *bytes, 1..=validity::BYTES_MAX),
-            Self::Amend(option) => validity::options("amend", std::slice::from_ref(option)),
+            Self::Amend(option) => validity::at("amend", option.validity()),
             Self::Snapshot(_) | Self::Repair | Self::Rebase | Self::Commit | Self::Bench => Ok(()),
         }
     }
@@ -157,7 +161,7 @@ impl Change {
             },
             Self::Resize(bytes) => Request::Resize {
                 file,
-                size: bytes.to_string(),
+                size: NewSize::of_bytes(*bytes),
                 end_bytes: *bytes,
                 // Against the size it was made with: the damaged one is another, perhaps.
                 shrink: *bytes < size,
@@ -166,14 +170,16 @@ impl Change {
             Self::Snapshot(action) => Request::Snapshot {
                 file,
                 action: *action,
-                argument: match action {
-                    SnapshotAction::Create => "another".to_owned(),
-                    SnapshotAction::Delete | SnapshotAction::Apply => "snapshot0".to_owned(),
+                snapshot: match action {
+                    SnapshotAction::Create => SnapshotKey::Name("another".to_owned()),
+                    SnapshotAction::Delete | SnapshotAction::Apply => {
+                        SnapshotKey::IdOrName("snapshot0".to_owned())
+                    }
                 },
             },
             Self::Amend(option) => Request::Amend {
                 file,
-                options: vec![option.clone()],
+                options: [option.clone()].into(),
             },
             Self::Repair => Request::Repair {
                 file,
@@ -181,15 +187,22 @@ impl Change {
             },
             Self::Rebase => Request::Rebase {
                 file,
-                new_backing: String::new(),
-                flags: vec!["-u".to_owned()],
+                new_backing: None,
+                mode: RebaseMode {
+                    is_unsafe: true,
+                    backing_format: None,
+                },
             },
             Self::Commit => Request::Commit { file, base: None },
             Self::Bench => Request::Bench {
                 file,
-                arguments: ["-w", "-c", "8", "-d", "1", "-s", "4096"]
-                    .map(str::to_owned)
-                    .to_vec(),
+                plan: BenchPlan {
+                    count: 8,
+                    depth: Some(1),
+                    length: Some(4096),
+                    writes: true,
+                    ..BenchPlan::default()
+                },
             },
         }
     }

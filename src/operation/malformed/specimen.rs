@@ -4,13 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::simpler;
 use crate::base::size::Size;
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions, Encryption, Subformat};
 use crate::image::validity::{self, Validity};
-use crate::tool::request::{ImageFile, Request, SnapshotAction};
-
-/// The subformat of vmdk that only a conversion can fill.
-const STREAM_OPTIMIZED: &str = "subformat=streamOptimized";
+use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
 
 /// Snapshots or bitmaps of one image.
 const PARTS_MAX: u64 = 200;
@@ -25,9 +24,9 @@ pub struct Specimen {
     pub format: Format,
     /// The virtual size it is created with, in bytes.
     pub size: u64,
-    /// The `-o` options, without those below.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
+    /// The options, without those below.
+    #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+    pub options: CreateOptions,
     /// What is written into it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
@@ -57,7 +56,7 @@ impl Specimen {
         Self {
             format,
             size,
-            options: Vec::new(),
+            options: CreateOptions::new(),
             writes: Vec::new(),
             compressed: false,
             backed: false,
@@ -71,7 +70,7 @@ impl Specimen {
     /// What is wrong with it, if it came out of a file.
     pub fn validity(&self) -> Validity {
         validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
-        validity::options("options", &self.options)?;
+        self.options.validity("options")?;
         validity::writes("writes", &self.writes)?;
         validity::number("snapshots", self.snapshots, 0..=PARTS_MAX)?;
         validity::number("bitmaps", self.bitmaps, 0..=PARTS_MAX)
@@ -79,26 +78,30 @@ impl Specimen {
 
     /// What is notable of it, in the words of a chain's features.
     pub fn features(&self) -> Vec<&'static str> {
-        let has = |option: &str| self.options.iter().any(|given| given == option);
-        let extended = has("extended_l2=on").then_some("extended_l2");
-        let streamed = has(STREAM_OPTIMIZED).then_some("stream_optimized");
+        let extended = self.options.has_extended_l2().then_some("extended_l2");
+        let streamed = self.is_streamed().then_some("stream_optimized");
         let data_file = self.has_data_file.then_some("data_file");
         let odd = (!self.size.is_multiple_of(1024)).then_some("odd_sectors");
         let features = [extended, streamed, data_file, odd];
         features.into_iter().flatten().collect()
     }
 
+    /// Whether it is a vmdk that only a conversion can fill.
+    fn is_streamed(&self) -> bool {
+        self.options.subformat() == Some(Subformat::StreamOptimized)
+    }
+
     /// Its file, of which tools are told the format.
     pub fn file(&self, stem: &str) -> ImageFile {
         let mut options = self.options.clone();
         if self.has_data_file {
-            options.push(format!("data_file={stem}-data.raw"));
+            options.push(CreateOption::DataFile(format!("{stem}-data.raw")));
         }
         if self.encrypted {
             options.extend([
-                "encrypt.format=luks".to_owned(),
+                CreateOption::EncryptFormat(Encryption::Luks),
                 // The least there is, in milliseconds: nothing is to be kept from anybody.
-                "encrypt.iter-time=10".to_owned(),
+                CreateOption::EncryptIterTime(10),
             ]);
         }
         let mut file = ImageFile::new(stem, self.format).with_options(options);
@@ -128,7 +131,7 @@ impl Specimen {
             });
             requests.extend(write(base, &self.own_writes(7)));
         }
-        let is_streamed = self.options.iter().any(|option| option == STREAM_OPTIMIZED);
+        let is_streamed = self.is_streamed();
         if self.compressed || is_streamed {
             let plain = ImageFile::new(&format!("{stem}-plain"), Format::Raw);
             requests.push(Request::Create {
@@ -144,8 +147,10 @@ impl Specimen {
         } else {
             let mut created = file.clone();
             if let Some(base) = &file.backing {
-                created.options.push(format!("backing_file={}", base.path));
-                created.options.push("backing_fmt=raw".to_owned());
+                created.options.extend([
+                    CreateOption::BackingFile(base.path.clone()),
+                    CreateOption::BackingFormat(Format::Raw),
+                ]);
             }
             requests.push(Request::Create {
                 file: created,
@@ -155,7 +160,7 @@ impl Specimen {
         // Before anything is written, so that it is recorded in them.
         requests.extend((0..self.bitmaps).map(|index| Request::Bitmap {
             file: file.clone(),
-            flags: vec!["--add".to_owned()],
+            actions: vec![BitmapAction::Add { granularity: None }],
             name: format!("bitmap{index}"),
         }));
         if !self.compressed && !is_streamed {
@@ -165,7 +170,7 @@ impl Specimen {
             requests.push(Request::Snapshot {
                 file: file.clone(),
                 action: SnapshotAction::Create,
-                argument: format!("snapshot{index}"),
+                snapshot: SnapshotKey::Name(format!("snapshot{index}")),
             });
             requests.extend(write(&file, &self.own_writes(index as u8 + 1)));
         }
@@ -189,7 +194,7 @@ impl Specimen {
             self.has_data_file,
             self.encrypted,
         ];
-        simpler::options_beyond_defaults(&self.options)
+        self.options.beyond_defaults()
             + parts.iter().filter(|part| **part).count()
             + (self.snapshots + self.bitmaps) as usize
     }
@@ -211,8 +216,9 @@ impl Specimen {
             with(&|image| image.bitmaps = 0),
             with(&|image| image.bitmaps = image.bitmaps.min(1)),
         ];
-        let options = simpler::shorter(&self.options).into_iter();
-        versions.extend(options.map(|options| with(&|image| image.options = options.clone())));
+        let options = simpler::shorter(self.options.as_slice()).into_iter();
+        versions
+            .extend(options.map(|options| with(&|image| image.options = options.clone().into())));
         let writes = simpler::shorter(&self.writes).into_iter();
         versions.extend(writes.map(|writes| with(&|image| image.writes = writes.clone())));
         let smaller = SIZES.iter().filter(|size| **size < self.size);

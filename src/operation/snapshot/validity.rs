@@ -10,7 +10,6 @@ impl Snapshot {
         let size = self.size.bytes();
         validity::number("size", size, BASE_GRAIN_BYTES..=validity::BYTES_MAX)?;
         validity::cluster_size("cluster_size", self.cluster_size)?;
-        validity::word("compat", &self.compat, &["1.1", "0.10"])?;
         validity::each("seed_writes", &self.seed_writes, |element| {
             match element.write() {
                 Some(_) => self.validity_of(element),

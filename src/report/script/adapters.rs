@@ -9,7 +9,7 @@ const ASK: &str = r#"
 # ask REQUEST [FLAT]: starts the adapter for one request about the files here; contents are left in FLAT.
 ask() {
   request=$(printf '%s' "$1" | sed "s|@MARK@|$PWD|")
-  { printf '%s\n' '{"hello": 1}' "$request" | $limit $candidate; echo $? >asked; } | sed -n 2p >answer
+  { printf '%s\n' '{"hello":1,"newest":2}' "$request" | $limit $candidate; echo $? >asked; } | sed -n 2p >answer
   case $(tr -d ' ' <answer) in
     *'"json"'*) sed 's/"cpu_ns" *: *[0-9]*,\{0,1\} *//; s/, *}$/}/; s/^[^:]*"json" *: *//; s/} *$//; s/[{,] */&\
     /g' answer ;;

@@ -13,7 +13,7 @@ use crate::operation::chain::{HOST_RATIO, HOST_SLACK, may_touch};
 use crate::oracle::exchange::{Output, Side, Step};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind};
 use crate::run::evidence::quoted;
-use crate::tool::request::Request;
+use crate::tool::request::{Request, Window};
 
 /// How differences begin; what they are about follows.
 const HEADER_FIELD: &str = "header field ";
@@ -223,7 +223,7 @@ fn header_field(name: &str) -> Option<String> {
 fn map(about: &About<'_>, output: &Output) -> Option<String> {
     let request = Request::Map {
         file: output.file.clone(),
-        window: Vec::new(),
+        window: Window::WHOLE,
     };
     let line = about.line(Side::Reference, &request)?;
     let expected = about.expected("expected.raw", &output.expected)?;

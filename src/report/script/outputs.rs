@@ -7,7 +7,7 @@ use crate::oracle::exchange::{Output, Side};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, OutputAspect};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, SnapshotKey};
 
 const QUIET: &str = ">/dev/null 2>&1";
 
@@ -126,7 +126,7 @@ fn snapshots(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
             source: output.file.clone(),
             target: ImageFile::new("true", Format::Raw),
             compress: false,
-            snapshot: format!("snapshot.id={}", snapshot.id).into(),
+            snapshot: SnapshotKey::Id(snapshot.id.clone()),
         };
         // An encrypted image is opened with its secret.
         let line = about.line(Side::Reference, &request)?;

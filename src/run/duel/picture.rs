@@ -10,7 +10,7 @@ use crate::oracle::exchange::{Ground, Output, Side};
 use crate::oracle::verdict::Verdict;
 use crate::run::evidence::{Evidence, Picture, Strip};
 use crate::tool::Support;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, Window};
 
 impl Bout<'_> {
     /// The evidence with the source image's commands and, for a divergence, the picture.
@@ -101,7 +101,7 @@ impl Bout<'_> {
     fn looks(&self, file: &ImageFile) -> Vec<(Side, Side)> {
         let map = Request::Map {
             file: file.clone(),
-            window: Vec::new(),
+            window: Window::WHOLE,
         };
         let candidate_maps =
             !self.same_program && self.duel.candidate.support(&map) == Support::Yes;
@@ -118,7 +118,7 @@ impl Bout<'_> {
             by,
             &Request::Map {
                 file: file.clone(),
-                window: Vec::new(),
+                window: Window::WHOLE,
             },
         )?;
         if !answer.succeeded() {

@@ -7,7 +7,7 @@ use crate::base::error::Result;
 use crate::image::format::Format;
 use crate::oracle::exchange::{Exchange, Output, Reading, Side};
 use crate::tool::Support;
-use crate::tool::request::{Answer, Exit, Request};
+use crate::tool::request::{Answer, Exit, Request, Window};
 
 impl Bout<'_> {
     /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
@@ -85,7 +85,7 @@ impl Bout<'_> {
             looks.push((Side::Candidate, contents));
         }
         if output.closely {
-            let window = Vec::new();
+            let window = Window::WHOLE;
             let map = Request::Map {
                 file: file(),
                 window,

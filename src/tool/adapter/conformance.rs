@@ -11,7 +11,7 @@ use crate::base::size::Size;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::process::Cage;
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
 use crate::tool::{Scene, Support, Tool};
 
 /// One thing that was looked at.
@@ -230,7 +230,7 @@ fn requests(file: &ImageFile) -> Vec<Request> {
         Request::Check { file: file() },
         Request::Map {
             file: file(),
-            window: Vec::new(),
+            window: Window::WHOLE,
         },
         Request::Contents { file: file() },
         Request::Compare {
@@ -248,7 +248,7 @@ fn requests(file: &ImageFile) -> Vec<Request> {
         },
         Request::Resize {
             file: file(),
-            size: (2 * SIZE_BYTES).to_string(),
+            size: NewSize::of_bytes(2 * SIZE_BYTES),
             end_bytes: 2 * SIZE_BYTES,
             shrink: false,
             preallocation: None,

@@ -53,9 +53,8 @@ impl Pool {
 
     /// Starts one and asks who it is, within `limit`.
     pub fn hello(&self, limit: Duration) -> Result<Hello> {
-        let asked = Asked::Hello {
-            hello: protocol::VERSION,
-        };
+        let no_json = |error: serde_json::Error| Error::system(error.to_string());
+        let hello = serde_json::to_string(&Asked::hello()).map_err(no_json)?;
         let who = self.start.program.display();
         let wrong = |what: String| Error::missing_tool(format!("{who}: {what}"));
         let cage = Cage::default();
@@ -70,7 +69,7 @@ impl Pool {
         };
         let terms = scene.invocation(&self.start.program, &[]);
         let dialogue = self.started(&room, &scene)?;
-        let hello: Hello = match dialogue.ask(&line(&asked)?, &terms)? {
+        let hello: Hello = match dialogue.ask(&hello, &terms)? {
             Reply::Line { line, dialogue, .. } => {
                 self.give_back(Kept {
                     dialogue: *dialogue,
@@ -90,17 +89,25 @@ impl Pool {
                 return Err(wrong(format!("no hello came ({how}), it says {said}")));
             }
         };
-        if hello.protocol != protocol::VERSION {
-            let (theirs, ours) = (hello.protocol, protocol::VERSION);
+        let ours = protocol::OLDEST_VERSION..=protocol::VERSION;
+        if !ours.contains(&hello.protocol) {
+            let (oldest, newest) = ours.into_inner();
             return Err(wrong(format!(
-                "it speaks version {theirs} of the adapter protocol, this program {ours}"
+                "it speaks version {} of the adapter protocol, this program {oldest} to {newest}",
+                hello.protocol
             )));
         }
         Ok(hello)
     }
 
-    /// Asks one. `words` is the request in words, for evidence.
-    pub fn ask(&self, request: &Request, words: Vec<String>, scene: &Scene<'_>) -> Result<Answer> {
+    /// Asks one, in this version of the protocol. `words` is the request in words, for evidence.
+    pub fn ask(
+        &self,
+        request: &Request,
+        version: u32,
+        words: Vec<String>,
+        scene: &Scene<'_>,
+    ) -> Result<Answer> {
         let Kept {
             mut dialogue,
             room,
@@ -113,7 +120,8 @@ impl Pool {
             false => None,
         };
         let inside = visit.as_ref().map_or(scene.directory, Visit::inside);
-        let asked = line(&Asked::request(request, inside.to_owned()))?;
+        let asked = Asked::line(request, inside, version)
+            .map_err(|error| Error::system(error.to_string()))?;
         let started = Instant::now();
         let terms = scene.invocation(&self.start.program, &[]);
         let terms = Invocation {
@@ -272,10 +280,6 @@ fn read_raw(name: &str, directory: &Path, answer: &mut Answer) {
     }
     // Not there when it left none.
     let _ = std::fs::remove_file(path);
-}
-
-fn line(asked: &Asked) -> Result<String> {
-    serde_json::to_string(asked).map_err(|error| Error::system(error.to_string()))
 }
 
 /// The answer of a process that is gone: it died under the request, or was killed at the limit.

@@ -4,16 +4,21 @@
 //! `docs/adapters.md`; a change that an adapter could notice bumps [`VERSION`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::first_version::FirstVersion;
 use crate::image::content::Contents;
 use crate::image::format::Format;
+use crate::image::options::CreateOption;
 use crate::tool::request::{ImageFile, Request};
 
-/// The version of the protocol.
-pub const VERSION: u32 = 1;
+/// The newest version of the protocol.
+pub const VERSION: u32 = 2;
+
+/// The oldest version that is spoken too.
+pub const OLDEST_VERSION: u32 = 1;
 
 /// What the harness says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,42 +26,65 @@ pub const VERSION: u32 = 1;
 pub enum Asked {
     /// The first line: who are you?
     Hello {
-        /// [`VERSION`].
+        /// [`OLDEST_VERSION`]: an adapter that knows no other looks at nothing else.
         hello: u32,
+        /// [`VERSION`].
+        #[serde(default)]
+        newest: u32,
     },
     /// Any other line: do this.
     Request {
         /// Where the files lie that the request names.
         directory: PathBuf,
-        /// The virtual size in bytes, for `create`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        size_bytes: Option<u64>,
-        /// What is asked; its fields stand beside these.
+        /// What is asked; its fields stand beside this one.
         #[serde(flatten)]
         request: Request,
     },
 }
 
 impl Asked {
-    /// The line that asks `request` about files in `directory`.
-    pub fn request(request: &Request, directory: PathBuf) -> Self {
-        let size_bytes = match request {
-            Request::Create { size, .. } => Some(size.bytes()),
-            _ => None,
-        };
-        Self::Request {
-            directory,
-            size_bytes,
-            request: request.clone(),
+    /// The first line.
+    pub fn hello() -> Self {
+        Self::Hello {
+            hello: OLDEST_VERSION,
+            newest: VERSION,
         }
     }
+
+    /// The line that asks `request` about files in `directory`, in this version of the protocol.
+    pub fn line(request: &Request, directory: &Path, version: u32) -> serde_json::Result<String> {
+        if version == OLDEST_VERSION {
+            return serde_json::to_string(&FirstAsked {
+                directory,
+                size_bytes: match request {
+                    Request::Create { size, .. } => Some(size.bytes()),
+                    _ => None,
+                },
+                request: FirstVersion(request),
+            });
+        }
+        serde_json::to_string(&Self::Request {
+            directory: directory.to_owned(),
+            request: request.clone(),
+        })
+    }
+}
+
+/// A request in version 1.
+#[derive(Serialize)]
+struct FirstAsked<'request> {
+    directory: &'request Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(flatten)]
+    request: FirstVersion<'request>,
 }
 
 /// The answer to the first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
-    /// The protocol that it speaks: [`VERSION`].
+    /// The version of the protocol that it speaks: [`OLDEST_VERSION`] to [`VERSION`].
     pub protocol: u32,
     /// The tool's name.
     pub name: String,
@@ -102,13 +130,13 @@ impl Hello {
 
     fn cannot_open(&self, file: &ImageFile) -> Option<String> {
         let name = &self.name;
-        let is_layered = file.backing.is_some() || file.option("backing_file").is_some();
+        let is_layered = file.is_layered();
         if is_layered && !self.backing {
             return Some(format!("{name} reads no backing files"));
         }
         let lacking = self.lacks.iter().find(|lack| {
-            let named = |option: &String| {
-                *option == lack.option || option.split('=').next() == Some(&*lack.option)
+            let named = |option: &CreateOption| {
+                option.name() == lack.option || option.to_string() == lack.option
             };
             lack.format == file.format.name() && file.options.iter().any(named)
         });
@@ -153,6 +181,7 @@ pub struct Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::options::CreateOptions;
 
     fn hello() -> Hello {
         serde_json::from_str(
@@ -163,7 +192,7 @@ mod tests {
     }
 
     fn contents(options: &[&str]) -> Request {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let options = CreateOptions::parse(options).expect("options of ours");
         Request::Contents {
             file: ImageFile::new("a", Format::Qcow2).with_options(options),
         }
@@ -198,13 +227,19 @@ mod tests {
 
     #[test]
     fn a_line_tells_the_request_beside_its_directory() {
-        let asked = Asked::request(&contents(&[]), PathBuf::from("/scratch"));
-        let line = serde_json::to_string(&asked).expect("JSON");
+        let options = &["cluster_size=4096", "extended_l2=on"];
+        let request = contents(options);
+        let line = |version| Asked::line(&request, Path::new("/scratch"), version).expect("JSON");
+        assert_eq!(
+            line(1),
+            r#"{"directory":"/scratch","request":"contents","file":{"path":"a.qcow2","format":"qcow2","options":["cluster_size=4096","extended_l2=on"]}}"#
+        );
+        let line = line(2);
         assert_eq!(
             line,
-            r#"{"directory":"/scratch","request":"contents","file":{"path":"a.qcow2","format":"qcow2","options":[]}}"#
+            r#"{"directory":"/scratch","request":"contents","file":{"path":"a.qcow2","format":"qcow2","options":{"cluster_size":4096,"extended_l2":true}}}"#
         );
         let back: Asked = serde_json::from_str(&line).expect("the same");
-        assert!(matches!(back, Asked::Request { request, .. } if request == contents(&[])));
+        assert!(matches!(back, Asked::Request { request, .. } if request == contents(options)));
     }
 }

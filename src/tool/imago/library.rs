@@ -21,7 +21,8 @@ use super::super::adapter::protocol::{self, Hello, Said};
 use super::super::worker::Library;
 use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
 use crate::image::format::Format;
-use crate::tool::request::{ImageFile, Request};
+use crate::image::options::Preallocation;
+use crate::tool::request::{ImageFile, Request, Window};
 
 /// How much is read or written at once.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -66,7 +67,7 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         }
         Request::Map { file, window } => {
             let image = open(&path(file), file.format, false)?;
-            answer.json = Some(map(&image, window)?);
+            answer.json = Some(map(&image, *window)?);
         }
         Request::Compare { first, second } => {
             let read = |file: &ImageFile| contents(&path(file), file.format);
@@ -90,7 +91,7 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         } => {
             let mut image = open(&path(file), file.format, true)?;
             // Without preallocation, qemu-img keeps a longer backing file from showing through; imago has a mode for that.
-            let mode = match mode(preallocation.as_deref())? {
+            let mode = match mode(*preallocation) {
                 PreallocateMode::None if file.backing.is_some() => PreallocateMode::Zero,
                 mode => mode,
             };
@@ -172,11 +173,8 @@ fn open(path: &Path, format: Format, write: bool) -> io::Result<Image> {
 
 fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
     let storage = File::create_open(StorageCreateOptions::new().filename(path))?;
-    let mode = mode(file.option("preallocation"))?;
-    let number = |name: &str| {
-        file.option(name)
-            .and_then(|value| value.parse::<usize>().ok())
-    };
+    let mode = mode(file.options.preallocation());
+    let number = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let gate = DenyImplicitOpenGate::default();
     let image = match file.format {
         Format::Raw => {
@@ -189,10 +187,10 @@ fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
             let mut builder = Qcow2::<File>::create_builder(storage)
                 .size(size)
                 .preallocate(mode);
-            if let Some(bytes) = number("cluster_size") {
+            if let Some(bytes) = number(file.options.cluster_size()) {
                 builder = builder.cluster_size(bytes);
             }
-            if let Some(bits) = number("refcount_bits") {
+            if let Some(bits) = number(file.options.refcount_bits()) {
                 builder = builder.refcount_width(bits);
             }
             FormatAccess::new(builder.create_open(gate, |file| Ok(Qcow2::builder(file)))?)
@@ -204,15 +202,12 @@ fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
 }
 
 /// imago's name for one of qemu-img's preallocation modes.
-fn mode(preallocation: Option<&str>) -> io::Result<PreallocateMode> {
+fn mode(preallocation: Option<Preallocation>) -> PreallocateMode {
     match preallocation {
-        None | Some("off") => Ok(PreallocateMode::None),
-        Some("metadata") => Ok(PreallocateMode::FormatAllocate),
-        Some("falloc") => Ok(PreallocateMode::FullAllocate),
-        Some("full") => Ok(PreallocateMode::WriteData),
-        Some(other) => Err(unsupported(format!(
-            "imago has no preallocation mode {other}"
-        ))),
+        None | Some(Preallocation::Off) => PreallocateMode::None,
+        Some(Preallocation::Metadata) => PreallocateMode::FormatAllocate,
+        Some(Preallocation::Falloc) => PreallocateMode::FullAllocate,
+        Some(Preallocation::Full) => PreallocateMode::WriteData,
     }
 }
 
@@ -306,14 +301,8 @@ fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Re
 
 /// The map in the shape of `qemu-img map --output=json`, as far as imago tells, cut to the window. What lies side by side and is of one
 /// kind is told as one, as there: imago tells an unmapped terabyte in pieces of an L2 table.
-fn map(image: &Image, window: &[String]) -> io::Result<Value> {
-    let value = |flag: &str| {
-        let place = window.iter().position(|word| word == flag)?;
-        window.get(place + 1)?.parse::<u64>().ok()
-    };
-    let start = value("--start-offset").unwrap_or(0);
-    let end =
-        value("--max-length").map_or(image.size(), |length| (start + length).min(image.size()));
+fn map(image: &Image, window: Window) -> io::Result<Value> {
+    let Range { start, end } = window.within(image.size());
     let mut extents: Vec<Extent> = Vec::new();
     each_mapping(image, |offset, length, mapping| {
         let (from, to) = (offset.max(start), (offset + length).min(end));

@@ -1,7 +1,8 @@
 //! Requests as calls of the imago crate that a person can read: the lines of a reproducer. Nothing is run.
 
+use crate::image::options::Preallocation;
 use crate::tool::FLAT_SUFFIX;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, Window};
 
 /// The program that the calls stand in. It makes the same calls as [`library`](super::library).
 pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
@@ -9,10 +10,16 @@ pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
 /// The call for a request; `None` when imago has none.
 pub(super) fn call(request: &Request) -> Option<String> {
     let both = |file: &ImageFile| format!("{:?}, {:?}", file.path, file.format.name());
-    let options = |file: &ImageFile| format!("{:?}", file.options);
+    let options = |file: &ImageFile| {
+        let options = file.options.iter().map(ToString::to_string);
+        format!("{:?}", options.collect::<Vec<String>>())
+    };
     let told = match request {
         Request::Info { file } => Some(format!("info({})", both(file))),
-        Request::Map { file, window } => Some(format!("map({}, &{window:?})", both(file))),
+        Request::Map { file, window } => {
+            let Window { start, length } = window;
+            Some(format!("map({}, {start:?}, {length:?})", both(file)))
+        }
         _ => None,
     };
     if told.is_some() {
@@ -49,6 +56,7 @@ pub(super) fn call(request: &Request) -> Option<String> {
             ..
         } => {
             let is_overlay = file.backing.is_some();
+            let preallocation = preallocation.map(Preallocation::name);
             format!(
                 "resize({}, {end_bytes}, {preallocation:?}, {is_overlay})",
                 both(file)

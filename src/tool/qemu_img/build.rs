@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::secret;
 use crate::image::format::Format;
+use crate::image::options::CreateOption;
 use crate::process::{self, Cage, Ending, Invocation};
 use crate::tool::request::{ImageFile, Request};
 
@@ -145,15 +146,12 @@ impl Build {
                 Request::Measure { target, .. } => self.lacking_format(*target),
                 Request::Amend { options, .. } => {
                     let said = self.says(&["amend", "-f", "qcow2", "-o", "help"])?;
-                    let missing = missing_option(&said, options.iter().map(|option| name(option)))?;
+                    let missing = missing_option(&said, options.iter().map(CreateOption::name))?;
                     Some(format!("amend's option {missing}"))
                 }
-                Request::Rebase { flags, .. } => {
-                    let named = |format: &Format| flags.iter().any(|word| word == format.name());
-                    Format::all()
-                        .find(named)
-                        .and_then(|format| self.lacking_format(format))
-                }
+                Request::Rebase { mode, .. } => mode
+                    .backing_format
+                    .and_then(|format| self.lacking_format(format)),
                 _ => None,
             })
     }
@@ -189,9 +187,7 @@ impl Build {
         self.lacking_format(file.format)
             .or_else(|| {
                 let marked = MARKS.iter().find_map(|(option, without)| {
-                    let value = file
-                        .option(option)
-                        .filter(|_| file.format == Format::Qcow2)?;
+                    let value = value(file, option).filter(|_| file.format == Format::Qcow2)?;
                     let lacking = || self.lacking_option(file.format, option);
                     (value != *without).then(lacking).flatten()
                 });
@@ -208,7 +204,7 @@ impl Build {
     fn unmakeable(&self, file: &ImageFile) -> Option<String> {
         self.lacking_format(file.format)
             .or_else(|| {
-                let mut names = file.options.iter().map(|option| name(option));
+                let mut names = file.options.iter().map(CreateOption::name);
                 names.find_map(|name| self.lacking_option(file.format, name))
             })
             .or_else(|| self.lacking_values(file))
@@ -253,7 +249,8 @@ impl Build {
 
     fn lacking_values(&self, file: &ImageFile) -> Option<String> {
         let rows = VALUES.iter().filter(|_| file.format == Format::Qcow2);
-        let mut wanted = rows.filter(|(option, value, _)| file.option(option) == Some(value));
+        let mut wanted =
+            rows.filter(|(option, wanted, _)| value(file, option).as_deref() == Some(*wanted));
         wanted.find_map(|(option, value, _)| self.lacking_value(option, value))
     }
 
@@ -312,9 +309,11 @@ impl Build {
     }
 }
 
-/// An option's name.
-fn name(option: &str) -> &str {
-    option.split('=').next().unwrap_or_default()
+/// The value of an option as it is spelled, if it was given.
+fn value(file: &ImageFile, name: &str) -> Option<String> {
+    let mut options = file.options.iter();
+    let given = options.find(|option| option.name() == name)?;
+    Some(given.value())
 }
 
 /// The commands that its help lists: below "Command syntax:" until 10.0, below "Recognized commands" since.

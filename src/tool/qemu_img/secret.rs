@@ -6,6 +6,7 @@
 //! file (seen with qemu-img 10.0.2) refuse such options.
 
 use crate::image::format::Format;
+use crate::image::options::Subformat;
 use crate::tool::request::{ImageFile, Request};
 
 /// The secret: one for all images, for it protects nothing.
@@ -49,7 +50,7 @@ pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) 
 
 /// Whether nothing in its first bytes tells its format.
 fn is_like_raw(file: &ImageFile) -> bool {
-    file.format == Format::Vpc && file.option("subformat") == Some("fixed")
+    file.format == Format::Vpc && file.options.subformat() == Some(Subformat::Fixed)
 }
 
 fn opens_backing_files(request: &Request) -> bool {
@@ -107,6 +108,7 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::options::{CreateOption, Encryption};
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
@@ -115,8 +117,8 @@ mod tests {
     #[test]
     fn only_what_is_encrypted_gets_the_secret() {
         let plain = ImageFile::new("a", Format::Qcow2);
-        let secret =
-            ImageFile::new("b", Format::Qcow2).with_options(vec!["encrypt.format=aes".to_owned()]);
+        let secret = ImageFile::new("b", Format::Qcow2)
+            .with_options([CreateOption::EncryptFormat(Encryption::Aes)]);
         let info = |file: &ImageFile| Request::Info { file: file.clone() };
         let line = words("info --output=json a.qcow2");
         assert_eq!(unlocked(&info(&plain), line.clone(), 1), line);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
 
 /// An image file in a side's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,10 +12,10 @@ pub struct ImageFile {
     pub path: String,
     /// Its format.
     pub format: Format,
-    /// The `-o` options it is, or was, created with, as far as they are known. From them a tool knows beforehand whether
-    /// it can handle the image.
-    #[serde(default)]
-    pub options: Vec<String>,
+    /// The options it is, or was, created with, as far as they are known. From them a tool knows beforehand whether it can
+    /// handle the image.
+    #[serde(default, with = "as_object")]
+    pub options: CreateOptions,
     /// The image below it, as far as it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backing: Option<Box<ImageFile>>,
@@ -29,7 +30,7 @@ impl ImageFile {
         Self {
             path: format!("{stem}.{format}"),
             format,
-            options: Vec::new(),
+            options: CreateOptions::new(),
             backing: None,
             format_is_told: false,
         }
@@ -43,9 +44,18 @@ impl ImageFile {
         }
     }
 
-    /// The same with these `-o` options.
-    pub fn with_options(self, options: Vec<String>) -> Self {
+    /// The same with these options.
+    pub fn with_options(self, options: impl Into<CreateOptions>) -> Self {
+        let options = options.into();
         Self { options, ..self }
+    }
+
+    /// The options with which another image is put onto it.
+    pub fn backing_options(self) -> [CreateOption; 2] {
+        [
+            CreateOption::BackingFile(self.path),
+            CreateOption::BackingFormat(self.format),
+        ]
     }
 
     /// Its name up to the first dot.
@@ -56,7 +66,7 @@ impl ImageFile {
     /// The names of all files whose bytes a guest may see in it, as far as they are known: its own and those below it.
     pub fn names(&self) -> Vec<&str> {
         let mut names = vec![self.path.as_str()];
-        names.extend(self.option("backing_file"));
+        names.extend(self.options.backing_file().map(String::as_str));
         names.extend(self.data_file());
         names.extend(self.backing.iter().flat_map(|backing| backing.names()));
         names
@@ -64,7 +74,7 @@ impl ImageFile {
 
     /// The file that holds the guest data of a qcow2 (qcow2 specification, External data file).
     pub fn data_file(&self) -> Option<&str> {
-        self.option("data_file")
+        self.options.data_file().map(String::as_str)
     }
 
     /// Whether the file called `name` is a part of it: itself, its data file, or an extent of a vmdk, which is named after it
@@ -77,14 +87,13 @@ impl ImageFile {
 
     /// Whether it lies in more files than [`ImageFile::names`] tells.
     pub fn is_split(&self) -> bool {
-        let subformat = self.option("subformat").unwrap_or_default();
         let below = self.backing.as_deref().is_some_and(Self::is_split);
-        below || subformat == "monolithicFlat" || subformat.starts_with("twoGb")
+        below || self.options.subformat().is_some_and(Subformat::is_split)
     }
 
     /// Whether it can be read only with the secret.
     pub fn is_encrypted(&self) -> bool {
-        self.option("encrypt.format").is_some()
+        self.options.encrypt_format().is_some()
     }
 
     /// Whether it, or an image below it, can be read only with the secret.
@@ -94,15 +103,11 @@ impl ImageFile {
 
     /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
     pub fn cluster_size(&self) -> u64 {
-        self.option("cluster_size")
-            .and_then(|bytes| bytes.parse().ok())
-            .unwrap_or(65536)
+        self.options.cluster_size().unwrap_or(65536)
     }
 
-    /// The value of the option `name`, if it was given.
-    pub fn option(&self, name: &str) -> Option<&str> {
-        self.options
-            .iter()
-            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+    /// Whether an image lies below it.
+    pub fn is_layered(&self) -> bool {
+        self.backing.is_some() || self.options.backing_file().is_some()
     }
 }

@@ -1,9 +1,11 @@
 //! How the valid images are drawn, and what an image needs to have a structure.
 
 use crate::base::rng::NativeRandom;
+use crate::base::size::Size;
 use crate::disk_format::structure::{FieldKind, Structure};
 use crate::image::content::Write;
 use crate::image::format::Format;
+use crate::image::options::{Compat, Compression, CreateOption, Subformat};
 use crate::operation::malformed::Specimen;
 
 /// Structures that only an image of a wide generation has.
@@ -16,6 +18,16 @@ const WIDE_STRUCTURES: [&str; 7] = [
     "grain_table",
     "grain_marker",
 ];
+
+/// What a vpc or vhdx is, mostly.
+const MOSTLY_DYNAMIC: [Subformat; 4] = [
+    Subformat::Dynamic,
+    Subformat::Dynamic,
+    Subformat::Dynamic,
+    Subformat::Fixed,
+];
+/// The kinds of vmdk that have grain tables.
+const SPARSE: [Subformat; 2] = [Subformat::MonolithicSparse, Subformat::StreamOptimized];
 
 /// The least cluster size in bytes for extended L2 entries (qemu-img 10.0: QCOW_EXTL2_SUBCLUSTERS_PER_CLUSTER of 512 bytes each).
 const EXTENDED_CLUSTER_BYTES_MIN: u64 = 16384;
@@ -52,32 +64,33 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
     match format {
         Format::Qcow2 => qcow2(random, &mut specimen, is_wide),
         Format::Vmdk => {
-            let subformats: &[&str] = match is_wide {
+            let subformats: &[Subformat] = match is_wide {
                 true => &[
-                    "monolithicSparse",
-                    "monolithicSparse",
-                    "streamOptimized",
-                    "streamOptimized",
-                    "monolithicFlat",
-                    "twoGbMaxExtentFlat",
-                    "twoGbMaxExtentSparse",
+                    Subformat::MonolithicSparse,
+                    Subformat::MonolithicSparse,
+                    Subformat::StreamOptimized,
+                    Subformat::StreamOptimized,
+                    Subformat::MonolithicFlat,
+                    Subformat::TwoGbMaxExtentFlat,
+                    Subformat::TwoGbMaxExtentSparse,
                 ],
-                false => &["monolithicFlat", "twoGbMaxExtentFlat"],
+                false => &[Subformat::MonolithicFlat, Subformat::TwoGbMaxExtentFlat],
             };
-            let subformat = random.choice(subformats);
-            specimen.options = vec![format!("subformat={subformat}")];
+            let subformat = *random.choice(subformats);
+            specimen.options = [CreateOption::Subformat(subformat)].into();
         }
         Format::Vpc => {
-            let subformat = random.choice(&["dynamic", "dynamic", "dynamic", "fixed"]);
-            specimen.options = vec![format!("subformat={subformat}")];
+            let subformat = *random.choice(&MOSTLY_DYNAMIC);
+            specimen.options = [CreateOption::Subformat(subformat)].into();
         }
         Format::Vhdx => {
-            let subformat = random.choice(&["dynamic", "dynamic", "dynamic", "fixed"]);
-            specimen.options = vec![
-                format!("subformat={subformat}"),
-                "block_size=1M".to_owned(),
-                "log_size=1M".to_owned(),
-            ];
+            let subformat = *random.choice(&MOSTLY_DYNAMIC);
+            specimen.options = [
+                CreateOption::Subformat(subformat),
+                CreateOption::BlockSize(Size::literal("1M")),
+                CreateOption::LogSize(Size::literal("1M")),
+            ]
+            .into();
         }
         // qemu-img has few options for these, and their tables are small without.
         Format::Raw | Format::Vdi | Format::Qcow | Format::Parallels => {}
@@ -101,26 +114,28 @@ fn qcow2(random: &mut NativeRandom, specimen: &mut Specimen, is_wide: bool) {
     let is_extended = random.percent(20) && is_wide && !is_version_2;
     if is_extended {
         cluster_size = cluster_size.max(EXTENDED_CLUSTER_BYTES_MIN);
-        specimen.options.push("extended_l2=on".to_owned());
+        specimen.options.push(CreateOption::ExtendedL2(true));
     }
     if cluster_size <= SMALL_CLUSTER_BYTES {
         specimen.size = specimen.size.min(1 << 20);
     }
     specimen
         .options
-        .push(format!("cluster_size={cluster_size}"));
+        .push(CreateOption::ClusterSize(cluster_size));
     let refcount_bits = *random.choice(&[16, 16, 16, 1, 2, 4, 8, 32, 64]);
     if is_version_2 {
-        specimen.options.push("compat=0.10".to_owned());
+        let version_2 = CreateOption::Compat(Compat::Version2);
+        specimen.options.push(version_2);
     } else {
         specimen
             .options
-            .push(format!("refcount_bits={refcount_bits}"));
+            .push(CreateOption::RefcountBits(refcount_bits));
         if random.percent(15) {
-            specimen.options.push("lazy_refcounts=on".to_owned());
+            specimen.options.push(CreateOption::LazyRefcounts(true));
         }
         if random.percent(20) && is_wide {
-            specimen.options.push("compression_type=zstd".to_owned());
+            let zstd = CreateOption::CompressionType(Compression::Zstd);
+            specimen.options.push(zstd);
         }
     }
     match random.below(10) {
@@ -139,15 +154,15 @@ fn qcow2(random: &mut NativeRandom, specimen: &mut Specimen, is_wide: bool) {
 
 /// Gives an image what it needs to have this field.
 pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
-    let without = |specimen: &mut Specimen, words: &[&str]| {
-        let is_other = |option: &String| !words.iter().any(|word| option.starts_with(word));
+    let without = |specimen: &mut Specimen, names: &[&str]| {
+        let is_other = |option: &CreateOption| !names.contains(&option.name());
         specimen.options.retain(is_other);
     };
-    let subformat = |specimen: &mut Specimen, wanted: &[&str]| {
-        let has = |name: &str| specimen.options.contains(&format!("subformat={name}"));
-        if !wanted.iter().any(|name| has(name)) {
-            without(specimen, &["subformat="]);
-            specimen.options.push(format!("subformat={}", wanted[0]));
+    let subformat = |specimen: &mut Specimen, wanted: &[Subformat]| {
+        let given = specimen.options.subformat();
+        if !given.is_some_and(|given| wanted.contains(&given)) {
+            without(specimen, &["subformat"]);
+            specimen.options.push(CreateOption::Subformat(wanted[0]));
         }
     };
     let version_3_fields = [
@@ -159,19 +174,22 @@ pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
         "compression_type",
     ];
     match structure {
-        "header" if version_3_fields.contains(&field) => without(specimen, &["compat="]),
-        "header_extension" => without(specimen, &["compat="]),
+        "header" if version_3_fields.contains(&field) => without(specimen, &["compat"]),
+        "header_extension" => without(specimen, &["compat"]),
         "backing_file_name" => {
             specimen.backed = true;
             specimen.compressed = false;
             specimen.has_data_file = false;
         }
         "bitmaps_extension" | "bitmap_directory" | "bitmap_table" if !specimen.encrypted => {
-            without(specimen, &["compat="]);
+            without(specimen, &["compat"]);
             specimen.bitmaps = specimen.bitmaps.max(1);
         }
         "snapshot_table" | "snapshot_l1_table" if !specimen.encrypted => {
-            without(specimen, &["refcount_bits=1", "refcount_bits=2"]);
+            // 16 is the default, and goes as it always did.
+            let is_wide =
+                |option: &CreateOption| !matches!(option, CreateOption::RefcountBits(1 | 2 | 16));
+            specimen.options.retain(is_wide);
             specimen.has_data_file = false;
             specimen.snapshots = specimen.snapshots.max(1);
         }
@@ -182,21 +200,21 @@ pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
                 options: specimen.options.clone(),
                 ..kept
             };
-            without(specimen, &["compat="]);
+            without(specimen, &["compat"]);
         }
         "l2_table" if field == "subcluster_bitmap" => {
-            without(specimen, &["compat=", "cluster_size=", "extended_l2="]);
-            specimen.options.push("extended_l2=on".to_owned());
+            without(specimen, &["compat", "cluster_size", "extended_l2"]);
+            specimen.options.push(CreateOption::ExtendedL2(true));
         }
-        "grain_marker" => subformat(specimen, &["streamOptimized"]),
+        "grain_marker" => subformat(specimen, &[Subformat::StreamOptimized]),
         "sparse_extent_header" | "grain_table" | "grain_directory" => {
-            subformat(specimen, &["monolithicSparse", "streamOptimized"]);
+            subformat(specimen, &SPARSE);
         }
         "redundant_grain_directory" => {
-            subformat(specimen, &["monolithicSparse", "streamOptimized"]);
+            subformat(specimen, &SPARSE);
         }
         "footer_copy" | "dynamic_disk_header" | "block_allocation_table" => {
-            subformat(specimen, &["dynamic"]);
+            subformat(specimen, &[Subformat::Dynamic]);
         }
         _ => {}
     }

@@ -4,7 +4,9 @@
 use super::edges::{self, Grain};
 use super::{Narrowing, below, copies};
 use crate::base::rng::NativeRandom;
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::{Compat, CreateOption, Preallocation};
 use crate::operation::chain::{Act, ActKind, Course, REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
 use crate::tool::request::{RepairTier, SnapshotAction};
 
@@ -15,17 +17,27 @@ const BENCHED_BYTES_MAX: u64 = 256 << 10;
 /// Bytes that a resize preallocates.
 const PREALLOCATED_MAX: u64 = 1 << 20;
 /// The way of it that does none, and can be asked for wherever another can.
-const NO_PREALLOCATION: &str = "off";
+const NO_PREALLOCATION: Preallocation = Preallocation::Off;
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
-const BITMAP_CHANGES: [&[&str]; 4] = [&["--remove"], &["--clear"], &["--enable"], &["--disable"]];
-const BITMAP_ADDITIONS: [&[&str]; 5] = [
-    &["--add"],
-    &["--add", "-g", "512"],
-    &["--add", "-g", "65536"],
-    &["--add", "-g", "1048576", "--disable"],
-    &["--add", "-g", "2097152"],
+const BITMAP_CHANGES: [BitmapAction; 4] = [
+    BitmapAction::Remove,
+    BitmapAction::Clear,
+    BitmapAction::Enable,
+    BitmapAction::Disable,
+];
+const BITMAP_ADDITIONS: [&[BitmapAction]; 5] = [
+    &[added(None)],
+    &[added(Some(512))],
+    &[added(Some(65536))],
+    &[added(Some(1 << 20)), BitmapAction::Disable],
+    &[added(Some(2 << 20))],
 ];
 const BITMAP_NAMES: [&str; 2] = ["one", "two"];
+
+/// A bitmap is made; without a granularity it has the tool's.
+const fn added(granularity: Option<u64>) -> BitmapAction {
+    BitmapAction::Add { granularity }
+}
 
 /// An act of this kind; nothing where the rules do not admit it.
 pub(super) fn draw(
@@ -150,7 +162,7 @@ fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
 /// Zeros that a format cannot mark are written.
 fn zero_limit(course: &Course, grain: Grain) -> u64 {
     match course.top().format {
-        Format::Qcow2 if course.top().option("compat") == Some("0.10") => 1 << 20,
+        Format::Qcow2 if course.top().options.is_version_2() => 1 << 20,
         Format::Qcow2 | Format::Raw => grain.reach(),
         _ => 1 << 20,
     }
@@ -192,7 +204,7 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
         WALKED_BYTES_MAX
     };
     // The clusters of a data file that is to stay a raw image are all allocated.
-    let high = if top.option("data_file_raw").is_some() {
+    let high = if top.options.data_file_raw().is_some() {
         high.min(grain.reach().max(size))
     } else {
         high
@@ -211,7 +223,7 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let mode = *random.choice(course.preallocations());
     Act::Resize {
         size: wanted,
-        preallocation: preallocates.then(|| mode.to_owned()),
+        preallocation: preallocates.then_some(mode),
     }
 }
 
@@ -235,19 +247,18 @@ fn snapshot(random: &mut NativeRandom, course: &Course) -> Act {
 fn amend(random: &mut NativeRandom, grain: Grain) -> Act {
     // qemu-img rebuilds refcounts block by block: half a minute of it at clusters of 1 MiB.
     let option = if random.percent(10) && grain.cluster <= REBUILT_CLUSTER_MAX {
-        let bits = random.choice(&["1", "2", "4", "8", "16", "32", "64"]);
-        format!("refcount_bits={bits}")
+        CreateOption::RefcountBits(*random.choice(&[1, 2, 4, 8, 16, 32, 64]))
     } else {
         let options = [
-            "compat=0.10",
-            "compat=1.1",
-            "lazy_refcounts=on",
-            "lazy_refcounts=off",
+            CreateOption::Compat(Compat::Version2),
+            CreateOption::Compat(Compat::Version3),
+            CreateOption::LazyRefcounts(true),
+            CreateOption::LazyRefcounts(false),
         ];
-        (*random.choice(&options)).to_owned()
+        random.choice(&options).clone()
     };
     Act::Amend {
-        options: vec![option],
+        options: [option].into(),
     }
 }
 
@@ -256,13 +267,15 @@ fn bitmap(random: &mut NativeRandom, course: &Course) -> Act {
     let other = BITMAP_NAMES.into_iter().find(|other| *other != name);
     let other = other.filter(|other| course.model.bitmaps.contains_key(*other));
     let merge = random.percent(25);
-    let flags: Vec<&str> = match (course.model.bitmaps.contains_key(name), other) {
-        (true, Some(other)) if merge => vec!["--merge", other],
-        (true, _) => random.choice::<&[&str]>(&BITMAP_CHANGES).to_vec(),
-        (false, _) => random.choice::<&[&str]>(&BITMAP_ADDITIONS).to_vec(),
+    let actions = match (course.model.bitmaps.contains_key(name), other) {
+        (true, Some(other)) if merge => vec![BitmapAction::Merge {
+            source: other.to_owned(),
+        }],
+        (true, _) => vec![random.choice(&BITMAP_CHANGES).clone()],
+        (false, _) => (*random.choice(&BITMAP_ADDITIONS)).to_vec(),
     };
     Act::Bitmap {
-        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        actions,
         name: name.to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use super::edges::{self, Grain};
 use super::options::{self, Purpose};
 use crate::base::rng::NativeRandom;
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::operation::chain::{Act, Course, Naming, window};
 use crate::tool::request::ImageFile;
 
@@ -52,7 +53,7 @@ pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: 
     // A large image in small clusters does not fit, or takes long; so does one that is allocated at once.
     let fits = format != Format::Qcow2 || edges::fits(size, grain);
     let full = options::is_full(&drawn);
-    let preallocated = target.option("data_file_raw").is_some();
+    let preallocated = target.options.data_file_raw().is_some();
     let reach = if preallocated {
         grain.reach()
     } else {
@@ -103,11 +104,13 @@ pub(super) fn convert_snapshot(
 }
 
 /// The options of an image for which those that were drawn are too costly. A narrowing need not have a format's defaults.
-fn fallback(narrowing: &Narrowing, format: Format) -> Vec<String> {
-    let flat_only = !narrowing.vmdk_subformats.contains(&"monolithicSparse");
+fn fallback(narrowing: &Narrowing, format: Format) -> CreateOptions {
+    let flat_only = !narrowing
+        .vmdk_subformats
+        .contains(&Subformat::MonolithicSparse);
     match format {
-        Format::Vmdk if flat_only => vec!["subformat=monolithicFlat".to_owned()],
-        _ => Vec::new(),
+        Format::Vmdk if flat_only => [CreateOption::Subformat(Subformat::MonolithicFlat)].into(),
+        _ => CreateOptions::new(),
     }
 }
 
@@ -117,7 +120,10 @@ pub(super) fn dd(random: &mut NativeRandom, narrowing: &Narrowing, course: &Cour
     let drawn = *random.choice(&DD_FORMATS);
     // Without options a vmdk is sparse.
     let can = narrowing.formats.contains(&drawn)
-        && (drawn != Format::Vmdk || narrowing.vmdk_subformats.contains(&"monolithicSparse"));
+        && (drawn != Format::Vmdk
+            || narrowing
+                .vmdk_subformats
+                .contains(&Subformat::MonolithicSparse));
     let format = fitting(if can { drawn } else { Format::Qcow2 }, size);
     let block_size = *random.choice(&BLOCK_SIZES);
     let blocks = size.div_ceil(block_size);

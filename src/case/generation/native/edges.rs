@@ -43,21 +43,19 @@ impl Grain {
             Format::Vhdx => 8 << 20,
             Format::Vdi => 1 << 20,
             Format::Qcow => 4096,
-            Format::Parallels if file.option("cluster_size").is_some() => file.cluster_size(),
+            Format::Parallels if file.options.cluster_size().is_some() => file.cluster_size(),
             Format::Parallels => 1 << 20,
         };
-        let entry = if file.option("extended_l2") == Some("on") {
+        let entry = if file.options.has_extended_l2() {
             16
         } else {
             8
         };
-        let bits = file
-            .option("refcount_bits")
-            .and_then(|bits| bits.parse().ok());
+        let bits = file.options.refcount_width();
         Self {
             cluster,
             table: cluster * cluster / entry,
-            refcount_block: cluster * cluster * 8 / bits.unwrap_or(16),
+            refcount_block: cluster * cluster * 8 / bits,
         }
     }
 

@@ -5,6 +5,7 @@ use super::options::{self, Purpose};
 use super::{Narrowing, below};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
+use crate::image::options::{CreateOptions, Subformat};
 use crate::operation::chain::{Course, Layer};
 use crate::tool::request::ImageFile;
 
@@ -44,7 +45,9 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
 
 /// A tool that reads flat extents alone, imago, takes no vmdk for a backing file.
 fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
-    let whole = narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    let whole = narrowing
+        .vmdk_subformats
+        .contains(&Subformat::MonolithicSparse);
     match drawn {
         Format::Vmdk if !is_top && !whole => Format::Raw,
         other => other,
@@ -87,7 +90,9 @@ pub(super) fn redraw(
 /// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
 fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> Format {
     let has = |format: Format| narrowing.formats.contains(&format);
-    let sparse_vmdk = narrowing.vmdk_subformats.contains(&"monolithicSparse");
+    let sparse_vmdk = narrowing
+        .vmdk_subformats
+        .contains(&Subformat::MonolithicSparse);
     match random.below(100) {
         0..8 if has(Format::Qcow) && !below.is_guessed_under(Format::Qcow) => Format::Qcow,
         50.. if below.format == Format::Vmdk && sparse_vmdk => Format::Vmdk,
@@ -110,7 +115,7 @@ fn layer(
 pub(super) fn with_options(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
-    (format, mut options): (Format, Vec<String>),
+    (format, mut options): (Format, CreateOptions),
     purpose: Purpose,
     below: &[Layer],
 ) -> Layer {
@@ -129,7 +134,7 @@ pub(super) fn with_options(
     if options::is_full(&options) {
         limit = limit.min(FULL_SIZE_MAX);
     }
-    if file.option("data_file_raw").is_some() {
+    if file.options.data_file_raw().is_some() {
         // Its metadata is preallocated (QEMU, qcow2_co_create).
         limit = limit.min(grain.reach());
     }

@@ -6,7 +6,11 @@
 use super::Narrowing;
 use super::edges::Grain;
 use crate::base::rng::NativeRandom;
+use crate::base::size::Size;
 use crate::image::format::Format;
+use crate::image::options::{
+    Compat, Compression, CreateOption, CreateOptions, Encryption, Preallocation, Subformat,
+};
 use crate::operation::chain::BESIDE;
 
 /// Bytes that are preallocated.
@@ -20,6 +24,14 @@ const EXTENDED_L2_CLUSTER_MIN: u64 = 16384;
 /// How many of a thousand new images are encrypted with LUKS: making a key takes qemu-img over two seconds of CPU, whatever
 /// `encrypt.iter-time` says (it measures the machine first), so that they are rare.
 const LUKS_PER_THOUSAND: u64 = 1;
+
+/// What a vpc or vhdx is.
+const SUBFORMATS: [CreateOption; 3] = [
+    CreateOption::Subformat(Subformat::Dynamic),
+    CreateOption::Subformat(Subformat::Fixed),
+    CreateOption::Subformat(Subformat::Fixed),
+];
+const AES: CreateOption = CreateOption::EncryptFormat(Encryption::Aes);
 
 /// What an image is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,173 +59,174 @@ impl Purpose {
     }
 }
 
-/// The `-o` options of a new image.
+/// The options of a new image.
 pub(super) fn draw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
     format: Format,
     purpose: Purpose,
-) -> Vec<String> {
+) -> CreateOptions {
     match format {
         Format::Qcow2 => qcow2(random, narrowing, purpose),
         Format::Vmdk => vmdk(random, narrowing, purpose),
         Format::Vpc => some_of(
             random,
-            &[
-                (30, "force_size", &["on"]),
-                (40, "subformat", &["dynamic", "fixed", "fixed"]),
-            ],
+            &[(30, &[CreateOption::ForceSize(true)]), (40, &SUBFORMATS)],
         ),
         Format::Vhdx => vhdx(random, purpose),
-        Format::Vdi => some_of(random, &[(40, "static", &["on", "off", "on"])]),
+        Format::Vdi => {
+            let values = [true, false, true].map(CreateOption::Static);
+            some_of(random, &[(40, &values)])
+        }
         Format::Qcow => {
             let offered = narrowing.options.contains(&"encrypt");
             let percent = 15 * u64::from(offered && purpose.may_be_encrypted(narrowing));
-            some_of(random, &[(percent, "encrypt.format", &["aes"])])
+            some_of(random, &[(percent, &[AES])])
         }
-        Format::Parallels => some_of(
-            random,
-            &[(
-                50,
-                "cluster_size",
-                &["65536", "131072", "1048576", "4194304"],
-            )],
-        ),
-        Format::Raw => Vec::new(),
+        Format::Parallels => {
+            let sizes = [65536, 131_072, 1_048_576, 4_194_304].map(CreateOption::ClusterSize);
+            some_of(random, &[(50, &sizes)])
+        }
+        Format::Raw => CreateOptions::new(),
     }
 }
 
 /// Whether an image with these options takes its whole length at once.
-pub(super) fn is_full(options: &[String]) -> bool {
-    let full = [
-        "subformat=fixed",
-        "static=on",
-        "subformat=monolithicFlat",
-        "subformat=twoGbMaxExtentFlat",
-    ];
-    options.iter().any(|option| full.contains(&option.as_str()))
+pub(super) fn is_full(options: &CreateOptions) -> bool {
+    options.r#static() == Some(true) || options.subformat().is_some_and(Subformat::is_full)
 }
 
-/// Each option in so many of a hundred images, with one of its values.
-fn some_of(random: &mut NativeRandom, offers: &[(u64, &str, &[&str])]) -> Vec<String> {
-    let mut options = Vec::new();
-    for (percent, name, values) in offers {
-        let value = random.choice(values);
-        options.extend(random.percent(*percent).then(|| format!("{name}={value}")));
+/// Each in so many of a hundred images, with one of these values.
+fn some_of(random: &mut NativeRandom, offers: &[(u64, &[CreateOption])]) -> CreateOptions {
+    let mut options = CreateOptions::new();
+    for (percent, values) in offers {
+        let value = random.choice(values).clone();
+        options.extend(random.percent(*percent).then_some(value));
     }
     options
 }
 
-fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> Vec<String> {
+fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> CreateOptions {
     let subformats = narrowing.vmdk_subformats;
     let subformat = *random.choice(subformats);
     // Only a conversion writes a streamOptimized image: its grains are compressed and never written twice.
     let subformat = match subformat {
-        "streamOptimized" if purpose != Purpose::Target => "monolithicSparse",
+        Subformat::StreamOptimized if purpose != Purpose::Target => Subformat::MonolithicSparse,
         other => other,
     };
-    let drawn = random.percent(70) || !subformats.contains(&"monolithicSparse");
-    let mut options: Vec<String> = drawn
-        .then(|| format!("subformat={subformat}"))
+    let drawn = random.percent(70) || !subformats.contains(&Subformat::MonolithicSparse);
+    let mut options: CreateOptions = drawn
+        .then_some(CreateOption::Subformat(subformat))
         .into_iter()
         .collect();
+    let text = |value: &str| value.to_owned();
     let adapters = ["ide", "lsilogic", "buslogic", "legacyESX"];
-    let others: [(u64, &str, &[&str]); 4] = [
-        (20, "adapter_type", &adapters),
-        (10, "toolsversion", &["10241", "2147483647"]),
-        // A flat image cannot mark zeros.
-        (
-            25 * u64::from(!is_full(&options)),
-            "zeroed_grain",
-            &["on", "off", "on"],
-        ),
-        (15, "hwversion", &["4", "7", "18"]),
+    let adapters = adapters.map(text).map(CreateOption::AdapterType);
+    let tools = ["10241", "2147483647"]
+        .map(text)
+        .map(CreateOption::ToolsVersion);
+    let hardware = ["4", "7", "18"]
+        .map(text)
+        .map(CreateOption::HardwareVersion);
+    let zeroed = [true, false, true].map(CreateOption::ZeroedGrain);
+    // A flat image cannot mark zeros.
+    let zeroed_percent = 25 * u64::from(!is_full(&options));
+    let others = [
+        (20, &adapters[..]),
+        (10, &tools),
+        (zeroed_percent, &zeroed),
+        (15, &hardware),
     ];
-    options.extend(some_of(random, &others));
+    options.extend(some_of(random, &others).iter().cloned());
     // compat6 sets the version itself.
-    let versioned = options.iter().any(|option| option.starts_with("hwversion"));
-    options.extend((random.percent(15) && !versioned).then(|| "compat6=on".to_owned()));
+    let versioned = options.hardware_version().is_some();
+    let wanted = random.percent(15) && !versioned;
+    options.extend(wanted.then_some(CreateOption::Compat6(true)));
     options
 }
 
-fn vhdx(random: &mut NativeRandom, purpose: Purpose) -> Vec<String> {
+fn vhdx(random: &mut NativeRandom, purpose: Purpose) -> CreateOptions {
     let blocks = ["1M", "2M", "8M", "32M", "256M"];
-    let mut options = some_of(
-        random,
-        &[
-            (40, "block_size", &blocks),
-            (25, "subformat", &["dynamic", "fixed", "fixed"]),
-            (20, "log_size", &["1M", "2M", "16M"]),
-        ],
-    );
+    let blocks = blocks.map(Size::literal).map(CreateOption::BlockSize);
+    let logs = ["1M", "2M", "16M"].map(Size::literal);
+    let logs = logs.map(CreateOption::LogSize);
+    let mut options = some_of(random, &[(40, &blocks), (25, &SUBFORMATS), (20, &logs)]);
     // "Do not set to 'off' when using 'qemu-img convert' with subformat=dynamic" (qemu-img, -o help).
-    let states: &[&str] = if purpose == Purpose::Target {
-        &["on"]
+    let states: &[bool] = if purpose == Purpose::Target {
+        &[true]
     } else {
-        &["on", "off", "off"]
+        &[true, false, false]
     };
-    options.extend(some_of(random, &[(25, "block_state_zero", states)]));
+    let states: Vec<CreateOption> = states
+        .iter()
+        .map(|state| CreateOption::BlockStateZero(*state))
+        .collect();
+    options.extend(some_of(random, &[(25, &states)]).iter().cloned());
     options
 }
 
-fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> Vec<String> {
+fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> CreateOptions {
     let offered = narrowing.options;
-    let mut options = Vec::new();
+    let mut options = CreateOptions::new();
     let cluster_size = *random.choice(&CLUSTER_SIZES);
     // A third keeps the default of 64 KiB.
     let drawn = random.percent(67);
-    options.extend(drawn.then(|| format!("cluster_size={cluster_size}")));
+    options.extend(drawn.then_some(CreateOption::ClusterSize(cluster_size)));
     let cluster_size = if drawn { cluster_size } else { 65536 };
-    let mut offer = |random: &mut NativeRandom, name: &str, percent: u64, value: &str| {
-        let wanted = random.percent(percent) && offered.contains(&name);
-        options.extend(wanted.then(|| format!("{name}={value}")));
+    let mut offer = |random: &mut NativeRandom, percent: u64, option: CreateOption| {
+        let wanted = random.percent(percent) && offered.contains(&option.name());
+        options.extend(wanted.then_some(option));
         wanted
     };
     // Version 2 knows none of what follows.
-    if offer(random, "compat", 15, "0.10") {
+    if offer(random, 15, CreateOption::Compat(Compat::Version2)) {
         return options;
     }
-    let bits = *random.choice(&["1", "2", "4", "8", "16", "32", "64"]);
-    offer(random, "refcount_bits", 30, bits);
-    offer(random, "lazy_refcounts", 15, "on");
+    let bits = *random.choice(&[1, 2, 4, 8, 16, 32, 64]);
+    offer(random, 30, CreateOption::RefcountBits(bits));
+    offer(random, 15, CreateOption::LazyRefcounts(true));
     let extended = u64::from(cluster_size >= EXTENDED_L2_CLUSTER_MIN) * 25;
-    offer(random, "extended_l2", extended, "on");
-    let compression = *random.choice(&["zstd", "zstd", "zlib"]);
-    offer(random, "compression_type", 25, compression);
-    let has_data_file = offer(random, "data_file", 12, BESIDE);
+    offer(random, extended, CreateOption::ExtendedL2(true));
+    let compressions = [Compression::Zstd, Compression::Zstd, Compression::Zlib];
+    let compression = *random.choice(&compressions);
+    offer(random, 25, CreateOption::CompressionType(compression));
+    let has_data_file = offer(random, 12, CreateOption::DataFile(BESIDE.to_owned()));
     if has_data_file && !purpose.has_backing() {
         // "Backing file and data-file-raw cannot be used at the same time".
-        offer(random, "data_file_raw", 50, "on");
+        offer(random, 50, CreateOption::DataFileRaw(true));
     }
     let luks = random.below(1000) < LUKS_PER_THOUSAND;
     let aes = random.percent(5);
     let can = purpose.may_be_encrypted(narrowing) && offered.contains(&"encrypt");
     if (luks || aes) && !has_data_file && can {
-        options.extend(encryption(random, luks));
+        options.extend(encryption(random, luks).iter().cloned());
     }
     options
 }
 
-fn encryption(random: &mut NativeRandom, luks: bool) -> Vec<String> {
+fn encryption(random: &mut NativeRandom, luks: bool) -> CreateOptions {
     if !luks {
-        return vec!["encrypt.format=aes".to_owned()];
+        return [AES].into();
     }
-    let mut options = ["encrypt.format=luks", "encrypt.iter-time=10"]
-        .map(str::to_owned)
-        .to_vec();
-    options.extend(some_of(
+    let mut options = CreateOptions::from([
+        CreateOption::EncryptFormat(Encryption::Luks),
+        CreateOption::EncryptIterTime(10),
+    ]);
+    let text = |value: &str| value.to_owned();
+    let ciphers = ["aes-128", "aes-256", "serpent-256", "twofish-256"].map(text);
+    let modes = ["cbc", "xts"].map(text);
+    let hashes = ["sha1", "sha256", "sha512"].map(text);
+    let vectors = ["plain", "plain64"].map(text);
+    let drawn = some_of(
         random,
         &[
-            (
-                50,
-                "encrypt.cipher-alg",
-                &["aes-128", "aes-256", "serpent-256", "twofish-256"],
-            ),
-            (50, "encrypt.cipher-mode", &["cbc", "xts"]),
-            (30, "encrypt.hash-alg", &["sha1", "sha256", "sha512"]),
-            (30, "encrypt.ivgen-alg", &["plain", "plain64"]),
+            (50, &ciphers.map(CreateOption::EncryptCipherAlgorithm)),
+            (50, &modes.map(CreateOption::EncryptCipherMode)),
+            (30, &hashes.map(CreateOption::EncryptHashAlgorithm)),
+            (30, &vectors.map(CreateOption::EncryptIvAlgorithm)),
         ],
-    ));
+    );
+    options.extend(drawn.iter().cloned());
     options
 }
 
@@ -223,14 +236,21 @@ pub(super) fn preallocation(
     format: Format,
     size: u64,
     grain: Grain,
-) -> Option<String> {
-    let modes: &[&str] = match format {
+) -> Option<CreateOption> {
+    let all = &[
+        Preallocation::Metadata,
+        Preallocation::Falloc,
+        Preallocation::Full,
+    ];
+    let modes = match format {
         Format::Qcow2 if size > grain.reach() => return None,
-        Format::Qcow2 if size > PREALLOCATED_MAX => &["metadata"],
-        Format::Qcow2 => &["metadata", "falloc", "full"],
-        Format::Raw if size <= PREALLOCATED_MAX => &["falloc", "full"],
+        Format::Qcow2 if size > PREALLOCATED_MAX => &all[..1],
+        Format::Qcow2 => all,
+        Format::Raw if size <= PREALLOCATED_MAX => &all[1..],
         _ => return None,
     };
     let mode = *random.choice(modes);
-    random.percent(12).then(|| format!("preallocation={mode}"))
+    random
+        .percent(12)
+        .then_some(CreateOption::Preallocation(mode))
 }

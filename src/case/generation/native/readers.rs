@@ -9,6 +9,7 @@ use super::options::{self, Purpose};
 use super::{Narrowing, TRIES_MAX, acts, layers};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
+use crate::image::options::CreateOptions;
 use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
 use crate::tool::request::ImageFile;
 
@@ -126,11 +127,11 @@ fn converted(
 ) -> (Vec<Layer>, Option<Act>) {
     let source = Layer {
         format: *random.choice(&[Format::Qcow2, Format::Raw]),
-        options: Vec::new(),
+        options: CreateOptions::new(),
         ..image(random, narrowing, Format::Raw, Purpose::Alone, &[])
     };
     let options = match random.percent(PLAIN_PERCENT) {
-        true => Vec::new(),
+        true => CreateOptions::new(),
         false => options::draw(random, narrowing, format, Purpose::Target),
     };
     let target = ImageFile::new("", format).with_options(options.clone());
@@ -140,7 +141,7 @@ fn converted(
     let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::of(&target));
     let act = Act::Convert {
         format,
-        options: if fits { options } else { Vec::new() },
+        options: if fits { options } else { CreateOptions::new() },
         compress: random.percent(COMPRESSED_PERCENT) && can_compress,
     };
     (vec![source], Some(act))
@@ -171,7 +172,7 @@ fn image(
     below: &[Layer],
 ) -> Layer {
     let options = match random.percent(PLAIN_PERCENT) {
-        true => Vec::new(),
+        true => CreateOptions::new(),
         false => options::draw(random, narrowing, format, purpose),
     };
     layers::with_options(random, narrowing, (format, options), purpose, below)

@@ -1,10 +1,11 @@
 //! What an act asks of a tool where a chain stands. Changes nothing of the course.
 
-use super::super::wording::{placed, schedule};
+use super::super::wording::{placed, plan};
 use super::{Act, Course};
 use crate::image::content::Write;
 use crate::image::format::Format;
-use crate::tool::request::{ImageFile, Request};
+use crate::image::options::CreateOptions;
+use crate::tool::request::{ImageFile, NewSize, RebaseMode, Request, SnapshotKey, Window};
 
 impl Course {
     /// What the act asks of a tool.
@@ -28,7 +29,7 @@ impl Course {
                     source: file,
                     target: self.target(*format, options),
                     compress: *compress,
-                    snapshot: by.words(id, name).into(),
+                    snapshot: by.key(id, name),
                 }
             }
             Act::Write { writes } => Request::Write {
@@ -55,15 +56,15 @@ impl Course {
                 preallocation,
             } => Request::Resize {
                 file,
-                size: size.to_string(),
+                size: NewSize::of_bytes(*size),
                 end_bytes: *size,
                 shrink: *size < self.model.top.size,
-                preallocation: preallocation.clone(),
+                preallocation: *preallocation,
             },
             Act::Snapshot { action, name } => Request::Snapshot {
                 file,
                 action: *action,
-                argument: name.clone(),
+                snapshot: SnapshotKey::word(*action, name),
             },
             Act::Rebase { onto } => self.rebase(*onto),
             Act::Commit => Request::Commit { file, base: None },
@@ -71,9 +72,9 @@ impl Course {
                 file,
                 options: options.clone(),
             },
-            Act::Bitmap { flags, name } => Request::Bitmap {
+            Act::Bitmap { actions, name } => Request::Bitmap {
                 file,
-                flags: flags.clone(),
+                actions: actions.clone(),
                 name: name.clone(),
             },
             Act::Convert {
@@ -88,7 +89,7 @@ impl Course {
             Act::Read => Request::Contents { file },
             Act::Map => Request::Map {
                 file,
-                window: Vec::new(),
+                window: Window::WHOLE,
             },
             Act::Info => Request::Info { file },
             Act::Check => Request::Check { file },
@@ -109,14 +110,14 @@ impl Course {
                 skip,
             } => Request::Dd {
                 source: file,
-                target: self.target(*format, &[]),
+                target: self.target(*format, &CreateOptions::new()),
                 block_size: *block_size,
                 count: *count,
                 skip: *skip,
             },
             Act::Repair { tier } => Request::Repair { file, tier: *tier },
             Act::Bench { .. } => Request::Bench {
-                arguments: schedule(file.format, act, self.is_of_doubtful_size()),
+                plan: plan(act, self.is_of_doubtful_size()),
                 file,
             },
             Act::SnapshotList => Request::SnapshotList { file },
@@ -128,14 +129,15 @@ impl Course {
         let new = onto.and_then(|index| self.files.get(index));
         Request::Rebase {
             file: self.top().clone(),
-            new_backing: new.map(|file| file.path.clone()).unwrap_or_default(),
-            flags: new.map_or(Vec::new(), |file| {
-                vec!["-F".to_owned(), file.format.to_string()]
-            }),
+            new_backing: new.map(|file| file.path.clone()),
+            mode: RebaseMode {
+                is_unsafe: false,
+                backing_format: new.map(|file| file.format),
+            },
         }
     }
 
-    pub(super) fn target(&self, format: Format, options: &[String]) -> ImageFile {
+    pub(super) fn target(&self, format: Format, options: &CreateOptions) -> ImageFile {
         let stem = format!("{}-c{}", self.stem, self.conversions);
         placed(&stem, format, options)
     }

@@ -38,10 +38,10 @@ impl Course {
         let (top, size) = (acting.top(), acting.model.top.size);
         match act {
             Act::Amend { options } => {
-                let rebuilds = options.iter().any(|it| it.starts_with("refcount_bits="));
+                let rebuilds = options.refcount_bits().is_some();
                 rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX
             }
-            Act::Resize { size: wanted, .. } if top.option("data_file_raw").is_some() => {
+            Act::Resize { size: wanted, .. } if top.options.data_file_raw().is_some() => {
                 wanted.saturating_sub(size) / top.cluster_size() > ALLOCATED_CLUSTERS_MAX
             }
             Act::Dd {

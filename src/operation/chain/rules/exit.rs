@@ -56,5 +56,5 @@ impl Course {
 
 /// Version 2 has no zero clusters.
 fn cannot_hide(file: &ImageFile) -> bool {
-    file.backing.is_some() && file.option("compat") == Some("0.10")
+    file.backing.is_some() && file.options.is_version_2()
 }

@@ -27,7 +27,7 @@ impl Layer {
         if below.is_guessed_under(self.format) {
             return Some("the format of the image below is guessed wrongly");
         }
-        let is_raw = file.option("data_file_raw") == Some("on");
+        let is_raw = file.options.data_file_raw() == Some(true);
         is_raw.then_some("a data file that stays a raw image has nothing below it")
     }
 }

@@ -3,8 +3,10 @@
 use super::super::act::{Act, Naming};
 use super::{FORMATS, SIZE_GRAIN, rhythms, sizes};
 use crate::base::simpler::{elementwise, numbers, shorter, shorter_not_empty};
+use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::CreateOptions;
 use crate::tool::request::RepairTier;
 
 /// Offsets and lengths are rounded to these, in bytes.
@@ -81,7 +83,7 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             });
             let smaller = sizes(*size).into_iter().map(|size| Act::Resize {
                 size,
-                preallocation: preallocation.clone(),
+                preallocation: *preallocation,
             });
             plain.into_iter().chain(smaller).collect()
         }
@@ -92,22 +94,19 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             simpler.map(|onto| Act::Rebase { onto }).collect()
         }
         Act::Amend { options } => {
-            let fewer = shorter_not_empty(options).into_iter();
+            let fewer = shorter_not_empty(options.as_slice()).into_iter();
+            let fewer = fewer.map(CreateOptions::from);
             fewer.map(|options| Act::Amend { options }).collect()
         }
-        Act::Bitmap { flags, name } => {
-            // What is merged stays behind its flag.
-            let kept = match flags.first().map(String::as_str) {
-                Some("--merge") => 2,
-                _ => 1,
+        Act::Bitmap { actions, name } => {
+            let first = actions.iter().take(1);
+            let plain: Vec<BitmapAction> = first.map(BitmapAction::plain).collect();
+            let is_simpler = plain != *actions;
+            let plain = Act::Bitmap {
+                actions: plain,
+                name: name.clone(),
             };
-            let plain = flags.len() > kept;
-            let flags = flags.iter().take(kept).cloned().collect();
-            let name = name.clone();
-            plain
-                .then_some(Act::Bitmap { flags, name })
-                .into_iter()
-                .collect()
+            is_simpler.then_some(plain).into_iter().collect()
         }
         Act::Convert {
             format,
@@ -186,7 +185,7 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
 }
 
 /// The format, the options and whether clusters are compressed.
-type Conversion = (Format, Vec<String>, bool);
+type Conversion = (Format, CreateOptions, bool);
 
 fn converted((format, options, compress): Conversion) -> Act {
     Act::Convert {
@@ -196,11 +195,12 @@ fn converted((format, options, compress): Conversion) -> Act {
     }
 }
 
-fn simpler_conversions(format: Format, options: &[String], compress: bool) -> Vec<Conversion> {
+fn simpler_conversions(format: Format, options: &CreateOptions, compress: bool) -> Vec<Conversion> {
     let formats = FORMATS.into_iter().take_while(|simpler| *simpler != format);
-    let formats = formats.map(|format| (format, Vec::new(), false));
-    let plain = compress.then(|| (format, options.to_vec(), false));
-    let fewer = shorter(options).into_iter();
+    let formats = formats.map(|format| (format, CreateOptions::new(), false));
+    let plain = compress.then(|| (format, options.clone(), false));
+    let fewer = shorter(options.as_slice()).into_iter();
+    let fewer = fewer.map(CreateOptions::from);
     let fewer = fewer.map(|options| (format, options, compress));
     formats.chain(plain).chain(fewer).collect()
 }

@@ -1,0 +1,255 @@
+//! The options that an image is created or amended with, each with a value of its own type.
+//!
+//! Cases hold them as `NAME=VALUE`, in the spelling of `qemu-img create -o`, and in their order; they are read once, and an option of an
+//! unknown name, or with a value that its type does not have, is refused there. Operations, models and tools look values up and take no
+//! text apart. Which options a build of a tool has, and how they are told to it, is not known here.
+
+pub mod as_object;
+mod table;
+mod validity;
+mod value;
+
+pub use table::{CreateOption, CreateOptions};
+pub use value::{Compat, Compression, Encryption, OptionValue, Preallocation, Subformat};
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Options that say what a new image has anyway.
+const DEFAULTS: [CreateOption; 7] = [
+    CreateOption::ClusterSize(65536),
+    CreateOption::Compat(Compat::Version3),
+    CreateOption::RefcountBits(16),
+    CreateOption::LazyRefcounts(false),
+    CreateOption::ExtendedL2(false),
+    CreateOption::Subformat(Subformat::MonolithicSparse),
+    CreateOption::Preallocation(Preallocation::Off),
+];
+
+impl CreateOption {
+    /// Reads `NAME=VALUE`; the error says what is wrong, and what may be written.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let shown = text.escape_debug();
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| format!("the option '{shown}' has no value: write NAME=VALUE"))?;
+        match Self::read(name, value) {
+            Some(Ok(option)) => Ok(option),
+            Some(Err(expected)) => Err(format!("the option '{shown}': write {expected}")),
+            None => Err(format!(
+                "the option '{shown}': there is no option of this name that a case may set"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for CreateOption {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<CreateOption> for String {
+    fn from(option: CreateOption) -> Self {
+        option.to_string()
+    }
+}
+
+impl fmt::Display for CreateOption {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}={}", self.name(), self.value())
+    }
+}
+
+impl CreateOptions {
+    /// None.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Each of them, in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, CreateOption> {
+        self.0.iter()
+    }
+
+    /// All of them.
+    pub fn as_slice(&self) -> &[CreateOption] {
+        &self.0
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// None from now on.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this option is given with this value.
+    pub fn contains(&self, option: &CreateOption) -> bool {
+        self.0.contains(option)
+    }
+
+    /// One more, behind the others.
+    pub fn push(&mut self, option: CreateOption) {
+        self.0.push(option);
+    }
+
+    /// The same without those for which `is_kept` does not hold.
+    pub fn retain(&mut self, is_kept: impl FnMut(&CreateOption) -> bool) {
+        self.0.retain(is_kept);
+    }
+
+    /// Takes on the values of `others`, which stand behind the rest from then on.
+    pub fn amend(&mut self, others: &Self) {
+        let is_amended = |option: &CreateOption| others.iter().any(|it| it.name() == option.name());
+        self.0.retain(|option| !is_amended(option));
+        self.0.extend(others.iter().cloned());
+    }
+
+    /// How many say something else than the default.
+    pub fn beyond_defaults(&self) -> usize {
+        let beyond = |option: &&CreateOption| !DEFAULTS.contains(option);
+        self.iter().filter(beyond).count()
+    }
+
+    /// Whether a qcow2 with them has the old header, of version 2.
+    pub fn is_version_2(&self) -> bool {
+        self.compat() == Some(Compat::Version2)
+    }
+
+    /// Whether the L2 entries of a qcow2 with them tell of subclusters.
+    pub fn has_extended_l2(&self) -> bool {
+        self.extended_l2() == Some(true)
+    }
+
+    /// The number of bits of a refcount in a qcow2 with them: 16 unless they say otherwise.
+    pub fn refcount_width(&self) -> u64 {
+        self.refcount_bits().unwrap_or(16)
+    }
+
+    /// Whether anything is preallocated.
+    pub fn preallocates(&self) -> bool {
+        self.preallocation()
+            .is_some_and(|mode| mode != Preallocation::Off)
+    }
+
+    /// Reads a list of `NAME=VALUE`, each name once.
+    pub fn parse<Text: AsRef<str>>(texts: &[Text]) -> Result<Self, String> {
+        let mut options = Self::new();
+        for text in texts {
+            let option = CreateOption::parse(text.as_ref())?;
+            if options.iter().any(|other| other.name() == option.name()) {
+                return Err(format!("the option '{}' is given twice", option.name()));
+            }
+            options.push(option);
+        }
+        Ok(options)
+    }
+}
+
+impl From<Vec<CreateOption>> for CreateOptions {
+    fn from(options: Vec<CreateOption>) -> Self {
+        Self(options)
+    }
+}
+
+impl<const N: usize> From<[CreateOption; N]> for CreateOptions {
+    fn from(options: [CreateOption; N]) -> Self {
+        Self(options.into())
+    }
+}
+
+impl FromIterator<CreateOption> for CreateOptions {
+    fn from_iter<Options: IntoIterator<Item = CreateOption>>(options: Options) -> Self {
+        Self(options.into_iter().collect())
+    }
+}
+
+impl Extend<CreateOption> for CreateOptions {
+    fn extend<Options: IntoIterator<Item = CreateOption>>(&mut self, options: Options) {
+        self.0.extend(options);
+    }
+}
+
+impl Serialize for CreateOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(ToString::to_string))
+    }
+}
+
+impl<'de> Deserialize<'de> for CreateOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        Self::parse(&texts).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_written_as_it_was_read() {
+        let texts = [
+            "cluster_size=512",
+            "compat=0.10",
+            "extended_l2=on",
+            "encrypt.format=luks",
+            "encrypt.cipher-alg=aes-256",
+            "subformat=twoGbMaxExtentFlat",
+            "block_size=16M",
+            "backing_fmt=vmdk",
+            "preallocation=falloc",
+        ];
+        let options = CreateOptions::parse(&texts).expect("options");
+        let written: Vec<String> = options.iter().map(ToString::to_string).collect();
+        assert_eq!(written, texts);
+    }
+
+    #[test]
+    fn an_unknown_option_or_value_is_refused_with_what_may_be_written() {
+        for (text, wanted) in [
+            ("cluster_size", "write NAME=VALUE"),
+            ("colour=red", "there is no option of this name"),
+            ("extended_l2=maybe", "write on or off"),
+            ("cluster_size=64k", "write a number"),
+            ("compat=3", "write one of 0.10, 1.1"),
+            ("subformat=flat", "write one of monolithicSparse"),
+            ("block_size=lots", "write a size"),
+        ] {
+            let error = CreateOption::parse(text).expect_err(text);
+            assert!(error.contains(wanted), "{error}");
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_says_the_default_is_no_option_beyond_it() {
+        let options = ["cluster_size=65536", "refcount_bits=1", "compat=1.1"];
+        let options = CreateOptions::parse(&options).expect("options");
+        assert_eq!(options.beyond_defaults(), 1);
+        let twice = ["cluster_size=65536", "cluster_size=512"];
+        assert!(CreateOptions::parse(&twice).is_err());
+    }
+
+    #[test]
+    fn an_amended_option_has_its_new_value_alone() {
+        let mut options = CreateOptions::parse(&["compat=0.10", "cluster_size=512"]).expect("two");
+        options.amend(&CreateOptions::from([CreateOption::Compat(
+            Compat::Version3,
+        )]));
+        assert_eq!(options.compat(), Some(Compat::Version3));
+        assert_eq!((options.len(), options.is_version_2()), (2, false));
+    }
+}

@@ -1,0 +1,189 @@
+//! Requests as version 1 of the adapter protocol spells them: in words of qemu-img's command line.
+//!
+//! Used for adapters whose hello says that they speak version 1; frozen with it. Only what the harness says differs between the versions,
+//! so nothing is read here.
+
+use serde::{Serialize, Serializer};
+
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::image::options::{CreateOptions, Preallocation};
+use crate::tool::request::qemu_words::{self, InWords};
+use crate::tool::request::{ImageFile, RepairTier, Request, SnapshotAction};
+
+/// A request, to be written as a part of a line.
+pub(super) struct FirstVersion<'request>(pub(super) &'request Request);
+
+/// An image.
+#[derive(Serialize)]
+struct Image<'file> {
+    path: &'file str,
+    format: Format,
+    options: &'file CreateOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backing: Option<Box<Self>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    format_is_told: bool,
+}
+
+impl<'file> From<&'file ImageFile> for Image<'file> {
+    fn from(file: &'file ImageFile) -> Self {
+        Self {
+            path: &file.path,
+            format: file.format,
+            options: &file.options,
+            backing: file.backing.as_deref().map(|below| Box::new(below.into())),
+            format_is_told: file.format_is_told,
+        }
+    }
+}
+
+/// What stands in a field.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value<'request> {
+    Image(Image<'request>),
+    Flag(bool),
+    Number(u64),
+    MaybeNumber(Option<u64>),
+    Text(&'request str),
+    MaybeText(Option<&'request str>),
+    Own(String),
+    Words(Vec<String>),
+    Format(Format),
+    Writes(&'request [Write]),
+    Options(&'request CreateOptions),
+    Preallocation(Option<Preallocation>),
+    Action(SnapshotAction),
+    Tier(RepairTier),
+}
+
+impl Serialize for FirstVersion<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = ("request", Value::Text(self.0.name()));
+        let fields = std::iter::once(name).chain(fields(self.0));
+        serializer.collect_map(fields)
+    }
+}
+
+fn file(file: &ImageFile) -> (&'static str, Value<'_>) {
+    ("file", Value::Image(file.into()))
+}
+
+fn copy<'request>(
+    source: &'request ImageFile,
+    target: &'request ImageFile,
+) -> [(&'static str, Value<'request>); 2] {
+    let (source, target) = (Value::Image(source.into()), Value::Image(target.into()));
+    [("source", source), ("target", target)]
+}
+
+fn range<'request>(offset: u64, length: u64) -> [(&'static str, Value<'request>); 2] {
+    [
+        ("offset", Value::Number(offset)),
+        ("length", Value::Number(length)),
+    ]
+}
+
+/// The fields behind the request's name, in their order.
+fn fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
+    let mut fields = match request {
+        Request::Convert { source, target, .. }
+        | Request::ConvertSnapshot { source, target, .. }
+        | Request::Dd { source, target, .. } => Vec::from(copy(source, target)),
+        Request::Compare { first, second } => vec![
+            ("first", Value::Image(first.into())),
+            ("second", Value::Image(second.into())),
+        ],
+        Request::Measure { source, target } => vec![
+            ("source", Value::Image(source.into())),
+            ("target", Value::Format(*target)),
+        ],
+        other => vec![file(other.file())],
+    };
+    fields.extend(own_fields(request));
+    fields
+}
+
+/// The fields behind the images.
+fn own_fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
+    match request {
+        Request::Create { size, .. } => vec![("size", Value::Text(size.as_str()))],
+        Request::Convert { compress, .. } => vec![("compress", Value::Flag(*compress))],
+        Request::ConvertSnapshot {
+            compress, snapshot, ..
+        } => vec![
+            ("compress", Value::Flag(*compress)),
+            ("snapshot", Value::Own(qemu_words::snapshot(snapshot))),
+        ],
+        Request::Resize {
+            size,
+            end_bytes,
+            shrink,
+            preallocation,
+            ..
+        } => vec![
+            ("size", Value::Own(size.to_string())),
+            ("end_bytes", Value::Number(*end_bytes)),
+            ("shrink", Value::Flag(*shrink)),
+            ("preallocation", Value::Preallocation(*preallocation)),
+        ],
+        Request::Write { writes, .. } => vec![("writes", Value::Writes(writes))],
+        Request::WriteZeroes {
+            offset,
+            length,
+            unmap,
+            ..
+        } => [
+            range(*offset, *length).into(),
+            vec![("unmap", Value::Flag(*unmap))],
+        ]
+        .into_iter()
+        .flat_map(Vec::into_iter)
+        .collect(),
+        Request::Discard { offset, length, .. } => range(*offset, *length).into(),
+        Request::Map { window, .. } => vec![("window", Value::Words(window.words()))],
+        Request::Amend { options, .. } => vec![("options", Value::Options(options))],
+        Request::Rebase {
+            new_backing, mode, ..
+        } => vec![
+            (
+                "new_backing",
+                Value::Text(new_backing.as_deref().unwrap_or_default()),
+            ),
+            ("flags", Value::Words(mode.words())),
+        ],
+        Request::Commit { base, .. } => vec![("base", Value::MaybeText(base.as_deref()))],
+        Request::Dd {
+            block_size,
+            count,
+            skip,
+            ..
+        } => vec![
+            ("block_size", Value::Number(*block_size)),
+            ("count", Value::MaybeNumber(*count)),
+            ("skip", Value::Number(*skip)),
+        ],
+        Request::Bitmap { actions, name, .. } => vec![
+            ("flags", Value::Words(actions.words())),
+            ("name", Value::Text(name)),
+        ],
+        Request::Bench { file, plan } => {
+            let format = ["-f".to_owned(), file.format.to_string()];
+            let words = [format.to_vec(), plan.words()].concat();
+            vec![("arguments", Value::Words(words))]
+        }
+        Request::Snapshot {
+            action, snapshot, ..
+        } => {
+            let [_, argument] = qemu_words::snapshot_change(*action, snapshot);
+            vec![
+                ("action", Value::Action(*action)),
+                ("argument", Value::Own(argument)),
+            ]
+        }
+        Request::SnapshotContents { id, .. } => vec![("id", Value::Text(id))],
+        Request::Repair { tier, .. } => vec![("tier", Value::Tier(*tier))],
+        _ => Vec::new(),
+    }
+}

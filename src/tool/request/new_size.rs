@@ -1,0 +1,99 @@
+//! The size that an image is to have after a resize, as it is asked for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::size::Size;
+
+/// A new size. In JSON: `64M`, `+1M`, `-512K`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum NewSize {
+    /// This one.
+    Absolute(Size),
+    /// So much more than before.
+    Grown(Size),
+    /// So much less than before.
+    Shrunk(Size),
+}
+
+impl NewSize {
+    /// Reads a size, or a change with its sign.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (new, digits): (fn(Size) -> Self, &str) = match text.as_bytes().first() {
+            Some(b'+') => (Self::Grown, &text[1..]),
+            Some(b'-') => (Self::Shrunk, &text[1..]),
+            _ => (Self::Absolute, text),
+        };
+        match Size::parse(digits) {
+            Ok(size) => Ok(new(size)),
+            Err(_) => Err(format!(
+                "'{}' is no size: write bytes, or a number with K, M, G or T, with a sign for a change",
+                text.escape_debug()
+            )),
+        }
+    }
+
+    /// This many bytes.
+    pub fn of_bytes(bytes: u64) -> Self {
+        Self::Absolute(Size::of_bytes(bytes))
+    }
+
+    /// What it comes to from a size in bytes, where that is a size.
+    pub fn bytes_from(&self, before: u64) -> Option<u64> {
+        match self {
+            Self::Absolute(size) => Some(size.bytes()),
+            Self::Grown(size) => before.checked_add(size.bytes()),
+            Self::Shrunk(size) => before.checked_sub(size.bytes()),
+        }
+    }
+
+    /// Whether it is a change.
+    pub fn is_relative(&self) -> bool {
+        !matches!(self, Self::Absolute(_))
+    }
+}
+
+impl fmt::Display for NewSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(size) => write!(formatter, "{size}"),
+            Self::Grown(size) => write!(formatter, "+{size}"),
+            Self::Shrunk(size) => write!(formatter, "-{size}"),
+        }
+    }
+}
+
+impl TryFrom<String> for NewSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<NewSize> for String {
+    fn from(size: NewSize) -> Self {
+        size.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_makes_a_size_a_change() {
+        for (text, bytes) in [("64M", Some(64 << 20)), ("+1K", Some(2048)), ("-2K", None)] {
+            let size = NewSize::parse(text).expect(text);
+            assert_eq!(
+                (size.bytes_from(1024), size.to_string()),
+                (bytes, text.to_owned())
+            );
+        }
+        for text in ["", "+", "--1M", "+-1", "1X", "é"] {
+            assert!(NewSize::parse(text).is_err(), "{text}");
+        }
+    }
+}

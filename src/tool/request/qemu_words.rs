@@ -1,0 +1,339 @@
+//! The parts of a request in the words of qemu-img's command line, and back.
+//!
+//! Used by the files of qemu-img and of instar, which has the same dialect; by version 1 of the adapter protocol; and by the JSON of cases,
+//! which has held these words since the Python harness. What is read here is refused in one line when it means nothing. Everybody else has
+//! the typed parts.
+
+use crate::image::bitmap_action::BitmapAction;
+use crate::image::format::Format;
+use crate::image::options::OptionValue;
+use crate::image::validity;
+use crate::tool::request::{BenchPlan, RebaseMode, SnapshotAction, SnapshotKey, Window};
+
+/// Something that is written in words of qemu-img's command line.
+pub trait InWords: Sized {
+    /// The words.
+    fn words(&self) -> Vec<String>;
+
+    /// Reads them; the error says what is wrong, and what may be written.
+    fn read(words: &[String]) -> Result<Self, String>;
+}
+
+/// For `#[serde(with)]`: a list of words.
+pub mod as_words {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::InWords;
+
+    /// Writes the words.
+    pub fn serialize<T: InWords, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.words().serialize(serializer)
+    }
+
+    /// Reads the words.
+    pub fn deserialize<'de, T: InWords, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        T::read(&words).map_err(serde::de::Error::custom)
+    }
+}
+
+/// For `#[serde(with)]`: a list of words, or nothing.
+pub mod as_words_or_nothing {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::InWords;
+
+    /// Writes the words.
+    pub fn serialize<T: InWords, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(InWords::words).serialize(serializer)
+    }
+
+    /// Reads the words.
+    pub fn deserialize<'de, T: InWords, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        let words = Option::<Vec<String>>::deserialize(deserializer)?;
+        let read = words.map(|words| T::read(&words)).transpose();
+        read.map_err(serde::de::Error::custom)
+    }
+}
+
+/// Flags and their values, one after the other.
+struct Flags<'words> {
+    rest: std::slice::Iter<'words, String>,
+}
+
+impl<'words> Flags<'words> {
+    fn new(words: &'words [String]) -> Self {
+        Self { rest: words.iter() }
+    }
+
+    fn next(&mut self) -> Option<&'words str> {
+        self.rest.next().map(String::as_str)
+    }
+
+    fn value(&mut self, flag: &str) -> Result<&'words str, String> {
+        let missing = || format!("there is nothing behind {flag}: write its value");
+        self.next().ok_or_else(missing)
+    }
+
+    fn number(&mut self, flag: &str) -> Result<u64, String> {
+        let value = self.value(flag)?;
+        let number = validity::plain_number(value).filter(|number| *number <= validity::BYTES_MAX);
+        number.ok_or_else(|| {
+            format!(
+                "there is '{}' behind {flag}: write a number up to {}",
+                value.escape_debug(),
+                validity::BYTES_MAX
+            )
+        })
+    }
+}
+
+/// Puts the value of a flag into its place, once.
+fn put<T>(place: &mut Option<T>, flag: &str, value: T) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{flag} is given twice")),
+    }
+}
+
+fn unknown<T>(flag: &str, known: &str) -> Result<T, String> {
+    Err(format!(
+        "there is the word '{}': write {known}",
+        flag.escape_debug()
+    ))
+}
+
+/// A flag with its value, where there is one.
+fn flag(name: &str, value: Option<u64>) -> Vec<String> {
+    let given = value.map(|value| [name.to_owned(), value.to_string()]);
+    given.into_iter().flatten().collect()
+}
+
+/// `qemu-img map`.
+impl InWords for Window {
+    fn words(&self) -> Vec<String> {
+        [
+            flag("--start-offset", self.start),
+            flag("--max-length", self.length),
+        ]
+        .concat()
+    }
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        let (mut window, mut flags) = (Self::default(), Flags::new(words));
+        while let Some(flag) = flags.next() {
+            let place = match flag {
+                "--start-offset" => &mut window.start,
+                "--max-length" => &mut window.length,
+                _ => return unknown(flag, "--start-offset, --max-length"),
+            };
+            put(place, flag, flags.number(flag)?)?;
+        }
+        Ok(window)
+    }
+}
+
+/// `qemu-img bitmap`.
+impl InWords for Vec<BitmapAction> {
+    fn words(&self) -> Vec<String> {
+        let words = |action: &BitmapAction| match action {
+            BitmapAction::Add { granularity } => {
+                [vec!["--add".to_owned()], flag("-g", *granularity)].concat()
+            }
+            BitmapAction::Remove => vec!["--remove".to_owned()],
+            BitmapAction::Clear => vec!["--clear".to_owned()],
+            BitmapAction::Enable => vec!["--enable".to_owned()],
+            BitmapAction::Disable => vec!["--disable".to_owned()],
+            BitmapAction::Merge { source } => vec!["--merge".to_owned(), source.clone()],
+        };
+        self.iter().flat_map(words).collect()
+    }
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        let (mut actions, mut flags) = (Self::new(), Flags::new(words));
+        while let Some(flag) = flags.next() {
+            actions.push(match flag {
+                "--add" => BitmapAction::Add { granularity: None },
+                "--remove" => BitmapAction::Remove,
+                "--clear" => BitmapAction::Clear,
+                "--enable" => BitmapAction::Enable,
+                "--disable" => BitmapAction::Disable,
+                "--merge" => BitmapAction::Merge {
+                    source: flags.value(flag)?.to_owned(),
+                },
+                "-g" => {
+                    let bytes = flags.number(flag)?;
+                    match actions.last_mut() {
+                        Some(BitmapAction::Add { granularity }) => put(granularity, flag, bytes)?,
+                        _ => return Err("-g stands apart: write it behind --add".to_owned()),
+                    }
+                    continue;
+                }
+                _ => {
+                    return unknown(
+                        flag,
+                        "--add, -g, --remove, --clear, --enable, --disable, --merge",
+                    );
+                }
+            });
+        }
+        Ok(actions)
+    }
+}
+
+/// `qemu-img bench`, without the image's format.
+impl InWords for BenchPlan {
+    fn words(&self) -> Vec<String> {
+        let mut words = [
+            flag("-c", Some(self.count)),
+            flag("-d", self.depth),
+            flag("-s", self.length),
+            flag("-S", self.stride),
+            flag("--pattern", self.byte.map(u64::from)),
+            flag("-o", self.offset),
+        ]
+        .concat();
+        words.extend(self.writes.then(|| "-w".to_owned()));
+        words.extend(flag("--flush-interval", self.flush_interval));
+        words.extend(self.no_drain.then(|| "--no-drain".to_owned()));
+        words
+    }
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        let (mut plan, mut flags) = (Self::default(), Flags::new(words));
+        let mut count = None;
+        while let Some(flag) = flags.next() {
+            let place = match flag {
+                "-w" => {
+                    plan.writes = true;
+                    continue;
+                }
+                "--no-drain" => {
+                    plan.no_drain = true;
+                    continue;
+                }
+                "--pattern" => {
+                    let byte = u8::try_from(flags.number(flag)?);
+                    let byte = byte.map_err(|_| "--pattern is a byte: write 0 to 255".to_owned());
+                    put(&mut plan.byte, flag, byte?)?;
+                    continue;
+                }
+                "-c" => &mut count,
+                "-d" => &mut plan.depth,
+                "-s" => &mut plan.length,
+                "-S" => &mut plan.stride,
+                "-o" => &mut plan.offset,
+                "--flush-interval" => &mut plan.flush_interval,
+                _ => {
+                    let known = "-c, -d, -s, -S, --pattern, -o, -w, --flush-interval, --no-drain";
+                    return unknown(flag, known);
+                }
+            };
+            put(place, flag, flags.number(flag)?)?;
+        }
+        plan.count = count.ok_or("there is no -c: write the number of requests behind it")?;
+        Ok(plan)
+    }
+}
+
+/// What `qemu-img snapshot -a`, `-d` and `convert -l` call a snapshot (qemu-img(1), SNAPSHOT_PARAM).
+pub fn snapshot(key: &SnapshotKey) -> String {
+    match key {
+        SnapshotKey::Name(name) => format!("snapshot.name={name}"),
+        SnapshotKey::Id(id) => format!("snapshot.id={id}"),
+        SnapshotKey::IdAndName { id, name } => format!("snapshot.id={id},snapshot.name={name}"),
+        SnapshotKey::IdOrName(word) => word.clone(),
+    }
+}
+
+/// What `qemu-img snapshot` is told: what is done, and with which one. A new one is named by its name alone.
+pub fn snapshot_change(action: SnapshotAction, key: &SnapshotKey) -> [String; 2] {
+    let (flag, word) = match (action, key) {
+        (SnapshotAction::Create, SnapshotKey::Name(name)) => ("-c", name.clone()),
+        (SnapshotAction::Create, key) => ("-c", snapshot(key)),
+        (SnapshotAction::Delete, key) => ("-d", snapshot(key)),
+        (SnapshotAction::Apply, key) => ("-a", snapshot(key)),
+    };
+    [flag.to_owned(), word]
+}
+
+/// `qemu-img rebase`, beside `-b`.
+impl InWords for RebaseMode {
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        words.extend(self.is_unsafe.then(|| "-u".to_owned()));
+        let format = self.backing_format.iter();
+        words.extend(format.flat_map(|format| ["-F".to_owned(), format.to_string()]));
+        words
+    }
+
+    fn read(words: &[String]) -> Result<Self, String> {
+        let (mut mode, mut flags) = (Self::default(), Flags::new(words));
+        while let Some(flag) = flags.next() {
+            match flag {
+                "-u" => mode.is_unsafe = true,
+                "-F" => {
+                    let format = Format::read(flags.value(flag)?);
+                    let format = format.map_err(|expected| format!("-F: write {expected}"))?;
+                    put(&mut mode.backing_format, flag, format)?;
+                }
+                _ => return unknown(flag, "-u, -F"),
+            }
+        }
+        Ok(mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn comes_back<T: InWords>(line: &str) {
+        let read = T::read(&words(line)).expect(line);
+        assert_eq!(read.words(), words(line));
+    }
+
+    #[test]
+    fn what_is_read_is_written_in_the_same_words() {
+        comes_back::<Window>("");
+        comes_back::<Window>("--start-offset 65536 --max-length 512");
+        comes_back::<Vec<BitmapAction>>("--add -g 1048576 --disable");
+        comes_back::<Vec<BitmapAction>>("--merge --add");
+        comes_back::<BenchPlan>(
+            "-c 8 -d 1 -s 4096 -S 0 --pattern 255 -o 7 -w --flush-interval 0 --no-drain",
+        );
+        comes_back::<RebaseMode>("-u -F qcow2");
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_refused_with_what_may_be_written() {
+        fn refused<T: InWords>(line: &str, wanted: &str) {
+            let error = T::read(&words(line)).err().expect(line);
+            assert!(error.contains(wanted), "{error}");
+        }
+        refused::<Window>("--start-offset", "write its value");
+        refused::<Window>("--start-offset -1", "write a number");
+        refused::<Window>("--length 1", "write --start-offset");
+        refused::<Window>("--max-length 1 --max-length 2", "given twice");
+        refused::<Vec<BitmapAction>>("-g 512", "write it behind --add");
+        refused::<Vec<BitmapAction>>("--merge", "write its value");
+        refused::<BenchPlan>("-w", "there is no -c");
+        refused::<BenchPlan>("-c 1 --pattern 256", "write 0 to 255");
+        refused::<BenchPlan>("-c 1 --quiet", "write -c");
+        refused::<RebaseMode>("-F ext4", "write one of raw");
+    }
+}
