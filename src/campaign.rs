@@ -1,12 +1,12 @@
-//! Many cases, several at a time, and what comes of them.
+//! Runs many cases in parallel.
 //!
-//! Gets its cases one by one from a supply, which may learn from what came of them, and hands each record to the caller as it is made. What is done with
-//! records is the reports' business.
+//! A campaign takes its cases one by one from a [`Supply`], which may learn from the results, and passes each record to the caller as soon
+//! as it is complete. Both entry points call [`run`]. Reports are made elsewhere, from the records.
 
-/// The settings of both doors.
+/// The settings that both entry points share.
 pub mod settings;
 
-/// Several candidates on the same cases.
+/// Runs the same cases with several candidates.
 pub mod contest;
 
 pub mod corpus;
@@ -25,26 +25,26 @@ use crate::case::Case;
 use crate::process::{Interrupt, own_cpu_time, stop_requested, stop_requested_for};
 use crate::run::record::{Record, Summary};
 
-/// How often it is looked whether a stop was asked for, while no case ends.
+/// How often the campaign checks for a stop request while no case ends.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
-/// How long after a stop was asked for the cases in flight are waited for: their calls are ended after a second.
+/// How long the campaign waits for running cases after a stop request. Their tool calls are ended after one second.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_millis(1700);
 
-/// How a campaign goes on.
+/// How many cases run at a time, and when the campaign ends early.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Cases at a time that keep a processor busy.
+    /// How many cases are to keep a processor busy at a time.
     pub jobs: usize,
-    /// Whether the first divergence that is not known ends it.
+    /// Whether the first unknown divergence ends the campaign.
     pub fail_fast: bool,
-    /// When no more cases are drawn.
+    /// The time after which no case is started.
     pub until: Option<Instant>,
 }
 
 impl Pace {
-    /// Threads. A case waits for one tool after another, and in between it copies and compares: with twice as many cases under way as
-    /// there are to be tools at work, no processor stands idle meanwhile. One at a time is one at a time.
+    /// Returns the number of worker threads. A case alternates between waiting for a tool and copying or comparing files, so twice as
+    /// many threads as jobs keep the processors busy. With one job, cases run strictly one after another.
     fn hands(self) -> usize {
         match self.jobs {
             1 => 1,
@@ -53,26 +53,26 @@ impl Pace {
     }
 }
 
-/// Where cases come from.
+/// A source of cases.
 pub trait Supply: Send {
-    /// The next one; `None` when there are no more.
+    /// Returns the next case; `None` if there are no more.
     fn next(&mut self) -> Option<Result<Case>>;
 
-    /// What came of one, before another is asked for by the same hand.
+    /// Learns the result of a case. The worker thread that ran the case calls this before it asks for another.
     fn learn(&mut self, case: &Case, record: &Record) {
         let _ = (case, record);
     }
 
-    /// The campaign is over.
+    /// Finishes the campaign.
     fn end(&mut self) -> Result<()> {
         Ok(())
     }
 }
 
-/// How many cases in a row that nobody can be asked end a campaign: no other is to be expected then.
+/// After this many consecutive cases that no candidate supports, the campaign ends, because supported ones are unlikely to follow.
 const PASSED_OVER_MAX: usize = 2000;
 
-/// Of these cases those that are of concern to somebody.
+/// Omits the cases that no candidate supports, as `concerns` says. Ends after [`PASSED_OVER_MAX`] such cases in a row.
 pub fn passing_over<'a>(
     cases: impl Iterator<Item = Case> + Send + 'a,
     concerns: impl Fn(&Case) -> bool + Send + 'a,
@@ -92,28 +92,28 @@ impl<Cases: Iterator<Item = Result<Case>> + Send> Supply for Cases {
     }
 }
 
-/// How a campaign ended.
+/// The result of a campaign.
 #[derive(Debug)]
 pub struct Ended {
-    /// The figures, of however far it came.
+    /// The figures of all cases that ended.
     pub summary: Summary,
-    /// Why it did not come to its end: interrupted, or the harness could not go on.
+    /// Why the campaign ended early: an interrupt or an error of the harness. `None` if it completed.
     pub cut_short: Option<Error>,
 }
 
-/// What the threads that try cases have in common.
+/// The state that the worker threads share.
 struct Work<Cases> {
     contest: Arc<Contest>,
     cases: Mutex<Cases>,
     enough: AtomicBool,
-    /// When no other case is begun.
+    /// The time after which no case is started.
     until: Option<Instant>,
 }
 
-/// Tries every case. `on_record` is called in the calling thread, in the order in which cases end.
+/// Runs every case. Calls `on_record` in the calling thread, in the order in which cases end.
 ///
-/// When a stop is asked for, the cases in flight are waited for no longer than [`LEFT_BEHIND_AFTER`]: whatever keeps their threads busy then, they
-/// end with the program, and the warden cleans up after them.
+/// After a stop request, the campaign waits for running cases for at most [`LEFT_BEHIND_AFTER`]. Threads that are still busy then end with
+/// the program, and the reaper removes their processes and files.
 pub fn run(
     contest: &Arc<Contest>,
     cases: impl Supply + 'static,
@@ -150,7 +150,7 @@ pub fn run(
             cut_short.get_or_insert(error);
         }
     }
-    // A thread that was left behind may hold it for ever.
+    // A thread that was left behind may hold the lock forever.
     let ended = match work.cases.try_lock() {
         Ok(mut cases) => cases.end(),
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().end(),
@@ -166,7 +166,7 @@ pub fn run(
     Ended { summary, cut_short }
 }
 
-/// Starts the threads, and says where what came of each case can be had; with it why there are not so many as were wanted, if so.
+/// Starts the worker threads. Returns the channel of their results, and an error if not all threads could be started.
 fn begin(
     work: &Arc<Work<impl Supply + 'static>>,
     hands: usize,
@@ -175,7 +175,7 @@ fn begin(
     for _ in 0..hands {
         let (sender, work) = (sender.clone(), Arc::clone(work));
         let try_cases = move || {
-            // A fault of ours in one thread must not look like the end of the cases.
+            // A panic of the harness in one thread must be reported, not taken for the end of the cases.
             let next = || catch_unwind(AssertUnwindSafe(|| work.next()));
             while let Some(tried) = next().unwrap_or_else(|_| Some(Err(panicked()))) {
                 if sender.send(tried).is_err() {
@@ -198,7 +198,7 @@ fn panicked() -> Error {
 }
 
 impl<Cases: Supply> Work<Cases> {
-    /// Tries the next case; `None` when there is none, or it is enough.
+    /// Runs the next case with every candidate; `None` if there is no case left or the campaign is to end.
     fn next(&self) -> Option<Result<Vec<Record>>> {
         let is_over = self.until.is_some_and(|until| Instant::now() >= until);
         if is_over || self.enough.load(Ordering::Relaxed) || stop_requested() != Interrupt::None {

@@ -1,14 +1,14 @@
-//! A case: one image recipe and a list of operations, and the name by which it is known everywhere.
+//! A case: one image recipe, a list of operations, and the id that identifies it in every report.
 //!
-//! Plain data, complete before anything runs.
+//! A case is plain data and complete before any tool runs. This module reads and validates cases; it does not run them.
 
-/// How a seed becomes a case.
+/// Decodes cases from seeds.
 pub mod generation;
 
-/// What a case costs the reference.
+/// Estimates how long the reference takes for a case.
 pub mod cost;
 
-/// A smaller case that shows the same.
+/// Shrinks a case while it shows the same divergence.
 pub mod shrink;
 
 /// The catalogue of known divergences.
@@ -28,35 +28,36 @@ use crate::operation::Operation;
 use crate::oracle::exchange::Ground;
 use crate::tool::request::ImageFile;
 
-/// The name of the source image, without its ending.
+/// The file name of the source image without its extension.
 const SOURCE_STEM: &str = "image";
 
-/// `GENERATION_sSEED_iITERATION`, the iteration in at least six digits; or `GENERATION_xSEED` with the iteration's own seed in ten
-/// digits, of which often nothing else is quoted. Both are Rust identifiers, and no id is a part of another.
+/// The id of a case: `GENERATION_sSEED_iITERATION` with at least six digits of the iteration, or `GENERATION_xSEED` with ten digits
+/// of the iteration's own seed (reports of the Python harness often quote nothing else). Both forms are Rust identifiers, and no id is a
+/// substring of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CaseId {
     /// The generation's name.
     pub generation: String,
-    /// Which of its cases.
+    /// Which case of the generation.
     pub origin: Origin,
 }
 
-/// What a generation decodes a case from.
+/// The numbers from which a generation decodes a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// A place in a campaign.
+    /// An iteration of a campaign.
     Campaign {
         /// The campaign's seed.
         seed: u64,
         /// The iteration, from 0.
         iteration: u64,
     },
-    /// The iteration's own seed, whatever campaign it was met in.
+    /// The iteration's own seed, without the campaign that it belongs to.
     IterationSeed(u32),
 }
 
 impl CaseId {
-    /// That of a place in a campaign.
+    /// Returns the id of iteration `iteration` of the campaign with seed `seed`.
     pub fn in_campaign(generation: &str, seed: u64, iteration: u64) -> Self {
         Self {
             generation: generation.to_owned(),
@@ -64,7 +65,7 @@ impl CaseId {
         }
     }
 
-    /// The campaign's seed and the iteration, where they are known.
+    /// Returns the campaign's seed and the iteration; `None` for an id that holds only the iteration's own seed.
     pub fn campaign(&self) -> Option<(u64, u64)> {
         match self.origin {
             Origin::Campaign { seed, iteration } => Some((seed, iteration)),
@@ -85,7 +86,7 @@ impl fmt::Display for CaseId {
     }
 }
 
-/// A number in plain digits: no sign, no spaces.
+/// Parses a number that consists of decimal digits only: no sign, no spaces.
 fn number<T: FromStr>(digits: &str) -> Option<T> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
@@ -110,43 +111,43 @@ impl FromStr for CaseId {
         };
         in_campaign().or_else(by_iteration_seed).ok_or_else(|| {
             Error::usage(format!(
-                "'{text}' is no case id: write GENERATION_sSEED_iITERATION, as in ops7_s1_i000042, both numbers below 2^64, \
+                "'{text}' is not a case id: write GENERATION_sSEED_iITERATION, as in ops7_s1_i000042, both numbers below 2^64, \
                  or GENERATION_xSEED with an iteration's own seed below 2^32, as in ops16_x0978924777"
             ))
         })
     }
 }
 
-/// Everything that is done in one case. Its JSON form is the one that `imgduel show` prints.
-/// What is read is valid, or is refused: what is wrong with it, and where.
+/// One test case: the source image and the operations on it. `imgduel show` prints its JSON form. Deserialization validates the case;
+/// its error says which field is invalid and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Case {
     /// The generation's name.
     pub generation: String,
-    /// The campaign's seed; `None` of a case that is named by its iteration's own seed.
+    /// The campaign's seed; `None` if the case is identified by its iteration's own seed.
     pub seed: Option<u64>,
-    /// The iteration, from 0; `None` likewise.
+    /// The iteration, from 0; `None` if `seed` is `None`.
     pub iteration: Option<u64>,
-    /// The seed of this iteration's own generator.
+    /// The seed of this iteration's own random number generator.
     pub iter_seed: u64,
     /// The source image.
     pub image: ImageRecipe,
-    /// The operations, in their order.
+    /// The operations, in the order in which they run.
     pub ops: Vec<Operation>,
-    /// How many 32-bit words were drawn from the iteration's generator.
+    /// The number of 32-bit words drawn from the iteration's random number generator.
     pub words_used: u64,
-    /// The pool of operations it was drawn from, when it was not the generation's own.
+    /// The operations that `--ops` named; `None` if the generation's own list was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ops_filter: Option<Vec<String>>,
-    /// The structures and fields that were damaged, when they were named.
+    /// The structures and fields that `--fields` named for damage; `None` without the flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields_filter: Option<Vec<String>>,
 }
 
 impl Serialize for Case {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The derived one, which `remote` makes an own method.
+        // `#[serde(remote)]` makes the derived implementation an inherent method.
         Self::serialize(self, serializer)
     }
 }
@@ -160,7 +161,7 @@ impl<'de> Deserialize<'de> for Case {
 }
 
 impl Case {
-    /// What is wrong with it, if it came out of a file.
+    /// Returns an error that names the first invalid field. Cases read from files need this check; generated ones are valid.
     fn validity(&self) -> Validity {
         validity::identifier("generation", &self.generation)?;
         validity::at("image", self.image.validity())?;
@@ -171,11 +172,11 @@ impl Case {
         })
     }
 
-    /// Its name.
+    /// Returns the id.
     pub fn id(&self) -> CaseId {
         let origin = match (self.seed, self.iteration) {
             (Some(seed), Some(iteration)) => Origin::Campaign { seed, iteration },
-            // Only the Python generations have cases without a campaign, and their seeds have 32 bits.
+            // Only the Python generations have cases without a campaign. Their seeds have 32 bits.
             _ => Origin::IterationSeed(self.iter_seed as u32),
         };
         CaseId {
@@ -184,7 +185,7 @@ impl Case {
         }
     }
 
-    /// How much there is of it. An image that no operation reads does not count.
+    /// Returns the size of the case, by which shrinking progress is measured. A source image that no operation reads is not counted.
     pub fn bulk(&self) -> Bulk {
         let reads_source = |operation: &Operation| operation.perform().reads_source();
         let image = self.ops.iter().any(reads_source).then(|| self.image.bulk());
@@ -192,7 +193,7 @@ impl Case {
         operations.chain(image).sum()
     }
 
-    /// What operation `index` may know when it writes its steps.
+    /// Returns the context from which operation `index` generates its steps.
     pub fn ground(&self, index: usize) -> Ground<'_> {
         let recipe = &self.image;
         let source =
@@ -211,25 +212,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_as_it_was_written_and_zeros_may_be_left_out() {
+    fn an_id_parses_to_the_value_it_was_printed_from_and_leading_zeros_are_optional() {
         let id: CaseId = "ops7_s59095591_i751".parse().unwrap();
         assert_eq!(id.to_string(), "ops7_s59095591_i000751");
         assert_eq!(id.to_string().parse::<CaseId>().unwrap(), id);
     }
 
     #[test]
-    fn an_id_by_the_iteration_s_own_seed_has_ten_digits() {
+    fn an_id_with_the_iteration_s_own_seed_has_ten_digits() {
         let id: CaseId = "ops16_x933136565".parse().unwrap();
         assert_eq!(id.origin, Origin::IterationSeed(933_136_565));
         assert_eq!(id.to_string(), "ops16_x0933136565");
         assert_eq!(id.to_string().parse::<CaseId>().unwrap(), id);
-        // A splice has that letter, too.
+        // Spliced cases also use the letter x.
         let child: CaseId = "native1_x45_s7_i000123".parse().unwrap();
         assert_eq!(child.campaign(), Some((7, 123)));
     }
 
     #[test]
-    fn what_is_no_id_is_refused() {
+    fn an_invalid_id_is_an_error() {
         for text in [
             "",
             "ops7",

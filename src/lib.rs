@@ -54,16 +54,16 @@
 //! # Limits
 //!
 //! * Linux only: processes are watched by pidfd and `/proc`.
-//! * A seed is a whole number of at most 64 bits; as in Python, its sign does not count.
-//! * The reference can only be qemu-img: it also makes the source images.
-//! * Tools are forked where glibc starts them; a program that keeps what its constructors saw of arguments or environment would see those of its
-//!   loading. `--exec-mode check` shows such a tool.
-//! * Of each stream of a tool, the first 4 MiB are kept.
+//! * A seed is a whole number of at most 64 bits; its sign is ignored, as in Python.
+//! * The reference can only be qemu-img: it also creates the source images.
+//! * Tools are forked after loading, where glibc would call `main`. A program whose constructors store arguments or environment variables would
+//!   see those of the loading process. `--exec-mode check` detects such a tool.
+//! * Only the first 4 MiB of each output stream of a tool are captured.
 //!
-//! # The rooms
+//! # The modules
 //!
 //! The modules below are public only because the tests, benchmarks and fuzz targets of this repository use them. They are hidden in this documentation
-//! and change without notice. They stand in the order in which they may use each other: a room uses only rooms above it (`docs/architecture.md`).
+//! and change without notice. They are listed in dependency order: each uses only modules above it (`docs/architecture.md`).
 
 pub use base::error::{Cause, Error, Result};
 pub use campaign::settings::Settings;
@@ -81,19 +81,19 @@ pub mod adapter {
     pub use crate::tool::adapter::protocol::{Asked, Hello, Lack, Said, VERSION};
 }
 
-/// What every room may use: errors, text, sizes, versions, random numbers.
+/// The foundation: errors, text, sizes, versions, random numbers.
 #[doc(hidden)]
 pub mod base;
 
-/// Starts, limits, confines and watches programs; no other room does.
+/// Starts, limits, confines and watches programs; no other module does.
 #[doc(hidden)]
 pub mod process;
 
-/// What an image is, apart from any file: recipe, contents, the guest's view.
+/// Images independent of their files: recipes, contents, the guest's view.
 #[doc(hidden)]
 pub mod image;
 
-/// What an image is on disk: the structures of each format, and damage to them.
+/// On-disk structures of each format: readers, audits, and damage.
 #[doc(hidden)]
 pub mod disk_format;
 
@@ -101,27 +101,27 @@ pub mod disk_format;
 #[doc(hidden)]
 pub mod tool;
 
-/// The judges: what must agree, and the verdict.
+/// Oracles: comparisons of results, and verdicts.
 #[doc(hidden)]
 pub mod oracle;
 
-/// The operations: the steps that each makes of its parameters, and its checks.
+/// Operations: each generates steps and checks their results.
 #[doc(hidden)]
 pub mod operation;
 
-/// Cases: ids, generations, cost, shrinking, the catalogue.
+/// Cases: ids, generations, cost estimates, shrinking, known divergences.
 #[doc(hidden)]
 pub mod case;
 
-/// Carries out one case with all tools and makes its record.
+/// Runs one case with both tools and records the result.
 #[doc(hidden)]
 pub mod run;
 
-/// Many cases with several candidates: settings, guidance, corpus.
+/// Runs many cases with several candidates: settings, coverage guidance, corpus.
 #[doc(hidden)]
 pub mod campaign;
 
-/// What people and programs read of a run: pure functions of records.
+/// Reports for people and programs: pure functions of records.
 #[doc(hidden)]
 pub mod report;
 

@@ -1,7 +1,8 @@
-//! Several candidates on the same cases: an arena each, one reference, one record for each candidate and case.
+//! Runs the same cases with several candidates: one session per candidate, one common reference, one record per candidate and case.
 //!
-//! Used by the campaign and by every trial of the test door. Each candidate is judged against the reference and the model as if it were
-//! alone; what the reference answered for one on a case it need not be asked again for another. Who stands where among all of them is for [`Matrix`](crate::run::record::Matrix) to tell.
+//! The campaign and every trial of the test target use this module. Each candidate is judged against the reference and the model
+//! independently of the others, but the reference's answers on a case are reused for all candidates. The comparison among candidates is
+//! made by [`Matrix`](crate::run::record::Matrix).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,34 +25,34 @@ use crate::tool::launcher::Launcher;
 use crate::tool::request::{ImageFile, Request};
 use crate::tool::{self, Means, Support, Tool, ToolSpec};
 
-/// Where cases are tried by several candidates.
+/// The sessions of all candidates.
 pub struct Contest {
     arenas: Vec<Arena>,
-    /// What of `all` is not here.
+    /// Why tools that `all` includes are missing.
     absent: Vec<Error>,
-    /// What starts the tools, when they were opened here.
+    /// The launcher of the tools, if this contest opened them.
     launcher: Option<Arc<Launcher>>,
-    /// Holds the run's directory between two cases.
+    /// Keeps the run's scratch directory alive between cases.
     scratch: Option<Arc<RunDirectory>>,
-    /// What runs that are gone had left, and is removed.
+    /// The scratch directories of dead runs that were removed.
     swept: Vec<PathBuf>,
 }
 
 impl Contest {
-    /// Opens the tools that the settings name, and looks whether they can meet. Of `all`, those that are not here are left out and
-    /// told among the notices.
+    /// Opens the reference and the candidates that the settings name. Missing tools fail, except that those of `all` are omitted and listed
+    /// in the notices.
     pub fn open(settings: &Settings, means: &Means) -> Result<Self> {
         let reference = tool::open_reference(&settings.reference, means)?;
         Self::against(reference, settings, means)
     }
 
-    /// Whether the reference that the settings name is here, with all that it needs.
+    /// Returns whether the reference that the settings name is installed, with everything that fixtures need.
     pub fn has_reference(settings: &Settings, means: &Means) -> bool {
         let reference = tool::open_reference(&settings.reference, means);
         reference.is_ok_and(|reference| can_make_fixtures(&*reference).is_ok())
     }
 
-    /// The same with a reference that is open.
+    /// Like [`Contest::open`], with a reference that is already open.
     pub fn against(reference: Arc<dyn Tool>, settings: &Settings, means: &Means) -> Result<Self> {
         let (candidates, absent) = open_candidates(&settings.candidates, means)?;
         let contest = Self::between(reference, candidates, settings, means)?;
@@ -80,7 +81,7 @@ impl Contest {
     ) -> Result<Self> {
         can_make_fixtures(&*reference)?;
         no_two_alike(&candidates)?;
-        // Asked now, so that what cannot be forked is said before the run.
+        // Check now, so that tools that cannot be forked are reported before the run.
         let tools = candidates.iter().map(|(_, candidate)| candidate);
         for program in tools.chain([&reference]).filter_map(|tool| tool.program()) {
             let _ = means.launcher.objection(program);
@@ -90,7 +91,7 @@ impl Contest {
         let witnesses = Witnesses::find(settings.timeout);
         let (catalogue, gate) = (Arc::new(settings.catalogue()?), Arc::default());
         let remover = Arc::new(Remover::start());
-        // All sides of all get their source images from the same reference.
+        // All sides of all candidates share the source images that the reference creates.
         let fixtures = Arc::default();
         let arenas = candidates.into_iter().map(|(spec, candidate)| {
             let duel = Duel {
@@ -119,7 +120,7 @@ impl Contest {
         })
     }
 
-    /// One candidate alone.
+    /// Returns a contest of a single candidate.
     pub fn of_arena(arena: Arena) -> Self {
         Self {
             arenas: vec![arena],
@@ -130,7 +131,7 @@ impl Contest {
         }
     }
 
-    /// The same, with the reference's answers kept in `store`.
+    /// Returns a contest that caches the reference's answers in `store`.
     pub fn with_cache(&self, store: &Arc<Store>) -> Self {
         let arenas = self.arenas.iter();
         let arenas = arenas.map(|arena| arena.with_cache(Arc::clone(store)));
@@ -143,28 +144,28 @@ impl Contest {
         }
     }
 
-    /// One arena for each candidate, in their order.
+    /// Returns the session of each candidate, in order.
     pub fn arenas(&self) -> &[Arena] {
         &self.arenas
     }
 
-    /// The arena of the one candidate, for what is done with one alone.
+    /// Returns the session of the only candidate. Fails if there are several.
     pub fn only(&self) -> Result<&Arena> {
         match &*self.arenas {
             [arena] => Ok(arena),
             _ => Err(Error::usage(
-                "this is done with one candidate: name one with --candidate",
+                "this needs exactly one candidate: name one with --candidate",
             )),
         }
     }
 
-    /// The arena of a candidate.
+    /// Returns the session of a candidate; the first session if there is no such candidate.
     pub fn arena_of(&self, candidate: &ToolName) -> &Arena {
         let own = |arena: &&Arena| arena.candidate_name() == *candidate;
         self.arenas.iter().find(own).unwrap_or(&self.arenas[0])
     }
 
-    /// What the person should know before the run: tools and witnesses that are missing, tools that cannot be forked, what was removed.
+    /// Returns the notices to show before the run: missing tools and witnesses, tools that cannot be forked, removed directories.
     pub fn notices(&self) -> Vec<Error> {
         let launcher = self.launcher.iter();
         let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
@@ -182,12 +183,12 @@ impl Contest {
             .collect()
     }
 
-    /// Every witness that there could be, with its version where it is here.
+    /// Returns every possible witness, with its version if it is installed.
     pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
         self.arenas[0].witnesses()
     }
 
-    /// What came of comparing the two ways of starting tools, in a line; an error when they differed.
+    /// Returns the result of `--exec-mode check` in one line, or an error if a tool behaved differently when forked. `None` in other modes.
     pub fn compared(&self) -> Option<Result<String>> {
         let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
         let line = format!(
@@ -200,18 +201,18 @@ impl Contest {
         })
     }
 
-    /// Whether any candidate could be asked anything of this case.
+    /// Returns whether any candidate supports at least one request of this case.
     pub fn concerns(&self, case: &Case) -> bool {
         self.arenas.iter().any(|arena| arena.concerns(case))
     }
 
-    /// Tries a case with every candidate, and again what is not to be believed at once.
+    /// Runs a case with every candidate, and confirms divergences by running it again.
     pub fn try_surely(&self, case: &Case) -> Result<Vec<Record>> {
         let (first, again) = (Arc::default(), Arc::default());
         let several = self.arenas.len() > 1;
         let tried = self.arenas.iter().map(|arena| {
-            // Where the reference does on both sides all that is done, it need do it once. For a candidate that writes, alone, the looks
-            // at what is in the files would cost more than they save.
+            // Steps that the reference performs on both sides run only once. Reuse requires reading the files, which would cost more
+            // than it saves for a single candidate that writes.
             match several || arena.is_of_reader() {
                 true => arena.beside(&first, &again).try_surely(case.clone()),
                 false => arena.try_surely(case.clone()),
@@ -223,7 +224,7 @@ impl Contest {
 
 type Candidate = (ToolSpec, Arc<dyn Tool>);
 
-/// The candidates, and what of `all` is not here.
+/// Opens the candidates. Also returns why tools of `all` are missing. Fails if no candidate is left.
 fn open_candidates(specs: &[ToolSpec], means: &Means) -> Result<(Vec<Candidate>, Vec<Error>)> {
     let (mut candidates, mut absent) = (Vec::new(), Vec::new());
     for spec in specs {
@@ -240,12 +241,13 @@ fn open_candidates(specs: &[ToolSpec], means: &Means) -> Result<(Vec<Candidate>,
     }
     match candidates.is_empty() {
         true => Err(Error::missing_tool(
-            "no candidate is here: see imgduel tools",
+            "no candidate is installed: see imgduel tools",
         )),
         false => Ok((candidates, absent)),
     }
 }
 
+/// Fails if two candidates have the same name and version.
 fn no_two_alike(candidates: &[Candidate]) -> Result<()> {
     for (index, (_, tool)) in candidates.iter().enumerate() {
         let (name, version) = (tool.name(), tool.version());
@@ -259,13 +261,13 @@ fn no_two_alike(candidates: &[Candidate]) -> Result<()> {
     Ok(())
 }
 
-/// The directory of the scratch directories, which can be written to, and in which nothing of runs that are gone is left; and what was.
+/// Returns the writable parent of all scratch directories, and the directories of dead runs that were removed from it.
 fn open_workdir(settings: &Settings, means: &Means) -> Result<(PathBuf, Vec<PathBuf>)> {
     let workdir = settings.workdir();
     tempfile::tempfile_in(&workdir)
         .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
     let mut swept = warden::sweep(&workdir);
-    // Where tools are asked who they are.
+    // The calls that query tool versions run in the temporary directory.
     let temporary = std::env::temp_dir();
     if temporary != workdir {
         swept.extend(warden::sweep(&temporary));
@@ -274,7 +276,7 @@ fn open_workdir(settings: &Settings, means: &Means) -> Result<(PathBuf, Vec<Path
     Ok((workdir, swept))
 }
 
-/// The reference also writes guest data into fixtures.
+/// Fails unless the reference can write guest data, which fixtures need.
 fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
     let write = Request::Write {
         file: ImageFile::new("fixture", Format::Raw),

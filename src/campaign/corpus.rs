@@ -1,8 +1,8 @@
-//! The cases that guided campaigns hand on: each has shown something that no other kept one shows.
+//! The corpus of guided campaigns: cases of which each has coverage that no other kept case has.
 //!
-//! A directory of files, one case each, as `imgduel show` prints them and `imgduel replay` takes them. Read when a campaign begins, written to as
-//! things are found, so that a campaign that is killed loses nothing; in the end, those that show only what others show are removed. Files of
-//! other generations stay as they are. Used by the guide; it says nothing itself, not of a file that it leaves out either.
+//! A corpus is a directory with one JSON file per case, in the format that `imgduel show` prints and `imgduel replay` reads. A campaign reads
+//! it at its start and adds each new case at once, so that a killed campaign loses nothing. At the end it removes redundant cases.
+//! Files of other generations are not touched. The guide uses this module; the entry points print its objections.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
@@ -22,14 +22,14 @@ pub struct Corpus {
     kept: Vec<Kept>,
 }
 
-/// One that was tried in this campaign.
+/// A stored case that ran in this campaign, with its coverage.
 struct Kept {
     path: PathBuf,
     behaviours: BTreeSet<u32>,
 }
 
 impl Corpus {
-    /// What is in `directory`, which is made if it is not there.
+    /// Reads the cases of `generation` in `directory`, which is created if it is missing. Unusable files become objections.
     pub fn open(directory: &Path, generation: &Generation) -> Result<Self> {
         let unusable = |error| Error::io("use the corpus in", directory, &error);
         fs::create_dir_all(directory).map_err(unusable)?;
@@ -58,17 +58,17 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Why files were left out.
+    /// Returns why files were ignored.
     pub fn objections(&self) -> &[Error] {
         &self.objections
     }
 
-    /// The cases, once.
+    /// Takes the cases that were read; later calls return none.
     pub(super) fn take_cases(&mut self) -> VecDeque<Case> {
         std::mem::take(&mut self.cases)
     }
 
-    /// A case has shown these behaviours; one that shows something new is kept.
+    /// Records the coverage of a case, and stores the case if it has new coverage.
     pub(super) fn learn(
         &mut self,
         case: &Case,
@@ -91,7 +91,7 @@ impl Corpus {
         Ok(())
     }
 
-    /// Whole or not at all: a campaign may be killed at any time.
+    /// Writes the file of a case atomically, because a campaign may be killed at any time.
     fn write(&self, case: &Case, path: &Path) -> Result<()> {
         let text = serde_json::to_string(case).map_err(|error| Error::system(error.to_string()))?;
         let written = tempfile::NamedTempFile::new_in(&self.directory).and_then(|mut file| {
@@ -103,7 +103,7 @@ impl Corpus {
         Ok(())
     }
 
-    /// Removes what shows only what others show.
+    /// Removes cases whose coverage the others have as well.
     pub(super) fn end(&mut self) -> Result<()> {
         for path in self.superfluous() {
             fs::remove_file(&path).map_err(|error| Error::io("remove", &path, &error))?;
@@ -111,7 +111,7 @@ impl Corpus {
         Ok(())
     }
 
-    /// Those that are not needed to show everything: of the rest, the one that shows most of what is not shown yet is needed next.
+    /// Returns the files of redundant cases. It selects the needed cases greedily: next the one with most coverage that is still missing.
     fn superfluous(&mut self) -> Vec<PathBuf> {
         let mut rest = std::mem::take(&mut self.kept);
         let mut unseen: BTreeSet<u32> = rest
@@ -120,7 +120,7 @@ impl Corpus {
             .collect();
         while !unseen.is_empty() {
             let shows = |kept: &Kept| kept.behaviours.intersection(&unseen).count();
-            // Of equals the one that was there first.
+            // Among equals, prefer the oldest.
             let most = (0..rest.len())
                 .rev()
                 .max_by_key(|place| shows(&rest[*place]));
@@ -132,7 +132,7 @@ impl Corpus {
     }
 }
 
-/// The case in a file, which is the one that its own name gives: what is made of it can then be made again.
+/// Reads a case from a file. Fails unless its id decodes to the same case, because the ids of its children depend on that.
 fn read(path: &Path) -> Result<Case> {
     let wrong = |what: String| {
         Error::usage(format!(
@@ -141,8 +141,8 @@ fn read(path: &Path) -> Result<Case> {
         ))
     };
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let case: Case =
-        serde_json::from_slice(&text).map_err(|error| wrong(format!("it is no case: {error}")))?;
+    let case: Case = serde_json::from_slice(&text)
+        .map_err(|error| wrong(format!("it is not a case: {error}")))?;
     let again = Generation::case(&case.id(), case.ops_filter.as_deref());
     match again {
         Ok(again) if again == case => Ok(case),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shows_something_new_is_there_the_next_time_and_no_more_than_is_needed() {
+    fn cases_with_new_coverage_are_stored_and_redundant_ones_removed_at_the_end() {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("corpus");
         let (cases, generation) = cases(4);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_case_or_another_one_is_named_in_a_line_and_left_out() {
+    fn an_invalid_file_or_one_with_another_case_is_reported_and_ignored() {
         let place = tempfile::tempdir().unwrap();
         let (mut cases, generation) = cases(2);
         cases[1].iteration = Some(7);
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(said.len(), 2);
         assert!(said[0].contains("other.json is left out: native1_s5_i000007 is another case"));
         assert!(
-            said[1].contains("torn.json is left out: it is no case"),
+            said[1].contains("torn.json is left out: it is not a case"),
             "{said:?}"
         );
         assert!(corpus.take_cases().is_empty());

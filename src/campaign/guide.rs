@@ -1,11 +1,11 @@
-//! Which case is next in a guided campaign: a fresh one, or one made of a case that showed what no other had shown.
+//! Chooses the next case of a coverage-guided campaign: a fresh one, or a mutation of a case that had new coverage.
 //!
-//! Of some proposals - children of such cases, and the next fresh one - the one is taken that promises most for what it costs: the
-//! behaviours that follow from its requests alone, those that nobody has seen first of all. What only a run shows (complaints, shapes of
-//! maps) decides which cases have children.
+//! The guide compares several proposals, the next fresh case and children of such parents, and takes the one with the highest predicted
+//! coverage per cost. The prediction uses only the case's requests and favours coverage that has not been seen yet. Coverage that only a
+//! run reveals (messages of tools, shapes of maps) decides which cases become parents.
 //!
-//! Everything that is chosen follows from the seed and from what came of the cases so far: with one case at a time a campaign goes the
-//! same way every time. With several, the order in which cases end decides as well; each case can still be made again from its id.
+//! All choices depend on the seed and on earlier results. With one case at a time, a campaign is therefore deterministic. With several,
+//! it also depends on the order in which cases end, but each case can still be rebuilt from its id.
 
 mod resumption;
 
@@ -25,38 +25,38 @@ use crate::oracle::behaviour::Observed;
 use crate::run::record::{Class, Record};
 use crate::tool::request::ImageFile;
 
-/// How many of a hundred cases are drawn afresh whatever was seen.
+/// Percentage of cases that are fresh regardless of coverage.
 const FRESH_PERCENT: u64 = 20;
 
-/// How many children are proposed for each other one.
+/// The number of children that are proposed for each of the other cases.
 const PROPOSALS: usize = 8;
 
-/// What a case costs beside its steps, in steps: its images are made, and looked at in the end.
+/// The cost of creating the images and of the final checks, in units of one step.
 const FIXED_COST: u64 = 8;
 
-/// What it costs to open an image that is encrypted with LUKS, in steps: half a second for its key, where an ordinary call takes five
-/// milliseconds (qemu-img 10.0.2).
+/// The cost of opening a LUKS image, in units of one step: deriving the key takes half a second, an ordinary call five milliseconds
+/// (qemu-img 10.0.2).
 const LUKS_COST: u64 = 80;
 
-/// How many of a hundred children have a second parent.
+/// Percentage of children with two parents.
 const SPLICED_PERCENT: u64 = 25;
 
-/// How many parents are kept; those of which the least is to be expected go.
+/// The maximum number of parents. The one with the least expected value is dropped first.
 const PARENTS_MAX: usize = 256;
 
-/// How many changes lie between a case and the drawn one that it comes from, at the most.
+/// The maximum number of changes between a case and the drawn case that it descends from.
 const CHANGES_MAX: usize = 8;
 
-/// What a behaviour that one case alone has shown is worth; one that was seen more often is worth less.
+/// The value of coverage that only one case had. The value falls with the number of cases.
 const WORTH: u64 = 1 << 16;
 
-/// Keeps the guide's draws apart from those of the cases.
+/// Separates the guide's random numbers from those of the cases.
 const TAG: u64 = 0x6775_6964_6564;
 
-/// Drawn cases, in their order.
+/// The drawn cases of a campaign, in order.
 type Drawn = Box<dyn Iterator<Item = Case> + Send>;
 
-/// Gives the cases of a guided campaign.
+/// The source of cases of a guided campaign.
 pub struct Guide {
     seed: u64,
     start: u64,
@@ -65,37 +65,37 @@ pub struct Guide {
     random: NativeRandom,
     left: u64,
     parents: Vec<Parent>,
-    /// How many cases have shown each behaviour.
+    /// The number of cases that had each coverage item.
     seen: HashMap<u32, u64>,
-    /// The iterations of the drawn cases among the parents.
+    /// The iterations of parents that are drawn cases: partners for splices.
     drawn: Vec<u64>,
-    /// Whether anybody can be asked anything of a case.
+    /// Whether any candidate supports a case.
     concerns: Concerns,
-    /// What is tried before anything is drawn.
+    /// The cases from the corpus, which run before any case is drawn.
     first: VecDeque<Case>,
-    /// Where is kept what shows something new.
+    /// The corpus that stores cases with new coverage.
     corpus: Option<Corpus>,
-    /// Why that could not be done.
+    /// Why a case could not be stored.
     failure: Option<Error>,
 }
 
-/// Tells whether anybody can be asked anything of a case.
+/// Returns whether any candidate supports a case.
 type Concerns = Box<dyn Fn(&Case) -> bool + Send + Sync>;
 
-/// A case that showed something new.
+/// A case that had new coverage.
 struct Parent {
     case: Case,
     behaviours: BTreeSet<u32>,
-    /// How many children were made of it, taken or not: the number of the next one.
+    /// The number of mutations proposed so far, taken or not, which is the number of the next one.
     proposed: u64,
-    /// How many of them were taken.
+    /// The number of children that were taken.
     children: u64,
-    /// The iterations of those that it was spliced with.
+    /// The iterations of the cases that it was spliced with.
     partners: BTreeSet<u64>,
 }
 
 impl Guide {
-    /// For so many cases of a generation that can be changed.
+    /// Creates the guide of a campaign of `cases` cases. Fails unless the cases of the generation can be mutated.
     pub fn new(
         generation: &'static Generation,
         seed: u64,
@@ -105,7 +105,7 @@ impl Guide {
     ) -> Result<Self> {
         if !generation.can_be_guided() {
             return Err(Error::usage(format!(
-                "{} cannot be guided: its cases are drawn as they always were; name native1, native2 or a narrowing of them",
+                "{} cannot be guided, because its cases cannot be mutated: name native1, native2 or a narrower variant of them",
                 generation.name
             )));
         }
@@ -126,7 +126,7 @@ impl Guide {
         })
     }
 
-    /// The same without the cases that nobody can be asked.
+    /// Returns a guide that omits cases that no candidate supports.
     pub fn passing_over(
         self,
         concerns: impl Fn(&Case) -> bool + Clone + Send + Sync + 'static,
@@ -139,7 +139,7 @@ impl Guide {
         }
     }
 
-    /// The same with what earlier campaigns have kept at its beginning, and with what this one keeps.
+    /// Returns a guide that starts with the cases of the corpus, except those that ran already, and stores new cases in it.
     pub fn with_corpus(self, mut corpus: Corpus, is_tried: impl Fn(&Case) -> bool) -> Self {
         let mut first = corpus.take_cases();
         first.retain(|case| (self.concerns)(case) && !is_tried(case));
@@ -150,7 +150,7 @@ impl Guide {
         }
     }
 
-    /// What may be expected of a parent's next child: the rarer its behaviours and the fewer its children, the more.
+    /// Returns the expected value of a parent's next child: it is higher for rare coverage and few children.
     fn worth(&self, parent: &Parent) -> u64 {
         let seen = parent
             .behaviours
@@ -160,7 +160,7 @@ impl Guide {
         worth / (1 + parent.children) + 1
     }
 
-    /// What a case promises for its cost: a behaviour is worth the less the more often it was seen.
+    /// Returns the predicted value of the coverage of a case per unit of cost.
     fn promise(&self, case: &Case) -> u64 {
         let (mut promise, mut cost) = (0, FIXED_COST);
         for (index, operation) in case.ops.iter().enumerate() {
@@ -180,7 +180,7 @@ impl Guide {
         promise / cost
     }
 
-    /// The best of the proposals.
+    /// Proposes children and returns the best one; `None` if the next fresh case is at least as good.
     fn best(&mut self) -> Option<Result<Case>> {
         let worths: Vec<u64> = self
             .parents
@@ -205,13 +205,13 @@ impl Guide {
         Some(Ok(child))
     }
 
-    /// A child of one of the parents, with the parent's place.
+    /// Returns a child of a parent drawn by `worths`, and the parent's index.
     fn child(&mut self, worths: &[u64]) -> Result<(usize, Case)> {
         let chosen = self.random.weighted(worths);
         let is_spliced = !self.drawn.is_empty() && self.random.percent(SPLICED_PERCENT);
         let partner = is_spliced.then(|| *self.random.choice(&self.drawn));
         let parent = &mut self.parents[chosen];
-        // The same twice would be the same child.
+        // Splicing with the same partner again would give the same child.
         let partner = partner.filter(|partner| parent.partners.insert(*partner));
         let change = partner.map_or(Change::Mutation(parent.proposed), Change::Splice);
         parent.proposed += u64::from(partner.is_none());
@@ -219,7 +219,7 @@ impl Guide {
     }
 }
 
-/// Whether the image, or one below it, is encrypted with LUKS.
+/// Returns whether the image or one of its backing images is encrypted with LUKS.
 fn has_luks(file: &ImageFile) -> bool {
     file.options.encrypt_format() == Some(Encryption::Luks)
         || file.backing.as_deref().is_some_and(has_luks)
@@ -248,7 +248,7 @@ impl Supply for Guide {
             is_new |= *times == 0;
             *times += 1;
         }
-        // What differs already need not be changed to differ.
+        // Cases that diverge do not become parents: their children would mostly show the same divergence.
         let is_sound = matches!(record.class(), Class::Match | Class::Unsupported);
         let (_, changes) = lineage(&case.generation);
         if let Some(corpus) = self.corpus.as_mut().filter(|_| is_sound)
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
     use crate::run::record::FORMAT_VERSION;
 
-    /// A record of a match that showed one behaviour for each step.
+    /// Returns the record of a match whose coverage depends on its kinds of steps and their number.
     fn record(case: &Case) -> Record {
         let text = serde_json::to_string(&case.ops).unwrap();
         let steps = text.matches("\"step\":\"").count() as u32;
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_campaign_goes_the_same_way_every_time_and_every_case_is_made_again_from_its_id() {
+    fn a_guided_campaign_is_deterministic_and_each_case_can_be_rebuilt_from_its_id() {
         let cases = run(guide(200));
         assert_eq!(cases.len(), 200);
         assert_eq!(run(guide(200)), cases);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn no_id_of_a_campaign_is_part_of_another() {
+    fn no_id_of_a_campaign_is_a_substring_of_another() {
         let ids: Vec<String> = run(guide(120))
             .iter()
             .map(|case| case.id().to_string())
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_python_harness_drew_is_not_guided() {
+    fn the_generations_of_the_python_harness_cannot_be_guided() {
         let error = Guide::new(Generation::usual(), 1, 0, None, 1)
             .err()
             .unwrap();

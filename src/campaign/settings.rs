@@ -1,7 +1,7 @@
-//! The settings that the command and the test target share: flags, and the environment under them.
+//! The settings that the command and the test target share: flags, with environment variables as fallback.
 //!
-//! One list; the parsers, the help and the split of the test target's arguments are derived from it. Values are checked
-//! here, files and tools where they are opened.
+//! The parsers, the help and the separation of the test target's arguments are all derived from one struct. This module checks values;
+//! files and tools are checked where they are opened.
 
 mod reading;
 mod unseen;
@@ -24,25 +24,25 @@ use crate::tool::launcher::{ExecMode, Launcher};
 pub use reading::{Read, read};
 pub use values::jobs as parse_jobs;
 
-/// Cases of a campaign in the command, when no number is given.
+/// The default number of cases of a campaign of the command.
 pub const FUZZ_ITERATIONS: u64 = 1000;
 
-/// The longest that cases can be drawn: a year.
+/// The maximum of `--duration`: one year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Fresh cases in the test target, when no number is given.
+/// The default number of fresh cases in the test target.
 pub const TEST_ITERATIONS: u64 = 12;
 
-/// The seed of the test target, when none is given.
+/// The default seed of the test target.
 pub const TEST_SEED: u64 = 1;
 
-/// What the candidate is compared with, when nothing else is named.
+/// The default reference.
 const DEFAULT_REFERENCE: &str = "qemu-img";
 
-/// Wall time for one tool call, when none is given: `30` in the flag's own default.
+/// The default time limit of one tool call. The default value of the flag repeats it as `30`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Everything that can be set, in the command and in the test target. The flag wins over the environment.
+/// The shared settings of the command and the test target. A flag takes precedence over its environment variable.
 #[derive(clap::Args, Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -184,7 +184,7 @@ pub struct Settings {
     log: Option<Filter>,
 }
 
-/// Settings alone, read from flags.
+/// A command line that consists only of settings.
 #[derive(clap::Parser)]
 #[command(name = "imgduel", disable_help_flag = true)]
 struct Flags {
@@ -193,8 +193,8 @@ struct Flags {
 }
 
 impl Settings {
-    /// Reads settings as the command does, from flags and, below them, from the environment: `["--candidate", "qemu-img", "--timeout", "10"]`.
-    /// What is not given has the default that `docs/command.md` lists. An error is one line that names what is wrong.
+    /// Parses settings as the command does, from flags such as `["--candidate", "qemu-img", "--timeout", "10"]`. Missing flags are taken from
+    /// environment variables, then from the defaults that `docs/command.md` lists. Fails with a one-line usage error.
     pub fn from_flags<Word: Into<OsString>>(flags: impl IntoIterator<Item = Word>) -> Result<Self> {
         let words: Vec<OsString> = std::iter::once("imgduel".into())
             .chain(flags.into_iter().map(Into::into))
@@ -205,13 +205,13 @@ impl Settings {
         }
     }
 
-    /// Whether the test target's campaign is the default one, the same in every run.
+    /// Returns whether the test target runs its default campaign, which is the same in every run.
     pub fn has_usual_campaign(&self) -> bool {
         let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();
         !numbers && self.start == 0
     }
 
-    /// The iterations that were asked for: the first, and how many, `usual` of them when nothing is said.
+    /// Returns the first iteration and the number of iterations, by default `usual`. Fails if they exceed [`ITERATION_MAX`].
     pub fn range(&self, usual: u64) -> Result<(u64, u64)> {
         let count = self.iterations.unwrap_or(usual);
         let left = ITERATION_MAX + 1 - self.start.min(ITERATION_MAX);
@@ -225,7 +225,7 @@ impl Settings {
         }
     }
 
-    /// The generation that was asked for, or the one that fits the candidates.
+    /// Returns the generation that `--generation` names, otherwise the default one for the candidates. Fails if the name is unknown.
     pub fn generation(&self) -> Result<&'static Generation> {
         if let Some(name) = &self.generation {
             return Generation::named(name);
@@ -235,18 +235,18 @@ impl Settings {
         Ok(Generation::fitting(&names, pool.as_deref(), self.wide))
     }
 
-    /// Whether the reference is the one that is looked for when none is named.
+    /// Returns whether the reference is the default one.
     pub fn has_default_reference(&self) -> bool {
         self.reference.to_string() == DEFAULT_REFERENCE
     }
 
-    /// Until when cases are drawn, if drawing begins now.
+    /// Returns the time at which `--duration` ends if the campaign starts now.
     pub fn deadline(&self) -> Option<Instant> {
         Instant::now().checked_add(self.duration?)
     }
 
-    /// Draws what both tools support, where the one candidate has a narrowing of the generation that was asked for: from here on, that
-    /// is the generation. Not with `--wide`, nor with `--ops` or `--fields` that name more than the narrowing has.
+    /// Replaces the requested generation by its narrower variant for the only candidate, if there is one. Does nothing with `--wide` or
+    /// `--fields`, or if `--ops` names operations that the narrower variant lacks.
     pub fn narrow(&mut self) {
         let [spec] = &*self.candidates else { return };
         let wanted = self.generation.as_deref().map(Generation::named);
@@ -257,18 +257,18 @@ impl Settings {
         }
     }
 
-    /// The operations that were asked for: the comma list without blanks.
+    /// Returns the operations of `--ops`: the comma-separated names without blanks.
     pub fn pool(&self) -> Option<Vec<String>> {
         self.ops.as_deref().map(comma_list)
     }
 
-    /// The structures and fields that are to be damaged, of the same form.
+    /// Returns the structures and fields of `--fields`, in the same form.
     pub fn fields(&self) -> Option<Vec<String>> {
         self.fields.as_deref().map(comma_list)
     }
 
-    /// The flags that set the same terms again for one candidate: both tools as they were given, the time limit when it is not the
-    /// usual one.
+    /// Returns the flags that reproduce these settings for one candidate: both tools as given, and every other setting that changes
+    /// results and is not the default.
     pub fn terms(&self, candidate: &ToolSpec) -> Vec<String> {
         let mut terms = vec!["--candidate".to_owned(), candidate.to_string()];
         if !self.has_default_reference() {
@@ -291,12 +291,12 @@ impl Settings {
         terms
     }
 
-    /// The catalogue of known divergences.
+    /// Opens the catalogue of known divergences.
     pub fn catalogue(&self) -> Result<Catalogue> {
         Catalogue::open(self.catalogue.as_deref())
     }
 
-    /// What tools may use up and touch.
+    /// Returns the sandbox policy: the limits and permissions of tools.
     pub fn cage(&self) -> Cage {
         let cage = if self.no_cage {
             Cage::OPEN
@@ -310,24 +310,24 @@ impl Settings {
         }
     }
 
-    /// What starts the tools of this run.
+    /// Creates the launcher for the tools of this run.
     pub fn launcher(&self) -> Arc<Launcher> {
         pass_on(&self.pass_env);
         Launcher::new(self.exec_mode, self.durable)
     }
 
-    /// Begins to tell what the harness does, where that was asked for.
+    /// Starts logging if `--log` is set.
     pub fn begin_log(&self) {
         self.log.iter().for_each(log::begin);
     }
 
-    /// The terms of all candidates in a line.
+    /// Returns the flags of [`Settings::terms`] for all candidates, in one line.
     pub fn all_terms(&self) -> String {
         let terms = self.candidates.iter().flat_map(|spec| self.terms(spec));
         terms.collect::<Vec<String>>().join(" ")
     }
 
-    /// Where scratch directories are made.
+    /// Returns where scratch directories are created.
     pub fn scratch(&self) -> Place {
         match &self.workdir {
             Some(directory) => Place::at(directory),
@@ -335,12 +335,12 @@ impl Settings {
         }
     }
 
-    /// The directory of [`Settings::scratch`].
+    /// Returns the directory of [`Settings::scratch`].
     pub fn workdir(&self) -> PathBuf {
         self.scratch().path
     }
 
-    /// How many cases are to keep a CPU busy at a time.
+    /// Returns how many cases are to keep a CPU busy at a time, by default the number of CPUs.
     pub fn jobs(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.jobs.unwrap_or_else(processors)
@@ -364,7 +364,7 @@ fn parse<T: std::str::FromStr<Err = Error>>(text: &str) -> Result<T> {
     text.parse()
 }
 
-/// As jiff reads it: `90s`, `10m`, `2h`, `1h 30m`.
+/// Parses a duration in the syntax of jiff: `90s`, `10m`, `2h`, `1h 30m`.
 fn duration(text: &str) -> Result<Duration> {
     let read = text.parse::<jiff::SignedDuration>().ok();
     let read = read.and_then(|read| Duration::try_from(read).ok());

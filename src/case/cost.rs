@@ -1,9 +1,11 @@
-//! What a step costs the reference, foretold: the flushes of the requests that are known to be slow.
+//! Predicts the cost of a step for the reference: the number of flushes in requests that are known to be slow.
 //!
-//! Measured with qemu-img 10.0.2 under strace, and read in QEMU's `block/qcow2-cluster.c` and `block/qcow2.c`: shrinking and discarding go through every L2
-//! table of the range, and one that does not exist is first allocated and flushed, three times `fdatasync`; `preallocation=metadata` flushes four times for
-//! each table that it makes. At 512-byte clusters a table covers 32 KiB. Used by the duel, for its patience and its reasons, and by the command and the test
-//! door, which try long cases first. Pure.
+//! The figures come from qemu-img 10.0.2 under strace and from QEMU's `block/qcow2-cluster.c` and `block/qcow2.c`. Shrinking and
+//! discarding visit every L2 table of the range; a missing table is first allocated and flushed, with three calls of `fdatasync`.
+//! `preallocation=metadata` flushes four times for each table that it creates. With 512-byte clusters, a table covers 32 KiB.
+//!
+//! The differential runner extends its time limits by these costs and reports them with timeouts; the command and the test target
+//! run expensive cases first. The functions are pure and measure nothing.
 
 use std::collections::HashMap;
 
@@ -12,26 +14,27 @@ use crate::image::format::Format;
 use crate::oracle::exchange::Step;
 use crate::tool::request::{ImageFile, Request};
 
-/// Flushes for an L2 table that a shrink or a discard has to allocate first: 64M to 1M at 512-byte clusters makes 6,073 for 2,016 tables.
+/// Flushes per L2 table that a shrink or a discard has to allocate first: shrinking from 64M to 1M with 512-byte clusters causes 6,073
+/// flushes for 2,016 tables.
 const FLUSHES_FOR_DISCARDED_TABLE: u64 = 3;
 
-/// Flushes for an L2 table that is preallocated: 64M at 512-byte clusters makes 8,216 for 2,048 tables.
+/// Flushes per preallocated L2 table: an image of 64M with 512-byte clusters causes 8,216 flushes for 2,048 tables.
 const FLUSHES_FOR_PREALLOCATED_TABLE: u64 = 4;
 
-/// How many cases are looked at together to find the long ones.
+/// The number of cases that [`long_first`] sorts at a time.
 pub const LOOK_AHEAD_CASES: usize = 256;
 
-/// What a step is expected to take.
+/// The predicted cost of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// How many times the reference waits for the disk.
+    /// The number of flushes, each of which waits for the disk.
     pub flushes: u64,
-    /// By how many bytes the image grows until then, where that tells how far it has come.
+    /// The bytes by which the image file grows during the step, if its growth indicates progress.
     pub growth_bytes: Option<u64>,
 }
 
 impl Cost {
-    /// How far the reference has come when its image has grown by so many bytes, in words; nothing for what costs little.
+    /// Describes the progress of a step whose image file has grown by `grown_bytes`. Returns `None` if no flushes are expected.
     pub fn progress(&self, grown_bytes: u64) -> Option<String> {
         let expected = grouped(self.flushes);
         if self.flushes == 0 {
@@ -40,14 +43,14 @@ impl Cost {
         let Some(growth_bytes) = self.growth_bytes.filter(|bytes| *bytes > 0) else {
             return Some(format!("about {expected} expected flushes not done"));
         };
-        // Not exact: refcount blocks grow the image as well.
+        // This is an estimate: refcount blocks also grow the image.
         let done = u128::from(self.flushes) * u128::from(grown_bytes) / u128::from(growth_bytes);
         let done = grouped(u64::try_from(done).unwrap_or(u64::MAX));
         Some(format!("about {done} of about {expected} expected flushes"))
     }
 }
 
-/// The cost of every step, in their order.
+/// Returns the cost of each step, in order.
 pub fn of_steps(steps: &[Step]) -> Vec<Cost> {
     let mut sizes: HashMap<&str, u64> = HashMap::new();
     let mut costs = Vec::with_capacity(steps.len());
@@ -61,7 +64,7 @@ pub fn of_steps(steps: &[Step]) -> Vec<Cost> {
     costs
 }
 
-/// The flushes of all of a case's operations.
+/// Returns the expected number of flushes of all operations of a case.
 pub fn of_case(case: &Case) -> u64 {
     let of_operation = |index: usize| {
         let steps = case.ops[index].perform().steps(&case.ground(index));
@@ -75,7 +78,8 @@ pub fn of_case(case: &Case) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The same cases, the long ones among the next first: what is begun last should not be what is waited for.
+/// Reorders the cases: sorts each group of [`LOOK_AHEAD_CASES`] by descending cost, so that no expensive case starts last and keeps
+/// the other workers waiting. Errors count as cost 0.
 pub fn long_first<E>(
     cases: impl Iterator<Item = Result<Case, E>>,
 ) -> impl Iterator<Item = Result<Case, E>> {
@@ -88,7 +92,8 @@ pub fn long_first<E>(
     .flatten()
 }
 
-/// The size in bytes that the request's file has afterwards, where it tells, and the cost.
+/// Returns the path and the new virtual size in bytes of the file that the request creates or resizes, if it does, and the request's
+/// cost. `sizes` holds the virtual sizes before the request.
 fn of_request<'step>(
     request: &'step Request,
     sizes: &HashMap<&str, u64>,
@@ -116,6 +121,7 @@ fn of_request<'step>(
     }
 }
 
+/// Returns the cost of discarding `bytes` bytes of guest space.
 fn discarded(file: &ImageFile, bytes: u64) -> Cost {
     let tables = tables(file, bytes);
     Cost {
@@ -124,8 +130,8 @@ fn discarded(file: &ImageFile, bytes: u64) -> Cost {
     }
 }
 
-/// How many L2 tables cover so many bytes of a guest's space: a table is a cluster of entries of 8 bytes, 16 with subclusters
-/// (qcow2 specification, "Cluster mapping").
+/// Returns the number of L2 tables that cover `bytes` bytes of guest space. A table fills one cluster with entries of 8 bytes, or 16 with
+/// subclusters (qcow2 specification, "Cluster mapping").
 fn tables(file: &ImageFile, bytes: u64) -> u64 {
     if file.format != Format::Qcow2 {
         return 0;
@@ -138,7 +144,7 @@ fn tables(file: &ImageFile, bytes: u64) -> u64 {
     bytes.div_ceil(covered.max(1))
 }
 
-/// A number with its thousands apart: 24,192.
+/// Formats a number with thousands separators: 24,192.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flushes_foretold_are_close_to_those_that_strace_counted() {
+    fn predicted_flushes_are_within_one_percent_of_those_that_strace_counted() {
         let counted = [
             ("cluster_size=512", "64M", 1 << 20, 6073),
             ("cluster_size=512", "256M", 4 << 20, 24289),
@@ -203,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_in_flushes() {
+    fn progress_is_reported_in_flushes() {
         let shrink = costs_of(&["cluster_size=512"], "256M", 4 << 20)[1];
         assert_eq!(
             shrink.progress(2064384).as_deref(),
@@ -213,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn the_known_slow_case_comes_first_and_none_is_lost() {
+    fn a_known_slow_case_comes_first_in_its_group_and_no_case_is_lost() {
         let generation = Generation::named("ops7").unwrap();
         let cases = generation.cases(59095591, 0, None).unwrap().take(800);
         let ordered: Vec<u64> = long_first(cases.map(Ok::<_, ()>))
             .map(|case| case.unwrap().iteration.unwrap())
             .collect();
-        // The window from 512 to 767 has the shrink of issue 336 in it.
+        // The group from 512 to 767 contains the shrink of issue 336.
         assert!(ordered[512..520].contains(&751), "{:?}", &ordered[512..520]);
         let mut sorted = ordered;
         sorted.sort_unstable();

@@ -1,6 +1,7 @@
-//! How a seed becomes a case: the list of generations.
+//! Decodes seeds into cases: the table of generations.
 //!
-//! Each is a row: a name and what it draws. A case is decoded whole, without any tool and before anything runs.
+//! A generation is a row of the table: a name and the generator behind it. Decoding needs no tool and finishes before anything runs.
+//! The cases of a named generation never change, so that ids in old reports stay valid.
 
 pub mod lineage;
 mod malformed;
@@ -16,28 +17,29 @@ use python::PythonGeneration;
 
 /// A generator of cases. Its name is part of every case's id.
 pub struct Generation {
-    /// Its name.
+    /// The name, as `--generation` takes it.
     pub name: &'static str,
     draws: Draws,
 }
 
-/// How it draws.
+/// The generator behind a generation.
 enum Draws {
-    /// As the Python harness did.
+    /// Draws the same cases as the Python harness.
     Python(PythonGeneration),
-    /// In our own way, within this narrowing.
+    /// Draws chains of steps within this profile.
     Native(&'static Narrowing),
-    /// Damaged images, within this narrowing.
+    /// Draws damaged images within this profile.
     Malformed(&'static malformed::Narrowing),
 }
 
-/// The last iteration of a seed. The Python generations have to be walked through from the first one, which takes a second for this many.
+/// The last iteration of a seed. The Python generations compute the seeds of all earlier iterations first, which takes a second for
+/// this many.
 pub const ITERATION_MAX: u64 = 99_999_999;
 
-/// The one that is used when none is named, for tools that can be asked all of it.
+/// The default generation for tools that support all of its operations.
 const DEFAULT_NAME: &str = "ops16";
 
-/// The Python harness's, oldest first, then our own.
+/// The generations of the Python harness, oldest first, then the native ones.
 static GENERATIONS: [Generation; 20] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1),
@@ -61,7 +63,7 @@ static GENERATIONS: [Generation; 20] = [
     malformed("malformed1_readers", &malformed::READERS),
 ];
 
-/// Up to ops11, operations were appended.
+/// The operations up to ops11: each generation appended one.
 const V1_OPERATIONS: [&str; 11] = [
     "info",
     "check",
@@ -76,7 +78,7 @@ const V1_OPERATIONS: [&str; 11] = [
     "snapshot",
 ];
 
-/// In ops13, amend was put into the middle; then operations were appended again.
+/// The operations from ops13 on: ops13 inserted amend in the middle, later generations appended again.
 const V2_OPERATIONS: [&str; 16] = [
     "info",
     "check",
@@ -96,17 +98,17 @@ const V2_OPERATIONS: [&str; 16] = [
     "bench",
 ];
 
-/// What is drawn for tools that do less than qemu-img: the generation, the tool, what both of them support.
+/// The narrower generations for tools that support less than qemu-img: the wide generation, the tool, the narrower generation.
 const NARROWINGS: [(&str, &str, &str); 3] = [
     ("native1", "imago", "native1_imago"),
     ("native2", "imago", "native2_imago"),
     ("malformed1", "imago", "malformed1_imago"),
 ];
 
-/// The tools that can be asked everything that the usual generation draws.
+/// The tools that support every operation of the default generation.
 const WHOLE_TOOLS: [&str; 2] = ["qemu-img", "instar"];
 
-/// Generations that there were, but of which too little is known to draw their cases: name and what is missing.
+/// Former generations of the Python harness that cannot be decoded: the name and what is unknown about them.
 const NOT_KNOWN: [(&str, &str); 2] = [
     (
         "ops12",
@@ -118,7 +120,7 @@ const NOT_KNOWN: [(&str, &str); 2] = [
     ),
 ];
 
-/// The Python generation `name`, which draws from the first `count` of `operations`.
+/// Defines a Python generation that draws from the first `count` of `operations`.
 const fn python(
     name: &'static str,
     operations: &'static [&'static str],
@@ -132,7 +134,7 @@ const fn python(
     }
 }
 
-/// One that draws chains of steps.
+/// Defines a generation that draws chains of steps.
 const fn native(name: &'static str, narrowing: &'static native::Narrowing) -> Generation {
     Generation {
         name,
@@ -140,7 +142,7 @@ const fn native(name: &'static str, narrowing: &'static native::Narrowing) -> Ge
     }
 }
 
-/// One that draws damaged images.
+/// Defines a generation that draws damaged images.
 const fn malformed(name: &'static str, narrowing: &'static malformed::Narrowing) -> Generation {
     Generation {
         name,
@@ -149,18 +151,19 @@ const fn malformed(name: &'static str, narrowing: &'static malformed::Narrowing)
 }
 
 impl Generation {
-    /// Every generation.
+    /// Returns every generation.
     pub fn all() -> &'static [Self] {
         &GENERATIONS
     }
 
-    /// The one that is used when none is named, for tools that can be asked all of it.
+    /// Returns the default generation for tools that support all of its operations.
     pub fn usual() -> &'static Self {
         Self::named(DEFAULT_NAME).expect("the default is in the list")
     }
 
-    /// The one that fits these tools, when none is named: the usual one where all can do its operations; else our own, narrowed to what
-    /// the tools can do, as far as it has all of `pool`; `is_wide` leaves it whole.
+    /// Returns the default generation for these candidates: the usual one if all of them support its operations, otherwise the native
+    /// one whose profile fits them. A generation that lacks an operation of `pool` is not chosen. With `is_wide`, the native generation
+    /// is native1 without a narrower profile.
     pub fn fitting(tools: &[&str], pool: Option<&[String]>, is_wide: bool) -> &'static Self {
         let has_all = |generation: &&'static Self| {
             let has = |name: &String| generation.operations().contains(&name.as_str());
@@ -177,11 +180,11 @@ impl Generation {
         let usual = Self::usual();
         let whole = GENERATIONS.iter().find(|one| one.name == "native1");
         let fits = own.into_iter().chain([usual]).chain(whole).find(has_all);
-        // What no generation has is refused with the words of the one that would have been drawn from.
+        // If no generation has the whole pool, the error message should name the generation that fits the tools.
         fits.or(own).unwrap_or(usual)
     }
 
-    /// The generation called `name`.
+    /// Returns the generation with this name; otherwise an error that lists the known names, or says why this one cannot be replayed.
     pub fn named(name: &str) -> Result<&'static Self> {
         if let Some((_, missing)) = NOT_KNOWN.iter().find(|(unknown, _)| *unknown == name) {
             return Err(Error::usage(format!(
@@ -203,7 +206,7 @@ impl Generation {
         })
     }
 
-    /// The same narrowed to what the tool of this name supports, where there is such a narrowing and it has all of `pool`.
+    /// Returns the narrower generation for this tool; `None` if there is none, or if it lacks an operation of `pool`.
     pub fn narrowed_to(&self, tool: &str, pool: Option<&[String]>) -> Option<&'static Self> {
         let (_, _, narrowed) = NARROWINGS
             .iter()
@@ -214,7 +217,7 @@ impl Generation {
             .then_some(narrowed)
     }
 
-    /// The operations it draws from, in their order; of our own generations, the kinds of steps.
+    /// Returns the names that `--ops` may select, in order: operations, or the kinds of steps of native generations.
     pub fn operations(&self) -> Vec<&'static str> {
         match &self.draws {
             Draws::Python(python) => python.operations.to_vec(),
@@ -223,8 +226,8 @@ impl Generation {
         }
     }
 
-    /// The cases of `seed` from iteration `start` on, without end, drawn as they are asked for. `pool` replaces the generation's
-    /// own list of operations: order and repeats count.
+    /// Returns an endless iterator over the cases of `seed`, from iteration `start` on. `pool` replaces the generation's own list of
+    /// operations; its order and repetitions matter. Fails if `pool` has an unknown name or `start` is beyond [`ITERATION_MAX`].
     pub fn cases(
         &'static self,
         seed: u64,
@@ -234,7 +237,7 @@ impl Generation {
         self.cases_of_fields(seed, start, pool, None)
     }
 
-    /// The same with the structures and fields that are damaged, for a generation of damaged images.
+    /// Like [`Generation::cases`]. `fields` restricts the damaged structures and fields; only malformed generations accept it.
     pub fn cases_of_fields(
         &'static self,
         seed: u64,
@@ -280,12 +283,13 @@ impl Generation {
         }))
     }
 
-    /// The one case called `id`, with `pool` as for [`Generation::cases`]. A name with changes is that of a child.
+    /// Returns the case with this id. `pool` has the same meaning as in [`Generation::cases`]. If the name contains changes, they are
+    /// applied to the drawn case in order.
     pub fn case(id: &CaseId, pool: Option<&[String]>) -> Result<Case> {
         Self::case_of_fields(id, pool, None)
     }
 
-    /// The same, with `fields` as for [`Generation::cases_of_fields`].
+    /// Like [`Generation::case`]. `fields` has the same meaning as in [`Generation::cases_of_fields`].
     pub fn case_of_fields(
         id: &CaseId,
         pool: Option<&[String]>,
@@ -305,7 +309,7 @@ impl Generation {
         changes.try_fold(drawn, |parent, change| Self::child(&parent, change))
     }
 
-    /// The case whose own seed is `seed`. Only the Python generations are quoted by such seeds.
+    /// Returns the case whose own seed is `seed`. Only the Python generations accept such ids.
     fn case_of_iteration_seed(
         &self,
         id: &CaseId,
@@ -314,7 +318,7 @@ impl Generation {
     ) -> Result<Case> {
         let Draws::Python(python) = &self.draws else {
             return Err(Error::usage(format!(
-                "{id} names an iteration's own seed, which only the Python harness's generations (ops4 to ops16) are named by: write {}_sSEED_iITERATION",
+                "{id} holds an iteration's own seed, which only the generations of the Python harness (ops4 to ops16) accept: write {}_sSEED_iITERATION",
                 self.name
             )));
         };
@@ -322,12 +326,12 @@ impl Generation {
         Ok(python.decode(id.clone(), u64::from(seed), pool.as_deref()))
     }
 
-    /// The case that a change makes of another. Only our own generations can be changed.
+    /// Returns the case that results from mutating or splicing `parent`. Fails unless `parent` belongs to a native generation.
     pub fn child(parent: &Case, change: Change) -> Result<Case> {
         let (base, _) = lineage::lineage(&parent.generation);
         let Draws::Native(narrowing) = &Self::named(base)?.draws else {
             return Err(Error::usage(format!(
-                "{base} draws as it always did: only cases of native1, native2 and their narrowings can be changed"
+                "cases of {base} cannot be mutated: only those of native1, native2 and their narrower variants can"
             )));
         };
         let partner = match change {
@@ -341,17 +345,18 @@ impl Generation {
         Ok(narrowing.changed(parent, change, partner.as_ref()))
     }
 
-    /// Whether its cases can be changed into others.
+    /// Returns whether a guided campaign can use the generation, that is, whether its cases can be mutated and spliced.
     pub fn can_be_guided(&self) -> bool {
         matches!(self.draws, Draws::Native(_))
     }
 
-    /// Whether a campaign passes over those of its cases that none of its candidates can be asked: not over the Python harness's, whose
-    /// iterations are counted as they were there.
+    /// Returns whether a campaign omits cases that no candidate supports. The Python generations keep them, so that iteration numbers
+    /// match those of the Python harness.
     pub fn passes_over(&self) -> bool {
         !matches!(self.draws, Draws::Python(_))
     }
 
+    /// Returns the static names of the operations in `pool`. Fails if it is empty or has an unknown name.
     fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {
         if pool.is_empty() {
             return Err(Error::usage(

@@ -1,9 +1,9 @@
-//! A smaller case that shows the same: greedy, deterministic, bounded.
+//! Shrinks a case while it shows the same divergence: greedy, deterministic and bounded.
 //!
-//! What counts as "the same" is fixed first: the [`Symptom`], which holds the cause as far as it is told: another refusal, or one of the
-//! other side, is another divergence. A candidate is kept only if it shows that symptom; which one
-//! it shows is the caller's closure's business, so that nothing here knows duels or tools. Every state on the way can be
-//! saved and taken up again: a run that was cut short and resumed ends where one in a single piece would have.
+//! The [`Symptom`] defines which divergences count as the same. It includes the cause if that is known: a different refusal, or a refusal
+//! by the other side, is a different divergence. The shrinker keeps a smaller case only if it shows the symptom; the caller passes a
+//! closure that runs the case, so this module depends on neither the runner nor the tools. Each [`Progress`] can be saved: an
+//! interrupted and resumed run ends with the same case as an uninterrupted one.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -19,26 +19,26 @@ use crate::operation::Operation;
 use crate::oracle::signature::Cause;
 use crate::oracle::verdict::Blame;
 
-/// What a case shows: the class of a divergence and who refused in which words, not its values.
+/// The class of a divergence: its kind, operation, blame and cause, but not the differing values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Symptom {
     /// The kind of divergence.
     pub kind: String,
     /// The operation.
     pub operation: String,
-    /// Who is alone in what it says.
+    /// The side that is probably wrong, because its result differs from all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
-    /// The entry of the catalogue that knows it: a crash must not become another crash on the way.
+    /// The matching entry of the catalogue: shrinking must not replace one crash with another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
-    /// What it comes from; one that an earlier version wrote down does not say.
+    /// The cause; `None` in symptoms written by earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
 }
 
 impl Symptom {
-    /// Whether a case shows it: what it does not say of its cause does not count.
+    /// Returns whether `shown` contains this symptom. If this symptom has no cause, causes are not compared.
     pub fn is_among(&self, shown: &[Self]) -> bool {
         shown.iter().any(|other| {
             let is_comparable = self.cause.is_some();
@@ -52,36 +52,36 @@ impl Symptom {
     }
 }
 
-/// How long it may go on.
+/// Limits of one run of the shrinker.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Cases tried in one run.
+    /// The maximum number of cases to run.
     pub attempts: usize,
-    /// Wall time of one run.
+    /// The maximum wall time.
     pub time: Duration,
 }
 
-/// How far it has come.
+/// The state of a shrink run, from which it can be resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// What every case on the way shows.
+    /// The symptom that the smallest case must show.
     pub symptom: Symptom,
     /// The smallest case so far.
     pub case: Case,
-    /// How many cases were tried.
+    /// The number of cases run so far.
     pub attempts: usize,
-    /// Whether nothing simpler shows the same.
+    /// Whether no shrink candidate of `case` shows the symptom.
     pub finished: bool,
-    /// The pass that is next, of [`PASSES`].
+    /// The index of the next pass in [`PASSES`].
     pass: usize,
-    /// Whether a pass of this round has made the case smaller.
+    /// Whether a pass of the current round made the case smaller.
     is_smaller: bool,
-    /// The fingerprints of the cases that were tried: none is tried twice.
+    /// The fingerprints of all cases run so far, so that no case runs twice.
     tried: Vec<u64>,
 }
 
 impl Progress {
-    /// At the start, with a case that shows the symptom.
+    /// Starts with a case that shows the symptom.
     pub fn new(case: Case, symptom: Symptom) -> Self {
         let tried = vec![fingerprint(&case)];
         Self {
@@ -96,14 +96,14 @@ impl Progress {
     }
 }
 
-/// Simpler cases that a pass proposes.
+/// Returns the shrink candidates of one kind.
 type Pass = fn(&Case, &Symptom) -> Vec<Case>;
 
-/// In the order in which they take away most.
+/// All passes. The ones that remove most come first.
 const PASSES: [Pass; 3] = [fewer_operations, simpler_image, simpler_operations];
 
-/// Makes the case smaller until nothing simpler shows its symptom, or the limits are reached. `shown` tries a case, with
-/// fresh tools, and says which symptoms it shows; `save` is called after every attempt. An error of either ends it.
+/// Shrinks the case until no shrink candidate shows the symptom or a limit is reached. `shown` runs a case and returns its symptoms;
+/// `save` is called after every attempt. Returns the first error of either closure.
 pub fn shrink(
     progress: &mut Progress,
     limits: Limits,
@@ -141,7 +141,7 @@ pub fn shrink(
                 break;
             }
         }
-        // A pass that has made it smaller begins anew with what is left.
+        // A pass that made the case smaller starts again with the smaller case.
         if !kept {
             progress.next_pass();
         }
@@ -150,7 +150,7 @@ pub fn shrink(
 }
 
 impl Progress {
-    /// Whether it began with this case and this symptom.
+    /// Returns whether the run started with this case and this symptom.
     pub fn is_of(&self, case: &Case, symptom: &Symptom) -> bool {
         self.tried.first() == Some(&fingerprint(case)) && self.symptom == *symptom
     }
@@ -165,13 +165,13 @@ impl Progress {
     }
 }
 
-/// What tells a case from others.
+/// Returns a hash that identifies the case.
 pub fn fingerprint(case: &Case) -> u64 {
-    // A case is plain data: it can always be written.
+    // A case is plain data, so serializing it cannot fail.
     xxh3_64(&serde_json::to_vec(case).unwrap_or_default())
 }
 
-/// The operation alone, then every shorter list.
+/// Proposes each operation with the symptom alone, then all shorter lists of operations.
 fn fewer_operations(case: &Case, symptom: &Symptom) -> Vec<Case> {
     let alone = case
         .ops
@@ -184,11 +184,13 @@ fn fewer_operations(case: &Case, symptom: &Symptom) -> Vec<Case> {
     fewer.map(|ops| with_operations(case, ops)).collect()
 }
 
+/// Proposes simpler source images, with the operations adjusted to them.
 fn simpler_image(case: &Case, _: &Symptom) -> Vec<Case> {
     let images = case.image.simpler().into_iter();
     images.map(|image| with_image(case, image)).collect()
 }
 
+/// Proposes cases in which one operation is simpler.
 fn simpler_operations(case: &Case, _: &Symptom) -> Vec<Case> {
     let lists = simpler::elementwise(&case.ops, |operation| operation.perform().simpler());
     let lists = lists.into_iter();

@@ -257,7 +257,7 @@ fn a_corpus_is_begun_with_and_added_to() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = text(&output.stderr);
     assert!(
-        said.contains("corpus/torn.json is left out: it is no case"),
+        said.contains("corpus/torn.json is left out: it is not a case"),
         "{said}"
     );
     assert_eq!(ids(&place.path().join("r2"))[..kept.len()], kept);

@@ -57,7 +57,7 @@ fn bad_input_is_refused_in_one_line_with_exit_2() {
     refused(&["fuzz", "--ops", " , "], "names no operation");
     refused(&["fuzz", "--colour"], "--colour");
     refused(&["replay"], "ID|SEED-FILE");
-    refused(&["replay", "ops7_s1"], "is no case id");
+    refused(&["replay", "ops7_s1"], "is not a case id");
     refused(&["replay", "no-such-seed.json"], "no-such-seed.json");
     refused(&["replay", "ops99_s1_i1"], "there is no generation");
     refused(&["show", "ops7_s1_i5..2"], "is no range");

@@ -1,7 +1,8 @@
-//! A guided campaign goes on where its records end.
+//! Resumes a guided campaign from its records.
 //!
-//! With one case at a time a campaign goes the same way every time: it is gone again, without any tool, and what comes then is what would
-//! have come. Where the records tell of another way - several at a time, or a corpus - what they tell is learned, and not tried again.
+//! A campaign that ran one case at a time is deterministic: the guide replays its choices from the records, without any tool, and continues
+//! exactly as an uninterrupted campaign would. If the records do not match (several cases at a time, or a corpus), the guide learns their
+//! coverage and does not run these cases again.
 
 use std::collections::HashSet;
 
@@ -15,7 +16,7 @@ use crate::case::generation::lineage::{Change, lineage, parted};
 use crate::run::record::Record;
 
 impl Guide {
-    /// The guide that `make` makes, at the point to which a campaign came that left these records.
+    /// Returns the guide that `make` creates, advanced to the point where the campaign with these records stopped.
     pub fn after(make: impl Fn() -> Result<Self>, records: &[Record]) -> Result<Self> {
         match make()?.retracing(records)? {
             Some(guide) => Ok(guide),
@@ -23,7 +24,7 @@ impl Guide {
         }
     }
 
-    /// Goes the same way again, if it is the same.
+    /// Replays the choices of the campaign; `None` if they do not lead to these records.
     fn retracing(mut self, records: &[Record]) -> Result<Option<Self>> {
         for of_case in records.chunk_by(|one, next| one.id == next.id) {
             let drawn = self.next().transpose()?;
@@ -35,7 +36,7 @@ impl Guide {
         Ok(Some(self))
     }
 
-    /// Learns what there was, and draws nothing of it again.
+    /// Learns the coverage of the records, and does not draw their cases again.
     fn learning(mut self, records: &[Record]) -> Result<Self> {
         let mut done = HashSet::new();
         let mut count = 0;
@@ -53,7 +54,7 @@ impl Guide {
             case.iteration
                 .is_none_or(|iteration| !done.contains(&iteration))
         }));
-        // What chose the cases that there were does not choose again.
+        // Use other random numbers than those that chose the recorded cases.
         let from = self.start.wrapping_add(count);
         Ok(Self {
             fresh: fresh.peekable(),
@@ -62,7 +63,7 @@ impl Guide {
         })
     }
 
-    /// So that it is not made of its parent again.
+    /// Updates the parent of a recorded child, so that the same child is not proposed again.
     fn know_child(&mut self, child: &Case) {
         let Some((name, change)) = parted(&child.generation) else {
             return;

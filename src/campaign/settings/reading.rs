@@ -1,7 +1,7 @@
-//! How the command line and the environment are read, and what is said when something in them is wrong: one line that names where it came from.
+//! Reads the command line and the environment, and reports each mistake in one line that names the flag or variable.
 //!
-//! Called by both doors. clap reads; here it is told that an empty variable is an unset one, and its report is made one line, with the variable's name
-//! where a value came from there, and with its tips.
+//! Both entry points call it. clap does the parsing. This module makes clap treat empty variables as unset, and reduces its error report to
+//! one line, which includes clap's tips and names the variable if the value came from one.
 
 use std::ffi::{OsStr, OsString};
 
@@ -11,7 +11,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use crate::base::error::{Error, Result};
 
-/// What was read, or what is to be shown instead.
+/// The parsed arguments, or the text to show instead.
 pub enum Read<T> {
     /// The arguments.
     Arguments(Box<T>),
@@ -21,10 +21,10 @@ pub enum Read<T> {
     NoCommand,
 }
 
-/// A flag that says the same as a variable in other words: where it is given, the variable does not count.
+/// Flags that are shorthands for a setting. Each overrides the variable of that setting.
 const SHORT_FORMS: [(&str, &str); 1] = [("--instar", "IMGDUEL_CANDIDATE")];
 
-/// Reads the arguments of this process.
+/// Reads the arguments of this process. Fails with a one-line usage error.
 pub fn read<T: CommandFactory + FromArgMatches>() -> Result<Read<T>> {
     let words: Vec<OsString> = std::env::args_os().collect();
     read_from(&words)
@@ -47,7 +47,7 @@ pub(super) fn read_from<T: CommandFactory + FromArgMatches>(words: &[OsString]) 
         .map_err(|error| complaint(&error, &command, words))
 }
 
-/// The command without the variables that do not count.
+/// Removes the variables that are empty or overridden from the command.
 fn prepared(command: Command, words: &[OsString]) -> Command {
     let is_replaced = |name: &OsStr| {
         SHORT_FORMS
@@ -69,6 +69,7 @@ fn prepared(command: Command, words: &[OsString]) -> Command {
         .mut_subcommands(|command| command.mut_args(counts))
 }
 
+/// Returns whether the arguments contain the flag, with or without `=VALUE`.
 fn has_flag(words: &[OsString], flag: &str) -> bool {
     let is_it = |word: &OsString| {
         word.to_str().is_some_and(|word| {
@@ -79,7 +80,7 @@ fn has_flag(words: &[OsString], flag: &str) -> bool {
     words.iter().any(is_it)
 }
 
-/// clap's report in one line: what is wrong, where the value came from, and the tips.
+/// Reduces clap's report to one line: the mistake, the source of the value, and the tips.
 fn complaint(error: &clap::Error, command: &Command, words: &[OsString]) -> Error {
     if error.kind() == ErrorKind::InvalidUtf8
         && let Some(name) = variable_that_is_no_text()
@@ -103,7 +104,7 @@ fn complaint(error: &clap::Error, command: &Command, words: &[OsString]) -> Erro
     Error::usage(format!("{said} (see --help)"))
 }
 
-/// The argument that the report is about and the variable that its value came from, where it came from one.
+/// Returns the argument of the report and the variable that its value came from; `None` if it was given as a flag.
 fn source(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<(String, String)> {
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return None;
@@ -120,6 +121,7 @@ fn source(error: &clap::Error, command: &Command, words: &[OsString]) -> Option<
     Some((shown.clone(), variable))
 }
 
+/// Returns the first `IMGDUEL_` variable that is not valid UTF-8.
 fn variable_that_is_no_text() -> Option<String> {
     let mut variables = std::env::vars_os();
     variables.find_map(|(name, value)| {
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_a_flag_is_answered_with_the_flag_that_is_like_it() {
+    fn a_misspelt_flag_is_reported_with_the_similar_one() {
         let said = refusal(&["imgduel", "--iteration", "3"]);
         assert!(
             said.contains("'--iteration'") && said.contains("'--iterations'"),

@@ -1,16 +1,16 @@
-//! Variables of the environment by which people tell tools where their modules and libraries are, and which tools do not see here.
+//! Finds environment variables that locate modules and libraries, but that imgduel does not pass on to tools.
 //!
-//! Said by the command before a run and by `imgduel tools`: a tool that is there in the person's shell, and not here, has its reason.
+//! The command reports them before a run and in `imgduel tools`, because they explain why a tool works in the user's shell but not here.
 
 use std::env;
 
 use super::Settings;
 
-/// Those that decide which modules and libraries a tool has.
+/// The variables that determine which modules and libraries a tool finds.
 const DECISIVE: [&str; 4] = ["PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD"];
 
 impl Settings {
-    /// What is set, and not passed on, in a line; nothing when there is nothing to say.
+    /// Returns one line about the variables that are set but not passed on; `None` if there are none.
     pub fn unseen_variables(&self) -> Option<String> {
         let is_unseen = |name: &&str| {
             let value = env::var_os(name).unwrap_or_default();
@@ -46,7 +46,7 @@ impl Settings {
     }
 }
 
-/// `cargo run` and `cargo test` set the path of libraries themselves.
+/// Returns whether `cargo run` or `cargo test` added this directory to the library path.
 fn is_of_cargo(name: &str, part: &str) -> bool {
     name == "LD_LIBRARY_PATH"
         && env::var_os("CARGO").is_some()

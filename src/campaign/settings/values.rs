@@ -1,7 +1,7 @@
-//! The values of settings that are plain text, and the ranges in which they make sense.
+//! Parses the values of settings and checks their ranges.
 //!
-//! Used by the list of settings and by the flags of the test door. Every refusal names the range: a value beyond it would otherwise end in a
-//! panic, a hang or a machine without memory. What a name means (a generation, a tool) is checked where it is looked up.
+//! The settings and the flags of the test target use these parsers. Values out of range would lead to a panic, a hang or exhausted memory,
+//! so each error names the range. Names of generations and tools are checked where they are looked up.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::base::error::{Error, Result};
 use crate::case::generation::ITERATION_MAX;
 use crate::process::CHILD_ENVIRONMENT;
 
-/// The longest limit of one tool call, in seconds: a day. A call may take it ten times, and sums of times must not overflow.
+/// The maximum time limit of one tool call in seconds: one day. A call may be allowed ten times the limit, and sums must not overflow.
 const TIMEOUT_MAX_SECONDS: f64 = 86_400.0;
 
-/// The shortest, in seconds: below it no program comes to anything.
+/// The minimum time limit of one tool call in seconds: no program finishes in less.
 const TIMEOUT_MIN_SECONDS: f64 = 0.001;
 
-/// Cases at a time, and trials at a time: each has a thread or two, and processes of its own.
+/// The maximum number of cases or trials at a time. Each needs one or two threads and its own processes.
 const JOBS_MAX: usize = 1024;
 
-/// What a switch is set to in the environment.
+/// Parses the value of a switch, as environment variables set it.
 pub(super) fn switch(text: &str) -> Result<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" | "y" | "t" => Ok(true),
@@ -29,7 +29,7 @@ pub(super) fn switch(text: &str) -> Result<bool> {
     }
 }
 
-/// The name of a variable that tools are to see.
+/// Parses the name of a variable for `--pass-env`. Fails for variables that imgduel sets itself.
 pub(super) fn variable(text: &str) -> Result<String> {
     let is_own = |name: &str| CHILD_ENVIRONMENT.iter().any(|(own, _)| *own == name);
     let is_ours = ["PATH", "TMPDIR", "LD_PRELOAD", "LD_BIND_NOW"].contains(&text)
@@ -41,11 +41,11 @@ pub(super) fn variable(text: &str) -> Result<String> {
     let is_name = !text.is_empty() && !text.contains(['=', '\0']);
     match is_name {
         true => Ok(text.to_owned()),
-        false => Err(Error::usage("this is no name of a variable")),
+        false => Err(Error::usage("this is not the name of a variable")),
     }
 }
 
-/// As Python's Random takes it: the sign does not count.
+/// Parses a seed. The sign is ignored, as in Python's Random.
 pub(super) fn seed(text: &str) -> Result<u64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -55,7 +55,7 @@ pub(super) fn seed(text: &str) -> Result<u64> {
         .ok_or_else(|| Error::usage("a seed is a whole number of at most 64 bits"))
 }
 
-/// The limit of one tool call.
+/// Parses the time limit of one tool call in seconds.
 pub(super) fn seconds(text: &str) -> Result<Duration> {
     let seconds = text.parse::<f64>().ok();
     let seconds =
@@ -68,21 +68,21 @@ pub(super) fn seconds(text: &str) -> Result<Duration> {
     })
 }
 
-/// How many things are done at a time.
+/// Parses a number of jobs.
 pub fn jobs(text: &str) -> Result<usize> {
     let jobs = text.parse().ok();
     let jobs = jobs.filter(|jobs| (1..=JOBS_MAX).contains(jobs));
     jobs.ok_or_else(|| Error::usage(format!("write a whole number above 0, up to {JOBS_MAX}")))
 }
 
-/// How many cases.
+/// Parses a number of cases.
 pub(super) fn iterations(text: &str) -> Result<u64> {
     let most = ITERATION_MAX + 1;
     let count = text.parse().ok().filter(|count| (1..=most).contains(count));
     count.ok_or_else(|| Error::usage(format!("write a whole number above 0, up to {most}")))
 }
 
-/// The number of an iteration.
+/// Parses the number of an iteration.
 pub(super) fn iteration(text: &str) -> Result<u64> {
     let number = text.parse().ok().filter(|number| *number <= ITERATION_MAX);
     number.ok_or_else(|| Error::usage(format!("iterations are numbered from 0 to {ITERATION_MAX}")))
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_a_bound_that_the_refusal_names() {
+    fn errors_about_numbers_name_the_limit() {
         assert_eq!(jobs("1024").unwrap(), 1024);
         for text in ["0", "1025", "1000000", "-1", "many", ""] {
             let error = jobs(text).expect_err(text).to_string();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_imgduel_sets_itself_is_not_passed_on() {
+    fn variables_that_imgduel_sets_itself_cannot_be_passed_on() {
         assert_eq!(variable("PYTHONPATH").unwrap(), "PYTHONPATH");
         for name in [
             "PATH",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sign_of_a_seed_does_not_count() {
+    fn the_sign_of_a_seed_is_ignored() {
         assert_eq!(seed("-18446744073709551615").unwrap(), u64::MAX);
         for text in ["", "-", "18446744073709551616", "1.5", "x1"] {
             assert!(seed(text).is_err(), "{text}");

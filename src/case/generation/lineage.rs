@@ -1,14 +1,15 @@
-//! The names of cases that were made of others: each change is a part of the generation's name.
+//! The ancestry of mutated and spliced cases, encoded in the generation's name.
 //!
-//! `native1_m3_x45_s7_i000123` is the case `native1_s7_i000123`, changed by the mutation 3, then spliced with the drawn case 45 of the
-//! same seed. The name alone gives the case again. It stands before the seed, so that no id is part of another.
+//! `native1_m3_x45_s7_i000123` is the case `native1_s7_i000123`, changed by mutation 3 and then spliced with iteration 45 of the same
+//! seed. The id alone suffices to rebuild the case. Changes precede the seed, so that no id is a substring of another. This module only
+//! parses and prints names; the native generator applies the changes.
 
-/// How a case is made of another.
+/// A change that derives a case from its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// By the mutation of this number.
+    /// The mutation with this number, which seeds its random choices.
     Mutation(u64),
-    /// By putting together its acts and those of the drawn case of this iteration.
+    /// A crossover with the drawn case of this iteration: the first steps of the parent, then the last steps of the other.
     Splice(u64),
 }
 
@@ -27,7 +28,7 @@ impl Change {
         }
     }
 
-    /// The name of the generation of its children.
+    /// Returns the generation name of the child of a case with generation name `parent`.
     pub fn name(self, parent: &str) -> String {
         match self {
             Self::Mutation(number) => format!("{parent}_m{number}"),
@@ -36,7 +37,7 @@ impl Change {
     }
 }
 
-/// The drawn generation at the beginning of a name, and the changes behind it, the first one first.
+/// Splits a generation name into the drawn generation and the changes, oldest first.
 pub fn lineage(name: &str) -> (&str, Vec<Change>) {
     let mut base = name;
     let mut changes = Vec::new();
@@ -48,7 +49,7 @@ pub fn lineage(name: &str) -> (&str, Vec<Change>) {
     (base, changes)
 }
 
-/// The name of the parent's generation and the last change; `None` for a name of drawn cases.
+/// Splits off the last change: returns the parent's generation name and the change, or `None` if the name has no change.
 pub fn parted(name: &str) -> Option<(&str, Change)> {
     let (parent, last) = name.rsplit_once('_')?;
     Some((parent, Change::parse(last)?))
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_the_drawn_generation_and_all_changes_in_their_order() {
+    fn a_name_splits_into_the_drawn_generation_and_all_changes_in_order() {
         let changes = vec![Change::Mutation(3), Change::Splice(45)];
         assert_eq!(lineage("native1_imago_m3_x45"), ("native1_imago", changes));
         assert_eq!(lineage("native1_imago"), ("native1_imago", Vec::new()));
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_change_is_part_of_the_name() {
+    fn a_suffix_that_is_not_a_change_belongs_to_the_name() {
         for name in [
             "native1",
             "native1_m",

@@ -1,8 +1,9 @@
-//! Cases of damaged images: a valid image with one to four fields replaced, or its end cut off, looked at and perhaps changed.
+//! Draws cases with damaged images: a valid image with one to four fields replaced, or truncated, then inspected and possibly modified.
 //!
-//! As in the native generations, a narrowing has a name and a table of its own, so that an id decodes to the same case whatever tools
-//! are installed: `malformed1` draws every format and option that qemu-img makes, `malformed1_imago` those that the imago crate opens.
-//! `--fields` names the structures and fields that are damaged; the images then have them. In `values` is what they become.
+//! As in the native generations, each profile has its own name and table, so that an id decodes to the same case whatever tools are
+//! installed: `malformed1` draws every format and option that qemu-img creates, `malformed1_imago` those that the imago crate opens.
+//! `--fields` restricts the damaged structures and fields; the drawn images then contain these. `specimens` draws the valid images,
+//! `values` the replacement values. The damage itself is done by [`crate::disk_format::damage`].
 
 use crate::base::error::{Error, Result};
 use crate::base::rng::NativeRandom;
@@ -20,34 +21,34 @@ use crate::tool::request::SnapshotAction;
 mod specimens;
 mod values;
 
-/// How many fields are replaced: one in most cases, so that what one does is not hidden behind another.
+/// Weights of replacing one to four fields. Most cases replace only one, so that its effect is not hidden by another.
 const DAMAGE_WEIGHTS: [u64; 4] = [60, 20, 12, 8];
-/// Cases in a hundred in which the end is cut off.
+/// Percentage of damages that truncate the image.
 const TRUNCATED_PERCENT: u64 = 12;
-/// Wrong checksums in a hundred, where there are any.
+/// Percentage of replaced fields whose checksum is left stale, in formats with checksums.
 const STALE_PERCENT: u64 = 20;
-/// Structures in a hundred that are kept when the image takes long to make: qemu-img measures the machine for two seconds before it
-/// makes a key.
+/// Percentage of encryption structures that are kept after being drawn. They are rare because qemu-img runs a benchmark of two seconds
+/// before it creates a key.
 const RARE_PERCENT: u64 = 15;
-/// Looks in a hundred that are made.
+/// Percentage of inspections that a case contains.
 const LOOK_PERCENT: u64 = 55;
-/// Cases in a hundred in which the image is changed.
+/// Percentage of cases that modify the image.
 const CHANGE_PERCENT: u64 = 35;
-/// Entries of a table: mostly one of the first.
+/// Number of table entries among which the damaged one is mostly drawn; otherwise it is one of [`ENTRIES`].
 const FIRST_ENTRIES: u64 = 4;
 const ENTRIES: u64 = 64;
 
-/// What a generation may draw.
+/// The profile of a generation: what it may draw.
 pub struct Narrowing {
-    /// The formats, with their weights.
+    /// The formats and their weights.
     pub formats: &'static [(Format, u64)],
-    /// Whether features that few tools have are drawn: qcow2 with extended L2 entries, zstd and encryption, vmdk with sparse extents.
+    /// Whether it draws features that few tools support: qcow2 with extended L2 entries, zstd and encryption, vmdk with sparse extents.
     pub is_wide: bool,
-    /// The looks and changes.
+    /// The inspections and modifications.
     pub acts: &'static [&'static str],
 }
 
-/// All that qemu-img makes.
+/// Everything that qemu-img can create.
 pub(super) static WIDE: Narrowing = Narrowing {
     formats: &[
         (Format::Qcow2, 10),
@@ -62,14 +63,14 @@ pub(super) static WIDE: Narrowing = Narrowing {
     acts: ACTS,
 };
 
-/// What imago 0.2 opens: qcow2, and vmdk with flat extents.
+/// The formats that imago 0.2 opens: qcow2, and vmdk with flat extents.
 pub(super) static IMAGO: Narrowing = Narrowing {
     formats: &[(Format::Qcow2, 15), (Format::Vmdk, 2)],
     is_wide: false,
     acts: ACTS,
 };
 
-/// All that qemu-img makes, each format as likely as the other, and looked at alone.
+/// Everything that qemu-img can create, with equal weights and without modifications, for tools that only read.
 pub(super) static READERS: Narrowing = Narrowing {
     formats: &[
         (Format::Qcow2, 1),
@@ -89,7 +90,7 @@ const ACTS: &[&str] = &[
     "resize", "snapshot", "amend", "repair", "rebase", "commit", "bench",
 ];
 
-/// `names` as they are written behind `--fields`, checked.
+/// Checks the values of `--fields`. Fails if there are none or one is unknown.
 pub(super) fn checked_fields(names: &[String]) -> Result<()> {
     match names.iter().find(|name| !damage::is_known(name)) {
         None if names.is_empty() => Err(Error::usage(
@@ -103,11 +104,12 @@ pub(super) fn checked_fields(names: &[String]) -> Result<()> {
     }
 }
 
-/// A field that may be replaced.
+/// A field to be replaced, and the structure that it belongs to.
 type Target = (&'static Structure, &'static FieldKind);
 
 impl Narrowing {
-    /// Decodes the iteration whose own seed is `iter_seed`; `pool` replaces the looks and changes, `fields` what is damaged.
+    /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's inspections and modifications; `fields`
+    /// restricts what is damaged.
     pub(super) fn decode(
         &self,
         id: CaseId,
@@ -160,7 +162,7 @@ impl Narrowing {
         }
     }
 
-    /// One that has something of what is to be damaged.
+    /// Draws a format that has at least one of the wanted fields.
     fn format(&self, random: &mut NativeRandom, fields: Option<&[String]>) -> Format {
         let weights: Vec<u64> = self
             .formats
@@ -177,12 +179,12 @@ impl Narrowing {
             .collect();
         match weights.iter().any(|weight| *weight > 0) {
             true => self.formats[random.weighted(&weights)].0,
-            // Nothing of it is in this narrowing: the case will say so.
+            // No format of this profile has the wanted fields. The case reports that when it runs.
             false => self.formats[0].0,
         }
     }
 
-    /// The fields that are replaced: first the structure, so that one with many fields is not drawn more often.
+    /// Draws the fields to replace. The structure is drawn first, so that structures with many fields are not drawn more often.
     fn targets(
         &self,
         random: &mut NativeRandom,
@@ -225,13 +227,14 @@ impl Narrowing {
             .iter()
             .any(|(structure, _)| specimens::takes_long(structure))
         {
-            // An encrypted image is empty.
+            // Encrypted images are created empty and have few structures.
             targets.retain(|(structure, _)| specimens::is_of_encrypted(structure));
         }
         targets
     }
 }
 
+/// Returns whether `fields` allows damaging this field; `None` allows all.
 fn is_wanted(structure: &Structure, kind: &FieldKind, fields: Option<&[String]>) -> bool {
     fields.is_none_or(|fields| {
         fields.iter().any(|name| match name.split_once('.') {
@@ -241,6 +244,7 @@ fn is_wanted(structure: &Structure, kind: &FieldKind, fields: Option<&[String]>)
     })
 }
 
+/// Draws how a field is damaged: it is replaced, or the image is truncated near its structure.
 fn damage(
     random: &mut NativeRandom,
     format: Format,
@@ -267,6 +271,7 @@ fn damage(
     }
 }
 
+/// Draws a modification of the image from `pool`; `None` in most cases.
 fn change(random: &mut NativeRandom, pool: &[&str], writes: &[Write], size: u64) -> Option<Change> {
     let is_drawn = random.percent(CHANGE_PERCENT);
     let place = *random.choice(&[0, 0, size / 2, size.saturating_sub(4096)]);
@@ -292,7 +297,7 @@ fn change(random: &mut NativeRandom, pool: &[&str], writes: &[Write], size: u64)
     };
     let changes = [
         Change::Write(written),
-        // A whole cluster of any size that is drawn: less than one may be given back or not.
+        // 64 KiB covers a whole cluster of every drawn size. Tools may ignore discards of parts of a cluster.
         Change::Discard {
             offset: 0,
             length: 65536,

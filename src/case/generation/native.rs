@@ -1,12 +1,12 @@
-//! Our own generations: cases of one stateful chain each, drawn with swarm testing and a bias to edges.
+//! The native generations: each case is one stateful chain of steps, drawn with swarm testing and a bias towards boundaries.
 //!
-//! What a tool cannot do must be known before drawing, and a case's id must decode to the same case for ever, whatever tools are
-//! installed. So each narrowing is a generation of its own, with a name and a table of ours: `native1` draws all that qemu-img
-//! supports, `native1_imago` what the imago crate supports as well; a test holds the tables against [`Tool::support`]. A case of
-//! `native1` run with a narrower candidate is still whole: steps it cannot do are done by the reference on both sides.
+//! A case id must always decode to the same case, whatever tools are installed, so drawing cannot ask a tool what it supports.
+//! Instead, each profile is a generation with its own name and table: `native1` draws everything that qemu-img supports,
+//! `native1_imago` only what the imago crate supports as well. A test compares the tables with [`Tool::support`]. A candidate that
+//! supports less can still run cases of `native1`: the reference performs the unsupported steps on both sides.
 //!
-//! Swarm: in every case some kinds of steps are off and the others weighted wildly, so that rare kinds meet each other. What is
-//! drawn is written out in the case, and replays whatever becomes of this file.
+//! Swarm testing: each case disables some kinds of steps and gives the others very different weights, so that rare kinds occur
+//! together. The case stores everything that is drawn, so stored cases replay even if this generator changes.
 //!
 //! [`Tool::support`]: crate::tool::Tool::support
 
@@ -28,36 +28,36 @@ mod readers;
 
 pub(super) use readers::READERS;
 
-/// How many steps a chain has at most.
+/// The maximum number of steps of a chain.
 const STEPS_MAX: u64 = 9;
-/// In how many of a hundred cases a known defect may be met.
+/// Percentage of cases that may trigger a known qemu-img bug.
 const PROVOKED_PERCENT: u64 = 4;
-/// How many kinds of steps came with native2. They stand at the end.
+/// The number of kinds of steps that native2 added, at the end of the list.
 const NATIVE2_ACTS: usize = 2;
-/// How many kinds are tried for a step before it is given up.
+/// How many kinds are tried for a step before it is skipped.
 const TRIES_MAX: u64 = 4;
 
-/// What a generation may draw: what both of its tools support.
+/// The profile of a generation: everything that it may draw, which both of its tools support.
 pub struct Narrowing {
     /// The formats of layers and of conversions.
     pub formats: &'static [Format],
-    /// The qcow2 options that may be drawn; `encrypt` stands for all of `encrypt.*`.
+    /// The qcow2 options; `encrypt` stands for all `encrypt.*` options.
     pub options: &'static [&'static str],
-    /// The subformats of vmdk.
+    /// The vmdk subformats.
     pub vmdk_subformats: &'static [Subformat],
     /// The kinds of steps.
     pub acts: &'static [ActKind],
-    /// Whether known defects of qemu-img are provoked now and then.
+    /// Whether some cases may trigger known qemu-img bugs.
     pub provokes: bool,
-    /// Whether its cases are for tools that only read.
+    /// Whether the cases are for tools that only read.
     pub for_readers: bool,
-    /// Whether images below others are encrypted, have snapshots and bitmaps, and are worked on.
+    /// Whether backing images may be encrypted, have snapshots and bitmaps, and be modified.
     pub goes_below: bool,
-    /// The longest image that lies on no other, in bytes.
+    /// The maximum virtual size of images without a backing file, in bytes.
     pub size_bytes_max: u64,
 }
 
-/// The kinds of steps that are drawn at all, those that came with native2 at the end. The order is part of what an id decodes to.
+/// All kinds of steps that are drawn, those of native2 at the end. The order determines what an id decodes to.
 const ACTS: [ActKind; 22] = [
     ActKind::Write,
     ActKind::WriteZeroes,
@@ -83,7 +83,7 @@ const ACTS: [ActKind; 22] = [
     ActKind::Below,
 ];
 
-/// All that qemu-img supports.
+/// Everything that qemu-img supports, as of native1.
 pub(super) static WIDE: Narrowing = Narrowing {
     formats: &[
         Format::Qcow2,
@@ -121,14 +121,14 @@ pub(super) static WIDE: Narrowing = Narrowing {
     size_bytes_max: u64::MAX,
 };
 
-/// The same, with what came after native1: conversions of snapshots, and what happens below.
+/// [`WIDE`] with the kinds that native2 added: conversions of snapshots, and steps on backing images.
 pub(super) static DEEP: Narrowing = Narrowing {
     acts: &ACTS,
     goes_below: true,
     ..WIDE
 };
 
-/// The kinds of steps that imago has a part in.
+/// The kinds of steps that imago at least partly supports.
 const IMAGO_ACTS: [ActKind; 18] = [
     ActKind::Write,
     ActKind::WriteZeroes,
@@ -150,8 +150,9 @@ const IMAGO_ACTS: [ActKind; 18] = [
     ActKind::Below,
 ];
 
-/// What imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and encryption. It drops persistent bitmaps, as a tool must that does
-/// not know them (qcow2 specification, autoclear features), so there are none.
+/// The formats and options that imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and
+/// encryption. There are no persistent bitmaps, because imago drops them, as the qcow2 specification requires of tools that do not
+/// support them (autoclear features).
 pub(super) static IMAGO: Narrowing = Narrowing {
     formats: &[Format::Qcow2, Format::Raw, Format::Vmdk],
     options: &[
@@ -171,32 +172,32 @@ pub(super) static IMAGO: Narrowing = Narrowing {
     size_bytes_max: u64::MAX,
 };
 
-/// The same, with what came after native1. A lower image has no bitmaps either: imago drops them when it writes to it.
+/// [`IMAGO`] with the kinds that native2 added. Backing images have no bitmaps either, because imago drops them on writes.
 pub(super) static DEEP_IMAGO: Narrowing = Narrowing {
     acts: &IMAGO_ACTS,
     goes_below: true,
     ..IMAGO
 };
 
-/// The kinds of steps that were there before native2.
+/// Returns the kinds of steps without those that native2 added.
 const fn of_native1(acts: &'static [ActKind]) -> &'static [ActKind] {
     acts.split_at(acts.len() - NATIVE2_ACTS).0
 }
 
-/// The seeds of all iterations of `seed`, from `start` on.
+/// Returns the numbers and seeds of all iterations of `seed`, from `start` on.
 pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u64, u64)> {
-    // Inclusive: the last iteration there is can be drawn too.
+    // The range is inclusive, so that the last iteration can be drawn too.
     (start..=u64::MAX)
         .map(move |iteration| (iteration, NativeRandom::iteration_seed(seed, iteration)))
 }
 
 impl Narrowing {
-    /// The names of the kinds of steps.
+    /// Returns the names of the kinds of steps.
     pub(super) fn names(&self) -> Vec<&'static str> {
         self.acts.iter().map(|kind| kind.name()).collect()
     }
 
-    /// Decodes the iteration whose own seed is `iter_seed`; `pool` replaces the kinds of steps.
+    /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's kinds of steps.
     pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
         let mut random = NativeRandom::new(iter_seed);
         let kinds = match pool {
@@ -229,7 +230,7 @@ impl Narrowing {
         Chain { layers, steps }
     }
 
-    /// Draws what is done with these images.
+    /// Draws the steps on these images.
     fn steps(
         &self,
         random: &mut NativeRandom,
@@ -240,7 +241,7 @@ impl Narrowing {
         let mut course = Course::start("", layers);
         let mut steps = Vec::new();
         for _ in 0..random.between(2, STEPS_MAX) {
-            // Some kinds make no sense where the chain stands.
+            // Some kinds are not possible in the current state of the chain.
             let act = (0..TRIES_MAX).find_map(|_| {
                 let favoured = self
                     .goes_below
@@ -259,13 +260,13 @@ impl Narrowing {
     }
 }
 
-/// The one known defect of qemu-img that a case may meet; most may meet none.
+/// Draws the known qemu-img bug that the case may trigger; `None` in most cases.
 fn hazard(random: &mut NativeRandom) -> Option<Hazard> {
     let drawn = *random.choice(&Hazard::PROVOKED);
     random.percent(PROVOKED_PERCENT).then_some(drawn)
 }
 
-/// The kinds of these names. A generation gives only names that it has.
+/// Parses the names of kinds. The caller has checked them already.
 fn named<'name>(pool: impl IntoIterator<Item = &'name (impl AsRef<str> + 'name)>) -> Vec<ActKind> {
     let kinds = pool
         .into_iter()
@@ -273,14 +274,14 @@ fn named<'name>(pool: impl IntoIterator<Item = &'name (impl AsRef<str> + 'name)>
     kinds.collect()
 }
 
-/// Which kinds of steps a case has, and how often.
+/// The kinds of steps of one case, with their weights; weight 0 disables a kind.
 struct Swarm {
     kinds: Vec<ActKind>,
     weights: Vec<u64>,
 }
 
 impl Swarm {
-    /// A third of the kinds is off, the others weigh from 1 to 64.
+    /// Draws the weights: a third of the kinds is disabled, the others have a power of two from 1 to 64.
     fn draw(random: &mut NativeRandom, pool: &[ActKind]) -> Self {
         let mut weights: Vec<u64> = pool
             .iter()
@@ -298,11 +299,12 @@ impl Swarm {
         }
     }
 
-    /// Those that may be drawn, off or not.
+    /// Returns all kinds, including disabled ones.
     fn kinds(&self) -> &[ActKind] {
         &self.kinds
     }
 
+    /// Draws a kind by weight.
     fn kind(&self, random: &mut NativeRandom) -> ActKind {
         self.kinds[random.weighted(&self.weights)]
     }

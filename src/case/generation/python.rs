@@ -1,8 +1,8 @@
-//! The generations of the Python harness (scripts/differential-fuzz.py of shakenfist/instar), bit for bit.
+//! Reproduces the generations of the Python harness (scripts/differential-fuzz.py of shakenfist/instar) bit for bit.
 //!
-//! A master generator gives each iteration its seed; the iteration's own generator draws the image, the number and names of the
-//! operations, and then each operation's parameters, in that order. What that harness drew only after a tool had
-//! answered is drawn here from what the tool is known to answer.
+//! A master generator yields the seed of each iteration. The iteration's own generator draws the image, the number and names of the
+//! operations, and then each operation's parameters, in that order. The Python harness drew some parameters only after a tool had
+//! answered; this module predicts that answer and draws the same values without running a tool.
 
 use crate::base::rng::PythonRandom;
 use crate::base::size::Size;
@@ -24,14 +24,14 @@ const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
 const WRITE_OFFSETS: [u64; 5] = [0, 4096, 8192, 65536, 131_072];
 const WRITE_LENGTHS: [u64; 2] = [512, 4096];
 
-/// What distinguishes one Python generation from the others.
+/// The operations of one Python generation and how it draws their parameters.
 pub(super) struct PythonGeneration {
     pub(super) operations: &'static [&'static str],
     pub(super) picker: Picker,
 }
 
-/// The seeds of all iterations of `seed`, in their order. Each is `randint(0, 2**32 - 1)` of the master generator, which
-/// takes an unforeseeable number of words: one must walk from the first.
+/// Returns the seeds of all iterations of `seed`, in order. Each is `randint(0, 2**32 - 1)` of the master generator. The number of
+/// words that `randint` consumes varies, so earlier iterations cannot be skipped without drawing them.
 pub(super) fn iteration_seeds(seed: u64) -> impl Iterator<Item = u64> {
     let mut master = PythonRandom::new(seed);
     std::iter::repeat_with(move || master.randint(0, u64::from(u32::MAX)))

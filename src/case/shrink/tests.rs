@@ -1,4 +1,4 @@
-//! The shrinker without any tool: the closure says what a case shows.
+//! Tests of the shrinker without tools: closures decide which symptoms a case shows.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn symptom(operation: &str) -> Symptom {
     }
 }
 
-/// The first case of ops16 with this operation in it, and others.
+/// Returns the first case of ops16 that contains this operation and at least two others.
 fn case_with(operation: &str) -> Case {
     let generation = Generation::named("ops16").unwrap();
     let mut cases = generation.cases(7, 0, None).unwrap();
@@ -36,7 +36,7 @@ fn case_with(operation: &str) -> Case {
     cases.find(|case| case.ops.len() > 2 && has(case)).unwrap()
 }
 
-/// The chain of a case that has nothing else.
+/// Returns the chain of a case whose only operation is a chain.
 fn chain(case: &Case) -> &Chain {
     match &case.ops[..] {
         [Operation::Chain(chain)] => chain,
@@ -44,18 +44,19 @@ fn chain(case: &Case) -> &Chain {
     }
 }
 
-/// The cases of our own generation that show `symptom`, as far as `has` says so of a chain.
+/// Returns the cases of native1 whose chain satisfies `has`.
 fn chains(has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
     chains_of("native1", has)
 }
 
+/// Returns the cases of a native generation whose chain satisfies `has`.
 fn chains_of(generation: &str, has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
     let generation = Generation::named(generation).unwrap();
     let cases = generation.cases(3, 0, None).unwrap();
     cases.filter(move |case| has(chain(case)))
 }
 
-/// A chain that `has` something, made as small as it gets while it has it.
+/// Shrinks a chain as long as it satisfies `has`.
 fn shrunk_chain(case: Case, has: impl Fn(&Chain) -> bool) -> Progress {
     let mut progress = Progress::new(case, symptom("chain"));
     let shown = |case: &Case| Ok(Vec::from_iter(has(chain(case)).then(|| symptom("chain"))));
@@ -64,7 +65,7 @@ fn shrunk_chain(case: Case, has: impl Fn(&Chain) -> bool) -> Progress {
     progress
 }
 
-/// Shows the symptom of every operation that a case has.
+/// Returns the symptom of every operation of a case.
 fn shows_all(case: &Case) -> Vec<Symptom> {
     case.ops.iter().map(|found| symptom(found.name())).collect()
 }
@@ -77,7 +78,7 @@ fn shrunk(operation: &str, shown: impl Fn(&Case) -> Vec<Symptom>) -> Progress {
 }
 
 #[test]
-fn every_operation_shrinks_to_itself_alone_without_options() {
+fn every_operation_shrinks_to_a_single_operation_without_options() {
     for operation in Generation::named("ops16").unwrap().operations() {
         let progress = shrunk(operation, shows_all);
         let bulk = progress.case.bulk();
@@ -93,7 +94,7 @@ fn every_operation_shrinks_to_itself_alone_without_options() {
 }
 
 #[test]
-fn what_the_symptom_needs_stays() {
+fn shrinking_keeps_what_the_symptom_depends_on() {
     let needs = |case: &Case| {
         let big = |found: &&Operation| match found {
             Operation::Resize(resize) => resize.start.bytes() > 3 << 20 && resize.shrink,
@@ -120,8 +121,8 @@ fn what_the_symptom_needs_stays() {
 }
 
 #[test]
-fn a_candidate_with_another_symptom_is_not_kept() {
-    // Alone the operation shows something else.
+fn a_shrink_candidate_with_another_symptom_is_not_kept() {
+    // A single operation shows another symptom.
     let shown = |case: &Case| match case.ops.len() {
         1 => vec![symptom("other")],
         _ => shows_all(case),
@@ -146,7 +147,7 @@ fn a_candidate_with_another_symptom_is_not_kept() {
     assert_eq!(shrunk("convert", of_an_entry).case, case_with("convert"));
 }
 
-/// A symptom of an exit in which the candidate or the reference refuses in these words.
+/// Returns the symptom of an exit divergence in which side `by` refuses with this message.
 fn refused(by: Side, words: &str) -> Symptom {
     let refused = format!("exit 1: {words}");
     let [candidate, reference] = match by {
@@ -161,7 +162,7 @@ fn refused(by: Side, words: &str) -> Symptom {
 }
 
 #[test]
-fn a_smaller_case_that_is_refused_in_other_words_or_by_the_other_side_is_not_kept() {
+fn a_smaller_case_refused_with_another_message_or_by_the_other_side_is_not_kept() {
     let size = |case: &Case| case.ops.len();
     let wanted = refused(Side::Candidate, "no data at 4096");
     let others = [
@@ -173,7 +174,7 @@ fn a_smaller_case_that_is_refused_in_other_words_or_by_the_other_side_is_not_kep
         let shown = |case: &Case| {
             Ok(match size(case) {
                 1 => vec![other.clone()],
-                // The numbers in it do not count.
+                // Numbers in messages are ignored.
                 _ => vec![refused(Side::Candidate, "no data at 512")],
             })
         };
@@ -185,7 +186,7 @@ fn a_smaller_case_that_is_refused_in_other_words_or_by_the_other_side_is_not_kep
 }
 
 #[test]
-fn a_symptom_of_an_earlier_version_says_nothing_of_its_cause() {
+fn a_symptom_of_an_earlier_version_has_no_cause_and_matches_any() {
     let old: Symptom =
         serde_json::from_str(r#"{"kind": "convert_divergence", "operation": "convert"}"#).unwrap();
     assert_eq!(old, symptom("convert"));
@@ -194,14 +195,14 @@ fn a_symptom_of_an_earlier_version_says_nothing_of_its_cause() {
 }
 
 #[test]
-fn the_same_case_shrinks_to_the_same_in_the_same_number_of_attempts() {
+fn shrinking_a_case_twice_gives_the_same_result_in_the_same_number_of_attempts() {
     for operation in ["convert", "resize", "dd", "bench", "snapshot"] {
         assert_eq!(shrunk(operation, shows_all), shrunk(operation, shows_all));
     }
 }
 
 #[test]
-fn a_run_cut_short_anywhere_and_resumed_ends_where_one_in_a_single_piece_does() {
+fn a_run_interrupted_anywhere_and_resumed_ends_like_an_uninterrupted_one() {
     let whole = shrunk("resize", shows_all);
     for cut in 0..whole.attempts {
         let mut saved = None;
@@ -233,7 +234,7 @@ fn a_run_cut_short_anywhere_and_resumed_ends_where_one_in_a_single_piece_does() 
 }
 
 #[test]
-fn the_limit_of_attempts_holds() {
+fn a_run_stops_at_the_limit_of_attempts() {
     let mut progress = Progress::new(case_with("convert"), symptom("convert"));
     let limits = Limits {
         attempts: 3,
@@ -244,7 +245,7 @@ fn the_limit_of_attempts_holds() {
 }
 
 #[test]
-fn a_chain_that_need_not_be_shrinks_to_one_small_image_and_nothing_done_with_it() {
+fn a_chain_without_requirements_shrinks_to_one_small_image_and_no_steps() {
     for case in chains(|_| true).take(60) {
         let progress = shrunk_chain(case, |_| true);
         let shrunk = chain(&progress.case);
@@ -255,7 +256,7 @@ fn a_chain_that_need_not_be_shrinks_to_one_small_image_and_nothing_done_with_it(
 }
 
 #[test]
-fn what_an_act_needs_stays_with_it() {
+fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
     let applies = |chain: &Chain| {
         chain.steps.iter().any(
             |act| matches!(act, Act::Snapshot { action, .. } if *action == SnapshotAction::Apply),
@@ -278,7 +279,7 @@ fn what_an_act_needs_stays_with_it() {
 }
 
 #[test]
-fn a_rebase_still_names_an_image_below_it_when_others_are_gone() {
+fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
     let rebases = |chain: &Chain| {
         let onto = |act: &Act| match act {
             Act::Rebase { onto } => *onto,
@@ -302,7 +303,7 @@ fn a_rebase_still_names_an_image_below_it_when_others_are_gone() {
 }
 
 #[test]
-fn a_chain_shrinks_the_same_way_every_time_and_when_it_is_cut_short() {
+fn shrinking_a_chain_is_deterministic_even_when_interrupted() {
     let writes = |chain: &Chain| {
         let writes = |act: &Act| matches!(act, Act::Write { .. });
         chain.steps.iter().filter(|act| writes(act)).count() > 1 && chain.layers.len() > 1
@@ -329,7 +330,7 @@ fn a_chain_shrinks_the_same_way_every_time_and_when_it_is_cut_short() {
 }
 
 #[test]
-fn a_resize_follows_the_image_and_a_write_at_the_end_stays_there() {
+fn a_resize_shrinks_with_the_image_and_a_write_at_its_end_stays_at_the_end() {
     let grows_past_its_last_write = |chain: &Chain| {
         let top = &chain.layers[chain.layers.len() - 1];
         let at_the_end = top
@@ -352,7 +353,7 @@ fn a_resize_follows_the_image_and_a_write_at_the_end_stays_there() {
 }
 
 #[test]
-fn what_is_drawn_makes_sense_as_it_is_and_so_does_every_simpler_version() {
+fn generated_chains_and_their_shrink_candidates_need_no_sanitizing() {
     let both = |count: usize| {
         let [one, two] = ["native1", "native2"].map(|name| chains_of(name, |_| true));
         one.take(count).chain(two.take(count))
@@ -372,7 +373,7 @@ fn what_is_drawn_makes_sense_as_it_is_and_so_does_every_simpler_version() {
 }
 
 #[test]
-fn what_happens_below_is_left_out_or_done_to_the_current_image() {
+fn steps_on_backing_images_are_removed_or_moved_to_the_top_image() {
     let has_read = |chain: &Chain| chain.steps.iter().any(|act| act.name() == "read");
     let has_below = |chain: &Chain| {
         let is_below = |act: &Act| matches!(act, Act::Below { .. });
@@ -388,7 +389,7 @@ fn what_happens_below_is_left_out_or_done_to_the_current_image() {
 }
 
 #[test]
-fn a_conversion_of_a_snapshot_below_a_symptom_keeps_only_what_it_needs() {
+fn a_snapshot_conversion_shrinks_to_the_snapshot_and_the_conversion() {
     let converts = |chain: &Chain| matches!(chain.steps.last(), Some(Act::ConvertSnapshot { .. }));
     for case in chains_of("native2", converts).take(5) {
         let progress = shrunk_chain(case, converts);
@@ -402,7 +403,7 @@ fn a_conversion_of_a_snapshot_below_a_symptom_keeps_only_what_it_needs() {
 }
 
 #[test]
-fn an_image_below_keeps_the_snapshot_that_a_symptom_needs() {
+fn a_backing_image_keeps_the_snapshot_that_a_symptom_depends_on() {
     let keeps = |chain: &Chain| {
         let is_snapshot = |act: &Act| act.name() == "snapshot";
         let is_prepared = |layer: &Layer| layer.acts.iter().any(is_snapshot);

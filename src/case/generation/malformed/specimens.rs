@@ -1,4 +1,4 @@
-//! How the valid images are drawn, and what an image needs to have a structure.
+//! Draws the valid images that are damaged afterwards, and adjusts them so that they contain a wanted structure.
 
 use crate::base::rng::NativeRandom;
 use crate::base::size::Size;
@@ -8,7 +8,7 @@ use crate::image::format::Format;
 use crate::image::options::{Compat, Compression, CreateOption, Subformat};
 use crate::operation::malformed::Specimen;
 
-/// Structures that only an image of a wide generation has.
+/// Structures that only images of wide profiles contain.
 const WIDE_STRUCTURES: [&str; 7] = [
     "encryption_extension",
     "luks_header",
@@ -19,33 +19,33 @@ const WIDE_STRUCTURES: [&str; 7] = [
     "grain_marker",
 ];
 
-/// What a vpc or vhdx is, mostly.
+/// The subformats of vpc and vhdx: dynamic three times out of four.
 const MOSTLY_DYNAMIC: [Subformat; 4] = [
     Subformat::Dynamic,
     Subformat::Dynamic,
     Subformat::Dynamic,
     Subformat::Fixed,
 ];
-/// The kinds of vmdk that have grain tables.
+/// The vmdk subformats with grain tables.
 const SPARSE: [Subformat; 2] = [Subformat::MonolithicSparse, Subformat::StreamOptimized];
 
-/// The least cluster size in bytes for extended L2 entries (qemu-img 10.0: QCOW_EXTL2_SUBCLUSTERS_PER_CLUSTER of 512 bytes each).
+/// The minimum cluster size in bytes for extended L2 entries (qemu-img 10.0: QCOW_EXTL2_SUBCLUSTERS_PER_CLUSTER of 512 bytes each).
 const EXTENDED_CLUSTER_BYTES_MIN: u64 = 16384;
-/// Up to this cluster size, images stay small, so that no table is large.
+/// Images with clusters of at most this many bytes are limited to 1 MiB, so that no table becomes large.
 const SMALL_CLUSTER_BYTES: u64 = 1024;
 
-/// Whether images of a narrow generation have it.
+/// Returns whether images of narrow profiles contain the structure.
 pub(super) fn is_narrow(structure: &Structure) -> bool {
     let of_extended_entries = |kind: &FieldKind| kind.name == "subcluster_bitmap";
     !WIDE_STRUCTURES.contains(&structure.name) && !structure.fields.iter().any(of_extended_entries)
 }
 
-/// Whether images that have it take long to make.
+/// Returns whether images with this structure take long to create.
 pub(super) fn takes_long(structure: &Structure) -> bool {
     ["encryption_extension", "luks_header"].contains(&structure.name)
 }
 
-/// Whether an encrypted image has it, in which nothing is written.
+/// Returns whether an empty encrypted image contains the structure.
 pub(super) fn is_of_encrypted(structure: &Structure) -> bool {
     let others = [
         "header",
@@ -57,7 +57,7 @@ pub(super) fn is_of_encrypted(structure: &Structure) -> bool {
     takes_long(structure) || others.contains(&structure.name)
 }
 
-/// An image of this format.
+/// Draws a valid image of this format.
 pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> Specimen {
     let size = *random.choice(&[65536, 1 << 20, (1 << 20) + 512, 4 << 20]);
     let mut specimen = Specimen::empty(format, size);
@@ -92,7 +92,7 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
             ]
             .into();
         }
-        // qemu-img has few options for these, and their tables are small without.
+        // qemu-img has few options for these formats, and their tables are small without any.
         Format::Raw | Format::Vdi | Format::Qcow | Format::Parallels => {}
     }
     for index in 0..random.between(1, 3) {
@@ -152,7 +152,7 @@ fn qcow2(random: &mut NativeRandom, specimen: &mut Specimen, is_wide: bool) {
     }
 }
 
-/// Gives an image what it needs to have this field.
+/// Adjusts the image so that it contains this field.
 pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
     let without = |specimen: &mut Specimen, names: &[&str]| {
         let is_other = |option: &CreateOption| !names.contains(&option.name());
@@ -186,7 +186,7 @@ pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
             specimen.bitmaps = specimen.bitmaps.max(1);
         }
         "snapshot_table" | "snapshot_l1_table" if !specimen.encrypted => {
-            // 16 is the default, and goes as it always did.
+            // Snapshots need refcounts above 3. The frozen cases also drop an explicit 16, which is the default.
             let is_wide =
                 |option: &CreateOption| !matches!(option, CreateOption::RefcountBits(1 | 2 | 16));
             specimen.options.retain(is_wide);

@@ -1,16 +1,16 @@
-//! What a field becomes: values that any parser must expect, and those at the bounds of its own meaning.
+//! Draws the replacement values of damaged fields: generic boundary values, and values at the limits that apply to the field.
 //!
-//! The general lists follow QEMU's image fuzzer for qcow2 (tests/image-fuzzer/qcow2/fuzz.py, UINT8_V to UINT64_V, STRING_V and the
-//! constraints of each field), for every format; the bounds are those of the specifications and of QEMU's own checks.
+//! The generic values follow QEMU's image fuzzer for qcow2 (tests/image-fuzzer/qcow2/fuzz.py, UINT8_V to UINT64_V, STRING_V and the
+//! constraints of each field) and are used for every format. The limits are those of the specifications and of QEMU's own checks.
 
 use crate::base::rng::NativeRandom;
 use crate::disk_format::damage::Value;
 use crate::disk_format::structure::{FieldKind, Holds};
 
-/// Structures of an image that an offset may be made to point to.
+/// Number of structures of an image among which the target of a damaged offset is drawn.
 const REGIONS: u64 = 40;
 
-/// Numbers at the bounds of what a field of this name may hold.
+/// Values at the limits of the fields with these names.
 const BOUNDS: [(&str, &[u64]); 24] = [
     ("version", &[0, 1, 2, 3, 4, 0xffff]),
     ("cluster_bits", &[0, 8, 9, 16, 21, 22, 31, 32, 63, 64]),
@@ -20,17 +20,17 @@ const BOUNDS: [(&str, &[u64]); 24] = [
         &[0, 1, 511, 513, 1 << 40, 1 << 56, 1 << 62, (1 << 63) - 512],
     ),
     ("crypt_method", &[1, 2, 3]),
-    // QEMU's QCOW_MAX_L1_SIZE is 32 MiB of entries of 8 bytes.
+    // QEMU's QCOW_MAX_L1_SIZE allows 32 MiB of 8-byte entries.
     (
         "l1_size",
         &[0, 1, 2, 1 << 22, (1 << 22) + 1, 1 << 28, 1 << 29],
     ),
-    // QCOW_MAX_REFTABLE_SIZE, 8 MiB.
+    // QEMU's QCOW_MAX_REFTABLE_SIZE is 8 MiB.
     (
         "refcount_table_clusters",
         &[0, 2, 128, 129, 1 << 14, (1 << 14) + 1],
     ),
-    // QCOW_MAX_SNAPSHOTS, and the most that a table of 64 MiB holds.
+    // QEMU's QCOW_MAX_SNAPSHOTS is 65536.
     ("nb_snapshots", &[0, 1, 2, 3, 65536, 65537]),
     (
         "header_length",
@@ -56,7 +56,7 @@ const BOUNDS: [(&str, &[u64]); 24] = [
     ("max_table_entries", &[0, 1, 2, 1 << 28, 1 << 30]),
     ("entry_count", &[0, 1, 2, 6, 2047, 2048]),
     ("descriptor_count", &[1, 2, 126, 127]),
-    // Values of vhdx's metadata: block size, sector sizes, virtual size (MS-VHDX 2.6.2).
+    // The values of vhdx metadata items: block size, sector sizes, virtual size (MS-VHDX 2.6.2).
     (
         "value",
         &[
@@ -75,10 +75,10 @@ const BOUNDS: [(&str, &[u64]); 24] = [
     ),
 ];
 
-/// Bits of flags that mean something in many of the formats.
+/// Number of low bits of flag fields that have a meaning in many formats.
 const LOW_BITS: u64 = 8;
 
-/// A value for a field.
+/// Draws a replacement value for a field.
 pub(super) fn draw(random: &mut NativeRandom, field: &FieldKind) -> Value {
     let bounds = BOUNDS.iter().find(|(name, _)| *name == field.name);
     if let Some((_, numbers)) = bounds.filter(|_| random.percent(45)) {
@@ -92,6 +92,7 @@ pub(super) fn draw(random: &mut NativeRandom, field: &FieldKind) -> Value {
     }
 }
 
+/// Draws a boundary value of an integer of the field's width.
 fn number(random: &mut NativeRandom, field: &FieldKind) -> Value {
     let bits = field.bytes.clamp(1, 8) * 8;
     match random.below(11) {
@@ -108,18 +109,20 @@ fn number(random: &mut NativeRandom, field: &FieldKind) -> Value {
     }
 }
 
+/// Draws a bit to invert.
 fn flip(random: &mut NativeRandom, field: &FieldKind) -> Value {
     let bits = field.bytes.clamp(1, 8) * 8;
     let is_low = random.percent(50);
     let bit = match (is_low, random.percent(30)) {
         (true, _) => random.below(LOW_BITS.min(bits)),
-        // The highest bits of an entry of qcow2 say what it is.
+        // The highest bits of qcow2 table entries are flags.
         (false, true) => bits - 1 - random.below(2),
         (false, false) => random.below(bits),
     };
     Value::Flip(bit as u32)
 }
 
+/// Draws a new value for an offset: near the end of the file, at another structure, or shifted.
 fn place(random: &mut NativeRandom, field: &FieldKind) -> Value {
     const NEAR: [i64; 8] = [0, 1, -1, 512, -512, 65536, -65536, 1 << 40];
     match random.below(10) {
@@ -133,6 +136,7 @@ fn place(random: &mut NativeRandom, field: &FieldKind) -> Value {
     }
 }
 
+/// Draws a replacement for a text field.
 fn text(random: &mut NativeRandom) -> Value {
     match random.below(7) {
         0 => Value::Bytes(0),

@@ -1,5 +1,5 @@
-//! How the steps of a chain are drawn. What makes sense where the chain stands is for the rules to say ([`Course::admit`]); here is
-//! what is likely, and what takes no longer than a case may.
+//! Draws the steps of a chain. This module decides how likely each step is and limits its cost; [`Course::admit`] decides whether the
+//! step is possible in the current state.
 
 use super::edges::{self, Grain};
 use super::{Narrowing, below, copies};
@@ -10,13 +10,13 @@ use crate::image::options::{Compat, CreateOption, Preallocation};
 use crate::operation::chain::{Act, ActKind, Course, REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
 use crate::tool::request::{RepairTier, SnapshotAction};
 
-/// Images that are compared from end to end.
+/// Maximum size in bytes of images that are compared completely.
 const COMPARED_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of one request of a bench.
+/// Maximum length in bytes of one request of a bench.
 const BENCHED_BYTES_MAX: u64 = 256 << 10;
-/// Bytes that a resize preallocates.
+/// Maximum number of bytes that a resize preallocates.
 const PREALLOCATED_MAX: u64 = 1 << 20;
-/// The way of it that does none, and can be asked for wherever another can.
+/// The mode without preallocation, which every format with preallocation modes accepts.
 const NO_PREALLOCATION: Preallocation = Preallocation::Off;
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
 const BITMAP_CHANGES: [BitmapAction; 4] = [
@@ -34,12 +34,12 @@ const BITMAP_ADDITIONS: [&[BitmapAction]; 5] = [
 ];
 const BITMAP_NAMES: [&str; 2] = ["one", "two"];
 
-/// A bitmap is made; without a granularity it has the tool's.
+/// Returns the addition of a bitmap; without a granularity, the tool chooses one.
 const fn added(granularity: Option<u64>) -> BitmapAction {
     BitmapAction::Add { granularity }
 }
 
-/// An act of this kind; nothing where the rules do not admit it.
+/// Draws a step of this kind; `None` if none is possible in the current state.
 pub(super) fn draw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -47,7 +47,7 @@ pub(super) fn draw(
     course: &Course,
 ) -> Option<Act> {
     let top = course.top();
-    let (size, grain) = (course.model.top.size, Grain::of(top));
+    let (size, grain) = (course.model.top.size, Grain::for_file(top));
     let qcow2 = top.format == Format::Qcow2;
     let edges: Vec<u64> = course.edges();
     let admitted = |act: Act| course.admit(&act).is_admitted().then_some(act);
@@ -77,7 +77,7 @@ pub(super) fn draw(
             let onto = onto.map(|index| Act::Rebase {
                 onto: Some(index as usize),
             });
-            // Where it may lie on no other image, on none.
+            // If the drawn backing image is not admitted, the image is detached.
             let nothing = Act::Rebase { onto: None };
             Some(onto.and_then(admitted).unwrap_or(nothing))
         }
@@ -109,18 +109,18 @@ pub(super) fn draw(
         | ActKind::Amend
         | ActKind::Bitmap
         | ActKind::ConvertSnapshot
-        // What must be refused is written by hand.
+        // Steps that must be refused occur only in hand-written cases.
         | ActKind::Refused => None,
     }
 }
 
-/// An encrypted image may be put onto nothing, but that was never drawn.
+/// Returns whether a rebase is drawn. Encrypted images could be detached, but no generation draws that.
 fn is_rebased(course: &Course) -> bool {
     let nothing = Act::Rebase { onto: None };
     course.admit(&nothing).is_admitted() && !course.top().is_encrypted()
 }
 
-/// With the image that it was made from, or with one below it.
+/// Draws a comparison with the image that the current one was converted from, or with a backing image.
 fn compare(random: &mut NativeRandom, course: &Course) -> Option<Act> {
     let below = course.below().len() as u64;
     let with = random.below(below + 1).checked_sub(1);
@@ -131,7 +131,7 @@ fn compare(random: &mut NativeRandom, course: &Course) -> Option<Act> {
     (small && course.admit(&act).is_admitted()).then_some(act)
 }
 
-/// So that no request reaches over the end.
+/// Draws a bench whose requests all end within the image.
 fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let size = course.model.top.size;
     let edges: Vec<u64> = course.edges();
@@ -148,7 +148,7 @@ fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let byte = random.between(1, 255) as u8;
     let writes = random.percent(60);
     let depth = random.between(1, 8);
-    // Requests of the same byte may overlap in any order.
+    // Requests may overlap and complete in any order, because all write the same byte.
     Act::Bench {
         count,
         length,
@@ -159,7 +159,7 @@ fn bench(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     }
 }
 
-/// Zeros that a format cannot mark are written.
+/// Returns the maximum length in bytes of a write of zeros. Formats without zero clusters write the zeros out, so their limit is low.
 fn zero_limit(course: &Course, grain: Grain) -> u64 {
     match course.top().format {
         Format::Qcow2 if course.top().options.is_version_2() => 1 << 20,
@@ -168,7 +168,7 @@ fn zero_limit(course: &Course, grain: Grain) -> u64 {
     }
 }
 
-/// Whole clusters.
+/// Draws a discard of whole clusters.
 fn discard(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let size = course.model.top.size;
     let clusters = size.div_ceil(grain.cluster);
@@ -184,6 +184,7 @@ fn discard(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     Act::Discard { offset, length }
 }
 
+/// Draws a new size: near a boundary, some clusters larger, at a table boundary, or any size.
 fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     let (top, size) = (course.top(), course.model.top.size);
     let wanted = match random.below(4) {
@@ -197,13 +198,13 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     } else {
         0
     };
-    // Growing over a longer backing file writes zeros in version 2.
+    // Growing an overlay beyond the size of its backing file writes zeros in version 2.
     let high = if course.below().is_empty() {
         u64::MAX
     } else {
         WALKED_BYTES_MAX
     };
-    // The clusters of a data file that is to stay a raw image are all allocated.
+    // All clusters of an image with data_file_raw are allocated.
     let high = if top.options.data_file_raw().is_some() {
         high.min(grain.reach().max(size))
     } else {
@@ -211,7 +212,7 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     };
     let wanted = wanted.clamp(low, high.max(low));
     let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
-    // A hazard, as a rule: see `Hazard::RaggedGrowth`.
+    // Growing such an image mostly triggers a known qemu-img bug: see `Hazard::RaggedGrowth`.
     let wanted = if course.is_ragged() && random.percent(80) {
         wanted.min(size)
     } else {
@@ -227,7 +228,7 @@ fn resize(random: &mut NativeRandom, course: &Course, grain: Grain) -> Act {
     }
 }
 
-/// Making one is as likely as the other two together.
+/// Draws a snapshot step: creation is as likely as deletion and application together.
 fn snapshot(random: &mut NativeRandom, course: &Course) -> Act {
     let there: Vec<&String> = course.model.snapshots.keys().collect();
     let free: Vec<&str> = SNAPSHOT_NAMES
@@ -245,7 +246,7 @@ fn snapshot(random: &mut NativeRandom, course: &Course) -> Act {
 }
 
 fn amend(random: &mut NativeRandom, grain: Grain) -> Act {
-    // qemu-img rebuilds refcounts block by block: half a minute of it at clusters of 1 MiB.
+    // qemu-img rebuilds refcounts block by block, which takes half a minute with clusters of 1 MiB.
     let option = if random.percent(10) && grain.cluster <= REBUILT_CLUSTER_MAX {
         CreateOption::RefcountBits(*random.choice(&[1, 2, 4, 8, 16, 32, 64]))
     } else {
@@ -262,6 +263,7 @@ fn amend(random: &mut NativeRandom, grain: Grain) -> Act {
     }
 }
 
+/// Draws an addition of a bitmap, or a change of one that exists.
 fn bitmap(random: &mut NativeRandom, course: &Course) -> Act {
     let name = *random.choice(&BITMAP_NAMES);
     let other = BITMAP_NAMES.into_iter().find(|other| *other != name);

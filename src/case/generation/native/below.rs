@@ -1,7 +1,8 @@
-//! How what happens to the images below the current one is drawn: before another is put onto them, and while others lie on them.
+//! Draws steps on backing images: before an overlay is created on them, and while they have overlays.
 //!
-//! What is seen in an image that lies below others has to stay as it is ([`Course::admit`]): it is written again where it is, zeros are made zero,
-//! snapshots and bitmaps come and go, it is committed, rebased, amended. Only generations that say so in their narrowing draw any of it.
+//! The guest-visible contents of an image with overlays must not change ([`Course::admit`]). So the steps rewrite data that is there
+//! already, write zeros over zeros, create and delete snapshots and bitmaps, and commit, rebase or amend the image. Only profiles with
+//! `goes_below` draw such steps.
 
 use super::edges::{self, Grain};
 use super::{Narrowing, TRIES_MAX, acts};
@@ -10,18 +11,18 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::operation::chain::{Act, ActKind, Course, Layer};
 
-/// Lower images in a hundred with which something is done before another is put onto them.
+/// Percentage of backing images on which steps run before their overlay is created.
 const PREPARED_PERCENT: u64 = 50;
-/// How much that is, at most.
+/// The maximum number of such steps.
 const PREPARED_MAX: u64 = 5;
-/// Steps in a hundred that are of a favoured kind, whatever the swarm says: what comes of them is what the generation is for.
+/// Percentage of steps of a favoured kind, independent of the case's swarm weights: these kinds are the purpose of the generation.
 const FAVOURED_PERCENT: u64 = 35;
-/// The kinds of those, where they are allowed, and how often.
+/// The favoured kinds and their weights.
 const FAVOURED: [(ActKind, u64); 2] = [(ActKind::Below, 4), (ActKind::ConvertSnapshot, 1)];
-/// Bytes of one write.
+/// Maximum length of one write in bytes.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 
-/// What is done before, and how often.
+/// The kinds of steps before the overlay is created, and their weights.
 const PREPARING: [(ActKind, u64); 5] = [
     (ActKind::Snapshot, 5),
     (ActKind::Bitmap, 4),
@@ -29,7 +30,7 @@ const PREPARING: [(ActKind, u64); 5] = [
     (ActKind::WriteZeroes, 1),
     (ActKind::Discard, 1),
 ];
-/// What is done while others lie on it, and how often.
+/// The kinds of steps on an image with overlays, and their weights.
 const BELOW: [(ActKind, u64); 16] = [
     (ActKind::Snapshot, 8),
     (ActKind::Bitmap, 6),
@@ -49,7 +50,7 @@ const BELOW: [(ActKind, u64); 16] = [
     (ActKind::Compare, 1),
 ];
 
-/// What is done with the last of these images before another is put onto it.
+/// Draws the steps on the last of these images before an overlay is created on it, and stores them in the layer.
 pub(super) fn prepare(random: &mut NativeRandom, narrowing: &Narrowing, layers: &mut [Layer]) {
     let mut course = Course::start("", layers);
     if !random.percent(PREPARED_PERCENT) || course.top().format != Format::Qcow2 {
@@ -72,7 +73,7 @@ pub(super) fn prepare(random: &mut NativeRandom, narrowing: &Narrowing, layers: 
     }
 }
 
-/// Something with an image below the current one; nothing where there is none, or where it would change what is seen.
+/// Draws a step on a backing image; `None` if there is no backing image or the drawn step would change its guest-visible contents.
 pub(super) fn draw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -98,7 +99,7 @@ pub(super) fn draw(
     })
 }
 
-/// A favoured kind of these, now and then.
+/// Draws a favoured kind from `pool`; `None` in most calls.
 pub(super) fn favoured(random: &mut NativeRandom, pool: &[ActKind]) -> Option<ActKind> {
     match random.percent(FAVOURED_PERCENT) {
         true => kind(random, pool, &FAVOURED),
@@ -106,6 +107,7 @@ pub(super) fn favoured(random: &mut NativeRandom, pool: &[ActKind]) -> Option<Ac
     }
 }
 
+/// Draws one of the allowed kinds by weight; `None` if none is allowed.
 fn kind(
     random: &mut NativeRandom,
     allowed: &[ActKind],
@@ -119,13 +121,14 @@ fn kind(
     is_any.then(|| kinds[random.weighted(&weights)].0)
 }
 
-/// What is there already, written once more: a cluster that a snapshot holds as well is copied, one that lies further below comes up.
+/// Draws a write of the data that the image shows already. It copies clusters that are shared with a snapshot, and allocates clusters that
+/// were only in a backing file.
 fn rewrite(random: &mut NativeRandom, lower: &Course) -> Option<Act> {
     let view = &lower.model.top;
     if !lower.is_writable() || view.size == 0 {
         return None;
     }
-    let grain = Grain::of(lower.top());
+    let grain = Grain::for_file(lower.top());
     let place = edges::offset(random, view.size, grain, &lower.edges());
     let (start, end, byte) = view.run_at(place);
     let start = if random.percent(50) { start } else { place };

@@ -1,4 +1,4 @@
-//! How the steps that copy the current image into a new one are drawn: convert and dd.
+//! Draws the steps that copy the current image into a new one: convert and dd.
 
 use super::Narrowing;
 use super::edges::{self, Grain};
@@ -9,13 +9,13 @@ use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::operation::chain::{Act, Course, Naming, window};
 use crate::tool::request::ImageFile;
 
-/// Images that are copied into formats other than raw and qcow2.
+/// Maximum size in bytes of images that are copied into formats other than raw and qcow2.
 const FOREIGN_MAX: u64 = 4 << 30;
-/// Images that are copied into one that takes its whole length at once.
+/// Maximum size in bytes of images that are copied into fully allocated ones.
 const FULL_MAX: u64 = 64 << 20;
-/// Bytes of one dd, which writes zeros as well.
+/// Maximum number of bytes that one dd copies: it also writes zeros.
 const DD_BYTES_MAX: u64 = 64 << 20;
-/// Blocks of one dd: qemu-img takes some 60 microseconds for each.
+/// Maximum number of blocks that one dd copies: qemu-img takes about 60 microseconds for each.
 const BLOCKS_MAX: u64 = 2000;
 const BLOCK_SIZES: [u64; 9] = [
     512,
@@ -28,7 +28,7 @@ const BLOCK_SIZES: [u64; 9] = [
     1 << 20,
     4 << 20,
 ];
-/// The formats that dd is asked to write: it has no options for the others.
+/// The target formats of dd. It takes no options, which the other formats need.
 const DD_FORMATS: [Format; 6] = [
     Format::Qcow2,
     Format::Raw,
@@ -38,7 +38,7 @@ const DD_FORMATS: [Format; 6] = [
     Format::Parallels,
 ];
 
-/// To another format or other options, compressed or not.
+/// Draws a conversion into a drawn format with drawn options.
 pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: &Course) -> Act {
     let size = course.model.top.size;
     let format = if random.percent(55) {
@@ -49,8 +49,8 @@ pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: 
     let format = fitting(format, size);
     let drawn = options::draw(random, narrowing, format, Purpose::Target);
     let target = ImageFile::new("", format).with_options(drawn.clone());
-    let grain = Grain::of(&target);
-    // A large image in small clusters does not fit, or takes long; so does one that is allocated at once.
+    let grain = Grain::for_file(&target);
+    // A large image with small clusters does not fit or takes long, and so does a fully allocated one.
     let fits = format != Format::Qcow2 || edges::fits(size, grain);
     let full = options::is_full(&drawn);
     let preallocated = target.options.data_file_raw().is_some();
@@ -73,7 +73,7 @@ pub(super) fn convert(random: &mut NativeRandom, narrowing: &Narrowing, course: 
     }
 }
 
-/// Of a snapshot whose contents are known; nothing where there is none.
+/// Draws a conversion of a snapshot; `None` if there is no snapshot whose contents are known.
 pub(super) fn convert_snapshot(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -103,7 +103,8 @@ pub(super) fn convert_snapshot(
     course.admit(&act).is_admitted().then_some(act)
 }
 
-/// The options of an image for which those that were drawn are too costly. A narrowing need not have a format's defaults.
+/// Returns the options for images for which the drawn ones are too expensive. These are no options, unless the profile excludes the
+/// format's defaults.
 fn fallback(narrowing: &Narrowing, format: Format) -> CreateOptions {
     let flat_only = !narrowing
         .vmdk_subformats
@@ -114,11 +115,11 @@ fn fallback(narrowing: &Narrowing, format: Format) -> CreateOptions {
     }
 }
 
-/// A window of the image, which is seldom all of it.
+/// Draws a dd of a window of the image; `None` if the window is empty or too large.
 pub(super) fn dd(random: &mut NativeRandom, narrowing: &Narrowing, course: &Course) -> Option<Act> {
     let size = course.model.top.size;
     let drawn = *random.choice(&DD_FORMATS);
-    // Without options a vmdk is sparse.
+    // A vmdk created without options has sparse extents.
     let can = narrowing.formats.contains(&drawn)
         && (drawn != Format::Vmdk
             || narrowing
@@ -148,6 +149,7 @@ pub(super) fn dd(random: &mut NativeRandom, narrowing: &Narrowing, course: &Cour
     })
 }
 
+/// Returns `format`, or raw if an image of `size` bytes is too large for it.
 fn fitting(format: Format, size: u64) -> Format {
     let foreign = !matches!(format, Format::Qcow2 | Format::Raw);
     if foreign && size > FOREIGN_MAX {

@@ -1,40 +1,40 @@
-//! Sizes, offsets and lengths near where things go wrong.
+//! Draws sizes, offsets and lengths with a bias towards boundaries: of clusters, tables, refcount blocks, images and backing files.
 //!
-//! The limits keep a case under about a second of tool time: what a guest range costs qemu-img goes with the L2 tables it touches
-//! (docs in the shared design notes; each is three flushes when a shrink meets it).
+//! The limits keep a case below about one second of tool time. The cost of a guest range for qemu-img grows with the number of L2
+//! tables in it: shrinking flushes three times per table (see [`crate::case::cost`]).
 
 use crate::base::rng::NativeRandom;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::tool::request::ImageFile;
 
-/// L2 tables of an image.
+/// Maximum number of L2 tables of an image.
 const TABLES_MAX: u64 = 4096;
-/// L2 tables that one step may touch.
+/// Maximum number of L2 tables that one step may touch.
 const TOUCHED_TABLES_MAX: u64 = 24;
-/// Bytes that one step may touch: qemu-io takes less than 2 GiB.
+/// Maximum number of bytes that one step may touch. qemu-io accepts less than 2 GiB.
 const TOUCHED_BYTES_MAX: u64 = 1 << 30;
-/// The largest image.
+/// Maximum size of an image in bytes.
 const SIZE_MAX: u64 = 1 << 40;
-/// The largest image in formats other than raw and qcow2: more than two extents of 2 GiB.
+/// Maximum size in bytes of images in formats other than raw and qcow2: enough for more than two extents of 2 GiB.
 const FOREIGN_SIZE_MAX: u64 = 5 << 30;
-/// Bytes of one write.
+/// Maximum length of one write in bytes.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 
-/// The units in which an image is laid out, in guest bytes.
+/// The allocation units of an image, in guest bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grain {
-    /// A cluster, grain or block.
+    /// The size of a cluster, grain or block.
     pub(super) cluster: u64,
-    /// What one L2 table covers.
+    /// The guest bytes that one L2 table covers.
     pub(super) table: u64,
-    /// What one refcount block covers, if every cluster were data.
+    /// The guest bytes that one refcount block covers if all clusters hold guest data.
     refcount_block: u64,
 }
 
 impl Grain {
-    /// Of an image, from its options.
-    pub(super) fn of(file: &ImageFile) -> Self {
+    /// Returns the units of an image, derived from its format and options.
+    pub(super) fn for_file(file: &ImageFile) -> Self {
         let cluster = match file.format {
             Format::Qcow2 => file.cluster_size(),
             Format::Raw => 4096,
@@ -59,7 +59,7 @@ impl Grain {
         }
     }
 
-    /// The longest guest range that one step may touch.
+    /// Returns the maximum length in bytes of the guest range that one step may touch.
     pub(super) fn reach(self) -> u64 {
         (self.table * TOUCHED_TABLES_MAX)
             .min(self.cluster << 14)
@@ -67,17 +67,17 @@ impl Grain {
     }
 }
 
-/// Whether an image of `size` bytes may be laid out so.
+/// Returns whether an image of `size` bytes has at most [`TABLES_MAX`] tables.
 pub(super) fn fits(size: u64, grain: Grain) -> bool {
     size / grain.table <= TABLES_MAX
 }
 
-/// A virtual size of at most `limit` bytes: a multiple of a sector.
+/// Draws a virtual size of at most `limit` bytes, a multiple of the sector size.
 pub(super) fn size(random: &mut NativeRandom, format: Format, grain: Grain, limit: u64) -> u64 {
     let largest = match format {
         Format::Qcow2 => SIZE_MAX.min(grain.table.saturating_mul(TABLES_MAX)),
         Format::Raw => SIZE_MAX,
-        // qemu-img reads every cluster of a qcow, also where there is none.
+        // qemu-img reads every cluster of a qcow image, even unallocated ones.
         Format::Qcow => FOREIGN_SIZE_MAX >> 3,
         _ => FOREIGN_SIZE_MAX,
     };
@@ -95,7 +95,7 @@ pub(super) fn size(random: &mut NativeRandom, format: Format, grain: Grain, limi
     (size / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES)
 }
 
-/// A place at or just beside `place`.
+/// Draws a position at `place` or close to it.
 fn near(random: &mut NativeRandom, place: u64, grain: Grain) -> u64 {
     match random.below(8) {
         0 => place + SECTOR_BYTES,
@@ -106,8 +106,8 @@ fn near(random: &mut NativeRandom, place: u64, grain: Grain) -> u64 {
     }
 }
 
-/// An offset in an image of `size` bytes, near an edge more often than not. `others` are edges of other images: where a backing file
-/// ends.
+/// Draws an offset in an image of `size` bytes, with a bias towards boundaries. `others` are the boundaries of other images, such as the
+/// end of a backing file.
 pub(super) fn offset(random: &mut NativeRandom, size: u64, grain: Grain, others: &[u64]) -> u64 {
     let base = match random.below(8) {
         0 => 0,
@@ -127,7 +127,7 @@ pub(super) fn offset(random: &mut NativeRandom, size: u64, grain: Grain, others:
     base.min(size - 1)
 }
 
-/// A length from `offset` on that stays in an image of `size` bytes, and under `limit`.
+/// Draws the length of a range at `offset` within an image of `size` bytes, at most `limit` bytes.
 pub(super) fn length(
     random: &mut NativeRandom,
     offset: u64,
@@ -150,7 +150,7 @@ pub(super) fn length(
     length.min(size - offset).min(limit).max(1)
 }
 
-/// Guest writes: up to `most`, each of a byte of its own.
+/// Draws 1 to `most` guest writes, each with its own fill byte.
 pub(super) fn writes(
     random: &mut NativeRandom,
     size: u64,
@@ -162,7 +162,7 @@ pub(super) fn writes(
         .map(|_| {
             let offset = offset(random, size, grain, others);
             let length = length(random, offset, size, grain, WRITE_BYTES_MAX);
-            // Zeros are written as well: a tool may not take them for nothing.
+            // Some writes consist of zeros: tools must not treat these as unwritten.
             let byte = if random.percent(6) {
                 0
             } else {

@@ -1,4 +1,4 @@
-//! How the images of a backing chain are drawn.
+//! Draws the images of a backing chain. The steps on them are drawn in `acts`, those on backing images in `below`.
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
@@ -9,12 +9,12 @@ use crate::image::options::{CreateOptions, Subformat};
 use crate::operation::chain::{Course, Layer};
 use crate::tool::request::ImageFile;
 
-/// Images of a chain with backing files: a rebase reads all of them.
+/// Maximum size in bytes of images in a chain of several: a rebase reads all of them.
 const CHAINED_SIZE_MAX: u64 = 32 << 20;
-/// Images that take their whole length at once.
+/// Maximum size in bytes of images whose space is fully allocated on creation.
 const FULL_SIZE_MAX: u64 = 32 << 20;
 
-/// One to five images, bottom first.
+/// Draws one to five images, base image first.
 pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Layer> {
     let lengths = match narrowing.goes_below {
         true => [2, 5, 3, 1, 1],
@@ -43,7 +43,7 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
     layers
 }
 
-/// A tool that reads flat extents alone, imago, takes no vmdk for a backing file.
+/// Replaces a vmdk base image by raw in profiles with flat extents only: imago does not accept such a vmdk as a backing file.
 fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
     let whole = narrowing
         .vmdk_subformats
@@ -54,7 +54,8 @@ fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
     }
 }
 
-/// Draws the image at `index` anew, in the format that it has; what was written into it stays as far as it fits.
+/// Draws the image at `index` anew in its present format. Half of the time it keeps its writes and prepared steps; the caller sanitizes
+/// those that no longer fit.
 pub(super) fn redraw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -87,7 +88,7 @@ pub(super) fn redraw(
     }
 }
 
-/// The format of an image on top of another: mostly qcow2. A vmdk lies on vmdk only.
+/// Draws the format of an overlay: mostly qcow2. A vmdk overlay needs a vmdk backing file.
 fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> Format {
     let has = |format: Format| narrowing.formats.contains(&format);
     let sparse_vmdk = narrowing
@@ -100,6 +101,7 @@ fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> F
     }
 }
 
+/// Draws an image of this format on top of `below`.
 fn layer(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -111,7 +113,7 @@ fn layer(
     with_options(random, narrowing, (format, options), purpose, below)
 }
 
-/// A layer of this format and these options; the rest is drawn.
+/// Draws the size and the writes of an image of this format with these options.
 pub(super) fn with_options(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -120,11 +122,11 @@ pub(super) fn with_options(
     below: &[Layer],
 ) -> Layer {
     if format == Format::Vmdk && !below.is_empty() {
-        // An overlay has sparse extents.
+        // qemu-img creates vmdk overlays only with sparse extents.
         options.clear();
     }
     let file = ImageFile::new("", format).with_options(options.clone());
-    let grain = Grain::of(&file);
+    let grain = Grain::for_file(&file);
     let edge = below.last().map(|layer| layer.size);
     let mut limit = if purpose == Purpose::Alone {
         narrowing.size_bytes_max
@@ -135,10 +137,10 @@ pub(super) fn with_options(
         limit = limit.min(FULL_SIZE_MAX);
     }
     if file.options.data_file_raw().is_some() {
-        // Its metadata is preallocated (QEMU, qcow2_co_create).
+        // QEMU preallocates the metadata of such images (qcow2_co_create).
         limit = limit.min(grain.reach());
     }
-    // Now and then as long as the image below it, or nearly so.
+    // 40% of the overlays have the size of their backing image.
     let size = match edge.filter(|edge| random.percent(40) && *edge <= limit) {
         Some(edge) => edge,
         None => edges::size(random, format, grain, limit),

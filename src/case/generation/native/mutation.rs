@@ -1,5 +1,8 @@
-//! A case made of another one: acts left out, doubled, exchanged, put in; ranges moved to edges; images drawn anew; the acts of two
-//! cases put together. What comes of it makes sense where it stands, and is decided by the parent and the change alone.
+//! Mutates and splices cases: removes, duplicates, swaps and inserts steps, moves ranges to boundaries, redraws images, and joins the
+//! steps of two cases.
+//!
+//! The child is sanitized and depends only on the parents and the change, so that its id decodes to the same case again. The
+//! campaign's guide decides which cases to mutate.
 
 use super::edges::{self, Grain};
 use super::{Narrowing, Swarm, acts, layers};
@@ -9,23 +12,23 @@ use crate::case::generation::lineage::Change;
 use crate::operation::Operation;
 use crate::operation::chain::{Act, ActKind, Chain, Course};
 
-/// How many changes are made at once, at the most.
+/// The maximum number of changes made to a child at once.
 const AT_ONCE_MAX: u64 = 3;
 
-/// In how many of a hundred children all steps are others.
+/// Percentage of mutations that redraw all steps.
 const REDRAWN_PERCENT: u64 = 50;
 
-/// How often it is tried to make something else than the parent.
+/// The number of attempts to produce a child that differs from its parent.
 const TRIES_MAX: u64 = 16;
 
-/// How many steps a chain may grow to.
+/// The maximum number of steps of a child.
 const STEPS_MAX: usize = 14;
 
-/// Keeps the draws for splices apart from those for mutations.
+/// Separates the seeds of splices from those of mutations.
 const SPLICE_TAG: u64 = 1 << 63;
 
 impl Narrowing {
-    /// The child of a case of one chain; `partner` gives the other parent of a splice.
+    /// Returns the child of `parent`, whose only operation is a chain. `partner` is the second parent of a splice.
     pub(in crate::case::generation) fn changed(
         &self,
         parent: &Case,
@@ -72,7 +75,7 @@ impl Narrowing {
                 child = spliced(random, parent, other);
             }
             if other.is_none() && random.percent(REDRAWN_PERCENT) {
-                // What was rare about its images meets other steps.
+                // Images with rare features are combined with other steps.
                 let swarm = Swarm::draw(random, pool);
                 child.steps = self.steps(random, &swarm, None, &child.layers);
             } else {
@@ -90,6 +93,7 @@ impl Narrowing {
         child
     }
 
+    /// Makes one random change: removes, duplicates, swaps, inserts or moves a step, or redraws an image.
     fn change(&self, random: &mut NativeRandom, chain: &mut Chain, pool: &[ActKind]) {
         let place = random.below(chain.steps.len() as u64 + 1) as usize;
         let is_there = place < chain.steps.len();
@@ -104,7 +108,7 @@ impl Narrowing {
                 let course = stand(chain, place);
                 let kind = *random.choice(pool);
                 if course.model.top.size == 0 {
-                    // What was swapped or put together before may copy a window that lies behind the end.
+                    // Earlier swaps or splices can leave a state of size 0, in which no step can be drawn.
                 } else if let Some(act) = acts::draw(random, self, kind, &course) {
                     chain.steps.insert(place, act);
                 }
@@ -131,7 +135,7 @@ fn chain_of(case: &Case) -> Option<&Chain> {
     })
 }
 
-/// Where the chain stands before the act at `place`.
+/// Returns the state of the chain before the step at `place`.
 fn stand(chain: &Chain, place: usize) -> Course {
     let mut course = Course::start("", &chain.layers);
     for act in &chain.steps[..place] {
@@ -140,7 +144,7 @@ fn stand(chain: &Chain, place: usize) -> Course {
     course
 }
 
-/// The images of the one, its first acts, and the last of the other.
+/// Joins the images and first steps of `one` with the last steps of `other`, both cut at random.
 fn spliced(random: &mut NativeRandom, one: &Chain, other: &Chain) -> Chain {
     let kept = random.below(one.steps.len() as u64 + 1) as usize;
     let left_out = random.below(other.steps.len() as u64 + 1) as usize;
@@ -151,9 +155,9 @@ fn spliced(random: &mut NativeRandom, one: &Chain, other: &Chain) -> Chain {
     }
 }
 
-/// A range or a size is drawn anew, near an edge more often than not.
+/// Redraws the range of a write or discard step, with a bias towards boundaries.
 fn moved(random: &mut NativeRandom, act: &mut Act, course: &Course) {
-    let (size, grain) = (course.model.top.size, Grain::of(course.top()));
+    let (size, grain) = (course.model.top.size, Grain::for_file(course.top()));
     let below: Vec<u64> = course.edges();
     let limit = grain.reach().min(1 << 20);
     let mut range = |offset: &mut u64, length: &mut u64| {

@@ -1,7 +1,7 @@
-//! The `-o` options of a new image: all that `qemu-img create -f FORMAT -o help` of 10.0 lists, but what names other files by hand.
+//! Draws the `-o` options of a new image from those that `qemu-img create -f FORMAT -o help` of 10.0 lists.
 //!
-//! Left out are `size` and `backing_*` (the harness's own), `encryption=on` (an alias), detached headers, and combinations that
-//! qemu-img refuses by its documentation; each is named where it is left out.
+//! It omits `size` and `backing_*` (the harness sets these), `encryption=on` (an alias), detached headers and other options that name
+//! files, and combinations that qemu-img refuses according to its documentation. A comment marks each such omission.
 
 use super::Narrowing;
 use super::edges::Grain;
@@ -13,7 +13,7 @@ use crate::image::options::{
 };
 use crate::operation::chain::BESIDE;
 
-/// Bytes that are preallocated.
+/// Maximum size in bytes of images whose data is preallocated.
 const PREALLOCATED_MAX: u64 = 2 << 20;
 const CLUSTER_SIZES: [u64; 13] = [
     512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131_072, 262_144, 524_288, 1_048_576,
@@ -21,11 +21,11 @@ const CLUSTER_SIZES: [u64; 13] = [
 ];
 /// Extended L2 entries need clusters of at least this many bytes (qcow2 specification, Extended L2 Entries).
 const EXTENDED_L2_CLUSTER_MIN: u64 = 16384;
-/// How many of a thousand new images are encrypted with LUKS: making a key takes qemu-img over two seconds of CPU, whatever
-/// `encrypt.iter-time` says (it measures the machine first), so that they are rare.
+/// How many of 1000 new images are encrypted with LUKS. They are rare because creating a key costs qemu-img over two seconds of CPU time
+/// whatever `encrypt.iter-time` says: it runs a benchmark first.
 const LUKS_PER_THOUSAND: u64 = 1;
 
-/// What a vpc or vhdx is.
+/// The subformats of vpc and vhdx, with their weights by repetition.
 const SUBFORMATS: [CreateOption; 3] = [
     CreateOption::Subformat(Subformat::Dynamic),
     CreateOption::Subformat(Subformat::Fixed),
@@ -33,18 +33,18 @@ const SUBFORMATS: [CreateOption; 3] = [
 ];
 const AES: CreateOption = CreateOption::EncryptFormat(Encryption::Aes);
 
-/// What an image is made for.
+/// The role of a new image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// The bottom of a chain: on nothing, below others.
+    /// The base image of a chain of several.
     Bottom,
-    /// In the middle of a chain.
+    /// An image with a backing file and an overlay.
     Middle,
-    /// The image that the steps work on, with others below it.
+    /// The top image of a chain of several, on which the steps work.
     Top,
-    /// The same, with nothing below it.
+    /// The only image, without a backing file.
     Alone,
-    /// The target of a conversion, with so many bytes to come.
+    /// The target of a conversion.
     Target,
 }
 
@@ -53,13 +53,13 @@ impl Purpose {
         matches!(self, Self::Middle | Self::Top)
     }
 
-    /// A generation that does not go below has no encrypted image below another.
+    /// Returns whether the image may be encrypted. Only profiles with steps on backing images encrypt those.
     fn may_be_encrypted(self, narrowing: &Narrowing) -> bool {
         narrowing.goes_below || matches!(self, Self::Top | Self::Alone | Self::Target)
     }
 }
 
-/// The options of a new image.
+/// Draws the options of a new image.
 pub(super) fn draw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -91,12 +91,12 @@ pub(super) fn draw(
     }
 }
 
-/// Whether an image with these options takes its whole length at once.
+/// Returns whether an image with these options is fully allocated on creation.
 pub(super) fn is_full(options: &CreateOptions) -> bool {
     options.r#static() == Some(true) || options.subformat().is_some_and(Subformat::is_full)
 }
 
-/// Each in so many of a hundred images, with one of these values.
+/// Draws each offered option with its percentage, and one of its values.
 fn some_of(random: &mut NativeRandom, offers: &[(u64, &[CreateOption])]) -> CreateOptions {
     let mut options = CreateOptions::new();
     for (percent, values) in offers {
@@ -109,7 +109,7 @@ fn some_of(random: &mut NativeRandom, offers: &[(u64, &[CreateOption])]) -> Crea
 fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> CreateOptions {
     let subformats = narrowing.vmdk_subformats;
     let subformat = *random.choice(subformats);
-    // Only a conversion writes a streamOptimized image: its grains are compressed and never written twice.
+    // Only a conversion can write a streamOptimized image: its grains are compressed and cannot be rewritten.
     let subformat = match subformat {
         Subformat::StreamOptimized if purpose != Purpose::Target => Subformat::MonolithicSparse,
         other => other,
@@ -129,7 +129,7 @@ fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> C
         .map(text)
         .map(CreateOption::HardwareVersion);
     let zeroed = [true, false, true].map(CreateOption::ZeroedGrain);
-    // A flat image cannot mark zeros.
+    // Flat extents have no zeroed grains.
     let zeroed_percent = 25 * u64::from(!is_full(&options));
     let others = [
         (20, &adapters[..]),
@@ -138,7 +138,7 @@ fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> C
         (15, &hardware),
     ];
     options.extend(some_of(random, &others).iter().cloned());
-    // compat6 sets the version itself.
+    // compat6 sets the hardware version itself.
     let versioned = options.hardware_version().is_some();
     let wanted = random.percent(15) && !versioned;
     options.extend(wanted.then_some(CreateOption::Compat6(true)));
@@ -169,7 +169,7 @@ fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> 
     let offered = narrowing.options;
     let mut options = CreateOptions::new();
     let cluster_size = *random.choice(&CLUSTER_SIZES);
-    // A third keeps the default of 64 KiB.
+    // A third of the images keeps the default of 64 KiB.
     let drawn = random.percent(67);
     options.extend(drawn.then_some(CreateOption::ClusterSize(cluster_size)));
     let cluster_size = if drawn { cluster_size } else { 65536 };
@@ -178,7 +178,7 @@ fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> 
         options.extend(wanted.then_some(option));
         wanted
     };
-    // Version 2 knows none of what follows.
+    // Version 2 supports none of the options below.
     if offer(random, 15, CreateOption::Compat(Compat::Version2)) {
         return options;
     }
@@ -192,7 +192,7 @@ fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> 
     offer(random, 25, CreateOption::CompressionType(compression));
     let has_data_file = offer(random, 12, CreateOption::DataFile(BESIDE.to_owned()));
     if has_data_file && !purpose.has_backing() {
-        // "Backing file and data-file-raw cannot be used at the same time".
+        // qemu-img: "Backing file and data-file-raw cannot be used at the same time".
         offer(random, 50, CreateOption::DataFileRaw(true));
     }
     let luks = random.below(1000) < LUKS_PER_THOUSAND;
@@ -230,7 +230,7 @@ fn encryption(random: &mut NativeRandom, luks: bool) -> CreateOptions {
     options
 }
 
-/// Only where little is preallocated: small clusters take long.
+/// Draws the `preallocation` option; `None` for images that are too large, because small clusters take long.
 pub(super) fn preallocation(
     random: &mut NativeRandom,
     format: Format,

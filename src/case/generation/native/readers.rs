@@ -1,8 +1,9 @@
-//! Cases for tools that only read: an image of a format drawn evenly, made by the reference, changed a little by a guest, and looked at.
+//! Draws cases for tools that only read: the reference creates and modifies an image, then the tools inspect it. All formats are equally
+//! likely.
 //!
-//! Most have nothing below them and few options, because what one reader lacks another must not go without; a quarter is what a conversion
-//! writes, which alone makes compressed clusters and streamOptimized extents. Which candidates can open it is not known here: an id decodes to
-//! the same case whatever tools there are, and a campaign passes over what none of its candidates can be asked.
+//! Most images have no backing file and few options, so that each reader supports a good part of the cases. A quarter is written by a
+//! conversion, the only way to create compressed clusters and streamOptimized extents. An id decodes to the same case whatever tools are
+//! installed, so this module does not know which candidates can open the image; a campaign omits cases that no candidate supports.
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
@@ -13,22 +14,22 @@ use crate::image::options::CreateOptions;
 use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
 use crate::tool::request::ImageFile;
 
-/// Images in a hundred that are written by a conversion.
+/// Percentage of images that a conversion writes.
 const CONVERTED_PERCENT: u64 = 25;
-/// Images in a hundred, of formats with backing files, that have one.
+/// Percentage of images with a backing file, in formats that support one.
 const LAYERED_PERCENT: u64 = 20;
-/// Images in a hundred without any option.
+/// Percentage of images without any option.
 const PLAIN_PERCENT: u64 = 40;
-/// Conversions in a hundred that compress, where the format can.
+/// Percentage of conversions that compress, in formats that support it.
 const COMPRESSED_PERCENT: u64 = 60;
-/// Changes before the image is looked at.
+/// Maximum number of changes before the image is inspected.
 const CHANGES_MAX: u64 = 3;
-/// Looks in a hundred that are made beside the reading of all bytes.
+/// Percentage of inspections that a case contains besides reading all bytes.
 const LOOK_PERCENT: u64 = 50;
-/// The longest image in bytes: most readers tell no holes, so that every byte is read.
+/// Maximum virtual size in bytes. Most readers do not report holes, so every byte is read.
 const SIZE_BYTES_MAX: u64 = 48 << 20;
 
-/// What changes an image, of the steps that a pool allows.
+/// The kinds of steps that modify an image.
 const CHANGES: [ActKind; 6] = [
     ActKind::Write,
     ActKind::WriteZeroes,
@@ -37,10 +38,10 @@ const CHANGES: [ActKind; 6] = [
     ActKind::Snapshot,
     ActKind::Amend,
 ];
-/// What looks at one.
+/// The kinds of steps that inspect an image.
 const LOOKS: [ActKind; 3] = [ActKind::Info, ActKind::Check, ActKind::Map];
 
-/// All that qemu-img makes and that a reader may be asked.
+/// Everything that qemu-img can create and a reader can inspect.
 pub(in crate::case::generation) static READERS: Narrowing = Narrowing {
     formats: &[
         Format::Qcow2,
@@ -69,7 +70,7 @@ pub(in crate::case::generation) static READERS: Narrowing = Narrowing {
     ..super::WIDE
 };
 
-/// A chain of one image, seldom of more, and looks at it.
+/// Draws a chain of one image, sometimes with a backing file, and its inspections.
 pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[ActKind]) -> Chain {
     let format = *random.choice(narrowing.formats);
     let layered = matches!(format, Format::Qcow2 | Format::Qcow | Format::Vmdk);
@@ -119,7 +120,7 @@ fn is_small(act: &Act) -> bool {
     !matches!(act, Act::Resize { size, .. } if *size > SIZE_BYTES_MAX)
 }
 
-/// A qcow2 or raw image, and its conversion into `format`.
+/// Draws a qcow2 or raw image and its conversion into `format`.
 fn converted(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
@@ -138,7 +139,7 @@ fn converted(
     let can_compress = matches!(format, Format::Qcow2 | Format::Qcow)
         && target.data_file().is_none()
         && !target.is_encrypted();
-    let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::of(&target));
+    let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::for_file(&target));
     let act = Act::Convert {
         format,
         options: if fits { options } else { CreateOptions::new() },
@@ -147,7 +148,7 @@ fn converted(
     (vec![source], Some(act))
 }
 
-/// An image of `format` on one that it can lie on: qcow2 or its own.
+/// Draws an image of `format` with a backing file: vmdk for vmdk, otherwise qcow2 or raw.
 fn on_another(random: &mut NativeRandom, narrowing: &Narrowing, format: Format) -> Vec<Layer> {
     let below = match format {
         Format::Vmdk => Format::Vmdk,
@@ -164,6 +165,7 @@ fn on_another(random: &mut NativeRandom, narrowing: &Narrowing, format: Format) 
     vec![below, top]
 }
 
+/// Draws an image of `format` on top of `below`.
 fn image(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
