@@ -1,4 +1,4 @@
-//! The adapter protocol: its examples keep to it, and adapters that do not are told so.
+//! The adapter protocol: the documented examples conform to it, and the check reports adapters that do not.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(missing_qemu_img))]
@@ -13,7 +13,7 @@ use imgduel::tool::adapter::{Check, Examination};
 use imgduel::tool::request::{Exit, ImageFile, Request};
 use imgduel::tool::{self, Scene};
 
-/// What is wrong with an adapter, check by check.
+/// Runs all conformance checks on an adapter.
 fn examined(command: &str, limit: Duration) -> Vec<Check> {
     let adapter = ring::open(&format!("adapter:{command}"));
     let reference = ring::open("qemu-img");
@@ -27,6 +27,7 @@ fn examined(command: &str, limit: Duration) -> Vec<Check> {
     examination.checks().unwrap()
 }
 
+/// Returns the names of the failed checks.
 fn wrong(checks: &[Check]) -> Vec<String> {
     let wrong = checks.iter().filter_map(|check| {
         let why = check.failure.as_ref()?;
@@ -67,7 +68,7 @@ fn the_shell_example_of_the_documentation_passes_its_checks() {
 
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn what_an_adapter_does_wrong_is_told() {
+fn each_protocol_violation_of_an_adapter_is_reported() {
     let limit = Duration::from_secs(30);
     let told = |lie: &str| wrong(&examined(&lying(lie), limit));
     let expected = [
@@ -121,7 +122,7 @@ fn an_adapter_that_hangs_is_killed_and_the_next_request_gets_a_new_one() {
 
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn a_feature_that_a_tool_says_it_lacks_is_no_divergence_and_is_counted() {
+fn a_feature_that_an_adapter_declares_unsupported_is_counted_and_not_a_divergence() {
     let workdir = tempfile::tempdir().unwrap();
     let spec = format!("adapter:{}", lying("truth"));
     let arena = ring::arena(&spec, "qemu-img", Duration::from_secs(30), workdir.path());
@@ -141,7 +142,7 @@ fn a_feature_that_a_tool_says_it_lacks_is_no_divergence_and_is_counted() {
 
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn a_program_that_is_no_adapter_is_refused_in_one_line() {
+fn a_program_that_is_not_an_adapter_is_reported_in_one_line() {
     let complaint = |command: &str| {
         let spec = format!("adapter:{command}").parse().unwrap();
         match tool::open(&spec, &ring::means()) {

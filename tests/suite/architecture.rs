@@ -1,4 +1,4 @@
-//! The house's own rules, checked on the source text: who may use whom, how a file begins, what a name may be.
+//! Rules about the source text: dependencies between rooms, file headers, file sizes and names.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file of the library: its room (the first part of its path), its path, its text.
+/// A source file of the library: its room (the first part of its path), its path and its text.
 struct Source {
     room: String,
     path: PathBuf,
@@ -14,7 +14,7 @@ struct Source {
 }
 
 impl Source {
-    /// Whether it belongs to one of these modules, told by their paths below `src`.
+    /// Returns whether the file belongs to one of these modules, given by their paths below `src`.
     fn lies_in(&self, modules: &[&str]) -> bool {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let path = self.path.strip_prefix(root).unwrap().with_extension("");
@@ -47,7 +47,7 @@ fn collect(root: &Path, directory: &Path, found: &mut Vec<Source>) {
     }
 }
 
-/// The rooms in their order, as `lib.rs` lists them.
+/// Returns the rooms and their positions in the list of `lib.rs`.
 fn order() -> HashMap<String, usize> {
     let library =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
@@ -60,7 +60,7 @@ fn order() -> HashMap<String, usize> {
         .collect()
 }
 
-/// The rooms that a text names as `crate::ROOM`, outside comments.
+/// Returns the rooms that a source text uses as `crate::ROOM`, ignoring comments.
 fn rooms_used(text: &str) -> Vec<String> {
     let code = text
         .lines()
@@ -105,7 +105,7 @@ fn a_room_uses_only_rooms_above_it() {
 fn judging_and_verdicts_never_see_tools_sandboxes_or_processes() {
     let judging = ["oracle/verdict", "oracle/judge", "operation"];
     for source in sources().iter().filter(|source| source.lies_in(&judging)) {
-        // What is asked of a tool and what it answers is plain data.
+        // Requests and answers are plain data.
         let text = source.text.replace("crate::tool::request", "");
         for forbidden in ["tool", "process", "run"] {
             assert!(
@@ -118,7 +118,7 @@ fn judging_and_verdicts_never_see_tools_sandboxes_or_processes() {
 }
 
 #[test]
-fn every_file_begins_by_saying_what_it_is() {
+fn every_file_begins_with_a_description() {
     for source in sources() {
         assert!(
             source.text.starts_with("//! "),
@@ -157,9 +157,9 @@ fn only_the_process_room_starts_programs() {
     }
 }
 
-/// Else the reports that are asked of `cargo test` would hold what the stand-ins of a test did.
+/// Otherwise the reports that the caller requested from `cargo test` would contain records of stand-ins.
 #[test]
-fn a_test_starts_the_command_without_what_the_caller_has_set() {
+fn tests_start_the_command_without_the_variables_of_the_caller() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut found = Vec::new();
     collect(&tests, &tests, &mut found);

@@ -1,5 +1,5 @@
-//! The page in a real browser: it fits a phone, changes with light and dark, can be walked through by keyboard, and its pictures
-//! are those of the records.
+//! The HTML report in a real browser: it fits a phone, follows the light or dark theme, can be operated by keyboard, and its diagrams match
+//! the records.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::ring;
 
-/// A page around the page that looks at it from outside: inside, its own policy lets no script run. The result is JSON in the
-/// element `result`.
+/// A page that embeds the report and inspects it from outside, because the report's own content security policy forbids scripts. The
+/// element `result` holds the outcome as JSON.
 const OBSERVER: &str = r#"<!DOCTYPE html><meta charset="utf-8"><iframe id="page" style="border:0;width:WIDTHpx;height:900px" srcdoc="PAGE"></iframe>
 <script type="application/json" id="result"></script><script>
 const frame = document.getElementById("page");
@@ -41,7 +41,7 @@ frame.onload = () => {
 };
 </script>"#;
 
-/// Records of three ways to diverge, and one that the reference took too long for.
+/// Returns records of three kinds of divergences and of one timeout of the reference.
 fn records(workdir: &Path) -> Vec<Record> {
     let limit = std::time::Duration::from_secs(30);
     let tries = [
@@ -63,13 +63,13 @@ fn records(workdir: &Path) -> Vec<Record> {
     });
     let mut records: Vec<Record> = tried.collect();
     for (place, record) in records.iter_mut().enumerate() {
-        // The page is asked which finding is which by this line.
+        // The observer identifies the findings on the page by this line.
         record.reproduce = place.to_string();
     }
     records
 }
 
-/// What the observer sees of the page.
+/// Opens the page in a browser and returns what the observer measured.
 fn seen(page: &str, width: u32, more: &[&str], workdir: &Path) -> Value {
     let quoted = page.replace('&', "&amp;").replace('"', "&quot;");
     let observer = OBSERVER
@@ -151,7 +151,7 @@ fn the_page_is_right_and_readable_in_a_real_browser() {
     assert_ne!(light["ink"], phone["ink"]);
 }
 
-/// Every range of the record is drawn where it belongs, and nothing else is.
+/// Asserts that exactly the ranges of the record are drawn, each at the right place.
 fn pictures_agree(rectangles: &[Value], record: &Record) {
     let picture = record.evidence.as_ref().unwrap().picture.as_ref().unwrap();
     let strips = picture.strips.iter();

@@ -1,4 +1,4 @@
-//! Builds of a tool: what each says it lacks, and what is taken for none.
+//! Builds of a tool with different features: the harness detects what a build declares unsupported, and rejects programs that are not the tool.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -51,7 +51,7 @@ fn bitmap() -> Request {
     missing_qemu_img,
     ignore = "qemu-img is not here: apt-get install qemu-utils"
 )]
-fn a_build_is_not_asked_what_it_says_it_lacks_and_the_lack_has_a_name() {
+fn requests_that_a_build_declares_unsupported_are_skipped_with_a_named_reason() {
     let tool = ring::open(&stand_in("lacks_what_others_have"));
     let zstd = || image(Format::Qcow2, &["compression_type=zstd"]);
     let lacking = [
@@ -109,7 +109,7 @@ fn a_build_is_not_asked_what_it_says_it_lacks_and_the_lack_has_a_name() {
     missing_qemu_img,
     ignore = "qemu-img is not here: apt-get install qemu-utils"
 )]
-fn a_build_that_refuses_what_it_does_not_say_it_lacks_is_asked_all_the_same() {
+fn a_build_that_refuses_a_request_without_declaring_it_unsupported_still_gets_it() {
     let tool = ring::open(&stand_in("refuses_create"));
     assert_eq!(tool.lacks(), [""; 0]);
     let requests = [
@@ -123,7 +123,7 @@ fn a_build_that_refuses_what_it_does_not_say_it_lacks_is_asked_all_the_same() {
     }
 }
 
-/// The first drawn cases in which an image is parallels.
+/// Returns the first drawn cases that contain a parallels image.
 fn cases_with_parallels(count: usize) -> Vec<Case> {
     let generation = Generation::named("native1").unwrap();
     let drawn = generation.cases(16, 0, None).unwrap();
@@ -136,7 +136,7 @@ fn cases_with_parallels(count: usize) -> Vec<Case> {
     missing_qemu_img,
     ignore = "qemu-img is not here: apt-get install qemu-utils"
 )]
-fn what_the_reference_lacks_is_unsupported_and_what_the_candidate_lacks_no_divergence() {
+fn features_missing_in_the_reference_are_unsupported_and_in_the_candidate_skipped() {
     let poor = stand_in("lacks_what_others_have");
     let scratch = ring::scratch();
     let tried = |candidate: &str, reference: &str| -> Vec<Record> {
@@ -170,7 +170,7 @@ fn what_the_reference_lacks_is_unsupported_and_what_the_candidate_lacks_no_diver
 }
 
 #[test]
-fn a_named_program_that_is_not_the_tool_is_refused_in_one_line_with_what_it_said() {
+fn a_program_that_is_not_the_named_tool_is_reported_in_one_line_with_its_output() {
     let directory = ring::package().display().to_string();
     let file = ring::package().join("Cargo.toml").display().to_string();
     let complaint = |spec: String| {
@@ -198,7 +198,7 @@ fn a_named_program_that_is_not_the_tool_is_refused_in_one_line_with_what_it_said
             assert_eq!((cause, said), (Cause::Usage, format!("{path} {what}")));
         }
     }
-    // Of GNU or of BusyBox: it has a version, which is not qemu-img's.
+    // GNU or BusyBox: it prints a version, but not qemu-img's.
     for name in ["qemu-img", "instar", "rqcow2"] {
         let (_, said) = complaint(format!("{name}:/bin/ls"));
         let is_told = said.contains("it says '") || said.contains("it says nothing");

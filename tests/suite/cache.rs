@@ -1,4 +1,4 @@
-//! The store of the reference's answers: what is asked again and what is not; an entry that is damaged, a version that changed.
+//! The cache of the reference's answers: hits and misses, damaged entries, and changed versions.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(missing_qemu_img))]
@@ -24,7 +24,7 @@ fn case() -> Case {
         .unwrap()
 }
 
-/// One case of imago against qemu-img (by the path `reference`), with a store.
+/// Runs one case of imago against the qemu-img at the path `reference`, with a cache.
 fn try_with(reference: &str, store: &Path) -> (Record, Counts) {
     try_case_with(case(), reference, store)
 }
@@ -58,7 +58,7 @@ fn entries(store: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_was_answered_is_not_asked_again_and_the_verdict_is_the_same() {
+fn cached_answers_are_reused_and_the_verdict_is_the_same() {
     let store = tempfile::tempdir().unwrap();
     let (first, counts) = try_with("qemu-img", store.path());
     assert_eq!((counts.found, counts.dropped), (0, 0));
@@ -71,9 +71,9 @@ fn what_was_answered_is_not_asked_again_and_the_verdict_is_the_same() {
     assert!(second.tool_calls < first.tool_calls);
 }
 
-/// Left to chance, imago lays out these images differently in each process.
+/// Without fixed random numbers, imago lays out these images differently in each process.
 #[test]
-fn what_an_embedded_library_writes_is_the_same_in_each_run() {
+fn an_embedded_library_writes_the_same_image_in_each_run() {
     let id: CaseId = "ops7_s1_i000199".parse().unwrap();
     let store = tempfile::tempdir().unwrap();
     let not_found = [(); 3].map(|()| {
@@ -89,10 +89,10 @@ fn what_an_embedded_library_writes_is_the_same_in_each_run() {
 }
 
 #[test]
-fn a_damaged_entry_is_noticed_and_dropped() {
+fn a_damaged_entry_is_detected_and_removed() {
     let store = tempfile::tempdir().unwrap();
     let (first, counts) = try_with("qemu-img", store.path());
-    // One bit in each, wherever it may be.
+    // Flip one bit in each entry.
     for (index, path) in entries(store.path()).into_iter().enumerate() {
         let mut bytes = fs::read(&path).unwrap();
         let place = index * 7919 % bytes.len();
@@ -107,10 +107,10 @@ fn a_damaged_entry_is_noticed_and_dropped() {
 }
 
 #[test]
-fn a_changed_version_is_noticed() {
+fn entries_of_another_version_are_not_used() {
     let store = tempfile::tempdir().unwrap();
     try_with("qemu-img", store.path());
-    // Another program that says it is the same version.
+    // Another program that prints the same version.
     let other = tempfile::tempdir().unwrap();
     let program = other.path().join("qemu-img");
     fs::copy(which::which("qemu-img").unwrap(), &program).unwrap();
@@ -120,7 +120,7 @@ fn a_changed_version_is_noticed() {
 }
 
 #[test]
-fn an_answer_that_came_too_late_is_not_kept() {
+fn an_answer_after_the_time_limit_is_not_cached() {
     let store = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let reference = format!("qemu-img:{}", ring::stand_in("hangs").display());

@@ -1,4 +1,4 @@
-//! How long a campaign goes on, what it proves, how it ends, and what the next one has of it.
+//! Campaigns: duration, vacuity, interruption, resumption, and the corpus.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,7 +21,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The ids in a file of records, in their order.
+/// Returns the ids in a file of records, in order.
 fn ids(path: &Path) -> Vec<String> {
     let records = std::fs::read_to_string(path).unwrap();
     let records = records.lines().map(serde_json::from_str::<Value>);
@@ -31,7 +31,7 @@ fn ids(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_time_without_unit_and_no_iterations_are_refused_in_a_line() {
+fn a_duration_without_unit_and_zero_iterations_are_usage_errors() {
     let place = tempfile::tempdir().unwrap();
     for (arguments, words) in [
         (["--duration", "10"], "with its unit, as in 90s, 10m or 2h"),
@@ -54,7 +54,7 @@ fn a_time_without_unit_and_no_iterations_are_refused_in_a_line() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_campaign_that_is_given_a_time_ends_orderly_when_it_is_over() {
+fn a_campaign_with_a_duration_ends_normally_when_the_time_is_over() {
     let place = ring::scratch();
     let started = Instant::now();
     let ops = ["--generation", "ops7", "--ops", "info", "--seed", "3"];
@@ -81,13 +81,13 @@ fn a_campaign_that_is_given_a_time_ends_orderly_when_it_is_over() {
     assert_eq!(summary["iterations"], summary["iterations_completed"]);
 }
 
-/// `dd` is nothing that imago can be asked.
+/// imago does not support `dd`.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_compares_nothing_proves_nothing_from_twenty_cases_on() {
+fn a_campaign_of_twenty_cases_that_compares_nothing_fails() {
     let place = ring::scratch();
     let of_nothing = |count: &'static str, more: &[&'static str]| {
         let asked = ["--generation", "ops16", "--ops", "dd", "--seed", "1"];
@@ -104,7 +104,7 @@ fn what_compares_nothing_proves_nothing_from_twenty_cases_on() {
     assert!(said.contains("so few cases are no failure"), "{said}");
 }
 
-/// Waits until a file of records has so many lines.
+/// Waits until a file of records has at least `lines` lines.
 fn wait_for(records: &Path, lines: usize) {
     for _ in 0..3000 {
         let text = std::fs::read_to_string(records).unwrap_or_default();
@@ -121,7 +121,7 @@ fn wait_for(records: &Path, lines: usize) {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_was_found_before_an_interruption_stays_found() {
+fn findings_from_before_an_interruption_are_kept() {
     let place = ring::scratch();
     let liar = format!(
         "qemu-img:{}",
@@ -156,7 +156,7 @@ fn what_was_found_before_an_interruption_stays_found() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_guided_campaign_goes_on_as_if_it_had_never_been_cut_short() {
+fn a_resumed_guided_campaign_continues_as_if_it_had_not_been_interrupted() {
     let place = ring::scratch();
     let guided = [
         "--guided",
@@ -191,7 +191,7 @@ fn a_guided_campaign_goes_on_as_if_it_had_never_been_cut_short() {
     let output = fuzz(place.path(), &resumed);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(ids(&place.path().join("cut")), all);
-    // Told of another way, as several cases at a time leave it, it tries nothing twice.
+    // If the records are in another order, as after a run with several jobs, no case runs twice.
     let mut other = cut[..8].to_vec();
     other.swap(0, 1);
     std::fs::write(place.path().join("other"), other.concat()).unwrap();
@@ -215,7 +215,7 @@ fn a_guided_campaign_goes_on_as_if_it_had_never_been_cut_short() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_corpus_is_begun_with_and_added_to() {
+fn a_campaign_starts_with_the_corpus_and_adds_to_it() {
     let place = ring::scratch();
     let guided = ["--guided", "--generation", "native1", "--ops", "write,read"];
     let guided = [

@@ -1,4 +1,4 @@
-//! Every comparator can fire: for each there is a stand-in that lies in its one way, and is caught with the right kind.
+//! Canaries: for each comparator, a stand-in tool with one defect that it must report with the right kind.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -20,7 +20,7 @@ fn stand_in(name: &str) -> String {
     format!("qemu-img:{}", ring::stand_in(name).display())
 }
 
-/// The stand-in `lie` is found out by `operation`, as `kind`, within [`CASES_MAX`] cases of that operation.
+/// Asserts that `operation` detects the defect of the stand-in `lie` as `kind` within [`CASES_MAX`] cases.
 fn caught(lie: &str, operation: &str, kind: &str) {
     caught_against("qemu-img", lie, operation, kind);
 }
@@ -45,7 +45,7 @@ fn caught_against(reference: &str, lie: &str, operation: &str, kind: &str) {
     );
 }
 
-/// Lies of the reference: what is against it, and what it is against.
+/// Stand-ins in the place of the reference.
 macro_rules! against {
     ($($name:ident: $lie:literal against $reference:literal in $operation:literal is $kind:literal;)*) => {
         $(
@@ -70,7 +70,7 @@ against! {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn an_older_release_need_not_say_what_came_later_on_either_side() {
+fn output_that_an_older_release_lacks_on_either_side_is_not_a_difference() {
     let workdir = ring::scratch();
     let old = stand_in("is_of_the_year_2022");
     for (candidate, reference) in [(&*old, "qemu-img"), ("qemu-img", &*old)] {
@@ -86,13 +86,13 @@ fn an_older_release_need_not_say_what_came_later_on_either_side() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn opening_an_input_for_writing_is_no_difference_and_a_reference_that_writes_harms_itself_alone() {
+fn opening_an_input_for_writing_is_not_a_difference_and_a_writing_reference_affects_only_itself() {
     let workdir = ring::scratch();
     let opens = stand_in("opens_its_input");
     let changes = stand_in("changes_its_input");
     for (candidate, reference) in [(&*opens, "qemu-img"), ("qemu-img", &*changes)] {
         let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
-        // What is written there breaks any other format.
+        // The bytes that it writes there would break any other format.
         let case = ring::cases("ops16", SEED, &["info"])
             .find(|case| case.image.format.name() == "raw")
             .unwrap();
@@ -110,8 +110,8 @@ fn a_tool_that_writes_to_its_input_through_a_mapping_is_caught() {
     caught("maps_its_input", "info", "input_changed_divergence");
 }
 
-/// A witness that lies is heard: the candidate and the reference agree, and it does not.
-fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
+/// Asserts that a divergence of a witness is reported even if the candidate and the reference agree.
+fn a_lying_witness_is_reported(operation: &str, format: &str, kind: &str) {
     let workdir = ring::scratch();
     let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
     duel.witnesses = Witnesses::find_in(&ring::stand_in("witnesses"), LIMIT);
@@ -127,8 +127,8 @@ fn a_lying_witness_is_heard(operation: &str, format: &str, kind: &str) {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_witness_of_another_size_is_heard() {
-    a_lying_witness_is_heard("info", "qcow2", "libyal_info_divergence");
+fn a_witness_that_reads_another_size_is_reported() {
+    a_lying_witness_is_reported("info", "qcow2", "libyal_info_divergence");
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn a_witness_of_another_size_is_heard() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_witness_that_cannot_read_what_check_finds_sound_is_heard() {
-    a_lying_witness_is_heard("check", "vmdk", "libyal_check_divergence");
+fn a_witness_that_cannot_read_an_image_that_check_finds_sound_is_reported() {
+    a_lying_witness_is_reported("check", "vmdk", "libyal_check_divergence");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_witness_that_cannot_read_what_check_finds_sound_is_heard() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_conversion_larger_than_was_foretold_is_caught_where_the_reference_cannot_measure() {
+fn a_conversion_larger_than_measured_is_detected_even_if_the_reference_cannot_measure() {
     let workdir = ring::scratch();
     let liar = ring::stand_in("instar_foretells_nothing");
     let arena = ring::arena(
@@ -242,8 +242,8 @@ canaries! {
     a_repair_that_says_it_is_incomplete_is_no_divergence_and_no_match: "repair_is_never_complete" in "repair" is "inconclusive_repair_conservative";
 }
 
-/// The lie of an apply is found out as `kind` in a case with a chain of snapshots such as `chains` wants it. Before that it
-/// may be found out otherwise: in the bytes after the next create or delete.
+/// Asserts that a defect of applying snapshots is detected as `kind` in a case whose snapshot steps satisfy `chains`. Other cases before
+/// it may detect the defect as another kind, in the bytes after the next create or delete.
 fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
     let workdir = ring::scratch();
     let arena = ring::arena(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
@@ -263,7 +263,7 @@ fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
     }
 }
 
-/// Which chains of snapshots a lie can be found out in, from the names of their elements.
+/// Decides from the names of the snapshot steps whether they can reveal a defect.
 type Chains = fn(&[&str]) -> bool;
 
 fn apply_at_last(chain: &[&str]) -> bool {

@@ -1,4 +1,4 @@
-//! Lies told in the middle of a chain are caught, and the candidate is blamed: two honest witnesses stand against it.
+//! Canaries for chains: defects in the middle of a chain are detected and blamed on the candidate.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,8 +16,8 @@ const CASES_MAX: usize = 60;
 const SEED: u64 = 7;
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The stand-in `lie` is found out by chains of these kinds of steps alone, in this layer. What comes before the iteration `start`
-/// is known to miss it, and passed over to save time.
+/// Asserts that chains of only these kinds of steps detect the stand-in `lie`, in this layer. Iterations before `start` are known to miss
+/// the defect and are skipped to save time.
 fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
     let (_, record, _) = found("native1", lie, acts, start);
     assert_eq!(
@@ -27,7 +27,8 @@ fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
     );
 }
 
-/// The arena in which the lie was found out in cases of this generation, the record that blames the candidate, and where they were tried.
+/// Runs cases of a generation until one detects the defect. Returns the session, the record that blames the candidate, and the scratch
+/// directory.
 fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Arena, Record, TempDir) {
     let workdir = ring::scratch();
     let program = ring::stand_in("chain").join(lie).join("qemu-img");
@@ -75,8 +76,8 @@ canaries! {
     a_bitmap_that_forgets_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 13, in "metadata";
 }
 
-/// What only `native2` draws. Each lie: what must be drawn for it, which first cases are known to miss it, and what a case that is as small as it
-/// gets still has, written out.
+/// The canaries of steps that only `native2` draws. Each row: the kinds of steps to draw, the first iteration that detects the defect, and
+/// what the JSON of the shrunk case must still contain.
 const DEEP: [(&str, &[&str], usize, &[&str]); 4] = [
     (
         "converts_what_is_current",
@@ -125,7 +126,7 @@ deep_canaries! {
     a_sector_lost_over_an_encrypted_image_is_blamed: "zeroes_a_sector_over_an_encrypted_image";
 }
 
-/// Makes the case as small as it gets in so many attempts; what comes of it is written out.
+/// Shrinks the case in at most `attempts` attempts. Returns the case and its JSON.
 fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
     let limits = Limits {
         attempts,
@@ -144,7 +145,7 @@ fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_conversion_of_what_is_seen_now_instead_of_the_snapshot_is_blamed_and_shrunk() {
+fn converting_the_current_contents_instead_of_the_snapshot_is_blamed_and_shrunk() {
     let (arena, record, _workdir) = deep("converts_what_is_current");
     let (case, text) = shrunk(&arena, &record, 10);
     assert!(case.bulk().operations < record.case_shown().unwrap().bulk().operations);
@@ -153,7 +154,7 @@ fn a_conversion_of_what_is_seen_now_instead_of_the_snapshot_is_blamed_and_shrunk
 
 #[test]
 #[ignore = "takes minutes: every lie below is shrunk until nothing can be left out"]
-fn every_lie_below_is_shrunk_to_what_it_is_about() {
+fn each_defect_of_backing_images_shrinks_to_the_steps_it_needs() {
     for (lie, _, _, has) in DEEP {
         let (arena, record, _workdir) = deep(lie);
         let (case, text) = shrunk(&arena, &record, 400);
@@ -163,7 +164,7 @@ fn every_lie_below_is_shrunk_to_what_it_is_about() {
     }
 }
 
-/// What both tools leave in the same way, and the recipe does not: both are blamed, and in the words of the look that is for it.
+/// Asserts that both tools are blamed if they agree but contradict the recipe, and that the final check of this kind reports it.
 fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize, what: &str) {
     let workdir = ring::scratch();
     let spec = |lie: &str| format!("qemu-img:{}", ring::stand_in(lie).display());
@@ -186,17 +187,17 @@ fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn snapshots_that_both_lose_are_missed() {
+fn snapshots_that_both_tools_lose_are_reported() {
     let lie = "chain/makes_no_snapshots/qemu-img";
     both_are_blamed(lie, lie, &["snapshot"], 0, "snapshots of ");
 }
 
-/// What is found wrong on both sides, and our own reading does not find: here because it is not so.
+/// `check` reports an error on both sides that the harness's own audit does not find, because there is none.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_check_that_finds_the_same_wrong_on_both_sides_is_told() {
+fn a_check_that_reports_the_same_error_on_both_sides_is_recorded() {
     both_are_blamed("", "finds_a_leak", &["resize"], 0, "check of ");
 }

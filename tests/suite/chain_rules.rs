@@ -1,5 +1,5 @@
-//! Every step of every chain that is drawn, spliced, mutated or shrunk is one that the rules admit: so qemu-img must do it, and where
-//! it refuses, that says something.
+//! The admission rules of chains: every step of a drawn, spliced, mutated or shrunk chain is admitted. So qemu-img must perform it, and a
+//! refusal is a finding.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,10 +19,10 @@ const GENERATIONS: [&str; 5] = [
     "native1_readers",
 ];
 
-/// How many simpler versions are gone through, one made of the other.
+/// The number of successive shrink candidates to check.
 const SHRINKS: usize = 4;
 
-/// What the rules have against a chain.
+/// Returns the first rejection of a step of a chain.
 fn objection(chain: &Chain) -> Option<String> {
     if !chain.is_makeable() {
         return Some("one of its images cannot be made".to_owned());
@@ -62,7 +62,7 @@ fn chain(case: &Case) -> &Chain {
     }
 }
 
-/// So many drawn cases of each generation, as many splices and mutations of them, and as many simpler versions.
+/// Asserts that `cases` drawn cases of each generation, as many splices and mutations of them, and their shrink candidates are admitted.
 fn all_are_admitted(seed: u64, cases: usize) {
     let mut checked = 0;
     let mut check = |chain: &Chain, id: &str| {
@@ -102,7 +102,7 @@ fn all_are_admitted(seed: u64, cases: usize) {
 }
 
 #[test]
-fn every_step_of_what_is_drawn_spliced_mutated_and_shrunk_is_admitted() {
+fn every_step_of_drawn_spliced_mutated_and_shrunk_chains_is_admitted() {
     all_are_admitted(41, 8);
 }
 
@@ -112,9 +112,9 @@ fn every_step_of_20_000_cases_is_admitted() {
     all_are_admitted(42, 1000);
 }
 
-/// A commit over a parallels image that is not the lowest was kept in each of these, and qemu-img refuses it.
+/// Each of these ids once decoded to a commit above a parallels image in the middle of the chain, which qemu-img refuses.
 #[test]
-fn no_child_commits_over_a_parallels_image() {
+fn no_child_commits_into_a_chain_with_a_parallels_image() {
     for id in [
         "native1_x176_s1_i000000",
         "native1_x286_s1_i000000",
@@ -128,10 +128,10 @@ fn no_child_commits_over_a_parallels_image() {
     }
 }
 
-/// What a commit may have been refused to make grow is of doubtful size from then on, and with it every write behind its old end: version 2
-/// cannot hide what a longer backing file holds there.
+/// If a commit may have been refused because it had to grow the image, the size of that image is uncertain. Writes beyond its old end are
+/// then not admitted: version 2 cannot hide the data of a longer backing file there.
 #[test]
-fn what_a_refused_commit_left_small_is_not_written_behind_its_end() {
+fn no_step_writes_beyond_the_end_of_an_image_that_a_refused_commit_may_have_left_small() {
     let layers = [
         layer("raw", 1 << 20, &[]),
         layer("qcow2", 2048, &["compat=0.10"]),
@@ -160,7 +160,7 @@ fn why(layers: &[Layer], act: serde_json::Value) -> Option<Rejection> {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_apart_by_what_a_tool_must_do() {
+fn rejections_distinguish_steps_that_must_fail_from_those_that_are_undefined() {
     use serde_json::json;
     const MIB: u64 = 1 << 20;
     let qcow2 = [layer("qcow2", MIB, &[])];

@@ -1,4 +1,4 @@
-//! Several candidates at once: one record each, a table of who stands where, and nobody judged by what another did.
+//! Several candidates at once: one record each, a matrix of their results, and independent verdicts.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(any(missing_qemu_img, missing_python)))]
@@ -26,7 +26,7 @@ fn lying(lie: &str) -> String {
     )
 }
 
-/// A campaign of chains on raw images, with these candidates.
+/// Runs a campaign of chains on raw images with these candidates.
 fn fuzz(directory: &std::path::Path, candidates: &[&str]) -> (Output, Value, Vec<Value>) {
     let mut command = ring::imgduel();
     command.current_dir(directory);
@@ -62,7 +62,7 @@ fn fuzz(directory: &std::path::Path, candidates: &[&str]) -> (Output, Value, Vec
 }
 
 #[test]
-fn the_odd_one_out_is_named_and_the_others_agree() {
+fn the_matrix_names_the_deviating_candidate_and_the_others_agree() {
     let directory = tempfile::tempdir().unwrap();
     let (liar, honest) = (lying("flips_a_byte_of_all"), lying("truth_of_all"));
     let (output, summary, records) = fuzz(directory.path(), &[&liar, &honest, "imago"]);
@@ -103,7 +103,7 @@ fn the_odd_one_out_is_named_and_the_others_agree() {
 }
 
 #[test]
-fn a_record_of_several_candidates_replays_with_its_own_alone() {
+fn a_record_of_a_run_with_several_candidates_replays_with_its_own_candidate_only() {
     let directory = tempfile::tempdir().unwrap();
     let (liar, honest) = (lying("flips_a_byte_of_all"), lying("truth_of_all"));
     let (_, _, records) = fuzz(directory.path(), &[&format!("{liar},{honest}")]);
@@ -128,7 +128,7 @@ fn a_candidate_that_is_named_twice_is_refused() {
 }
 
 #[test]
-fn a_campaign_for_readers_passes_over_what_no_candidate_can_be_asked() {
+fn a_campaign_for_readers_omits_cases_that_no_candidate_supports() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = ring::imgduel();
     command.current_dir(directory.path());
@@ -156,7 +156,7 @@ fn a_campaign_for_readers_passes_over_what_no_candidate_can_be_asked() {
     assert!(last.max() > Some(3), "one case in seven is about vdi");
 }
 
-/// The reference, with what it is made to do.
+/// The reference, with counters of its calls.
 struct Metered {
     tool: Arc<dyn Tool>,
     calls: AtomicU64,
@@ -193,14 +193,14 @@ impl Tool for Metered {
     }
 }
 
-/// A command line with nothing but settings.
+/// A command line that consists only of settings.
 #[derive(clap::Parser)]
 struct Line {
     #[command(flatten)]
     settings: Settings,
 }
 
-/// What the reference does for these candidates on these cases: its calls, and its CPU time in milliseconds.
+/// Returns the number of calls of the reference for these candidates and cases, and its CPU time in milliseconds.
 fn cost_of_reference(candidates: &[&str], cases: &[Case]) -> (u64, u64) {
     let metered = Arc::new(Metered {
         tool: ring::open("qemu-img"),
@@ -220,7 +220,7 @@ fn cost_of_reference(candidates: &[&str], cases: &[Case]) -> (u64, u64) {
     (metered.calls.load(Ordering::Relaxed), cpu_ns / 1_000_000)
 }
 
-/// Cases of which the first of the candidates can be asked something.
+/// Returns cases that the candidate supports at least partly.
 fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
     let workdir = ring::scratch();
     let duel = ring::duel(
@@ -238,7 +238,7 @@ fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
 }
 
 #[test]
-fn many_readers_cost_the_reference_what_one_costs() {
+fn many_readers_need_as_many_reference_calls_as_one() {
     let adapter = format!(
         "adapter:{}",
         ring::package().join("docs/adapters/reader.py").display()
@@ -246,7 +246,7 @@ fn many_readers_cost_the_reference_what_one_costs() {
     let cases = cases_for("qcow2-core", "native1_readers", 5);
     let (one, _) = cost_of_reference(&["qcow2-core"], &cases);
     let (many, _) = cost_of_reference(&["qcow2-core", &adapter, "vdi", "vhd-core"], &cases);
-    // What is asked again is what one of them reads otherwise.
+    // The additional calls confirm the divergences of one candidate.
     assert!(
         one > 10 && many <= one + one / 10,
         "{one} calls for one candidate, {many} for four"
@@ -255,7 +255,7 @@ fn many_readers_cost_the_reference_what_one_costs() {
 
 #[test]
 #[ignore = "minutes of measuring: prints what the reference costs for 1, 3, 6 and 12 candidates"]
-fn what_the_reference_costs_for_many_candidates() {
+fn reference_cost_for_many_candidates() {
     let adapter = format!(
         "adapter:{}",
         ring::package().join("docs/adapters/reader.py").display()

@@ -1,5 +1,5 @@
-//! instar's command lines: every one that the generations lead to goes through a stand-in that accepts only what
-//! instar's documentation lists, and exits 2 at anything else.
+//! instar's command lines: a stand-in accepts only what instar's documentation lists, and exits with 2 otherwise. Every command line that
+//! the generations produce must pass it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ const CASES: usize = 3;
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn every_command_line_for_instar_is_in_its_dialect() {
+fn every_command_line_for_instar_is_documented_by_instar() {
     let workdir = ring::scratch();
     let candidate = format!("instar:{}", ring::stand_in("instar").display());
     let arena = ring::arena(

@@ -1,5 +1,5 @@
-//! The scripts of `docs/findings.md` show what they say, with the releases that they say it of, and none of them shows how to
-//! crash a tool, to hang it or to take all of its memory. Those of `findings/` install what they run: no test runs them.
+//! The scripts of `docs/findings.md` reproduce their findings with the stated releases, and none of them shows how to crash a tool, hang it
+//! or exhaust its memory. No test runs the scripts of `findings/`, because they install software.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use crate::ring;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The scripts about one tool: their names begin with its.
+/// Returns the scripts whose names begin with the tool's name.
 fn scripts(prefix: &str) -> Vec<PathBuf> {
     let scripts = std::fs::read_dir(ring::package().join("docs/findings")).unwrap();
     let scripts = scripts.map(|entry| entry.unwrap().path());
@@ -20,7 +20,7 @@ fn name(path: &std::path::Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
-/// Every one of them. The tool is of this release: another may have mended it, and is a reason to ignore the test.
+/// Runs every script of a tool. Another release than this one may have fixed the defects, so the test is ignored then.
 fn show(prefix: &str, tool: &str, release: &str) {
     let scripts = scripts(prefix);
     assert!(!scripts.is_empty());
@@ -31,7 +31,7 @@ fn show(prefix: &str, tool: &str, release: &str) {
     }
 }
 
-/// Paths of scripts, relative to the package, that `docs/findings.md` links in a line, and the line.
+/// Returns the script paths that `docs/findings.md` links, relative to the package, each with its line.
 fn linked() -> Vec<(String, String)> {
     let list = std::fs::read_to_string(ring::package().join("docs/findings.md")).unwrap();
     let mut linked = Vec::new();
@@ -50,7 +50,7 @@ fn linked() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_script_is_told_of_in_the_list() {
+fn the_list_of_findings_links_every_script() {
     let linked: Vec<String> = linked().into_iter().map(|(path, _)| path).collect();
     for path in &linked {
         assert!(ring::package().join(path).is_file(), "{path} is linked");
@@ -63,8 +63,8 @@ fn every_script_is_told_of_in_the_list() {
     }
 }
 
-/// Whether an entry of the catalogue is about a tool that dies, hangs or takes too much. An exception that a Python module raises is
-/// an error told properly, though the oracle counts it as a crash; that it runs out of memory is none.
+/// Returns whether an entry of the catalogue is about a crash, a hang or excessive use of resources. The oracle counts an exception of a
+/// Python module as a crash, but it is an ordinary error, except for running out of memory.
 fn is_about_exhaustion(entry: &serde_json::Value) -> bool {
     let deadly = ["_crash", "_timeout", "_limit", "_blowup"];
     let kinds = entry["when"]["kind"].as_array().unwrap();
@@ -90,7 +90,7 @@ fn no_script_shows_how_to_crash_or_to_exhaust_a_tool() {
         let named: Vec<_> = deadly.iter().filter(is_named).collect();
         assert!(named.is_empty(), "{path} belongs to {named:?}");
     }
-    // Nor does the text of such an entry spell out commands.
+    // The text of such an entry must not contain commands either.
     for entry in entries.iter().filter(|entry| is_about_exhaustion(entry)) {
         let text = entry.to_string();
         let has_commands = ["qemu-img create ", "qemu-io -", "printf '"]

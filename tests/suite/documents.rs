@@ -1,5 +1,5 @@
-//! The documents: every link leads somewhere, every command line is one that imgduel takes, every flag and variable has its row, and the
-//! README stays short.
+//! The documents: every link has a target, imgduel accepts every command line, every flag and variable is documented, and the README is
+//! short.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,11 +13,11 @@ use imgduel::frontend::{command, trial};
 
 use crate::ring;
 
-/// The most that a person reads before trying something.
+/// Limits of the README: more is not read before trying something.
 const README_LINES_MAX: usize = 150;
 const README_BYTES_MAX: usize = 10_000;
 
-/// Documents at the top of the repository that are read with those of `docs/`.
+/// Documents at the top of the repository that are checked like those of `docs/`.
 const AT_THE_TOP: [&str; 4] = [
     "README.md",
     "CONTRIBUTING.md",
@@ -43,7 +43,7 @@ fn documents() -> Vec<Document> {
     paths.into_iter().map(read).collect()
 }
 
-/// The lines of a Markdown text, each with the language of the fenced block that it lies in.
+/// Returns the lines of a Markdown text, each with the language of the fenced block around it.
 fn lines(text: &str) -> Vec<(Option<&str>, &str)> {
     let mut fence = None;
     let mut found = Vec::new();
@@ -57,14 +57,14 @@ fn lines(text: &str) -> Vec<(Option<&str>, &str)> {
     found
 }
 
-/// The text of a Markdown document but for its fenced blocks.
+/// Returns the text of a Markdown document without its fenced blocks.
 fn prose(text: &str) -> String {
     let outside = lines(text).into_iter().filter(|(fence, _)| fence.is_none());
     let outside: Vec<&str> = outside.map(|(_, line)| line).collect();
     outside.join("\n")
 }
 
-/// The anchors of a document's headings, as GitHub and mdBook make them.
+/// Returns the anchors of a document's headings, as GitHub and mdBook generate them.
 fn anchors(text: &str) -> Vec<String> {
     let prose = prose(text);
     let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -77,7 +77,7 @@ fn anchors(text: &str) -> Vec<String> {
     headings.map(anchor).collect()
 }
 
-/// What the links of a text lead to.
+/// Returns the targets of all links of a text.
 fn targets(text: &str) -> Vec<String> {
     let prose = prose(text);
     let parts = prose.split("](").skip(1);
@@ -85,7 +85,7 @@ fn targets(text: &str) -> Vec<String> {
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
-/// Why a link of a document leads nowhere.
+/// Returns why a link of a document is broken; `None` if its target exists.
 fn broken(path: &Path, text: &str, target: &str) -> Option<String> {
     if target.starts_with("https://") {
         return None;
@@ -107,7 +107,7 @@ fn broken(path: &Path, text: &str, target: &str) -> Option<String> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_that_is_there_and_to_a_heading_of_it() {
+fn every_link_leads_to_an_existing_file_and_heading() {
     let mut links = 0;
     for Document { path, text } in documents() {
         for target in targets(&text) {
@@ -159,7 +159,7 @@ fn the_readme_is_short() {
 }
 
 #[test]
-fn no_document_names_a_path_of_somebody_s_machine() {
+fn no_document_contains_a_path_of_a_developer_s_machine() {
     for Document { path, text } in documents() {
         for word in ["/root/", "/home/", "/work/", "index.crates.io"] {
             assert!(!text.contains(word), "{}: {word}", path.display());
@@ -167,7 +167,7 @@ fn no_document_names_a_path_of_somebody_s_machine() {
     }
 }
 
-/// The command lines of a document, each as its words, and whether it is whole: one in running text may be a part of one.
+/// Returns the command lines of a document as words, and whether each is complete: in running text, it may be a fragment.
 fn command_lines(text: &str) -> Vec<(Vec<String>, bool)> {
     let mut found = Vec::new();
     let mut begun = String::new();
@@ -185,7 +185,7 @@ fn command_lines(text: &str) -> Vec<(Vec<String>, bool)> {
     found
 }
 
-/// The commands of a line of shell that begin with `imgduel` or `cargo`, without variables, comments and where the output goes.
+/// Returns the commands of a shell line that begin with `imgduel` or `cargo`, without variables, comments and redirections.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     for word in words(line) {
@@ -207,7 +207,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// The words of a line as a shell takes them apart.
+/// Splits a line into words like a shell.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote) = (String::new(), None);
@@ -224,7 +224,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Why imgduel would not take a command line of a document; nothing for a line that is none of its own.
+/// Returns why imgduel would reject a command line; `None` if it accepts the line or the line is not for imgduel.
 fn objection(words: &[String], is_whole: bool) -> Option<String> {
     let behind = words.iter().position(|word| word == "--");
     let behind = behind.map_or(&[][..], |place| &words[place + 1..]);
@@ -238,7 +238,7 @@ fn objection(words: &[String], is_whole: bool) -> Option<String> {
     refused(&grammar, given.to_vec(), is_whole)
 }
 
-/// What clap says against it. A value that is a placeholder, in capitals, stands for one that is right.
+/// Returns clap's error about a command line. Placeholder values in capitals count as valid.
 fn refused(grammar: &Command, mut given: Vec<String>, is_whole: bool) -> Option<String> {
     loop {
         let line = std::iter::once("imgduel".to_owned()).chain(given.clone());
@@ -262,7 +262,7 @@ fn refused(grammar: &Command, mut given: Vec<String>, is_whole: bool) -> Option<
             {
                 let place = given.iter().position(|word| *word == value)?;
                 given.remove(place);
-                // The flag before it goes as well.
+                // Remove the flag before the placeholder as well.
                 if place > 0 && given[place - 1].starts_with("--") {
                     given.remove(place - 1);
                 }
@@ -273,7 +273,7 @@ fn refused(grammar: &Command, mut given: Vec<String>, is_whole: bool) -> Option<
 }
 
 #[test]
-fn every_command_line_in_the_documents_is_one_that_imgduel_takes() {
+fn imgduel_accepts_every_command_line_in_the_documents() {
     let mut checked = 0;
     for Document { path, text } in documents() {
         for (words, is_whole) in command_lines(&text) {
@@ -287,7 +287,7 @@ fn every_command_line_in_the_documents_is_one_that_imgduel_takes() {
 }
 
 #[test]
-fn a_command_line_with_a_flag_or_command_that_is_not_there_is_found() {
+fn a_command_line_with_an_unknown_flag_or_command_is_detected() {
     for line in [
         "```console\n$ imgduel fuzz --no-such-flag\n```",
         "```console\n$ IMGDUEL_SEED=1 cargo run --release -- fizz\n```",
@@ -313,7 +313,7 @@ fn a_command_line_with_a_flag_or_command_that_is_not_there_is_found() {
     }
 }
 
-/// The flags of the command `fuzz` and of the test target, each with its variable.
+/// Returns the flags of the command `fuzz` and of the test target, each with its variable.
 fn flags() -> BTreeSet<(String, Option<String>)> {
     let command = command::grammar();
     let fuzz = command.find_subcommand("fuzz").unwrap().clone();
@@ -330,7 +330,7 @@ fn flags() -> BTreeSet<(String, Option<String>)> {
 }
 
 #[test]
-fn every_command_flag_and_variable_is_on_the_page_of_the_command() {
+fn the_page_of_the_command_documents_every_command_flag_and_variable() {
     let page = fs::read_to_string(ring::package().join("docs/command.md")).unwrap();
     for (flag, variable) in flags() {
         assert!(page.contains(&format!("`--{flag}")), "--{flag} is missing");
@@ -348,19 +348,19 @@ fn every_command_flag_and_variable_is_on_the_page_of_the_command() {
 }
 
 #[test]
-fn every_variable_that_the_documents_name_is_read_somewhere() {
+fn the_code_reads_every_variable_that_the_documents_name() {
     let flags = flags();
     let flags: BTreeSet<&str> = flags
         .iter()
         .filter_map(|(_, name)| name.as_deref())
         .collect();
-    // Read by the benchmark.
+    // The benchmark reads these.
     let others = ["IMGDUEL_PEER", "IMGDUEL_BENCH_ITERATIONS"];
     for Document { path, text } in documents() {
         for part in text.split("IMGDUEL_").skip(1) {
             let end = part.find(|letter: char| !letter.is_ascii_uppercase() && letter != '_');
             let name = format!("IMGDUEL_{}", &part[..end.unwrap_or(part.len())]);
-            // `IMGDUEL_*` is all of them.
+            // `IMGDUEL_*` stands for all variables.
             let is_one = flags.contains(name.as_str()) || others.contains(&name.as_str());
             assert!(is_one || name == "IMGDUEL_", "{}: {name}", path.display());
         }

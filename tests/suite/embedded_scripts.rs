@@ -1,4 +1,5 @@
-//! The programs of `imgduel script` for the embedded crates: each compiles as it is printed, against the locked versions, and shows its finding.
+//! The programs that `imgduel script` prints for findings of embedded crates: each compiles unchanged with the locked versions and reproduces the
+//! finding.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(missing_qemu_img))]
@@ -18,12 +19,12 @@ use crate::ring;
 
 const LIMIT: Duration = Duration::from_secs(3);
 const SEED: u64 = 7;
-/// Cases that are tried with a crate.
+/// The maximum number of cases that run with a crate.
 const CASES: usize = 40;
-/// Findings of one crate that are shown.
+/// The maximum number of findings of one crate to reproduce.
 const FINDINGS_MAX: usize = 4;
 
-/// The crates of this build, each with the generations in which findings of it are looked for.
+/// Returns the embedded crates, each with the generations that are searched for findings.
 fn crates() -> Vec<(&'static str, [&'static str; 2])> {
     let readers = ["native1_readers", "malformed1_readers"];
     let all = [
@@ -39,7 +40,7 @@ fn crates() -> Vec<(&'static str, [&'static str; 2])> {
         .collect()
 }
 
-/// Findings of a crate, each of another group.
+/// Returns findings of a crate, each of a different group.
 fn findings(arena: &Arena, generation: &str, most: usize) -> Vec<Record> {
     let cases = Generation::named(generation).unwrap();
     let cases = cases.cases(SEED, 0, None).unwrap();
@@ -51,7 +52,7 @@ fn findings(arena: &Arena, generation: &str, most: usize) -> Vec<Record> {
     new.take(most).collect()
 }
 
-/// The comment at a program's head is its manifest.
+/// Returns the dependency line from the manifest in the comment at the top of a program.
 fn dependency(program: &str) -> String {
     let mut lines = program
         .lines()
@@ -59,7 +60,7 @@ fn dependency(program: &str) -> String {
     lines.nth(1).unwrap().trim_start_matches("// ").to_owned()
 }
 
-/// A package with these programs, each as it was printed; their target directory is kept, so that the crates are compiled once.
+/// Builds a package of these programs, unchanged. The target directory is reused, so that the crates compile only once.
 fn built(package: &Path, programs: &[(String, String)]) -> PathBuf {
     fs::create_dir_all(package.join("src/bin")).unwrap();
     let dependencies: BTreeSet<String> =
@@ -90,7 +91,7 @@ fn built(package: &Path, programs: &[(String, String)]) -> PathBuf {
 
 #[test]
 #[ignore = "compiles the embedded crates, three minutes: they must be in cargo's cache"]
-fn a_finding_of_an_embedded_crate_becomes_a_program_that_compiles_and_shows_it() {
+fn the_program_for_a_finding_of_an_embedded_crate_compiles_and_reproduces_it() {
     let workdir = ring::scratch();
     let mut programs = Vec::new();
     let mut without = Vec::new();

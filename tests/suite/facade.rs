@@ -1,4 +1,4 @@
-//! The public surface as somebody outside would use it: settings from flags, the harness, a tool of one's own as candidate.
+//! The public interface as users of the library see it: settings from flags, the harness, and their own tool as candidate.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use imgduel::{Answer, Harness, Request, Result, Scene, Settings, Support, Tool, 
 
 use crate::ring;
 
-/// A tool of somebody else's: qemu-img under another name.
+/// A tool of a library user: qemu-img under another name.
 struct Own(Arc<dyn Tool>);
 
 impl Tool for Own {
@@ -38,7 +38,7 @@ impl Tool for Own {
 }
 
 #[test]
-fn settings_come_from_flags_and_a_wrong_one_is_told_in_one_line() {
+fn settings_are_parsed_from_flags_and_errors_are_one_line() {
     let settings =
         Settings::from_flags(["--candidate", "qemu-img,imago", "--timeout", "2"]).unwrap();
     assert_eq!(settings.candidates.len(), 2);
@@ -88,8 +88,8 @@ fn the_example_runs_one_case_of_every_candidate() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_tool_of_one_s_own_is_a_candidate() {
-    // Cleaning up is for a process that this test program cannot be: the tools are those of the tests.
+fn an_implementation_of_tool_can_be_the_candidate() {
+    // The reaper needs a worker program, which this test program is not, so the test uses its own tool environment.
     let own: Arc<dyn Tool> = Arc::new(Own(ring::open("qemu-img")));
     let settings = Settings::from_flags(["--timeout", "20"]).unwrap();
     let contest =

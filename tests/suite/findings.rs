@@ -1,4 +1,4 @@
-//! From a divergence to something that can be filed: shrunk, kept with its case written out, accepted.
+//! Findings: shrinking, storage with the complete case, and acceptance.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,7 +43,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The files in the directory of findings, by name.
+/// Returns the files in the directory of findings, sorted by name.
 fn findings(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory.join("findings"))
         .into_iter()
@@ -56,7 +56,7 @@ fn findings(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_seed_with_its_case_written_out_needs_no_generator() {
+fn a_seed_with_a_complete_case_needs_no_generator() {
     let path = ring::package().join("tests/golden/frozen-seed.json");
     let case = SeedFile::read(&path).unwrap().case().unwrap();
     let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -68,7 +68,7 @@ fn a_seed_with_its_case_written_out_needs_no_generator() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_frozen_seed_replays_to_the_verdict_that_was_seen() {
+fn a_frozen_seed_replays_to_its_recorded_verdict() {
     let path = ring::package().join("tests/golden/frozen-seed.json");
     let seed = SeedFile::read(&path).unwrap();
     let (case, seen) = (seed.case().unwrap(), seed.seen.unwrap());
@@ -96,7 +96,7 @@ fn a_frozen_seed_replays_to_the_verdict_that_was_seen() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_campaign_keeps_one_small_case_of_each_group_and_says_how_to_run_it_again() {
+fn a_campaign_stores_one_shrunk_case_per_group_and_prints_how_to_rerun_it() {
     let directory = tempfile::tempdir().unwrap();
     let summary = directory.path().join("summary.json");
     let arguments = [
@@ -156,7 +156,7 @@ fn a_campaign_keeps_one_small_case_of_each_group_and_says_how_to_run_it_again() 
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn without_shrinking_a_finding_is_kept_as_it_was_drawn() {
+fn without_shrinking_a_finding_is_stored_as_drawn() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = [
         "fuzz",
@@ -183,7 +183,7 @@ fn without_shrinking_a_finding_is_kept_as_it_was_drawn() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn shrinking_interrupted_and_taken_up_again_ends_as_in_one_piece() {
+fn interrupted_and_resumed_shrinking_ends_like_an_uninterrupted_run() {
     let whole = tempfile::tempdir().unwrap();
     let case = diverging_map();
     let arguments = ["shrink", &case, "--ops", "map"];
@@ -226,7 +226,7 @@ fn shrinking_interrupted_and_taken_up_again_ends_as_in_one_piece() {
     assert!(!begun(), "the progress is left behind");
 }
 
-/// The id of a case of maps that the stand-in which forgets an extent is found out by.
+/// Returns the id of a map case that detects the stand-in that forgets an extent.
 fn diverging_map() -> String {
     let workdir = tempfile::tempdir().unwrap();
     let lying = ring::arena(
@@ -244,7 +244,7 @@ fn diverging_map() -> String {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_does_not_diverge_cannot_be_shrunk_and_has_no_script() {
+fn a_matching_case_cannot_be_shrunk_and_has_no_script() {
     let directory = tempfile::tempdir().unwrap();
     for command in ["shrink", "script"] {
         let output = run(
@@ -254,7 +254,7 @@ fn what_does_not_diverge_cannot_be_shrunk_and_has_no_script() {
         );
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        // What is said of every run: a script is not forked, a witness is not here.
+        // Notices of every run: the stand-in script is not forked, a witness is not installed.
         let of_the_run =
             |line: &&str| line.ends_with("it is a script") || line.contains("no cross-check by");
         let of_the_case = said.lines().filter(|line| !of_the_run(line));
@@ -270,7 +270,7 @@ fn what_does_not_diverge_cannot_be_shrunk_and_has_no_script() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_finding_does_not_shrink_into_one_that_is_refused_in_other_words() {
+fn a_finding_does_not_shrink_into_one_with_another_error_message() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = ["fuzz", "--generation", "ops16", "--seed", "7"];
     let arguments = [&arguments[..], &["--ops", "resize", "--iterations", "12"]].concat();
@@ -288,7 +288,7 @@ fn a_finding_does_not_shrink_into_one_that_is_refused_in_other_words() {
     assert!(!large.is_empty(), "{said}");
     for seed in large {
         let case = serde_json::to_value(seed.case().unwrap()).unwrap();
-        // The smallest of the sizes that are still refused so.
+        // The smallest size with the same error message.
         assert_eq!(case["ops"][0]["start"], "16M", "{said}");
     }
 }
@@ -298,7 +298,7 @@ fn a_finding_does_not_shrink_into_one_that_is_refused_in_other_words() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn two_groups_do_not_shrink_into_one() {
+fn findings_of_two_groups_do_not_shrink_into_one_group() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = [
         "fuzz",
@@ -326,7 +326,7 @@ fn accept(arguments: &[&str]) -> Output {
     command.arg("accept").args(arguments).output().unwrap()
 }
 
-/// A pending finding, and a directory of seeds with one seed and the catalogue.
+/// Creates a pending finding, and a seed directory with one seed and the catalogue.
 fn pending() -> (tempfile::TempDir, String, String) {
     let directory = tempfile::tempdir().unwrap();
     let (file, seeds) = (
@@ -344,7 +344,7 @@ fn pending() -> (tempfile::TempDir, String, String) {
 }
 
 #[test]
-fn a_finding_is_accepted_under_a_name_that_is_no_part_of_another() {
+fn a_finding_is_accepted_under_a_name_that_is_not_a_substring_of_another() {
     let (_directory, file, seeds) = pending();
     for (stem, words) in [
         ("two-words", "is no name for a seed"),
@@ -378,7 +378,7 @@ fn a_finding_is_accepted_under_a_name_that_is_no_part_of_another() {
 }
 
 #[test]
-fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
+fn accepting_a_finding_adds_an_entry_that_matches_only_this_finding() {
     let (_directory, file, seeds) = pending();
     let path = Path::new(&seeds).join("known-divergences.json");
     let seed = SeedFile::read(Path::new(&file)).unwrap();
@@ -408,7 +408,7 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
         "--seeds",
         &seeds,
     ];
-    // It is of a version that did not say where it differs.
+    // This record comes from a version that did not record the differing location.
     let output = accept(&arguments);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("in which step and file"));
@@ -443,7 +443,7 @@ fn a_finding_becomes_an_entry_that_is_no_wider_than_it() {
     assert!(!Path::new(&file).exists());
 }
 
-/// The finding of a group, of those that a campaign has kept.
+/// Returns the stored finding of this kind.
 fn finding_of(directory: &Path, kind: &str) -> String {
     let mut kept = findings(directory).into_iter();
     let found = kept.find(|path| {
@@ -453,14 +453,14 @@ fn finding_of(directory: &Path, kind: &str) -> String {
     found.unwrap().to_str().unwrap().to_owned()
 }
 
-/// One wrong byte, accepted, says nothing of a tool that shows zeros: what is accepted is made of the case as it was drawn, and of what
-/// was shown.
+/// Accepting one wrong byte must not cover a tool that returns zeros: the entry is made from the case as drawn and the observed
+/// difference.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_is_accepted_of_one_defect_counts_at_once_and_hides_no_other() {
+fn an_accepted_entry_applies_at_once_and_hides_no_other_defect() {
     let directory = tempfile::tempdir().unwrap();
     let cases = [
         "fuzz",
@@ -525,9 +525,10 @@ fn what_is_accepted_of_one_defect_counts_at_once_and_hides_no_other() {
     assert!(other["divergences_found"].as_u64() > Some(0), "{other:#}");
 }
 
-/// Of another version of the same tool it is known elsewhere: it fails, apart from what is new, and one line accepts it.
+/// An entry for another version of the tool does not match: the finding fails, is listed separately from new ones, and one command extends
+/// the entry.
 #[test]
-fn an_entry_is_extended_to_a_version_with_one_line() {
+fn an_entry_is_extended_to_another_version_with_one_command() {
     let directory = tempfile::tempdir().unwrap();
     let catalogue = directory.path().join("own.json");
     let own = catalogue.to_str().unwrap();
@@ -561,7 +562,7 @@ fn an_entry_is_extended_to_a_version_with_one_line() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Lies, and the operation in which each shows.
+/// Stand-ins with one defect, and the operation that reveals it.
 const LIES: [(&str, &str); 14] = [
     ("wrong_virtual_size", "info"),
     ("flips_a_byte", "convert"),
@@ -581,7 +582,7 @@ const LIES: [(&str, &str); 14] = [
 
 #[test]
 #[ignore = "takes a minute: what shrinking comes to for fourteen lies, twice each"]
-fn lies_shrink_to_one_operation_and_at_most_two_options_the_same_way_every_time() {
+fn defects_shrink_deterministically_to_one_operation_and_at_most_two_options() {
     let limits = Limits {
         attempts: 400,
         time: Duration::from_secs(60),

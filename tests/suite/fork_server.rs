@@ -1,5 +1,5 @@
-//! The fork server against plain spawning: the same arguments, directory, environment, streams, endings and limits; what
-//! cannot be forked; that nothing stays behind.
+//! The fork server compared with plain spawning: arguments, directory, environment, streams, exit statuses and limits are the same. Also:
+//! programs that cannot be forked, and cleanup.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use imgduel::process::{Ending, Finished, Invocation};
 use imgduel::tool::launcher::{ExecMode, Launcher};
 
-/// A shell is a program that is linked dynamically, too.
+/// Returns the shell, which is dynamically linked like most tools.
 fn shell() -> PathBuf {
     Path::new("/bin/sh").canonicalize().unwrap()
 }
@@ -32,7 +32,7 @@ fn run_in(launcher: &Launcher, directory: &Path, script: &str, limit: Duration) 
         .unwrap()
 }
 
-/// A call of a program that nobody hurries or confines.
+/// Returns a call without sandbox and grace period, with a generous time limit.
 fn call<'call>(
     program: &'call Path,
     arguments: &'call [String],
@@ -58,7 +58,7 @@ fn forking() -> Arc<Launcher> {
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// What a call shows of itself, in both ways.
+/// Returns the ending and output of a script, spawned and forked.
 fn both_ways(script: &str) -> [(Ending, String, String); 2] {
     let scratch = tempfile::tempdir().unwrap();
     [ExecMode::Spawn, ExecMode::Fork].map(|mode| {
@@ -91,8 +91,8 @@ fn a_forked_call_is_like_a_spawned_one() {
 }
 
 #[test]
-fn flushes_are_skipped_unless_they_are_wanted() {
-    // Flushing a pipe is refused by the system, so that it shows whether it was asked.
+fn flushes_are_skipped_unless_durable_is_set() {
+    // The kernel refuses to flush a pipe, so an error shows that the flush was executed.
     let dd = Path::new("/bin/dd").canonicalize().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let arguments = [
@@ -112,7 +112,7 @@ fn flushes_are_skipped_unless_they_are_wanted() {
 }
 
 #[test]
-fn a_forked_call_is_killed_at_its_limit_with_its_group_and_the_next_is_unharmed() {
+fn a_forked_call_is_killed_at_its_limit_with_its_group_and_the_next_call_works() {
     let scratch = tempfile::tempdir().unwrap();
     let launcher = forking();
     let started = Instant::now();
@@ -125,7 +125,7 @@ fn a_forked_call_is_killed_at_its_limit_with_its_group_and_the_next_is_unharmed(
     assert!(started.elapsed() < LONG);
     let said = finished.stdout.text();
     let grandchild = said.lines().nth(1).unwrap();
-    // Killed it is; to be gone, it needs a processor.
+    // The killed process needs some processor time to exit.
     let is_there = || {
         let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
         state.contains("(sleep)") && !state.contains(") Z ")
@@ -140,10 +140,10 @@ fn a_forked_call_is_killed_at_its_limit_with_its_group_and_the_next_is_unharmed(
 }
 
 #[test]
-fn a_tool_that_kills_its_server_costs_that_call_alone() {
+fn a_tool_that_kills_its_fork_server_fails_only_its_own_call() {
     let scratch = tempfile::tempdir().unwrap();
     let launcher = forking();
-    // Only a server has the tool's own name; what else its parent may be is left alone.
+    // Only the fork server has the tool's own name; kill no other parent.
     let script = r#"read own < /proc/$$/comm; read other < /proc/$PPID/comm
         [ "$own" = "$other" ] && kill -KILL $PPID; sleep 0.2; echo here"#;
     let finished = run_in(&launcher, scratch.path(), script, LONG);
@@ -153,7 +153,7 @@ fn a_tool_that_kills_its_server_costs_that_call_alone() {
 }
 
 #[test]
-fn what_cannot_be_forked_is_spawned_and_said() {
+fn programs_that_cannot_be_forked_are_spawned_with_a_notice() {
     let scratch = tempfile::tempdir().unwrap();
     let script = scratch.path().join("script");
     std::fs::write(&script, "#!/bin/sh\necho script\n").unwrap();
@@ -175,7 +175,7 @@ fn what_cannot_be_forked_is_spawned_and_said() {
 }
 
 #[test]
-fn a_program_that_was_replaced_is_loaded_anew() {
+fn a_replaced_program_is_loaded_again() {
     let scratch = tempfile::tempdir().unwrap();
     let program = scratch.path().join("program");
     std::fs::copy(shell(), &program).unwrap();
@@ -201,7 +201,7 @@ fn no_server_outlives_its_launcher() {
 }
 
 #[test]
-fn the_check_mode_sees_a_tool_that_behaves_otherwise_when_it_is_forked() {
+fn the_check_mode_detects_a_tool_that_behaves_differently_when_forked() {
     let scratch = tempfile::tempdir().unwrap();
     let launcher = Launcher::new(ExecMode::Check, false);
     assert_eq!(launcher.objection(&shell()), None);
@@ -213,12 +213,12 @@ fn the_check_mode_sees_a_tool_that_behaves_otherwise_when_it_is_forked() {
         LONG,
     );
     assert_eq!(launcher.compared(), Some((1, 0, None)));
-    // As the file was before the first, the second found it, too.
+    // The file is restored before the second call.
     assert_eq!(
         std::fs::read(scratch.path().join("image")).unwrap(),
         b"datamore\n"
     );
-    // The parent is not the same.
+    // The parent process differs between the two modes.
     run_in(&launcher, scratch.path(), "echo $PPID", LONG);
     run_in(
         &launcher,
@@ -231,7 +231,7 @@ fn the_check_mode_sees_a_tool_that_behaves_otherwise_when_it_is_forked() {
     assert!(first.unwrap().contains("standard output"));
 }
 
-/// `tests/plain/farewell.rs`, compiled into `directory`.
+/// Compiles `tests/plain/farewell.rs` into `directory`.
 fn program_with_a_library(directory: &Path) -> PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plain/farewell.rs");
     let (library, program) = (directory.join("libgreeting.so"), directory.join("program"));
@@ -258,7 +258,7 @@ fn program_with_a_library(directory: &Path) -> PathBuf {
 }
 
 #[test]
-fn the_reference_ends_without_its_libraries_and_a_candidate_with_them() {
+fn exit_hooks_of_libraries_run_for_candidates_but_not_for_the_reference() {
     let scratch = tempfile::tempdir().unwrap();
     let program = program_with_a_library(scratch.path());
     let said = |launcher: &Launcher| {
@@ -281,7 +281,7 @@ fn the_reference_ends_without_its_libraries_and_a_candidate_with_them() {
         said(&launcher.for_reference()),
         "library works\nprogram ends\n"
     );
-    // The same server, and a call of the candidate again.
+    // Another call of the candidate, with the same server.
     assert_eq!(said(&launcher), whole);
     let spawned = Launcher::new(ExecMode::Spawn, false);
     assert_eq!(said(&spawned.for_reference()), whole);

@@ -1,5 +1,5 @@
-//! What images take of the host is compared alike wherever the scratch lies: what the reference made on both sides never differs, and a
-//! tool that takes too much is found out in each place.
+//! The comparison of host space works on every file system: images that the reference created on both sides never differ, and a tool that
+//! allocates too much is detected.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ring;
 
-/// A disk and memory, where both are here.
+/// Returns scratch directories on disk and in memory, as far as both exist.
 fn places() -> Vec<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
     let memory = memory.is_dir().then(|| tempfile::tempdir_in(memory));
@@ -17,7 +17,7 @@ fn places() -> Vec<tempfile::TempDir> {
     places.map(Result::unwrap).collect()
 }
 
-/// A case that is written out: one image, and what is done with it.
+/// Returns the JSON of a case with one image and these steps.
 fn case(layer: Value, steps: Value) -> Value {
     json!({
         "generation": "native1", "seed": 1, "iteration": 0, "iter_seed": 1, "words_used": 0,
@@ -26,7 +26,7 @@ fn case(layer: Value, steps: Value) -> Value {
     })
 }
 
-/// The records of cases that are replayed with their scratch in this place, and nowhere else.
+/// Replays cases with their scratch directories in `place` and returns the records.
 fn replayed(place: &Path, candidate: &str, cases: &[Value]) -> Vec<Value> {
     let records = place.join("records.jsonl");
     let files = cases.iter().enumerate().map(|(index, case)| {
@@ -56,12 +56,12 @@ fn replayed(place: &Path, candidate: &str, cases: &[Value]) -> Vec<Value> {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_the_reference_made_on_both_sides_takes_the_same_wherever_it_lies() {
+fn images_that_the_reference_made_on_both_sides_take_equal_space_on_every_file_system() {
     const SIZE: u64 = 64 << 20;
     let plain = || json!({"format": "qcow2", "size": SIZE});
     let preallocated = |mode: &str| json!({"format": "qcow2", "size": SIZE, "options": [format!("preallocation={mode}")]});
     let cases = [
-        // Clusters that are zero and have a place get it, by a call of their own, when version 2 cannot mark them any more.
+        // Version 2 has no zero clusters, so a downgrade allocates preallocated zero clusters with a separate call.
         case(
             preallocated("metadata"),
             json!([
@@ -100,7 +100,7 @@ fn what_the_reference_made_on_both_sides_takes_the_same_wherever_it_lies() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_tool_that_takes_too_much_is_found_out_in_each_place() {
+fn a_tool_that_allocates_too_much_is_detected_on_every_file_system() {
     let candidate = ring::stand_in("chain/takes_too_much_space/qemu-img");
     let candidate = format!("qemu-img:{}", candidate.display());
     let steps = json!([{"step": "convert", "format": "qcow2", "compress": false}]);

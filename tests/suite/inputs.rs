@@ -1,4 +1,4 @@
-//! What people type by mistake, or find in their environment: each is answered at once, in one line that says what, where and what to do.
+//! Mistakes in arguments and environment variables: each is reported at once, in one line that says what is wrong, where, and what to do.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Exit 2, nothing on standard output, one line on standard error that holds these words.
+/// Asserts that the command fails with exit code 2, prints nothing to standard output, and one line with `words` to standard error.
 fn refused(arguments: &[&str], variables: &[(&str, &str)], words: &[&str]) {
     let output = command(arguments, variables).output().unwrap();
     let said = text(&output.stderr);
@@ -39,7 +39,7 @@ fn stdout(output: &Output) -> String {
 }
 
 #[test]
-fn numbers_out_of_range_are_refused_with_the_range() {
+fn errors_about_numbers_out_of_range_name_the_range() {
     for (arguments, words) in [
         (&["fuzz", "--timeout", "1e18"][..], "from 0.001 to 86400"),
         (&["fuzz", "--timeout", "1e19"], "from 0.001 to 86400"),
@@ -77,7 +77,7 @@ fn numbers_out_of_range_are_refused_with_the_range() {
 }
 
 #[test]
-fn a_wrong_variable_is_named_and_a_flag_wins_over_it() {
+fn errors_name_the_wrong_variable_and_a_flag_overrides_it() {
     for (name, value, words) in [
         ("IMGDUEL_JOBS", "many", "up to 1024"),
         ("IMGDUEL_TIMEOUT", "soon", "number of seconds"),
@@ -113,7 +113,7 @@ fn a_wrong_variable_is_named_and_a_flag_wins_over_it() {
 }
 
 #[test]
-fn an_empty_variable_is_an_unset_one() {
+fn an_empty_variable_counts_as_unset() {
     let plain = stdout(&command(&["show", "ops7_s1_i0"], &[]).output().unwrap());
     let all = [
         "CANDIDATE",
@@ -156,7 +156,7 @@ fn an_empty_variable_is_an_unset_one() {
 }
 
 #[test]
-fn a_slip_is_answered_with_what_is_like_it() {
+fn a_misspelt_name_is_reported_with_similar_ones() {
     refused(
         &["fuzz", "--iteration", "3"],
         &[],
@@ -170,7 +170,7 @@ fn a_slip_is_answered_with_what_is_like_it() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_report_that_cannot_be_written_is_said_before_any_case() {
+fn a_report_that_cannot_be_written_is_reported_before_the_first_case() {
     for flag in ["--json", "--summary", "--junit", "--html", "--findings"] {
         refused(
             &["fuzz", flag, "/dev/null/nowhere"],
@@ -192,7 +192,7 @@ fn a_report_that_cannot_be_written_is_said_before_any_case() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn one_file_for_two_reports_is_refused_whatever_way_it_is_written() {
+fn two_reports_to_the_same_file_are_an_error_even_with_different_paths() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("report");
     let other = directory.path().join(".").join("report");
@@ -208,7 +208,7 @@ fn one_file_for_two_reports_is_refused_whatever_way_it_is_written() {
 }
 
 #[test]
-fn a_seed_whose_name_is_no_identifier_has_no_stub() {
+fn a_seed_whose_name_is_not_an_identifier_has_no_stub() {
     for stem in ["Not An-Id", "match", "2nd"] {
         let package = tempfile::tempdir().unwrap();
         let seeds = package.path().join("fuzz-seeds");
@@ -224,7 +224,7 @@ fn a_seed_whose_name_is_no_identifier_has_no_stub() {
 }
 
 #[test]
-fn the_catalogue_among_seeds_is_passed_over_with_a_line() {
+fn a_catalogue_among_the_seeds_is_skipped_with_a_notice() {
     let catalogue = ring::package().join("fuzz-seeds/known-divergences.json");
     let catalogue = catalogue.to_str().unwrap();
     let output = command(&["replay", catalogue, "ops99_s1_i1"], &[])
@@ -251,7 +251,7 @@ fn control_characters_of_an_argument_do_not_reach_the_terminal() {
 }
 
 #[test]
-fn tools_fits_one_screen_and_says_which_variables_tools_do_not_see() {
+fn the_list_of_tools_fits_one_screen_and_names_variables_that_are_not_passed_on() {
     let output = command(&["tools"], &[("PYTHONPATH", "/somewhere")])
         .output()
         .unwrap();
@@ -293,7 +293,7 @@ fn the_help_of_fuzz_lists_the_generations_with_examples() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_script_exits_2_where_its_candidate_cannot_be_started_and_takes_a_relative_path() {
+fn a_script_exits_2_if_its_candidate_cannot_be_started_and_accepts_a_relative_path() {
     let directory = tempfile::tempdir().unwrap();
     let liar = format!("qemu-img:{}", ring::stand_in("wrong_measure").display());
     let seed = ring::package().join("fuzz-seeds/issue_315_measure_of_a_vpc_source.json");

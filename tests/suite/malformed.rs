@@ -1,4 +1,4 @@
-//! Damaged images: the harness finds what it must, and survives what it finds. Every check has a stand-in that fails it.
+//! Damaged images: the harness detects crashes, hangs and excessive use of resources, and survives them. Every check has a canary.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,7 +23,7 @@ use imgduel::tool::{self, Means};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A qcow2 with this damage, looked at in these ways.
+/// Returns a case with a damaged qcow2 image and these inspections.
 fn case(damage: Damage, looks: &[Look]) -> Case {
     let specimen = Specimen {
         writes: vec![Write {
@@ -61,12 +61,12 @@ fn replace(structure: &str, field: &str, value: Value) -> Damage {
     }
 }
 
-/// Every tool reads on with it.
+/// A damage that no tool notices.
 fn harmless() -> Damage {
     replace("header", "compatible_features", Value::Flip(40))
 }
 
-/// Every tool refuses it.
+/// A damage that every tool refuses.
 fn fatal() -> Damage {
     replace("header", "cluster_bits", Value::Number(63))
 }
@@ -77,7 +77,7 @@ fn tried(candidate: &str, limit: Duration, case: Case) -> Record {
     arena.try_case(case).unwrap()
 }
 
-/// The stand-in is found out by this kind, and blamed.
+/// Asserts that the stand-in is detected with this kind, and blamed.
 fn caught(lie: &str, damage: Damage, look: Look, limit: Duration, kind: &str) {
     let program = ring::stand_in("malformed").join(lie);
     let candidate = format!("qemu-img:{}", program.display());
@@ -124,7 +124,7 @@ fn a_tool_that_hangs_is_caught() {
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-fn honest_tools_agree_on_what_is_damaged() {
+fn correct_tools_agree_on_damaged_images() {
     let looks = [Look::Info, Look::Contents, Look::Convert, Look::Compare];
     for damage in [harmless(), fatal()] {
         for candidate in ["qemu-img", "imago"] {
@@ -134,7 +134,7 @@ fn honest_tools_agree_on_what_is_damaged() {
     }
 }
 
-/// With this program as imago's worker.
+/// Runs a case with this program as imago's worker.
 fn with_worker(worker: &str, looks: &[Look]) -> Record {
     let workdir = tempfile::tempdir().unwrap();
     let means = Means {
@@ -147,7 +147,7 @@ fn with_worker(worker: &str, looks: &[Look]) -> Record {
     };
     let arena = Arena::new(duel, ring::empty_catalogue());
     let record = arena.try_case(case(harmless(), looks)).unwrap();
-    // A fresh worker is started for the next case.
+    // The next case starts a new worker.
     let again = arena.try_case(case(harmless(), looks)).unwrap();
     assert_eq!(again.kind, record.kind);
     record
@@ -155,7 +155,7 @@ fn with_worker(worker: &str, looks: &[Look]) -> Record {
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-fn a_worker_that_dies_is_a_finding_and_the_next_case_gets_another() {
+fn a_crashed_worker_is_a_finding_and_the_next_case_gets_a_new_one() {
     let record = with_worker("worker_aborts", &[Look::Info]);
     assert_eq!(
         record.kind.as_deref(),
@@ -168,7 +168,7 @@ fn a_worker_that_dies_is_a_finding_and_the_next_case_gets_another() {
 }
 
 #[test]
-fn a_case_decodes_to_the_same_for_ever_and_reads_back_as_it_was_written() {
+fn decoding_is_deterministic_and_a_case_survives_its_json_form() {
     for name in ["malformed1", "malformed1_imago"] {
         let generation = Generation::named(name).unwrap();
         for case in generation.cases(5, 0, None).unwrap().take(300) {
@@ -180,7 +180,7 @@ fn a_case_decodes_to_the_same_for_ever_and_reads_back_as_it_was_written() {
     }
 }
 
-/// Written out with the first release of the generations, one case a line. A generation that draws otherwise needs another name.
+/// The golden file has one case per line, from the first release of the generations. A generation that draws differently needs a new name.
 #[test]
 fn the_cases_are_those_of_the_first_release() {
     let golden = include_str!("../golden/malformed1.jsonl");
@@ -196,7 +196,7 @@ fn fields(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn fields_select_what_is_damaged_and_an_unknown_one_is_refused_with_the_list() {
+fn fields_select_what_is_damaged_and_an_unknown_field_is_an_error_with_the_list() {
     let generation = Generation::named("malformed1").unwrap();
     let wanted = fields(&["bat", "l2_table.entry"]);
     let cases = generation
@@ -231,7 +231,7 @@ fn fields_select_what_is_damaged_and_an_unknown_one_is_refused_with_the_list() {
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-fn a_damaged_file_has_the_value_that_was_asked_for_and_its_checksums_are_right() {
+fn a_damaged_file_has_the_requested_value_and_valid_checksums() {
     let workdir = tempfile::tempdir().unwrap();
     let run = |format: &str| {
         let path = workdir.path().join(format!("image.{format}"));
@@ -300,7 +300,7 @@ fn path_format(name: &str) -> Format {
     Format::all().find(|format| format.name() == name).unwrap()
 }
 
-/// The script of what this stand-in does over a damaged image shows it, and shows nothing of an honest tool.
+/// Asserts that the script for a finding of this stand-in reproduces it, and does not with a correct tool.
 fn has_a_script(lie: &str, look: Look) {
     let workdir = tempfile::tempdir().unwrap();
     let lie = ring::stand_in("malformed").join(lie);
@@ -329,12 +329,12 @@ fn has_a_script(lie: &str, look: Look) {
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-fn the_script_of_other_bytes_shows_them() {
+fn the_script_for_different_contents_reproduces_them() {
     has_a_script("reads_other_bytes", Look::Contents);
 }
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-fn the_script_of_much_memory_that_was_had_gives_less_of_it() {
+fn the_script_for_excessive_memory_sets_a_lower_limit() {
     has_a_script("has_much_memory", Look::Map);
 }

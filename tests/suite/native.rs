@@ -1,4 +1,4 @@
-//! Our own generations: their ids decode to the same cases for ever, and a narrowing draws what its tool supports.
+//! The native generations: ids always decode to the same cases, and each profile draws only what its tool supports.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use imgduel::oracle::exchange::Ground;
 use imgduel::tool::Support;
 use imgduel::tool::request::{ImageFile, Request};
 
-/// Written out with the first release of the generations, one case a line. A generation that draws otherwise needs another name.
+/// Reads a golden file: one case per line, from the first release of the generation. A generation that draws differently needs a new name.
 fn frozen(generation: &str) -> Vec<(String, Case)> {
     let path = ring::package().join(format!("tests/golden/{generation}.jsonl"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -38,7 +38,7 @@ fn a_native_id_decodes_to_the_frozen_case() {
     }
 }
 
-/// Written out as [`frozen`] was, with `imgduel show`: children of drawn cases, by mutations and splices.
+/// The golden file has mutations and splices of drawn cases, as `imgduel show` printed them.
 #[test]
 fn the_id_of_a_child_decodes_to_the_frozen_case() {
     let children = ["native1_children", "native2_children"].map(|name| {
@@ -54,7 +54,7 @@ fn the_id_of_a_child_decodes_to_the_frozen_case() {
 }
 
 #[test]
-fn a_case_is_the_same_whether_it_is_reached_by_its_id_or_by_its_campaign() {
+fn a_case_decoded_from_its_id_equals_the_one_of_its_campaign() {
     let generation = Generation::named("native1").unwrap();
     for (iteration, case) in generation.cases(9, 0, None).unwrap().take(50).enumerate() {
         let id = CaseId::in_campaign("native1", 9, iteration as u64);
@@ -65,11 +65,11 @@ fn a_case_is_the_same_whether_it_is_reached_by_its_id_or_by_its_campaign() {
 }
 
 #[test]
-fn our_own_generations_are_not_the_default() {
+fn the_native_generations_are_not_the_default() {
     assert_eq!(Generation::usual().name, "ops16");
 }
 
-/// The generation that a run of the command draws from, as its ids tell.
+/// Returns the generation that a run of the command draws from, taken from its case ids.
 fn drawn_from(arguments: &[&str]) -> String {
     let directory = ring::scratch();
     let records = directory.path().join("records.jsonl");
@@ -100,7 +100,7 @@ fn drawn_from(arguments: &[&str]) -> String {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_campaign_draws_what_its_one_candidate_supports_unless_more_is_asked_for() {
+fn a_campaign_draws_what_its_only_candidate_supports_unless_flags_request_more() {
     let native = ["--generation", "native1"];
     let with = |more: &[&str]| drawn_from(&[&native, more].concat());
     assert_eq!(with(&[]), "native1_imago");
@@ -116,7 +116,7 @@ fn a_campaign_draws_what_its_one_candidate_supports_unless_more_is_asked_for() {
     assert_eq!(drawn_from(&field), "malformed1");
 }
 
-/// The requests of the one operation of a case.
+/// Returns the requests of the only operation of a case.
 fn requests(case: &Case) -> Vec<Request> {
     let ground = Ground {
         recipe: &case.image,
@@ -128,7 +128,7 @@ fn requests(case: &Case) -> Vec<Request> {
     steps.into_iter().map(|step| step.request).collect()
 }
 
-/// What imago does of this many cases of a generation: how much it is asked, how much it does, and in how many cases nothing.
+/// Returns for `cases` cases of a generation the number of requests, the number that imago supports, and the number of cases without any.
 fn share_of_imago(generation: &str, cases: usize) -> (usize, usize, usize) {
     let imago = ring::open("imago");
     let generation = Generation::named(generation).unwrap();
@@ -152,7 +152,7 @@ fn share_of_imago(generation: &str, cases: usize) -> (usize, usize, usize) {
 }
 
 #[test]
-fn the_narrowings_to_imago_draw_images_that_imago_can_open_and_steps_that_it_can_do() {
+fn the_profiles_for_imago_draw_images_and_steps_that_imago_supports() {
     for (generation, idle_max) in [("native1_imago", 10), ("native2_imago", 10)] {
         let (asked, done, idle) = share_of_imago(generation, 500);
         assert!(
@@ -166,7 +166,7 @@ fn the_narrowings_to_imago_draw_images_that_imago_can_open_and_steps_that_it_can
     }
 }
 
-/// What is left to read at the end of a case's steps.
+/// Returns the image that the last step of a case reads.
 fn read_last(case: &Case) -> ImageFile {
     match requests(case).pop().unwrap() {
         Request::Contents { file } => file,
@@ -175,13 +175,13 @@ fn read_last(case: &Case) -> ImageFile {
 }
 
 #[test]
-fn the_cases_for_readers_are_spread_over_the_formats_and_end_with_a_reading() {
+fn the_cases_for_readers_cover_all_formats_evenly_and_end_with_a_read() {
     let generation = Generation::named("native1_readers").unwrap();
     let mut counts = BTreeMap::new();
     for case in generation.cases(3, 0, None).unwrap().take(700) {
         *counts.entry(read_last(&case).format.name()).or_insert(0) += 1;
     }
-    // A conversion that meets a known defect of qemu-img is left out, and its raw source is read: compressed qcow.
+    // A conversion that triggers a known qemu-img bug is omitted, and its raw source is read: compressed qcow.
     assert!(counts.remove("raw").unwrap_or(0) < 14);
     assert_eq!(counts.len(), 7, "{counts:?}");
     assert!(
@@ -236,7 +236,7 @@ fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
     }
 }
 
-/// Differences that our own generations never draw, or seldom: each written out, and told by its entry of the catalogue.
+/// Complete cases of divergences that the native generations rarely or never draw, each with its entry of the catalogue.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
@@ -246,7 +246,7 @@ fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
     another_qemu_img,
     ignore = "these are differences of qemu-img 10.0.2: another release may be mended"
 )]
-fn written_out_differences_are_told_by_their_entries_of_the_catalogue() {
+fn rare_known_divergences_match_their_entries_of_the_catalogue() {
     let of_qemu_img = [
         ("repaired_snapshots", "qemu-img-repaired-snapshots"),
         ("guessed_backing", "qemu-img-guessed-backing"),
@@ -291,7 +291,7 @@ fn written_out_differences_are_told_by_their_entries_of_the_catalogue() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_rests_on_a_refused_step_is_no_difference() {
+fn consequences_of_a_refused_step_are_not_differences() {
     let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
     for name in ["half_written", "refused_bitmaps"] {

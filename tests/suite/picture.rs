@@ -1,6 +1,6 @@
-//! The picture of the rooms, `docs/architecture.svg`: made from `src/lib.rs` and from what each room imports, and up to date.
+//! Checks that the diagram of the rooms, `docs/architecture.svg`, is up to date. It is generated from `src/lib.rs` and the imports of each room.
 //!
-//! `docs/architecture.sh` writes it anew.
+//! `docs/architecture.sh` regenerates it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::ring;
 
-/// Set by `docs/architecture.sh`.
+/// `docs/architecture.sh` sets this variable.
 const WRITE: &str = "IMGDUEL_WRITE_PICTURE";
 
 const BOX_WIDTH: usize = 590;
@@ -20,7 +20,7 @@ const ROW_HEIGHT: usize = 62;
 const MARGIN: usize = 16;
 const ARCS_WIDTH: usize = 70;
 
-/// A room: its name, what it is, and the places of the rooms that it uses in the list of all.
+/// A room: its name, its description, and the indices of the rooms that it uses.
 struct Room {
     name: String,
     about: String,
@@ -43,7 +43,7 @@ fn rooms() -> Vec<Room> {
                 about: std::mem::take(&mut about).join(" "),
                 uses: BTreeSet::new(),
             }),
-            // An attribute stands between a room and what is said of it.
+            // An attribute stands between a description and its module.
             (None, None) if line.starts_with("#[") => {}
             (None, None) => about.clear(),
         }
@@ -64,7 +64,7 @@ fn rooms() -> Vec<Room> {
     rooms
 }
 
-/// Adds the code of a directory, without comments.
+/// Appends the code of a directory, without comments.
 fn add_code(directory: &Path, code: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -83,7 +83,7 @@ fn add_code(directory: &Path, code: &mut String) {
     }
 }
 
-/// The arrows that are left when those go that lead where other arrows lead together.
+/// Returns the transitive reduction of the dependencies.
 fn arrows(rooms: &[Room]) -> Vec<(usize, usize)> {
     let reaches = |from: usize, to: usize| {
         let mut open = vec![from];
@@ -108,7 +108,7 @@ fn arrows(rooms: &[Room]) -> Vec<(usize, usize)> {
     arrows
 }
 
-/// The picture: the rooms below each other, arrows between neighbours straight, the others as arcs on the right.
+/// Draws the rooms below each other, with straight arrows between neighbours and arcs on the right for the others.
 fn picture(rooms: &[Room]) -> String {
     let (width, height) = (
         2 * MARGIN + BOX_WIDTH + ARCS_WIDTH,
@@ -167,7 +167,7 @@ fn the_picture_of_the_rooms_is_up_to_date() {
 }
 
 #[test]
-fn an_arrow_that_others_make_up_for_is_left_out() {
+fn transitive_dependencies_are_omitted() {
     let room = |name: &str, uses: &[usize]| Room {
         name: name.to_owned(),
         about: String::new(),

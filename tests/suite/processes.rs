@@ -1,4 +1,4 @@
-//! The process runner: limits, groups, pipes, environment, what it tells of a child.
+//! The process runner: limits, process groups, pipes, environment, and reports about children.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +32,7 @@ fn shell(script: &str, limit: Duration) -> Finished {
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Whether a process with this word among its arguments runs (zombies have none).
+/// Returns whether a process with this argument runs (zombies have no arguments).
 fn runs(word: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
@@ -42,7 +42,7 @@ fn runs(word: &str) -> bool {
     })
 }
 
-/// Whether no such process runs any more. One that has been killed may take a moment to be gone.
+/// Waits until no such process runs, because killed processes may need a moment to exit. Returns whether all are gone.
 fn is_gone(word: &str) -> bool {
     let deadline = Instant::now() + Duration::from_secs(2);
     while runs(word) && Instant::now() < deadline {
@@ -52,7 +52,7 @@ fn is_gone(word: &str) -> bool {
 }
 
 #[test]
-fn an_exit_code_and_both_streams_come_back() {
+fn a_call_returns_the_exit_code_and_both_streams() {
     let finished = shell("echo out; echo err >&2; exit 3", LONG);
     assert_eq!(finished.ending, Ending::Exited(3));
     assert_eq!(
@@ -65,7 +65,7 @@ fn an_exit_code_and_both_streams_come_back() {
 }
 
 #[test]
-fn a_signal_is_told_from_an_exit() {
+fn a_death_by_signal_is_distinguished_from_an_exit() {
     assert_eq!(shell("kill -SEGV $$", LONG).ending, Ending::Signaled(11));
 }
 
@@ -93,7 +93,7 @@ fn a_limit_of_a_fraction_of_a_second_kills_the_whole_group() {
 }
 
 #[test]
-fn a_post_mortem_tells_a_busy_child_from_a_sleeping_one() {
+fn a_post_mortem_distinguishes_a_busy_child_from_a_sleeping_one() {
     let busy = shell("while :; do :; done", Duration::from_millis(600));
     let Ending::TimedOut(busy) = busy.ending else {
         panic!("it ended by itself")
@@ -118,14 +118,14 @@ fn a_post_mortem_tells_a_busy_child_from_a_sleeping_one() {
 }
 
 #[test]
-fn a_post_mortem_counts_what_was_written() {
+fn a_post_mortem_counts_the_bytes_written() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let script = "head -c 3000000 /dev/zero > file; sync file; exec sleep 7003.5";
     let finished = shell_in(directory.path(), script, Duration::from_millis(1500));
     let Ending::TimedOut(post_mortem) = finished.ending else {
         panic!("{finished:?}")
     };
-    // What `head` wrote counts for the shell that waited for it.
+    // The kernel adds the bytes that `head` wrote to those of the waiting shell.
     assert!(post_mortem.bytes_written >= 2_900_000, "{post_mortem}");
 }
 
@@ -152,18 +152,18 @@ fn output_beyond_the_limit_is_dropped_and_counted() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_are_kept_and_shown_lossily() {
+fn bytes_that_are_not_utf8_are_kept_and_shown_lossily() {
     let finished = shell("printf 'a\\377b'", LONG);
     assert_eq!(finished.stdout.bytes, b"a\xffb");
     assert_eq!(finished.stdout.text(), "a\u{fffd}b");
 }
 
 #[test]
-fn a_call_ends_as_it_did_however_long_the_one_that_reaps_it_is_kept_from_running() {
+fn a_call_that_ended_in_time_is_not_a_timeout_even_if_its_parent_reaps_it_late() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let parent = directory.path().join("parent");
     let finished = std::thread::scope(|scope| {
-        // What started the shell is stopped by it, and goes on much later.
+        // The shell stops the process that started it, which is continued much later.
         scope.spawn(|| {
             let number = || std::fs::read_to_string(&parent).unwrap_or_default();
             while !number().ends_with('\n') {
@@ -176,7 +176,7 @@ fn a_call_ends_as_it_did_however_long_the_one_that_reaps_it_is_kept_from_running
             "[ $PPID = {} ] || kill -STOP $PPID; echo $PPID > parent; exit 3",
             std::process::id()
         );
-        // Its time is over long before that is told.
+        // The limit expires long before the shell is reaped.
         shell_in(directory.path(), &script, Duration::from_millis(500))
     });
     assert_eq!(finished.ending, Ending::Exited(3), "{finished:?}");
@@ -194,7 +194,7 @@ fn the_environment_is_clean() {
 }
 
 #[test]
-fn cpu_time_is_the_childs_own() {
+fn cpu_time_is_that_of_the_child_only() {
     let busy = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done", LONG);
     assert!(busy.cpu > Duration::from_millis(20), "{:?}", busy.cpu);
     let idle = shell("sleep 0.3", LONG);
@@ -215,7 +215,7 @@ fn a_grandchild_that_holds_the_pipe_open_neither_delays_nor_survives() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_one_clear_line() {
+fn a_program_that_cannot_be_started_is_reported_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("missing");
     let invocation = Invocation {
@@ -236,9 +236,9 @@ fn a_program_that_cannot_be_started_is_one_clear_line() {
 }
 
 #[test]
-fn one_that_hardly_gets_a_processor_is_not_ended_for_it() {
+fn a_starved_process_does_not_time_out() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    // Both on one processor; the kernel gives to the idle class what no other wants (sched(7), SCHED_IDLE).
+    // Both run on one processor. The kernel runs idle-class processes only when no other wants the processor (sched(7), SCHED_IDLE).
     let starved = "taskset -cp 0 $$ >&2; chrt -i -p 0 $$ >&2; \
                    i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo counted";
     let spinner = "taskset -cp 0 $$ >&2; while :; do :; done";
@@ -257,7 +257,7 @@ fn one_that_hardly_gets_a_processor_is_not_ended_for_it() {
                 environment: &[],
             })
         });
-        // Three times its limit without a processor of its own; then it may go on.
+        // The starved process gets almost no processor time for three times its limit.
         std::thread::sleep(Duration::from_millis(900));
         spinner.kill().unwrap();
         spinner.wait().unwrap();
@@ -267,7 +267,7 @@ fn one_that_hardly_gets_a_processor_is_not_ended_for_it() {
     assert_eq!(ended.stdout.text(), "counted\n");
 }
 
-/// How a script came out at its limit.
+/// Runs a script that exceeds its time limit. Returns the post-mortem and the elapsed time.
 fn at_its_limit(script: &str, patience: Duration) -> (PostMortem, Duration) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let arguments = ["-c".to_owned(), script.to_owned()];
@@ -289,14 +289,14 @@ fn at_its_limit(script: &str, patience: Duration) -> (PostMortem, Duration) {
 }
 
 #[test]
-fn one_that_spins_or_syncs_is_busy_and_gets_more_time_and_one_that_is_stopped_or_sleeps_is_stuck() {
+fn busy_processes_get_a_grace_period_and_stopped_or_sleeping_ones_do_not() {
     let patience = Duration::from_millis(300);
     let cases = [
         ("while :; do :; done", "busy"),
         ("while :; do echo x > file; sync file; done", "busy"),
         ("kill -STOP $$", "stuck"),
         ("exec sleep 7005.5", "stuck"),
-        // Busy at first: what counts is the last tenth.
+        // It is busy at first, but only the last tenth of the time counts.
         (
             "i=0; while [ $i -lt 200 ]; do i=$((i+1)); done; exec sleep 7006.5",
             "stuck",

@@ -1,4 +1,5 @@
-//! What must be refused: where both tools do so and change nothing, nothing differs; a tool that does it, or changes something, is blamed.
+//! Steps that must be refused: the case matches if both tools refuse and change nothing. A tool that performs the step or changes something is
+//! blamed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +13,7 @@ use crate::ring;
 
 const MIB: u64 = 1 << 20;
 
-/// A case that is written out: an image of 1 MiB, and what is done with it.
+/// Returns a case with an image of 1 MiB and these steps.
 fn case(format: &str, steps: &[Value]) -> Case {
     let layer =
         json!({"format": format, "size": MIB, "writes": [{"offset": 0, "length": 512, "byte": 7}]});
@@ -36,7 +37,7 @@ fn liar(name: &str) -> String {
     format!("qemu-img:{}", program.display())
 }
 
-/// What reaches out of an image of 1 MiB.
+/// Returns steps beyond the end of an image of 1 MiB.
 fn out_of_the_image() -> Vec<Value> {
     vec![
         json!({"step": "write", "writes": [{"offset": MIB, "length": 512, "byte": 1}]}),
@@ -53,7 +54,7 @@ fn out_of_the_image() -> Vec<Value> {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_both_refuse_because_it_reaches_out_of_the_image_is_a_match() {
+fn steps_beyond_the_end_of_the_image_that_both_refuse_match() {
     for format in ["qcow2", "raw"] {
         let mut steps = out_of_the_image();
         steps.push(json!({"step": "read"}));
@@ -72,7 +73,7 @@ fn what_both_refuse_because_it_reaches_out_of_the_image_is_a_match() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_tool_that_does_what_must_be_refused_is_blamed() {
+fn a_tool_that_performs_a_step_that_must_be_refused_is_blamed() {
     for step in out_of_the_image().into_iter().take(5) {
         let record = tried(&liar("accepts_what_it_must_refuse"), case("qcow2", &[step]));
         assert_eq!(
@@ -90,7 +91,7 @@ fn a_tool_that_does_what_must_be_refused_is_blamed() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_tool_that_changes_what_it_refuses_is_blamed() {
+fn a_tool_that_refuses_a_step_but_changes_the_image_is_blamed() {
     let step = out_of_the_image().swap_remove(0);
     let record = tried(&liar("changes_what_it_refuses"), case("raw", &[step]));
     let kind = record.kind.clone().unwrap_or_default();
@@ -104,7 +105,7 @@ fn a_tool_that_changes_what_it_refuses_is_blamed() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_recipe_may_say_what_must_be_refused() {
+fn a_recipe_may_require_that_a_step_is_refused() {
     let refused = |act: Value| json!({"step": "refused", "act": act});
     let right = refused(
         json!({"step": "convert_snapshot", "name": "none", "by": "name", "format": "raw", "compress": false}),
@@ -125,7 +126,7 @@ fn a_recipe_may_say_what_must_be_refused() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_qemu_img_has_no_way_to_do_is_no_difference_when_both_refuse_it() {
+fn a_step_that_qemu_img_cannot_perform_matches_if_both_refuse_it() {
     let over_parallels = json!({
         "generation": "native1", "seed": 1, "iteration": 0, "iter_seed": 1, "words_used": 0,
         "image": {"format": "raw", "virtual_size": "1M", "pattern": "zeros"},

@@ -1,4 +1,4 @@
-//! Cases decode to what the Python harness drew, word for word, through the library and through `imgduel show`.
+//! Cases decode exactly as in the Python harness, through the library and through `imgduel show`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,7 +43,7 @@ fn every_golden_case_of_the_known_generations_decodes_exactly() {
             .map(|pool| serde_json::from_value(pool.clone()).unwrap());
         let case = Generation::case(&id(golden), pool.as_deref()).unwrap();
         let mut golden = golden.clone();
-        // Which issue a seed was quoted in is said in that file only.
+        // Only that file names the issue in which a seed was quoted.
         golden.as_object_mut().unwrap().remove("issue");
         assert_eq!(serde_json::to_value(&case).unwrap(), golden);
         decoded += 1;
@@ -70,7 +70,7 @@ fn show_prints_the_golden_cases_one_json_line_each_and_runs_nothing() {
         .collect();
     assert_eq!(golden.len(), 23);
     let ids = golden.iter().map(|case| id(case).to_string());
-    // Without PATH no tool could be run.
+    // Without PATH, no tool can run.
     let shown = ring::imgduel()
         .arg("show")
         .args(ids)
@@ -91,7 +91,7 @@ fn show_prints_the_golden_cases_one_json_line_each_and_runs_nothing() {
 }
 
 #[test]
-fn show_takes_a_range_with_both_ends_included() {
+fn show_accepts_an_inclusive_range() {
     let shown = ring::imgduel()
         .args(["show", "ops7_s1_i3..5"])
         .output()

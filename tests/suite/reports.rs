@@ -1,4 +1,4 @@
-//! What a run leaves: JUnit, page, merged records, what GitHub is told. Real campaigns against tools that lie in known ways.
+//! Reports: JUnit, the HTML page, merged records, GitHub issues and annotations. They come from real campaigns with defective stand-ins.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::ring;
 
-/// Runs the command as a person would, without what the tests' own surroundings set.
+/// Returns the command without the environment variables that the test run itself sets.
 fn imgduel(arguments: &[&str]) -> Command {
     let mut command = ring::imgduel();
     command.args(arguments).current_dir(ring::package());
@@ -27,7 +27,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Records of divergences in several groups, timeouts, matches and unsupported cases, a file for each campaign.
+/// Returns record files, one per campaign, with divergences of several groups, timeouts, matches and unsupported cases.
 fn campaigns(directory: &Path) -> Vec<PathBuf> {
     let runs = [
         ("qemu-img:tests/stand_ins/flips_a_byte", "qemu-img", 6),
@@ -41,7 +41,7 @@ fn campaigns(directory: &Path) -> Vec<PathBuf> {
         .enumerate()
         .map(|(place, (candidate, reference, count))| {
             let file = directory.join(format!("{place}.jsonl"));
-            // The one that hangs takes the whole limit each time; for the others it is never reached.
+            // The hanging stand-in uses the whole limit each time; the others never reach theirs.
             let limit = if reference.contains("hangs") {
                 "0.3"
             } else {
@@ -50,7 +50,7 @@ fn campaigns(directory: &Path) -> Vec<PathBuf> {
             let ids: Vec<String> = (0..*count)
                 .map(|iteration| format!("ops7_s3_i{iteration}"))
                 .collect();
-            // Not a campaign: that begins with a canary, for which the reference must not hang.
+            // This replays cases, because a campaign starts with a canary, for which the reference must not hang.
             let mut command = imgduel(&["replay"]);
             let output = command
                 .args(ids)
@@ -95,7 +95,7 @@ fn merge(records: &[PathBuf], directory: &Path, more: &[&str]) -> Output {
     missing_junit_readers,
     ignore = "junitparser and xmlschema are not here (pip install junitparser xmlschema; then touch build.rs)"
 )]
-fn two_readers_count_in_the_junit_file_what_the_summary_counts() {
+fn two_junit_parsers_count_the_same_as_the_summary() {
     let directory = tempfile::tempdir().unwrap();
     let records = campaigns(directory.path());
     for strict in [false, true] {
@@ -136,7 +136,7 @@ fn two_readers_count_in_the_junit_file_what_the_summary_counts() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn the_page_holds_every_group_once_and_fetches_nothing() {
+fn the_page_contains_every_group_once_and_loads_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let records = campaigns(directory.path());
     merge(&records, directory.path(), &[]);
@@ -179,7 +179,7 @@ fn read(files: &[PathBuf]) -> Vec<Record> {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_record_survives_its_json_form_and_reproduces_on_the_same_terms() {
+fn a_record_survives_its_json_form_and_reproduces_with_the_same_settings() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("records.jsonl");
     let output = imgduel(&[
@@ -221,7 +221,7 @@ fn a_record_survives_its_json_form_and_reproduces_on_the_same_terms() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn merging_takes_the_last_try_and_refuses_what_is_no_record() {
+fn merging_uses_the_last_run_of_a_case_and_rejects_invalid_records() {
     let directory = tempfile::tempdir().unwrap();
     let (first, second) = (
         directory.path().join("1.jsonl"),
@@ -254,7 +254,7 @@ fn merging_takes_the_last_try_and_refuses_what_is_no_record() {
         (&"ops7".into(), &1.into())
     );
 
-    // One whose writer died in the middle of a line loses that line alone.
+    // A file whose writer died in the middle of a line loses only that line.
     let whole = std::fs::read_to_string(&first).unwrap();
     std::fs::write(&second, &whole[..whole.len() - 20]).unwrap();
     assert_eq!(
@@ -270,7 +270,7 @@ fn merging_takes_the_last_try_and_refuses_what_is_no_record() {
     }
 }
 
-/// Fuzzes with the stand-in for `gh`, whose issues lie in `store`.
+/// Runs a campaign with a stand-in for `gh`, which keeps its issues in `store`.
 fn fuzz_with_gh(store: &Path, path: &str, seed: &str) -> Output {
     imgduel(&[
         "fuzz",
@@ -300,7 +300,7 @@ fn fuzz_with_gh(store: &Path, path: &str, seed: &str) -> Output {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_group_gets_one_issue_and_a_second_finding_a_comment() {
+fn a_group_gets_one_issue_and_its_second_finding_a_comment() {
     let store = tempfile::tempdir().unwrap();
     let path = format!(
         "{}:{}",
@@ -335,7 +335,7 @@ fn a_group_gets_one_issue_and_a_second_finding_a_comment() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn without_gh_one_line_says_so_and_nothing_is_lost() {
+fn a_missing_gh_is_reported_in_one_line_and_nothing_is_lost() {
     let store = tempfile::tempdir().unwrap();
     let tools = tempfile::tempdir().unwrap();
     for program in ["qemu-img", "qemu-io", "sh", "dirname", "sed"] {
@@ -391,7 +391,7 @@ fn github_gets_annotations_and_a_job_summary() {
 }
 
 #[test]
-fn the_stubs_are_those_of_the_seeds() {
+fn there_is_one_stub_per_seed() {
     let package = ring::package();
     let seeds = imgduel::report::seed_file::list(&package.join("fuzz-seeds")).unwrap();
     let written =
@@ -403,7 +403,7 @@ fn the_stubs_are_those_of_the_seeds() {
     );
 }
 
-/// A campaign of 50,000 cases, a hundredth of them divergences, made of two real records.
+/// Writes the records of a campaign of 50,000 cases with 1% divergences, made from two real records.
 fn many_records(directory: &Path) -> PathBuf {
     let few = directory.join("few.jsonl");
     let arguments = [
@@ -483,7 +483,7 @@ fn fifty_thousand_records_stay_small_in_memory_and_on_the_page() {
         "{} bytes",
         used.rusage.maxrss
     );
-    // CPU time of one thread that waits for nothing: a machine with other work does not count.
+    // CPU time of one thread that never waits, so that other load on the machine does not count.
     let seconds = (used.rusage.utime + used.rusage.stime).as_secs_f64();
     assert!(seconds < SECONDS_MAX, "{seconds} s");
     let junit = std::fs::read_to_string(directory.path().join("junit.xml")).unwrap();

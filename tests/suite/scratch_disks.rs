@@ -1,6 +1,6 @@
-//! The disk of the scratch directories: full in the midst of a run, read-only, littered by a run that is gone.
+//! The file system of the scratch directories: full in the middle of a run, read-only, or with leftovers of dead runs.
 //!
-//! Small file systems in memory are mounted in a mount namespace of the test's own, so no privileges are needed, and they go with it.
+//! Each test mounts small file systems in memory in its own mount namespace, which needs no privileges and disappears with the test.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use imgduel::process::warden;
 
 use crate::ring;
 
-/// Runs a shell script that finds a file system of its own mounted with these options in `work`, in a directory that is empty but for it.
+/// Runs a shell script in an otherwise empty directory in which `work` is a file system with these mount options.
 fn on_a_disk(options: &str, place: &Path, script: &str) -> Output {
     std::fs::create_dir(place.join("work")).unwrap();
     let script = format!("mount -t tmpfs -o {options} none work && {script}");
@@ -24,7 +24,7 @@ fn on_a_disk(options: &str, place: &Path, script: &str) -> Output {
         .unwrap()
 }
 
-/// A campaign on that disk, as a line of the script.
+/// The line of the script that runs a campaign on that file system.
 const CAMPAIGN: &str = "$IMGDUEL fuzz --generation ops7 --seed 7 --iterations 100000 --jobs 1 --no-shrink --workdir work --json records --findings findings";
 
 #[test]
@@ -36,7 +36,7 @@ const CAMPAIGN: &str = "$IMGDUEL fuzz --generation ops7 --seed 7 --iterations 10
     missing_mount_namespaces,
     ignore = "this machine lets nobody make a mount namespace (unshare --user --mount)"
 )]
-fn a_disk_that_fills_up_in_the_midst_of_a_run_ends_it_with_one_line_and_blames_no_tool() {
+fn a_disk_that_fills_up_ends_the_run_with_one_line_and_blames_no_tool() {
     let place = tempfile::tempdir().unwrap();
     let script = format!(
         "{{ touch records; {CAMPAIGN} & }}; until [ $(wc -l < records) -ge 3 ]; do sleep 0.02; done; \
@@ -67,7 +67,7 @@ fn a_disk_that_fills_up_in_the_midst_of_a_run_ends_it_with_one_line_and_blames_n
     missing_mount_namespaces,
     ignore = "this machine lets nobody make a mount namespace (unshare --user --mount)"
 )]
-fn a_read_only_disk_is_told_before_the_first_case() {
+fn a_read_only_disk_is_reported_before_the_first_case() {
     let place = tempfile::tempdir().unwrap();
     let output = on_a_disk("ro", place.path(), CAMPAIGN);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -81,7 +81,7 @@ fn a_read_only_disk_is_told_before_the_first_case() {
 
 type Change = fn(&mut serde_json::Value);
 
-/// A directory as a run leaves it: its mark says so, with what this changes in it.
+/// Creates a scratch directory like that of a dead run, with a mark file that `change` modifies.
 fn left_behind(work: &Path, name: &str, change: impl Fn(&mut serde_json::Value)) -> PathBuf {
     let path = work.join(name);
     std::fs::create_dir(&path).unwrap();
@@ -95,7 +95,7 @@ fn left_behind(work: &Path, name: &str, change: impl Fn(&mut serde_json::Value))
         "run": "1.1",
         "owner": found.uid(),
         "boot": boot.trim(),
-        // No process has this number.
+        // No process has this id.
         "process": u32::MAX,
         "started": 1,
     });
@@ -105,7 +105,7 @@ fn left_behind(work: &Path, name: &str, change: impl Fn(&mut serde_json::Value))
 }
 
 #[test]
-fn what_a_run_that_is_gone_has_left_is_swept_with_the_processes_in_it() {
+fn the_sweep_removes_directories_of_dead_runs_and_ends_the_processes_in_them() {
     let work = tempfile::tempdir().unwrap();
     let left = left_behind(work.path(), "imgduel-1.1-left", |_| ());
     let earlier = left_behind(work.path(), "imgduel-1.1-earlier", |mark| {
@@ -140,7 +140,7 @@ fn what_a_run_that_is_gone_has_left_is_swept_with_the_processes_in_it() {
 }
 
 #[test]
-fn the_sweep_leaves_twenty_directories_of_other_people_alone_and_what_runs_in_them() {
+fn the_sweep_leaves_other_directories_and_the_processes_in_them_alone() {
     let work = tempfile::tempdir().unwrap();
     let mut others: Vec<PathBuf> = [
         "notes",
@@ -165,7 +165,7 @@ fn the_sweep_leaves_twenty_directories_of_other_people_alone_and_what_runs_in_th
         std::fs::create_dir(path).unwrap();
         std::fs::write(path.join("image"), "mine").unwrap();
     }
-    // A mark that is another directory's, another user's, of something else, or no mark at all.
+    // Marks of another directory, of another user, of another program, and an invalid mark.
     let changes: [(&str, Change); 5] = [
         ("imgduel-copied", |mark| mark["inode"] = 1.into()),
         ("imgduel-renamed", |mark| {

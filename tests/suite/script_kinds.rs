@@ -1,4 +1,4 @@
-//! A program for every kind of finding: on its own it shows the divergence with the tool that lies, and not with one that does not.
+//! Reproducer scripts for every kind of finding: each shows the divergence with the defective stand-in, and not with a correct tool.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The writing program that stands beside the honest one.
 const IO: [(&str, &str); 2] = [("CANDIDATE", "CANDIDATE_IO"), ("REFERENCE", "REFERENCE_IO")];
 
-/// The exit code of the script, with another program in the place of `variable` where one is named.
+/// Runs the script with the programs in `own`, or `honest` in the place of one variable. Returns its exit code.
 fn exit_code(path: &Path, own: &[(&str, String)], honest: Option<(&str, &str)>) -> Option<i32> {
     let mut command = Command::new("sh");
     command.env("PATH", ring::path_with_stand_ins(&ring::stand_in(".")));
@@ -36,7 +36,7 @@ fn exit_code(path: &Path, own: &[(&str, String)], honest: Option<(&str, &str)>) 
     command.output().unwrap().status.code()
 }
 
-/// The first case that shows a divergence of this kind.
+/// Returns the record of the first case with a divergence of this kind.
 fn found(arena: &Arena, kind: &str, cases: impl Iterator<Item = Case>) -> Record {
     let mut records = cases
         .take(CASES_MAX)
@@ -46,7 +46,7 @@ fn found(arena: &Arena, kind: &str, cases: impl Iterator<Item = Case>) -> Record
     found.unwrap_or_else(|| panic!("the lie is not caught as {kind}"))
 }
 
-/// The programs of both sides, as the script is told of them: by themselves they have the names of those on PATH.
+/// Returns the script variables for the programs of both sides. Without them, the script uses the programs on PATH.
 fn programs(arena: &Arena) -> Vec<(&'static str, String)> {
     let sides = std::iter::zip(IO, [arena.candidate(), arena.reference()]);
     let named = sides.filter_map(|((variable, io_variable), tool)| {
@@ -58,7 +58,7 @@ fn programs(arena: &Arena) -> Vec<(&'static str, String)> {
     named.flatten().flatten().collect()
 }
 
-/// The record's script shows it as it is, and no longer with an honest program in the place of the variable.
+/// Asserts that the script of a record reproduces it, and does not with a correct program in the place of the variable.
 fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
     let text = script(record, arena.candidate(), arena.reference(), LIMIT).unwrap();
     assert!(!text.contains("imgduel"), "{text}");
@@ -70,8 +70,8 @@ fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
     assert_eq!(exit_code(&path, own, Some(honest)), Some(1), "{text}");
 }
 
-/// A qemu-img that lies, found out as `kind` by these operations, or kinds of steps, of a generation. What comes before the iteration
-/// `start` is known to miss it, and passed over to save time.
+/// Asserts that these operations or kinds of steps detect the stand-in as `kind` and that the script reproduces it. Iterations before `start`
+/// are known to miss the defect and are skipped to save time.
 fn lie_shows(lie: &str, generation: &str, operations: &[&str], start: usize, kind: &str) {
     let workdir = tempfile::tempdir().unwrap();
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
@@ -94,7 +94,7 @@ macro_rules! scripts {
 scripts! {
     contents_read_midway_show: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", from 0, is "chain_content_divergence";
     a_map_midway_shows: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", from 0, is "chain_map_divergence";
-    a_size_told_midway_shows: "chain/describes_another_size/qemu-img" in ["info"], "native1", from 0, is "chain_info_divergence";
+    a_wrong_size_midway_shows: "chain/describes_another_size/qemu-img" in ["info"], "native1", from 0, is "chain_info_divergence";
     a_leak_shows: "chain/leaks_when_shrinking/qemu-img" in ["resize"], "native1", from 0, is "chain_metadata_divergence";
     a_header_field_shows: "chain/sets_a_feature_bit/qemu-img" in ["convert"], "native1", from 0, is "chain_header_metadata_divergence";
     what_is_dirty_shows: "chain/forgets_what_is_dirty/qemu-img" in ["bitmap", "write"], "native1", from 13, is "chain_dirty_metadata_divergence";
@@ -104,7 +104,7 @@ scripts! {
     a_repair_that_loses_data_shows: "repair_loses_data" in ["repair"], "ops16", from 0, is "repair_data_divergence";
 }
 
-/// What the lies that are not tried every time are found out as.
+/// The stand-ins of the slow test, and the kinds as which they are detected.
 const OTHERS: [(&str, &str, &[&str], &str); 25] = [
     (
         "chain/converts_what_is_current/qemu-img",
@@ -260,7 +260,7 @@ const OTHERS: [(&str, &str, &[&str], &str); 25] = [
 
 #[test]
 #[ignore = "takes five minutes: twenty-five lies"]
-fn every_other_lie_has_a_program_that_shows_it() {
+fn every_other_defect_has_a_script_that_reproduces_it() {
     let mut failed = Vec::new();
     for (lie, generation, operations, kind) in OTHERS {
         let shown = std::panic::catch_unwind(|| lie_shows(lie, generation, operations, 0, kind));
@@ -270,13 +270,13 @@ fn every_other_lie_has_a_program_that_shows_it() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-/// The honest witness says what both tools say.
+/// The correct witness agrees with both tools.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_witness_that_says_otherwise_shows() {
+fn a_divergence_of_a_witness_has_a_script() {
     let lying = ring::stand_in("witnesses");
     for (operation, format, witness, kind) in [
         ("info", "qcow2", "qcowinfo", "libyal_info_divergence"),
@@ -300,20 +300,20 @@ fn a_witness_that_says_otherwise_shows() {
         );
         let without = Some(("WITNESS", "/nonexistent"));
         assert_eq!(exit_code(&path, &[], without), Some(2), "{text}");
-        // Where the honest one is not here, the liar of that name is found on PATH.
+        // If the correct witness is not installed, the defective one of that name is found on PATH.
         if which::which(witness).is_ok() {
             assert_eq!(exit_code(&path, &[], None), Some(1), "{text}");
         }
     }
 }
 
-/// What the reference cannot do is shown by the candidate alone.
+/// The reference does not support this, so the script runs only the candidate.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_conversion_larger_than_was_foretold_shows() {
+fn a_conversion_larger_than_measured_has_a_script() {
     let workdir = tempfile::tempdir().unwrap();
     let liar = ring::stand_in("instar_foretells_nothing");
     let candidate = format!("instar:{}", liar.display());
@@ -327,10 +327,10 @@ fn a_conversion_larger_than_was_foretold_shows() {
     shows(&arena, &record, ("CANDIDATE", &honest));
 }
 
-/// Two tools that lie in the same way stand together against what was written.
+/// Two tools with the same defect agree, but contradict the data that was written.
 #[test]
 #[ignore = "takes a quarter of a minute"]
-fn what_both_do_otherwise_than_was_written_shows() {
+fn a_divergence_of_both_tools_from_the_recipe_has_a_script() {
     let lies = [
         ("dd_shifts", "ops16", "dd", "dd_recipe_divergence"),
         (
@@ -349,13 +349,13 @@ fn what_both_do_otherwise_than_was_written_shows() {
     }
 }
 
-/// Only the reference maps what is left: it is alone with what it says of both sides.
+/// Only the reference maps the final images, so its map is wrong for both sides.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_map_of_what_is_left_shows() {
+fn a_map_of_the_final_image_has_a_script() {
     let workdir = tempfile::tempdir().unwrap();
     let liar = ring::stand_in("chain/maps_data_as_zeros/qemu-img");
     let reference = format!("qemu-img:{}", liar.display());

@@ -1,4 +1,4 @@
-//! The programs of `imgduel script`: on their own they show the divergence with the tool that lies, and not with one that does not.
+//! The scripts that `imgduel script` prints: without imgduel, they show the divergence with the defective stand-in, and not with a correct tool.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,7 +24,7 @@ fn exit_code(path: &Path, candidate: Option<&str>) -> Option<i32> {
     command.output().unwrap().status.code()
 }
 
-/// The first case of this operation alone that shows the lie.
+/// Returns the record of the first case of this operation that detects the defect.
 fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::run::arena::Arena, Record) {
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir);
@@ -74,7 +74,7 @@ scripts! {
     a_wrong_schedule_shows: "bench_counts_wrongly" in "bench";
 }
 
-/// An adapter's lie, as a script that pipes lines of JSON into it: it shows the lie, and not with an adapter that does not lie.
+/// Asserts that the script, which pipes lines of JSON into an adapter, reproduces its defect, and does not with a correct adapter.
 fn adapter_shows(lie: &str, kind: &str) {
     let adapter = |lie: &str| format!("{} {lie}", ring::stand_in("lying_adapter").display());
     let workdir = ring::scratch();

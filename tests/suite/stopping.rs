@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a run ends within about two seconds, whatever keeps it busy, with its files written and nothing left behind.
+//! Ctrl-C and SIGTERM: a run ends within about two seconds whatever it is doing, writes its files, and leaves nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use crate::ring;
 
-/// Two seconds, and as many for a machine that is busy with other tests.
+/// Two seconds, plus two for a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(4);
 
-/// Starts the command with its scratch in `workdir`, sends one signal once `is_busy`, and waits: what it said, and how long it took.
+/// Starts the command with its scratch directories in `workdir`, and sends a signal once `is_busy`. Returns the output and the time from
+/// signal to end.
 fn signalled(
     workdir: &Path,
     arguments: &[&str],
@@ -42,7 +43,7 @@ fn signalled(
     (output, sent.elapsed())
 }
 
-/// Whether a case has its scratch directory there.
+/// Returns whether a case has a scratch directory in `workdir`.
 fn has_scratch(workdir: &Path) -> bool {
     fs::read_dir(workdir).unwrap().flatten().any(|entry| {
         let name = entry.file_name();
@@ -50,12 +51,12 @@ fn has_scratch(workdir: &Path) -> bool {
     })
 }
 
-/// Whether a campaign has said its terms, which it does when its canary has been found.
+/// Returns whether a campaign has printed its settings, which it does after its canary.
 fn is_under_way(workdir: &Path, words: &str) -> bool {
     fs::read_to_string(workdir.join("stderr")).is_ok_and(|said| said.contains(words))
 }
 
-/// The warden may clean up a moment after the end.
+/// Waits until the reaper has cleaned up, which may take a moment.
 fn must_become_clean(workdir: &Path) {
     let until = Instant::now() + Duration::from_secs(10);
     while has_scratch(workdir) {
@@ -128,7 +129,7 @@ fn one_sigterm_ends_a_case_of_six_thousand_steps() {
     must_become_clean(workdir.path());
 }
 
-/// In a debug build, the last iteration of a Python generation is half a minute of drawing away, in which no tool runs.
+/// In a debug build, drawing up to the last iteration of a Python generation takes half a minute, during which no tool runs.
 #[test]
 #[cfg_attr(
     missing_qemu_img,
@@ -154,7 +155,7 @@ fn one_sigterm_ends_a_campaign_whose_threads_are_busy_without_a_tool() {
     ];
     let busy = || is_under_way(workdir.path(), "iterations 10");
     let (output, took) = signalled(workdir.path(), &arguments, "TERM", busy);
-    // A fast machine is through with it before the signal.
+    // A fast machine may finish drawing before the signal.
     if output.status.code() != Some(0) {
         assert_eq!(output.status.code(), Some(130));
         assert!(took < SOON, "{took:?}");

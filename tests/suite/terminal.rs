@@ -1,5 +1,5 @@
-//! What the command prints besides verdicts: reports that obey no tool's control characters, the heading of a merge, the harness's own log,
-//! completions and manual pages.
+//! The command's other output: escaping of control characters, the heading of merged reports, the harness's log, completions and manual
+//! pages.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,7 +23,7 @@ fn text(bytes: &[u8]) -> String {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn control_characters_that_a_tool_puts_out_reach_no_report() {
+fn control_characters_in_the_output_of_tools_are_escaped_in_all_reports() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (page, junit) = (file("page.html"), file("junit.xml"));
@@ -58,7 +58,7 @@ fn control_characters_that_a_tool_puts_out_reach_no_report() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn the_evidence_has_a_diff_of_the_outputs_that_hold_what_differs() {
+fn the_evidence_has_a_diff_of_the_differing_outputs() {
     let directory = tempfile::tempdir().unwrap();
     let page = directory.path().join("page.html");
     let seed = "fuzz-seeds/issue_315_measure_of_a_vpc_source.json";
@@ -81,7 +81,7 @@ fn the_evidence_has_a_diff_of_the_outputs_that_hold_what_differs() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_merge_is_headed_by_all_its_candidates_and_by_what_its_cases_have_in_common() {
+fn the_heading_of_a_merge_names_all_candidates_and_the_common_settings() {
     let directory = tempfile::tempdir().unwrap();
     let records = |name: &str, arguments: &[&str]| {
         let file = directory.path().join(name).to_str().unwrap().to_owned();
@@ -123,7 +123,7 @@ fn a_merge_is_headed_by_all_its_candidates_and_by_what_its_cases_have_in_common(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn the_log_tells_cases_operations_and_calls_on_standard_error_and_only_when_asked() {
+fn the_log_on_standard_error_shows_cases_operations_and_calls_only_if_enabled() {
     let arguments = ["replay", "ops7_s3_i0", "--candidate", "qemu-img"];
     let silent = run(&arguments, &[]);
     assert!(!text(&silent.stderr).contains("case{"));
@@ -137,7 +137,7 @@ fn the_log_tells_cases_operations_and_calls_on_standard_error_and_only_when_aske
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // What is told of the case goes elsewhere: but for the clock, that is the same.
+    // The report on standard output does not change, except for times.
     let figures = |output: &Output| {
         let said = text(&output.stdout);
         let lines = said.lines().filter(|line| !line.contains(" s tool CPU"));
@@ -149,7 +149,7 @@ fn the_log_tells_cases_operations_and_calls_on_standard_error_and_only_when_aske
 }
 
 #[test]
-fn every_shell_gets_completions_that_know_commands_and_flags() {
+fn completions_for_every_shell_contain_commands_and_flags() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let output = run(&["completions", shell], &[]);
         let said = text(&output.stdout);

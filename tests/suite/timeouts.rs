@@ -1,4 +1,4 @@
-//! Slow and stuck tools: who ran out of time decides the verdict, and nothing outlives the limit.
+//! Slow and stuck tools: the side that timed out determines the verdict, and no process outlives the limit.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use imgduel::run::record::Record;
 
 const LIMIT: Duration = Duration::from_millis(1200);
 
-/// The first case of `operations` that is not a match, and how long it took.
+/// Returns the record of the first case of `operations` that does not match, and the time that it took.
 fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, Duration) {
     let workdir = ring::scratch();
     let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
@@ -20,7 +20,7 @@ fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, 
         let record = arena.try_case(case).unwrap();
         let elapsed = started.elapsed();
         let deadline = Instant::now() + Duration::from_secs(2);
-        // One that has been killed may take a moment to be gone.
+        // Killed processes may need a moment to exit.
         while ring::is_worked_in(workdir.path()) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -44,7 +44,7 @@ fn stand_in(name: &str) -> String {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_process_stays() {
+fn a_slow_reference_is_inconclusive_a_hanging_candidate_diverges_and_no_process_remains() {
     let (slow, elapsed) = try_first("qemu-img", &stand_in("slow"), &["info"]);
     assert_eq!(
         (slow.verdict.as_str(), slow.kind.as_deref()),
@@ -58,7 +58,7 @@ fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_proc
         after.is_some_and(|seconds| seconds >= LIMIT.as_secs_f64()),
         "{reason}"
     );
-    // Of two to four operations, each of which would take ten seconds or more.
+    // The case has two to four operations, each of which would take at least ten seconds.
     let most = |record: &Record| Duration::from_secs(9) * record.operations.len() as u32;
     assert!(elapsed < most(&slow), "{elapsed:?}");
 
@@ -81,7 +81,7 @@ fn a_slow_reference_is_inconclusive_and_a_hanging_candidate_diverges_and_no_proc
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_candidate_that_crashes_diverges_even_where_the_reference_is_too_slow() {
+fn a_crashing_candidate_diverges_even_if_the_reference_is_too_slow() {
     let (record, _) = try_first(&stand_in("crashes"), &stand_in("slow"), &["info"]);
     assert_eq!(record.kind.as_deref(), Some("candidate_crash"));
     assert!(
@@ -128,7 +128,7 @@ fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn output_without_end_and_a_child_on_the_pipe_are_no_divergence() {
+fn endless_output_and_a_child_that_holds_the_pipe_are_not_divergences() {
     for name in ["talks_without_end", "leaves_a_child"] {
         let workdir = ring::scratch();
         let arena = ring::arena(
@@ -155,7 +155,7 @@ fn is_empty(directory: &Path) -> bool {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn nobody_is_asked_to_wait_for_a_pipe_in_the_place_of_an_image() {
+fn a_named_pipe_in_place_of_an_image_is_reported_without_opening_it() {
     let workdir = ring::scratch();
     let limit = Duration::from_secs(40);
     let arena = ring::arena(

@@ -1,4 +1,4 @@
-//! What every tool must do, by the same smoke case; instar's dialect; imago's worker.
+//! A smoke test of every tool, the support of each, and imago's worker process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -54,7 +54,7 @@ fn image(stem: &str, format: Format) -> ImageFile {
     ImageFile::new(stem, format)
 }
 
-/// Creates, is written to by the reference, described, resized, converted and read: what every candidate can do.
+/// Creates, describes, resizes, converts and reads an image that the reference writes to: every candidate supports this.
 fn smoke(spec: &str) {
     let scratch = ring::scratch();
     let directory = scratch.path();
@@ -150,7 +150,7 @@ fn smoke(spec: &str) {
 }
 
 #[test]
-fn what_is_embedded_is_built_with_overflow_checks_whatever_the_profile() {
+fn embedded_crates_are_built_with_overflow_checks_in_every_profile() {
     let manifest = std::fs::read_to_string(ring::package().join("Cargo.toml")).unwrap();
     assert!(!manifest.contains("overflow-checks = false"));
     for profile in ["[profile.dev]", "[profile.release]"] {
@@ -173,7 +173,7 @@ fn every_tool_passes_the_same_smoke_case() {
 
 #[test]
 fn imago_never_needs_qemu_img() {
-    // Its worker is started by a process whose PATH holds nothing.
+    // The process that starts the worker has an empty PATH.
     let scratch = ring::scratch();
     let create = Request::Create {
         file: image("alone", Format::Qcow2),
@@ -199,7 +199,7 @@ fn imago_never_needs_qemu_img() {
 }
 
 #[test]
-fn imago_says_beforehand_what_it_cannot_do() {
+fn imago_declares_unsupported_requests_in_advance() {
     let imago = ring::open("imago");
     let qcow2 = || image("x", Format::Qcow2);
     let refused = [
@@ -241,7 +241,7 @@ fn imago_says_beforehand_what_it_cannot_do() {
 fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
     let scratch = ring::scratch();
     let imago = ring::open("imago");
-    // Opening a named pipe that nobody writes to never ends: the worker is killed at the limit.
+    // Opening a named pipe without a writer blocks forever, so the worker is killed at the limit.
     let pipe = scratch.path().join("stuck.raw");
     let made = std::process::Command::new("mkfifo")
         .arg(&pipe)
@@ -275,7 +275,7 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
 fn the_worker_turns_a_panic_into_a_crash() {
     let scratch = ring::scratch();
     let imago = ring::open("imago");
-    // The library refuses nothing here: a write of more than the address space panics when its buffer is made.
+    // The library does not check the length: allocating a buffer larger than the address space panics.
     let file = image("panics", Format::Raw);
     done(
         &*imago,
@@ -309,7 +309,7 @@ fn the_worker_turns_a_panic_into_a_crash() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_changes_guest_data_is_worded_for_qemu_io_and_not_for_qemu_img() {
+fn changes_of_guest_data_are_reproduced_with_qemu_io_and_not_with_qemu_img() {
     let qemu_img = ring::open("qemu-img");
     let file = || image("x", Format::Qcow2);
     let changing = [

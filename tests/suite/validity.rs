@@ -1,5 +1,5 @@
-//! Cases out of files: what is drawn, mutated and made smaller is valid, what is not is refused in a line, and nothing that a file may
-//! hold makes the harness panic.
+//! Validation of cases from files: all drawn, mutated and shrunk cases are valid, invalid ones are reported in one line, and no file content
+//! makes the harness panic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,7 +29,7 @@ const GENERATIONS: [&str; 9] = [
     "malformed1_readers",
 ];
 
-/// Draws of a test, the same in every run: a multiplier of Knuth's MMIX.
+/// Deterministic random numbers, from a generator with the multiplier of Knuth's MMIX.
 struct Draws(u64);
 
 impl Draws {
@@ -63,7 +63,7 @@ fn assert_valid(case: &Case) {
     );
 }
 
-/// Simpler versions of a case, as the shrinker proposes them.
+/// Returns the shrink candidates of a case.
 fn simpler(case: &Case) -> Vec<Case> {
     let mut versions = Vec::new();
     for image in case.image.simpler() {
@@ -89,7 +89,7 @@ fn simpler(case: &Case) -> Vec<Case> {
 }
 
 #[test]
-fn whatever_is_drawn_mutated_or_made_smaller_is_valid() {
+fn all_drawn_mutated_and_shrunk_cases_are_valid() {
     let mut draws = Draws(1);
     for name in GENERATIONS {
         for mut case in drawn(name, 3, 10) {
@@ -113,7 +113,7 @@ fn whatever_is_drawn_mutated_or_made_smaller_is_valid() {
     }
 }
 
-/// A number of places in a JSON value.
+/// Returns the number of values in a JSON value.
 fn places(value: &Value) -> usize {
     1 + match value {
         Value::Array(list) => list.iter().map(places).sum::<usize>(),
@@ -122,7 +122,7 @@ fn places(value: &Value) -> usize {
     }
 }
 
-/// Changes the value at one place.
+/// Changes the value with index `place`.
 fn change(value: &mut Value, place: &mut usize, draws: &mut Draws) {
     if *place == 0 {
         *place = usize::MAX;
@@ -211,7 +211,7 @@ fn changed(value: &Value, draws: &mut Draws) -> Value {
     }
 }
 
-/// All that is done with a case before a tool runs.
+/// Does everything with a case that the harness does before a tool runs.
 fn look(case: &Case) {
     let _ = (
         case.id(),
@@ -314,7 +314,7 @@ fn no_change_panics(changes: usize) {
     );
 }
 
-/// The case with one operation, and what is said of it.
+/// Returns the error about a case with this operation.
 fn refusal(op: &Value) -> String {
     let mut case = serde_json::to_value(&drawn("ops16", 1, 1)[0]).unwrap();
     case["ops"] = json!([op]);
@@ -324,7 +324,7 @@ fn refusal(op: &Value) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_case_is_told_with_its_place_and_what_would_be_right() {
+fn errors_about_invalid_cases_name_the_field_and_the_valid_values() {
     let layer = json!({"format": "qcow2", "size": 1048576});
     let chain = |step: Value| json!({"op": "chain", "layers": [layer], "steps": [step]});
     let told = [

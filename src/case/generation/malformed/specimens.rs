@@ -186,7 +186,7 @@ pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
             specimen.bitmaps = specimen.bitmaps.max(1);
         }
         "snapshot_table" | "snapshot_l1_table" if !specimen.encrypted => {
-            // Snapshots need refcounts above 3. The frozen cases also drop an explicit 16, which is the default.
+            // Refcounts of 1 or 2 bits are too narrow for snapshots. The frozen cases also drop an explicit 16, which is the default.
             let is_wide =
                 |option: &CreateOption| !matches!(option, CreateOption::RefcountBits(1 | 2 | 16));
             specimen.options.retain(is_wide);

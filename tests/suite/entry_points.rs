@@ -1,4 +1,4 @@
-//! Both doors as their users meet them: what they print, write and exit with, and what they say to bad input.
+//! The entry points as users see them: output, files, exit codes, and errors about bad input.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The command refuses: exit 2, nothing on standard output, one line on standard error with these words in it.
+/// Asserts that the command fails with exit code 2, prints nothing to standard output, and one line with `words` to standard error.
 fn refused(arguments: &[&str], words: &str) {
     let output = command(arguments);
     let said = text(&output.stderr);
@@ -32,7 +32,7 @@ fn refused(arguments: &[&str], words: &str) {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn bad_input_is_refused_in_one_line_with_exit_2() {
+fn bad_input_is_reported_in_one_line_with_exit_code_2() {
     refused(&[], "which command");
     refused(
         &["fuzz", "--generation", "ops99"],
@@ -82,7 +82,7 @@ fn bad_input_is_refused_in_one_line_with_exit_2() {
 }
 
 #[test]
-fn a_broken_seed_file_is_refused_in_one_line() {
+fn a_broken_seed_file_is_reported_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("seed.json");
     std::fs::write(&path, "{ \"format_version\": 1,").unwrap();
@@ -94,7 +94,7 @@ fn a_broken_seed_file_is_refused_in_one_line() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_wrong_value_in_the_environment_is_refused_too() {
+fn a_wrong_value_in_the_environment_is_reported_too() {
     let output = ring::imgduel()
         .args(["fuzz", "--iterations", "1"])
         .env("IMGDUEL_SEED", "many")
@@ -105,7 +105,7 @@ fn a_wrong_value_in_the_environment_is_refused_too() {
 }
 
 #[test]
-fn a_missing_qemu_img_says_what_to_install() {
+fn the_error_about_a_missing_qemu_img_names_the_package_to_install() {
     let output = ring::imgduel()
         .arg("fuzz")
         .env("PATH", "/no/such/directory")
@@ -186,7 +186,7 @@ fn a_campaign_writes_a_record_a_case_and_a_summary_that_adds_up() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_says_how_far_it_came() {
+fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_reports_its_progress() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = [
         "--seed",
@@ -201,7 +201,7 @@ fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_says_how
         "qemu-img",
     ];
     let (output, summary, records) = fuzz(directory.path(), &arguments);
-    // Its only case proves nothing, which may be chance: it is said.
+    // One case without a result may be chance: the campaign succeeds, with a note.
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(summary["vacuous"].is_null());
@@ -295,7 +295,7 @@ fn replay_prints_the_evidence_of_a_seed_file() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_fault() {
+fn a_closed_output_pipe_is_not_an_error() {
     let script = format!("{} show ops7_s1_i0..2000 | head -n 1", ring::PROGRAM);
     let output = ring::started("sh").args(["-c", &script]).output().unwrap();
     assert!(

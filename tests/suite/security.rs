@@ -1,5 +1,5 @@
-//! What SECURITY.md promises, tried by a stand-in that tries to break it: spawned, forked and as an adapter, as whoever runs the tests
-//! and, where that is root, as a user without rights.
+//! The promises of SECURITY.md: a stand-in tries to break them, spawned, forked and as an adapter, as the user who runs the tests and, if
+//! that is root, also as an unprivileged user.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,12 +21,12 @@ use crate::ring;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A word among the arguments of what the stand-in leaves behind: how long that sleeps, in seconds, told by whom.
+/// Returns a unique duration in seconds. The stand-in leaves a sleep of this duration behind, which identifies its process.
 fn word(by: u32) -> String {
     format!("{}.{}", 7100 + by, std::process::id())
 }
 
-/// The system's own interpreter, which every user may read.
+/// Returns the system's Python interpreter, which every user may read.
 fn python() -> PathBuf {
     let usual = Path::new("/usr/bin/python3");
     match usual.canonicalize() {
@@ -35,7 +35,7 @@ fn python() -> PathBuf {
     }
 }
 
-/// Something of somebody else, and a side's directory in a run's.
+/// Files and sockets outside the sandbox, and the scratch directory of a case.
 struct Ground {
     outside: tempfile::TempDir,
     _sockets: (UnixListener, UnixDatagram),
@@ -65,7 +65,7 @@ impl Ground {
         self.case.path().join("candidate")
     }
 
-    fn told(&self, word: &str, moves: bool) -> String {
+    fn arguments(&self, word: &str, moves: bool) -> String {
         serde_json::json!({
             "outside": self.outside.path(),
             "victim": std::process::id(),
@@ -76,10 +76,15 @@ impl Ground {
     }
 }
 
-/// What came of the attempts of a tool that is started so.
-fn of_tool(mode: ExecMode, ground: &Ground, cage: &Cage, word: &str) -> BTreeMap<String, Value> {
+/// Runs the stand-in as a tool in this mode. Returns the outcome of each attempt.
+fn tool_outcomes(
+    mode: ExecMode,
+    ground: &Ground,
+    cage: &Cage,
+    word: &str,
+) -> BTreeMap<String, Value> {
     let script = ring::stand_in("breaks_promises").display().to_string();
-    let arguments = [script, "tool".to_owned(), ground.told(word, false)];
+    let arguments = [script, "tool".to_owned(), ground.arguments(word, false)];
     let launcher = Launcher::new(mode, false);
     let program = python();
     if mode == ExecMode::Fork {
@@ -103,7 +108,7 @@ fn of_tool(mode: ExecMode, ground: &Ground, cage: &Cage, word: &str) -> BTreeMap
 
 fn adapter(ground: &Ground, word: &str, moves: bool) -> std::sync::Arc<dyn imgduel::tool::Tool> {
     let script = ring::stand_in("breaks_promises");
-    let told = ground.told(word, moves);
+    let told = ground.arguments(word, moves);
     let (python, script) = (python(), script.display());
     ring::open(&format!(
         "adapter:{} {script} adapter {told}",
@@ -127,28 +132,29 @@ fn asked(
     tool.ask(&Request::Info { file }, &scene).unwrap()
 }
 
-fn of_adapter(ground: &Ground, cage: &Cage, word: &str) -> BTreeMap<String, Value> {
+/// Runs the stand-in as an adapter. Returns the outcome of each attempt.
+fn adapter_outcomes(ground: &Ground, cage: &Cage, word: &str) -> BTreeMap<String, Value> {
     let tool = adapter(ground, word, false);
     let answer = asked(&*tool, ground, cage);
     assert!(answer.succeeded(), "{answer:?}");
     serde_json::from_str(&answer.stdout.text()).unwrap()
 }
 
-/// Whether this machine has what a part of the cage needs.
+/// Returns whether this machine supports a layer of the sandbox.
 fn has(layer: &str) -> bool {
     let layers = layers();
     let layer = layers.iter().find(|found| found.name.starts_with(layer));
     layer.unwrap().missing.is_none()
 }
 
-/// What came of attempts that are to fail, and did not; and of those that are to succeed, and failed.
+/// Returns the attempts with the wrong outcome: forbidden ones that succeeded and permitted ones that failed.
 fn broken(outcomes: &BTreeMap<String, Value>, cage: &Cage) -> Vec<String> {
     let is_apart = cage.is_apart && has("namespaces");
     let wrong = outcomes.iter().filter(|(name, outcome)| {
         let is_done = **outcome == "done";
         match name.as_str() {
             "session" => false,
-            // Landlock has no say in these.
+            // Landlock does not control these.
             "changes rights outside" | "changes times outside" if !is_apart => false,
             name if name.starts_with("may ") => !is_done,
             _ => is_done,
@@ -162,10 +168,10 @@ fn broken(outcomes: &BTreeMap<String, Value>, cage: &Cage) -> Vec<String> {
     wrong
 }
 
-/// The number of our own session: 0 where its leader lies outside our PID namespace, as in a container.
+/// Returns the id of this session: 0 if its leader is outside this PID namespace, as in a container.
 fn own_session() -> i32 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The name in parentheses may hold spaces; the session is the fourth field after it (proc_pid_stat(5)).
+    // The name in parentheses may contain spaces. The session is the fourth field after it (proc_pid_stat(5)).
     let after_name = stat.rsplit(')').next().unwrap();
     after_name
         .split_whitespace()
@@ -175,8 +181,8 @@ fn own_session() -> i32 {
         .unwrap()
 }
 
-/// Whether a process with this word among its arguments runs, after it had time to go.
-fn stays(word: &str) -> bool {
+/// Returns whether a process with this argument still runs after five seconds.
+fn is_left_behind(word: &str) -> bool {
     let runs = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let lines =
@@ -193,8 +199,8 @@ fn stays(word: &str) -> bool {
     runs()
 }
 
-/// With namespaces and without.
-fn cages() -> [Cage; 2] {
+/// Returns the sandbox policies with and without namespaces.
+fn policies() -> [Cage; 2] {
     [true, false].map(|is_apart| Cage {
         is_apart,
         ..Cage::default()
@@ -205,14 +211,14 @@ fn cages() -> [Cage; 2] {
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_tool_breaks_a_promise_however_it_is_started() {
     let workdir = tempfile::tempdir().unwrap();
-    for (number, cage) in cages().iter().enumerate() {
+    for (number, cage) in policies().iter().enumerate() {
         for mode in [ExecMode::Spawn, ExecMode::Fork] {
             let ground = Ground::new(workdir.path());
             let word = word(number as u32 * 2 + u32::from(mode == ExecMode::Fork));
-            let outcomes = of_tool(mode, &ground, cage, &word);
+            let outcomes = tool_outcomes(mode, &ground, cage, &word);
             let none = Vec::<String>::new();
             assert_eq!(broken(&outcomes, cage), none, "{mode}: {outcomes:#?}");
-            assert!(!stays(&word), "{mode}: it left a process behind");
+            assert!(!is_left_behind(&word), "{mode}: it left a process behind");
             assert!(ground.side().join("own").exists());
         }
     }
@@ -222,22 +228,22 @@ fn no_tool_breaks_a_promise_however_it_is_started() {
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_adapter_breaks_a_promise() {
     let workdir = tempfile::tempdir().unwrap();
-    for (number, cage) in cages().iter().enumerate() {
+    for (number, cage) in policies().iter().enumerate() {
         let ground = Ground::new(workdir.path());
         let word = word(10 + number as u32);
-        let outcomes = of_adapter(&ground, cage, &word);
+        let outcomes = adapter_outcomes(&ground, cage, &word);
         assert_eq!(
             broken(&outcomes, cage),
             Vec::<String>::new(),
             "{outcomes:#?}"
         );
         assert!(ground.side().join("own").exists());
-        // It was dropped, and what it left behind with it.
-        assert!(!stays(&word), "it left a process behind");
+        // Dropping the adapter also ended the processes that it left behind.
+        assert!(!is_left_behind(&word), "it left a process behind");
     }
 }
 
-/// The rest runs without a terminal, where there is none to be had.
+/// Runs the tests above at a terminal; without this, they may run without one.
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_promise_is_broken_at_a_terminal() {
@@ -245,12 +251,12 @@ fn no_promise_is_broken_at_a_terminal() {
         "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     let output = Command::new(python())
         .args(["-c", script, "sh", "-c"])
-        // The canary: there is one.
+        // Canary: the terminal exists.
         .args([": < /dev/tty && exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
         .arg("--exact")
-        .args(["promises::no_tool_breaks_a_promise_however_it_is_started"])
-        .args(["promises::no_adapter_breaks_a_promise"])
+        .args(["security::no_tool_breaks_a_promise_however_it_is_started"])
+        .args(["security::no_adapter_breaks_a_promise"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -262,7 +268,7 @@ fn no_promise_is_broken_at_a_terminal() {
 
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn the_stand_in_breaks_promises_where_there_is_no_cage() {
+fn the_stand_in_breaks_promises_without_a_sandbox() {
     let workdir = tempfile::tempdir().unwrap();
     let free = [
         "writes outside",
@@ -276,9 +282,9 @@ fn the_stand_in_breaks_promises_where_there_is_no_cage() {
         "reads another's environment",
     ];
     let ground = Ground::new(workdir.path());
-    let spawned = of_tool(ExecMode::Spawn, &ground, &Cage::OPEN, "");
+    let spawned = tool_outcomes(ExecMode::Spawn, &ground, &Cage::OPEN, "");
     let ground = Ground::new(workdir.path());
-    let adapted = of_adapter(&ground, &Cage::OPEN, "");
+    let adapted = adapter_outcomes(&ground, &Cage::OPEN, "");
     for outcomes in [spawned, adapted] {
         let refused = free.iter().filter(|name| outcomes[**name] != "done");
         assert_eq!(
@@ -290,7 +296,7 @@ fn the_stand_in_breaks_promises_where_there_is_no_cage() {
     forget_shared_memory();
 }
 
-/// What the canary has left: it has the key of the stand-in.
+/// Removes the System V and POSIX objects that the stand-in created.
 fn forget_shared_memory() {
     let script = "import ctypes; libc = ctypes.CDLL(None); \
                   libc.shmctl(libc.shmget(0x1d0e1, 0, 0), 0, 0); libc.msgctl(libc.msgget(0x1d0e1, 0), 0, 0); \
@@ -300,7 +306,7 @@ fn forget_shared_memory() {
 
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn an_adapter_that_moves_its_directory_away_is_found_out_and_gets_it_back_nowhere() {
+fn an_adapter_that_moves_its_directory_away_is_detected_and_the_files_stay_in_place() {
     let workdir = tempfile::tempdir().unwrap();
     let ground = Ground::new(workdir.path());
     std::fs::write(ground.side().join("image.raw"), "x").unwrap();
@@ -310,7 +316,7 @@ fn an_adapter_that_moves_its_directory_away_is_found_out_and_gets_it_back_nowher
         panic!("{answer:?}");
     };
     assert_eq!(how, "it moved the directory that it was asked about");
-    // No link to somewhere else stands in its place, and nothing is lost.
+    // The directory is not replaced by a link, and no file is lost.
     let found = std::fs::symlink_metadata(ground.side()).unwrap();
     assert!(found.is_dir());
     assert_eq!(
@@ -325,14 +331,14 @@ fn an_adapter_that_moves_its_directory_away_is_found_out_and_gets_it_back_nowher
     missing_other_users,
     ignore = "only root can run this as somebody else, with setpriv, where nobody may read the build directory"
 )]
-fn no_promise_is_broken_as_a_user_without_rights() {
+fn no_promise_is_broken_as_an_unprivileged_user() {
     let tests = [
-        "promises::no_tool_breaks_a_promise_however_it_is_started",
-        "promises::no_adapter_breaks_a_promise",
-        "promises::an_adapter_that_moves_its_directory_away_is_found_out_and_gets_it_back_nowhere",
-        "cage::a_tool_writes_nowhere_but_in_its_scratch_directory",
-        "cage::every_limit_that_is_hit_is_told_by_its_name",
-        "cage::what_hides_is_counted",
+        "security::no_tool_breaks_a_promise_however_it_is_started",
+        "security::no_adapter_breaks_a_promise",
+        "security::an_adapter_that_moves_its_directory_away_is_detected_and_the_files_stay_in_place",
+        "sandbox::a_tool_can_write_only_to_its_scratch_directory",
+        "sandbox::each_exceeded_limit_is_reported_by_name",
+        "sandbox::deleted_files_and_shared_memory_count_towards_the_limits",
     ];
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])

@@ -1,4 +1,4 @@
-//! The cage: what a tool may use up and touch, each part with a tool that tries.
+//! The sandbox: resource limits and permissions, each tested with a script that tries to exceed it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use imgduel::process::{Cage, Ending, Finished, HitLimit, Invocation, Limit, Limits, layers, run};
 use imgduel::tool::launcher::{ExecMode, Launcher};
 
+/// Runs a shell script in a sandbox.
 fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];
     run(&Invocation {
@@ -29,7 +30,7 @@ fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
     .unwrap()
 }
 
-/// The same by a launcher.
+/// Runs a shell script in a sandbox, started by a launcher in this mode.
 fn launched(mode: ExecMode, directory: &Path, cage: &Cage, script: &str) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];
     let launcher = Launcher::new(mode, false);
@@ -50,7 +51,7 @@ fn launched(mode: ExecMode, directory: &Path, cage: &Cage, script: &str) -> Fini
     launcher.run(&invocation).unwrap()
 }
 
-/// What `script` hits when it is forked.
+/// Returns the limit that `script` exceeds when it is forked.
 fn forked_hit(limits: Limits, script: &str) -> HitLimit {
     let scratch = tempfile::tempdir().unwrap();
     let side = scratch.path().join("case/side");
@@ -66,7 +67,7 @@ fn forked_hit(limits: Limits, script: &str) -> HitLimit {
     }
 }
 
-/// What `script` hits in a cage with these limits; it may not take long about it.
+/// Returns the limit that `script` exceeds. Asserts that the script ends quickly.
 fn hit(limits: Limits, script: &str) -> HitLimit {
     let scratch = tempfile::tempdir().unwrap();
     let cage = Cage {
@@ -81,7 +82,7 @@ fn hit(limits: Limits, script: &str) -> HitLimit {
 }
 
 #[test]
-fn every_limit_that_is_hit_is_told_by_its_name() {
+fn each_exceeded_limit_is_reported_by_name() {
     let few = Limits {
         memory_bytes: 64 << 20,
         file_bytes: 1 << 20,
@@ -90,7 +91,7 @@ fn every_limit_that_is_hit_is_told_by_its_name() {
         scratch_bytes: 32 << 20,
         ..Limits::default()
     };
-    // dd takes a block of this size into its memory.
+    // dd allocates a buffer of the block size.
     let greedy = "dd if=/dev/zero of=/dev/null bs=300M count=100 & wait";
     let hits = [
         (Limit::Memory, greedy),
@@ -122,10 +123,10 @@ fn every_limit_that_is_hit_is_told_by_its_name() {
     assert_eq!(hit(little, files).limit, Limit::OpenFiles);
 }
 
-/// What hides from a listing and from the memory of processes.
+/// Deleted files and shared memory, which neither directory listings nor process memory show.
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn what_hides_is_counted() {
+fn deleted_files_and_shared_memory_count_towards_the_limits() {
     let little = |scratch_bytes: u64, memory_bytes: u64| Limits {
         scratch_bytes,
         memory_bytes,
@@ -165,7 +166,7 @@ fn what_hides_is_counted() {
     });
 }
 
-/// A hundred starts of a tool that has ended within a millisecond, while threads compete for every processor.
+/// Starts a tool that ends within a millisecond a hundred times, while other threads compete for every processor.
 #[test]
 fn limits_hold_from_the_first_instruction() {
     let scratch = tempfile::tempdir().unwrap();
@@ -180,7 +181,7 @@ fn limits_hold_from_the_first_instruction() {
         ..Cage::default()
     };
     let script = "echo $(ulimit -n) $(ulimit -c) $(ulimit -t) $(ulimit -v) $(ulimit -f)";
-    // In kibibytes, and in the shell's blocks of 512 bytes.
+    // The shell's ulimit counts kibibytes and blocks of 512 bytes.
     let expected = format!("77 0 7 {} {}\n", 2 << 20, 1 << 20);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -197,7 +198,7 @@ fn limits_hold_from_the_first_instruction() {
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(said, BTreeSet::from([expected.clone()]));
     });
-    // The canary: without a cage it says something else.
+    // Canary: without a sandbox the output differs.
     assert_ne!(
         caged(scratch.path(), &Cage::OPEN, script).stdout.text(),
         expected
@@ -205,7 +206,7 @@ fn limits_hold_from_the_first_instruction() {
 }
 
 #[test]
-fn a_descriptor_that_was_inherited_is_not_seen_by_a_tool() {
+fn tools_do_not_inherit_descriptors() {
     let scratch = tempfile::tempdir().unwrap();
     let secret = tempfile::Builder::new()
         .prefix("secret-")
@@ -222,7 +223,7 @@ fn a_descriptor_that_was_inherited_is_not_seen_by_a_tool() {
             );
         }
     }
-    // The canary: a child that is started plainly sees it.
+    // Canary: a child that is started without the harness inherits it.
     let seen = std::process::Command::new("/bin/sh")
         .args(["-c", script])
         .output()
@@ -244,7 +245,7 @@ fn a_call_cannot_write_to_its_neighbours_scratch_directory() {
         assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
         assert!(own.join("mine").exists() && !new.exists(), "{mode}");
         assert!(!place.path().join("case/new").exists(), "{mode}");
-        // The canary: without the cage it does.
+        // Canary: without the sandbox the write succeeds.
         launched(mode, &own, &Cage::OPEN, script);
         assert!(new.exists() && place.path().join("case/new").exists());
         for file in [own.join("mine"), new.clone(), place.path().join("case/new")] {
@@ -254,7 +255,7 @@ fn a_call_cannot_write_to_its_neighbours_scratch_directory() {
 }
 
 #[test]
-fn a_tool_that_kills_its_starter_costs_that_call_alone() {
+fn a_tool_that_kills_its_spawn_helper_fails_only_its_own_call() {
     let scratch = tempfile::tempdir().unwrap();
     let script = r#"read parent < /proc/$PPID/comm; [ "$parent" = imgduel-starter ] && kill -KILL $PPID; sleep 0.2"#;
     let script = format!("echo once >> runs; {script}");
@@ -264,7 +265,7 @@ fn a_tool_that_kills_its_starter_costs_that_call_alone() {
         let runs = std::fs::read_to_string(scratch.path().join("runs")).unwrap();
         assert_eq!(runs.lines().count(), calls);
     }
-    // In its cage it cannot.
+    // In the sandbox it cannot.
     let finished = caged(scratch.path(), &Cage::default(), &script);
     assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
     for cage in [Cage::OPEN, Cage::default()] {
@@ -274,7 +275,7 @@ fn a_tool_that_kills_its_starter_costs_that_call_alone() {
 }
 
 #[test]
-fn a_tool_writes_nowhere_but_in_its_scratch_directory() {
+fn a_tool_can_write_only_to_its_scratch_directory() {
     let place = tempfile::tempdir().unwrap();
     let (scratch, outside) = (place.path().join("scratch"), place.path().join("outside"));
     std::fs::create_dir(&scratch).unwrap();
@@ -289,12 +290,12 @@ fn a_tool_writes_nowhere_but_in_its_scratch_directory() {
         std::fs::read_to_string(scratch.join("below/mine")).unwrap(),
         "mine\n"
     );
-    // The canary: without the cage the same script does its harm.
+    // Canary: without the sandbox the same script succeeds.
     caged(&scratch, &Cage::OPEN, script);
     assert!(!outside.exists() && place.path().join("new").exists());
 }
 
-/// A program in a language that can ask for sockets and sessions.
+/// A Python program that tries to open sockets and to create a session.
 const ASKS: &str = "import socket, os
 def told(what):
     try: what(); return 'yes'
@@ -309,7 +310,7 @@ os.wait()
 
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
-fn a_tool_gets_no_network_no_session_of_its_own_and_no_word_to_other_processes() {
+fn a_tool_has_no_network_and_cannot_create_a_session_or_signal_other_processes() {
     let python = which::which("python3").unwrap();
     let place = tempfile::tempdir().unwrap();
     let scratch = place.path().join(format!("for.{}", std::process::id()));
@@ -336,8 +337,8 @@ fn a_tool_gets_no_network_no_session_of_its_own_and_no_word_to_other_processes()
 }
 
 #[test]
-fn flushes_that_are_off_succeed_without_being_done() {
-    // On a disk: where nothing is flushed anyway, nothing can be told.
+fn disabled_flushes_succeed_without_effect() {
+    // This needs a disk: in memory, flushes have no measurable effect.
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let script =
         "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i > file; sync file || exit 1; done";
@@ -355,7 +356,7 @@ fn flushes_that_are_off_succeed_without_being_done() {
 
 #[test]
 #[ignore = "prints what the cage costs: a figure to look at"]
-fn what_the_cage_costs_for_one_call() {
+fn sandbox_overhead_of_one_call() {
     let scratch = tempfile::tempdir().unwrap();
     for (name, cage) in [
         ("open", Cage::OPEN),

@@ -1,4 +1,4 @@
-//! What is heard twice: time that ran out, and every new divergence.
+//! Confirmation: timeouts and new divergences are run a second time before they are reported.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,14 +14,15 @@ use imgduel::run::record::{Class, Record, Summary};
 
 const LIMIT: Duration = Duration::from_millis(700);
 
-fn heard(candidate: &str, reference: &str, known: bool) -> Record {
+/// Runs a case once, or with confirmation.
+fn recorded(candidate: &str, reference: &str, is_confirmed: bool) -> Record {
     let workdir = tempfile::tempdir().unwrap();
     let spec = |name: &str| match name {
         "qemu-img" => name.to_owned(),
         _ => format!("qemu-img:{}", ring::stand_in(name).display()),
     };
     let duel = Duel {
-        // These stand-ins remember, which a cage would not let them.
+        // These stand-ins keep state between runs, which the sandbox would prevent.
         cage: Cage::OPEN,
         ..ring::duel(&spec(candidate), &spec(reference), LIMIT, workdir.path())
     };
@@ -29,7 +30,7 @@ fn heard(candidate: &str, reference: &str, known: bool) -> Record {
     let mut cases = ring::cases("ops7", 7, &["info"])
         .filter(|case| case.image.format.name() == "qcow2" && case.ops.len() == 2);
     let case = cases.next().unwrap();
-    let record = match known {
+    let record = match is_confirmed {
         true => arena.try_surely(case),
         false => arena.try_case(case),
     };
@@ -45,8 +46,8 @@ fn heard(candidate: &str, reference: &str, known: bool) -> Record {
     record.unwrap()
 }
 
-fn heard_twice(candidate: &str, reference: &str) -> Record {
-    heard(candidate, reference, true)
+fn confirmed(candidate: &str, reference: &str) -> Record {
+    recorded(candidate, reference, true)
 }
 
 #[test]
@@ -54,10 +55,10 @@ fn heard_twice(candidate: &str, reference: &str) -> Record {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_divergence_that_does_not_come_back_is_flaky_and_shows_both_times() {
-    let once = heard("lies_once", "qemu-img", false);
+fn an_unconfirmed_divergence_is_flaky_and_its_evidence_shows_both_runs() {
+    let once = recorded("lies_once", "qemu-img", false);
     assert_eq!(once.class(), Class::Divergence);
-    let record = heard_twice("lies_once", "qemu-img");
+    let record = confirmed("lies_once", "qemu-img");
     assert_eq!(
         (record.verdict.as_str(), record.class()),
         ("flaky", Class::Flaky)
@@ -89,7 +90,7 @@ fn a_divergence_that_does_not_come_back_is_flaky_and_shows_both_times() {
         ),
         (1, 0, 0)
     );
-    // What is written can be read.
+    // The record survives its JSON form.
     let line = serde_json::to_string(&record).unwrap();
     assert_eq!(
         serde_json::from_str::<Record>(&line).unwrap().class(),
@@ -102,10 +103,10 @@ fn a_divergence_that_does_not_come_back_is_flaky_and_shows_both_times() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_divergence_that_comes_back_is_one() {
-    let record = heard_twice("wrong_virtual_size", "qemu-img");
+fn a_confirmed_divergence_is_reported_as_a_divergence() {
+    let record = confirmed("wrong_virtual_size", "qemu-img");
     assert_eq!(record.class(), Class::Divergence, "{:?}", record.reason);
-    let once = heard("wrong_virtual_size", "qemu-img", false);
+    let once = recorded("wrong_virtual_size", "qemu-img", false);
     assert!(record.tool_calls > once.tool_calls);
     assert_eq!(record.reason, once.reason);
 }
@@ -115,9 +116,9 @@ fn a_divergence_that_comes_back_is_one() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn time_that_ran_out_is_heard_again_alone_before_anything_is_said() {
+fn timeouts_are_confirmed_by_a_run_without_other_load() {
     std::thread::scope(|scope| {
-        let run = |candidate, reference| scope.spawn(move || heard_twice(candidate, reference));
+        let run = |candidate, reference| scope.spawn(move || confirmed(candidate, reference));
         let slow_reference = run("qemu-img", "hangs_once");
         let busy_candidate = run("spins_once", "qemu-img");
         let stuck_candidate = run("hangs_once", "qemu-img");
@@ -150,7 +151,7 @@ fn time_that_ran_out_is_heard_again_alone_before_anything_is_said() {
                 .strip_prefix(start)
                 .and_then(|rest| rest.split_once(" s "));
             let (seconds, _) = after.unwrap_or_else(|| panic!("{reason}"));
-            // The limit at least; on a busy machine it is seen a little later.
+            // The time is at least the limit; a busy machine notices it a little later.
             let seconds: f64 = seconds.parse().unwrap();
             assert!((0.7..5.0).contains(&seconds), "{reason}");
             assert!(

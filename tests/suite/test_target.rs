@@ -1,4 +1,4 @@
-//! The test door as runners and editors meet it: statuses, failure texts, JUnit, and nextest with shards and marks.
+//! The test target as test runners and editors see it: statuses, failure texts, JUnit, and nextest with shards and state files.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::ring;
 
-/// cargo, as whoever runs the tests runs it, without what belongs to this run.
+/// Returns a cargo command with the caller's environment, but without the variables that belong to this test run.
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(ring::package());
-    // What the stand-ins show is no finding.
+    // Divergences of the stand-ins must not be stored as findings.
     command.env(
         "IMGDUEL_FINDINGS",
         concat!(env!("CARGO_TARGET_TMPDIR"), "/findings"),
@@ -23,7 +23,7 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Whether the tests run in the release profile, which is then asked for again.
+/// Returns whether the tests run in the release profile, which the inner cargo must use too.
 fn is_release() -> bool {
     std::env::current_exe()
         .unwrap()
@@ -31,7 +31,7 @@ fn is_release() -> bool {
         .any(|part| part.as_os_str() == "release")
 }
 
-fn test_door(arguments: &[&str]) -> Output {
+fn test_target(arguments: &[&str]) -> Output {
     let mut command = cargo(&["test", "--quiet", "--test", "differential"]);
     command
         .args(is_release().then_some("--release"))
@@ -45,10 +45,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The events of a run in libtest's stream.
+/// Returns the events of a run in libtest's JSON format, and the exit code.
 fn events(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
     let stream = ["-Z", "unstable-options", "--format", "json"];
-    let output = test_door(&[&stream, arguments].concat());
+    let output = test_target(&[&stream, arguments].concat());
     let events = text(&output.stdout);
     let events = events
         .lines()
@@ -76,7 +76,7 @@ const HANGING: [&str; 12] = [
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn inconclusive_is_ignored_with_its_reason_and_fails_when_that_is_asked() {
+fn inconclusive_trials_are_ignored_with_a_reason_and_fail_with_strict() {
     let (seen, code) = events(&HANGING);
     let last = &seen[seen.len() - 2];
     assert_eq!(
@@ -99,7 +99,7 @@ fn inconclusive_is_ignored_with_its_reason_and_fails_when_that_is_asked() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_divergence_ends_in_the_form_that_editors_open_as_a_diff() {
+fn the_failure_text_of_a_divergence_ends_in_a_form_that_editors_open_as_a_diff() {
     let (seen, code) = events(&[
         "--candidate",
         "qemu-img:tests/stand_ins/wrong_virtual_size",
@@ -119,7 +119,7 @@ fn a_divergence_ends_in_the_form_that_editors_open_as_a_diff() {
         )
     );
     assert!(block.contains("again: imgduel replay ops7_s1_i000000 --ops info --candidate qemu-img:tests/stand_ins/wrong_virtual_size\n"), "{block}");
-    // RustRover's own expression for it, in words: a place without blanks, the assertion, left, right, and a note behind them.
+    // RustRover's regular expression, in words: a location without blanks, the assertion, left, right, and a note after them.
     let lines: Vec<&str> = assertion.lines().collect();
     assert_eq!(
         lines[0],
@@ -136,7 +136,7 @@ fn a_divergence_ends_in_the_form_that_editors_open_as_a_diff() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn the_first_trial_that_shows_a_bug_has_its_evidence_and_the_others_name_that_trial() {
+fn the_first_trial_of_a_group_prints_the_evidence_and_the_others_refer_to_it() {
     let (seen, code) = events(&[
         "--candidate",
         "qemu-img:tests/stand_ins/wrong_virtual_size",
@@ -186,7 +186,7 @@ fn the_first_trial_that_shows_a_bug_has_its_evidence_and_the_others_name_that_tr
 )]
 fn the_junit_format_is_one_document_and_names_the_seed_file() {
     let stem = "issue_315_measure_of_a_vpc_source";
-    let output = test_door(&["--format", "junit", "-Z", "unstable-options", stem]);
+    let output = test_target(&["--format", "junit", "-Z", "unstable-options", stem]);
     let document = text(&output.stdout);
     assert!(
         document.starts_with("<?xml") && document.trim_end().ends_with("</testsuites>"),
@@ -201,8 +201,8 @@ fn the_junit_format_is_one_document_and_names_the_seed_file() {
 }
 
 #[test]
-fn a_list_is_made_without_any_tool_and_an_exact_name_finds_its_trial() {
-    let listed = test_door(&["--list", "--format", "terse", "--iterations", "10000"]);
+fn listing_needs_no_tool_and_an_exact_name_selects_its_trial() {
+    let listed = test_target(&["--list", "--format", "terse", "--iterations", "10000"]);
     let names = text(&listed.stdout);
     assert!(names.lines().all(|line| line.ends_with(": test")));
     assert!(names.lines().count() > 10_000);
@@ -216,10 +216,10 @@ fn a_list_is_made_without_any_tool_and_an_exact_name_finds_its_trial() {
 }
 
 #[test]
-fn a_tool_that_was_named_and_is_not_there_is_wrong_usage() {
-    let output = test_door(&["--candidate", "qemu-img:/nope"]);
+fn a_missing_tool_is_a_usage_error_if_it_was_named() {
+    let output = test_target(&["--candidate", "qemu-img:/nope"]);
     let said = text(&output.stderr);
-    // On a machine without the usual reference, nothing can be tested of any tool.
+    // Without the default reference, no tool can be tested.
     if cfg!(missing_qemu_img) {
         assert_eq!(output.status.code(), Some(0), "{said}");
     } else {
@@ -233,16 +233,16 @@ fn a_tool_that_was_named_and_is_not_there_is_wrong_usage() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_campaign_in_which_nothing_is_compared_fails_and_others_pass_over_what_cannot_be_asked() {
+fn a_campaign_that_compares_nothing_fails_and_others_omit_unsupported_cases() {
     let nothing = ["--generation", "ops16", "--ops", "dd", "--iterations", "3"];
-    let output = test_door(&nothing);
+    let output = test_target(&nothing);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(text(&output.stderr).contains("nothing was compared in the campaign"));
     let allowed = [&nothing[..], &["--allow-vacuous"]].concat();
-    assert_eq!(test_door(&allowed).status.code(), Some(0));
-    // One trial that was chosen by name is no campaign.
+    assert_eq!(test_target(&allowed).status.code(), Some(0));
+    // A single trial selected by name is not a campaign.
     let one = [&nothing[..], &["campaign::ops16_s1_i000000"]].concat();
-    assert_eq!(test_door(&one).status.code(), Some(0));
+    assert_eq!(test_target(&one).status.code(), Some(0));
     let readers = ["--generation", "native1_readers", "--candidate", "vdi"];
     let readers = [&readers[..], &["--iterations", "3", "--seed", "3"]].concat();
     let (seen, code) = events(&readers);
@@ -263,18 +263,18 @@ fn a_campaign_in_which_nothing_is_compared_fails_and_others_pass_over_what_canno
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_is_not_begun_when_the_time_is_over_is_ignored() {
+fn trials_not_started_within_the_duration_are_ignored() {
     let timed = ["--duration", "1ms", "--iterations", "3", "--allow-vacuous"];
-    let output = test_door(&timed);
+    let output = test_target(&timed);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = text(&output.stdout) + &text(&output.stderr);
     assert!(!said.contains("FAILED"), "{said}");
 }
 
-/// How many cases nextest gets; some match, some diverge, some are inconclusive.
+/// The number of cases for nextest. Some match, some diverge, some are inconclusive.
 const CASES: u64 = 8;
 
-/// Runs the fresh cases under nextest, with records in `directory`.
+/// Runs the fresh cases under nextest with records in `directory`.
 fn nextest(directory: &Path, arguments: &[&str]) -> String {
     let output = cargo(&["nextest", "run", "--test", "differential"])
         .args(is_release().then_some("--release"))
@@ -377,7 +377,7 @@ fn four_shards_merge_to_the_verdicts_of_one_run() {
     missing_nextest,
     ignore = "cargo-nextest is not here (cargo install cargo-nextest --locked)"
 )]
-fn what_was_inconclusive_is_skipped_under_nextest_until_it_is_asked_for() {
+fn inconclusive_trials_are_skipped_under_nextest_unless_requested() {
     let directory = tempfile::tempdir().unwrap();
     let first = nextest(directory.path(), &["--no-fail-fast"]);
     assert!(first.contains(&format!("{CASES} tests run")), "{first}");
@@ -388,7 +388,7 @@ fn what_was_inconclusive_is_skipped_under_nextest_until_it_is_asked_for() {
         second.contains(&format!("{} tests run", CASES - inconclusive)),
         "{second}"
     );
-    // What was skipped is not lost from what is merged.
+    // The merged report still contains the skipped trials.
     assert_eq!(merged(directory.path()).1, verdicts);
     let third = nextest(
         directory.path(),
