@@ -6,9 +6,9 @@ use std::path::Path;
 
 use imgduel::case::Case;
 use imgduel::case::cost;
+use imgduel::case::shrink::Progress;
 use imgduel::image::ImageRecipe;
 use imgduel::report::seed_file::SeedFile;
-use imgduel::case::shrink::Progress;
 use libfuzzer_sys::fuzz_target;
 
 /// Cases that a case is made simpler to, of each kind: there may be thousands.

@@ -2,11 +2,14 @@
 
 #![no_main]
 
-use clap::{Args, Command, FromArgMatches};
+use std::ffi::OsString;
+
+use clap::Parser;
+use imgduel::base::size::Size;
+use imgduel::campaign::settings::Settings;
+use imgduel::campaign::settings::reading::{Read, read_from};
 use imgduel::case::CaseId;
 use imgduel::case::generation::{Generation, lineage};
-use imgduel::campaign::settings::{Settings, one_line};
-use imgduel::base::size::Size;
 use imgduel::tool::ToolSpec;
 use libfuzzer_sys::fuzz_target;
 
@@ -15,6 +18,12 @@ const ITERATION_MAX: u64 = 1000;
 
 /// Changes of one case that are gone through.
 const CHANGES_MAX: usize = 8;
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    settings: Settings,
+}
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -34,10 +43,10 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let words = std::iter::once("imgduel").chain(text.split('\n'));
-    let command = Settings::augment_args(Command::new("imgduel"));
-    let parsed = command.try_get_matches_from(words);
-    match parsed.and_then(|matches| Settings::from_arg_matches(&matches)) {
-        Ok(mut settings) => {
+    let words: Vec<OsString> = words.map(OsString::from).collect();
+    match read_from::<CommandLine>(&words) {
+        Ok(Read::Arguments(read)) => {
+            let CommandLine { mut settings } = *read;
             settings.narrow();
             let _ = (settings.pool(), settings.fields(), settings.all_terms());
             if let Ok(generation) = settings.generation() {
@@ -46,6 +55,7 @@ fuzz_target!(|data: &[u8]| {
                 let _ = cases.map(|mut cases| cases.next());
             }
         }
-        Err(error) => assert!(!one_line(&error).to_string().contains('\n')),
+        Ok(Read::Help(_) | Read::NoCommand) => {}
+        Err(error) => assert!(!error.to_string().contains('\n')),
     }
 });

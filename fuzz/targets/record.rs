@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use imgduel::report::findings::Findings;
-use imgduel::run::record::{Record, Summary};
 use imgduel::report::digest::Digest;
+use imgduel::report::findings::Findings;
 use imgduel::report::junit::JunitFile;
 use imgduel::report::{github, html, terminal};
+use imgduel::run::record::{Record, Summary};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

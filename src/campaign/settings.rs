@@ -3,7 +3,8 @@
 //! The parsers, the help and the separation of the test target's arguments are all derived from one struct. This module checks values;
 //! files and tools are checked where they are opened.
 
-mod reading;
+/// How the command line and the environment are read.
+pub mod reading;
 mod unseen;
 mod values;
 

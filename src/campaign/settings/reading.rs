@@ -30,7 +30,8 @@ pub fn read<T: CommandFactory + FromArgMatches>() -> Result<Read<T>> {
     read_from(&words)
 }
 
-pub(super) fn read_from<T: CommandFactory + FromArgMatches>(words: &[OsString]) -> Result<Read<T>> {
+/// Reads these words, the program's name first, as a command line.
+pub fn read_from<T: CommandFactory + FromArgMatches>(words: &[OsString]) -> Result<Read<T>> {
     let mut command = prepared(T::command(), words);
     let mut matches = match command.try_get_matches_from_mut(words) {
         Ok(matches) => matches,
