@@ -142,9 +142,9 @@ fn other_users() -> bool {
     asked.is_ok_and(|answer| answer.status.success())
 }
 
-/// What is carried inside imgduel and works in or just before tools: programs of their own, without Rust's standard library.
+/// What is carried inside imgduel and works in or just before tools: programs of their own, without Rust's standard library, of one source
+/// (`preload/lib.rs`).
 struct Preloaded {
-    source: &'static str,
     name: &'static str,
     flags: &'static [&'static str],
     /// What is done where it cannot be made.
@@ -153,20 +153,17 @@ struct Preloaded {
 
 const PRELOADED: [Preloaded; 3] = [
     Preloaded {
-        source: "preload/fork_server.rs",
         name: "fork_server",
         flags: &["--crate-type", "cdylib"],
         without: "no fork server, so imgduel starts every call anew",
     },
     Preloaded {
-        source: "preload/chance.rs",
-        name: "chance",
+        name: "entropy",
         flags: &["--crate-type", "cdylib"],
-        without: "chance is not fixed, so embedded libraries may write other bytes in each run",
+        without: "random bytes are not fixed, so embedded libraries may write other bytes in each run",
     },
     Preloaded {
-        source: "preload/starter.rs",
-        name: "starter",
+        name: "zygote",
         flags: &[
             "--crate-type",
             "bin",
@@ -175,14 +172,13 @@ const PRELOADED: [Preloaded; 3] = [
             "-Cdefault-linker-libraries=no",
             "-Clink-args=-nostartfiles -nostdlib -static",
         ],
-        without: "no starter, so imgduel limits tools only after their start",
+        without: "no zygote, so imgduel limits tools only after their start",
     },
 ];
 
 /// Where one cannot be made, it is left empty: the program does without, and says so.
 fn preload(wanted: &Preloaded) {
     let Preloaded {
-        source,
         name,
         flags,
         without,
@@ -194,11 +190,12 @@ fn preload(wanted: &Preloaded) {
     let mut rustc = Command::new(told("RUSTC"));
     rustc
         .args(["--edition", "2024", "--crate-name", name])
+        .args(["--cfg", "standalone", "--cfg", &format!("program={name:?}")])
         .args(*flags)
         .args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"])
         .args(["--target", &told("TARGET"), "-o"])
         .arg(&made_at)
-        .arg(source);
+        .arg("preload/lib.rs");
     let linker = told("RUSTC_LINKER");
     if !linker.is_empty() {
         rustc.arg(format!("-Clinker={linker}"));

@@ -1,137 +1,160 @@
-//! What the starter enters before it takes a call or becomes another program: a session of its own, fewer rights, namespaces, confinement.
+//! What the zygote enters before it takes a call or becomes another program: a session of its own, fewer rights, namespaces, confinement.
 //!
-//! Told by the first message on its socket (`src/process/setup.rs` is the other end): flags, the capabilities that are kept, the lengths of
-//! the system-call filters, eight bytes each; the filters' instructions, eight bytes each; the place that stays writable, ended by a zero
-//! byte. A Landlock ruleset may come with it. What cannot be entered ends this process, with the reason told.
+//! Told by the first message on its socket (`protocol.rs` describes it, `src/process/setup.rs` makes it). What cannot be entered ends this
+//! process, with the reason told.
 
-use core::ffi::{c_char, c_int};
+use core::ffi::{CStr, c_int};
 
-use crate::message::{self, DESCRIPTORS};
-use crate::system;
+use crate::attendance::give_up;
+use crate::decimal::{DIGITS, MAP_BYTES, decimal, identity_map};
+use crate::inbox::Inbox;
+use crate::protocol::{NUMBER_BYTES, SetupHead, setup_flag};
+use crate::system::{self, Namespaces};
 
-/// Capabilities are given up.
-const GIVES_UP_RIGHTS: u64 = 1;
-/// A Landlock ruleset is with the message.
-const HAS_RULESET: u64 = 2;
-/// Namespaces of mounts, of System V IPC and of the network; as a user without rights, inside a namespace of users.
-const IS_APART: u64 = 4;
-const NEEDS_USERS: u64 = 8;
-
-const HEAD_NUMBERS: usize = 5;
-const FILTERS: core::ops::Range<usize> = 2..5;
-
-const CLONE_NEWNS: usize = 0x2_0000;
-const CLONE_NEWIPC: usize = 0x0800_0000;
-const CLONE_NEWUSER: usize = 0x1000_0000;
-const CLONE_NEWNET: usize = 0x4000_0000;
+/// A setup as it lies in its message.
+pub struct Setup<'message> {
+    head: SetupHead,
+    /// The filters' instructions, eight bytes each; empty where there is none.
+    filters: [&'message [u8]; SetupHead::FILTERS_MAX],
+    /// What stays writable, apart.
+    place: &'message CStr,
+}
 
 /// Enters what the first message says.
-pub unsafe fn enter(socket: c_int) {
-    let mut descriptors = [-1; DESCRIPTORS];
-    unsafe {
-        let received = message::receive(socket, &mut descriptors);
-        if received < HEAD_NUMBERS * size_of::<u64>() {
-            system::exit(0);
-        }
-        let done = settle(message::numbers(), descriptors[0]);
-        if done < 0 {
-            message::give_up(socket, done);
-        }
+pub fn enter(inbox: &mut Inbox, socket: c_int) {
+    let (message, [ruleset, ..]) = inbox.receive(socket);
+    let Some(setup) = Setup::parse(message) else {
+        system::exit(0);
+    };
+    if let Err(error) = setup.enter(ruleset) {
+        give_up(socket, error);
     }
 }
 
-unsafe fn settle(numbers: &[u64], ruleset: c_int) -> isize {
-    let flags = numbers[0];
-    let has = |flag| flags & flag != 0;
-    let instructions: u64 = numbers[FILTERS].iter().sum();
-    let place = HEAD_NUMBERS + instructions as usize;
-    let place = numbers[place..].as_ptr().cast::<c_char>();
-    let mut done = system::lead_session().min(0);
-    stay_nice();
-    done = done.min(system::adopt_orphans());
-    if has(IS_APART) && done >= 0 {
-        done = unsafe { part(has(NEEDS_USERS), place) };
-    }
-    if has(GIVES_UP_RIGHTS) && done >= 0 {
-        done = system::give_up_rights(numbers[1]);
-    }
-    if (instructions > 0 || has(HAS_RULESET)) && done >= 0 {
-        done = system::gain_nothing();
-    }
-    if has(HAS_RULESET) && done >= 0 {
-        done = system::restrict(ruleset);
-        system::close(ruleset);
-    }
-    let mut begin = HEAD_NUMBERS;
-    for length in &numbers[FILTERS] {
-        let end = begin + *length as usize;
-        if end > begin && done >= 0 {
-            done = system::filter(&numbers[begin..end]);
+impl<'message> Setup<'message> {
+    /// The setup that a message is; `None` where it is none, or is cut off.
+    pub fn parse(message: &'message [u8]) -> Option<Self> {
+        let head = SetupHead::decode(message)?;
+        let mut rest = message.get(SetupHead::NUMBERS * NUMBER_BYTES..)?;
+        let mut filters = [&[][..]; SetupHead::FILTERS_MAX];
+        for (filter, length) in filters.iter_mut().zip(head.filters) {
+            let bytes = usize::try_from(length).ok()?.checked_mul(NUMBER_BYTES)?;
+            (*filter, rest) = rest.split_at_checked(bytes)?;
         }
-        begin = end;
+        Some(Self {
+            head,
+            filters,
+            place: CStr::from_bytes_until_nul(rest).ok()?,
+        })
     }
-    done
+
+    /// Enters it, and the Landlock ruleset where it has one; a negated error number when that cannot be.
+    fn enter(&self, ruleset: c_int) -> Result<(), isize> {
+        let has = |flag| self.head.has(flag);
+        checked(system::lead_session())?;
+        stay_nice();
+        checked(system::adopt_orphans())?;
+        if has(setup_flag::IS_APART) {
+            part(has(setup_flag::NEEDS_USERS), self.place)?;
+        }
+        if has(setup_flag::GIVES_UP_RIGHTS) {
+            checked(system::give_up_rights(self.head.rights_kept))?;
+        }
+        let mut filters = self.filters.iter().filter(|filter| !filter.is_empty());
+        if has(setup_flag::HAS_RULESET) || filters.clone().next().is_some() {
+            checked(system::gain_nothing())?;
+        }
+        if has(setup_flag::HAS_RULESET) {
+            checked(system::restrict(ruleset))?;
+            system::close(ruleset);
+        }
+        filters.try_for_each(|filter| checked(system::filter(filter)))
+    }
 }
 
-unsafe fn part(needs_users: bool, place: *const c_char) -> isize {
-    let ids = system::own_user_and_group();
-    let users = if needs_users { CLONE_NEWUSER } else { 0 };
-    let done = system::part_from(users | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET);
-    if done < 0 {
-        return done;
-    }
+/// A system call's result: an error, where it is negative.
+fn checked(done: isize) -> Result<(), isize> {
+    if done < 0 { Err(done) } else { Ok(()) }
+}
+
+/// Moves this process to namespaces of its own, in which everything is read-only but `place`.
+fn part(needs_users: bool, place: &CStr) -> Result<(), isize> {
+    let [user, group] = system::own_user_and_group();
+    checked(system::part_from(Namespaces { users: needs_users }))?;
     if needs_users {
         // user_namespaces(7): each stays who it is, and nobody else is there.
-        let denied = system::write_file(c"/proc/self/setgroups", b"deny");
-        let mapped = [c"/proc/self/uid_map", c"/proc/self/gid_map"]
-            .into_iter()
-            .zip(ids)
-            .map(|(file, id)| map(file, id))
-            .min()
-            .unwrap_or(0);
-        let done = denied.min(mapped);
-        if done < 0 {
-            return done;
+        checked(system::write_file(c"/proc/self/setgroups", b"deny"))?;
+        for (file, id) in [
+            (c"/proc/self/uid_map", user),
+            (c"/proc/self/gid_map", group),
+        ] {
+            checked(system::write_file(
+                file,
+                identity_map(id, &mut [0; MAP_BYTES]),
+            ))?;
         }
     }
-    unsafe { system::see_all_read_only_but(place) }
+    checked(system::see_all_read_only_but(place))
 }
 
 /// The kernel shares processors out among sessions first, where it is set up so: a session is to be as nice as who made it.
 fn stay_nice() {
-    let niceness = system::own_niceness();
-    if niceness > 0 {
-        let mut digits = [0; DIGITS];
+    if let Ok(niceness @ 1..) = u32::try_from(system::own_niceness()) {
         // Not there where the kernel does not do so.
-        system::write_file(c"/proc/self/autogroup", decimal(niceness as usize, &mut digits));
+        system::write_file(c"/proc/self/autogroup", decimal(niceness, &mut [0; DIGITS]));
     }
 }
 
-/// Maps an id to itself: "ID ID 1".
-fn map(file: &core::ffi::CStr, id: usize) -> isize {
-    let mut digits = [0; DIGITS];
-    let number = decimal(id, &mut digits);
-    let mut text = [b' '; 2 * DIGITS + 3];
-    text[..number.len()].copy_from_slice(number);
-    let second = number.len() + 1;
-    text[second..second + number.len()].copy_from_slice(number);
-    let last = second + number.len() + 1;
-    text[last] = b'1';
-    system::write_file(file, &text[..=last])
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// As many as the largest id has.
-const DIGITS: usize = 10;
+    fn message(head: SetupHead, rest: &[u8]) -> Vec<u8> {
+        let mut message: Vec<u8> = head
+            .encode()
+            .into_iter()
+            .flat_map(u64::to_ne_bytes)
+            .collect();
+        message.extend(rest);
+        message
+    }
 
-fn decimal(number: usize, digits: &mut [u8; DIGITS]) -> &[u8] {
-    let mut rest = number;
-    let mut first = DIGITS;
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 || first == 0 {
-            return &digits[first..];
+    fn head() -> SetupHead {
+        SetupHead {
+            flags: setup_flag::IS_APART,
+            rights_kept: 2,
+            filters: [1, 0, 2],
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_setup_are_where_its_head_says() {
+        let message = message(head(), b"11111111222222223333333\x003/tmp/run\0");
+        let setup = Setup::parse(&message).expect("a setup");
+        let [first, second, third] = setup.filters;
+        assert_eq!((first, second), (&b"11111111"[..], &b""[..]));
+        assert_eq!(third, b"222222223333333\x003"[..16].to_owned());
+    }
+
+    #[test]
+    fn a_place_ends_where_its_zero_byte_is() {
+        let message = message(SetupHead::default(), b"/tmp/run\0rest");
+        assert_eq!(Setup::parse(&message).expect("a setup").place, c"/tmp/run");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_counts_more_than_there_is_is_no_setup() {
+        let whole = message(head(), b"111111112222222233333333/tmp\0");
+        assert!(Setup::parse(&whole).is_some());
+        for length in [0, 39, 40, 47, 63, whole.len() - 1] {
+            assert!(Setup::parse(&whole[..length]).is_none(), "{length}");
+        }
+        for length in [4, u64::MAX, u64::MAX / 8] {
+            let head = SetupHead {
+                filters: [0, 0, length],
+                ..head()
+            };
+            assert!(Setup::parse(&message(head, b"111111112222222233333333/tmp\0")).is_none());
         }
     }
 }

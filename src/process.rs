@@ -12,9 +12,9 @@ pub mod write_watch;
 
 mod cage;
 mod capture;
-mod chance;
 mod confinement;
 mod dialogue;
+mod entropy;
 mod fork_server;
 mod group;
 mod interrupt;
@@ -22,6 +22,10 @@ mod memory;
 mod memory_file;
 mod namespaces;
 mod post_mortem;
+/// The messages between this program and those that start tools for it; both ends include the one file.
+#[path = "../preload/protocol.rs"]
+#[allow(dead_code, reason = "each end uses a part")]
+mod protocol;
 mod pulse;
 mod refusal;
 pub mod scratch;
@@ -45,9 +49,9 @@ pub use cage::{
     PROCESSES, SCRATCH_BYTES,
 };
 pub use capture::{CAPTURE_LIMIT_BYTES, Captured};
-pub use chance::fix_chance;
 pub use confinement::{CageLayer, layers};
 pub use dialogue::{Dialogue, Reply};
+pub use entropy::fix_entropy;
 pub use fork_server::{ForkServer, Preload};
 pub use interrupt::{Interrupt, request_stop, stop_requested, stop_requested_for};
 pub use memory::own_peak;
@@ -172,15 +176,12 @@ pub fn run_forked(
     };
     // A child that could not be set up ends so before the tool's main, and says nothing: the call was not made.
     let is_silent = finished.stdout.bytes.is_empty() && finished.stderr.bytes.is_empty();
-    if finished.ending == Ending::Exited(EXIT_LOST) && is_silent {
+    if finished.ending == Ending::Exited(protocol::EXIT_LOST) && is_silent {
         return Ok(Forked::NotMade);
     }
     let finished = Box::new(finished);
     Ok(Forked::Made { finished, server })
 }
-
-/// How a forked child ends that could not become the tool (preload/fork_server.rs).
-const EXIT_LOST: i32 = 127;
 
 /// Sees a child through to its end or its limit; or why there is none.
 fn watch(

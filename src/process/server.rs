@@ -1,10 +1,6 @@
 //! A process that starts tools on request: the starter, or a tool that was stopped before its `main`.
 //!
-//! The two ends speak over a socket of sequenced packets: a call goes in with the writing ends of its streams; what comes back, when the child
-//! has ended, is its process id, status, CPU time and peak of memory, or the error that kept it from being started. So a short call wakes
-//! its caller once. Whoever must know the id earlier finds it in the ledger, a file without a name, where the child has written it before it
-//! does anything else, or asks for a word at the start. The id is the child's own until [`REAP`] goes in. A server whose socket closes
-//! ends, and ends its child with it. The other end is `preload/message.rs`.
+//! How the two ends speak is told in `preload/protocol.rs`, which both include; the other end is `preload/attendance.rs`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,22 +23,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::cage::SetLimit;
 use super::interrupt::readable_within;
+use super::protocol::{self, CallHead, MESSAGE_BYTES, PidFileEntry, REAP, Reply, call_flag};
 use super::setup::Setup;
 use super::{CHILD_ENVIRONMENT, Ending, Invocation, Omissions};
-
-/// The version of the messages.
-const PROTOCOL: u32 = 5;
-
-/// Kinds of answers.
-const STARTED: u32 = 1;
-const ENDED: u32 = 2;
-const NOT_STARTED: u32 = 3;
-
-/// The leave to reap the child; it is not answered.
-const REAP: &[u8] = b"reap";
-
-/// The longest call, with its arguments and environment.
-const MESSAGE_BYTES: usize = 120 << 10;
 
 /// How long a program may take to be there that may turn out to be no server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,14 +42,6 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the ledger is looked into for a child that is not there yet.
 const LEDGER_PAUSE: Duration = Duration::from_millis(1);
-
-/// Flags of a call: flushes reach the disk; standard input and a Landlock ruleset are among the descriptors; the destructors of the
-/// tool's libraries are left out; the start is told as well.
-const IS_DURABLE: u64 = 1;
-const HAS_STDIN: u64 = 2;
-const HAS_RULESET: u64 = 4;
-const SPARES_LIBRARIES: u64 = 8;
-const TELLS_START: u64 = 16;
 
 /// A process that waits for calls.
 pub(super) struct Server {
@@ -160,10 +135,10 @@ impl Server {
             leads_session: setup.is_some(),
         };
         let why = match server.receive(PATIENCE) {
-            Ok([PROTOCOL, ..]) => return Ok(server),
-            Ok([0, _, error, ..]) if error != 0 => {
-                io::Error::from_raw_os_error(error as i32).to_string()
-            }
+            Ok(Reply::Hello {
+                version: protocol::VERSION,
+            }) => return Ok(server),
+            Ok(Reply::CannotEnter { error }) => io::Error::from_raw_os_error(error).to_string(),
             _ => NOT_WAITING.to_owned(),
         };
         server.end();
@@ -202,23 +177,27 @@ impl Server {
         }
     }
 
-    fn understood([kind, process, status, low, high, kibibytes]: [u32; 6]) -> Result<Word, Errno> {
-        let Some(process) = Pid::from_raw(process as i32) else {
-            return Ok(Word::NotStarted(match kind {
-                NOT_STARTED => NotStarted::BySystem(io::Error::from_raw_os_error(status as i32)),
-                _ => NotStarted::ByServer,
-            }));
-        };
-        match kind {
-            STARTED => Ok(Word::Started(process)),
-            ENDED => Ok(Word::Ended(Ended {
+    fn understood(reply: Reply) -> Result<Word, Errno> {
+        let id = |process| Pid::from_raw(process).ok_or(Errno::PROTO);
+        Ok(match reply {
+            Reply::Started { process } => Word::Started(id(process)?),
+            Reply::Ended {
                 process,
+                status,
+                cpu_microseconds,
+                peak_kibibytes,
+            } => Word::Ended(Ended {
+                process: id(process)?,
                 ending: Ending::of_status(ExitStatus::from_raw(status as i32)),
-                cpu: Duration::from_micros(u64::from(high) << 32 | u64::from(low)),
-                peak_memory_bytes: u64::from(kibibytes) << 10,
-            })),
-            _ => Err(Errno::PROTO),
-        }
+                cpu: Duration::from_micros(cpu_microseconds),
+                peak_memory_bytes: u64::from(peak_kibibytes) << 10,
+            }),
+            Reply::NotStarted { error } => {
+                Word::NotStarted(NotStarted::BySystem(io::Error::from_raw_os_error(error)))
+            }
+            Reply::TooLong => Word::NotStarted(NotStarted::ByServer),
+            Reply::Hello { .. } | Reply::CannotEnter { .. } => return Err(Errno::PROTO),
+        })
     }
 
     /// The child of the call that was put last, once it is there; `None` when it has not come to be, which the next word tells of.
@@ -236,14 +215,11 @@ impl Server {
     }
 
     fn entered(&self) -> Option<Pid> {
-        let mut entry = [0; 16];
+        let mut entry = [0; PidFileEntry::BYTES];
         self.ledger.read_exact_at(&mut entry, 0).ok()?;
-        let (call, process) = entry.split_at(8);
-        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).ok();
-        if number(call)? != self.calls {
-            return None;
-        }
-        Pid::from_raw(i32::try_from(number(process)?).ok()?)
+        let PidFileEntry { call, process } = PidFileEntry::decode(&entry);
+        let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+        process.filter(|_| call == self.calls)
     }
 
     /// Lets the child be reaped, which has ended; whether the server is still there for the next call.
@@ -251,24 +227,17 @@ impl Server {
         send(&self.socket, REAP, SendFlags::NOSIGNAL).is_ok()
     }
 
-    fn receive(&self, patience: Duration) -> Result<[u32; 6], Errno> {
+    fn receive(&self, patience: Duration) -> Result<Reply, Errno> {
         if !patience.is_zero() && !readable_within(self.socket(), patience)? {
             return Err(Errno::TIMEDOUT);
         }
-        let mut bytes = [0; 24];
-        let received = match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
-            Ok((received, _)) => received,
-            Err(Errno::AGAIN) => return Err(Errno::TIMEDOUT),
-            Err(error) => return Err(error),
-        };
-        if received != bytes.len() {
-            return Err(Errno::PIPE);
+        // One more than a reply has, so that a longer one is not taken for one.
+        let mut bytes = [0; Reply::BYTES + 1];
+        match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
+            Ok((received, _)) => Reply::decode(&bytes[..received]).ok_or(Errno::PIPE),
+            Err(Errno::AGAIN) => Err(Errno::TIMEDOUT),
+            Err(error) => Err(error),
         }
-        let number = |index: usize| {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|byte| bytes[index * 4 + byte]);
-            u32::from_ne_bytes([a, b, c, d])
-        };
-        Ok([0, 1, 2, 3, 4, 5].map(number))
     }
 
     /// The session in which it and all that comes from it are, which nobody leaves; none where it has none of its own.
@@ -321,29 +290,31 @@ pub(super) fn environment(invocation: &Invocation<'_>) -> Vec<(OsString, OsStrin
     environment
 }
 
-/// The message of a call: its flags, how many limits, arguments and variables, and its own number, eight bytes each; the limits, three numbers
-/// each; then, each ended by a zero byte, the program, the directory, the arguments and the variables. `None` when it cannot be said.
+/// The message of a call, as [`CallHead`] says; `None` when it cannot be said.
 fn message(call: &Call<'_>, number: u64) -> Option<Vec<u8>> {
     let Call {
         invocation, limits, ..
     } = call;
     let environment = environment(invocation);
     let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
-    let head = [
-        flag(!call.omissions.flushes, IS_DURABLE)
-            | flag(call.omissions.library_destructors, SPARES_LIBRARIES)
-            | flag(call.stdin.is_some(), HAS_STDIN)
-            | flag(call.ruleset.is_some(), HAS_RULESET)
-            | flag(call.tells_start, TELLS_START),
-        limits.len() as u64,
-        invocation.arguments.len() as u64 + 1,
-        environment.len() as u64,
+    let head = CallHead {
+        flags: flag(!call.omissions.flushes, call_flag::IS_DURABLE)
+            | flag(
+                call.omissions.library_destructors,
+                call_flag::SPARES_LIBRARIES,
+            )
+            | flag(call.stdin.is_some(), call_flag::HAS_STDIN)
+            | flag(call.ruleset.is_some(), call_flag::HAS_RULESET)
+            | flag(call.tells_start, call_flag::TELLS_START),
+        limits: limits.len() as u64,
+        arguments: invocation.arguments.len() as u64 + 1,
+        variables: environment.len() as u64,
         number,
-    ];
+    };
     let limits = limits
         .iter()
         .flat_map(|limit| [limit.resource.into(), limit.soft, limit.hard]);
-    let numbers = head.into_iter().chain(limits);
+    let numbers = head.encode().into_iter().chain(limits);
     let mut message: Vec<u8> = numbers.flat_map(u64::to_ne_bytes).collect();
     let mut has_zeros = false;
     let mut say = |parts: &[&[u8]]| {
@@ -363,5 +334,5 @@ fn message(call: &Call<'_>, number: u64) -> Option<Vec<u8>> {
     for (name, value) in &environment {
         say(&[name.as_bytes(), b"=", value.as_bytes()]);
     }
-    (!has_zeros && message.len() <= MESSAGE_BYTES).then_some(message)
+    (!has_zeros && message.len() < MESSAGE_BYTES).then_some(message)
 }

@@ -1,6 +1,6 @@
 //! What a starter enters before it takes a call: told by the first message on its socket.
 //!
-//! Made of a cage by whoever starts a starter or a fork server. The other end is `preload/setup.rs`, which says what each part is.
+//! Made of a cage by whoever starts a starter or a fork server. The other end is `preload/setup.rs`; `preload/protocol.rs` says what each part is.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,15 +11,8 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use seccompiler::BpfProgram;
 
 use super::cage::Cage;
+use super::protocol::{SetupHead, setup_flag};
 use super::{confinement, namespaces, refusal};
-
-const GIVES_UP_RIGHTS: u64 = 1;
-const HAS_RULESET: u64 = 2;
-const IS_APART: u64 = 4;
-const NEEDS_USERS: u64 = 8;
-
-/// How many filters there may be.
-const FILTERS_MAX: usize = 3;
 
 /// What is to be entered.
 pub(super) struct Setup<'place> {
@@ -46,10 +39,13 @@ impl<'place> Setup<'place> {
         let apart = place.and_then(|_| namespaces::way());
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
         Ok(Self {
-            flags: flag(cage.is_confined, GIVES_UP_RIGHTS)
-                | flag(ruleset.is_some(), HAS_RULESET)
-                | flag(apart.is_some(), IS_APART)
-                | flag(apart.is_some_and(|way| way.needs_users), NEEDS_USERS),
+            flags: flag(cage.is_confined, setup_flag::GIVES_UP_RIGHTS)
+                | flag(ruleset.is_some(), setup_flag::HAS_RULESET)
+                | flag(apart.is_some(), setup_flag::IS_APART)
+                | flag(
+                    apart.is_some_and(|way| way.needs_users),
+                    setup_flag::NEEDS_USERS,
+                ),
             filters: refusal::filters(cage.is_confined, cage.flushes_off),
             ruleset,
             place,
@@ -58,16 +54,20 @@ impl<'place> Setup<'place> {
 
     /// Does without namespaces, for a place where they cannot be had though the machine has them; whether it had them.
     pub(super) fn stay(&mut self) -> bool {
-        let was_apart = self.flags & IS_APART != 0;
-        self.flags &= !(IS_APART | NEEDS_USERS);
+        let was_apart = self.flags & setup_flag::IS_APART != 0;
+        self.flags &= !(setup_flag::IS_APART | setup_flag::NEEDS_USERS);
         was_apart
     }
 
     /// The same apart in this way, to try it.
     pub(super) fn trial(way: namespaces::Way, place: &'place Path) -> Self {
-        let users = if way.needs_users { NEEDS_USERS } else { 0 };
+        let users = if way.needs_users {
+            setup_flag::NEEDS_USERS
+        } else {
+            0
+        };
         Self {
-            flags: GIVES_UP_RIGHTS | IS_APART | users,
+            flags: setup_flag::GIVES_UP_RIGHTS | setup_flag::IS_APART | users,
             filters: Vec::new(),
             ruleset: None,
             place: Some(place),
@@ -76,10 +76,17 @@ impl<'place> Setup<'place> {
 
     /// Puts it as the first message.
     pub(super) fn send(&self, socket: &OwnedFd) -> io::Result<()> {
-        let mut numbers = vec![self.flags, confinement::RIGHTS_KEPT];
-        let lengths = self.filters.iter().map(|filter| filter.len() as u64);
-        numbers.extend(lengths.chain([0; FILTERS_MAX]).take(FILTERS_MAX));
-        let mut message: Vec<u8> = numbers.into_iter().flat_map(u64::to_ne_bytes).collect();
+        let mut filters = [0; SetupHead::FILTERS_MAX];
+        for (length, filter) in filters.iter_mut().zip(&self.filters) {
+            *length = filter.len() as u64;
+        }
+        let head = SetupHead {
+            flags: self.flags,
+            rights_kept: confinement::RIGHTS_KEPT,
+            filters,
+        };
+        let numbers = head.encode().into_iter();
+        let mut message: Vec<u8> = numbers.flat_map(u64::to_ne_bytes).collect();
         for instruction in self.filters.iter().flat_map(|filter| filter.iter()) {
             message.extend(instruction.code.to_ne_bytes());
             message.extend([instruction.jt, instruction.jf]);

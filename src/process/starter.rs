@@ -1,7 +1,7 @@
 //! The starters: small processes that start tools, each confined before its first instruction.
 //!
 //! What has to happen in a child before it is the tool cannot be had by safe code in this process. A starter
-//! (`preload/starter.rs`, put into memory and executed from there) does it: it is kept, as a child of this process, and takes call
+//! (`preload/zygote.rs`, put into memory and executed from there) does it: it is kept, as a child of this process, and takes call
 //! after call ([`Server`]). What is the same for all calls of a cage it enters once ([`Setup`]), and what it starts has it from it; limits
 //! and the Landlock ruleset are each call's own. One call at a time: there are as many as calls were under way at once. They
 //! end with this process.
@@ -17,7 +17,7 @@ use super::setup::Setup;
 use super::{Cage, group};
 
 /// The program, as `build.rs` made it; empty where it could not be made.
-const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter"));
+const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zygote"));
 
 /// The most starters of a kind that wait for calls.
 const IDLE_MAX: usize = 64;
@@ -48,7 +48,7 @@ pub(super) fn program() -> Result<&'static MemoryFile, &'static str> {
         if PROGRAM.is_empty() {
             return Err("this program was built without a starter".to_owned());
         }
-        let file = MemoryFile::of("imgduel-starter", PROGRAM).map_err(|error| error.to_string())?;
+        let file = MemoryFile::of("imgduel-zygote", PROGRAM).map_err(|error| error.to_string())?;
         let nothing = Setup::of(&Cage::OPEN, None, None).map_err(|error| error.to_string())?;
         start(&file, &nothing)?;
         Ok(file)

@@ -42,7 +42,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     let Some(library) = arguments.next().and_then(|name| library(&name)) else {
         return Some(ExitCode::FAILURE);
     };
-    process::fix_chance();
+    process::fix_entropy();
     let served = serve(library, io::stdin().lock(), io::stdout().lock());
     Some(if served.is_ok() {
         ExitCode::SUCCESS

@@ -257,7 +257,7 @@ fn a_call_cannot_write_to_its_neighbours_scratch_directory() {
 #[test]
 fn a_tool_that_kills_its_spawn_helper_fails_only_its_own_call() {
     let scratch = tempfile::tempdir().unwrap();
-    let script = r#"read parent < /proc/$PPID/comm; [ "$parent" = imgduel-starter ] && kill -KILL $PPID; sleep 0.2"#;
+    let script = r#"read parent < /proc/$PPID/comm; [ "$parent" = imgduel-zygote ] && kill -KILL $PPID; sleep 0.2"#;
     let script = format!("echo once >> runs; {script}");
     for calls in 1..=3 {
         let finished = caged(scratch.path(), &Cage::OPEN, &script);
