@@ -192,7 +192,7 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
 /// The peer prints one line of JSON.
 fn run_peer(peer: &OsString, seed: u64, iterations: u64) -> Figures {
     // Where ours is, too.
-    let scratch = tempfile::tempdir_in(imgduel::run::sandbox::Place::usual(1).path).unwrap();
+    let scratch = tempfile::tempdir_in(imgduel::run::scratch_dir::Place::usual(1).path).unwrap();
     let output = Command::new("python3")
         .arg(peer)
         .args([seed.to_string(), iterations.to_string()])

@@ -22,8 +22,8 @@ pub mod harness;
 
 use std::process::ExitCode;
 
-use crate::process::warden;
-use crate::tool::worker;
+use crate::process::reaper;
+use crate::tool::libraries;
 
 /// Serves as a helper process of imgduel, if this program was started as one; then `Some` is what `main` has to return at once.
 ///
@@ -31,5 +31,5 @@ use crate::tool::worker;
 /// cleans up when the run is killed; both are this very program, started once more.
 #[must_use = "a helper process must end with this exit code"]
 pub fn serve_if_asked() -> Option<ExitCode> {
-    warden::serve_if_asked().or_else(worker::serve_if_asked)
+    reaper::serve_if_asked().or_else(libraries::serve_if_asked)
 }

@@ -6,7 +6,7 @@
 pub mod evidence;
 
 /// A case's scratch directory.
-pub mod sandbox;
+pub mod scratch_dir;
 
 /// Source images that many cases share.
 pub mod fixture;

@@ -7,6 +7,8 @@
 pub mod cache;
 /// In which way tools are started.
 pub mod launcher;
+/// The libraries that this program was built with.
+pub mod libraries;
 /// One thing asked of a tool, and what came of it.
 pub mod request;
 
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::error::{Error, Result};
-use crate::process::{Cage, Invocation};
+use crate::process::{Invocation, SandboxPolicy};
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Request};
 
@@ -140,10 +142,10 @@ pub struct Scene<'call> {
     /// Wall time for one call.
     pub limit: Duration,
     /// Wall time that a call may take beyond that for as long as it is busy.
-    pub patience: Duration,
+    pub grace: Duration,
     /// What the tool may use up and touch.
-    pub cage: &'call Cage,
-    /// How large its address space may become, in bytes, where that is less than the cage allows.
+    pub sandbox: &'call SandboxPolicy,
+    /// How large its address space may become, in bytes, where that is less than the sandbox allows.
     pub memory_bytes_max: Option<u64>,
 }
 
@@ -157,8 +159,8 @@ impl<'call> Scene<'call> {
         let Self {
             directory,
             limit,
-            patience,
-            cage,
+            grace,
+            sandbox,
             memory_bytes_max,
         } = *self;
         Invocation {
@@ -166,8 +168,8 @@ impl<'call> Scene<'call> {
             arguments,
             directory,
             limit,
-            patience,
-            cage: Some(cage),
+            grace,
+            sandbox: Some(sandbox),
             environment: &[],
             memory_bytes_max,
         }
@@ -246,7 +248,7 @@ pub static TOOLS: [Row; 15] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
-        open: reader::open,
+        open: libraries::open,
     },
     Row {
         name: "vmdk-core",
@@ -254,7 +256,7 @@ pub static TOOLS: [Row; 15] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
-        open: reader::open,
+        open: libraries::open,
     },
     Row {
         name: "vhd-core",
@@ -262,7 +264,7 @@ pub static TOOLS: [Row; 15] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
-        open: reader::open,
+        open: libraries::open,
     },
     Row {
         name: "vhdx-core",
@@ -270,7 +272,7 @@ pub static TOOLS: [Row; 15] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
-        open: reader::open,
+        open: libraries::open,
     },
     Row {
         name: "vdi",
@@ -278,7 +280,7 @@ pub static TOOLS: [Row; 15] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
-        open: reader::open,
+        open: libraries::open,
     },
     Row {
         name: "7zz",

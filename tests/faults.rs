@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use imgduel::case::Case;
-use imgduel::process::{Cage, Limits};
+use imgduel::process::{Limits, SandboxPolicy};
 use imgduel::run::arena::Arena;
 use imgduel::run::duel::Duel;
 
@@ -201,21 +201,21 @@ fn case() -> Case {
 }
 
 /// Small limits, so that reaching them takes little.
-fn cage() -> Cage {
-    Cage {
+fn sandbox() -> SandboxPolicy {
+    SandboxPolicy {
         limits: Some(Limits {
             memory_bytes: 256 << 20,
             processes: 40,
             scratch_bytes: 48 << 20,
             ..Limits::default()
         }),
-        ..Cage::default()
+        ..SandboxPolicy::default()
     }
 }
 
 fn arena(candidate: &str, limit: Duration, workdir: &Path) -> Arena {
     let duel = Duel {
-        cage: cage(),
+        sandbox: sandbox(),
         ..ring::duel(candidate, "qemu-img", limit, workdir)
     };
     Arena::new(duel, ring::empty_catalogue())

@@ -20,7 +20,7 @@ use imgduel::case::Case;
 use imgduel::case::generation::Generation;
 use imgduel::run::arena::Arena;
 use imgduel::run::record::{Record, Summary};
-use imgduel::run::sandbox::{Place, Remover};
+use imgduel::run::scratch_dir::{Place, Remover};
 use imgduel::tool::cache::Store;
 use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::{self, Means, ToolSpec};

@@ -14,12 +14,12 @@ use crate::campaign::settings::Settings;
 use crate::case::Case;
 use crate::image::format::Format;
 use crate::oracle::witness::Witnesses;
+use crate::process::reaper;
 use crate::process::scratch::RunDirectory;
-use crate::process::warden;
 use crate::run::arena::{Arena, Terms};
 use crate::run::duel::Duel;
 use crate::run::record::{Record, ToolName};
-use crate::run::sandbox::Remover;
+use crate::run::scratch_dir::Remover;
 use crate::tool::cache::Store;
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{ImageFile, Request};
@@ -98,7 +98,7 @@ impl Contest {
                 candidate,
                 reference: Arc::clone(&reference),
                 limit: settings.timeout,
-                cage: settings.cage(),
+                sandbox: settings.sandbox(),
                 workdir: workdir.clone(),
                 witnesses: witnesses.clone(),
                 keep: settings.keep,
@@ -266,13 +266,13 @@ fn open_workdir(settings: &Settings, means: &Means) -> Result<(PathBuf, Vec<Path
     let workdir = settings.workdir();
     tempfile::tempfile_in(&workdir)
         .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
-    let mut swept = warden::sweep(&workdir);
+    let mut swept = reaper::sweep(&workdir);
     // The calls that query tool versions run in the temporary directory.
     let temporary = std::env::temp_dir();
     if temporary != workdir {
-        swept.extend(warden::sweep(&temporary));
+        swept.extend(reaper::sweep(&temporary));
     }
-    warden::post(&means.worker_program, &workdir)?;
+    reaper::post(&means.worker_program, &workdir)?;
     Ok((workdir, swept))
 }
 

@@ -18,8 +18,8 @@ use crate::base::log::{self, Filter};
 use crate::case::generation::{Generation, ITERATION_MAX};
 use crate::case::known::Catalogue;
 use crate::disk_format::damage::structure_names;
-use crate::process::{Cage, pass_on};
-use crate::run::sandbox::Place;
+use crate::process::{SandboxPolicy, pass_on};
+use crate::run::scratch_dir::Place;
 use crate::tool::ToolSpec;
 use crate::tool::launcher::{ExecMode, Launcher};
 pub use reading::{Read, read};
@@ -298,16 +298,16 @@ impl Settings {
     }
 
     /// Returns the sandbox policy: the limits and permissions of tools.
-    pub fn cage(&self) -> Cage {
-        let cage = if self.no_cage {
-            Cage::OPEN
+    pub fn sandbox(&self) -> SandboxPolicy {
+        let sandbox = if self.no_cage {
+            SandboxPolicy::OPEN
         } else {
-            Cage::default()
+            SandboxPolicy::default()
         };
-        Cage {
+        SandboxPolicy {
             flushes_off: self.no_flush,
-            is_apart: cage.is_apart && !self.no_namespaces,
-            ..cage
+            is_apart: sandbox.is_apart && !self.no_namespaces,
+            ..sandbox
         }
     }
 

@@ -158,8 +158,8 @@ mod fixture {
                 arguments: &arguments,
                 directory: self.0.path(),
                 limit: Duration::from_secs(30),
-                patience: Duration::ZERO,
-                cage: None,
+                grace: Duration::ZERO,
+                sandbox: None,
                 environment: &[],
                 memory_bytes_max: None,
             };

@@ -5,6 +5,8 @@ mod adapter_check;
 mod issues;
 mod manual;
 mod merge;
+mod outcome;
+mod record_lines;
 mod resuming;
 mod run;
 mod show;

@@ -153,8 +153,8 @@ fn version(program: &Path, limit: Duration) -> Option<String> {
         arguments: &arguments,
         directory: &directory,
         limit,
-        patience: Duration::ZERO,
-        cage: None,
+        grace: Duration::ZERO,
+        sandbox: None,
         environment: &[],
         memory_bytes_max: None,
     })

@@ -1,8 +1,8 @@
-//! What the kernel enforces on a thread and everything that it starts: Landlock, for anybody, without privileges, and for good; and what
-//! every part of the cage is on this machine. The system calls that are refused are told in `refusal.rs`.
+//! What the kernel enforces on a thread and everything that it starts: Landlock and capabilities, for anybody, without privileges, and for good.
 //!
-//! Entered by a child itself before it is the tool, or, where there is no starter, in a thread that does nothing but start one tool. Reading is not restricted: a tool may read whatever the person
-//! who started imgduel may read. Where Landlock or seccomp is missing, [`layers`] says so.
+//! Entered by a child itself before it is the tool, or, where there is no zygote, in a thread that does nothing but start one tool. Reading is not
+//! restricted: a tool may read whatever the person who started imgduel may read. The system calls that are refused are in `refusal.rs`; where
+//! Landlock or seccomp is missing, `layers.rs` says so.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities,
 };
 
-use super::{namespaces, refusal, starter};
+use super::policy::SandboxPolicy;
 
 /// Files outside the scratch directory that may be written to: what is written there is gone, and the devices through which an
 /// instar runs its guest.
@@ -35,16 +35,27 @@ pub(super) fn write_only_below(directory: &Path) -> io::Result<()> {
     restrict(directory).map(drop).map_err(io::Error::other)
 }
 
-/// What a child restricts itself by in the same way; nothing where the kernel has no Landlock.
+/// What a child in `scratch` restricts itself by; nothing, where it is not to, or the kernel has no Landlock.
+pub(super) fn ruleset_of_policy(
+    policy: &SandboxPolicy,
+    scratch: &Path,
+) -> io::Result<Option<OwnedFd>> {
+    match policy.is_confined {
+        true => ruleset_below(scratch),
+        false => Ok(None),
+    }
+}
+
+/// The same for whoever is confined anyway.
 pub(super) fn ruleset_below(directory: &Path) -> io::Result<Option<OwnedFd>> {
     ruleset(directory).map(Into::into).map_err(io::Error::other)
 }
 
-fn restrict(directory: &Path) -> Result<RulesetStatus, Failure> {
+pub(super) fn restrict(directory: &Path) -> Result<RulesetStatus, Failure> {
     Ok(ruleset(directory)?.restrict_self()?.ruleset)
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn ruleset(directory: &Path) -> Result<RulesetCreated, Failure> {
     static OUTSIDE: LazyLock<Vec<PathFd>> =
@@ -82,68 +93,4 @@ pub(super) fn give_up_rights() -> io::Result<()> {
         inheritable: CapabilitySet::empty(),
     };
     Ok(set_capabilities(None, sets)?)
-}
-
-/// A part of the cage, and whether this machine has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CageLayer {
-    /// What it does.
-    pub name: &'static str,
-    /// Why it is missing, wholly or in part; none: it is there.
-    pub missing: Option<String>,
-}
-
-/// Every part of the cage, tried out on this machine.
-pub fn layers() -> Vec<CageLayer> {
-    let in_thread = |attempt: fn() -> Option<String>| {
-        let tried = std::thread::spawn(attempt).join();
-        tried.unwrap_or_else(|_| Some("it could not be tried".to_owned()))
-    };
-    let landlock = in_thread(|| match restrict(&std::env::temp_dir()) {
-        Ok(RulesetStatus::FullyEnforced) => None,
-        Ok(RulesetStatus::PartiallyEnforced) => Some(
-            "in part: the kernel's Landlock is older than 6.12 (TCP or signals are not covered)"
-                .to_owned(),
-        ),
-        Ok(RulesetStatus::NotEnforced) => {
-            Some("the kernel has no Landlock, or it is switched off".to_owned())
-        }
-        Err(error) => Some(error.to_string()),
-    });
-    let seccomp = in_thread(refusal::objection);
-    let starter = starter::program().err().map(|why| {
-        format!("{why}: limits are set just after the start, and descriptors that imgduel inherited are handed on")
-    });
-    let layer = |name, missing| CageLayer { name, missing };
-    vec![
-        layer(
-            "starter: limits from the first instruction, no inherited descriptors",
-            starter,
-        ),
-        layer(
-            "rlimits: address space, file size, open files, CPU, no core dumps",
-            None,
-        ),
-        layer("watch: memory in use, processes, disk quota", None),
-        layer(
-            "Landlock: writes below the scratch directory only, no TCP, no signals to others",
-            landlock,
-        ),
-        layer(
-            "seccomp: no sockets, new sessions, IPC that stays, owners or attributes of files, limits or memory of other processes, terminal settings, namespaces, io_uring; flushes off",
-            seccomp,
-        ),
-        layer(
-            "capabilities: root's tools have none but to read what others own",
-            None,
-        ),
-        layer(
-            "session and orphans: no terminal; what leaves its process group is found and ended",
-            starter::program().err().map(str::to_owned),
-        ),
-        layer(
-            "namespaces: everything read-only but the run's directory (rights, times and owners of files too), no System V IPC, no network",
-            namespaces::objection(),
-        ),
-    ]
 }

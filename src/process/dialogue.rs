@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::capture::Capture;
-use super::group::Group;
+use super::capture::{CAPTURE_LIMIT_BYTES, Capture, Captured};
+use super::child::{Child, Started};
+use super::ending::Ending;
+use super::invocation::Invocation;
 use super::pulse::Kin;
 use super::watch::Watch;
-use super::{CAPTURE_LIMIT_BYTES, Captured, Ending, Invocation, interrupt, memory};
+use super::{interrupt, memory, spawning};
 use crate::base::error::{Error, Result};
 
 /// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
@@ -22,7 +24,7 @@ const LINE_LIMIT_BYTES: usize = 64 << 20;
 
 /// A kept child.
 pub struct Dialogue {
-    group: Group,
+    child: Child,
     kin: Kin,
     stdin: ChildStdin,
     stdout: Capture,
@@ -57,12 +59,16 @@ pub enum Reply {
 impl Dialogue {
     /// Starts the child; the invocation's limit is not used, each [`Dialogue::ask`] has its own.
     pub fn start(invocation: &Invocation<'_>) -> Result<Self> {
-        Group::spawn(invocation, true, |group, pipes| {
+        spawning::spawn(invocation, true, |child, pipes| {
             let Some(stdin) = pipes.stdin else {
                 unreachable!("standard input was asked for as a pipe");
             };
-            Ok(group.await_start()?.map(|(group, kin)| Self {
-                group,
+            let (child, kin) = match child.await_start()? {
+                Started::Yes(started) => started,
+                Started::No(why) => return Ok(Started::No(why)),
+            };
+            Ok(Started::Yes(Self {
+                child,
                 kin,
                 stdin,
                 stdout: Capture::new(pipes.stdout, LINE_LIMIT_BYTES),
@@ -81,7 +87,7 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Sends `line` (without line feed) and waits for a line in return, with the limit, patience, cage and directory of `terms`.
+    /// Sends `line` (without line feed) and waits for a line in return, with the limit, grace, sandbox and directory of `terms`.
     pub fn ask(mut self, line: &str, terms: &Invocation<'_>) -> Result<Reply> {
         memory::forget_peak(self.kin.leader);
         // A child that is gone already shows below, by its closed output.
@@ -89,12 +95,12 @@ impl Dialogue {
         let Invocation {
             directory,
             limit,
-            patience,
-            cage,
+            grace,
+            sandbox,
             ..
         } = *terms;
         let mut watch =
-            Watch::of_kin(self.kin, Instant::now(), limit, patience).limited(cage, directory);
+            Watch::of_kin(self.kin, Instant::now(), limit, grace).limited(sandbox, directory);
         let mut ended = false;
         loop {
             self.stdout.read_what_is_there()?;
@@ -113,7 +119,7 @@ impl Dialogue {
             if let Some(ending) = watch.look() {
                 return self.end(Some(ending));
             }
-            let mut waits = vec![PollFd::from_borrowed_fd(self.group.end(), PollFlags::IN)];
+            let mut waits = vec![PollFd::from_borrowed_fd(self.child.end(), PollFlags::IN)];
             waits.extend(
                 self.stdout
                     .pipe()
@@ -126,13 +132,14 @@ impl Dialogue {
             );
             interrupt::wait(&mut waits, watch.next())?;
             // Looked at before the streams are read a last time, so that no last word is missed.
-            ended = self.group.has_ended()?;
+            ended = self.child.has_ended()?;
         }
     }
 
     fn end(mut self, cut_short: Option<Ending>) -> Result<Reply> {
-        let reaped = self.group.kill_and_reap()?;
-        let reaped = reaped.map_err(|_| Error::system("a tool's process was lost".to_owned()))?;
+        let Started::Yes(reaped) = self.child.kill_and_reap()? else {
+            return Err(Error::system("a tool's process was lost".to_owned()));
+        };
         self.stderr
             .read_what_is_there()
             .map_err(|error| Error::system(error.to_string()))?;

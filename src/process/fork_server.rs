@@ -2,16 +2,19 @@
 //!
 //! Loading and linking a tool costs more than most calls do: qemu-img uses 3.3 ms of CPU from `execve` to the end of
 //! `info`, and 1.3 ms when it is forked at this point. Kept in pools by the launcher; a call that was forked is watched
-//! like any other ([`Group`](super::group::Group)). The other half, inside the tool, is `preload/fork_server.rs`; how the two speak
+//! like any other ([`Child`](super::child::Child)). The other half, inside the tool, is `preload/fork_server.rs`; how the two speak
 //! is told in [`Server`].
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::invocation::{CHILD_ENVIRONMENT, passed};
+use super::launch::launch;
 use super::memory_file::MemoryFile;
+use super::policy::SandboxPolicy;
 use super::server::{NOT_WAITING, Server};
 use super::setup::Setup;
-use super::{CHILD_ENVIRONMENT, Cage, group, scratch, server, starter};
+use super::{confined_thread, namespaces, scratch, zygote};
 
 /// The preloaded half, as `build.rs` made it; empty where it could not be made.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server"));
@@ -19,7 +22,7 @@ const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server"));
 /// What tells a preloaded tool that its standard input is a server's socket.
 const MARK: (&str, &str) = ("IMGDUEL_FORK_SERVER", "1");
 
-/// Where the loader finds the library: at the standard error of the process itself. In a cage, /proc tells nothing of other processes,
+/// Where the loader finds the library: at the standard error of the process itself. In a sandbox, /proc tells nothing of other processes,
 /// and nothing else is inherited.
 const LIBRARY_PATH: &str = "/proc/self/fd/2";
 
@@ -46,20 +49,20 @@ pub struct ForkServer(pub(super) Server);
 
 impl ForkServer {
     /// Loads the tool; or why it does not answer as a fork server. It is kept for many scratch directories, so it may itself write below
-    /// `place`, in which those lie; each of its children then confines itself to its own. It inherits no descriptor, where there is a starter.
+    /// `place`, in which those lie; each of its children then confines itself to its own. It inherits no descriptor, where there is a zygote.
     pub fn start(
         program: &Path,
         preload: &Preload,
-        cage: &Cage,
+        policy: &SandboxPolicy,
         place: Option<&Path>,
     ) -> Result<Self, String> {
         let run = place.and_then(scratch::is_run_directory);
         let library = preload.file.opened().map_err(|error| error.to_string())?;
-        let starter = starter::program();
-        let mut command = match starter {
-            // It closes what it inherited, enters the cage and becomes the program.
-            Ok(starter) => {
-                let mut command = Command::new(starter.path());
+        let zygote = zygote::program();
+        let mut command = match zygote {
+            // It closes what it inherited, enters the setup and becomes the program.
+            Ok(zygote) => {
+                let mut command = Command::new(zygote.path());
                 command.arg(program);
                 command
             }
@@ -69,24 +72,30 @@ impl ForkServer {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(CHILD_ENVIRONMENT)
-            .envs(server::passed().iter().cloned())
+            .envs(passed().iter().cloned())
             .env("LD_PRELOAD", LIBRARY_PATH)
             // What is bound here need not be bound in every child.
             .env("LD_BIND_NOW", "1")
             .env(MARK.0, MARK.1)
             .stderr(Stdio::from(library));
-        if starter.is_ok() {
-            let mut setup = Setup::of(cage, place, run).map_err(|error| error.to_string())?;
-            let started = Server::start(&mut command, Some(&setup), group::start);
+        if zygote.is_ok() {
+            let way = run
+                .filter(|_| policy.wants_namespaces())
+                .and_then(|_| namespaces::way());
+            let mut setup =
+                Setup::new(policy, place, run, way).map_err(|error| error.to_string())?;
+            let started = Server::start(&mut command, Some(&setup), launch);
             return match started {
                 Err(why) if why != NOT_WAITING && setup.stay() => {
-                    Server::start(&mut command, Some(&setup), group::start)
+                    Server::start(&mut command, Some(&setup), launch)
                 }
                 started => started,
             }
             .map(Self);
         }
-        let start = |command: &mut Command| cage.confine(place, || group::start(command)).flatten();
+        let start = |command: &mut Command| {
+            confined_thread::confine(policy, place, || launch(command)).flatten()
+        };
         Server::start(&mut command, None, start).map(Self)
     }
 }

@@ -57,12 +57,12 @@ pub fn stop_requested_for() -> Duration {
     FIRST.get().map_or(Duration::ZERO, Instant::elapsed)
 }
 
-/// Whether this can be read, or has come to its end, within `patience`; no signal cuts the wait short.
+/// Whether this can be read, or has come to its end, within `grace`; no signal cuts the wait short.
 pub(super) fn readable_within(
     descriptor: BorrowedFd<'_>,
-    patience: Duration,
+    grace: Duration,
 ) -> std::result::Result<bool, Errno> {
-    let timeout = timeout(patience);
+    let timeout = timeout(grace);
     let mut waits = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
     loop {
         match poll(&mut waits, Some(&timeout)) {

@@ -1,8 +1,7 @@
 //! How much memory a process may have, and how much it had.
 //!
-//! A tool is limited before its start (`Cage::set_limits`); here, from outside, is limited what is kept and does one thing after
-//! another. It is a limit of the address space, so that what is allocated and never touched counts as well. A cage of another kind may take its
-//! place: nothing else knows how it is done.
+//! A tool is limited before its start (`SandboxPolicy::set_limits`); here, from outside, is limited what is kept and does one thing after
+//! another. It is a limit of the address space, so that what is allocated and never touched counts as well.
 
 use std::fs;
 
@@ -13,7 +12,7 @@ use crate::base::error::{Error, Result};
 /// How the kernel is told to forget the peak: proc_pid_clear_refs(5).
 const FORGET_PEAK: &str = "5";
 
-/// Limits the address space of a process that is there, or takes the limit away as far as its cage allows. One that is gone already
+/// Limits the address space of a process that is there, or takes the limit away as far as its policy allows. One that is gone already
 /// needs none.
 pub(super) fn limit(process: Pid, bytes: Option<u64>) -> Result<()> {
     let maximum = maximum(process);
@@ -30,7 +29,7 @@ pub(super) fn limit(process: Pid, bytes: Option<u64>) -> Result<()> {
     }
 }
 
-/// What the process may raise its own limit to, in bytes: the cage's. Nobody may raise that.
+/// What the process may raise its own limit to, in bytes: the policy's. Nobody may raise that.
 fn maximum(process: Pid) -> Option<u64> {
     let limits = format!("/proc/{}/limits", process.as_raw_nonzero());
     let limits = fs::read_to_string(limits).ok()?;

@@ -1,6 +1,6 @@
 //! A file without a name: a program or a library that imgduel carries, where the system can load it.
 //!
-//! Used by the starter, the fork server and fixed chance. It is closed in every program that is started, unless it is handed over.
+//! Used by the zygote, the fork server and fixed entropy. It is closed in every program that is started, unless it is handed over.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,32 +1,25 @@
 //! Namespaces for tools, where the machine allows them: defence in depth behind Landlock and seccomp.
 //!
-//! A starter that is apart sees every mount read-only but the run's own directory, so that rights, owners, times and attributes of files
+//! A zygote that is apart sees every mount read-only but the run's own directory, so that rights, owners, times and attributes of files
 //! outside cannot be changed either, which Landlock does not see; and has neither the machine's System V IPC nor its network. How it is
 //! entered is `preload/setup.rs`; here is found out, once, which way this machine allows.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::setup::Setup;
-use super::starter;
-
-/// How namespaces are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Way {
-    /// Inside a namespace of users, in which anybody has the rights for it.
-    pub(super) needs_users: bool,
-}
+use super::setup::{Setup, Way};
+use super::zygote;
 
 static FOUND: OnceLock<Result<Way, String>> = OnceLock::new();
 
 fn found() -> &'static Result<Way, String> {
     FOUND.get_or_init(|| {
-        // Where a starter itself is confined anyway, trying costs nothing but its start.
+        // Where a zygote itself is confined anyway, trying costs nothing but its start.
         let place = std::env::temp_dir();
         let place = place.canonicalize().unwrap_or(place);
         let try_out = |needs_users| {
             let way = Way { needs_users };
-            starter::can_enter(&Setup::trial(way, Path::new(&place))).map(|()| way)
+            zygote::can_enter(&Setup::trial(way, Path::new(&place))).map(|()| way)
         };
         try_out(false).or_else(|_| try_out(true))
     })

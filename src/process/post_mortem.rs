@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::pulse::Pulse;
+use super::pulse::{ProcessState, Pulse};
 
 /// Read from `/proc` just before the group is killed. What could not be read is zero or empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,17 +24,6 @@ pub struct PostMortem {
     /// How far it had come with what it was known to have to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-}
-
-/// One process of the group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProcessState {
-    /// Its name, as the kernel keeps it (15 bytes).
-    pub name: String,
-    /// The kernel's letter: R running, S sleeping, D waiting for a device, T stopped, Z ended.
-    pub state: String,
-    /// The kernel function it waits in; "0" or empty when it runs or the kernel does not tell.
-    pub wait_channel: String,
 }
 
 impl PostMortem {

@@ -7,8 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::Pid;
-
-use super::post_mortem::ProcessState;
+use serde::{Deserialize, Serialize};
 
 /// Who belongs to a call.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +48,17 @@ pub(super) struct Pulse {
     pub(super) processes: Vec<ProcessState>,
     /// Their numbers.
     pub(super) numbers: Vec<u64>,
+}
+
+/// One process of the group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessState {
+    /// Its name, as the kernel keeps it (15 bytes).
+    pub name: String,
+    /// The kernel's letter: R running, S sleeping, D waiting for a device, T stopped, Z ended.
+    pub state: String,
+    /// The kernel function it waits in; "0" or empty when it runs or the kernel does not tell.
+    pub wait_channel: String,
 }
 
 impl Pulse {

@@ -1,6 +1,6 @@
 //! The system calls that a tool is refused, by seccomp: for anybody, without privileges, and for good.
 //!
-//! Made once as filters; a starter enters them from its first message, a thread by [`enter`]. A filter sees numbers and arguments, not what
+//! Made once as filters; a zygote enters them from its first message, a thread by [`enter`]. A filter sees numbers and arguments, not what
 //! pointers lead to: what hangs on a path is Landlock's. What each group of calls would give a tool is told beside it.
 
 use std::collections::BTreeMap;

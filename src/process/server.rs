@@ -1,8 +1,7 @@
-//! A process that starts tools on request: the starter, or a tool that was stopped before its `main`.
+//! A process that starts tools on request: a zygote, or a tool that was stopped before its `main`.
 //!
 //! How the two ends speak is told in `preload/protocol.rs`, which both include; the other end is `preload/attendance.rs`.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +9,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -21,11 +19,12 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::cage::SetLimit;
+use super::ending::Ending;
 use super::interrupt::readable_within;
+use super::invocation::{Invocation, Omissions, environment};
+use super::limits::SetLimit;
 use super::protocol::{self, CallHead, MESSAGE_BYTES, PidFileEntry, REAP, Reply, call_flag};
 use super::setup::Setup;
-use super::{CHILD_ENVIRONMENT, Ending, Invocation, Omissions};
 
 /// How long a program may take to be there that may turn out to be no server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,15 +39,15 @@ pub(super) const NOT_WAITING: &str = "it does not wait for calls";
 /// How long one may take to end by itself.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often the ledger is looked into for a child that is not there yet.
-const LEDGER_PAUSE: Duration = Duration::from_millis(1);
+/// How often the pid_file is looked into for a child that is not there yet.
+const PID_FILE_PAUSE: Duration = Duration::from_millis(1);
 
 /// A process that waits for calls.
 pub(super) struct Server {
     process: Child,
     socket: OwnedFd,
     /// Where a child writes the number of its call and its own id, eight bytes each.
-    ledger: File,
+    pid_file: File,
     /// How many calls were put.
     calls: u64,
     leads_session: bool,
@@ -97,7 +96,7 @@ pub(super) enum NotStarted {
 
 impl Server {
     /// Starts a server by this command, with `start` to do it; or why it does not wait for calls. With a `setup`, the command is a
-    /// starter, which enters it first and leads a session of its own.
+    /// zygote, which enters it first and leads a session of its own.
     pub(super) fn start(
         command: &mut Command,
         setup: Option<&Setup<'_>>,
@@ -110,10 +109,10 @@ impl Server {
             None,
         )
         .map_err(|error| error.to_string())?;
-        let ledger = memfd_create("imgduel-ledger", MemfdFlags::CLOEXEC)
+        let pid_file = memfd_create("imgduel-pid-file", MemfdFlags::CLOEXEC)
             .map_err(io::Error::from)
-            .and_then(|ledger| Ok((File::from(ledger.try_clone()?), ledger)));
-        let (ledger, for_server) = ledger.map_err(|error| error.to_string())?;
+            .and_then(|pid_file| Ok((File::from(pid_file.try_clone()?), pid_file)));
+        let (pid_file, for_server) = pid_file.map_err(|error| error.to_string())?;
         command
             .current_dir("/")
             .stdin(Stdio::from(other))
@@ -130,7 +129,7 @@ impl Server {
         let mut server = Self {
             process,
             socket,
-            ledger,
+            pid_file,
             calls: 0,
             leads_session: setup.is_some(),
         };
@@ -167,10 +166,10 @@ impl Server {
         self.socket.as_fd()
     }
 
-    /// The next word of the child of the call that was put last, within `patience`; `None` when none came. A server that is gone, and with
-    /// it the child's status, is an error: the call was not made where no child is in the ledger.
-    pub(super) fn word(&self, patience: Duration) -> Result<Option<Word>, Errno> {
-        match self.receive(patience) {
+    /// The next word of the child of the call that was put last, within `grace`; `None` when none came. A server that is gone, and with
+    /// it the child's status, is an error: the call was not made where no child is in the pid_file.
+    pub(super) fn word(&self, grace: Duration) -> Result<Option<Word>, Errno> {
+        match self.receive(grace) {
             Ok(said) => Self::understood(said).map(Some),
             Err(Errno::TIMEDOUT) => Ok(None),
             Err(error) => Err(error),
@@ -188,7 +187,7 @@ impl Server {
                 peak_kibibytes,
             } => Word::Ended(Ended {
                 process: id(process)?,
-                ending: Ending::of_status(ExitStatus::from_raw(status as i32)),
+                ending: Ending::from_status(ExitStatus::from_raw(status as i32)),
                 cpu: Duration::from_micros(cpu_microseconds),
                 peak_memory_bytes: u64::from(peak_kibibytes) << 10,
             }),
@@ -204,19 +203,19 @@ impl Server {
     pub(super) fn child(&self) -> Option<Pid> {
         let until = Instant::now() + TURN_PATIENCE;
         loop {
-            // Looked at before the ledger: what is not there now, and has no word to come, will not be there.
+            // Looked at before the pid_file: what is not there now, and has no word to come, will not be there.
             let is_over = readable_within(self.socket(), Duration::ZERO).unwrap_or(true);
             let entered = self.entered();
             if entered.is_some() || is_over || Instant::now() > until {
                 return entered;
             }
-            std::thread::sleep(LEDGER_PAUSE);
+            std::thread::sleep(PID_FILE_PAUSE);
         }
     }
 
     fn entered(&self) -> Option<Pid> {
         let mut entry = [0; PidFileEntry::BYTES];
-        self.ledger.read_exact_at(&mut entry, 0).ok()?;
+        self.pid_file.read_exact_at(&mut entry, 0).ok()?;
         let PidFileEntry { call, process } = PidFileEntry::decode(&entry);
         let process = i32::try_from(process).ok().and_then(Pid::from_raw);
         process.filter(|_| call == self.calls)
@@ -227,8 +226,8 @@ impl Server {
         send(&self.socket, REAP, SendFlags::NOSIGNAL).is_ok()
     }
 
-    fn receive(&self, patience: Duration) -> Result<Reply, Errno> {
-        if !patience.is_zero() && !readable_within(self.socket(), patience)? {
+    fn receive(&self, grace: Duration) -> Result<Reply, Errno> {
+        if !grace.is_zero() && !readable_within(self.socket(), grace)? {
             return Err(Errno::TIMEDOUT);
         }
         // One more than a reply has, so that a longer one is not taken for one.
@@ -262,32 +261,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-static PASSED: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
-
-/// Lets every child see these variables as this program does; those that are not set are none. Once, before any tool is started.
-pub fn pass_on(names: &[String]) {
-    let variables = names
-        .iter()
-        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
-    let _ = PASSED.set(variables.collect());
-}
-
-/// What was named so.
-pub(super) fn passed() -> &'static [(OsString, OsString)] {
-    PASSED.get().map_or(&[], Vec::as_slice)
-}
-
-/// What a child sees as its environment.
-pub(super) fn environment(invocation: &Invocation<'_>) -> Vec<(OsString, OsString)> {
-    let path = std::env::var_os("PATH").map(|path| ("PATH".into(), path));
-    let fixed = CHILD_ENVIRONMENT.map(|(name, value)| (name.into(), value.into()));
-    let mut environment: Vec<(OsString, OsString)> = path.into_iter().chain(fixed).collect();
-    environment.extend(passed().iter().cloned());
-    environment.extend(invocation.environment.iter().cloned());
-    environment.push(("TMPDIR".into(), invocation.directory.into()));
-    environment
 }
 
 /// The message of a call, as [`CallHead`] says; `None` when it cannot be said.

@@ -1,6 +1,6 @@
-//! What a starter enters before it takes a call: told by the first message on its socket.
+//! What a zygote enters before it takes a call: told by the first message on its socket.
 //!
-//! Made of a cage by whoever starts a starter or a fork server. The other end is `preload/setup.rs`; `preload/protocol.rs` says what each part is.
+//! Made of a policy by whoever starts a zygote or a fork server. The other end is `preload/setup.rs`; `preload/protocol.rs` says what each part is.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,9 +10,16 @@ use std::path::Path;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use seccompiler::BpfProgram;
 
-use super::cage::Cage;
+use super::policy::SandboxPolicy;
 use super::protocol::{SetupHead, setup_flag};
-use super::{confinement, namespaces, refusal};
+use super::{confinement, refusal};
+
+/// How namespaces are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Inside a namespace of users, in which anybody has the rights for it.
+    pub(super) needs_users: bool,
+}
 
 /// What is to be entered.
 pub(super) struct Setup<'place> {
@@ -24,29 +31,30 @@ pub(super) struct Setup<'place> {
 }
 
 impl<'place> Setup<'place> {
-    /// Of a cage. What is started may write below `below` only, where there is one, else each of its children is to confine itself;
-    /// it is put apart, where the machine and the person allow it, with `place` as the one place that is not read-only.
-    pub(super) fn of(
-        cage: &Cage,
+    /// Makes that of a policy. What is started may write below `below` only, where there is one, else each of its children is to confine
+    /// itself; it is put apart in this `way`, where there is one and the policy allows it, with `place` as the one place that is not read-only.
+    pub(super) fn new(
+        policy: &SandboxPolicy,
         below: Option<&Path>,
         place: Option<&'place Path>,
+        way: Option<Way>,
     ) -> io::Result<Self> {
-        let ruleset = match (cage.is_confined, below) {
+        let ruleset = match (policy.is_confined, below) {
             (true, Some(below)) => confinement::ruleset_below(below)?,
             _ => None,
         };
-        let place = place.filter(|_| cage.is_confined && cage.is_apart);
-        let apart = place.and_then(|_| namespaces::way());
+        let place = place.filter(|_| policy.wants_namespaces());
+        let apart = place.and(way);
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
         Ok(Self {
-            flags: flag(cage.is_confined, setup_flag::GIVES_UP_RIGHTS)
+            flags: flag(policy.is_confined, setup_flag::GIVES_UP_RIGHTS)
                 | flag(ruleset.is_some(), setup_flag::HAS_RULESET)
                 | flag(apart.is_some(), setup_flag::IS_APART)
                 | flag(
                     apart.is_some_and(|way| way.needs_users),
                     setup_flag::NEEDS_USERS,
                 ),
-            filters: refusal::filters(cage.is_confined, cage.flushes_off),
+            filters: refusal::filters(policy.is_confined, policy.flushes_off),
             ruleset,
             place,
         })
@@ -60,7 +68,7 @@ impl<'place> Setup<'place> {
     }
 
     /// The same apart in this way, to try it.
-    pub(super) fn trial(way: namespaces::Way, place: &'place Path) -> Self {
+    pub(super) fn trial(way: Way, place: &'place Path) -> Self {
         let users = if way.needs_users {
             setup_flag::NEEDS_USERS
         } else {

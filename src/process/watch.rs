@@ -1,14 +1,17 @@
 //! Looks after a call that takes long: whether it uses up more than it may, and, at its limit, whether it is busy or stuck.
 //!
-//! A short call is never looked at, so that it costs nothing. Used by [`run`](super::run) and the dialogue.
+//! A short call is never looked at, so that it costs nothing. Used by [`run`](super::call::run) and the dialogue.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::cage::{Cage, HitLimit, Limit, Limits};
+use super::ending::Ending;
+use super::invocation::Invocation;
+use super::limits::{HitLimit, Limit, Limits};
+use super::policy::SandboxPolicy;
 use super::post_mortem::PostMortem;
 use super::pulse::{Kin, Pulse};
-use super::{Ending, Invocation, usage};
+use super::usage;
 
 /// How soon after its start a call is first looked at; every later look comes after twice the time, up to [`LOOK_RARELY`].
 const LOOK_FIRST: Duration = Duration::from_millis(50);
@@ -53,19 +56,19 @@ impl<'call> Watch<'call> {
         let Invocation {
             directory,
             limit,
-            patience,
-            cage,
+            grace,
+            sandbox,
             ..
         } = *invocation;
-        let watch = Self::of_kin(kin, started, limit, patience);
+        let watch = Self::of_kin(kin, started, limit, grace);
         Self {
             young_until: started + YOUNG,
-            ..watch.limited(cage, directory)
+            ..watch.limited(sandbox, directory)
         }
     }
 
-    /// Of a group that is given something to do at `started` and may take `limit` for it, and `patience` more while it is busy.
-    pub(super) fn of_kin(kin: Kin, started: Instant, limit: Duration, patience: Duration) -> Self {
+    /// Of a group that is given something to do at `started` and may take `limit` for it, and `grace` more while it is busy.
+    pub(super) fn of_kin(kin: Kin, started: Instant, limit: Duration, grace: Duration) -> Self {
         let window = limit / 10;
         let deadline = started + limit;
         Self {
@@ -77,7 +80,7 @@ impl<'call> Watch<'call> {
             limit,
             window,
             deadline,
-            last_deadline: deadline + patience,
+            last_deadline: deadline + grace,
             last_deadline_starved: started + limit * STARVED_LIMITS_MAX,
             before: None,
             first: None,
@@ -88,9 +91,13 @@ impl<'call> Watch<'call> {
     }
 
     /// The same, with an eye on what it uses up.
-    pub(super) fn limited(self, cage: Option<&'call Cage>, scratch: &'call Path) -> Self {
+    pub(super) fn limited(
+        self,
+        sandbox: Option<&'call SandboxPolicy>,
+        scratch: &'call Path,
+    ) -> Self {
         Self {
-            limits: cage.and_then(|cage| cage.limits.as_ref()),
+            limits: sandbox.and_then(|policy| policy.limits.as_ref()),
             scratch,
             ..self
         }

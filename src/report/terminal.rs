@@ -13,7 +13,7 @@ use crate::base::prose::{counted, printable};
 use crate::base::simpler::Bulk;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::Difference;
-use crate::process::CageLayer;
+use crate::process::SandboxLayer;
 use crate::run::evidence::quoted;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::{Class, ElsewhereCount, Record, Summary, ToolName};
@@ -252,9 +252,9 @@ fn add_call(block: &mut String, call: &Call) {
     }
 }
 
-/// The parts of the cage: whether each is there.
-pub fn cage(layers: &[CageLayer]) -> String {
-    let line = |layer: &CageLayer| {
+/// The parts of the sandbox: whether each is there.
+pub fn sandbox(layers: &[SandboxLayer]) -> String {
+    let line = |layer: &SandboxLayer| {
         let state = layer.missing.as_deref();
         let state = state.map_or("here".to_owned(), |missing| format!("missing: {missing}"));
         format!("sandbox {} ({state})\n", layer.name)

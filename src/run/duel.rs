@@ -23,10 +23,10 @@ use crate::oracle::exchange::{Actor, Bounds, Deed, Exchange, Ground, Side, Step}
 use crate::oracle::judge;
 use crate::oracle::verdict::Verdict;
 use crate::oracle::witness::Witnesses;
-use crate::process::Cage;
+use crate::process::SandboxPolicy;
 use crate::run::evidence::Evidence;
 use crate::run::fixture::Fixtures;
-use crate::run::sandbox::{Remover, Sandbox};
+use crate::run::scratch_dir::{Remover, ScratchDir};
 use crate::tool::request::{Exit, ImageFile, Request};
 use crate::tool::{Support, Tool, same_program};
 use source::Source;
@@ -41,7 +41,7 @@ pub struct Duel {
     /// Wall time for one tool call.
     pub limit: Duration,
     /// What a tool may use up and touch.
-    pub cage: Cage,
+    pub sandbox: SandboxPolicy,
     /// Where scratch directories are made.
     pub workdir: PathBuf,
     /// Who gives third opinions.
@@ -99,7 +99,7 @@ impl Duel {
     /// The same duel with flushes off.
     pub fn without_flushes(&self) -> Self {
         Self {
-            cage: self.cage.without_flushes(),
+            sandbox: self.sandbox.without_flushes(),
             ..self.clone()
         }
     }
@@ -186,11 +186,11 @@ impl Duel {
         privately: bool,
     ) -> Result<Option<Outcome>> {
         let started = Instant::now();
-        let sandbox = Sandbox::new(&self.workdir, &case.id(), &self.remover)?;
+        let scratch_dir = ScratchDir::new(&self.workdir, &case.id(), &self.remover)?;
         let mut bout = Bout {
             duel: self,
             case,
-            sandbox: &sandbox,
+            scratch_dir: &scratch_dir,
             tells_all,
             privately,
             same_program: same_program(&*self.candidate, &*self.reference),
@@ -217,9 +217,9 @@ impl Duel {
             .iter()
             .all(|operation| operation.verdict == Verdict::Match);
         if !matched {
-            sandbox.is_sound()?;
+            scratch_dir.is_sound()?;
         }
-        let kept = (self.keep && !matched).then(|| sandbox.keep());
+        let kept = (self.keep && !matched).then(|| scratch_dir.keep());
         let outcome = Outcome {
             operations,
             duration: started.elapsed(),
@@ -253,7 +253,7 @@ impl From<Verdict> for Performed {
 struct Bout<'duel> {
     duel: &'duel Duel,
     case: &'duel Case,
-    sandbox: &'duel Sandbox,
+    scratch_dir: &'duel ScratchDir,
     tells_all: bool,
     /// Whether each side has a source image of its own.
     privately: bool,
@@ -282,7 +282,7 @@ impl<'duel> Bout<'duel> {
             is_stuck,
         } = self.perform(operation.perform(), &ground, &mut observed)?;
         if !self.duel.keep {
-            self.sandbox.sweep(&ground.stem);
+            self.scratch_dir.sweep(&ground.stem);
         }
         Ok(OperationOutcome {
             verdict,

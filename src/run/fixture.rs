@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::base::error::Result;
 use crate::image::content::copy_sparse;
 use crate::process::write_watch::WriteWatch;
-use crate::run::sandbox::Root;
+use crate::run::scratch_dir::Root;
 use crate::tool::request::Request;
 
 /// How many images are kept.

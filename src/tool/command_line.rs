@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;
-use crate::process::{self, Cage, Captured, Ending, Finished, Invocation};
+use crate::process::{self, Captured, Ending, Finished, Invocation, SandboxPolicy};
 use crate::tool::launcher::Launcher;
 use crate::tool::request::qemu_words::InWords;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
@@ -94,8 +94,8 @@ pub(super) fn version(
         arguments: &arguments,
         directory: scratch.path(),
         limit: means.limit,
-        patience: Duration::ZERO,
-        cage: Some(&Cage::default()),
+        grace: Duration::ZERO,
+        sandbox: Some(&SandboxPolicy::default()),
         environment: &[],
         memory_bytes_max: None,
     };

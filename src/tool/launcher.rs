@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::error::{Error, Result};
 use crate::process::{
-    Cage, Finished, ForkServer, Forked, Invocation, Omissions, Preload, run, run_forked,
+    Finished, ForkServer, Forked, Invocation, Omissions, Preload, SandboxPolicy, run, run_forked,
 };
 use check::Comparison;
 use program::can_be_preloaded;
@@ -141,7 +141,7 @@ impl Launcher {
             return Some("asked for by --exec-mode spawn".to_owned());
         }
         // Not put back: it is confined to nothing.
-        self.take(program, &Cage::OPEN, None).err()
+        self.take(program, &SandboxPolicy::OPEN, None).err()
     }
 
     /// One line for every program that would have been forked and cannot be.
@@ -164,20 +164,20 @@ impl Launcher {
     }
 
     fn fork(&self, invocation: &Invocation<'_>) -> Result<Finished> {
-        let cage = invocation.cage.cloned().unwrap_or(Cage::OPEN);
+        let sandbox = invocation.sandbox.cloned().unwrap_or(SandboxPolicy::OPEN);
         let omissions = Omissions {
-            flushes: self.omissions.flushes || cage.flushes_off,
+            flushes: self.omissions.flushes || sandbox.flushes_off,
             ..self.omissions
         };
         // Its own way of leaving out flushes does for all.
-        let cage = Cage {
+        let sandbox = SandboxPolicy {
             flushes_off: false,
-            ..cage
+            ..sandbox
         };
         // The scratch directories of all sides and cases lie two above a side's.
         let place = invocation.directory.ancestors().nth(2);
-        let place = place.filter(|_| cage.is_confined);
-        let Ok(server) = self.take(invocation.program, &cage, place) else {
+        let place = place.filter(|_| sandbox.is_confined);
+        let Ok(server) = self.take(invocation.program, &sandbox, place) else {
             return run(invocation);
         };
         match run_forked(invocation, omissions, server)? {
@@ -195,7 +195,7 @@ impl Launcher {
     fn take(
         &self,
         program: &Path,
-        cage: &Cage,
+        sandbox: &SandboxPolicy,
         place: Option<&Path>,
     ) -> Result<ForkServer, String> {
         let identity = identity(program)?;
@@ -223,7 +223,7 @@ impl Launcher {
                     .as_ref()
                     .map_err(Clone::clone)
             })
-            .and_then(|preload| ForkServer::start(program, preload, cage, place));
+            .and_then(|preload| ForkServer::start(program, preload, sandbox, place));
         let servers = match &started {
             Ok(_) => Ok(Vec::new()),
             Err(reason) => Err(reason.clone()),

@@ -1,19 +1,16 @@
 //! The embedded crates that only read: each gives a disk's size and its bytes, and nothing else.
 //!
-//! One row each, made by the tool's own file; a crate that this program was built without has none. Hosted by the worker.
+//! What all of them have in common; each makes a [`Reader`] in its own file, and `libraries.rs` lists them. Hosted by the worker.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::adapter::protocol::{self, Hello, Lack, Said};
-use super::adapter::{self, Start};
-use super::worker::{self, Library};
-use super::{FLAT_SUFFIX, Means, Tool, ToolSpec, Wording};
-use crate::base::error::{Error, Result};
+use super::worker::Library;
+use super::{FLAT_SUFFIX, Wording};
 use crate::image::content::{Contents, ContentsBuilder};
 use crate::image::format::Format;
 use crate::tool::request::Request;
@@ -87,42 +84,6 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// The readers that this program was built with.
-static READERS: &[Reader] = &[
-    #[cfg(feature = "qcow2-core")]
-    super::qcow2_core::READER,
-    #[cfg(feature = "vdi")]
-    super::vdi::READER,
-    #[cfg(feature = "vmdk-core")]
-    super::vmdk_core::READER,
-    #[cfg(feature = "vhd-core")]
-    super::vhd_core::READER,
-    #[cfg(feature = "vhdx-core")]
-    super::vhdx_core::READER,
-];
-
-/// The reader of that name.
-pub(super) fn named(name: &str) -> Option<&'static Reader> {
-    READERS.iter().find(|reader| reader.name == name)
-}
-
-/// Opens a reader: a worker that hosts it.
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
-    let name = &spec.name;
-    let reader = named(name).ok_or_else(|| {
-        Error::missing_tool(format!(
-            "this program was built without {name} (cargo build --features {name})"
-        ))
-    })?;
-    let start = Start {
-        program: means.worker_program.clone(),
-        arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
-        environment: Vec::new(),
-    };
-    let words = |request: &Request, _| reader.wording(request);
-    adapter::start_with_words(start, means, Box::new(words))
-}
-
 impl Library for Reader {
     fn hello(&self) -> Hello {
         let format = || self.format.name().to_owned();
@@ -153,7 +114,7 @@ impl Library for Reader {
 }
 
 impl Reader {
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    pub(super) fn wording(&self, request: &Request) -> Option<Wording> {
         let (Request::Info { file } | Request::Contents { file }) = request else {
             return None;
         };

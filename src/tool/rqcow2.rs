@@ -1,6 +1,6 @@
 //! `rqcow2`, the command of the qcow2-rs crate: describes qcow2 and converts it to raw.
 //!
-//! Its convert reads by io_uring and by nothing else (src/main.rs of qcow2-rs 0.1.6, `convert_from_qcow2` on Linux), which a tool in the cage does not
+//! Its convert reads by io_uring and by nothing else (src/main.rs of qcow2-rs 0.1.6, `convert_from_qcow2` on Linux), which a tool in the sandbox does not
 //! have: there it is asked for info alone, which reads by plain calls. Its map and check tell nothing that could be compared.
 
 use std::path::{Path, PathBuf};

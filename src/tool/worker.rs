@@ -1,15 +1,13 @@
 //! The disposable process in which an embedded library works.
 //!
-//! The program starts itself again with [`ARGUMENT`] and the library's name, and speaks the adapter protocol. A panic, an abort, a
+//! The program starts itself again with [`ARGUMENT`] and the library's name (`libraries.rs` knows which there are), and speaks the adapter protocol. A panic, an abort, a
 //! hang or a runaway allocation costs that process alone and becomes an answer: see [`Pool`](super::adapter::Pool).
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
-use std::process::ExitCode;
 use std::thread;
 
 use super::adapter::protocol::{Asked, Hello, Said};
-use super::{imago, reader};
 use crate::process;
 use crate::tool::request::Request;
 
@@ -25,33 +23,8 @@ pub(super) trait Library {
     fn answer(&self, request: &Request, directory: &Path) -> Said;
 }
 
-/// The library of that name.
-fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
-    match name {
-        "imago" => Some(&imago::library::Imago),
-        other => reader::named(other).map(|reader| reader as &(dyn Library + Sync)),
-    }
-}
-
-/// Becomes a worker when the program was started as one: serves until standard input closes. To be called first in `main`.
-pub fn serve_if_asked() -> Option<ExitCode> {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next()? != ARGUMENT {
-        return None;
-    }
-    let Some(library) = arguments.next().and_then(|name| library(&name)) else {
-        return Some(ExitCode::FAILURE);
-    };
-    process::fix_entropy();
-    let served = serve(library, io::stdin().lock(), io::stdout().lock());
-    Some(if served.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-fn serve(
+/// Serves until standard input closes.
+pub(super) fn serve(
     library: &(dyn Library + Sync),
     input: impl BufRead,
     mut output: impl Write,

@@ -14,12 +14,12 @@ use imgduel::case::generation::Generation;
 use imgduel::case::known::Catalogue;
 use imgduel::operation::Operation;
 use imgduel::oracle::witness::Witnesses;
-use imgduel::process::Cage;
+use imgduel::process::SandboxPolicy;
 use imgduel::run::arena::Arena;
 use imgduel::run::duel::Duel;
 use imgduel::run::fixture::Fixtures;
 use imgduel::run::record::Record;
-use imgduel::run::sandbox::{Place, Remover};
+use imgduel::run::scratch_dir::{Place, Remover};
 use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::{self, Means, ToolSpec};
 
@@ -106,7 +106,7 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
         candidate: open(candidate),
         reference: open(reference),
         limit,
-        cage: Cage::default(),
+        sandbox: SandboxPolicy::default(),
         workdir: workdir.to_owned(),
         keep: false,
         witnesses: Witnesses::find(limit),

@@ -107,8 +107,8 @@ fn an_adapter_that_hangs_is_killed_and_the_next_request_gets_a_new_one() {
         let scene = Scene {
             directory: directory.path(),
             limit: Duration::from_millis(300),
-            patience: Duration::ZERO,
-            cage: &imgduel::process::Cage::default(),
+            grace: Duration::ZERO,
+            sandbox: &imgduel::process::SandboxPolicy::default(),
             memory_bytes_max: None,
         };
         let answer = adapter.ask(&request, &scene).unwrap();

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::HashMap;
+mod functions;
+mod order;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,26 @@ impl Source {
         let path = self.path.strip_prefix(root).unwrap().with_extension("");
         modules.iter().any(|module| path.starts_with(module))
     }
+}
+
+/// A text without its unit tests, which stand last in a file.
+fn code_of(text: &str) -> &str {
+    let tests = text.find("\n#[cfg(test)]\nmod tests {\n");
+    tests.map_or(text, |begin| &text[..begin])
+}
+
+/// The files of the library and of what it carries to start tools with, those that hold only tests left out.
+fn all_code() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for part in ["src", "preload"] {
+        let part = root.join(part);
+        collect(&part, &part, &mut found);
+    }
+    let is_test = |path: &Path| path.with_extension("").iter().any(|part| part == "tests");
+    let inside = |path: &Path| path.strip_prefix(root).unwrap().to_owned();
+    found.retain(|source| !is_test(&inside(&source.path)));
+    found
 }
 
 fn sources() -> Vec<Source> {
@@ -99,6 +122,109 @@ fn a_room_uses_only_rooms_above_it() {
             );
         }
     }
+}
+
+/// Circles that may stay, each with its reason.
+const CIRCLES: [(&str, &str); 1] = [("report/script", "it is being written anew")];
+
+#[test]
+fn the_files_of_a_room_stand_in_an_order_as_well() {
+    for part in ["src", "preload"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+        let mut found = Vec::new();
+        collect(&root, &root, &mut found);
+        let texts: BTreeMap<order::Module, String> = found
+            .into_iter()
+            .filter(|source| source.room != "main")
+            .map(|source| {
+                let below = source.path.strip_prefix(&root).unwrap().with_extension("");
+                let parts = below.iter().map(|part| part.to_str().unwrap().to_owned());
+                let module = parts.filter(|part| part != "lib").collect();
+                (module, source.text)
+            })
+            .collect();
+        let circles = order::Files::new(texts).circles();
+        let named = |circle: &[order::Module]| {
+            let files = circle.iter().map(|module| module.join("/"));
+            files.collect::<Vec<_>>().join(" ")
+        };
+        let stays = |circle: &str| {
+            CIRCLES
+                .iter()
+                .any(|(prefix, _)| circle.split(' ').all(|file| file.starts_with(prefix)))
+        };
+        let circles: Vec<String> = circles
+            .iter()
+            .map(|circle| named(circle))
+            .filter(|circle| !stays(circle))
+            .collect();
+        assert!(
+            circles.is_empty(),
+            "files of {part} that use each other:\n{}",
+            circles.join("\n")
+        );
+    }
+}
+
+/// Files with longer functions, which are still to be split; files may begin so.
+const LONG_FUNCTIONS: [&str; 20] = [
+    "src/report/script",
+    "src/tool/",
+    "src/case/generation/native/acts.rs",
+    "src/frontend/command.rs",
+    "src/frontend/command/accepting/entry.rs",
+    "src/frontend/command/run.rs",
+    "src/frontend/trial.rs",
+    "src/operation/chain/course.rs",
+    "src/operation/chain/course/asked.rs",
+    "src/operation/chain/lineage.rs",
+    "src/operation/chain/rules.rs",
+    "src/operation/chain/simpler/acts.rs",
+    "src/operation/chain/validity.rs",
+    "src/oracle/judge/outputs.rs",
+    "src/process/call.rs",
+    "src/report/terminal.rs",
+    "src/run/duel.rs",
+    "src/run/duel/deed.rs",
+    "src/run/record.rs",
+    "src/run/record/summary.rs",
+];
+
+#[test]
+fn a_function_has_at_most_seventy_lines() {
+    const LINES_MAX: usize = 70;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut long = Vec::new();
+    for source in all_code() {
+        let path = source
+            .path
+            .strip_prefix(root)
+            .unwrap()
+            .display()
+            .to_string();
+        if LONG_FUNCTIONS.iter().any(|known| path.starts_with(known)) {
+            continue;
+        }
+        for function in functions::functions(&source.text) {
+            if function.lines > LINES_MAX {
+                let functions::Function { name, lines } = function;
+                long.push(format!("{path}: {name} has {lines} lines"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn half_of_the_files_have_at_most_150_lines_beside_their_unit_tests() {
+    const MEDIAN_MAX: usize = 150;
+    let mut lines: Vec<usize> = all_code()
+        .iter()
+        .map(|source| code_of(&source.text).lines().count())
+        .collect();
+    lines.sort_unstable();
+    let median = lines[lines.len() / 2];
+    assert!(median <= MEDIAN_MAX, "the median is {median}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::ring;
 
 use std::time::Duration;
 
-use imgduel::process::Cage;
+use imgduel::process::SandboxPolicy;
 use imgduel::report::terminal;
 use imgduel::run::arena::Arena;
 use imgduel::run::duel::Duel;
@@ -23,7 +23,7 @@ fn recorded(candidate: &str, reference: &str, is_confirmed: bool) -> Record {
     };
     let duel = Duel {
         // These stand-ins keep state between runs, which the sandbox would prevent.
-        cage: Cage::OPEN,
+        sandbox: SandboxPolicy::OPEN,
         ..ring::duel(&spec(candidate), &spec(reference), LIMIT, workdir.path())
     };
     let arena = Arena::new(duel, ring::empty_catalogue());

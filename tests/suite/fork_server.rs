@@ -43,8 +43,8 @@ fn call<'call>(
         arguments,
         directory,
         limit: LONG,
-        patience: Duration::ZERO,
-        cage: None,
+        grace: Duration::ZERO,
+        sandbox: None,
         environment: &[],
         memory_bytes_max: None,
     }

@@ -241,8 +241,8 @@ fn a_damaged_file_has_the_requested_value_and_valid_checksums() {
             size: imgduel::base::size::Size::of_bytes(1 << 20),
         };
         let scene = tool::Scene {
-            patience: Duration::ZERO,
-            cage: &imgduel::process::Cage::default(),
+            grace: Duration::ZERO,
+            sandbox: &imgduel::process::SandboxPolicy::default(),
             directory: workdir.path(),
             limit: LIMIT,
             memory_bytes_max: None,

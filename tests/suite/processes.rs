@@ -17,8 +17,8 @@ fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
         arguments: &arguments,
         directory,
         limit,
-        patience: Duration::ZERO,
-        cage: None,
+        grace: Duration::ZERO,
+        sandbox: None,
         environment: &[],
         memory_bytes_max: None,
     })
@@ -223,8 +223,8 @@ fn a_program_that_cannot_be_started_is_reported_in_one_line() {
         arguments: &[],
         directory: directory.path(),
         limit: LONG,
-        patience: Duration::ZERO,
-        cage: None,
+        grace: Duration::ZERO,
+        sandbox: None,
         environment: &[],
         memory_bytes_max: None,
     };
@@ -252,8 +252,8 @@ fn a_starved_process_does_not_time_out() {
                 arguments: &arguments,
                 directory: directory.path(),
                 limit: Duration::from_millis(300),
-                patience: Duration::ZERO,
-                cage: None,
+                grace: Duration::ZERO,
+                sandbox: None,
                 environment: &[],
             })
         });
@@ -268,7 +268,7 @@ fn a_starved_process_does_not_time_out() {
 }
 
 /// Runs a script that exceeds its time limit. Returns the post-mortem and the elapsed time.
-fn at_its_limit(script: &str, patience: Duration) -> (PostMortem, Duration) {
+fn at_its_limit(script: &str, grace: Duration) -> (PostMortem, Duration) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let arguments = ["-c".to_owned(), script.to_owned()];
     let finished = run(&Invocation {
@@ -277,8 +277,8 @@ fn at_its_limit(script: &str, patience: Duration) -> (PostMortem, Duration) {
         arguments: &arguments,
         directory: directory.path(),
         limit: Duration::from_millis(500),
-        patience,
-        cage: None,
+        grace,
+        sandbox: None,
         environment: &[],
     })
     .unwrap();
@@ -290,7 +290,7 @@ fn at_its_limit(script: &str, patience: Duration) -> (PostMortem, Duration) {
 
 #[test]
 fn busy_processes_get_a_grace_period_and_stopped_or_sleeping_ones_do_not() {
-    let patience = Duration::from_millis(300);
+    let grace = Duration::from_millis(300);
     let cases = [
         ("while :; do :; done", "busy"),
         ("while :; do echo x > file; sync file; done", "busy"),
@@ -305,9 +305,9 @@ fn busy_processes_get_a_grace_period_and_stopped_or_sleeping_ones_do_not() {
     std::thread::scope(|scope| {
         for (script, word) in cases {
             scope.spawn(move || {
-                let (post_mortem, elapsed) = at_its_limit(script, patience);
+                let (post_mortem, elapsed) = at_its_limit(script, grace);
                 assert_eq!(post_mortem.word(), word, "{script}: {post_mortem}");
-                let was_patient = elapsed >= Duration::from_millis(500) + patience;
+                let was_patient = elapsed >= Duration::from_millis(500) + grace;
                 assert!(was_patient || word == "stuck", "{script}: {elapsed:?}");
             });
         }

@@ -11,11 +11,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imgduel::process::{Cage, Ending, Finished, HitLimit, Invocation, Limit, Limits, layers, run};
+use imgduel::process::{
+    Ending, Finished, HitLimit, Invocation, Limit, Limits, SandboxPolicy, layers, run,
+};
 use imgduel::tool::launcher::{ExecMode, Launcher};
 
 /// Runs a shell script in a sandbox.
-fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
+fn sandboxed(directory: &Path, sandbox: &SandboxPolicy, script: &str) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];
     run(&Invocation {
         memory_bytes_max: None,
@@ -23,15 +25,15 @@ fn caged(directory: &Path, cage: &Cage, script: &str) -> Finished {
         arguments: &arguments,
         directory,
         limit: Duration::from_secs(90),
-        patience: Duration::ZERO,
-        cage: Some(cage),
+        grace: Duration::ZERO,
+        sandbox: Some(sandbox),
         environment: &[],
     })
     .unwrap()
 }
 
 /// Runs a shell script in a sandbox, started by a launcher in this mode.
-fn launched(mode: ExecMode, directory: &Path, cage: &Cage, script: &str) -> Finished {
+fn launched(mode: ExecMode, directory: &Path, sandbox: &SandboxPolicy, script: &str) -> Finished {
     let arguments = ["-c".to_owned(), script.to_owned()];
     let launcher = Launcher::new(mode, false);
     let shell = Path::new("/bin/sh").canonicalize().unwrap();
@@ -44,8 +46,8 @@ fn launched(mode: ExecMode, directory: &Path, cage: &Cage, script: &str) -> Fini
         arguments: &arguments,
         directory,
         limit: Duration::from_secs(90),
-        patience: Duration::ZERO,
-        cage: Some(cage),
+        grace: Duration::ZERO,
+        sandbox: Some(sandbox),
         environment: &[],
     };
     launcher.run(&invocation).unwrap()
@@ -56,11 +58,11 @@ fn forked_hit(limits: Limits, script: &str) -> HitLimit {
     let scratch = tempfile::tempdir().unwrap();
     let side = scratch.path().join("case/side");
     std::fs::create_dir_all(&side).unwrap();
-    let cage = Cage {
+    let sandbox = SandboxPolicy {
         limits: Some(limits),
-        ..Cage::default()
+        ..SandboxPolicy::default()
     };
-    let finished = launched(ExecMode::Fork, &side, &cage, script);
+    let finished = launched(ExecMode::Fork, &side, &sandbox, script);
     match finished.ending {
         Ending::HitLimit(hit) => hit,
         _ => panic!("{script}: {finished:?}"),
@@ -70,11 +72,11 @@ fn forked_hit(limits: Limits, script: &str) -> HitLimit {
 /// Returns the limit that `script` exceeds. Asserts that the script ends quickly.
 fn hit(limits: Limits, script: &str) -> HitLimit {
     let scratch = tempfile::tempdir().unwrap();
-    let cage = Cage {
+    let sandbox = SandboxPolicy {
         limits: Some(limits),
-        ..Cage::default()
+        ..SandboxPolicy::default()
     };
-    let finished = caged(scratch.path(), &cage, script);
+    let finished = sandboxed(scratch.path(), &sandbox, script);
     match finished.ending {
         Ending::HitLimit(hit) => hit,
         _ => panic!("{script}: {finished:?}"),
@@ -170,7 +172,7 @@ fn deleted_files_and_shared_memory_count_towards_the_limits() {
 #[test]
 fn limits_hold_from_the_first_instruction() {
     let scratch = tempfile::tempdir().unwrap();
-    let cage = Cage {
+    let sandbox = SandboxPolicy {
         limits: Some(Limits {
             file_bytes: 512 << 20,
             open_files: 77,
@@ -178,7 +180,7 @@ fn limits_hold_from_the_first_instruction() {
             cpu_seconds: Some(7),
             ..Limits::default()
         }),
-        ..Cage::default()
+        ..SandboxPolicy::default()
     };
     let script = "echo $(ulimit -n) $(ulimit -c) $(ulimit -t) $(ulimit -v) $(ulimit -f)";
     // The shell's ulimit counts kibibytes and blocks of 512 bytes.
@@ -193,14 +195,16 @@ fn limits_hold_from_the_first_instruction() {
             });
         }
         let said: BTreeSet<String> = (0..100)
-            .map(|_| caged(scratch.path(), &cage, script).stdout.text())
+            .map(|_| sandboxed(scratch.path(), &sandbox, script).stdout.text())
             .collect();
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(said, BTreeSet::from([expected.clone()]));
     });
     // Canary: without a sandbox the output differs.
     assert_ne!(
-        caged(scratch.path(), &Cage::OPEN, script).stdout.text(),
+        sandboxed(scratch.path(), &SandboxPolicy::OPEN, script)
+            .stdout
+            .text(),
         expected
     );
 }
@@ -215,8 +219,10 @@ fn tools_do_not_inherit_descriptors() {
     rustix::io::fcntl_setfd(secret.as_file(), rustix::io::FdFlags::empty()).unwrap();
     let script = "ls -l /proc/self/fd /proc/$$/fd";
     for mode in [ExecMode::Spawn, ExecMode::Fork] {
-        for cage in [Cage::default(), Cage::OPEN] {
-            let seen = launched(mode, scratch.path(), &cage, script).stdout.text();
+        for sandbox in [SandboxPolicy::default(), SandboxPolicy::OPEN] {
+            let seen = launched(mode, scratch.path(), &sandbox, script)
+                .stdout
+                .text();
             assert!(
                 seen.contains("pipe:") && !seen.contains("secret-"),
                 "{seen}"
@@ -241,12 +247,12 @@ fn a_call_cannot_write_to_its_neighbours_scratch_directory() {
     let script = "echo mine > mine; echo x > ../../other/neighbour/new; echo x > ../new; true";
     let new = neighbour.join("new");
     for mode in [ExecMode::Spawn, ExecMode::Fork] {
-        let finished = launched(mode, &own, &Cage::default(), script);
+        let finished = launched(mode, &own, &SandboxPolicy::default(), script);
         assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
         assert!(own.join("mine").exists() && !new.exists(), "{mode}");
         assert!(!place.path().join("case/new").exists(), "{mode}");
         // Canary: without the sandbox the write succeeds.
-        launched(mode, &own, &Cage::OPEN, script);
+        launched(mode, &own, &SandboxPolicy::OPEN, script);
         assert!(new.exists() && place.path().join("case/new").exists());
         for file in [own.join("mine"), new.clone(), place.path().join("case/new")] {
             std::fs::remove_file(file).unwrap();
@@ -260,16 +266,16 @@ fn a_tool_that_kills_its_spawn_helper_fails_only_its_own_call() {
     let script = r#"read parent < /proc/$PPID/comm; [ "$parent" = imgduel-zygote ] && kill -KILL $PPID; sleep 0.2"#;
     let script = format!("echo once >> runs; {script}");
     for calls in 1..=3 {
-        let finished = caged(scratch.path(), &Cage::OPEN, &script);
+        let finished = sandboxed(scratch.path(), &SandboxPolicy::OPEN, &script);
         assert_eq!(finished.ending, Ending::Signaled(9), "{finished:?}");
         let runs = std::fs::read_to_string(scratch.path().join("runs")).unwrap();
         assert_eq!(runs.lines().count(), calls);
     }
     // In the sandbox it cannot.
-    let finished = caged(scratch.path(), &Cage::default(), &script);
+    let finished = sandboxed(scratch.path(), &SandboxPolicy::default(), &script);
     assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
-    for cage in [Cage::OPEN, Cage::default()] {
-        let finished = caged(scratch.path(), &cage, "echo next");
+    for sandbox in [SandboxPolicy::OPEN, SandboxPolicy::default()] {
+        let finished = sandboxed(scratch.path(), &sandbox, "echo next");
         assert_eq!(finished.stdout.text(), "next\n");
     }
 }
@@ -282,7 +288,7 @@ fn a_tool_can_write_only_to_its_scratch_directory() {
     std::fs::write(&outside, "as it was").unwrap();
     let script = "echo mine > mine; mkdir below && mv mine below/; echo x > ../new; echo x > ../outside; \
                   ln ../outside hard && echo x > hard; ln -s ../outside soft && echo x > soft; truncate -s 1 ../outside; rm ../outside; true";
-    let finished = caged(&scratch, &Cage::default(), script);
+    let finished = sandboxed(&scratch, &SandboxPolicy::default(), script);
     assert_eq!(finished.ending, Ending::Exited(0), "{finished:?}");
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "as it was");
     assert!(!place.path().join("new").exists());
@@ -291,7 +297,7 @@ fn a_tool_can_write_only_to_its_scratch_directory() {
         "mine\n"
     );
     // Canary: without the sandbox the same script succeeds.
-    caged(&scratch, &Cage::OPEN, script);
+    sandboxed(&scratch, &SandboxPolicy::OPEN, script);
     assert!(!outside.exists() && place.path().join("new").exists());
 }
 
@@ -315,9 +321,9 @@ fn a_tool_has_no_network_and_cannot_create_a_session_or_signal_other_processes()
     let place = tempfile::tempdir().unwrap();
     let scratch = place.path().join(format!("for.{}", std::process::id()));
     std::fs::create_dir(&scratch).unwrap();
-    let ask = |cage: &Cage| {
+    let ask = |sandbox: &SandboxPolicy| {
         let script = format!("exec {} -c \"{ASKS}\"", python.display());
-        let finished = caged(&scratch, cage, &script);
+        let finished = sandboxed(&scratch, sandbox, &script);
         finished
             .stdout
             .text()
@@ -326,10 +332,10 @@ fn a_tool_has_no_network_and_cannot_create_a_session_or_signal_other_processes()
             .collect::<Vec<_>>()
     };
     let refused = "Operation not permitted";
-    let caged = ask(&Cage::default());
-    assert_eq!(caged[0], format!("{refused},{refused},{refused}"));
-    assert_eq!(caged.last().unwrap(), &format!("{refused},{refused}"));
-    let free = ask(&Cage::OPEN);
+    let sandboxed = ask(&SandboxPolicy::default());
+    assert_eq!(sandboxed[0], format!("{refused},{refused},{refused}"));
+    assert_eq!(sandboxed.last().unwrap(), &format!("{refused},{refused}"));
+    let free = ask(&SandboxPolicy::OPEN);
     assert_eq!(
         (free[0].as_str(), free.last().unwrap().as_str()),
         ("yes,yes,yes", "yes,yes")
@@ -342,8 +348,12 @@ fn disabled_flushes_succeed_without_effect() {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let script =
         "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i > file; sync file || exit 1; done";
-    let on = caged(scratch.path(), &Cage::default(), script);
-    let off = caged(scratch.path(), &Cage::default().without_flushes(), script);
+    let on = sandboxed(scratch.path(), &SandboxPolicy::default(), script);
+    let off = sandboxed(
+        scratch.path(),
+        &SandboxPolicy::default().without_flushes(),
+        script,
+    );
     assert_eq!(
         [on.ending, off.ending],
         [Ending::Exited(0), Ending::Exited(0)]
@@ -355,18 +365,18 @@ fn disabled_flushes_succeed_without_effect() {
 }
 
 #[test]
-#[ignore = "prints what the cage costs: a figure to look at"]
+#[ignore = "prints what the sandbox costs: a figure to look at"]
 fn sandbox_overhead_of_one_call() {
     let scratch = tempfile::tempdir().unwrap();
-    for (name, cage) in [
-        ("open", Cage::OPEN),
-        ("caged", Cage::default()),
-        ("open", Cage::OPEN),
-        ("caged", Cage::default()),
+    for (name, sandbox) in [
+        ("open", SandboxPolicy::OPEN),
+        ("sandboxed", SandboxPolicy::default()),
+        ("open", SandboxPolicy::OPEN),
+        ("sandboxed", SandboxPolicy::default()),
     ] {
         let started = Instant::now();
         for _ in 0..500 {
-            caged(scratch.path(), &cage, "exit 0");
+            sandboxed(scratch.path(), &sandbox, "exit 0");
         }
         println!("{name}: {:?} a call", started.elapsed() / 500);
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use imgduel::process::warden;
+use imgduel::process::reaper;
 
 use crate::ring;
 
@@ -127,7 +127,7 @@ fn the_sweep_removes_directories_of_dead_runs_and_ends_the_processes_in_them() {
         .env("TMPDIR", work.path().join("imgduel-1.1-lefter"))
         .spawn()
         .unwrap();
-    let mut swept = warden::sweep(work.path());
+    let mut swept = reaper::sweep(work.path());
     swept.sort();
     assert_eq!(swept, [earlier, left]);
     assert!(swept.iter().all(|path| !path.exists()));
@@ -192,7 +192,7 @@ fn the_sweep_leaves_other_directories_and_the_processes_in_them_alone() {
         .env("TMPDIR", &others[0])
         .spawn()
         .unwrap();
-    assert_eq!(warden::sweep(work.path()), Vec::<PathBuf>::new());
+    assert_eq!(reaper::sweep(work.path()), Vec::<PathBuf>::new());
     assert!(others.iter().all(|path| path.join("image").exists()));
     assert!(mine.try_wait().unwrap().is_none());
     mine.kill().unwrap();

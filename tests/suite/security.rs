@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use imgduel::image::format::Format;
 use imgduel::process::scratch::Root;
-use imgduel::process::{Cage, Ending, Invocation, layers};
+use imgduel::process::{Ending, Invocation, SandboxPolicy, layers};
 use imgduel::tool::Scene;
 use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::request::{Exit, ImageFile, Request};
@@ -80,7 +80,7 @@ impl Ground {
 fn tool_outcomes(
     mode: ExecMode,
     ground: &Ground,
-    cage: &Cage,
+    sandbox: &SandboxPolicy,
     word: &str,
 ) -> BTreeMap<String, Value> {
     let script = ring::stand_in("breaks_promises").display().to_string();
@@ -96,8 +96,8 @@ fn tool_outcomes(
             arguments: &arguments,
             directory: &ground.side(),
             limit: LIMIT,
-            patience: Duration::ZERO,
-            cage: Some(cage),
+            grace: Duration::ZERO,
+            sandbox: Some(sandbox),
             environment: &[],
             memory_bytes_max: None,
         })
@@ -119,13 +119,13 @@ fn adapter(ground: &Ground, word: &str, moves: bool) -> std::sync::Arc<dyn imgdu
 fn asked(
     tool: &dyn imgduel::tool::Tool,
     ground: &Ground,
-    cage: &Cage,
+    sandbox: &SandboxPolicy,
 ) -> imgduel::tool::request::Answer {
     let scene = Scene {
         directory: &ground.side(),
         limit: LIMIT,
-        patience: Duration::ZERO,
-        cage,
+        grace: Duration::ZERO,
+        sandbox,
         memory_bytes_max: None,
     };
     let file = ImageFile::new("image", Format::Raw);
@@ -133,9 +133,13 @@ fn asked(
 }
 
 /// Runs the stand-in as an adapter. Returns the outcome of each attempt.
-fn adapter_outcomes(ground: &Ground, cage: &Cage, word: &str) -> BTreeMap<String, Value> {
+fn adapter_outcomes(
+    ground: &Ground,
+    sandbox: &SandboxPolicy,
+    word: &str,
+) -> BTreeMap<String, Value> {
     let tool = adapter(ground, word, false);
-    let answer = asked(&*tool, ground, cage);
+    let answer = asked(&*tool, ground, sandbox);
     assert!(answer.succeeded(), "{answer:?}");
     serde_json::from_str(&answer.stdout.text()).unwrap()
 }
@@ -148,8 +152,8 @@ fn has(layer: &str) -> bool {
 }
 
 /// Returns the attempts with the wrong outcome: forbidden ones that succeeded and permitted ones that failed.
-fn broken(outcomes: &BTreeMap<String, Value>, cage: &Cage) -> Vec<String> {
-    let is_apart = cage.is_apart && has("namespaces");
+fn broken(outcomes: &BTreeMap<String, Value>, sandbox: &SandboxPolicy) -> Vec<String> {
+    let is_apart = sandbox.is_apart && has("namespaces");
     let wrong = outcomes.iter().filter(|(name, outcome)| {
         let is_done = **outcome == "done";
         match name.as_str() {
@@ -200,10 +204,10 @@ fn is_left_behind(word: &str) -> bool {
 }
 
 /// Returns the sandbox policies with and without namespaces.
-fn policies() -> [Cage; 2] {
-    [true, false].map(|is_apart| Cage {
+fn policies() -> [SandboxPolicy; 2] {
+    [true, false].map(|is_apart| SandboxPolicy {
         is_apart,
-        ..Cage::default()
+        ..SandboxPolicy::default()
     })
 }
 
@@ -211,13 +215,13 @@ fn policies() -> [Cage; 2] {
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_tool_breaks_a_promise_however_it_is_started() {
     let workdir = tempfile::tempdir().unwrap();
-    for (number, cage) in policies().iter().enumerate() {
+    for (number, sandbox) in policies().iter().enumerate() {
         for mode in [ExecMode::Spawn, ExecMode::Fork] {
             let ground = Ground::new(workdir.path());
             let word = word(number as u32 * 2 + u32::from(mode == ExecMode::Fork));
-            let outcomes = tool_outcomes(mode, &ground, cage, &word);
+            let outcomes = tool_outcomes(mode, &ground, sandbox, &word);
             let none = Vec::<String>::new();
-            assert_eq!(broken(&outcomes, cage), none, "{mode}: {outcomes:#?}");
+            assert_eq!(broken(&outcomes, sandbox), none, "{mode}: {outcomes:#?}");
             assert!(!is_left_behind(&word), "{mode}: it left a process behind");
             assert!(ground.side().join("own").exists());
         }
@@ -228,12 +232,12 @@ fn no_tool_breaks_a_promise_however_it_is_started() {
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn no_adapter_breaks_a_promise() {
     let workdir = tempfile::tempdir().unwrap();
-    for (number, cage) in policies().iter().enumerate() {
+    for (number, sandbox) in policies().iter().enumerate() {
         let ground = Ground::new(workdir.path());
         let word = word(10 + number as u32);
-        let outcomes = adapter_outcomes(&ground, cage, &word);
+        let outcomes = adapter_outcomes(&ground, sandbox, &word);
         assert_eq!(
-            broken(&outcomes, cage),
+            broken(&outcomes, sandbox),
             Vec::<String>::new(),
             "{outcomes:#?}"
         );
@@ -282,9 +286,9 @@ fn the_stand_in_breaks_promises_without_a_sandbox() {
         "reads another's environment",
     ];
     let ground = Ground::new(workdir.path());
-    let spawned = tool_outcomes(ExecMode::Spawn, &ground, &Cage::OPEN, "");
+    let spawned = tool_outcomes(ExecMode::Spawn, &ground, &SandboxPolicy::OPEN, "");
     let ground = Ground::new(workdir.path());
-    let adapted = adapter_outcomes(&ground, &Cage::OPEN, "");
+    let adapted = adapter_outcomes(&ground, &SandboxPolicy::OPEN, "");
     for outcomes in [spawned, adapted] {
         let refused = free.iter().filter(|name| outcomes[**name] != "done");
         assert_eq!(
@@ -311,7 +315,7 @@ fn an_adapter_that_moves_its_directory_away_is_detected_and_the_files_stay_in_pl
     let ground = Ground::new(workdir.path());
     std::fs::write(ground.side().join("image.raw"), "x").unwrap();
     let tool = adapter(&ground, "", true);
-    let answer = asked(&*tool, &ground, &Cage::default());
+    let answer = asked(&*tool, &ground, &SandboxPolicy::default());
     let Exit::Crashed(how) = &answer.exit else {
         panic!("{answer:?}");
     };

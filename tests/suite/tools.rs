@@ -11,7 +11,7 @@ use imgduel::base::size::Size;
 use imgduel::image::content::{Contents, Write};
 use imgduel::image::format::Format;
 use imgduel::image::options::CreateOption;
-use imgduel::process::Cage;
+use imgduel::process::SandboxPolicy;
 use imgduel::tool::adapter::protocol::{self, Asked};
 use imgduel::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
 use imgduel::tool::{Scene, Support, Tool, Wording};
@@ -31,8 +31,8 @@ fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
             directory,
             limit: LIMIT,
             memory_bytes_max: None,
-            patience: Duration::ZERO,
-            cage: &Cage::default(),
+            grace: Duration::ZERO,
+            sandbox: &SandboxPolicy::default(),
         },
     )
     .unwrap()
@@ -252,8 +252,8 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
         directory: scratch.path(),
         limit: Duration::from_millis(300),
         memory_bytes_max: None,
-        patience: Duration::ZERO,
-        cage: &Cage::default(),
+        grace: Duration::ZERO,
+        sandbox: &SandboxPolicy::default(),
     };
     let stuck = imago
         .ask(

@@ -247,7 +247,7 @@ impl Narrowing {
                     .goes_below
                     .then(|| below::favoured(random, swarm.kinds()));
                 let kind = favoured.flatten().unwrap_or_else(|| swarm.kind(random));
-                let act = acts::draw(random, self, kind, &course)?;
+                let act = below::draw(random, self, kind, &course)?;
                 let hazard = Hazard::of(&course, &act);
                 (hazard.is_none() || hazard == provoked).then_some(act)
             });

@@ -117,8 +117,8 @@ impl Gh {
             arguments: &arguments,
             directory: Path::new("."),
             limit: GH_LIMIT,
-            patience: Duration::ZERO,
-            cage: None,
+            grace: Duration::ZERO,
+            sandbox: None,
             environment: &self.environment,
             memory_bytes_max: None,
         })?;

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::merge::{each_line, parse};
+use super::record_lines::{each_line, parse};
 use crate::base::error::{Error, Result};
 use crate::campaign::contest::Contest;
 use crate::campaign::settings::Settings;

@@ -1,24 +1,24 @@
 //! A run of many cases from the command: the tools and report files open, the cases tried, the words said.
 //!
-//! `fuzz` and `replay` are this; `merge` shares what its figures mean to whoever started the program.
+//! `fuzz` and `replay` are this.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::outcome::{exit_code, is_failure, stale_known, tell_github};
 use super::resuming::Resumed;
-use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, issues, resuming, said, shrinking, stopping, vacuity};
+use super::{EXIT_DIVERGENCE, issues, resuming, said, shrinking, stopping, vacuity};
 use crate::base::error::{Cause, Error, Result};
 use crate::campaign::contest::Contest;
 use crate::campaign::settings::Settings;
 use crate::campaign::{self, Ended, Pace, Supply};
-use crate::report::digest::Digest;
 use crate::report::findings::Findings;
 use crate::report::junit::Fault;
 use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
-use crate::report::{self, complain, github, is_on_github, python, terminal};
+use crate::report::{complain, python, terminal};
 use crate::run::record::{Record, Summary};
 use crate::tool::Means;
 
@@ -192,45 +192,4 @@ impl Run {
             None => written.map(|()| exit_code(&summary, &self.settings)),
         }
     }
-}
-
-/// Annotations and job summary, when this runs on GitHub.
-pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
-    if is_on_github() {
-        said(&github::annotations(summary, digest));
-    }
-    report::tell_github(summary, digest);
-}
-
-/// The entries of the catalogue that never fired though they should have, when that is asked for: their ids, and in how many cases.
-pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String, u64)> {
-    let catalogue = settings.strict_known.then(|| settings.catalogue().ok());
-    let Some(catalogue) = catalogue.flatten() else {
-        return Vec::new();
-    };
-    let cases_min = |id: &str| match catalogue.named(id) {
-        Some(entry) => entry.silent_cases_min(),
-        // Of another catalogue: nothing can be told.
-        None => u64::MAX,
-    };
-    let stale = summary.stale_known(cases_min).into_iter();
-    stale
-        .map(|id| (id.to_owned(), summary.known_reached[id]))
-        .collect()
-}
-
-/// What the figures mean for whoever started the program.
-pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
-    match &summary.vacuous {
-        _ if is_failure(summary, settings) => ExitCode::from(EXIT_DIVERGENCE),
-        Some(_) => ExitCode::from(EXIT_VACUOUS),
-        None => ExitCode::SUCCESS,
-    }
-}
-
-/// Whether something was found that the settings take for a failure.
-fn is_failure(summary: &Summary, settings: &Settings) -> bool {
-    let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
-    let stale = !stale_known(summary, settings).is_empty();
-    summary.open_count() > 0 || inconclusive || stale
 }

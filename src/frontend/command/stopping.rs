@@ -28,7 +28,7 @@ pub(super) fn listen() -> Result<()> {
     .map_err(|error| Error::system(format!("cannot listen for Ctrl-C: {error}")))
 }
 
-/// Ends the program when it has not ended by itself. The warden cleans up after it.
+/// Ends the program when it has not ended by itself. The reaper cleans up after it.
 fn end_at_last() {
     thread::sleep(LAST);
     complain(&Error::system(format!(

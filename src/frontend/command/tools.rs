@@ -1,4 +1,4 @@
-//! `imgduel tools`: every tool, every witness and every part of the cage, and whether this machine has it.
+//! `imgduel tools`: every tool, every witness and every part of the sandbox, and whether this machine has it.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ pub(super) struct ToolsArguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// Print every request of every tool, how it is started, and every part of the cage
+    /// Print every request of every tool, how it is started, and every part of the sandbox
     #[arg(short, long)]
     verbose: bool,
 }
@@ -55,7 +55,7 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
     text.push_str(&format!("scratch {}\n", settings.scratch()));
     if *verbose {
         text.push_str(&terminal::witnesses(&witnesses));
-        text.push_str(&terminal::cage(&layers));
+        text.push_str(&terminal::sandbox(&layers));
     } else {
         let named = witnesses.iter();
         let named: Vec<String> = named
@@ -63,7 +63,7 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
             .collect();
         let witnesses = format!("witnesses: {}", named.join(", "));
         text.push_str(&wrapped(&witnesses, words::WIDTH, "  "));
-        text.push_str(&words::cage(&layers));
+        text.push_str(&words::sandbox(&layers));
     }
     if let Some(unseen) = settings.unseen_variables() {
         text.push_str(&wrapped(&unseen, words::WIDTH, "  "));

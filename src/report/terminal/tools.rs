@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::error::Result;
 use crate::base::prose::wrapped;
 use crate::image::format::Format;
-use crate::process::CageLayer;
+use crate::process::SandboxLayer;
 use crate::tool::{self, Capability, Tool};
 
 /// What the letters of a cell stand for, and the requests that are one of them.
@@ -102,9 +102,9 @@ fn cell(table: &[Capability], format: Format) -> String {
     }
 }
 
-/// The parts of the cage in a line, but for those that are missing.
-pub fn cage(layers: &[CageLayer]) -> String {
-    let missing: Vec<&CageLayer> = layers
+/// The parts of the sandbox in a line, but for those that are missing.
+pub fn sandbox(layers: &[SandboxLayer]) -> String {
+    let missing: Vec<&SandboxLayer> = layers
         .iter()
         .filter(|layer| layer.missing.is_some())
         .collect();

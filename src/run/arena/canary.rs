@@ -1,7 +1,7 @@
 //! The canary: before a campaign, a tool that lies must be caught.
 //!
 //! The liar is the reference but for two lies: it tells another size of every image, and it changes the first sector of every image that it converts.
-//! The same sandbox, duel and judges that try the cases must find both; if they do not, nothing that the campaign says is worth anything.
+//! The same scratch directory, duel and judges that try the cases must find both; if they do not, nothing that the campaign says is worth anything.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -125,8 +125,8 @@ mod tests {
     use super::*;
     use crate::case::known::Catalogue;
     use crate::oracle::witness::Witnesses;
-    use crate::process::Cage;
-    use crate::run::sandbox::Remover;
+    use crate::process::SandboxPolicy;
+    use crate::run::scratch_dir::Remover;
     use crate::tool::launcher::{ExecMode, Launcher};
     use crate::tool::{Means, open};
 
@@ -148,7 +148,7 @@ mod tests {
             candidate: Arc::clone(&reference),
             reference: Arc::clone(&reference),
             limit,
-            cage: Cage::default(),
+            sandbox: SandboxPolicy::default(),
             workdir: std::env::temp_dir(),
             witnesses: Witnesses::find(limit),
             keep: false,

@@ -13,7 +13,7 @@ use crate::base::error::Result;
 use crate::base::phase::Phase;
 use crate::case::cost::{self, Cost};
 use crate::oracle::exchange::{Actor, Bounds, Deed, Opinion, Side, Speaker, Step, Turn};
-use crate::run::sandbox::{Sandbox, Stamps};
+use crate::run::scratch_dir::{ScratchDir, Stamps};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 use crate::tool::{Scene, Support, Tool};
 
@@ -43,7 +43,7 @@ impl<'duel> Bout<'duel> {
         let costs = cost::of_steps(steps);
         self.bounds = None;
         // What is there after one step is what is there before the next.
-        let mut before = self.sandbox.stamps(side);
+        let mut before = self.scratch_dir.stamps(side);
         for (index, step) in steps.iter().enumerate() {
             let _step = tracing::trace_span!("step", index, side = side.name()).entered();
             let done = made.and_then(|made| made.turns.get(index));
@@ -70,7 +70,7 @@ impl<'duel> Bout<'duel> {
                 step.actor == Actor::Reference && harness::writes_itself(&step.request);
             let by_harness = step.actor == Actor::Harness || is_damage || is_raw_fixture;
             let mut answer = match by_harness {
-                true => harness::carry_out(&step.request, self.sandbox, side),
+                true => harness::carry_out(&step.request, self.scratch_dir, side),
                 false => self.ask_for(side, by, &step.request, done, costs[index])?,
             };
             if let Exit::Unsupported(feature) = &answer.exit {
@@ -87,11 +87,11 @@ impl<'duel> Bout<'duel> {
                     false
                 }
             };
-            let file_bytes = self.sandbox.length(side, &step.request.file().path);
+            let file_bytes = self.scratch_dir.length(side, &step.request.file().path);
             // What makes an image may take its time; what is then done with it has bounds.
             self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
-            let space = self.bounds.map(|_| self.sandbox.space(side));
-            let after = self.sandbox.stamps(side);
+            let space = self.bounds.map(|_| self.scratch_dir.space(side));
+            let after = self.scratch_dir.stamps(side);
             deed.turns.push(Turn {
                 step: step.clone(),
                 by,
@@ -118,12 +118,12 @@ impl<'duel> Bout<'duel> {
         cost: Cost,
     ) -> Result<Answer> {
         let file = &request.file().path;
-        let before = self.sandbox.length(side, file);
-        let patience = self.patience(by, done, cost);
-        let directory = self.sandbox.directory(side);
-        let mut answer = calls(by).of(|| self.ask_in(directory, by, request, patience))?;
+        let before = self.scratch_dir.length(side, file);
+        let grace = self.grace(by, done, cost);
+        let directory = self.scratch_dir.directory(side);
+        let mut answer = calls(by).of(|| self.ask_in(directory, by, request, grace))?;
         if let Exit::TimedOut(post_mortem) = &mut answer.exit {
-            let now = self.sandbox.length(side, file).unwrap_or_default();
+            let now = self.scratch_dir.length(side, file).unwrap_or_default();
             let grown = now.saturating_sub(before.unwrap_or_default());
             post_mortem.progress = cost.progress(grown);
         }
@@ -132,7 +132,7 @@ impl<'duel> Bout<'duel> {
 
     /// What a witness says of an image on the candidate's side.
     pub(super) fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
-        let directory = self.sandbox.directory(Side::Candidate);
+        let directory = self.scratch_dir.directory(Side::Candidate);
         let ImageFile { format, path, .. } = file;
         let opinion =
             self.duel
@@ -161,16 +161,16 @@ impl<'duel> Bout<'duel> {
     }
 
     pub(super) fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let patience = self.patience(by, None, Cost::default());
-        calls(by).of(|| self.ask_in(self.sandbox.directory(side), by, request, patience))
+        let grace = self.grace(by, None, Cost::default());
+        calls(by).of(|| self.ask_in(self.scratch_dir.directory(side), by, request, grace))
     }
 
     /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.
-    pub(super) fn patience(&self, by: Side, reference: Option<&Turn>, cost: Cost) -> Duration {
+    pub(super) fn grace(&self, by: Side, reference: Option<&Turn>, cost: Cost) -> Duration {
         let limit = self.duel.limit;
         match (by, reference) {
             (Side::Reference, _) => {
-                let flushes = match self.duel.cage.flushes_off {
+                let flushes = match self.duel.sandbox.flushes_off {
                     true => 0,
                     false => u32::try_from(cost.flushes).unwrap_or(u32::MAX),
                 };
@@ -184,7 +184,7 @@ impl<'duel> Bout<'duel> {
         }
     }
 
-    pub(super) fn scene<'call>(&self, directory: &'call Path, patience: Duration) -> Scene<'call>
+    pub(super) fn scene<'call>(&self, directory: &'call Path, grace: Duration) -> Scene<'call>
     where
         'duel: 'call,
     {
@@ -192,12 +192,12 @@ impl<'duel> Bout<'duel> {
         Scene {
             directory,
             limit: self.bounds.map_or(limit, |bounds| bounds.time.min(limit)),
-            patience: if self.bounds.is_some() {
+            grace: if self.bounds.is_some() {
                 Duration::ZERO
             } else {
-                patience
+                grace
             },
-            cage: &self.duel.cage,
+            sandbox: &self.duel.sandbox,
             memory_bytes_max: self.bounds.map(|bounds| bounds.memory_bytes_max),
         }
     }
@@ -207,13 +207,13 @@ impl<'duel> Bout<'duel> {
         directory: PathBuf,
         by: Side,
         request: &Request,
-        patience: Duration,
+        grace: Duration,
     ) -> Result<Answer> {
         // Nobody is asked to wait for it.
-        if let Some(wrong) = Sandbox::in_place_of_a_file(&directory, &request.images()) {
+        if let Some(wrong) = ScratchDir::in_place_of_a_file(&directory, &request.images()) {
             return Ok(harness::refusal(request, wrong));
         }
-        let scene = self.scene(&directory, patience);
+        let scene = self.scene(&directory, grace);
         let call = tracing::debug_span!(
             "call",
             by = by.name(),

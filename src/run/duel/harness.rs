@@ -19,21 +19,21 @@ use crate::image::format::{Format, SECTOR_BYTES};
 use crate::oracle::exchange::Side;
 use crate::process::Captured;
 use crate::run::evidence::quoted;
-use crate::run::sandbox::Sandbox;
+use crate::run::scratch_dir::ScratchDir;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// The unit of stat(2)'s st_blocks.
 const HOST_BLOCK_BYTES: u64 = 512;
 
 /// Carries out a request on a side.
-pub(super) fn carry_out(request: &Request, sandbox: &Sandbox, side: Side) -> Answer {
-    carry_out_in(request, sandbox, side, &sandbox.directory(side))
+pub(super) fn carry_out(request: &Request, scratch_dir: &ScratchDir, side: Side) -> Answer {
+    carry_out_in(request, scratch_dir, side, &scratch_dir.directory(side))
 }
 
 /// The same in a directory that need not be the side's.
 pub(super) fn carry_out_in(
     request: &Request,
-    sandbox: &Sandbox,
+    scratch_dir: &ScratchDir,
     side: Side,
     directory: &Path,
 ) -> Answer {
@@ -60,11 +60,11 @@ pub(super) fn carry_out_in(
             written(&directory.join(&file.path), writes).map(|()| None)
         }
         // Done on the reference's side, where the image was made; the candidate gets its copy with it.
-        Request::Damage { file, damages } => damage(sandbox, file, damages).map(|done| {
+        Request::Damage { file, damages } => damage(scratch_dir, file, damages).map(|done| {
             (words, said) = done;
             None
         }),
-        Request::Untouched { file } => match sandbox.changed(side, file.stem()) {
+        Request::Untouched { file } => match scratch_dir.changed(side, file.stem()) {
             None => Ok(None),
             Some(change) => Err(Unparsable::new(change)),
         },
@@ -202,13 +202,13 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
 
 /// Damages the reference's image and gives both sides copies of it: the shell's command line for it, and in words what was done.
 fn damage(
-    sandbox: &Sandbox,
+    scratch_dir: &ScratchDir,
     file: &ImageFile,
     damages: &[Damage],
 ) -> Result<(Vec<String>, String), Unparsable> {
-    let path = sandbox.file(Side::Reference, &file.path);
+    let path = scratch_dir.file(Side::Reference, &file.path);
     let inflicted = damage::inflict(&path, file.format, damages)?;
-    sandbox
+    scratch_dir
         .keep_originals(file.stem())
         .map_err(|error| Unparsable::new(error.to_string()))?;
     let name = quoted(&file.path);

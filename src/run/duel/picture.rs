@@ -43,7 +43,7 @@ impl Bout<'_> {
             let sides = [Side::Candidate, Side::Reference];
             sides
                 .iter()
-                .any(|side| self.sandbox.length(*side, &file.path).is_some())
+                .any(|side| self.scratch_dir.length(*side, &file.path).is_some())
         };
         let output = outputs.iter().find(|output| is_there(&output.file));
         let (file, made) = match output {
@@ -108,7 +108,7 @@ impl Bout<'_> {
         let own = candidate_maps.then_some((Side::Candidate, Side::Candidate));
         own.into_iter()
             .chain([Side::Candidate, Side::Reference].map(|side| (side, Side::Reference)))
-            .filter(|(side, _)| self.sandbox.length(*side, &file.path).is_some())
+            .filter(|(side, _)| self.scratch_dir.length(*side, &file.path).is_some())
             .collect()
     }
 

@@ -21,7 +21,7 @@ impl Bout<'_> {
             // Of a raw image, the reading of its contents is the comparison.
             let is_raw = output.file.format == Format::Raw;
             let mut alike =
-                exchange.reference.is_some() && !is_raw && self.sandbox.is_alike(&output.file);
+                exchange.reference.is_some() && !is_raw && self.scratch_dir.is_alike(&output.file);
             for (by, request) in self.looks_at(output) {
                 let answer = self.look(Side::Candidate, by, &request)?;
                 if let Exit::Unsupported(feature) = answer.exit {
@@ -39,7 +39,7 @@ impl Bout<'_> {
                         && match reading.request {
                             // What these tell is about the space on the host, holes included.
                             Request::Audit { .. } | Request::Map { .. } => {
-                                self.sandbox.has_same_holes(&output.file)
+                                self.scratch_dir.has_same_holes(&output.file)
                             }
                             _ => true,
                         };
@@ -65,8 +65,10 @@ impl Bout<'_> {
     fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
         let is_raw = request.file().format == Format::Raw;
         match request {
-            Request::Audit { .. } => Ok(harness::carry_out(request, self.sandbox, side)),
-            Request::Info { .. } if is_raw => Ok(harness::carry_out(request, self.sandbox, side)),
+            Request::Audit { .. } => Ok(harness::carry_out(request, self.scratch_dir, side)),
+            Request::Info { .. } if is_raw => {
+                Ok(harness::carry_out(request, self.scratch_dir, side))
+            }
             _ => self.ask(side, by, request),
         }
     }

@@ -49,7 +49,7 @@ impl Bout<'_> {
             .rev()
             .find_map(|made| Some((made, fixtures.find(&requests[..made])?)));
         let table = recipe.partition_table();
-        let original = self.sandbox.source_directory().join(name);
+        let original = self.scratch_dir.source_directory().join(name);
         let original = match found {
             Some((made, fixture)) if made == requests.len() && table.is_none() => {
                 self.fixture = fixture.commands;
@@ -74,11 +74,11 @@ impl Bout<'_> {
         }
         let shared = match self.privately {
             true => None,
-            false => self.sandbox.share_source(&original, name)?,
+            false => self.scratch_dir.share_source(&original, name)?,
         };
         self.source = match shared {
             Some(guarded) => Source::Shared(guarded),
-            None => Source::Private(self.sandbox.copy_source(&original, name)?),
+            None => Source::Private(self.scratch_dir.copy_source(&original, name)?),
         };
         Ok(())
     }
@@ -90,12 +90,14 @@ impl Bout<'_> {
         made: usize,
         original: &Path,
     ) -> Result<Option<Verdict>> {
-        let directory = self.sandbox.source_directory();
-        let patience = self.patience(Side::Reference, None, Cost::default());
+        let directory = self.scratch_dir.source_directory();
+        let grace = self.grace(Side::Reference, None, Cost::default());
         for (count, request) in requests.iter().enumerate().skip(made) {
             let answer = match harness::writes_itself(request) {
-                true => harness::carry_out_in(request, self.sandbox, Side::Reference, &directory),
-                false => self.ask_in(directory.clone(), Side::Reference, request, patience)?,
+                true => {
+                    harness::carry_out_in(request, self.scratch_dir, Side::Reference, &directory)
+                }
+                false => self.ask_in(directory.clone(), Side::Reference, request, grace)?,
             };
             self.fixture.push(answer.command.clone());
             if !answer.succeeded() {
@@ -125,13 +127,13 @@ impl Bout<'_> {
         let Some(difference) = self.difference_of_source(name, made) else {
             return Ok(None);
         };
-        self.sandbox.restore_candidate(name)?;
+        self.scratch_dir.restore_candidate(name)?;
         let finding = Finding::of_difference(DivergenceKind::InputChanged, difference);
         Ok(Some(Verdict::Divergence(finding)))
     }
 
     fn difference_of_source(&self, name: &str, made: &Contents) -> Option<Difference> {
-        match self.sandbox.fingerprint(Side::Candidate, name) {
+        match self.scratch_dir.fingerprint(Side::Candidate, name) {
             Some(now) => now.difference(made).map(|found| {
                 Difference::new(
                     format!("{} in the file {name}", found.place),

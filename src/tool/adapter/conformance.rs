@@ -10,7 +10,7 @@ use crate::base::error::Result;
 use crate::base::size::Size;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
-use crate::process::Cage;
+use crate::process::SandboxPolicy;
 use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
 use crate::tool::{Scene, Support, Tool};
 
@@ -81,8 +81,8 @@ impl Examination<'_> {
         let scene = Scene {
             directory: self.directory,
             limit: self.limit,
-            patience: Duration::ZERO,
-            cage: &Cage::default(),
+            grace: Duration::ZERO,
+            sandbox: &SandboxPolicy::default(),
             memory_bytes_max: None,
         };
         tool.ask(request, &scene)

@@ -12,8 +12,8 @@ use super::protocol::{self, Asked, Hello, Said};
 use super::room::{Room, Visit};
 use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
-use crate::process::warden::{RUN_VARIABLE, run_token};
-use crate::process::{Cage, Captured, Dialogue, Ending, Invocation, Reply};
+use crate::process::{Captured, Dialogue, Ending, Invocation, Reply, SandboxPolicy};
+use crate::process::{RUN_VARIABLE, run_token};
 use crate::tool::request::{Answer, Exit, Request};
 use crate::tool::{Scene, command_line};
 
@@ -39,7 +39,7 @@ struct Kept {
     dialogue: Dialogue,
     room: Room,
     /// What it was started in.
-    cage: Cage,
+    sandbox: SandboxPolicy,
 }
 
 impl Pool {
@@ -57,14 +57,14 @@ impl Pool {
         let hello = serde_json::to_string(&Asked::hello()).map_err(no_json)?;
         let who = self.start.program.display();
         let wrong = |what: String| Error::missing_tool(format!("{who}: {what}"));
-        let cage = Cage::default();
+        let sandbox = SandboxPolicy::default();
         let room = Room::apart()?;
         let directory = room.path().to_owned();
         let scene = Scene {
             directory: &directory,
             limit,
-            patience: Duration::ZERO,
-            cage: &cage,
+            grace: Duration::ZERO,
+            sandbox: &sandbox,
             memory_bytes_max: None,
         };
         let terms = scene.invocation(&self.start.program, &[]);
@@ -74,7 +74,7 @@ impl Pool {
                 self.give_back(Kept {
                     dialogue: *dialogue,
                     room,
-                    cage,
+                    sandbox,
                 });
                 serde_json::from_slice(&line).map_err(|error| {
                     let said = command_line::quoted(&String::from_utf8_lossy(&line));
@@ -111,11 +111,11 @@ impl Pool {
         let Kept {
             mut dialogue,
             room,
-            cage,
+            sandbox,
         } = self.taken(scene)?;
         dialogue.limit_memory(scene.memory_bytes_max)?;
-        // Without a cage it may write anywhere.
-        let mut visit = match scene.cage.is_confined {
+        // Without a sandbox it may write anywhere.
+        let mut visit = match scene.sandbox.is_confined {
             true => Some(room.admit(scene.directory)?),
             false => None,
         };
@@ -146,7 +146,7 @@ impl Pool {
                     self.give_back(Kept {
                         dialogue,
                         room,
-                        cage,
+                        sandbox,
                     });
                 }
                 if let Some(raw) = answer.raw.take() {
@@ -165,7 +165,9 @@ impl Pool {
         loop {
             let waiting = idle().pop();
             match waiting {
-                Some(kept) if kept.cage == *scene.cage && kept.room.can_admit(scene.directory) => {
+                Some(kept)
+                    if kept.sandbox == *scene.sandbox && kept.room.can_admit(scene.directory) =>
+                {
                     return Ok(kept);
                 }
                 // Of no use here: it ends.
@@ -177,7 +179,7 @@ impl Pool {
         Ok(Kept {
             dialogue: self.started(&room, scene)?,
             room,
-            cage: scene.cage.clone(),
+            sandbox: scene.sandbox.clone(),
         })
     }
 

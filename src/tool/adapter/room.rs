@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::base::error::{Error, Result};
+use crate::process;
 use crate::process::scratch::{self, Root};
 
 /// Where a directory can be made when there is none for temporary files (shm_overview(7)).
@@ -61,7 +62,7 @@ impl Room {
         let identity = identity(directory);
         if fs::symlink_metadata(&inside).is_ok() {
             // Something that the process has put there.
-            scratch::remove(&inside);
+            process::remove(&inside);
             let _ = fs::remove_file(&inside);
         }
         fs::rename(directory, &inside).map_err(cannot)?;
@@ -107,7 +108,7 @@ impl Visit {
     /// Brings it back from wherever it is; an empty one in its place where it is gone.
     fn recover(&mut self) {
         if fs::symlink_metadata(&self.home).is_ok() {
-            scratch::remove(&self.home);
+            process::remove(&self.home);
             let _ = fs::remove_file(&self.home);
         }
         let handle = format!("/proc/self/fd/{}", self.handle.as_raw_fd());

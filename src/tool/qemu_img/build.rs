@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::secret;
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
-use crate::process::{self, Cage, Ending, Invocation};
+use crate::process::{self, Ending, Invocation, SandboxPolicy};
 use crate::tool::request::{ImageFile, Request};
 
 /// The commands that are asked, as `qemu-img --help` lists them.
@@ -295,8 +295,8 @@ impl Build {
             arguments,
             directory: scratch.path(),
             limit: self.limit,
-            patience: Duration::ZERO,
-            cage: Some(&Cage::default()),
+            grace: Duration::ZERO,
+            sandbox: Some(&SandboxPolicy::default()),
             environment: &[],
             memory_bytes_max: None,
         };

@@ -2,7 +2,7 @@
 //! step is possible in the current state.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, below, copies};
+use super::{Narrowing, copies};
 use crate::base::rng::NativeRandom;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
@@ -71,16 +71,7 @@ pub(super) fn draw(
         ActKind::Snapshot if course.takes_snapshots() => {
             admitted(snapshot(random, course))
         }
-        ActKind::Rebase if is_rebased(course) => {
-            let below = course.below().len() as u64;
-            let onto = random.below(below + 1).checked_sub(1);
-            let onto = onto.map(|index| Act::Rebase {
-                onto: Some(index as usize),
-            });
-            // If the drawn backing image is not admitted, the image is detached.
-            let nothing = Act::Rebase { onto: None };
-            Some(onto.and_then(admitted).unwrap_or(nothing))
-        }
+        ActKind::Rebase if is_rebased(course) => Some(rebase(random, course)),
         ActKind::Commit => admitted(Act::Commit),
         ActKind::Amend if qcow2 => Some(amend(random, grain)),
         ActKind::Bitmap if qcow2 => Some(bitmap(random, course)),
@@ -101,7 +92,6 @@ pub(super) fn draw(
         ActKind::SnapshotList => admitted(Act::SnapshotList),
         ActKind::ConvertSnapshot if qcow2 => copies::convert_snapshot(random, narrowing, course)
             .or_else(|| draw(random, narrowing, ActKind::Snapshot, course)),
-        ActKind::Below => below::draw(random, narrowing, course),
         ActKind::Discard
         | ActKind::Resize
         | ActKind::Snapshot
@@ -109,9 +99,22 @@ pub(super) fn draw(
         | ActKind::Amend
         | ActKind::Bitmap
         | ActKind::ConvertSnapshot
+        // Drawn in `below.rs`, of acts from here.
+        | ActKind::Below
         // Steps that must be refused occur only in hand-written cases.
         | ActKind::Refused => None,
     }
+}
+
+/// Onto an image below, or, where it may lie on no other image, onto none.
+fn rebase(random: &mut NativeRandom, course: &Course) -> Act {
+    let below = course.below().len() as u64;
+    let onto = random.below(below + 1).checked_sub(1);
+    let onto = onto.map(|index| Act::Rebase {
+        onto: Some(index as usize),
+    });
+    let admitted = onto.filter(|act| course.admit(act).is_admitted());
+    admitted.unwrap_or(Act::Rebase { onto: None })
 }
 
 /// Returns whether a rebase is drawn. Encrypted images could be detached, but no generation draws that.

@@ -77,8 +77,17 @@ pub(super) fn prepare(random: &mut NativeRandom, narrowing: &Narrowing, layers: 
 pub(super) fn draw(
     random: &mut NativeRandom,
     narrowing: &Narrowing,
+    kind: ActKind,
     course: &Course,
 ) -> Option<Act> {
+    match kind {
+        ActKind::Below => draw_below(random, narrowing, course),
+        kind => acts::draw(random, narrowing, kind, course),
+    }
+}
+
+/// Something with an image below the current one; nothing where there is none, or where it would change what is seen.
+fn draw_below(random: &mut NativeRandom, narrowing: &Narrowing, course: &Course) -> Option<Act> {
     let count = course.below().len() as u64;
     if count == 0 {
         return None;

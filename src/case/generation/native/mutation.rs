@@ -5,7 +5,7 @@
 //! campaign's guide decides which cases to mutate.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, Swarm, acts, layers};
+use super::{Narrowing, Swarm, below, layers};
 use crate::base::rng::NativeRandom;
 use crate::case::Case;
 use crate::case::generation::lineage::Change;
@@ -109,7 +109,7 @@ impl Narrowing {
                 let kind = *random.choice(pool);
                 if course.model.top.size == 0 {
                     // Earlier swaps or splices can leave a state of size 0, in which no step can be drawn.
-                } else if let Some(act) = acts::draw(random, self, kind, &course) {
+                } else if let Some(act) = below::draw(random, self, kind, &course) {
                     chain.steps.insert(place, act);
                 }
             }

@@ -7,7 +7,7 @@
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::{Narrowing, TRIES_MAX, acts, layers};
+use super::{Narrowing, TRIES_MAX, below, layers};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;
@@ -101,13 +101,13 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[Act
     for _ in 0..random.below(CHANGES_MAX + 1) {
         let act = (0..TRIES_MAX).find_map(|_| {
             let kind = changes.get(random.below(CHANGES.len() as u64) as usize)?;
-            acts::draw(random, narrowing, *kind, &course).filter(is_small)
+            below::draw(random, narrowing, *kind, &course).filter(is_small)
         });
         act.into_iter().for_each(|act| take(act, &mut course));
     }
     for kind in LOOKS {
         let wanted = random.percent(LOOK_PERCENT) && pool.contains(&kind);
-        let act = wanted.then(|| acts::draw(random, narrowing, kind, &course));
+        let act = wanted.then(|| below::draw(random, narrowing, kind, &course));
         act.flatten()
             .into_iter()
             .for_each(|act| take(act, &mut course));

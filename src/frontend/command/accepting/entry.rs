@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::merge::{each_line, parse};
+use super::super::record_lines::{each_line, parse};
 use super::{AcceptArguments, how_it_is_found, read_or_empty};
 use crate::base::error::{Error, Result};
 use crate::base::whole_file::write_text;

@@ -1,6 +1,6 @@
 //! Removes what a case has left behind, beside the cases that go on.
 //!
-//! One thread for a whole run; the sandboxes hand it their files. It has caught up when it is dropped, so nothing outlives the run.
+//! One thread for a whole run; the scratch directories hand it their files. It has caught up when it is dropped, so nothing outlives the run.
 
 use std::fs;
 use std::path::PathBuf;

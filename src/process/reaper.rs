@@ -1,9 +1,9 @@
-//! The warden: a process beside this one that cleans up when this one is gone, however it went.
+//! The reaper: a process beside this one that cleans up when this one is gone, however it went.
 //!
 //! A harness that is killed by SIGKILL can do nothing any more: its tools would go on, and its scratch directories stay. The program starts
 //! itself again with [`ARGUMENT`], as a process that does nothing but wait for the end of its standard input, which only the harness holds open. Then
 //! it kills every process that works in a scratch directory of that run, and removes those directories. After an orderly end it finds nothing to do.
-//! [`sweep`] is for what even the warden could not clean up: the next run calls it.
+//! [`sweep`] is for what even the reaper could not clean up: the next run calls it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,33 +13,21 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::scratch;
+use super::mark::{RUN_VARIABLE, marked, run_token};
+use super::removal::remove;
 use crate::base::error::{Error, Result};
 
-/// The hidden argument with which the program becomes a warden; the directory of the scratch directories and the run's token follow.
+/// The hidden argument with which the program becomes a reaper; the directory of the scratch directories and the run's token follow.
 const ARGUMENT: &str = "__imgduel-warden";
 
-/// The variable that tells a kept child's run.
-pub const RUN_VARIABLE: &str = "IMGDUEL_RUN";
-
 /// How long processes that were killed are waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+const KILL_GRACE: Duration = Duration::from_secs(3);
 
-/// What no other run on this machine has in the names of its scratch directories.
-pub fn run_token() -> &'static str {
-    static TOKEN: OnceLock<String> = OnceLock::new();
-    TOKEN.get_or_init(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_micros();
-        format!("{:x}.{now:x}", std::process::id())
-    })
-}
-
-/// Posts the warden, once: `program` is this very program. Its standard input stays open for as long as this process lives.
+/// Posts the reaper, once: `program` is this very program. Its standard input stays open for as long as this process lives.
 pub fn post(program: &Path, workdir: &Path) -> Result<()> {
     static POSTED: OnceLock<Option<ChildStdin>> = OnceLock::new();
     let mut failed = None;
@@ -58,7 +46,7 @@ pub fn post(program: &Path, workdir: &Path) -> Result<()> {
         match child {
             Ok(mut child) => child.stdin.take(),
             Err(error) => {
-                failed = Some(Error::io("start the warden", program, &error));
+                failed = Some(Error::io("start the reaper", program, &error));
                 None
             }
         }
@@ -66,7 +54,7 @@ pub fn post(program: &Path, workdir: &Path) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// Becomes the warden when the program was started as one. To be called first in `main`.
+/// Becomes the reaper when the program was started as one. To be called first in `main`.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT {
@@ -91,7 +79,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 
 fn clean_up(workdir: &Path, token: &str) {
     let run = format!("{RUN_VARIABLE}={token}");
-    let own: Vec<PathBuf> = scratch::marked(workdir)
+    let own: Vec<PathBuf> = marked(workdir)
         .into_iter()
         .filter(|(_, mark)| mark.run == token)
         .map(|(path, _)| path)
@@ -99,7 +87,7 @@ fn clean_up(workdir: &Path, token: &str) {
     kill_all(|variable| {
         variable == run.as_bytes() || own.iter().any(|path| lies_in(variable, path))
     });
-    own.iter().for_each(|path| scratch::remove(path));
+    own.iter().for_each(|path| remove(path));
 }
 
 /// Whether an environment variable says that its process works in a directory or below.
@@ -110,7 +98,7 @@ fn lies_in(variable: &[u8], directory: &Path) -> bool {
 
 /// Kills every process that has such a variable in its environment, until there is none.
 fn kill_all(is_meant: impl Fn(&[u8]) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + KILL_GRACE;
     let own = std::process::id();
     loop {
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -136,7 +124,7 @@ fn kill_all(is_meant: impl Fn(&[u8]) -> bool) {
 /// bears a run's mark is touched; a directory in use is locked by its run.
 pub fn sweep(workdir: &Path) -> Vec<PathBuf> {
     let mut swept = Vec::new();
-    for (path, mark) in scratch::marked(workdir) {
+    for (path, mark) in marked(workdir) {
         if mark.run_is_there() {
             continue;
         }
@@ -147,7 +135,7 @@ pub fn sweep(workdir: &Path) -> Vec<PathBuf> {
             continue;
         }
         kill_all(|variable| lies_in(variable, &path));
-        scratch::remove(&path);
+        remove(&path);
         if !path.exists() {
             swept.push(path);
         }

@@ -20,8 +20,8 @@ use crate::image::content::{
 };
 use crate::image::format::Format;
 use crate::oracle::exchange::Side;
+use crate::process::remove as remove_directory;
 pub use crate::process::scratch::Root;
-use crate::process::scratch::remove as remove_directory;
 use crate::process::write_watch::Guarded;
 use crate::tool::request::ImageFile;
 
@@ -45,26 +45,26 @@ pub use remover::Remover;
 pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
 /// The scratch directory of one case.
-pub struct Sandbox {
+pub struct ScratchDir {
     root: Option<Root>,
     path: PathBuf,
     remover: Arc<Remover>,
 }
 
-impl Sandbox {
+impl ScratchDir {
     /// Makes one in `workdir`, named after the run and the case. What is done with in it is left to `remover`.
     pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
         let root = Root::make(workdir, &id.to_string())?;
-        let sandbox = Self {
+        let scratch_dir = Self {
             path: root.path().to_owned(),
             root: Some(root),
             remover: Arc::clone(remover),
         };
-        let sides = [Side::Candidate, Side::Reference].map(|side| sandbox.directory(side));
-        for directory in sides.into_iter().chain([sandbox.source_directory()]) {
+        let sides = [Side::Candidate, Side::Reference].map(|side| scratch_dir.directory(side));
+        for directory in sides.into_iter().chain([scratch_dir.source_directory()]) {
             fs::create_dir(&directory).map_err(|error| Error::io("make", &directory, &error))?;
         }
-        Ok(sandbox)
+        Ok(scratch_dir)
     }
 
     /// Whether what tools did here says anything about them: an error when the directory is gone, or its disk is full.
@@ -301,7 +301,7 @@ impl Sandbox {
     }
 }
 
-impl Drop for Sandbox {
+impl Drop for ScratchDir {
     fn drop(&mut self) {
         if let Some(root) = self.root.take() {
             self.remover.take(Leftover::Directory(root));

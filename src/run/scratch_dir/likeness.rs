@@ -1,6 +1,6 @@
 //! Whether two image files are the same but for the identifiers that a tool draws by chance for every image it makes.
 //!
-//! Asked by the sandbox, so that one look at such a pair serves both sides: what qemu-img says of an image does not depend on
+//! Asked by the scratch directory, so that one look at such a pair serves both sides: what qemu-img says of an image does not depend on
 //! them. Only vmdk and vhdx have any; where an image is not laid out as expected, the files are compared byte by byte.
 
 use std::fs::File;

@@ -1,0 +1,167 @@
+//! A call of a program from its start to its end: started anew, or forked from a tool that is loaded already.
+//!
+//! The command-line tools' way in. What is kept and spoken to is in `dialogue.rs`.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::capture::{CAPTURE_LIMIT_BYTES, Capture, Captured};
+use super::child::{Child, Pipes, Started};
+use super::ending::Ending;
+use super::fork_server::ForkServer;
+use super::invocation::{Invocation, Omissions};
+use super::server::{NotStarted, Server};
+use super::watch::Watch;
+use super::{interrupt, protocol, spawning};
+use crate::base::error::Result;
+
+/// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
+
+/// A call that ends within this time is short.
+const SHORT: Duration = Duration::from_millis(40);
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How the child ended.
+    pub ending: Ending,
+    /// Its standard output, up to [`CAPTURE_LIMIT_BYTES`].
+    pub stdout: Captured,
+    /// Its standard error, up to [`CAPTURE_LIMIT_BYTES`].
+    pub stderr: Captured,
+    /// Wall time from start to end.
+    pub elapsed: Duration,
+    /// CPU time of the child and of those it waited for, from the system.
+    pub cpu: Duration,
+    /// The most memory that the child had at once, in bytes, from the system; not below what this program had when it started it.
+    pub peak_memory_bytes: u64,
+}
+
+/// Runs a program to its end or its limit. An error means that it could not be started or watched.
+pub fn run(invocation: &Invocation<'_>) -> Result<Finished> {
+    let attend = |child, pipes| watch(child, pipes, invocation);
+    spawning::spawn(invocation, false, attend).map(|(finished, _)| finished)
+}
+
+/// What came of a call to a fork server.
+pub enum Forked {
+    /// It was not made: too long to be said, or the server is gone. Nothing has happened.
+    NotMade,
+    /// It was made.
+    Made {
+        /// What came of it.
+        finished: Box<Finished>,
+        /// The server, ready for the next call; gone when the child could not be reaped.
+        server: Option<ForkServer>,
+    },
+}
+
+/// The same as [`run`], by a fork of a tool that is loaded already.
+pub fn run_forked(
+    invocation: &Invocation<'_>,
+    omissions: Omissions,
+    server: ForkServer,
+) -> Result<Forked> {
+    let Started::Yes((child, pipes)) = spawning::fork(invocation, omissions, server.0)? else {
+        return Ok(Forked::NotMade);
+    };
+    let Started::Yes((mut finished, server)) = watch(child, pipes, invocation)? else {
+        return Ok(Forked::NotMade);
+    };
+    // A fork has the memory of its server as well: what is its own is not told.
+    finished.peak_memory_bytes = 0;
+    // A child that could not be set up ends so before the tool's main, and says nothing: the call was not made.
+    let is_silent = finished.stdout.bytes.is_empty() && finished.stderr.bytes.is_empty();
+    if finished.ending == Ending::Exited(protocol::EXIT_LOST) && is_silent {
+        return Ok(Forked::NotMade);
+    }
+    Ok(Forked::Made {
+        finished: Box::new(finished),
+        server: server.map(ForkServer),
+    })
+}
+
+/// Sees a child through to its end or its limit; or why there is none.
+fn watch(
+    mut child: Child,
+    pipes: Pipes,
+    invocation: &Invocation<'_>,
+) -> Result<Started<(Finished, Option<Server>)>> {
+    let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES);
+    let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES);
+    let mut cut_short = None;
+    // What it says at first waits in its pipes, so that a short call wakes this thread but once.
+    let mut end = [PollFd::from_borrowed_fd(child.end(), PollFlags::IN)];
+    interrupt::wait(&mut end, child.started + SHORT)?;
+    let mut ended = child.has_ended()?;
+    let kin = if ended { None } else { child.kin() };
+    let mut watch = kin.map(|kin| Watch::new(kin, child.started, invocation));
+    let mut drain_deadline = None;
+    loop {
+        ended = ended || child.has_ended()?;
+        stdout.read_what_is_there()?;
+        stderr.read_what_is_there()?;
+        let until = match (&mut watch, ended) {
+            (_, true) => {
+                let drained = *drain_deadline.get_or_insert_with(|| Instant::now() + DRAIN_GRACE);
+                if stdout.is_closed() && stderr.is_closed() || Instant::now() >= drained {
+                    break;
+                }
+                drained
+            }
+            (Some(watch), false) => {
+                if let Some(limit) = watch.look() {
+                    if child.ended_unheard()? {
+                        ended = true;
+                        continue;
+                    }
+                    cut_short = Some(limit);
+                    break;
+                }
+                watch.next()
+            }
+            // Nothing was heard of it for so long that it will be asked for elsewhere.
+            (None, false) => return Ok(Started::No(NotStarted::ByServer)),
+        };
+        let mut waits: Vec<PollFd<'_>> = Vec::with_capacity(3);
+        let pipes = [stdout.pipe(), stderr.pipe()].into_iter().flatten();
+        waits.extend(pipes.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
+        if !ended {
+            waits.push(PollFd::from_borrowed_fd(child.end(), PollFlags::IN));
+        }
+        interrupt::wait(&mut waits, until)?;
+    }
+    // Also after a clean end: whatever it left running in its group goes with it.
+    let reaped = match child.kill_and_reap()? {
+        Started::Yes(reaped) => reaped,
+        Started::No(why) => return Ok(Started::No(why)),
+    };
+    stdout.read_what_is_there()?;
+    stderr.read_what_is_there()?;
+    let stderr = stderr.finish();
+    let hit = |ending: &Ending| ending.limit_hit(invocation.sandbox?.limits.as_ref()?, &stderr);
+    let ending = match cut_short {
+        Some(ending) => ending,
+        None => hit(&reaped.ending).map_or(reaped.ending, Ending::HitLimit),
+    };
+    let finished = Finished {
+        ending,
+        stdout: stdout.finish(),
+        stderr,
+        elapsed: reaped.elapsed,
+        cpu: reaped.cpu,
+        peak_memory_bytes: reaped.peak_memory_bytes,
+    };
+    Ok(Started::Yes((finished, reaped.server)))
+}
+
+/// CPU time this process has used so far, without its children.
+pub fn own_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    )
+}

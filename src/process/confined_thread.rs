@@ -1,0 +1,67 @@
+//! The sandbox without a zygote: a thread that is confined for good and starts one tool, and limits that are set just after the start.
+//!
+//! Used where this program was built without a zygote, or cannot execute it: a child has what its parent's thread has, but for limits. No
+//! namespaces and no session of its own.
+
+use std::io;
+use std::path::Path;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::limits::SetLimit;
+use super::policy::SandboxPolicy;
+use super::{confinement, refusal};
+
+/// The resources that [`SandboxPolicy::set_limits`] names.
+const RESOURCES: [(u32, Resource); 6] = [
+    (libc::RLIMIT_AS, Resource::As),
+    (libc::RLIMIT_FSIZE, Resource::Fsize),
+    (libc::RLIMIT_NOFILE, Resource::Nofile),
+    (libc::RLIMIT_CORE, Resource::Core),
+    (libc::RLIMIT_NPROC, Resource::Nproc),
+    (libc::RLIMIT_CPU, Resource::Cpu),
+];
+
+/// Does `deed` in a thread of its own that is confined for good, with everything that it starts: writing below `scratch` only,
+/// where there is one.
+pub(super) fn confine<T: Send>(
+    policy: &SandboxPolicy,
+    scratch: Option<&Path>,
+    deed: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    if !policy.is_confined && !policy.flushes_off {
+        return Ok(deed());
+    }
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| enter(policy, scratch).map(|()| deed()));
+        match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn enter(policy: &SandboxPolicy, scratch: Option<&Path>) -> io::Result<()> {
+    if policy.is_confined {
+        confinement::give_up_rights()?;
+        scratch.map_or(Ok(()), confinement::write_only_below)?;
+    }
+    refusal::enter(policy.is_confined, policy.flushes_off)
+}
+
+/// Limits a process that was started. One that has ended already needs no limits.
+pub(super) fn limit_late(process: Pid, limits: &[SetLimit]) {
+    for limit in limits {
+        let meant = RESOURCES
+            .iter()
+            .find(|(number, _)| *number == limit.resource);
+        let Some((_, resource)) = meant else {
+            continue;
+        };
+        let amounts = Rlimit {
+            current: Some(limit.soft),
+            maximum: Some(limit.hard).filter(|hard| *hard != libc::RLIM_INFINITY),
+        };
+        let _ = prlimit(Some(process), *resource, amounts);
+    }
+}

@@ -1,0 +1,77 @@
+//! The start of a tool: by a zygote where there is one, else by this process; by a fork of a tool that is loaded already.
+//!
+//! Used by `call.rs` and `dialogue.rs`, which see the child through.
+
+use std::path::Path;
+
+use super::child::{Child, Pipes, Put, Started};
+use super::invocation::{Invocation, Omissions};
+use super::launch::{START_PAUSE, START_TRIES, may_pass};
+use super::policy::SandboxPolicy;
+use super::server::{NotStarted, Server};
+use super::{child, scratch, zygote_pool};
+use crate::base::error::{Error, Result};
+
+/// Starts the program as the leader of a new group, standard input a pipe when `spoken_to`, else empty, and has `attend` see it through.
+pub(super) fn spawn<T>(
+    invocation: &Invocation<'_>,
+    spoken_to: bool,
+    attend: impl Fn(Child, Pipes) -> Result<Started<T>>,
+) -> Result<T> {
+    let policy = invocation.sandbox.unwrap_or(&SandboxPolicy::OPEN);
+    let wall = invocation.limit + invocation.grace;
+    let limits = policy.set_limits((!spoken_to).then_some(wall), invocation.memory_bytes_max);
+    // One that is named by its file alone is looked for on PATH, which a zygote does not do.
+    let is_path = invocation.program.components().nth(1).is_some();
+    let mut tries = 0;
+    let place = scratch::run_directory_of(invocation.directory);
+    while is_path && let Ok(zygote) = zygote_pool::take(policy, place) {
+        let home = {
+            let (policy, place) = (policy.clone(), place.map(Path::to_owned));
+            move |zygote| zygote_pool::put_back(&policy, place.as_deref(), zygote)
+        };
+        let put = Put {
+            invocation,
+            omissions: Omissions::default(),
+            spoken_to,
+            limits: &limits,
+        };
+        let attended = match put.by_server(zygote, Some(Box::new(home)))? {
+            Started::Yes((child, pipes)) => attend(child, pipes)?,
+            Started::No(why) => Started::No(why),
+        };
+        match attended {
+            Started::Yes(attended) => return Ok(attended),
+            Started::No(NotStarted::ByServer) => break,
+            Started::No(NotStarted::BySystem(error)) if may_pass(&error) && tries < START_TRIES => {
+                tries += 1;
+                std::thread::sleep(START_PAUSE);
+            }
+            Started::No(NotStarted::BySystem(error)) => {
+                return Err(child::cannot_start(invocation, &error));
+            }
+        }
+    }
+    let (child, pipes) = child::by_us(invocation, spoken_to, &limits)?;
+    match attend(child, pipes)? {
+        Started::Yes(attended) => Ok(attended),
+        Started::No(_) => Err(Error::system("a tool's process was lost".to_owned())),
+    }
+}
+
+/// The same by a fork of a tool that is loaded already; its server is handed back when the child is reaped.
+pub(super) fn fork(
+    invocation: &Invocation<'_>,
+    omissions: Omissions,
+    server: Server,
+) -> Result<Started<(Child, Pipes)>> {
+    let policy = invocation.sandbox.unwrap_or(&SandboxPolicy::OPEN);
+    let wall = invocation.limit + invocation.grace;
+    let put = Put {
+        invocation,
+        omissions,
+        spoken_to: false,
+        limits: &policy.set_limits(Some(wall), invocation.memory_bytes_max),
+    };
+    put.by_server(server, None)
+}

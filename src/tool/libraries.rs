@@ -1,0 +1,78 @@
+//! The libraries that this program was built with: which there are, how the tool of each is opened, and the worker that hosts one.
+//!
+//! Called by the registry of tools and, at the beginning of `main`, by both entry points. What a library does is in its own file.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::adapter::{self, Start};
+use super::imago::library::Imago;
+use super::reader::Reader;
+use super::worker::{self, Library};
+use super::{Means, Tool, ToolSpec};
+use crate::base::error::{Error, Result};
+use crate::process;
+use crate::tool::request::Request;
+
+/// The readers that this program was built with.
+static READERS: &[Reader] = &[
+    #[cfg(feature = "qcow2-core")]
+    super::qcow2_core::READER,
+    #[cfg(feature = "vdi")]
+    super::vdi::READER,
+    #[cfg(feature = "vmdk-core")]
+    super::vmdk_core::READER,
+    #[cfg(feature = "vhd-core")]
+    super::vhd_core::READER,
+    #[cfg(feature = "vhdx-core")]
+    super::vhdx_core::READER,
+];
+
+/// The reader of that name.
+fn reader(name: &str) -> Option<&'static Reader> {
+    READERS.iter().find(|reader| reader.name == name)
+}
+
+/// Opens a reader: a worker that hosts it.
+pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+    let name = &spec.name;
+    let reader = reader(name).ok_or_else(|| {
+        Error::missing_tool(format!(
+            "this program was built without {name} (cargo build --features {name})"
+        ))
+    })?;
+    let start = Start {
+        program: means.worker_program.clone(),
+        arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
+        environment: Vec::new(),
+    };
+    let words = |request: &Request, _| reader.wording(request);
+    adapter::start_with_words(start, means, Box::new(words))
+}
+
+/// The library of that name.
+fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
+    match name {
+        "imago" => Some(&Imago),
+        other => reader(other).map(|reader| reader as &(dyn Library + Sync)),
+    }
+}
+
+/// Becomes a worker when the program was started as one: serves until standard input closes. To be called first in `main`.
+pub fn serve_if_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != worker::ARGUMENT {
+        return None;
+    }
+    let Some(library) = arguments.next().and_then(|name| library(&name)) else {
+        return Some(ExitCode::FAILURE);
+    };
+    process::fix_entropy();
+    let served = worker::serve(library, io::stdin().lock(), io::stdout().lock());
+    Some(if served.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
