@@ -1,30 +1,30 @@
-//! What every room may use: errors, text for people, sizes, versions, chance.
+//! Foundations that every room may use: errors, text for people, sizes, versions, random generators.
 //!
-//! Nothing in here knows of images or tools.
+//! Nothing in this room knows of images or tools.
 
-/// What the harness itself could not do.
+/// Errors of the harness itself.
 pub mod error;
 
 /// Text for people.
 pub mod prose;
 
-/// What the harness tells of itself, when it is asked.
+/// The harness's own log (`--log`).
 pub mod log;
 
-/// Where the time goes.
+/// Wall time by phase of a case.
 pub mod phase;
 
 /// The order of versions.
 pub mod version;
 
-/// Sizes as they are written on command lines.
+/// Sizes in the syntax of command lines.
 pub mod size;
 
-/// Simpler versions of plain values.
+/// Shrink candidates of plain values.
 pub mod simpler;
 
-/// All chance.
+/// Seeded random generators.
 pub mod rng;
 
-/// Files that are written whole or not at all.
+/// Atomic writes of files.
 pub mod whole_file;

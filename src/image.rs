@@ -1,24 +1,24 @@
-//! What a case's image is made of.
+//! The source image of a case: its recipe, its expected guest-visible contents, and the model of what later steps do to them.
 //!
-//! Drawn by the generations, built by the duel with qemu-img and qemu-io, and known to the judges as what a guest must
-//! see in it. No I/O here.
+//! The generations draw a recipe, the differential runner builds the image with qemu-img and qemu-io, and the judges compare against the
+//! expected contents. Only [`content`] does I/O.
 
-/// The image formats.
+/// Image formats.
 pub mod format;
 
-/// Guest-visible bytes, sparsely.
+/// Guest-visible contents, in a sparse form.
 pub mod content;
 
-/// What a case out of a file may hold.
+/// Checks of the values in a case that was read from a file.
 pub mod validity;
 
-/// A third witness: what a guest must see.
+/// Guest-visible model: the expected contents of an image after any steps.
 pub mod model;
 
-/// What is done with a dirty bitmap.
+/// Actions on dirty bitmaps.
 pub mod bitmap_action;
 
-/// The options that an image is created with.
+/// The options to create or amend an image with.
 pub mod options;
 
 use serde::{Deserialize, Serialize};
@@ -30,45 +30,45 @@ use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::image::validity::Validity;
 
-/// A source image, as a generation drew it.
+/// A source image as a generation drew it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageRecipe {
-    /// Its format.
+    /// The image format.
     pub format: Format,
-    /// The virtual size it is created with.
+    /// The virtual size to create the image with.
     pub virtual_size: Size,
-    /// What is put into it.
+    /// How the image is filled.
     pub pattern: Pattern,
     /// The cluster size in bytes, for qcow2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_size: Option<u64>,
-    /// The guest writes of [`Pattern::Random`], in their order.
+    /// The guest writes of [`Pattern::Random`], in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes: Option<Vec<Write>>,
 }
 
-/// What is put into a new image.
+/// How a new image is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pattern {
-    /// Nothing.
+    /// No data.
     Zeros,
     /// One to four short runs of one byte.
     Random,
-    /// Nothing (the Python harness meant more by it, but wrote nothing).
+    /// No data: the Python harness has this pattern, but never wrote anything for it.
     Sparse,
     /// A partition table, in raw images only.
     Mbr,
 }
 
-/// Bytes 446 to 511 of the partition table: one bootable entry of type 0x83 from sector 2048, then the signature.
+/// Where the partition table lies in the master boot record: bytes 446 to 511 hold four entries and the signature.
 const PARTITION_TABLE_OFFSET: u64 = 446;
 
-/// The formats that are simpler than those that stand behind them, or are not here.
+/// The formats that an image can shrink to, the simplest first. A format that is not listed is less simple than both.
 const SIMPLER_FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
 
 impl ImageRecipe {
-    /// What is wrong with it, if it came out of a file.
+    /// Checks a recipe that was read from a file.
     pub fn validity(&self) -> Validity {
         let size = self.virtual_size.bytes();
         validity::number("virtual_size", size, 1..=validity::BYTES_MAX)?;
@@ -78,7 +78,7 @@ impl ImageRecipe {
         validity::writes("writes", self.writes())
     }
 
-    /// The `-o` options it is created with, in their order.
+    /// The `-o` options to create the image with, in order.
     pub fn create_options(&self) -> CreateOptions {
         let option = match self.format {
             Format::Vmdk => Some(CreateOption::Subformat(Subformat::MonolithicSparse)),
@@ -87,12 +87,13 @@ impl ImageRecipe {
         option.into_iter().collect()
     }
 
-    /// The guest writes, in their order.
+    /// The guest writes, in order.
     pub fn writes(&self) -> &[Write] {
         self.writes.as_deref().unwrap_or_default()
     }
 
-    /// The partition table to be put into a raw image: (offset in bytes, bytes).
+    /// The partition table of a raw image with [`Pattern::Mbr`], as (offset in bytes, bytes): one bootable entry of type 0x83 from sector 2048, then
+    /// the signature. `None` for any other image.
     pub fn partition_table(&self) -> Option<(u64, [u8; 66])> {
         if self.pattern != Pattern::Mbr || self.format != Format::Raw {
             return None;
@@ -104,13 +105,13 @@ impl ImageRecipe {
         Some((PARTITION_TABLE_OFFSET, table))
     }
 
-    /// What a guest must see in it.
+    /// The contents that a guest must see in the new image.
     pub fn contents(&self) -> Contents {
         let size = self.format.created_size(self.virtual_size.bytes());
         Contents::of_writes(size, &self.all_writes())
     }
 
-    /// All that is put into it, in order: the guest writes, then the partition table byte by byte.
+    /// Everything that is written into the image, in order: the guest writes, then the partition table byte by byte.
     pub fn all_writes(&self) -> Vec<Write> {
         let table = self
             .partition_table()
@@ -126,7 +127,7 @@ impl ImageRecipe {
         self.writes().iter().copied().chain(table).collect()
     }
 
-    /// How much there is of it.
+    /// The size of the recipe, for the shrinker.
     pub fn bulk(&self) -> Bulk {
         Bulk {
             operations: 0,
@@ -135,7 +136,7 @@ impl ImageRecipe {
         }
     }
 
-    /// Simpler versions of it for the shrinker, those that take away most first.
+    /// Shrink candidates of the recipe, those that remove most first.
     pub fn simpler(&self) -> Vec<Self> {
         let empty = |format| Self {
             format,

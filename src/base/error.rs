@@ -1,68 +1,68 @@
-//! What the harness itself could not do.
+//! Errors of the harness itself.
 //!
-//! Every room may return one. A tool's failure is never one of these: it is an
-//! [`Answer`](crate::tool::request::Answer), plain data to be judged. An error reads as one line: what, where, what to do.
+//! Every room may return one. A tool's failure is never an [`Error`]: it is an [`Answer`](crate::tool::request::Answer), plain data for the
+//! judges. An error reads as one line: what failed, where, and what to do about it.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// The harness could not go on, in one line.
+/// Why the harness could not continue, as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     message: String,
     cause: Cause,
 }
 
-/// Why, as far as a caller acts on it.
+/// The class of an error, as far as callers handle classes differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A flag, an environment variable, a case id or a seed file is wrong.
     Usage,
     /// A tool is not installed; the message says what to install.
     MissingTool,
-    /// The machine did not give what was asked: a file, a directory, a process.
+    /// The operating system refused a file, a directory or a process.
     System,
-    /// The person at the terminal asked to stop.
+    /// The user interrupted the run.
     Interrupted,
 }
 
-/// Shorthand for results whose error is ours.
+/// A result whose error is the harness's [`Error`] unless named otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Wrong input: `message` names it, says what is wrong and what would be right.
+    /// An error for wrong input: `message` names the input, what is wrong with it and what would be right.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Cause::Usage, message)
     }
 
-    /// A tool is not there: `message` names it and says what to install.
+    /// An error for a tool that is not installed: `message` names the tool and what to install.
     pub fn missing_tool(message: impl Into<String>) -> Self {
         Self::new(Cause::MissingTool, message)
     }
 
-    /// The machine refused: `message` names what was asked of it.
+    /// An error of the operating system: `message` names what the harness tried to do.
     pub fn system(message: impl Into<String>) -> Self {
         Self::new(Cause::System, message)
     }
 
-    /// An input or output error on `path`, while doing `what` ("write the summary").
+    /// An I/O error on `path`; `what` says what the harness tried to do, as a verb with its object ("write the summary").
     pub fn io(what: &str, path: &Path, error: &io::Error) -> Self {
         Self::system(format!("cannot {what} {}: {error}", path.display()))
     }
 
-    /// The run was asked to stop.
+    /// The error of a run that the user interrupted.
     pub fn interrupted() -> Self {
         Self::new(Cause::Interrupted, "interrupted")
     }
 
-    /// Why, as far as a caller acts on it.
+    /// The class of this error.
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
     fn new(cause: Cause, message: impl Into<String>) -> Self {
-        // One line, whatever a library put into its message.
+        // A library's message may span lines; an error is one line.
         let message = message
             .into()
             .split_whitespace()

@@ -1,7 +1,7 @@
-//! `--log`: what the harness itself does, for whoever debugs the harness, as spans and events of the `tracing` crate on standard error.
+//! `--log`: a log for debugging the harness itself. It writes spans and events of the `tracing` crate to standard error.
 //!
-//! Off unless it is asked for. Spans are `case` (level info), `operation` and `call` (debug) and `step` (trace); each line tells those that it lies
-//! in. No verdict and no report depends on it, and tools never see it.
+//! The log is off by default. Spans are `case` (level info), `operation` and `call` (debug) and `step` (trace); each line names the spans that
+//! enclose it. No verdict and no report depends on the log, and tools never see it.
 
 use std::str::FromStr;
 
@@ -12,15 +12,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::error::{Error, Result};
 
-/// Which spans and events are written, by level and module.
+/// Selects the spans and events that the log writes, by level and module.
 #[derive(Clone, Debug)]
 pub struct Filter(Targets);
 
 impl FromStr for Filter {
     type Err = Error;
 
-    /// `LEVEL` or `MODULE=LEVEL`, with commas: `debug`, `info,imgduel::run=trace`. A module without its level is refused: a misspelled level
-    /// would be one.
+    /// Parses a comma-separated list of `LEVEL` and `MODULE=LEVEL`: `debug`, `info,imgduel::run=trace`. Refuses a module without a level, because
+    /// a misspelled level would be taken for a module.
     fn from_str(text: &str) -> Result<Self> {
         let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
         let is_sound = text.split(',').all(|part| match part.split_once('=') {
@@ -36,13 +36,13 @@ impl FromStr for Filter {
     }
 }
 
-/// Begins to write what `filter` lets through, each span when it ends, with its duration. A second call changes nothing.
+/// Starts the log with `filter`. Each span is written when it ends, with its duration. A second call has no effect.
 pub fn begin(filter: &Filter) {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_span_events(FmtSpan::CLOSE);
-    // Fails when something listens already: of the test target, the first trial.
+    // Fails when a log is already installed: each trial of the test target calls this, and the first one installs it.
     let _ = tracing_subscriber::registry()
         .with(lines)
         .with(filter.0.clone())
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_and_modules_with_levels_are_taken_and_misspelled_levels_are_not() {
+    fn levels_and_modules_with_levels_are_accepted_and_misspelled_levels_are_refused() {
         for good in ["debug", "off", "info,imgduel::run=trace", "imgduel=debug"] {
             assert!(good.parse::<Filter>().is_ok(), "{good}");
         }

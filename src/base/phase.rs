@@ -1,34 +1,34 @@
-//! Where the time of a campaign goes, by phase.
+//! Wall time of a campaign by phase.
 //!
-//! The duel and the rooms below it say which phase begins; a phase within a phase takes over until it ends, so that no time is
-//! counted twice. Costs some tens of nanoseconds each time. Read by `benches/throughput`.
+//! The differential runner and the rooms that it calls mark where a phase begins. A nested phase takes over until it ends, so no time is
+//! counted twice. Each switch costs some tens of nanoseconds. `benches/throughput` reads the totals.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a thread is doing.
+/// What a thread spends its time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// A source image is made.
+    /// Building a source image.
     Fixture,
-    /// The candidate does its part of an operation, or looks at an output.
+    /// Calls of the candidate, for an operation or to inspect an output.
     CandidateCalls,
-    /// The reference does its part of an operation, or looks at an output.
+    /// Calls of the reference, for an operation or to inspect an output.
     ReferenceCalls,
-    /// Both sides' files or answers are compared.
+    /// Comparing both sides' files or answers.
     Comparing,
-    /// Contents are read and hashed.
+    /// Reading and hashing contents.
     Hashing,
-    /// Images are copied.
+    /// Copying images.
     Copying,
-    /// What is left is removed, in a case's own thread or beside it.
+    /// Removing scratch files, in the case's own thread or in the background.
     Cleanup,
-    /// Everything else that belongs to a case.
+    /// The rest of a case.
     Other,
 }
 
-/// All phases, in the order in which they are told.
+/// All phases with their names, in the order in which [`totals`] returns them.
 pub const PHASES: [(Phase, &str); 8] = [
     (Phase::Fixture, "fixture"),
     (Phase::CandidateCalls, "candidate calls"),
@@ -48,7 +48,7 @@ thread_local! {
 }
 
 impl Phase {
-    /// Does `work` as this phase.
+    /// Runs `work`, counts its wall time for this phase, and returns its result.
     pub fn of<T>(self, work: impl FnOnce() -> T) -> T {
         let guard = Guard {
             outer: switch(Some(self)),
@@ -65,7 +65,7 @@ pub fn totals() -> [Duration; PHASES.len()] {
         .map(|index| Duration::from_nanos(TOTALS[index].load(Ordering::Relaxed)))
 }
 
-/// Gives the outer phase back, also on the way of an early return.
+/// Restores the outer phase when it is dropped, so that early returns and panics restore it as well.
 struct Guard {
     outer: Option<Phase>,
 }
@@ -76,6 +76,7 @@ impl Drop for Guard {
     }
 }
 
+/// Ends this thread's current phase, adds its time to the totals, begins `to`, and returns the phase that ended.
 fn switch(to: Option<Phase>) -> Option<Phase> {
     let now = Instant::now();
     let left = CURRENT.replace(to.map(|phase| (phase, now)));
@@ -89,9 +90,9 @@ fn switch(to: Option<Phase>) -> Option<Phase> {
 mod tests {
     use super::*;
 
-    /// Other tests of this process count into the same totals: what is looked at is where a thread's time goes.
+    /// Other tests of this process add to the same totals, so this test checks the thread's current phase, and a lower bound of the total.
     #[test]
-    fn a_phase_within_a_phase_is_counted_once() {
+    fn a_nested_phase_is_counted_once() {
         let current = || CURRENT.get().map(|(phase, _)| phase as usize);
         let before = totals()[Phase::Copying as usize];
         let pause = Duration::from_millis(5);

@@ -1,7 +1,7 @@
-//! Simpler versions of plain values: shorter lists, smaller sizes, fewer options; and how much there is of them.
+//! Shrink candidates of plain values (shorter lists, smaller sizes, fewer options), and a measure of a case's size.
 //!
-//! Used by the image recipe and the operations when they offer simpler versions of themselves to the shrinker. Every
-//! list here begins with what takes away most. What "simpler" means of an operation is that operation's business.
+//! The image recipe and the operations build their shrink candidates from these. Every list of candidates begins with the one that removes
+//! most. Each operation decides itself which of its parts can be shrunk.
 
 use std::iter::Sum;
 use std::ops::Add;
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::size::Size;
 
-/// The virtual sizes that a size may shrink to.
+/// The virtual sizes that a size can shrink to.
 const SIZES: [&str; 7] = ["1M", "2M", "4M", "16M", "64M", "256M", "1G"];
 
-/// How much there is of a case, or of a part of it.
+/// The size of a case, or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bulk {
     /// Operations, or the steps of an operation that is a list of them.
     pub operations: usize,
-    /// Options beyond the defaults.
+    /// Options that differ from the defaults.
     pub options: usize,
-    /// Guest writes that were drawn.
+    /// Guest writes.
     pub writes: usize,
 }
 
 impl Bulk {
-    /// One operation with so many options beyond the defaults.
+    /// The size of one operation with this number of non-default options and no guest writes.
     pub fn of_operation(options: usize) -> Self {
         Self {
             operations: 1,
@@ -53,14 +53,14 @@ impl Sum for Bulk {
     }
 }
 
-/// Simpler versions of a whole: each is the whole with one change.
+/// Collects the shrink candidates of a value: each is a copy of the value with one change.
 pub struct Versions<'whole, Whole> {
     whole: &'whole Whole,
     found: Vec<Whole>,
 }
 
 impl<'whole, Whole: Clone> Versions<'whole, Whole> {
-    /// None yet.
+    /// An empty collection for `whole`.
     pub fn of(whole: &'whole Whole) -> Self {
         Self {
             whole,
@@ -68,7 +68,7 @@ impl<'whole, Whole: Clone> Versions<'whole, Whole> {
         }
     }
 
-    /// And one for each of these simpler parts, which `put` puts into it.
+    /// Adds one candidate for each of these simpler parts; `put` stores the part in a copy of the value.
     pub fn each<Part>(
         mut self,
         parts: impl IntoIterator<Item = Part>,
@@ -82,18 +82,18 @@ impl<'whole, Whole: Clone> Versions<'whole, Whole> {
         self
     }
 
-    /// And one with this change, when that would be one.
+    /// Adds one candidate with this change if `is_change`, that is, if the change would have an effect.
     pub fn when(self, is_change: bool, change: impl Fn(&mut Whole)) -> Self {
         self.each(is_change.then_some(()), |version, ()| change(version))
     }
 
-    /// All of them, in the order in which they were named.
+    /// All candidates, in the order in which they were added.
     pub fn all(self) -> std::vec::IntoIter<Whole> {
         self.found.into_iter()
     }
 }
 
-/// Shorter versions of a list: nothing, the halves, and every list with one element less, the last left out first.
+/// Shorter versions of a list: the empty list, both halves, and the lists with one element removed, beginning with the last element.
 pub fn shorter<T: Clone>(list: &[T]) -> Vec<Vec<T>> {
     let mut versions = Vec::new();
     if list.is_empty() {
@@ -114,14 +114,14 @@ pub fn shorter<T: Clone>(list: &[T]) -> Vec<Vec<T>> {
     versions
 }
 
-/// As [`shorter`], but never nothing: for lists that mean nothing when they are empty.
+/// The non-empty lists of [`shorter`], for lists that must not be empty.
 pub fn shorter_not_empty<T: Clone>(list: &[T]) -> Vec<Vec<T>> {
     let mut versions = shorter(list);
     versions.retain(|version| !version.is_empty());
     versions
 }
 
-/// A list with one element replaced by each of its simpler versions.
+/// Versions of a list in which one element is replaced by one of its simpler versions.
 pub fn elementwise<T: Clone>(list: &[T], simpler: impl Fn(&T) -> Vec<T>) -> Vec<Vec<T>> {
     let places = list.iter().enumerate();
     let versions = places.flat_map(|(place, element)| {
@@ -135,7 +135,7 @@ pub fn elementwise<T: Clone>(list: &[T], simpler: impl Fn(&T) -> Vec<T>) -> Vec<
     versions.collect()
 }
 
-/// The smaller ones of the usual sizes.
+/// The sizes of a fixed list (1M to 1G) that are smaller than `size`.
 pub fn sizes(size: &Size) -> Vec<Size> {
     let usual = SIZES.iter().map(|text| Size::literal(text));
     usual
@@ -143,7 +143,7 @@ pub fn sizes(size: &Size) -> Vec<Size> {
         .collect()
 }
 
-/// Smaller numbers: those of `landmarks` that are smaller, then the half.
+/// Smaller numbers: the `landmarks` below `number`, then half of it, if that is above all landmarks.
 pub fn numbers(number: u64, landmarks: &[u64]) -> Vec<u64> {
     let mut smaller: Vec<u64> = landmarks
         .iter()
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shorter_lists_begin_with_nothing_and_the_halves() {
+    fn shorter_lists_begin_with_the_empty_list_and_the_halves() {
         assert_eq!(
             shorter(&[1, 2, 3]),
             [

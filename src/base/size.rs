@@ -1,13 +1,13 @@
-//! A size as it is written on a command line: `64M`, `1G`, `512`.
+//! A size in the syntax of command lines: `64M`, `1G`, `512`.
 //!
-//! Kept as text, because the text is what is drawn and what is handed to the tools; [`Size::bytes`] is what it means.
+//! A [`Size`] keeps its text, because generations draw the text and tools receive it; [`Size::bytes`] is its value.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use crate::base::error::{Error, Result};
 
-/// A number of bytes with the suffix it was written with.
+/// A number of bytes together with the text that it was parsed from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size {
@@ -16,7 +16,8 @@ pub struct Size {
 }
 
 impl Size {
-    /// Reads `text`: decimal digits and at most one of qemu-img's suffixes k, K, M, G, T (powers of 1024).
+    /// Parses decimal digits with at most one of qemu-img's suffixes k, K, M, G, T (powers of 1024). Fails for any other text, and for values
+    /// over 64 bits.
     pub fn parse(text: &str) -> Result<Self> {
         let digits_end = text
             .find(|letter: char| !letter.is_ascii_digit())
@@ -37,17 +38,17 @@ impl Size {
                 bytes,
             }),
             None => Err(Error::usage(format!(
-                "'{text}' is no size: write bytes, or a number with K, M, G or T"
+                "'{text}' is not a size: write a number of bytes, or a number with K, M, G or T"
             ))),
         }
     }
 
-    /// A size that is written in this program.
+    /// A size that this program's own code writes; panics if it does not parse.
     pub(crate) fn literal(text: &str) -> Self {
-        Self::parse(text).expect("a size of ours")
+        Self::parse(text).expect("a size literal in this program is valid")
     }
 
-    /// A size in plain bytes.
+    /// A size written as a plain number of bytes.
     pub fn of_bytes(bytes: u64) -> Self {
         Self {
             text: bytes.to_string(),
@@ -60,7 +61,7 @@ impl Size {
         self.bytes
     }
 
-    /// As it was written.
+    /// The text that this size was parsed from.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused_in_one_line() {
+    fn text_that_is_not_a_size_is_refused_in_one_line() {
         for text in ["", "M", "-1M", "1X", "1MM", "99999999999999999999"] {
             let error = Size::parse(text).expect_err(text);
             assert!(!error.to_string().contains('\n'));

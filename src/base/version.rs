@@ -1,9 +1,8 @@
-//! The order of versions: by their numbers, never as text.
+//! The order of versions: by their numbers, not as text.
 //!
-//! Used where what a release does, or says, is compared with what another does. How a version is written is each tool's own business:
-//! only the numbers at its beginning count.
+//! Used wherever a rule depends on the release of a tool. Tools write versions in different ways, so only the leading numbers count.
 
-/// The numbers at the beginning of a version, from the most significant one: `10.0.2` of `10.0.2-rc1`. Empty where it begins with none.
+/// The leading numbers of a version, most significant first: `[10, 0, 2]` for `10.0.2-rc1`. Empty if the version does not begin with a number.
 pub fn numbers(version: &str) -> Vec<u64> {
     let mut numbers = Vec::new();
     for part in version.split('.') {
@@ -36,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_numbers_does_not_count() {
+    fn text_after_the_numbers_does_not_count() {
         assert_eq!(numbers("8.0.0-rc1"), [8, 0, 0]);
         assert_eq!(numbers("25.01"), [25, 1]);
         assert_eq!(numbers("11.2.50+x.7"), [11, 2, 50]);

@@ -1,6 +1,6 @@
-//! Files that are written whole or not at all.
+//! Atomic writes: a reader sees either the old file or the complete new one.
 //!
-//! Used by all that keep something which another process may read meanwhile: seed files, findings, the catalogue, the shrinker's progress.
+//! Used for files that another process may read at the same time: seed files, findings, the catalogue, the shrinker's progress.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use serde::Serialize;
 
 use crate::base::error::{Error, Result};
 
-/// Writes `value` as JSON, whole or not at all: a file that is read by others is never half there.
+/// Writes `value` to `path` as indented JSON, atomically. `what` describes the action in errors ("write the summary").
 pub fn write_json(path: &Path, value: &impl Serialize, what: &str) -> Result<()> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| Error::system(error.to_string()))?;
     write_text(path, &format!("{text}\n"), what)
 }
 
-/// Writes a text, whole or not at all, and makes its directory when it is not there.
+/// Writes `text` to `path` atomically, and creates missing directories. `what` describes the action in errors.
 pub fn write_text(path: &Path, text: &str, what: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let directory = path
@@ -26,7 +26,7 @@ pub fn write_text(path: &Path, text: &str, what: &str) -> Result<()> {
         fs::create_dir_all(directory)?;
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
         std::io::Write::write_all(&mut file, text.as_bytes())?;
-        // A temporary file is its owner's alone; this one is like any other.
+        // A temporary file is readable by its owner only; this file gets the usual permissions.
         file.as_file()
             .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         file.persist(path)?;

@@ -1,8 +1,7 @@
-//! What a guest sees in an image: its size and its bytes, kept sparsely.
+//! Guest-visible contents of an image: its size and its bytes, in a sparse form.
 //!
-//! Readings of different tools, and what a recipe says was written, are brought into one form that does not depend on
-//! how the bytes lie in a file: runs of equal 4 KiB blocks, all-zero blocks left out. Holes are never read. Two
-//! contents are equal when their forms are.
+//! What different tools read and what a recipe wrote are brought into one form that does not depend on how the bytes lie in a file: runs of
+//! equal 4 KiB blocks, without all-zero blocks. Holes are never read. Two contents are equal exactly when these forms are equal.
 
 use std::collections::BTreeMap;
 
@@ -22,19 +21,19 @@ pub use sparse::{
     open_regular_to_write, same_bytes, write_at,
 };
 
-/// The grain of a reading: 4096 bytes.
+/// The block size of the sparse form: 4096 bytes.
 pub const BLOCK_BYTES: u64 = 4096;
 
 /// A block of zeros.
 const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
-/// How many runs keep a block of their bytes, so that a difference can be shown to the byte.
+/// How many runs keep the bytes of one block, so that a difference can be reported to the byte.
 const SAMPLED_RUNS_MAX: usize = 64;
 
-/// How much is told as writes, in bytes.
+/// The most non-zero bytes that [`Contents::writes`] expresses as writes.
 const WRITES_BYTES_MAX: u64 = 1 << 29;
 
-/// Guest-visible contents. What is read is checked: a tool that is kept may tell any.
+/// Guest-visible contents. Deserialization checks the runs, because a persistent tool process may send any JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Contents {
@@ -43,16 +42,16 @@ pub struct Contents {
     runs: Vec<Run>,
 }
 
-/// Adjacent blocks that all hold the same bytes, not all zero.
+/// Adjacent blocks with the same bytes, which are not all zero.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Run {
-    /// Number of the first block.
+    /// Index of the first block.
     first: u64,
     /// Number of blocks.
     count: u64,
     /// xxh3-128 of one block, high and low half.
     fingerprint: [u64; 2],
-    /// The bytes of one block, for the first runs only; not part of what makes contents equal.
+    /// The bytes of one block. Only the first [`SAMPLED_RUNS_MAX`] runs have a sample, and equality ignores it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "sample")]
     sample: Option<Vec<u8>>,
 }
@@ -63,32 +62,32 @@ impl PartialEq for Run {
     }
 }
 
-/// Bytes that a recipe wrote: `length` times `byte`, from guest offset `offset`.
+/// A guest write: `length` times `byte`, from guest offset `offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
     /// Guest offset in bytes.
     pub offset: u64,
     /// Number of bytes.
     pub length: u64,
-    /// The byte that is repeated.
+    /// The byte that the write repeats.
     pub byte: u8,
 }
 
 impl Write {
-    /// Simpler versions of it: nearer to the start, shorter, of a simpler byte.
+    /// Shrink candidates of the write: nearer to the start of the image, shorter, or with the byte 1.
     pub fn simpler(&self) -> Vec<Self> {
         let offsets = simpler::numbers(self.offset, &[0, 65536]).into_iter();
-        // Aligned writes stay aligned: at a sector's start, a guest could have made them.
+        // A guest can only write at the start of a sector.
         let offsets = offsets.map(|offset| offset / SECTOR_BYTES * SECTOR_BYTES);
         let lengths = simpler::numbers(self.length, &[SECTOR_BYTES, 4096, 65536]).into_iter();
         let lengths = lengths.filter(|length| *length >= SECTOR_BYTES);
         let at = offsets.map(|offset| Self { offset, ..*self });
-        let of = lengths.map(|length| Self { length, ..*self });
+        let shorter = lengths.map(|length| Self { length, ..*self });
         let byte = (self.byte > 1).then_some(Self { byte: 1, ..*self });
-        at.chain(of).chain(byte).collect()
+        at.chain(shorter).chain(byte).collect()
     }
 
-    /// The part of it that lies in [`start`, `end`) of the guest address space, if any does.
+    /// The part of the write within [`start`, `end`) of the guest address space; `None` if there is no overlap.
     pub fn within(&self, start: u64, end: u64) -> Option<Self> {
         let offset = self.offset.max(start);
         let stop = (self.offset + self.length).min(end);
@@ -103,17 +102,17 @@ impl Write {
 /// The first place where two contents differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentDifference {
-    /// Where and what, in one phrase.
+    /// What differs and at which guest offset, in one phrase.
     pub place: String,
-    /// What the first holds there.
+    /// What the first contents hold there.
     pub first: String,
-    /// What the second holds there.
+    /// What the second contents hold there.
     pub second: String,
 }
 
 impl Serialize for Contents {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The derived one, which `remote` makes an own method.
+        // With `remote`, serde derives an inherent method of the same name.
         Self::serialize(self, serializer)
     }
 }
@@ -124,26 +123,26 @@ impl<'de> Deserialize<'de> for Contents {
         match contents.is_sound() {
             true => Ok(contents),
             false => Err(D::Error::custom(
-                "the runs of contents are not in their order, not within their size, or not of whole blocks",
+                "the runs of the contents are out of order, exceed the size, or have an incomplete block as their sample",
             )),
         }
     }
 }
 
 impl Contents {
-    /// Whether the runs lie one behind the other, within the size, and every sample is a block.
+    /// Whether the runs are ascending, do not overlap and lie within the size, and every sample is a whole block.
     fn is_sound(&self) -> bool {
         let blocks = self.size.div_ceil(BLOCK_BYTES);
         let ends = self.runs.iter().try_fold(0, |end, run| {
             let is_whole = |sample: &Vec<u8>| sample.len() as u64 == BLOCK_BYTES;
             let next = run.first.checked_add(run.count)?;
-            let is_behind = run.first >= end && run.count > 0 && next <= blocks;
-            (is_behind && run.sample.as_ref().is_none_or(is_whole)).then_some(next)
+            let is_in_order = run.first >= end && run.count > 0 && next <= blocks;
+            (is_in_order && run.sample.as_ref().is_none_or(is_whole)).then_some(next)
         });
         ends.is_some()
     }
 
-    /// All zeros, `size` bytes.
+    /// Contents of `size` zero bytes.
     pub fn zeros(size: u64) -> Self {
         Self {
             size,
@@ -151,7 +150,7 @@ impl Contents {
         }
     }
 
-    /// What `writes`, in their order, leave in an image of `size` bytes that was all zero.
+    /// The contents of an image of `size` zero bytes after `writes`, in order.
     pub fn of_writes(size: u64, writes: &[Write]) -> Self {
         let mut blocks: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
         for write in writes {
@@ -174,7 +173,7 @@ impl Contents {
         builder.finish()
     }
 
-    /// Bytes in blocks that hold anything but zeros, rounded to blocks.
+    /// The number of bytes in blocks that are not all zero.
     pub fn non_zero_bytes(&self) -> u64 {
         let bytes = self
             .runs
@@ -183,7 +182,7 @@ impl Contents {
         bytes.fold(0, u64::saturating_add)
     }
 
-    /// The guest ranges (offset, length) that hold anything but zeros, rounded to blocks.
+    /// The guest ranges (offset, length) in bytes that are not all zero, rounded to blocks.
     pub fn non_zero_ranges(&self) -> Vec<(u64, u64)> {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for run in &self.runs {
@@ -199,7 +198,8 @@ impl Contents {
         ranges
     }
 
-    /// Writes that make an empty image of its size hold this; `None` when there is more in it than is kept to the byte.
+    /// Writes that turn an empty image of this size into these contents. `None` if the contents are larger than [`WRITES_BYTES_MAX`], or if a run
+    /// has no sample.
     pub fn writes(&self) -> Option<Vec<Write>> {
         if self.non_zero_bytes() > WRITES_BYTES_MAX {
             return None;
@@ -225,7 +225,7 @@ impl Contents {
         Some(writes)
     }
 
-    /// Where `self` and `other` first differ; `None` when they are equal.
+    /// The first place where `self` and `other` differ; `None` if they are equal. The place is a byte where samples exist, otherwise a block.
     pub fn difference(&self, other: &Self) -> Option<ContentDifference> {
         if self.size != other.size {
             return Some(ContentDifference {
@@ -296,36 +296,36 @@ impl Contents {
     }
 }
 
-/// Puts a reading together, block by block, in ascending order.
+/// Builds [`Contents`] from pieces in ascending order.
 pub struct ContentsBuilder {
     contents: Contents,
 }
 
 impl ContentsBuilder {
-    /// A reading of an image of `size` bytes.
+    /// Starts with `size` zero bytes.
     pub fn new(size: u64) -> Self {
         Self {
             contents: Contents::zeros(size),
         }
     }
 
-    /// Adds `bytes` at guest offset `offset`, which is a multiple of [`BLOCK_BYTES`]; only the last piece of an image may be
-    /// cut inside a block. What is not added is zero.
+    /// Adds `bytes` at guest offset `offset`, which must be a multiple of [`BLOCK_BYTES`]. Only the last piece of an image may end inside a
+    /// block. Ranges that are never added are zero.
     pub fn add(&mut self, offset: u64, bytes: &[u8]) {
         debug_assert_eq!(
             offset % BLOCK_BYTES,
             0,
-            "pieces of a reading start at a block"
+            "each piece of contents must start at a block"
         );
         for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
-            // Compared as a whole, which is many times faster than byte by byte.
+            // Comparing slices is many times faster than looking for a non-zero byte.
             if *block != ZEROS[..block.len()] {
                 self.add_block(offset / BLOCK_BYTES + index as u64, block);
             }
         }
     }
 
-    /// The reading.
+    /// Returns the contents.
     pub fn finish(self) -> Contents {
         self.contents
     }
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_contents_are_equal_however_they_were_put_together() {
+    fn contents_are_equal_whichever_writes_produced_them() {
         let whole = Contents::of_writes(1 << 20, &[write(4096, 8192, 7)]);
         let halves = Contents::of_writes(1 << 20, &[write(8192, 4096, 7), write(4096, 4096, 7)]);
         assert_eq!(whole, halves);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_flipped_byte_is_found_and_named() {
+    fn a_single_different_byte_is_found_at_its_offset() {
         let one = Contents::of_writes(1 << 20, &[write(65536, 512, 1)]);
         let two = Contents::of_writes(1 << 20, &[write(65536, 512, 1), write(65700, 1, 2)]);
         let difference = one.difference(&two).expect("they differ");
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_part_of_the_contents() {
+    fn contents_of_different_sizes_differ() {
         assert!(
             Contents::zeros(512)
                 .difference(&Contents::zeros(1024))
@@ -412,14 +412,14 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_told_as_the_writes_that_make_them() {
+    fn contents_are_expressed_as_the_writes_that_produce_them() {
         let writes = [write(3, 5000, 7), write(8191, 2, 9), write(65536, 4096, 7)];
         let contents = Contents::of_writes(1 << 20, &writes);
         assert_eq!(contents.writes().unwrap(), writes);
     }
 
     #[test]
-    fn writes_beyond_the_end_are_cut() {
+    fn a_write_is_cut_at_the_end_of_the_image() {
         assert_eq!(
             Contents::of_writes(4096, &[write(0, 8192, 3)]).non_zero_bytes(),
             4096
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_that_nobody_can_have_read_are_refused() {
+    fn inconsistent_contents_are_refused() {
         let run = |run: &str| format!(r#"{{"size": 8192, "runs": [{run}]}}"#);
         let read = |text: &str| serde_json::from_str::<Contents>(text);
         let sound = r#"{"first": 0, "count": 1, "fingerprint": [1, 2]}"#;

@@ -1,30 +1,30 @@
-//! The image formats, one row each.
+//! The image formats as cases, tools and judges need them: a format's name on command lines, whether qemu-img can check it, and how qemu-img
+//! rounds its virtual size.
 //!
-//! What is known of a format here is what cases, tools and judges need: its name on command lines, how qemu-img rounds
-//! a virtual size, whether qemu-img can check it. How a format looks on disk is not known here.
+//! The room `disk_format` knows how formats look on disk.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A sector, the unit of virtual sizes: 512 bytes.
+/// The length of a sector, the unit of virtual sizes: 512 bytes.
 pub const SECTOR_BYTES: u64 = 512;
 
-/// An image format, by qemu-img's name for it.
+/// An image format, under qemu-img's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// No metadata at all.
+    /// Guest data only, without metadata.
     Raw,
     /// QEMU's qcow2, versions 2 and 3 (docs/interop/qcow2 in QEMU).
     Qcow2,
     /// VMware's, in all its subformats (Virtual Disk Format 5.0).
     Vmdk,
-    /// Microsoft's VHD, called vpc by QEMU (Virtual Hard Disk Image Format Specification 1.0).
+    /// Microsoft's VHD, which QEMU calls vpc (Virtual Hard Disk Image Format Specification 1.0).
     Vpc,
     /// Microsoft's VHDX ([MS-VHDX]).
     Vhdx,
-    /// VirtualBox's VDI, as QEMU's block/vdi.c has it.
+    /// VirtualBox's VDI, as QEMU's block/vdi.c documents it.
     Vdi,
     /// QEMU's first copy-on-write format, qcow version 1 (block/qcow.c).
     Qcow,
@@ -32,11 +32,11 @@ pub enum Format {
     Parallels,
 }
 
-/// One row of the list of formats.
+/// One row of the table of formats.
 struct Row {
     format: Format,
     name: &'static str,
-    /// `qemu-img check` does something: measured with 10.0.2, which exits 63 for the others.
+    /// Whether `qemu-img check` supports the format: observed with 10.0.2, which exits with 63 for the others.
     checked: bool,
 }
 
@@ -84,22 +84,22 @@ const FORMATS: [Row; 8] = [
 ];
 
 impl Format {
-    /// Every format.
+    /// All formats.
     pub fn all() -> impl Iterator<Item = Self> {
         FORMATS.iter().map(|row| row.format)
     }
 
-    /// Its name on a qemu-img command line and as a file name's ending.
+    /// The format's name on a qemu-img command line, also used as a file name extension.
     pub fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Whether `qemu-img check` can check it.
+    /// Whether `qemu-img check` supports the format.
     pub fn is_checked(self) -> bool {
         self.row().checked
     }
 
-    /// The virtual size, in bytes, of an image that was created with `bytes`.
+    /// The virtual size, in bytes, of an image that qemu-img creates when the requested size is `bytes`.
     pub fn created_size(self, bytes: u64) -> u64 {
         match self {
             Self::Vpc => vpc_created_size(bytes),
@@ -111,7 +111,7 @@ impl Format {
         FORMATS
             .iter()
             .find(|row| row.format == self)
-            .expect("every format has its row")
+            .expect("every format has a row in the table")
     }
 }
 
@@ -121,7 +121,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// The smallest CHS geometry that holds `bytes`: what qemu-img 10.0.2 creates unless it is told `force_size`.
+/// The size in bytes of the smallest CHS geometry for at least `bytes`: what qemu-img 10.0.2 creates without `force_size`.
 fn vpc_created_size(bytes: u64) -> u64 {
     let wanted = bytes.div_ceil(SECTOR_BYTES);
     let mut tried = wanted;
@@ -134,10 +134,11 @@ fn vpc_created_size(bytes: u64) -> u64 {
     }
 }
 
-/// How many sectors further the search for a geometry goes at most; one cylinder of the largest geometry is 16 x 255.
+/// How many sectors beyond the requested size the search for a geometry tries: one cylinder of the largest geometry (16 x 255).
 const VPC_GEOMETRY_STEPS: u64 = 16 * 255;
 
-/// Cylinders x heads x sectors for a disk of `sectors`: "CHS Calculation", appendix of the VHD specification 1.0.
+/// The number of sectors (cylinders x heads x sectors per track) of the geometry for a disk of `sectors`: "CHS Calculation", appendix of the VHD
+/// specification 1.0.
 fn vpc_geometry_sectors(sectors: u64) -> u64 {
     let sectors = sectors.min(65535 * 16 * 255);
     let (per_track, heads, cylinders_times_heads);
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_is_called_what_serde_calls_it() {
+    fn every_format_s_name_is_its_serde_name() {
         for format in Format::all() {
             assert_eq!(serde_json::to_value(format).unwrap(), format.name());
         }

@@ -1,10 +1,10 @@
-//! The third witness: what a guest must see, computed by plain code of ours from a recipe and its steps.
+//! Guest-visible model: computes from a recipe and the steps of a chain what a guest must see. Operations compare both tools with it.
 //!
-//! Knows no tool, no file and no format's layout; only what each step means to a guest. Everything is kept sparsely, so that an
-//! image of a terabyte costs what was written into it. Asked by operations; what it says is held against both tools.
+//! The model knows what each step means to a guest, but no tool, no file and no on-disk layout. It is sparse: an image of a terabyte costs only
+//! as much as was written into it.
 //!
-//! It keeps what a guest *sees* in each image of a backing chain, not which image holds a cluster: that is the tools' business, and
-//! no step of ours changes what is seen in a backing file behind its overlay's back.
+//! For each image of a backing chain it keeps what a guest *sees* there, not which image holds a cluster: tools may choose that. It can do so
+//! because no step changes a backing image while an overlay on it stays in use.
 
 use std::collections::BTreeMap;
 
@@ -16,42 +16,42 @@ pub use view::View;
 mod bitmap;
 mod view;
 
-/// A stateful image: what is seen in it, in the images below it, and in its snapshots.
+/// An image with its backing chain: what a guest sees in each of them and in their snapshots, and what is dirty in their bitmaps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// The current image.
+    /// What a guest sees in the active (top) image.
     pub top: View,
-    /// The images of its backing chain, bottom first.
+    /// The images of the backing chain, the base image first.
     pub below: Vec<Lower>,
-    /// Its internal snapshots by name.
+    /// The active image's internal snapshots, by name.
     pub snapshots: BTreeMap<String, Snapshot>,
-    /// Its persistent dirty bitmaps by name.
+    /// The active image's persistent dirty bitmaps, by name.
     pub bitmaps: BTreeMap<String, Bitmap>,
 }
 
-/// An image that lies below another.
+/// A backing image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lower {
-    /// What is seen in it.
+    /// What a guest sees in it.
     pub view: View,
-    /// Its internal snapshots by name.
+    /// Its internal snapshots, by name.
     pub snapshots: BTreeMap<String, Snapshot>,
-    /// Its persistent dirty bitmaps by name.
+    /// Its persistent dirty bitmaps, by name.
     pub bitmaps: BTreeMap<String, Bitmap>,
 }
 
 /// An internal snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// Its id: one more than the highest there was when it was made (QEMU, block/qcow2-snapshot.c).
+    /// The snapshot's id: one more than the highest id at the time it was created (QEMU, block/qcow2-snapshot.c).
     pub id: u64,
-    /// What a guest sees when it is applied; nothing once the image below has been changed or replaced: where a snapshot has no
-    /// cluster of its own, it shows whatever lies below.
+    /// What a guest sees after the snapshot is applied. `None`, that is unknown, once the backing image was changed or replaced: where a snapshot
+    /// has no cluster of its own, it shows the backing image.
     pub seen: Option<View>,
 }
 
 impl Model {
-    /// An empty image of `size` bytes, with nothing below it.
+    /// An empty image of `size` bytes without a backing image.
     pub fn new(size: u64) -> Self {
         Self {
             top: View::zeros(size),
@@ -61,8 +61,7 @@ impl Model {
         }
     }
 
-    /// Puts a new overlay of `size` bytes on the image: what is below shows through as far as it reaches, and beyond it there are
-    /// zeros.
+    /// Creates an overlay of `size` bytes on the active image. The overlay shows the backing image up to the end of that, and zeros beyond.
     pub fn overlay(&mut self, size: u64) {
         let seen = self.top.resized(size);
         self.below.push(Lower {
@@ -72,7 +71,8 @@ impl Model {
         });
     }
 
-    /// The image `index` of the chain, counted from the bottom, with what is below it, as if nothing lay on it.
+    /// The backing image `index`, counted from the base image, as the active image of a chain of its own, without its overlays. `None` if there
+    /// is no such image.
     pub fn lower(&self, index: usize) -> Option<Self> {
         let lower = self.below.get(index)?.clone();
         Some(Self {
@@ -83,7 +83,8 @@ impl Model {
         })
     }
 
-    /// The image that was the one at `index` of the chain, and all below it, is now `lower`; a guest sees in it what it saw.
+    /// Replaces the backing images up to and including `index` with `lower` and its backing chain. `lower` must show what the image at `index`
+    /// showed.
     pub fn replace_lower(&mut self, index: usize, lower: Self) {
         let Self {
             top: view,
@@ -99,25 +100,26 @@ impl Model {
         self.below.splice(..=index, below);
     }
 
-    /// A guest write.
+    /// Applies a guest write.
     pub fn write(&mut self, write: &Write) {
         self.top
             .fill(write.offset, write.offset + write.length, write.byte);
         self.record(write.offset, write.length);
     }
 
-    /// Zeros, written or left where space was given back.
+    /// Zeroes a range, as `write -z` and discards do.
     pub fn zero(&mut self, offset: u64, length: u64) {
         self.top.fill(offset, offset + length, 0);
         self.record(offset, length);
     }
 
+    /// Marks a written range in all enabled bitmaps.
     fn record(&mut self, offset: u64, length: u64) {
         let bitmaps = self.bitmaps.values_mut();
         bitmaps.for_each(|bitmap| bitmap.record(offset, length));
     }
 
-    /// Another size: what is cut off is gone, what is added is zero, whatever a longer backing file holds there.
+    /// Resizes the active image. A shrink discards what lies beyond the new end; a growth adds zeros, even where a longer backing image has data.
     pub fn resize(&mut self, size: u64) {
         self.top = self.top.resized(size);
         for bitmap in self.bitmaps.values_mut() {
@@ -125,14 +127,15 @@ impl Model {
         }
     }
 
-    /// The overlay is put onto the image `below[index]`, or onto nothing; the guest sees what it saw.
+    /// Rebases the active image onto `below[index]`, or onto no backing image. The guest-visible contents stay the same.
     pub fn rebase(&mut self, index: Option<usize>) {
         self.below.truncate(index.map_or(0, |index| index + 1));
         self.unsettle();
     }
 
-    /// The overlay is merged into the image below it, which grows if it must and never shrinks; the guest sees what it saw. The
-    /// snapshots of the image below show what they showed; which writes its bitmaps saw depends on which clusters were copied.
+    /// Commits the active image into its backing image, which grows if necessary and never shrinks. The active image shows the same as before,
+    /// and so do the backing image's snapshots. Which parts of the backing image's enabled bitmaps became dirty is unknown, because it depends on
+    /// which clusters were copied.
     pub fn commit(&mut self) {
         if let Some(lower) = self.below.last_mut() {
             lower.view.cover(&self.top);
@@ -143,8 +146,8 @@ impl Model {
         self.unsettle();
     }
 
-    /// What the snapshots show now depends on which clusters are theirs, and what is dirty on which clusters were copied: not on what
-    /// a guest saw.
+    /// Marks what the active image's snapshots show and what its bitmaps hold as unknown: after a rebase or commit it depends on which clusters
+    /// exist and which were copied, not on what a guest saw.
     fn unsettle(&mut self) {
         let snapshots = self.snapshots.values_mut();
         snapshots.for_each(|snapshot| snapshot.seen = None);
@@ -152,13 +155,13 @@ impl Model {
         bitmaps.for_each(|bitmap| bitmap.dirty = None);
     }
 
-    /// A window of the image is copied into a new one of `size` bytes with nothing below it.
+    /// Converts the range of `length` bytes from `start` into a new image of `size` bytes without a backing image.
     pub fn copy_window(&mut self, start: u64, length: u64, size: u64) {
         self.convert(self.top.size);
         self.top = self.top.window(start, length).resized(size);
     }
 
-    /// What is seen in a snapshot is copied into a new image of `size` bytes with nothing below it.
+    /// Converts what a snapshot shows into a new image of `size` bytes without a backing image.
     pub fn convert_snapshot(&mut self, name: &str, size: u64) {
         let snapshot = self.snapshots.get(name);
         if let Some(view) = snapshot.and_then(|snapshot| snapshot.seen.clone()) {
@@ -167,7 +170,7 @@ impl Model {
         self.convert(size);
     }
 
-    /// The image is copied into a new one of `size` bytes with nothing below it.
+    /// Converts the active image into a new image of `size` bytes without a backing image, snapshots or bitmaps.
     pub fn convert(&mut self, size: u64) {
         self.top = self.top.resized(size);
         self.below.clear();
@@ -175,7 +178,7 @@ impl Model {
         self.bitmaps.clear();
     }
 
-    /// A snapshot of what the guest sees now.
+    /// Creates a snapshot of the current contents.
     pub fn create_snapshot(&mut self, name: &str) {
         let highest = self.snapshots.values().map(|snapshot| snapshot.id).max();
         let snapshot = Snapshot {
@@ -185,24 +188,24 @@ impl Model {
         self.snapshots.insert(name.to_owned(), snapshot);
     }
 
-    /// One snapshot less.
+    /// Deletes a snapshot.
     pub fn delete_snapshot(&mut self, name: &str) {
         self.snapshots.remove(name);
     }
 
-    /// The guest sees what it saw when the snapshot was made, and in that size.
+    /// Applies a snapshot: contents and size become those at the time it was created.
     pub fn apply_snapshot(&mut self, name: &str) {
         let snapshot = self.snapshots.get(name);
         if let Some(view) = snapshot.and_then(|snapshot| snapshot.seen.clone()) {
             self.resize(view.size);
             self.top = view;
         }
-        // Whether an apply counts as a write is each tool's business.
+        // Tools may choose whether an applied snapshot counts as a write.
         let bitmaps = self.bitmaps.values_mut();
         bitmaps.for_each(|bitmap| bitmap.dirty = None);
     }
 
-    /// What a guest must see in the current image.
+    /// What a guest must see in the active image.
     pub fn contents(&self) -> Contents {
         self.top.contents()
     }
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_overlay_sees_zeros_beyond_its_backing_file() {
+    fn a_longer_overlay_shows_zeros_beyond_the_end_of_its_backing_image() {
         let mut model = Model::new(1024);
         model.write(&write(0, 1024, 7));
         model.overlay(4096);
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn growing_over_a_longer_backing_file_shows_zeros_not_its_data() {
+    fn growing_an_overlay_of_a_longer_backing_image_adds_zeros() {
         let mut model = Model::new(4096);
         model.write(&write(0, 4096, 7));
         model.overlay(1024);
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_keeps_the_end_of_a_longer_backing_file_and_grows_a_shorter_one() {
+    fn a_commit_keeps_the_end_of_a_longer_backing_image_and_grows_a_shorter_one() {
         let mut model = Model::new(4096);
         model.write(&write(0, 4096, 7));
         model.overlay(1024);
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn an_applied_snapshot_brings_back_contents_and_size() {
+    fn applying_a_snapshot_restores_contents_and_size() {
         let mut model = Model::new(4096);
         model.write(&write(0, 512, 1));
         model.create_snapshot("a");
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_below_others_keeps_its_snapshots_and_bitmaps_through_a_commit() {
+    fn a_backing_image_keeps_its_snapshots_and_bitmaps_through_a_commit() {
         let mut model = Model::new(4096);
         model.write(&write(0, 512, 1));
         model.create_snapshot("a");
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversion_of_a_snapshot_shows_what_was_seen_then() {
+    fn converting_a_snapshot_yields_the_contents_at_the_time_it_was_created() {
         let mut model = Model::new(1024);
         model.write(&write(0, 512, 1));
         model.create_snapshot("a");
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rebase_onto_a_lower_image_shortens_the_chain_and_nothing_else() {
+    fn a_rebase_onto_a_lower_image_shortens_the_chain_and_keeps_the_contents() {
         let mut model = Model::new(1024);
         model.overlay(1024);
         model.write(&write(0, 512, 1));

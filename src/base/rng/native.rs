@@ -1,26 +1,26 @@
-//! The generator of our own generations: ChaCha with 8 rounds, which gives the same values in every release and on every machine.
+//! The generator of the native generations: ChaCha with 8 rounds, which returns the same values in every release and on every machine.
 //!
-//! Everything is drawn as whole numbers, so that no rounding can differ. Called by the native generations only.
+//! It draws integers only, so that no rounding can differ between machines.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Keeps these draws apart from any others that are made of the same numbers.
+/// Part of the key: separates these draws from those of any other use of the same seed.
 const TAG: &[u8; 16] = b"imgduel native 1";
 
-/// A source of draws.
+/// A random generator that also counts the 32-bit words it has returned.
 pub struct NativeRandom {
     generator: ChaCha8Rng,
     words_used: u64,
 }
 
 impl NativeRandom {
-    /// The generator of the case whose own seed is `iter_seed`.
+    /// The generator for the case with the iteration seed `iter_seed`.
     pub fn new(iter_seed: u64) -> Self {
         Self::keyed(iter_seed, 0)
     }
 
-    /// The seed of one iteration: found without walking through those before it.
+    /// The seed of one iteration of a campaign, computed without the iterations before it.
     pub fn iteration_seed(seed: u64, iteration: u64) -> u64 {
         Self::keyed(seed, iteration.wrapping_add(1)).word()
     }
@@ -36,7 +36,7 @@ impl NativeRandom {
         }
     }
 
-    /// How many 32-bit words were drawn.
+    /// How many 32-bit words have been drawn so far.
     pub fn words_used(&self) -> u64 {
         self.words_used
     }
@@ -46,28 +46,28 @@ impl NativeRandom {
         self.generator.next_u64()
     }
 
-    /// A number below `limit`, which is not zero. The bias of the multiplication is below one in 2^24 for limits below 2^40.
+    /// A number in [0, `limit`). Panics if `limit` is zero. For limits below 2^40, the bias of the multiplication is below one in 2^24.
     pub fn below(&mut self, limit: u64) -> u64 {
-        assert!(limit > 0, "there is no number below zero");
+        assert!(limit > 0, "a draw needs a limit above zero");
         ((u128::from(self.word()) * u128::from(limit)) >> 64) as u64
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A number from `low` to `high`, both inclusive.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True in `percent` of a hundred draws.
+    /// True with a probability of `percent` in a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of these; there is at least one.
+    /// One of `items`, all equally likely. Panics if the slice is empty.
     pub fn choice<'items, T>(&mut self, items: &'items [T]) -> &'items T {
         &items[self.below(items.len() as u64) as usize]
     }
 
-    /// The place of one of these weights, drawn by weight; their sum is not zero.
+    /// An index into `weights`, drawn with these weights. Panics if their sum is zero.
     pub fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut rest = self.below(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {
@@ -76,7 +76,7 @@ impl NativeRandom {
                 None => return index,
             }
         }
-        unreachable!("what is below the sum falls into one of the parts")
+        unreachable!("a number below the sum of the weights lies within one of them")
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_values_are_those_of_the_first_release() {
+    fn the_drawn_values_are_those_of_the_first_release() {
         assert_eq!(
             NativeRandom::iteration_seed(1, 0),
             5_719_505_303_130_476_662

@@ -1,12 +1,11 @@
 //! `random.Random` of CPython 3.11 to 3.13, bit for bit.
 //!
-//! The Python generations draw from it. The engine is MT19937 of the `rand_mt` crate; what is here is how CPython
-//! seeds it and turns its words into numbers (Lib/random.py, Modules/_randommodule.c). Nothing else of `random` is
-//! offered, because nothing else is used.
+//! The Python generations draw from it. The engine is MT19937 of the `rand_mt` crate; this module adds how CPython seeds the engine and turns
+//! its words into numbers (Lib/random.py, Modules/_randommodule.c). Only the methods that the generations use are here.
 
 use rand_mt::Mt;
 
-/// A generator that also counts the 32-bit words it has handed out.
+/// A random generator that also counts the 32-bit words it has returned.
 pub struct PythonRandom {
     engine: Mt,
     words_used: u64,
@@ -32,7 +31,7 @@ impl PythonRandom {
         self.words_used
     }
 
-    /// `random()`: 53 bits out of two words, in [0, 1).
+    /// `random()`: a number in [0, 1) of 53 bits, made of two words.
     pub fn random(&mut self) -> f64 {
         let high = u64::from(self.word() >> 5);
         let low = u64::from(self.word() >> 6);
@@ -48,7 +47,7 @@ impl PythonRandom {
     pub fn getrandbits(&mut self, bits: u32) -> u64 {
         assert!(
             (1..=64).contains(&bits),
-            "getrandbits is offered for 1 to 64 bits, not {bits}"
+            "getrandbits draws 1 to 64 bits, not {bits}"
         );
         if bits <= 32 {
             return u64::from(self.word() >> (32 - bits));
@@ -58,9 +57,9 @@ impl PythonRandom {
         low | (high << 32)
     }
 
-    /// A whole number in [0, `bound`): draws as many bits as `bound` has until the value fits.
+    /// `_randbelow(bound)`, an integer in [0, `bound`): draws as many bits as `bound` has until the value is below it. Panics if `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        assert!(bound > 0, "there is no number below 0");
+        assert!(bound > 0, "a draw needs a bound above zero");
         let bits = u64::BITS - bound.leading_zeros();
         loop {
             let value = self.getrandbits(bits);
@@ -70,17 +69,17 @@ impl PythonRandom {
         }
     }
 
-    /// `randint(low, high)`, both ends included.
+    /// `randint(low, high)`, both ends inclusive.
     pub fn randint(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// `choice(items)`. A list of one element still consumes words.
+    /// `choice(items)`. A list of one element consumes words as well. Panics if the list is empty.
     pub fn choice<'items, T>(&mut self, items: &'items [T]) -> &'items T {
         &items[self.below(items.len() as u64) as usize]
     }
 
-    /// `choices(items, weights)[0]`: one `random()` call, scaled, found among the running sums from the right.
+    /// `choices(items, weights)[0]`: scales one `random()` call to the total weight and finds it in the cumulative weights, as `bisect_right` does.
     pub fn weighted_choice<'items, T>(&mut self, items: &'items [(T, u32)]) -> &'items T {
         let total: u32 = items.iter().map(|(_, weight)| weight).sum();
         let point = self.random() * f64::from(total);
@@ -101,7 +100,7 @@ impl PythonRandom {
 
 #[cfg(test)]
 mod tests {
-    //! Golden vectors measured with CPython 3.11.7; each line restarts the generator.
+    //! Golden vectors, recorded with CPython 3.11.7; each field starts from a fresh generator.
 
     use super::*;
 
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_primitive_draws_what_cpython_draws() {
+    fn every_method_draws_the_same_values_as_cpython() {
         for golden in &GOLDEN {
             let seed = golden.seed;
             assert_eq!(
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weighted_choice_finds_its_item_among_the_running_sums() {
+    fn a_weighted_choice_draws_the_same_items_as_cpython() {
         for golden in &GOLDEN {
             let items = [('a', 4), ('b', 4), ('c', 1), ('d', 1)];
             let drawn: [char; 6] = drawn(golden.seed, |random| *random.weighted_choice(&items));
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_of_one_element_still_consumes_words() {
+    fn a_choice_from_one_element_consumes_words_as_in_cpython() {
         for golden in &GOLDEN {
             let mut random = PythonRandom::new(golden.seed);
             for _ in 0..3 {

@@ -1,14 +1,14 @@
-//! Where two contents differ, as ranges: for the picture of a divergence.
+//! All ranges in which two contents differ, for the picture of a divergence in a report.
 //!
-//! The judges ask for the first place alone; see [`Contents::difference`].
+//! The judges need the first difference only; see [`Contents::difference`].
 
 use super::{BLOCK_BYTES, Contents};
 
-/// How many ranges that differ are told.
+/// How many differing ranges are returned.
 const RANGES_MAX: usize = 400;
 
 impl Contents {
-    /// The guest ranges (offset, length) in which two contents differ, rounded to blocks; the first [`RANGES_MAX`] of them.
+    /// The guest ranges (offset, length) in bytes in which `self` and `other` differ, rounded to blocks; at most the first [`RANGES_MAX`].
     pub fn differing_ranges(&self, other: &Self) -> Vec<(u64, u64)> {
         let runs = self.runs.iter().chain(&other.runs);
         let mut edges: Vec<u64> = runs
@@ -42,7 +42,7 @@ mod tests {
     use crate::image::content::Write;
 
     #[test]
-    fn ranges_that_differ_are_joined_and_nothing_else_is_in_them() {
+    fn adjacent_differing_blocks_form_one_range_and_equal_blocks_are_left_out() {
         let write = |offset, length, byte| Write {
             offset,
             length,

@@ -1,7 +1,7 @@
-//! The form of a run's sample in JSON: stretches of equal bytes, `[[4096, 17]]`.
+//! The JSON form of a run's sample: a list of (length, byte) pairs, such as `[[4096, 17]]` for 4096 times the byte 17.
 //!
-//! Used by serde for [`Contents`](super::Contents), which workers tell and the cache keeps. Recipes repeat a byte, so that most samples are one
-//! stretch.
+//! Serde uses it for [`Contents`](super::Contents), which adapters send and the cache stores. Recipes repeat a byte, so most samples are one
+//! pair.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -42,7 +42,7 @@ mod tests {
     use super::super::{Contents, ContentsBuilder};
 
     #[test]
-    fn contents_come_back_from_json_to_the_byte() {
+    fn contents_survive_a_round_trip_through_json() {
         let mut builder = ContentsBuilder::new(20_000);
         builder.add(0, &[[17; 4096], [18; 4096]].concat());
         let mixed: Vec<u8> = (0..5000_u32).map(|index| (index / 3) as u8).collect();

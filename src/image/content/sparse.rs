@@ -1,7 +1,7 @@
-//! Files with holes: reading, comparing and copying only what is there.
+//! Sparse files: reading, comparing and copying their data without their holes.
 //!
-//! Used for raw images, flattened readings and scratch copies. Works on any file system; where holes cannot be asked
-//! for, a file is one segment of data.
+//! Used for raw images, images converted to raw, and scratch copies. On a file system that does not report holes, a file counts as one data
+//! segment.
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
@@ -17,15 +17,15 @@ use super::{BLOCK_BYTES, Contents, ContentsBuilder};
 use crate::base::error::{Error, Result};
 use crate::base::phase::Phase;
 
-/// How much is read at once: two such pieces stay in a processor's own cache.
+/// How many bytes are read at once. Two such pieces fit into a processor's L2 cache.
 const PIECE_BYTES: u64 = 128 << 10;
 
 thread_local! {
-    /// Two buffers that are used again: fresh ones would have to be zeroed, and paid for in page faults, for every segment.
+    /// Two buffers for reuse: a new buffer for each segment would cost zeroing and page faults.
     static BUFFERS: [Cell<Vec<u8>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
 
-/// Calls `with` on one of this thread's buffers, of [`PIECE_BYTES`].
+/// Calls `with` with one of this thread's buffers, which has [`PIECE_BYTES`] bytes, and returns its result.
 fn with_buffer<T>(index: usize, with: impl FnOnce(&mut [u8]) -> T) -> T {
     BUFFERS.with(|buffers| {
         let mut buffer = buffers[index].take();
@@ -37,7 +37,7 @@ fn with_buffer<T>(index: usize, with: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 impl Contents {
-    /// Reads a raw image: the file's bytes are what the guest sees.
+    /// Reads a raw image, whose bytes are what the guest sees.
     pub fn of_raw_file(path: &Path) -> Result<Self> {
         let read = || -> io::Result<Self> {
             let file = open_regular(path)?;
@@ -56,13 +56,13 @@ impl Contents {
     }
 }
 
-/// Opens a file for reading that a tool may have put something else in the place of: a named pipe would never come to its end, a
-/// link may lead anywhere.
+/// Opens a regular file for reading, and fails for anything else. A tool may have replaced the file: reading a named pipe would never end, and a
+/// symbolic link may lead anywhere.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().read(true), path)
 }
 
-/// The same for writing into a file that is there.
+/// Opens an existing regular file for writing, and fails for anything else, as [`open_regular`] does.
 pub fn open_regular_to_write(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().write(true), path)
 }
@@ -76,7 +76,7 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     }
 }
 
-/// The ranges of a file that hold data, in ascending order, without overlap, aligned to [`BLOCK_BYTES`] at their start.
+/// The ranges of a file that hold data, in bytes, ascending and without overlap. Each start is aligned to [`BLOCK_BYTES`].
 pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
     let size = file.metadata()?.len();
     let mut segments: Vec<Range<u64>> = Vec::new();
@@ -86,7 +86,7 @@ pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
             Ok(start) => start,
             // No data from here to the end.
             Err(Errno::NXIO) => break,
-            // This file system knows no holes.
+            // This file system does not report holes.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
             Err(error) => return Err(error.into()),
         };
@@ -104,13 +104,13 @@ pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
     Ok(segments)
 }
 
-/// Whether two files have the same length, and the same bytes outside the ranges `but_for`.
+/// Whether two files have the same length and the same bytes, ignoring the ranges `but_for`.
 pub fn same_bytes(first: &File, second: &File, but_for: &[Range<u64>]) -> io::Result<bool> {
     let size = first.metadata()?.len();
     if size != second.metadata()?.len() {
         return Ok(false);
     }
-    // Where either side has data, the other reads that or zeros; where neither has, both read zeros.
+    // Only ranges in which one of the files has data can differ: holes read as zeros.
     let mut segments = data_segments(first)?;
     segments.extend(data_segments(second)?);
     segments.sort_by_key(|segment| segment.start);
@@ -137,7 +137,7 @@ pub fn same_bytes(first: &File, second: &File, but_for: &[Range<u64>]) -> io::Re
     Ok(true)
 }
 
-/// Whether two pieces that begin at `offset` of their files are the same outside the ranges `but_for`.
+/// Whether two pieces from `offset` of their files are equal, ignoring the file ranges `but_for`.
 fn same_pieces(one: &[u8], other: &[u8], offset: u64, but_for: &[Range<u64>]) -> bool {
     let mut pairs = (offset..).zip(one.iter().zip(other));
     pairs.all(|(place, (one, other))| {
@@ -145,13 +145,13 @@ fn same_pieces(one: &[u8], other: &[u8], offset: u64, but_for: &[Range<u64>]) ->
     })
 }
 
-/// Copies a file with its holes, data by data: a copy has written data and holes and nothing in between, also where the
-/// file system could share the original's extents.
+/// Copies a file's data segments into the new file `to` and leaves holes between them. The data is always written, even where the file system
+/// could share the original's extents.
 pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
     copy_pieces(from, &[to], |_, _| {}).map(|_| ())
 }
 
-/// Makes several such copies in one pass; what they hold.
+/// Copies a file to each of `targets` in one pass, as [`copy_sparse`] does, and returns the contents.
 pub fn copy_sparse_to_each(from: &Path, targets: &[&Path]) -> Result<Contents> {
     let mut pieces = ContentsBuilder::new(0);
     let size = copy_pieces(from, targets, |offset, bytes| pieces.add(offset, bytes))?;
@@ -159,7 +159,7 @@ pub fn copy_sparse_to_each(from: &Path, targets: &[&Path]) -> Result<Contents> {
     Ok(Contents { size, ..contents })
 }
 
-/// Copies to each of `targets`, calls `visit` on the data in whole blocks, and tells the length in bytes.
+/// Copies to each of `targets`, calls `visit` with each piece of data, in whole blocks, and returns the file's length in bytes.
 fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])) -> Result<u64> {
     let copy = || -> io::Result<u64> {
         let source = open_regular(from)?;
@@ -191,7 +191,7 @@ fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])
         .map_err(|error| Error::io("copy an image to", to, &error))
 }
 
-/// Writes `bytes` at `offset` of a file that is there.
+/// Writes `bytes` at `offset` of an existing file.
 pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     let write = || {
         OpenOptions::new()
@@ -202,12 +202,12 @@ pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     write().map_err(|error| Error::io("write to", path, &error))
 }
 
-/// `segment` with its end moved up to a block's end, within `size`.
+/// `segment` with its end rounded up to a block, but not beyond `size`.
 fn aligned(segment: &Range<u64>, size: u64) -> Range<u64> {
     segment.start..segment.end.next_multiple_of(BLOCK_BYTES).min(size)
 }
 
-/// Calls `visit` on what a file holds in `range`, piece by piece, with the offset of each in the file.
+/// Reads `range` of a file piece by piece, and calls `visit` with each piece's offset in the file and its bytes.
 pub fn each_piece(
     file: &File,
     range: Range<u64>,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_file_reads_as_what_was_written_into_it() {
+    fn reading_a_raw_file_returns_what_was_written_into_it() {
         let scratch = tempfile::tempdir().unwrap();
         let path = raw_file(
             scratch.path(),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_length_is_no_multiple_of_a_block_is_read_to_its_end() {
+    fn a_file_that_ends_inside_a_block_is_read_to_its_end() {
         let scratch = tempfile::tempdir().unwrap();
         let path = raw_file(scratch.path(), "image", 5000, &[(4999, &[1])]);
         let expected = Contents::of_writes(
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_equal_written_zeros_and_nothing_else() {
+    fn a_hole_equals_written_zeros_and_no_other_data() {
         let scratch = tempfile::tempdir().unwrap();
         let hole = raw_file(scratch.path(), "hole", 1 << 20, &[]);
         let zeros = raw_file(scratch.path(), "zeros", 1 << 20, &[(65536, &[0; 4096])]);
@@ -304,15 +304,15 @@ mod tests {
     }
 
     #[test]
-    fn two_copies_in_one_pass_hold_what_is_told_of_them() {
+    fn both_copies_of_one_pass_hold_the_returned_contents() {
         let scratch = tempfile::tempdir().unwrap();
         let pieces: [(u64, &[u8]); 3] = [(0, &[7; 100]), (65536, &[8; 9000]), (900_000, b"end")];
         let original = raw_file(scratch.path(), "original", 900_003, &pieces);
         let copies = ["one", "other"].map(|name| scratch.path().join(name));
-        let told = copy_sparse_to_each(&original, &[&copies[0], &copies[1]]).unwrap();
+        let contents = copy_sparse_to_each(&original, &[&copies[0], &copies[1]]).unwrap();
         for copy in &copies {
             assert!(are_same(&original, copy));
-            assert_eq!(Contents::of_raw_file(copy).unwrap(), told);
+            assert_eq!(Contents::of_raw_file(copy).unwrap(), contents);
             let segments = |path: &Path| data_segments(&File::open(path).unwrap()).unwrap();
             assert_eq!(segments(copy), segments(&original));
         }
@@ -326,7 +326,7 @@ mod tests {
         let started = Instant::now();
         copy_sparse(&original, &copy).unwrap();
         assert!(are_same(&original, &copy));
-        // Not a timing: a terabyte read byte by byte would not end.
+        // The bound is generous: reading a terabyte of zeros would take far longer.
         assert!(started.elapsed().as_secs() < 60);
     }
 }

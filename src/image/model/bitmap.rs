@@ -1,26 +1,25 @@
-//! Persistent dirty bitmaps: what they are, and what is dirty in them.
+//! Persistent dirty bitmaps of the model: their settings, and what is dirty in them.
 
 use super::{Model, View};
 use crate::image::bitmap_action::BitmapAction;
 
-/// The granularity of a bitmap for which none is named is the cluster size, within these bounds (QEMU,
-/// bdrv_get_default_bitmap_granularity).
+/// The default granularity of a bitmap is the cluster size, limited to this range in bytes (QEMU, bdrv_get_default_bitmap_granularity).
 const GRANULARITY_MIN: u64 = 4096;
 const GRANULARITY_MAX: u64 = 65536;
 
 /// A persistent dirty bitmap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bitmap {
-    /// Guest bytes a bit stands for.
+    /// The number of guest bytes that one bit covers.
     pub granularity: u64,
-    /// Whether it records.
+    /// Whether the bitmap records writes.
     pub enabled: bool,
-    /// What is dirty: not zero in whole granules; nothing when that is not settled.
+    /// The dirty granules, as ranges of non-zero bytes; `None` if it is unknown what is dirty.
     pub dirty: Option<View>,
 }
 
 impl Bitmap {
-    /// A clean one for an image of `size` bytes.
+    /// A clean bitmap of an image of `size` bytes.
     pub fn new(granularity: u64, enabled: bool, size: u64) -> Self {
         Self {
             granularity,
@@ -29,7 +28,7 @@ impl Bitmap {
         }
     }
 
-    /// Marks what was written to.
+    /// Marks a written range as dirty if the bitmap is enabled.
     pub(super) fn record(&mut self, offset: u64, length: u64) {
         if self.enabled && length > 0 {
             self.mark(offset, offset + length);
@@ -46,7 +45,7 @@ impl Bitmap {
 }
 
 impl Model {
-    /// All that is dirty in the bitmap `from` becomes dirty in `into` as well.
+    /// Marks everything that is dirty in the bitmap `from` as dirty in `into`.
     fn merge_bitmap(&mut self, from: &str, into: &str) {
         let Some(added) = self.bitmaps.get(from).map(|bitmap| bitmap.dirty.clone()) else {
             return;
@@ -62,8 +61,8 @@ impl Model {
         }
     }
 
-    /// All of these are done with the bitmap `name`, in an image with clusters of `cluster_size` bytes. Made, removed or merged into, it is
-    /// that alone; a new one records unless it is disabled at once.
+    /// Applies these actions to the bitmap `name`, in an image with clusters of `cluster_size` bytes. `Remove`, `Add` and `Merge` exclude any other
+    /// action, except that `Add` with `Disable` creates a bitmap that does not record.
     pub fn bitmap_changed(&mut self, actions: &[BitmapAction], name: &str, cluster_size: u64) {
         let has = |wanted: &BitmapAction| actions.contains(wanted);
         let default_granularity = cluster_size.clamp(GRANULARITY_MIN, GRANULARITY_MAX);

@@ -1,20 +1,20 @@
-//! What a guest sees in one image: its size, and runs of equal bytes that are not zero.
+//! What a guest sees in one image of the model: its size, and runs of equal non-zero bytes.
 
 use std::collections::BTreeMap;
 
 use crate::image::content::{Contents, Write};
 
-/// Guest-visible contents that can be changed.
+/// Mutable guest-visible contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The guest-visible size in bytes.
     pub size: u64,
-    /// By their start: end and byte. They do not overlap, and no byte is zero.
+    /// Start offset to (end offset, byte). Runs do not overlap, and no byte is zero.
     runs: BTreeMap<u64, (u64, u8)>,
 }
 
 impl View {
-    /// All zeros.
+    /// A view of `size` zero bytes.
     pub fn zeros(size: u64) -> Self {
         Self {
             size,
@@ -22,7 +22,7 @@ impl View {
         }
     }
 
-    /// Fills [`start`, `end`) with `byte`, as far as the image reaches.
+    /// Fills [`start`, `end`) with `byte`, up to the end of the image.
     pub fn fill(&mut self, start: u64, end: u64, byte: u8) {
         let end = end.min(self.size);
         if start >= end {
@@ -49,7 +49,7 @@ impl View {
         }
     }
 
-    /// The same in another size: cut, or with zeros behind it.
+    /// A copy of `size` bytes: cut at the new end, or extended with zeros.
     pub fn resized(&self, size: u64) -> Self {
         let mut view = self.clone();
         view.fill(size, self.size, 0);
@@ -57,7 +57,7 @@ impl View {
         view
     }
 
-    /// Lays `other` over it: all that `other` reaches is what it is there.
+    /// Replaces the first `other.size` bytes with those of `other`, and grows to that size if necessary.
     pub fn cover(&mut self, other: &Self) {
         self.size = self.size.max(other.size);
         self.fill(0, other.size, 0);
@@ -66,7 +66,7 @@ impl View {
         }
     }
 
-    /// What it shows from `start` on for `length` bytes, moved to the beginning.
+    /// A new view of the `length` bytes from `start`.
     pub fn window(&self, start: u64, length: u64) -> Self {
         let mut view = Self::zeros(length);
         for (from, (end, byte)) in &self.runs {
@@ -78,12 +78,12 @@ impl View {
         view
     }
 
-    /// The ranges [start, end) that hold anything but zeros, in ascending order; adjacent ones may be told apart.
+    /// The ranges [start, end) of non-zero bytes, in ascending order. Two ranges may be adjacent.
     pub fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.runs.iter().map(|(start, (end, _))| (*start, *end))
     }
 
-    /// The range [start, end) of equal bytes, as far as it is known as one, in which `place` lies, and the byte.
+    /// The run that contains `place`, as (start, end, byte); zeros between runs count as a run. Neighbouring runs may have the same byte.
     pub fn run_at(&self, place: u64) -> (u64, u64, u8) {
         let before = self.runs.range(..=place).next_back();
         match before {
@@ -96,19 +96,19 @@ impl View {
         }
     }
 
-    /// Whether a guest sees the same in both, where the longer one has zeros behind the end of the other.
+    /// Whether both views are equal after the shorter one is extended with zeros.
     pub fn shows_the_same(&self, other: &Self) -> bool {
         let size = self.size.max(other.size);
         self.resized(size).contents() == other.resized(size).contents()
     }
 
-    /// Whether [`start`, `end`) holds nothing but zeros.
+    /// Whether all bytes in [`start`, `end`) are zero.
     pub fn is_zero(&self, start: u64, end: u64) -> bool {
         let last = self.runs.range(..end).next_back();
         last.is_none_or(|(_, (stop, _))| *stop <= start)
     }
 
-    /// In the form in which readings are compared.
+    /// The view in the form in which contents are compared.
     pub fn contents(&self) -> Contents {
         let writes: Vec<Write> = self
             .runs
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fill_in_the_middle_of_a_run_leaves_both_its_ends() {
+    fn a_fill_in_the_middle_of_a_run_keeps_both_ends_of_the_run() {
         let mut view = View::zeros(1000);
         view.fill(100, 900, 1);
         view.fill(300, 500, 0);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_known_by_any_place_in_it() {
+    fn a_run_is_found_from_every_place_in_it() {
         let mut view = View::zeros(1000);
         view.fill(100, 300, 1);
         view.fill(300, 400, 2);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_moves_what_lies_in_it_and_cuts_the_rest() {
+    fn a_window_moves_the_runs_within_it_and_drops_the_rest() {
         let mut view = View::zeros(1000);
         view.fill(100, 300, 1);
         view.fill(600, 900, 2);
