@@ -1,30 +1,31 @@
-//! Image formats as they lie on disk: where their fields are, what their tables say, and damage done to them.
+//! On-disk image formats: locations of fields, readers of qcow2's tables, and mutations of an image's metadata.
 //!
-//! Written anew from the formats' specifications, so that a tool's own reader is never its judge. Nothing in here starts a tool.
+//! The code follows the formats' specifications and shares nothing with any tool, so that no tool judges itself. Nothing in this room starts a
+//! tool.
 
-/// Where the fields of an image lie.
+/// Locations of the fields of an image.
 pub mod structure;
 
-/// qcow2 on disk.
+/// The on-disk format of qcow2.
 pub mod qcow2;
 
-/// vmdk on disk.
+/// The on-disk format of vmdk.
 pub mod vmdk;
 
-/// vpc on disk.
+/// The on-disk format of vpc.
 pub mod vpc;
 
-/// vhdx on disk.
+/// The on-disk format of vhdx.
 pub mod vhdx;
 
-/// vdi on disk.
+/// The on-disk format of vdi.
 pub mod vdi;
 
-/// qcow version 1 on disk.
+/// The on-disk format of qcow version 1.
 pub mod qcow;
 
-/// parallels on disk.
+/// The on-disk format of parallels.
 pub mod parallels;
 
-/// Damage to an image.
+/// Mutations of an image's metadata.
 pub mod damage;

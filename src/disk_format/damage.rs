@@ -1,9 +1,9 @@
-//! Damage to a valid image, as plain data: which field of which structure becomes what, or where the file ends.
+//! Structure-aware mutations of a valid image, as plain data: a field gets another value, bytes are overwritten, or the file is truncated.
 //!
-//! What is written out in a case is resolved against the image's own [`Layout`] when it is inflicted: "one more than it was",
-//! "where the refcount table is". The values are those that QEMU's image fuzzer draws for qcow2 (tests/image-fuzzer/qcow2/fuzz.py:
-//! zeros, ones, bounds of the width, sign bits, reserved bits, letters), and besides values next to the true one, places beyond the
-//! end, unaligned ones, and those of other structures. Drawn by the generations, inflicted by the duel; no tool is run.
+//! A case stores symbolic values ("one more than before", "the start of the refcount table"); applying a mutation resolves them against the
+//! image's own [`Layout`]. The values include those that QEMU's image fuzzer draws for qcow2 (tests/image-fuzzer/qcow2/fuzz.py: zeros, ones,
+//! bounds of the width, sign bits, reserved bits, letters), values next to the original one, and offsets that are unaligned, beyond the end of the
+//! file, or those of other structures. The generations draw mutations and the differential runner applies them. No tool is run here.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -26,47 +26,47 @@ pub use patch::Patch;
 
 mod patch;
 
-/// Images that are damaged are small: longer ones are refused, in bytes.
+/// The length, in bytes, up to which images can be mutated; it bounds the memory used.
 const IMAGE_BYTES_MAX: u64 = 64 << 20;
 
-/// One piece of damage.
+/// A mutation of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Damage {
-    /// A field gets another value.
+    /// Replaces the value of a field.
     Replace {
         /// The structure's name.
         structure: String,
-        /// Which of the fields of that name in the file, counted round if there are fewer.
+        /// Which of the fields of this name in the file, modulo their number.
         index: u64,
         /// The field's name.
         field: String,
-        /// What it becomes.
+        /// The new value.
         value: Value,
-        /// Whether a checksum over it stays as it was, and is wrong then.
+        /// Whether the checksum that covers the field keeps its old value, which is then wrong.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         stale_checksum: bool,
     },
-    /// The file ends at or in a structure.
+    /// Truncates the file at or in a structure.
     Truncate {
         /// The structure's name.
         structure: String,
-        /// Which of them, counted round.
+        /// Which of the structures of this name in the file, modulo their number.
         index: u64,
-        /// Where in it.
+        /// Where the structure is cut.
         at: Cut,
     },
-    /// Bytes are put somewhere.
+    /// Overwrites bytes.
     Overwrite {
-        /// In bytes from the start of the file.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// What is put there.
+        /// The new bytes.
         bytes: Vec<u8>,
     },
 }
 
 impl Damage {
-    /// What is wrong with it, if it came out of a file.
+    /// Checks a mutation that was read from a file.
     pub fn validity(&self) -> Validity {
         let known = |name: &str| match is_known(name) {
             true => Ok(()),
@@ -83,7 +83,7 @@ impl Damage {
         }
     }
 
-    /// What it is about, as the catalogue of known divergences names it: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
+    /// The mutation's name in the catalogue of known divergences: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
     pub fn name(&self) -> String {
         match self {
             Self::Replace {
@@ -95,51 +95,50 @@ impl Damage {
     }
 }
 
-/// Where a structure is cut off.
+/// Where a truncation cuts a structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
-    /// Before it.
+    /// Before its first byte.
     Start,
     /// In its middle.
     Middle,
-    /// One byte before its end.
+    /// Before its last byte.
     LastByte,
-    /// Behind it.
+    /// After its last byte.
     End,
 }
 
-/// What a field becomes. Every value is cut to the field's width.
+/// The new value of a field, truncated to the field's width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Value {
     /// This number.
     Number(u64),
-    /// All bits one.
+    /// All bits set.
     Ones,
-    /// The highest bit alone.
+    /// Only the highest bit set.
     SignBit,
-    /// All bits but the highest.
+    /// All bits but the highest set.
     SignedMaximum,
-    /// So much more than it was, or less.
+    /// The old value plus this number.
     Plus(i64),
-    /// This bit turned over, counted from the lowest, round if the field has fewer.
+    /// The old value with one bit inverted: the bit of this number, counted from the lowest, modulo the field's width.
     Flip(u32),
-    /// The end of the file, and so many bytes more or less; other bits of the field stay.
+    /// The end of the file plus this number of bytes. Flags in the field keep their value.
     EndOfFile(i64),
-    /// Where the first structure of this place in the file's list of them is (counted round), and so many bytes more or less; other
-    /// bits of the field stay.
+    /// The start of a structure plus a number of bytes. Flags in the field keep their value.
     StartOf {
-        /// Which structure.
+        /// The index of the structure in the layout's list of regions, modulo their number.
         region: u64,
-        /// Bytes.
+        /// The number of bytes to add.
         plus: i64,
     },
-    /// Every byte of it this one.
+    /// This byte in all bytes of the field.
     Bytes(u8),
 }
 
-/// The structures of a format that have names.
+/// The structures of a format that mutations can name.
 pub fn structures(format: Format) -> &'static [&'static Structure] {
     match format {
         Format::Qcow2 => qcow2::layout::STRUCTURES,
@@ -153,7 +152,7 @@ pub fn structures(format: Format) -> &'static [&'static Structure] {
     }
 }
 
-/// Every structure's name, without repeats, in the order of the formats.
+/// The names of all structures, without duplicates, in the order of the formats.
 pub fn structure_names() -> Vec<&'static str> {
     let all = Format::all().flat_map(structures);
     let mut names: Vec<&str> = Vec::new();
@@ -165,7 +164,7 @@ pub fn structure_names() -> Vec<&'static str> {
     names
 }
 
-/// Whether `name` is a structure, or `STRUCTURE.FIELD`.
+/// Whether `name` names a structure of any format, as `STRUCTURE`, or a field, as `STRUCTURE.FIELD`.
 pub fn is_known(name: &str) -> bool {
     let (wanted, field) = match name.split_once('.') {
         Some((structure, field)) => (structure, Some(field)),
@@ -177,7 +176,7 @@ pub fn is_known(name: &str) -> bool {
     })
 }
 
-/// Where everything is in the image with these bytes.
+/// Returns the layout of an image with these bytes; it is empty for raw images.
 pub fn layout(format: Format, bytes: &[u8]) -> Layout {
     match format {
         Format::Qcow2 => qcow2::layout::layout(bytes),
@@ -191,24 +190,24 @@ pub fn layout(format: Format, bytes: &[u8]) -> Layout {
     }
 }
 
-/// What was done to a file.
+/// The effect of mutations on a file.
 #[derive(Debug, Default)]
 pub struct Inflicted {
-    /// The bytes that were put into it.
+    /// The bytes that were written.
     pub patches: Vec<Patch>,
-    /// Where it ends now, when that is another place.
+    /// The new length of the file in bytes, if it was truncated.
     pub length: Option<u64>,
-    /// In words, one for each piece of damage.
+    /// One description for each mutation.
     pub words: Vec<String>,
 }
 
-/// Damages a file. All of it is found out on the valid image first, so that no piece depends on another; a piece that the image has
-/// no place for is an error, and nothing is written then.
+/// Applies mutations to a file. All of them are resolved against the valid image first, so that none depends on another. Fails, and leaves the
+/// file as it is, if the image has no such structure or field, or if the mutations change nothing.
 pub fn inflict(path: &Path, format: Format, damages: &[Damage]) -> Result<Inflicted, Unparsable> {
     let length = std::fs::metadata(path)?.len();
     if length > IMAGE_BYTES_MAX {
         return Err(Unparsable::new(format!(
-            "an image of {length} bytes is too long to be damaged"
+            "an image of {length} bytes is too long for mutations, which take at most {IMAGE_BYTES_MAX} bytes"
         )));
     }
     let valid = std::fs::read(path)?;
@@ -224,7 +223,7 @@ pub fn inflict(path: &Path, format: Format, damages: &[Damage]) -> Result<Inflic
     Ok(inflicted)
 }
 
-/// What the damage is in these bytes.
+/// Resolves mutations of the image with the bytes `valid`.
 fn resolve(valid: &[u8], layout: &Layout, damages: &[Damage]) -> Result<Inflicted, Unparsable> {
     let mut bytes = valid.to_vec();
     let mut inflicted = Inflicted::default();
@@ -254,8 +253,8 @@ fn resolve(valid: &[u8], layout: &Layout, damages: &[Damage]) -> Result<Inflicte
             } => {
                 let end = cut(layout, structure, *index, *at)?;
                 if end >= valid.len() as u64 {
-                    let none = format!("nothing lies behind {structure}");
-                    return Err(Unparsable::new(none));
+                    let why = format!("the file ends with {structure} and cannot be cut behind it");
+                    return Err(Unparsable::new(why));
                 }
                 inflicted.length = Some(inflicted.length.unwrap_or(end).min(end));
                 format!("the file ends at {end:#x}, at {structure}")
@@ -263,37 +262,43 @@ fn resolve(valid: &[u8], layout: &Layout, damages: &[Damage]) -> Result<Inflicte
             Damage::Overwrite { offset, bytes: put } => {
                 let end = offset.checked_add(put.len() as u64);
                 if end.is_none_or(|end| end > valid.len() as u64) {
-                    return Err(Unparsable::new(format!("nothing is at {offset:#x}")));
+                    return Err(Unparsable::new(format!(
+                        "{} bytes at {offset:#x} do not end inside the file ({} bytes)",
+                        put.len(),
+                        valid.len()
+                    )));
                 }
                 let start = *offset as usize;
                 bytes[start..start + put.len()].copy_from_slice(put);
                 touched.push((*offset, put.len() as u64));
-                format!("{} bytes at {offset:#x} are others", put.len())
+                format!("{} bytes at {offset:#x} are overwritten", put.len())
             }
         };
         inflicted.words.push(words);
     }
-    let changed = patch::of(valid, &mut bytes, layout, &touched, &stale);
+    let changed = patch::patches(valid, &mut bytes, layout, &touched, &stale);
     if changed.is_empty() && inflicted.length.is_none() {
-        return Err(Unparsable::new("nothing becomes another"));
+        return Err(Unparsable::new("the mutations change no byte of the file"));
     }
     inflicted.patches = changed;
     Ok(inflicted)
 }
 
+/// The field `name` of the structure with this index (modulo the number of such fields).
 fn find<'layout>(
     layout: &'layout Layout,
     structure: &str,
     name: &str,
     index: u64,
 ) -> Result<&'layout Field, Unparsable> {
-    let is_it = |field: &&Field| field.structure == structure && field.name == name;
-    let all: Vec<&Field> = layout.fields.iter().filter(is_it).collect();
+    let is_named = |field: &&Field| field.structure == structure && field.name == name;
+    let all: Vec<&Field> = layout.fields.iter().filter(is_named).collect();
     let none = || Unparsable::new(format!("the image has no {structure}.{name}"));
     let place = index.checked_rem(all.len() as u64).ok_or_else(none)?;
     Ok(all[place as usize])
 }
 
+/// The length of the file after a truncation, in bytes.
 fn cut(layout: &Layout, structure: &str, index: u64, at: Cut) -> Result<u64, Unparsable> {
     let regions = layout.regions.iter();
     let all: Vec<_> = regions
@@ -313,7 +318,7 @@ fn cut(layout: &Layout, structure: &str, index: u64, at: Cut) -> Result<u64, Unp
     })
 }
 
-/// Puts the value into the field; what was and what is there, in words.
+/// Writes `value` into the field in `bytes`, and returns the old and the new value as text.
 fn replace(
     bytes: &mut [u8],
     valid: &[u8],
@@ -343,7 +348,7 @@ fn replace(
     Ok((format!("{old:#x}"), format!("{new:#x}")))
 }
 
-/// The number that a value is in a field that holds `old`.
+/// Resolves `value` for a field with the value `old`, in a file of `length` bytes.
 fn number(value: Value, old: u64, field: &Field, length: u64, layout: &Layout) -> u64 {
     let highest = 1_u64 << (field.bits - 1);
     let place = |bytes: u64| match field.holds {
@@ -368,7 +373,7 @@ fn number(value: Value, old: u64, field: &Field, length: u64, layout: &Layout) -
     }
 }
 
-/// What is notable of damage, in words that the catalogue may ask for: the structure, the field, how.
+/// The features of a mutation that entries of the catalogue can require: the structure's name, the field's name, and the manner.
 pub fn features(format: Format, damage: &Damage) -> Vec<&'static str> {
     let named = |wanted: &str| {
         let mut all = structures(format).iter();
@@ -381,8 +386,8 @@ pub fn features(format: Format, damage: &Damage) -> Vec<&'static str> {
             stale_checksum,
             ..
         } => {
-            let is_it = |kind: &&Structure| kind.name == structure;
-            let parts = structures(format).iter().copied().filter(is_it);
+            let is_named = |kind: &&Structure| kind.name == structure;
+            let parts = structures(format).iter().copied().filter(is_named);
             let mut kinds = parts.flat_map(|part| part.fields);
             let kind = kinds.find(|kind| kind.name == field);
             let mut features: Vec<&str> =

@@ -1,6 +1,6 @@
-//! parallels on disk: the structures of docs/interop/parallels in QEMU, with its field names.
+//! The on-disk format of parallels: the structures of docs/interop/parallels in QEMU, with its field names.
 //!
-//! Laid out for damage; nothing is read through them.
+//! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, entries_of_interest as interesting,
@@ -30,10 +30,10 @@ static BAT: Structure = Structure {
     fields: &[FieldKind::number("entry", 0, 4)],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[&HEADER, &BAT];
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut layout = Layout::new(ByteOrder::Little);
     layout.add(&HEADER, 0);

@@ -1,6 +1,6 @@
-//! qcow version 1 on disk: the structures of QEMU's block/qcow.c, with its field names.
+//! The on-disk format of qcow version 1: the structures of QEMU's block/qcow.c, with its field names.
 //!
-//! Laid out for damage; nothing is read through them.
+//! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, entries_of_interest as interesting,
@@ -8,7 +8,7 @@ use crate::disk_format::structure::{
 
 /// Bit 63 of an entry: a compressed cluster.
 const COMPRESSED: u64 = 1 << 63;
-/// L2 tables that are looked into.
+/// How many L2 tables the layout contains.
 const TABLES_MAX: usize = 4;
 
 static HEADER: Structure = Structure {
@@ -35,10 +35,10 @@ static L2_TABLE: Structure = Structure {
     fields: &[FieldKind::place("entry", 0, 8, 1, COMPRESSED)],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[&HEADER, &L1_TABLE, &L2_TABLE];
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut layout = Layout::new(ByteOrder::Big);
     layout.add(&HEADER, 0);
@@ -63,7 +63,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     layout
 }
 
-/// The place of an entry of a table, in bytes: one beyond any file where the table is.
+/// The offset of an 8-byte entry of a table, in bytes; `u64::MAX` on overflow, which is beyond any file.
 fn entry(table: u64, index: u64) -> u64 {
     table.saturating_add(index.saturating_mul(8))
 }

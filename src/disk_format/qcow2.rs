@@ -1,9 +1,9 @@
-//! qcow2 on disk: the structures of the format, with the field names of QEMU's specification (docs/interop/qcow2).
+//! The on-disk format of qcow2: its structures, with the field names of QEMU's specification (docs/interop/qcow2).
 //!
-//! For what no tool says: [`corruption`] damages an image for `repair`, [`snapshot_table`] and [`host_clusters`] let
-//! two tools' snapshots be compared down to the byte. Called by the duel. Every structure may come from a tool that is
-//! wrong, so what is read is checked against the file's length and the limits below, and what makes no sense is an
-//! [`Unparsable`], never a panic. No guest data is read here and nothing is repaired: contents are read through tools.
+//! The differential runner uses it for what no tool prints: [`corruption`] corrupts an image for the operation `repair`; [`snapshot_table`] and
+//! [`host_clusters`] allow a comparison of two tools' snapshots to the byte; [`audit`] checks an image's metadata. A faulty tool may have
+//! written any structure, so everything is checked against the file's length and the limits below; invalid metadata is an [`Unparsable`] error,
+//! never a panic. This module reads no guest contents (tools do) and repairs nothing.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -25,15 +25,15 @@ pub mod layout;
 pub mod refcounts;
 pub mod snapshot_table;
 
-/// The most that is read of one table at once, in bytes: QEMU's limit for an L1 table (QCOW_MAX_L1_SIZE).
+/// The most bytes that are read of one table at once: QEMU's limit for an L1 table (QCOW_MAX_L1_SIZE).
 pub const TABLE_BYTES_MAX: u64 = 32 << 20;
 
-/// Why a file cannot be taken for a qcow2, or be worked on as one, in a line.
+/// Why an image cannot be read, or cannot be changed, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unparsable(String);
 
 impl Unparsable {
-    /// Because of `why`.
+    /// An error with this reason.
     pub fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -51,14 +51,14 @@ impl From<io::Error> for Unparsable {
     }
 }
 
-/// An image's file, read and written at offsets.
+/// An open image file, for reading and writing at offsets.
 pub struct ImageBytes {
     file: File,
     length: u64,
 }
 
 impl ImageBytes {
-    /// Opens it for reading and writing.
+    /// Opens an image for reading and writing. Does not follow a symbolic link, and does not wait for a named pipe.
     pub fn open(path: &Path) -> Result<Self, Unparsable> {
         let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let file = OpenOptions::new()
@@ -80,8 +80,8 @@ impl ImageBytes {
         &self.file
     }
 
-    /// `length` bytes from `offset`, which lies inside the file; what lies beyond its end is zeros, as QEMU reads it.
-    /// `what` names them in errors.
+    /// Reads `length` bytes from `offset`. Bytes beyond the end of the file are zeros, as QEMU reads them. `what` names the structure in errors.
+    /// Fails if `offset` itself lies beyond the end, or if `length` is over [`TABLE_BYTES_MAX`].
     pub fn read(&self, what: &str, offset: u64, length: u64) -> Result<Vec<u8>, Unparsable> {
         if length > TABLE_BYTES_MAX {
             return Err(Unparsable::new(format!("{what} has {length} bytes")));
@@ -97,7 +97,7 @@ impl ImageBytes {
         Ok(bytes)
     }
 
-    /// Fills `bytes` from `offset`; what lies beyond the file's end becomes zeros.
+    /// Fills `bytes` from `offset`; bytes beyond the end of the file become zeros.
     pub fn read_into(&self, bytes: &mut [u8], offset: u64) -> Result<(), Unparsable> {
         let there = self.length.saturating_sub(offset).min(bytes.len() as u64) as usize;
         let (inside, beyond) = bytes.split_at_mut(there);
@@ -106,7 +106,7 @@ impl ImageBytes {
         Ok(())
     }
 
-    /// Writes `bytes` at `offset`, inside the file.
+    /// Writes `bytes` at `offset`; fails if they do not end inside the file. `what` names the structure in errors.
     pub fn write(&self, what: &str, offset: u64, bytes: &[u8]) -> Result<(), Unparsable> {
         let end = offset.checked_add(bytes.len() as u64);
         if end.is_none_or(|end| end > self.length) {
@@ -119,13 +119,13 @@ impl ImageBytes {
     }
 }
 
-/// The unsigned number in the `LENGTH` bytes from `offset`, big-endian; bytes that are not there count as zero.
+/// The unsigned big-endian integer of `LENGTH` bytes at `offset`; missing bytes count as zero.
 fn number<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
     let field = (offset..offset + LENGTH).map(|place| bytes.get(place).copied().unwrap_or(0));
     field.fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
-/// Images for the tests of this room, made by the qemu-img of this machine.
+/// Images for the tests of this module, created with the qemu-img on PATH.
 #[cfg(test)]
 mod fixture {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -137,7 +137,7 @@ mod fixture {
 
     use crate::process::{Ending, Invocation, run};
 
-    /// A scratch directory with images in it.
+    /// A scratch directory for images.
     pub struct Scratch(TempDir);
 
     impl Scratch {
@@ -149,7 +149,7 @@ mod fixture {
             self.0.path().join(name)
         }
 
-        /// Runs `program` here; its exit code and what it wrote.
+        /// Runs `program` in the scratch directory, and returns its exit code and its output.
         pub fn run(&self, program: &str, arguments: &[&str]) -> (i32, String) {
             let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
             let program = which::which(program).unwrap();
@@ -165,18 +165,18 @@ mod fixture {
             };
             let finished = run(&invocation).unwrap();
             let Ending::Exited(code) = finished.ending else {
-                panic!("{program:?} did not come to its end")
+                panic!("{program:?} did not exit normally")
             };
-            let said = finished.stdout.text() + &finished.stderr.text();
-            (code, said)
+            let output = finished.stdout.text() + &finished.stderr.text();
+            (code, output)
         }
 
         pub fn qemu_img(&self, arguments: &[&str]) {
-            let (code, said) = self.run("qemu-img", arguments);
-            assert_eq!(code, 0, "{arguments:?}: {said}");
+            let (code, output) = self.run("qemu-img", arguments);
+            assert_eq!(code, 0, "{arguments:?}: {output}");
         }
 
-        /// A qcow2 of 1 MiB with these `-o` options and 64 KiB each of 0xAA, 0xBB, 0xCC, 0xDD at its start.
+        /// Creates a qcow2 image of 1 MiB with these `-o` options, and writes 64 KiB each of 0xAA, 0xBB, 0xCC, 0xDD at its start.
         pub fn image(&self, name: &str, options: &str) -> PathBuf {
             self.qemu_img(&["create", "-q", "-f", "qcow2", "-o", options, name, "1M"]);
             let data = [(0xaa, 0), (0xbb, 65536), (0xcc, 131_072), (0xdd, 196_608)];
@@ -184,8 +184,8 @@ mod fixture {
             let mut arguments = vec!["-f", "qcow2"];
             arguments.extend(writes.iter().flat_map(|write| ["-c", write]));
             arguments.push(name);
-            let (code, said) = self.run("qemu-io", &arguments);
-            assert_eq!(code, 0, "{said}");
+            let (code, output) = self.run("qemu-io", &arguments);
+            assert_eq!(code, 0, "{output}");
             self.path(name)
         }
     }

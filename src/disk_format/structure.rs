@@ -1,65 +1,65 @@
-//! Where the fields of an image's structures lie: what can be replaced in it, by name.
+//! Structures and fields of image formats, and the [`Layout`] that locates them in one image.
 //!
-//! Each format's room lays out an image into a [`Layout`]; [`damage`](crate::disk_format::damage) replaces what it names. The lists of
-//! [`Structure`]s are also what `--fields` may name. No value is judged here: an image that is laid out was made by the reference.
+//! Each format has a module that computes the layout of an image; [`damage`](crate::disk_format::damage) uses it to replace fields by name. The
+//! flag `--fields` accepts the names of all [`Structure`]s. Values are not checked: the reference has just created the image.
 
-/// A kind of structure of a format, and its fields.
+/// A kind of structure of a format.
 #[derive(Debug)]
 pub struct Structure {
-    /// Its name, as the format's specification calls it.
+    /// The name in the format's specification.
     pub name: &'static str,
-    /// Its fields.
+    /// The kinds of its fields.
     pub fields: &'static [FieldKind],
 }
 
-/// A field of a structure.
+/// A kind of field of a structure.
 #[derive(Debug)]
 pub struct FieldKind {
-    /// Its name, as the specification calls it.
+    /// The name in the format's specification.
     pub name: &'static str,
-    /// Where it starts, in bytes from the start of the structure.
+    /// The offset of its first byte from the start of the structure, in bytes.
     pub offset: u64,
-    /// Its length in bytes; 0 where that is another in every image.
+    /// Its length in bytes; 0 if the length differs from image to image.
     pub bytes: u64,
-    /// What it holds.
+    /// The type of its value.
     pub holds: Holds,
 }
 
-/// What a field holds.
+/// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// A number.
+    /// An unsigned integer.
     Number,
-    /// Bits that mean something each.
+    /// Bits with a meaning each.
     Flags,
-    /// A place in the file, in units of so many bytes; the bits of the mask mean something else.
+    /// An offset in the file, possibly with flags in the same field.
     Offset {
-        /// Bytes.
+        /// The unit of the offset, in bytes.
         unit: u64,
-        /// The bits that are not part of the place.
+        /// The mask of the bits that are flags, not part of the offset.
         flags: u64,
     },
-    /// Letters, or an identifier.
+    /// Text, or an identifier such as a GUID.
     Text,
 }
 
 impl FieldKind {
-    /// A number of `bytes` at `offset`.
+    /// An integer of `bytes` bytes at `offset`.
     pub const fn number(name: &'static str, offset: u64, bytes: u64) -> Self {
         Self::new(name, offset, bytes, Holds::Number)
     }
 
-    /// Bits.
+    /// Flags in `bytes` bytes at `offset`.
     pub const fn flags(name: &'static str, offset: u64, bytes: u64) -> Self {
         Self::new(name, offset, bytes, Holds::Flags)
     }
 
-    /// Letters.
+    /// Text of `bytes` bytes at `offset`.
     pub const fn text(name: &'static str, offset: u64, bytes: u64) -> Self {
         Self::new(name, offset, bytes, Holds::Text)
     }
 
-    /// A place in the file.
+    /// An offset in the file, in units of `unit` bytes, with the mask `flags` of other bits; stored in `bytes` bytes at `offset`.
     pub const fn place(name: &'static str, offset: u64, bytes: u64, unit: u64, flags: u64) -> Self {
         Self::new(name, offset, bytes, Holds::Offset { unit, flags })
     }
@@ -74,82 +74,82 @@ impl FieldKind {
     }
 }
 
-/// Which byte of a number comes first.
+/// The byte order of a format's integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteOrder {
-    /// The most significant.
+    /// The most significant byte comes first.
     Big,
-    /// The least significant.
+    /// The least significant byte comes first.
     Little,
 }
 
 /// A field of one image.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// The structure it belongs to.
+    /// The name of its structure.
     pub structure: &'static str,
-    /// Its name.
+    /// The name of its kind.
     pub name: &'static str,
-    /// Where it starts, in bytes from the start of the file.
+    /// The offset of its first byte in the file, in bytes.
     pub offset: u64,
     /// Its width in bits.
     pub bits: u64,
-    /// The place of its lowest bit in its byte, for widths below 8.
+    /// The position of its lowest bit within its byte, for widths below 8.
     pub shift: u32,
-    /// What it holds.
+    /// The type of its value.
     pub holds: Holds,
 }
 
 /// A structure of one image.
 #[derive(Clone, Debug)]
 pub struct Region {
-    /// Its name.
+    /// The name of the structure.
     pub structure: &'static str,
-    /// Where it starts, in bytes from the start of the file.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
 }
 
-/// A part of the file that is written as a whole, because a checksum is over it or because the tool that makes the image puts
-/// other numbers into it every time.
+/// A part of the file that a mutation rewrites as a whole, because a checksum covers it, or because the tool that creates the image writes
+/// different numbers into it every time.
 #[derive(Clone, Debug)]
 pub struct Seal {
-    /// Where it starts, in bytes from the start of the file.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Where the checksum is, counted from the seal's start, and how it is computed.
+    /// The offset of the checksum from the start of this part, in bytes, and the algorithm; `None` if no checksum covers it.
     pub sum: Option<(u64, Sum)>,
-    /// Whether other numbers are in it every time, and readers choose between it and its like by them: when one is damaged, all are
-    /// written, so that the same command damages another image made in the same way to the same effect.
+    /// Whether this is one of several copies between which readers choose by numbers that differ in every image, such as sequence numbers. If a
+    /// mutation changes one copy, it rewrites all of them, so that the same command has the same effect on another image of the same recipe.
     pub is_one_of_a_choice: bool,
 }
 
-/// How a checksum is computed, over its seal with the checksum's own four bytes taken as zero.
+/// A checksum algorithm. The sum covers the whole part, with the four bytes of the checksum itself taken as zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sum {
     /// CRC-32C, little-endian ([MS-VHDX] 2.2.2).
     Crc32c,
-    /// The complement of the sum of all bytes, big-endian (VHD specification 1.0, Hard Disk Footer Format, Checksum).
+    /// The one's complement of the sum of all bytes, big-endian (VHD specification 1.0, Hard Disk Footer Format, Checksum).
     ByteSum,
 }
 
-/// Everything that has a name in an image.
+/// The locations of all named structures and fields in one image.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The byte order of its numbers.
+    /// The byte order of the image's integers.
     pub order: ByteOrder,
-    /// Its fields. Of several of the same name, the first in the file is the first here.
+    /// The fields. Fields of the same name are in the order in which they lie in the file.
     pub fields: Vec<Field>,
-    /// Its structures.
+    /// The structures.
     pub regions: Vec<Region>,
-    /// Its seals; none lies over another.
+    /// The parts that mutations rewrite as a whole; they do not overlap.
     pub seals: Vec<Seal>,
 }
 
 impl Layout {
-    /// Nothing yet.
+    /// An empty layout.
     pub fn new(order: ByteOrder) -> Self {
         Self {
             order,
@@ -159,20 +159,20 @@ impl Layout {
         }
     }
 
-    /// A structure at `offset` with all of its fields that have a length; it ends where the last one does.
+    /// Adds a structure at `offset` and all its fields of fixed length. The structure ends with its last field.
     pub fn add(&mut self, structure: &'static Structure, offset: u64) {
         self.add_fields(structure, offset);
         let ends = structure.fields.iter().map(|kind| kind.offset + kind.bytes);
         self.region(structure.name, offset, ends.max().unwrap_or_default());
     }
 
-    /// The fields of a structure, which is a part of a region.
+    /// Adds the fixed-length fields of a structure at `offset`, without a region for the structure itself.
     pub fn add_fields(&mut self, structure: &'static Structure, offset: u64) {
         for kind in structure.fields.iter().filter(|kind| kind.bytes > 0) {
             self.fields.push(Field {
                 structure: structure.name,
                 name: kind.name,
-                // A place beyond any file is outside this one too.
+                // A corrupt table may give any offset; one that overflows is beyond the file anyway.
                 offset: offset.saturating_add(kind.offset),
                 bits: kind.bytes * 8,
                 shift: 0,
@@ -181,7 +181,8 @@ impl Layout {
         }
     }
 
-    /// A field whose place or width is another in every image.
+    /// Adds the field `name` of a structure at the file offset `offset`, with `bits` bits whose lowest is bit `shift` of its byte. For fields
+    /// whose location or width differs from image to image. Does nothing if the structure has no such field.
     pub fn add_field(
         &mut self,
         structure: &'static Structure,
@@ -202,7 +203,7 @@ impl Layout {
         }
     }
 
-    /// A structure's extent.
+    /// Adds the region of a structure: `length` bytes at `offset`.
     pub fn region(&mut self, structure: &'static str, offset: u64, length: u64) {
         self.regions.push(Region {
             structure,
@@ -211,7 +212,7 @@ impl Layout {
         });
     }
 
-    /// A part that is written as a whole.
+    /// Adds a part that mutations rewrite as a whole, with the offset and the algorithm of its checksum, if any.
     pub fn seal(&mut self, offset: u64, length: u64, sum: Option<(u64, Sum)>) {
         self.seals.push(Seal {
             offset,
@@ -221,7 +222,7 @@ impl Layout {
         });
     }
 
-    /// One of several such parts of which readers take the better one.
+    /// Adds one of several copies of a part, between which readers choose.
     pub fn seal_of_a_choice(&mut self, offset: u64, length: u64, sum: (u64, Sum)) {
         self.seals.push(Seal {
             offset,
@@ -231,7 +232,7 @@ impl Layout {
         });
     }
 
-    /// The unsigned number of `LENGTH` bytes at `offset`; bytes that are not there count as zero.
+    /// The unsigned integer of `LENGTH` bytes at `offset` in `bytes`; bytes beyond their end count as zero.
     pub fn number<const LENGTH: usize>(&self, bytes: &[u8], offset: u64) -> u64 {
         let byte = |place: u64| {
             let place = usize::try_from(place).ok();
@@ -250,7 +251,7 @@ impl Layout {
     }
 }
 
-/// Which entries of a table of `count` are worth a name each: the first ones, and the last.
+/// The indices of the entries that a layout contains for a table of `count` entries: the first 24, and the last.
 pub fn entries_of_interest(count: u64) -> impl Iterator<Item = u64> {
     const FIRST: u64 = 24;
     let last = count.checked_sub(1).filter(|last| *last >= FIRST);

@@ -1,6 +1,6 @@
-//! vdi on disk: the structures of VirtualBox's format, with the field names of QEMU's block/vdi.c.
+//! The on-disk format of vdi: the structures of VirtualBox's format, with the field names of QEMU's block/vdi.c.
 //!
-//! Laid out for damage; nothing is read through them.
+//! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, entries_of_interest as interesting,
@@ -32,10 +32,10 @@ static BLOCK_MAP: Structure = Structure {
     fields: &[FieldKind::number("entry", 0, 4)],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[&HEADER, &BLOCK_MAP];
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut layout = Layout::new(ByteOrder::Little);
     layout.add(&HEADER, 0);

@@ -1,6 +1,6 @@
-//! vhdx on disk: the structures of [MS-VHDX], with its field names.
+//! The on-disk format of vhdx: the structures of [MS-VHDX], with its field names.
 //!
-//! Laid out for damage; nothing is read through them.
+//! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, Sum, entries_of_interest as interesting,
@@ -12,11 +12,11 @@ const HEADERS: [u64; 2] = [64 * KIB, 128 * KIB];
 const HEADER_BYTES: u64 = 4 * KIB;
 const REGION_TABLES: [u64; 2] = [192 * KIB, 256 * KIB];
 const REGION_TABLE_BYTES: u64 = 64 * KIB;
-/// [MS-VHDX] 2.2.3: where the checksum is.
+/// The offset of the checksum in a header, a region table or a log entry ([MS-VHDX] 2.2.2, 2.2.3, 2.3.1.1).
 const CHECKSUM: u64 = 4;
-/// Regions or metadata items that are looked at.
+/// How many regions, or metadata items, the layout contains.
 const ENTRIES_MAX: u64 = 16;
-/// The first bytes of the identifiers of the two regions that there must be (2.2.3.2).
+/// The first bytes of the GUIDs of the two mandatory regions (2.2.3.2).
 const BAT_REGION: [u8; 4] = [0x66, 0x77, 0xc2, 0x2d];
 const METADATA_REGION: [u8; 4] = [0x06, 0xa2, 0x7c, 0x8b];
 
@@ -103,7 +103,7 @@ static LOG_ENTRY: Structure = Structure {
     ],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[
     &FILE_IDENTIFIER,
     &HEADER,
@@ -116,7 +116,7 @@ pub static STRUCTURES: &[&Structure] = &[
     &LOG_ENTRY,
 ];
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut layout = Layout::new(ByteOrder::Little);
     layout.add(&FILE_IDENTIFIER, 0);
@@ -138,7 +138,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
             layout.add(&REGION_TABLE_ENTRY, entry);
             let offset = layout.number::<8>(bytes, entry + 16);
             let length = layout.number::<4>(bytes, entry + 24);
-            // Both tables lead to the same regions.
+            // The second table is a copy of the first and points to the same regions.
             let is_first = table == REGION_TABLES[0] && offset < bytes.len() as u64;
             let guid = bytes.get(entry as usize..entry as usize + 4);
             if is_first && guid == Some(&BAT_REGION[..]) {
@@ -154,6 +154,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     layout
 }
 
+/// Adds the metadata table at offset `table`, and the items that it points to.
 fn metadata(layout: &mut Layout, bytes: &[u8], table: u64) {
     layout.add(&METADATA_TABLE, table);
     let count = layout.number::<2>(bytes, table + 10).min(ENTRIES_MAX);
@@ -163,7 +164,7 @@ fn metadata(layout: &mut Layout, bytes: &[u8], table: u64) {
         let length = layout.number::<4>(bytes, entry + 20);
         let item = table + offset;
         if (1..=16).contains(&length) {
-            // The file parameters are a number and flags, all others are one value.
+            // The file parameters are a number and flags; any other item is a single value.
             let value = if length == 8 && offset == 64 * KIB {
                 4
             } else {

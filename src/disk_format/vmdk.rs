@@ -1,15 +1,16 @@
-//! vmdk on disk: the structures of VMware's Virtual Disk Format 5.0, with its field names.
+//! The on-disk format of vmdk: sparse extents (monolithicSparse, streamOptimized) and descriptor files of VMware's Virtual Disk Format 5.0, with
+//! its field names.
 //!
-//! Sparse extents (monolithicSparse, streamOptimized) and descriptor files. Laid out for damage; nothing is read through them.
+//! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, entries_of_interest as interesting,
 };
 
 const SECTOR: u64 = 512;
-/// Grain tables that are looked into.
+/// How many entries of a grain directory are followed to their grain tables.
 const TABLES_MAX: usize = 4;
-/// How far a stream of grains is followed.
+/// How many entries of a grain table are followed to their grain markers.
 const MARKERS_MAX: u64 = 8;
 
 static SPARSE_HEADER: Structure = Structure {
@@ -68,7 +69,7 @@ static DESCRIPTOR: Structure = Structure {
     ],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[
     &SPARSE_HEADER,
     &GRAIN_DIRECTORY,
@@ -78,7 +79,7 @@ pub static STRUCTURES: &[&Structure] = &[
     &DESCRIPTOR,
 ];
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut layout = Layout::new(ByteOrder::Little);
     if !bytes.starts_with(b"KDMV") {
@@ -118,6 +119,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     layout
 }
 
+/// Adds a table of `count` 4-byte entries at `offset`.
 fn table(layout: &mut Layout, structure: &'static Structure, offset: u64, count: u64) {
     for index in interesting(count) {
         let place = offset.saturating_add(index.saturating_mul(4));
@@ -126,7 +128,7 @@ fn table(layout: &mut Layout, structure: &'static Structure, offset: u64, count:
     layout.region(structure.name, offset, count.saturating_mul(4));
 }
 
-/// The markers of the grains that a table leads to.
+/// Adds the markers of the grains that the grain table at offset `table` points to.
 fn markers(layout: &mut Layout, bytes: &[u8], table: u64) {
     let grains = (0..MARKERS_MAX).map(|index| layout.number::<4>(bytes, table + index * 4));
     let grains: Vec<u64> = grains.filter(|grain| *grain > 1).collect();
@@ -135,8 +137,8 @@ fn markers(layout: &mut Layout, bytes: &[u8], table: u64) {
     }
 }
 
-/// The text of a descriptor: the value behind every key. It is a part that is written as a whole, because its identifiers are
-/// others in every image.
+/// Adds a descriptor, with the value of each key as a field. A mutation rewrites the whole descriptor, because its identifiers differ in every
+/// image.
 fn descriptor(layout: &mut Layout, bytes: &[u8], start: u64, end: u64) {
     let end = end.min(bytes.len() as u64);
     let Some(text) = bytes.get(start as usize..end as usize) else {

@@ -1,6 +1,6 @@
-//! vpc on disk: the structures of Microsoft's Virtual Hard Disk Image Format Specification 1.0, with its field names.
+//! The on-disk format of vpc: the structures of Microsoft's Virtual Hard Disk Image Format Specification 1.0, with its field names.
 //!
-//! Laid out for damage; nothing is read through them.
+//! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, Sum, entries_of_interest as interesting,
@@ -61,7 +61,7 @@ static BLOCK_ALLOCATION_TABLE: Structure = Structure {
     fields: &[FieldKind::place("entry", 0, 4, SECTOR, 0)],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[
     &FOOTER,
     &FOOTER_COPY,
@@ -69,7 +69,7 @@ pub static STRUCTURES: &[&Structure] = &[
     &BLOCK_ALLOCATION_TABLE,
 ];
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut layout = Layout::new(ByteOrder::Big);
     let length = bytes.len() as u64;

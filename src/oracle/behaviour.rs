@@ -1,7 +1,7 @@
-//! What a case made the tools do, in classes that can be counted: behaviours, and the checks that were really made.
+//! Behavioural coverage: the classes of behaviour that a case made the tools show, and the checks that were made.
 //!
-//! Made from an exchange by the duel; the guide of a campaign prefers to change cases that showed behaviours nobody had seen, and
-//! the summary counts both. Pure. Nothing here says whether anything agrees.
+//! The differential runner computes it from the observations of an operation. The guide of a campaign prefers to mutate cases that showed new
+//! behaviours, and the summary counts behaviours and checks. This module is pure, and does not decide whether the tools agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,23 +11,23 @@ use crate::image::options::CreateOption;
 use crate::oracle::exchange::{Exchange, Side, Step, Turn};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
-/// What was seen in one operation.
+/// Coverage of one operation, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// Fingerprints of the behaviours: which class of request came out how, on which kind of image, after what.
+    /// Fingerprints of the behaviours: combinations of a request's class, its outcome, the kind of image, and the request before it.
     pub behaviours: BTreeSet<u32>,
-    /// How many checks of each kind were made.
+    /// The number of checks made, by kind.
     pub checks: BTreeMap<String, u64>,
 }
 
-/// The class of a step that came out well.
+/// The class of a successful step.
 const DONE: &str = "done";
 
-/// How many extents of a map make its shape; what follows is seldom new.
+/// How many extents of a map count for its shape; later ones rarely make a new behaviour.
 const SHAPE_EXTENTS_MAX: usize = 8;
 
 impl Observed {
-    /// In this exchange.
+    /// The coverage of one operation.
     pub fn of(exchange: &Exchange) -> Self {
         let mut observed = Self::default();
         let theirs = exchange.reference.as_ref();
@@ -56,7 +56,7 @@ impl Observed {
         observed
     }
 
-    /// The behaviours that these steps would show if each succeeded and told nothing: what a case is worth before it runs.
+    /// The behaviours that these steps would show if each succeeded and printed nothing: an estimate of a case's worth before it runs.
     pub fn foreseen(steps: &[Step]) -> BTreeSet<u32> {
         let mut observed = Self::default();
         let mut before = "start";
@@ -70,7 +70,7 @@ impl Observed {
         observed.behaviours
     }
 
-    /// The same and what was seen in another.
+    /// Adds the coverage of `other`.
     pub fn add(&mut self, other: Self) {
         self.behaviours.extend(other.behaviours);
         for (check, count) in other.checks {
@@ -87,7 +87,7 @@ impl Observed {
             .insert(xxh3_64(parts.join("\n").as_bytes()) as u32);
     }
 
-    /// One step on both sides: how it came out, after what, on what kind of image, and what it told.
+    /// Adds one step on both sides: its outcome, the step before it, the kind of image, and the shape of a map.
     fn turn(&mut self, before: &str, ours: &Turn, theirs: Option<&Turn>) {
         let request = &ours.step.request;
         let name = request.name();
@@ -103,7 +103,7 @@ impl Observed {
         }
     }
 
-    /// What follows from a request alone: what is done on what kind of image, and on ranges that lie how.
+    /// Adds what follows from a request alone: the kind of image it runs on, and how its ranges are aligned.
     fn request(&mut self, request: &Request) {
         let name = request.name();
         let features = features(request.file());
@@ -118,6 +118,7 @@ impl Observed {
         }
     }
 
+    /// Counts the checks that the judges make on both sides' answers to a request.
     fn checks_of(&mut self, request: &Request, ours: &Answer, theirs: &Answer) {
         self.count("exits_compared");
         if matches!(
@@ -141,7 +142,7 @@ impl Observed {
     }
 }
 
-/// How a step came out, a refusal with what was said but for names and numbers.
+/// The outcome of a step; for a refusal with its message, without the image's name and without digits.
 fn exit_class(turn: &Turn) -> String {
     match &turn.answer.exit {
         Exit::Success => DONE.to_owned(),
@@ -158,14 +159,14 @@ fn exit_class(turn: &Turn) -> String {
     }
 }
 
-/// What kind of image it is: format, options, what lies below it.
+/// The kind of an image: its format, the format of its backing image, and its options.
 fn features(file: &ImageFile) -> Vec<String> {
     let below = file
         .backing
         .as_ref()
         .map_or("nothing".to_owned(), |below| below.format.to_string());
     let own = [file.format.to_string(), format!("over {below}")];
-    // Names of other files are in no class.
+    // Names of other files would make every image a kind of its own.
     let is_own = |option: &&CreateOption| {
         !matches!(
             option,
@@ -192,7 +193,7 @@ fn ranges(request: &Request) -> Vec<(u64, u64)> {
     }
 }
 
-/// How a range lies to the image's clusters and L2 tables.
+/// How a range is aligned to the image's clusters, and whether it crosses clusters or L2 tables.
 fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
     let cluster = file.cluster_size();
     let entry = if file.options.has_extended_l2() {
@@ -217,7 +218,7 @@ fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
     )
 }
 
-/// The kinds of a map's extents, in their order.
+/// The kinds of a map's first extents, in order. `None` for any other request, and for output that is not a JSON list.
 fn map_shape(request: &Request, answer: &Answer) -> Option<String> {
     if !matches!(request, Request::Map { .. }) {
         return None;
@@ -244,7 +245,7 @@ mod tests {
     use crate::image::options::CreateOptions;
 
     #[test]
-    fn ranges_are_of_one_class_when_they_lie_alike() {
+    fn ranges_with_the_same_alignment_are_of_one_class() {
         let file = ImageFile::new("image", Format::Qcow2);
         assert_eq!(
             range_class(&file, 65536, 512),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_s_options_are_its_features_and_names_are_not() {
+    fn an_image_s_options_are_features_and_file_names_are_not() {
         let options = ["compat=0.10", "backing_file=a.raw", "backing_fmt=raw"];
         let options = CreateOptions::parse(&options).expect("options");
         let below = ImageFile::new("a", Format::Raw);

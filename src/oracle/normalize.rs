@@ -1,39 +1,39 @@
-//! Differences that mean nothing.
+//! Normalization: removes insignificant parts from descriptions (JSON of `info` and `map`) before they are compared.
 //!
-//! Numbered steps, append-only: a step is never changed or taken out, because a difference that it hides would come back
-//! under a new face. Each says why what it removes means nothing. Used by the judges on what tools said; never on contents.
+//! The steps are numbered and append-only. A step is never changed or removed, because a difference that it hides would return as a new finding.
+//! Each step states why the part it removes is insignificant. The judges normalize what tools print, never guest-visible contents.
 //!
-//! A step with a release is for what that release of qemu-img changed in its words: it is made only when of the two that spoke just one is
-//! older, so that between two tools of the same age nothing is left out.
+//! A step with a release covers an addition to qemu-img's output in that release. It applies only if exactly one of the two tools is a qemu-img
+//! older than the release, so that two tools of the same age are compared in full.
 
 use serde_json::Value;
 
 use crate::oracle::exchange::Speaker;
 
-/// What a description is compared for.
+/// Why two descriptions are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Two tools described equal copies of one image: the `info` operation.
     Description,
-    /// The reference described the images that two tools made: is one made like the other?
+    /// The reference described the images that two tools created, to find out whether they created them alike.
     Creation,
     /// Two tools mapped equal copies of one image: the `map` operation.
     Mapping,
 }
 
-/// One step.
+/// A step of the normalization.
 struct Step {
     number: u32,
     purposes: &'static [Purpose],
     action: Action,
-    /// The release of qemu-img that began, or ceased, to say it.
+    /// The release of qemu-img that added the part to its output, or removed it.
     release: Option<&'static [u64]>,
-    /// Why they mean nothing.
+    /// Why the part is insignificant.
     #[cfg_attr(
         not(test),
         expect(
             dead_code,
-            reason = "read by the test that every step gives its reason"
+            reason = "only a test reads it, which checks that every step has a reason"
         )
     )]
     why: &'static str,
@@ -41,17 +41,17 @@ struct Step {
 
 /// What a step does.
 enum Action {
-    /// These keys are deleted at every depth.
+    /// Deletes these keys at every depth.
     Delete(&'static [&'static str]),
-    /// This key is deleted at the top only.
+    /// Deletes this key at the top level only.
     DeleteAtTheTop(&'static str),
-    /// The virtual size of the top-level children is deleted.
+    /// Deletes the virtual size of the top-level children.
     DeleteFileLengths,
-    /// The entries of the list under this key are brought into the order of their names, at every depth.
+    /// Sorts the entries of the list under this key by name, at every depth.
     SortByName(&'static str),
 }
 
-/// The tool whose releases the steps know.
+/// The tool that the releases of steps refer to.
 const QEMU_IMG: &str = "qemu-img";
 
 const BOTH: &[Purpose] = &[Purpose::Description, Purpose::Creation];
@@ -65,21 +65,21 @@ const STEPS: [Step; 13] = [
         purposes: BOTH,
         action: Action::Delete(&["filename"]),
         release: None,
-        why: "the name under which the harness put the copy, not a property of the image",
+        why: "the harness chooses the name of the copy; it is not a property of the image",
     },
     Step {
         number: 2,
         purposes: BOTH,
         action: Action::Delete(&["actual-size", "disk size"]),
         release: None,
-        why: "what the host's file system allocated, which depends on delayed allocation and block size",
+        why: "the host's file system decides how much it allocates, depending on delayed allocation and block size",
     },
     Step {
         number: 3,
         purposes: BOTH,
         action: Action::Delete(&["dirty-flag"]),
         release: None,
-        why: "says whether the file was closed cleanly; what an unclean image means is found by check",
+        why: "says whether the file was closed cleanly; check finds what is wrong with an image that was not",
     },
     Step {
         number: 4,
@@ -90,14 +90,14 @@ const STEPS: [Step; 13] = [
             "allocated-clusters",
         ]),
         release: None,
-        why: "statistics of check that some versions of info carry; compared by the check operation",
+        why: "statistics of check that some versions of info print as well; the check operation compares them",
     },
     Step {
         number: 5,
         purposes: DESCRIPTION,
         action: Action::Delete(&["format-specific"]),
         release: None,
-        why: "another tool need not have qemu-img's list of details of a format; where an image is made, it is compared",
+        why: "another tool need not print qemu-img's details of a format; they are compared where tools create an image",
     },
     Step {
         number: 6,
@@ -109,28 +109,28 @@ const STEPS: [Step; 13] = [
             "cache-clean-interval",
         ]),
         release: None,
-        why: "settings of the program that opened the image, not stored in it",
+        why: "settings of the program that opened the image, which the image does not store",
     },
     Step {
         number: 7,
         purposes: CREATION,
         action: Action::Delete(&["cid", "parent-cid", "log-size"]),
         release: None,
-        why: "vmdk content ids are random, a vhdx log may have any size the writer likes (MS-VHDX 2.3)",
+        why: "vmdk content ids are random, and the writer may choose the size of a vhdx log (MS-VHDX 2.3)",
     },
     Step {
         number: 8,
         purposes: CREATION,
         action: Action::DeleteFileLengths,
         release: None,
-        why: "the length of the image's own file: where a tool puts its metadata is its own business, leaks are found by check",
+        why: "the length of the image's own file: a tool may place its metadata anywhere, and check finds leaks",
     },
     Step {
         number: 9,
         purposes: CREATION,
         action: Action::Delete(&["date-sec", "date-nsec"]),
         release: None,
-        why: "when a snapshot was made; the sides do it one after the other",
+        why: "the time at which a snapshot was created, which differs because the sides run one after the other",
     },
     Step {
         number: 10,
@@ -144,15 +144,15 @@ const STEPS: [Step; 13] = [
         purposes: CREATION,
         action: Action::Delete(&["master-key-iters", "iters", "uuid"]),
         release: None,
-        why: "LUKS counts how often this machine hashes in a second, and its UUID is random (LUKS1 specification, 4.1)",
+        why: "LUKS derives its iteration counts from the speed of the machine, and its UUID is random (LUKS1 specification, 4.1)",
     },
     Step {
         number: 12,
         purposes: DESCRIPTION,
         action: Action::DeleteAtTheTop("children"),
         release: Some(&[8, 0]),
-        why: "since qemu-img 8.0 info also describes the nodes below the image (BlockNodeInfo in QEMU's qapi/block-core.json, 'children': \
-              since 8.0); an older one cannot have said it, and what it says of the image is compared",
+        why: "since qemu-img 8.0 info also describes the image's child nodes (BlockNodeInfo in QEMU's qapi/block-core.json, 'children': \
+              since 8.0); an older one does not print them, and its description of the image is still compared",
     },
     Step {
         number: 13,
@@ -160,11 +160,11 @@ const STEPS: [Step; 13] = [
         action: Action::Delete(&["present"]),
         release: Some(&[6, 1]),
         why: "since qemu-img 6.1 map also says whether any image of the chain has a range (MapEntry in QEMU's qapi/block-core.json, 'present': \
-              since 6.1); an older one cannot have said it, and what is zero and what is data is compared",
+              since 6.1); an older one does not print it, and the flags for zeros and data are still compared",
     },
 ];
 
-/// `description` with everything taken out that means nothing for `purpose` between these two.
+/// Returns `description` without the parts that are insignificant for `purpose` when these two tools are compared.
 pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[Speaker; 2]) -> Value {
     debug_assert!(STEPS.windows(2).all(|pair| pair[0].number < pair[1].number));
     let steps = STEPS.iter().filter(|step| step.purposes.contains(&purpose));
@@ -182,7 +182,7 @@ pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[Speaker; 
 }
 
 impl Step {
-    /// Whether it is made between these two.
+    /// Whether the step applies to a comparison of these two tools.
     fn is_between(&self, speakers: &[Speaker; 2]) -> bool {
         self.release.is_none_or(|release| {
             let [first, second] = speakers;
@@ -191,7 +191,8 @@ impl Step {
     }
 }
 
-/// qemu-img describes the image's own file as the top-level child "file", and calls its length a virtual size.
+/// Deletes the virtual size of the top-level children: qemu-img describes the image's own file as the child "file", and prints the file's
+/// length as its virtual size.
 fn delete_file_lengths(description: &mut Value) {
     let children = description
         .get_mut("children")
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_numbered_from_one_and_each_says_why() {
+    fn steps_are_numbered_from_one_and_each_has_a_reason() {
         for (index, step) in STEPS.iter().enumerate() {
             assert_eq!(step.number as usize, index + 1);
             assert!(step.why.len() > 20, "step {} gives no reason", step.number);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_keeps_what_a_guest_sees_and_loses_what_the_host_adds() {
+    fn a_description_keeps_guest_visible_properties_and_loses_those_of_the_host() {
         let description = json!({"virtual-size": 1, "filename": "a", "format-specific": {"x": 1}, "children": [{"info": {"virtual-size": 9}}]});
         let same = Default::default();
         let kept = normalize(description.clone(), Purpose::Description, &same);
@@ -265,14 +266,14 @@ mod tests {
         );
     }
 
-    /// What is left of a value under this key, at the top and deeper, for a purpose.
-    fn left(key: &str, purpose: Purpose) -> Value {
+    /// Normalizes a description that has this key at the top level and in a list.
+    fn normalized_with(key: &str, purpose: Purpose) -> Value {
         let description = json!({key: 1, "snapshots": [{"id": "1", key: 2}], "virtual-size": 3});
         normalize(description, purpose, &Default::default())
     }
 
     #[test]
-    fn each_step_takes_out_its_keys_at_every_depth_for_its_purposes_alone() {
+    fn each_step_deletes_its_keys_at_every_depth_for_its_own_purposes_only() {
         let both = ["filename", "actual-size", "disk size", "dirty-flag"];
         let description = [
             "image-clusters",
@@ -300,9 +301,10 @@ mod tests {
                 (Purpose::Description, &description[..], &creation[..]),
                 (Purpose::Creation, &creation[..], &description[..]),
             ] {
-                let stays = others.contains(key);
-                assert_eq!(left(key, purpose) != gone, stays, "{key} {purpose:?}");
-                assert!(stays || both.contains(key) || mine.contains(key));
+                let is_kept = others.contains(key);
+                let normalized = normalized_with(key, purpose);
+                assert_eq!(normalized != gone, is_kept, "{key} {purpose:?}");
+                assert!(is_kept || both.contains(key) || mine.contains(key));
             }
         }
         for key in [
@@ -312,13 +314,13 @@ mod tests {
             "compat",
         ] {
             for purpose in [Purpose::Description, Purpose::Creation] {
-                assert_ne!(left(key, purpose), gone, "{key}");
+                assert_ne!(normalized_with(key, purpose), gone, "{key}");
             }
         }
     }
 
     #[test]
-    fn the_order_of_bitmaps_means_nothing_where_an_image_is_made() {
+    fn bitmaps_are_sorted_by_name_for_creation_only() {
         let with = |names: [&str; 2]| {
             let list = names.map(|name| json!({"name": name}));
             json!({"deep": [{"bitmaps": list, "others": list}]})
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_length_of_the_files_right_below_means_nothing() {
+    fn only_the_file_length_of_top_level_children_is_deleted() {
         let description = json!({"children": [{"info": {"virtual-size": 1, "children": [{"info": {"virtual-size": 2}}]}}], "virtual-size": 3});
         let kept = normalize(description, Purpose::Creation, &Default::default());
         assert_eq!(
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_release_began_to_say_is_left_out_between_it_and_an_older_one_alone() {
+    fn an_addition_of_a_release_is_deleted_only_when_exactly_one_tool_is_an_older_qemu_img() {
         let description =
             json!({"virtual-size": 1, "children": [], "snapshots": [{"children": 1}]});
         let alone = json!({"virtual-size": 1, "snapshots": [{"children": 1}]});
@@ -371,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_loses_what_a_release_before_6_1_cannot_have_said_and_nothing_else() {
+    fn a_map_loses_the_key_present_only_against_a_release_before_6_1() {
         let map = json!([{"start": 0, "length": 512, "depth": 0, "present": true, "zero": false, "data": true}]);
         let without = json!([{"start": 0, "length": 512, "depth": 0, "zero": false, "data": true}]);
         let old = ("qemu-img", "5.2.0");

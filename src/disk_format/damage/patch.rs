@@ -1,20 +1,20 @@
-//! The bytes that damage puts into a file, with the checksums over them.
+//! The bytes that mutations write into a file, including updated checksums.
 
 use crate::disk_format::structure::{ByteOrder, Layout, Seal, Sum};
 
 use super::Value;
 
-/// Bytes at a place.
+/// Bytes to write at an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// In bytes from the start of the file.
+    /// The offset in the file, in bytes.
     pub offset: u64,
-    /// What is put there.
+    /// The bytes to write there.
     pub bytes: Vec<u8>,
 }
 
 impl Patch {
-    /// The command line of a POSIX shell that writes it into `file`, which is quoted already.
+    /// A command line for a POSIX shell that writes the patch into `file`, a name that is already quoted.
     pub fn in_shell(&self, file: &str) -> String {
         let octal: String = self
             .bytes
@@ -26,9 +26,10 @@ impl Patch {
     }
 }
 
-/// What has become of the touched ranges (offset, length), all seals made anew but those over a place in `stale`. What lies under
-/// a seal is written as a whole, up to its last byte that is not zero.
-pub(super) fn of(
+/// The patches that turn the image `valid` into `bytes`, in which the ranges `touched` (offset, length) were changed. Updates the checksums over
+/// these ranges in `bytes`, except those that cover an offset in `stale` or were changed themselves. A part that has to be written as a whole
+/// makes one patch, up to its last non-zero byte.
+pub(super) fn patches(
     valid: &[u8],
     bytes: &mut [u8],
     layout: &Layout,
@@ -46,9 +47,9 @@ pub(super) fn of(
                 let is_stale = stale
                     .iter()
                     .any(|place| (seal.offset..seal.offset + seal.length).contains(place));
-                let sums_up = |(at, _): (u64, Sum)| seal.offset + at != *offset;
-                if !is_stale && seal.sum.is_some_and(sums_up) {
-                    make_anew(bytes, seal);
+                let is_elsewhere = |(at, _): (u64, Sum)| seal.offset + at != *offset;
+                if !is_stale && seal.sum.is_some_and(is_elsewhere) {
+                    update_checksum(bytes, seal);
                 }
                 used(seal, valid, bytes)
             }
@@ -83,7 +84,7 @@ pub(super) fn of(
     patches
 }
 
-/// A seal up to its last byte that is not zero, now or before.
+/// The range of `seal` in the file, up to its last byte that is not zero in `valid` or `bytes`.
 fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
     let end = (seal.offset + seal.length).min(bytes.len() as u64) as usize;
     let start = (seal.offset as usize).min(end);
@@ -92,8 +93,8 @@ fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
     start..start + last.map_or(0, |last| last + 1)
 }
 
-/// The checksum over what is there now.
-fn make_anew(bytes: &mut [u8], seal: &Seal) {
+/// Computes the checksum over the current bytes of `seal`, and stores it. Does nothing if the file ends before the checksum's field.
+fn update_checksum(bytes: &mut [u8], seal: &Seal) {
     let Some((at, sum)) = seal.sum else { return };
     let start = seal.offset as usize;
     let end = (start + seal.length as usize).min(bytes.len());
@@ -113,7 +114,7 @@ fn make_anew(bytes: &mut [u8], seal: &Seal) {
     bytes[place].copy_from_slice(&made);
 }
 
-/// The number in so many bytes.
+/// Reads all of `bytes` as an unsigned integer.
 pub(super) fn number(bytes: &[u8], order: ByteOrder) -> u64 {
     let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
     match order {
@@ -122,7 +123,7 @@ pub(super) fn number(bytes: &[u8], order: ByteOrder) -> u64 {
     }
 }
 
-/// Puts a number into so many bytes.
+/// Writes an integer into all of `bytes`, truncated to their width.
 pub(super) fn put(bytes: &mut [u8], number: u64, order: ByteOrder) {
     let count = bytes.len();
     for (place, byte) in bytes.iter_mut().enumerate() {
@@ -134,7 +135,8 @@ pub(super) fn put(bytes: &mut [u8], number: u64, order: ByteOrder) {
     }
 }
 
-/// What a value is in a text: decimal digits become another number, other letters other letters.
+/// Resolves `value` for a text field with the text `was`, in the same length: a decimal number becomes another number, any other text gets other
+/// bytes.
 pub(super) fn letters(was: &[u8], value: Value) -> Vec<u8> {
     let digits = std::str::from_utf8(was)
         .ok()
@@ -165,7 +167,7 @@ pub(super) fn letters(was: &[u8], value: Value) -> Vec<u8> {
         (Value::Ones, None) => vec![0xff; was.len()],
         (Value::SignBit, _) => vec![0x80; was.len()],
         (Value::SignedMaximum, None) => vec![0x7f; was.len()],
-        // Words that a printing function would take for its own.
+        // Format specifiers, for a tool that passes the text to `printf` as its format.
         (Value::Plus(_) | Value::EndOfFile(_) | Value::StartOf { .. }, _) => {
             b"%s%n".iter().copied().cycle().take(was.len()).collect()
         }
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_put_as_it_is_read_in_either_order() {
+    fn a_number_survives_a_round_trip_in_either_byte_order() {
         for order in [ByteOrder::Big, ByteOrder::Little] {
             let mut bytes = [0; 4];
             put(&mut bytes, 0x1234_5678, order);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_keeps_its_length_whatever_it_becomes() {
+    fn a_text_keeps_its_length_for_every_value() {
         let values = [
             Value::Number(7),
             Value::Ones,

@@ -1,8 +1,8 @@
-//! What an image's metadata says of itself, and whether it holds together: header facts, bitmaps, and every reference to a host
-//! cluster against its refcount ("Refcount table", "Cluster mapping", "Snapshots", "Bitmaps" in QEMU's qcow2 specification).
+//! Audit of an image's metadata: reads header facts and bitmaps, and compares the number of references to each host cluster with its refcount
+//! ("Refcount table", "Cluster mapping", "Snapshots", "Bitmaps" in QEMU's qcow2 specification).
 //!
-//! Our own reading, to stand beside `qemu-img check` and not to repeat it. Called by the duel for what a chain left. Guest data is
-//! not looked at, and nothing is repaired. What it takes for wrong is only what the specification forbids.
+//! An implementation independent of `qemu-img check`. The differential runner calls it as one of a chain's final checks. The audit reads no guest
+//! data and repairs nothing. It reports only what the specification forbids.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use super::header::Header;
 use super::refcounts::RefcountTable;
 use super::{ImageBytes, Unparsable, number, snapshot_table};
 
-/// How many problems are told.
+/// How many problems are reported for one image.
 const PROBLEMS_MAX: usize = 8;
-/// How many bytes of L1 and L2 tables are read of one image: several entries may lead to one table.
+/// How many bytes of L1 and L2 tables are read of one image. Without a limit, many entries that point to one table would take for ever.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 
-/// The most that a structure other than these may occupy, in bytes: QEMU's limit for a snapshot table (QCOW_MAX_SNAPSHOTS_SIZE).
+/// The most bytes that any other structure may occupy: QEMU's limit for a snapshot table (QCOW_MAX_SNAPSHOTS_SIZE).
 const STRUCTURE_BYTES_MAX: u64 = 64 << 20;
-/// Bits 9-55 of an L1 or L2 entry.
+/// Bits 9-55 of an L1 or L2 entry: the offset.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// Bit 63: the refcount is exactly one.
+/// Bit 63 of an L1 or L2 entry: the refcount is exactly one.
 const COPIED: u64 = 1 << 63;
 /// Bit 62 of an L2 entry: a compressed cluster.
 const COMPRESSED: u64 = 1 << 62;
@@ -30,28 +30,29 @@ const COMPRESSED: u64 = 1 << 62;
 const SECTOR: u64 = 512;
 /// Bit 0 of `incompatible_features`: refcounts may be stale.
 const DIRTY: u64 = 1;
-/// Bit 2 of `incompatible_features`: guest clusters lie in another file, and have no refcounts.
+/// Bit 2 of `incompatible_features`: guest clusters lie in an external data file, and have no refcounts.
 const EXTERNAL_DATA_FILE: u64 = 1 << 2;
 
-/// What was found.
+/// The result of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    /// Facts of the header by name, in words: those that two images of one recipe share.
+    /// Facts of the header by name, as text: those that two images of the same recipe must share.
     pub facts: BTreeMap<String, String>,
-    /// What the specification forbids.
+    /// Violations of the specification.
     pub problems: Vec<String>,
-    /// The bitmaps, in the order of their names.
+    /// The bitmaps, sorted by name.
     pub bitmaps: Vec<FoundBitmap>,
-    /// The length of all its files, in bytes.
+    /// The length of all files of the image, in bytes.
     pub file_bytes: u64,
-    /// What they take of the host, as the file system tells it, in bytes.
+    /// The space that the file system allocated for these files, in bytes.
     pub allocated_bytes: u64,
-    /// How much of them is data and no hole, in bytes: more than that where a file system compresses, or counts later.
+    /// The length of these files without their holes, in bytes. More than `allocated_bytes` where the file system compresses or delays allocation.
     pub data_bytes: u64,
 }
 
 impl Audit {
-    /// Reads a qcow2; the figures of the host are for the caller to fill in.
+    /// Audits a qcow2 image. The caller fills in the three numbers of bytes. An image whose dirty bit is set has no problems, because its refcounts
+    /// may be stale. Fails if the metadata cannot be parsed.
     pub fn of_qcow2(image: &ImageBytes) -> Result<Self, Unparsable> {
         let header = Header::read(image)?;
         let extensions = Extensions::read(image, &header)?;
@@ -87,20 +88,20 @@ impl Audit {
     }
 }
 
-/// Everything that refers to host clusters, while it is gone through.
+/// The state of a walk through all structures that refer to host clusters.
 struct Walk<'image> {
     image: &'image ImageBytes,
     header: &'image Header,
-    /// By host cluster: how often it is referred to.
+    /// The number of references, by host cluster.
     references: BTreeMap<u64, u64>,
-    /// Host clusters of active entries, with bit 63 of the entry and its kind.
+    /// For each entry of the active tables: the host cluster it points to, its bit 63, and its kind.
     copied: Vec<(u64, bool, &'static str)>,
     table_bytes: u64,
     problems: Vec<String>,
 }
 
 impl Walk<'_> {
-    /// One reference to each cluster of a structure, `what`.
+    /// Adds one reference to each cluster of a structure. `what` names the structure in errors. Fails if it is longer than [`STRUCTURE_BYTES_MAX`].
     fn refer_to_all(&mut self, what: &str, offset: u64, length: u64) -> Result<(), Unparsable> {
         if length > STRUCTURE_BYTES_MAX {
             return Err(Unparsable::new(format!("{what} has {length} bytes")));
@@ -109,7 +110,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// One reference to each cluster of [`offset`, `offset + length`), which is short.
+    /// Adds one reference to each cluster that overlaps [`offset`, `offset + length`). The caller has checked that the range is short.
     fn refer(&mut self, offset: u64, length: u64) {
         let size = self.header.cluster_size();
         for cluster in offset / size..(offset.saturating_add(length)).div_ceil(size) {
@@ -117,13 +118,14 @@ impl Walk<'_> {
         }
     }
 
+    /// Adds a problem, unless there are too many.
     fn wrong(&mut self, what: String) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(what);
         }
     }
 
-    /// Header, refcount structures, snapshot table, and what header extensions lead to.
+    /// Adds the references to the header, the refcount structures, the snapshot table, and the structures that header extensions point to.
     fn metadata(&mut self, extensions: &Extensions) -> Result<(), Unparsable> {
         let (header, size) = (self.header, self.header.cluster_size());
         self.refer(0, size);
@@ -144,7 +146,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The active L1 table and those of the snapshots, with all that they lead to.
+    /// Walks the active L1 table and those of the snapshots.
     fn tables(&mut self) -> Result<(), Unparsable> {
         let header = self.header;
         let covered = header.cluster_size() / header.l2_entry_bytes() * header.cluster_size();
@@ -164,6 +166,7 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Walks an L1 table and its L2 tables.
     fn table(&mut self, offset: u64, entries: u32, active: bool) -> Result<(), Unparsable> {
         let size = self.header.cluster_size();
         let length = u64::from(entries) * 8;
@@ -195,7 +198,7 @@ impl Walk<'_> {
         self.table_bytes += bytes;
         if self.table_bytes > TABLE_BYTES_MAX {
             return Err(Unparsable::new(
-                "there are more L1 and L2 tables than are gone through",
+                "there are more L1 and L2 tables than an audit reads",
             ));
         }
         Ok(())
@@ -247,7 +250,7 @@ impl Walk<'_> {
         }
     }
 
-    /// References against refcounts, and bit 63 of every active entry.
+    /// Compares references with refcounts, and checks bit 63 of every active entry. Returns all problems of the walk.
     fn settle(mut self) -> Result<Vec<String>, Unparsable> {
         let table = RefcountTable::read(self.image, self.header)?;
         let mut counted = BTreeMap::new();
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn nothing_is_wrong_with_what_qemu_img_makes() {
+    fn images_of_qemu_img_have_no_problems() {
         let scratch = Scratch::new();
         for options in [
             "cluster_size=512",
@@ -328,7 +331,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn a_leak_a_lost_reference_and_a_wrong_bit_63_are_told() {
+    fn a_leak_a_low_refcount_and_a_wrong_bit_63_are_reported() {
         let scratch = Scratch::new();
         let path = scratch.image("image", "cluster_size=4096");
         let image = ImageBytes::open(&path).unwrap();
@@ -337,21 +340,21 @@ mod tests {
         let last = image.length() / 4096 - 1;
         for (refcount, words) in [(2, "leaked"), (0, "refcount 0 and 1 references"), (1, "")] {
             refcounts.set_refcount(&image, last, refcount).unwrap();
-            let told = audit(&path).problems.join("; ");
+            let problems = audit(&path).problems.join("; ");
             assert!(
-                told.contains(words) && told.is_empty() == words.is_empty(),
-                "{told}"
+                problems.contains(words) && problems.is_empty() == words.is_empty(),
+                "{problems}"
             );
         }
         let l1 = image.read("L1", header.l1_table_offset, 8).unwrap();
         let cleared = [l1[0] & 0x7f];
         image.write("L1", header.l1_table_offset, &cleared).unwrap();
-        let told = audit(&path).problems.join("; ");
-        assert!(told.contains("lacks bit 63"), "{told}");
+        let problems = audit(&path).problems.join("; ");
+        assert!(problems.contains("lacks bit 63"), "{problems}");
     }
 
-    /// A header of version 3 with clusters of 512 bytes, and these bytes at these places.
-    fn image_of(bytes: &[(usize, &[u8])]) -> Result<Audit, Unparsable> {
+    /// Audits an image with a header of version 3 and clusters of 512 bytes, and with these bytes at these offsets.
+    fn audit_of_image_with(bytes: &[(usize, &[u8])]) -> Result<Audit, Unparsable> {
         let scratch = Scratch::new();
         let mut image = vec![0; 4096];
         let header: [(usize, &[u8]); 5] = [
@@ -370,8 +373,8 @@ mod tests {
     }
 
     #[test]
-    fn structures_larger_than_any_are_refused_before_they_are_gone_through() {
-        assert!(image_of(&[]).is_ok());
+    fn oversized_structures_are_refused_before_they_are_read() {
+        assert!(audit_of_image_with(&[]).is_ok());
         let encryption = [0x05, 0x37, 0xbe, 0x77, 0, 0, 0, 16];
         let most = u64::MAX.to_be_bytes();
         for (bytes, words) in [
@@ -382,7 +385,7 @@ mod tests {
                 "what a header extension leads to has",
             ),
         ] {
-            let why = image_of(&bytes).unwrap_err().to_string();
+            let why = audit_of_image_with(&bytes).unwrap_err().to_string();
             assert!(why.contains(words), "{why}");
         }
     }

@@ -1,11 +1,12 @@
 //! L1 and L2 tables: "Cluster mapping" in QEMU's qcow2 specification.
 //!
-//! Entries of the active tables, for the corruptor. Snapshots' tables and subclusters are not looked at.
+//! Reads and writes single entries of the active tables, for [`corruption`](super::corruption). It ignores the tables of snapshots, and
+//! subclusters.
 
 use super::header::Header;
 use super::{ImageBytes, Unparsable, number};
 
-/// Bits 9-55 of an L1 entry, and of an L2 entry's standard cluster descriptor.
+/// Bits 9-55 of an L1 entry, and of the standard cluster descriptor of an L2 entry: the offset.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 
 /// Bit 63: the refcount is exactly one.
@@ -14,21 +15,21 @@ const COPIED: u64 = 1 << 63;
 /// Bit 62 of an L2 entry: a compressed cluster.
 const COMPRESSED: u64 = 1 << 62;
 
-/// An L2 table entry (without the subcluster bitmap of an extended one).
+/// An L2 table entry, without the subcluster bitmap of an extended entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L2Entry(pub u64);
 
 impl L2Entry {
-    /// Unallocated.
+    /// The entry of an unallocated cluster.
     pub const UNALLOCATED: Self = Self(0);
 
-    /// The offset of the host cluster in bytes; `None` when the cluster is unallocated or compressed.
+    /// The offset of the host cluster in bytes; `None` if the cluster is unallocated or compressed.
     pub fn host_cluster_offset(self) -> Option<u64> {
         let offset = self.0 & OFFSET;
         (self.0 & COMPRESSED == 0 && offset != 0).then_some(offset)
     }
 
-    /// The same with bit 63 set or clear.
+    /// This entry with bit 63 set or cleared.
     pub fn with_copied(self, copied: bool) -> Self {
         Self(if copied {
             self.0 | COPIED
@@ -43,7 +44,7 @@ impl L2Entry {
     }
 }
 
-/// An L2 table, by its place in the file.
+/// The location of an L2 table in the file.
 #[derive(Clone, Copy, Debug)]
 pub struct L2Table {
     offset: u64,
@@ -52,7 +53,7 @@ pub struct L2Table {
 }
 
 impl L2Table {
-    /// The L2 table behind entry `l1_index` of the active L1 table.
+    /// Locates the L2 table that entry `l1_index` of the active L1 table points to. Fails if there is no such entry, or if it points to no table.
     pub fn behind(image: &ImageBytes, header: &Header, l1_index: u32) -> Result<Self, Unparsable> {
         if l1_index >= header.l1_size {
             return Err(Unparsable::new(format!(
@@ -79,13 +80,13 @@ impl L2Table {
         })
     }
 
-    /// The entry `l2_index`.
+    /// Reads the entry `l2_index`.
     pub fn entry(&self, image: &ImageBytes, l2_index: u64) -> Result<L2Entry, Unparsable> {
         let bytes = image.read("an L2 table", self.place(l2_index)?, 8)?;
         Ok(L2Entry(number::<8>(&bytes, 0)))
     }
 
-    /// Sets the entry `l2_index`.
+    /// Writes the entry `l2_index`.
     pub fn set_entry(
         &self,
         image: &ImageBytes,
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn the_first_entries_lead_to_the_data_that_was_written() {
+    fn the_first_entries_point_to_the_written_data() {
         let scratch = Scratch::new();
         let sizes = (9..=21).map(|bits| format!("cluster_size={}", 1 << bits));
         for options in sizes.chain(["compat=0.10".to_owned(), "extended_l2=on".to_owned()]) {

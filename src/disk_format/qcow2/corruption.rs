@@ -1,7 +1,7 @@
-//! The corruptor: damages an image in one of the ways that the `repair` operation draws.
+//! The corruptions of the `repair` operation, and their application to an image.
 //!
-//! The image has 8-byte L2 entries and its first guest clusters are allocated. What the damage does to the guest's view
-//! is known to the operation, not here.
+//! The image must have 8-byte L2 entries, and its first guest clusters must be allocated. The operation knows how a corruption changes what a
+//! guest sees.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::header::Header;
 use super::refcounts::RefcountTable;
 use super::{ImageBytes, Unparsable};
 
-/// A class of damage, by the Python harness's name for it. `L2[n]` is the entry `n` of the first L2 table.
+/// A class of corruption, under the Python harness's name. `L2[n]` is entry `n` of the first L2 table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Corruption {
@@ -18,17 +18,16 @@ pub enum Corruption {
     RefcountZero,
     /// The refcount of the cluster behind `L2[0]` becomes 2, and the entry's bit 63 is cleared to match.
     RefcountTooHigh,
-    /// `L2[0]` becomes unallocated; the cluster behind it stays counted.
+    /// `L2[0]` becomes unallocated; the refcount of the cluster behind it remains 1.
     LeakedCluster,
-    /// The refcount of the cluster behind `L2[1]` (`L2[0]`, if that is unallocated) becomes 2, and the entry's bit 63
-    /// still says that it is 1.
+    /// The refcount of the cluster behind `L2[1]` (`L2[0]`, if that is unallocated) becomes 2, but the entry's bit 63 still claims that it is 1.
     StaleCopied,
     /// `L2[1]` becomes `L2[0]`.
     Overlapping,
 }
 
 impl Corruption {
-    /// Its name.
+    /// The name of the class, as in cases.
     pub fn name(self) -> &'static str {
         match self {
             Self::RefcountZero => "refcount_zero",
@@ -39,7 +38,7 @@ impl Corruption {
         }
     }
 
-    /// Damages the image so.
+    /// Corrupts an image. Fails if its metadata cannot be parsed, or if its first guest cluster is not allocated.
     pub fn inflict(self, image: &ImageBytes) -> Result<(), Unparsable> {
         let header = Header::read(image)?;
         let refcounts = RefcountTable::read(image, &header)?;
@@ -87,25 +86,25 @@ mod tests {
     ];
 
     #[test]
-    fn every_class_is_called_what_serde_calls_it() {
+    fn every_class_s_name_is_its_serde_name() {
         for class in ALL {
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         }
     }
 
-    /// (corruptions, leaks) of `qemu-img check`.
+    /// The numbers (corruptions, leaks) that `qemu-img check` prints.
     fn check(scratch: &Scratch) -> (u64, u64) {
-        let (_, said) = scratch.run("qemu-img", &["check", "--output=json", "image"]);
-        let start = said.find('{').unwrap();
-        let end = said.rfind('}').unwrap();
-        let json: serde_json::Value = serde_json::from_str(&said[start..=end]).unwrap();
+        let (_, output) = scratch.run("qemu-img", &["check", "--output=json", "image"]);
+        let start = output.find('{').unwrap();
+        let end = output.rfind('}').unwrap();
+        let json: serde_json::Value = serde_json::from_str(&output[start..=end]).unwrap();
         let count = |name: &str| json[name].as_u64().unwrap_or(0);
         (count("corruptions"), count("leaks"))
     }
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn qemu_img_finds_and_repairs_each_class_as_was_measured_with_10_0_2() {
+    fn qemu_img_finds_and_repairs_each_class_as_release_10_0_2_does() {
         let baselines = [(2, 0), (0, 1), (0, 1), (1, 1), (1, 1)];
         let after_leaks = [
             ((2, 0), 1),

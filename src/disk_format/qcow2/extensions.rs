@@ -1,7 +1,7 @@
-//! Header extensions, the fields of the header behind the common ones, and the bitmaps: "Header extensions" and "Bitmaps" in QEMU's
-//! qcow2 specification.
+//! Header extensions, bitmaps, and the header fields that [`Header`] omits: "Header extensions" and "Bitmaps" in QEMU's qcow2 specification.
 //!
-//! Read for the audit. Bitmaps whose autoclear bit is not set are none: a program that does not know them has written to the image.
+//! The audit reads them. If the autoclear bit of the bitmaps is clear, the image has no valid bitmaps: a program that does not support them has
+//! written to it.
 
 use std::collections::BTreeMap;
 
@@ -16,22 +16,24 @@ const ENCRYPTION: u64 = 0x0537_be77;
 const DATA_FILE: u64 = 0x4441_5441;
 /// Bit 0 of `autoclear_features`: the bitmaps are consistent with the contents.
 const CONSISTENT_BITMAPS: u64 = 1;
-/// The dirty bit of `incompatible_features`: whether the file was closed cleanly is no fact of its recipe.
+/// The dirty bit of `incompatible_features`. It is left out of the facts, because it says whether the file was closed cleanly, not how the image
+/// was created.
 const DIRTY: u64 = 1;
-/// Bits 9-55 of a bitmap table entry.
+/// Bits 9-55 of a bitmap table entry: the offset.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// The most of a bitmap directory, or of a bitmap's table, that is read, in bytes.
+/// The largest bitmap directory or bitmap table that is read, in bytes.
 const BITMAP_TABLE_BYTES_MAX: u64 = 16 << 20;
-/// How much of all bitmaps' tables and data is read of one image, in bytes: several entries may lead to one cluster.
+/// The most bytes of bitmap tables and bitmap data that are read of one image. Without a limit, many entries that point to one cluster would take
+/// for ever.
 const BITMAPS_BYTES_MAX: u64 = 64 << 20;
 
-/// How many ranges of set bits are told of one image.
+/// The most ranges of set bits that are returned for one image.
 const DIRTY_RANGES_MAX: usize = 1 << 20;
 
-/// The fixed part of a directory entry, in bytes.
+/// The length of the fixed part of a directory entry, in bytes.
 const ENTRY_BYTES: usize = 24;
 
-/// The header's extensions by their type, and what stands beside them.
+/// The header's extensions by type, and further header fields.
 pub struct Extensions {
     found: BTreeMap<u64, Vec<u8>>,
     compatible_features: u64,
@@ -41,30 +43,30 @@ pub struct Extensions {
     compression_type: u64,
 }
 
-/// A bitmap, as its image tells it.
+/// A bitmap as an image stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundBitmap {
-    /// Its name.
+    /// The bitmap's name.
     pub name: String,
-    /// Guest bytes a bit stands for.
+    /// The number of guest bytes that one bit covers.
     pub granularity: u64,
-    /// Bit 1 of its flags, `auto`: it records.
+    /// Bit 1 of its flags, `auto`: the bitmap records writes.
     pub enabled: bool,
-    /// Bit 0, `in_use`: it was not stored cleanly.
+    /// Bit 0 of its flags, `in_use`: the bitmap was not saved correctly.
     pub in_use: bool,
-    /// The ranges [start, end) of granules, as numbers of granules, whose bits are set; adjacent ones are told as one.
+    /// The ranges [start, end) of set bits, in granules. Adjacent ranges are joined.
     pub dirty: Vec<(u64, u64)>,
 }
 
-/// A bitmap with the host clusters that it occupies.
+/// A bitmap and the host clusters that it occupies.
 pub(super) struct StoredBitmap {
     pub(super) found: FoundBitmap,
-    /// Offsets of its table's clusters and of its data clusters, in bytes.
+    /// The offsets of the clusters of its table and of its data, in bytes.
     pub(super) clusters: Vec<u64>,
 }
 
 impl Extensions {
-    /// Reads them.
+    /// Reads the extensions and fields in the first cluster. Fails if an extension does not end there.
     pub fn read(image: &ImageBytes, header: &Header) -> Result<Self, Unparsable> {
         let first = image.read("the header", 0, header.cluster_size())?;
         let field = |offset: usize, from: u32| match header.version >= from {
@@ -119,7 +121,7 @@ impl Extensions {
         })
     }
 
-    /// What two images of one recipe share, by name.
+    /// The facts that two images of the same recipe must share, by name.
     pub fn facts(
         &self,
         image: &ImageBytes,
@@ -157,7 +159,7 @@ impl Extensions {
         Ok(facts)
     }
 
-    /// The regions (offset, length) of the file that extensions lead to, but for what single bitmaps occupy.
+    /// The regions (offset, length) in bytes that extensions point to: the encryption header and the bitmap directory, without the bitmaps.
     pub(super) fn regions(&self) -> Vec<(u64, u64)> {
         let encryption = self.found.get(&ENCRYPTION).filter(|data| data.len() >= 16);
         let encryption = encryption.map(|data| (number::<8>(data, 0), number::<8>(data, 8)));
@@ -165,7 +167,7 @@ impl Extensions {
         encryption.into_iter().chain(directory).collect()
     }
 
-    /// The bitmap directory: offset, length in bytes, number of entries.
+    /// The bitmap directory, as (offset, length in bytes, number of entries). `None` if there is none, or if it is invalid.
     fn directory(&self) -> Option<(u64, u64, u64)> {
         let data = self.found.get(&BITMAPS).filter(|data| data.len() >= 24)?;
         let consistent = self.autoclear_features & CONSISTENT_BITMAPS != 0;
@@ -178,7 +180,7 @@ impl Extensions {
         })
     }
 
-    /// The bitmaps, with what they occupy.
+    /// Reads the bitmaps. Fails if their metadata cannot be parsed, or is longer than the limits of this module.
     pub(super) fn bitmaps(
         &self,
         image: &ImageBytes,
@@ -233,7 +235,7 @@ impl Extensions {
     }
 }
 
-/// What may still be read and told of an image's bitmaps.
+/// How many bytes may still be read of an image's bitmaps, and how many ranges may still be returned.
 struct Room {
     bytes: u64,
     ranges: usize,
@@ -250,7 +252,7 @@ impl Room {
         Ok(())
     }
 
-    fn tell(&mut self, ranges: usize) -> Result<(), Unparsable> {
+    fn add_ranges(&mut self, ranges: usize) -> Result<(), Unparsable> {
         let left = self.ranges.checked_sub(ranges);
         self.ranges = left.ok_or_else(|| {
             Unparsable::new(format!(
@@ -261,10 +263,10 @@ impl Room {
     }
 }
 
-/// The clusters that a bitmap of the directory occupies, and the ranges of its set bits.
+/// Reads the bitmap with this directory entry: the clusters that it occupies, and the ranges of its set bits.
 #[expect(
     clippy::type_complexity,
-    reason = "two lists that belong together here only"
+    reason = "the two lists belong together in this function only"
 )]
 fn bits(
     image: &ImageBytes,
@@ -291,9 +293,9 @@ fn bits(
         let first = index * size * 8;
         let end = (first + size * 8).min(granules);
         let place = entry & OFFSET;
-        let told = dirty.len();
+        let ranges_before = dirty.len();
         if place == 0 {
-            // All ones, or all zeros.
+            // The entry has no data cluster: bit 0 says whether all its bits are ones or zeros.
             if entry & 1 != 0 {
                 mark(&mut dirty, first, end);
             }
@@ -314,7 +316,7 @@ fn bits(
     Ok((clusters, dirty))
 }
 
-/// Adds a range [start, end) behind those that there are.
+/// Appends a range [start, end), joined with the last one if they are adjacent.
 fn mark(dirty: &mut Vec<(u64, u64)>, start: u64, end: u64) {
     match dirty.last_mut() {
         _ if start >= end => {}

@@ -1,6 +1,6 @@
 //! The image header: "Header" in QEMU's qcow2 specification.
 //!
-//! Read first by everything in this room. Header extensions and the backing file's name are not read.
+//! Every reader of qcow2 begins with it. [`extensions`](super::extensions) reads header extensions and the remaining fields.
 
 use super::{ImageBytes, Unparsable, number};
 
@@ -10,10 +10,10 @@ pub const MAGIC: [u8; 4] = *b"QFI\xfb";
 /// The length of a version 2 header in bytes.
 const VERSION_2_HEADER_BYTES: u64 = 72;
 
-/// How much of a header is read, in bytes: to the end of `header_length`.
+/// How many bytes of a header are read: up to and including `header_length`.
 const READ_BYTES: u64 = 104;
 
-/// The cluster_bits that there are: the specification's least, QEMU's most (2 MiB).
+/// The valid values of cluster_bits: the minimum of the specification (512 bytes) to the maximum of QEMU (2 MiB).
 const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
 
 /// The largest refcount_order: 64 bits.
@@ -22,7 +22,7 @@ const REFCOUNT_ORDER_MAX: u32 = 6;
 /// The refcount_order of version 2: 16 bits.
 const VERSION_2_REFCOUNT_ORDER: u32 = 4;
 
-/// Bit 4 of `incompatible_features`.
+/// Bit 4 of `incompatible_features`: L2 entries have 16 bytes.
 const EXTENDED_L2_ENTRIES: u64 = 1 << 4;
 
 /// The fields of the header. Offsets are in bytes from the start of the file.
@@ -36,24 +36,24 @@ pub struct Header {
     pub size: u64,
     /// The number of entries in the active L1 table.
     pub l1_size: u32,
-    /// The active L1 table.
+    /// The offset of the active L1 table.
     pub l1_table_offset: u64,
-    /// The refcount table.
+    /// The offset of the refcount table.
     pub refcount_table_offset: u64,
-    /// The number of clusters that it occupies.
+    /// The number of clusters that the refcount table occupies.
     pub refcount_table_clusters: u32,
     /// The number of snapshots.
     pub nb_snapshots: u32,
-    /// The snapshot table.
+    /// The offset of the snapshot table.
     pub snapshots_offset: u64,
-    /// Bits without which the image cannot be understood; none in version 2.
+    /// Features that a program must support to open the image; 0 in version 2.
     pub incompatible_features: u64,
-    /// A refcount has `1 << refcount_order` bits.
+    /// The width of a refcount is `1 << refcount_order` bits.
     pub refcount_order: u32,
 }
 
 impl Header {
-    /// Reads it from the start of the file.
+    /// Reads the header. Fails if the file is not a qcow2 image of version 2 or 3, or if a field is invalid.
     pub fn read(image: &ImageBytes) -> Result<Self, Unparsable> {
         if image.length() < VERSION_2_HEADER_BYTES {
             return Err(Unparsable::new(format!(
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn the_header_of_every_cluster_size_and_refcount_width_says_what_it_was_made_with() {
+    fn the_header_states_the_options_that_the_image_was_created_with() {
         let scratch = Scratch::new();
         for cluster_bits in CLUSTER_BITS {
             let options = format!("cluster_size={}", 1_u64 << cluster_bits);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_makes_no_sense_is_refused_in_words() {
+    fn an_invalid_header_is_refused_with_the_name_of_the_field() {
         let mut bytes = vec![0; READ_BYTES as usize];
         bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
         bytes[23] = 16;

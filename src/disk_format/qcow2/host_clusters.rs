@@ -1,8 +1,8 @@
-//! All host clusters of an image: what each holds and how often it is used.
+//! All host clusters of an image: a fingerprint of each cluster's bytes, and its refcount.
 //!
-//! For two tools that must write the same bytes: read by the duel, compared by the judge of the operation. Sparse: holes
-//! are not read, and clusters of zeros that nobody uses are left out. What a cluster holds is kept as a fingerprint
-//! only; what it means is not asked.
+//! For operations in which two tools must write the same bytes. The differential runner reads the clusters, and the judge of the operation
+//! compares them. The form is sparse: holes are not read, and unused clusters of zeros are left out. The bytes are compared without interpreting
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use super::snapshot_table;
 use super::{ImageBytes, Unparsable};
 use crate::image::content::data_segments;
 
-/// How many host clusters are looked at in one image.
+/// The most host clusters that are read of one image.
 const HOST_CLUSTERS_MAX: usize = 1 << 21;
 
-/// How much is fingerprinted of one image, in bytes.
+/// The most bytes that are fingerprinted of one image.
 const FINGERPRINTED_BYTES_MAX: u64 = 1 << 30;
 
-/// The refcount width, in bits, in which a cluster that neither image uses may hold anything.
+/// The refcount width, in bits, for which the bytes of clusters that neither image uses are ignored.
 const RESIDUE_REFCOUNT_BITS: u64 = 16;
 
 /// An image's host clusters.
@@ -32,27 +32,27 @@ pub struct HostClusters {
     pub refcount_bits: u64,
     /// The length of the file in bytes.
     pub file_bytes: u64,
-    /// The dates of the snapshots before they were settled, in seconds since the Epoch, in the table's order.
+    /// The original dates of the snapshots, in seconds since the Epoch, in the table's order.
     pub snapshot_dates: Vec<u32>,
-    /// By their number: those that hold anything but zeros, and those that are used.
+    /// The clusters that are used or not all zero, by number.
     clusters: BTreeMap<u64, HostCluster>,
 }
 
-/// One of them.
+/// A host cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct HostCluster {
-    /// xxh3-64 of its bytes, zeros behind the end of the file; 0 for zeros.
+    /// xxh3-64 of its bytes, padded with zeros at the end of the file; 0 if all its bytes are zero.
     fingerprint: u64,
-    /// How often it is used.
+    /// Its refcount; 0 if it is unused.
     refcount: u64,
 }
 
 /// Where two images' host clusters differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostDifference {
-    /// `prefix_mismatch` where both files reach, `nonzero_tail` behind the end of the shorter one.
+    /// `prefix_mismatch` within the length of both files, `nonzero_tail` beyond the end of the shorter one.
     pub what: &'static str,
-    /// Where, in words.
+    /// The number and the offset of the cluster, in one phrase.
     pub place: String,
     /// What the first image has there.
     pub first: String,
@@ -61,7 +61,8 @@ pub struct HostDifference {
 }
 
 impl HostClusters {
-    /// Settles the snapshot table of the image in `image` (see [`snapshot_table::settle`]) and reads its host clusters.
+    /// Makes the snapshot table comparable (see [`snapshot_table::settle`]), which changes the file, and reads the image's host clusters. Fails if
+    /// the metadata cannot be parsed, or if the image exceeds the limits of this module.
     pub fn settle_and_read(image: &ImageBytes) -> Result<Self, Unparsable> {
         let header = Header::read(image)?;
         let snapshot_dates = snapshot_table::settle(image, &header)?;
@@ -86,7 +87,7 @@ impl HostClusters {
         let mut read = 0;
         let mut next = 0;
         for segment in data_segments(image.file())? {
-            // The cluster in which the last segment ended may be that in which this one begins.
+            // A segment may begin in the cluster in which the last one ended.
             let first = (segment.start / size).max(next);
             next = segment.end.div_ceil(size);
             for index in first..next {
@@ -114,12 +115,11 @@ impl HostClusters {
         Ok(self.clusters.entry(index).or_default())
     }
 
-    /// The first place where two images do not hold the same bytes: the longer file's rest must be zeros. As far as both
-    /// files reach, clusters that neither image uses may differ, where both have the same cluster size and 16-bit
-    /// refcounts: what is left in them depends on how a tool went about it, and nobody will ever read it.
+    /// The first host cluster in which two images differ; `None` if all are equal. Beyond the end of the shorter file, the longer one must be zero.
     ///
-    /// The Python harness has that exception from ops16 on. Here it holds in every generation, because it takes away
-    /// nothing but false alarms of the older ones.
+    /// Within the length of both files, clusters that neither image uses may differ if both images have 16-bit refcounts: their bytes depend on
+    /// the order in which a tool works, and are never read. The Python harness has this exception from ops16 on. Here it applies to every
+    /// generation, because without it the older ones only have additional false alarms.
     pub fn difference(&self, other: &Self) -> Option<HostDifference> {
         let difference = |what, place: String, first: String, second: String| {
             Some(HostDifference {
@@ -141,9 +141,9 @@ impl HostClusters {
         let may_be_residue = both_residue == [true; 2];
         let common_bytes = self.file_bytes.min(other.file_bytes);
         let indices = self.clusters.keys().chain(other.clusters.keys());
-        let of = |image: &Self, index: &u64| image.clusters.get(index).copied().unwrap_or_default();
+        let at = |image: &Self, index: &u64| image.clusters.get(index).copied().unwrap_or_default();
         let (index, [first, second]) = indices
-            .map(|index| (*index, [of(self, index), of(other, index)]))
+            .map(|index| (*index, [at(self, index), at(other, index)]))
             .filter(|(index, [first, second])| {
                 let unused = first.refcount == 0 && second.refcount == 0;
                 let common = index.saturating_mul(self.cluster_size) < common_bytes;
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn two_images_made_alike_have_equal_host_clusters_at_different_times() {
+    fn images_of_the_same_recipe_have_equal_host_clusters_whenever_they_are_created() {
         let scratch = Scratch::new();
         for options in [
             "cluster_size=512",
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn a_byte_is_found_where_it_is_used_and_passed_over_where_it_is_not() {
+    fn a_different_byte_is_found_in_a_used_cluster_and_ignored_in_an_unused_one() {
         let scratch = Scratch::new();
         let path = scratch.image("image", "cluster_size=4096");
         let before = read(&path).unwrap();
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn a_longer_file_is_equal_as_long_as_its_rest_is_zeros() {
+    fn a_longer_file_is_equal_only_if_its_tail_is_zero() {
         let scratch = Scratch::new();
         let path = scratch.image("image", "cluster_size=512");
         let before = read(&path).unwrap();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_image_is_refused() {
+    fn a_file_that_is_not_an_image_is_refused() {
         let scratch = Scratch::new();
         for (name, bytes) in [("short", &b"QFI\xfb"[..]), ("other", &[7; 4096])] {
             std::fs::write(scratch.path(name), bytes).unwrap();
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn no_damage_to_the_metadata_makes_it_panic() {
+    fn reading_an_image_with_corrupt_metadata_never_panics() {
         let scratch = Scratch::new();
         let path = scratch.image("image", "cluster_size=512");
         scratch.qemu_img(&["snapshot", "-c", "alpha", "image"]);

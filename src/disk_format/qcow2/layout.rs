@@ -1,18 +1,18 @@
-//! Where every field of a qcow2 lies: all sections of QEMU's specification (docs/interop/qcow2), by its names.
+//! The layout of a qcow2 image: the structures and fields of all sections of QEMU's specification (docs/interop/qcow2), under its names.
 //!
-//! For damage to an image that the reference has just made: offsets that lead nowhere are passed over.
+//! Mutations use the layout of an image that the reference has just created. Offsets that point outside the file are ignored.
 
 use crate::disk_format::structure::{
     ByteOrder, FieldKind, Layout, Structure, entries_of_interest as interesting,
 };
 
-/// Bits of an L1 or L2 entry that are no offset.
+/// The bits of an L1 or L2 entry that do not belong to the offset.
 const ENTRY_FLAGS: u64 = !0x00ff_ffff_ffff_fe00;
-/// The same of a refcount table entry.
+/// The bits of a refcount table entry that do not belong to the offset.
 const REFCOUNT_TABLE_FLAGS: u64 = 0x1ff;
-/// Tables of one image that are looked into, of each kind.
+/// How many L2 tables, and how many refcount blocks, the layout contains.
 const TABLES_MAX: usize = 8;
-/// Header extensions, snapshots or bitmaps that are looked at.
+/// How many header extensions, snapshots and bitmaps the layout contains.
 const PARTS_MAX: u64 = 16;
 
 static HEADER: Structure = Structure {
@@ -147,7 +147,7 @@ static BITMAP_TABLE: Structure = Structure {
     fields: &[FieldKind::place("entry", 0, 8, 1, ENTRY_FLAGS)],
 };
 
-/// All of them.
+/// All structures of the format.
 pub static STRUCTURES: &[&Structure] = &[
     &HEADER,
     &HEADER_V3,
@@ -167,11 +167,11 @@ pub static STRUCTURES: &[&Structure] = &[
     &BITMAP_TABLE,
 ];
 
-/// Types of header extensions that lead on.
+/// The types of header extensions that point to further structures.
 const BITMAPS_TYPE: u64 = 0x2385_2875;
 const ENCRYPTION_TYPE: u64 = 0x0537_be77;
 
-/// Lays out the image with these bytes.
+/// Returns the layout of an image with these bytes.
 pub fn layout(bytes: &[u8]) -> Layout {
     let mut plan = Plan {
         layout: Layout::new(ByteOrder::Big),
@@ -184,6 +184,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     plan.layout
 }
 
+/// A layout under construction, and the bytes of the image.
 struct Plan<'bytes> {
     layout: Layout,
     bytes: &'bytes [u8],
@@ -227,7 +228,7 @@ impl Plan<'_> {
             self.layout.region(EXTENSION.name, offset, 8 + length);
             let data = offset + 8;
             match kind {
-                // The end of the extensions.
+                // The type 0 ends the list of extensions.
                 0 => break,
                 BITMAPS_TYPE => {
                     self.layout.add(&BITMAPS_EXTENSION, data);
@@ -264,7 +265,7 @@ impl Plan<'_> {
         }
     }
 
-    /// A table of `count` entries of `bytes` each.
+    /// Adds a table of `count` entries of `bytes` bytes each, if its offset lies inside the file.
     fn table(&mut self, structure: &'static Structure, offset: u64, count: u64, bytes: u64) {
         if self.is_inside(offset) {
             for index in interesting(count) {
@@ -274,7 +275,7 @@ impl Plan<'_> {
         }
     }
 
-    /// The places that the entries of a table lead to.
+    /// The offsets inside the file that the entries of a table point to.
     fn targets(&self, offset: u64, count: u64, flags: u64) -> Vec<u64> {
         let count = if self.is_inside(offset) { count } else { 0 };
         let entries = interesting(count).map(|index| self.at::<8>(offset + index * 8) & !flags);
@@ -344,8 +345,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_beyond_any_file_leads_nowhere() {
-        // The number of entries of the L1 table, and its place; then the same of the refcount table, in clusters.
+    fn a_table_beyond_the_end_of_the_file_is_ignored() {
+        // The header's offsets of l1_size and l1_table_offset, and of refcount_table_clusters and refcount_table_offset.
         for (count, place) in [(36, 40), (56, 48)] {
             let mut bytes = vec![0; 512];
             bytes[count + 3] = 2;

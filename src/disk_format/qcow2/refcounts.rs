@@ -1,35 +1,35 @@
 //! Refcount table and refcount blocks: "Host cluster management" in QEMU's qcow2 specification.
 //!
-//! Read for the comparison of host clusters, written by the corruptor. No block is ever allocated.
+//! The audit and the comparison of host clusters read refcounts; [`corruption`](super::corruption) writes them. No refcount block is ever
+//! allocated.
 
 use super::header::Header;
 use super::{ImageBytes, Unparsable, number};
 
-/// QEMU's limit for the refcount table, in bytes.
+/// QEMU's limit for the length of the refcount table, in bytes.
 const REFCOUNT_TABLE_BYTES_MAX: u64 = 8 << 20;
 
-/// How much of refcount blocks is read of one image, in bytes: room for the blocks of a file of 1 TiB with 64 KiB
-/// clusters and 16 bits.
+/// The most bytes of refcount blocks that are read of one image: enough for a file of 1 TiB with 64 KiB clusters and 16-bit refcounts.
 const REFCOUNT_BLOCKS_BYTES_MAX: u64 = 32 << 20;
 
-/// How many host clusters are gone through of one image: as many as have a refcount of 16 bits in so many blocks. Narrower ones could
-/// count more, and several entries of the table may lead to one block.
+/// The most used host clusters that are visited in one image: as many as [`REFCOUNT_BLOCKS_BYTES_MAX`] holds with 16-bit refcounts. Narrower
+/// refcounts could count more clusters, and so could several table entries that point to one block.
 const COUNTED_MAX: u64 = REFCOUNT_BLOCKS_BYTES_MAX / 2;
 
-/// Bits 9-63 of a refcount table entry.
+/// Bits 9-63 of a refcount table entry: the offset.
 const REFCOUNT_BLOCK_OFFSET: u64 = !0x1ff;
 
 /// The refcount table.
 #[derive(Clone, Debug)]
 pub struct RefcountTable {
-    /// The offsets of the refcount blocks, 0 where there is none.
+    /// The offsets of the refcount blocks in bytes; 0 for a block that is not allocated.
     blocks: Vec<u64>,
     cluster_size: u64,
     refcount_bits: u64,
 }
 
 impl RefcountTable {
-    /// Reads it.
+    /// Reads the refcount table. Fails if it is too long, or if an entry is not aligned.
     pub fn read(image: &ImageBytes, header: &Header) -> Result<Self, Unparsable> {
         let cluster_size = header.cluster_size();
         let length = u64::from(header.refcount_table_clusters) * cluster_size;
@@ -53,12 +53,12 @@ impl RefcountTable {
         })
     }
 
-    /// The offsets of the refcount blocks that there are.
+    /// The offsets of the allocated refcount blocks, in bytes.
     pub fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
         self.blocks.iter().copied().filter(|offset| *offset != 0)
     }
 
-    /// The refcount of the host cluster with the number `cluster`.
+    /// Reads the refcount of host cluster number `cluster`; 0 if it has no refcount block.
     pub fn refcount(&self, image: &ImageBytes, cluster: u64) -> Result<u64, Unparsable> {
         let (block, index) = self.place(cluster);
         match block {
@@ -71,7 +71,7 @@ impl RefcountTable {
         }
     }
 
-    /// Sets that refcount, in the refcount block where it already has its place.
+    /// Writes the refcount of host cluster number `cluster`. Fails if the cluster has no refcount block, or if the refcount does not fit.
     pub fn set_refcount(
         &self,
         image: &ImageBytes,
@@ -88,7 +88,8 @@ impl RefcountTable {
         image.write("a refcount block", offset, &block)
     }
 
-    /// Every host cluster whose refcount is not 0, in ascending order: (its number, its refcount).
+    /// Calls `visit` with (number, refcount) for each host cluster whose refcount is not 0, in ascending order. Fails if there are more refcount
+    /// blocks or clusters than the limits of this module.
     pub fn each_counted(
         &self,
         image: &ImageBytes,
@@ -121,12 +122,12 @@ impl RefcountTable {
         Ok(())
     }
 
-    /// `refcount_block_entries` of the specification.
+    /// The number of entries of a refcount block: `refcount_block_entries` of the specification.
     fn block_entries(&self) -> u64 {
         self.cluster_size * 8 / self.refcount_bits
     }
 
-    /// The refcount block of a host cluster, where there is one, and the entry's index in it.
+    /// The offset of the refcount block of a host cluster, if it is allocated, and the index of the cluster's entry in it.
     fn place(&self, cluster: u64) -> (Option<u64>, u64) {
         let entries = self.block_entries();
         let offset = usize::try_from(cluster / entries)
@@ -141,7 +142,7 @@ impl RefcountTable {
     }
 }
 
-/// The entry `index` of a refcount block; below 8 bits, the least significant bits come first.
+/// The entry `index` of a refcount block. Entries below 8 bits fill a byte from its least significant bit.
 fn entry(block: &[u8], index: u64, refcount_bits: u64) -> u64 {
     let bit = index * refcount_bits;
     let byte = (bit / 8) as usize;
@@ -154,6 +155,7 @@ fn entry(block: &[u8], index: u64, refcount_bits: u64) -> u64 {
     }
 }
 
+/// Writes the entry `index` of a refcount block. Fails if the refcount does not fit into `refcount_bits`.
 fn set_entry(
     block: &mut [u8],
     index: u64,
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_of_any_width_is_read_as_it_was_written_and_touches_no_other() {
+    fn writing_an_entry_of_any_width_changes_no_other_entry() {
         for order in 0..=6 {
             let bits = 1 << order;
             let most = if bits == 64 {
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn a_cluster_that_is_made_free_is_found_by_qemu_img_in_every_width_and_cluster_size() {
+    fn qemu_img_finds_a_zeroed_refcount_in_every_width_and_cluster_size() {
         let scratch = Scratch::new();
         for options in [1, 2, 4, 8, 16, 32, 64]
             .map(|bits| format!("refcount_bits={bits}"))
@@ -230,7 +232,7 @@ mod tests {
                     Ok(())
                 })
                 .unwrap();
-            // Header, tables and data: everything is used once, and the file has no holes.
+            // In a new image, the header, the tables and the data use each cluster exactly once.
             let clusters = image.length().div_ceil(header.cluster_size());
             let all: Vec<(u64, u64)> = (0..clusters).map(|cluster| (cluster, 1)).collect();
             assert_eq!(counted, all, "{options}");
@@ -238,8 +240,8 @@ mod tests {
             assert_eq!(table.refcount(&image, 1 << 60).unwrap(), 0);
 
             table.set_refcount(&image, clusters - 1, 0).unwrap();
-            let (code, said) = scratch.run("qemu-img", &["check", "image"]);
-            assert_eq!(code, 2, "{options}: {said}");
+            let (code, output) = scratch.run("qemu-img", &["check", "image"]);
+            assert_eq!(code, 2, "{options}: {output}");
             table.set_refcount(&image, clusters - 1, 1).unwrap();
             scratch.qemu_img(&["check", "image"]);
         }

@@ -1,7 +1,7 @@
 //! The snapshot table: "Snapshots" in QEMU's qcow2 specification, with the field names of its entries' headers.
 //!
-//! Walked for the `snapshot` operation, which has to compare two tools' tables byte by byte. The snapshots' own L1
-//! tables are not followed.
+//! The `snapshot` operation compares two tools' tables byte by byte; the audit needs the tables' extent. This module does not follow the
+//! snapshots' L1 tables.
 
 use super::header::Header;
 use super::{ImageBytes, Unparsable, number};
@@ -9,37 +9,37 @@ use super::{ImageBytes, Unparsable, number};
 /// QEMU's limit for the number of snapshots (QCOW_MAX_SNAPSHOTS).
 const SNAPSHOTS_MAX: u32 = 65536;
 
-/// How much of a table is walked, in bytes: QEMU's QCOW_MAX_SNAPSHOTS_SIZE.
+/// QEMU's limit for the length of a table, in bytes (QCOW_MAX_SNAPSHOTS_SIZE).
 const SNAPSHOT_TABLE_BYTES_MAX: u64 = 64 << 20;
 
-/// The length of an entry's fixed part in bytes.
+/// The length of the fixed part of an entry, in bytes.
 const FIXED_BYTES: u64 = 40;
 
-/// The place of `date_sec` in an entry; `date_nsec` follows it.
+/// The offset of `date_sec` in an entry, in bytes; `date_nsec` follows it.
 const DATE_OFFSET: u64 = 16;
 
-/// Entries start at multiples of this many bytes.
+/// The alignment of entries, in bytes.
 const ENTRY_ALIGNMENT_BYTES: u64 = 8;
 
-/// The time that stands for every other, in seconds since the Epoch: the Python harness's.
+/// The date that replaces every snapshot's date, in seconds since the Epoch: the same as in the Python harness.
 pub const SETTLED_DATE_SEC: u32 = 0x6000_0000;
 
 /// An entry of the snapshot table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotTableEntry {
-    /// Where it starts, in bytes from the start of the file.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
-    /// Its length in bytes, without alignment.
+    /// Its length in bytes, without padding.
     pub length: u64,
     /// The unique id string.
     pub id_str: Vec<u8>,
-    /// When the snapshot was taken, in seconds since the Epoch.
+    /// When the snapshot was created, in seconds since the Epoch.
     pub date_sec: u32,
-    /// The rest of that time, in nanoseconds.
+    /// The fraction of a second of that time, in nanoseconds.
     pub date_nsec: u32,
 }
 
-/// Walks the snapshot table that the header points to.
+/// Reads the snapshot table that the header points to. Fails if the table exceeds the file or QEMU's limits.
 pub fn entries(image: &ImageBytes, header: &Header) -> Result<Vec<SnapshotTableEntry>, Unparsable> {
     if header.nb_snapshots > SNAPSHOTS_MAX {
         return Err(Unparsable::new(format!(
@@ -76,10 +76,9 @@ pub fn entries(image: &ImageBytes, header: &Header) -> Result<Vec<SnapshotTableE
     Ok(entries)
 }
 
-/// Settles what is not the tool's doing: sets the date of every live entry to [`SETTLED_DATE_SEC`] and the alignment
-/// bytes between entries to zero, in the file; the alignment of the last entry has nothing behind it and stays. In the
-/// file and not in a copy, because a table that is freed leaves its bytes to whatever is put there next. Gives the dates
-/// as they were, in the table's order.
+/// Makes tables of different tools comparable: sets the date of every entry to [`SETTLED_DATE_SEC`], and the padding between entries to zero.
+/// The padding after the last entry is not part of the table and keeps its value. Changes the file rather than a copy of the table, because the
+/// bytes of a table that is freed later remain in the file. Returns the original dates in seconds, in the table's order.
 pub fn settle(image: &ImageBytes, header: &Header) -> Result<Vec<u32>, Unparsable> {
     let entries = entries(image, header)?;
     let mut date = SETTLED_DATE_SEC.to_be_bytes().to_vec();
@@ -107,7 +106,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn the_table_of_every_cluster_size_is_walked_and_its_dates_are_settled() {
+    fn the_table_is_read_and_its_dates_are_replaced_in_every_cluster_size() {
         let scratch = Scratch::new();
         let sizes = (9..=21).map(|bits| format!("cluster_size={}", 1 << bits));
         let widths = [2, 4, 8, 16, 32, 64].map(|bits| format!("refcount_bits={bits}"));
@@ -115,7 +114,7 @@ mod tests {
             let path = scratch.image("image", &options);
             let long = "L".repeat(255);
             for name in ["alpha", "snäp-名前", &long] {
-                // In a width of 2 bits, a refcount of 4 does not fit.
+                // A refcount of 4 does not fit into 2 bits.
                 if !(options == "refcount_bits=2" && name.len() > 200) {
                     scratch.qemu_img(&["snapshot", "-c", name, "image"]);
                 }
@@ -129,8 +128,8 @@ mod tests {
 
             let dates = settle(&image, &header).unwrap();
             assert!(dates.iter().all(|date| *date > SETTLED_DATE_SEC));
-            let (_, said) = scratch.run("qemu-img", &["snapshot", "-l", "image"]);
-            assert_eq!(said.matches("2021-01-14 08:25:36").count(), found.len());
+            let (_, output) = scratch.run("qemu-img", &["snapshot", "-l", "image"]);
+            assert_eq!(output.matches("2021-01-14 08:25:36").count(), found.len());
             scratch.qemu_img(&["check", "image"]);
             let again = settle(&image, &header).unwrap();
             assert!(again.iter().all(|date| *date == SETTLED_DATE_SEC));
@@ -139,7 +138,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
-    fn a_table_that_leads_out_of_the_file_is_refused() {
+    fn a_table_that_exceeds_the_file_is_refused() {
         let scratch = Scratch::new();
         let path = scratch.image("image", "cluster_size=512");
         scratch.qemu_img(&["snapshot", "-c", "alpha", "image"]);
