@@ -238,7 +238,7 @@ fn resolve(valid: &[u8], layout: &Layout, damages: &[Damage]) -> Result<Inflicte
                 value,
                 stale_checksum,
             } => {
-                let field = find(layout, structure, field, *index)?;
+                let field = find_field(layout, structure, field, *index)?;
                 let (old, new) = replace(&mut bytes, valid, layout, field, *value)?;
                 let length = field.bits.div_ceil(8);
                 touched.push((field.offset, length));
@@ -251,7 +251,7 @@ fn resolve(valid: &[u8], layout: &Layout, damages: &[Damage]) -> Result<Inflicte
                 index,
                 at,
             } => {
-                let end = cut(layout, structure, *index, *at)?;
+                let end = truncated_length(layout, structure, *index, *at)?;
                 if end >= valid.len() as u64 {
                     let why = format!("the file ends with {structure} and cannot be cut behind it");
                     return Err(Unparsable::new(why));
@@ -285,7 +285,7 @@ fn resolve(valid: &[u8], layout: &Layout, damages: &[Damage]) -> Result<Inflicte
 }
 
 /// The field `name` of the structure with this index (modulo the number of such fields).
-fn find<'layout>(
+fn find_field<'layout>(
     layout: &'layout Layout,
     structure: &str,
     name: &str,
@@ -299,7 +299,12 @@ fn find<'layout>(
 }
 
 /// The length of the file after a truncation, in bytes.
-fn cut(layout: &Layout, structure: &str, index: u64, at: Cut) -> Result<u64, Unparsable> {
+fn truncated_length(
+    layout: &Layout,
+    structure: &str,
+    index: u64,
+    at: Cut,
+) -> Result<u64, Unparsable> {
     let regions = layout.regions.iter();
     let all: Vec<_> = regions
         .filter(|region| region.structure == structure)
@@ -335,21 +340,21 @@ fn replace(
         || field.bits > 64
         || !matches!(field.bits, 1 | 2 | 4) && !field.bits.is_multiple_of(8)
     {
-        there.copy_from_slice(&patch::letters(was, value));
+        there.copy_from_slice(&patch::resolve_text(was, value));
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
         return Ok((shown(was), shown(there)));
     }
     let mask = u64::MAX >> (64 - field.bits);
-    let all = patch::number(was, layout.order);
+    let all = patch::read_number(was, layout.order);
     let old = all >> field.shift & mask;
-    let new = number(value, old, field, valid.len() as u64, layout) & mask;
-    let kept = patch::number(there, layout.order) & !(mask << field.shift);
-    patch::put(there, kept | new << field.shift, layout.order);
+    let new = resolve_number(value, old, field, valid.len() as u64, layout) & mask;
+    let kept = patch::read_number(there, layout.order) & !(mask << field.shift);
+    patch::write_number(there, kept | new << field.shift, layout.order);
     Ok((format!("{old:#x}"), format!("{new:#x}")))
 }
 
 /// Resolves `value` for a field with the value `old`, in a file of `length` bytes.
-fn number(value: Value, old: u64, field: &Field, length: u64, layout: &Layout) -> u64 {
+fn resolve_number(value: Value, old: u64, field: &Field, length: u64, layout: &Layout) -> u64 {
     let highest = 1_u64 << (field.bits - 1);
     let place = |bytes: u64| match field.holds {
         Holds::Offset { unit, flags } => ((bytes / unit) & !flags) | (old & flags),

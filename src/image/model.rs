@@ -3,8 +3,8 @@
 //! The model knows what each step means to a guest, but no tool, no file and no on-disk layout. It is sparse: an image of a terabyte costs only
 //! as much as was written into it.
 //!
-//! For each image of a backing chain it keeps what a guest *sees* there, not which image holds a cluster: tools may choose that. It can do so
-//! because no step changes a backing image while an overlay on it stays in use.
+//! For each image of a backing chain it keeps what a guest *sees* there, not which image holds a cluster: tools may choose that. That is
+//! enough, because no step changes a backing image in a way that changes what its overlay shows.
 
 use std::collections::BTreeMap;
 
@@ -130,7 +130,7 @@ impl Model {
     /// Rebases the active image onto `below[index]`, or onto no backing image. The guest-visible contents stay the same.
     pub fn rebase(&mut self, index: Option<usize>) {
         self.below.truncate(index.map_or(0, |index| index + 1));
-        self.unsettle();
+        self.invalidate_snapshots_and_bitmaps();
     }
 
     /// Commits the active image into its backing image, which grows if necessary and never shrinks. The active image shows the same as before,
@@ -143,12 +143,12 @@ impl Model {
             let recording = bitmaps.filter(|bitmap| bitmap.enabled);
             recording.for_each(|bitmap| bitmap.dirty = None);
         }
-        self.unsettle();
+        self.invalidate_snapshots_and_bitmaps();
     }
 
     /// Marks what the active image's snapshots show and what its bitmaps hold as unknown: after a rebase or commit it depends on which clusters
     /// exist and which were copied, not on what a guest saw.
-    fn unsettle(&mut self) {
+    fn invalidate_snapshots_and_bitmaps(&mut self) {
         let snapshots = self.snapshots.values_mut();
         snapshots.for_each(|snapshot| snapshot.seen = None);
         let bitmaps = self.bitmaps.values_mut();

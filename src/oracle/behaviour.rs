@@ -30,12 +30,12 @@ impl Observed {
     /// The coverage of one operation.
     pub fn of(exchange: &Exchange) -> Self {
         let mut observed = Self::default();
-        let theirs = exchange.reference.as_ref();
+        let reference = exchange.reference.as_ref();
         let mut before = "start";
-        for (index, ours) in exchange.candidate.turns.iter().enumerate() {
-            let theirs = theirs.and_then(|deed| deed.turns.get(index));
-            observed.turn(before, ours, theirs);
-            before = ours.step.request.name();
+        for (index, candidate) in exchange.candidate.turns.iter().enumerate() {
+            let reference = reference.and_then(|deed| deed.turns.get(index));
+            observed.add_step(before, candidate, reference);
+            before = candidate.step.request.name();
         }
         for reading in &exchange.candidate.readings {
             let is_own = reading.by == Side::Candidate;
@@ -62,9 +62,9 @@ impl Observed {
         let mut before = "start";
         for step in steps {
             let name = step.request.name();
-            observed.saw(&["exit", name, DONE, DONE]);
-            observed.saw(&["after", before, name, DONE]);
-            observed.request(&step.request);
+            observed.add_behaviour(&["exit", name, DONE, DONE]);
+            observed.add_behaviour(&["after", before, name, DONE]);
+            observed.add_request(&step.request);
             before = name;
         }
         observed.behaviours
@@ -82,52 +82,53 @@ impl Observed {
         *self.checks.entry(check.to_owned()).or_default() += 1;
     }
 
-    fn saw(&mut self, parts: &[&str]) {
+    fn add_behaviour(&mut self, parts: &[&str]) {
         self.behaviours
             .insert(xxh3_64(parts.join("\n").as_bytes()) as u32);
     }
 
     /// Adds one step on both sides: its outcome, the step before it, the kind of image, and the shape of a map.
-    fn turn(&mut self, before: &str, ours: &Turn, theirs: Option<&Turn>) {
-        let request = &ours.step.request;
+    fn add_step(&mut self, before: &str, candidate: &Turn, reference: Option<&Turn>) {
+        let request = &candidate.step.request;
         let name = request.name();
-        let classes = [Some(ours), theirs].map(|turn| turn.map_or("none".to_owned(), exit_class));
-        self.saw(&["exit", name, &classes[0], &classes[1]]);
-        self.saw(&["after", before, name, &classes[0]]);
-        self.request(request);
-        if let Some(shape) = map_shape(request, &ours.answer) {
-            self.saw(&["map", &shape]);
+        let classes =
+            [Some(candidate), reference].map(|turn| turn.map_or("none".to_owned(), exit_class));
+        self.add_behaviour(&["exit", name, &classes[0], &classes[1]]);
+        self.add_behaviour(&["after", before, name, &classes[0]]);
+        self.add_request(request);
+        if let Some(shape) = map_shape(request, &candidate.answer) {
+            self.add_behaviour(&["map", &shape]);
         }
-        if let Some(theirs) = theirs {
-            self.checks_of(request, &ours.answer, &theirs.answer);
+        if let Some(reference) = reference {
+            self.count_checks(request, &candidate.answer, &reference.answer);
         }
     }
 
     /// Adds what follows from a request alone: the kind of image it runs on, and how its ranges are aligned.
-    fn request(&mut self, request: &Request) {
+    fn add_request(&mut self, request: &Request) {
         let name = request.name();
         let features = features(request.file());
         for (index, one) in features.iter().enumerate() {
-            self.saw(&["on", name, one]);
+            self.add_behaviour(&["on", name, one]);
             for other in &features[index + 1..] {
-                self.saw(&["on", name, one, other]);
+                self.add_behaviour(&["on", name, one, other]);
             }
         }
         for (offset, length) in ranges(request) {
-            self.saw(&["range", name, &range_class(request.file(), offset, length)]);
+            self.add_behaviour(&["range", name, &range_class(request.file(), offset, length)]);
         }
     }
 
     /// Counts the checks that the judges make on both sides' answers to a request.
-    fn checks_of(&mut self, request: &Request, ours: &Answer, theirs: &Answer) {
+    fn count_checks(&mut self, request: &Request, candidate: &Answer, reference: &Answer) {
         self.count("exits_compared");
         if matches!(
-            (&ours.exit, &theirs.exit),
+            (&candidate.exit, &reference.exit),
             (Exit::Refused(_), Exit::Refused(_))
         ) {
             self.count("refusals_compared");
         }
-        let both = ours.succeeded() && theirs.succeeded();
+        let both = candidate.succeeded() && reference.succeeded();
         let check = match request {
             Request::Check { .. } => "checks_run",
             Request::Contents { .. } if both => "contents_compared",

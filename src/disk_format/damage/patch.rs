@@ -115,7 +115,7 @@ fn update_checksum(bytes: &mut [u8], seal: &Seal) {
 }
 
 /// Reads all of `bytes` as an unsigned integer.
-pub(super) fn number(bytes: &[u8], order: ByteOrder) -> u64 {
+pub(super) fn read_number(bytes: &[u8], order: ByteOrder) -> u64 {
     let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
     match order {
         ByteOrder::Big => bytes.iter().fold(0, add),
@@ -124,7 +124,7 @@ pub(super) fn number(bytes: &[u8], order: ByteOrder) -> u64 {
 }
 
 /// Writes an integer into all of `bytes`, truncated to their width.
-pub(super) fn put(bytes: &mut [u8], number: u64, order: ByteOrder) {
+pub(super) fn write_number(bytes: &mut [u8], number: u64, order: ByteOrder) {
     let count = bytes.len();
     for (place, byte) in bytes.iter_mut().enumerate() {
         let low = match order {
@@ -137,7 +137,7 @@ pub(super) fn put(bytes: &mut [u8], number: u64, order: ByteOrder) {
 
 /// Resolves `value` for a text field with the text `was`, in the same length: a decimal number becomes another number, any other text gets other
 /// bytes.
-pub(super) fn letters(was: &[u8], value: Value) -> Vec<u8> {
+pub(super) fn resolve_text(was: &[u8], value: Value) -> Vec<u8> {
     let digits = std::str::from_utf8(was)
         .ok()
         .and_then(|text| text.parse::<u64>().ok());
@@ -182,8 +182,8 @@ mod tests {
     fn a_number_survives_a_round_trip_in_either_byte_order() {
         for order in [ByteOrder::Big, ByteOrder::Little] {
             let mut bytes = [0; 4];
-            put(&mut bytes, 0x1234_5678, order);
-            assert_eq!(number(&bytes, order), 0x1234_5678);
+            write_number(&mut bytes, 0x1234_5678, order);
+            assert_eq!(read_number(&bytes, order), 0x1234_5678);
         }
     }
 
@@ -200,9 +200,9 @@ mod tests {
         ];
         for value in values {
             for was in ["2048", "RW", "\"a.vmdk\""] {
-                assert_eq!(letters(was.as_bytes(), value).len(), was.len());
+                assert_eq!(resolve_text(was.as_bytes(), value).len(), was.len());
             }
         }
-        assert_eq!(letters(b"2048", Value::Plus(1)), b"2049");
+        assert_eq!(resolve_text(b"2048", Value::Plus(1)), b"2049");
     }
 }

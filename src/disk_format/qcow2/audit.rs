@@ -78,7 +78,7 @@ impl Audit {
                     .for_each(|place| walk.refer(*place, header.cluster_size()));
             }
             walk.tables()?;
-            audit.problems = walk.settle()?;
+            audit.problems = walk.compare_with_refcounts()?;
         }
         audit.bitmaps = bitmaps.into_iter().map(|bitmap| bitmap.found).collect();
         audit
@@ -119,7 +119,7 @@ impl Walk<'_> {
     }
 
     /// Adds a problem, unless there are too many.
-    fn wrong(&mut self, what: String) {
+    fn add_problem(&mut self, what: String) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(what);
         }
@@ -153,7 +153,7 @@ impl Walk<'_> {
         let needed = header.size.div_ceil(covered);
         if u64::from(header.l1_size) < needed {
             let size = header.l1_size;
-            self.wrong(format!(
+            self.add_problem(format!(
                 "the L1 table has {size} entries, {needed} are needed"
             ));
         }
@@ -182,7 +182,7 @@ impl Walk<'_> {
                 continue;
             }
             if !place.is_multiple_of(size) {
-                self.wrong(format!("the L1 entry {entry:#x} is not aligned"));
+                self.add_problem(format!("the L1 entry {entry:#x} is not aligned"));
                 continue;
             }
             self.refer(place, size);
@@ -214,7 +214,7 @@ impl Walk<'_> {
             if extended {
                 let bitmap = number::<8>(bytes, 8);
                 if (bitmap >> 32) & bitmap & 0xffff_ffff != 0 && entry & COMPRESSED == 0 {
-                    self.wrong(format!("subclusters of {entry:#x} are both data and zeros"));
+                    self.add_problem(format!("subclusters of {entry:#x} are both data and zeros"));
                 }
             }
             self.l2_entry(entry, active);
@@ -232,7 +232,7 @@ impl Walk<'_> {
             let end = offset / SECTOR * SECTOR + (sectors + 1) * SECTOR;
             self.refer(offset, end - offset);
             if entry & COPIED != 0 {
-                self.wrong(format!("the compressed entry {entry:#x} has bit 63"));
+                self.add_problem(format!("the compressed entry {entry:#x} has bit 63"));
             }
             return;
         }
@@ -241,7 +241,7 @@ impl Walk<'_> {
             return;
         }
         if !place.is_multiple_of(size) {
-            self.wrong(format!("the L2 entry {entry:#x} is not aligned"));
+            self.add_problem(format!("the L2 entry {entry:#x} is not aligned"));
             return;
         }
         self.refer(place, size);
@@ -251,7 +251,7 @@ impl Walk<'_> {
     }
 
     /// Compares references with refcounts, and checks bit 63 of every active entry. Returns all problems of the walk.
-    fn settle(mut self) -> Result<Vec<String>, Unparsable> {
+    fn compare_with_refcounts(mut self) -> Result<Vec<String>, Unparsable> {
         let table = RefcountTable::read(self.image, self.header)?;
         let mut counted = BTreeMap::new();
         table.each_counted(self.image, |cluster, refcount| {
@@ -262,7 +262,7 @@ impl Walk<'_> {
         for (cluster, references) in &references {
             let refcount = counted.get(cluster).copied().unwrap_or(0);
             if refcount < *references {
-                self.wrong(format!(
+                self.add_problem(format!(
                     "host cluster {cluster} has refcount {refcount} and {references} references"
                 ));
             }
@@ -270,7 +270,7 @@ impl Walk<'_> {
         for (cluster, refcount) in &counted {
             let references = references.get(cluster).copied().unwrap_or(0);
             if *refcount > references {
-                self.wrong(format!(
+                self.add_problem(format!(
                     "host cluster {cluster} is leaked: refcount {refcount}, {references} references"
                 ));
             }
@@ -279,7 +279,7 @@ impl Walk<'_> {
             let refcount = counted.get(&cluster).copied().unwrap_or(0);
             if copied != (refcount == 1) {
                 let bit = if copied { "has" } else { "lacks" };
-                self.wrong(format!(
+                self.add_problem(format!(
                     "an {kind} entry of host cluster {cluster} {bit} bit 63 at refcount {refcount}"
                 ));
             }

@@ -299,7 +299,7 @@ fn bits(
             if entry & 1 != 0 {
                 mark(&mut dirty, first, end);
             }
-            room.tell(dirty.len() - told)?;
+            room.add_ranges(dirty.len() - ranges_before)?;
             continue;
         }
         clusters.push(place);
@@ -311,7 +311,7 @@ fn bits(
                 mark(&mut dirty, granule, granule + 1);
             }
         }
-        room.tell(dirty.len() - told)?;
+        room.add_ranges(dirty.len() - ranges_before)?;
     }
     Ok((clusters, dirty))
 }

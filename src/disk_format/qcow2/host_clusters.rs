@@ -119,7 +119,7 @@ impl HostClusters {
     ///
     /// Within the length of both files, clusters that neither image uses may differ if both images have 16-bit refcounts: their bytes depend on
     /// the order in which a tool works, and are never read. The Python harness has this exception from ops16 on. Here it applies to every
-    /// generation, because without it the older ones only have additional false alarms.
+    /// generation, because it removes only false alarms from the older ones.
     pub fn difference(&self, other: &Self) -> Option<HostDifference> {
         let difference = |what, place: String, first: String, second: String| {
             Some(HostDifference {
