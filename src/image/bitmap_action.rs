@@ -1,38 +1,38 @@
-//! What is done with a persistent dirty bitmap of a qcow2.
+//! Actions on the persistent dirty bitmaps of a qcow2 image.
 //!
-//! Asked of tools in requests, followed by the model. How a tool is told of it is for its own file.
+//! Requests carry them to the tools, and the model applies them. Each tool's own module translates them into command lines or calls.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::validity::{self, Validity};
 
-/// What is done with a bitmap.
+/// An action on a bitmap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum BitmapAction {
-    /// It is made, clean.
+    /// Creates the bitmap, clean.
     Add {
-        /// Guest bytes a bit stands for; none: the tool's choice.
+        /// The number of guest bytes that one bit covers; `None` leaves the choice to the tool.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         granularity: Option<u64>,
     },
-    /// It is removed.
+    /// Removes the bitmap.
     Remove,
-    /// Nothing is dirty in it any more.
+    /// Clears all its bits.
     Clear,
-    /// It records from now on.
+    /// Lets it record writes.
     Enable,
-    /// It does not record any more.
+    /// Stops it from recording writes.
     Disable,
-    /// What is dirty in another one is dirty in it as well.
+    /// Sets all bits that are set in another bitmap.
     Merge {
-        /// The name of the other one.
+        /// The name of the other bitmap.
         source: String,
     },
 }
 
 impl BitmapAction {
-    /// What is wrong with it, if it came out of a file.
+    /// Checks an action that was read from a file.
     pub fn validity(&self) -> Validity {
         match self {
             Self::Add {
@@ -47,7 +47,7 @@ impl BitmapAction {
         }
     }
 
-    /// The same without what it can do without.
+    /// This action without its optional details, for the shrinker.
     pub fn plain(&self) -> Self {
         match self {
             Self::Add { .. } => Self::Add { granularity: None },
@@ -55,7 +55,7 @@ impl BitmapAction {
         }
     }
 
-    /// How much is said of it beyond that.
+    /// The number of optional details, for the size of a case.
     pub fn details(&self) -> usize {
         usize::from(*self != self.plain())
     }

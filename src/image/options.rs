@@ -1,8 +1,8 @@
-//! The options that an image is created or amended with, each with a value of its own type.
+//! The options to create or amend an image with, each with a typed value.
 //!
-//! Cases hold them as `NAME=VALUE`, in the spelling of `qemu-img create -o`, and in their order; they are read once, and an option of an
-//! unknown name, or with a value that its type does not have, is refused there. Operations, models and tools look values up and take no
-//! text apart. Which options a build of a tool has, and how they are told to it, is not known here.
+//! Cases store them in order as `NAME=VALUE`, in the syntax of `qemu-img create -o`. They are parsed once, when a case is read; parsing refuses
+//! unknown names and invalid values. Operations, models and tools then use the typed values. This module does not know which options a tool's
+//! build supports, or how the tool receives them.
 
 pub mod as_object;
 mod table;
@@ -16,7 +16,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Options that say what a new image has anyway.
+/// Options that state a default.
 const DEFAULTS: [CreateOption; 7] = [
     CreateOption::ClusterSize(65536),
     CreateOption::Compat(Compat::Version3),
@@ -28,7 +28,7 @@ const DEFAULTS: [CreateOption; 7] = [
 ];
 
 impl CreateOption {
-    /// Reads `NAME=VALUE`; the error says what is wrong, and what may be written.
+    /// Parses `NAME=VALUE`. The error says what is wrong, and which values are allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
         let shown = text.escape_debug();
         let (name, value) = text
@@ -65,86 +65,86 @@ impl fmt::Display for CreateOption {
 }
 
 impl CreateOptions {
-    /// None.
+    /// No options.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Each of them, in their order.
+    /// Iterates over the options, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, CreateOption> {
         self.0.iter()
     }
 
-    /// All of them.
+    /// The options, in order.
     pub fn as_slice(&self) -> &[CreateOption] {
         &self.0
     }
 
-    /// Whether there are none.
+    /// Whether there are no options.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// None from now on.
+    /// Removes all options.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// How many there are.
+    /// The number of options.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether this option is given with this value.
+    /// Whether this option is present with this value.
     pub fn contains(&self, option: &CreateOption) -> bool {
         self.0.contains(option)
     }
 
-    /// One more, behind the others.
+    /// Appends an option.
     pub fn push(&mut self, option: CreateOption) {
         self.0.push(option);
     }
 
-    /// The same without those for which `is_kept` does not hold.
+    /// Removes the options for which `is_kept` returns false.
     pub fn retain(&mut self, is_kept: impl FnMut(&CreateOption) -> bool) {
         self.0.retain(is_kept);
     }
 
-    /// Takes on the values of `others`, which stand behind the rest from then on.
+    /// Replaces the values of the options in `others`, or adds them. They then come after all other options.
     pub fn amend(&mut self, others: &Self) {
         let is_amended = |option: &CreateOption| others.iter().any(|it| it.name() == option.name());
         self.0.retain(|option| !is_amended(option));
         self.0.extend(others.iter().cloned());
     }
 
-    /// How many say something else than the default.
+    /// How many options differ from the default.
     pub fn beyond_defaults(&self) -> usize {
         let beyond = |option: &&CreateOption| !DEFAULTS.contains(option);
         self.iter().filter(beyond).count()
     }
 
-    /// Whether a qcow2 with them has the old header, of version 2.
+    /// Whether a qcow2 image with these options has version 2.
     pub fn is_version_2(&self) -> bool {
         self.compat() == Some(Compat::Version2)
     }
 
-    /// Whether the L2 entries of a qcow2 with them tell of subclusters.
+    /// Whether a qcow2 image with these options has extended L2 entries, that is, subclusters.
     pub fn has_extended_l2(&self) -> bool {
         self.extended_l2() == Some(true)
     }
 
-    /// The number of bits of a refcount in a qcow2 with them: 16 unless they say otherwise.
+    /// The width of a refcount in bits in a qcow2 image with these options; 16 by default.
     pub fn refcount_width(&self) -> u64 {
         self.refcount_bits().unwrap_or(16)
     }
 
-    /// Whether anything is preallocated.
+    /// Whether the options preallocate anything.
     pub fn preallocates(&self) -> bool {
         self.preallocation()
             .is_some_and(|mode| mode != Preallocation::Off)
     }
 
-    /// Reads a list of `NAME=VALUE`, each name once.
+    /// Parses a list of `NAME=VALUE`. Fails if a name occurs twice, or if an option is invalid.
     pub fn parse<Text: AsRef<str>>(texts: &[Text]) -> Result<Self, String> {
         let mut options = Self::new();
         for text in texts {
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_option_is_written_as_it_was_read() {
+    fn an_option_survives_a_round_trip_through_text() {
         let texts = [
             "cluster_size=512",
             "compat=0.10",
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_or_value_is_refused_with_what_may_be_written() {
+    fn an_unknown_option_or_value_is_refused_with_the_allowed_values() {
         for (text, wanted) in [
             ("cluster_size", "write NAME=VALUE"),
             ("colour=red", "there is no option of this name"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_the_default_is_no_option_beyond_it() {
+    fn an_option_that_states_the_default_does_not_count() {
         let options = ["cluster_size=65536", "refcount_bits=1", "compat=1.1"];
         let options = CreateOptions::parse(&options).expect("options");
         assert_eq!(options.beyond_defaults(), 1);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amended_option_has_its_new_value_alone() {
+    fn an_amended_option_has_only_its_new_value() {
         let mut options = CreateOptions::parse(&["compat=0.10", "cluster_size=512"]).expect("two");
         options.amend(&CreateOptions::from([CreateOption::Compat(
             Compat::Version3,

@@ -1,6 +1,6 @@
-//! For `#[serde(with)]`: options as a JSON object, each value of its own JSON type: `{"cluster_size": 4096, "extended_l2": true}`.
+//! For `#[serde(with)]`: options as a JSON object with values of the matching JSON types, such as `{"cluster_size": 4096, "extended_l2": true}`.
 //!
-//! Sizes are in bytes. This is how adapters are told of options; cases hold a list of `NAME=VALUE`.
+//! Sizes are in bytes. The protocol of adapters uses this form; cases store a list of `NAME=VALUE`.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::{CreateOption, CreateOptions};
 
-/// Writes the object.
+/// Serializes the options as an object.
 pub fn serialize<S: Serializer>(options: &CreateOptions, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(options.iter().map(|option| (option.name(), option.json())))
 }
 
-/// Reads the object.
+/// Deserializes the options from an object.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CreateOptions, D::Error> {
     deserializer.deserialize_map(Object)
 }
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for Object {
 }
 
 impl CreateOption {
-    /// Its value in JSON.
+    /// The option's value in JSON.
     fn json(&self) -> Value {
         match self {
             Self::ClusterSize(number)

@@ -1,4 +1,4 @@
-//! The list of options, one row each: the name in Rust, its type, its name in cases and on command lines.
+//! The table of options, one row each: the option's name in Rust, the type of its value, and its name in cases and on command lines.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::value::{Compat, Compression, Encryption, OptionValue, Preallocation, 
 use crate::base::size::Size;
 use crate::image::format::Format;
 
-/// The options that an image is created or amended with, in their order.
+/// The options to create or amend an image with, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreateOptions(pub(super) Vec<CreateOption>);
 
@@ -34,7 +34,7 @@ macro_rules! options {
         }
 
         impl CreateOption {
-            /// Its name.
+            /// The option's name in cases and on command lines.
             pub const fn name(&self) -> &'static str {
                 match self {
                     $(Self::$switch(_) => $switch_name,)*
@@ -43,7 +43,7 @@ macro_rules! options {
                 }
             }
 
-            /// Whether it is on; nothing where its value is no switch.
+            /// Whether a switch is on; `None` for any other option.
             pub(super) const fn switched(&self) -> Option<bool> {
                 match self {
                     $(Self::$switch(is_on) => Some(*is_on),)*
@@ -51,7 +51,7 @@ macro_rules! options {
                 }
             }
 
-            /// Its value, as it is spelled.
+            /// The option's value as text.
             pub fn value(&self) -> String {
                 match self {
                     $(Self::$switch(is_on) => switch(*is_on).to_owned(),)*
@@ -60,8 +60,7 @@ macro_rules! options {
                 }
             }
 
-            /// The option of this name with this value: nothing where there is no such name, an error that says what may be written
-            /// where there is no such value.
+            /// Parses an option. Returns `None` for an unknown name, and an error that says which values are allowed for an invalid value.
             pub(super) fn read(name: &str, value: &str) -> Option<Result<Self, String>> {
                 match name {
                     $($switch_name => Some(match value {
@@ -111,37 +110,37 @@ macro_rules! options {
 options! {
     switches {
         BlockStateZero block_state_zero = "block_state_zero": "vhdx: whether new blocks are marked as zero.";
-        Compat6 compat6 = "compat6": "vmdk: whether VMware 6 must be able to read it.";
-        DataFileRaw data_file_raw = "data_file_raw": "qcow2: whether the data file is to stay a raw image.";
+        Compat6 compat6 = "compat6": "vmdk: whether VMware 6 must be able to read the image.";
+        DataFileRaw data_file_raw = "data_file_raw": "qcow2: whether the data file must remain a valid raw image.";
         ExtendedL2 extended_l2 = "extended_l2": "qcow2: whether clusters have subclusters.";
-        ForceSize force_size = "force_size": "vpc: whether the size is kept where the geometry would round it.";
-        LazyRefcounts lazy_refcounts = "lazy_refcounts": "qcow2: whether refcounts may be written late.";
-        Static r#static = "static": "vdi: whether it has its whole length.";
+        ForceSize force_size = "force_size": "vpc: whether the exact size is used instead of one rounded to a CHS geometry.";
+        LazyRefcounts lazy_refcounts = "lazy_refcounts": "qcow2: whether updates of refcounts may be postponed.";
+        Static r#static = "static": "vdi: whether the image has its full length from the start.";
         ZeroedGrain zeroed_grain = "zeroed_grain": "vmdk: whether grains can be marked as zero.";
     }
     plain {
         BackingFormat(Format) backing_format = "backing_fmt": "The format of the backing file.";
-        ClusterSize(u64) cluster_size = "cluster_size": "qcow2, parallels: bytes of a cluster.";
-        Compat(Compat) compat = "compat": "qcow2: its version.";
+        ClusterSize(u64) cluster_size = "cluster_size": "qcow2, parallels: the cluster size in bytes.";
+        Compat(Compat) compat = "compat": "qcow2: the version of the format.";
         CompressionType(Compression) compression_type = "compression_type": "qcow2: how clusters are compressed.";
-        EncryptFormat(Encryption) encrypt_format = "encrypt.format": "How it is encrypted.";
-        EncryptIterTime(u64) encrypt_iter_time = "encrypt.iter-time": "LUKS: milliseconds that the making of a key is to take.";
-        Preallocation(Preallocation) preallocation = "preallocation": "What is allocated at once.";
-        RefcountBits(u64) refcount_bits = "refcount_bits": "qcow2: bits of a refcount.";
-        Subformat(Subformat) subformat = "subformat": "vmdk, vpc, vhdx: its kind.";
+        EncryptFormat(Encryption) encrypt_format = "encrypt.format": "The format of the encryption.";
+        EncryptIterTime(u64) encrypt_iter_time = "encrypt.iter-time": "LUKS: how long deriving a key should take, in milliseconds.";
+        Preallocation(Preallocation) preallocation = "preallocation": "What is allocated when the image is created.";
+        RefcountBits(u64) refcount_bits = "refcount_bits": "qcow2: the width of a refcount in bits.";
+        Subformat(Subformat) subformat = "subformat": "vmdk, vpc, vhdx: the kind of image.";
     }
     texts {
         AdapterType(String) adapter_type = "adapter_type": "vmdk: the virtual adapter.";
         BackingFile(String) backing_file = "backing_file": "The name of the backing file.";
-        BlockSize(Size) block_size = "block_size": "vhdx: bytes of a block.";
-        DataFile(String) data_file = "data_file": "qcow2: the name of the file that holds its guest data.";
+        BlockSize(Size) block_size = "block_size": "vhdx: the block size in bytes.";
+        DataFile(String) data_file = "data_file": "qcow2: the name of the external data file.";
         EncryptCipherAlgorithm(String) encrypt_cipher_algorithm = "encrypt.cipher-alg": "LUKS: the cipher.";
-        EncryptCipherMode(String) encrypt_cipher_mode = "encrypt.cipher-mode": "LUKS: its mode.";
+        EncryptCipherMode(String) encrypt_cipher_mode = "encrypt.cipher-mode": "LUKS: the mode of the cipher.";
         EncryptHashAlgorithm(String) encrypt_hash_algorithm = "encrypt.hash-alg": "LUKS: the hash.";
-        EncryptIvAlgorithm(String) encrypt_iv_algorithm = "encrypt.ivgen-alg": "LUKS: how initialization vectors are made.";
-        EncryptIvHashAlgorithm(String) encrypt_iv_hash_algorithm = "encrypt.ivgen-hash-alg": "LUKS: the hash for them.";
+        EncryptIvAlgorithm(String) encrypt_iv_algorithm = "encrypt.ivgen-alg": "LUKS: the generator of initialization vectors.";
+        EncryptIvHashAlgorithm(String) encrypt_iv_hash_algorithm = "encrypt.ivgen-hash-alg": "LUKS: the hash that the generator of initialization vectors uses.";
         HardwareVersion(String) hardware_version = "hwversion": "vmdk: the version of the virtual hardware.";
-        LogSize(Size) log_size = "log_size": "vhdx: bytes of the log.";
+        LogSize(Size) log_size = "log_size": "vhdx: the size of the log in bytes.";
         ToolsVersion(String) tools_version = "toolsversion": "vmdk: the version of VMware's tools.";
     }
 }

@@ -1,4 +1,4 @@
-//! What the options of a case out of a file may be: files beside the image are the harness's to name, and a value is one word.
+//! Checks of the options in a case that was read from a file: the harness itself names the files beside an image, and a value is one word.
 
 use super::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
@@ -7,21 +7,21 @@ use crate::image::validity::{self, Validity};
 const BESIDE: &str = "beside";
 
 impl CreateOptions {
-    /// What is wrong with them, in the field `name` of a case out of a file.
+    /// Checks options that were read from the field `name` of a case.
     pub fn validity(&self, name: &str) -> Validity {
         validity::each(name, self.as_slice(), CreateOption::validity)
     }
 }
 
 impl CreateOption {
-    /// What is wrong with it, in a case out of a file.
+    /// Checks an option that was read from a file.
     pub fn validity(&self) -> Validity {
         let text = self.to_string();
         let wrong = |why: &str| Err(format!(" is '{}': {why}", text.escape_debug()));
         if matches!(self, Self::BackingFile(_) | Self::BackingFormat(_)) {
             return wrong("there is no option of this name that a case may set");
         }
-        // A comma would begin another option, and a value may name no file.
+        // A comma would begin another option, and a value must not name a file.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let value = self.value();
         if value.is_empty() || !value.bytes().all(is_plain) {

@@ -1,4 +1,4 @@
-//! The values of options: what they may be, and how they are spelled.
+//! The types of options' values, with their text forms.
 
 use std::fmt::Display;
 
@@ -8,13 +8,13 @@ use crate::base::size::Size;
 use crate::image::format::Format;
 use crate::image::validity;
 
-/// A value of an option.
+/// The value of an option.
 pub trait OptionValue: Sized + Display {
-    /// Reads it; the error says what may be written.
+    /// Parses the value. The error says which values are allowed.
     fn read(text: &str) -> Result<Self, String>;
 }
 
-/// A value out of a list.
+/// Defines a value type with a fixed list of words.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$about])*
@@ -24,10 +24,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// Its spelling.
+            /// The value as text.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
@@ -56,17 +56,17 @@ macro_rules! words {
 }
 
 words! {
-    /// Which QEMU must be able to read a qcow2: its version, by the first release that had it.
+    /// The version of a qcow2 image, written as the first release of QEMU that supports it.
     Compat {
-        /// Version 2, of QEMU 0.10.
+        /// Version 2, since QEMU 0.10.
         Version2 = "0.10",
-        /// Version 3, of QEMU 1.1.
+        /// Version 3, since QEMU 1.1.
         Version3 = "1.1",
     }
 }
 
 words! {
-    /// How the clusters of a qcow2 are compressed.
+    /// The compression of a qcow2 image's clusters.
     Compression {
         /// Deflate.
         Zlib = "zlib",
@@ -76,9 +76,9 @@ words! {
 }
 
 words! {
-    /// How an image is encrypted.
+    /// The format of an image's encryption.
     Encryption {
-        /// QEMU's first way: AES-CBC with the secret as key.
+        /// QEMU's legacy encryption: AES-CBC with the secret as the key.
         Aes = "aes",
         /// A LUKS header in the image.
         Luks = "luks",
@@ -86,58 +86,58 @@ words! {
 }
 
 words! {
-    /// What is allocated before anything is written.
+    /// What is allocated when an image is created.
     Preallocation {
         /// Nothing.
         Off = "off",
-        /// The tables that say where data lies.
+        /// The tables that map guest data.
         Metadata = "metadata",
-        /// The data's space too, by fallocate(2).
+        /// The tables, and space for the data with fallocate(2).
         Falloc = "falloc",
-        /// The data's space too, by writing zeros.
+        /// The tables, and space for the data by writing zeros.
         Full = "full",
     }
 }
 
 impl Preallocation {
-    /// Whether space is taken for the data itself.
+    /// Whether space for the data itself is allocated.
     pub fn takes_space(self) -> bool {
         matches!(self, Self::Falloc | Self::Full)
     }
 }
 
 words! {
-    /// The kind of a vmdk, a vpc or a vhdx.
+    /// The kind of a vmdk, vpc or vhdx image.
     Subformat {
-        /// A vmdk in one file, whose grains are allocated as they are written.
+        /// A vmdk in one file whose grains are allocated on write.
         MonolithicSparse = "monolithicSparse",
-        /// A vmdk whose data is one raw file.
+        /// A vmdk with its data in one raw file.
         MonolithicFlat = "monolithicFlat",
-        /// A vmdk in files of 2 GiB, whose grains are allocated as they are written.
+        /// A vmdk in files of up to 2 GiB whose grains are allocated on write.
         TwoGbMaxExtentSparse = "twoGbMaxExtentSparse",
-        /// A vmdk whose data is in raw files of 2 GiB.
+        /// A vmdk with its data in raw files of up to 2 GiB.
         TwoGbMaxExtentFlat = "twoGbMaxExtentFlat",
-        /// A vmdk whose grains are compressed and written once, in order.
+        /// A vmdk whose grains are compressed, and written only once and in order.
         StreamOptimized = "streamOptimized",
-        /// A vpc or vhdx whose blocks are allocated as they are written.
+        /// A vpc or vhdx whose blocks are allocated on write.
         Dynamic = "dynamic",
-        /// A vpc or vhdx that has its whole length.
+        /// A vpc or vhdx that has its full length from the start.
         Fixed = "fixed",
     }
 }
 
 impl Subformat {
-    /// Whether the image takes its whole length at once.
+    /// Whether the image has its full length from the start.
     pub fn is_full(self) -> bool {
         matches!(self, Self::Fixed) || self.is_flat()
     }
 
-    /// Whether a vmdk's data lies in raw files.
+    /// Whether this is a vmdk with its data in raw files.
     pub fn is_flat(self) -> bool {
         matches!(self, Self::MonolithicFlat | Self::TwoGbMaxExtentFlat)
     }
 
-    /// Whether a vmdk lies in several files.
+    /// Whether this is a vmdk of several files.
     pub fn is_split(self) -> bool {
         self.is_flat() || self == Self::TwoGbMaxExtentSparse
     }
@@ -166,7 +166,7 @@ impl OptionValue for Format {
     }
 }
 
-/// What no other part of imgduel looks at: any text.
+/// Any text, for options whose values imgduel only passes on.
 impl OptionValue for String {
     fn read(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
