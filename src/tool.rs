@@ -114,6 +114,7 @@ pub const FLAT_SUFFIX: &str = ".flat";
 pub const DIRECTORY_MARK: &str = "@DIRECTORY@";
 
 /// Whether a tool can be asked something.
+#[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support {
     /// It can.

@@ -16,6 +16,7 @@ pub struct Error {
 
 /// The class of an error, as far as callers handle classes differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cause {
     /// A flag, an environment variable, a case id or a seed file is wrong.
     Usage,

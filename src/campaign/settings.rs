@@ -51,7 +51,7 @@ pub struct Settings {
     #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
     pub candidates: Vec<ToolSpec>,
 
-    /// What it is compared with: qemu-img[:PATH]
+    /// What it is compared with: qemu-img or qemu-img:PATH
     #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
     pub reference: ToolSpec,
 

@@ -1,6 +1,6 @@
 //! A case's record, and a campaign's summary: what is written to files and what all reports are made of.
 //!
-//! Pure. The field names are a contract; a change bumps [`FORMAT_VERSION`].
+//! Pure. The field names are a contract; a change bumps `FORMAT_VERSION`.
 
 mod class;
 mod explained;
@@ -64,6 +64,7 @@ impl fmt::Display for ToolName {
 /// One case, one line. What is read is valid, or is refused: what is wrong with it, and where.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(remote = "Self")]
+#[non_exhaustive]
 pub struct Record {
     /// [`FORMAT_VERSION`].
     #[serde(deserialize_with = "readable_version")]

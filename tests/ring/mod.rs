@@ -54,6 +54,20 @@ pub fn started(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// An example of the package, built in the profile of the tests.
+pub fn example(name: &str) -> PathBuf {
+    let program = Path::new(PROGRAM);
+    let mut cargo = started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--locked", "--example", name]);
+    let is_release = program
+        .components()
+        .any(|part| part.as_os_str() == "release");
+    cargo.args(is_release.then_some("--release"));
+    let built = cargo.current_dir(package()).status().unwrap();
+    assert!(built.success(), "{name} cannot be built");
+    program.with_file_name("examples").join(name)
+}
+
 /// Sends a process a signal by its name: the shell's own `kill`, which is there wherever a shell is.
 pub fn signal(process: u32, name: &str) {
     let line = format!("kill -{name} {process}");

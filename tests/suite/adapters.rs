@@ -159,22 +159,7 @@ fn a_program_that_is_not_an_adapter_is_reported_in_one_line() {
 
 #[test]
 fn the_example_in_rust_passes_its_checks() {
-    let mut cargo = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--example",
-        "adapter_minimal",
-    ]);
-    assert!(
-        cargo
-            .current_dir(ring::package())
-            .status()
-            .unwrap()
-            .success()
-    );
-    let command = Path::new(ring::PROGRAM).with_file_name("examples/adapter_minimal");
+    let command = ring::example("adapter_minimal");
     let checks = examined(&command.display().to_string(), Duration::from_secs(30));
     assert_eq!(wrong(&checks), Vec::<String>::new());
     assert_eq!(checks.len(), 2, "info and contents of raw");

@@ -126,6 +126,51 @@ fn every_link_leads_to_an_existing_file_and_heading() {
     assert!(!gone("#two-x-three") && !gone("#one") && !gone("docs/findings.md#defects-found"));
 }
 
+/// The files of the repository that a text names in code, as `src/lib.rs`; not those with a placeholder in capitals.
+fn named_files(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let code = prose.split('`').skip(1).step_by(2);
+    let places = [
+        "src/",
+        "tests/",
+        "docs/",
+        "examples/",
+        "preload/",
+        "contrib/",
+        "findings/",
+        ".ci/",
+        ".github/",
+    ];
+    let is_place = |name: &&str| places.iter().any(|place| name.starts_with(place));
+    let is_plain = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || "/._-".contains(letter)
+    };
+    let named = code
+        .filter(is_place)
+        .filter(|name| name.chars().all(is_plain));
+    named.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_file_that_the_documents_name_is_there() {
+    let mut named = 0;
+    for Document { path, text } in documents() {
+        for file in named_files(&text) {
+            named += 1;
+            assert!(
+                ring::package().join(&file).exists(),
+                "{}: there is no {file}",
+                path.display()
+            );
+        }
+    }
+    assert!(named > 30, "only {named} files are named");
+    assert_eq!(
+        named_files("`src/a.rs`, `src/NAME.rs`, `fuzz-seeds/` and `.ci/run`"),
+        ["src/a.rs", ".ci/run"]
+    );
+}
+
 #[test]
 fn every_page_of_the_book_is_in_its_table_of_contents() {
     let docs = ring::package().join("docs");

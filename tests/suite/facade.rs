@@ -56,20 +56,9 @@ fn settings_are_parsed_from_flags_and_errors_are_one_line() {
 
 #[test]
 fn the_example_runs_one_case_of_every_candidate() {
-    let mut cargo = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "run",
-        "--quiet",
-        "--locked",
-        "--example",
-        "one_case",
-        "--",
-        "ops7_s3_i0",
-    ]);
-    let output = cargo
-        .args(["--candidate", "imago,qemu-img"])
-        .current_dir(ring::package());
-    let output = output.output().unwrap();
+    let mut example = ring::started(ring::example("one_case"));
+    example.args(["ops7_s3_i0", "--candidate", "imago,qemu-img"]);
+    let output = example.current_dir(ring::package()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     if cfg!(missing_qemu_img) {
         let error = String::from_utf8_lossy(&output.stderr);

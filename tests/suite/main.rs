@@ -27,6 +27,7 @@ mod host_space;
 mod inputs;
 mod malformed;
 mod native;
+mod package;
 mod picture;
 mod processes;
 mod refusals;

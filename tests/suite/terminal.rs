@@ -187,6 +187,13 @@ fn the_manual_has_a_page_for_the_command_and_one_for_each_of_its_commands() {
         names.contains(&"imgduel-adapter-check.1".to_owned()),
         "{names:?}"
     );
+    let nowhere = run(&["man", "--dir", "/dev/null/pages"], &[]);
+    let said = text(&nowhere.stderr);
+    assert_eq!(nowhere.status.code(), Some(2), "{said}");
+    assert!(
+        said.lines().count() == 1 && said.contains("/dev/null/pages"),
+        "{said}"
+    );
     let output = run(&["man", "fuz"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("there is no command 'fuz'"));

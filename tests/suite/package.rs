@@ -1,0 +1,104 @@
+//! The package as others would get it: it holds every file that its build reads, and cargo has nothing to remark.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::ring;
+
+/// The files of the package, and what cargo remarks when it lists them.
+fn listed() -> (BTreeSet<PathBuf>, String) {
+    let mut cargo = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "package",
+        "--list",
+        "--allow-dirty",
+        "--locked",
+        "--offline",
+    ]);
+    let output = cargo.current_dir(ring::package()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let files = String::from_utf8_lossy(&output.stdout).into_owned();
+    (files.lines().map(PathBuf::from).collect(), said)
+}
+
+/// The files below a directory of the package that end so.
+fn below(directory: &str, ending: &str) -> Vec<PathBuf> {
+    let mut open = vec![ring::package().join(directory)];
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else if path.extension().is_some_and(|own| own == ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What a source file takes in as it is compiled, told by the path in `include_str!` and its like, where that is written out.
+fn included(source: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(source).unwrap();
+    let mut found = Vec::new();
+    for name in ["include_str!(", "include_bytes!("] {
+        for part in text.split(name).skip(1) {
+            let words = part
+                .trim_start()
+                .strip_prefix('"')
+                .and_then(|rest| rest.split_once('"'));
+            found.extend(words.map(|(path, _)| source.parent().unwrap().join(path)));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_package_holds_all_that_its_build_reads() {
+    let (files, remarks) = listed();
+    assert!(!remarks.contains("warning"), "{remarks}");
+    let sources = below("src", "rs");
+    let taken_in = sources.iter().flat_map(|source| included(source));
+    let wanted: Vec<PathBuf> = taken_in
+        .chain(sources.iter().cloned())
+        .chain(below("preload", "rs"))
+        .collect();
+    assert!(wanted.len() > 200, "only {}", wanted.len());
+    for path in wanted {
+        let path = path.canonicalize().unwrap();
+        let own = path.strip_prefix(ring::package()).unwrap();
+        // cargo makes the lock file of a package itself.
+        assert!(
+            files.contains(own) || own == Path::new("Cargo.lock"),
+            "{} is not in the package",
+            own.display()
+        );
+    }
+    for name in [
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "examples/adapter_minimal.rs",
+    ] {
+        assert!(
+            files.contains(Path::new(name)),
+            "{name} is not in the package"
+        );
+    }
+    for path in &files {
+        let is_ours_alone = [".ci", ".github", "fuzz", "findings"]
+            .iter()
+            .any(|own| path.starts_with(own));
+        assert!(
+            !is_ours_alone,
+            "{} is of no use in the package",
+            path.display()
+        );
+    }
+}
