@@ -40,7 +40,7 @@ use crate::report::findings::try_to_keep;
 use crate::report::script;
 use crate::report::seed_file::SeedFile;
 use crate::report::{complain, python};
-use crate::run::record::Summary;
+use crate::run::record::{Record, Summary};
 use crate::tool::ToolSpec;
 
 use accepting::{AcceptArguments, accept};
@@ -236,22 +236,10 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         no_guidance: _,
         resume,
     } = arguments;
-    if let Some(path) = instar {
-        settings.candidates = vec![ToolSpec {
-            name: "instar".to_owned(),
-            path: Some(path),
-        }];
-    }
+    settings.candidates = instar.map_or(settings.candidates, of_instar);
     settings.narrow();
-    if corpus.is_some() && !guided {
-        return Err(Error::usage(
-            "--corpus is for guided campaigns: add --guided",
-        ));
-    }
-    if corpus.is_some() && resume.is_some() && settings.seed.is_none() {
-        return Err(Error::usage(
-            "a campaign with a corpus has cases of several seeds: name its own with --seed to resume it",
-        ));
+    if corpus.is_some() {
+        may_have_corpus(guided, resume.is_some(), &settings)?;
     }
     let resumed = resume.map(|path| Resumed::read(&path, guided, corpus.is_some(), &mut settings));
     let resumed = resumed.transpose()?;
@@ -272,34 +260,16 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let fields = settings.fields();
     let cases = generation.cases_of_fields(seed, start, pool, fields.as_deref())?;
     if let Some(directory) = &log_dir {
-        fs::create_dir_all(directory)
-            .map_err(|error| Error::io("make the log directory", directory, &error))?;
-        settings
-            .json
-            .get_or_insert(python::records_path(directory, seed));
-        settings
-            .summary
-            .get_or_insert(python::summary_path(directory, seed));
+        log_into(directory, seed, &mut settings)?;
     }
     try_to_keep(&settings.findings)?;
     let run = Run::open_for(&settings, log_dir, resumed)?;
     let done = run.resumed.iter().filter_map(|record| record.iteration);
     let done: HashSet<u64> = done.collect();
     run.contest.arenas()[0].must_find_a_lie()?;
-    let how_many = total.map_or_else(String::new, |total| format!(", iterations {total}"));
-    let how_long = settings.duration.map_or_else(String::new, |duration| {
-        format!(", for {} s", duration.as_secs_f64())
-    });
-    let _ = writeln!(
-        std::io::stderr(),
-        "generation {}, seed {seed}{how_many}{how_long}",
-        generation.name
-    );
-    let mut summary = Summary::new(
-        Some(generation.name.to_owned()),
-        Some(seed),
-        total.unwrap_or(0),
-    );
+    tell_beginning(generation, seed, total, &settings);
+    let name = Some(generation.name.to_owned());
+    let mut summary = Summary::new(name, Some(seed), total.unwrap_or(0));
     summary.guided = guided;
     let contest = Arc::clone(&run.contest);
     let concerns = move |case: &Case| !generation.passes_over() || contest.concerns(case);
@@ -316,23 +286,72 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         let guide = Guide::after(|| Ok(guide()?.passing_over(concerns.clone())), &run.resumed)?;
         let guide = match corpus {
             None => guide,
-            Some(corpus) => {
-                corpus.objections().iter().for_each(complain);
-                let tried = run.resumed.iter().map(|record| record.id.clone());
-                let tried: HashSet<String> = tried.collect();
-                guide.with_corpus(corpus, |case| tried.contains(&case.id().to_string()))
-            }
+            Some(corpus) => with_corpus(guide, corpus, &run.resumed),
         };
         return run.campaign(guide, summary, telling);
     }
     let cases = campaign::passing_over(cases, concerns)
         .take(usize::try_from(most).unwrap_or(usize::MAX))
-        .filter(move |case| {
-            case.iteration
-                .is_none_or(|iteration| !done.contains(&iteration))
-        })
+        .filter(move |case| case.iteration.is_none_or(|it| !done.contains(&it)))
         .map(Ok);
     run.campaign(cost::long_first(cases), summary, telling)
+}
+
+/// The one candidate that `--instar` names.
+fn of_instar(path: PathBuf) -> Vec<ToolSpec> {
+    vec![ToolSpec {
+        name: "instar".to_owned(),
+        path: Some(path),
+    }]
+}
+
+/// A guide that begins with what a corpus holds and was not tried yet.
+fn with_corpus(guide: Guide, corpus: Corpus, resumed: &[Record]) -> Guide {
+    corpus.objections().iter().for_each(complain);
+    let tried = resumed.iter().map(|record| record.id.clone());
+    let tried: HashSet<String> = tried.collect();
+    guide.with_corpus(corpus, |case| tried.contains(&case.id().to_string()))
+}
+
+/// A corpus is for guided campaigns, and one that is resumed has to name its seed.
+fn may_have_corpus(guided: bool, is_resumed: bool, settings: &Settings) -> Result<()> {
+    if !guided {
+        return Err(Error::usage(
+            "--corpus is for guided campaigns: add --guided",
+        ));
+    }
+    if is_resumed && settings.seed.is_none() {
+        return Err(Error::usage(
+            "a campaign with a corpus has cases of several seeds: name its own with --seed to resume it",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the log directory, and lets records and summary be written there where the settings name no other place.
+fn log_into(directory: &Path, seed: u64, settings: &mut Settings) -> Result<()> {
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::io("make the log directory", directory, &error))?;
+    settings
+        .json
+        .get_or_insert(python::records_path(directory, seed));
+    settings
+        .summary
+        .get_or_insert(python::summary_path(directory, seed));
+    Ok(())
+}
+
+/// Says on standard error what the campaign is, so that it can be repeated.
+fn tell_beginning(generation: &Generation, seed: u64, total: Option<u64>, settings: &Settings) {
+    let how_many = total.map_or_else(String::new, |total| format!(", iterations {total}"));
+    let how_long = settings.duration.map_or_else(String::new, |duration| {
+        format!(", for {} s", duration.as_secs_f64())
+    });
+    let _ = writeln!(
+        std::io::stderr(),
+        "generation {}, seed {seed}{how_many}{how_long}",
+        generation.name
+    );
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {

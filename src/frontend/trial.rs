@@ -129,9 +129,29 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         stage.expect(named.len() as u64);
     }
     let stage = Arc::new(stage);
-    let pool = trials.fresh.pool.clone();
-    let runnable = named.into_iter().map(|named| {
-        let (stage, pool) = (Arc::clone(&stage), pool.clone());
+    let runnable = runnable(named, &stage, trials.fresh.pool.as_ref());
+    let conclusion = libtest::run(&flags, runnable, left_out, jobs, fail_fast)?;
+    if flags.list {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let to_prove = is_whole && has_tools;
+    let vacuous = stage.finish(&conclusion.not_run, flags.format(), to_prove)?;
+    if let Some(why) = &vacuous {
+        crate::report::complain(&Error::system(format!(
+            "{why}: that proves nothing (--allow-vacuous lets it pass)"
+        )));
+    }
+    Ok(match (conclusion.failed, vacuous) {
+        (0, None) => ExitCode::SUCCESS,
+        (0, Some(_)) => ExitCode::from(EXIT_VACUOUS),
+        _ => ExitCode::from(EXIT_FAILED),
+    })
+}
+
+/// The trials as libtest's runner takes them.
+fn runnable(named: Vec<Named>, stage: &Arc<Stage>, pool: Option<&Vec<String>>) -> Vec<Trial> {
+    let trial = |named: Named| {
+        let (stage, pool) = (Arc::clone(stage), pool.cloned());
         let Named {
             name,
             ignored,
@@ -148,23 +168,8 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
             source: path,
             run: Box::new(move || stage.run(&own_name, &source, pool.as_deref())),
         }
-    });
-    let conclusion = libtest::run(&flags, runnable.collect(), left_out, jobs, fail_fast)?;
-    if flags.list {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let to_prove = is_whole && has_tools;
-    let vacuous = stage.finish(&conclusion.not_run, flags.format(), to_prove)?;
-    if let Some(why) = &vacuous {
-        crate::report::complain(&Error::system(format!(
-            "{why}: that proves nothing (--allow-vacuous lets it pass)"
-        )));
-    }
-    Ok(match (conclusion.failed, vacuous) {
-        (0, None) => ExitCode::SUCCESS,
-        (0, Some(_)) => ExitCode::from(EXIT_VACUOUS),
-        _ => ExitCode::from(EXIT_FAILED),
-    })
+    };
+    named.into_iter().map(trial).collect()
 }
 
 /// Puts the long ones among the first in front: what is begun last should not be what is waited for.

@@ -133,6 +133,17 @@ fn watch(
         }
         interrupt::wait(&mut waits, until)?;
     }
+    finish(child, stdout, stderr, cut_short, invocation)
+}
+
+/// Reaps a child: what came of it, or why there was none. `cut_short` is how it is to end that goes on.
+fn finish(
+    child: Child,
+    mut stdout: Capture,
+    mut stderr: Capture,
+    cut_short: Option<Ending>,
+    invocation: &Invocation<'_>,
+) -> Result<Started<(Finished, Option<Server>)>> {
     // Also after a clean end: whatever it left running in its group goes with it.
     let reaped = match child.kill_and_reap()? {
         Started::Yes(reaped) => reaped,

@@ -275,8 +275,46 @@ pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
 
 /// The summary at the end of a campaign.
 pub fn summary(summary: &Summary) -> String {
-    let mut text = String::new();
-    let tool = |tool: &Option<crate::run::record::ToolName>| {
+    let mut text = tools(summary);
+    if let (Some(generation), Some(seed)) = (&summary.generation, summary.seed) {
+        let _ = writeln!(text, "generation {generation}, seed {seed}");
+    }
+    let _ = writeln!(
+        text,
+        "{} of {} in {:.1} s ({:.1}/s), {}, {:.1} s tool CPU, {:.1} s own CPU",
+        summary.iterations_completed,
+        counted(summary.iterations, "case"),
+        summary.elapsed_seconds,
+        summary.iterations_per_second,
+        counted(summary.tool_calls, "tool call"),
+        summary.tool_cpu_seconds,
+        summary.harness_cpu_seconds,
+    );
+    text.push_str(&counts(summary));
+    text.push_str(&groups(summary));
+    text.push_str(&matrix::matrix(summary));
+    let absent: Vec<&str> = summary
+        .witnesses
+        .iter()
+        .filter(|(_, version)| version.is_none())
+        .map(|(name, _)| *name)
+        .collect();
+    if !absent.is_empty() {
+        let _ = writeln!(text, "no cross-check by {}", absent.join(", "));
+    }
+    if let Some(why) = &summary.vacuous {
+        let _ = writeln!(
+            text,
+            "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
+        );
+    }
+    text.push_str(&elsewhere(&summary.known_elsewhere));
+    text
+}
+
+/// The tools of a campaign in a line.
+fn tools(summary: &Summary) -> String {
+    let tool = |tool: &Option<ToolName>| {
         tool.as_ref().map_or_else(
             || "-".to_owned(),
             |tool| format!("{} {}", tool.name, tool.version),
@@ -296,21 +334,12 @@ pub fn summary(summary: &Summary) -> String {
             format!("references {}", names.join(", "))
         }
     };
-    let _ = writeln!(text, "{candidates}, {reference}");
-    if let (Some(generation), Some(seed)) = (&summary.generation, summary.seed) {
-        let _ = writeln!(text, "generation {generation}, seed {seed}");
-    }
-    let _ = writeln!(
-        text,
-        "{} of {} in {:.1} s ({:.1}/s), {}, {:.1} s tool CPU, {:.1} s own CPU",
-        summary.iterations_completed,
-        counted(summary.iterations, "case"),
-        summary.elapsed_seconds,
-        summary.iterations_per_second,
-        counted(summary.tool_calls, "tool call"),
-        summary.tool_cpu_seconds,
-        summary.harness_cpu_seconds,
-    );
+    format!("{candidates}, {reference}\n")
+}
+
+/// How many cases came to what.
+fn counts(summary: &Summary) -> String {
+    let mut text = String::new();
     let rows = [
         ("matches", summary.matches),
         ("divergences_found", summary.divergences_found),
@@ -328,18 +357,24 @@ pub fn summary(summary: &Summary) -> String {
     for (name, count) in rows {
         let _ = writeln!(text, "{name:>26} {count}");
     }
-    let groups = [
+    let tallies = [
         ("by kind", &summary.by_kind),
         ("known", &summary.by_known),
         ("operations skipped", &summary.unsupported_operations),
         ("checks made", &summary.checks),
     ];
-    for (title, counts) in groups.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+    for (title, counts) in tallies.into_iter().filter(|(_, counts)| !counts.is_empty()) {
         let _ = writeln!(text, "{title}:");
         for (name, count) in counts {
             let _ = writeln!(text, "{count:>8} {name}");
         }
     }
+    text
+}
+
+/// The groups of divergences, each with its first case.
+fn groups(summary: &Summary) -> String {
+    let mut text = String::new();
     if !summary.groups.is_empty() {
         let _ = writeln!(text, "groups of divergences:");
     }
@@ -351,23 +386,6 @@ pub fn summary(summary: &Summary) -> String {
             counted.count, counted.first_id
         );
     }
-    text.push_str(&matrix::matrix(summary));
-    let absent: Vec<&str> = summary
-        .witnesses
-        .iter()
-        .filter(|(_, version)| version.is_none())
-        .map(|(name, _)| *name)
-        .collect();
-    if !absent.is_empty() {
-        let _ = writeln!(text, "no cross-check by {}", absent.join(", "));
-    }
-    if let Some(why) = &summary.vacuous {
-        let _ = writeln!(
-            text,
-            "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
-        );
-    }
-    text.push_str(&elsewhere(&summary.known_elsewhere));
     text
 }
 

@@ -313,23 +313,7 @@ impl<'duel> Bout<'duel> {
                 return Ok(verdict.clone().into());
             }
         }
-        let reference = with_reference
-            .then(|| self.deed(Side::Reference, &steps, None, operation.bounds()))
-            .transpose()?;
-        let hopeless = self.same_program && reference.as_ref().is_some_and(Deed::timed_out);
-        let candidate = if hopeless {
-            Deed::default()
-        } else {
-            let made = reference.as_ref();
-            self.deed(Side::Candidate, &steps, made, operation.bounds())?
-        };
-        let mut exchange = Exchange {
-            speakers: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),
-            candidate,
-            reference,
-            opinion: None,
-        };
-
+        let mut exchange = self.exchange(operation, &steps, with_reference)?;
         let exits = judge::exits(&exchange);
         let mut verdicts: Vec<Verdict> = operation.judge_steps(&exchange).into_iter().collect();
         verdicts.extend(exits.verdicts);
@@ -368,6 +352,31 @@ impl<'duel> Bout<'duel> {
             verdict,
             evidence,
             is_stuck: is_stuck(&exchange.candidate),
+        })
+    }
+
+    /// Has the steps done: first by the reference, where it takes part, then by the candidate.
+    fn exchange(
+        &mut self,
+        operation: &dyn Perform,
+        steps: &[Step],
+        with_reference: bool,
+    ) -> Result<Exchange> {
+        let reference = with_reference
+            .then(|| self.deed(Side::Reference, steps, None, operation.bounds()))
+            .transpose()?;
+        let hopeless = self.same_program && reference.as_ref().is_some_and(Deed::timed_out);
+        let candidate = if hopeless {
+            Deed::default()
+        } else {
+            let made = reference.as_ref();
+            self.deed(Side::Candidate, steps, made, operation.bounds())?
+        };
+        Ok(Exchange {
+            speakers: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),
+            candidate,
+            reference,
+            opinion: None,
         })
     }
 }

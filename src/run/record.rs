@@ -219,32 +219,8 @@ impl Record {
         reference: ToolName,
     ) -> Self {
         let id = case.id();
-        let operations: Vec<OperationRecord> = std::iter::zip(&case.ops, &outcome.operations)
-            .zip(explained)
-            .map(|((operation, outcome), explained)| OperationRecord {
-                op: operation.name().to_owned(),
-                verdict: outcome.verdict.name(),
-                kind: outcome.verdict.kind_name(),
-                blame: outcome.verdict.blame(),
-                reason: outcome.verdict.reason().map(str::to_owned),
-                known: explained.known().cloned(),
-                known_elsewhere: explained.elsewhere().cloned(),
-                duration_ms: milliseconds(outcome.duration),
-                cause: Cause::of(outcome.verdict.differences()),
-            })
-            .collect();
-        let verdicts = outcome
-            .operations
-            .iter()
-            .map(|operation| &operation.verdict);
-        let ranks = verdicts
-            .zip(explained)
-            .map(|(verdict, explained)| rank(verdict, explained));
-        // `min_by_key` keeps the first of equals.
-        let deciding = ranks
-            .enumerate()
-            .min_by_key(|(_, rank)| *rank)
-            .map(|(index, _)| index);
+        let operations = operations(&case, &outcome, explained);
+        let deciding = deciding(&outcome, explained);
         let decided = deciding.map(|index| &operations[index]);
         let verdict = decided.map_or(VerdictName::Unsupported, |operation| operation.verdict);
         let decided = decided.filter(|_| verdict != VerdictName::Match);
@@ -407,6 +383,36 @@ fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
         )));
     }
     Ok(version)
+}
+
+/// What came of each operation of a case.
+fn operations(case: &Case, outcome: &Outcome, explained: &[Explained]) -> Vec<OperationRecord> {
+    std::iter::zip(&case.ops, &outcome.operations)
+        .zip(explained)
+        .map(|((operation, outcome), explained)| OperationRecord {
+            op: operation.name().to_owned(),
+            verdict: outcome.verdict.name(),
+            kind: outcome.verdict.kind_name(),
+            blame: outcome.verdict.blame(),
+            reason: outcome.verdict.reason().map(str::to_owned),
+            known: explained.known().cloned(),
+            known_elsewhere: explained.elsewhere().cloned(),
+            duration_ms: milliseconds(outcome.duration),
+            cause: Cause::of(outcome.verdict.differences()),
+        })
+        .collect()
+}
+
+/// The place of the operation whose verdict is the case's: the first of those that weigh most.
+fn deciding(outcome: &Outcome, explained: &[Explained]) -> Option<usize> {
+    let ranks = outcome
+        .operations
+        .iter()
+        .zip(explained)
+        .map(|(operation, explained)| rank(&operation.verdict, explained));
+    // `min_by_key` keeps the first of equals.
+    let first = ranks.enumerate().min_by_key(|(_, rank)| *rank);
+    first.map(|(index, _)| index)
 }
 
 impl OperationRecord {

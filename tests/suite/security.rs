@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use imgduel::image::format::Format;
 use imgduel::process::scratch::Root;
-use imgduel::process::{Ending, Invocation, SandboxPolicy, layers};
+use imgduel::process::{Ending, Invocation, Limit, Limits, SandboxPolicy, layers};
 use imgduel::tool::Scene;
 use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::request::{Exit, ImageFile, Request};
@@ -247,6 +247,52 @@ fn no_adapter_breaks_a_promise() {
     }
 }
 
+/// Asks the adapter that uses disk or memory in this hidden way: how it ends.
+fn ending_of_what_hides(way: &str, limits: Limits) -> Exit {
+    let workdir = tempfile::tempdir().unwrap();
+    let ground = Ground::new(workdir.path());
+    let script = ring::stand_in("hides_what_it_uses");
+    let (python, script) = (python(), script.display());
+    let tool = ring::open(&format!("adapter:{} {script} {way}", python.display()));
+    let sandbox = SandboxPolicy {
+        limits: Some(limits),
+        ..SandboxPolicy::default()
+    };
+    asked(&*tool, &ground, &sandbox).exit
+}
+
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+fn deleted_files_and_shared_memory_of_an_adapter_count_towards_its_limits() {
+    let disk = Limits {
+        scratch_bytes: 16 << 20,
+        ..Limits::default()
+    };
+    let memory = Limits {
+        memory_bytes: 96 << 20,
+        ..Limits::default()
+    };
+    let hits = [
+        (Limit::DiskQuota, "deep", &disk),
+        (Limit::DiskQuota, "shut", &disk),
+        (Limit::DiskQuota, "nameless", &disk),
+        (Limit::DiskQuota, "mapped", &disk),
+        (Limit::DiskQuota, "by_child", &disk),
+        (Limit::Memory, "in_memory", &memory),
+    ];
+    std::thread::scope(|scope| {
+        for (limit, way, limits) in hits {
+            scope.spawn(move || match ending_of_what_hides(way, limits.clone()) {
+                Exit::HitLimit(hit) => assert_eq!(hit.limit, limit, "{way}"),
+                other => panic!("{way}: {other:?}"),
+            });
+        }
+    });
+    // The canary: with the limits that tools have, all of it is allowed.
+    let allowed = ending_of_what_hides("nameless", Limits::default());
+    assert_eq!(allowed, Exit::Success);
+}
+
 /// Runs the tests above at a terminal; without this, they may run without one.
 #[test]
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
@@ -343,6 +389,7 @@ fn no_promise_is_broken_as_an_unprivileged_user() {
         "sandbox::a_tool_can_write_only_to_its_scratch_directory",
         "sandbox::each_exceeded_limit_is_reported_by_name",
         "sandbox::deleted_files_and_shared_memory_count_towards_the_limits",
+        "security::deleted_files_and_shared_memory_of_an_adapter_count_towards_its_limits",
     ];
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -356,5 +403,5 @@ fn no_promise_is_broken_as_an_unprivileged_user() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("6 passed"), "{said}");
+    assert!(said.contains("7 passed"), "{said}");
 }

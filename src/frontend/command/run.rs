@@ -109,45 +109,17 @@ impl Run {
             findings.add(record);
             self.outlets.remember(record)?;
         }
+        let contest = Arc::clone(&self.contest);
         let Ended { summary, cut_short } =
-            campaign::run(&self.contest, cases, pace, summary, |record| {
-                let mut from_file;
-                let mut record = record;
-                if let Some(file) = self.seed_files.get(&record.id) {
-                    from_file = record.clone();
-                    from_file.came_from_file(file.clone());
-                    record = &from_file;
-                }
-                progress.add(record);
-                let is_told = match telling {
-                    Telling::Groups { verbose, .. } => findings.add(record) && verbose,
-                    Telling::Every => true,
-                };
-                if is_told {
-                    let block = terminal::evidence_block(record);
-                    progress.aside(|| said(&format!("{block}\n")));
-                }
-                if let Some(directory) =
-                    self.log_dir.as_deref().filter(|_| record.class().is_open())
-                {
-                    python::write_divergence(directory, record)?;
-                }
-                self.outlets.add(record)
+            campaign::run(&contest, cases, pace, summary, |record| {
+                self.take(record, &telling, &mut progress, &mut findings)
             });
         progress.finish();
         let mut summary = summary;
         if is_timed {
             summary.iterations = summary.iterations_completed;
         }
-        let is_to_prove = self.must_prove && !self.settings.allow_vacuous;
-        let complaint = is_to_prove
-            .then(|| vacuity::complaint(&summary, self.outlets.digest(), &self.settings))
-            .flatten();
-        let (failure, remark): (Option<_>, Option<_>) = match complaint {
-            Some(complaint) if complaint.is_failure => (Some(complaint.why), None),
-            other => (None, other.map(|complaint| complaint.why)),
-        };
-        summary.vacuous = failure;
+        let remark = self.judge_vacuity(&mut summary);
         if let Some(error) = cut_short
             .as_ref()
             .filter(|error| error.cause() != Cause::Interrupted)
@@ -163,21 +135,8 @@ impl Run {
         let (kept, stopped) =
             shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
         let written = self.outlets.finish(&summary);
-        said(&format!("{kept}{}", terminal::summary(&summary)));
-        said(&terminal::stale(&stale_known(&summary, &self.settings)));
-        if let Some(why) = remark {
-            said(&format!(
-                "{why}: so few cases are no failure, but prove little\n"
-            ));
-        }
-        tell_github(&summary, self.outlets.digest());
-        if let Some(workflow_url) = &self.issues {
-            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
-        }
-        let compared = self.contest.compared().transpose();
-        if let Ok(Some(line)) = &compared {
-            said(&format!("{line}\n"));
-        }
+        said(&kept);
+        let compared = self.tell(&summary, remark);
         match cut_short.or(stopped).or(compared.err()) {
             // What was found before somebody asked to stop stays found.
             Some(error)
@@ -191,5 +150,69 @@ impl Run {
             Some(error) => Err(error),
             None => written.map(|()| exit_code(&summary, &self.settings)),
         }
+    }
+
+    /// Takes the record of a case as it ends.
+    fn take(
+        &mut self,
+        record: &Record,
+        telling: &Telling,
+        progress: &mut Progress,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut from_file;
+        let mut record = record;
+        if let Some(file) = self.seed_files.get(&record.id) {
+            from_file = record.clone();
+            from_file.came_from_file(file.clone());
+            record = &from_file;
+        }
+        progress.add(record);
+        let is_told = match telling {
+            Telling::Groups { verbose, .. } => findings.add(record) && *verbose,
+            Telling::Every => true,
+        };
+        if is_told {
+            let block = terminal::evidence_block(record);
+            progress.aside(|| said(&format!("{block}\n")));
+        }
+        let log_dir = self.log_dir.as_deref();
+        if let Some(directory) = log_dir.filter(|_| record.class().is_open()) {
+            python::write_divergence(directory, record)?;
+        }
+        self.outlets.add(record)
+    }
+
+    /// Notes when a campaign proves too little to count; a remark where that is no failure.
+    fn judge_vacuity(&self, summary: &mut Summary) -> Option<String> {
+        if !self.must_prove || self.settings.allow_vacuous {
+            return None;
+        }
+        let complaint = vacuity::complaint(summary, self.outlets.digest(), &self.settings)?;
+        if complaint.is_failure {
+            summary.vacuous = Some(complaint.why);
+            return None;
+        }
+        Some(complaint.why)
+    }
+
+    /// Tells the summary, on GitHub too, and files issues where that is wanted; what a comparison of the tools' releases failed by.
+    fn tell(&self, summary: &Summary, remark: Option<String>) -> Result<Option<String>> {
+        said(&terminal::summary(summary));
+        said(&terminal::stale(&stale_known(summary, &self.settings)));
+        if let Some(why) = remark {
+            said(&format!(
+                "{why}: so few cases are no failure, but prove little\n"
+            ));
+        }
+        tell_github(summary, self.outlets.digest());
+        if let Some(workflow_url) = &self.issues {
+            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
+        }
+        let compared = self.contest.compared().transpose();
+        if let Ok(Some(line)) = &compared {
+            said(&format!("{line}\n"));
+        }
+        compared
     }
 }

@@ -129,13 +129,8 @@ impl Act {
                 depth,
                 ..
             } => {
-                validity::number("count", *count, 1..=REQUESTS_MAX)?;
-                validity::number("length", *length, 1..=validity::WRITTEN_BYTES_MAX)?;
                 validity::number("depth", *depth, 1..=u64::from(u16::MAX))?;
-                let moved = (*count - 1).saturating_mul(*stride);
-                validity::range(offset.saturating_add(moved), *length)?;
-                let written = count.saturating_mul(*length);
-                validity::written("its requests", std::iter::once(written))
+                benched(*count, *length, *offset, *stride)
             }
             Self::Commit
             | Self::Read
@@ -147,6 +142,16 @@ impl Act {
             | Self::SnapshotList => Ok(()),
         }
     }
+}
+
+/// Requests one after the other, each a stride behind the one before.
+fn benched(count: u64, length: u64, offset: u64, stride: u64) -> Validity {
+    validity::number("count", count, 1..=REQUESTS_MAX)?;
+    validity::number("length", length, 1..=validity::WRITTEN_BYTES_MAX)?;
+    let moved = (count - 1).saturating_mul(stride);
+    validity::range(offset.saturating_add(moved), length)?;
+    let written = count.saturating_mul(length);
+    validity::written("its requests", std::iter::once(written))
 }
 
 /// A place in the chain, counted from the bottom: of an image that is there, or of none.

@@ -219,43 +219,37 @@ impl Sides<'_> {
             ));
         }
         for owner in [Side::Candidate, Side::Reference] {
-            let (Some(theirs), Some(truth)) = (
-                self.read(owner, Side::Candidate, name),
-                read_of(self.read(owner, Side::Reference, name)),
-            ) else {
-                continue;
-            };
-            let what = format!(
-                "the {}'s {}, as the candidate reads it",
-                owner.name(),
-                self.output.file.path
-            );
-            match &theirs.contents {
-                Some(contents) => {
-                    let blame = Blame::among(contents, &truth, expected);
-                    verdicts.extend(self.differ(
-                        OutputAspect::Reading,
-                        &what,
-                        contents,
-                        &truth,
-                        blame,
-                    ))
-                }
-                None if matches!(theirs.exit, Exit::Refused(_)) => {
-                    let difference = Difference::new(what, theirs.describe(), "reads it");
-                    let kind = self.kind(OutputAspect::ReadingRefused);
-                    let finding = Finding::of_difference(kind, difference);
-                    let blame = if &truth == expected {
-                        Blame::Candidate
-                    } else {
-                        Blame::Unclear
-                    };
-                    verdicts.push(finding.blamed(blame).into());
-                }
-                None => {}
-            }
+            verdicts.extend(self.reading_of_candidate(owner, name));
         }
         verdicts
+    }
+
+    /// What the candidate reads in a side's copy, against what the reference reads there.
+    fn reading_of_candidate(&self, owner: Side, name: &str) -> Option<Verdict> {
+        let expected = &self.output.expected;
+        let theirs = self.read(owner, Side::Candidate, name)?;
+        let truth = self.read(owner, Side::Reference, name)?.contents.as_ref()?;
+        let what = format!(
+            "the {}'s {}, as the candidate reads it",
+            owner.name(),
+            self.output.file.path
+        );
+        if let Some(contents) = &theirs.contents {
+            let blame = Blame::among(contents, truth, expected);
+            return self.differ(OutputAspect::Reading, &what, contents, truth, blame);
+        }
+        if !matches!(theirs.exit, Exit::Refused(_)) {
+            return None;
+        }
+        let difference = Difference::new(what, theirs.describe(), "reads it");
+        let kind = self.kind(OutputAspect::ReadingRefused);
+        let finding = Finding::of_difference(kind, difference);
+        let blame = if truth == expected {
+            Blame::Candidate
+        } else {
+            Blame::Unclear
+        };
+        Some(finding.blamed(blame).into())
     }
 
     /// A read-back by the reference that it refused.

@@ -55,31 +55,8 @@ impl<'duel> Bout<'duel> {
                 }
                 break;
             }
+            let (by, answer) = self.step(side, step, done, costs[index], &mut deed.lacks)?;
             let is_damage = matches!(step.request, Request::Damage { .. });
-            let mut by = match step.actor {
-                Actor::Side => side,
-                Actor::SideOrReference
-                    if self.tool(side).support(&step.request) == Support::Yes =>
-                {
-                    side
-                }
-                _ => Side::Reference,
-            };
-            // Bytes of a raw file are what the guest sees: to put them there as a fixture takes no tool.
-            let is_raw_fixture =
-                step.actor == Actor::Reference && harness::writes_itself(&step.request);
-            let by_harness = step.actor == Actor::Harness || is_damage || is_raw_fixture;
-            let mut answer = match by_harness {
-                true => harness::carry_out(&step.request, self.scratch_dir, side),
-                false => self.ask_for(side, by, &step.request, done, costs[index])?,
-            };
-            if let Exit::Unsupported(feature) = &answer.exit {
-                deed.lacks.push(feature.clone());
-                if step.actor == Actor::SideOrReference {
-                    by = Side::Reference;
-                    answer = self.ask_for(side, by, &step.request, done, costs[index])?;
-                }
-            }
             let goes_on = match answer.exit {
                 Exit::Success => true,
                 Exit::Refused(_) => !step.rule.ends(),
@@ -106,6 +83,41 @@ impl<'duel> Bout<'duel> {
             }
         }
         Ok(deed)
+    }
+
+    /// Carries out one step on a side: by whom, and the answer. What the side's tool says it lacks is added to `lacks`.
+    fn step(
+        &mut self,
+        side: Side,
+        step: &Step,
+        done: Option<&Turn>,
+        cost: Cost,
+        lacks: &mut Vec<String>,
+    ) -> Result<(Side, Answer)> {
+        let by = match step.actor {
+            Actor::Side => side,
+            Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
+                side
+            }
+            _ => Side::Reference,
+        };
+        let is_damage = matches!(step.request, Request::Damage { .. });
+        // Bytes of a raw file are what the guest sees: to put them there as a fixture takes no tool.
+        let is_raw_fixture =
+            step.actor == Actor::Reference && harness::writes_itself(&step.request);
+        let answer = match step.actor == Actor::Harness || is_damage || is_raw_fixture {
+            true => harness::carry_out(&step.request, self.scratch_dir, side),
+            false => self.ask_for(side, by, &step.request, done, cost)?,
+        };
+        let Exit::Unsupported(feature) = &answer.exit else {
+            return Ok((by, answer));
+        };
+        lacks.push(feature.clone());
+        if step.actor != Actor::SideOrReference {
+            return Ok((by, answer));
+        }
+        let answer = self.ask_for(side, Side::Reference, &step.request, done, cost)?;
+        Ok((Side::Reference, answer))
     }
 
     /// Asks a tool for a step on a side: `done` is what the reference did for it. Of a call that ran out of time, how far it got.

@@ -164,49 +164,11 @@ impl Summary {
     /// Counts a case.
     pub fn add(&mut self, record: &Record) {
         self.iterations_completed += 1;
-        match record.class() {
-            Class::Match => self.matches += 1,
-            Class::Known => self.known_count += 1,
-            Class::KnownElsewhere => {
-                self.known_elsewhere_count += 1;
-                insert_sorted(&mut self.divergence_iterations, record.iteration);
-            }
-            Class::Unsupported => self.unsupported_count += 1,
-            Class::Divergence => {
-                self.divergences_found += 1;
-                insert_sorted(&mut self.divergence_iterations, record.iteration);
-                self.count_group(record);
-            }
-            Class::Flaky => {
-                self.flaky_count += 1;
-                insert_sorted(&mut self.flaky_iterations, record.iteration);
-            }
-            Class::Inconclusive => {
-                self.inconclusive_count += 1;
-                insert_sorted(&mut self.inconclusive_iterations, record.iteration);
-            }
-        }
+        self.count_class(record);
         self.inconclusive_qemu_timeout += u64::from(record.has_qemu_timeout());
+        self.count_known(record);
         if let Some(kind) = &record.kind {
             *self.by_kind.entry(kind.clone()).or_default() += 1;
-        }
-        if let Some(known) = &record.known {
-            *self.by_known.entry(known.clone()).or_default() += 1;
-        }
-        if let Some(elsewhere) = &record.known_elsewhere {
-            let mut counted = self.known_elsewhere.iter_mut();
-            match counted.find(|counted| counted.elsewhere == *elsewhere) {
-                Some(counted) => counted.count += 1,
-                None => self.known_elsewhere.push(ElsewhereCount {
-                    elsewhere: elsewhere.clone(),
-                    count: 1,
-                }),
-            }
-            self.known_elsewhere
-                .sort_by(|one, other| one.elsewhere.cmp(&other.elsewhere));
-        }
-        for id in &record.known_reached {
-            *self.known_reached.entry(id.clone()).or_default() += 1;
         }
         for operation in record
             .operations
@@ -232,6 +194,53 @@ impl Summary {
         self.references.insert(record.reference.to_string());
         self.candidate = Some(record.candidate.clone());
         self.reference = Some(record.reference.clone());
+    }
+
+    fn count_class(&mut self, record: &Record) {
+        match record.class() {
+            Class::Match => self.matches += 1,
+            Class::Known => self.known_count += 1,
+            Class::KnownElsewhere => {
+                self.known_elsewhere_count += 1;
+                insert_sorted(&mut self.divergence_iterations, record.iteration);
+            }
+            Class::Unsupported => self.unsupported_count += 1,
+            Class::Divergence => {
+                self.divergences_found += 1;
+                insert_sorted(&mut self.divergence_iterations, record.iteration);
+                self.count_group(record);
+            }
+            Class::Flaky => {
+                self.flaky_count += 1;
+                insert_sorted(&mut self.flaky_iterations, record.iteration);
+            }
+            Class::Inconclusive => {
+                self.inconclusive_count += 1;
+                insert_sorted(&mut self.inconclusive_iterations, record.iteration);
+            }
+        }
+    }
+
+    /// Counts what the catalogue says of a case.
+    fn count_known(&mut self, record: &Record) {
+        if let Some(known) = &record.known {
+            *self.by_known.entry(known.clone()).or_default() += 1;
+        }
+        if let Some(elsewhere) = &record.known_elsewhere {
+            let mut counted = self.known_elsewhere.iter_mut();
+            match counted.find(|counted| counted.elsewhere == *elsewhere) {
+                Some(counted) => counted.count += 1,
+                None => self.known_elsewhere.push(ElsewhereCount {
+                    elsewhere: elsewhere.clone(),
+                    count: 1,
+                }),
+            }
+            self.known_elsewhere
+                .sort_by(|one, other| one.elsewhere.cmp(&other.elsewhere));
+        }
+        for id in &record.known_reached {
+            *self.known_reached.entry(id.clone()).or_default() += 1;
+        }
     }
 
     fn count_group(&mut self, record: &Record) {

@@ -79,32 +79,39 @@ pub(super) fn accept(
     if !trial.others.is_empty() && !arguments.wide {
         return Err(Error::usage(trial.refusal(id)));
     }
-    let before = path.exists().then(|| fs::read(&path).ok()).flatten();
     catalogue.entries.push(entry);
-    let text = catalogue.text()?;
-    Catalogue::parse(&text)?;
-    write_text(&path, &text, "write the catalogue")?;
     // It is the file that counts, not what was meant.
-    let counts = Catalogue::open(Some(&path)).is_ok_and(
-        |written| matches!(said(&written, seen, &own), Some(Said::Known(entry)) if entry.id == id),
-    );
-    if !counts {
-        let restored = match before {
-            Some(before) => fs::write(&path, before),
-            None => fs::remove_file(&path),
-        };
-        restored.map_err(|error| Error::io("restore the catalogue", &path, &error))?;
-        return Err(Error::system(format!(
-            "the entry does not count once it is written; {} is as it was",
-            path.display()
-        )));
-    }
+    write_if(
+        &catalogue,
+        &path,
+        |written| matches!(said(written, seen, &own), Some(Said::Known(entry)) if entry.id == id),
+    )?;
     Ok(format!(
         "{}: entry {id}, which counts from now on{}; {}. Look over its words and its condition.\n",
         path.display(),
         how_it_is_found(&path),
         trial.words()
     ))
+}
+
+/// Writes a catalogue; where what is written does not hold, the file is as it was.
+fn write_if(catalogue: &Catalogue, path: &Path, holds: impl Fn(&Catalogue) -> bool) -> Result<()> {
+    let before = path.exists().then(|| fs::read(path).ok()).flatten();
+    let text = catalogue.text()?;
+    Catalogue::parse(&text)?;
+    write_text(path, &text, "write the catalogue")?;
+    if Catalogue::open(Some(path)).is_ok_and(|written| holds(&written)) {
+        return Ok(());
+    }
+    let restored = match before {
+        Some(before) => fs::write(path, before),
+        None => fs::remove_file(path),
+    };
+    restored.map_err(|error| Error::io("restore the catalogue", path, &error))?;
+    Err(Error::system(format!(
+        "the entry does not count once it is written; {} is as it was",
+        path.display()
+    )))
 }
 
 fn entry(id: &str, seen: &Seen, own: &Sighting<'_>, arguments: &AcceptArguments) -> Entry {
