@@ -1,23 +1,23 @@
-//! The two ways in: the `differential` test target ([`trial`]) and the command `imgduel` ([`command`]).
+//! The two entry points: the `differential` test target ([`trial`]) and the command `imgduel` ([`command`]).
 //!
 //! Both read the same seed files and the same settings.
 
-/// Stubs of the seeds, for editors.
+/// Generates stub test functions for the seeds, for editors.
 pub mod stubs;
 
-/// The flags and formats of a libtest binary.
+/// The flags and output formats of a libtest binary.
 pub mod libtest;
 
-/// What is left of trials that have a process each.
+/// Records and marks of tests that have a process each, as under nextest.
 pub mod trace;
 
-/// Cases as trials of the test target.
+/// The test target: cases as named tests.
 pub mod trial;
 
-/// The command.
+/// The command `imgduel`.
 pub mod command;
 
-/// The harness for programs of one's own.
+/// The harness as a library, for other programs.
 pub mod harness;
 
 use std::process::ExitCode;
@@ -25,10 +25,11 @@ use std::process::ExitCode;
 use crate::process::reaper;
 use crate::tool::libraries;
 
-/// Serves as a helper process of imgduel, if this program was started as one; then `Some` is what `main` has to return at once.
+/// Runs as a helper process of imgduel if this program was started as one. Returns the exit code that `main` must return
+/// at once, or `None` if this is no helper process.
 ///
-/// Every program that opens a [`Harness`](crate::Harness) calls it first in `main`: embedded libraries run in a process of their own, and another one
-/// cleans up when the run is killed; both are this very program, started once more.
+/// Every program that opens a [`Harness`](crate::Harness) must call it first in `main`: embedded libraries run in a
+/// process of their own, and another process cleans up if the run is killed; both are this program, started again.
 #[must_use = "a helper process must end with this exit code"]
 pub fn serve_if_asked() -> Option<ExitCode> {
     reaper::serve_if_asked().or_else(libraries::serve_if_asked)

@@ -1,4 +1,4 @@
-//! The command `imgduel`; everything is in the library's `command` room.
+//! The command `imgduel`; everything is in the library's module `frontend::command`.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,13 @@
-//! What people and programs read of a run. Pure functions of records and summaries, and the files they go to.
+//! Reports of a run, for people and programs: pure functions of records and summaries, and the files that they are
+//! written to.
 
-/// The regression seeds.
+/// The files of the regression seeds.
 pub mod seed_file;
 
-/// What a campaign has found.
+/// The findings of a campaign, and the pending findings on disk.
 pub mod findings;
 
-/// A finding as a program that shows it.
+/// Reproducers: a finding as a program that shows it.
 pub mod script;
 
 pub mod digest;
@@ -24,14 +25,14 @@ use std::io::Write;
 use crate::base::error::Error;
 use crate::base::prose::printable;
 
-/// Says an error of ours on standard error, in its one line.
+/// Prints an error of the harness on standard error, in one line.
 pub fn complain(error: &Error) {
-    // Nobody reads it: as good.
+    // Without a reader, nothing is lost.
     let error = error.to_string();
     let _ = writeln!(std::io::stderr(), "imgduel: {}", printable(&error));
 }
 
-/// Appends the job summary to the file that GitHub names, when this is a step of one of its jobs.
+/// Appends the job summary to the file that GitHub names, if this is a step of a GitHub job.
 pub fn tell_github(summary: &crate::run::record::Summary, digest: &digest::Digest) {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| is_on_github()) else {
         return;

@@ -1,21 +1,21 @@
-//! One case through all tools: its scratch directory, its source images, both sides, its record.
+//! Runs one case through both tools: its scratch directory, its source images, both sides, its record.
 //!
-//! Campaigns and test runs open an [`arena`], which takes cases and gives records.
+//! Campaigns and test runs open an [`arena`], which takes cases and returns records.
 
-/// What happened, for a person.
+/// What a person reads to understand a verdict: calls, outputs, differences.
 pub mod evidence;
 
-/// A case's scratch directory.
+/// The scratch directory of a case.
 pub mod scratch_dir;
 
-/// Source images that many cases share.
+/// Source images that several cases share.
 pub mod fixture;
 
-/// One case through both tools.
+/// Runs one case through the candidate and the reference.
 pub mod duel;
 
-/// A case's record, a campaign's summary.
+/// The record of a case and the summary of a campaign.
 pub mod record;
 
-/// The tools and the catalogue, opened.
+/// A session: the opened tools, the catalogue of known divergences and the settings of a run.
 pub mod arena;

@@ -258,7 +258,7 @@ fn of_several_candidates_each_has_its_record_of_a_case_however_often_the_campaig
         let other = Campaign::new(&[&drawn[..], &["--candidate", other]].concat());
         let output = other.command(&resume).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-        assert!(one_line(&output).contains("was made on other terms"));
+        assert!(one_line(&output).contains("was made with other settings"));
     }
     campaign.nothing_is_left();
 }

@@ -1,4 +1,4 @@
-//! The command `imgduel`: its sub-commands, each a few library calls, and its exit code.
+//! The command `imgduel`: its sub-commands, each of which makes a few library calls, and its exit codes.
 
 mod accepting;
 mod adapter_check;
@@ -49,7 +49,7 @@ use resuming::Resumed;
 use run::{Run, Telling};
 use show::{ShowArguments, show};
 
-/// Exit codes, as the README lists them.
+/// Exit codes, as documented in the README.
 const EXIT_DIVERGENCE: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_VACUOUS: u8 = 3;
@@ -158,12 +158,12 @@ struct ReplayArguments {
     cases: Vec<String>,
 }
 
-/// What the command takes, for whoever checks a command line without running it.
+/// The definition of the command line, for a caller that checks a command line without running it.
 pub fn grammar() -> clap::Command {
     Arguments::command()
 }
 
-/// The whole command `imgduel`: reads the arguments of this process, does what they say, and returns the exit code that the README lists.
+/// Runs the command `imgduel` with the arguments of this process, and returns one of the exit codes in the README.
 #[must_use = "main has to return it"]
 pub fn main() -> ExitCode {
     if let Some(code) = serve_if_asked() {
@@ -198,7 +198,7 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|error| failed(&error))
 }
 
-/// The generations in groups, and how campaigns are asked for.
+/// Lists the generations in groups, with examples.
 fn generations_help() -> String {
     let named = |beginning: &str| {
         let names = Generation::all().iter().map(|generation| generation.name);
@@ -247,13 +247,13 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let seed = settings.seed.unwrap_or_else(fresh_seed);
     let is_without_end = settings.duration.is_some() && settings.iterations.is_none();
     let (start, count) = settings.range(FUZZ_ITERATIONS)?;
-    // As many as there is time for.
+    // Without --iterations, the number of cases depends on the time alone.
     let total = (!is_without_end).then_some(count);
     let most = total.unwrap_or(u64::MAX);
     let pool = settings.pool();
     let pool = pool.as_deref();
     let guide = || Guide::new(generation, seed, start, pool, most);
-    // What cannot be guided is said before anything is opened.
+    // A generation that cannot be guided is refused before anything is opened.
     let guide = guided.then(|| guide().map(|_| guide)).transpose()?;
     let corpus = corpus.map(|directory| Corpus::open(&directory, generation));
     let corpus = corpus.transpose()?;
@@ -355,14 +355,14 @@ fn tell_beginning(generation: &Generation, seed: u64, total: Option<u64>, settin
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
-    // It lies among the seeds, where `*.json` finds it.
+    // The catalogue lies among the seeds, so a shell expands `*.json` to it too.
     let (catalogues, names): (Vec<&String>, Vec<&String>) = arguments
         .cases
         .iter()
         .partition(|name| SeedFile::is_catalogue(Path::new(name)));
     for name in catalogues {
         complain(&Error::usage(format!(
-            "{name} is the catalogue of known divergences and no case: passed over"
+            "{name} is the catalogue of known divergences, not a case: passed over"
         )));
     }
     if names.is_empty() {
@@ -382,7 +382,7 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     run.campaign(cases.into_iter().map(Ok), summary, Telling::Every)
 }
 
-/// The case of a seed file, with that file, or of an id.
+/// Returns the case of a seed file, with the parsed file, or the case of an id.
 fn named_case(name: &str, settings: &Settings) -> Result<(Case, Option<SeedFile>)> {
     if SeedFile::is_named_by(name) {
         let seed = SeedFile::read(Path::new(name))?;
@@ -416,14 +416,14 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     )?))
 }
 
-/// Says words for people.
+/// Prints text for people on standard output.
 fn said(text: &str) -> ExitCode {
     written(&printable(text))
 }
 
-/// Puts out what a program reads, to the letter.
+/// Prints text for programs on standard output, unescaped.
 fn written(text: &str) -> ExitCode {
-    // A reader that has seen enough closes the pipe.
+    // A reader that has seen enough closes the pipe; that is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }

@@ -1,6 +1,7 @@
-//! The harness for programs of one's own: opens the tools that settings name, takes a case by its id, gives its records.
+//! The harness as a library: opens the tools that the settings name, takes the id of a case, and returns its records.
 //!
-//! Called from outside, and by nothing here. It draws no campaign and writes no report: those are the command's and the test target's.
+//! For other programs; imgduel itself does not call it. It runs no campaigns and writes no reports: the command and the
+//! test target do that.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::case::generation::Generation;
 use crate::run::record::Record;
 use crate::tool::{Means, Tool};
 
-/// The reference and one or more candidates, open.
+/// The reference and one or more candidates, opened.
 ///
 /// Dropping it ends the processes that it keeps and removes their scratch directories.
 pub struct Harness {
@@ -20,7 +21,7 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// Opens the tools that the settings name. An error says which tool is not there and how to install it.
+    /// Opens the tools that the settings name. An error says which tool is missing and how to install it.
     ///
     /// A program that opens an embedded candidate (`imago`, …) must call [`serve_if_asked`](crate::serve_if_asked) first: it is started again as
     /// that candidate's worker.
@@ -30,16 +31,18 @@ impl Harness {
         Ok(Self { contest })
     }
 
-    /// Opens the reference that the settings name, against a tool of the caller's own. Their candidates do not count.
+    /// Opens the reference that the settings name, and compares it with a tool of the caller's own. It ignores the candidates in the settings.
     pub fn with_candidate(candidate: Arc<dyn Tool>, settings: &Settings) -> Result<Self> {
         let means = Means::of_this_program(settings.timeout, settings.launcher())?;
         let contest = Contest::with_candidate(candidate, settings, &means)?;
         Ok(Self { contest })
     }
 
-    /// Runs a case with every candidate and confirms what differs: one record for each candidate, in the order of the settings.
+    /// Runs a case with every candidate and confirms divergences. Returns one record for each candidate, in the order of
+    /// the settings.
     ///
-    /// A tool that fails, crashes or hangs is a record; an error means that the harness itself could not go on, or that there is no such case.
+    /// A tool that fails, crashes or hangs gives a record. An error means that the harness itself failed, or that the case
+    /// does not exist.
     pub fn run(&self, id: &CaseId) -> Result<Vec<Record>> {
         self.contest
             .try_surely(&Generation::case_of_fields(id, None, None)?)

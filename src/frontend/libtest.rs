@@ -1,8 +1,8 @@
-//! What a libtest binary is to those who start it: its flags, its list, its events.
+//! The command line, list and event stream of a libtest binary.
 //!
-//! libtest-mimic runs trials and prints them for people (`pretty`, `terse`). What it lacks and cargo, nextest and editors
-//! ask for is here: all of libtest's flags, several filters, the event stream, shuffling. Knows nothing of cases; the test door
-//! gives it trials.
+//! libtest-mimic runs tests and prints them for people (`pretty`, `terse`). This module adds what cargo, nextest and
+//! editors need beyond that: all of libtest's flags, several filters, the event stream, shuffling. It knows nothing of
+//! cases; the test target gives it the trials.
 
 mod events;
 mod people;
@@ -20,8 +20,8 @@ use crate::base::error::{Error, Result};
 use crate::base::rng::{PythonRandom, fresh_seed};
 use crate::campaign::settings::parse_jobs;
 
-/// libtest's flags, as `rustc --test` binaries of Rust 1.95 have them. What is unstable there is taken without `-Z unstable-options`
-/// too.
+/// libtest's flags, as `rustc --test` binaries of Rust 1.95 have them. Flags that are unstable there need no `-Z
+/// unstable-options` here.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
     /// Run only the trials whose names contain one of these
@@ -113,16 +113,16 @@ pub struct Flags {
     unstable: Vec<Unstable>,
 }
 
-/// How trials are shown.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One line a trial.
+    /// One line per trial.
     Pretty,
-    /// One letter a trial.
+    /// One letter per trial.
     Terse,
-    /// One event a line.
+    /// One JSON event per line.
     Json,
-    /// Nothing: the caller writes a JUnit document when all are done.
+    /// No output; the caller writes a JUnit document when all trials have ended.
     Junit,
 }
 
@@ -138,39 +138,39 @@ enum Unstable {
     UnstableOptions,
 }
 
-/// One named thing to be run.
+/// A named test that can be run.
 pub struct Trial {
-    /// Its name, `module::name`.
+    /// The trial's name, `module::name`.
     pub name: String,
-    /// Why it is ignored unless it is asked for.
+    /// Why the trial is ignored unless ignored trials are requested.
     pub ignored: Option<String>,
-    /// The file it comes from, for editors.
+    /// The file that the trial comes from, for editors.
     pub source: Option<PathBuf>,
-    /// What it does. It prints nothing: what it has to say is in its outcome.
+    /// Runs the trial. It prints nothing; all output is in its outcome.
     pub run: Box<dyn FnOnce() -> Outcome + Send>,
 }
 
-/// What came of a trial.
+/// The result of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It passed.
+    /// The trial passed.
     Passed,
-    /// It failed, with this text.
+    /// The trial failed, with this text.
     Failed(String),
-    /// It turned out that it could not be judged, for this reason.
+    /// The trial could not be judged, for this reason.
     Ignored(String),
 }
 
-/// What came of all of them.
+/// The result of all trials.
 #[derive(Clone, Debug, Default)]
 pub struct Conclusion {
-    /// How many failed.
+    /// Number of failed trials.
     pub failed: u64,
-    /// The names and reasons of those that were to be shown but not run.
+    /// Names and reasons of the trials that are shown as ignored without running.
     pub not_run: Vec<(String, String)>,
 }
 
-/// The trials that are run, and how.
+/// The trials to run, and how to run them.
 struct Schedule {
     trials: Vec<Trial>,
     filtered_out: u64,
@@ -180,7 +180,7 @@ struct Schedule {
 }
 
 impl Flags {
-    /// How trials are shown.
+    /// The output format.
     pub fn format(&self) -> Format {
         match self.format {
             Some(format) => format,
@@ -189,17 +189,17 @@ impl Flags {
         }
     }
 
-    /// Whether only the ignored trials are listed.
+    /// Whether only ignored trials are to be listed.
     pub fn lists_ignored(&self) -> bool {
         self.list && self.ignored
     }
 
-    /// Whether all trials are meant, none of them chosen or left out.
+    /// Whether all trials are selected.
     pub fn means_all(&self) -> bool {
         self.filters.is_empty() && self.skip.is_empty() && !self.ignored
     }
 
-    /// Whether a trial is shown at all.
+    /// Whether a trial is selected.
     fn selects(&self, trial: &Trial) -> bool {
         let fits = |filter: &String| match self.exact {
             true => trial.name == *filter,
@@ -210,7 +210,7 @@ impl Flags {
             && (!self.ignored || trial.ignored.is_some())
     }
 
-    /// Why a trial that is shown is not run.
+    /// Why a selected trial is not run.
     fn objection(&self, trial: &Trial) -> Option<String> {
         if self.bench && !self.test {
             return Some(trial.ignored.clone().unwrap_or_default());
@@ -219,7 +219,7 @@ impl Flags {
         trial.ignored.clone().filter(|_| !asked_for)
     }
 
-    /// The seed of the order, when it is to be random.
+    /// The seed of the random order, if the order is to be random.
     fn shuffle_seed(&self) -> Result<Option<u64>> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(seed) = self.shuffle_seed {
@@ -250,8 +250,9 @@ impl Flags {
     }
 }
 
-/// Lists or runs the trials, as the flags say. `left_out` trials were not even made, because the filters name others; `jobs` is how
-/// many run at a time when libtest's own flag does not say; with `fail_fast`, none is begun after a failure.
+/// Lists or runs the trials, as the flags say. `left_out` is the number of trials that were not built because the
+/// filters exclude them. `jobs` is the number of parallel trials if libtest's own flag is absent. With `fail_fast`, no
+/// trial is begun after a failure.
 pub fn run(
     flags: &Flags,
     mut trials: Vec<Trial>,
@@ -318,11 +319,11 @@ fn list(flags: &Flags, trials: &[Trial]) {
             ));
         }
     }
-    // A reader that has seen enough closes the pipe.
+    // A reader that has seen enough closes the pipe; that is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Runs a trial; a panic is a failure.
+/// Runs a trial. A panic is a failure.
 fn outcome(run: Box<dyn FnOnce() -> Outcome + Send>) -> Outcome {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -331,7 +332,7 @@ fn outcome(run: Box<dyn FnOnce() -> Outcome + Send>) -> Outcome {
     })
 }
 
-/// Wraps every trial in `wrapper`, which gets its name and what it does.
+/// Wraps every trial in `wrapper`, which gets the trial's name and its function.
 fn wrapped(
     trials: Vec<Trial>,
     wrapper: impl Fn(&str, Box<dyn FnOnce() -> Outcome + Send>) -> Outcome + Send + Sync + 'static,
@@ -349,7 +350,7 @@ fn stopping_at_a_failure(trials: Vec<Trial>) -> Vec<Trial> {
     let failed = AtomicBool::new(false);
     wrapped(trials, move |_, run| {
         if failed.load(Ordering::Relaxed) {
-            return Outcome::Ignored("not run: another failed, with --fail-fast".to_owned());
+            return Outcome::Ignored("not run: another test failed, with --fail-fast".to_owned());
         }
         let outcome = outcome(run);
         if matches!(outcome, Outcome::Failed(_)) {
@@ -369,13 +370,13 @@ fn logged(trials: Vec<Trial>, file: &Arc<Mutex<File>>) -> Vec<Trial> {
             Outcome::Ignored(_) => "ignored",
         };
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        // The log is an extra: a full disk must not change a verdict.
+        // The log is secondary: a full disk must not change a verdict.
         let _ = writeln!(file, "{word} {name}");
         outcome
     })
 }
 
-/// Fisher-Yates, from the end.
+/// A Fisher-Yates shuffle from the end.
 fn shuffle(trials: &mut [Trial], seed: u64) {
     let mut random = PythonRandom::new(seed);
     for last in (1..trials.len()).rev() {

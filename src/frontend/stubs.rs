@@ -1,12 +1,12 @@
 //! Empty test functions, one per regression seed, for editors that look for `#[test]` in the source.
 //!
-//! rust-analyzer and RustRover list tests by reading the source and run them by path; a target with its own harness has none. The
-//! stubs give each seed a function whose path is its trial's name. rustc drops them, because the target has no libtest
-//! harness. Written by `imgduel stubs`; a test holds them against the seeds.
+//! rust-analyzer and RustRover list tests by reading the source and run them by path; they find none in a target with
+//! its own harness. The stubs give each seed a function whose path is its trial's name. rustc drops them, because the
+//! target has no libtest harness. `imgduel stubs` writes them; a test compares them with the seeds.
 
 use crate::report::seed_file::SeedPath;
 
-/// Where the stubs lie in the package. A directory of its own, so that cargo does not take the file for a test target.
+/// The file of the stubs in the package. It has its own directory, so that cargo does not take it for a test target.
 pub const STUBS_FILE: &str = "tests/regression/mod.rs";
 
 const HEAD: &str = "\
@@ -15,7 +15,7 @@ const HEAD: &str = "\
 //! The functions are empty and never run: `tests/differential.rs` has its own harness, which runs the trial of the same path.
 ";
 
-/// The stubs' source text.
+/// Returns the source text of the stubs.
 pub fn source(seeds: &[SeedPath]) -> String {
     let stubs = seeds.iter().map(|seed| {
         let stem = &seed.stem;

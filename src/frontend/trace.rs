@@ -1,9 +1,9 @@
-//! What trials leave behind that have a process each, as under nextest: their records, and which were inconclusive.
+//! Records and marks of tests that have a process each, as under nextest.
 //!
-//! nextest judges by the exit code alone, so each trial appends its record to the run's own file, for `imgduel merge`. A trial
-//! whose last verdict was inconclusive leaves that record as a mark. It is listed as ignored under nextest until it is run again, and
-//! meanwhile its last record is carried over into each run's file, so that it does not vanish from what is merged. Used by the
-//! test door.
+//! nextest sees only exit codes, so each test appends its record to the run's file, for `imgduel merge`. A test whose
+//! last verdict was inconclusive also leaves its record as a mark. nextest lists a marked test as ignored until it is
+//! run again; meanwhile each run copies the marked record into its file, so that a merge still has it. The test target
+//! uses this module.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,43 +13,44 @@ use crate::base::error::{Error, Result};
 use crate::report::files::RecordFile;
 use crate::run::record::{Class, Record};
 
-/// Where nextest tells which run a trial belongs to.
+/// The environment variable with the id of nextest's run.
 const RUN_VARIABLE: &str = "NEXTEST_RUN_ID";
 
-/// What nextest sets in every process that it starts, listing included.
+/// The environment variable that nextest sets in every process that it starts, for listing too.
 const NEXTEST_VARIABLE: &str = "NEXTEST";
 
-/// Where nextest tells whether it lists or runs.
+/// The environment variable that says whether nextest lists or runs.
 const PHASE_VARIABLE: &str = "NEXTEST_TEST_PHASE";
 
-/// Where nextest tells by which profile it runs.
+/// The environment variable with the name of nextest's profile.
 const PROFILE_VARIABLE: &str = "NEXTEST_PROFILE";
 
-/// The profile that runs everything anew. nextest deals out to shards what is not ignored: a mark that one shard has made would
-/// shift the deal of the next, and cases would fall between them.
+/// The profile that ignores marks. nextest divides the tests that are not ignored among shards: a mark that one shard
+/// makes would shift the division of the next, and cases would be lost in between.
 const PROFILE_WITHOUT_MARKS: &str = "ci";
 
 /// The directory of the records in the target directory.
 const DIRECTORY_NAME: &str = "imgduel-records";
 
-/// The directory of the marks, in that of the records.
+/// The directory of the marks in the directory of the records.
 const MARKS_NAME: &str = "inconclusive";
 
-/// Where trials leave their traces.
+/// The records and marks of the run that this process belongs to.
 #[derive(Clone, Debug)]
 pub struct Trace {
     directory: PathBuf,
     run: Option<String>,
-    /// The terms of this run: a mark made on others says nothing.
+    /// The settings of this run: a mark that was made with other settings is ignored.
     terms: String,
 }
 
 impl Trace {
-    /// In `directory`, or in the target directory that this program lies in; `None` when there is neither.
+    /// Opens `directory`, or by default a directory in the target directory that contains this program; `None` if
+    /// there is neither.
     pub fn open(directory: Option<PathBuf>, terms: String) -> Option<Self> {
         let is_told = directory.is_some();
         let run = std::env::var(RUN_VARIABLE).ok();
-        // A directory that was asked for gets a file without nextest too.
+        // A directory that was named gets a file even without nextest.
         let own_run = || is_told.then(|| format!("run-{}", std::process::id()));
         Some(Self {
             directory: directory
@@ -59,8 +60,8 @@ impl Trace {
         })
     }
 
-    /// Keeps the records and the mark of a trial. One of several candidates leaves no mark: what was inconclusive of one says nothing
-    /// of the others.
+    /// Stores the records and the mark of a trial. With several candidates there is no mark: an inconclusive verdict
+    /// of one says nothing about the others.
     pub fn keep(&self, trial: &str, records: &[Record]) -> Result<()> {
         if let Some(run) = &self.run {
             make(&self.directory)?;
@@ -74,7 +75,7 @@ impl Trace {
             _ => None,
         };
         let Some(record) = record else {
-            // Most trials have none.
+            // Most trials have no mark.
             let _ = fs::remove_file(mark);
             return Ok(());
         };
@@ -85,8 +86,8 @@ impl Trace {
         fs::write(&mark, text).map_err(|error| Error::io("leave a mark in", &mark, &error))
     }
 
-    /// Puts the last records of marked trials into the file of a run that is about to skip them. nextest lists twice before a run;
-    /// this belongs to the listing of what is ignored.
+    /// Copies the records of marked trials into the file of a run that is about to skip them. nextest lists twice
+    /// before a run; call this only when it lists the ignored trials.
     pub fn carry_over(&self) -> Result<()> {
         let is_before_a_run = std::env::var(PHASE_VARIABLE).is_ok_and(|phase| phase == "list");
         let (Some(run), true) = (&self.run, is_before_a_run) else {
@@ -103,8 +104,8 @@ impl Trace {
         Ok(())
     }
 
-    /// The trials whose last verdict on these terms was inconclusive, with the reason: under nextest only, which cannot show it
-    /// otherwise.
+    /// The trials whose last verdict with these settings was inconclusive, with the reason. Empty without nextest,
+    /// which needs the marks because it cannot show inconclusive results.
     pub fn marks(&self) -> HashMap<String, String> {
         let records = self.records().into_iter();
         records
@@ -112,7 +113,7 @@ impl Trace {
             .collect()
     }
 
-    /// The same for one trial, without looking at the others.
+    /// The reason of the mark of one trial, read without the other marks.
     pub fn marked(&self, trial: &str) -> Option<String> {
         let record = marks_count().then(|| self.record(&self.mark(trial)))?;
         record.as_ref().map(reason)
@@ -130,7 +131,7 @@ impl Trace {
         marks.collect()
     }
 
-    /// The record of a mark that was made on these terms. One that cannot be read marks nothing.
+    /// The record of a mark that was made with these settings. A mark that cannot be read is ignored.
     fn record(&self, mark: &Path) -> Option<Record> {
         let text = fs::read_to_string(mark).ok()?;
         let (terms, record) = text.split_once('\n')?;
@@ -150,14 +151,14 @@ fn reason(record: &Record) -> String {
     format!("inconclusive the last time ({reason}); --run-ignored all runs it")
 }
 
-/// Stands for `::` in the names of marks; names of trials are identifiers and have none.
+/// Replaces `::` in the file names of marks; trial names consist of identifiers and do not contain it.
 const MODULE_SEPARATOR: &str = "-";
 
 fn trial_name(mark: &str) -> String {
     mark.replace(MODULE_SEPARATOR, "::")
 }
 
-/// Whether this process has one trial to run, and belongs to a run of many.
+/// Whether this process runs one trial of a run with many processes.
 pub fn is_one_of_many() -> bool {
     is_under_nextest() && std::env::var_os(RUN_VARIABLE).is_some()
 }
@@ -171,7 +172,7 @@ fn is_under_nextest() -> bool {
     std::env::var_os(NEXTEST_VARIABLE).is_some()
 }
 
-/// The target directory that this program lies in: cargo puts test programs into `TARGET/PROFILE/deps`.
+/// The target directory that contains this program: cargo puts test programs into `TARGET/PROFILE/deps`.
 pub fn target_directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let deps = program.parent()?;

@@ -1,7 +1,8 @@
-//! Cases as named trials of the test door: `cargo test --test differential`.
+//! The test target: cases as named tests of `cargo test --test differential`.
 //!
-//! The libtest room lists and runs them. Listing starts no tool and decodes no case: the arena is opened by the first trial that
-//! runs. A trial prints nothing; what it has to say is its failure text or the reason it is ignored.
+//! The module `frontend::libtest` lists and runs them. Listing starts no tool and decodes no case:
+//! the first trial that runs opens the tools. A trial prints nothing; its output is its failure text or the reason why
+//! it is ignored.
 
 mod stage;
 
@@ -28,22 +29,22 @@ use crate::report::seed_file::{self, SeedPath};
 use crate::report::terminal;
 use stage::{Source, Stage};
 
-/// The directory of the regression seeds, in the package.
+/// The directory of the regression seeds in the package.
 pub const SEED_DIRECTORY: &str = "fuzz-seeds";
 
-/// How many fresh cases are trials of one run: each has a name, and is kept until the end.
+/// The largest number of fresh cases in one run: each has a name that is kept until the end.
 const FRESH_TRIALS_MAX: u64 = 1_000_000;
 
 /// The exit code of a libtest binary with failures.
 const EXIT_FAILED: u8 = 101;
 
-/// The exit code when nothing of the campaign could be compared.
+/// The exit code if the campaign compared nothing.
 const EXIT_VACUOUS: u8 = 3;
 
-/// Trials of the regression seeds are called `regression::STEM`.
+/// The module of the regression seeds' trials, `regression::STEM`.
 const REGRESSION: &str = "regression";
 
-/// Trials of fresh cases are called `campaign::CASE-ID`.
+/// The module of the fresh cases' trials, `campaign::CASE-ID`.
 const CAMPAIGN: &str = "campaign";
 
 /// Tries every regression seed and some fresh cases on two disk-image tools, as named trials.
@@ -61,13 +62,14 @@ struct Arguments {
     records: Option<PathBuf>,
 }
 
-/// What the test target takes, for whoever checks a command line without running it.
+/// The definition of the command line, for a caller that checks a command line without running it.
 pub fn grammar() -> clap::Command {
     Arguments::command()
 }
 
-/// The whole of a test target with `harness = false`: tries every seed of `fuzz-seeds/` in the directory `package`, and some fresh cases, as named
-/// trials, with libtest's flags and imgduel's settings. Returns what `main` has to: 0, 101 for failures, 2 for wrong usage, 3 when nothing was compared.
+/// Runs a test target with `harness = false`: every seed of `fuzz-seeds/` in the directory `package`, and some fresh
+/// cases, as named trials, with libtest's flags and imgduel's settings. Returns the exit code of `main`: 0, 101 for
+/// failures, 2 for wrong usage, 3 if the campaign compared nothing.
 #[must_use = "main has to return it"]
 pub fn main(package: &Path) -> ExitCode {
     if let Some(code) = serve_if_asked() {
@@ -79,7 +81,7 @@ pub fn main(package: &Path) -> ExitCode {
             terminal::say(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        // There are none.
+        // The test target has no sub-commands.
         Ok(Read::NoCommand) => return ExitCode::SUCCESS,
         Err(error) => Err(error),
     };
@@ -102,7 +104,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     }
     let trials = Trials {
         seeds: seed_directory(package),
-        fresh: Fresh::of(&settings)?,
+        fresh: Fresh::from_settings(&settings)?,
         trace: trace.clone(),
     };
     let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
@@ -112,7 +114,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         true => Stage::of_nothing(settings.clone()),
         false => Stage::open(settings.clone(), trace, junit_on_stdout)?,
     };
-    // A list is made without any tool.
+    // Listing needs no tool.
     let tools = match flags.list {
         true => None,
         false => stage.tools()?,
@@ -172,12 +174,13 @@ fn runnable(named: Vec<Named>, stage: &Arc<Stage>, pool: Option<&Vec<String>>) -
     named.into_iter().map(trial).collect()
 }
 
-/// Puts the long ones among the first in front: what is begun last should not be what is waited for.
+/// Moves the longest of the first trials to the front, so that no long trial is still running when all others have
+/// ended.
 fn long_first(named: &mut [Named], settings: &Settings) {
     let (pool, fields) = (settings.pool(), settings.fields());
     let (pool, fields) = (pool.as_deref(), fields.as_deref());
     let first = named.len().min(cost::LOOK_AHEAD_CASES);
-    // One alone needs no place. What cannot be read says so in its turn.
+    // A single trial needs no order. A seed that cannot be read reports its error when it runs.
     if first > 1 {
         named[..first].sort_by_cached_key(|named| {
             let read = stage::read(&named.source, pool, fields);
@@ -186,14 +189,15 @@ fn long_first(named: &mut [Named], settings: &Settings) {
     }
 }
 
-/// cargo and nextest tell where the package lies when the tests run, which may not be where it was built.
+/// The directory of the seeds. cargo and nextest say at run time where the package is, which may not be where it was
+/// built.
 fn seed_directory(package: &Path) -> PathBuf {
     let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     told.unwrap_or_else(|| package.to_owned())
         .join(SEED_DIRECTORY)
 }
 
-/// The fresh cases of this run, not decoded.
+/// The fresh cases of this run, not yet decoded.
 struct Fresh {
     generation: &'static Generation,
     seed: u64,
@@ -203,7 +207,7 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn of(settings: &Settings) -> Result<Self> {
+    fn from_settings(settings: &Settings) -> Result<Self> {
         let generation = settings.generation()?;
         let pool = settings.pool();
         let usual_count = match settings.duration {
@@ -213,7 +217,7 @@ impl Fresh {
         let (start, count) = settings.range(usual_count)?;
         if count > FRESH_TRIALS_MAX {
             return Err(Error::usage(format!(
-                "{count} iterations would be as many trials: the test target takes up to {FRESH_TRIALS_MAX}, imgduel fuzz more"
+                "{count} iterations are too many for the test target, which takes up to {FRESH_TRIALS_MAX}: use imgduel fuzz"
             )));
         }
         let fresh = Self {
@@ -223,14 +227,15 @@ impl Fresh {
             count,
             pool: pool.clone(),
         };
-        // Decodes nothing yet; a pool that the generation does not have is wrong from the start.
+        // Decodes nothing yet, but refuses a pool that the generation does not have.
         let fields = settings.fields();
         let (pool, fields) = (pool.as_deref(), fields.as_deref());
         drop(generation.cases_of_fields(fresh.seed, fresh.start, pool, fields)?);
         Ok(fresh)
     }
 
-    /// Those that any candidate can be asked, where others are passed over.
+    /// The ids of the cases that at least one candidate supports; all cases, unless the generation passes over
+    /// unsupported ones.
     fn of_concern(&self, settings: &Settings, tools: &Contest) -> Result<Vec<CaseId>> {
         if !self.generation.passes_over() {
             return Ok(self.ids().collect());
@@ -249,7 +254,7 @@ impl Fresh {
             .map(|iteration| CaseId::in_campaign(self.generation.name, self.seed, iteration))
     }
 
-    /// The case of this name, when it is one of these.
+    /// The id of the case with this name, if it belongs to this run.
     fn id(&self, name: &str) -> Option<CaseId> {
         let id: CaseId = name.parse().ok()?;
         let (seed, iteration) = id.campaign()?;
@@ -260,14 +265,14 @@ impl Fresh {
     }
 }
 
-/// Everything that can be run.
+/// All trials that can be run.
 struct Trials {
     seeds: PathBuf,
     fresh: Fresh,
     trace: Option<Trace>,
 }
 
-/// A trial that has not been made runnable.
+/// A trial with its name, not yet runnable.
 struct Named {
     name: String,
     ignored: Option<String>,
@@ -275,8 +280,8 @@ struct Named {
 }
 
 impl Trials {
-    /// The trials that the flags may mean, and how many others there are. `drawn` are the cases of the campaign, where it is known which
-    /// of them are passed over.
+    /// The trials that the flags may select, and the number of all others. `drawn` are the cases of the campaign, if
+    /// unsupported ones have been passed over already.
     fn named(&self, flags: &Flags, drawn: Option<Vec<CaseId>>) -> Result<(Vec<Named>, u64)> {
         if flags.exact && !flags.filters.is_empty() && !flags.list {
             return self.exactly(&flags.filters);
@@ -296,7 +301,7 @@ impl Trials {
         Ok((named.collect(), 0))
     }
 
-    /// The trials of exactly these names, found without going through all: nextest starts a process for each.
+    /// The trials with exactly these names, found without listing all: nextest starts a process for each trial.
     fn exactly(&self, names: &[String]) -> Result<(Vec<Named>, u64)> {
         let mut found: Vec<Named> = Vec::new();
         for name in names {

@@ -1,56 +1,57 @@
-//! What a page or a short report needs of all records, in bounded space: each group once, with a count and an example.
+//! The digest of all records for the page and short reports, in bounded space: each group once, with a count and an
+//! example.
 //!
-//! Pure; fed record by record by the outlets.
+//! Pure; the report files feed it record by record.
 
 use std::collections::BTreeMap;
 
 use crate::oracle::signature::Group;
 use crate::run::record::{Class, Record, Tally};
 
-/// How many groups keep a whole example; of the others only what they are is kept.
+/// How many groups keep an example with its evidence; further groups keep it without.
 const WHOLE_EXAMPLES_MAX: usize = 200;
 
 /// How many cases of one group are named.
 const NAMED_CASES_MAX: usize = 20;
 
-/// How many inconclusive cases are told with their reason.
+/// How many inconclusive cases are kept with their reason.
 const INCONCLUSIVE_MAX: usize = 200;
 
-/// How many flaky cases are told, with the evidence of both times.
+/// How many flaky cases are kept with the evidence of both runs.
 const FLAKY_MAX: usize = 50;
 
-/// What has been seen so far.
+/// The digest of the records so far.
 #[derive(Clone, Debug, Default)]
 pub struct Digest {
-    /// Divergences that nobody has explained, by group.
+    /// Divergences that the catalogue does not explain, by group.
     pub groups: BTreeMap<Group, Found>,
-    /// Divergences that the catalogue explains, of other versions than these, by group.
+    /// Divergences that the catalogue explains for other versions only, by group.
     pub elsewhere: BTreeMap<Group, Found>,
     /// Divergences that the catalogue explains, by group.
     pub known: BTreeMap<Group, Found>,
-    /// What came of every operation, by its name.
+    /// The results of every operation, by its name.
     pub operations: BTreeMap<String, Tally>,
-    /// The first cases with a divergence that did not come back.
+    /// The first cases with a divergence that did not recur.
     pub flaky: Vec<Record>,
     /// The first inconclusive cases, without their evidence.
     pub inconclusive: Vec<Record>,
-    /// How many cases there are of each pair of tools.
+    /// Number of cases of each pair of tools.
     pub tools: BTreeMap<String, Tally>,
 }
 
 /// The divergences of one group.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// How many cases.
+    /// Number of cases.
     pub count: u64,
-    /// The names of the first ones.
+    /// The names of the first cases.
     pub names: Vec<String>,
-    /// The first one.
+    /// The record of the first case.
     pub example: Record,
 }
 
 impl Digest {
-    /// Takes in a record.
+    /// Adds a record.
     pub fn add(&mut self, record: &Record) {
         let pair = [&record.candidate, &record.reference]
             .map(|tool| format!("{} {}", tool.name, tool.version));

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Error, Result};
 use crate::run::record::{Record, Summary};
 
-/// One JSON record a line, flushed as it comes.
+/// A file with one JSON record per line, each written at once.
 pub struct RecordFile {
     file: File,
     path: PathBuf,
 }
 
 impl RecordFile {
-    /// Makes the file, in place of any that was there. It is locked for as long as it is open.
+    /// Creates or empties the file, and locks it while it is open. Fails if another run has locked it.
     pub fn create(path: &Path) -> Result<Self> {
         let file = File::options()
             .create(true)
@@ -22,12 +22,14 @@ impl RecordFile {
             .append(true)
             .open(path);
         let own = Self::own(file, path)?;
-        // Not before it is locked: another run may be writing to it. A device cannot be emptied, and need not be.
+        // Emptied after locking, because another run may be writing to it. A device cannot be emptied, and need not
+        // be.
         let _ = own.file.set_len(0);
         Ok(own)
     }
 
-    /// Opens a file that an earlier run began, to go on behind its first `length_bytes`: a last record that was cut short is dropped.
+    /// Opens the file of an earlier run and cuts it to its first `length_bytes`, which drops an incomplete last
+    /// record.
     pub fn resume(path: &Path, length_bytes: u64) -> Result<Self> {
         let own = Self::own(File::options().append(true).open(path), path)?;
         own.file
@@ -38,7 +40,7 @@ impl RecordFile {
 
     fn own(file: std::io::Result<File>, path: &Path) -> Result<Self> {
         let file = file.map_err(|error| Error::io("write the records to", path, &error))?;
-        // A terminal or a pipe may well have several writers.
+        // Several processes may share a terminal or a pipe.
         let is_shared = !file.metadata().is_ok_and(|metadata| metadata.is_file());
         if !is_shared && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Error::usage(format!(
@@ -52,7 +54,7 @@ impl RecordFile {
         })
     }
 
-    /// Opens the file, which others may write to as well, at its end, making it when it is not there.
+    /// Opens or creates the file for appending, without a lock: other processes may append too.
     pub fn open_to_append(path: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(path);
         Ok(Self {
@@ -66,12 +68,12 @@ impl RecordFile {
         let write = || -> std::io::Result<()> {
             let mut line = serde_json::to_vec(record)?;
             line.push(b'\n');
-            // In one piece, so that a record is there whole or not at all.
+            // A single write, so that a record is either complete or absent.
             (&self.file).write_all(&line)
         };
         let before = self.file.metadata().map(|metadata| metadata.len());
         write().map_err(|error| {
-            // On a full disk a part of it may have been written.
+            // On a full disk a part of the record may have been written.
             let _ = before.map(|length| self.file.set_len(length));
             Error::io("write the records to", &self.path, &error)
         })
@@ -88,7 +90,7 @@ pub fn write_summary(path: &Path, summary: &Summary) -> Result<()> {
     write().map_err(|error| Error::io("write the summary to", path, &error))
 }
 
-/// Whether a file can be written that is only written at the end: then it is too late to name another.
+/// Checks early that a file which is written at the end can be written.
 pub fn try_to_write(path: &Path, what: &str) -> Result<()> {
     let file = File::options().create(true).append(true).open(path);
     file.map(drop)

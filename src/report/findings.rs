@@ -1,7 +1,7 @@
-//! What a campaign has found: divergences by group, and the pending findings that are kept of them.
+//! The findings of a campaign: divergences by group, and the pending findings that are kept on disk.
 //!
-//! A pending finding is a seed file with the case written out, in a directory of its own until somebody accepts it among
-//! the seeds or into the catalogue. One file a group: what is there already is not new. Called by the command.
+//! A pending finding is a seed file with the whole case, in its own directory, until somebody accepts it as a seed or
+//! into the catalogue. There is one file per group; a group that has a file is not new. The command calls this module.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,35 +14,35 @@ use crate::oracle::signature::Group;
 use crate::report::seed_file::{Drawn, SeedFile};
 use crate::run::record::{Class, Record, ToolName};
 
-/// The divergences of one campaign that nobody has explained, by group.
+/// The divergences of one campaign that the catalogue does not explain, by group.
 #[derive(Default)]
 pub struct Findings {
     groups: BTreeMap<Group, Found>,
 }
 
-/// One group.
+/// The cases of one group.
 pub struct Found {
-    /// What its divergences have in common.
+    /// The group.
     pub group: Group,
-    /// How many cases showed it.
+    /// Number of cases.
     pub count: u64,
-    /// The case with the lowest iteration.
+    /// The record of the case with the lowest iteration.
     pub first: Record,
-    /// The same as it was drawn, and what all cases of the group have in common.
+    /// That case as it was drawn, and what all cases of the group have in common.
     pub drawn: Option<Drawn>,
-    /// Some of its cases, for whoever asks what an entry of the catalogue explains.
+    /// Some cases of the group, on which new entries of the catalogue are tested.
     pub some: Vec<Record>,
 }
 
 /// How many cases of a group are kept.
 const CASES_KEPT_MAX: usize = 50;
 
-/// The file of the cases that the last campaign kept, in the directory of the findings.
+/// The file with the cases of the last campaign, in the directory of the findings.
 pub const LAST_FILE: &str = "last-divergences.jsonl";
 
 impl Findings {
-    /// Takes in a record that is a divergence which nobody has explained; others are passed over. Says whether it is the first
-    /// of its group.
+    /// Adds a record if it is a divergence that the catalogue does not explain. Returns whether it is the first of its
+    /// group.
     pub fn add(&mut self, record: &Record) -> bool {
         let Some(group) = record
             .group()
@@ -60,25 +60,27 @@ impl Findings {
         found.count += 1;
         match &mut found.drawn {
             Some(drawn) => drawn.join(record),
-            None => found.drawn = Drawn::of(record),
+            None => found.drawn = Drawn::from_record(record),
         }
         if found.some.len() < CASES_KEPT_MAX {
             found.some.push(record.without_calls());
         }
         if record.iteration < found.first.iteration {
             found.first = record.clone();
-            // Who is first does not depend on who was done first.
+            // The first case must not depend on the order in which cases end.
             let common = found.drawn.take();
-            found.drawn = Drawn::of(record).zip(common).map(|(own, common)| Drawn {
-                cases: common.cases,
-                when: common.when,
-                ..own
-            });
+            found.drawn = Drawn::from_record(record)
+                .zip(common)
+                .map(|(own, common)| Drawn {
+                    cases: common.cases,
+                    when: common.when,
+                    ..own
+                });
         }
         found.count == 1
     }
 
-    /// Every group, the one that was drawn first at the beginning.
+    /// The groups in the order of their first cases.
     pub fn in_order(&self) -> Vec<&Found> {
         let mut groups: Vec<&Found> = self.groups.values().collect();
         groups.sort_by_key(|found| found.first.iteration);
@@ -86,7 +88,7 @@ impl Findings {
     }
 }
 
-/// Whether findings can be kept in a directory, which need not be there yet: at the end of a night it is too late to name another.
+/// Checks early that findings can be kept in a directory, which need not exist yet.
 pub fn try_to_keep(directory: &Path) -> Result<()> {
     let mut there = directory;
     while !there.as_os_str().is_empty() && fs::symlink_metadata(there).is_err() {
@@ -110,13 +112,13 @@ pub fn stem(candidate: &ToolName, group: &Group) -> String {
     format!("{}_{}_{hash:08x}", group.operation, group.kind)
 }
 
-/// Where the pending finding of a group lies, or would lie.
+/// The path that the pending finding of a group has or would get.
 pub fn path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
     directory.join(format!("{}.json", stem(candidate, group)))
 }
 
-/// Where the pending finding of a group lies, if there is one: under its own name, or under that which an earlier version gave to
-/// the same group.
+/// The path of a group's pending finding, if there is one: under its current name, or under the name that an earlier
+/// version gave to the same group.
 pub fn kept(directory: &Path, candidate: &ToolName, group: &Group) -> Option<PathBuf> {
     let path = path(directory, candidate, group);
     if path.exists() {
@@ -128,7 +130,7 @@ pub fn kept(directory: &Path, candidate: &ToolName, group: &Group) -> Option<Pat
         name.is_some_and(|name| name.starts_with(&begins) && name.ends_with(".json"))
     };
     let is_of_group = |path: &PathBuf| {
-        // One that cannot be read is not taken for anything.
+        // A file that cannot be read is ignored.
         let seed = SeedFile::read(path).ok();
         let seen = seed.and_then(|seed| seed.seen);
         seen.is_some_and(|seen| seen.candidate.name == candidate.name && seen.group() == *group)
@@ -140,8 +142,8 @@ pub fn kept(directory: &Path, candidate: &ToolName, group: &Group) -> Option<Pat
     named.into_iter().find(is_of_group)
 }
 
-/// Where the shrinker keeps how far it has come with that finding; what one version of the candidate showed says nothing of
-/// another.
+/// The file in which the shrinker keeps its progress with a finding. It depends on the candidate's version, because
+/// another version may behave differently.
 pub fn progress_path(directory: &Path, candidate: &ToolName, group: &Group) -> PathBuf {
     let version = xxh3_64(candidate.version.as_bytes()) as u16;
     directory.join(format!("{}_{version:04x}.progress", stem(candidate, group)))
@@ -154,7 +156,7 @@ mod tests {
     const OLD: &str = include_str!("../../tests/golden/frozen-seed.json");
 
     #[test]
-    fn a_finding_that_an_earlier_version_kept_is_that_of_its_group() {
+    fn a_finding_that_an_earlier_version_kept_is_found_by_its_group() {
         let directory = tempfile::tempdir().unwrap();
         let old = directory
             .path()

@@ -1,4 +1,5 @@
-//! What GitHub shows of a run: annotations, the job summary, the text of issues. Pure; who writes where is decided by the doors.
+//! What GitHub shows of a run: annotations, the job summary, the text of issues. Pure; the entry points decide where
+//! the texts go.
 
 use std::fmt::Write;
 
@@ -8,19 +9,20 @@ use crate::base::prose::{counted, printable};
 use crate::oracle::signature::Group;
 use crate::run::record::Summary;
 
-/// GitHub shows this many annotations of a kind for one step.
+/// How many annotations of a kind GitHub shows for one step.
 const ANNOTATIONS_MAX: usize = 10;
 
-/// How many groups a job summary tells with their evidence.
+/// How many groups a job summary shows with their evidence.
 const TOLD_GROUPS_MAX: usize = 20;
 
-/// The longest evidence in a job summary or an issue: a summary may have 1 MiB, an issue 65,536 characters.
+/// The longest evidence in a job summary or an issue: GitHub limits a summary to 1 MiB and an issue to 65,536
+/// characters.
 const EVIDENCE_CHARACTERS_MAX: usize = 30_000;
 
-/// The longest title that GitHub takes is 256 characters.
+/// The longest title of an issue; GitHub's limit is 256 characters.
 const TITLE_CHARACTERS_MAX: usize = 240;
 
-/// Workflow commands, a line each: an error for each group of divergences, a warning when something was inconclusive.
+/// Workflow commands, one per line: an error for each group of divergences, and a warning if cases were inconclusive.
 pub fn annotations(summary: &Summary, digest: &Digest) -> String {
     let mut text = String::new();
     for (group, found) in digest.groups.iter().take(ANNOTATIONS_MAX) {
@@ -99,7 +101,7 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
     text
 }
 
-/// The title of a group's issue: the same for every finding of the group.
+/// The title of a group's issue: the same for all cases of the group.
 pub fn title(group: &Group) -> String {
     let title = printable(&group.title()).replace('\n', " ");
     if title.chars().count() <= TITLE_CHARACTERS_MAX {
@@ -134,7 +136,7 @@ fn evidence(found: &Found) -> String {
         .chars()
         .take(EVIDENCE_CHARACTERS_MAX)
         .collect();
-    // A fence longer than any run of backticks in it cannot be closed by what a tool wrote.
+    // A tool's output cannot close a fence that is longer than any run of backticks in it.
     let longest = block
         .split(|letter| letter != '`')
         .map(str::len)
@@ -150,7 +152,7 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// The text of a workflow command.
+/// Escapes the text of a workflow command.
 fn data(text: &str) -> String {
     printable(text)
         .replace('%', "%25")
@@ -158,7 +160,7 @@ fn data(text: &str) -> String {
         .replace('\n', "%0A")
 }
 
-/// The value of a workflow command's property.
+/// Escapes the value of a workflow command's property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_obeys_is_written_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(property("\x1b[31m\0"), "\\x1b[31m\\x00");
     }
 }

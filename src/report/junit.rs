@@ -1,8 +1,8 @@
-//! JUnit XML, case by case: the document is whole after every case, and nothing is kept in memory.
+//! JUnit XML, case by case: the document is valid after every case, and no case is kept in memory.
 //!
-//! quick-junit makes the elements. It writes whole reports only, so the head is a report without cases, in a space of a fixed
-//! size that is written again with the new counts ([`head`]), and each case is cut out of a report that holds nothing else. Called by
-//! the reports of both doors.
+//! quick-junit makes the elements. It writes only whole reports, so the head is a report without cases, in a space of
+//! a fixed size that is overwritten with the new counts ([`head`]), and each case is cut out of a report with that
+//! case alone. The reports of both entry points call it.
 
 mod head;
 
@@ -23,28 +23,28 @@ use super::terminal;
 use crate::base::error::{Error, Result};
 use crate::run::record::{Class, Record};
 
-/// The longest evidence of one case; GitLab takes no file above 30 MB.
+/// The longest evidence of one case, in characters; GitLab accepts no file above 30 MB.
 const EVIDENCE_CHARACTERS_MAX: usize = 20_000;
 
-/// How often the counts in the head are brought up to date: a campaign has hundreds of cases a second at the most.
+/// How often the counts in the head are updated: a campaign has hundreds of cases per second at most.
 const HEAD_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A file that is being written.
+/// A JUnit file in progress.
 pub struct JunitFile<W: WriteAt = File> {
     output: W,
     path: PathBuf,
     head: Head,
-    /// When the head is to be written again.
+    /// The time of the next update of the head.
     head_is_due: Instant,
-    /// Where the next case goes.
+    /// The offset of the next case, in bytes.
     end: u64,
-    /// Hashes of the names so far: of two cases with one name, GitLab drops one.
+    /// Hashes of the names so far: GitLab drops one of two cases with the same name.
     names: HashSet<u64>,
 }
 
-/// Something that can be written to anywhere.
+/// An output that can be written at any offset.
 pub trait WriteAt {
-    /// Writes all of `bytes` from `offset` on.
+    /// Writes all of `bytes` at `offset`.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
 }
 
@@ -62,18 +62,18 @@ impl WriteAt for Vec<u8> {
     }
 }
 
-/// What a fault of the harness itself is about.
+/// A fault of the harness itself, in place of a case's result.
 pub struct Fault<'fault> {
-    /// The trial's or the case's name.
+    /// The name of the trial or the case.
     pub name: &'fault str,
     /// What went wrong, in one line.
     pub message: &'fault str,
-    /// Whether a tool is only not installed: then the case was skipped.
+    /// Whether a tool is merely not installed: then the case counts as skipped.
     pub is_missing_tool: bool,
 }
 
 impl JunitFile<File> {
-    /// Makes the file, in place of any that was there. With `strict`, inconclusive cases are failures.
+    /// Creates or overwrites the file. With `strict`, inconclusive cases are failures.
     pub fn create(path: &Path, strict: bool) -> Result<Self> {
         let file = File::create(path).map_err(|error| Error::io("write JUnit to", path, &error))?;
         Self::begin(file, path, strict)
@@ -81,7 +81,7 @@ impl JunitFile<File> {
 }
 
 impl<W: WriteAt> JunitFile<W> {
-    /// Begins with a report of nothing.
+    /// Begins a document without cases.
     pub fn begin(output: W, path: &Path, strict: bool) -> Result<Self> {
         let head = Head {
             tests: 0,
@@ -106,7 +106,7 @@ impl<W: WriteAt> JunitFile<W> {
         Ok(file)
     }
 
-    /// Adds a case.
+    /// Appends a case.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         self.head.count(record);
         let (classname, name) = (class_name(record), self.own_name(record));
@@ -115,7 +115,7 @@ impl<W: WriteAt> JunitFile<W> {
         self.write(&text)
     }
 
-    /// The record's name, numbered when the class has a case of that name already.
+    /// The record's name, with a number if the class already has a case of that name.
     fn own_name(&mut self, record: &Record) -> String {
         let (classname, name) = (class_name(record), name(record));
         let mut is_new = |name: &str| {
@@ -128,7 +128,7 @@ impl<W: WriteAt> JunitFile<W> {
         names.find(|name| is_new(name)).unwrap_or(name)
     }
 
-    /// Adds a case of which the harness itself made nothing.
+    /// Appends a case that has no result because of a fault of the harness.
     pub fn append_fault(&mut self, fault: &Fault<'_>) -> Result<()> {
         self.head.tests += 1;
         let mut status = if fault.is_missing_tool {
@@ -153,19 +153,19 @@ impl<W: WriteAt> JunitFile<W> {
         self.write(&text)
     }
 
-    /// Writes the last counts. Without it they may be a moment old.
+    /// Writes the final counts; before, they may be slightly out of date.
     pub fn finish(&mut self) -> Result<()> {
         self.head_is_due = Instant::now();
         self.write("")
     }
 
-    /// What was written, for a caller that keeps it in memory.
+    /// Completes the document and returns the output, for a caller that keeps it in memory.
     pub fn into_output(mut self) -> Result<W> {
         self.finish()?;
         Ok(self.output)
     }
 
-    /// Writes a case, what closes the document behind it, and, now and then, the head anew.
+    /// Writes a case and the end of the document, and updates the head if it is due.
     fn write(&mut self, case: &str) -> Result<()> {
         let wrong = |error: io::Error| Error::io("write JUnit to", &self.path, &error);
         let text = format!("{case}{TAIL}");
@@ -208,7 +208,7 @@ fn test_case(record: &Record, classname: &str, name: &str, strict: bool) -> Test
     case
 }
 
-/// The trial's own name, or the case's id.
+/// The last part of the trial's name, or the case's id.
 fn name(record: &Record) -> String {
     let own = record
         .trial
@@ -249,10 +249,10 @@ fn status(record: &Record, strict: bool) -> TestCaseStatus {
     let reason = one_line(&terminal::ignored_reason(record).unwrap_or_default());
     let mut status = TestCaseStatus::skipped();
     status.set_type(record.kind.as_deref().unwrap_or(record.verdict.as_str()));
-    // Jenkins and Azure read the attribute, GitLab the text.
+    // Jenkins and Azure read the attribute; GitLab reads the text.
     status.set_message(reason.as_str());
     match record.class() {
-        // What was seen both times is all that there will ever be to look at.
+        // A flaky result cannot be reproduced, so the evidence of both runs is all there is.
         Class::Flaky => status.set_description(shown_evidence(record)),
         _ => status.set_description(reason.as_str()),
     };
@@ -269,7 +269,7 @@ fn one_line(text: &str) -> String {
     visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The text with every character that XML 1.0 forbids (section 2.2) written out as Rust writes it: `\u{1b}`.
+/// Escapes every character that XML 1.0 forbids (section 2.2) as Rust does: `\u{1b}`.
 fn visible(text: &str) -> String {
     let is_allowed = |letter: char| matches!(letter, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     let mut visible = String::with_capacity(text.len());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_forbids_is_written_out() {
+    fn characters_that_xml_forbids_are_escaped() {
         let mut file = begun();
         let reason = "bell \u{7}, escape \u{1b}[31m, not \u{fffe}, <&>\"\nsecond line";
         file.append(&record("a", "inconclusive", reason)).unwrap();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_whole_after_every_case() {
+    fn the_document_is_valid_after_every_case() {
         let mut file = begun();
         for place in 0..20 {
             let verdict = ["match", "divergence", "inconclusive", "unsupported"][place % 4];

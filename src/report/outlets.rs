@@ -1,6 +1,7 @@
-//! Every file that a run leaves: records, JUnit, page and summary, fed record by record.
+//! All report files of a run: records, JUnit, page and summary, fed record by record.
 //!
-//! Opened by both doors and by `imgduel merge` from their settings. What is written into each file is that file's business.
+//! Both entry points and `imgduel merge` open them as the settings say. The format of each file is in the file's own
+//! module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::run::record::{Record, Summary};
 
-/// The files of one run.
+/// The report files of one run.
 pub struct Outlets {
     records: Option<RecordFile>,
     junit: Option<JunitFile>,
@@ -30,7 +31,8 @@ impl Outlets {
         Self::open_with(settings, records.transpose()?)
     }
 
-    /// The same, going on with the records of an earlier run.
+    /// Opens the files that the settings name, except that `records` is open already: the record file of a resumed
+    /// run.
     pub fn open_with(settings: &Settings, records: Option<RecordFile>) -> Result<Self> {
         no_file_twice(settings)?;
         let junit = |path| JunitFile::create(path, settings.strict);
@@ -49,8 +51,8 @@ impl Outlets {
         })
     }
 
-    /// For a trial that has a process to itself: only records, at the end of what the file holds already. The other files would be
-    /// overwritten by every trial; `imgduel merge` makes them.
+    /// Opens only the record file, for appending, for a trial with a process of its own. Each trial would overwrite
+    /// the other files; `imgduel merge` makes them.
     pub fn open_for_one_trial(settings: &Settings) -> Result<Self> {
         let records = settings.json.as_deref().map(RecordFile::open_to_append);
         Ok(Self {
@@ -62,16 +64,16 @@ impl Outlets {
         })
     }
 
-    /// Takes in a record.
+    /// Adds a record to all files.
     pub fn add(&mut self, record: &Record) -> Result<()> {
-        // Before anything else: what is written here is not lost.
+        // Before anything else, so that the record is not lost.
         if let Some(records) = &mut self.records {
             records.append(record)?;
         }
         self.remember(record)
     }
 
-    /// Takes in a record that stands in the record file already.
+    /// Adds a record that is in the record file already to the other files.
     pub fn remember(&mut self, record: &Record) -> Result<()> {
         self.digest.add(record);
         self.junit
@@ -79,19 +81,19 @@ impl Outlets {
             .map_or(Ok(()), |junit| junit.append(record))
     }
 
-    /// Takes in a case of which the harness made nothing.
+    /// Adds a case that has no result because of a fault of the harness.
     pub fn add_fault(&mut self, fault: &Fault<'_>) -> Result<()> {
         self.junit
             .as_mut()
             .map_or(Ok(()), |junit| junit.append_fault(fault))
     }
 
-    /// What all records come to.
+    /// The digest of all records.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Writes what can only be written at the end.
+    /// Writes the files that can only be written at the end.
     pub fn finish(&mut self, summary: &Summary) -> Result<()> {
         if let Some(junit) = &mut self.junit {
             junit.finish()?;
@@ -105,7 +107,7 @@ impl Outlets {
     }
 }
 
-/// Two reports in one file would be neither. A device or a pipe may well take several.
+/// Refuses to write two reports into one file. A device or a pipe may take several.
 fn no_file_twice(settings: &Settings) -> Result<()> {
     let files = [
         ("--json", &settings.json),
@@ -129,12 +131,12 @@ fn no_file_twice(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Whether it is a file, or will be one.
+/// Whether the path is a regular file or does not exist.
 fn is_plain_file(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |metadata| metadata.is_file())
 }
 
-/// Where a file lies, or would lie, whatever way its path takes.
+/// The canonical path of a file, which need not exist yet.
 fn place(path: &Path) -> PathBuf {
     let parent = path
         .parent()

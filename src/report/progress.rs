@@ -1,4 +1,4 @@
-//! How far a campaign has come: a bar on a terminal, plain lines elsewhere, on standard error either way.
+//! The progress of a campaign on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::terminal;
 use crate::base::prose::{counted, printable};
 use crate::run::record::{Class, Record};
 
-/// How often a plain line says how far it is.
+/// The interval between plain lines.
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The progress of one campaign.
@@ -23,7 +23,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `total` cases, or of as many as there is time for, none done.
+    /// Begins with no case completed; `total` is `None` if the number of cases depends on the time.
     pub fn new(total: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let (bar, template) = match total {
@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// A case has ended. One that is neither a match nor explained gets a line of its own.
+    /// Counts a completed case. A case that is neither a match nor known is printed in a line of its own.
     pub fn add(&mut self, record: &Record) {
         self.done += 1;
         self.divergences += u64::from(record.class().is_open());
@@ -77,7 +77,7 @@ impl Progress {
         }
     }
 
-    /// A case was ended by the run that is resumed.
+    /// Counts a case that the resumed run completed.
     pub fn add_resumed(&mut self) {
         self.done += 1;
         if let Some(bar) = &self.bar {
@@ -85,7 +85,7 @@ impl Progress {
         }
     }
 
-    /// Lets `print` write to the terminal without the bar in its way.
+    /// Hides the bar while `print` writes to the terminal.
     pub fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
         match &self.bar {
             Some(bar) => bar.suspend(print),
@@ -93,7 +93,7 @@ impl Progress {
         }
     }
 
-    /// The campaign is over.
+    /// Removes the bar at the end of the campaign.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
@@ -104,7 +104,7 @@ impl Progress {
         let line = &*printable(line);
         match &self.bar {
             Some(bar) => bar.println(line),
-            // Nobody reads it: as good.
+            // Without a reader, nothing is lost.
             None => drop(writeln!(std::io::stderr(), "{line}")),
         }
     }

@@ -1,4 +1,4 @@
-//! The files of the Python harness's `--log-dir`, for the scripts that read them.
+//! The files of the Python harness's `--log-dir`, for scripts that read them.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub fn summary_path(directory: &Path, seed: u64) -> PathBuf {
     directory.join(format!("summary-{seed}.json"))
 }
 
-/// Writes the report of one divergence: that harness's keys, and the whole record beside them.
+/// Writes the report of one divergence: the keys of the Python harness, and the whole record.
 pub fn write_divergence(directory: &Path, record: &Record) -> Result<()> {
     let name = match (record.seed, record.iteration) {
         (Some(seed), Some(iteration)) => format!("divergence-{seed}-{iteration:06}.json"),

@@ -1,7 +1,7 @@
-//! The regression seeds: one case a file in `fuzz-seeds/`, with why it is kept.
+//! The regression seeds: one case per file in `fuzz-seeds/`, with the reason why it is kept.
 //!
-//! Read by the test door and by `imgduel replay FILE`. A seed names a case by its id, or writes it out, or both: what
-//! is written out is what runs.
+//! The test target and `imgduel replay FILE` read them. A seed has a case id, a whole case, or both; if it has a case,
+//! that is what runs.
 
 mod name;
 
@@ -21,103 +21,104 @@ use crate::oracle::signature::Group;
 use crate::oracle::verdict::{Blame, Difference};
 use crate::run::record::{Record, ToolName};
 
-/// The version of the file's format that this program writes. Version 2 added [`Seen`], version 3 its blame, version 4 its place: what is true
-/// of the step or file that differs, and the case as it was drawn.
+/// The version of the file format that this program writes. Version 2 added [`Seen`], version 3 its blame, version 4
+/// the properties of the step or file that differs and the case as it was drawn.
 const FORMAT_VERSION: u64 = 4;
 
-/// The oldest version of the file's format that this program reads.
+/// The oldest version of the file format that this program reads.
 const OLDEST_VERSION: u64 = 1;
 
 pub use name::check_stem;
 
-/// One file.
+/// A seed file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeedFile {
     format_version: u64,
     /// The case's id.
     id: Option<String>,
-    /// The case, written out: it then runs the same when its generation changes.
+    /// The whole case, so that it stays the same when its generation changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     case: Option<Case>,
-    /// Why it is kept.
+    /// Why the seed is kept.
     pub why: String,
-    /// What is expected of it, and under which circumstances something else.
+    /// The expected result, and under which circumstances another result is expected.
     pub expected: String,
-    /// What was seen when it was found.
+    /// The result when the case was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
 }
 
-/// What was seen when a case was found: of the case as it is written out.
+/// The result when a case was found: that of the case in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
-    /// `divergence`, as a rule.
+    /// The verdict, normally `divergence`.
     pub verdict: String,
     /// The kind of divergence.
     pub kind: String,
     /// The operation that diverged.
     pub operation: String,
-    /// Who was alone.
+    /// Which side contradicted the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
-    /// Why, in a line.
+    /// The reason for the verdict, in one line.
     pub reason: String,
-    /// The signature of the group for which it was kept.
+    /// The signature of the group for which the seed was kept.
     pub signature: String,
-    /// What differed.
+    /// The values that differed.
     #[serde(default)]
     pub differences: Vec<Difference>,
-    /// The place of the operation in the case.
+    /// The index of the operation in the case, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_index: Option<usize>,
-    /// What is true of the step or file that differs.
+    /// Properties of the step or file that differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<String>,
     /// The tool under test.
     pub candidate: ToolName,
-    /// qemu-img.
+    /// The reference, which is always qemu-img.
     pub reference: ToolName,
-    /// The same as it was drawn, before anything was made smaller: what a catalogue's entry is made of.
+    /// The result of the case as it was drawn, before shrinking; entries of the catalogue are made from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Box<Drawn>>,
 }
 
-/// A divergence as it was drawn. Made smaller it has lost what it is about: a wrong byte in one cluster of a certain image is then any
-/// wrong byte.
+/// A divergence as it was drawn. Shrinking loses the condition of a divergence: a wrong byte in one cluster of a
+/// certain image may become any wrong byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drawn {
-    /// The case.
+    /// The case as it was drawn.
     pub case: Case,
-    /// The place of the operation that diverged.
+    /// The index of the operation that diverged, from 0.
     pub operation_index: usize,
-    /// Who was alone.
+    /// Which side contradicted the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
-    /// What differed.
+    /// The values that differed.
     pub differences: Vec<Difference>,
-    /// What is true of the step or file that differs.
+    /// Properties of the step or file that differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<String>,
-    /// How many cases of the campaign showed the same.
+    /// Number of the campaign's cases that showed the same group.
     pub cases: u64,
-    /// What all of them have in common.
+    /// The condition that all of them meet.
     pub when: Condition,
 }
 
-/// A seed file that has been found, not yet read.
+/// A seed file that has been found but not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedPath {
-    /// Its name without the ending: an identifier.
+    /// The file's name without its ending: an identifier.
     pub stem: String,
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
 }
 
 impl Seen {
-    /// What was seen of the case as it is written out; nothing when it has no such operation.
+    /// The result of the case in the file, in the form that the catalogue matches; `None` if the case lacks the
+    /// operation.
     pub fn sighting<'seen>(&'seen self, case: &'seen Case) -> Option<Sighting<'seen>> {
         let own =
             |index: &usize| case.ops.get(*index).map(Operation::name) == Some(&*self.operation);
@@ -132,7 +133,7 @@ impl Seen {
         })
     }
 
-    /// What was seen of the case as it was drawn, where that was kept.
+    /// The result of the case as it was drawn, if it was kept.
     pub fn drawn_sighting(&self) -> Option<Sighting<'_>> {
         let drawn = self.drawn.as_deref()?;
         let is_there = drawn.operation_index < drawn.case.ops.len();
@@ -146,7 +147,7 @@ impl Seen {
         })
     }
 
-    /// The group for which it was kept, by today's rule.
+    /// The group for which the seed was kept, by the current grouping rule.
     pub fn group(&self) -> Group {
         let group = Group {
             kind: self.kind.clone(),
@@ -158,8 +159,8 @@ impl Seen {
 }
 
 impl Drawn {
-    /// What a record shows, alone of its kind so far; nothing for a record of no divergence.
-    pub fn of(record: &Record) -> Option<Self> {
+    /// The divergence of a record, as the first case of its group; `None` if the record has no divergence.
+    pub fn from_record(record: &Record) -> Option<Self> {
         let seen = record.sighting()?;
         Some(Self {
             case: seen.case.clone(),
@@ -172,7 +173,7 @@ impl Drawn {
         })
     }
 
-    /// Takes in another record that shows the same.
+    /// Adds another record of the same group.
     pub fn join(&mut self, record: &Record) {
         if let Some(seen) = record.sighting() {
             self.when.join(&Condition::of(&seen));
@@ -182,7 +183,7 @@ impl Drawn {
 }
 
 impl SeedFile {
-    /// A record's case, written out, with what was seen of it, and of it as it was drawn; kept for `group`.
+    /// Returns the seed file of a record's case, with its result and that of the drawn case, kept for `group`.
     pub fn resolved(record: &Record, group: &Group, drawn: Option<&Drawn>) -> Self {
         let differences = record.evidence.as_ref();
         let seen = Seen {
@@ -211,27 +212,27 @@ impl SeedFile {
         }
     }
 
-    /// Writes it, whole or not at all, and makes its directory when it is not there.
+    /// Writes the file atomically, and makes its directory if needed.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_json(path, self, "write the seed file")
     }
 
-    /// Whether an argument names a seed file, and not a case's id.
+    /// Whether an argument names a seed file rather than a case id.
     pub fn is_named_by(name: &str) -> bool {
         let path = Path::new(name);
         path.extension().is_some_and(|ending| ending == "json") || path.is_file()
     }
 
-    /// Whether this is the catalogue, which lies among the seeds.
+    /// Whether the path is the catalogue, which lies among the seeds.
     pub fn is_catalogue(path: &Path) -> bool {
         path.file_name() == Some(OsStr::new(crate::case::known::FILE_NAME))
     }
 
-    /// A seed, or a case alone, as `show` and `shrink` print it.
+    /// Parses a seed, or a bare case as `show` and `shrink` print it.
     fn parse(text: &str) -> serde_json::Result<Self> {
         let parsed: serde_json::Value = serde_json::from_str(text)?;
         if parsed.get("format_version").is_some() || parsed.get("ops").is_none() {
-            // From the text: an error then tells the line.
+            // Parsed from the text again, so that an error names the line.
             return serde_json::from_str(text);
         }
         Ok(Self {
@@ -251,10 +252,10 @@ impl SeedFile {
         Self::of_text(path, &text)
     }
 
-    /// What the file at `path` holds, checked.
+    /// Parses and checks the text of the file at `path`.
     pub fn of_text(path: &Path, text: &str) -> Result<Self> {
         let wrong =
-            |what: String| Error::usage(format!("{} is no seed file: {what}", path.display()));
+            |what: String| Error::usage(format!("{} is not a seed file: {what}", path.display()));
         let seed = Self::parse(text).map_err(|error| wrong(error.to_string()))?;
         if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&seed.format_version) {
             return Err(wrong(format!(
@@ -268,7 +269,7 @@ impl SeedFile {
         Ok(seed)
     }
 
-    /// The case: the one that is written out, else the one that its id decodes to.
+    /// The case in the file, or else the case that its id decodes to.
     pub fn case(&self) -> Result<Case> {
         match (&self.case, &self.id) {
             (Some(case), _) => Ok(case.clone()),
@@ -278,7 +279,7 @@ impl SeedFile {
     }
 }
 
-/// The seed file of this name, without looking at the others.
+/// The seed file with this stem, found without listing the directory.
 pub fn find(directory: &Path, stem: &str) -> Option<SeedPath> {
     let name = format!("{stem}.json");
     let path = directory.join(&name);
@@ -290,7 +291,7 @@ pub fn find(directory: &Path, stem: &str) -> Option<SeedPath> {
     })
 }
 
-/// How many seed files a directory has.
+/// The number of seed files in a directory.
 pub fn count(directory: &Path) -> Result<u64> {
     let entries = fs::read_dir(directory)
         .map_err(|error| Error::io("list the seeds in", directory, &error))?;
@@ -298,20 +299,20 @@ pub fn count(directory: &Path) -> Result<u64> {
     Ok(names.filter(|name| stem(name).is_some()).count() as u64)
 }
 
-/// The stem of a seed file's name; nothing of any other's.
+/// The stem of a seed file's name; `None` for any other name.
 fn stem(name: &OsStr) -> Option<&str> {
     let name = name.to_str().filter(|name| *name != known::FILE_NAME)?;
     name.strip_suffix(".json").filter(|stem| !stem.is_empty())
 }
 
-/// The seed files of a directory, by name. None at all is an error: a run of nothing must not pass.
+/// The seed files of a directory, sorted by name. Fails if there are none, because a run of nothing must not pass.
 pub fn list(directory: &Path) -> Result<Vec<SeedPath>> {
     let entries = fs::read_dir(directory)
         .map_err(|error| Error::io("list the seeds in", directory, &error))?;
     let mut seeds: Vec<SeedPath> = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("list the seeds in", directory, &error))?;
-        // By its name alone: taking ten thousand paths apart takes longer than reading the directory.
+        // Only the name is examined: splitting ten thousand paths takes longer than reading the directory.
         let name = entry.file_name();
         if let Some(stem) = stem(&name) {
             seeds.push(SeedPath {

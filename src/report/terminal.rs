@@ -1,4 +1,4 @@
-//! Every word that a person reads on a terminal or in a failed test.
+//! All texts for people on a terminal or in a failed test.
 
 pub mod brief;
 mod matrix;
@@ -18,7 +18,7 @@ use crate::run::evidence::quoted;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::{Class, ElsewhereCount, Record, Summary, ToolName};
 
-/// One line for a record: id, verdict and why.
+/// One line for a record: id, verdict and reason.
 pub fn line(record: &Record) -> String {
     let mut line = format!("{} {}", record.id, record.verdict);
     if let Some(kind) = &record.kind {
@@ -40,19 +40,19 @@ pub fn line(record: &Record) -> String {
     line
 }
 
-/// Puts bytes on standard output.
+/// Writes bytes to standard output.
 pub fn say(bytes: &[u8]) {
-    // A reader that has seen enough closes the pipe.
+    // A reader that has seen enough closes the pipe; that is no error.
     let _ = std::io::stdout().write_all(bytes);
 }
 
-/// Puts words for people on standard output.
+/// Writes a text for people to standard output.
 pub fn tell(text: &str) {
     say(printable(text).as_bytes());
 }
 
-/// The first difference as a failed assertion is printed, which editors open as a diff. The line behind it is part of the form:
-/// without it RustRover does not see where the right side ends.
+/// The first difference in the form of a failed assertion, which editors open as a diff. The note after it belongs to
+/// the form: without it RustRover does not find the end of the right side.
 pub fn as_assertion(trial: &str, record: &Record) -> String {
     let difference = record
         .evidence
@@ -68,7 +68,7 @@ pub fn as_assertion(trial: &str, record: &Record) -> String {
     )
 }
 
-/// Why a trial is ignored; nothing for one that ran to its end.
+/// Why a trial is ignored; `None` for one that ran to its end.
 pub fn ignored_reason(record: &Record) -> Option<String> {
     let reason = record.reason.as_deref().unwrap_or_default();
     let kind = record.kind.as_deref().unwrap_or_default();
@@ -98,7 +98,7 @@ fn unsupported_reasons(record: &Record) -> String {
     reasons.join("; ")
 }
 
-/// A finding that is new.
+/// The line for a new finding.
 pub fn new_finding(path: &Path, group: &Group, count: u64) -> String {
     let path = path.display();
     format!(
@@ -108,15 +108,15 @@ pub fn new_finding(path: &Path, group: &Group, count: u64) -> String {
     )
 }
 
-/// A finding that was kept by an earlier run.
+/// The line for a finding that an earlier run kept.
 pub fn pending_finding(path: &Path, count: u64) -> String {
     let count = counted(count, "case");
     format!("pending since before ({count}): {}\n", path.display())
 }
 
-/// What shrinking a case has come to.
+/// The line for a shrunken case: what became smaller.
 pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> String {
-    // Nothing is left of what the finding does not need: then it is the way by which it is shown that is smaller.
+    // Counts that did not change are left out. If none changed, no smaller case was found.
     let counts = [
         ("operation", before.operations, after.operations),
         ("option beyond defaults", before.options, after.options),
@@ -148,7 +148,7 @@ pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> Str
     )
 }
 
-/// The one command that runs a finding again.
+/// The command that runs a finding again.
 pub fn replay_command(path: &Path, candidate: &str) -> String {
     let path = quoted(&path.display().to_string());
     format!(
@@ -157,7 +157,7 @@ pub fn replay_command(path: &Path, candidate: &str) -> String {
     )
 }
 
-/// The evidence block: what differs, what was run and what came of it, and how to see it again.
+/// The evidence block: what differs, the calls with their results, and how to reproduce it.
 pub fn evidence_block(record: &Record) -> String {
     let mut block = line(record);
     block.push('\n');
@@ -252,7 +252,7 @@ fn add_call(block: &mut String, call: &Call) {
     }
 }
 
-/// The parts of the sandbox: whether each is there.
+/// The parts of the sandbox, and whether each is available.
 pub fn sandbox(layers: &[SandboxLayer]) -> String {
     let line = |layer: &SandboxLayer| {
         let state = layer.missing.as_deref();
@@ -262,7 +262,7 @@ pub fn sandbox(layers: &[SandboxLayer]) -> String {
     layers.iter().map(line).collect()
 }
 
-/// The witnesses: whether each is here.
+/// The witness tools, and whether each is installed.
 pub fn witnesses(versions: &BTreeMap<&'static str, Option<String>>) -> String {
     let line = |(name, version): (&&str, &Option<String>)| {
         format!(
@@ -389,7 +389,7 @@ fn groups(summary: &Summary) -> String {
     text
 }
 
-/// What is known of other versions, and how it is accepted of these.
+/// The divergences that are known for other versions, and the commands that accept them for the tested ones.
 fn elsewhere(counts: &[ElsewhereCount]) -> String {
     let mut text = String::new();
     let mut tools: Vec<&ToolName> = Vec::new();
@@ -424,7 +424,7 @@ fn elsewhere(counts: &[ElsewhereCount]) -> String {
     text
 }
 
-/// The entries of the catalogue that should have fired and never did.
+/// The entries of the catalogue that should have matched and never did.
 pub fn stale(entries: &[(String, u64)]) -> String {
     let line = |(id, cases): &(String, u64)| {
         let cases = counted(*cases, "case");

@@ -1,6 +1,7 @@
-//! The two tools, the catalogue and the terms of a run, opened once: takes a case, gives its record.
+//! A session: the two tools, the catalogue and the settings of a run, opened once. It takes a case and returns its
+//! record.
 //!
-//! Opened by the contest, one for each candidate.
+//! The contest opens one session for each candidate.
 
 mod canary;
 mod hearing;
@@ -23,36 +24,36 @@ use crate::tool::cache::{OfCase, Store, cached, shared};
 use crate::tool::{self, Tool};
 use programs::Programs;
 
-/// Where cases are tried.
+/// The opened tools and everything else that is needed to run cases.
 #[derive(Clone)]
 pub struct Arena {
     duel: Duel,
-    /// The reference itself, whatever its answers are kept behind: what is heard again is asked again.
+    /// The reference without the cache in front of it: confirmation runs call it anew.
     reference: Arc<dyn Tool>,
     catalogue: Arc<Catalogue>,
     terms: Terms,
-    /// Shared by cases that run side by side; held alone by a hearing that is not to be disturbed.
+    /// Cases that run in parallel hold it for reading; a confirmation that must run alone holds it for writing.
     gate: Arc<RwLock<()>>,
     programs: Programs,
 }
 
-/// How an arena is set up again from a command line.
+/// How to set up the same session from a command line.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// How the candidate was named.
+    /// The candidate as given on the command line, e.g. `qemu-img:/usr/bin/qemu-img`.
     pub candidate: String,
-    /// The flags that set the same terms.
+    /// The other command-line flags.
     pub flags: Vec<String>,
 }
 
 impl Arena {
-    /// An arena of tools that are open.
+    /// Returns a session of its own, for tools that are already open.
     pub fn new(duel: Duel, catalogue: Catalogue) -> Self {
         let catalogue = Arc::new(catalogue);
         Self::in_run(duel, catalogue, Terms::default(), Arc::default())
     }
 
-    /// One of several in a run, which wait for each other at `gate`.
+    /// Returns one of several sessions of a run. Sessions with the same `gate` wait for each other's confirmations.
     pub fn in_run(
         duel: Duel,
         catalogue: Arc<Catalogue>,
@@ -61,7 +62,7 @@ impl Arena {
     ) -> Self {
         Self {
             reference: Arc::clone(&duel.reference),
-            programs: Programs::of([&*duel.candidate, &*duel.reference]),
+            programs: Programs::for_tools([&*duel.candidate, &*duel.reference]),
             duel,
             catalogue,
             terms,
@@ -69,11 +70,12 @@ impl Arena {
         }
     }
 
-    /// The same with the reference behind a store of its answers.
+    /// Returns a session that answers reference calls from `store` where it can.
     pub fn with_cache(&self, store: Arc<Store>) -> Self {
         let duel = Duel {
             reference: cached(Arc::clone(&self.duel.reference), store),
-            // Not shared: what was made anew in this run is not what was answered before.
+            // Its own fixtures: an image that the reference made in this run may differ from the one that its cached
+            // answers are about.
             fixtures: Arc::default(),
             ..self.duel.clone()
         };
@@ -83,8 +85,8 @@ impl Arena {
         }
     }
 
-    /// The same with the reference asked only what it was not asked for another candidate on the same case: the first time, and anew when it is
-    /// heard again.
+    /// Returns a session that shares the reference's answers on one case with other candidates: `first` holds the
+    /// answers of first runs, `again` those of confirmation runs.
     pub fn beside(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
         let makes_none = !tool::can(&*self.duel.candidate, "snapshot");
         let behind = |reference: &Arc<dyn Tool>, answers: &Arc<OfCase>| {
@@ -101,7 +103,7 @@ impl Arena {
         }
     }
 
-    /// Whether the candidate writes to no image.
+    /// Whether the candidate cannot write to images.
     pub fn is_of_reader(&self) -> bool {
         !tool::can(&*self.duel.candidate, "write")
     }
@@ -111,42 +113,42 @@ impl Arena {
         &*self.duel.candidate
     }
 
-    /// qemu-img's name and version.
+    /// The name and version of the reference, which is always qemu-img.
     pub fn reference_name(&self) -> ToolName {
         tool_name(&self.duel.reference)
     }
 
-    /// How it was named.
+    /// The candidate as given on the command line, e.g. `qemu-img:/usr/bin/qemu-img`.
     pub fn spec(&self) -> &str {
         &self.terms.candidate
     }
 
-    /// Its name and version.
+    /// The candidate's name and version.
     pub fn candidate_name(&self) -> ToolName {
         tool_name(&self.duel.candidate)
     }
 
-    /// qemu-img.
+    /// The reference, which is always qemu-img.
     pub fn reference(&self) -> &dyn Tool {
         &*self.duel.reference
     }
 
-    /// The witnesses that are missing, when any is.
+    /// An error that names the witness tools that are not installed; `None` if all are.
     pub fn missing_witnesses(&self) -> Option<Error> {
         self.duel.witnesses.missing().map(Error::missing_tool)
     }
 
-    /// Every witness that there could be, with its version where it is here.
+    /// All supported witness tools, each with its version, or `None` if it is not installed.
     pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
         self.duel.witnesses.versions()
     }
 
-    /// Whether the candidate could be asked anything of this case.
+    /// Whether the candidate supports at least one operation of the case.
     pub fn concerns(&self, case: &Case) -> bool {
         self.duel.concerns(case)
     }
 
-    /// Tries a case, once: what is seen need not be seen again.
+    /// Runs a case once, without confirmation.
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let _case = self.span(&case);
         let started = Timestamp::now();
@@ -154,7 +156,8 @@ impl Arena {
         Ok(self.record(case, outcome, started))
     }
 
-    /// Tries a case, and again what is not to be believed at once: see [`hearing`].
+    /// Runs a case and confirms timeouts and new divergences by a second run: see [`hearing`]. Fails if a tool's
+    /// program was replaced meanwhile.
     pub fn try_surely(&self, case: Case) -> Result<Record> {
         let _case = self.span(&case);
         let started = Timestamp::now();
@@ -163,13 +166,13 @@ impl Arena {
         Ok(self.record(case, outcome, started))
     }
 
-    /// The span of a case, for `--log`.
+    /// The tracing span of a case, for `--log`.
     fn span(&self, case: &Case) -> EnteredSpan {
         let tool = &self.duel.candidate;
         tracing::info_span!("case", id = %case.id(), candidate = tool.name(), version = tool.version()).entered()
     }
 
-    /// What the catalogue says of what was found in an operation.
+    /// Looks up a divergence of the operation at `index` in the catalogue.
     fn explained(&self, case: &Case, index: usize, verdict: &Verdict) -> Explained {
         let Verdict::Divergence(finding) = verdict else {
             return Explained::No;
@@ -220,7 +223,7 @@ impl Arena {
         }
     }
 
-    /// The command line that runs a case again on the same terms.
+    /// The command line that runs a case again with the same settings.
     pub fn reproduce(
         &self,
         id: &str,
@@ -239,8 +242,8 @@ impl Arena {
         shell_line(&words)
     }
 
-    /// The entries of the catalogue whose operations and parameters this case had, and that were really made: an entry that is
-    /// reached but never fires is stale.
+    /// The ids of the catalogue's entries whose operations and parameters this case has, counting only operations that
+    /// were not skipped. An entry that is reached often but never matches is stale.
     fn reached(
         &self,
         candidate: (&str, &str),

@@ -1,8 +1,8 @@
-//! One case through both tools.
+//! Runs one case through both tools.
 //!
-//! For each operation: what either side cannot do is known before anything runs; the reference goes first, then the
-//! candidate; what both left is read back; the judges say what they make of it. A divergence in one operation does not
-//! keep the others from being made. Called by the arena.
+//! For each operation: whether both sides support it is decided before anything runs; then the reference runs, then
+//! the candidate; then the images that they leave are inspected, and the judges compare. A divergence in one operation
+//! does not stop the following ones. The session calls it.
 
 mod deed;
 mod harness;
@@ -31,72 +31,72 @@ use crate::tool::request::{Exit, ImageFile, Request};
 use crate::tool::{Support, Tool, same_program};
 use source::Source;
 
-/// Two tools, and the terms on which they meet.
+/// The two tools and the settings with which they run.
 #[derive(Clone)]
 pub struct Duel {
     /// The tool under test.
     pub candidate: Arc<dyn Tool>,
-    /// qemu-img.
+    /// The reference, which is always qemu-img.
     pub reference: Arc<dyn Tool>,
-    /// Wall time for one tool call.
+    /// Time limit of one tool call, in wall time.
     pub limit: Duration,
-    /// What a tool may use up and touch.
+    /// Limits on the resources and files that a tool may use.
     pub sandbox: SandboxPolicy,
-    /// Where scratch directories are made.
+    /// The directory in which scratch directories are made.
     pub workdir: PathBuf,
-    /// Who gives third opinions.
+    /// Independent tools for cross-checks.
     pub witnesses: Witnesses,
-    /// Whether the scratch directories of cases that did not match are kept.
+    /// Whether to keep the scratch directories of cases that did not match.
     pub keep: bool,
-    /// Source images that were made already.
+    /// Source images that earlier cases made.
     pub fixtures: Arc<Fixtures>,
-    /// Who removes what is left.
+    /// The thread that deletes files in the background.
     pub remover: Arc<Remover>,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Debug)]
 pub struct Outcome {
-    /// One per operation, in their order.
+    /// One outcome per operation, in the case's order.
     pub operations: Vec<OperationOutcome>,
     /// Wall time.
     pub duration: Duration,
-    /// How many times a tool was called, fixtures and readings included.
+    /// Number of tool calls, including those that make fixtures and inspect images.
     pub tool_calls: u64,
     /// CPU time of those calls.
     pub tool_cpu: Duration,
-    /// The scratch directory, when it was kept.
+    /// The scratch directory, if it was kept.
     pub kept: Option<PathBuf>,
 }
 
-/// What came of one operation.
+/// The result of one operation.
 #[derive(Debug)]
 pub struct OperationOutcome {
-    /// What is said of it.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why, when it is no match and something was run.
+    /// The evidence, unless the operation matched or nothing ran.
     pub evidence: Option<Evidence>,
-    /// What the tools were seen to do.
+    /// The behaviours and checks that were observed, for coverage.
     pub observed: Observed,
-    /// Whether the candidate was stuck when its time ran out: it did not even try any more.
+    /// Whether the candidate had stopped making progress when it timed out.
     pub is_stuck: bool,
     /// Wall time.
     pub duration: Duration,
 }
 
 impl Duel {
-    /// Puts a case through both tools. An error means that the harness could not go on.
+    /// Runs all operations of a case. An error is a fault of the harness, never of a tool.
     pub fn fight(&self, case: &Case) -> Result<Outcome> {
         let all: Vec<usize> = (0..case.ops.len()).collect();
         self.fight_for(case, &all, false)
     }
 
-    /// Puts some operations of a case through both tools, each of which brings its evidence even when it matches.
+    /// Runs the given operations of a case again; each outcome has evidence, even a match.
     pub fn fight_again(&self, case: &Case, operations: &[usize]) -> Result<Outcome> {
         self.fight_for(case, operations, true)
     }
 
-    /// The same duel with flushes off.
+    /// Returns the same runner with flushes off.
     pub fn without_flushes(&self) -> Self {
         Self {
             sandbox: self.sandbox.without_flushes(),
@@ -104,7 +104,7 @@ impl Duel {
         }
     }
 
-    /// Whether the candidate could be asked anything of this case, as far as that is known before anything runs.
+    /// Whether the candidate supports at least one operation, as far as that can be decided without running it.
     pub fn concerns(&self, case: &Case) -> bool {
         (0..case.ops.len()).any(|index| {
             let (operation, ground) = (case.ops[index].perform(), case.ground(index));
@@ -113,7 +113,8 @@ impl Duel {
         })
     }
 
-    /// Whether each side can do what is its own to do: yes, with the reference or without it, or who cannot do what.
+    /// Checks that both sides support their steps. `Ok` says whether the reference takes part; `Err` says why the
+    /// operation is skipped.
     fn support(
         &self,
         operation: &dyn Perform,
@@ -153,7 +154,8 @@ impl Duel {
         }
     }
 
-    /// What the reference's build lacks of what it has to make on either side: the source image, and the steps that are its.
+    /// Returns what the reference's build lacks for the steps that it carries out for both sides, the source image
+    /// included.
     fn lack(&self, operation: &dyn Perform, ground: &Ground<'_>, steps: &[Step]) -> Option<String> {
         let source = operation.reads_source().then(|| Request::Create {
             file: ground.source.clone(),
@@ -170,14 +172,15 @@ impl Duel {
             if let Some(outcome) = self.bout(case, wanted, tells_all, false)? {
                 return Ok(outcome);
             }
-            // An operation changed its input: which one, and what it did, is seen when each side has its own.
+            // An operation modified the shared source image. With private copies the run shows which one, and how.
             let outcome = self.bout(case, wanted, tells_all, true)?;
             outcome.ok_or_else(|| Error::system("a case was not tried to its end".to_owned()))
         })
     }
 
-    /// `None` when somebody may have written to the source image, though operations only read it. Both sides have the same file then, and
-    /// nothing that came of it counts; unless `privately`, where each has its own, which is read after each operation.
+    /// Runs a case once. Returns `None` if an operation may have modified the source image that both sides share: no
+    /// result counts then, and the caller retries with `privately` set, which gives each side a copy and checks it
+    /// after each operation.
     fn bout(
         &self,
         case: &Case,
@@ -231,14 +234,14 @@ impl Duel {
     }
 }
 
-/// What came of carrying out an operation.
+/// The result of carrying out an operation.
 struct Performed {
     verdict: Verdict,
     evidence: Option<Evidence>,
     is_stuck: bool,
 }
 
-/// Nothing was run.
+/// For an operation that was skipped.
 impl From<Verdict> for Performed {
     fn from(verdict: Verdict) -> Self {
         Self {
@@ -249,22 +252,22 @@ impl From<Verdict> for Performed {
     }
 }
 
-/// A duel under way.
+/// One run of a case in progress.
 struct Bout<'duel> {
     duel: &'duel Duel,
     case: &'duel Case,
     scratch_dir: &'duel ScratchDir,
     tells_all: bool,
-    /// Whether each side has a source image of its own.
+    /// Whether each side has its own source image.
     privately: bool,
-    /// Whether an operation changed the one that both sides have.
+    /// Whether an operation modified the shared source image.
     is_void: bool,
     same_program: bool,
     source: Source,
     fixture: Vec<Vec<String>>,
     tool_calls: u64,
     tool_cpu: Duration,
-    /// Of the operation that is under way.
+    /// The resource bounds of the current operation.
     bounds: Option<Bounds>,
 }
 
@@ -333,7 +336,7 @@ impl<'duel> Bout<'duel> {
         }
         *observed = Observed::of(&exchange);
         if operation.is_layered() {
-            // The first layer that differs is the cause of what differs above it.
+            // The first image layer that differs causes the differences in the layers above it.
             verdicts.sort_by_key(|verdict| verdict.layer());
         }
         verdicts.extend(exchange.candidate.untested());

@@ -1,6 +1,6 @@
-//! What happened, for a person: every call of an operation with what came of it.
+//! The evidence for a verdict: every call of an operation with its result.
 //!
-//! Made from an exchange; goes into records and onto the terminal. No code matches on it.
+//! Made from the observations of both sides, for records and the terminal. No code matches on its texts.
 
 mod diff;
 mod picture;
@@ -15,28 +15,28 @@ use crate::oracle::verdict::{Difference, Verdict};
 use crate::process::Captured;
 use crate::tool::request::{Answer, Request};
 
-/// How much of one stream of one call is shown.
+/// How much of each output stream of a call is kept, in bytes.
 const SHOWN_TEXT_BYTES: usize = 2000;
 
-/// What a person needs to understand a verdict that is no match.
+/// What a person needs to understand a verdict other than a match.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What differs, or why nothing could be said, in one line.
+    /// What differs, or why nothing could be compared, in one line.
     pub summary: String,
     /// The values that differ.
     pub differences: Vec<Difference>,
-    /// Every call, in the order in which they were made on each side.
+    /// Every call, in the order of each side.
     pub calls: Vec<Call>,
-    /// What both sides put out for the same request, where that holds what differs.
+    /// Unified diffs of both sides' outputs for the same request, where they contain a differing value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diffs: Vec<OutputDiff>,
-    /// The command lines that make the source image, for an operation that reads it.
+    /// The commands that make the source image, for an operation that reads it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixture: Vec<Vec<String>>,
-    /// The image, for a divergence in an operation that has one.
+    /// Allocation maps of the image, for a divergence in an operation that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
-    /// What happened when the same was tried again, where that came out otherwise.
+    /// The evidence of the confirmation run, if that had another result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<Box<Evidence>>,
 }
@@ -44,15 +44,15 @@ pub struct Evidence {
 /// One call of a tool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Call {
-    /// Whose directory it worked in.
+    /// The side whose directory the call worked in.
     pub side: Side,
-    /// Whose tool it was.
+    /// The side whose tool was called.
     pub by: Side,
-    /// What was asked.
+    /// The name of the request.
     pub request: String,
-    /// The command line as it was run.
+    /// The command line that was run.
     pub command: Vec<String>,
-    /// How it came out.
+    /// The exit status or signal, in words.
     pub exit: String,
     /// The beginning of its standard output.
     pub stdout: String,
@@ -62,21 +62,21 @@ pub struct Call {
     pub duration_ms: f64,
     /// CPU time.
     pub cpu_ms: f64,
-    /// The file it was about.
+    /// The image file that the request is about.
     pub file: String,
-    /// That file's length afterwards, in bytes.
+    /// The length of that file after the call, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_bytes: Option<u64>,
 }
 
 impl Evidence {
-    /// The evidence for a verdict; nothing for a match or where nothing was run.
+    /// Returns the evidence for a verdict; `None` for a match or a skipped operation.
     pub fn of(verdict: &Verdict, exchange: &Exchange) -> Option<Self> {
         let is_told = !matches!(verdict, Verdict::Match | Verdict::Unsupported { .. });
         is_told.then(|| Self::of_anything(verdict, exchange))
     }
 
-    /// The evidence for any verdict, a match included.
+    /// Returns the evidence for any verdict, even a match.
     pub fn of_anything(verdict: &Verdict, exchange: &Exchange) -> Self {
         let summary = verdict
             .reason()
@@ -151,18 +151,18 @@ fn shown(captured: &Captured) -> String {
     text
 }
 
-/// A duration in milliseconds, to the microsecond.
+/// A duration in milliseconds, rounded to microseconds.
 pub fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// A command line as a POSIX shell reads it back.
+/// A command line, quoted for a POSIX shell.
 pub fn shell_line(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     words.join(" ")
 }
 
-/// A word as a POSIX shell reads it back.
+/// A word, quoted for a POSIX shell if it needs quotes.
 pub fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+=./:,@%".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {

@@ -1,8 +1,9 @@
-//! Source images that many cases share: made once in a run.
+//! A store of source images that many cases share, so that each is made once in a run.
 //!
-//! Asked by the duel, which makes what is not here yet. An image is known by the very requests that made it, so that two
-//! recipes share one only when the reference was asked the same. What is kept is a copy, as what the sides get is, and may get further names. Nothing is
-//! trusted any more when somebody may have written to one of them.
+//! The runner looks images up and adds those that it makes. The key of an image is the list of requests that made it,
+//! so two recipes share an image only if they put the same requests to the reference. The store keeps copies, as the
+//! sides get copies too, and sides may hard-link them. When any of the copies may have been written to, the store
+//! drops them all.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -18,17 +19,17 @@ use crate::process::write_watch::WriteWatch;
 use crate::run::scratch_dir::Root;
 use crate::tool::request::Request;
 
-/// How many images are kept.
+/// How many images the store keeps.
 const FIXTURES_MAX: usize = 2048;
 
-/// How large a file may be, and all together, in bytes that they take up.
+/// How large one file may be, and all files together, in allocated bytes.
 const FIXTURE_BYTES_MAX: u64 = 4 << 20;
 const ALL_BYTES_MAX: u64 = 256 << 20;
 
-/// The images of one run, in a directory that goes with it.
+/// The images of one run, in a directory that is removed with the store.
 #[derive(Default)]
 pub struct Fixtures {
-    /// Whether none are kept.
+    /// Whether the store is switched off.
     is_closed: bool,
     shelf: Mutex<Shelf>,
     names: AtomicU64,
@@ -38,23 +39,23 @@ pub struct Fixtures {
 struct Shelf {
     directory: Option<Root>,
     images: HashMap<String, Fixture>,
-    /// Hashes of what was asked for once, and is kept when it is asked for again.
+    /// Hashes of the keys that were added once; an image with data is kept when it is added again.
     asked: HashSet<u64>,
     bytes: u64,
     watch: Option<WriteWatch>,
 }
 
-/// An image that was made.
+/// A source image in the store.
 #[derive(Clone, Debug)]
 pub struct Fixture {
-    /// Its file.
+    /// The path of its file.
     pub path: PathBuf,
-    /// The command lines that made it.
+    /// The commands that made it.
     pub commands: Vec<Vec<String>>,
 }
 
 impl Fixtures {
-    /// None are kept: every case makes its own.
+    /// Returns a store that keeps nothing: every case makes its own images.
     pub fn none() -> Self {
         Self {
             is_closed: true,
@@ -62,7 +63,7 @@ impl Fixtures {
         }
     }
 
-    /// The image that these requests made, when it is here.
+    /// Returns the image that these requests made, if the store has it.
     pub fn find(&self, requests: &[Request]) -> Option<Fixture> {
         let mut shelf = self.lock();
         if shelf.watch.as_ref().is_some_and(WriteWatch::has_seen_any) {
@@ -71,8 +72,8 @@ impl Fixtures {
         shelf.images.get(&key(requests)?).cloned()
     }
 
-    /// Keeps a copy of what these requests made, unless it is large; where data was put into it, when it is made for the second time:
-    /// few cases share their data. `workdir` is where the directory is made.
+    /// Keeps a copy of the image that these requests made, unless it is large. An image with data is kept only when it
+    /// is added for the second time, because few cases share their data. The store makes its directory in `workdir`.
     pub fn keep(
         &self,
         requests: &[Request],
@@ -97,7 +98,7 @@ impl Fixtures {
             }
             if shelf.directory.is_none() {
                 let made = Root::make(workdir, "fixtures");
-                // Without a place to keep them, every case makes its own.
+                // If the directory cannot be made, nothing is kept and every case makes its own images.
                 shelf.directory = made.ok();
             }
             let Some(directory) = &shelf.directory else {
@@ -114,14 +115,14 @@ impl Fixtures {
         }
         let watched = shelf.watch.as_mut().map(|watch| watch.add(&copy));
         if watched.is_none_or(|added| added.is_err()) {
-            // Whoever gets it could change it for all.
+            // An image that is not watched could be changed unnoticed by one case for all others.
             return Ok(());
         }
         let fixture = Fixture {
             path: copy,
             commands: commands.to_vec(),
         };
-        // Two jobs may have made the same: either will do.
+        // Two jobs may have added the same image at once; either copy will do.
         shelf.images.insert(key, fixture);
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! A case's record, and a campaign's summary: what is written to files and what all reports are made of.
+//! A case's record and a campaign's summary: the data that files and all reports are made of.
 //!
-//! Pure. The field names are a contract; a change bumps `FORMAT_VERSION`.
+//! Pure. The field names are a contract; a change raises `FORMAT_VERSION`.
 
 mod class;
 mod explained;
@@ -34,23 +34,26 @@ use crate::oracle::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictNam
 use crate::run::duel::Outcome;
 use crate::run::evidence::{Evidence, milliseconds};
 
-/// The version of the record's and the summary's format. 2 added `started`, `reproduce`, `trial`, `seed_file`, `case`, and
-/// `fixture` and `picture` to the evidence; the summary got its groups; what version 1 wrote can still be read.
-/// 3 added `parent`, `behaviours`, `checks` and the operations' `blame`, and to the summary `guided`, `behaviours` and `checks`; the
-/// verdict `flaky`, `again` to the evidence, and `flaky_count`, `flaky_iterations` and `vacuous` to the summary.
-/// 4 added the stand `accepts` to the summary's matrix.
-/// 5 added `build` to a tool that is embedded, `at` and `known_elsewhere` to the record, and `known_elsewhere_count` and `known_elsewhere` to the
-/// summary.
+/// The version of the record's and the summary's format. Older versions can still be read.
+///
+/// * 2 added `started`, `reproduce`, `trial`, `seed_file` and `case` to the record, `fixture` and `picture` to the
+///   evidence, and the groups to the summary.
+/// * 3 added `parent`, `behaviours`, `checks` and the operations' `blame` to the record, `again` to the evidence, the
+///   verdict `flaky`, and `guided`, `behaviours`, `checks`, `flaky_count`, `flaky_iterations` and `vacuous` to the
+///   summary.
+/// * 4 added the outcome `accepts` to the summary's matrix.
+/// * 5 added `build` to embedded tools, `at` and `known_elsewhere` to the record, and `known_elsewhere_count` and
+///   `known_elsewhere` to the summary.
 pub const FORMAT_VERSION: u32 = 5;
 
-/// A tool, as records name it.
+/// A tool's name and version, as records have them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ToolName {
-    /// Its name.
+    /// The tool's name.
     pub name: String,
-    /// Its version.
+    /// The tool's version.
     pub version: String,
-    /// How it was built, for an embedded library: whether arithmetic that overflows is a panic.
+    /// How an embedded library was built: whether arithmetic overflow panics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
 }
@@ -61,7 +64,8 @@ impl fmt::Display for ToolName {
     }
 }
 
-/// One case, one line. What is read is valid, or is refused: what is wrong with it, and where.
+/// The record of one case, one line of a record file. Reading refuses an invalid record with an error that names the
+/// wrong field.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -73,115 +77,115 @@ pub struct Record {
     pub id: String,
     /// Its generation.
     pub generation: String,
-    /// Its campaign's seed, where it has one.
+    /// The campaign's seed, if the case belongs to a campaign.
     pub seed: Option<u64>,
-    /// Its iteration in that campaign.
+    /// The iteration in that campaign.
     pub iteration: Option<u64>,
-    /// Its own seed.
+    /// The seed of this case alone.
     pub iter_seed: u64,
-    /// What is said of it.
+    /// The verdict.
     pub verdict: VerdictName,
-    /// The kind of divergence, or why it is inconclusive.
+    /// The kind of divergence, or why the case is inconclusive.
     pub kind: Option<String>,
-    /// Who is alone against the other two of candidate, reference and recipe, for a divergence.
+    /// For a divergence: which of candidate, reference and recipe contradicts the other two.
     #[serde(default)]
     pub blame: Option<Blame>,
-    /// The first layer of the image that differs, for a divergence.
+    /// For a divergence: the first image layer that differs.
     #[serde(default)]
     pub layer: Option<Layer>,
     /// The operation that decided the verdict.
     pub operation: Option<String>,
-    /// Its place in the case, from 0.
+    /// The index of that operation in the case, from 0.
     pub operation_index: Option<usize>,
-    /// Why, in a line.
+    /// The reason for the verdict, in one line.
     pub reason: Option<String>,
-    /// The id of the catalogue's entry, for a known divergence.
+    /// For a known divergence: the id of the catalogue's entry.
     pub known: Option<String>,
-    /// The catalogue's entry that would explain it if it were about the versions at hand.
+    /// The catalogue's entry that would explain the divergence if it covered the tested version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_elsewhere: Option<Elsewhere>,
-    /// What is true of the step or file that differs, as the catalogue's conditions name it.
+    /// Properties of the step or file that differs, in the terms of the catalogue's conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<String>,
     /// The tool under test.
     pub candidate: ToolName,
-    /// qemu-img.
+    /// The reference, which is always qemu-img.
     pub reference: ToolName,
-    /// Every operation.
+    /// The result of every operation.
     pub operations: Vec<OperationRecord>,
-    /// What happened in the operation that decided the verdict.
+    /// The evidence of the operation that decided the verdict.
     pub evidence: Option<Evidence>,
     /// Wall time of the case.
     pub duration_ms: f64,
-    /// How many times a tool was called.
+    /// Number of tool calls.
     pub tool_calls: u64,
     /// CPU time of the tools.
     pub tool_cpu_ms: f64,
-    /// Where the scratch directory lies, when it was kept.
+    /// The path of the scratch directory, if it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
     /// When the case began, RFC 3339 in UTC.
     #[serde(default)]
     pub started: Option<Timestamp>,
-    /// The command line that runs the case again on the same terms.
+    /// The command line that runs the case again with the same settings.
     #[serde(default)]
     pub reproduce: String,
-    /// The trial's name, when it was run by the test door.
+    /// The test's name, if the test target ran the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<String>,
-    /// The seed file, when it came from one: its path in the package.
+    /// The path of the seed file in the package, if the case came from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_file: Option<String>,
-    /// Whether it is the record of an earlier run, put here because this run skips what was inconclusive then.
+    /// Whether the record is copied from an earlier run, because this run skips cases that were inconclusive then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub carried_over: bool,
-    /// The id of the case that it was made of, when it was not drawn.
+    /// For a mutated case: the id of the case that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Fingerprints of what the tools were seen to do.
+    /// Fingerprints of the tools' observed behaviours, for coverage.
     #[serde(default)]
     pub behaviours: BTreeSet<u32>,
-    /// How many checks of each kind were made.
+    /// Number of checks of each kind.
     #[serde(default)]
     pub checks: BTreeMap<String, u64>,
-    /// What was done, when it did not match.
+    /// The case, unless it matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
-    /// The entries of the catalogue that could have fired, for the summary.
+    /// The ids of the catalogue's entries that could have matched, for the summary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_reached: Vec<String>,
 }
 
-/// One operation of a case.
+/// The result of one operation of a case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperationRecord {
-    /// Its name.
+    /// The operation's name.
     pub op: String,
-    /// What is said of it.
+    /// The verdict.
     pub verdict: VerdictName,
-    /// The kind of divergence, or why it is inconclusive.
+    /// The kind of divergence, or why the operation is inconclusive.
     pub kind: Option<String>,
-    /// Who is alone, for a divergence.
+    /// For a divergence: which side contradicts the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
-    /// Why, in a line.
+    /// The reason for the verdict, in one line.
     pub reason: Option<String>,
-    /// The id of the catalogue's entry, for a known divergence.
+    /// For a known divergence: the id of the catalogue's entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
-    /// The catalogue's entry that would explain it if it were about the versions at hand.
+    /// The catalogue's entry that would explain the divergence if it covered the tested version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_elsewhere: Option<Elsewhere>,
     /// Wall time.
     pub duration_ms: f64,
-    /// What its divergence comes from: for the shrinker, which tries its cases itself.
+    /// The cause of its divergence, for the shrinker, which runs its cases itself.
     #[serde(skip)]
     pub cause: Option<Cause>,
 }
 
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The derived one, which `remote` makes an own method.
+        // The derived implementation, which `remote` makes an inherent method.
         Self::serialize(self, serializer)
     }
 }
@@ -195,7 +199,7 @@ impl<'de> Deserialize<'de> for Record {
 }
 
 impl Record {
-    /// What is wrong with it, if it came out of a file: names that become those of files, places in lists.
+    /// Checks a record that was read from a file: words that become parts of file names, and indices.
     fn validity(&self) -> Validity {
         let names = [("kind", &self.kind), ("operation", &self.operation)];
         for (name, word) in names {
@@ -210,7 +214,7 @@ impl Record {
         }
     }
 
-    /// The record of a case. `explained` tells for each operation what the catalogue says of its divergence.
+    /// Builds the record of a case. `explained` has one item for each operation.
     pub fn new(
         case: Case,
         outcome: Outcome,
@@ -276,18 +280,19 @@ impl Record {
         }
     }
 
-    /// Notes that the case came out of a seed file, which may hold what no id decodes to: from then on the file reproduces it.
+    /// Notes that the case came from a seed file. From then on `reproduce` names the file, because it may hold a case
+    /// that no id decodes to.
     pub fn came_from_file(&mut self, path: String) {
         self.reproduce = self.reproduce.replacen(&self.id, &path, 1);
         self.seed_file = Some(path);
     }
 
-    /// How long the case took.
+    /// Wall time of the case.
     pub fn duration(&self) -> Duration {
         Duration::try_from_secs_f64(self.duration_ms / 1e3).unwrap_or_default()
     }
 
-    /// What was done, of a case that did not match. A record out of a file may lack it.
+    /// The case. Fails if the record, read from a file, does not hold it.
     pub fn case_shown(&self) -> Result<&Case> {
         self.case.as_ref().ok_or_else(|| {
             Error::usage(format!(
@@ -297,13 +302,13 @@ impl Record {
         })
     }
 
-    /// What the case counts as.
+    /// The class in which the case is counted.
     pub fn class(&self) -> Class {
         let elsewhere = self.known_elsewhere.is_some();
-        Class::of(self.verdict, self.known.is_some(), elsewhere)
+        Class::from_verdict(self.verdict, self.known.is_some(), elsewhere)
     }
 
-    /// The group of its divergence, explained or not.
+    /// The group of its divergence, whether known or not; `None` for any other verdict.
     pub fn group(&self) -> Option<Group> {
         if self.verdict != VerdictName::Divergence {
             return None;
@@ -320,7 +325,7 @@ impl Record {
         ))
     }
 
-    /// The same without what was run, which is most of it.
+    /// Returns the record without calls, pictures and the evidence of the second run, which are most of its size.
     pub fn without_calls(&self) -> Self {
         let mut record = self.clone();
         if let Some(evidence) = &mut record.evidence {
@@ -331,7 +336,7 @@ impl Record {
         record
     }
 
-    /// Its divergence, as the catalogue looks at it; nothing where there is none.
+    /// Its divergence in the form that the catalogue matches; `None` if there is none.
     pub fn sighting(&self) -> Option<Sighting<'_>> {
         let (case, index) = (self.case.as_ref()?, self.operation_index?);
         let is_there = self.verdict == VerdictName::Divergence && index < case.ops.len();
@@ -345,7 +350,8 @@ impl Record {
         })
     }
 
-    /// What it shows: the class of every operation's divergence, of those that the catalogue explains only if asked.
+    /// What the shrinker preserves: the diverging operations with kind and blame. With `known_too`, known divergences
+    /// are included.
     pub fn symptoms(&self, known_too: bool) -> Vec<Symptom> {
         let diverging = self.operations.iter().filter(|operation| {
             operation.verdict == VerdictName::Divergence && (known_too || operation.known.is_none())
@@ -360,12 +366,12 @@ impl Record {
         diverging.map(symptom).collect()
     }
 
-    /// What the divergence of its group comes from.
+    /// The cause of its divergence.
     pub fn cause(&self) -> Option<Cause> {
         Cause::of(&self.evidence.as_ref()?.differences)
     }
 
-    /// Whether the reference ran out of time in any of its operations.
+    /// Whether the reference timed out in any of its operations.
     fn has_qemu_timeout(&self) -> bool {
         let name = InconclusiveKind::QemuTimeout.name();
         self.operations
@@ -374,7 +380,7 @@ impl Record {
     }
 }
 
-/// A record of a later format may mean something else by the same words.
+/// Refuses a record of a newer format, whose keys may mean something else.
 fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let version = u32::deserialize(deserializer)?;
     if version > FORMAT_VERSION {
@@ -385,7 +391,7 @@ fn readable_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
     Ok(version)
 }
 
-/// What came of each operation of a case.
+/// The record of each operation of a case.
 fn operations(case: &Case, outcome: &Outcome, explained: &[Explained]) -> Vec<OperationRecord> {
     std::iter::zip(&case.ops, &outcome.operations)
         .zip(explained)
@@ -403,27 +409,27 @@ fn operations(case: &Case, outcome: &Outcome, explained: &[Explained]) -> Vec<Op
         .collect()
 }
 
-/// The place of the operation whose verdict is the case's: the first of those that weigh most.
+/// The index of the operation that decides the case's verdict: the first with the lowest rank.
 fn deciding(outcome: &Outcome, explained: &[Explained]) -> Option<usize> {
     let ranks = outcome
         .operations
         .iter()
         .zip(explained)
         .map(|(operation, explained)| rank(&operation.verdict, explained));
-    // `min_by_key` keeps the first of equals.
+    // `min_by_key` returns the first of several minima.
     let first = ranks.enumerate().min_by_key(|(_, rank)| *rank);
     first.map(|(index, _)| index)
 }
 
 impl OperationRecord {
-    /// What the operation counts as.
+    /// The class in which the operation is counted.
     pub fn class(&self) -> Class {
         let elsewhere = self.known_elsewhere.is_some();
-        Class::of(self.verdict, self.known.is_some(), elsewhere)
+        Class::from_verdict(self.verdict, self.known.is_some(), elsewhere)
     }
 }
 
-/// The order in which an operation decides its case's verdict.
+/// Ranks an operation's verdict: the lowest rank in a case decides the case's verdict.
 fn rank(verdict: &Verdict, explained: &Explained) -> u8 {
     match (verdict, explained) {
         (Verdict::Divergence(_), Explained::No) => 0,

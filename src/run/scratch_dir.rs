@@ -1,6 +1,7 @@
-//! A case's scratch directory: one sub-directory per side and one for the source image, gone when the case is over.
+//! A case's scratch directory: one sub-directory for each side and one for the source image. It is removed after the
+//! case.
 //!
-//! Used by the duel. What lies in it is the tools' business.
+//! The runner makes and uses it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry};
@@ -25,13 +26,13 @@ pub use crate::process::scratch::Root;
 use crate::process::write_watch::Guarded;
 use crate::tool::request::ImageFile;
 
-/// Space on the disk below which a tool's failure says nothing about the tool, in bytes.
+/// Free disk space below which a tool's failure may be the disk's fault, in bytes.
 const SPACE_MIN_BYTES: u64 = 32 << 20;
 
-/// The space that a file may take to be removed on the spot.
+/// The largest file that is removed at once instead of by the remover, in allocated bytes.
 const SMALL_BYTES_MAX: u64 = 256 << 10;
 
-/// The unit of st_blocks, whatever the file system's own is (stat(2)).
+/// The unit of `st_blocks` in bytes, whatever the file system's block size is (stat(2)).
 const HOST_BLOCK_BYTES: u64 = 512;
 
 mod likeness;
@@ -41,7 +42,7 @@ mod remover;
 pub use place::Place;
 use remover::Leftover;
 pub use remover::Remover;
-/// The files of a directory by name: length in bytes, and when each was last written to.
+/// The files of a directory by name, with length in bytes and time of the last write.
 pub type Stamps = BTreeMap<String, (u64, Option<SystemTime>)>;
 
 /// The scratch directory of one case.
@@ -52,7 +53,8 @@ pub struct ScratchDir {
 }
 
 impl ScratchDir {
-    /// Makes one in `workdir`, named after the run and the case. What is done with in it is left to `remover`.
+    /// Makes a scratch directory in `workdir`, named after the run and the case. `remover` deletes what is no longer
+    /// needed.
     pub fn new(workdir: &Path, id: &CaseId, remover: &Arc<Remover>) -> Result<Self> {
         let root = Root::make(workdir, &id.to_string())?;
         let scratch_dir = Self {
@@ -67,7 +69,7 @@ impl ScratchDir {
         Ok(scratch_dir)
     }
 
-    /// Whether what tools did here says anything about them: an error when the directory is gone, or its disk is full.
+    /// Checks that tools could work here. Fails if the directory is gone or its disk is full.
     pub fn is_sound(&self) -> Result<()> {
         let root = &self.path;
         let space = statvfs(root).map_err(|error| {
@@ -84,29 +86,29 @@ impl ScratchDir {
         Ok(())
     }
 
-    /// A side's directory.
+    /// The directory of a side.
     pub fn directory(&self, side: Side) -> PathBuf {
         self.path.join(side.name())
     }
 
-    /// A file on a side.
+    /// The path of a file on a side.
     pub fn file(&self, side: Side, name: &str) -> PathBuf {
         self.directory(side).join(name)
     }
 
-    /// The length of a file in bytes, when it is there.
+    /// The length of a file in bytes; `None` if it does not exist.
     pub fn length(&self, side: Side, name: &str) -> Option<u64> {
         fs::metadata(self.file(side, name))
             .ok()
             .map(|metadata| metadata.len())
     }
 
-    /// What lies in `directory` in place of a file of one of these images and is none, in words: who opens a named pipe waits for ever, and
-    /// a link may lead to one.
+    /// Describes the first entry of `directory` that takes the place of a file of these images but is not a regular
+    /// file. Opening a named pipe would block for ever, and a link may lead to one.
     pub fn in_place_of_a_file(directory: &Path, images: &[&ImageFile]) -> Option<String> {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let mut wrong = entries.filter_map(|entry| {
-            // Known from the listing itself.
+            // The directory listing itself has the type.
             let kind = entry.file_type().ok()?;
             if kind.is_file() || kind.is_dir() {
                 return None;
@@ -132,7 +134,7 @@ impl ScratchDir {
         wrong.next()
     }
 
-    /// The files on a side, with what tells whether one was written to.
+    /// The files on a side, with the stamps by which a write is noticed.
     pub fn stamps(&self, side: Side) -> Stamps {
         let entries = fs::read_dir(self.directory(side))
             .into_iter()
@@ -146,9 +148,9 @@ impl ScratchDir {
         stamped.collect()
     }
 
-    /// Whether both sides have this image, with the same bytes in all its files but for identifiers drawn by chance.
+    /// Whether both sides have this image with the same bytes in all its files, random identifiers excepted.
     pub fn is_alike(&self, file: &ImageFile) -> bool {
-        // It may lie in more files than there are names for.
+        // A split image may consist of more files than `names` lists.
         !file.is_split()
             && file.names().into_iter().all(|name| {
                 let [first, second] =
@@ -161,7 +163,7 @@ impl ScratchDir {
             })
     }
 
-    /// Whether both sides' files of this image have data in the same places and take the same space.
+    /// Whether both sides' files of this image have the same holes and the same allocated size.
     pub fn has_same_holes(&self, file: &ImageFile) -> bool {
         let holes = |path: PathBuf| {
             let file = open_regular(&path).ok()?;
@@ -175,13 +177,14 @@ impl ScratchDir {
         })
     }
 
-    /// Where the source image is made.
+    /// The directory in which the source image is made.
     pub fn source_directory(&self) -> PathBuf {
         self.path.join("source")
     }
 
-    /// Gives both sides the source image `original` as one file under two names, and guards it. Whoever only reads it cannot tell it from a
-    /// copy of their own, and no bytes are moved. `None` where the system has no such names or watches.
+    /// Gives both sides the source image `original` as one file with two hard links, and watches it for writes. A tool
+    /// that only reads it cannot tell it from a copy of its own, and no bytes are copied. Returns `None` if the system
+    /// cannot link or watch it.
     pub fn share_source(&self, original: &Path, name: &str) -> Result<Option<Guarded>> {
         let [ours, theirs] = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
         if !is_settled(original) || fs::hard_link(original, &ours).is_err() {
@@ -194,9 +197,10 @@ impl ScratchDir {
         Ok(share().ok())
     }
 
-    /// Gives both sides their own copies of the source image `original`; what they hold, byte for byte. Copies alone
-    /// are compared: of a file that a tool made, the system tells holes and data otherwise than of a copy (space that was
-    /// reserved but never written counts as data once it has been read), and `measure` goes by that.
+    /// Gives each side a copy of the source image `original`, and returns its contents byte for byte. Only copies are
+    /// compared with each other, because the kernel reports holes of a file that a tool made differently from those of
+    /// a copy: space that was reserved but never written counts as data once it has been read, and `measure` depends
+    /// on that.
     pub fn copy_source(&self, original: &Path, name: &str) -> Result<Contents> {
         let copies = [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
         for copy in &copies {
@@ -206,27 +210,27 @@ impl ScratchDir {
         copy_sparse_to_each(original, &[ours, theirs])
     }
 
-    /// Gives the candidate a copy of the reference's file, in place of the one it had.
+    /// Replaces the candidate's file with a copy of the reference's.
     pub fn restore_candidate(&self, name: &str) -> Result<()> {
         let target = self.file(Side::Candidate, name);
         remove(&target);
         copy_sparse(&self.file(Side::Reference, name), &target)
     }
 
-    /// What a file holds on a side, byte for byte, whatever its format; nothing when it cannot be read.
+    /// The raw bytes of a file on a side, whatever its format; `None` if it cannot be read.
     pub fn fingerprint(&self, side: Side, name: &str) -> Option<Contents> {
         Contents::of_raw_file(&self.file(side, name)).ok()
     }
 
-    /// Keeps the reference's files whose names begin with `stem`, and gives each side its own copies. Copies alone are compared, as
-    /// in [`Self::copy_source`].
+    /// Keeps the reference's files whose names begin with `stem`, and gives each side copies of them: only copies are
+    /// compared with each other, see [`Self::copy_source`].
     pub fn keep_originals(&self, stem: &str) -> Result<()> {
         let kept = self.source_directory();
         for name in names(&self.directory(Side::Reference), stem) {
             let _ = fs::remove_file(kept.join(&name));
             copy_sparse(&self.file(Side::Reference, &name), &kept.join(&name))?;
             for side in [Side::Candidate, Side::Reference] {
-                // Not there on the candidate's side the first time.
+                // The candidate does not have the file yet the first time.
                 let _ = fs::remove_file(self.file(side, &name));
                 copy_sparse(&kept.join(&name), &self.file(side, &name))?;
             }
@@ -234,7 +238,7 @@ impl ScratchDir {
         Ok(())
     }
 
-    /// The first file of [`Self::keep_originals`] that a side no longer has as it was, in words.
+    /// Describes the first file of [`Self::keep_originals`] that a side has changed.
     pub fn changed(&self, side: Side, stem: &str) -> Option<String> {
         let kept = self.source_directory();
         let changes = names(&kept, stem).into_iter().map(|name| {
@@ -252,7 +256,7 @@ impl ScratchDir {
         changes.flatten().next()
     }
 
-    /// The space in bytes that a side's files take on the disk.
+    /// The disk space that a side's files take, in bytes.
     pub fn space(&self, side: Side) -> u64 {
         let directory = self.directory(side);
         let blocks = names(&directory, "").into_iter().filter_map(|name| {
@@ -277,7 +281,8 @@ impl ScratchDir {
                 .flatten();
             let swept =
                 entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(stem));
-            // Out of the tools' sight now; gone when the remover gets to it, where that takes longer than to wake it.
+            // Larger files are renamed out of the tools' sight at once and deleted by the remover later; for small
+            // files, waking the remover would take longer than deleting.
             let moved = swept.filter_map(|entry| {
                 if is_small(&entry) && fs::remove_file(entry.path()).is_ok() {
                     return None;
@@ -294,7 +299,7 @@ impl ScratchDir {
         }
     }
 
-    /// Leaves the directory, under a name that no clean-up goes by.
+    /// Keeps the directory under a name that no clean-up removes, and returns its path.
     pub fn keep(mut self) -> PathBuf {
         let path = self.path.clone();
         self.root.take().map_or(path, Root::keep)
@@ -309,8 +314,8 @@ impl Drop for ScratchDir {
     }
 }
 
-/// Whether all space that a file takes holds data, as a copy's does: of space that was reserved and never written, the system tells
-/// otherwise once it has been read.
+/// Whether all allocated space of a file holds data, as that of a copy does. The kernel reports space that was
+/// reserved but never written differently once it has been read.
 fn is_settled(path: &Path) -> bool {
     let read = || {
         let file = open_regular(path)?;
@@ -323,14 +328,14 @@ fn is_settled(path: &Path) -> bool {
     read().unwrap_or(false)
 }
 
-/// Removes what lies there, if anything does: a tool may have put a directory in a file's place.
+/// Removes a file, or a directory that a tool has put in its place, if there is one.
 fn remove(path: &Path) {
     if fs::remove_file(path).is_err() && path.is_dir() {
         remove_directory(path);
     }
 }
 
-/// The names of a directory's files that begin with `stem`, in their order.
+/// The sorted names of a directory's files that begin with `stem`.
 fn names(directory: &Path, stem: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());

@@ -60,7 +60,7 @@ fn bad_input_is_reported_in_one_line_with_exit_code_2() {
     refused(&["replay", "ops7_s1"], "is not a case id");
     refused(&["replay", "no-such-seed.json"], "no-such-seed.json");
     refused(&["replay", "ops99_s1_i1"], "there is no generation");
-    refused(&["show", "ops7_s1_i5..2"], "is no range");
+    refused(&["show", "ops7_s1_i5..2"], "is not a range");
     refused(
         &["fuzz", "--candidate", "qemu-img:/no/such/tool"],
         "/no/such/tool is not there",
@@ -86,7 +86,7 @@ fn a_broken_seed_file_is_reported_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("seed.json");
     std::fs::write(&path, "{ \"format_version\": 1,").unwrap();
-    refused(&["replay", path.to_str().unwrap()], "is no seed file");
+    refused(&["replay", path.to_str().unwrap()], "is not a seed file");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn the_slow_shrink_of_issue_336_is_inconclusive_under_a_short_limit_and_reports_
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(summary["vacuous"].is_null());
-    assert!(said.contains("1 of 1 case came to nothing"), "{said}");
+    assert!(said.contains("1 of 1 case compared nothing"), "{said}");
     let reason = records[0]["reason"].as_str().unwrap();
     for word in [
         "reference busy: about ",

@@ -347,8 +347,8 @@ fn pending() -> (tempfile::TempDir, String, String) {
 fn a_finding_is_accepted_under_a_name_that_is_not_a_substring_of_another() {
     let (_directory, file, seeds) = pending();
     for (stem, words) in [
-        ("two-words", "is no name for a seed"),
-        ("Shrink", "is no name for a seed"),
+        ("two-words", "is not a valid name for a seed"),
+        ("Shrink", "is not a valid name for a seed"),
         ("clusters", "part of each other"),
         ("clusters_of_two_mebibytes", "already"),
     ] {

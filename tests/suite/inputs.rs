@@ -218,7 +218,7 @@ fn a_seed_whose_name_is_not_an_identifier_has_no_stub() {
         refused(
             &["stubs", "--package", &package],
             &[],
-            &[stem, "no name for a seed"],
+            &[stem, "not a valid name for a seed"],
         );
     }
 }

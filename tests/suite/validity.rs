@@ -295,7 +295,7 @@ fn no_change_panics(changes: usize) {
             Err(error) => {
                 let error = error.to_string();
                 assert!(
-                    error.starts_with("a/seed.json is no seed file: ") && !error.contains('\n'),
+                    error.starts_with("a/seed.json is not a seed file: ") && !error.contains('\n'),
                     "{error}"
                 );
                 false
@@ -385,7 +385,7 @@ fn errors_about_invalid_cases_name_the_field_and_the_valid_values() {
     for (op, words) in told {
         let said = refusal(&op);
         assert!(
-            said.starts_with("a/seed.json is no seed file: ") && said.contains(words),
+            said.starts_with("a/seed.json is not a seed file: ") && said.contains(words),
             "{said}"
         );
     }

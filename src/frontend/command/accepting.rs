@@ -1,5 +1,5 @@
-//! `imgduel accept`: a pending finding becomes a regression seed or an entry of the catalogue of known divergences, or an entry speaks of
-//! one more version.
+//! `imgduel accept`: turns a pending finding into a regression seed or an entry of the catalogue of known divergences,
+//! or extends an entry to one more version.
 
 mod entry;
 
@@ -103,11 +103,12 @@ fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
     ))
 }
 
-/// A stem is an identifier, and none is part of another: editors run tests by a part of their names.
+/// Checks that a stem is an identifier and that no other stem contains it or is part of it: editors run tests by a
+/// part of their names.
 fn check_stem(stem: &str, directory: &Path) -> Result<()> {
     seed_file::check_stem(stem)?;
     let there = if directory.is_dir() {
-        // A directory without any seed takes its first.
+        // The list of a directory without seeds is an error, but the directory may take its first seed.
         seed_file::list(directory).unwrap_or_default()
     } else {
         return Err(Error::usage(format!(
@@ -130,7 +131,7 @@ fn check_stem(stem: &str, directory: &Path) -> Result<()> {
     }
 }
 
-/// The catalogue of a file, or one without entries where there is no such file.
+/// The catalogue in a file, or an empty one if the file does not exist.
 fn read_or_empty(path: &Path) -> Result<Catalogue> {
     match path.exists() {
         true => Catalogue::read(path),
@@ -138,7 +139,7 @@ fn read_or_empty(path: &Path) -> Result<Catalogue> {
     }
 }
 
-/// Which flag is needed for a catalogue that no run finds by itself.
+/// Names the flag that runs need for a catalogue in an unusual place.
 fn how_it_is_found(path: &Path) -> String {
     match path == Path::new(USUAL_FILE) {
         true => String::new(),
@@ -146,7 +147,7 @@ fn how_it_is_found(path: &Path) -> String {
     }
 }
 
-/// Lets entries speak of one more version. Those that are built in alone are copied into the file.
+/// Extends entries to one more version. Built-in entries are copied into the file first.
 fn extend(path: &Path, ids: &str, version: &str) -> Result<String> {
     if let Some(objection) = versions::objection(version) {
         return Err(Error::usage(objection));

@@ -1,4 +1,4 @@
-//! `imgduel adapter-check`: whether a program keeps to the adapter protocol.
+//! `imgduel adapter-check`: checks whether a program conforms to the adapter protocol.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::campaign::settings::Settings;
 use crate::tool::adapter::Examination;
 use crate::tool::{self, Means, ToolSpec};
 
-/// What is checked.
+/// Arguments of `imgduel adapter-check`.
 #[derive(Args)]
 pub(super) struct AdapterCheckArguments {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct AdapterCheckArguments {
     command: String,
 }
 
-/// Prints a line for every check; the exit code says whether all were passed.
+/// Prints one line for each check. The exit code says whether all checks passed.
 pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCode> {
     let settings = &arguments.settings;
     let means = Means::of_this_program(settings.timeout, settings.launcher())?;
@@ -57,7 +57,7 @@ pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCod
         .count();
     let count = counted(checks.len() as u64, "check");
     text += &format!("{count}, {wrong} wrong\n");
-    // A reader that has seen enough closes the pipe.
+    // A reader that has seen enough closes the pipe; that is no error.
     let _ = output.write_all(printable(&text).as_bytes());
     Ok(match wrong {
         0 => ExitCode::SUCCESS,

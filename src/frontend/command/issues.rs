@@ -1,6 +1,6 @@
-//! Files an issue for each new group of divergences, through GitHub's own `gh`.
+//! Files an issue for each new group of divergences, with GitHub's command line tool `gh`.
 //!
-//! Called when the campaign's reports are written: whatever goes wrong here is said in a line and loses nothing.
+//! Called when the campaign's reports are written. A failure is reported in one line; no result is lost.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,29 +17,29 @@ use crate::report::complain;
 use crate::report::digest::Found;
 use crate::report::github::{issue_body, title};
 
-/// Wall time for one call of `gh`.
+/// Time limit for one call of `gh`, in wall time.
 const GH_LIMIT: Duration = Duration::from_secs(60);
 
-/// `gh` logs in and finds its repository by these.
+/// Prefixes of the environment variables by which `gh` logs in and finds its repository.
 const GH_VARIABLES: [&str; 5] = ["GH_", "GITHUB_", "HOME", "XDG_", "https_proxy"];
 
-/// How many open issues are looked through for the title.
+/// How many open issues are searched for the title.
 const LOOKED_THROUGH_MAX: &str = "1000";
 
-/// An issue, as `gh issue list --json number,title` tells it.
+/// An issue in the output of `gh issue list --json number,title`.
 #[derive(Deserialize)]
 struct Issue {
     number: u64,
     title: String,
 }
 
-/// `gh`, found.
+/// The program `gh` and its environment.
 struct Gh {
     program: PathBuf,
     environment: Vec<(OsString, OsString)>,
 }
 
-/// An issue for each group that has none, a comment for each that has one.
+/// Creates an issue for each group that has none, and comments on the issue of each other group.
 pub(super) fn create(groups: &BTreeMap<Group, Found>, workflow_url: Option<&str>) {
     if groups.is_empty() {
         return;
@@ -89,7 +89,9 @@ impl Gh {
             "number,title",
         ])?;
         let issues: Vec<Issue> = serde_json::from_str(&listed).map_err(|error| {
-            Error::system(format!("no issue is filed: gh's list is no JSON: {error}"))
+            Error::system(format!(
+                "no issue is filed: the output of gh is not JSON: {error}"
+            ))
         })?;
         let known = issues.iter().find(|issue| issue.title == title);
 
@@ -111,7 +113,7 @@ impl Gh {
 
     fn run(&self, arguments: &[&str]) -> Result<String> {
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-        // Where the person is: gh finds the repository there.
+        // `gh` finds the repository by the current directory.
         let finished = process::run(&Invocation {
             program: &self.program,
             arguments: &arguments,

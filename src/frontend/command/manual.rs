@@ -1,6 +1,7 @@
-//! `imgduel completions` and `imgduel man`: what shells and manual pages know of the command, made from its own list of flags.
+//! `imgduel completions` and `imgduel man`: shell completions and manual pages, generated from the command's own
+//! flags.
 //!
-//! Nothing is installed: both print, and the person or the packager puts the text where it belongs.
+//! Both only print; the user or the packager installs the text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +13,17 @@ use clap_complete::Shell;
 use super::written;
 use crate::base::error::{Error, Result};
 
-/// The name of the program, by which a shell calls it.
+/// The name of the program.
 const NAME: &str = "imgduel";
 
-/// For which shell.
+/// Arguments of `imgduel completions`.
 #[derive(Args)]
 pub(super) struct CompletionsArguments {
     /// The shell
     shell: Shell,
 }
 
-/// Which manual page.
+/// Arguments of `imgduel man`.
 #[derive(Args)]
 pub(super) struct ManArguments {
     /// The sub-command to describe (default: the command as a whole)
@@ -41,9 +42,9 @@ pub(super) fn completions(arguments: &CompletionsArguments, mut command: Command
     written(&String::from_utf8_lossy(&text))
 }
 
-/// Prints a page of `command`, or writes them all.
+/// Prints one manual page of `command`, or writes all pages into a directory.
 pub(super) fn man(arguments: &ManArguments, mut command: Command) -> Result<ExitCode> {
-    // The names of the pages: imgduel-fuzz beside imgduel.
+    // Building sets the display names after which the pages are named: `imgduel-fuzz`.
     command.build();
     let ManArguments {
         command: wanted,
@@ -69,7 +70,7 @@ pub(super) fn man(arguments: &ManArguments, mut command: Command) -> Result<Exit
     Ok(written(&page))
 }
 
-/// One page, as roff.
+/// One manual page, in roff.
 fn page(command: &Command) -> Result<String> {
     let mut text = Vec::new();
     let name = command.get_display_name().unwrap_or(command.get_name());

@@ -1,7 +1,7 @@
-//! `imgduel merge`: the records of many processes or machines become one summary, JUnit and page.
+//! `imgduel merge`: joins the records of many processes or machines into one summary, JUnit file and page.
 //!
-//! nextest runs each trial in a process of its own and judges by the exit code alone; here inconclusive is inconclusive again.
-//! Reads the records twice, one at a time, so that their number does not matter.
+//! nextest runs each test in its own process and sees only its exit code; the merge counts inconclusive cases as
+//! inconclusive again. It reads the records twice, one at a time, so their number is not limited by memory.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -33,13 +33,13 @@ pub(super) struct MergeArguments {
 
 pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     let files = files(&arguments.records)?;
-    // A case that was tried again counts by its last try.
+    // If a case was run several times, its last record counts.
     let mut last: HashMap<(String, String), (usize, usize)> = HashMap::new();
     for (file, path) in files.iter().enumerate() {
         each_line(path, |number, line| {
             let key: Key = parse(path, number, line)?;
             let name = (key.trial.unwrap_or(key.id), key.reproduce);
-            // What a run only carried over gives way to what any run did.
+            // A record that was only carried over yields to any other record of the case.
             if key.carried_over {
                 last.entry(name).or_insert((file, number));
             } else {
@@ -78,7 +78,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     Ok(exit_code(&summary, &arguments.settings))
 }
 
-/// The summary of records that were made elsewhere: its clock is theirs.
+/// The summary of merged records. Its elapsed time is that from the first start to the last end.
 struct Joined {
     summary: Summary,
     first: Option<Timestamp>,
@@ -95,7 +95,7 @@ impl Joined {
     }
 
     fn add(&mut self, record: &Record) {
-        // A case that was made of others belongs to the campaign of the drawn one.
+        // A mutated case belongs to the campaign of the drawn case that it descends from.
         let generation = Some(lineage(&record.generation).0.to_owned());
         if self.summary.iterations_completed == 0 {
             self.summary.generation = generation.clone();

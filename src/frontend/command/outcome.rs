@@ -1,6 +1,6 @@
-//! What the figures of a run mean for whoever started the program: its exit code, what GitHub is told, and what the catalogue missed.
+//! The outcome of a run: its exit code, the output for GitHub, and the stale entries of the catalogue.
 //!
-//! Shared by `fuzz`, `replay` and `merge`.
+//! `fuzz`, `replay` and `merge` share it.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::report::digest::Digest;
 use crate::report::{self, github, is_on_github};
 use crate::run::record::Summary;
 
-/// Annotations and job summary, when this runs on GitHub.
+/// Writes annotations and the job summary if this runs on GitHub.
 pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
     if is_on_github() {
         said(&github::annotations(summary, digest));
@@ -18,7 +18,8 @@ pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
     report::tell_github(summary, digest);
 }
 
-/// The entries of the catalogue that never fired though they should have, when that is asked for: their ids, and in how many cases.
+/// With --strict-known: the ids of the catalogue's entries that should have matched but never did, with the number of
+/// cases in which they could have.
 pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String, u64)> {
     let catalogue = settings.strict_known.then(|| settings.catalogue().ok());
     let Some(catalogue) = catalogue.flatten() else {
@@ -26,7 +27,7 @@ pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String
     };
     let cases_min = |id: &str| match catalogue.named(id) {
         Some(entry) => entry.silent_cases_min(),
-        // Of another catalogue: nothing can be told.
+        // An entry of another catalogue cannot be judged.
         None => u64::MAX,
     };
     let stale = summary.stale_known(cases_min).into_iter();
@@ -35,7 +36,7 @@ pub(super) fn stale_known(summary: &Summary, settings: &Settings) -> Vec<(String
         .collect()
 }
 
-/// What the figures mean for whoever started the program.
+/// The exit code for a summary.
 pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
     match &summary.vacuous {
         _ if is_failure(summary, settings) => ExitCode::from(EXIT_DIVERGENCE),
@@ -44,7 +45,7 @@ pub(super) fn exit_code(summary: &Summary, settings: &Settings) -> ExitCode {
     }
 }
 
-/// Whether something was found that the settings take for a failure.
+/// Whether the run found something that the settings count as a failure.
 pub(super) fn is_failure(summary: &Summary, settings: &Settings) -> bool {
     let inconclusive = settings.strict && summary.inconclusive_count + summary.flaky_count > 0;
     let stale = !stale_known(summary, settings).is_empty();

@@ -1,6 +1,6 @@
-//! Files of records, read line by line, so that their number does not matter.
+//! Reads record files line by line, so that the number of records is not limited by memory.
 //!
-//! Used by `merge` and by `fuzz --resume`. What is done with a record is theirs to say.
+//! `merge`, `accept` and `fuzz --resume` use it, and decide what to do with each record.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use crate::report::complain;
 /// The endings of record files in a directory.
 const ENDINGS: [&str; 2] = ["jsonl", "ndjson"];
 
-/// What tells one case from another in a merge.
+/// What identifies a case in a merge.
 #[derive(Deserialize)]
 pub(super) struct Key {
     pub(super) id: String,
@@ -22,12 +22,12 @@ pub(super) struct Key {
     pub(super) trial: Option<String>,
     #[serde(default)]
     pub(super) carried_over: bool,
-    /// Holds the terms too: the same case on another tool is another.
+    /// Contains the settings: the same case with another tool or other settings is another case.
     #[serde(default)]
     pub(super) reproduce: String,
 }
 
-/// The record files that are meant, those of a directory by name.
+/// The named record files, and those in named directories, sorted by name.
 pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
@@ -58,7 +58,8 @@ pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Calls `visit` with every line and its number. A last line without its end was cut short when its writer died; it is left out.
+/// Calls `visit` with every line and its number, from 1. An unterminated last line that cannot be parsed was cut short
+/// when its writer died; it is reported and left out.
 pub(super) fn each_line(
     path: &Path,
     mut visit: impl FnMut(usize, &[u8]) -> Result<()>,
@@ -86,12 +87,12 @@ pub(super) fn each_line(
     Ok(())
 }
 
-/// The record, or the part of it, that a line is.
+/// Parses a line as a record, or as a part of one.
 pub(super) fn parse<'line, T: Deserialize<'line>>(
     path: &Path,
     number: usize,
     line: &'line [u8],
 ) -> Result<T> {
     serde_json::from_slice(line)
-        .map_err(|error| Error::usage(format!("{}:{number} is no record: {error}", path.display())))
+        .map_err(|error| Error::usage(format!("{}:{number} is not a record: {error}", path.display())))
 }

@@ -1,8 +1,9 @@
-//! `imgduel fuzz --resume RECORDS`: a campaign goes on where it was cut short, however that was.
+//! `imgduel fuzz --resume RECORDS`: continues a campaign that was cut short.
 //!
-//! The records that are there stand; cases without one are tried. Of several candidates each has its record of a case, and a case that was cut
-//! short between them is tried anew by all. The command line is the same as the first time; seed and generation are taken from the records where it
-//! does not name them. Records that were made on other terms are refused.
+//! The existing records count, and only cases without a record are run. With several candidates each has its own
+//! record of a case; if some are missing, all candidates run the case again. The command line must be the same as the
+//! first time, except that seed and generation default to those of the records. Records that were made with other
+//! settings are refused.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,21 +17,21 @@ use crate::report::files::RecordFile;
 use crate::run::arena::Arena;
 use crate::run::record::Record;
 
-/// What an earlier run has done.
+/// The records of an earlier run.
 pub(super) struct Resumed {
     path: PathBuf,
-    /// Whether the campaign is a guided one.
+    /// Whether the campaign is guided.
     is_guided: bool,
-    /// Whether it may have cases of other seeds than its own.
+    /// Whether it may have cases of other seeds.
     has_corpus: bool,
-    /// Where each record ends in the file, in bytes.
+    /// The offset of each record's end in the file, in bytes.
     ends: Vec<u64>,
-    /// Its records, in their order.
+    /// The records in the order of the file.
     pub(super) records: Vec<Record>,
 }
 
 impl Resumed {
-    /// Reads the records, and puts what they tell into the settings.
+    /// Reads the records, and takes seed and generation from them if `settings` does not name them.
     pub(super) fn read(
         path: &Path,
         is_guided: bool,
@@ -50,7 +51,7 @@ impl Resumed {
             ends.push(ends.last().unwrap_or(&0) + line.len() as u64 + 1);
             Ok(())
         })?;
-        // The last line may be whole but for its end.
+        // The last record may lack only its line feed.
         let there = File::open(path).and_then(|file| file.metadata());
         let there = there.map_err(|error| Error::io("read the records in", path, &error))?;
         if ends.last().is_some_and(|end| there.len() < *end) {
@@ -80,11 +81,12 @@ impl Resumed {
         })
     }
 
-    /// Opens the file to go on with, when every record in it was made on the terms of this run.
+    /// Opens the record file for appending. Fails if a record in it was made with other settings than those of this
+    /// run.
     pub(super) fn go_on(&mut self, settings: &Settings, contest: &Contest) -> Result<RecordFile> {
         let arenas = contest.arenas();
         let (pool, fields) = (settings.pool(), settings.fields());
-        // Whether it was made on the terms of this run by that arena.
+        // Whether a record was made with the settings of this run by the given session.
         let is_of = |record: &Record, arena: &Arena| {
             let (drawn, _) = lineage(&record.generation);
             let generation = match self.is_guided {
@@ -119,7 +121,7 @@ impl Resumed {
 
     fn other_terms(&self, record: &Record) -> Error {
         Error::usage(format!(
-            "{} in {} was made on other terms ({}, {} {} against {} {}): resume with the same command line and tools",
+            "{} in {} was made with other settings ({}, {} {} against {} {}): resume with the same command line and tools",
             record.id,
             self.path.display(),
             record.reproduce,
@@ -131,7 +133,7 @@ impl Resumed {
     }
 }
 
-/// The records case by case: those of one stand together.
+/// Groups the records by case: those of one case are adjacent.
 pub(super) fn cases(records: &[Record]) -> impl Iterator<Item = &[Record]> {
     records.chunk_by(|one, next| one.id == next.id)
 }

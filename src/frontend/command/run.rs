@@ -1,6 +1,6 @@
-//! A run of many cases from the command: the tools and report files open, the cases tried, the words said.
+//! A run of many cases by the command: opens tools and report files, runs the cases, prints the results.
 //!
-//! `fuzz` and `replay` are this.
+//! `fuzz` and `replay` use it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,26 +22,26 @@ use crate::report::{complain, python, terminal};
 use crate::run::record::{Record, Summary};
 use crate::tool::Means;
 
-/// What goes to standard output of the cases of a run.
+/// What a run prints on standard output for its cases.
 pub(super) enum Telling {
-    /// What differs, once for every group of divergences, at the end; the whole evidence as it comes when that is wanted. New groups are kept, shrunk
-    /// first if that is wanted.
+    /// At the end, what differs in each group of divergences; with `verbose`, also the whole evidence of each group as
+    /// it is found. New groups are kept as pending findings, with `shrink` after shrinking.
     Groups { shrink: bool, verbose: bool },
     /// The evidence of every case.
     Every,
 }
 
-/// Tools and report files of one run, open.
+/// The opened tools and report files of one run.
 pub(super) struct Run {
     pub(super) contest: Arc<Contest>,
     pub(super) outlets: Outlets,
     pub(super) settings: Settings,
     pub(super) log_dir: Option<PathBuf>,
-    /// The seed files that cases came from, by the case's id.
+    /// The seed files that cases came from, by case id.
     pub(super) seed_files: HashMap<String, String>,
-    /// Whether issues are to be filed, and by which workflow.
+    /// Whether to file issues, and the URL of the workflow run that they name.
     pub(super) issues: Option<Option<String>>,
-    /// Whether it is a campaign, in which too little to prove anything is a failure.
+    /// Whether the run is a campaign, which fails if it compares too little to prove anything.
     pub(super) must_prove: bool,
     /// The records of the run that is resumed.
     pub(super) resumed: Vec<Record>,
@@ -83,7 +83,7 @@ impl Run {
         })
     }
 
-    /// Runs the cases; what is told of them goes to standard output as they end, the summary after it.
+    /// Runs the cases. Prints their results as they end, and then the summary.
     pub(super) fn campaign(
         mut self,
         cases: impl Supply + 'static,
@@ -92,7 +92,7 @@ impl Run {
     ) -> Result<ExitCode> {
         let mut summary = summary;
         summary.witnesses = self.contest.witnesses();
-        // As many as there is time for: known in the end.
+        // The number of cases of a campaign that is limited by time is known only at its end.
         let is_timed = summary.iterations == 0;
         let arenas = self.contest.arenas().len() as u64;
         summary.iterations = summary.iterations.saturating_mul(arenas);
@@ -138,7 +138,7 @@ impl Run {
         said(&kept);
         let compared = self.tell(&summary, remark);
         match cut_short.or(stopped).or(compared.err()) {
-            // What was found before somebody asked to stop stays found.
+            // Divergences that were found before an interruption still count.
             Some(error)
                 if error.cause() == Cause::Interrupted
                     && written.is_ok()

@@ -1,4 +1,4 @@
-//! `imgduel show`: decoded cases, one JSON line each; runs nothing.
+//! `imgduel show`: prints decoded cases, one JSON line each, and runs nothing.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::case::generation::{Generation, ITERATION_MAX};
 use crate::case::{Case, CaseId};
 
 #[derive(Args)]
-/// What is shown.
+/// Arguments of `imgduel show`.
 pub(super) struct ShowArguments {
     #[command(flatten)]
     settings: Settings,
@@ -51,13 +51,13 @@ pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a case as one line, and says whether there is still a reader: one that has seen enough closes the pipe.
+/// Prints a case as one line. Returns false if the reader has closed the pipe.
 fn is_printed(output: &mut impl Write, case: &Case) -> Result<bool> {
     let line = serde_json::to_string(case).map_err(|error| Error::system(error.to_string()))?;
     Ok(writeln!(output, "{line}").is_ok())
 }
 
-/// An id, or `ID..LAST`, both ends included.
+/// Parses an id, or a range `ID..LAST` with both ends included.
 fn id_range(text: &str) -> Result<(CaseId, u64)> {
     let Some((first, last)) = text.split_once("..") else {
         let id: CaseId = text.parse()?;
@@ -70,7 +70,7 @@ fn id_range(text: &str) -> Result<(CaseId, u64)> {
             Ok((first, last))
         }
         _ => Err(Error::usage(format!(
-            "'{text}' is no range: write ID..LAST, as in ops7_s1_i0..9, LAST not before the first and up to {ITERATION_MAX}"
+            "'{text}' is not a range: write ID..LAST, as in ops7_s1_i0..9, LAST not before the first and up to {ITERATION_MAX}"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! `imgduel shrink`, and the shrinking of new groups at the end of a campaign: fights, files and words around
+//! `imgduel shrink`, and the shrinking of new groups at the end of a campaign: the runs, files and messages around
 //! [`shrink`](crate::case::shrink).
 
 use std::fs;
@@ -22,37 +22,38 @@ use crate::report::terminal::{self, brief};
 use crate::run::arena::Arena;
 use crate::run::record::{Class, Record};
 
-/// How far one finding is shrunk at the end of a campaign.
+/// Limits of shrinking one finding at the end of a campaign.
 const AUTOMATIC_LIMITS: Limits = Limits {
     attempts: 400,
     time: Duration::from_secs(30),
 };
 
-/// How many new groups are shrunk at the end of a campaign; the others are kept as they are.
+/// How many new groups are shrunk at the end of a campaign; further groups are kept unshrunken.
 const AUTOMATIC_GROUPS_MAX: usize = 10;
 
-/// When that much has been spent on shrinking at the end of a campaign, no other group is begun.
+/// How long shrinking at the end of a campaign may take before no further group is begun.
 const AUTOMATIC_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// How far `imgduel shrink` goes in one run.
+/// Limits of one run of `imgduel shrink`.
 const LIMITS: Limits = Limits {
     attempts: 5000,
     time: Duration::from_secs(600),
 };
 
-/// What came of shrinking one finding.
+/// The result of shrinking one finding.
 pub(super) struct Shrunk {
     /// The record of the smallest case.
     record: Record,
-    /// How much there was of the case at first.
+    /// The size of the original case.
     before: Bulk,
     progress: Progress,
-    /// Why it did not come to its end, unless it did or a limit was reached.
+    /// Why shrinking was interrupted, if it was. Reaching a limit is no interruption.
     cut_short: Option<Error>,
 }
 
-/// Shrinks the finding of a record, going on where an earlier run was cut short. A case that belongs to one of the `others`,
-/// or to a finding that is kept already, is not taken: two findings would end as one, and the other be lost.
+/// Shrinks the finding of a record, and continues where an earlier run was interrupted. A candidate case is rejected
+/// if it shows one of the `others` or a group that is kept already; otherwise two findings would shrink to one, and
+/// the other would be lost.
 fn shrink_record(
     arena: &Arena,
     record: &Record,
@@ -94,7 +95,7 @@ fn shrink_record(
         return Err(error.clone());
     }
     if progress.finished {
-        // Not there when nothing was tried.
+        // The file does not exist if nothing was tried.
         let _ = fs::remove_file(&path);
     }
     let smallest = if progress.case == *case {
@@ -110,7 +111,7 @@ fn shrink_record(
     })
 }
 
-/// Keeps the cases of this campaign beside the findings: `accept` tries an entry of the catalogue against them.
+/// Keeps the cases of this campaign beside the findings: `accept` tests new entries of the catalogue on them.
 fn keep_cases(directory: &Path, found: &[&Found]) -> Result<()> {
     if found.is_empty() {
         return Ok(());
@@ -128,12 +129,12 @@ fn keep_cases(directory: &Path, found: &[&Found]) -> Result<()> {
 }
 
 fn saved(path: &Path) -> Option<Progress> {
-    // One that cannot be read is begun anew.
+    // Progress that cannot be read is ignored, and shrinking begins anew.
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Keeps every new group among the pending findings, shrunk if that is wanted, and says so: one line and one command each.
-/// `None` beside the words when it came to its end.
+/// Keeps every new group as a pending finding, after shrinking if `is_shrinking`. Returns the text to print, one line
+/// and one command for each group, and the error that interrupted it, if any.
 pub(super) fn keep_new(
     contest: &Contest,
     settings: &Settings,
@@ -157,7 +158,7 @@ pub(super) fn keep_new(
             continue;
         }
         let path = findings::path(&settings.findings, &record.candidate, &found.group);
-        // A record out of a file may lack its case.
+        // A record that was read from a file may lack its case.
         let wanted = is_shrinking
             && record.case.is_some()
             && interrupted.is_none()
@@ -197,7 +198,7 @@ pub(super) fn keep_new(
     (said, interrupted)
 }
 
-/// `imgduel shrink`: the smaller case on standard output, all else on standard error.
+/// `imgduel shrink`: prints the smaller case on standard output, and all else on standard error.
 pub(super) fn shrink_one(
     arena: &Arena,
     settings: &Settings,
@@ -214,7 +215,7 @@ pub(super) fn shrink_one(
             why.unwrap_or_default()
         )));
     };
-    // What it was kept for names its file, though the differences may have become others since.
+    // The group in the seed file determines the finding's file name, even if the differences have changed since.
     let kept_for = seed
         .and_then(|seed| seed.seen.as_ref())
         .map(|seen| seen.group());
@@ -224,7 +225,9 @@ pub(super) fn shrink_one(
     let path: PathBuf = findings::kept(&settings.findings, &record.candidate, &group)
         .unwrap_or_else(|| findings::path(&settings.findings, &record.candidate, &group));
     let kept = seed.and_then(|seed| seed.seen.as_ref()?.drawn.clone());
-    let drawn = kept.map(|drawn| *drawn).or_else(|| Drawn::of(&record));
+    let drawn = kept
+        .map(|drawn| *drawn)
+        .or_else(|| Drawn::from_record(&record));
     SeedFile::resolved(&shrunk.record, &group, drawn.as_ref()).write(&path)?;
     let line = serde_json::to_string(&shrunk.record.case)
         .map_err(|error| Error::system(error.to_string()))?;

@@ -1,6 +1,6 @@
-//! `imgduel stubs`: writes the functions by which editors find the regression seeds.
+//! `imgduel stubs`: writes the stub test functions by which editors find the regression seeds.
 //!
-//! What they are and why is said where they are made, in the stubs room.
+//! The module `frontend::stubs` generates them and says why they are needed.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

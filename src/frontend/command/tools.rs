@@ -1,4 +1,5 @@
-//! `imgduel tools`: every tool, every witness and every part of the sandbox, and whether this machine has it.
+//! `imgduel tools`: lists every tool, every witness tool and every part of the sandbox, and whether this machine has
+//! it.
 
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ pub(super) struct ToolsArguments {
     verbose: bool,
 }
 
-/// Prints one screen; with `--verbose`, everything.
+/// Prints one screen, or everything with `--verbose`.
 pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
     let ToolsArguments { settings, verbose } = arguments;
     let means = Means::of_this_program(settings.timeout, settings.launcher())?;
@@ -71,7 +72,7 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
     Ok(said(&text))
 }
 
-/// The tools of a row that were named, each build once; where none was, the one that is found.
+/// The named tools of a row, each build once; or, if none is named, the tool that is found by default.
 fn specs(row: &Row, settings: &Settings) -> Vec<ToolSpec> {
     let mut specs: Vec<ToolSpec> = Vec::new();
     let chosen = settings.candidates.iter().chain([&settings.reference]);

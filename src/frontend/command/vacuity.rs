@@ -1,29 +1,29 @@
 //! Whether a campaign has compared enough to prove anything.
 //!
-//! A run in which next to nothing could be compared is green for no reason; that is said, and fails. Of a few cases most may come to nothing by
-//! chance: there it is said alone.
+//! A campaign that compares almost nothing would otherwise pass without reason, so it fails. Of a few cases most may
+//! compare nothing by chance; then it is only reported.
 
 use crate::base::prose::counted;
 use crate::campaign::settings::Settings;
 use crate::report::digest::Digest;
 use crate::run::record::Summary;
 
-/// The share of cases, in percent, that may come to nothing with every candidate: inconclusive, unsupported or flaky.
+/// How many of the cases may compare nothing with any candidate (inconclusive, unsupported or flaky), in percent.
 const NOTHING_SHARE_MAX_PERCENT: u64 = 75;
 
-/// From how many cases on the share tells something.
+/// The least number of cases for which that share is meaningful.
 const CASES_MIN: u64 = 20;
 
-/// Too little was compared.
+/// A complaint that too little was compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Complaint {
-    /// What there was, and what not.
+    /// What was compared, and what was not.
     pub(super) why: String,
-    /// Whether it can hardly be chance.
+    /// Whether this is unlikely to be chance, and so a failure.
     pub(super) is_failure: bool,
 }
 
-/// Whether too little was compared.
+/// Returns a complaint if too little was compared.
 pub(super) fn complaint(
     summary: &Summary,
     digest: &Digest,
@@ -32,7 +32,8 @@ pub(super) fn complaint(
     let cases = summary.cases();
     let done = cases.total();
     if done == 0 {
-        let why = "no case was tried: no candidate can be asked any of those that were drawn, or there was no time";
+        let why =
+            "no case was run: no candidate supports any of the drawn cases, or there was no time";
         return Some(Complaint {
             why: why.to_owned(),
             is_failure: true,
@@ -45,7 +46,7 @@ pub(super) fn complaint(
     };
     if nothing * 100 > done * NOTHING_SHARE_MAX_PERCENT {
         return Some(complaint(format!(
-            "{nothing} of {} came to nothing ({} inconclusive, {} unsupported, {} flaky), more than {NOTHING_SHARE_MAX_PERCENT} percent",
+            "{nothing} of {} compared nothing ({} inconclusive, {} unsupported, {} flaky), more than {NOTHING_SHARE_MAX_PERCENT} percent",
             counted(done, "case"),
             cases.inconclusive,
             cases.unsupported,

@@ -1,6 +1,7 @@
-//! libtest's event stream: one JSON object a line, written when it happens, with libtest's keys in libtest's order.
+//! libtest's event stream: one JSON object per line, written as it happens, with libtest's keys in libtest's order.
 //!
-//! The shape is that of Rust 1.95 (`library/test/src/formatters/json.rs`); a test compares it with a plain libtest binary.
+//! The format is that of Rust 1.95 (`library/test/src/formatters/json.rs`); a test compares it with a plain libtest
+//! binary.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,27 +13,27 @@ use serde_json::Value;
 
 use super::{Outcome, Schedule, Trial, outcome};
 
-/// After how long a trial that is still running is told of: libtest's own limit.
+/// After how long a running trial is reported as slow, as in libtest.
 const TOLD_AS_SLOW_AFTER: Duration = Duration::from_secs(60);
 
-/// How often the slow ones are looked for.
+/// How often the stream looks for slow trials.
 const SLOW_ONES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the threads share.
+/// The state that the threads share.
 struct Stream<'output> {
     output: &'output mut (dyn Write + Send),
     report_time: bool,
     passed: u64,
     failed: u64,
     ignored: u64,
-    /// When each running trial began; those that have been told of as slow are out of it.
+    /// The start of each running trial, without those that have been reported as slow.
     running: BTreeMap<String, Instant>,
 }
 
 impl Stream<'_> {
-    /// Writes a line at once: a reader shows what is running now.
+    /// Writes a line and flushes, so that a reader sees what is running now.
     fn line(&mut self, line: &str) {
-        // Nobody reads it: the exit code still tells.
+        // Without a reader, the exit code still says the result.
         let _ = writeln!(self.output, "{line}");
         let _ = self.output.flush();
     }
@@ -45,7 +46,7 @@ impl Stream<'_> {
         ));
     }
 
-    /// `elapsed` is none for a trial that was not run.
+    /// Writes the end of a trial; `elapsed` is `None` if it was not run.
     fn ended(&mut self, name: &str, outcome: &Outcome, elapsed: Option<Duration>) {
         self.running.remove(name);
         let (event, key, text) = match outcome {
@@ -84,7 +85,7 @@ impl Stream<'_> {
     }
 }
 
-/// Runs the trials, writing the stream to `output`. Returns how many failed.
+/// Runs the trials and writes the event stream to `output`. Returns the number of failures.
 pub(super) fn run(schedule: Schedule, output: &mut (dyn Write + Send)) -> u64 {
     let began = Instant::now();
     let count = schedule.trials.len();
@@ -162,7 +163,7 @@ fn lock<'stream, 'output>(
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The list, as events.
+/// Lists the trials as events.
 pub(super) fn list(trials: &[Trial]) -> String {
     let mut text = "{ \"type\": \"suite\", \"event\": \"discovery\" }\n".to_owned();
     let mut ignored = 0;
@@ -187,7 +188,7 @@ pub(super) fn list(trials: &[Trial]) -> String {
     text
 }
 
-/// As a JSON string.
+/// Quotes a text as a JSON string.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -1,7 +1,7 @@
 //! The formats for people, which libtest-mimic prints.
 //!
-//! It is handed the trials that are left after filtering, with one stand-in for each that was filtered out, so that its totals
-//! are right: it counts only what it filters itself.
+//! It gets the selected trials and one placeholder for each trial that was filtered out: its totals count only what it
+//! filters itself.
 
 use std::io::Write;
 
@@ -11,12 +11,12 @@ use crate::base::prose::printable;
 
 use super::{Color, Flags, Format, Outcome, Schedule, Trial, outcome};
 
-/// No trial's name: names are paths of identifiers.
+/// The name of the placeholders. No trial has it, because names are paths of identifiers.
 const FILTERED_OUT: &str = "(filtered out)";
 
 pub(super) fn run(schedule: Schedule, flags: &Flags) -> u64 {
     if let Some(seed) = schedule.shuffle_seed {
-        // Nobody reads it: as good.
+        // Without a reader, nothing is lost.
         let _ = writeln!(std::io::stdout(), "\nshuffle seed: {seed}");
     }
     let color = flags.color.map(|color| match color {
@@ -46,7 +46,7 @@ fn mimicked(trial: Trial) -> libtest_mimic::Trial {
         name, ignored, run, ..
     } = trial;
     libtest_mimic::Trial::ignorable_test(name, move || {
-        // Its own flag for this takes no reason.
+        // The ignored flag of libtest-mimic takes no reason.
         let outcome = ignored.map_or_else(|| outcome(run), Outcome::Ignored);
         match outcome {
             Outcome::Passed => Ok(Completion::Completed),

@@ -1,4 +1,4 @@
-//! What the trials of one run share: the tools, opened by the first that runs, and the reports under way.
+//! The state that the trials of one run share: the tools, which the first trial opens, and the reports.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,45 +25,46 @@ use crate::run::record::{Class, Record, Summary};
 use crate::tool::Means;
 use crate::tool::cache::Store;
 
-/// The directory of the reference's answers in the target directory.
+/// The directory of the cached reference answers in the target directory.
 const CACHE_DIRECTORY: &str = "imgduel-cache";
 
-/// Where a trial's case comes from.
+/// The source of a trial's case.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A regression seed.
     Seed(SeedPath),
-    /// The campaign.
+    /// A fresh case of the campaign.
     Fresh(CaseId),
 }
 
-/// What the trials of one run share.
+/// The state that the trials of one run share.
 pub(super) struct Stage {
     settings: Settings,
     trace: Option<Trace>,
     contest: OnceLock<Result<Contest>>,
-    /// The same for cases that are tried in every run, which have the reference's answers kept; `None` without a cache.
+    /// The candidates behind a cache of reference answers, for cases that are the same in every run; `None` without a
+    /// cache.
     with_answers: OnceLock<Option<Contest>>,
     written: Mutex<Option<Written>>,
-    /// The trial that was the first to show a group of divergences, by candidate and group.
+    /// The first trial that showed a group of divergences, by candidate and group.
     shown: Mutex<HashMap<(String, Group), String>>,
     started: Instant,
-    /// When no more cases of the campaign are begun.
+    /// The time after which no more cases of the campaign are begun.
     until: Option<Instant>,
 }
 
-/// The reports under way. The lock is held for the writing of a record, never while a case runs.
+/// The reports in progress. The lock is held while a record is written, never while a case runs.
 struct Written {
     summary: Summary,
-    /// The figures of the campaign alone.
+    /// The figures of the fresh cases alone.
     campaign: Summary,
     outlets: Outlets,
-    /// The document that goes to standard output in the end, when that is the format.
+    /// The JUnit document for standard output, if that is the format.
     document: Option<JunitFile<Vec<u8>>>,
 }
 
 impl Stage {
-    /// For a list: no file is touched.
+    /// Returns the state for listing; it touches no file.
     pub(super) fn of_nothing(settings: Settings) -> Self {
         Self {
             settings,
@@ -77,7 +78,7 @@ impl Stage {
         }
     }
 
-    /// For a run.
+    /// Returns the state for running, with the report files opened.
     pub(super) fn open(
         settings: Settings,
         trace: Option<Trace>,
@@ -95,7 +96,7 @@ impl Stage {
             outlets,
             document: document.transpose()?,
         };
-        // Under nextest each trial is a run of its own.
+        // Under nextest each trial is a run of its own, without a common deadline.
         let until = settings.deadline().filter(|_| !is_one_of_many());
         Ok(Self {
             written: Mutex::new(Some(written)),
@@ -105,15 +106,16 @@ impl Stage {
         })
     }
 
-    /// How many trials there will be.
+    /// Sets the number of trials for the summary.
     pub(super) fn expect(&self, total: u64) {
         if let Some(written) = &mut *self.lock() {
             written.summary.iterations = total;
         }
     }
 
-    /// The tools that the settings name, opened the first time. An error when one is wrong or not here that was named: nothing could be
-    /// tested of it. `None` when it is the usual reference that is not here, or anything else is amiss: then each trial says so.
+    /// The tools that the settings name, opened at the first call. Fails if a named tool is missing or wrong, because
+    /// nothing could be tested. Returns `None` if the default reference is missing or another error occurs; then each
+    /// trial reports it.
     pub(super) fn tools(&self) -> Result<Option<&Contest>> {
         let error = match self.contest() {
             Ok(contest) => return Ok(Some(contest)),
@@ -138,7 +140,7 @@ impl Stage {
         contest.as_ref().map_err(Clone::clone)
     }
 
-    /// The first of these cases that any candidate can be asked, so many.
+    /// The ids of the first `count` cases that at least one candidate supports.
     pub(super) fn of_concern(
         contest: &Contest,
         cases: impl Iterator<Item = Case> + Send,
@@ -149,11 +151,11 @@ impl Stage {
         cases.take(count).map(|case| case.id()).collect()
     }
 
-    /// Runs a trial: decodes its case, tries it, and writes down what came of it.
+    /// Runs a trial: decodes its case, runs it, and writes its records.
     pub(super) fn run(&self, name: &str, source: &Source, pool: Option<&[String]>) -> Outcome {
         let is_over = self.until.is_some_and(|until| Instant::now() >= until);
         if is_over && matches!(source, Source::Fresh(_)) {
-            return Outcome::Ignored("not run: the time of --duration is over".to_owned());
+            return Outcome::Ignored("not run: the time limit of --duration is reached".to_owned());
         }
         match self.record(name, source, pool) {
             Ok((records, seed)) => self.outcome_of_all(name, &records, seed.as_ref()),
@@ -205,8 +207,8 @@ impl Stage {
         Ok((records, seed))
     }
 
-    /// Of one candidate or of several: failed if any is, with all their texts; else what was inconclusive outweighs what matched, and
-    /// that what nothing was tested of.
+    /// The outcome of all candidates. The trial fails if any of them fails, with all their texts; otherwise
+    /// inconclusive takes precedence over match, and match over unsupported.
     fn outcome_of_all(&self, name: &str, records: &[Record], seed: Option<&SeedFile>) -> Outcome {
         let rank = |record: &&Record| match record.class() {
             Class::Divergence => 0,
@@ -234,7 +236,7 @@ impl Stage {
     }
 
     fn cached(&self, contest: &Contest) -> Option<Contest> {
-        // What else a tool sees is not part of what it was asked.
+        // The key of a cached answer does not contain environment variables that are passed to tools.
         if self.settings.no_cache || !self.settings.pass_env.is_empty() {
             return None;
         }
@@ -267,7 +269,8 @@ impl Stage {
         Outcome::Failed(text)
     }
 
-    /// The text of a failure that another trial of this run has shown already; its evidence is there. The first of a group is entered.
+    /// The failure text if another trial of this run has already shown the same group, whose evidence is there;
+    /// `None`, and the trial is noted, if this is the first.
     fn seen_before(&self, name: &str, record: &Record) -> Option<String> {
         let group = record.group()?;
         let key = (record.candidate.to_string(), group);
@@ -287,7 +290,7 @@ impl Stage {
         ))
     }
 
-    /// Keeps a new divergence among the pending findings, and says so.
+    /// Keeps a new divergence as a pending finding. Returns a line that says so.
     fn kept(&self, record: &Record) -> String {
         let Some(group) = record
             .group()
@@ -300,7 +303,7 @@ impl Stage {
             return format!("  pending since before: {}\n", path.display());
         }
         let path = findings::path(directory, &record.candidate, &group);
-        let drawn = Drawn::of(record);
+        let drawn = Drawn::from_record(record);
         match SeedFile::resolved(record, &group, drawn.as_ref()).write(&path) {
             Ok(()) => format!(
                 "  kept in {} (imgduel shrink makes it smaller)\n",
@@ -310,7 +313,7 @@ impl Stage {
         }
     }
 
-    /// A tool that is not installed leaves nothing to test; every other fault of the harness fails.
+    /// A missing tool leaves nothing to test, so the trial is ignored; any other fault of the harness is a failure.
     fn not_possible(&self, name: &str, error: &Error) -> Outcome {
         let is_missing_tool = error.cause() == Cause::MissingTool;
         let message = error.to_string();
@@ -321,7 +324,7 @@ impl Stage {
         };
         if let Some(written) = &mut *self.lock() {
             let document = written.document.as_mut();
-            // The trial fails or is ignored with the first reason, whatever becomes of the file.
+            // The trial's outcome is this error, even if the report cannot be written.
             let _ = written.outlets.add_fault(&fault);
             let _ = document.map_or(Ok(()), |document| document.append_fault(&fault));
         }
@@ -331,8 +334,8 @@ impl Stage {
         }
     }
 
-    /// Writes what can only be written when all trials have run. `not_run` are those that were shown as ignored. Where the whole campaign
-    /// was `to_prove` something, says why it does not, if it does not.
+    /// Completes the reports after all trials. `not_run` are the trials that were shown as ignored. With `to_prove`,
+    /// returns the reason if the campaign compared nothing.
     pub(super) fn finish(
         &self,
         not_run: &[(String, String)],
@@ -356,7 +359,7 @@ impl Stage {
         written.outlets.finish(&written.summary)?;
         if !is_one_of_many() {
             let digest = written.outlets.digest();
-            // The other formats are read by programs.
+            // Programs read the other formats.
             if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
                 terminal::tell(&github::annotations(&written.summary, digest));
             }
@@ -381,7 +384,7 @@ impl Stage {
     }
 }
 
-/// The case of a source, and the seed's file where it has one.
+/// Returns the case of a source, and the parsed seed file if it is a seed.
 pub(super) fn read(
     source: &Source,
     pool: Option<&[String]>,

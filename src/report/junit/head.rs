@@ -1,4 +1,4 @@
-//! What stands before the cases of a JUnit document: counts, time, properties. Written again and again into the same space.
+//! The head of a JUnit document: counts, time and properties. It is overwritten in place.
 
 use std::io;
 use std::time::SystemTime;
@@ -8,27 +8,27 @@ use quick_junit::{Property, Report, TestSuite};
 
 use crate::run::record::{Class, Record, ToolName};
 
-/// The space of the head, in bytes. What a head holds is bounded by [`PROPERTY_CHARACTERS_MAX`].
+/// The size of the head in bytes. [`PROPERTY_CHARACTERS_MAX`] bounds its content.
 pub(super) const HEAD_BYTES: usize = 2048;
 
-/// How much of a property is kept, so that the head keeps to its space however a tool calls its version.
+/// How many characters of a property are kept, so that the head fits its space whatever a tool's version string is.
 pub(super) const PROPERTY_CHARACTERS_MAX: usize = 60;
 
-/// What closes the document.
+/// The end of the document.
 pub(super) const TAIL: &str = "    </testsuite>\n</testsuites>\n";
 
-/// What the suite is called.
+/// The name of the test suite.
 pub(super) const SUITE_NAME: &str = "imgduel";
 
-/// What stands before the cases and changes with each of them.
+/// The counts and properties of the document so far.
 pub(super) struct Head {
     pub(super) tests: usize,
     pub(super) failures: usize,
     pub(super) errors: usize,
     pub(super) skipped: usize,
-    /// When the file was begun, or, if that is earlier, its first case.
+    /// The start of the file or of its first case, whichever is earlier.
     pub(super) began: SystemTime,
-    /// When its last case ended.
+    /// The end of the last case.
     pub(super) ended: SystemTime,
     pub(super) tools: Option<[ToolName; 2]>,
     pub(super) seed: Option<(String, Option<u64>)>,
@@ -57,7 +57,7 @@ impl Head {
         self.seed.get_or_insert_with(seed);
     }
 
-    /// The document up to the cases, filled up to [`HEAD_BYTES`].
+    /// The document up to the first case, padded to [`HEAD_BYTES`].
     pub(super) fn text(&self) -> io::Result<String> {
         let mut suite = TestSuite::new(SUITE_NAME);
         suite.set_timestamp(DateTime::<Utc>::from(self.began));
@@ -76,7 +76,7 @@ impl Head {
         if head.len() > HEAD_BYTES {
             return Err(io::Error::other("the head is longer than its space"));
         }
-        // Blanks between elements mean nothing.
+        // Whitespace between elements has no meaning.
         let blanks = HEAD_BYTES - head.len() - 1;
         Ok(format!("{head}{:blanks$}\n", ""))
     }
@@ -101,7 +101,7 @@ impl Head {
 
 pub(super) fn serialized(suite: TestSuite) -> io::Result<String> {
     let mut report = Report::new(SUITE_NAME);
-    // `add_test_suite` counts the suite's cases, which are not in it here.
+    // `add_test_suite` would count the suite's cases, which are not in the suite here.
     (report.tests, report.failures) = (suite.tests, suite.failures);
     (report.errors, report.skipped) = (suite.errors, suite.skipped);
     report.timestamp = suite.timestamp;

@@ -1,8 +1,8 @@
-//! The name of a seed: the stem of its file, the last part of its trial's path, and the name of a function.
+//! The rule for seed names: a name is the stem of a file, the last part of a trial's name, and the name of a function.
 
 use crate::base::error::{Error, Result};
 
-/// The words of Rust that no function can be called by.
+/// The keywords of Rust, which cannot name a function.
 const KEYWORDS: [&str; 51] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
     "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
@@ -11,7 +11,7 @@ const KEYWORDS: [&str; 51] = [
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// A stem is an identifier: it is the name of a trial and of a function.
+/// Checks that a stem is an identifier: it names a trial and a function.
 pub fn check_stem(stem: &str) -> Result<()> {
     let mut letters = stem.bytes();
     let first = letters.next().is_some_and(|byte| byte.is_ascii_lowercase());
@@ -20,7 +20,7 @@ pub fn check_stem(stem: &str) -> Result<()> {
     match is_identifier && !KEYWORDS.contains(&stem) {
         true => Ok(()),
         false => Err(Error::usage(format!(
-            "'{stem}' is no name for a seed: write small letters, digits and underscores, a letter first, and no word of Rust"
+            "'{stem}' is not a valid name for a seed: use lower-case letters, digits and underscores, begin with a letter, and avoid keywords of Rust"
         ))),
     }
 }

@@ -1,6 +1,6 @@
-//! The evidence in brief: what differs, the one call in which it shows, and the commands that lead there.
+//! The evidence in brief: what differs, the pair of calls that shows it, and the commands that lead there.
 //!
-//! For the end of a campaign, of a case that was made as small as it goes. The whole evidence is in the records, and `imgduel replay` prints it.
+//! For shrunken cases at the end of a campaign. The whole evidence is in the records, and `imgduel replay` prints it.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use crate::oracle::verdict::Difference;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;
 
-/// How many differences are told.
+/// How many differences are printed.
 const DIFFERENCES_MAX: usize = 3;
 
-/// How many commands are told.
+/// How many commands are printed.
 const COMMANDS_MAX: usize = 12;
 
-/// What differs, the differing call on both sides, and the commands of the candidate's side up to it.
+/// What differs, the differing call on both sides, and the commands of one side up to it.
 pub fn evidence(record: &Record) -> String {
     let mut text = String::new();
     if let Some(reason) = &record.reason {
@@ -46,7 +46,8 @@ pub fn evidence(record: &Record) -> String {
 
 type Pair<'evidence> = (Option<&'evidence Call>, Option<&'evidence Call>);
 
-/// The calls of both sides in which the difference is most likely to show: those that came out, or said, what differs.
+/// The pair of calls, one of each side, that most likely shows the difference: their exits or outputs are what
+/// differs.
 fn differing(evidence: &Evidence) -> Option<Pair<'_>> {
     let of = |side: Side| evidence.calls.iter().filter(move |call| call.side == side);
     let ours: Vec<&Call> = of(Side::Candidate).collect();
@@ -66,7 +67,7 @@ fn differing(evidence: &Evidence) -> Option<Pair<'_>> {
     let mut best: Option<(u32, Pair<'_>)> = None;
     for pair in pairs {
         let weight = likely(&pair);
-        // Where nothing tells them apart, the last looks say most.
+        // If no pair differs, the last one is best: the final inspections come last.
         if best.is_none_or(|(most, _)| weight > most || (most == 0 && weight == 0)) {
             best = Some((weight, pair));
         }
@@ -74,7 +75,7 @@ fn differing(evidence: &Evidence) -> Option<Pair<'_>> {
     best.map(|(_, pair)| pair)
 }
 
-/// How sure a difference is to show in a pair of calls.
+/// How surely a pair of calls shows a difference: 0 is not at all.
 fn shows(ours: &Call, theirs: &Call, difference: &Difference) -> u32 {
     let is_exit = ours.exit != theirs.exit
         && (difference.candidate.contains(&ours.exit)
@@ -93,7 +94,7 @@ fn shows(ours: &Call, theirs: &Call, difference: &Difference) -> u32 {
     }
 }
 
-/// The commands that lead to a call: those that make the source image, then those of its side.
+/// Prints the commands up to a call: those that make the source image, then those of the call's side.
 fn add_recipe(text: &mut String, evidence: &Evidence, last: Option<&Call>) {
     let side = last.map_or(Side::Candidate, |call| call.side);
     let of_side = evidence.calls.iter().filter(|call| call.side == side);
@@ -104,7 +105,7 @@ fn add_recipe(text: &mut String, evidence: &Evidence, last: Option<&Call>) {
         .collect();
     for call in of_side {
         let is_last = last.is_some_and(|last| std::ptr::eq(last, call));
-        // What the harness does by itself is no command.
+        // The harness's own actions are no commands.
         if !call.command.iter().any(|word| word.starts_with('[')) {
             commands.push(shell_line(&call.command));
         }

@@ -1,11 +1,12 @@
-//! Several candidates on a terminal: what each made of the cases, and where each stands in every group of divergences.
+//! The tables of several candidates on a terminal: their verdicts, and each one's outcome in every group of
+//! divergences.
 
 use std::fmt::Write;
 
 use crate::base::prose::counted;
 use crate::run::record::{Cell, Row, Stand, Summary};
 
-/// How the tools are listed in a row: those against whom something is to be said at first.
+/// The order of the outcomes in a row: the worst first.
 const STANDS: [Stand; 9] = [
     Stand::Crashes,
     Stand::Hangs,
@@ -18,7 +19,7 @@ const STANDS: [Stand; 9] = [
     Stand::NotAsked,
 ];
 
-/// Both tables; nothing for one candidate.
+/// Both tables; an empty text for a single candidate.
 pub fn matrix(summary: &Summary) -> String {
     let mut text = String::new();
     if summary.by_candidate.is_empty() {

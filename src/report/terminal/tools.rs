@@ -1,4 +1,5 @@
-//! `imgduel tools` in words: one screen that says which tool does what to which format, and what is to be installed; more on demand.
+//! The texts of `imgduel tools`: one screen that shows what each tool supports for each format and what is missing, or
+//! with `--verbose` everything.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::image::format::Format;
 use crate::process::SandboxLayer;
 use crate::tool::{self, Capability, Tool};
 
-/// What the letters of a cell stand for, and the requests that are one of them.
+/// The letters of a cell, what they mean, and the requests any of which gives the letter.
 const LETTERS: [(char, &str, &[&str]); 6] = [
     ('r', "reads", &["contents"]),
     ('m', "maps", &["map"]),
@@ -23,18 +24,18 @@ const LETTERS: [(char, &str, &[&str]); 6] = [
     ),
 ];
 
-/// The columns of a terminal that nobody has widened.
+/// The usual width of a terminal, in columns.
 pub const WIDTH: usize = 80;
 
 /// One tool of the list.
 pub struct Line {
-    /// Its row.
+    /// The tool's row in the table of tools.
     pub row: &'static tool::Row,
-    /// The tool, or why it is not here.
+    /// The tool, or the error why it is missing.
     pub opened: Result<Arc<dyn Tool>>,
 }
 
-/// The table of all tools that are here, and below it what the others need.
+/// The table of the installed tools, and after it what the missing ones need.
 pub fn matrix(lines: &[Line]) -> String {
     let formats: Vec<Format> = Format::all().collect();
     let here: Vec<(String, Vec<String>)> = lines
@@ -102,7 +103,7 @@ fn cell(table: &[Capability], format: Format) -> String {
     }
 }
 
-/// The parts of the sandbox in a line, but for those that are missing.
+/// The parts of the sandbox in one line, and a line for each missing part.
 pub fn sandbox(layers: &[SandboxLayer]) -> String {
     let missing: Vec<&SandboxLayer> = layers
         .iter()
@@ -118,7 +119,7 @@ pub fn sandbox(layers: &[SandboxLayer]) -> String {
     text
 }
 
-/// A tool of the long list: whether it is here, and what it can be asked.
+/// A tool in the long list: whether it is installed, and which requests it supports.
 pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&str>) -> String {
     let mut text = String::new();
     let found = match opened {

@@ -1,7 +1,8 @@
-//! The canary: before a campaign, a tool that lies must be caught.
+//! The canary: before a campaign, a tool with planted faults must be caught.
 //!
-//! The liar is the reference but for two lies: it tells another size of every image, and it changes the first sector of every image that it converts.
-//! The same scratch directory, duel and judges that try the cases must find both; if they do not, nothing that the campaign says is worth anything.
+//! The faulty tool calls the reference, but reports another size for every image and changes the first sector of every
+//! image that it converts. The same scratch directory, runner and judges that serve real cases must find both faults;
+//! otherwise no result of the campaign can be trusted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,15 +18,15 @@ use crate::run::duel::Duel;
 use crate::tool::request::{Answer, Request};
 use crate::tool::{Scene, Support, Tool, Wording};
 
-/// The smallest case that has both lies in it.
+/// The smallest case that exercises both faults.
 const CASE: &str = r#"{"generation": "canary", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
     "image": {"format": "raw", "virtual_size": "64K", "pattern": "random", "writes": [{"offset": 0, "length": 512, "byte": 7}]},
     "ops": [{"op": "info"}, {"op": "convert", "target": "raw"}]}"#;
 
-/// The least wall time for one of its calls.
+/// The least time limit for one call of the canary, in wall time.
 const LIMIT_MIN: Duration = Duration::from_secs(5);
 
-/// What the liar writes, in every byte of the first sector.
+/// The byte that the faulty tool writes all over the first sector.
 const LIE: u8 = 0xa5;
 
 struct Liar(Arc<dyn Tool>);
@@ -39,7 +40,7 @@ impl Tool for Liar {
         self.0.version()
     }
 
-    /// None: it must not be taken for the reference's own program.
+    /// `None`, so that it does not count as the same program as the reference.
     fn program(&self) -> Option<&Path> {
         None
     }
@@ -78,7 +79,7 @@ impl Tool for Liar {
 }
 
 impl Arena {
-    /// An error when a lying tool is not caught.
+    /// Runs the canary case. Fails if the faulty tool is not caught.
     pub fn must_find_a_lie(&self) -> Result<()> {
         let liar: Arc<dyn Tool> = Arc::new(Liar(Arc::clone(&self.duel.reference)));
         self.must_catch(liar)
@@ -86,11 +87,11 @@ impl Arena {
 
     fn must_catch(&self, liar: Arc<dyn Tool>) -> Result<()> {
         let case: Case = serde_json::from_str(CASE)
-            .map_err(|error| Error::system(format!("the canary's own case: {error}")))?;
+            .map_err(|error| Error::system(format!("cannot decode the canary's case: {error}")))?;
         let duel = Duel {
             candidate: liar,
             keep: false,
-            // What is to be shown is that lies are caught, not that calls are quick.
+            // Generous limit: the canary tests detection, not speed.
             limit: self.duel.limit.max(LIMIT_MIN),
             ..self.duel.clone()
         };
@@ -102,7 +103,7 @@ impl Arena {
                 .map(|operation| &operation.verdict)
         };
         let is_caught = |verdict: &Verdict| matches!(verdict, Verdict::Divergence(_));
-        // A reference that is too slow for the one is too slow; the other must show.
+        // A slow machine may time out one of the two operations (inconclusive), but then the other must diverge.
         let is_missed = |verdict: &Verdict| matches!(verdict, Verdict::Match);
         if verdicts().any(is_caught) && !verdicts().any(is_missed) {
             return Ok(());
@@ -114,7 +115,7 @@ impl Arena {
             })
             .collect();
         Err(Error::system(format!(
-            "a tool that lies was not caught ({}): nothing that this campaign said would be worth anything; look at the reference with imgduel tools",
+            "the canary, a tool with planted faults, was not caught ({}), so no result of this campaign could be trusted: check the reference with imgduel tools",
             said.join("; ")
         )))
     }
@@ -135,7 +136,7 @@ mod tests {
         missing_qemu_img,
         ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
     )]
-    fn a_liar_is_caught_and_one_that_does_not_lie_is_told_not_to_have_been() {
+    fn a_faulty_tool_is_caught_and_a_correct_one_is_reported_as_not_caught() {
         let limit = Duration::from_secs(30);
         let means = Means {
             worker_program: "/nonexistent".into(),

@@ -1,8 +1,9 @@
-//! What is heard a second time before it is believed: time that ran out, and every divergence that is new.
+//! Confirmation: timeouts and new divergences are run a second time before they are reported.
 //!
-//! Time that ran out is heard again alone: no other case of this program runs meanwhile, and flushes are off. A divergence is replayed from
-//! scratch; one that does not come back is *flaky*, with the evidence of both times. Only processes of this program wait for each other: beside
-//! other programs, and trials that have a process each, "alone" is as alone as the machine is.
+//! An operation that timed out is run again alone, that is without other cases of this process in parallel, and with
+//! flushes off. A divergence is replayed from scratch; if it does not recur it is *flaky*, and its record keeps the
+//! evidence of both runs. Only cases of this process wait for each other: other programs, and tests that have a
+//! process each (nextest), may still load the machine.
 
 use std::sync::{Arc, PoisonError};
 
@@ -14,17 +15,17 @@ use crate::oracle::verdict::{DivergenceKind, Finding, InconclusiveKind, Verdict}
 use crate::run::duel::{Duel, OperationOutcome, Outcome};
 use crate::run::evidence::Evidence;
 
-/// What is added to a reason that was heard again alone.
+/// Introduces the result of the second run in a reason.
 const ALONE: &str = "again alone, with flushes off";
 
 impl Arena {
-    /// Hears a case, and again what is not to be believed at once.
+    /// Runs a case, then confirms what needs confirmation.
     pub(super) fn hear(&self, case: &Case) -> Result<Outcome> {
         let mut outcome = {
             let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
             self.duel.fight(case)?
         };
-        // The scratch directory that is kept is that of the first time; what the reference said then does not count.
+        // Only the first run keeps its scratch directory. The second run calls the reference anew, not its cache.
         let duel = Duel {
             keep: false,
             reference: Arc::clone(&self.reference),
@@ -45,7 +46,7 @@ impl Arena {
                 .map(|operation| candidate_was_late(&operation.verdict))
                 .collect();
             again(&quiet, case, &late, &late, &mut outcome, in_time)?;
-            // What shows only when time does not run out has been seen once.
+            // A divergence that appears only in the second run, once time suffices, has itself been seen only once.
             let is_late_divergence = |place: &usize| {
                 let is_late = candidate_was_late(&outcome.operations[*place].verdict);
                 !(twice[*place] && is_late) && self.is_new(case, *place, &outcome)
@@ -60,7 +61,8 @@ impl Arena {
             .collect();
         if !new.is_empty() {
             let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-            // Not the new ones alone: a tool that is kept may have been led astray by an earlier operation.
+            // All operations in their order, not only the diverging ones: an earlier operation may have corrupted the
+            // state of a tool that serves several calls.
             again(&duel, case, &timely, &new, &mut outcome, confirm)?;
         }
         Ok(outcome)
@@ -73,7 +75,7 @@ impl Arena {
     }
 }
 
-/// Tries the operations at `places` again, and decides of those at `decided` what counts.
+/// Runs the operations at `places` again and lets `decide` merge both outcomes of those at `decided`.
 fn again(
     duel: &Duel,
     case: &Case,
@@ -120,7 +122,7 @@ fn ran_out_of_time(verdict: &Verdict) -> bool {
     }
 }
 
-/// Of a divergence and what came of the same once more.
+/// Merges both outcomes of a divergence: confirmed if the second run diverges in the same kind, else flaky.
 fn confirm(first: OperationOutcome, second: OperationOutcome) -> OperationOutcome {
     match (first.verdict, &second.verdict) {
         (Verdict::Divergence(found), Verdict::Divergence(again)) if found.kind == again.kind => {
@@ -134,7 +136,7 @@ fn confirm(first: OperationOutcome, second: OperationOutcome) -> OperationOutcom
     }
 }
 
-/// Of an operation whose time ran out, and what came of it alone.
+/// Merges both outcomes of an operation that timed out first.
 fn in_time(first: OperationOutcome, second: OperationOutcome) -> OperationOutcome {
     let still = ran_out_of_time(&second.verdict)
         .then(|| second.verdict.reason().unwrap_or_default().to_owned());
@@ -149,7 +151,7 @@ fn in_time(first: OperationOutcome, second: OperationOutcome) -> OperationOutcom
             },
             _ => second,
         },
-        // It was not even trying, and then it was: that is no matter of speed.
+        // A candidate that made no progress at first and then finished is not merely slow: the hang is flaky.
         (Verdict::Divergence(found), None) if first.is_stuck => {
             flaky(found, first.evidence, second)
         }

@@ -1,7 +1,7 @@
-//! The tools' programs, as they were when the run began.
+//! Detects that a tool's program was replaced during a run.
 //!
-//! A tool that is replaced while it is being tested would be two tools in one record. Looked at after every case; what a wrapper script starts is not
-//! seen.
+//! Otherwise one record could mix two versions of a tool. The session checks after every case. Programs that a wrapper
+//! script starts are not checked.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Error, Result};
 use crate::tool::Tool;
 
-/// The programs of a run.
+/// The tools' programs and what identified them when the run began.
 #[derive(Clone)]
 pub(super) struct Programs(Vec<(PathBuf, Option<Identity>)>);
 
@@ -24,8 +24,8 @@ struct Identity {
 }
 
 impl Programs {
-    /// Of these tools, as far as they are programs.
-    pub(super) fn of<const N: usize>(tools: [&dyn Tool; N]) -> Self {
+    /// Takes the programs of these tools; tools without a program are left out.
+    pub(super) fn for_tools<const N: usize>(tools: [&dyn Tool; N]) -> Self {
         let programs = tools.into_iter().filter_map(Tool::program);
         Self(
             programs
@@ -34,7 +34,7 @@ impl Programs {
         )
     }
 
-    /// An error when one was replaced or removed since.
+    /// Fails if a program was replaced or removed since.
     pub(super) fn are_the_same(&self) -> Result<()> {
         let other = self
             .0
@@ -42,7 +42,7 @@ impl Programs {
             .find(|(program, before)| identity(program) != *before);
         other.map_or(Ok(()), |(program, _)| {
             Err(Error::system(format!(
-                "{} was replaced or removed during the run: its records up to here stand; start a new run for the new one",
+                "{} was replaced or removed during the run: the records so far are valid; start a new run for the new program",
                 program.display()
             )))
         })

@@ -1,6 +1,6 @@
-//! What one side does in an operation: its steps carried out, each with its time, and every call of a tool.
+//! Runs the steps of an operation on one side, and makes every tool call.
 //!
-//! Called by the duel. What the answers mean is for the judges.
+//! The runner calls it; the judges interpret the answers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,22 @@ use crate::run::scratch_dir::{ScratchDir, Stamps};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 use crate::tool::{Scene, Support, Tool};
 
-/// How much longer than its limit the reference may take for a call, in limits, for as long as it is busy.
+/// The grace period of a busy reference beyond its limit, in multiples of the limit.
 pub const BUSY_REFERENCE_EXTRA_LIMITS: u32 = 2;
 
-/// What is added to that for each flush that the reference is known to have to make: a slow disk's.
+/// What each flush that the reference must make adds to its grace period, as on a slow disk.
 pub const SLOW_FLUSH: Duration = Duration::from_millis(2);
 
-/// How much longer than its limit the reference may take in all, in limits.
+/// The longest grace period of the reference, in multiples of the limit.
 pub const BUSY_REFERENCE_EXTRA_LIMITS_MAX: u32 = 6;
 
-/// How many times longer than the reference the candidate may take for the same step, for as long as it is busy, where that is more
-/// than the limit.
+/// How many times as long as the reference a busy candidate may take for the same step, if that is more than the
+/// limit.
 pub const MUCH_SLOWER: u32 = 3;
 
 impl<'duel> Bout<'duel> {
-    /// Carries out an operation's steps on a side, up to the first that ends it. `made` is what the reference did before.
+    /// Runs the steps of an operation on one side, up to the first failure that ends it. `made` is the reference's run
+    /// of the same steps.
     pub(super) fn deed(
         &mut self,
         side: Side,
@@ -42,7 +43,7 @@ impl<'duel> Bout<'duel> {
         let mut deed = Deed::default();
         let costs = cost::of_steps(steps);
         self.bounds = None;
-        // What is there after one step is what is there before the next.
+        // The file stamps after one step are those before the next.
         let mut before = self.scratch_dir.stamps(side);
         for (index, step) in steps.iter().enumerate() {
             let _step = tracing::trace_span!("step", index, side = side.name()).entered();
@@ -65,7 +66,7 @@ impl<'duel> Bout<'duel> {
                 }
             };
             let file_bytes = self.scratch_dir.length(side, &step.request.file().path);
-            // What makes an image may take its time; what is then done with it has bounds.
+            // Resource bounds apply from the step on that damages the image, not to the steps that make it.
             self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
             let space = self.bounds.map(|_| self.scratch_dir.space(side));
             let after = self.scratch_dir.stamps(side);
@@ -85,7 +86,8 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
-    /// Carries out one step on a side: by whom, and the answer. What the side's tool says it lacks is added to `lacks`.
+    /// Runs one step on a side. Returns whose tool ran it, and the answer. A feature that the side's tool lacks is added
+    /// to `lacks`.
     fn step(
         &mut self,
         side: Side,
@@ -102,7 +104,7 @@ impl<'duel> Bout<'duel> {
             _ => Side::Reference,
         };
         let is_damage = matches!(step.request, Request::Damage { .. });
-        // Bytes of a raw file are what the guest sees: to put them there as a fixture takes no tool.
+        // Bytes of a raw file are the guest's bytes, so the harness writes raw fixtures itself.
         let is_raw_fixture =
             step.actor == Actor::Reference && harness::writes_itself(&step.request);
         let answer = match step.actor == Actor::Harness || is_damage || is_raw_fixture {
@@ -120,7 +122,8 @@ impl<'duel> Bout<'duel> {
         Ok((Side::Reference, answer))
     }
 
-    /// Asks a tool for a step on a side: `done` is what the reference did for it. Of a call that ran out of time, how far it got.
+    /// Runs one step with a tool. `done`, the reference's result of the same step, scales the grace period. If the
+    /// call times out, its progress is added to the post-mortem.
     fn ask_for(
         &mut self,
         side: Side,
@@ -142,7 +145,8 @@ impl<'duel> Bout<'duel> {
         Ok(answer)
     }
 
-    /// What a witness says of an image on the candidate's side.
+    /// Cross-checks an image on the candidate's side with a witness tool. Returns `None` if no witness reads its
+    /// format.
     pub(super) fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
         let directory = self.scratch_dir.directory(Side::Candidate);
         let ImageFile { format, path, .. } = file;
@@ -177,7 +181,8 @@ impl<'duel> Bout<'duel> {
         calls(by).of(|| self.ask_in(self.scratch_dir.directory(side), by, request, grace))
     }
 
-    /// How long a busy tool may take beyond its limit; the candidate by what the reference took for the same, where that is known.
+    /// The grace period of a busy tool beyond its limit. The candidate's depends on how long the reference took for
+    /// the same step, if that is known.
     pub(super) fn grace(&self, by: Side, reference: Option<&Turn>, cost: Cost) -> Duration {
         let limit = self.duel.limit;
         match (by, reference) {
@@ -221,7 +226,7 @@ impl<'duel> Bout<'duel> {
         request: &Request,
         grace: Duration,
     ) -> Result<Answer> {
-        // Nobody is asked to wait for it.
+        // A tool that opens a named pipe would block for ever, so it is not called.
         if let Some(wrong) = ScratchDir::in_place_of_a_file(&directory, &request.images()) {
             return Ok(harness::refusal(request, wrong));
         }
@@ -249,7 +254,7 @@ fn calls(by: Side) -> Phase {
     }
 }
 
-/// The names that stand in one of two listings alone, or with another stamp.
+/// The names that only one of two listings has, or that have another stamp in it.
 fn changed(before: &Stamps, after: &Stamps) -> Vec<String> {
     let names = before.keys().chain(after.keys());
     let names: BTreeSet<&String> = names

@@ -1,7 +1,7 @@
-//! What the harness itself carries out: requests that no tool could be asked.
+//! Carries out the requests that no tool can: damaging images, auditing them, writing raw fixtures.
 //!
-//! Called by the duel for steps of [`Actor::Harness`](crate::oracle::exchange::Actor::Harness). What it cannot do with an image is
-//! a refusal, judged like a tool's; it starts no program.
+//! The runner calls it for steps of [`Actor::Harness`](crate::oracle::exchange::Actor::Harness). A failure is an
+//! answer like a tool's refusal, and is judged as one. It starts no program.
 
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,15 +22,15 @@ use crate::run::evidence::quoted;
 use crate::run::scratch_dir::ScratchDir;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
-/// The unit of stat(2)'s st_blocks.
+/// The unit of `st_blocks` in stat(2), in bytes.
 const HOST_BLOCK_BYTES: u64 = 512;
 
-/// Carries out a request on a side.
+/// Carries out a request in a side's directory.
 pub(super) fn carry_out(request: &Request, scratch_dir: &ScratchDir, side: Side) -> Answer {
     carry_out_in(request, scratch_dir, side, &scratch_dir.directory(side))
 }
 
-/// The same in a directory that need not be the side's.
+/// Carries out a request in any directory, e.g. that of the source image.
 pub(super) fn carry_out_in(
     request: &Request,
     scratch_dir: &ScratchDir,
@@ -59,7 +59,7 @@ pub(super) fn carry_out_in(
             .into();
             written(&directory.join(&file.path), writes).map(|()| None)
         }
-        // Done on the reference's side, where the image was made; the candidate gets its copy with it.
+        // Damages the reference's image; the candidate gets a copy of the damaged file.
         Request::Damage { file, damages } => damage(scratch_dir, file, damages).map(|done| {
             (words, said) = done;
             None
@@ -77,7 +77,7 @@ pub(super) fn carry_out_in(
         Request::HostClusters { .. } => {
             image().and_then(|image| HostClusters::settle_and_read(&image).map(Some))
         }
-        _ => Err(Unparsable::new("that is for a tool")),
+        _ => Err(Unparsable::new("only a tool can carry out this request")),
     };
     let (exit, refused, host_clusters) = match done {
         Ok(host_clusters) => (Exit::Success, String::new(), host_clusters),
@@ -89,14 +89,15 @@ pub(super) fn carry_out_in(
     }
 }
 
-/// In the place of a tool that is not asked.
+/// The answer in place of a call that is not made.
 pub(super) fn refusal(request: &Request, why: String) -> Answer {
     let words = ["(imgduel)", request.name(), &request.file().path].map(str::to_owned);
     let said = String::new();
     told(Exit::Refused(1), words.into(), said, why, Instant::now())
 }
 
-/// What `info` says of a raw file that matters: its length in whole sectors (QEMU, block/raw-format.c).
+/// The fields of `info` that matter for a raw file; its size is its length rounded up to whole sectors (QEMU,
+/// block/raw-format.c).
 fn described(path: &Path) -> Result<String, Unparsable> {
     let length = || Ok::<_, io::Error>(open_regular(path)?.metadata()?.len());
     let length = length().map_err(|error| Unparsable::new(error.to_string()))?;
@@ -104,19 +105,21 @@ fn described(path: &Path) -> Result<String, Unparsable> {
     Ok(json!({"format": Format::Raw.name(), "virtual-size": size}).to_string())
 }
 
-/// Whether this puts bytes into a raw file, as a fixture.
+/// Whether the request writes bytes into a raw file, which the harness does without a tool.
 pub(super) fn writes_itself(request: &Request) -> bool {
     matches!(request, Request::Write { file, .. } if file.format == Format::Raw)
 }
 
-/// Writes into a raw file; nothing goes beyond its end.
+/// Writes into a raw file. Fails for a write beyond its end.
 fn written(path: &Path, writes: &[Write]) -> Result<(), Unparsable> {
     let write = || {
         let file = open_regular_to_write(path)?;
         let size = file.metadata()?.len().next_multiple_of(SECTOR_BYTES);
         for write in writes {
             if write.offset + write.length > size {
-                return Err(io::Error::other("that lies beyond the end of the image"));
+                return Err(io::Error::other(
+                    "the write reaches beyond the end of the image",
+                ));
             }
             let bytes = vec![write.byte; write.length as usize];
             file.write_all_at(&bytes, write.offset)?;
@@ -126,7 +129,7 @@ fn written(path: &Path, writes: &[Write]) -> Result<(), Unparsable> {
     write().map_err(|error: io::Error| Unparsable::new(error.to_string()))
 }
 
-/// The shell's line for the same.
+/// The shell command that makes the same writes.
 fn in_shell(file: &str, writes: &[Write]) -> String {
     let lines = writes.iter().map(|write| {
         let Write { offset, length, byte } = write;
@@ -160,7 +163,7 @@ fn told(
     }
 }
 
-/// What an image takes on the host and, of a qcow2, what its metadata says.
+/// Audits an image: the space that it takes on the host and, for qcow2, its metadata.
 fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instant) -> Answer {
     let read = || match file.format {
         Format::Qcow2 => Audit::of_qcow2(&ImageBytes::open(&directory.join(&file.path))?),
@@ -200,7 +203,8 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
     }
 }
 
-/// Damages the reference's image and gives both sides copies of it: the shell's command line for it, and in words what was done.
+/// Damages the reference's image and gives both sides copies of it. Returns the equivalent shell command and a
+/// description of the damage.
 fn damage(
     scratch_dir: &ScratchDir,
     file: &ImageFile,

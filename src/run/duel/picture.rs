@@ -1,6 +1,7 @@
-//! What evidence holds beside the calls: how the source image was made, and a picture of the image that an operation diverged in.
+//! Adds to the evidence how the source image was made, and allocation maps of the image in which an operation
+//! diverged.
 //!
-//! Called by the duel for what did not match. The allocation maps are asked for divergences only, so that all other cases pay
+//! The runner calls it for operations that did not match. Only divergences are mapped, so that all other cases cost
 //! nothing.
 
 use super::Bout;
@@ -13,7 +14,7 @@ use crate::tool::Support;
 use crate::tool::request::{ImageFile, Request, Window};
 
 impl Bout<'_> {
-    /// The evidence with the source image's commands and, for a divergence, the picture.
+    /// Returns the evidence with the commands that made the source image and, for a divergence, the picture.
     pub(super) fn illustrated(
         &mut self,
         mut evidence: Evidence,
@@ -32,7 +33,7 @@ impl Bout<'_> {
         Ok(evidence)
     }
 
-    /// The picture of the first output that is there, else of the source image; nothing when there is no image.
+    /// The picture of the first output that exists, else of the source image; `None` if there is no image.
     fn picture(
         &mut self,
         ground: &Ground<'_>,
@@ -59,7 +60,7 @@ impl Bout<'_> {
             let found = |strip: &&Strip| (strip.side, strip.by) == (side, by);
             strips.iter().find(found)
         };
-        // Two files are compared through the same eyes, one file through both.
+        // Two files are compared as the reference maps both; a file that both sides share, as each tool maps it.
         let own = find(Side::Candidate, Side::Candidate).filter(|_| !made);
         let candidate = own.or_else(|| find(Side::Candidate, Side::Reference));
         let reference = find(Side::Reference, Side::Reference);
@@ -81,7 +82,8 @@ impl Bout<'_> {
         }))
     }
 
-    /// Where the contents of both sides' files differ, as the reference reads them; of a file that is the same on both, as each tool reads it.
+    /// The ranges (offset, length in bytes) in which the contents differ: as the reference reads both sides' files, or
+    /// for a file that both sides share, as each tool reads it.
     fn differing_contents(&mut self, file: &ImageFile, made: bool) -> Result<Vec<(u64, u64)>> {
         let request = Request::Contents { file: file.clone() };
         let reads = self.duel.candidate.support(&request) == Support::Yes;
@@ -97,7 +99,7 @@ impl Bout<'_> {
         Ok(both.map_or_else(Vec::new, |(ours, theirs)| ours.differing_ranges(&theirs)))
     }
 
-    /// Whose file is mapped by whom.
+    /// The maps to draw: whose file, and which side's tool maps it.
     fn looks(&self, file: &ImageFile) -> Vec<(Side, Side)> {
         let map = Request::Map {
             file: file.clone(),
@@ -126,7 +128,9 @@ impl Bout<'_> {
         }
         Ok(match answer.json() {
             Ok(json) => Strip::of_json(side, by, &json),
-            Err(wrong) => Strip::without_map(side, by, format!("its map is no JSON: {wrong}")),
+            Err(wrong) => {
+                Strip::without_map(side, by, format!("the output of map is not JSON: {wrong}"))
+            }
         })
     }
 }
@@ -140,7 +144,7 @@ fn written(ground: &Ground<'_>) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// The command line that writes bytes into a raw file.
+/// The shell command that writes bytes into a raw file.
 pub(super) fn in_shell(file: &str, offset: u64, bytes: &[u8]) -> Vec<String> {
     let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
     let script = format!("printf '{octal}' | dd of={file} bs=1 seek={offset} conv=notrunc");

@@ -1,6 +1,6 @@
-//! What is looked at in the images that an operation left, by whom, on each side.
+//! Inspects the images that an operation leaves, on each side.
 //!
-//! Called by the duel when both sides got to the end of an operation's steps. What the answers mean is for the judges.
+//! The runner calls it when both sides have completed the operation's steps; the judges interpret the answers.
 
 use super::{Bout, harness};
 use crate::base::error::Result;
@@ -10,15 +10,15 @@ use crate::tool::Support;
 use crate::tool::request::{Answer, Exit, Request, Window};
 
 impl Bout<'_> {
-    /// Looks at every output on each side: the reference at all there is to see, the candidate at the contents, where it
-    /// can read them. Where both sides' images are alike, one look serves both.
+    /// Inspects every output on each side: the reference inspects everything, the candidate only the contents, where
+    /// it can read them. If both sides' images are equivalent, one inspection serves both.
     pub(super) fn read_outputs(
         &mut self,
         exchange: &mut Exchange,
         outputs: &[Output],
     ) -> Result<()> {
         for (index, output) in outputs.iter().enumerate() {
-            // Of a raw image, the reading of its contents is the comparison.
+            // Reading a raw image's contents already compares the files byte by byte.
             let is_raw = output.file.format == Format::Raw;
             let mut alike =
                 exchange.reference.is_some() && !is_raw && self.scratch_dir.is_alike(&output.file);
@@ -37,7 +37,7 @@ impl Bout<'_> {
                 if let Some(deed) = &mut exchange.reference {
                     let serves_both = alike
                         && match reading.request {
-                            // What these tell is about the space on the host, holes included.
+                            // These report space on the host, holes included.
                             Request::Audit { .. } | Request::Map { .. } => {
                                 self.scratch_dir.has_same_holes(&output.file)
                             }
@@ -61,7 +61,7 @@ impl Bout<'_> {
         Ok(())
     }
 
-    /// A look, by a tool or by the harness itself: what there is to be told of a raw file needs no tool.
+    /// Makes one inspection. The harness itself audits images and describes raw files; all else needs a tool.
     fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
         let is_raw = request.file().format == Format::Raw;
         match request {
@@ -73,7 +73,7 @@ impl Bout<'_> {
         }
     }
 
-    /// What is looked at in an output, and by whom.
+    /// The inspections of an output, each with the side whose tool makes it.
     fn looks_at(&self, output: &Output) -> Vec<(Side, Request)> {
         let file = || output.file.clone();
         let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
@@ -103,7 +103,7 @@ impl Bout<'_> {
             let request = Request::SnapshotContents { file: file(), id };
             (Side::Reference, request)
         }));
-        // A list is there to be compared with the other tool's.
+        // Lists are only compared with each other, so either both tools list or none does.
         let list = Request::SnapshotList { file: file() };
         let both = [Side::Reference, Side::Candidate];
         if !self.same_program && both.iter().all(|by| can(*by, &list)) {

@@ -1,6 +1,7 @@
-//! The case's source image: made by the reference when an operation first needs it, and watched over while it is only read.
+//! The case's source image: the reference makes it when an operation first needs it; operations that only read it are
+//! checked for writes.
 //!
-//! Called by the duel.
+//! The runner calls it.
 
 use std::path::Path;
 
@@ -13,20 +14,20 @@ use crate::oracle::verdict::{Difference, DivergenceKind, Finding, InconclusiveKi
 use crate::process::write_watch::Guarded;
 use crate::tool::request::{Answer, Exit, Request};
 
-/// The case's source image.
+/// The state of the case's source image.
 pub(super) enum Source {
     /// No operation has needed it yet.
     NotMade,
-    /// Both sides have the same file, which nobody may write to.
+    /// Both sides share one file, which nobody may write to.
     Shared(Guarded),
-    /// Each side has its own; it held this when it was made.
+    /// Each side has a copy; these are the contents that it had at first.
     Private(Contents),
-    /// It could not be made, and no operation that needs it can be judged.
+    /// The reference could not make it, so no operation that needs it can be judged.
     Failed(Verdict),
 }
 
 impl Bout<'_> {
-    /// Makes the source image with the reference and gives it to each side, the first time it is needed.
+    /// Makes the source image with the reference and gives it to each side, unless that is done already.
     pub(super) fn make_source(&mut self, ground: &Ground<'_>) -> Result<()> {
         if !matches!(self.source, Source::NotMade) {
             return Ok(());
@@ -83,7 +84,7 @@ impl Bout<'_> {
         Ok(())
     }
 
-    /// Makes the source image from the request on that `made` counts to; why it could not be made, if it could not.
+    /// Makes the source image from `requests[made]` on. Returns the verdict if a request fails.
     fn make_rest(
         &mut self,
         requests: &[Request],
@@ -112,8 +113,9 @@ impl Bout<'_> {
         Ok(None)
     }
 
-    /// A reading operation may not write. Where both sides have the same file, one that may have been written to makes the bout void. Where
-    /// each has its own, the candidate's must be what it was; one that is not is put right again, so that the next operation is judged by itself.
+    /// Checks that an operation which only reads the source image did not write to it. For a shared file, a possible
+    /// write makes the whole run void. For copies, the candidate's must be unchanged; a changed one is restored, so
+    /// that it does not affect the next operation.
     pub(super) fn source_changed(&mut self, ground: &Ground<'_>) -> Result<Option<Verdict>> {
         let name = &ground.source.path;
         let made = match &self.source {

@@ -1,7 +1,7 @@
-//! What both sides put out for the same request, as a unified diff: of a long report, the lines that matter.
+//! Unified diffs of both sides' outputs for the same request.
 //!
-//! Made with the evidence, from the whole outputs; the terminal and the page show it. Only outputs that hold a value which differs are compared: paths and
-//! dates differ in all of them.
+//! Made from the whole outputs, for the terminal and the page. Only outputs that contain a differing value are
+//! compared, because paths and dates differ in all of them.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ const OUTPUT_BYTES_MAX: usize = 1 << 16;
 /// The longest diff that is kept, in bytes.
 const DIFF_BYTES_MAX: usize = 4000;
 
-/// How long the search for a short diff may take; what it has by then is right, and longer.
+/// Time limit of the search for a short diff. At the limit the diff is still correct, but longer.
 const SEARCH: Duration = Duration::from_millis(200);
 
-/// Lines that are alike around those that differ.
+/// Number of equal lines that are shown around differing ones.
 const CONTEXT_LINES: usize = 2;
 
-/// The outputs of both sides for one request.
+/// The diff of both sides' outputs for one request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputDiff {
-    /// The request's name.
+    /// The name of the request.
     pub request: String,
-    /// A unified diff without its head: `-` the candidate's lines, `+` the reference's.
+    /// A unified diff without a header: `-` begins a line of the candidate, `+` one of the reference.
     pub text: String,
 }
 
@@ -62,19 +62,19 @@ pub(super) fn diffs(
     shown.collect()
 }
 
-/// The text of an output that was kept to its end and is short enough.
+/// The text of an output, if all of it was captured and it is short enough.
 fn whole(captured: &Captured) -> Option<String> {
     let is_short = captured.dropped_bytes == 0 && captured.bytes.len() <= OUTPUT_BYTES_MAX;
     is_short.then(|| String::from_utf8_lossy(&captured.bytes).into_owned())
 }
 
-/// The diff of two outputs of several lines; nothing where no line that differs holds a value which was found to differ.
+/// The diff of two outputs; `None` for outputs of one line, or if no differing line contains a value of `differences`.
 fn diff(candidate: &str, reference: &str, differences: &[Difference]) -> Option<String> {
     let is_report = |text: &str| text.lines().nth(1).is_some();
     if candidate == reference || !is_report(candidate) || !is_report(reference) {
         return None;
     }
-    // A missing line feed at the end is no difference for a reader.
+    // Whether an output ends with a line feed does not matter to a reader.
     let [ours, theirs] = [candidate, reference].map(|text| format!("{}\n", text.trim_end()));
     let diff = TextDiff::configure()
         .timeout(SEARCH)
@@ -98,7 +98,7 @@ fn diff(candidate: &str, reference: &str, differences: &[Difference]) -> Option<
     Some(text)
 }
 
-/// Whether a text holds one of the values that differ, or the name of what does, as a word of its own.
+/// Whether a text contains, as a whole word, the name or a value of one of the differences.
 pub fn has_a_value(text: &str, differences: &[Difference]) -> bool {
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
     let holds = |word: &str| {
@@ -115,7 +115,7 @@ pub fn has_a_value(text: &str, differences: &[Difference]) -> bool {
         holds(name)
             || holds(&difference.candidate)
             || holds(&difference.reference)
-            // What came out is told within a longer phrase.
+            // A value may be a longer phrase that begins with the text.
             || (!text.is_empty() && [&difference.candidate, &difference.reference].iter().any(|value| value.starts_with(text)))
     })
 }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_that_differ_in_nothing_that_was_compared_have_no_diff() {
+    fn outputs_without_a_compared_difference_have_no_diff() {
         assert_eq!(
             diff("{\n\"date\": 1\n}", "{\n\"date\": 2\n}", &[size()]),
             None
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(
             diff("512", "1024", &[size()]),
             None,
-            "one line is seen as it is"
+            "an output of one line needs no diff"
         );
     }
 

@@ -1,29 +1,29 @@
-//! A picture of an image: who maps what to data, over the guest address space, and where the two sides part.
+//! Allocation maps of an image over the guest address space, and where the two sides' maps differ.
 //!
-//! Made by the duel out of `map` answers when an operation diverged; drawn by the page. Plain data: nothing is asked here.
+//! The runner makes them from `map` answers when an operation diverged; the page draws them. Plain data.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::oracle::exchange::Side;
 
-/// How many extents of one map are kept. What lies behind them is left out, and the strip says so.
+/// How many extents of one map are kept. The remark counts those that are left out.
 const EXTENTS_MAX: usize = 400;
 
 /// The maps of one image on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Picture {
-    /// The image's file, the same name on both sides.
+    /// The image's file name, which is the same on both sides.
     pub file: String,
-    /// The guest address space that is drawn, in bytes: the larger of the two sides.
+    /// The size of the drawn guest address space in bytes: the larger one of the two sides.
     pub guest_bytes: u64,
-    /// What the recipe wrote: guest offset and length in bytes.
+    /// What the recipe wrote: guest offset and length, in bytes.
     pub written: Vec<(u64, u64)>,
-    /// One map each.
+    /// The maps, one for each side and tool.
     pub strips: Vec<Strip>,
-    /// Where the maps of the sides differ: guest offset and length in bytes.
+    /// Where the maps of the two sides differ: guest offset and length, in bytes.
     pub differing: Vec<(u64, u64)>,
-    /// Where their contents differ.
+    /// Where the contents of the two sides differ: guest offset and length, in bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<(u64, u64)>,
 }
@@ -31,11 +31,11 @@ pub struct Picture {
 /// One side's image, as one tool maps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Strip {
-    /// Whose file it is.
+    /// The side whose file it is.
     pub side: Side,
-    /// Whose tool mapped it.
+    /// The side whose tool mapped it.
     pub by: Side,
-    /// Adjacent ranges, in their order; empty when it could not be mapped.
+    /// Adjacent ranges in ascending order; empty if the image could not be mapped.
     pub extents: Vec<Extent>,
     /// Why there is no map, or how much of it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct Extent {
     pub start: u64,
     /// Length in bytes.
     pub length: u64,
-    /// Whether it is mapped to data; otherwise it reads as zeros.
+    /// Whether the range is mapped to data; otherwise it reads as zeros.
     pub data: bool,
 }
 
@@ -60,7 +60,7 @@ impl Extent {
 }
 
 impl Strip {
-    /// A map in the shape of `qemu-img map --output=json`; adjacent equal ranges are joined.
+    /// Parses the output of `qemu-img map --output=json`; adjacent equal ranges are joined.
     pub fn of_json(side: Side, by: Side, json: &Value) -> Self {
         let mut extents: Vec<Extent> = Vec::new();
         let mut left_out = 0;
@@ -92,7 +92,7 @@ impl Strip {
         }
     }
 
-    /// There is no map.
+    /// Returns a strip without extents that says why there is no map.
     pub fn without_map(side: Side, by: Side, why: impl Into<String>) -> Self {
         Self {
             side,
@@ -102,12 +102,12 @@ impl Strip {
         }
     }
 
-    /// Where the mapped space ends.
+    /// The guest offset at which the map ends, in bytes.
     pub fn end(&self) -> u64 {
         self.extents.last().map_or(0, |extent| extent.end())
     }
 
-    /// What it maps at `offset`: data, zeros, or nothing.
+    /// Whether `offset` is mapped to data; `None` outside the map.
     fn at(&self, offset: u64) -> Option<bool> {
         let after = self
             .extents
@@ -116,7 +116,7 @@ impl Strip {
         (offset < extent.end()).then_some(extent.data)
     }
 
-    /// Where two maps part, as far as both are known.
+    /// The ranges (offset, length in bytes) in which two maps differ, as far as both are known.
     pub fn differing(&self, other: &Self) -> Vec<(u64, u64)> {
         if self.extents.is_empty() || other.extents.is_empty() {
             return Vec::new();
@@ -127,7 +127,7 @@ impl Strip {
             .collect();
         edges.sort_unstable();
         edges.dedup();
-        // Behind the last extent of a map that was cut, nothing is known.
+        // Nothing is known beyond the last extent of a map that was cut.
         let is_cut = |strip: &Self| strip.remark.is_some();
         let known = [self, other]
             .into_iter()
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_part_where_one_has_data_and_where_one_ends() {
+    fn maps_differ_where_only_one_has_data_and_where_one_ends() {
         let first = strip(&[(0, 10, true), (10, 10, false)]);
         let second = strip(&[(0, 4, true), (4, 6, false), (10, 5, false)]);
         assert_eq!(first.differing(&second), [(4, 6), (15, 5)]);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_what_was_not_mapped() {
+    fn an_image_that_could_not_be_mapped_has_no_differences() {
         let first = strip(&[(0, 10, true)]);
         let none = Strip::without_map(Side::Reference, Side::Reference, "refused");
         assert_eq!(first.differing(&none), []);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn extents_beyond_any_image_are_drawn_as_far_as_numbers_reach() {
+    fn extents_beyond_the_largest_offset_end_there() {
         let map = serde_json::json!([
             {"start": 0, "length": u64::MAX, "data": true},
             {"start": u64::MAX, "length": u64::MAX, "data": true},

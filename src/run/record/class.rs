@@ -1,31 +1,32 @@
-//! What a case or an operation counts as.
+//! The classes in which cases and operations are counted.
 //!
-//! Derived from the verdict and from what the catalogue says; counted by summaries and reports.
+//! Derived from the verdict and the catalogue; summaries and reports count by them.
 
 use crate::oracle::verdict::VerdictName;
 
-/// What a case counts as. Every case is in exactly one class.
+/// The class of a case or an operation. Each is in exactly one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// A divergence that nobody has explained.
+    /// A divergence that the catalogue does not explain.
     Divergence,
-    /// A divergence that the catalogue explains, of other versions than these.
+    /// A divergence that the catalogue explains for other versions only.
     KnownElsewhere,
     /// A divergence that the catalogue explains.
     Known,
-    /// Something diverged, and did not when it was tried again.
+    /// A divergence that did not recur in the confirmation run.
     Flaky,
     /// A check could not be made, and nothing diverged.
     Inconclusive,
-    /// Everything that both support agrees.
+    /// Everything that both sides support agrees.
     Match,
-    /// The sides have nothing of the case in common.
+    /// No operation is supported by both sides.
     Unsupported,
 }
 
 impl Class {
-    /// The class of a verdict's name, and of what the catalogue says of it.
-    pub(super) fn of(verdict: VerdictName, known: bool, elsewhere: bool) -> Self {
+    /// Returns the class of a verdict that an entry of the catalogue explains (`known`), or explains for other
+    /// versions (`elsewhere`).
+    pub(super) fn from_verdict(verdict: VerdictName, known: bool, elsewhere: bool) -> Self {
         match verdict {
             VerdictName::Divergence if known => Self::Known,
             VerdictName::Divergence if elsewhere => Self::KnownElsewhere,
@@ -37,7 +38,7 @@ impl Class {
         }
     }
 
-    /// Whether it is a divergence that nobody has explained for the versions at hand.
+    /// Whether it is a divergence that the catalogue does not explain for the tested versions.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Divergence | Self::KnownElsewhere)
     }

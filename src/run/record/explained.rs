@@ -1,36 +1,36 @@
-//! What the catalogue of known divergences says of an operation's divergence.
+//! What the catalogue of known divergences says about an operation's divergence.
 //!
-//! Given by the arena; kept in records.
+//! The session looks it up; records keep it.
 
 use serde::{Deserialize, Serialize};
 
 use super::ToolName;
 
-/// What explains a divergence.
+/// The catalogue's explanation of a divergence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Explained {
-    /// Nothing.
+    /// No entry explains it.
     #[default]
     No,
-    /// The entry of this id.
+    /// The entry with this id explains it.
     Known(String),
-    /// An entry that speaks of other versions.
+    /// An entry would explain it, but covers other versions.
     Elsewhere(Elsewhere),
 }
 
-/// An entry of the catalogue that would explain a divergence if it were about the version at hand.
+/// An entry of the catalogue that would explain a divergence if it covered the tested version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Elsewhere {
     /// The entry's id.
     pub id: String,
-    /// The tool that it is about, at hand.
+    /// The tool that the entry is about, with its tested version.
     pub tool: ToolName,
-    /// The versions that it speaks of, in words.
+    /// The versions that the entry covers, in words.
     pub versions: String,
 }
 
 impl Elsewhere {
-    /// In a few words.
+    /// Describes the entry and its versions in a few words.
     pub fn words(&self) -> String {
         format!(
             "known of {} {} as {}",
@@ -39,18 +39,18 @@ impl Elsewhere {
     }
 }
 
-/// How many cases of a campaign an entry would explain if it were about the version at hand.
+/// How many cases of a campaign an entry would explain if it covered the tested version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ElsewhereCount {
-    /// The entry, and the version.
+    /// The entry and the tested version.
     #[serde(flatten)]
     pub elsewhere: Elsewhere,
-    /// How many cases.
+    /// Number of cases.
     pub count: u64,
 }
 
 impl Explained {
-    /// The id of the entry that explains it.
+    /// The id of the entry that explains the divergence.
     pub fn known(&self) -> Option<&String> {
         match self {
             Self::Known(id) => Some(id),
@@ -58,7 +58,7 @@ impl Explained {
         }
     }
 
-    /// What is known of other versions.
+    /// The entry that would explain the divergence of other versions.
     pub fn elsewhere(&self) -> Option<&Elsewhere> {
         match self {
             Self::Elsewhere(elsewhere) => Some(elsewhere),

@@ -1,7 +1,8 @@
-//! Many tools, one table: for every group of divergences, where each tool stands and who is the odd one out.
+//! The matrix of a run with several candidates: for every group of divergences, each tool's outcome and which tool
+//! stands alone.
 //!
-//! Counted from the records of one case at a time, one for each candidate; shown by the reports. Pure. It trusts the verdicts: who is
-//! right by a specification is for the catalogue to say.
+//! Counted case by case from the records of all candidates; shown by the reports. Pure. It takes the verdicts as they
+//! are; which behaviour is right by the specification stands in the catalogue.
 
 use std::collections::BTreeMap;
 
@@ -13,32 +14,32 @@ use crate::oracle::verdict::{Blame, DivergenceKind, OutputAspect, VerdictName};
 
 mod apart;
 
-/// Where a tool stands in a group's cases.
+/// A tool's outcome in the cases of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stand {
-    /// It dies: of a signal, a panic.
+    /// The tool crashes: a signal or a panic.
     Crashes,
-    /// It runs out of time.
+    /// The tool times out.
     Hangs,
-    /// It says no to what the others do.
+    /// The tool refuses what the others accept.
     Refuses,
-    /// It says yes to what the others refuse.
+    /// The tool accepts what the others refuse.
     Accepts,
-    /// It gives another value than the model, or than the others where the model says nothing.
+    /// The tool's value differs from the model's, or from the others' where the model has none.
     Differs,
-    /// As the model says, or as most do where the model says nothing.
+    /// The tool agrees with the model, or with most tools where the model has no value.
     Agrees,
-    /// It stands in another group with this case: what it does here is not known.
+    /// The tool diverges in this case, but in another group; its outcome here is unknown.
     Elsewhere,
-    /// Nothing can be said: the check could not be made.
+    /// A check could not be made, so the outcome is unknown.
     Inconclusive,
-    /// It cannot be asked this.
+    /// The tool does not support the operation, so it was skipped.
     NotAsked,
 }
 
 impl Stand {
-    /// In a word or two.
+    /// Describes the outcome in a word or two.
     pub fn words(self) -> &'static str {
         match self {
             Self::Crashes => "crashes",
@@ -58,15 +59,15 @@ impl Stand {
     }
 }
 
-/// A tool's place in a row.
+/// The outcome of one tool in one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cell {
-    /// Where it stood in the row's first case.
+    /// The outcome in the row's first case.
     pub stand: Stand,
-    /// What it gave there, when it was not what the others gave.
+    /// The tool's value in that case, if it differed from the others'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// In how many of the row's cases it stood against others.
+    /// Number of the row's cases in which the tool stood against others.
     pub count: u64,
 }
 
@@ -76,22 +77,22 @@ pub struct Row {
     /// The group.
     #[serde(flatten)]
     pub group: Group,
-    /// The case that is told of: the one with the lowest iteration.
+    /// The id of the case with the lowest iteration.
     pub first_id: String,
-    /// In how many cases it was seen.
+    /// Number of cases that showed the divergence.
     pub cases: u64,
-    /// The entry of the catalogue that explains it.
+    /// The id of the catalogue's entry that explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
-    /// Every tool, the reference among them, by name and version.
+    /// The outcome of every tool, the reference included, by name and version.
     pub cells: BTreeMap<String, Cell>,
-    /// Who is the odd one out.
+    /// Which tool stands alone, in words.
     pub verdict: String,
     #[serde(skip)]
     first_iteration: Option<u64>,
 }
 
-/// Every group of divergences, and where each tool stands in it.
+/// All groups of divergences, with each tool's outcome.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Matrix {
@@ -99,17 +100,17 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// The rows, the one that was drawn first at the beginning.
+    /// The rows in the order of their first cases.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// Whether no tool stood against another.
+    /// Whether there is no divergence at all.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Counts one case: the records of all candidates.
+    /// Counts one case; `records` has one record for each candidate.
     pub fn add(&mut self, records: &[Record]) {
         let mut seen: Vec<Group> = Vec::new();
         for record in records {
@@ -161,16 +162,16 @@ impl Matrix {
     }
 }
 
-/// How a difference between exits tells of success ([`Answer::describe`](crate::tool::request::Answer::describe)).
+/// How a difference of exit statuses describes success ([`Answer::describe`](crate::tool::request::Answer::describe)).
 const SUCCESS: &str = "exit 0";
 
-/// Behind the name of a candidate that is the reference's own release.
+/// Marks a candidate that is the same release as the reference.
 const AS_CANDIDATE: &str = " (candidate)";
 
-/// Where every tool stands in one operation of a case.
+/// The outcomes of all tools in one operation of a case.
 fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String, Cell> {
     let mut cells = BTreeMap::new();
-    // Where the reference stands, when it is wrong.
+    // The outcome of the reference, if it is wrong.
     let mut reference = None;
     for record in records {
         let deciding = record.operation_index == Some(operation);
@@ -190,7 +191,7 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
             });
         }
         let count = u64::from(stand.is_wrong());
-        // The reference's own program may be a candidate too.
+        // The program of the reference may be a candidate as well.
         let name = match record.candidate == record.reference {
             true => format!("{}{AS_CANDIDATE}", record.candidate),
             false => record.candidate.to_string(),
@@ -236,7 +237,7 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
     let stand = match done.kind.as_deref().and_then(DivergenceKind::named) {
         Some(DivergenceKind::CandidateCrash) => Stand::Crashes,
         Some(DivergenceKind::CandidateTimeout) => Stand::Hangs,
-        // An answer's own words for success.
+        // An accepted request is described as [`SUCCESS`].
         _ if exits
             && value
                 .as_deref()

@@ -10,108 +10,108 @@ use super::{Class, ElsewhereCount, FORMAT_VERSION, Record, Tally, ToolName};
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::VerdictName;
 
-/// A campaign in figures. `matches`, `divergences_found`, `known_elsewhere_count`, `known_count`, `flaky_count`, `inconclusive_count` and
-/// `unsupported_count` add up to `iterations_completed`.
+/// The figures of a campaign. `matches`, `divergences_found`, `known_elsewhere_count`, `known_count`, `flaky_count`,
+/// `inconclusive_count` and `unsupported_count` add up to `iterations_completed`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// The generation, where there was one for all.
+    /// The generation, if all cases have the same.
     pub generation: Option<String>,
-    /// The seed, where there was one for all.
+    /// The seed, if all cases have the same.
     pub seed: Option<u64>,
-    /// How many cases were asked for.
+    /// Number of requested cases.
     pub iterations: u64,
-    /// How many were done.
+    /// Number of completed cases.
     pub iterations_completed: u64,
-    /// Wall time.
+    /// Wall time of the campaign.
     pub elapsed_seconds: f64,
-    /// Cases a second.
+    /// Completed cases per second.
     pub iterations_per_second: f64,
-    /// Cases in which everything that both support agreed.
+    /// Cases in which everything that both sides support agreed.
     pub matches: u64,
     /// Cases with a divergence that is not in the catalogue.
     pub divergences_found: u64,
-    /// Their iterations.
+    /// The iterations of those cases.
     pub divergence_iterations: Vec<u64>,
-    /// Cases with a divergence that did not come back when they were tried again.
+    /// Cases with a divergence that did not recur in the confirmation run.
     pub flaky_count: u64,
-    /// Their iterations.
+    /// The iterations of those cases.
     pub flaky_iterations: Vec<u64>,
     /// Cases in which a check could not be made and nothing diverged.
     pub inconclusive_count: u64,
-    /// Their iterations.
+    /// The iterations of those cases.
     pub inconclusive_iterations: Vec<u64>,
-    /// Cases, of any verdict, in which the reference ran out of time at least once.
+    /// Cases of any verdict in which the reference timed out at least once.
     pub inconclusive_qemu_timeout: u64,
-    /// Cases that have nothing both sides can do.
+    /// Cases in which no operation is supported by both sides.
     pub unsupported_count: u64,
-    /// Cases with a divergence that the catalogue explains, of other versions than these.
+    /// Cases with a divergence that the catalogue explains for other versions only.
     pub known_elsewhere_count: u64,
     /// Cases whose divergences are all in the catalogue.
     pub known_count: u64,
     /// Cases by kind, known divergences included.
     pub by_kind: BTreeMap<String, u64>,
-    /// The divergences that are not in the catalogue, by group; the group that was drawn first at the beginning.
+    /// The divergences that are not in the catalogue, by group, in the order of their first cases.
     pub groups: Vec<GroupCount>,
-    /// Cases by entry of the catalogue.
+    /// Cases by the catalogue's entry that explains them.
     pub by_known: BTreeMap<String, u64>,
-    /// Cases that an entry of the catalogue would explain if it were about the versions at hand, by entry and version.
+    /// Cases that an entry of the catalogue would explain if it covered the tested version, by entry and version.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_elsewhere: Vec<ElsewhereCount>,
-    /// Cases that had what an entry of the catalogue is about, by entry, whether it fired or not.
+    /// Cases that an entry of the catalogue could have explained, by entry, whether it matched or not.
     pub known_reached: BTreeMap<String, u64>,
-    /// The witnesses, with their versions; null for one that is not installed.
+    /// The witness tools with their versions; null if not installed.
     pub witnesses: BTreeMap<&'static str, Option<String>>,
-    /// Operations that were not made because a side cannot do them, by the reason.
+    /// Skipped operations, by the reason: a side does not support them.
     pub unsupported_operations: BTreeMap<String, u64>,
-    /// Whether cases were made of those that showed something new.
+    /// Whether the campaign was guided: mutated cases that showed new behaviours.
     pub guided: bool,
-    /// How many distinct behaviours were seen.
+    /// Number of distinct observed behaviours.
     pub behaviours: u64,
-    /// How many checks of each kind were made.
+    /// Number of checks of each kind.
     pub checks: BTreeMap<String, u64>,
     #[serde(skip)]
     seen: BTreeSet<u32>,
-    /// Cases by what came of them with any candidate.
+    /// Cases by class, each counted once for all candidates.
     #[serde(skip)]
     cases: Tally,
-    /// How many times a tool was called.
+    /// Number of tool calls.
     pub tool_calls: u64,
     /// CPU time of the tools.
     pub tool_cpu_seconds: f64,
-    /// Why too little was compared to prove anything, if it was.
+    /// Why too little was compared for the campaign to prove anything, if so.
     pub vacuous: Option<String>,
     /// CPU time of the harness itself.
     pub harness_cpu_seconds: f64,
-    /// How many of the cases an earlier run has done.
+    /// How many of the completed cases come from a resumed run.
     #[serde(skip)]
     resumed: u64,
-    /// The tool under test, where there is one alone.
+    /// The tool under test, if there is only one.
     pub candidate: Option<ToolName>,
-    /// Every tool under test by name and version, where there are several.
+    /// Cases of each tool under test, by name and version, if there are several.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub by_candidate: BTreeMap<String, Tally>,
-    /// Where each tool stands in each group of divergences, where there are several under test.
+    /// Each tool's outcome in each group of divergences, if there are several under test.
     #[serde(skip_serializing_if = "Matrix::is_empty")]
     pub matrix: Matrix,
-    /// qemu-img.
+    /// The reference, which is always qemu-img.
     pub reference: Option<ToolName>,
-    /// Every reference by name and version: several only where records were joined.
+    /// The references by name and version; several only after a merge of records.
     #[serde(skip)]
     pub references: BTreeSet<String>,
-    /// Every candidate by name and version.
+    /// Cases of each candidate, by name and version.
     #[serde(skip)]
     candidates: BTreeMap<String, Tally>,
 }
 
-/// How often a group was seen.
+/// A group of divergences with its number of cases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupCount {
-    /// The group: signature, kind, operation.
+    /// The group: signature, kind and operation.
     #[serde(flatten)]
     pub group: Group,
-    /// How many cases showed it.
+    /// Number of cases.
     pub count: u64,
     /// The id of the case with the lowest iteration.
     pub first_id: String,
@@ -119,11 +119,11 @@ pub struct GroupCount {
     first_iteration: Option<u64>,
 }
 
-/// What a case can count as in which nothing was compared to its end; the last says the least.
+/// The classes of cases in which nothing was compared to the end; the last shows least.
 const OF_NOTHING: [Class; 3] = [Class::Flaky, Class::Inconclusive, Class::Unsupported];
 
 impl Summary {
-    /// Nothing done yet, of `iterations` cases.
+    /// Returns the summary of a campaign of `iterations` cases before its first case.
     pub fn new(generation: Option<String>, seed: Option<u64>, iterations: u64) -> Self {
         Self {
             format_version: FORMAT_VERSION,
@@ -134,10 +134,10 @@ impl Summary {
         }
     }
 
-    /// Counts a case that several candidates tried, each as a case of its own.
+    /// Counts a case that several candidates ran, once for each of them.
     pub fn add_case(&mut self, records: &[Record]) {
         records.iter().for_each(|record| self.add(record));
-        // Where one candidate made something of it, it is no case of nothing.
+        // The case compared something if it did so with any of the candidates.
         let of_nothing = |class: &Class| OF_NOTHING.iter().position(|found| found == class);
         let classes = records.iter().map(Record::class);
         if let Some(class) = classes.min_by_key(of_nothing) {
@@ -156,12 +156,12 @@ impl Summary {
         }
     }
 
-    /// Cases by the most that came of them with any candidate.
+    /// Cases by class, each counted once: in the class with the candidate that compared most.
     pub fn cases(&self) -> &Tally {
         &self.cases
     }
 
-    /// Counts a case.
+    /// Counts the record of a case with one candidate.
     pub fn add(&mut self, record: &Record) {
         self.iterations_completed += 1;
         self.count_class(record);
@@ -269,8 +269,8 @@ impl Summary {
         self.groups.sort_by_key(|counted| counted.first_iteration);
     }
 
-    /// The entries of the catalogue that could have fired in so many cases that they would have, and never did; `cases_min` tells in how many an
-    /// entry must have been silent.
+    /// The ids of the catalogue's entries that never matched, although they could have in at least `cases_min(id)`
+    /// cases.
     pub fn stale_known(&self, cases_min: impl Fn(&str) -> u64) -> Vec<&str> {
         let stale = self
             .known_reached
@@ -279,18 +279,18 @@ impl Summary {
         stale.map(|(id, _)| id.as_str()).collect()
     }
 
-    /// Divergences that nobody has explained for the versions at hand.
+    /// Number of divergences that the catalogue does not explain for the tested versions.
     pub fn open_count(&self) -> u64 {
         self.divergences_found + self.known_elsewhere_count
     }
 
-    /// Counts a case that an earlier run has done.
+    /// Counts a case of the run that is resumed.
     pub fn add_resumed(&mut self, records: &[Record]) {
         self.add_case(records);
         self.resumed += records.len() as u64;
     }
 
-    /// Says all candidates of records that were joined, where there are several: none of them stands for all.
+    /// After a merge: if there are several candidates or references, lists them all instead of the last one.
     pub fn tell_all_candidates(&mut self) {
         if self.candidates.len() > 1 {
             self.by_candidate = self.candidates.clone();
@@ -301,7 +301,7 @@ impl Summary {
         }
     }
 
-    /// Closes it: the time it took, and the CPU time of the harness itself.
+    /// Completes the summary with the elapsed wall time and the CPU time of the harness.
     pub fn finish(&mut self, elapsed: Duration, harness_cpu: Duration) {
         let thousandths = |value: f64| (value * 1e3).round() / 1e3;
         self.elapsed_seconds = thousandths(elapsed.as_secs_f64());
@@ -313,7 +313,7 @@ impl Summary {
     }
 }
 
-/// A case without an iteration is left out.
+/// Inserts an iteration in ascending order; a case without one is left out.
 fn insert_sorted(list: &mut Vec<u64>, value: Option<u64>) {
     let Some(value) = value else { return };
     let place = list.partition_point(|other| *other < value);

@@ -1,32 +1,32 @@
-//! A count by class: of the cases of one tool among several, of the trials of an operation.
+//! Counts by class: of the cases of one tool, or of one operation's results.
 //!
-//! Kept by the summary and by the reports' digest.
+//! Used by the summary and by the reports' digest.
 
 use serde::Serialize;
 
 use super::Class;
 
-/// A count by class.
+/// Counts by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Everything that both support agreed.
+    /// Everything that both sides support agrees.
     pub matches: u64,
-    /// With a divergence that is not in the catalogue.
+    /// A divergence is not in the catalogue.
     pub divergences: u64,
-    /// With a divergence that is in the catalogue of other versions.
+    /// A divergence is in the catalogue for other versions only.
     pub known_elsewhere: u64,
-    /// With divergences that are all in the catalogue.
+    /// All divergences are in the catalogue.
     pub known: u64,
-    /// In which a check could not be made and nothing diverged.
+    /// A check could not be made, and nothing diverged.
     pub inconclusive: u64,
-    /// With a divergence that did not come back.
+    /// A divergence did not recur.
     pub flaky: u64,
-    /// That have nothing both sides can do.
+    /// No operation is supported by both sides.
     pub unsupported: u64,
 }
 
 impl Tally {
-    /// Counts one more.
+    /// Adds one to the count of a class.
     pub fn add(&mut self, class: Class) {
         *match class {
             Class::Match => &mut self.matches,
@@ -39,12 +39,12 @@ impl Tally {
         } += 1;
     }
 
-    /// All together.
+    /// The sum of all counts.
     pub fn total(self) -> u64 {
         self.compared() + self.flaky + self.inconclusive + self.unsupported
     }
 
-    /// Those in which both sides' results were compared to the end.
+    /// The number of those in which both sides' results were compared to the end.
     pub fn compared(self) -> u64 {
         self.matches + self.divergences + self.known_elsewhere + self.known
     }

@@ -1,7 +1,8 @@
-//! Whether two image files are the same but for the identifiers that a tool draws by chance for every image it makes.
+//! Whether two image files are equal up to the random identifiers that a tool puts into every image.
 //!
-//! Asked by the scratch directory, so that one look at such a pair serves both sides: what qemu-img says of an image does not depend on
-//! them. Only vmdk and vhdx have any; where an image is not laid out as expected, the files are compared byte by byte.
+//! The scratch directory asks this so that one inspection of such a pair serves both sides: the output of qemu-img
+//! does not depend on those identifiers. Only vmdk and vhdx have any. An image with an unexpected layout is compared
+//! byte by byte.
 
 use std::fs::File;
 use std::ops::Range;
@@ -13,40 +14,42 @@ use crate::base::phase::Phase;
 use crate::image::content::{open_regular, same_bytes};
 use crate::image::format::{Format, SECTOR_BYTES};
 
-/// [MS-VHDX] 2.2: where the two headers are, and how much of each is summed up.
+/// [MS-VHDX] 2.2: offsets of the two headers, and how many bytes of each its checksum covers.
 const VHDX_HEADERS: [u64; 2] = [64 << 10, 128 << 10];
 const VHDX_HEADER_BYTES: usize = 4 << 10;
 
-/// 2.2.2: a header's checksum; its SequenceNumber, FileWriteGuid and DataWriteGuid, which stand together.
+/// 2.2.2: the fields of a header: its checksum; then SequenceNumber, FileWriteGuid and DataWriteGuid, which are
+/// adjacent.
 const CHECKSUM: Range<usize> = 4..8;
 const SEQUENCE_AND_GUIDS: Range<usize> = 8..48;
 
-/// 2.2.3: the first region table, and its entries.
+/// 2.2.3: offset of the first region table, and the largest number of its entries.
 const REGION_TABLE: u64 = 192 << 10;
 const REGIONS_MAX: u64 = 2047;
-/// 2.2.3.2: the metadata region's identifier, as it stands in the file.
+/// 2.2.3.2: the identifier of the metadata region, in the byte order of the file.
 const METADATA_REGION: [u8; 16] = [
     0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e,
 ];
-/// 2.6.1.2: how many items a metadata table may have.
+/// 2.6.1.2: the largest number of items in a metadata table.
 const ITEMS_MAX: u64 = 2047;
-/// 2.6.2.4: the item "page 83 data", a name of the disk by chance.
+/// 2.6.2.4: the identifier of the item "page 83 data", a random name of the disk.
 const PAGE_83_DATA: [u8; 16] = [
     0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2, 0x23, 0x45, 0x93, 0xef, 0xc3, 0x09, 0xe0, 0x00, 0xc7, 0x46,
 ];
-/// Entries of both tables: their size, and the size of the tables' heads, which are as large.
+/// The size of an entry of either table, in bytes; a metadata table's header has the same size.
 const ENTRY_BYTES: u64 = 32;
 
-/// Virtual Disk Format 5.0, Hosted Sparse Extent Header: the magic number, and where the descriptor's place and size stand, in sectors.
+/// Virtual Disk Format 5.0, Hosted Sparse Extent Header: the magic number, and the offsets of the fields that hold the
+/// descriptor's offset and size, in sectors.
 const VMDK_MAGIC: [u8; 4] = *b"KDMV";
 const DESCRIPTOR_OFFSET: u64 = 28;
 const DESCRIPTOR_SIZE: u64 = 36;
-/// How much of a descriptor is read.
+/// The largest descriptor that is read, in bytes.
 const DESCRIPTOR_BYTES_MAX: u64 = 64 << 10;
-/// What the line of the content identifier begins with.
+/// The beginning of the line with the content identifier.
 const CONTENT_ID: &str = "CID=";
 
-/// Whether two files of a format have the same length and, identifiers aside, the same bytes.
+/// Whether two files of a format have the same length and, apart from identifiers, the same bytes.
 pub(super) fn alike(first: &Path, second: &Path, format: Format) -> Result<bool> {
     let compare = || {
         let files = [open_regular(first)?, open_regular(second)?];
@@ -63,7 +66,7 @@ pub(super) fn alike(first: &Path, second: &Path, format: Format) -> Result<bool>
         .map_err(|error| Error::io("compare", first, &error))
 }
 
-/// Where both have identifiers, when all checksums over them are right on both sides.
+/// The ranges of the identifiers in both files, if all checksums over them are right.
 fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
     let mut ranges = Vec::new();
     for header in VHDX_HEADERS {
@@ -73,7 +76,7 @@ fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
         let there = |range: Range<usize>| header + range.start as u64..header + range.end as u64;
         ranges.extend([there(CHECKSUM), there(SEQUENCE_AND_GUIDS)]);
     }
-    // Numbers that begin anywhere: they tell which header is the current one, and nothing else.
+    // Sequence numbers may start at any value; only their order matters, as it selects the current header.
     let order = |file: &File| {
         let sequence = |header: u64| number::<8>(file, header + SEQUENCE_AND_GUIDS.start as u64);
         let [first, second] = VHDX_HEADERS.map(sequence);
@@ -83,7 +86,8 @@ fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
     if one.is_none() || one != other {
         return None;
     }
-    // What leads there is the same in the other file, or it is not alike.
+    // The tables that lead to the item need to be read in one file only: if they differ in the other, the comparison
+    // finds it.
     let [file, _] = files;
     let region = entry(
         file,
@@ -93,7 +97,7 @@ fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
     )?;
     let table = number::<8>(file, region + 16)?;
     let items = number::<2>(file, table.checked_add(10)?)?.min(ITEMS_MAX);
-    // With the table's head, items begin one entry later than regions.
+    // The header of a metadata table is 16 bytes longer than that of a region table.
     let item = entry(file, table.checked_add(16)?, items, &PAGE_83_DATA)?;
     let start = table.checked_add(number::<4>(file, item + 16)?)?;
     let length = number::<4>(file, item + 20)?;
@@ -114,7 +118,7 @@ fn is_sealed(file: &File, header: u64) -> bool {
     told == crc32c::crc32c(&bytes).to_le_bytes()
 }
 
-/// Where the entry with this identifier begins, of a table whose first entry comes 16 bytes after `start`.
+/// The offset of the entry with this identifier, in a table whose first entry begins 16 bytes after `start`.
 fn entry(file: &File, start: u64, count: u64, identifier: &[u8; 16]) -> Option<u64> {
     let mut entries = (0..count).map(|index| start + 16 + index * ENTRY_BYTES);
     entries.find(|entry| {
@@ -123,22 +127,22 @@ fn entry(file: &File, start: u64, count: u64, identifier: &[u8; 16]) -> Option<u
     })
 }
 
-/// A little-endian number of so many bytes.
+/// A little-endian number of `BYTES` bytes.
 fn number<const BYTES: usize>(file: &File, offset: u64) -> Option<u64> {
     let mut bytes = [0; 8];
     file.read_exact_at(&mut bytes[..BYTES], offset).ok()?;
     Some(u64::from_le_bytes(bytes))
 }
 
-/// The place of both descriptors, when they differ in the content identifier alone. Its digits are as many as it needs, so that
-/// all that follows them may have moved.
+/// The range of both descriptors, if they differ in the content identifier alone. The identifier has as many digits as
+/// it needs, so the lines after it may have moved.
 fn vmdk_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
     let [first, second] = files.each_ref().map(descriptor);
     let ((place, first), (other, second)) = (first?, second?);
     (place == other && first == second).then(|| vec![place])
 }
 
-/// Where the descriptor stands, and its text without the content identifier; `None` where there is none.
+/// The range of the descriptor, and its text without the content identifier; `None` if there is no descriptor.
 fn descriptor(file: &File) -> Option<(Range<u64>, String)> {
     let mut magic = [0; 4];
     file.read_exact_at(&mut magic, 0).ok()?;
@@ -167,7 +171,7 @@ fn descriptor(file: &File) -> Option<(Range<u64>, String)> {
     Some((start..start + length, lines.join("\n")))
 }
 
-/// 32 bits in hexadecimal digits; anything else is a difference like all others.
+/// Whether a line is a content identifier, at most 32 bits in hexadecimal digits. Any other line is compared as it is.
 fn is_content_id(line: &str) -> bool {
     let digits = line.strip_prefix(CONTENT_ID).unwrap_or_default();
     (1..=8).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// What qemu-img makes of it, beside a copy in which the bytes at `place` are others.
+    /// Compares `bytes` with a copy that `change` has modified.
     fn is_alike(bytes: &[u8], format: Format, change: impl Fn(&mut Vec<u8>)) -> bool {
         let scratch = tempfile::tempdir().unwrap();
         let [one, other] = ["one", "other"].map(|name| scratch.path().join(name));

@@ -1,6 +1,6 @@
-//! Where scratch directories are made when nobody says where: in memory, when there is enough of it.
+//! The default place of scratch directories: in memory if there is enough, else on disk.
 //!
-//! Asked by the settings. A file system in memory needs no disk, and its files vanish with a `munmap` when they are removed.
+//! Used by the settings. A file system in memory needs no disk access, and removing its files is fast.
 
 use std::env;
 use std::fmt;
@@ -9,30 +9,30 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, statfs};
 
-/// A file system in memory that every Linux distribution sets up (shm_overview(7)).
+/// A file system in memory that every Linux distribution mounts (shm_overview(7)).
 const SHARED_MEMORY: &str = "/dev/shm";
 
-/// The type of such a file system, in statfs(2).
+/// The type of such a file system in statfs(2).
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
-/// What must be free for each case at a time, in bytes: a case writes some hundred MiB at most.
+/// Free space that each parallel case needs, in bytes: a case writes some hundred MiB at most.
 const FREE_BYTES_PER_JOB: u64 = 1 << 30;
 
 /// A place for scratch directories.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// Its directory.
+    /// The path of its directory.
     pub path: PathBuf,
-    /// Whether it lies in memory.
+    /// Whether it is in memory.
     pub in_memory: bool,
-    /// Bytes that can be written there.
+    /// Free space in bytes.
     pub free_bytes: u64,
-    /// Why it is here, when memory was not taken.
+    /// Why memory was not chosen.
     reason: Option<String>,
 }
 
 impl Place {
-    /// A place that was named.
+    /// Returns the place at a given path.
     pub fn at(path: &Path) -> Self {
         let found = statfs(path).ok();
         let in_memory = found.is_some_and(|found| found.f_type as u64 == TMPFS_MAGIC);
@@ -40,7 +40,7 @@ impl Place {
         Self {
             path: path.to_owned(),
             in_memory,
-            // What it may hold may be more than there is.
+            // A tmpfs may be larger than the available memory.
             free_bytes: match in_memory {
                 true => free.min(available_memory().unwrap_or(free)),
                 false => free,
@@ -49,7 +49,8 @@ impl Place {
         }
     }
 
-    /// The usual place for `jobs` cases at a time: `TMPDIR` when it is set, else memory, else the system's temporary directory.
+    /// Returns the default place for `jobs` parallel cases: `TMPDIR` if it is set, else memory, else the system's
+    /// temporary directory.
     pub fn usual(jobs: usize) -> Self {
         let temporary = Self::at(&env::temp_dir());
         if env::var_os("TMPDIR").is_some() {

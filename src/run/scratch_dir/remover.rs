@@ -1,6 +1,7 @@
-//! Removes what a case has left behind, beside the cases that go on.
+//! Deletes files that cases no longer need, in parallel with the next cases.
 //!
-//! One thread for a whole run; the scratch directories hand it their files. It has caught up when it is dropped, so nothing outlives the run.
+//! One thread serves a whole run; the scratch directories send it their files. Dropping the remover waits until it has
+//! deleted everything, so nothing outlives the run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,25 +11,25 @@ use std::thread::JoinHandle;
 use super::Root;
 use crate::base::phase::Phase;
 
-/// How far it may fall behind before those who hand it more have to wait.
+/// How many leftovers may be queued before senders have to wait.
 const BACKLOG: usize = 256;
 
-/// Something to be removed.
+/// Something to be deleted.
 pub(super) enum Leftover {
-    /// Files of an operation.
+    /// The files of one operation.
     Files(Vec<PathBuf>),
-    /// A case's whole directory.
+    /// The whole directory of a case.
     Directory(Root),
 }
 
-/// The thread that removes.
+/// The thread that deletes leftovers.
 pub struct Remover {
     leftovers: Option<SyncSender<Leftover>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Remover {
-    /// Starts it. Without a thread to be had, things are removed by those who have them.
+    /// Starts the thread. If that fails, senders delete their leftovers themselves.
     pub fn start() -> Self {
         let (leftovers, queue) = sync_channel(BACKLOG);
         let thread = std::thread::Builder::new()
@@ -41,7 +42,7 @@ impl Remover {
         }
     }
 
-    /// No thread: things are removed at once, by those who have them.
+    /// Returns a remover without a thread: senders delete their leftovers themselves, at once.
     pub fn at_once() -> Self {
         Self {
             leftovers: None,
@@ -65,7 +66,7 @@ impl Drop for Remover {
     fn drop(&mut self) {
         drop(self.leftovers.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of its own is not worth another here.
+            // A panic of the remover's thread must not become another one here.
             let _ = thread.join();
         }
     }
@@ -73,7 +74,7 @@ impl Drop for Remover {
 
 fn remove(leftover: Leftover) {
     Phase::Cleanup.of(|| match leftover {
-        // What cannot be removed now goes with the whole directory.
+        // A file that cannot be removed now is removed with the case's directory.
         Leftover::Files(paths) => paths.iter().for_each(|path| {
             let _ = fs::remove_file(path);
         }),

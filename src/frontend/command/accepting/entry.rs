@@ -1,8 +1,8 @@
-//! `imgduel accept --known`: a pending finding becomes an entry of the catalogue.
+//! `imgduel accept --known`: turns a pending finding into an entry of the catalogue.
 //!
-//! The condition is made of the case as it was drawn, of the step and file that differ. Before anything is deleted the entry is tried: against
-//! its own finding, against the other pending findings, and against the last divergences that campaigns left. One that explains what
-//! looks like another defect is refused.
+//! The condition of the entry is derived from the case as it was drawn, and from the step and file that differ. Before
+//! anything is deleted the entry is tested on its own finding, on the other pending findings, and on the divergences
+//! that the last campaign left. An entry that would explain what looks like another bug is refused.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,19 +19,19 @@ use crate::report::findings::LAST_FILE;
 use crate::report::seed_file::{SeedFile, Seen};
 use crate::run::record::{Record, ToolName};
 
-/// How many other groups are named.
+/// How many other groups a refusal names.
 const NAMED_GROUPS_MAX: usize = 5;
 
-/// What the entry explains of what is there.
+/// Which of the recorded divergences the entry explains.
 #[derive(Default)]
 struct Trial {
-    /// Divergences that were looked at, of the same tools, and that nothing explains yet.
+    /// Number of examined divergences: of the same tools, and not known yet.
     tried: u64,
-    /// Of these, the finding's own group.
+    /// How many of these belong to the finding's own group.
     own: u64,
-    /// Explained, of the finding's own group.
+    /// How many of its own group the entry explains.
     explained: u64,
-    /// Explained, of other groups.
+    /// How many of each other group the entry explains.
     others: BTreeMap<Group, u64>,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn accept(
     let Some(seen) = &seed.seen else {
         let file = file.display();
         return Err(Error::usage(format!(
-            "{file} does not say what was seen: only a finding of fuzz or shrink can become an entry"
+            "{file} does not say what was found: only a finding of fuzz or shrink can become an entry"
         )));
     };
     let path = arguments.catalogue_file();
@@ -80,7 +80,7 @@ pub(super) fn accept(
         return Err(Error::usage(trial.refusal(id)));
     }
     catalogue.entries.push(entry);
-    // It is the file that counts, not what was meant.
+    // The check reads the file that was written, not the entry in memory.
     write_if(
         &catalogue,
         &path,
@@ -157,7 +157,7 @@ fn explains(entry: &Entry, seen: &Seen, sighting: &Sighting<'_>) -> bool {
     entry.is_about(named(&seen.candidate), named(&seen.reference)) && entry.when.holds(sighting)
 }
 
-/// Tries an entry against the other pending findings and the records that there are.
+/// Tests an entry on the other pending findings and on the given records.
 fn tried(
     entry: &Entry,
     known: &Catalogue,
@@ -169,7 +169,7 @@ fn tried(
     let directory = file.parent().unwrap_or(Path::new("."));
     for other in pending(directory, file)? {
         let Ok(seed) = SeedFile::read(&other) else {
-            // Another file that ends in `.json`.
+            // Not a finding, but another file that ends in `.json`.
             continue;
         };
         let (Some(seen), Ok(case)) = (&seed.seen, seed.case()) else {
@@ -196,7 +196,7 @@ fn tried(
     Ok(trial)
 }
 
-/// The other files of the findings, by name.
+/// The other pending findings in the directory, sorted by name.
 fn pending(directory: &Path, own: &Path) -> Result<Vec<PathBuf>> {
     let directory = match directory.as_os_str().is_empty() {
         true => Path::new("."),
@@ -215,7 +215,7 @@ fn pending(directory: &Path, own: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Trial {
-    /// Looks at one divergence, which may have been seen in several forms.
+    /// Tests one divergence; `sightings` are the forms in which it is recorded (as drawn, shrunken).
     fn add(
         &mut self,
         entry: &Entry,

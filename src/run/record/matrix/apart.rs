@@ -1,13 +1,13 @@
-//! Who stands apart in a row of the matrix, in words.
+//! Says in words which tool stands alone in a row of the matrix.
 //!
-//! Called where a row is counted. Pure: of the cells alone. It does not say who is right.
+//! Called when a row is counted. Pure: it depends on the cells alone. It does not say which tool is right.
 
 use std::collections::BTreeMap;
 
 use super::{AS_CANDIDATE, Cell, Stand};
 use crate::base::version;
 
-/// Names who stands alone.
+/// Names the tool that stands alone, or the tools on each side.
 pub(super) fn who(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
     let named = |wanted: fn(&Cell) -> bool| -> Vec<&str> {
         let found = cells.iter().filter(|(_, cell)| wanted(cell));
@@ -46,9 +46,10 @@ pub(super) fn who(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
     }
 }
 
-/// Of several releases of qemu-img, from which to which the behaviour changes: mostly once, in the order of the versions, but a defect that a
-/// release brings and the next one mends again changes it twice. A release of which nothing is known here cannot have been the first, nor
-/// not have been. Where other tools stand apart too, or one release against itself, that is not the question.
+/// Describes between which releases of qemu-img the behaviour changes, in the order of the versions: mostly once, but
+/// a bug that one release introduces and the next fixes is two changes. A release with an unknown outcome can neither
+/// be named as the change nor be ruled out. Returns `None` if other tools diverge too, or if one release contradicts
+/// itself.
 fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
     let mut releases: BTreeMap<(Vec<u64>, &str), Stand> = BTreeMap::new();
     for (tool, cell) in cells {
@@ -101,12 +102,12 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
     }
 }
 
-/// Whether it tells how a release behaves.
+/// Whether the outcome shows how a release behaves.
 fn is_telling(stand: Stand) -> bool {
     stand.is_wrong() || stand == Stand::Agrees
 }
 
-/// From the first to the last of these releases, between which nothing is known.
+/// Describes a change from the first to the last of these releases; the outcomes between them are unknown.
 fn change(run: &[(&str, Stand)]) -> String {
     let [(before, was), between @ .., (after, is)] = run else {
         return String::new();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn of_releases_the_first_that_behaves_otherwise_is_named_by_its_number() {
+    fn the_first_release_with_another_behaviour_is_named() {
         let stands = [
             ("qemu-img 7.2.22", Stand::Crashes),
             ("qemu-img 9.1.0", Stand::Agrees),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_a_later_one_does_not_follow_is_no_first() {
+    fn several_changes_between_releases_are_all_listed() {
         let stands = [
             ("qemu-img 5.2.0", Stand::Differs),
             ("qemu-img 7.2.22", Stand::Differs),
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_known_of_a_release_between_two_the_change_lies_somewhere_between() {
+    fn a_change_is_placed_between_the_nearest_releases_with_known_outcomes() {
         let stands = [
             ("qemu-img 7.2.22", Stand::Crashes),
             ("qemu-img 10.0.2", Stand::Elsewhere),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_was_not_asked_is_passed_over() {
+    fn a_skipped_release_is_passed_over() {
         let stands = [
             ("qemu-img 5.2.0", Stand::Agrees),
             ("qemu-img 7.2.22", Stand::NotAsked),
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_that_nobody_agrees_with_is_alone_when_the_others_are_of_one_mind() {
+    fn the_reference_is_alone_when_all_others_agree_with_each_other() {
         let mut stands = vec![
             ("vhd-core 0.1.4", Stand::Accepts),
             ("7zz 25.01", Stand::Accepts),
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_stands_against_itself_is_no_matter_of_releases() {
+    fn a_release_that_contradicts_itself_is_not_a_change_between_releases() {
         let stands = [
             ("qemu-img 7.2.22", Stand::Agrees),
             ("qemu-img 10.0.2", Stand::Agrees),
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_that_crash_alike_are_not_told_apart() {
+    fn releases_with_the_same_outcome_are_not_a_change() {
         let stands = [
             ("qemu-img 7.2.22", Stand::Crashes),
             ("qemu-img 10.0.2", Stand::Crashes),
