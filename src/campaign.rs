@@ -206,7 +206,7 @@ impl<Cases: Supply> Work<Cases> {
         }
         let case = self.cases().next()?;
         Some(case.and_then(|case| {
-            let records = self.contest.try_surely(&case)?;
+            let records = self.contest.run_confirmed(&case)?;
             let mut cases = self.cases();
             records.iter().for_each(|record| cases.learn(&case, record));
             Ok(records)

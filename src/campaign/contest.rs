@@ -207,15 +207,17 @@ impl Contest {
     }
 
     /// Runs a case with every candidate, and confirms divergences by running it again.
-    pub fn try_surely(&self, case: &Case) -> Result<Vec<Record>> {
+    pub fn run_confirmed(&self, case: &Case) -> Result<Vec<Record>> {
         let (first, again) = (Arc::default(), Arc::default());
         let several = self.arenas.len() > 1;
         let tried = self.arenas.iter().map(|arena| {
             // Steps that the reference performs on both sides run only once. Reuse requires reading the files, which would cost more
             // than it saves for a single candidate that writes.
             match several || arena.is_of_reader() {
-                true => arena.beside(&first, &again).try_surely(case.clone()),
-                false => arena.try_surely(case.clone()),
+                true => arena
+                    .with_shared_answers(&first, &again)
+                    .run_confirmed(case.clone()),
+                false => arena.run_confirmed(case.clone()),
             }
         });
         tried.collect()

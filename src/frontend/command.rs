@@ -55,7 +55,7 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_VACUOUS: u8 = 3;
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Runs the same operation on the same disk image with two tools and says whether they agree.
+/// Runs the same operation on the same disk image with two tools and reports whether they agree.
 #[derive(Parser)]
 #[command(name = "imgduel", version)]
 struct Arguments {
@@ -65,30 +65,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Try fresh cases
+    /// Run fresh cases
     #[command(after_help = generations_help())]
     Fuzz(FuzzArguments),
-    /// Try these cases and print the evidence
+    /// Run the given cases and print the evidence
     Replay(ReplayArguments),
-    /// Print decoded cases, one JSON line each, running nothing
+    /// Print decoded cases, one JSON line each, without running them
     Show(ShowArguments),
-    /// Make a diverging case smaller
+    /// Shrink a diverging case
     Shrink(CaseArguments),
-    /// Print a program that shows a divergence without this one
+    /// Print a program that reproduces a divergence without imgduel
     Script(CaseArguments),
-    /// Make a pending finding a regression seed or an entry of the catalogue
+    /// Turn a pending finding into a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
-    /// List every tool: whether it is there, its version, how to get it
+    /// List every tool: whether it is installed, its version, how to get it
     Tools(tools::ToolsArguments),
-    /// Check whether a program keeps to the adapter protocol (docs/adapters.md)
+    /// Check whether a program conforms to the adapter protocol (docs/adapters.md)
     AdapterCheck(AdapterCheckArguments),
     /// Join the records of many processes or machines into one summary, JUnit and page
     Merge(merge::MergeArguments),
-    /// Write the functions by which editors find the regression seeds
+    /// Write the stub functions by which editors find the regression seeds
     Stubs(stubs::StubsArguments),
-    /// Print the completions of this command for a shell
+    /// Print completions for a shell
     Completions(manual::CompletionsArguments),
-    /// Print the manual page of this command, or of one of its commands
+    /// Print the manual page of imgduel or of one of its commands
     Man(manual::ManArguments),
 }
 
@@ -109,23 +109,23 @@ struct FuzzArguments {
     #[arg(long)]
     create_issues: bool,
 
-    /// The page of the run that found them, for the issues
+    /// The URL of the workflow run, for the issues
     #[arg(long, value_name = "URL")]
     workflow_url: Option<String>,
 
-    /// Keep new findings as they were drawn
+    /// Keep new findings as they were drawn, without shrinking them
     #[arg(long)]
     no_shrink: bool,
 
-    /// Print the whole evidence of each new group of divergences as it is found, not only what differs in its shrunken case
+    /// Print the whole evidence of each new group of divergences as it is found, not only the differences in its shrunken case
     #[arg(short, long)]
     verbose: bool,
 
-    /// Make more cases of those that showed something new (our own generations only; default: --no-guidance)
+    /// Mutate cases that showed new behaviour (generations native1 and native2 only; default: --no-guidance)
     #[arg(long, overrides_with = "no_guidance")]
     guided: bool,
 
-    /// Begin with the cases in DIR, and keep there what showed something new (with --guided)
+    /// Begin with the cases in DIR, and keep cases there that show new behaviour (with --guided)
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
 
@@ -133,7 +133,7 @@ struct FuzzArguments {
     #[arg(long, overrides_with = "guided")]
     no_guidance: bool,
 
-    /// Go on with the campaign that left these records
+    /// Continue the campaign that wrote these records
     #[arg(long, value_name = "RECORDS")]
     resume: Option<PathBuf>,
 }
@@ -171,7 +171,7 @@ pub fn main() -> ExitCode {
     }
     let arguments = match settings::read::<Arguments>() {
         Ok(Read::Arguments(arguments)) => *arguments,
-        Ok(Read::Help(text)) => return said(&text),
+        Ok(Read::Help(text)) => return print_text(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
                 "which command? fuzz, replay, show, shrink, script, accept, tools, adapter-check, merge, stubs, completions or man (see --help)",
@@ -266,7 +266,7 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let run = Run::open_for(&settings, log_dir, resumed)?;
     let done = run.resumed.iter().filter_map(|record| record.iteration);
     let done: HashSet<u64> = done.collect();
-    run.contest.arenas()[0].must_find_a_lie()?;
+    run.contest.arenas()[0].run_canary()?;
     tell_beginning(generation, seed, total, &settings);
     let name = Some(generation.name.to_owned());
     let mut summary = Summary::new(name, Some(seed), total.unwrap_or(0));
@@ -305,7 +305,7 @@ fn of_instar(path: PathBuf) -> Vec<ToolSpec> {
     }]
 }
 
-/// A guide that begins with what a corpus holds and was not tried yet.
+/// Returns a guide that begins with the cases of a corpus that have not been run yet.
 fn with_corpus(guide: Guide, corpus: Corpus, resumed: &[Record]) -> Guide {
     corpus.objections().iter().for_each(complain);
     let tried = resumed.iter().map(|record| record.id.clone());
@@ -313,7 +313,7 @@ fn with_corpus(guide: Guide, corpus: Corpus, resumed: &[Record]) -> Guide {
     guide.with_corpus(corpus, |case| tried.contains(&case.id().to_string()))
 }
 
-/// A corpus is for guided campaigns, and one that is resumed has to name its seed.
+/// Refuses a corpus in an unguided campaign, and in a resumed one without --seed.
 fn may_have_corpus(guided: bool, is_resumed: bool, settings: &Settings) -> Result<()> {
     if !guided {
         return Err(Error::usage(
@@ -328,7 +328,7 @@ fn may_have_corpus(guided: bool, is_resumed: bool, settings: &Settings) -> Resul
     Ok(())
 }
 
-/// Makes the log directory, and lets records and summary be written there where the settings name no other place.
+/// Makes the log directory, and sends records and summary there unless the settings name other files.
 fn log_into(directory: &Path, seed: u64, settings: &mut Settings) -> Result<()> {
     fs::create_dir_all(directory)
         .map_err(|error| Error::io("make the log directory", directory, &error))?;
@@ -341,7 +341,7 @@ fn log_into(directory: &Path, seed: u64, settings: &mut Settings) -> Result<()> 
     Ok(())
 }
 
-/// Says on standard error what the campaign is, so that it can be repeated.
+/// Prints generation, seed and number of cases on standard error, so that the campaign can be repeated.
 fn tell_beginning(generation: &Generation, seed: u64, total: Option<u64>, settings: &Settings) {
     let how_many = total.map_or_else(String::new, |total| format!(", iterations {total}"));
     let how_long = settings.duration.map_or_else(String::new, |duration| {
@@ -408,7 +408,7 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     let arena = run.contest.only()?;
     let record = arena.try_case(case)?;
     let (candidate, reference) = (arena.candidate(), arena.reference());
-    Ok(written(&script::script(
+    Ok(print_exact(&script::script(
         &record,
         candidate,
         reference,
@@ -417,12 +417,12 @@ fn script(arguments: &CaseArguments) -> Result<ExitCode> {
 }
 
 /// Prints text for people on standard output.
-fn said(text: &str) -> ExitCode {
-    written(&printable(text))
+fn print_text(text: &str) -> ExitCode {
+    print_exact(&printable(text))
 }
 
 /// Prints text for programs on standard output, unescaped.
-fn written(text: &str) -> ExitCode {
+fn print_exact(text: &str) -> ExitCode {
     // A reader that has seen enough closes the pipe; that is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS

@@ -45,6 +45,6 @@ impl Harness {
     /// does not exist.
     pub fn run(&self, id: &CaseId) -> Result<Vec<Record>> {
         self.contest
-            .try_surely(&Generation::case_of_fields(id, None, None)?)
+            .run_confirmed(&Generation::case_of_fields(id, None, None)?)
     }
 }

@@ -24,7 +24,7 @@ use crate::campaign::settings::parse_jobs;
 /// unstable-options` here.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
-    /// Run only the trials whose names contain one of these
+    /// Run only the trials whose names contain one of these filters filters filters
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
 
@@ -36,11 +36,11 @@ pub struct Flags {
     #[arg(long)]
     ignored: bool,
 
-    /// List the trials, running none
+    /// List the trials without running them
     #[arg(long)]
     pub list: bool,
 
-    /// Take filters as whole names
+    /// Match filters with whole names, not parts of them
     #[arg(long)]
     pub exact: bool,
 
@@ -48,15 +48,15 @@ pub struct Flags {
     #[arg(long, value_name = "FILTER")]
     skip: Vec<String>,
 
-    /// How the trials are shown
+    /// Output format
     #[arg(long, value_enum, value_name = "pretty|terse|json|junit")]
     format: Option<Format>,
 
-    /// The same as --format terse
+    /// Short for --format terse
     #[arg(short, long)]
     quiet: bool,
 
-    /// Trials at a time (default: --jobs, RUST_TEST_THREADS, the number of CPUs)
+    /// Number of parallel trials (default: --jobs, RUST_TEST_THREADS, the number of CPUs)
     #[arg(long, value_name = "N", value_parser = parse_jobs)]
     test_threads: Option<usize>,
 
@@ -64,51 +64,51 @@ pub struct Flags {
     #[arg(long)]
     shuffle: bool,
 
-    /// Run the trials in the random order that belongs to SEED
+    /// Run the trials in the random order given by SEED
     #[arg(long, value_name = "SEED")]
     shuffle_seed: Option<u64>,
 
-    /// Tell each trial's time (formats json and junit)
+    /// Report the duration of each trial (formats json and junit)
     #[arg(long)]
     report_time: bool,
 
-    /// Colours
+    /// Coloured output
     #[arg(long, value_enum, value_name = "auto|always|never")]
     color: Option<Color>,
 
-    /// Also write one line a trial to PATH
+    /// Also write one line per trial to PATH
     #[arg(long, value_name = "PATH")]
     logfile: Option<PathBuf>,
 
-    /// Means nothing here: a trial's output is its result
+    /// No effect: trials print nothing while they run
     #[arg(long, alias = "nocapture")]
     no_capture: bool,
 
-    /// Means nothing here: a trial that passes has no output
+    /// No effect: a trial that passes has no output
     #[arg(long)]
     show_output: bool,
 
-    /// Means nothing here: trials have no time limit, tool calls have one (--timeout)
+    /// No effect: trials have no time limit, only tool calls have (--timeout)
     #[arg(long)]
     ensure_time: bool,
 
-    /// Means nothing here
+    /// No effect
     #[arg(long, hide = true)]
     force_run_in_process: bool,
 
-    /// Means nothing here
+    /// No effect
     #[arg(long, hide = true)]
     exclude_should_panic: bool,
 
-    /// Run tests: all trials are tests
+    /// No effect: all trials are tests
     #[arg(long, hide = true)]
     test: bool,
 
-    /// Run benchmarks: there are none, every trial is ignored
+    /// Run benchmarks only: there are none, so every trial is ignored
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Means nothing here: what is unstable in libtest is taken as it is
+    /// No effect: unstable flags of libtest are always accepted
     #[arg(short = 'Z', value_name = "unstable-options")]
     unstable: Vec<Unstable>,
 }

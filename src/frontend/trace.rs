@@ -48,10 +48,10 @@ impl Trace {
     /// Opens `directory`, or by default a directory in the target directory that contains this program; `None` if
     /// there is neither.
     pub fn open(directory: Option<PathBuf>, terms: String) -> Option<Self> {
-        let is_told = directory.is_some();
+        let is_named = directory.is_some();
         let run = std::env::var(RUN_VARIABLE).ok();
         // A directory that was named gets a file even without nextest.
-        let own_run = || is_told.then(|| format!("run-{}", std::process::id()));
+        let own_run = || is_named.then(|| format!("run-{}", std::process::id()));
         Some(Self {
             directory: directory
                 .or_else(|| target_directory().map(|target| target.join(DIRECTORY_NAME)))?,

@@ -47,7 +47,7 @@ const REGRESSION: &str = "regression";
 /// The module of the fresh cases' trials, `campaign::CASE-ID`.
 const CAMPAIGN: &str = "campaign";
 
-/// Tries every regression seed and some fresh cases on two disk-image tools, as named trials.
+/// Runs every regression seed and some fresh cases with two disk-image tools, as named trials.
 #[derive(Parser)]
 #[command(name = "differential", args_override_self = true)]
 struct Arguments {
@@ -57,7 +57,7 @@ struct Arguments {
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 
-    /// Where each trial's record goes when it has a process to itself (default: imgduel-records/ in the target directory)
+    /// Where each trial that has a process of its own writes its record (default: imgduel-records/ in the target directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_RECORDS")]
     records: Option<PathBuf>,
 }
@@ -78,7 +78,7 @@ pub fn main(package: &Path) -> ExitCode {
     let done = match settings::read::<Arguments>() {
         Ok(Read::Arguments(arguments)) => run(package, *arguments),
         Ok(Read::Help(text)) => {
-            terminal::say(text.as_bytes());
+            terminal::write_bytes(text.as_bytes());
             return ExitCode::SUCCESS;
         }
         // The test target has no sub-commands.
@@ -111,7 +111,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
     settings.begin_log();
     let stage = match flags.list {
-        true => Stage::of_nothing(settings.clone()),
+        true => Stage::for_listing(settings.clone()),
         false => Stage::open(settings.clone(), trace, junit_on_stdout)?,
     };
     // Listing needs no tool.
@@ -122,7 +122,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     let is_whole = flags.means_all() && !is_one_of_many();
     let drawn = tools
         .filter(|_| is_whole)
-        .map(|tools| trials.fresh.of_concern(&settings, tools))
+        .map(|tools| trials.fresh.supported(&settings, tools))
         .transpose()?;
     let has_tools = tools.is_some();
     let (mut named, left_out) = trials.named(&flags, drawn)?;
@@ -150,7 +150,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     })
 }
 
-/// The trials as libtest's runner takes them.
+/// Makes the trials runnable.
 fn runnable(named: Vec<Named>, stage: &Arc<Stage>, pool: Option<&Vec<String>>) -> Vec<Trial> {
     let trial = |named: Named| {
         let (stage, pool) = (Arc::clone(stage), pool.cloned());
@@ -192,8 +192,9 @@ fn long_first(named: &mut [Named], settings: &Settings) {
 /// The directory of the seeds. cargo and nextest say at run time where the package is, which may not be where it was
 /// built.
 fn seed_directory(package: &Path) -> PathBuf {
-    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    told.unwrap_or_else(|| package.to_owned())
+    let manifest_directory = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    manifest_directory
+        .unwrap_or_else(|| package.to_owned())
         .join(SEED_DIRECTORY)
 }
 
@@ -236,7 +237,7 @@ impl Fresh {
 
     /// The ids of the cases that at least one candidate supports; all cases, unless the generation passes over
     /// unsupported ones.
-    fn of_concern(&self, settings: &Settings, tools: &Contest) -> Result<Vec<CaseId>> {
+    fn supported(&self, settings: &Settings, tools: &Contest) -> Result<Vec<CaseId>> {
         if !self.generation.passes_over() {
             return Ok(self.ids().collect());
         }
@@ -245,7 +246,7 @@ impl Fresh {
         let cases = self
             .generation
             .cases_of_fields(self.seed, self.start, pool, fields)?;
-        Ok(Stage::of_concern(tools, cases, self.count))
+        Ok(Stage::supported(tools, cases, self.count))
     }
 
     fn ids(&self) -> impl Iterator<Item = CaseId> {

@@ -13,7 +13,7 @@ use crate::run::record::Summary;
 const ANNOTATIONS_MAX: usize = 10;
 
 /// How many groups a job summary shows with their evidence.
-const TOLD_GROUPS_MAX: usize = 20;
+const SHOWN_GROUPS_MAX: usize = 20;
 
 /// The longest evidence in a job summary or an issue: GitHub limits a summary to 1 MiB and an issue to 65,536
 /// characters.
@@ -85,7 +85,7 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
         summary.elapsed_seconds,
         summary.inconclusive_qemu_timeout
     );
-    for (group, found) in digest.groups.iter().take(TOLD_GROUPS_MAX) {
+    for (group, found) in digest.groups.iter().take(SHOWN_GROUPS_MAX) {
         let _ = writeln!(
             text,
             "<details><summary>{} × {}</summary>\n\n{}\n</details>\n",
@@ -94,7 +94,7 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
             evidence(found)
         );
     }
-    let left_out = digest.groups.len().saturating_sub(TOLD_GROUPS_MAX);
+    let left_out = digest.groups.len().saturating_sub(SHOWN_GROUPS_MAX);
     if left_out > 0 {
         let _ = writeln!(text, "{left_out} more groups are in the records.");
     }

@@ -41,14 +41,14 @@ pub fn line(record: &Record) -> String {
 }
 
 /// Writes bytes to standard output.
-pub fn say(bytes: &[u8]) {
+pub fn write_bytes(bytes: &[u8]) {
     // A reader that has seen enough closes the pipe; that is no error.
     let _ = std::io::stdout().write_all(bytes);
 }
 
 /// Writes a text for people to standard output.
-pub fn tell(text: &str) {
-    say(printable(text).as_bytes());
+pub fn write_text(text: &str) {
+    write_bytes(printable(text).as_bytes());
 }
 
 /// The first difference in the form of a failed assertion, which editors open as a diff. The note after it belongs to
@@ -140,7 +140,7 @@ pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> Str
     let more = if finished {
         ""
     } else {
-        " (not at its end: imgduel shrink goes on)"
+        " (not finished: imgduel shrink continues)"
     };
     format!(
         "  shrunk in {}: {words}{more}\n",
@@ -312,7 +312,7 @@ pub fn summary(summary: &Summary) -> String {
     text
 }
 
-/// The tools of a campaign in a line.
+/// The tools of a campaign, in one line.
 fn tools(summary: &Summary) -> String {
     let tool = |tool: &Option<ToolName>| {
         tool.as_ref().map_or_else(
@@ -337,7 +337,7 @@ fn tools(summary: &Summary) -> String {
     format!("{candidates}, {reference}\n")
 }
 
-/// How many cases came to what.
+/// The numbers of cases by result.
 fn counts(summary: &Summary) -> String {
     let mut text = String::new();
     let rows = [

@@ -87,7 +87,7 @@ impl Arena {
 
     /// Returns a session that shares the reference's answers on one case with other candidates: `first` holds the
     /// answers of first runs, `again` those of confirmation runs.
-    pub fn beside(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
+    pub fn with_shared_answers(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
         let makes_none = !tool::can(&*self.duel.candidate, "snapshot");
         let behind = |reference: &Arc<dyn Tool>, answers: &Arc<OfCase>| {
             shared(Arc::clone(reference), Arc::clone(answers), makes_none)
@@ -152,17 +152,17 @@ impl Arena {
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let _case = self.span(&case);
         let started = Timestamp::now();
-        let outcome = self.duel.fight(&case)?;
+        let outcome = self.duel.run(&case)?;
         Ok(self.record(case, outcome, started))
     }
 
     /// Runs a case and confirms timeouts and new divergences by a second run: see [`hearing`]. Fails if a tool's
     /// program was replaced meanwhile.
-    pub fn try_surely(&self, case: Case) -> Result<Record> {
+    pub fn run_confirmed(&self, case: Case) -> Result<Record> {
         let _case = self.span(&case);
         let started = Timestamp::now();
-        let outcome = self.hear(&case)?;
-        self.programs.are_the_same()?;
+        let outcome = self.run_and_confirm(&case)?;
+        self.programs.check_unchanged()?;
         Ok(self.record(case, outcome, started))
     }
 

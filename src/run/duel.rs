@@ -86,14 +86,14 @@ pub struct OperationOutcome {
 
 impl Duel {
     /// Runs all operations of a case. An error is a fault of the harness, never of a tool.
-    pub fn fight(&self, case: &Case) -> Result<Outcome> {
+    pub fn run(&self, case: &Case) -> Result<Outcome> {
         let all: Vec<usize> = (0..case.ops.len()).collect();
-        self.fight_for(case, &all, false)
+        self.run_operations(case, &all, false)
     }
 
     /// Runs the given operations of a case again; each outcome has evidence, even a match.
-    pub fn fight_again(&self, case: &Case, operations: &[usize]) -> Result<Outcome> {
-        self.fight_for(case, operations, true)
+    pub fn rerun(&self, case: &Case, operations: &[usize]) -> Result<Outcome> {
+        self.run_operations(case, operations, true)
     }
 
     /// Returns the same runner with flushes off.
@@ -167,13 +167,18 @@ impl Duel {
         made.find_map(|request| self.reference.lack(request))
     }
 
-    fn fight_for(&self, case: &Case, wanted: &[usize], tells_all: bool) -> Result<Outcome> {
+    fn run_operations(
+        &self,
+        case: &Case,
+        wanted: &[usize],
+        with_evidence: bool,
+    ) -> Result<Outcome> {
         Phase::Other.of(|| {
-            if let Some(outcome) = self.bout(case, wanted, tells_all, false)? {
+            if let Some(outcome) = self.run_once(case, wanted, with_evidence, false)? {
                 return Ok(outcome);
             }
             // An operation modified the shared source image. With private copies the run shows which one, and how.
-            let outcome = self.bout(case, wanted, tells_all, true)?;
+            let outcome = self.run_once(case, wanted, with_evidence, true)?;
             outcome.ok_or_else(|| Error::system("a case was not tried to its end".to_owned()))
         })
     }
@@ -181,20 +186,20 @@ impl Duel {
     /// Runs a case once. Returns `None` if an operation may have modified the source image that both sides share: no
     /// result counts then, and the caller retries with `privately` set, which gives each side a copy and checks it
     /// after each operation.
-    fn bout(
+    fn run_once(
         &self,
         case: &Case,
         wanted: &[usize],
-        tells_all: bool,
+        with_evidence: bool,
         privately: bool,
     ) -> Result<Option<Outcome>> {
         let started = Instant::now();
         let scratch_dir = ScratchDir::new(&self.workdir, &case.id(), &self.remover)?;
-        let mut bout = Bout {
+        let mut case_run = Bout {
             duel: self,
             case,
             scratch_dir: &scratch_dir,
-            tells_all,
+            with_evidence,
             privately,
             same_program: same_program(&*self.candidate, &*self.reference),
             is_void: false,
@@ -206,8 +211,8 @@ impl Duel {
         };
         let mut operations = Vec::with_capacity(wanted.len());
         for index in wanted {
-            operations.push(bout.operation(*index)?);
-            if bout.is_void {
+            operations.push(case_run.operation(*index)?);
+            if case_run.is_void {
                 return Ok(None);
             }
         }
@@ -215,7 +220,7 @@ impl Duel {
             tool_calls,
             tool_cpu,
             ..
-        } = bout;
+        } = case_run;
         let matched = operations
             .iter()
             .all(|operation| operation.verdict == Verdict::Match);
@@ -257,7 +262,7 @@ struct Bout<'duel> {
     duel: &'duel Duel,
     case: &'duel Case,
     scratch_dir: &'duel ScratchDir,
-    tells_all: bool,
+    with_evidence: bool,
     /// Whether each side has its own source image.
     privately: bool,
     /// Whether an operation modified the shared source image.
@@ -322,9 +327,9 @@ impl<'duel> Bout<'duel> {
         verdicts.extend(exits.verdicts);
         let outputs = operation.outputs(ground, &exchange);
         if exits.completed {
-            self.read_outputs(&mut exchange, &outputs)?;
+            self.inspect_outputs(&mut exchange, &outputs)?;
             if let Some(file) = operation.witnessed(ground, &exchange) {
-                exchange.opinion = self.hear_witness(&file)?;
+                exchange.opinion = self.cross_check(&file)?;
             }
             Phase::Comparing.of(|| {
                 verdicts.extend(operation.judge(ground, &exchange));
@@ -344,7 +349,7 @@ impl<'duel> Bout<'duel> {
         if let Verdict::Divergence(finding) = &mut verdict {
             finding.at = operation.facts(ground, &exchange, &outputs, &finding.place);
         }
-        let evidence = match self.tells_all {
+        let evidence = match self.with_evidence {
             true => Some(Evidence::of_anything(&verdict, &exchange)),
             false => Evidence::of(&verdict, &exchange),
         };
@@ -358,7 +363,7 @@ impl<'duel> Bout<'duel> {
         })
     }
 
-    /// Has the steps done: first by the reference, where it takes part, then by the candidate.
+    /// Runs the steps, first with the reference if it takes part, then with the candidate.
     fn exchange(
         &mut self,
         operation: &dyn Perform,
@@ -366,14 +371,14 @@ impl<'duel> Bout<'duel> {
         with_reference: bool,
     ) -> Result<Exchange> {
         let reference = with_reference
-            .then(|| self.deed(Side::Reference, steps, None, operation.bounds()))
+            .then(|| self.run_steps(Side::Reference, steps, None, operation.bounds()))
             .transpose()?;
         let hopeless = self.same_program && reference.as_ref().is_some_and(Deed::timed_out);
         let candidate = if hopeless {
             Deed::default()
         } else {
             let made = reference.as_ref();
-            self.deed(Side::Candidate, steps, made, operation.bounds())?
+            self.run_steps(Side::Candidate, steps, made, operation.bounds())?
         };
         Ok(Exchange {
             speakers: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),

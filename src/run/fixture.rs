@@ -40,7 +40,7 @@ struct Shelf {
     directory: Option<Root>,
     images: HashMap<String, Fixture>,
     /// Hashes of the keys that were added once; an image with data is kept when it is added again.
-    asked: HashSet<u64>,
+    added_once: HashSet<u64>,
     bytes: u64,
     watch: Option<WriteWatch>,
 }
@@ -89,7 +89,7 @@ impl Fixtures {
             .map_or(u64::MAX, |found| found.blocks() * 512);
         let copy = {
             let mut shelf = self.lock();
-            if requests.len() > 1 && shelf.asked.insert(xxh3_64(key.as_bytes())) {
+            if requests.len() > 1 && shelf.added_once.insert(xxh3_64(key.as_bytes())) {
                 return Ok(());
             }
             let is_full = shelf.images.len() >= FIXTURES_MAX || shelf.bytes + bytes > ALL_BYTES_MAX;

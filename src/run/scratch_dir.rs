@@ -149,7 +149,7 @@ impl ScratchDir {
     }
 
     /// Whether both sides have this image with the same bytes in all its files, random identifiers excepted.
-    pub fn is_alike(&self, file: &ImageFile) -> bool {
+    pub fn is_equivalent(&self, file: &ImageFile) -> bool {
         // A split image may consist of more files than `names` lists.
         !file.is_split()
             && file.names().into_iter().all(|name| {
@@ -159,7 +159,7 @@ impl ScratchDir {
                     true => file.format,
                     false => Format::Raw,
                 };
-                likeness::alike(&first, &second, format).unwrap_or(false)
+                likeness::equivalent(&first, &second, format).unwrap_or(false)
             })
     }
 

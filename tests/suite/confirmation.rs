@@ -31,7 +31,7 @@ fn recorded(candidate: &str, reference: &str, is_confirmed: bool) -> Record {
         .filter(|case| case.image.format.name() == "qcow2" && case.ops.len() == 2);
     let case = cases.next().unwrap();
     let record = match is_confirmed {
-        true => arena.try_surely(case),
+        true => arena.run_confirmed(case),
         false => arena.try_case(case),
     };
     drop(arena);

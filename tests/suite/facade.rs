@@ -88,7 +88,7 @@ fn an_implementation_of_tool_can_be_the_candidate() {
         None,
         None,
     );
-    let records = contest.unwrap().try_surely(&case.unwrap()).unwrap();
+    let records = contest.unwrap().run_confirmed(&case.unwrap()).unwrap();
     let [record] = &*records else {
         panic!("one candidate, one record")
     };

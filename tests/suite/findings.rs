@@ -495,7 +495,7 @@ fn an_accepted_entry_applies_at_once_and_hides_no_other_defect() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let words = text(&output.stdout);
     assert!(
-        words.contains("counts from now on") && words.contains("of its own group"),
+        words.contains("effective from now on") && words.contains("of its own group"),
         "{words}"
     );
     assert!(!Path::new(&file).exists());

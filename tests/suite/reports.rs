@@ -347,7 +347,7 @@ fn a_missing_gh_is_reported_in_one_line_and_nothing_is_lost() {
     let said = text(&output.stderr);
     let about_gh: Vec<&str> = said
         .lines()
-        .filter(|line| line.contains("gh is not there"))
+        .filter(|line| line.contains("gh is not installed"))
         .collect();
     assert_eq!(about_gh.len(), 1, "{said}");
     assert!(text(&output.stdout).contains("info_output_divergence"));

@@ -20,7 +20,7 @@ pub(super) struct AcceptArguments {
     #[arg(value_name = "FILE", required_unless_present = "extend")]
     file: Option<PathBuf>,
 
-    /// Make it a regression seed of this name, an identifier
+    /// Make it a regression seed with this name, an identifier
     #[arg(long = "as", value_name = "STEM", required_unless_present_any = ["known", "extend"])]
     stem: Option<String>,
 
@@ -28,7 +28,7 @@ pub(super) struct AcceptArguments {
     #[arg(long, value_name = "ID", conflicts_with = "stem", requires_all = ["right", "why"])]
     known: Option<String>,
 
-    /// Let these entries of the catalogue, with commas, speak of this version of their tool too
+    /// Extend these entries of the catalogue, separated by commas, to this version of their tool
     #[arg(long, value_names = ["IDS", "VERSION"], num_args = 2, conflicts_with_all = ["file", "stem", "known"])]
     extend: Option<Vec<String>>,
 
@@ -40,15 +40,15 @@ pub(super) struct AcceptArguments {
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
 
-    /// Which section of which specification says so
+    /// The section of the specification that says so
     #[arg(long, value_name = "TEXT", default_value = "not looked up yet")]
     specification: String,
 
-    /// Take the entry although it explains other groups of divergences too, or the finding does not say in which step and file it lies
+    /// Accept the entry even if it explains other groups of divergences too, or the finding does not record in which step and file it differs
     #[arg(long)]
     wide: bool,
 
-    /// Records of a run, which the entry is tried against beside the pending findings and the last divergences (may be repeated)
+    /// Records of a run on which the entry is tested, besides the pending findings and the last divergences (may be repeated)
     #[arg(long, value_name = "FILE")]
     records: Vec<PathBuf>,
 
@@ -72,14 +72,14 @@ impl AcceptArguments {
 
 pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
     if let Some([ids, version]) = arguments.extend.as_deref() {
-        let said = extend(&arguments.catalogue_file(), ids, version)?;
-        return Ok(super::said(&said));
+        let message = extend(&arguments.catalogue_file(), ids, version)?;
+        return Ok(super::print_text(&message));
     }
     let Some(file) = &arguments.file else {
         return Err(Error::usage("name a pending finding (see --help)"));
     };
     let mut seed = SeedFile::read(file)?;
-    let said = match (&arguments.stem, &arguments.known) {
+    let message = match (&arguments.stem, &arguments.known) {
         (Some(stem), _) => {
             if let Some(why) = &arguments.why {
                 seed.why.clone_from(why);
@@ -87,10 +87,10 @@ pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
             as_seed(&seed, stem, &arguments.seeds)?
         }
         (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,
-        (None, None) => return Err(Error::usage("say --as STEM or --known ID (see --help)")),
+        (None, None) => return Err(Error::usage("give --as STEM or --known ID (see --help)")),
     };
     fs::remove_file(file).map_err(|error| Error::io("remove the pending finding", file, &error))?;
-    Ok(super::said(&said))
+    Ok(super::print_text(&message))
 }
 
 fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
@@ -112,7 +112,7 @@ fn check_stem(stem: &str, directory: &Path) -> Result<()> {
         seed_file::list(directory).unwrap_or_default()
     } else {
         return Err(Error::usage(format!(
-            "there is no directory {} to put the seed into (see --seeds)",
+            "there is no directory {} for the seed (see --seeds)",
             directory.display()
         )));
     };
@@ -169,7 +169,7 @@ fn extend(path: &Path, ids: &str, version: &str) -> Result<String> {
             .any(|known| versions::contains(known, &range))
         {
             return Err(Error::usage(format!(
-                "{id} speaks of {} {version} already",
+                "{id} covers {} {version} already",
                 entry.tool
             )));
         }
@@ -188,7 +188,7 @@ fn extend(path: &Path, ids: &str, version: &str) -> Result<String> {
     Catalogue::parse(&text)?;
     write_text(path, &text, "write the catalogue")?;
     Ok(format!(
-        "{}: {} from now on of {} too{}\n",
+        "{}: {} now also for {}{}\n",
         path.display(),
         extended.join(", "),
         versions::in_words(&range),

@@ -18,7 +18,7 @@ pub(super) struct AdapterCheckArguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// The command that starts the adapter, its words divided at blanks
+    /// The command that starts the adapter, split into words at blanks
     #[arg(value_name = "COMMAND")]
     command: String,
 }

@@ -58,7 +58,7 @@ impl Gh {
     fn find() -> Result<Self> {
         let program = which::which("gh").map_err(|_| {
             Error::missing_tool(
-                "no issue is filed: gh is not there (see cli.github.com); all findings are in the reports",
+                "no issue is filed: gh is not installed (see cli.github.com); all findings are in the reports",
             )
         })?;
         let is_for_gh = |name: &str| {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::written;
+use super::print_exact;
 use crate::base::error::{Error, Result};
 
 /// The name of the program.
@@ -39,7 +39,7 @@ pub(super) struct ManArguments {
 pub(super) fn completions(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, NAME, &mut text);
-    written(&String::from_utf8_lossy(&text))
+    print_exact(&String::from_utf8_lossy(&text))
 }
 
 /// Prints one manual page of `command`, or writes all pages into a directory.
@@ -67,7 +67,7 @@ pub(super) fn man(arguments: &ManArguments, mut command: Command) -> Result<Exit
             }
         },
     };
-    Ok(written(&page))
+    Ok(print_exact(&page))
 }
 
 /// One manual page, in roff.

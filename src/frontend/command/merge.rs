@@ -11,8 +11,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::outcome::{exit_code, stale_known, tell_github};
+use super::print_text;
 use super::record_lines::{Key, each_line, files, parse};
-use super::said;
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::case::generation::lineage::lineage;
@@ -69,8 +69,8 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     }
     let summary = joined.finish();
     outlets.finish(&summary)?;
-    said(&terminal::summary(&summary));
-    said(&terminal::stale(&stale_known(
+    print_text(&terminal::summary(&summary));
+    print_text(&terminal::stale(&stale_known(
         &summary,
         &arguments.settings,
     )));
@@ -119,7 +119,7 @@ impl Joined {
             let elapsed = last.duration_since(first);
             elapsed.try_into().unwrap_or_default()
         });
-        self.summary.tell_all_candidates();
+        self.summary.list_all_candidates();
         self.summary
             .finish(elapsed.unwrap_or_default(), own_cpu_time());
         self.summary

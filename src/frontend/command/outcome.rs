@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, said};
+use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, print_text};
 use crate::campaign::settings::Settings;
 use crate::report::digest::Digest;
 use crate::report::{self, github, is_on_github};
@@ -13,7 +13,7 @@ use crate::run::record::Summary;
 /// Writes annotations and the job summary if this runs on GitHub.
 pub(super) fn tell_github(summary: &Summary, digest: &Digest) {
     if is_on_github() {
-        said(&github::annotations(summary, digest));
+        print_text(&github::annotations(summary, digest));
     }
     report::tell_github(summary, digest);
 }

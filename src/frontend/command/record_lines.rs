@@ -93,6 +93,10 @@ pub(super) fn parse<'line, T: Deserialize<'line>>(
     number: usize,
     line: &'line [u8],
 ) -> Result<T> {
-    serde_json::from_slice(line)
-        .map_err(|error| Error::usage(format!("{}:{number} is not a record: {error}", path.display())))
+    serde_json::from_slice(line).map_err(|error| {
+        Error::usage(format!(
+            "{}:{number} is not a record: {error}",
+            path.display()
+        ))
+    })
 }

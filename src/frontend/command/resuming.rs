@@ -40,7 +40,7 @@ impl Resumed {
     ) -> Result<Self> {
         if settings.json.as_deref().is_some_and(|json| json != path) {
             return Err(Error::usage(
-                "--resume goes on with its own file of records: leave out --json, or name the same file",
+                "--resume appends to its own record file: leave out --json, or name the same file",
             ));
         }
         settings.json = Some(path.to_owned());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::outcome::{exit_code, is_failure, stale_known, tell_github};
 use super::resuming::Resumed;
-use super::{EXIT_DIVERGENCE, issues, resuming, said, shrinking, stopping, vacuity};
+use super::{EXIT_DIVERGENCE, issues, print_text, resuming, shrinking, stopping, vacuity};
 use crate::base::error::{Cause, Error, Result};
 use crate::campaign::contest::Contest;
 use crate::campaign::settings::Settings;
@@ -135,7 +135,7 @@ impl Run {
         let (kept, stopped) =
             shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
         let written = self.outlets.finish(&summary);
-        said(&kept);
+        print_text(&kept);
         let compared = self.tell(&summary, remark);
         match cut_short.or(stopped).or(compared.err()) {
             // Divergences that were found before an interruption still count.
@@ -152,7 +152,7 @@ impl Run {
         }
     }
 
-    /// Takes the record of a case as it ends.
+    /// Processes the record of a case when the case ends.
     fn take(
         &mut self,
         record: &Record,
@@ -168,13 +168,13 @@ impl Run {
             record = &from_file;
         }
         progress.add(record);
-        let is_told = match telling {
+        let is_printed = match telling {
             Telling::Groups { verbose, .. } => findings.add(record) && *verbose,
             Telling::Every => true,
         };
-        if is_told {
+        if is_printed {
             let block = terminal::evidence_block(record);
-            progress.aside(|| said(&format!("{block}\n")));
+            progress.aside(|| print_text(&format!("{block}\n")));
         }
         let log_dir = self.log_dir.as_deref();
         if let Some(directory) = log_dir.filter(|_| record.class().is_open()) {
@@ -183,7 +183,7 @@ impl Run {
         self.outlets.add(record)
     }
 
-    /// Notes when a campaign proves too little to count; a remark where that is no failure.
+    /// Notes in the summary if the campaign compared too little. Returns a remark if that is no failure.
     fn judge_vacuity(&self, summary: &mut Summary) -> Option<String> {
         if !self.must_prove || self.settings.allow_vacuous {
             return None;
@@ -196,13 +196,14 @@ impl Run {
         Some(complaint.why)
     }
 
-    /// Tells the summary, on GitHub too, and files issues where that is wanted; what a comparison of the tools' releases failed by.
+    /// Prints the summary, also for GitHub, and files issues if requested. Returns the error if comparing the tools'
+    /// releases failed.
     fn tell(&self, summary: &Summary, remark: Option<String>) -> Result<Option<String>> {
-        said(&terminal::summary(summary));
-        said(&terminal::stale(&stale_known(summary, &self.settings)));
+        print_text(&terminal::summary(summary));
+        print_text(&terminal::stale(&stale_known(summary, &self.settings)));
         if let Some(why) = remark {
-            said(&format!(
-                "{why}: so few cases are no failure, but prove little\n"
+            print_text(&format!(
+                "{why}: not a failure with so few cases, but they prove little\n"
             ));
         }
         tell_github(summary, self.outlets.digest());
@@ -211,7 +212,7 @@ impl Run {
         }
         let compared = self.contest.compared().transpose();
         if let Ok(Some(line)) = &compared {
-            said(&format!("{line}\n"));
+            print_text(&format!("{line}\n"));
         }
         compared
     }

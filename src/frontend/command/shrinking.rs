@@ -141,20 +141,20 @@ pub(super) fn keep_new(
     found: &[&Found],
     is_shrinking: bool,
 ) -> (String, Option<Error>) {
-    let mut said = String::new();
+    let mut text = String::new();
     let mut shrunk_groups = 0;
     let mut interrupted = None;
     let started = Instant::now();
     if let Err(error) = keep_cases(&settings.findings, found) {
-        return (said, Some(error));
+        return (text, Some(error));
     }
     let groups: Vec<&Group> = found.iter().map(|found| &found.group).collect();
     for found in found {
         let record = &found.first;
         if let Some(path) = findings::kept(&settings.findings, &record.candidate, &found.group) {
-            said.push_str(&terminal::pending_finding(&path, found.count));
-            said.push_str(&brief::evidence(record));
-            said.push_str(&format!("  again: {}\n", record.reproduce));
+            text.push_str(&terminal::pending_finding(&path, found.count));
+            text.push_str(&brief::evidence(record));
+            text.push_str(&format!("  again: {}\n", record.reproduce));
             continue;
         }
         let path = findings::path(&settings.findings, &record.candidate, &found.group);
@@ -180,22 +180,22 @@ pub(super) fn keep_new(
         });
         match kept {
             Ok((shrunk, evidence)) => {
-                said.push_str(&terminal::new_finding(&path, &found.group, found.count));
+                text.push_str(&terminal::new_finding(&path, &found.group, found.count));
                 if let Some(shrunk) = shrunk {
-                    said.push_str(&shrunk.words());
+                    text.push_str(&shrunk.words());
                     interrupted = shrunk.cut_short.or(interrupted);
                 }
-                said.push_str(&evidence);
-                said.push_str(&terminal::replay_command(
+                text.push_str(&evidence);
+                text.push_str(&terminal::replay_command(
                     &path,
                     contest.arena_of(&record.candidate).spec(),
                 ));
-                said.push_str(&format!("  as it was drawn: {}\n", record.reproduce));
+                text.push_str(&format!("  as it was drawn: {}\n", record.reproduce));
             }
-            Err(error) => return (said, Some(error)),
+            Err(error) => return (text, Some(error)),
         }
     }
-    (said, interrupted)
+    (text, interrupted)
 }
 
 /// `imgduel shrink`: prints the smaller case on standard output, and all else on standard error.
@@ -231,7 +231,7 @@ pub(super) fn shrink_one(
     SeedFile::resolved(&shrunk.record, &group, drawn.as_ref()).write(&path)?;
     let line = serde_json::to_string(&shrunk.record.case)
         .map_err(|error| Error::system(error.to_string()))?;
-    super::said(&format!("{line}\n"));
+    super::print_text(&format!("{line}\n"));
     let words = shrunk.words() + &terminal::replay_command(&path, arena.spec());
     let words = printable(&words);
     let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::said;
+use super::print_text;
 use crate::base::error::{Error, Result};
 use crate::base::prose::counted;
 use crate::frontend::stubs::{STUBS_FILE, source};
@@ -16,7 +16,7 @@ use crate::report::seed_file::{self, check_stem};
 
 #[derive(Args)]
 pub(super) struct StubsArguments {
-    /// The package, where fuzz-seeds/ and tests/ lie
+    /// The package with fuzz-seeds/ and tests/
     #[arg(long, value_name = "DIR", default_value = ".")]
     package: PathBuf,
 }
@@ -33,7 +33,7 @@ pub(super) fn stubs(arguments: &StubsArguments) -> Result<ExitCode> {
         std::fs::create_dir_all(parent).map_err(write)?;
     }
     std::fs::write(&path, source(&seeds)).map_err(write)?;
-    Ok(said(&format!(
+    Ok(print_text(&format!(
         "{}: {}\n",
         path.display(),
         counted(seeds.len() as u64, "seed")

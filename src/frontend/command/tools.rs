@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::said;
+use super::print_text;
 use crate::base::error::Result;
 use crate::base::prose::wrapped;
 use crate::campaign::settings::Settings;
@@ -20,7 +20,7 @@ pub(super) struct ToolsArguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// Print every request of every tool, how it is started, and every part of the sandbox
+    /// Print every request of every tool, how the tool is started, and every part of the sandbox
     #[arg(short, long)]
     verbose: bool,
 }
@@ -69,7 +69,7 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
     if let Some(unseen) = settings.unseen_variables() {
         text.push_str(&wrapped(&unseen, words::WIDTH, "  "));
     }
-    Ok(said(&text))
+    Ok(print_text(&text))
 }
 
 /// The named tools of a row, each build once; or, if none is named, the tool that is found by default.

@@ -64,7 +64,7 @@ pub(super) fn complaint(
         .collect();
     (!never.is_empty()).then(|| {
         complaint(format!(
-            "no check of {} was ever made, which --ops asks for",
+            "--ops selects {}, but no check of it was ever made",
             never.join(", ")
         ))
     })

@@ -14,10 +14,10 @@ use serde_json::Value;
 use super::{Outcome, Schedule, Trial, outcome};
 
 /// After how long a running trial is reported as slow, as in libtest.
-const TOLD_AS_SLOW_AFTER: Duration = Duration::from_secs(60);
+const SLOW_AFTER: Duration = Duration::from_secs(60);
 
 /// How often the stream looks for slow trials.
-const SLOW_ONES_INTERVAL: Duration = Duration::from_secs(1);
+const SLOW_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state that the threads share.
 struct Stream<'output> {
@@ -71,8 +71,8 @@ impl Stream<'_> {
         self.line(&line);
     }
 
-    fn tell_slow_ones(&mut self) {
-        let is_slow = |began: &Instant| began.elapsed() >= TOLD_AS_SLOW_AFTER;
+    fn report_slow_trials(&mut self) {
+        let is_slow = |began: &Instant| began.elapsed() >= SLOW_AFTER;
         let names = self.running.iter().filter(|(_, began)| is_slow(began));
         let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -113,18 +113,18 @@ pub(super) fn run(schedule: Schedule, output: &mut (dyn Write + Send)) -> u64 {
             let (trials, stream) = (&trials, &stream);
             scope.spawn(move || {
                 while let Some(trial) = next(trials) {
-                    go_through(trial, stream);
+                    run_trial(trial, stream);
                 }
                 drop(over);
             });
         }
         drop(over);
         let still_going = || {
-            let waited = is_over.recv_timeout(SLOW_ONES_INTERVAL);
+            let waited = is_over.recv_timeout(SLOW_CHECK_INTERVAL);
             waited == Err(mpsc::RecvTimeoutError::Timeout)
         };
         while still_going() {
-            lock(&stream).tell_slow_ones();
+            lock(&stream).report_slow_trials();
         }
     });
     let mut stream = stream.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +140,7 @@ pub(super) fn run(schedule: Schedule, output: &mut (dyn Write + Send)) -> u64 {
     stream.failed
 }
 
-fn go_through(trial: Trial, stream: &Mutex<Stream<'_>>) {
+fn run_trial(trial: Trial, stream: &Mutex<Stream<'_>>) {
     lock(stream).started(&trial.name);
     let began = Instant::now();
     let (outcome, elapsed) = match trial.ignored {

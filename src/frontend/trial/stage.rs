@@ -65,7 +65,7 @@ struct Written {
 
 impl Stage {
     /// Returns the state for listing; it touches no file.
-    pub(super) fn of_nothing(settings: Settings) -> Self {
+    pub(super) fn for_listing(settings: Settings) -> Self {
         Self {
             settings,
             trace: None,
@@ -102,7 +102,7 @@ impl Stage {
             written: Mutex::new(Some(written)),
             until,
             trace,
-            ..Self::of_nothing(settings)
+            ..Self::for_listing(settings)
         })
     }
 
@@ -141,7 +141,7 @@ impl Stage {
     }
 
     /// The ids of the first `count` cases that at least one candidate supports.
-    pub(super) fn of_concern(
+    pub(super) fn supported(
         contest: &Contest,
         cases: impl Iterator<Item = Case> + Send,
         count: u64,
@@ -183,7 +183,7 @@ impl Stage {
             false => None,
         }
         .unwrap_or(contest);
-        let mut records = contest.try_surely(&case)?;
+        let mut records = contest.run_confirmed(&case)?;
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {
@@ -240,8 +240,8 @@ impl Stage {
         if self.settings.no_cache || !self.settings.pass_env.is_empty() {
             return None;
         }
-        let told = self.settings.cache.clone();
-        let directory = told.or_else(|| Some(target_directory()?.join(CACHE_DIRECTORY)))?;
+        let named = self.settings.cache.clone();
+        let directory = named.or_else(|| Some(target_directory()?.join(CACHE_DIRECTORY)))?;
         Some(contest.with_cache(&Arc::new(Store::open(&directory))))
     }
 
@@ -361,7 +361,7 @@ impl Stage {
             let digest = written.outlets.digest();
             // Programs read the other formats.
             if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
-                terminal::tell(&github::annotations(&written.summary, digest));
+                terminal::write_text(&github::annotations(&written.summary, digest));
             }
             report::tell_github(&written.summary, digest);
         }
@@ -375,7 +375,7 @@ impl Stage {
                 is_missing_tool: true,
             })?;
         }
-        terminal::say(&document.into_output()?);
+        terminal::write_bytes(&document.into_output()?);
         Ok(vacuous)
     }
 

@@ -83,12 +83,12 @@ fn shows(ours: &Call, theirs: &Call, difference: &Difference) -> u32 {
     if is_exit {
         return 3;
     }
-    let said = |call: &Call, value: &str| {
+    let prints = |call: &Call, value: &str| {
         let value = value.trim_matches('"');
         !value.is_empty() && (call.stdout.contains(value) || call.stderr.contains(value))
     };
     let differ = ours.stdout != theirs.stdout || ours.stderr != theirs.stderr;
-    match differ && said(ours, &difference.candidate) && said(theirs, &difference.reference) {
+    match differ && prints(ours, &difference.candidate) && prints(theirs, &difference.reference) {
         true => 2,
         false => 0,
     }

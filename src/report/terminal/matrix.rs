@@ -54,7 +54,7 @@ fn one(row: &Row) -> String {
     );
     for stand in STANDS {
         let named = row.cells.iter().filter(|(_, cell)| cell.stand == stand);
-        let named: Vec<String> = named.map(|(tool, cell)| told(tool, cell)).collect();
+        let named: Vec<String> = named.map(|(tool, cell)| cell_text(tool, cell)).collect();
         if !named.is_empty() {
             let _ = writeln!(text, "{:>20}: {}", stand.words(), named.join(", "));
         }
@@ -63,7 +63,7 @@ fn one(row: &Row) -> String {
     text
 }
 
-fn told(tool: &str, cell: &Cell) -> String {
+fn cell_text(tool: &str, cell: &Cell) -> String {
     let value = cell.value.as_ref().map(|value| format!(" ({value})"));
     format!("{tool}{}", value.unwrap_or_default())
 }

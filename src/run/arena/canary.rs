@@ -80,7 +80,7 @@ impl Tool for Liar {
 
 impl Arena {
     /// Runs the canary case. Fails if the faulty tool is not caught.
-    pub fn must_find_a_lie(&self) -> Result<()> {
+    pub fn run_canary(&self) -> Result<()> {
         let liar: Arc<dyn Tool> = Arc::new(Liar(Arc::clone(&self.duel.reference)));
         self.must_catch(liar)
     }
@@ -95,7 +95,7 @@ impl Arena {
             limit: self.duel.limit.max(LIMIT_MIN),
             ..self.duel.clone()
         };
-        let outcome = duel.fight(&case)?;
+        let outcome = duel.run(&case)?;
         let verdicts = || {
             outcome
                 .operations
@@ -157,7 +157,7 @@ mod tests {
             remover: Arc::new(Remover::start()),
         };
         let arena = Arena::new(duel, Catalogue::built_in().unwrap());
-        arena.must_find_a_lie().unwrap();
+        arena.run_canary().unwrap();
         let error = arena.must_catch(reference).unwrap_err().to_string();
         assert!(error.contains("was not caught (info: match"), "{error}");
     }

@@ -20,10 +20,10 @@ const ALONE: &str = "again alone, with flushes off";
 
 impl Arena {
     /// Runs a case, then confirms what needs confirmation.
-    pub(super) fn hear(&self, case: &Case) -> Result<Outcome> {
+    pub(super) fn run_and_confirm(&self, case: &Case) -> Result<Outcome> {
         let mut outcome = {
             let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-            self.duel.fight(case)?
+            self.duel.run(case)?
         };
         // Only the first run keeps its scratch directory. The second run calls the reference anew, not its cache.
         let duel = Duel {
@@ -45,14 +45,21 @@ impl Arena {
                 .iter()
                 .map(|operation| candidate_was_late(&operation.verdict))
                 .collect();
-            again(&quiet, case, &late, &late, &mut outcome, in_time)?;
+            rerun(&quiet, case, &late, &late, &mut outcome, merge_timeouts)?;
             // A divergence that appears only in the second run, once time suffices, has itself been seen only once.
             let is_late_divergence = |place: &usize| {
                 let is_late = candidate_was_late(&outcome.operations[*place].verdict);
                 !(twice[*place] && is_late) && self.is_new(case, *place, &outcome)
             };
             let seen_once: Vec<usize> = late.iter().copied().filter(is_late_divergence).collect();
-            again(&quiet, case, &seen_once, &seen_once, &mut outcome, confirm)?;
+            rerun(
+                &quiet,
+                case,
+                &seen_once,
+                &seen_once,
+                &mut outcome,
+                merge_divergences,
+            )?;
         }
         let new: Vec<usize> = timely
             .iter()
@@ -63,7 +70,7 @@ impl Arena {
             let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
             // All operations in their order, not only the diverging ones: an earlier operation may have corrupted the
             // state of a tool that serves several calls.
-            again(&duel, case, &timely, &new, &mut outcome, confirm)?;
+            rerun(&duel, case, &timely, &new, &mut outcome, merge_divergences)?;
         }
         Ok(outcome)
     }
@@ -76,7 +83,7 @@ impl Arena {
 }
 
 /// Runs the operations at `places` again and lets `decide` merge both outcomes of those at `decided`.
-fn again(
+fn rerun(
     duel: &Duel,
     case: &Case,
     places: &[usize],
@@ -87,7 +94,7 @@ fn again(
     if decided.is_empty() {
         return Ok(());
     }
-    let second = duel.fight_again(case, places)?;
+    let second = duel.rerun(case, places)?;
     outcome.duration += second.duration;
     outcome.tool_calls += second.tool_calls;
     outcome.tool_cpu += second.tool_cpu;
@@ -123,7 +130,7 @@ fn ran_out_of_time(verdict: &Verdict) -> bool {
 }
 
 /// Merges both outcomes of a divergence: confirmed if the second run diverges in the same kind, else flaky.
-fn confirm(first: OperationOutcome, second: OperationOutcome) -> OperationOutcome {
+fn merge_divergences(first: OperationOutcome, second: OperationOutcome) -> OperationOutcome {
     match (first.verdict, &second.verdict) {
         (Verdict::Divergence(found), Verdict::Divergence(again)) if found.kind == again.kind => {
             OperationOutcome {
@@ -137,7 +144,7 @@ fn confirm(first: OperationOutcome, second: OperationOutcome) -> OperationOutcom
 }
 
 /// Merges both outcomes of an operation that timed out first.
-fn in_time(first: OperationOutcome, second: OperationOutcome) -> OperationOutcome {
+fn merge_timeouts(first: OperationOutcome, second: OperationOutcome) -> OperationOutcome {
     let still = ran_out_of_time(&second.verdict)
         .then(|| second.verdict.reason().unwrap_or_default().to_owned());
     match (first.verdict, still) {

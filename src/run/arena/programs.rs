@@ -35,7 +35,7 @@ impl Programs {
     }
 
     /// Fails if a program was replaced or removed since.
-    pub(super) fn are_the_same(&self) -> Result<()> {
+    pub(super) fn check_unchanged(&self) -> Result<()> {
         let other = self
             .0
             .iter()

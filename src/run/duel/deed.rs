@@ -33,7 +33,7 @@ pub const MUCH_SLOWER: u32 = 3;
 impl<'duel> Bout<'duel> {
     /// Runs the steps of an operation on one side, up to the first failure that ends it. `made` is the reference's run
     /// of the same steps.
-    pub(super) fn deed(
+    pub(super) fn run_steps(
         &mut self,
         side: Side,
         steps: &[Step],
@@ -109,7 +109,7 @@ impl<'duel> Bout<'duel> {
             step.actor == Actor::Reference && harness::writes_itself(&step.request);
         let answer = match step.actor == Actor::Harness || is_damage || is_raw_fixture {
             true => harness::carry_out(&step.request, self.scratch_dir, side),
-            false => self.ask_for(side, by, &step.request, done, cost)?,
+            false => self.run_step(side, by, &step.request, done, cost)?,
         };
         let Exit::Unsupported(feature) = &answer.exit else {
             return Ok((by, answer));
@@ -118,13 +118,13 @@ impl<'duel> Bout<'duel> {
         if step.actor != Actor::SideOrReference {
             return Ok((by, answer));
         }
-        let answer = self.ask_for(side, Side::Reference, &step.request, done, cost)?;
+        let answer = self.run_step(side, Side::Reference, &step.request, done, cost)?;
         Ok((Side::Reference, answer))
     }
 
     /// Runs one step with a tool. `done`, the reference's result of the same step, scales the grace period. If the
     /// call times out, its progress is added to the post-mortem.
-    fn ask_for(
+    fn run_step(
         &mut self,
         side: Side,
         by: Side,
@@ -136,7 +136,7 @@ impl<'duel> Bout<'duel> {
         let before = self.scratch_dir.length(side, file);
         let grace = self.grace(by, done, cost);
         let directory = self.scratch_dir.directory(side);
-        let mut answer = calls(by).of(|| self.ask_in(directory, by, request, grace))?;
+        let mut answer = calls(by).of(|| self.call_in(directory, by, request, grace))?;
         if let Exit::TimedOut(post_mortem) = &mut answer.exit {
             let now = self.scratch_dir.length(side, file).unwrap_or_default();
             let grown = now.saturating_sub(before.unwrap_or_default());
@@ -147,7 +147,7 @@ impl<'duel> Bout<'duel> {
 
     /// Cross-checks an image on the candidate's side with a witness tool. Returns `None` if no witness reads its
     /// format.
-    pub(super) fn hear_witness(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
+    pub(super) fn cross_check(&mut self, file: &ImageFile) -> Result<Option<Opinion>> {
         let directory = self.scratch_dir.directory(Side::Candidate);
         let ImageFile { format, path, .. } = file;
         let opinion =
@@ -176,9 +176,9 @@ impl<'duel> Bout<'duel> {
         }
     }
 
-    pub(super) fn ask(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+    pub(super) fn call(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
         let grace = self.grace(by, None, Cost::default());
-        calls(by).of(|| self.ask_in(self.scratch_dir.directory(side), by, request, grace))
+        calls(by).of(|| self.call_in(self.scratch_dir.directory(side), by, request, grace))
     }
 
     /// The grace period of a busy tool beyond its limit. The candidate's depends on how long the reference took for
@@ -219,7 +219,7 @@ impl<'duel> Bout<'duel> {
         }
     }
 
-    pub(super) fn ask_in(
+    pub(super) fn call_in(
         &mut self,
         directory: PathBuf,
         by: Side,

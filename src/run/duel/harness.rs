@@ -44,10 +44,10 @@ pub(super) fn carry_out_in(
     if let Request::Audit { file } = request {
         return audit(file, directory, words, started);
     }
-    let mut said = String::new();
+    let mut output = String::new();
     let done = match request {
         Request::Info { file } => described(&directory.join(&file.path)).map(|description| {
-            said = description;
+            output = description;
             None
         }),
         Request::Write { file, writes } => {
@@ -61,7 +61,7 @@ pub(super) fn carry_out_in(
         }
         // Damages the reference's image; the candidate gets a copy of the damaged file.
         Request::Damage { file, damages } => damage(scratch_dir, file, damages).map(|done| {
-            (words, said) = done;
+            (words, output) = done;
             None
         }),
         Request::Untouched { file } => match scratch_dir.changed(side, file.stem()) {
@@ -85,15 +85,15 @@ pub(super) fn carry_out_in(
     };
     Answer {
         host_clusters,
-        ..told(exit, words, said, refused, started)
+        ..answer(exit, words, output, refused, started)
     }
 }
 
 /// The answer in place of a call that is not made.
 pub(super) fn refusal(request: &Request, why: String) -> Answer {
     let words = ["(imgduel)", request.name(), &request.file().path].map(str::to_owned);
-    let said = String::new();
-    told(Exit::Refused(1), words.into(), said, why, Instant::now())
+    let output = String::new();
+    answer(Exit::Refused(1), words.into(), output, why, Instant::now())
 }
 
 /// The fields of `info` that matter for a raw file; its size is its length rounded up to whole sectors (QEMU,
@@ -141,18 +141,18 @@ fn in_shell(file: &str, writes: &[Write]) -> String {
     lines.collect::<Vec<_>>().join(" && ")
 }
 
-fn told(
+fn answer(
     exit: Exit,
     command: Vec<String>,
     stdout: String,
-    said: String,
+    stderr: String,
     started: Instant,
 ) -> Answer {
     Answer {
         exit,
         command,
         stdout: Captured::from_text(stdout),
-        stderr: Captured::from_text(said),
+        stderr: Captured::from_text(stderr),
         contents: None,
         host_clusters: None,
         partial: false,
@@ -191,9 +191,9 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
                 audit.data_bytes += lengths.sum::<u64>();
             }
             let json = serde_json::to_string(&audit).unwrap_or_default();
-            told(Exit::Success, words, json, String::new(), started)
+            answer(Exit::Success, words, json, String::new(), started)
         }
-        Err(why) => told(
+        Err(why) => answer(
             Exit::Refused(1),
             words,
             String::new(),

@@ -53,7 +53,7 @@ impl Bout<'_> {
             None => return Ok(None),
         };
         let mut strips = Vec::new();
-        for (side, by) in self.looks(file) {
+        for (side, by) in self.maps(file) {
             strips.push(self.strip(side, by, file)?);
         }
         let find = |side: Side, by: Side| {
@@ -87,20 +87,20 @@ impl Bout<'_> {
     fn differing_contents(&mut self, file: &ImageFile, made: bool) -> Result<Vec<(u64, u64)>> {
         let request = Request::Contents { file: file.clone() };
         let reads = self.duel.candidate.support(&request) == Support::Yes;
-        let eyes = match made || !reads {
+        let reader = match made || !reads {
             true => Side::Reference,
             false => Side::Candidate,
         };
-        let ours = self.ask(Side::Candidate, eyes, &request)?.contents;
+        let ours = self.call(Side::Candidate, reader, &request)?.contents;
         let theirs = self
-            .ask(Side::Reference, Side::Reference, &request)?
+            .call(Side::Reference, Side::Reference, &request)?
             .contents;
         let both = ours.zip(theirs);
         Ok(both.map_or_else(Vec::new, |(ours, theirs)| ours.differing_ranges(&theirs)))
     }
 
     /// The maps to draw: whose file, and which side's tool maps it.
-    fn looks(&self, file: &ImageFile) -> Vec<(Side, Side)> {
+    fn maps(&self, file: &ImageFile) -> Vec<(Side, Side)> {
         let map = Request::Map {
             file: file.clone(),
             window: Window::WHOLE,
@@ -115,7 +115,7 @@ impl Bout<'_> {
     }
 
     fn strip(&mut self, side: Side, by: Side, file: &ImageFile) -> Result<Strip> {
-        let answer = self.ask(
+        let answer = self.call(
             side,
             by,
             &Request::Map {

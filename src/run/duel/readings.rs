@@ -12,7 +12,7 @@ use crate::tool::request::{Answer, Exit, Request, Window};
 impl Bout<'_> {
     /// Inspects every output on each side: the reference inspects everything, the candidate only the contents, where
     /// it can read them. If both sides' images are equivalent, one inspection serves both.
-    pub(super) fn read_outputs(
+    pub(super) fn inspect_outputs(
         &mut self,
         exchange: &mut Exchange,
         outputs: &[Output],
@@ -20,10 +20,11 @@ impl Bout<'_> {
         for (index, output) in outputs.iter().enumerate() {
             // Reading a raw image's contents already compares the files byte by byte.
             let is_raw = output.file.format == Format::Raw;
-            let mut alike =
-                exchange.reference.is_some() && !is_raw && self.scratch_dir.is_alike(&output.file);
-            for (by, request) in self.looks_at(output) {
-                let answer = self.look(Side::Candidate, by, &request)?;
+            let mut equivalent = exchange.reference.is_some()
+                && !is_raw
+                && self.scratch_dir.is_equivalent(&output.file);
+            for (by, request) in self.inspections(output) {
+                let answer = self.inspect(Side::Candidate, by, &request)?;
                 if let Exit::Unsupported(feature) = answer.exit {
                     exchange.candidate.lacks.push(feature);
                     continue;
@@ -35,7 +36,7 @@ impl Bout<'_> {
                     answer,
                 };
                 if let Some(deed) = &mut exchange.reference {
-                    let serves_both = alike
+                    let serves_both = equivalent
                         && match reading.request {
                             // These report space on the host, holes included.
                             Request::Audit { .. } | Request::Map { .. } => {
@@ -45,10 +46,10 @@ impl Bout<'_> {
                         };
                     let answer = match serves_both {
                         true => reading.answer.clone(),
-                        false => self.look(Side::Reference, by, &reading.request)?,
+                        false => self.inspect(Side::Reference, by, &reading.request)?,
                     };
                     if is_raw && by == Side::Reference && answer.contents.is_some() {
-                        alike = answer.contents == reading.answer.contents;
+                        equivalent = answer.contents == reading.answer.contents;
                     }
                     deed.readings.push(Reading {
                         answer,
@@ -62,29 +63,29 @@ impl Bout<'_> {
     }
 
     /// Makes one inspection. The harness itself audits images and describes raw files; all else needs a tool.
-    fn look(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
+    fn inspect(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
         let is_raw = request.file().format == Format::Raw;
         match request {
             Request::Audit { .. } => Ok(harness::carry_out(request, self.scratch_dir, side)),
             Request::Info { .. } if is_raw => {
                 Ok(harness::carry_out(request, self.scratch_dir, side))
             }
-            _ => self.ask(side, by, request),
+            _ => self.call(side, by, request),
         }
     }
 
     /// The inspections of an output, each with the side whose tool makes it.
-    fn looks_at(&self, output: &Output) -> Vec<(Side, Request)> {
+    fn inspections(&self, output: &Output) -> Vec<(Side, Request)> {
         let file = || output.file.clone();
         let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
-        let mut looks = vec![(Side::Reference, Request::Info { file: file() })];
+        let mut inspections = vec![(Side::Reference, Request::Info { file: file() })];
         if file().format.is_checked() {
-            looks.push((Side::Reference, Request::Check { file: file() }));
+            inspections.push((Side::Reference, Request::Check { file: file() }));
         }
-        looks.push((Side::Reference, Request::Contents { file: file() }));
+        inspections.push((Side::Reference, Request::Contents { file: file() }));
         let contents = Request::Contents { file: file() };
         if !self.same_program && can(Side::Candidate, &contents) {
-            looks.push((Side::Candidate, contents));
+            inspections.push((Side::Candidate, contents));
         }
         if output.closely {
             let window = Window::WHOLE;
@@ -92,14 +93,14 @@ impl Bout<'_> {
                 file: file(),
                 window,
             };
-            looks.push((Side::Reference, map));
-            looks.push((Side::Reference, Request::Audit { file: file() }));
+            inspections.push((Side::Reference, map));
+            inspections.push((Side::Reference, Request::Audit { file: file() }));
         }
         let Some(snapshots) = &output.snapshots else {
-            return looks;
+            return inspections;
         };
         let ids = snapshots.iter().map(|snapshot| snapshot.id.clone());
-        looks.extend(ids.map(|id| {
+        inspections.extend(ids.map(|id| {
             let request = Request::SnapshotContents { file: file(), id };
             (Side::Reference, request)
         }));
@@ -107,8 +108,8 @@ impl Bout<'_> {
         let list = Request::SnapshotList { file: file() };
         let both = [Side::Reference, Side::Candidate];
         if !self.same_program && both.iter().all(|by| can(*by, &list)) {
-            looks.extend(both.map(|by| (by, list.clone())));
+            inspections.extend(both.map(|by| (by, list.clone())));
         }
-        looks
+        inspections
     }
 }

@@ -98,7 +98,7 @@ impl Bout<'_> {
                 true => {
                     harness::carry_out_in(request, self.scratch_dir, Side::Reference, &directory)
                 }
-                false => self.ask_in(directory.clone(), Side::Reference, request, grace)?,
+                false => self.call_in(directory.clone(), Side::Reference, request, grace)?,
             };
             self.fixture.push(answer.command.clone());
             if !answer.succeeded() {

@@ -120,7 +120,7 @@ pub struct GroupCount {
 }
 
 /// The classes of cases in which nothing was compared to the end; the last shows least.
-const OF_NOTHING: [Class; 3] = [Class::Flaky, Class::Inconclusive, Class::Unsupported];
+const COMPARED_NOTHING: [Class; 3] = [Class::Flaky, Class::Inconclusive, Class::Unsupported];
 
 impl Summary {
     /// Returns the summary of a campaign of `iterations` cases before its first case.
@@ -138,9 +138,9 @@ impl Summary {
     pub fn add_case(&mut self, records: &[Record]) {
         records.iter().for_each(|record| self.add(record));
         // The case compared something if it did so with any of the candidates.
-        let of_nothing = |class: &Class| OF_NOTHING.iter().position(|found| found == class);
+        let rank = |class: &Class| COMPARED_NOTHING.iter().position(|found| found == class);
         let classes = records.iter().map(Record::class);
-        if let Some(class) = classes.min_by_key(of_nothing) {
+        if let Some(class) = classes.min_by_key(rank) {
             self.cases.add(class);
         }
         if records.len() > 1 {
@@ -221,7 +221,7 @@ impl Summary {
         }
     }
 
-    /// Counts what the catalogue says of a case.
+    /// Counts the catalogue's entries that explain a case or could have.
     fn count_known(&mut self, record: &Record) {
         if let Some(known) = &record.known {
             *self.by_known.entry(known.clone()).or_default() += 1;
@@ -291,7 +291,7 @@ impl Summary {
     }
 
     /// After a merge: if there are several candidates or references, lists them all instead of the last one.
-    pub fn tell_all_candidates(&mut self) {
+    pub fn list_all_candidates(&mut self) {
         if self.candidates.len() > 1 {
             self.by_candidate = self.candidates.clone();
             self.candidate = None;

@@ -50,7 +50,7 @@ const DESCRIPTOR_BYTES_MAX: u64 = 64 << 10;
 const CONTENT_ID: &str = "CID=";
 
 /// Whether two files of a format have the same length and, apart from identifiers, the same bytes.
-pub(super) fn alike(first: &Path, second: &Path, format: Format) -> Result<bool> {
+pub(super) fn equivalent(first: &Path, second: &Path, format: Format) -> Result<bool> {
     let compare = || {
         let files = [open_regular(first)?, open_regular(second)?];
         let identifiers = match format {
@@ -70,7 +70,7 @@ pub(super) fn alike(first: &Path, second: &Path, format: Format) -> Result<bool>
 fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
     let mut ranges = Vec::new();
     for header in VHDX_HEADERS {
-        if !files.iter().all(|file| is_sealed(file, header)) {
+        if !files.iter().all(|file| has_valid_checksum(file, header)) {
             return None;
         }
         let there = |range: Range<usize>| header + range.start as u64..header + range.end as u64;
@@ -108,14 +108,14 @@ fn vhdx_identifiers(files: &[File; 2]) -> Option<Vec<Range<u64>>> {
 }
 
 /// Whether the header's checksum is right.
-fn is_sealed(file: &File, header: u64) -> bool {
+fn has_valid_checksum(file: &File, header: u64) -> bool {
     let mut bytes = [0; VHDX_HEADER_BYTES];
     if file.read_exact_at(&mut bytes, header).is_err() {
         return false;
     }
-    let told = bytes[CHECKSUM].to_vec();
+    let stored = bytes[CHECKSUM].to_vec();
     bytes[CHECKSUM].fill(0);
-    told == crc32c::crc32c(&bytes).to_le_bytes()
+    stored == crc32c::crc32c(&bytes).to_le_bytes()
 }
 
 /// The offset of the entry with this identifier, in a table whose first entry begins 16 bytes after `start`.
@@ -183,14 +183,14 @@ mod tests {
     use std::fs;
 
     /// Compares `bytes` with a copy that `change` has modified.
-    fn is_alike(bytes: &[u8], format: Format, change: impl Fn(&mut Vec<u8>)) -> bool {
+    fn is_equivalent(bytes: &[u8], format: Format, change: impl Fn(&mut Vec<u8>)) -> bool {
         let scratch = tempfile::tempdir().unwrap();
         let [one, other] = ["one", "other"].map(|name| scratch.path().join(name));
         fs::write(&one, bytes).unwrap();
         let mut changed = bytes.to_vec();
         change(&mut changed);
         fs::write(&other, changed).unwrap();
-        alike(&one, &other, format).unwrap()
+        equivalent(&one, &other, format).unwrap()
     }
 
     /// Headers, a region table with a metadata region at 2 MiB, and an item "page 83 data" there.
@@ -207,11 +207,11 @@ mod tests {
         put((2 << 20) + 32, &PAGE_83_DATA);
         put((2 << 20) + 48, &(64_u32 << 10).to_le_bytes());
         put((2 << 20) + 52, &16_u32.to_le_bytes());
-        seal(&mut bytes);
+        write_checksums(&mut bytes);
         bytes
     }
 
-    fn seal(bytes: &mut [u8]) {
+    fn write_checksums(bytes: &mut [u8]) {
         for header in VHDX_HEADERS {
             let header = &mut bytes[header as usize..][..VHDX_HEADER_BYTES];
             header[CHECKSUM].fill(0);
@@ -221,51 +221,51 @@ mod tests {
     }
 
     #[test]
-    fn two_vhdx_with_other_identifiers_are_alike() {
-        assert!(is_alike(&vhdx(), Format::Vhdx, |bytes| {
+    fn two_vhdx_with_other_identifiers_are_equivalent() {
+        assert!(is_equivalent(&vhdx(), Format::Vhdx, |bytes| {
             bytes[(64 << 10) + 8] = 3;
             bytes[(128 << 10) + 8] = 4;
             bytes[(64 << 10) + 16] = 1;
             bytes[(128 << 10) + 47] = 1;
             bytes[(2 << 20) + (64 << 10) + 15] = 1;
-            seal(bytes);
+            write_checksums(bytes);
         }));
     }
 
     #[test]
-    fn two_vhdx_that_differ_elsewhere_or_in_a_checksum_alone_are_not_alike() {
+    fn two_vhdx_that_differ_elsewhere_or_in_a_checksum_alone_are_not_equivalent() {
         for place in [0, (64 << 10) + 48, (2 << 20) + (64 << 10) + 16] {
             assert!(
-                !is_alike(&vhdx(), Format::Vhdx, |bytes| {
+                !is_equivalent(&vhdx(), Format::Vhdx, |bytes| {
                     bytes[place] ^= 1;
-                    seal(bytes);
+                    write_checksums(bytes);
                 }),
                 "{place}"
             );
         }
-        assert!(!is_alike(&vhdx(), Format::Vhdx, |bytes| {
+        assert!(!is_equivalent(&vhdx(), Format::Vhdx, |bytes| {
             // The other header is the current one.
             bytes[(64 << 10) + 8] = 3;
-            seal(bytes);
+            write_checksums(bytes);
         }));
-        let checksum = (64 << 10) + CHECKSUM.start;
-        assert!(!is_alike(&vhdx(), Format::Vhdx, |bytes| bytes[checksum] ^= 1));
-        assert!(!is_alike(&vhdx(), Format::Raw, |bytes| {
+        let at = (64 << 10) + CHECKSUM.start;
+        assert!(!is_equivalent(&vhdx(), Format::Vhdx, |bytes| bytes[at] ^= 1));
+        assert!(!is_equivalent(&vhdx(), Format::Raw, |bytes| {
             bytes[(64 << 10) + 16] = 1;
-            seal(bytes);
+            write_checksums(bytes);
         }));
     }
 
     #[test]
-    fn two_vmdk_whose_content_identifiers_alone_differ_are_alike() {
+    fn two_vmdk_whose_content_identifiers_alone_differ_are_equivalent() {
         let text = |id: &str, kind: &str| {
             let text = format!("# Disk DescriptorFile\nCID={id}\nparentCID=ffffffff\n{kind}\n");
             let mut bytes = text.into_bytes();
             bytes.resize(1024, 0);
             bytes
         };
-        let is_alike = |id: &str, kind: &str| {
-            is_alike(
+        let is_equivalent = |id: &str, kind: &str| {
+            is_equivalent(
                 &text("a28384b", "monolithicSparse"),
                 Format::Vmdk,
                 |bytes| {
@@ -273,9 +273,9 @@ mod tests {
                 },
             )
         };
-        assert!(is_alike("12345678", "monolithicSparse"));
-        assert!(!is_alike("12345678", "monolithicFlat"));
-        assert!(!is_alike("what", "monolithicSparse"));
-        assert!(!is_alike("123456789", "monolithicSparse"));
+        assert!(is_equivalent("12345678", "monolithicSparse"));
+        assert!(!is_equivalent("12345678", "monolithicFlat"));
+        assert!(!is_equivalent("what", "monolithicSparse"));
+        assert!(!is_equivalent("123456789", "monolithicSparse"));
     }
 }

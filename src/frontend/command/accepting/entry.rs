@@ -61,11 +61,11 @@ pub(super) fn accept(
     })?;
     if own.at.is_empty() && !arguments.wide {
         return Err(Error::usage(format!(
-            "{} does not say in which step and file it differs, so the entry would explain more than it: find it again with this version (imgduel shrink), or say --wide",
+            "{} does not record in which step and file it differs, so the entry would explain more than this finding: find it again with this version (imgduel shrink), or give --wide",
             file.display()
         )));
     }
-    if let Some(Said::Known(entry)) = said(&known, seen, &own) {
+    if let Some(Said::Known(entry)) = look_up(&known, seen, &own) {
         return Err(Error::usage(format!("it is known already as {}", entry.id)));
     }
     let entry = entry(id, seen, &own, arguments);
@@ -84,17 +84,17 @@ pub(super) fn accept(
     write_if(
         &catalogue,
         &path,
-        |written| matches!(said(written, seen, &own), Some(Said::Known(entry)) if entry.id == id),
+        |written| matches!(look_up(written, seen, &own), Some(Said::Known(entry)) if entry.id == id),
     )?;
     Ok(format!(
-        "{}: entry {id}, which counts from now on{}; {}. Look over its words and its condition.\n",
+        "{}: entry {id}, effective from now on{}; {}. Check its texts and its condition.\n",
         path.display(),
         how_it_is_found(&path),
         trial.words()
     ))
 }
 
-/// Writes a catalogue; where what is written does not hold, the file is as it was.
+/// Writes a catalogue, and restores the previous file if the written one does not satisfy the check.
 fn write_if(catalogue: &Catalogue, path: &Path, holds: impl Fn(&Catalogue) -> bool) -> Result<()> {
     let before = path.exists().then(|| fs::read(path).ok()).flatten();
     let text = catalogue.text()?;
@@ -109,7 +109,7 @@ fn write_if(catalogue: &Catalogue, path: &Path, holds: impl Fn(&Catalogue) -> bo
     };
     restored.map_err(|error| Error::io("restore the catalogue", path, &error))?;
     Err(Error::system(format!(
-        "the entry does not count once it is written; {} is as it was",
+        "the written entry does not explain the finding; {} was restored",
         path.display()
     )))
 }
@@ -145,7 +145,7 @@ fn named(tool: &ToolName) -> (&str, &str) {
     (&tool.name, &tool.version)
 }
 
-fn said<'catalogue>(
+fn look_up<'catalogue>(
     catalogue: &'catalogue Catalogue,
     seen: &Seen,
     sighting: &Sighting<'_>,
@@ -251,7 +251,7 @@ impl Trial {
             count => format!(", and {count} of other groups"),
         };
         format!(
-            "of {} other divergences of this tool that are there it explains {} of the {} of its own group{others}",
+            "of {} other recorded divergences of this tool it explains {} of the {} of its own group{others}",
             self.tried, self.explained, self.own
         )
     }
@@ -266,7 +266,7 @@ impl Trial {
             count => format!(" and {count} more"),
         };
         format!(
-            "{id} would explain other groups of divergences as well: {}{more}; nothing was changed (--wide takes it all the same)",
+            "{id} would explain other groups of divergences as well: {}{more}; nothing was changed (--wide accepts it anyway)",
             groups.join("; ")
         )
     }

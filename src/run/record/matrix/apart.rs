@@ -54,12 +54,12 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
     let mut releases: BTreeMap<(Vec<u64>, &str), Stand> = BTreeMap::new();
     for (tool, cell) in cells {
         match tool.strip_prefix("qemu-img ") {
-            Some(told) => {
-                let told = told.strip_suffix(AS_CANDIDATE).unwrap_or(told);
+            Some(text) => {
+                let text = text.strip_suffix(AS_CANDIDATE).unwrap_or(text);
                 let stand = releases
-                    .entry((version::numbers(told), told))
+                    .entry((version::numbers(text), text))
                     .or_insert(cell.stand);
-                match (is_telling(*stand), is_telling(cell.stand)) {
+                match (is_conclusive(*stand), is_conclusive(cell.stand)) {
                     (true, true) if *stand != cell.stand => return None,
                     (false, true) => *stand = cell.stand,
                     _ => {}
@@ -76,7 +76,7 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
     let mut changes: Vec<&[(&str, Stand)]> = Vec::new();
     let mut last: Option<usize> = None;
     for (index, (_, stand)) in releases.iter().enumerate() {
-        if !is_telling(*stand) {
+        if !is_conclusive(*stand) {
             continue;
         }
         let before = last.replace(index);
@@ -103,7 +103,7 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
 }
 
 /// Whether the outcome shows how a release behaves.
-fn is_telling(stand: Stand) -> bool {
+fn is_conclusive(stand: Stand) -> bool {
     stand.is_wrong() || stand == Stand::Agrees
 }
 
