@@ -21,7 +21,7 @@ fn read(image: &Path) -> io::Result<Vec<u8>> {
 fn answer(asked: &Value) -> Value {
     if asked["hello"].is_number() {
         return json!({
-            "protocol": 1, "name": "adapter_minimal", "version": env!("CARGO_PKG_VERSION"),
+            "protocol": 2, "name": "adapter_minimal", "version": env!("CARGO_PKG_VERSION"),
             "can": {"info": ["raw"], "contents": ["raw"]},
         });
     }

@@ -21,7 +21,7 @@ use crate::process::{Invocation, SandboxPolicy};
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Request};
 
-pub use capabilities::{Capability, can, capabilities};
+pub use capabilities::{Capabilities, Capability};
 pub use spec::ToolSpec;
 
 pub mod adapter;
@@ -63,6 +63,9 @@ pub trait Tool: Send + Sync {
     fn build(&self) -> Option<&'static str> {
         None
     }
+
+    /// What it can be asked about plain images. The first call may run it.
+    fn capabilities(&self) -> &Capabilities;
 
     /// Whether it can be asked this at all. Known before anything runs, from the request alone.
     fn support(&self, request: &Request) -> Support;

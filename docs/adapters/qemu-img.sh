@@ -23,7 +23,7 @@ while IFS= read -r line; do
     field() { printf '%s' "$line" | jq -r "$1 // empty"; }
     if [ -n "$(field .hello)" ]; then
         jq -c -n --argjson formats "$formats" --arg version "$version" \
-            '{protocol: 1, name: "qemu-img.sh", version: $version, backing: true,
+            '{protocol: 2, name: "qemu-img.sh", version: $version, backing: true,
               can: {info: $formats, contents: $formats, map: $formats, create: $formats,
                     check: ["qcow2"]}}'
         continue
@@ -34,9 +34,13 @@ while IFS= read -r line; do
     case $(field .request) in
     info) say qemu-img info -f "$format" --output=json "$path" ;;
     check) say qemu-img check -f "$format" --output=json "$path" ;;
-    map) say qemu-img map -f "$format" --output=json $(field '.window | join(" ")') "$path" ;;
+    map)
+        window=$(field '.window | [(.start | values | "--start-offset", .), (.length | values | "--max-length", .)] | join(" ")')
+        # shellcheck disable=SC2086
+        say qemu-img map -f "$format" --output=json $window "$path"
+        ;;
     create)
-        options=$(printf '%s' "$line" | jq -r '.file.options | join(",")')
+        options=$(field '[.file.options | to_entries[] | "\(.key)=\(if .value == true then "on" elif .value == false then "off" else .value end)"] | join(",")')
         say qemu-img create -q -f "$format" ${options:+-o "$options"} "$path" "$(field .size_bytes)"
         ;;
     contents)

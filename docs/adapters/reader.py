@@ -38,7 +38,7 @@ def answer(asked):
     if "hello" in asked:
         can = {"info": ["raw", "qcow2"], "contents": ["raw", "qcow2"]}
         lacks = [{"format": "qcow2", "option": "extended_l2=on", "feature": "extended L2 entries"}]
-        return {"protocol": 1, "name": "reader.py", "version": "1.0", "can": can, "lacks": lacks}
+        return {"protocol": 2, "name": "reader.py", "version": "1.0", "can": can, "lacks": lacks}
     path = os.path.join(asked["directory"], asked["file"]["path"])
     try:
         size, pieces = read(path, asked["file"]["format"])

@@ -12,7 +12,6 @@ use crate::base::error::{Error, Result};
 use crate::base::prose::counted;
 use crate::campaign::settings::Settings;
 use crate::case::Case;
-use crate::image::format::Format;
 use crate::oracle::witness::Witnesses;
 use crate::process::reaper;
 use crate::process::scratch::RunDirectory;
@@ -22,8 +21,7 @@ use crate::run::record::{Record, ToolName};
 use crate::run::scratch_dir::Remover;
 use crate::tool::cache::Store;
 use crate::tool::launcher::Launcher;
-use crate::tool::request::{ImageFile, Request};
-use crate::tool::{self, Means, Support, Tool, ToolSpec};
+use crate::tool::{self, Means, Tool, ToolSpec};
 
 /// The sessions of all candidates.
 pub struct Contest {
@@ -280,12 +278,10 @@ fn open_workdir(settings: &Settings, means: &Means) -> Result<(PathBuf, Vec<Path
 
 /// Fails unless the reference can write guest data, which fixtures need.
 fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
-    let write = Request::Write {
-        file: ImageFile::new("fixture", Format::Raw),
-        writes: Vec::new(),
-    };
-    match reference.support(&write) {
-        Support::Yes => Ok(()),
-        Support::No(reason) => Err(Error::missing_tool(reason)),
+    match reference.capabilities().can("write") {
+        true => Ok(()),
+        false => Err(Error::missing_tool(
+            "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)",
+        )),
     }
 }

@@ -20,8 +20,8 @@ use crate::oracle::verdict::Verdict;
 use crate::run::duel::{Duel, Outcome};
 use crate::run::evidence::shell_line;
 use crate::run::record::{Elsewhere, Explained, Record, ToolName};
+use crate::tool::Tool;
 use crate::tool::cache::{OfCase, Store, cached, shared};
-use crate::tool::{self, Tool};
 use programs::Programs;
 
 /// The opened tools and everything else that is needed to run cases.
@@ -88,7 +88,7 @@ impl Arena {
     /// Returns a session that shares the reference's answers on one case with other candidates: `first` holds the
     /// answers of first runs, `again` those of confirmation runs.
     pub fn with_shared_answers(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
-        let makes_none = !tool::can(&*self.duel.candidate, "snapshot");
+        let makes_none = !self.duel.candidate.capabilities().can("snapshot");
         let behind = |reference: &Arc<dyn Tool>, answers: &Arc<OfCase>| {
             shared(Arc::clone(reference), Arc::clone(answers), makes_none)
         };
@@ -105,7 +105,7 @@ impl Arena {
 
     /// Whether the candidate cannot write to images.
     pub fn is_of_reader(&self) -> bool {
-        !tool::can(&*self.duel.candidate, "write")
+        !self.duel.candidate.capabilities().can("write")
     }
 
     /// The tool under test.

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::command_line;
-use super::{DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic};
+use super::{
+    Capabilities, DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic,
+};
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Request};
 
@@ -26,6 +28,7 @@ use protocol::{Asked, Hello};
 pub(super) type Words = Box<dyn Fn(&Request, u32) -> Option<Wording> + Send + Sync>;
 
 struct Adapter {
+    capabilities: Capabilities,
     hello: Hello,
     pool: Pool,
     words: Words,
@@ -71,6 +74,7 @@ pub(super) fn start_with_words(start: Start, means: &Means, words: Words) -> Res
     let pool = Pool::new(start);
     let hello = pool.hello(means.limit)?;
     Ok(Arc::new(Adapter {
+        capabilities: hello.capabilities(),
         hello,
         pool,
         words,
@@ -93,6 +97,10 @@ impl Tool for Adapter {
 
     fn build(&self) -> Option<&'static str> {
         self.build
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn support(&self, request: &Request) -> Support {

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Exit, Request};
-use crate::tool::{Scene, Support, Tool, Wording};
+use crate::tool::{Capabilities, Scene, Support, Tool, Wording};
 use entry::Entry;
 use file_state::FileState;
 
@@ -109,6 +109,10 @@ impl Tool for Cached {
 
     fn program(&self) -> Option<&Path> {
         self.tool.program()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.tool.capabilities()
     }
 
     fn support(&self, request: &Request) -> Support {

@@ -1,15 +1,33 @@
-//! What a tool can be asked, as a table: for `imgduel tools`.
+//! What a tool can be asked, as data: for each kind of request the formats for which it can.
 //!
-//! Made by asking the tool's own [`support`](super::Tool::support) about one plain request for every operation and
-//! format; create options that it lacks show only in the reasons of a run.
+//! Told by the tool itself, read by whoever decides what to do with it: the table of `imgduel tools`, the arena, the contest. Create options
+//! that a tool lacks are no part of it: they show in what [`support`](super::Tool::support) says of a request. A test holds both against each
+//! other.
 
-use super::{Support, Tool};
-use crate::base::size::Size;
 use crate::image::format::Format;
-use crate::image::options::CreateOptions;
-use crate::tool::request::{
-    BenchPlan, ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey, Window,
-};
+
+/// The names of all requests that tools are asked about plain images, in the order of the table.
+const NAMES: [&str; 19] = [
+    "info",
+    "check",
+    "contents",
+    "map",
+    "measure",
+    "convert",
+    "dd",
+    "create",
+    "resize",
+    "write",
+    "write_zeroes",
+    "discard",
+    "amend",
+    "rebase",
+    "commit",
+    "bitmap",
+    "snapshot",
+    "bench",
+    "compare",
+];
 
 /// One row: what is asked, and the formats for which it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,118 +38,70 @@ pub struct Capability {
     pub formats: Vec<Format>,
 }
 
-/// The whole table of a tool. A request that it cannot be asked at all has a row without formats.
-pub fn capabilities(tool: &dyn Tool) -> Vec<Capability> {
-    let mut table: Vec<Capability> = Vec::new();
-    for format in Format::all() {
-        for request in plain_requests(format) {
-            let name = request.name();
-            if table.iter().all(|row| row.request != name) {
-                table.push(Capability {
-                    request: name,
-                    formats: Vec::new(),
-                });
-            }
-            let row = table.iter_mut().find(|row| row.request == name);
-            if let (Some(row), Support::Yes) = (row, tool.support(&request)) {
-                row.formats.push(format);
-            }
+/// What a tool can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    rows: Vec<Capability>,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl Capabilities {
+    /// Nothing at all.
+    pub fn none() -> Self {
+        Self::of_formats(|_| Vec::new())
+    }
+
+    /// Everything about every format.
+    pub fn everything() -> Self {
+        Self::of_formats(|_| Format::all().collect())
+    }
+
+    /// Each request for the formats that `formats` gives for its name.
+    pub fn of_formats(formats: impl Fn(&str) -> Vec<Format>) -> Self {
+        let row = |request| Capability {
+            request,
+            formats: formats(request),
+        };
+        Self {
+            rows: NAMES.map(row).into(),
         }
     }
-    table
-}
 
-/// Whether a tool can be asked a plain request of this name about any format.
-pub fn can(tool: &dyn Tool, request: &str) -> bool {
-    let asked = Format::all().flat_map(plain_requests);
-    let mut asked = asked.filter(|plain| plain.name() == request);
-    asked.any(|plain| tool.support(&plain) == Support::Yes)
-}
+    /// The same, with these requests for these formats only.
+    pub fn with(mut self, requests: &[&str], formats: &[Format]) -> Self {
+        let rows = self.rows.iter_mut();
+        for row in rows.filter(|row| requests.contains(&row.request)) {
+            row.formats = formats.to_vec();
+        }
+        self
+    }
 
-/// One plain request of every kind about an image of this format.
-fn plain_requests(format: Format) -> Vec<Request> {
-    let file = || ImageFile::new("image", format);
-    let raw = || ImageFile::new("raw", Format::Raw);
-    vec![
-        Request::Info { file: file() },
-        Request::Check { file: file() },
-        Request::Contents { file: file() },
-        Request::Map {
-            file: file(),
-            window: Window::WHOLE,
-        },
-        Request::Measure {
-            source: raw(),
-            target: format,
-        },
-        Request::Convert {
-            source: raw(),
-            target: file(),
-            compress: false,
-        },
-        Request::Dd {
-            source: raw(),
-            target: file(),
-            block_size: 512,
-            count: None,
-            skip: 0,
-        },
-        Request::Create {
-            file: file(),
-            size: Size::literal("1M"),
-        },
-        Request::Resize {
-            file: file(),
-            size: NewSize::of_bytes(2 << 20),
-            end_bytes: 2 << 20,
-            shrink: false,
-            preallocation: None,
-        },
-        Request::Write {
-            file: file(),
-            writes: Vec::new(),
-        },
-        Request::WriteZeroes {
-            file: file(),
-            offset: 0,
-            length: 512,
-            unmap: false,
-        },
-        Request::Discard {
-            file: file(),
-            offset: 0,
-            length: 512,
-        },
-        Request::Amend {
-            file: file(),
-            options: CreateOptions::new(),
-        },
-        Request::Rebase {
-            file: file(),
-            new_backing: None,
-            mode: RebaseMode::default(),
-        },
-        Request::Commit {
-            file: file(),
-            base: None,
-        },
-        Request::Bitmap {
-            file: file(),
-            actions: Vec::new(),
-            name: String::new(),
-        },
-        Request::Snapshot {
-            file: file(),
-            action: SnapshotAction::Create,
-            snapshot: SnapshotKey::Name(String::new()),
-        },
-        Request::Bench {
-            file: file(),
-            plan: BenchPlan::default(),
-        },
-        Request::Compare {
-            first: file(),
-            second: file(),
-        },
-    ]
+    /// The same, without what `is_had` denies of a request's name and a format.
+    pub fn only(mut self, is_had: impl Fn(&str, Format) -> bool) -> Self {
+        for row in &mut self.rows {
+            row.formats.retain(|format| is_had(row.request, *format));
+        }
+        self
+    }
+
+    /// The whole table. A request that the tool cannot be asked at all has a row without formats.
+    pub fn rows(&self) -> &[Capability] {
+        &self.rows
+    }
+
+    /// The formats for which it can be asked this, by the request's name.
+    pub fn formats(&self, request: &str) -> &[Format] {
+        let row = self.rows.iter().find(|row| row.request == request);
+        row.map_or(&[], |row| &row.formats)
+    }
+
+    /// Whether it can be asked this about any format.
+    pub fn can(&self, request: &str) -> bool {
+        !self.formats(request).is_empty()
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::adapter::{Pool, Start, protocol};
-use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
 use super::{arithmetic, worker};
 use crate::base::error::Result;
 use crate::image::content::Write;
@@ -22,11 +22,13 @@ mod wording;
 pub const VERSION: &str = "0.2.6";
 
 struct Imago {
+    capabilities: Capabilities,
     pool: Pool,
 }
 
 pub(super) fn open(_: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     Ok(Arc::new(Imago {
+        capabilities: capabilities(),
         pool: Pool::new(Start {
             program: means.worker_program.clone(),
             arguments: vec![worker::ARGUMENT.to_owned(), "imago".to_owned()],
@@ -50,6 +52,10 @@ impl Tool for Imago {
 
     fn build(&self) -> Option<&'static str> {
         Some(arithmetic::build())
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn support(&self, request: &Request) -> Support {
@@ -114,6 +120,21 @@ impl Tool for Imago {
         let template = wording::TEMPLATE;
         Some(Wording::RustCall { template, call })
     }
+}
+
+fn capabilities() -> Capabilities {
+    let written = [Format::Raw, Format::Qcow2];
+    let changes = [
+        "convert",
+        "create",
+        "resize",
+        "write",
+        "write_zeroes",
+        "discard",
+    ];
+    Capabilities::none()
+        .with(&["info", "contents", "map", "compare"], &written)
+        .with(&changes, &written)
 }
 
 /// The formats whose images imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. An encrypted

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command_line::{self, Introduction, flat, words};
-use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::base::error::Result;
 use crate::image::format::Format;
 use crate::tool::launcher::Launcher;
@@ -15,6 +15,7 @@ use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{Answer, ImageFile, Request};
 
 struct Instar {
+    capabilities: Capabilities,
     program: PathBuf,
     version: String,
     launcher: Arc<Launcher>,
@@ -30,6 +31,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
     Ok(Arc::new(Instar {
+        capabilities: capabilities(),
         program,
         version,
         launcher: Arc::clone(&means.launcher),
@@ -47,6 +49,10 @@ impl Tool for Instar {
 
     fn program(&self) -> Option<&Path> {
         Some(&self.program)
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn support(&self, request: &Request) -> Support {
@@ -120,6 +126,16 @@ impl Tool for Instar {
         };
         Some(command_line::wording(&self.program, arguments))
     }
+}
+
+fn capabilities() -> Capabilities {
+    let formatted: Vec<Format> = Format::all()
+        .filter(|format| *format != Format::Raw)
+        .collect();
+    Capabilities::everything()
+        .with(&["info", "check"], &formatted)
+        .with(&["amend", "rebase", "commit", "bitmap"], &[Format::Qcow2])
+        .with(&["write", "write_zeroes", "discard"], &[])
 }
 
 fn flatten(from: &str, to: &str) -> Vec<String> {

@@ -4,10 +4,10 @@
 //! that lies beside it, or on `PATH`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::command_line::{self, Introduction, flat, told, words};
-use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::base::error::{Error, Result};
 use crate::image::content::Write;
 use crate::image::format::Format;
@@ -23,6 +23,7 @@ mod secret;
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
 
 struct QemuImg {
+    capabilities: OnceLock<Capabilities>,
     program: PathBuf,
     qemu_io: Option<PathBuf>,
     version: String,
@@ -44,6 +45,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         .or_else(|_| which::which("qemu-io"))
         .ok();
     Ok(Arc::new(QemuImg {
+        capabilities: OnceLock::new(),
         build: Build::new(&program, means.limit),
         program,
         qemu_io,
@@ -71,6 +73,19 @@ impl Tool for QemuImg {
 
     fn program(&self) -> Option<&Path> {
         Some(&self.program)
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.capabilities.get_or_init(|| {
+            capabilities(self.qemu_io.is_some()).only(|request, format| {
+                let command = match request {
+                    "contents" => Some("convert"),
+                    "write" | "write_zeroes" | "discard" => None,
+                    other => Some(other),
+                };
+                self.build.has(command, format)
+            })
+        })
     }
 
     fn support(&self, request: &Request) -> Support {
@@ -197,6 +212,20 @@ impl Tool for QemuImg {
         };
         Some(command_line::wording(program, arguments))
     }
+}
+
+/// Of a build that lacks nothing.
+fn capabilities(has_qemu_io: bool) -> Capabilities {
+    let checked: Vec<Format> = Format::all().filter(|format| format.is_checked()).collect();
+    let written: Vec<Format> = Format::all().filter(|_| has_qemu_io).collect();
+    Capabilities::everything()
+        .with(&["check"], &checked)
+        .with(&["measure", "resize"], &[Format::Raw, Format::Qcow2])
+        .with(
+            &["amend", "rebase", "commit", "snapshot", "bitmap"],
+            &[Format::Qcow2],
+        )
+        .with(&["write", "write_zeroes", "discard"], &written)
 }
 
 /// Whether it changes guest data, which only qemu-io does.

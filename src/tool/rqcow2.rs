@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::command_line::{self, Introduction, words};
-use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::base::error::Result;
 use crate::disk_format::qcow2::ImageBytes;
 use crate::disk_format::qcow2::header::Header;
@@ -39,6 +39,7 @@ const PANIC_EXIT: i32 = 101;
 const CONVERT_LIMIT_BYTES: u64 = 256 << 20;
 
 struct Rqcow2 {
+    capabilities: Capabilities,
     launcher: Arc<Launcher>,
     program: PathBuf,
     version: String,
@@ -53,7 +54,9 @@ const INTRODUCTION: Introduction = Introduction {
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
+    let capabilities = Capabilities::none().with(&["info", "contents"], &[Format::Qcow2]);
     Ok(Arc::new(Rqcow2 {
+        capabilities,
         launcher: Arc::clone(&means.launcher),
         program,
         version,
@@ -119,6 +122,10 @@ impl Tool for Rqcow2 {
 
     fn program(&self) -> Option<&Path> {
         Some(&self.program)
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn support(&self, request: &Request) -> Support {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command_line::{self, Introduction, words};
-use super::{Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
 use crate::base::error::Result;
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -19,6 +19,7 @@ const EXTRACT_LIMIT_BYTES: u64 = 512 << 20;
 const UNSUPPORTED: [&str; 2] = ["unsupported method", "unsupported feature"];
 
 struct SevenZip {
+    capabilities: Capabilities,
     launcher: Arc<Launcher>,
     program: PathBuf,
     version: String,
@@ -33,7 +34,11 @@ const INTRODUCTION: Introduction = Introduction {
 pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
+    let formats: Vec<Format> = Format::all()
+        .filter(|format| handler(*format).is_some())
+        .collect();
     Ok(Arc::new(SevenZip {
+        capabilities: Capabilities::none().with(&["info", "contents"], &formats),
         launcher: Arc::clone(&means.launcher),
         program,
         version,
@@ -169,6 +174,10 @@ impl Tool for SevenZip {
 
     fn program(&self) -> Option<&Path> {
         Some(&self.program)
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn support(&self, request: &Request) -> Support {

@@ -5,13 +5,16 @@
 
 use crate::ring;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use imgduel::image::format::Format;
+use imgduel::image::options::CreateOption;
 use imgduel::tool::adapter::{Check, Examination};
-use imgduel::tool::request::{Exit, ImageFile, Request};
-use imgduel::tool::{self, Scene};
+use imgduel::tool::request::{Exit, ImageFile, Request, Window};
+use imgduel::tool::{self, Scene, Wording};
 
 /// Runs all conformance checks on an adapter.
 fn examined(command: &str, limit: Duration) -> Vec<Check> {
@@ -92,6 +95,37 @@ fn each_protocol_violation_of_an_adapter_is_reported() {
             "{lie}: {told:#?}"
         );
     }
+}
+
+#[test]
+fn an_adapter_is_asked_in_the_version_that_it_says_it_speaks() {
+    let scratch = ring::scratch();
+    let line = |version: u32| {
+        let hello = serde_json::json!({
+            "protocol": version, "name": "a", "version": "1", "can": {"map": ["qcow2"]}
+        });
+        let path = scratch.path().join(format!("adapter{version}"));
+        std::fs::write(
+            &path,
+            format!("#!/bin/sh\nread line\necho '{hello}'\nread line\n"),
+        )
+        .unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let adapter = ring::open(&format!("adapter:{}", path.display()));
+        let request = Request::Map {
+            file: ImageFile::new("a", Format::Qcow2).with_options([CreateOption::ExtendedL2(true)]),
+            window: Window {
+                start: Some(512),
+                length: None,
+            },
+        };
+        match adapter.wording(&request) {
+            Some(Wording::AdapterLine { line, .. }) => line,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(line(1).contains(r#""options":["extended_l2=on"]},"window":["--start-offset","512"]"#));
+    assert!(line(2).contains(r#""options":{"extended_l2":true}},"window":{"start":512}"#));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use imgduel::campaign::contest::Contest;
 use imgduel::campaign::settings::Settings;
 use imgduel::case::Case;
 use imgduel::tool::request::{Answer, Request};
-use imgduel::tool::{Scene, Support, Tool, Wording};
+use imgduel::tool::{Capabilities, Scene, Support, Tool, Wording};
 use serde_json::Value;
 
 fn lying(lie: &str) -> String {
@@ -174,6 +174,10 @@ impl Tool for Metered {
 
     fn program(&self) -> Option<&Path> {
         self.tool.program()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.tool.capabilities()
     }
 
     fn support(&self, request: &Request) -> Support {

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use imgduel::{Answer, Harness, Request, Result, Scene, Settings, Support, Tool, Wording};
+use imgduel::{
+    Answer, Capabilities, Harness, Request, Result, Scene, Settings, Support, Tool, Wording,
+};
 
 use crate::ring;
 
@@ -22,6 +24,10 @@ impl Tool for Own {
 
     fn program(&self) -> Option<&std::path::Path> {
         self.0.program()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
     }
 
     fn support(&self, request: &Request) -> Support {

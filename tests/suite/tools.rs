@@ -10,11 +10,14 @@ use std::time::Duration;
 use imgduel::base::size::Size;
 use imgduel::image::content::{Contents, Write};
 use imgduel::image::format::Format;
-use imgduel::image::options::CreateOption;
+use imgduel::image::options::{CreateOption, CreateOptions};
 use imgduel::process::SandboxPolicy;
 use imgduel::tool::adapter::protocol::{self, Asked};
-use imgduel::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
-use imgduel::tool::{Scene, Support, Tool, Wording};
+use imgduel::tool::request::{
+    Answer, BenchPlan, Exit, ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey,
+    Window,
+};
+use imgduel::tool::{self, Scene, Support, Tool, Wording};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -334,5 +337,136 @@ fn changes_of_guest_data_are_reproduced_with_qemu_io_and_not_with_qemu_img() {
             panic!("{request:?} has no command line");
         };
         assert!(words[0].ends_with("qemu-io"), "{words:?}");
+    }
+}
+
+/// One plain request of every kind about an image of this format.
+fn plain_requests(format: Format) -> Vec<Request> {
+    let file = || image("image", format);
+    let raw = || image("raw", Format::Raw);
+    let (offset, length) = (0, 512);
+    vec![
+        Request::Info { file: file() },
+        Request::Check { file: file() },
+        Request::Contents { file: file() },
+        Request::Map {
+            file: file(),
+            window: Window::WHOLE,
+        },
+        Request::Measure {
+            source: raw(),
+            target: format,
+        },
+        Request::Convert {
+            source: raw(),
+            target: file(),
+            compress: false,
+        },
+        Request::Dd {
+            source: raw(),
+            target: file(),
+            block_size: 512,
+            count: None,
+            skip: 0,
+        },
+        Request::Create {
+            file: file(),
+            size: Size::parse("1M").unwrap(),
+        },
+        Request::Resize {
+            file: file(),
+            size: NewSize::of_bytes(2 << 20),
+            end_bytes: 2 << 20,
+            shrink: false,
+            preallocation: None,
+        },
+        Request::Write {
+            file: file(),
+            writes: Vec::new(),
+        },
+        Request::WriteZeroes {
+            file: file(),
+            offset,
+            length,
+            unmap: false,
+        },
+        Request::Discard {
+            file: file(),
+            offset,
+            length,
+        },
+        Request::Amend {
+            file: file(),
+            options: CreateOptions::new(),
+        },
+        Request::Rebase {
+            file: file(),
+            new_backing: None,
+            mode: RebaseMode::default(),
+        },
+        Request::Commit {
+            file: file(),
+            base: None,
+        },
+        Request::Bitmap {
+            file: file(),
+            actions: Vec::new(),
+            name: String::new(),
+        },
+        Request::Snapshot {
+            file: file(),
+            action: SnapshotAction::Create,
+            snapshot: SnapshotKey::Name(String::new()),
+        },
+        Request::Bench {
+            file: file(),
+            plan: BenchPlan::default(),
+        },
+        Request::Compare {
+            first: file(),
+            second: file(),
+        },
+    ]
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_capabilities_of_a_tool_are_what_it_supports_of_plain_images() {
+    let instar = format!("instar:{}", ring::stand_in("instar").display());
+    let specs = [
+        "qemu-img",
+        "imago",
+        "qcow2-core",
+        "vdi",
+        &instar,
+        "7zz",
+        "rqcow2",
+        "libqcow",
+    ];
+    let opened = specs.map(|spec| tool::open(&spec.parse().unwrap(), &ring::means()));
+    assert!(
+        opened[..5].iter().all(Result::is_ok),
+        "what is built in is here"
+    );
+    for tool in opened.into_iter().flatten() {
+        let capabilities = tool.capabilities();
+        for request in Format::all().flat_map(plain_requests) {
+            let format = match &request {
+                Request::Measure { target, .. } => *target,
+                other => other.file().format,
+            };
+            let is_told = capabilities.formats(request.name()).contains(&format);
+            let is_supported = tool.support(&request) == Support::Yes;
+            assert_eq!(
+                is_told,
+                is_supported,
+                "{} {} {format}",
+                tool.name(),
+                request.name()
+            );
+        }
     }
 }

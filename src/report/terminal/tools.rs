@@ -8,7 +8,7 @@ use crate::base::error::Result;
 use crate::base::prose::wrapped;
 use crate::image::format::Format;
 use crate::process::SandboxLayer;
-use crate::tool::{self, Capability, Tool};
+use crate::tool::{self, Capabilities, Tool};
 
 /// The letters of a cell, what they mean, and the requests any of which gives the letter.
 const LETTERS: [(char, &str, &[&str]); 6] = [
@@ -42,8 +42,8 @@ pub fn matrix(lines: &[Line]) -> String {
         .iter()
         .filter_map(|line| {
             let tool = line.opened.as_ref().ok()?;
-            let table = tool::capabilities(&**tool);
-            let cells = formats.iter().map(|format| cell(&table, *format));
+            let table = tool.capabilities();
+            let cells = formats.iter().map(|format| cell(table, *format));
             Some((
                 format!("{} {}", line.row.name, tool.version()),
                 cells.collect(),
@@ -87,12 +87,8 @@ pub fn matrix(lines: &[Line]) -> String {
     text
 }
 
-fn cell(table: &[Capability], format: Format) -> String {
-    let can = |request: &&str| {
-        table
-            .iter()
-            .any(|row| row.request == *request && row.formats.contains(&format))
-    };
+fn cell(table: &Capabilities, format: Format) -> String {
+    let can = |request: &&str| table.formats(request).contains(&format);
     let letters = LETTERS
         .iter()
         .filter(|(.., requests)| requests.iter().any(can));
@@ -136,7 +132,7 @@ pub fn tool(row: &tool::Row, opened: &Result<Arc<dyn Tool>>, started: Option<&st
         let _ = writeln!(text, "    {started}");
     }
     for tool::Capability { request, formats } in
-        opened.iter().flat_map(|tool| tool::capabilities(&**tool))
+        opened.iter().flat_map(|tool| tool.capabilities().rows())
     {
         let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
         let names = if names.is_empty() {

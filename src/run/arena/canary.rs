@@ -16,7 +16,7 @@ use crate::oracle::verdict::Verdict;
 use crate::process::Captured;
 use crate::run::duel::Duel;
 use crate::tool::request::{Answer, Request};
-use crate::tool::{Scene, Support, Tool, Wording};
+use crate::tool::{Capabilities, Scene, Support, Tool, Wording};
 
 /// The smallest case that exercises both faults.
 const CASE: &str = r#"{"generation": "canary", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
@@ -43,6 +43,10 @@ impl Tool for Liar {
     /// `None`, so that it does not count as the same program as the reference.
     fn program(&self) -> Option<&Path> {
         None
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
     }
 
     fn support(&self, request: &Request) -> Support {

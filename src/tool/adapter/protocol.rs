@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::Capabilities;
 use super::first_version::FirstVersion;
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -113,6 +114,15 @@ pub struct Lack {
 }
 
 impl Hello {
+    /// What it can be asked about plain images; names and formats that are not known here are passed over.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::of_formats(|request| {
+            let offered = self.can.get(request).map_or(&[][..], Vec::as_slice);
+            let is_offered = |format: &Format| offered.iter().any(|name| name == format.name());
+            Format::all().filter(is_offered).collect()
+        })
+    }
+
     /// Why it cannot be asked this; nothing when it can.
     pub fn objection(&self, request: &Request) -> Option<String> {
         let name = &self.name;

@@ -39,7 +39,7 @@ def serve(name, version, formats, opened, refusals, lacks=(), backing=False):
         asked = json.loads(line)
         if "hello" in asked:
             said = {
-                "protocol": 1,
+                "protocol": 2,
                 "name": name,
                 "version": version,
                 "can": {"info": list(formats), "contents": list(formats)},

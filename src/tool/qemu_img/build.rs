@@ -156,6 +156,12 @@ impl Build {
             })
     }
 
+    /// Whether it has this command, where it is one of its own, and this format.
+    pub(super) fn has(&self, command: Option<&str>, format: Format) -> bool {
+        let lacking = command.and_then(|command| self.lacking_command(command));
+        lacking.or_else(|| self.lacking_format(format)).is_none()
+    }
+
     /// All that it lacks of what cases are drawn with, by name.
     pub(super) fn lacks(&self) -> Vec<String> {
         let commands = COMMANDS
