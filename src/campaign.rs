@@ -26,10 +26,10 @@ use crate::process::{Interrupt, own_cpu_time, stop_requested, stop_requested_for
 use crate::run::record::{Record, Summary};
 
 /// How often the campaign checks for a stop request while no case ends.
-const LOOK_AROUND: Duration = Duration::from_millis(100);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the campaign waits for running cases after a stop request. Their tool calls are ended after one second.
-const LEFT_BEHIND_AFTER: Duration = Duration::from_millis(1700);
+const ABANDON_AFTER: Duration = Duration::from_millis(1700);
 
 /// How many cases run at a time, and when the campaign ends early.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub struct Pace {
 impl Pace {
     /// Returns the number of worker threads. A case alternates between waiting for a tool and copying or comparing files, so twice as
     /// many threads as jobs keep the processors busy. With one job, cases run strictly one after another.
-    fn hands(self) -> usize {
+    fn worker_count(self) -> usize {
         match self.jobs {
             1 => 1,
             jobs => jobs * 2,
@@ -78,12 +78,12 @@ pub fn passing_over<'a>(
     concerns: impl Fn(&Case) -> bool + Send + 'a,
 ) -> impl Iterator<Item = Case> + Send + 'a {
     let mut passed_over = 0;
-    let told = cases.map_while(move |case| {
+    let supported = cases.map_while(move |case| {
         let is_of_concern = concerns(&case);
         passed_over = if is_of_concern { 0 } else { passed_over + 1 };
         (passed_over < PASSED_OVER_MAX).then(|| is_of_concern.then_some(case))
     });
-    told.flatten()
+    supported.flatten()
 }
 
 impl<Cases: Iterator<Item = Result<Case>> + Send> Supply for Cases {
@@ -112,7 +112,7 @@ struct Work<Cases> {
 
 /// Runs every case. Calls `on_record` in the calling thread, in the order in which cases end.
 ///
-/// After a stop request, the campaign waits for running cases for at most [`LEFT_BEHIND_AFTER`]. Threads that are still busy then end with
+/// After a stop request, the campaign waits for running cases for at most [`ABANDON_AFTER`]. Threads that are still busy then end with
 /// the program, and the reaper removes their processes and files.
 pub fn run(
     contest: &Arc<Contest>,
@@ -129,12 +129,12 @@ pub fn run(
         enough: AtomicBool::new(false),
         until: pace.until,
     });
-    let (results, mut cut_short) = begin(&work, pace.hands());
+    let (results, mut cut_short) = begin(&work, pace.worker_count());
     work.enough.store(cut_short.is_some(), Ordering::Relaxed);
     loop {
-        let tried = match results.recv_timeout(LOOK_AROUND) {
+        let tried = match results.recv_timeout(STOP_CHECK_INTERVAL) {
             Ok(tried) => tried,
-            Err(RecvTimeoutError::Timeout) if stop_requested_for() < LEFT_BEHIND_AFTER => continue,
+            Err(RecvTimeoutError::Timeout) if stop_requested_for() < ABANDON_AFTER => continue,
             Err(_) => break,
         };
         let counted = tried.and_then(|records| {
@@ -169,10 +169,10 @@ pub fn run(
 /// Starts the worker threads. Returns the channel of their results, and an error if not all threads could be started.
 fn begin(
     work: &Arc<Work<impl Supply + 'static>>,
-    hands: usize,
+    worker_count: usize,
 ) -> (mpsc::Receiver<Result<Vec<Record>>>, Option<Error>) {
     let (sender, results) = mpsc::channel();
-    for _ in 0..hands {
+    for _ in 0..worker_count {
         let (sender, work) = (sender.clone(), Arc::clone(work));
         let try_cases = move || {
             // A panic of the harness in one thread must be reported, not taken for the end of the cases.

@@ -51,15 +51,15 @@ pub struct Settings {
     #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
     pub candidates: Vec<ToolSpec>,
 
-    /// What it is compared with: qemu-img or qemu-img:PATH
+    /// The tool to compare with: qemu-img or qemu-img:PATH
     #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
     pub reference: ToolSpec,
 
-    /// How seeds become cases (default: what fits the candidate: ops16 for qemu-img and instar, native1_imago for imago, native1_readers for others)
+    /// The generation that decodes seeds into cases (default: what fits the candidate: ops16 for qemu-img and instar, native1_imago for imago, native1_readers for others)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
-    /// Draw native1, native2 and malformed1 whole for imago too (default: narrowed to what it supports, as native1_imago and its like)
+    /// Draw everything of native1, native2 and malformed1 for imago too (default: only what it supports, as native1_imago does)
     #[arg(long, env = "IMGDUEL_WIDE", value_parser = values::switch)]
     pub wide: bool,
 
@@ -71,7 +71,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = values::iterations)]
     pub iterations: Option<u64>,
 
-    /// How long cases are drawn, as in 90s, 10m or 2h; those under way then run to their end
+    /// How long new cases are started, as in 90s, 10m or 2h; running cases are finished
     #[arg(long, value_name = "TIME", env = "IMGDUEL_DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
 
@@ -91,15 +91,15 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = values::seconds)]
     pub timeout: Duration,
 
-    /// Cases at a time that keep a CPU busy; above 1, as many again are under way (default: the number of CPUs)
+    /// Cases at a time that keep a CPU busy; above 1, twice as many run, because they wait in between (default: the number of CPUs)
     #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = values::jobs)]
     pub jobs: Option<usize>,
 
-    /// Where scratch directories are made (default: TMPDIR, or memory where there is enough, or the system's temporary directory)
+    /// Where scratch directories are created (default: TMPDIR, or memory if there is enough, or the system's temporary directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_WORKDIR")]
     workdir: Option<PathBuf>,
 
-    /// How tools are started: spawn, fork (of a tool that is loaded already), or check (both ways, compared)
+    /// How to start tools: spawn, fork (from an already loaded process), or check (both ways, compared)
     #[arg(long, value_name = "MODE", env = "IMGDUEL_EXEC_MODE", default_value_t = ExecMode::Fork, value_parser = parse::<ExecMode>)]
     pub exec_mode: ExecMode,
 
@@ -107,11 +107,11 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_DURABLE", value_parser = values::switch)]
     pub durable: bool,
 
-    /// Call the reference anew where its answers are kept: in regression trials, and in the campaign that the test target runs by default
+    /// Do not reuse cached answers of the reference, in regression trials and in the default campaign of the test target
     #[arg(long, env = "IMGDUEL_NO_CACHE", value_parser = values::switch)]
     pub no_cache: bool,
 
-    /// Where the reference's answers for those trials are kept (default: imgduel-cache/ in the target directory)
+    /// The cache directory for the reference's answers (default: imgduel-cache/ in the target directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_CACHE")]
     pub cache: Option<PathBuf>,
 
@@ -123,7 +123,7 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_KEEP", value_parser = values::switch)]
     pub keep: bool,
 
-    /// A catalogue of known divergences that is read beside the built-in one (default: fuzz-seeds/known-divergences.json in the current directory, if it is there)
+    /// A catalogue of known divergences in addition to the built-in one (default: fuzz-seeds/known-divergences.json in the current directory, if it exists)
     #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
     pub catalogue: Option<PathBuf>,
 
@@ -131,11 +131,11 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_STRICT_KNOWN", value_parser = values::switch)]
     pub strict_known: bool,
 
-    /// Let tools see these variables of the environment, with commas or repeated: PYTHONPATH, LD_LIBRARY_PATH (default: none but PATH)
+    /// Pass these environment variables on to tools, with commas or repeated: PYTHONPATH, LD_LIBRARY_PATH (default: none but PATH)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_PASS_ENV", value_delimiter = ',', value_parser = values::variable)]
     pub pass_env: Vec<String>,
 
-    /// Where new findings are kept until they are accepted
+    /// The directory for new findings, until they are accepted
     #[arg(
         long,
         value_name = "DIR",
@@ -144,7 +144,7 @@ pub struct Settings {
     )]
     pub findings: PathBuf,
 
-    /// Write one JSON record a line to FILE
+    /// Write the records to FILE, one JSON object per line
     #[arg(long, value_name = "FILE", env = "IMGDUEL_JSON")]
     pub json: Option<PathBuf>,
 
@@ -156,11 +156,11 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", env = "IMGDUEL_JUNIT")]
     pub junit: Option<PathBuf>,
 
-    /// Write a page for the browser to FILE, all in one
+    /// Write a self-contained HTML page to FILE
     #[arg(long, value_name = "FILE", env = "IMGDUEL_HTML")]
     pub html: Option<PathBuf>,
 
-    /// Run tools with their flushes off: they succeed without effect
+    /// Disable the flushes of tools: they succeed without effect
     #[arg(long, env = "IMGDUEL_NO_FLUSH", value_parser = values::switch)]
     pub no_flush: bool,
 
@@ -168,7 +168,7 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_NO_CAGE", value_parser = values::switch)]
     pub no_cage: bool,
 
-    /// Give tools no namespaces of their own; the other layers of the sandbox stay
+    /// Run tools without namespaces of their own; the other layers of the sandbox stay active
     #[arg(long, env = "IMGDUEL_NO_NAMESPACES", value_parser = values::switch)]
     pub no_namespaces: bool,
 
@@ -176,11 +176,11 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_ALLOW_VACUOUS", value_parser = values::switch)]
     pub allow_vacuous: bool,
 
-    /// Let inconclusive cases fail
+    /// Treat inconclusive cases as failures
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = values::switch)]
     pub strict: bool,
 
-    /// Tell on standard error what the harness itself does, from LEVEL on: info (cases), debug (operations, calls of tools), trace (steps); MODULE=LEVEL narrows it (default: off)
+    /// Log on standard error what the harness itself does, from LEVEL on: info (cases), debug (operations, calls of tools), trace (steps); MODULE=LEVEL narrows it (default: off)
     #[arg(long, value_name = "LEVEL", env = "IMGDUEL_LOG", value_parser = parse::<Filter>)]
     log: Option<Filter>,
 }

@@ -29,7 +29,8 @@ fn caught_against(reference: &str, lie: &str, operation: &str, kind: &str) {
     let workdir = ring::scratch();
     let arena = ring::arena(&stand_in(lie), reference, LIMIT, workdir.path());
     let cases = ring::cases("ops16", SEED, &[operation]);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let record =
+        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
     assert_eq!(record.operation.as_deref(), Some(operation));
     let verdict = if kind.starts_with("inconclusive") {
@@ -57,12 +58,12 @@ macro_rules! against {
 }
 
 against! {
-    two_complaints_that_have_nothing_in_common_are_caught: "bench_complains" against "bench_complains_otherwise" in "bench" is "bench_validation_divergence";
+    two_unrelated_error_messages_are_caught: "bench_complains" against "bench_complains_otherwise" in "bench" is "bench_validation_divergence";
     two_refusals_for_different_reasons_are_caught: "finds_no_image" against "may_not_read" in "info" is "refusal_class_divergence";
-    a_reference_that_leaks_as_well_proves_nothing: "convert_leaks" against "convert_leaks" in "convert" is "inconclusive_reference_unsound";
-    a_reference_that_cannot_read_its_own_output_proves_nothing: "convert_has_no_version" against "convert_has_no_version" in "convert" is "inconclusive_reference_unsound";
-    what_both_write_otherwise_than_the_recipe_says_is_caught: "dd_shifts" against "dd_shifts" in "dd" is "dd_recipe_divergence";
-    a_reference_that_says_nothing_of_a_damaged_image_proves_nothing: "check_is_no_json" against "check_is_no_json" in "repair" is "inconclusive_repair_no_baseline";
+    a_leak_on_both_sides_is_inconclusive: "convert_leaks" against "convert_leaks" in "convert" is "inconclusive_reference_unsound";
+    a_reference_that_cannot_read_its_own_output_is_inconclusive: "convert_has_no_version" against "convert_has_no_version" in "convert" is "inconclusive_reference_unsound";
+    data_that_contradicts_the_recipe_on_both_sides_is_caught: "dd_shifts" against "dd_shifts" in "dd" is "dd_recipe_divergence";
+    a_reference_that_cannot_check_a_damaged_image_is_inconclusive: "check_is_no_json" against "check_is_no_json" in "repair" is "inconclusive_repair_no_baseline";
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn a_lying_witness_is_reported(operation: &str, format: &str, kind: &str) {
     let arena = imgduel::run::arena::Arena::new(duel, ring::empty_catalogue());
     let cases =
         ring::cases("ops16", SEED, &[operation]).filter(|case| case.image.format.name() == format);
-    let record = ring::first_that_differs(&arena, cases, 3).expect("the witness is not heard");
+    let record = ring::first_that_differs(&arena, cases, 3).expect("the witness is not reported");
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
 }
 
@@ -159,7 +160,8 @@ fn a_conversion_larger_than_measured_is_detected_even_if_the_reference_cannot_me
         text.contains("vhdx")
     };
     let cases = ring::cases("ops16", SEED, &["measure"]).filter(targets_vhdx);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let record =
+        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(
         record.kind.as_deref(),
         Some("measure_above_fully_allocated_bound"),
@@ -180,24 +182,24 @@ macro_rules! canaries {
 canaries! {
     a_wrong_virtual_size_is_caught: "wrong_virtual_size" in "info" is "info_output_divergence";
     a_wrong_cluster_size_is_caught: "wrong_cluster_size" in "info" is "info_output_divergence";
-    a_release_that_leaves_the_children_out_though_it_knows_them_is_caught: "describes_the_image_alone" in "info" is "info_output_divergence";
-    a_description_that_is_no_json_is_caught: "info_is_no_json" in "info" is "info_output_divergence";
+    missing_children_in_a_release_that_supports_them_are_caught: "describes_the_image_alone" in "info" is "info_output_divergence";
+    a_description_that_is_not_json_is_caught: "info_is_no_json" in "info" is "info_output_divergence";
     a_tool_that_writes_to_its_input_is_caught: "changes_its_input" in "info" is "input_changed_divergence";
-    a_tool_that_puts_another_file_in_the_place_of_its_input_is_caught: "replaces_its_input" in "info" is "input_changed_divergence";
-    a_tool_that_dies_is_caught: "crashes" in "info" is "candidate_crash";
-    a_refusal_in_no_known_encoding_is_caught: "says_it_in_latin1" in "info" is "exit_code_divergence";
+    a_tool_that_replaces_its_input_is_caught: "replaces_its_input" in "info" is "input_changed_divergence";
+    a_crash_is_caught: "crashes" in "info" is "candidate_crash";
+    an_error_message_in_another_encoding_is_caught: "says_it_in_latin1" in "info" is "exit_code_divergence";
     an_invented_leak_is_caught: "finds_a_leak" in "check" is "check_output_divergence";
     a_wrong_exit_is_caught: "wrong_exit" in "check" is "exit_code_divergence";
     a_wrong_measure_is_caught: "wrong_measure" in "measure" is "measure_numeric_divergence";
     a_measure_without_bitmaps_is_caught: "measures_without_bitmaps" in "measure" is "measure_bitmaps_presence_divergence";
-    a_measure_that_is_no_json_is_caught: "measure_is_no_json" in "measure" is "measure_json_parse_failure";
+    a_measure_that_is_not_json_is_caught: "measure_is_no_json" in "measure" is "measure_json_parse_failure";
     a_flipped_byte_is_caught: "flips_a_byte" in "convert" is "convert_content_divergence";
     a_flipped_byte_under_compression_is_caught: "flips_a_byte" in "convert_compressed" is "convert_content_divergence";
     an_output_that_cannot_be_described_is_caught: "convert_is_unreadable" in "convert" is "convert_info_divergence";
     an_output_with_other_clusters_is_caught: "converts_with_other_clusters" in "convert" is "convert_info_divergence";
     an_output_that_nobody_can_open_is_caught: "convert_has_no_version" in "convert" is "convert_info_readback_failure";
     a_leaked_cluster_is_caught: "convert_leaks" in "convert" is "convert_check_divergence";
-    an_image_created_otherwise_is_caught: "create_has_other_refcounts" in "create" is "create_info_divergence";
+    an_image_with_other_refcounts_is_caught: "create_has_other_refcounts" in "create" is "create_info_divergence";
     an_image_created_with_data_is_caught: "creates_with_data" in "create" is "create_content_divergence";
     a_create_that_is_refused_is_caught: "refuses_create" in "create" is "exit_code_divergence";
     a_resize_seed_that_is_refused_is_caught: "refuses_create" in "resize" is "resize_create_seed_divergence";
@@ -218,28 +220,28 @@ canaries! {
     a_map_with_a_wrong_field_is_caught: "map_lies_about_zeros" in "map" is "map_field_divergence";
     a_map_that_lacks_an_extent_is_caught: "map_forgets_an_extent" in "map" is "map_extent_count_divergence";
     a_map_of_another_shape_is_caught: "map_is_no_array" in "map" is "map_json_shape_divergence";
-    a_map_that_is_no_json_is_caught: "map_is_no_json" in "map" is "map_json_parse_failure";
-    a_map_without_the_file_s_holes_is_told_from_others: "map_sees_no_holes" in "map" is "map_host_holes_divergence";
+    a_map_that_is_not_json_is_caught: "map_is_no_json" in "map" is "map_json_parse_failure";
+    a_map_without_the_file_s_holes_has_its_own_kind: "map_sees_no_holes" in "map" is "map_host_holes_divergence";
     a_dd_that_shifts_is_caught: "dd_shifts" in "dd" is "dd_info_divergence";
     a_dd_that_flips_a_byte_is_caught: "dd_flips_a_byte" in "dd" is "dd_content_divergence";
     compressed_data_that_nobody_can_unpack_is_caught: "compresses_into_garbage" in "convert_compressed" is "convert_content_readback_failure";
     a_bitmap_that_stays_enabled_is_caught: "bitmap_does_not_disable" in "bitmap" is "bitmap_info_divergence";
     a_bitmap_that_leaks_is_caught: "bitmap_leaks" in "bitmap" is "bitmap_check_divergence";
-    a_bench_that_announces_otherwise_is_caught: "bench_counts_wrongly" in "bench" is "bench_header_divergence";
-    a_bench_that_writes_otherwise_is_caught: "bench_writes_nothing" in "bench" is "bench_write_divergence";
+    a_bench_with_a_wrong_header_is_caught: "bench_counts_wrongly" in "bench" is "bench_header_divergence";
+    a_bench_that_writes_wrong_data_is_caught: "bench_writes_nothing" in "bench" is "bench_write_divergence";
     a_bench_that_leaks_is_caught: "bench_leaks" in "bench" is "bench_check_divergence";
     a_snapshot_that_is_not_deleted_is_caught: "refuses_to_delete_snapshots" in "snapshot" is "exit_code_divergence";
     another_byte_in_the_snapshot_table_is_caught: "snapshot_writes_a_byte" in "snapshot" is "snapshot_byte_divergence";
     a_snapshot_that_loses_a_refcount_is_caught: "snapshot_loses_a_refcount" in "snapshot" is "snapshot_byte_divergence";
     a_tail_behind_a_snapshot_is_caught: "snapshot_leaves_a_tail" in "snapshot" is "snapshot_byte_divergence";
-    a_snapshot_table_that_makes_no_sense_is_caught: "snapshot_breaks_its_table" in "snapshot" is "snapshot_normalize_failed";
+    an_invalid_snapshot_table_is_caught: "snapshot_breaks_its_table" in "snapshot" is "snapshot_normalize_failed";
     a_snapshot_of_another_time_is_caught: "snapshot_is_of_another_time" in "snapshot" is "snapshot_date_divergence";
     a_delete_that_leaks_is_caught: "snapshot_delete_leaks" in "snapshot" is "snapshot_byte_divergence";
     a_list_that_lies_is_caught: "lists_other_snapshots" in "snapshot" is "snapshot_list_divergence";
     a_repair_that_repairs_nothing_is_caught: "repairs_nothing" in "repair" is "repair_completeness_divergence";
     a_repair_that_loses_data_is_caught: "repair_loses_data" in "repair" is "repair_data_divergence";
     a_repair_that_makes_it_worse_is_caught: "repair_makes_it_worse" in "repair" is "repair_safety_divergence";
-    a_repair_that_says_it_is_incomplete_is_no_divergence_and_no_match: "repair_is_never_complete" in "repair" is "inconclusive_repair_conservative";
+    a_repair_that_reports_itself_incomplete_is_inconclusive: "repair_is_never_complete" in "repair" is "inconclusive_repair_conservative";
 }
 
 /// Asserts that a defect of applying snapshots is detected as `kind` in a case whose snapshot steps satisfy `chains`. Other cases before
@@ -257,7 +259,8 @@ fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
         != Some(kind)
     {
         let found = ring::first_that_differs(&arena, cases.by_ref(), CASES_MAX);
-        let found = found.unwrap_or_else(|| panic!("the lie is not caught, but as {record:#?}"));
+        let found =
+            found.unwrap_or_else(|| panic!("the defect is not detected, but as {record:#?}"));
         assert_eq!(found.verdict, "divergence", "{found:#?}");
         record = Some(found);
     }
@@ -270,7 +273,7 @@ fn apply_at_last(chain: &[&str]) -> bool {
     chain.last() == Some(&"apply")
 }
 
-fn apply_of_what_was_written_over(chain: &[&str]) -> bool {
+fn apply_of_overwritten_data(chain: &[&str]) -> bool {
     chain.ends_with(&["write", "create", "apply"])
 }
 
@@ -305,6 +308,6 @@ applies! {
     an_apply_that_leaks_is_caught: "snapshot_apply_leaks" in apply_at_last is "snapshot_check_divergence";
     an_apply_of_the_wrong_data_is_caught: "snapshot_applies_wrong_data" in apply_at_last is "snapshot_compare_divergence";
     an_apply_that_changes_the_image_s_version_is_caught: "snapshot_apply_loses_its_version" in apply_at_last is "snapshot_info_divergence";
-    an_apply_that_damages_another_snapshot_is_caught: "snapshot_apply_damages_another" in apply_of_what_was_written_over is "snapshot_contents_divergence";
+    an_apply_that_damages_another_snapshot_is_caught: "snapshot_apply_damages_another" in apply_of_overwritten_data is "snapshot_contents_divergence";
     an_apply_that_locks_the_image_is_caught: "snapshot_apply_locks_the_image" in apply_before_a_write is "snapshot_write_failed";
 }

@@ -35,7 +35,8 @@ fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Arena, Re
     let candidate = format!("qemu-img:{}", program.display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
     let cases = ring::cases(generation, SEED, acts).skip(start);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let record =
+        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.verdict, "divergence", "{record:#?}");
     let blame = record.blame.map(|blame| blame.name());
     assert_eq!(blame, Some("candidate"), "{record:#?}");
@@ -59,21 +60,21 @@ canaries! {
     a_discard_that_keeps_its_data_is_blamed: "discards_nothing" among ["write", "discard"], from 0, in "contents";
     a_write_lost_after_a_snapshot_is_blamed: "loses_a_write_after_a_snapshot" among ["snapshot", "write"], from 11, in "contents";
     a_write_lost_in_a_resize_is_blamed: "loses_the_last_write_when_resizing" among ["write", "resize"], from 3, in "contents";
-    rubbish_in_what_a_resize_adds_is_blamed: "grows_with_rubbish" among ["resize"], from 5, in "contents";
+    garbage_in_space_added_by_a_resize_is_blamed: "grows_with_rubbish" among ["resize"], from 5, in "contents";
     a_cluster_leaked_by_a_shrink_is_blamed: "leaks_when_shrinking" among ["resize"], from 0, in "metadata";
     a_snapshot_that_was_not_applied_is_blamed: "applies_no_snapshot" among ["write", "snapshot"], from 15, in "contents";
     a_backing_file_read_past_its_end_is_blamed: "reads_backing_files_past_their_end" among ["rebase"], from 0, in "contents";
     a_commit_without_its_last_sector_is_blamed: "commits_without_the_last_sector" among ["write", "commit"], from 11, in "contents";
     a_conversion_without_its_last_sector_is_blamed: "converts_without_the_last_sector" among ["convert"], from 3, in "contents";
     data_mapped_as_zeros_is_blamed: "maps_data_as_zeros" among ["map"], from 0, in "allocation";
-    a_size_told_wrongly_midway_is_blamed: "describes_another_size" among ["info"], from 0, in "facts";
+    a_wrong_size_in_the_middle_of_a_chain_is_blamed: "describes_another_size" among ["info"], from 0, in "facts";
     a_bitmap_that_was_not_added_is_blamed: "forgets_bitmaps" among ["bitmap"], from 2, in "exit";
     a_file_left_behind_is_blamed: "leaves_a_file" among ["convert"], from 0, in "host";
     a_touched_input_is_blamed: "touches_what_it_checks" among ["check"], from 1, in "host";
     wasted_space_on_the_host_is_blamed: "takes_too_much_space" among ["convert"], from 0, in "host";
     a_wrong_reading_of_either_s_output_is_blamed: "reads_outputs_wrongly" among ["write"], from 0, in "cross_reading";
-    a_feature_bit_that_nobody_asked_for_is_blamed: "sets_a_feature_bit" among ["convert"], from 2, in "metadata";
-    a_bitmap_that_forgets_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 13, in "metadata";
+    an_unrequested_feature_bit_is_blamed: "sets_a_feature_bit" among ["convert"], from 2, in "metadata";
+    a_bitmap_that_loses_dirty_granules_is_blamed: "forgets_what_is_dirty" among ["bitmap", "write"], from 13, in "metadata";
 }
 
 /// The canaries of steps that only `native2` draws. Each row: the kinds of steps to draw, the first iteration that detects the defect, and
@@ -121,9 +122,9 @@ macro_rules! deep_canaries {
 }
 
 deep_canaries! {
-    a_commit_that_loses_the_snapshots_below_is_blamed: "commit_loses_the_snapshots_below";
-    a_rebase_that_drops_a_bitmap_below_is_blamed: "rebase_drops_a_bitmap_below";
-    a_sector_lost_over_an_encrypted_image_is_blamed: "zeroes_a_sector_over_an_encrypted_image";
+    a_commit_that_loses_snapshots_of_the_backing_image_is_blamed: "commit_loses_the_snapshots_below";
+    a_rebase_that_drops_a_bitmap_of_a_backing_image_is_blamed: "rebase_drops_a_bitmap_below";
+    a_sector_lost_above_an_encrypted_backing_image_is_blamed: "zeroes_a_sector_over_an_encrypted_image";
 }
 
 /// Shrinks the case in at most `attempts` attempts. Returns the case and its JSON.
@@ -153,7 +154,7 @@ fn converting_the_current_contents_instead_of_the_snapshot_is_blamed_and_shrunk(
 }
 
 #[test]
-#[ignore = "takes minutes: every lie below is shrunk until nothing can be left out"]
+#[ignore = "takes minutes: shrinks every defect of backing images"]
 fn each_defect_of_backing_images_shrinks_to_the_steps_it_needs() {
     for (lie, _, _, has) in DEEP {
         let (arena, record, _workdir) = deep(lie);
@@ -174,7 +175,8 @@ fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize
     };
     let arena = ring::arena(&candidate, &spec(reference), LIMIT, workdir.path());
     let cases = ring::cases("native1", SEED, acts).skip(start);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let record =
+        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
     let blame = record.blame.map(|blame| blame.name());
     assert_eq!(blame, Some("both"), "{record:#?}");
     let evidence = record.evidence.as_ref().unwrap();

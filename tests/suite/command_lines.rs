@@ -1,9 +1,9 @@
-//! The command lines that the cases of frozen generations lead to: word for word what they were when the generations were new.
+//! The command lines of the frozen generations: exactly those of the first release of each generation.
 //!
-//! A case's id promises the same case for ever, and a case is what its tools are told. Each row is a digest of every command line of
-//! qemu-img, of instar and of version 1 of the adapter protocol, for so many cases. Where one differs, the lines are left in `target/`,
-//! to be compared with those of an older commit. The words of `bench` alone have changed since: they stand in one order, and say the format
-//! always.
+//! An id must always decode to the same case, and the same case must lead to the same command lines. Each row has a digest of all command
+//! lines of qemu-img, of instar and of version 1 of the adapter protocol for a number of cases. If a digest differs, the test writes the
+//! lines to `target/`, where they can be compared with those of an older commit. Only the arguments of `bench` have changed since: they
+//! have a fixed order and always include the format.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// The seed of the cases.
 const SEED: u64 = 18;
 
-/// What a tool can be asked.
+/// The names of all requests.
 const REQUESTS: [&str; 23] = [
     "amend",
     "bench",
@@ -50,7 +50,7 @@ const REQUESTS: [&str; 23] = [
     "write_zeroes",
 ];
 
-/// A generation, the number of its cases, and the digest of what the tools are told.
+/// A generation, the number of its cases, and the digest of their command lines.
 type Row = (&'static str, usize, &'static str);
 
 const SHORT: [Row; 5] = [
@@ -69,7 +69,7 @@ const LONG: [Row; 5] = [
     ("malformed1", 20_000, "8ad53ff1cebd00a9fbd0f5754fe73f2b"),
 ];
 
-/// What is told to a tool, in one line; where its program lies does not matter.
+/// Returns the command line or adapter message for a request in one line, without the path of the program.
 fn line(tool: &dyn Tool, request: &imgduel::tool::request::Request) -> Option<String> {
     match tool.wording(request)? {
         Wording::CommandLine(words) => Some(words[1..].join("\u{1f}")),
@@ -95,7 +95,7 @@ fn lines(tools: &[std::sync::Arc<dyn Tool>], generation: &str, cases: usize) -> 
     lines
 }
 
-/// An adapter of version 1 of the protocol that offers everything, and does nothing.
+/// Creates an adapter with version 1 of the protocol that declares support for everything and does nothing.
 fn first_version(directory: &Path) -> PathBuf {
     let formats: Vec<&str> = Format::all().map(Format::name).collect();
     let can: BTreeMap<&str, &[&str]> = REQUESTS.map(|name| (name, &*formats)).into();
@@ -112,6 +112,7 @@ fn first_version(directory: &Path) -> PathBuf {
     path
 }
 
+/// Asserts that all digests are unchanged.
 fn hold(rows: &[Row]) {
     let scratch = ring::scratch();
     let adapter = first_version(scratch.path());
@@ -139,12 +140,12 @@ fn hold(rows: &[Row]) {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn the_command_lines_of_frozen_cases_are_what_they_were() {
+fn the_command_lines_of_frozen_cases_are_unchanged() {
     hold(&SHORT);
 }
 
 #[test]
 #[ignore = "takes minutes: run it when requests, tools or generations change"]
-fn the_command_lines_of_very_many_frozen_cases_are_what_they_were() {
+fn the_command_lines_of_very_many_frozen_cases_are_unchanged() {
     hold(&LONG);
 }

@@ -258,7 +258,7 @@ fn many_readers_need_as_many_reference_calls_as_one() {
 }
 
 #[test]
-#[ignore = "minutes of measuring: prints what the reference costs for 1, 3, 6 and 12 candidates"]
+#[ignore = "takes minutes: prints the cost of the reference for 1, 3, 6 and 12 candidates"]
 fn reference_cost_for_many_candidates() {
     let adapter = format!(
         "adapter:{}",

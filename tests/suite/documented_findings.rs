@@ -107,7 +107,7 @@ fn no_script_shows_how_to_crash_or_to_exhaust_a_tool() {
 )]
 #[cfg_attr(
     all(another_qemu_img, not(missing_python)),
-    ignore = "these are defects of qemu-img 10.0.2: another release may be mended"
+    ignore = "these are defects of qemu-img 10.0.2: another release may have fixed them"
 )]
 fn the_defects_of_qemu_img_show() {
     show("qemu-img-", "qemu-img", "10.0.2");
@@ -120,7 +120,7 @@ fn the_defects_of_qemu_img_show() {
 )]
 #[cfg_attr(
     all(another_7zz, not(missing_qemu_img)),
-    ignore = "these are defects of 7-Zip 25.01: another release may be mended"
+    ignore = "these are defects of 7-Zip 25.01: another release may have fixed them"
 )]
 fn the_defects_of_7_zip_show() {
     show("7zz-", "7zz", "25.01");
@@ -133,7 +133,7 @@ fn the_defects_of_7_zip_show() {
 )]
 #[cfg_attr(
     all(another_libqcow, not(missing_qemu_img)),
-    ignore = "these are defects of libqcow 20201213: another release may be mended"
+    ignore = "these are defects of libqcow 20201213: another release may have fixed them"
 )]
 fn the_defects_of_libqcow_show() {
     show("libqcow-", "libqcow", "20201213");
@@ -146,7 +146,7 @@ fn the_defects_of_libqcow_show() {
 )]
 #[cfg_attr(
     all(another_libvmdk, not(missing_qemu_img)),
-    ignore = "these are defects of libvmdk 20200926: another release may be mended"
+    ignore = "these are defects of libvmdk 20200926: another release may have fixed them"
 )]
 fn the_defects_of_libvmdk_show() {
     show("libvmdk-", "libvmdk", "20200926");
@@ -159,7 +159,7 @@ fn the_defects_of_libvmdk_show() {
 )]
 #[cfg_attr(
     all(another_libvhdi, not(missing_qemu_img)),
-    ignore = "these are defects of libvhdi 20210425: another release may be mended"
+    ignore = "these are defects of libvhdi 20210425: another release may have fixed them"
 )]
 fn the_defects_of_libvhdi_show() {
     show("libvhdi-", "libvhdi", "20210425");
@@ -172,7 +172,7 @@ fn the_defects_of_libvhdi_show() {
 )]
 #[cfg_attr(
     all(another_dissect, not(missing_qemu_img)),
-    ignore = "these are defects of dissect.hypervisor 3.21: another release may be mended"
+    ignore = "these are defects of dissect.hypervisor 3.21: another release may have fixed them"
 )]
 fn the_defects_of_dissect_hypervisor_show() {
     show("dissect-", "dissect.hypervisor", "3.21");

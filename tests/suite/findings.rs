@@ -581,7 +581,7 @@ const LIES: [(&str, &str); 14] = [
 ];
 
 #[test]
-#[ignore = "takes a minute: what shrinking comes to for fourteen lies, twice each"]
+#[ignore = "takes a minute: shrinks fourteen defects, twice each"]
 fn defects_shrink_deterministically_to_one_operation_and_at_most_two_options() {
     let limits = Limits {
         attempts: 400,

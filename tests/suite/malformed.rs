@@ -104,15 +104,15 @@ macro_rules! canaries {
 }
 
 canaries! {
-    a_tool_that_dies_is_caught: "crashes", harmless(), Map, "candidate_crash";
-    a_tool_that_writes_to_what_it_reads_is_caught: "writes_its_input", harmless(), Map, "input_changed_divergence";
-    a_tool_that_dies_for_want_of_memory_is_caught: "eats_memory", harmless(), Map, "candidate_limit";
-    a_tool_that_has_much_memory_is_caught: "has_much_memory", harmless(), Map, "malformed_memory_blowup";
+    a_crash_is_caught: "crashes", harmless(), Map, "candidate_crash";
+    a_tool_that_writes_to_its_input_is_caught: "writes_its_input", harmless(), Map, "input_changed_divergence";
+    a_tool_that_runs_out_of_memory_is_caught: "eats_memory", harmless(), Map, "candidate_limit";
+    a_tool_that_uses_too_much_memory_is_caught: "has_much_memory", harmless(), Map, "malformed_memory_blowup";
     a_tool_that_fills_the_disk_is_caught: "fills_the_disk", harmless(), Map, "malformed_disk_blowup";
-    a_tool_that_accepts_what_is_to_be_refused_is_caught: "accepts_everything", fatal(), Map, "exit_code_divergence";
-    a_tool_that_refuses_what_can_be_read_is_caught: "refuses_everything", harmless(), Map, "exit_code_divergence";
+    a_tool_that_accepts_an_invalid_image_is_caught: "accepts_everything", fatal(), Map, "exit_code_divergence";
+    a_tool_that_refuses_a_readable_image_is_caught: "refuses_everything", harmless(), Map, "exit_code_divergence";
     a_tool_that_reads_other_bytes_is_caught: "reads_other_bytes", harmless(), Contents, "malformed_content_divergence";
-    a_tool_that_tells_another_size_is_caught: "tells_another_size", harmless(), Info, "malformed_info_divergence";
+    a_tool_that_reports_another_size_is_caught: "tells_another_size", harmless(), Info, "malformed_info_divergence";
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
 )]
 #[cfg_attr(
     another_qemu_img,
-    ignore = "these are differences of qemu-img 10.0.2: another release may be mended"
+    ignore = "these are differences of qemu-img 10.0.2: another release may have fixed them"
 )]
 fn rare_known_divergences_match_their_entries_of_the_catalogue() {
     let of_qemu_img = [

@@ -454,7 +454,7 @@ fn many_records(directory: &Path) -> PathBuf {
 )]
 #[cfg_attr(
     debug_assertions,
-    ignore = "takes long in the profile for debugging: cargo test --release --test suite"
+    ignore = "takes long in debug builds: cargo test --release --test suite"
 )]
 fn fifty_thousand_records_stay_small_in_memory_and_on_the_page() {
     use wait4::Wait4;

@@ -34,7 +34,7 @@ const CAMPAIGN: &str = "$IMGDUEL fuzz --generation ops7 --seed 7 --iterations 10
 )]
 #[cfg_attr(
     missing_mount_namespaces,
-    ignore = "this machine lets nobody make a mount namespace (unshare --user --mount)"
+    ignore = "this machine does not permit mount namespaces (unshare --user --mount)"
 )]
 fn a_disk_that_fills_up_ends_the_run_with_one_line_and_blames_no_tool() {
     let place = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ fn a_disk_that_fills_up_ends_the_run_with_one_line_and_blames_no_tool() {
 )]
 #[cfg_attr(
     missing_mount_namespaces,
-    ignore = "this machine lets nobody make a mount namespace (unshare --user --mount)"
+    ignore = "this machine does not permit mount namespaces (unshare --user --mount)"
 )]
 fn a_read_only_disk_is_reported_before_the_first_case() {
     let place = tempfile::tempdir().unwrap();

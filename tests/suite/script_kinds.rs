@@ -43,7 +43,7 @@ fn found(arena: &Arena, kind: &str, cases: impl Iterator<Item = Case>) -> Record
         .map(|case| arena.try_case(case).unwrap());
     let is_wanted = |record: &Record| record.kind.as_deref() == Some(kind);
     let found = records.find(is_wanted);
-    found.unwrap_or_else(|| panic!("the lie is not caught as {kind}"))
+    found.unwrap_or_else(|| panic!("the defect is not detected as {kind}"))
 }
 
 /// Returns the script variables for the programs of both sides. Without them, the script uses the programs on PATH.
@@ -72,7 +72,13 @@ fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
 
 /// Asserts that these operations or kinds of steps detect the stand-in as `kind` and that the script reproduces it. Iterations before `start`
 /// are known to miss the defect and are skipped to save time.
-fn lie_shows(lie: &str, generation: &str, operations: &[&str], start: usize, kind: &str) {
+fn defect_is_reproduced(
+    lie: &str,
+    generation: &str,
+    operations: &[&str],
+    start: usize,
+    kind: &str,
+) {
     let workdir = tempfile::tempdir().unwrap();
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
@@ -86,22 +92,22 @@ macro_rules! scripts {
         $(
             #[test]
             #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
-            fn $name() { lie_shows($lie, $generation, &$operations, $start, $kind); }
+            fn $name() { defect_is_reproduced($lie, $generation, &$operations, $start, $kind); }
         )*
     };
 }
 
 scripts! {
-    contents_read_midway_show: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", from 0, is "chain_content_divergence";
-    a_map_midway_shows: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", from 0, is "chain_map_divergence";
-    a_wrong_size_midway_shows: "chain/describes_another_size/qemu-img" in ["info"], "native1", from 0, is "chain_info_divergence";
-    a_leak_shows: "chain/leaks_when_shrinking/qemu-img" in ["resize"], "native1", from 0, is "chain_metadata_divergence";
-    a_header_field_shows: "chain/sets_a_feature_bit/qemu-img" in ["convert"], "native1", from 0, is "chain_header_metadata_divergence";
-    what_is_dirty_shows: "chain/forgets_what_is_dirty/qemu-img" in ["bitmap", "write"], "native1", from 13, is "chain_dirty_metadata_divergence";
-    a_file_left_behind_shows: "chain/leaves_a_file/qemu-img" in ["convert"], "native1", from 0, is "chain_host_divergence";
-    a_snapshot_lost_below_shows: "chain/commit_loses_the_snapshots_below/qemu-img" in ["write", "commit", "below"], "native2", from 2, is "chain_backing_contents_divergence";
-    a_bitmap_lost_below_shows: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 14, is "chain_backing_info_divergence";
-    a_repair_that_loses_data_shows: "repair_loses_data" in ["repair"], "ops16", from 0, is "repair_data_divergence";
+    wrong_contents_in_the_middle_of_a_chain_are_reproduced: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", from 0, is "chain_content_divergence";
+    a_wrong_map_in_the_middle_of_a_chain_is_reproduced: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", from 0, is "chain_map_divergence";
+    a_wrong_size_in_the_middle_of_a_chain_is_reproduced: "chain/describes_another_size/qemu-img" in ["info"], "native1", from 0, is "chain_info_divergence";
+    a_leak_is_reproduced: "chain/leaks_when_shrinking/qemu-img" in ["resize"], "native1", from 0, is "chain_metadata_divergence";
+    a_header_field_is_reproduced: "chain/sets_a_feature_bit/qemu-img" in ["convert"], "native1", from 0, is "chain_header_metadata_divergence";
+    wrong_dirty_bitmap_granules_are_reproduced: "chain/forgets_what_is_dirty/qemu-img" in ["bitmap", "write"], "native1", from 13, is "chain_dirty_metadata_divergence";
+    a_file_left_behind_is_reproduced: "chain/leaves_a_file/qemu-img" in ["convert"], "native1", from 0, is "chain_host_divergence";
+    a_lost_snapshot_of_a_backing_image_is_reproduced: "chain/commit_loses_the_snapshots_below/qemu-img" in ["write", "commit", "below"], "native2", from 2, is "chain_backing_contents_divergence";
+    a_lost_bitmap_of_a_backing_image_is_reproduced: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 14, is "chain_backing_info_divergence";
+    a_repair_that_loses_data_is_reproduced: "repair_loses_data" in ["repair"], "ops16", from 0, is "repair_data_divergence";
 }
 
 /// The stand-ins of the slow test, and the kinds as which they are detected.
@@ -259,11 +265,12 @@ const OTHERS: [(&str, &str, &[&str], &str); 25] = [
 ];
 
 #[test]
-#[ignore = "takes five minutes: twenty-five lies"]
+#[ignore = "takes five minutes: twenty-five defects"]
 fn every_other_defect_has_a_script_that_reproduces_it() {
     let mut failed = Vec::new();
     for (lie, generation, operations, kind) in OTHERS {
-        let shown = std::panic::catch_unwind(|| lie_shows(lie, generation, operations, 0, kind));
+        let shown =
+            std::panic::catch_unwind(|| defect_is_reproduced(lie, generation, operations, 0, kind));
         eprintln!("{lie} {kind}: {}", shown.is_ok());
         failed.extend(shown.is_err().then_some((lie, kind)));
     }
@@ -329,7 +336,7 @@ fn a_conversion_larger_than_measured_has_a_script() {
 
 /// Two tools with the same defect agree, but contradict the data that was written.
 #[test]
-#[ignore = "takes a quarter of a minute"]
+#[ignore = "takes fifteen seconds"]
 fn a_divergence_of_both_tools_from_the_recipe_has_a_script() {
     let lies = [
         ("dd_shifts", "ops16", "dd", "dd_recipe_divergence"),

@@ -29,7 +29,8 @@ fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::run::arena::Ar
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
     let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir);
     let cases = ring::cases("ops16", SEED, &[operation]);
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let record =
+        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
     (arena, record)
 }
 
@@ -58,24 +59,24 @@ macro_rules! scripts {
 }
 
 scripts! {
-    a_wrong_description_shows: "wrong_virtual_size" in "info";
-    a_description_that_is_no_json_shows: "info_is_no_json" in "info";
-    a_crash_shows: "crashes" in "info";
-    a_changed_input_shows: "changes_its_input" in "info";
-    a_wrong_exit_shows: "wrong_exit" in "check";
-    a_wrong_count_shows: "finds_a_leak" in "check";
-    a_wrong_byte_shows: "flips_a_byte" in "convert";
-    a_leak_shows: "convert_leaks" in "convert";
-    a_wrong_reading_shows: "reads_wrongly" in "convert";
-    a_wrong_measure_shows: "wrong_measure" in "measure";
-    a_wrong_map_shows: "map_lies_about_zeros" in "map";
-    lost_data_shows: "resize_loses_data" in "resize";
-    a_commit_that_does_nothing_shows: "commit_does_nothing" in "commit";
-    a_wrong_schedule_shows: "bench_counts_wrongly" in "bench";
+    a_wrong_description_is_reproduced: "wrong_virtual_size" in "info";
+    a_description_that_is_not_json_is_reproduced: "info_is_no_json" in "info";
+    a_crash_is_reproduced: "crashes" in "info";
+    a_changed_input_is_reproduced: "changes_its_input" in "info";
+    a_wrong_exit_is_reproduced: "wrong_exit" in "check";
+    a_wrong_count_is_reproduced: "finds_a_leak" in "check";
+    a_wrong_byte_is_reproduced: "flips_a_byte" in "convert";
+    a_leak_is_reproduced: "convert_leaks" in "convert";
+    a_wrong_reading_is_reproduced: "reads_wrongly" in "convert";
+    a_wrong_measure_is_reproduced: "wrong_measure" in "measure";
+    a_wrong_map_is_reproduced: "map_lies_about_zeros" in "map";
+    lost_data_is_reproduced: "resize_loses_data" in "resize";
+    a_commit_that_does_nothing_is_reproduced: "commit_does_nothing" in "commit";
+    a_wrong_schedule_is_reproduced: "bench_counts_wrongly" in "bench";
 }
 
 /// Asserts that the script, which pipes lines of JSON into an adapter, reproduces its defect, and does not with a correct adapter.
-fn adapter_shows(lie: &str, kind: &str) {
+fn adapter_defect_is_reproduced(lie: &str, kind: &str) {
     let adapter = |lie: &str| format!("{} {lie}", ring::stand_in("lying_adapter").display());
     let workdir = ring::scratch();
     let candidate = format!("adapter:{}", adapter(lie));
@@ -83,7 +84,8 @@ fn adapter_shows(lie: &str, kind: &str) {
     let arena = ring::arena(&candidate, "qemu-img", limit, workdir.path());
     let cases = ring::cases("native1", SEED, &["write", "read", "info"]);
     let cases = cases.filter(|case| arena.concerns(case));
-    let record = ring::first_that_differs(&arena, cases, CASES_MAX).expect("the lie is not caught");
+    let record =
+        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
     let text = script(&record, arena.candidate(), arena.reference(), limit).unwrap();
     assert!(!text.contains("imgduel"), "{text}");
@@ -100,17 +102,17 @@ macro_rules! adapters {
             #[test]
             #[cfg(not(missing_python))]
             #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
-            fn $name() { adapter_shows($lie, $kind); }
+            fn $name() { adapter_defect_is_reproduced($lie, $kind); }
         )*
     };
 }
 
 adapters! {
-    an_adapter_that_flips_a_byte_shows: "flips_a_byte_of_all" is "chain_reading_divergence";
-    an_adapter_that_tells_another_size_shows: "tells_another_size" is "chain_info_divergence";
-    an_adapter_that_refuses_shows: "refuses_all" is "chain_reading_refused";
-    an_adapter_that_panics_shows: "panics" is "candidate_crash";
-    an_adapter_that_dies_shows: "dies" is "candidate_crash";
-    an_adapter_that_does_not_keep_to_the_protocol_shows: "misspells" is "candidate_crash";
-    an_adapter_that_hangs_shows: "hangs" is "candidate_timeout";
+    an_adapter_that_flips_a_byte_is_reproduced: "flips_a_byte_of_all" is "chain_reading_divergence";
+    an_adapter_that_reports_another_size_is_reproduced: "tells_another_size" is "chain_info_divergence";
+    an_adapter_that_refuses_is_reproduced: "refuses_all" is "chain_reading_refused";
+    an_adapter_that_panics_is_reproduced: "panics" is "candidate_crash";
+    an_adapter_that_dies_is_reproduced: "dies" is "candidate_crash";
+    an_adapter_that_violates_the_protocol_is_reproduced: "misspells" is "candidate_crash";
+    an_adapter_that_hangs_is_reproduced: "hangs" is "candidate_timeout";
 }

@@ -379,7 +379,7 @@ fn an_adapter_that_moves_its_directory_away_is_detected_and_the_files_stay_in_pl
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 #[cfg_attr(
     missing_other_users,
-    ignore = "only root can run this as somebody else, with setpriv, where nobody may read the build directory"
+    ignore = "needs root, setpriv, and a build directory that every user may read"
 )]
 fn no_promise_is_broken_as_an_unprivileged_user() {
     let tests = [
