@@ -4,8 +4,8 @@
 //! discarding visit every L2 table of the range; a missing table is first allocated and flushed, with three calls of `fdatasync`.
 //! `preallocation=metadata` flushes four times for each table that it creates. With 512-byte clusters, a table covers 32 KiB.
 //!
-//! The differential runner extends its time limits by these costs and reports them with timeouts; the command and the test target
-//! run expensive cases first. The functions are pure and measure nothing.
+//! The differential runner derives the grace period of a call from these costs and reports the progress with a timeout; the command and the
+//! test target run expensive cases first. The functions are pure and measure nothing.
 
 use std::collections::HashMap;
 
