@@ -33,7 +33,7 @@ const STEPS_MAX: u64 = 9;
 /// Percentage of cases that may trigger a known qemu-img bug.
 const PROVOKED_PERCENT: u64 = 4;
 /// The number of kinds of steps that native2 added, at the end of the list.
-const NATIVE2_ACTS: usize = 2;
+const NATIVE2_KINDS: usize = 2;
 /// How many kinds are tried for a step before it is skipped.
 const TRIES_MAX: u64 = 4;
 
@@ -114,7 +114,7 @@ pub(super) static WIDE: Narrowing = Narrowing {
         Subformat::TwoGbMaxExtentFlat,
         Subformat::StreamOptimized,
     ],
-    acts: of_native1(&ACTS),
+    acts: without_native2_kinds(&ACTS),
     provokes: true,
     for_readers: false,
     goes_below: false,
@@ -165,7 +165,7 @@ pub(super) static IMAGO: Narrowing = Narrowing {
         "data_file_raw",
     ],
     vmdk_subformats: &[Subformat::MonolithicFlat, Subformat::TwoGbMaxExtentFlat],
-    acts: of_native1(&IMAGO_ACTS),
+    acts: without_native2_kinds(&IMAGO_ACTS),
     provokes: false,
     for_readers: false,
     goes_below: false,
@@ -180,8 +180,8 @@ pub(super) static DEEP_IMAGO: Narrowing = Narrowing {
 };
 
 /// Returns the kinds of steps without those that native2 added.
-const fn of_native1(acts: &'static [ActKind]) -> &'static [ActKind] {
-    acts.split_at(acts.len() - NATIVE2_ACTS).0
+const fn without_native2_kinds(acts: &'static [ActKind]) -> &'static [ActKind] {
+    acts.split_at(acts.len() - NATIVE2_KINDS).0
 }
 
 /// Returns the numbers and seeds of all iterations of `seed`, from `start` on.
