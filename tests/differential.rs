@@ -1,7 +1,7 @@
-//! The test door: every regression seed and some fresh cases as named trials, on real tools.
+//! The test target: every regression seed and some fresh cases as named trials, on real tools.
 //!
-//! `cargo test --test differential -- --list` names them; all settings of the command work here too, as flags behind
-//! `--` or in the environment.
+//! `cargo test --test differential -- --list` lists them. All settings of the command work here too, as flags after `--` or as environment
+//! variables.
 
 mod regression;
 

@@ -1,4 +1,4 @@
-//! Runs that are cut short or disturbed: what was found stands, the rest is made up for, and nothing is left behind.
+//! Interrupted and disturbed runs: results are kept, a resumed run completes the rest, and nothing is left behind.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use imgduel::run::record::Record;
 
-/// A campaign of its own directory.
+/// A campaign with its own directory.
 struct Campaign {
     place: tempfile::TempDir,
     arguments: Vec<String>,
@@ -57,8 +57,8 @@ impl Campaign {
         command
     }
 
-    /// Begun, and nobody listens to what it says.
-    fn begun_unheard(&self, more: &[&str]) -> Child {
+    /// Starts the campaign and discards its output.
+    fn started_silently(&self, more: &[&str]) -> Child {
         let mut command = self.command(more);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
@@ -74,7 +74,7 @@ impl Campaign {
             .collect()
     }
 
-    /// The verdict of every operation of every case, by case and candidate.
+    /// Returns the verdict of every operation, by case and candidate.
     fn verdicts_in(&self, name: &str) -> BTreeMap<String, Vec<String>> {
         let records = self.records_in(name);
         let verdicts: BTreeMap<String, Vec<String>> = records
@@ -95,7 +95,7 @@ impl Campaign {
         verdicts
     }
 
-    fn nothing_is_left(&self) {
+    fn assert_nothing_is_left(&self) {
         let work = self.path("work");
         let deadline = Instant::now() + Duration::from_secs(20);
         let is_left =
@@ -117,7 +117,7 @@ fn signal(child: &Child, name: &str) {
     ring::signal(child.id(), name);
 }
 
-/// Waits until the file of records has so many lines.
+/// Waits until the file of records has at least `count` lines.
 fn wait_for_records(path: &Path, count: usize) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let lines = || {
@@ -142,8 +142,8 @@ fn one_line(output: &Output) -> String {
     lines.last().unwrap().to_string()
 }
 
-/// Kills a campaign of `iterations` cases `times` times and resumes it each time; the records must be those of one that was left
-/// alone. How many cases were lost in all.
+/// Kills a campaign of `iterations` cases `times` times and resumes it each time. Asserts that the verdicts equal those of an undisturbed
+/// campaign, and prints how many kills hit a running campaign.
 fn kill_and_resume(iterations: usize, times: u32, pause: impl Fn(u32) -> Duration) {
     let count = iterations.to_string();
     let arguments = [
@@ -169,7 +169,7 @@ fn kill_and_resume(iterations: usize, times: u32, pause: impl Fn(u32) -> Duratio
     let mut landed = 0;
     for time in 0..times {
         let before = std::fs::metadata(&cut).unwrap().len();
-        let mut child = campaign.begun_unheard(&resume);
+        let mut child = campaign.started_silently(&resume);
         std::thread::sleep(pause(time));
         landed += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
@@ -191,7 +191,7 @@ fn kill_and_resume(iterations: usize, times: u32, pause: impl Fn(u32) -> Duratio
     );
     assert_eq!(campaign.records_in("cut.jsonl").len(), iterations);
     assert!(text(&output.stdout).contains(&format!("{iterations} of {iterations} cases")));
-    campaign.nothing_is_left();
+    campaign.assert_nothing_is_left();
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn kill_and_resume(iterations: usize, times: u32, pause: impl Fn(u32) -> Duratio
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_campaign_that_is_killed_and_resumed_ends_as_one_that_was_left_alone() {
+fn a_killed_and_resumed_campaign_ends_like_an_undisturbed_one() {
     kill_and_resume(60, 2, |time| {
         Duration::from_millis(400 + 300 * u64::from(time))
     });
@@ -210,7 +210,7 @@ fn a_campaign_that_is_killed_and_resumed_ends_as_one_that_was_left_alone() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn of_several_candidates_each_has_its_record_of_a_case_however_often_the_campaign_was_cut_short() {
+fn each_candidate_has_exactly_one_record_per_case_after_interruptions() {
     let liar = ring::stand_in("describes_the_image_alone");
     let drawn = ["--seed", "11", "--iterations", "12", "--ops", "info"];
     let candidates = format!("imago,qemu-img:{}", liar.display());
@@ -237,10 +237,10 @@ fn of_several_candidates_each_has_its_record_of_a_case_however_often_the_campaig
         .collect();
     let cut = campaign.path("cut.jsonl");
     let resume = ["--resume", cut.to_str().unwrap()];
-    // Between the candidates of a case, in a record, at the end of one that lacks its newline; and before all.
+    // Cut between two candidates of a case, inside a record, before a missing newline, and before the first record.
     for length in [ends[8] + 1, ends[10] + 30, ends[11], 0] {
         std::fs::write(&cut, &records[..length]).unwrap();
-        let mut child = campaign.begun_unheard(&resume);
+        let mut child = campaign.started_silently(&resume);
         wait_for_records(&cut, 15);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -260,13 +260,13 @@ fn of_several_candidates_each_has_its_record_of_a_case_however_often_the_campaig
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
         assert!(one_line(&output).contains("was made with other settings"));
     }
-    campaign.nothing_is_left();
+    campaign.assert_nothing_is_left();
 }
 
 #[test]
 #[ignore = "takes minutes: fifty kills"]
-fn a_campaign_that_is_killed_at_fifty_random_moments_ends_as_one_that_was_left_alone() {
-    // Every hasher has keys of its own, from the system's chance.
+fn a_campaign_killed_at_fifty_random_moments_ends_like_an_undisturbed_one() {
+    // Each RandomState has random keys, which serve as random numbers here.
     let chance = std::hash::RandomState::new();
     kill_and_resume(1500, 50, |time| {
         Duration::from_millis(200 + chance.hash_one(time) % 1800)
@@ -278,7 +278,7 @@ fn a_campaign_that_is_killed_at_fifty_random_moments_ends_as_one_that_was_left_a
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn whatever_a_killed_harness_was_running_goes_with_it() {
+fn the_tools_of_a_killed_harness_are_killed_too() {
     let spec = format!(
         "qemu-img:{}",
         ring::stand_in("faults/hangs_before_output").display()
@@ -310,7 +310,7 @@ fn whatever_a_killed_harness_was_running_goes_with_it() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    campaign.nothing_is_left();
+    campaign.assert_nothing_is_left();
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn whatever_a_killed_harness_was_running_goes_with_it() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_signal_stops_politely_and_a_second_one_at_once() {
+fn a_signal_stops_the_run_in_order_and_a_second_one_at_once() {
     for (name, times) in [("TERM", 1), ("INT", 2)] {
         let campaign = Campaign::new(&[
             "--seed",
@@ -349,7 +349,7 @@ fn a_signal_stops_politely_and_a_second_one_at_once() {
             summary["iterations_completed"],
             campaign.records_in("r.jsonl").len()
         );
-        campaign.nothing_is_left();
+        campaign.assert_nothing_is_left();
     }
 }
 
@@ -358,8 +358,8 @@ fn a_signal_stops_politely_and_a_second_one_at_once() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn a_run_whose_ground_gives_way_ends_with_one_clear_line_and_keeps_what_it_has() {
-    // A disk that is full from the first record on.
+fn a_run_that_loses_its_files_ends_with_one_line_and_keeps_its_records() {
+    // The disk is full from the first record on.
     let campaign = Campaign::new(&[
         "--seed",
         "7",
@@ -377,9 +377,9 @@ fn a_run_whose_ground_gives_way_ends_with_one_clear_line_and_keeps_what_it_has()
         said.contains("cannot write the records to /dev/full: No space left"),
         "{said}"
     );
-    campaign.nothing_is_left();
+    campaign.assert_nothing_is_left();
 
-    // A place that cannot be written to, and one that is not there.
+    // A directory that is not writable, and one that does not exist.
     for place in ["/proc", "/nonexistent/place"] {
         let mut command = ring::imgduel();
         let output = command
@@ -394,7 +394,7 @@ fn a_run_whose_ground_gives_way_ends_with_one_clear_line_and_keeps_what_it_has()
         );
     }
 
-    // The scratch directories vanish in the midst of it; what was recorded stays.
+    // The scratch directories disappear in the middle of the run; the records are kept.
     let records = campaign.path("r.jsonl");
     let child = campaign
         .command(&["--json", records.to_str().unwrap()])
@@ -403,7 +403,7 @@ fn a_run_whose_ground_gives_way_ends_with_one_clear_line_and_keeps_what_it_has()
     wait_for_records(&records, 3);
     let work = campaign.path("work");
     while work.exists() {
-        // A directory that is just being made in it gets in the way.
+        // The removal fails while the run creates a directory in it, so try again.
         let _ = std::fs::remove_dir_all(&work);
     }
     let output = child.wait_with_output().unwrap();
@@ -453,7 +453,7 @@ fn a_tool_that_is_replaced_or_removed_ends_the_run() {
             records.iter().all(|record| record.verdict != "divergence"),
             "a replaced tool was blamed"
         );
-        campaign.nothing_is_left();
+        campaign.assert_nothing_is_left();
     }
 }
 
@@ -462,7 +462,7 @@ fn a_tool_that_is_replaced_or_removed_ends_the_run() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn two_campaigns_in_one_directory_do_not_meet_and_do_not_share_a_file() {
+fn two_campaigns_in_one_directory_do_not_disturb_each_other_and_cannot_share_a_file() {
     let campaign = Campaign::new(&["--seed", "7", "--candidate", "imago"]);
     let records = campaign.path("r.jsonl");
     let first = [
@@ -487,7 +487,7 @@ fn two_campaigns_in_one_directory_do_not_meet_and_do_not_share_a_file() {
             .iter()
             .all(|record| record.verdict != "divergence")
     );
-    campaign.nothing_is_left();
+    campaign.assert_nothing_is_left();
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn two_campaigns_in_one_directory_do_not_meet_and_do_not_share_a_file() {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn what_is_resumed_on_other_terms_is_refused() {
+fn resuming_with_other_settings_is_an_error() {
     let campaign = Campaign::new(&["--iterations", "4", "--ops", "info"]);
     let records = campaign.path("r.jsonl");
     let path = records.to_str().unwrap();
@@ -504,7 +504,7 @@ fn what_is_resumed_on_other_terms_is_refused() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    // Seed and generation are in the records; the last record was cut short.
+    // The records contain the seed and the generation. The last record is truncated.
     let whole = std::fs::read(&records).unwrap();
     std::fs::write(&records, &whole[..whole.len() - 40]).unwrap();
     let output = campaign.command(&["--resume", path]).output().unwrap();
@@ -533,7 +533,7 @@ fn what_is_resumed_on_other_terms_is_refused() {
 
 #[test]
 #[ignore = "takes many minutes: a thousand cases on a machine that is loaded four times over"]
-fn a_loaded_machine_makes_no_divergence_and_nothing_stuck() {
+fn load_on_the_machine_causes_no_divergence_and_no_stuck_tool() {
     let processors = std::thread::available_parallelism().unwrap().get();
     let mut load: Vec<Child> = (0..processors * 4)
         .map(|_| {
@@ -574,5 +574,5 @@ fn a_loaded_machine_makes_no_divergence_and_nothing_stuck() {
             .count()
     };
     assert_eq!((said("stuck"), said("crash")), (0, 0));
-    campaign.nothing_is_left();
+    campaign.assert_nothing_is_left();
 }

@@ -1,4 +1,5 @@
-//! Tools that misbehave on purpose, each in its own way: what is said of each, that nothing of it stays, and that the next case is none the worse.
+//! Tools that misbehave on purpose, each in its own way: each gets the right verdict, leaves nothing behind, and does not affect the next
+//! case.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,13 +13,13 @@ use imgduel::process::{Limits, SandboxPolicy};
 use imgduel::run::arena::Arena;
 use imgduel::run::duel::Duel;
 
-/// For a fault that waits for its limit.
+/// The time limit for faults that wait until it expires.
 const SHORT: Duration = Duration::from_millis(700);
 
-/// For all others.
+/// The time limit for all other faults.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The faults of a candidate that is asked for an info: the verdict, its kind, a part of its reason.
+/// Faults of a candidate during `info`: the stand-in, the verdict, its kind, and a part of its reason.
 const FAULTS: [(&str, &str, &str, &str); 50] = [
     (
         "hangs_before_output",
@@ -192,7 +193,7 @@ const FAULTS: [(&str, &str, &str, &str); 50] = [
     ("dies_of_SYS", "divergence", "candidate_crash", "SIGSYS"),
 ];
 
-/// One info of a small raw image.
+/// Returns a case with one info of a small raw image.
 fn case() -> Case {
     let text = r#"{"generation": "faults", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
         "image": {"format": "raw", "virtual_size": "64K", "pattern": "random", "writes": [{"offset": 0, "length": 512, "byte": 7}]},
@@ -200,7 +201,7 @@ fn case() -> Case {
     serde_json::from_str(text).unwrap()
 }
 
-/// Small limits, so that reaching them takes little.
+/// Returns a sandbox policy with low limits, so that they are exceeded quickly.
 fn sandbox() -> SandboxPolicy {
     SandboxPolicy {
         limits: Some(Limits {
@@ -221,7 +222,7 @@ fn arena(candidate: &str, limit: Duration, workdir: &Path) -> Arena {
     Arena::new(duel, ring::empty_catalogue())
 }
 
-fn nothing_stays(workdir: &Path, fault: &str) {
+fn nothing_is_left_behind(workdir: &Path, fault: &str) {
     let deadline = Instant::now() + Duration::from_secs(3);
     while ring::is_worked_in(workdir) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
@@ -256,7 +257,7 @@ fn suffers(fault: (&str, &str, &str, &str)) {
     );
     assert!(said.contains(reason), "{name}: {said}");
     drop(faulty);
-    nothing_stays(workdir.path(), name);
+    nothing_is_left_behind(workdir.path(), name);
     let next = arena("qemu-img", LONG, workdir.path())
         .try_case(case())
         .unwrap();
@@ -268,9 +269,9 @@ fn suffers(fault: (&str, &str, &str, &str)) {
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
-fn every_fault_of_a_tool_gets_its_verdict_and_leaves_nothing_and_harms_no_next_case() {
+fn every_fault_gets_its_verdict_leaves_nothing_behind_and_does_not_affect_the_next_case() {
     let next = std::sync::Mutex::new(FAULTS.into_iter());
-    // Most of the faults wait.
+    // Most faults only wait, so they run in parallel.
     let failed: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..6)
             .map(|_| {

@@ -1,7 +1,7 @@
-//! Whoever starts a libtest binary can start ours: same flags, same lists, same events as a plain libtest binary of the same shape.
+//! The test target is compatible with libtest: it has the same flags, lists and events as a plain libtest binary with the same trials.
 //!
-//! This target has no harness of libtest's. Started with a certain variable it is such a binary of ours, with trials like those of
-//! `tests/plain/shape.rs`; otherwise it runs the comparisons, which start it that way.
+//! This target has its own harness. With an environment variable set, it is a test target with the trials of `tests/plain/shape.rs`.
+//! Otherwise it runs the comparisons, which start it in that mode.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use imgduel::frontend::libtest::{self, Flags, Outcome, Trial};
 
-/// Makes this program a binary with the trials of `tests/plain/shape.rs`.
+/// With this variable, the program is a test target with the trials of `tests/plain/shape.rs`.
 const SHAPE: &str = "IMGDUEL_TEST_SHAPE";
 
-/// Names a file for which the trial `a_passes` waits.
+/// The variable with the path of a file for which the trial `a_passes` waits.
 const GATE: &str = "IMGDUEL_TEST_GATE";
 
 #[derive(Parser)]
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         None => comparisons(),
     };
     let conclusion = libtest::run(&flags, trials, 0, None, false).unwrap();
-    // Only there when a comparison has made it.
+    // The file exists only if a comparison compiled it.
     let _ = std::fs::remove_file(plain_program());
     match conclusion.failed {
         0 => ExitCode::SUCCESS,
@@ -97,13 +97,13 @@ macro_rules! comparisons {
 }
 
 comparisons! {
-    the_event_stream_is_that_of_a_plain_libtest_binary
-    lists_are_those_of_a_plain_libtest_binary
-    what_the_runners_pass_is_understood
-    a_trial_is_told_of_before_it_runs
-    totals_add_up_in_the_format_for_people
-    a_flag_that_nobody_knows_is_refused
-    a_shuffled_run_has_its_seed_and_can_be_repeated
+    the_event_stream_equals_that_of_a_plain_libtest_binary
+    lists_equal_those_of_a_plain_libtest_binary
+    flags_that_test_runners_pass_are_accepted
+    a_trial_is_announced_before_it_runs
+    totals_add_up_in_the_human_readable_format
+    an_unknown_flag_is_an_error
+    a_shuffled_run_prints_its_seed_and_can_be_repeated
 }
 
 fn ours() -> Command {
@@ -112,7 +112,7 @@ fn ours() -> Command {
     command
 }
 
-/// The plain binary, compiled once.
+/// Returns the plain libtest binary, which is compiled once.
 fn plain() -> Command {
     static PLAIN: OnceLock<PathBuf> = OnceLock::new();
     let program = PLAIN.get_or_init(|| {
@@ -149,7 +149,7 @@ fn said(mut command: Command, arguments: &str) -> (String, Option<i32>) {
     (stdout, output.status.code())
 }
 
-/// The stream without what differs from run to run: times, and the words of a failure.
+/// Removes from the event stream what differs between runs: times and failure messages.
 fn without_chance(stream: &str) -> Vec<String> {
     let lines = stream.lines().map(|line| {
         assert!(
@@ -162,7 +162,7 @@ fn without_chance(stream: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// The value behind `key`, up to the first of `ends` that is not escaped, becomes `…`.
+/// Replaces the value after `key`, up to the first of `ends` that is not escaped, by `…`.
 fn emptied(line: &str, key: &str, ends: [char; 2]) -> String {
     let Some((head, rest)) = line.split_once(key) else {
         return line.to_owned();
@@ -176,7 +176,7 @@ fn emptied(line: &str, key: &str, ends: [char; 2]) -> String {
     format!("{head}{key}…{}", &rest[end.unwrap()..])
 }
 
-fn the_event_stream_is_that_of_a_plain_libtest_binary() {
+fn the_event_stream_equals_that_of_a_plain_libtest_binary() {
     let stream = "-Z unstable-options --format json --test-threads 1";
     for more in [
         "",
@@ -199,7 +199,7 @@ fn the_event_stream_is_that_of_a_plain_libtest_binary() {
     }
 }
 
-fn lists_are_those_of_a_plain_libtest_binary() {
+fn lists_equal_those_of_a_plain_libtest_binary() {
     for arguments in [
         "--list",
         "--list --format terse",
@@ -214,7 +214,7 @@ fn lists_are_those_of_a_plain_libtest_binary() {
             "{arguments}"
         );
     }
-    // Their places in the source differ, and the order of keys is what counts.
+    // The source locations differ; only the order of keys is compared.
     let keys = |list: &str| -> Vec<Vec<String>> {
         let keys = |line: &str| {
             let words = line.split('"').map(str::to_owned).enumerate();
@@ -237,7 +237,7 @@ fn emptied_source(list: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn what_the_runners_pass_is_understood() {
+fn flags_that_test_runners_pass_are_accepted() {
     for arguments in [
         // rust-analyzer's test explorer and its code lens
         "a_passes -Z unstable-options --format=json --nocapture",
@@ -280,8 +280,8 @@ fn what_the_runners_pass_is_understood() {
     assert!(output.status.success());
 }
 
-/// Each of the two waits until its own start has been read.
-fn a_trial_is_told_of_before_it_runs() {
+/// The trial waits until the comparison has read its start event.
+fn a_trial_is_announced_before_it_runs() {
     for threads in ["1", "2"] {
         let directory = tempfile::tempdir().unwrap();
         let gate = directory.path().join("gate");
@@ -304,7 +304,7 @@ fn a_trial_is_told_of_before_it_runs() {
     }
 }
 
-fn totals_add_up_in_the_format_for_people() {
+fn totals_add_up_in_the_human_readable_format() {
     let (stdout, code) = said(ours(), "a_passes c_is inner::e --test-threads 1");
     let total = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out;";
     assert!(stdout.contains(total), "{stdout}");
@@ -321,13 +321,13 @@ fn totals_add_up_in_the_format_for_people() {
     assert_eq!(code, Some(101));
 }
 
-fn a_flag_that_nobody_knows_is_refused() {
+fn an_unknown_flag_is_an_error() {
     let output = ours().arg("--no-such-flag").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
 }
 
-fn a_shuffled_run_has_its_seed_and_can_be_repeated() {
+fn a_shuffled_run_prints_its_seed_and_can_be_repeated() {
     let order = |arguments: &str| {
         let (stdout, _) = said(ours(), arguments);
         let lines = stdout.lines().filter(|line| line.contains("started"));

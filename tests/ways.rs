@@ -1,5 +1,5 @@
-//! The same cases in every way in which they can be run: spawned, forked, both compared call by call, with the reference's answers
-//! kept, one at a time and several. Verdicts must be the same. Long: `cargo test --test ways -- --ignored --nocapture`.
+//! Runs the same cases in all modes: spawned, forked, both compared call by call, with cached answers of the reference, one at a time and
+//! several. The verdicts must be the same. The long version: `cargo test --test ways -- --ignored --nocapture`.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use imgduel::tool::{self, Means, ToolSpec};
 const LIMIT: Duration = Duration::from_secs(60);
 const SEED: u64 = 20261122;
 
-/// What is said of a case, operation by operation.
+/// The results of a case, one per operation.
 type Said = BTreeMap<String, Vec<String>>;
 
 fn cases(share: &[(&str, usize)]) -> Vec<Case> {
@@ -54,7 +54,7 @@ fn said(record: &Record) -> Vec<String> {
     std::iter::once(head).chain(operations).collect()
 }
 
-/// All cases in one way.
+/// Runs all cases in one mode.
 fn run(
     name: &str,
     cases: &[Case],
@@ -73,7 +73,7 @@ fn run(
     duel.candidate = tool::open(&spec(candidate), &means).unwrap();
     duel.reference = tool::open_reference(&spec("qemu-img"), &means).unwrap();
     if mode != ExecMode::Spawn {
-        // As a campaign has them.
+        // The same settings as in a campaign.
         duel.fixtures = Arc::default();
         duel.remover = Arc::new(Remover::start());
     }
@@ -162,13 +162,13 @@ fn compare(share: &[(&str, usize)], candidate: &str) {
 }
 
 #[test]
-fn a_few_cases_are_judged_alike_in_all_ways() {
+fn a_few_cases_have_the_same_verdicts_in_all_modes() {
     compare(&[("ops7", 4)], "imago");
 }
 
 #[test]
 #[ignore = "two thousand cases, six times over: minutes"]
-fn two_thousand_cases_are_judged_alike_in_all_ways() {
+fn two_thousand_cases_have_the_same_verdicts_in_all_modes() {
     compare(
         &[("ops7", 1300), ("ops16", 350), ("native1", 350)],
         "qemu-img",

@@ -1,4 +1,4 @@
-//! The lies: what each is about, and when it is told. Those that are rare are told in one case of a few hundred.
+//! The lies: what each does, and which calls trigger it. Rare lies are triggered in one of a few hundred cases.
 
 use std::collections::BTreeSet;
 
@@ -7,41 +7,41 @@ use crate::liar::{Call, Effect};
 
 /// One lie.
 pub struct Lie {
-    /// Its name, which is the name of its directory.
+    /// The name, which is also that of its directory.
     pub name: &'static str,
-    /// Whether it needs things that seldom come together.
+    /// Whether it needs a rare combination of conditions.
     pub is_rare: bool,
-    /// What it comes to in a call, where it is told.
+    /// Returns what the lie does in a call; `None` if the call does not trigger it.
     pub tell: fn(&Call) -> Option<Effect>,
 }
 
-/// A sector.
+/// The sector size in bytes.
 const SECTOR: u64 = 512;
 
 fn then(after: impl FnOnce() + 'static) -> Option<Effect> {
     Some(Effect::Then(Box::new(after)))
 }
 
-/// After the call, a byte of the image is another.
+/// Changes a byte of the image after the call.
 fn flips(call: &Call, offset: u64) -> Option<Effect> {
     let file = call.file();
     then(move || flip(&file, offset))
 }
 
-/// After the call, something lies in the image from there on.
+/// Writes garbage into the image after the call.
 fn scribbles(call: &Call, byte: u8, offset: u64, length: u64) -> Option<Effect> {
     let file = call.file();
     then(move || scribble(&file, byte, offset, length))
 }
 
-/// The action of a snapshot call.
+/// Returns the facts of the image if the call is a snapshot action with this flag.
 fn snapshot(call: &Call, flag: &str) -> Option<Facts> {
     (call.is("snapshot") && call.says(flag))
         .then(|| call.facts())
         .flatten()
 }
 
-/// The sizes before and after a resize of a qcow2.
+/// Returns the facts before a resize of a qcow2 image, and its new size.
 fn resize(call: &Call) -> Option<(Facts, u64)> {
     let size = call.new_size()?;
     let facts = call.facts().filter(|facts| facts.format == "qcow2")?;
@@ -60,7 +60,7 @@ fn option(call: &Call, wanted: &str) -> bool {
 
 macro_rules! lies {
     ($($name:ident $rarity:ident: $tell:expr;)*) => {
-        /// Every one.
+        /// All lies.
         pub const LIES: &[Lie] = &[$(Lie {
             name: stringify!($name),
             is_rare: lies!(@$rarity),
@@ -275,7 +275,7 @@ lies! {
     };
 }
 
-/// Every one has a name of its own, and enough of them are rare.
+/// Asserts that names are unique and enough lies are rare.
 pub fn names_differ() {
     let names: BTreeSet<&str> = LIES.iter().map(|lie| lie.name).collect();
     assert_eq!(names.len(), LIES.len());

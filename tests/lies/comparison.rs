@@ -1,9 +1,9 @@
-//! Guided against unguided: the same number of cases of the same seeds, really run, qemu-img against itself. Told are the distinct
-//! behaviours, the tools' CPU time, and in which case each rare lie is found.
+//! Compares guided and unguided campaigns: the same number of cases of the same seeds, qemu-img against itself. Prints the coverage, the CPU
+//! time of the tools, and the case that finds each rare lie.
 //!
-//! A case in which a rare lie would be told is run once more, against the stand-in that tells it: the lie counts as found when that run
-//! diverges and the candidate is blamed. Up to there a campaign against the stand-in would have gone the same way. `IMGDUEL_CASES` is the
-//! number of cases of each campaign.
+//! A case that triggers a rare lie runs once more against the stand-in with this lie: the lie counts as found if that run diverges and blames
+//! the candidate. Up to that case, a campaign against the stand-in would have been the same. `IMGDUEL_CASES` sets the number of cases of
+//! each campaign.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,16 +19,16 @@ use crate::ring;
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 const CASES: u64 = 500;
-/// In how many of the cases in which it is told a lie is looked for.
+/// The maximum number of cases that run against a stand-in to find its lie.
 const TRIES_MAX: usize = 10;
 
-/// What came of a campaign.
+/// The result of a campaign.
 #[derive(Default)]
 struct Outcome {
     behaviours: BTreeSet<u32>,
-    /// After each case: the tools' CPU time in seconds, and how many behaviours were seen.
+    /// After each case: the tools' CPU time in seconds, and the number of coverage items seen.
     course: Vec<(f64, usize)>,
-    /// By rare lie: the number of the case that found it, from 1, and the tools' CPU time up to then.
+    /// For each rare lie: the number of the case that found it, from 1, and the tools' CPU time until then.
     found: BTreeMap<&'static str, (usize, f64)>,
 }
 
@@ -37,7 +37,7 @@ impl Outcome {
         self.course.last().map_or(0.0, |(seconds, _)| *seconds)
     }
 
-    /// How many behaviours were seen in so much CPU time, and how many rare lies were found.
+    /// Returns the number of coverage items and of rare lies found within this CPU time.
     fn within(&self, seconds: f64) -> (usize, usize) {
         let reached = self.course.iter().take_while(|(cpu, _)| *cpu <= seconds);
         let found = self.found.values().filter(|(_, cpu)| *cpu <= seconds);
@@ -45,7 +45,7 @@ impl Outcome {
     }
 }
 
-/// The stand-ins, each opened when it is first met.
+/// The stand-ins, each opened on first use.
 struct Stage {
     liars: Liars,
     arenas: BTreeMap<&'static str, Arena>,
@@ -95,7 +95,7 @@ fn campaign(stage: &mut Stage, seed: u64, cases: u64, is_guided: bool) -> Outcom
     outcome
 }
 
-/// Prints the tables.
+/// Runs the campaigns and prints the tables.
 pub fn compare() {
     let given = std::env::var("IMGDUEL_CASES").ok();
     let cases = given.and_then(|text| text.parse().ok()).unwrap_or(CASES);

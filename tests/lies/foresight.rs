@@ -1,7 +1,7 @@
-//! Which lies a case would make a liar tell, without running anything: from the command lines of its steps, as if each succeeded.
+//! Predicts which lies a case triggers without running it: from the command lines of its steps, as if each succeeded.
 //!
-//! A case in which a lie is not told cannot find it, so that a hunt need not run it. What is foreseen is only where to look: a lie
-//! counts as found when a real run has found it.
+//! A case that does not trigger a lie cannot find it, so a hunt need not run it. The prediction only selects cases: a lie counts as found
+//! when a real run has found it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -21,11 +21,11 @@ use crate::image::Facts;
 use crate::liar::Call;
 
 thread_local! {
-    /// The facts of images that are not there, by their names.
+    /// The predicted facts of images, by their names.
     static FORESEEN: RefCell<HashMap<String, Facts>> = RefCell::default();
 }
 
-/// What is foreseen of an image.
+/// Returns the predicted facts of an image.
 pub fn facts(path: &str) -> Option<Facts> {
     FORESEEN.with_borrow(|foreseen| foreseen.get(path).cloned())
 }
@@ -50,7 +50,7 @@ fn foresee(file: &ImageFile, size: u64, snapshots: u64) {
     FORESEEN.with_borrow_mut(|foreseen| foreseen.insert(file.path.clone(), facts));
 }
 
-/// A run in which every step succeeds and nothing is said.
+/// Returns the observations of a run in which every step succeeds without output.
 fn smooth(steps: &[Step]) -> Exchange {
     let turn = |step: &Step| Turn {
         scratch_bytes: 0,
@@ -84,7 +84,7 @@ fn smooth(steps: &[Step]) -> Exchange {
     }
 }
 
-/// The behaviours that follow from the requests alone, and the lies that would be told.
+/// Returns the coverage that follows from the requests alone, and the lies that the case would trigger.
 pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static str>) {
     let Operation::Chain(chain) = &case.ops[0] else {
         return (BTreeSet::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The hunt: cases of our own generation, one after the other, until every lie is found.
+//! The hunt: runs cases of a native generation one after another until every lie is found.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,20 +15,20 @@ use crate::catalogue::LIES;
 use crate::foresight::foreseen;
 use crate::ring;
 
-/// A lie must be found in as many cases.
+/// The maximum number of cases to find a lie.
 const CASES_MAX: usize = 5000;
-/// How many of the cases in which it is told.
+/// The maximum number of cases that run for one lie.
 const TRIES_MAX: usize = 60;
 const SOME_CASES: usize = 1000;
 const SEED: u64 = 1;
-/// For one call of a tool.
+/// The time limit of one tool call.
 pub const LIMIT: Duration = Duration::from_secs(30);
 const SHRINKING: Limits = Limits {
     attempts: 300,
     time: Duration::from_secs(60),
 };
 
-/// The lies of `tests/stand_ins/chain`, which are programs of their own, and what a case must have, written out, for each to be told.
+/// The lies of `tests/stand_ins/chain`, which are separate programs, and the text in the JSON of cases that may trigger each.
 const COMMITTED: [(&str, &str); 15] = [
     ("applies_no_snapshot", r#""action":"apply""#),
     ("commits_without_the_last_sector", r#""step":"commit""#),
@@ -47,19 +47,19 @@ const COMMITTED: [(&str, &str); 15] = [
     ("zeroes_nothing", r#""step":"write_zeroes""#),
 ];
 
-/// What a case must have for this committed lie; nothing for the others.
+/// Returns the text that a case must contain for a lie of `tests/stand_ins/chain`; `None` for the others.
 fn mark(lie: &str) -> Option<&'static str> {
     let committed = COMMITTED.iter().find(|(name, _)| *name == lie);
     committed.map(|(_, mark)| *mark)
 }
 
-/// Directories with links to this program, each under both tools' names.
+/// Directories with links to this program under the names of both tools.
 pub struct Liars {
     directory: tempfile::TempDir,
 }
 
 impl Liars {
-    /// With a directory for every lie.
+    /// Creates a directory for every lie.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
@@ -80,14 +80,14 @@ impl Liars {
         self.directory.path().join(lie).join("qemu-img")
     }
 
-    /// Where this lie meets qemu-img.
+    /// Returns a session of the stand-in with this lie against qemu-img.
     pub fn arena(&self, lie: &str) -> Arena {
         let candidate = format!("qemu-img:{}", self.program(lie).display());
         ring::arena(&candidate, "qemu-img", LIMIT, self.directory.path())
     }
 }
 
-/// What came of a lie.
+/// The result for a lie.
 struct Found {
     case: usize,
     kind: String,
@@ -97,7 +97,7 @@ struct Found {
     attempts: usize,
 }
 
-/// Whether a record tells on the candidate, by what it did: on a busy machine anyone may run out of time.
+/// Returns whether a record blames the candidate for anything but a timeout, which a busy machine may cause.
 pub fn is_caught(record: &Record) -> bool {
     let is_blamed = record
         .blame
@@ -106,7 +106,7 @@ pub fn is_caught(record: &Record) -> bool {
     record.verdict == "divergence" && is_blamed && !is_slow
 }
 
-/// Makes the case as small as it gets.
+/// Shrinks the case.
 fn shrunk(arena: &Arena, case: usize, record: Record) -> Found {
     let drawn = record.case.clone().unwrap();
     let symptom = record.symptoms(false).remove(0);
@@ -123,7 +123,7 @@ fn shrunk(arena: &Arena, case: usize, record: Record) -> Found {
     }
 }
 
-/// Hunts for these lies in the cases of a seed, in those that make them told; each is given up once it is found, and shrunk.
+/// Runs the cases of a seed that may trigger these lies, until each lie is found. Shrinks the cases that found them.
 fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
     let liars = Liars::new();
     let honest = ring::open("qemu-img");
@@ -147,7 +147,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
             None => told[*number].contains(lie),
         };
         let times = (0..drawn.len()).filter(is_told).count();
-        // Whether a committed one is told is foreseen roughly: many of its cases are in vain.
+        // The prediction for the lies of `tests/stand_ins/chain` is rough: many of their cases do not trigger them.
         let most = if mark(lie).is_some() {
             SOME_CASES
         } else {
@@ -156,7 +156,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
         let mut tries = (0..drawn.len()).filter(is_told).take(most);
         let caught = tries.find_map(|number| {
             let record = arena.try_case(drawn[number].clone()).unwrap();
-            // Some cases are drawn to meet a known defect of qemu-img: what is blamed on the candidate is none of them.
+            // Some cases trigger a known qemu-img bug, which is not blamed on the candidate.
             is_caught(&record).then_some((number, record))
         });
         let Some((number, record)) = caught else {
@@ -192,12 +192,12 @@ fn row(lie: &str, times: usize, found: &Found) {
     );
 }
 
-/// Every lie, the committed ones among them, in at most [`CASES_MAX`] cases.
+/// Hunts for every lie, including those of `tests/stand_ins/chain`, in at most [`CASES_MAX`] cases.
 pub fn all() {
-    // The rare ones first: a hunt that is cut short has found what is hard to find.
+    // The rare lies come first, so that an interrupted hunt has looked for the hard ones.
     let (rare, others): (Vec<_>, Vec<_>) = LIES.iter().partition(|lie| lie.is_rare);
     let names = rare.into_iter().chain(others).map(|lie| lie.name);
-    // IMGDUEL_LIES=a,b hunts for these alone.
+    // IMGDUEL_LIES=a,b hunts only for these.
     let chosen = std::env::var("IMGDUEL_LIES").ok();
     let is_chosen = |name: &&str| {
         let mut of_chosen = chosen.iter().flat_map(|list| list.split(','));
@@ -230,7 +230,7 @@ pub fn all() {
     assert!(steps <= 3 && options <= 2);
 }
 
-/// Two, to save time.
+/// Hunts for two lies only, to save time.
 pub fn some() {
     for lie in [
         "ends_an_unaligned_write_wrongly",

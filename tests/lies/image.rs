@@ -1,35 +1,35 @@
-//! What a liar looks at: the file of an image, its header, and what is written into it behind everybody's back.
+//! Reads the header of an image for the liar, and modifies the image behind the tool's back.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The facts of an image that lies depend on.
+/// The properties of an image that lies depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The ending of its name.
+    /// The extension of the file name.
     pub format: String,
     /// The virtual size in bytes.
     pub size: u64,
-    /// The cluster size in bytes; 0 where there are none.
+    /// The cluster size in bytes; 0 if there are no clusters.
     pub cluster: u64,
     /// The width of a refcount in bits.
     pub refcount_bits: u64,
-    /// 2 or 3.
+    /// The qcow2 version, 2 or 3.
     pub version: u64,
-    /// Whether an entry of an L2 table has 16 bytes.
+    /// Whether L2 entries have 16 bytes.
     pub extended_l2: bool,
     /// Whether refcounts may be out of date.
     pub lazy: bool,
-    /// How many internal snapshots it has.
+    /// The number of internal snapshots.
     pub snapshots: u64,
-    /// The name of the image below it.
+    /// The name of the backing file.
     pub backing: Option<String>,
 }
 
 impl Facts {
-    /// Of the image in this file, as far as its header tells them (QEMU's qcow2 specification, Header).
+    /// Reads the properties of an image from its header (QEMU's qcow2 specification, Header).
     pub fn of(path: &str) -> Option<Self> {
         if let Some(foreseen) = crate::foresight::facts(path) {
             return Some(foreseen);
@@ -73,13 +73,13 @@ impl Facts {
         })
     }
 
-    /// What one L2 table covers, in guest bytes.
+    /// Returns the guest bytes that one L2 table covers.
     pub fn table(&self) -> u64 {
         self.cluster * self.cluster / if self.extended_l2 { 16 } else { 8 }
     }
 }
 
-/// Writes guest data that nobody asked for, as far as the image reaches.
+/// Writes unrequested guest data, up to the end of the image.
 pub fn scribble(path: &str, byte: u8, offset: u64, length: u64) {
     let Some(facts) = Facts::of(path) else {
         return;
@@ -91,7 +91,7 @@ pub fn scribble(path: &str, byte: u8, offset: u64, length: u64) {
     }
 }
 
-/// Turns over the byte at a guest offset, by what a zero would be: another byte than any that is there.
+/// Inverts the byte at a guest offset.
 pub fn flip(path: &str, offset: u64) {
     let Some(facts) = Facts::of(path).filter(|facts| offset < facts.size) else {
         return;
@@ -114,7 +114,7 @@ pub fn flip(path: &str, offset: u64) {
     scribble(path, byte[0] ^ 0xff, offset, 1);
 }
 
-/// Counts the header's cluster twice: a leak, whatever else there is.
+/// Sets the refcount of the header's cluster to 2, which creates a leak in any image.
 pub fn leak(path: &str) {
     let Some(facts) = Facts::of(path).filter(|facts| facts.refcount_bits >= 8) else {
         return;
@@ -133,14 +133,14 @@ pub fn leak(path: &str) {
     }
 }
 
-/// Runs a program of this machine; what it says is nobody's business.
+/// Runs a program and discards its output.
 pub fn quiet(words: &[&str]) {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).stdin(Stdio::null());
     let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
-/// The directory of a program that was called by its path.
+/// Returns the directory of a program that was called by its path.
 pub fn directory_of(program: &str) -> &Path {
     Path::new(program).parent().unwrap_or(Path::new("."))
 }

@@ -1,5 +1,5 @@
-//! This program as a qemu-img or a qemu-io that lies: called through a link of that name in a directory that is named after the lie.
-//! What it does not lie about it hands on to the real one on `PATH`.
+//! This program as a defective qemu-img or qemu-io: called through a link of that name in a directory named after the lie. It passes calls
+//! that do not trigger the lie on to the real tool on `PATH`.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,23 +12,23 @@ use crate::image::{Facts, directory_of};
 pub struct Call {
     /// `qemu-img` or `qemu-io`.
     pub program: String,
-    /// Its arguments.
+    /// The arguments.
     pub arguments: Vec<String>,
 }
 
-/// What a lie comes to.
+/// What a lie does in a call.
 pub enum Effect {
-    /// It does something else.
+    /// Runs other arguments.
     Instead(Vec<String>),
-    /// It does what it was told, then this.
+    /// Runs the call, then this function.
     Then(Box<dyn FnOnce()>),
-    /// It says something else.
+    /// Runs the call, then changes its output.
     Says(fn(String) -> String),
-    /// It does what it was told, and says that it could not.
+    /// Runs the call, then reports a failure.
     Refuses,
 }
 
-/// A guest range that qemu-io is told to change.
+/// A guest range that a qemu-io command changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
     /// In bytes.
@@ -38,24 +38,24 @@ pub struct Range {
 }
 
 impl Range {
-    /// Where it ends.
+    /// Returns the end of the range.
     pub fn end(self) -> u64 {
         self.offset + self.length
     }
 }
 
 impl Call {
-    /// The sub-command of qemu-img.
+    /// Returns whether this is the subcommand of qemu-img.
     pub fn is(&self, name: &str) -> bool {
         self.program == "qemu-img" && self.arguments.first().is_some_and(|first| first == name)
     }
 
-    /// Whether one of the arguments is this word.
+    /// Returns whether one of the arguments is this word.
     pub fn says(&self, word: &str) -> bool {
         self.arguments.iter().any(|argument| argument == word)
     }
 
-    /// The image that it is about: the last argument, the one before a size, or the one of a snapshot.
+    /// Returns the path of the image: the last argument, the one before a size, or that of a snapshot.
     pub fn file(&self) -> String {
         let count = self.arguments.len();
         if self.is("snapshot") {
@@ -76,19 +76,19 @@ impl Call {
             .unwrap_or_default()
     }
 
-    /// The facts of that image as it is before the call.
+    /// Returns the properties of the image before the call.
     pub fn facts(&self) -> Option<Facts> {
         Facts::of(&self.file())
     }
 
-    /// The new size of a resize.
+    /// Returns the new size of a resize.
     pub fn new_size(&self) -> Option<u64> {
         self.is("resize")
             .then(|| self.arguments.last()?.parse().ok())
             .flatten()
     }
 
-    /// The commands of a qemu-io.
+    /// Returns the commands of qemu-io.
     fn commands(&self) -> Vec<&String> {
         let pairs = self.arguments.windows(2);
         pairs
@@ -97,7 +97,7 @@ impl Call {
             .collect()
     }
 
-    /// The ranges of the commands that begin with these words.
+    /// Returns the ranges of the commands that begin with these words.
     fn ranges(&self, words: &str) -> Vec<Range> {
         let of = |command: &&String| {
             let rest = command.strip_prefix(words)?;
@@ -109,22 +109,22 @@ impl Call {
         self.commands().iter().filter_map(of).collect()
     }
 
-    /// What is written.
+    /// Returns the written ranges.
     pub fn writes(&self) -> Vec<Range> {
         self.ranges("write -P ")
     }
 
-    /// What is made zero.
+    /// Returns the zeroed ranges.
     pub fn zeroes(&self) -> Vec<Range> {
         self.ranges("write -z ")
     }
 
-    /// What is discarded.
+    /// Returns the discarded ranges.
     pub fn discards(&self) -> Vec<Range> {
         self.ranges("discard ")
     }
 
-    /// The arguments with `from` replaced by `to` in every one of them.
+    /// Returns the arguments with `from` replaced by `to`.
     pub fn with(&self, from: &str, to: &str) -> Vec<String> {
         self.arguments
             .iter()
@@ -132,7 +132,7 @@ impl Call {
             .collect()
     }
 
-    /// The arguments without this one.
+    /// Returns the arguments without this one.
     pub fn without(&self, word: &str) -> Vec<String> {
         self.arguments
             .iter()
@@ -142,7 +142,7 @@ impl Call {
     }
 }
 
-/// Serves when the program was called as one of the tools.
+/// Acts as a tool if the program was called under the name of one.
 pub fn serve_if_called() -> Option<ExitCode> {
     let mut words = std::env::args();
     let called = words.next()?;
@@ -160,7 +160,7 @@ pub fn serve_if_called() -> Option<ExitCode> {
     Some(tell(&call, (lie.tell)(&call)))
 }
 
-/// Becomes the real tool.
+/// Replaces this process by the real tool.
 fn real(program: &str, arguments: &[String]) -> ExitCode {
     let error = Command::new(program).args(arguments).exec();
     eprintln!("{program}: {error}");

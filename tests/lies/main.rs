@@ -1,7 +1,7 @@
-//! Lies planted in a stand-in for qemu-img, and how long our own generation takes to find each of them.
+//! Defects planted in a stand-in for qemu-img, called lies, and how many cases the native generation needs to find each.
 //!
-//! The stand-in is this very program under another name: see `liar`. Which cases would make it tell a lie is foreseen, so that a hunt
-//! runs only those.
+//! The stand-in is this program under another name: see `liar`. `foresight` predicts which cases trigger a lie, so that a hunt runs only
+//! those.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             "some_lies_are_found_blamed_on_the_candidate_and_shrunk",
             hunt::some,
         ),
-        // Minutes: `cargo test --test lies -- --ignored --nocapture`.
+        // This takes minutes: `cargo test --test lies -- --ignored --nocapture`.
         trial("every_lie_is_found_within_five_thousand_cases", hunt::all).with_ignored_flag(true),
         trial(
             "guided_and_unguided_campaigns_are_compared",

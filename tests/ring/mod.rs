@@ -1,4 +1,4 @@
-//! Where the tests of this folder let tools meet: arenas with stand-ins, and what they need to know of the machine.
+//! Fixtures of the tests: sessions with stand-in tools, scratch directories, and programs with a clean environment.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -23,21 +23,21 @@ use imgduel::run::scratch_dir::{Place, Remover};
 use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::{self, Means, ToolSpec};
 
-/// The package's directory.
+/// Returns the package's directory.
 pub fn package() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The command, for whoever cannot start it by [`imgduel`].
+/// The path of the command, for tests that do not start it with [`imgduel`].
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_imgduel");
 
-/// The command, as somebody would start it who has set nothing.
+/// Returns the command, without environment variables for imgduel.
 pub fn imgduel() -> Command {
     started(PROGRAM)
 }
 
-/// A program that is started without what whoever runs the tests has set for that run: the reports and tools that they ask for are
-/// those of the test entry point, not those of the stand-ins of a test.
+/// Returns a program without the environment variables for imgduel that the caller has set: reports that they request belong to the test
+/// target and must not contain records of stand-ins.
 pub fn started(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     let set = std::env::vars_os().map(|(name, _)| name);
@@ -68,19 +68,19 @@ pub fn example(name: &str) -> PathBuf {
     program.with_file_name("examples").join(name)
 }
 
-/// Sends a process a signal by its name: the shell's own `kill`, which is there wherever a shell is.
+/// Sends a signal to a process, with the shell's built-in `kill`, which needs no other program.
 pub fn signal(process: u32, name: &str) {
     let line = format!("kill -{name} {process}");
     let sent = Command::new("sh").args(["-c", &line]).status().unwrap();
     assert!(sent.success(), "{line}");
 }
 
-/// A scratch directory where a campaign would have it: in memory, where there is enough.
+/// Creates a scratch directory in the default place of campaigns: in memory, if there is enough.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(Place::usual(1).path).unwrap()
 }
 
-/// The PATH on which a script finds stand-ins by their names, behind everything else; those of the directory `first` before all others.
+/// Returns a PATH with the directory `first` at its start and the stand-ins at its end.
 pub fn path_with_stand_ins(first: &Path) -> String {
     let directory = package().join("tests/stand_ins");
     let below = std::fs::read_dir(&directory).unwrap().flatten();
@@ -92,12 +92,12 @@ pub fn path_with_stand_ins(first: &Path) -> String {
     places.fold(own, |path, place| format!("{path}:{}", place.display()))
 }
 
-/// A stand-in, by its name.
+/// Returns the path of a stand-in.
 pub fn stand_in(name: &str) -> PathBuf {
     package().join("tests/stand_ins").join(name)
 }
 
-/// With the command itself as worker; tools that can be forked are loaded once for all tests of a program.
+/// Returns the tool environment, with the command as worker program. Tools are loaded once for all tests of a program.
 pub fn means() -> Means {
     static LAUNCHER: LazyLock<Arc<Launcher>> =
         LazyLock::new(|| Launcher::new(ExecMode::Fork, false));
@@ -108,13 +108,13 @@ pub fn means() -> Means {
     }
 }
 
-/// A tool of this machine.
+/// Opens an installed tool.
 pub fn open(spec: &str) -> std::sync::Arc<dyn tool::Tool> {
     let spec: ToolSpec = spec.parse().unwrap();
     tool::open(&spec, &means()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A duel of two tools, with its scratch in `workdir`.
+/// Returns a runner for two tools with its scratch directories in `workdir`.
 pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::path::Path) -> Duel {
     Duel {
         candidate: open(candidate),
@@ -129,12 +129,12 @@ pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::pa
     }
 }
 
-/// A catalogue without entries.
+/// Returns an empty catalogue.
 pub fn empty_catalogue() -> Catalogue {
     Catalogue::parse(r#"{"format_version": 1, "entries": []}"#).unwrap()
 }
 
-/// An arena without a catalogue.
+/// Returns a session with an empty catalogue.
 pub fn arena(
     candidate: &str,
     reference: &str,
@@ -147,7 +147,7 @@ pub fn arena(
     )
 }
 
-/// The cases of a seed that are drawn from these operations alone, without those that take long for their own sake.
+/// Returns the cases of a seed with only these operations, without slow ones.
 pub fn cases(
     generation: &str,
     seed: u64,
@@ -161,7 +161,7 @@ pub fn cases(
         .filter(is_quick)
 }
 
-/// qemu-img's dd takes its time for every block.
+/// Returns whether the case is quick: qemu-img's dd is slow with many blocks.
 fn is_quick(case: &Case) -> bool {
     const BLOCKS_MAX: u64 = 3000;
     case.ops.iter().all(|operation| match operation {
@@ -170,7 +170,7 @@ fn is_quick(case: &Case) -> bool {
     })
 }
 
-/// Tries cases until one does not match, `most` at the most.
+/// Runs at most `most` cases until one does not match.
 pub fn first_that_differs(
     arena: &Arena,
     cases: impl Iterator<Item = Case>,
@@ -182,7 +182,7 @@ pub fn first_that_differs(
         .find(|record| ["divergence", "inconclusive"].contains(&record.verdict.as_str()))
 }
 
-/// Whether any process works in this directory, be it removed already, or was started for it.
+/// Returns whether any process runs in this directory, even if it is removed, or was started for it.
 pub fn is_worked_in(directory: &Path) -> bool {
     let directory = directory.to_str().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

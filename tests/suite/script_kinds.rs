@@ -18,7 +18,7 @@ const CASES_MAX: usize = 150;
 const SEED: u64 = 7;
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The writing program that stands beside the honest one.
+/// The script variables of each side: qemu-img, and the qemu-io that belongs to it.
 const IO: [(&str, &str); 2] = [("CANDIDATE", "CANDIDATE_IO"), ("REFERENCE", "REFERENCE_IO")];
 
 /// Runs the script with the programs in `own`, or `honest` in the place of one variable. Returns its exit code.
