@@ -13,6 +13,7 @@ use crate::oracle::exchange::{Bounds, Exchange, Ground, Output, Step};
 use crate::oracle::verdict::{Place, Verdict};
 use crate::tool::request::ImageFile;
 use facts::Facts;
+use feature::Feature;
 
 pub mod amend;
 pub mod bench;
@@ -25,6 +26,7 @@ pub mod convert_compressed;
 pub mod create;
 pub mod dd;
 pub mod facts;
+pub mod feature;
 pub mod info;
 pub mod malformed;
 pub mod map;
@@ -92,8 +94,8 @@ pub trait Perform {
         self.hears_witness().then(|| ground.source.clone())
     }
 
-    /// What is notable of it, in words that the catalogue of known divergences may ask for.
-    fn features(&self) -> Vec<&'static str> {
+    /// What is notable of it: the catalogue of known divergences may ask for it.
+    fn features(&self) -> Vec<Feature> {
         Vec::new()
     }
 
@@ -109,8 +111,8 @@ pub trait Perform {
         Facts::of_place(exchange, outputs, place).in_order()
     }
 
-    /// Whether, of several things that differ, the one in the first layer of the image is told rather than the one found first.
-    fn is_layered(&self) -> bool {
+    /// Whether, of several things that differ, the one about the first aspect of the image is told rather than the one found first.
+    fn judges_by_aspect(&self) -> bool {
         false
     }
 

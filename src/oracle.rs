@@ -2,6 +2,12 @@
 //!
 //! Pure: an oracle sees requests and answers, never tools, processes or directories.
 
+/// The two sides.
+pub mod side;
+
+/// Why a tool refused.
+pub mod refusal_class;
+
 /// What is said of an operation.
 pub mod verdict;
 

@@ -42,7 +42,7 @@ fn cases(share: &[(&str, usize)]) -> Vec<Case> {
 fn said(record: &Record) -> Vec<String> {
     let head = format!(
         "{} {:?} {:?} {:?}",
-        record.verdict, record.kind, record.blame, record.layer
+        record.verdict, record.kind, record.blame, record.aspect
     );
     let operations = record.operations.iter();
     let operations = operations.map(|operation| {

@@ -12,10 +12,12 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::base::simpler;
 use crate::image::format::SECTOR_BYTES;
 
+mod place;
 mod ranges;
 mod sample;
 mod sparse;
 
+pub use place::ContentPlace;
 pub use sparse::{
     copy_sparse, copy_sparse_to_each, data_segments, each_piece, open_regular,
     open_regular_to_write, same_bytes, write_at,
@@ -102,9 +104,9 @@ impl Write {
 /// The first place where two contents differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentDifference {
-    /// What differs and at which guest offset, in one phrase.
-    pub place: String,
-    /// What the first contents hold there.
+    /// Where and what.
+    pub place: ContentPlace,
+    /// What the first holds there.
     pub first: String,
     /// What the second contents hold there.
     pub second: String,
@@ -229,7 +231,7 @@ impl Contents {
     pub fn difference(&self, other: &Self) -> Option<ContentDifference> {
         if self.size != other.size {
             return Some(ContentDifference {
-                place: "guest-visible size".to_owned(),
+                place: ContentPlace::Size,
                 first: format!("{} bytes", self.size),
                 second: format!("{} bytes", other.size),
             });
@@ -249,7 +251,7 @@ impl Contents {
                 .position(|(mine, theirs)| mine != theirs)
                 .unwrap_or_default();
             return Some(ContentDifference {
-                place: format!("byte at guest offset {}", offset + within as u64),
+                place: ContentPlace::Byte(offset + within as u64),
                 first: format!("{:#04x}", mine[within]),
                 second: format!("{:#04x}", theirs[within]),
             });
@@ -262,7 +264,10 @@ impl Contents {
             ),
         };
         Some(ContentDifference {
-            place: format!("{BLOCK_BYTES} bytes at guest offset {offset}"),
+            place: ContentPlace::Block {
+                bytes: BLOCK_BYTES,
+                offset,
+            },
             first: describe(mine),
             second: describe(theirs),
         })
@@ -385,7 +390,7 @@ mod tests {
         let one = Contents::of_writes(1 << 20, &[write(65536, 512, 1)]);
         let two = Contents::of_writes(1 << 20, &[write(65536, 512, 1), write(65700, 1, 2)]);
         let difference = one.difference(&two).expect("they differ");
-        assert_eq!(difference.place, "byte at guest offset 65700");
+        assert_eq!(difference.place, ContentPlace::Byte(65700));
         assert_eq!(
             (difference.first.as_str(), difference.second.as_str()),
             ("0x01", "0x02")
@@ -398,7 +403,7 @@ mod tests {
         let long = Contents::of_writes(1 << 20, &[write(0, 12288, 1)]);
         assert_eq!(
             short.difference(&long).expect("they differ").place,
-            "byte at guest offset 8192"
+            ContentPlace::Byte(8192)
         );
     }
 

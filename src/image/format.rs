@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// The length of a sector, the unit of virtual sizes: 512 bytes.
 pub const SECTOR_BYTES: u64 = 512;
 
-/// An image format, under qemu-img's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// An image format, by qemu-img's name for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Guest data only, without metadata.

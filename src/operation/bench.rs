@@ -15,7 +15,7 @@ use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
 use crate::oracle::verdict::{
-    Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Verdict,
+    Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Subject, Verdict,
 };
 use crate::tool::request::{Answer, BenchPlan, Exit, ImageFile, Request};
 
@@ -327,7 +327,7 @@ fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
     match (&candidate.exit, &reference.exit) {
         (Exit::Success, Exit::Success) => {
             let difference = Difference::new(
-                "first line of bench",
+                Subject::BenchFirstLine {},
                 candidate.stdout.first_line(),
                 reference.stdout.first_line(),
             );
@@ -336,7 +336,7 @@ fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
         }
         (Exit::Refused(_), Exit::Refused(_)) => {
             let difference = Difference::new(
-                "complaint of bench",
+                Subject::BenchComplaint {},
                 complaint(candidate),
                 complaint(reference),
             );

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::{self, Facts};
+use super::feature::Feature;
 use super::{Operation, Perform};
 use crate::base::simpler::Bulk;
 use crate::base::size::Size;
@@ -17,9 +18,9 @@ use crate::oracle::exchange::{
     Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
 };
 use crate::oracle::verdict::{
-    Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Verdict,
+    Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Subject, Verdict,
 };
-use crate::tool::request::{Answer, ImageFile, Request};
+use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 
 pub use act::{Act, ActKind, BESIDE, Layer, Naming};
 pub use course::Course;
@@ -133,12 +134,12 @@ impl Chain {
     /// behind a buffer: the candidate may be luckier.
     fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
         let is_known = match &theirs.step.request {
-            Request::Rebase { .. } => self.features().contains(&Hazard::RaggedRebase.name()),
+            Request::Rebase { .. } => self.features().contains(&Feature::RaggedRebase),
             _ => self.is_endless([&ours.answer, &theirs.answer]),
         };
         let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
-        let name = theirs.step.request.name();
-        let finding = died(name, &ours.answer, &theirs.answer);
+        let request = theirs.step.request.kind();
+        let finding = died(request, &ours.answer, &theirs.answer);
         finding.filter(|_| is_known && !is_ours)
     }
 
@@ -146,7 +147,7 @@ impl Chain {
     fn is_endless(&self, answers: [&Answer; 2]) -> bool {
         let mut dead = answers.into_iter().filter(|answer| answer.crashed());
         let says = |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
-        dead.any(says) && self.features().contains(&hazard::ENDLESS_ENCRYPTED)
+        dead.any(says) && self.features().contains(&Feature::EndlessEncrypted)
     }
 
     /// The reference died of a known defect while it mapped what was left.
@@ -159,7 +160,7 @@ impl Chain {
             let (ours, output) = (&reading.answer, reading.output);
             let theirs = reference.reading(output, Side::Reference, is_map)?;
             let is_known = self.is_endless([ours, theirs]);
-            let finding = died("map", ours, theirs).filter(|_| is_known)?;
+            let finding = died(RequestKind::Map, ours, theirs).filter(|_| is_known)?;
             Some(finding.placed(Place::file(&reading.request.file().path)))
         })
     }
@@ -177,10 +178,10 @@ impl Chain {
     }
 }
 
-fn died(name: &str, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+fn died(request: RequestKind, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let is_dead = ours.crashed() || theirs.crashed();
-    let what = format!("exit of {name}");
-    let difference = Difference::new(what, ours.describe(), theirs.describe());
+    let subject = Subject::Exit { request };
+    let difference = Difference::new(subject, ours.describe(), theirs.describe());
     let finding = Finding::of_difference(REFERENCE_CRASH, difference);
     is_dead.then(|| finding.blamed(Blame::Reference))
 }
@@ -213,13 +214,13 @@ impl Perform for Chain {
     }
 
     /// The kinds of its steps, the formats of its images, and what is notable of their options.
-    fn features(&self) -> Vec<&'static str> {
-        let mut features: Vec<&str> = self.steps.iter().flat_map(Act::names).collect();
+    fn features(&self) -> Vec<Feature> {
+        let mut features: Vec<Feature> = self.steps.iter().flat_map(Act::features).collect();
         let of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
-        features.extend(of_layers.map(Act::name_below));
+        features.extend(of_layers.map(Act::feature_below));
         let made = self.steps.iter().filter_map(Act::format);
         let formats = self.layers.iter().map(|layer| layer.format).chain(made);
-        features.extend(formats.map(Format::name));
+        features.extend(formats.map(Feature::Format));
         let of_steps = self.steps.iter().flat_map(Act::options);
         let options = self
             .layers
@@ -229,28 +230,28 @@ impl Perform for Chain {
         features.extend(facts::of_options(options));
         features.extend(
             self.has_guessed_backing()
-                .then_some(hazard::GUESSED_BACKING),
+                .then_some(Feature::GuessedBacking),
         );
         let mut course = Course::start("", &self.layers);
         let mut is_endless = course.has_endless_encrypted_runs();
         for act in &self.steps {
             let (acting, inner) = course.resolved(act);
-            features.extend(Hazard::of(&acting, inner).map(Hazard::name));
+            features.extend(Hazard::of(&acting, inner).map(Hazard::feature));
             let is_over_finer = inner.rebases_over_finer_images(&acting);
-            features.extend(is_over_finer.then_some(Hazard::RaggedRebase.name()));
+            features.extend(is_over_finer.then_some(Feature::RaggedRebase));
             let unmaps = inner.unmaps_parallels(&acting);
-            features.extend(unmaps.then_some(hazard::PARALLELS_UNMAP));
+            features.extend(unmaps.then_some(Feature::ParallelsUnmap));
             let preallocates = inner.preallocates_growth(&acting);
-            features.extend(preallocates.then_some(hazard::PREALLOCATED_GROWTH));
+            features.extend(preallocates.then_some(Feature::PreallocatedGrowth));
             let downgrades = inner.downgrades_snapshots(&acting);
-            features.extend(downgrades.then_some(hazard::DOWNGRADED_SNAPSHOTS));
+            features.extend(downgrades.then_some(Feature::DowngradedSnapshots));
             drop(acting);
             course.go_on(act);
             is_endless |= course.has_endless_encrypted_runs();
         }
-        features.extend(is_endless.then_some(hazard::ENDLESS_ENCRYPTED));
+        features.extend(is_endless.then_some(Feature::EndlessEncrypted));
         let is_odd = !course.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
-        features.extend(is_odd.then_some("odd_sectors"));
+        features.extend(is_odd.then_some(Feature::OddSectors));
         features
     }
 
@@ -266,7 +267,7 @@ impl Perform for Chain {
         facts.in_order()
     }
 
-    fn is_layered(&self) -> bool {
+    fn judges_by_aspect(&self) -> bool {
         true
     }
 
@@ -371,7 +372,7 @@ impl Perform for Chain {
             let finding = reading::judge(act, course, ours, theirs);
             found.extend(finding.map(|finding| finding.placed(place)));
         });
-        // Of several on the way, the first in the course of things; of what is left, that in the first layer.
+        // Of several on the way, the first in the course of things; of what is left, that of the first aspect.
         found.truncate(1);
         found.extend(looks::judge(exchange, 0, &course));
         for (index, lower) in (1..).zip(course.looked_at_below()) {
@@ -380,7 +381,7 @@ impl Perform for Chain {
         if found.is_empty() {
             found.extend(looks::unclean(exchange, course.top()));
         }
-        found.sort_by_key(|finding| finding.kind.layer());
+        found.sort_by_key(|finding| finding.kind.aspect());
         found.into_iter().next().map(Verdict::from)
     }
 }

@@ -8,7 +8,7 @@ use crate::image::ImageRecipe;
 use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::judge::{self, CheckCounts};
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Subject, Verdict};
 use crate::tool::request::Request;
 
 const OUTPUT: DivergenceKind = DivergenceKind::CheckOutput;
@@ -58,8 +58,11 @@ impl Perform for Check {
             return opinion().map(Verdict::from);
         };
         let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));
-        let difference =
-            Difference::new("result of check", found.to_string(), standard.to_string());
+        let difference = Difference::new(
+            Subject::CheckResult {},
+            found.to_string(),
+            standard.to_string(),
+        );
         (found != standard)
             .then(|| Finding::of_difference(OUTPUT, difference))
             .or_else(opinion)

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::image::options::{Compat, CreateOption, Subformat};
+use crate::operation::feature::Feature;
 use crate::oracle::exchange::{Exchange, Output, Side, Turn};
 use crate::oracle::verdict::Place;
 use crate::tool::request::{ImageFile, Request};
@@ -49,52 +50,45 @@ pub const KEYS: [&str; 16] = [
 ];
 
 /// The features that options of an image are notable for.
-const OPTION_FEATURES: [&str; 8] = [
-    "version_2",
-    "encryption",
-    "data_file",
-    "data_file_raw",
-    "extended_l2",
-    "zeroed_grain",
-    "stream_optimized",
-    "fixed",
+const OPTION_FEATURES: [Feature; 8] = [
+    Feature::Version2,
+    Feature::Encryption,
+    Feature::DataFile,
+    Feature::DataFileRaw,
+    Feature::ExtendedL2,
+    Feature::ZeroedGrain,
+    Feature::StreamOptimized,
+    Feature::Fixed,
 ];
 
 /// The feature that an option is notable for.
-fn of_option(option: &CreateOption) -> Option<&'static str> {
+fn of_option(option: &CreateOption) -> Option<Feature> {
     Some(match option {
-        CreateOption::Compat(Compat::Version2) => "version_2",
-        CreateOption::EncryptFormat(_) => "encryption",
-        CreateOption::DataFile(_) => "data_file",
-        CreateOption::DataFileRaw(true) => "data_file_raw",
-        CreateOption::ExtendedL2(true) => "extended_l2",
-        CreateOption::ZeroedGrain(true) => "zeroed_grain",
-        CreateOption::Subformat(Subformat::StreamOptimized) => "stream_optimized",
-        CreateOption::Subformat(Subformat::Fixed) => "fixed",
+        CreateOption::Compat(Compat::Version2) => Feature::Version2,
+        CreateOption::EncryptFormat(_) => Feature::Encryption,
+        CreateOption::DataFile(_) => Feature::DataFile,
+        CreateOption::DataFileRaw(true) => Feature::DataFileRaw,
+        CreateOption::ExtendedL2(true) => Feature::ExtendedL2,
+        CreateOption::ZeroedGrain(true) => Feature::ZeroedGrain,
+        CreateOption::Subformat(Subformat::StreamOptimized) => Feature::StreamOptimized,
+        CreateOption::Subformat(Subformat::Fixed) => Feature::Fixed,
         _ => return None,
     })
 }
 
 /// What is notable of these options.
-pub fn of_options<'option>(
-    options: impl Iterator<Item = &'option CreateOption>,
-) -> Vec<&'static str> {
-    let found: Vec<&str> = options.filter_map(of_option).collect();
+pub fn of_options<'option>(options: impl Iterator<Item = &'option CreateOption>) -> Vec<Feature> {
+    let found: Vec<Feature> = options.filter_map(of_option).collect();
     let features = OPTION_FEATURES.into_iter();
-    features.filter(|name| found.contains(name)).collect()
+    features.filter(|feature| found.contains(feature)).collect()
 }
 
 /// The format and the notable options of one image.
-pub fn of_file(file: &ImageFile) -> Vec<&'static str> {
-    let mut features = vec![file.format.name()];
+pub fn of_file(file: &ImageFile) -> Vec<Feature> {
+    let mut features = vec![Feature::Format(file.format)];
     features.extend(of_options(file.options.iter()));
-    features.extend(file.backing.is_some().then_some("backed"));
+    features.extend(file.backing.is_some().then_some(Feature::Backed));
     features
-}
-
-/// The names of all notable options.
-pub fn option_features() -> impl Iterator<Item = &'static str> {
-    OPTION_FEATURES.into_iter()
 }
 
 /// Facts, put together one by one.
@@ -124,7 +118,7 @@ impl Facts {
                 facts.file(source);
                 of_file(target)
                     .into_iter()
-                    .for_each(|feature| facts.add("target", feature));
+                    .for_each(|feature| facts.add("target", feature.name()));
             }
             _ => facts.file(request.file()),
         }
@@ -134,12 +128,12 @@ impl Facts {
     fn file(&mut self, file: &ImageFile) {
         of_file(file)
             .into_iter()
-            .for_each(|feature| self.add("file", feature));
+            .for_each(|feature| self.add("file", feature.name()));
         let mut below = file.backing.as_deref();
         while let Some(file) = below {
             of_file(file)
                 .into_iter()
-                .for_each(|feature| self.add("below", feature));
+                .for_each(|feature| self.add("below", feature.name()));
             below = file.backing.as_deref();
         }
     }

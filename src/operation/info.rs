@@ -10,8 +10,8 @@ use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::judge::{self, json_differences};
 use crate::oracle::normalize::{Purpose, normalize};
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Verdict};
-use crate::tool::request::Request;
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Subject, Verdict};
+use crate::tool::request::{Request, RequestKind};
 
 const OUTPUT: DivergenceKind = DivergenceKind::InfoOutput;
 
@@ -49,7 +49,7 @@ impl Perform for Info {
         let (described, standard) = match (candidate.json(), reference.json()) {
             (Ok(described), Ok(standard)) => (described, standard),
             (candidate, reference) => {
-                let difference = Difference::of_parsing("info", &candidate, &reference);
+                let difference = Difference::of_parsing(RequestKind::Info, &candidate, &reference);
                 return Some(Finding::of_difference(OUTPUT, difference).into());
             }
         };
@@ -75,6 +75,10 @@ fn virtual_size_finding(candidate: &Value, reference: &Value, expected: u64) -> 
         json.get("virtual-size")
             .map_or_else(|| "absent".to_owned(), Value::to_string)
     };
-    let difference = Difference::new("virtual-size", show(candidate), show(reference));
+    let difference = Difference::new(
+        Subject::json_key("virtual-size"),
+        show(candidate),
+        show(reference),
+    );
     Finding::of_difference(OUTPUT, difference.with_expected(expected.to_string()))
 }

@@ -14,6 +14,7 @@ use crate::base::simpler::{self, Bulk};
 use crate::disk_format::damage::{self, Cut, Damage, Value};
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
+use crate::operation::feature::Feature;
 use crate::oracle::exchange::{Actor, Bounds, Exchange, Ground, Output, Rule, Step};
 use crate::oracle::verdict::{DivergenceKind, Place, Verdict};
 use crate::tool::request::Request;
@@ -123,16 +124,18 @@ impl Perform for Malformed {
     }
 
     /// The format and what readers need not know of it; the structures and fields that are damaged, and how; what it is changed by.
-    fn features(&self) -> Vec<&'static str> {
-        let mut features = vec![self.specimen.format.name()];
+    fn features(&self) -> Vec<Feature> {
+        let mut features = vec![Feature::Format(self.specimen.format)];
         features.extend(self.specimen.features());
         for damage in &self.damages {
-            features.extend(damage::features(self.specimen.format, damage));
+            let names = damage::features(self.specimen.format, damage);
+            features.extend(names.into_iter().map(Feature::Damage));
         }
         if self.damages.len() > 1 {
-            features.push("several");
+            features.push(Feature::Several);
         }
-        features.extend(self.change.as_ref().map(Change::name));
+        let change = self.change.as_ref().map(Change::kind);
+        features.extend(change.map(Feature::Step));
         features
     }
 

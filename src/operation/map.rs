@@ -11,9 +11,9 @@ use crate::image::format::Format;
 use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::normalize::{Purpose, normalize};
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Verdict};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, JsonPath, Subject, Verdict};
 use crate::tool::request::qemu_words::as_words_or_nothing;
-use crate::tool::request::{Answer, Request, Window};
+use crate::tool::request::{Answer, Request, RequestKind, Window};
 
 const PARSE_FAILURE: DivergenceKind = DivergenceKind::MapJson;
 const SHAPE: DivergenceKind = DivergenceKind::MapShape;
@@ -162,7 +162,7 @@ impl Perform for Map {
         let (mapped, standard) = match (told, standard) {
             (Ok(mapped), Ok(standard)) => (mapped, standard),
             (candidate, reference) => {
-                let difference = Difference::of_parsing("map", &candidate, &reference);
+                let difference = Difference::of_parsing(RequestKind::Map, &candidate, &reference);
                 return Some(Finding::of_difference(PARSE_FAILURE, difference).into());
             }
         };
@@ -174,7 +174,7 @@ impl Perform for Map {
                     "no array"
                 }
             };
-            let difference = Difference::new("map", kind(&mapped), kind(&standard));
+            let difference = Difference::new(Subject::MapShape {}, kind(&mapped), kind(&standard));
             return Some(Finding::of_difference(SHAPE, difference).into());
         };
         let fields = fields(ground, candidate, mapped);
@@ -220,7 +220,9 @@ fn compare(fields: &[&str], candidate: &[Value], reference: &[Value]) -> Option<
             .filter(|name| candidate[**name] != reference[**name]);
         let difference = move |name: &&str| {
             Difference::new(
-                format!("[{index}].{name}"),
+                Subject::JsonValue {
+                    path: JsonPath::default().at(index).below(name),
+                },
                 candidate[*name].to_string(),
                 reference[*name].to_string(),
             )
@@ -229,7 +231,7 @@ fn compare(fields: &[&str], candidate: &[Value], reference: &[Value]) -> Option<
     });
     let found = Finding::of_differences(FIELD, differences.collect());
     let counts = Difference::new(
-        "number of extents",
+        Subject::ExtentCount {},
         candidate.len().to_string(),
         reference.len().to_string(),
     );

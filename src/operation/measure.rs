@@ -13,8 +13,8 @@ use crate::image::format::Format;
 use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, Ground, Output, Step, Turn};
 use crate::oracle::judge::json_differences;
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, OutputRole, Verdict};
-use crate::tool::request::{ImageFile, Request};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, OutputRole, Subject, Verdict};
+use crate::tool::request::{ImageFile, Request, RequestKind};
 
 const TARGETS: [Format; 5] = [
     Format::Raw,
@@ -123,7 +123,7 @@ fn judge_numbers(exchange: &Exchange) -> Option<Finding> {
     let (candidate, reference) = match (candidate.json(), reference.json()) {
         (Ok(candidate), Ok(reference)) => (candidate, reference),
         (candidate, reference) => {
-            let difference = Difference::of_parsing("measure", &candidate, &reference);
+            let difference = Difference::of_parsing(RequestKind::Measure, &candidate, &reference);
             return Some(Finding::of_difference(PARSE_FAILURE, difference));
         }
     };
@@ -144,7 +144,11 @@ fn judge_numbers(exchange: &Exchange) -> Option<Finding> {
                 "absent"
             }
         };
-        let difference = Difference::new("bitmaps", presence(&candidate), presence(&reference));
+        let difference = Difference::new(
+            Subject::json_key("bitmaps"),
+            presence(&candidate),
+            presence(&reference),
+        );
         (difference.candidate != difference.reference)
             .then(|| Finding::of_difference(BITMAPS_PRESENCE, difference))
     })
@@ -157,21 +161,19 @@ fn judge_alone(turns: &[Turn]) -> Option<Finding> {
     let json = match measured.answer.json() {
         Ok(json) => json,
         Err(error) => {
-            let difference = Difference::new("measure as JSON", error, "not asked");
+            let request = RequestKind::Measure;
+            let difference = Difference::new(Subject::OutputAsJson { request }, error, "not asked");
             return Some(Finding::of_difference(PARSE_FAILURE, difference));
         }
     };
     let Some(foretold) = json.get("fully-allocated").and_then(Value::as_u64) else {
-        let difference = Difference::new("fully-allocated", "absent", "not asked");
+        let difference =
+            Difference::new(Subject::json_key("fully-allocated"), "absent", "not asked");
         return Some(Finding::of_difference(NUMERIC, difference));
     };
     let bound = foretold.saturating_add(BOUND_SLACK_BYTES.max(foretold >> 4));
     let written = converted.file_bytes.unwrap_or(0);
-    let difference = Difference::new(
-        "bytes of the converted file",
-        written.to_string(),
-        "not asked",
-    );
+    let difference = Difference::new(Subject::ConvertedBytes {}, written.to_string(), "not asked");
     let difference =
         difference.with_expected(format!("at most {bound} (fully-allocated {foretold})"));
     (written > bound).then(|| Finding::of_difference(ABOVE_BOUND, difference))

@@ -18,7 +18,9 @@ use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
 use crate::oracle::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
 use crate::oracle::judge::CheckCounts;
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::oracle::verdict::{
+    Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
+};
 use crate::tool::request::{Answer, ImageFile, RepairTier, Request};
 
 const FIXTURE: DivergenceKind = DivergenceKind::RepairFixture;
@@ -233,13 +235,13 @@ impl Repair {
             ));
         }
         let finding = |kind, expected: String| {
-            let what = format!(
-                "check after {} of {} ({})",
-                self.tier.name(),
-                self.corruption.name(),
-                candidate.repair.describe()
-            );
-            let difference = Difference::new(what, after.to_string(), reference.after.to_string());
+            let subject = Subject::CheckAfterRepair {
+                tier: self.tier,
+                corruption: self.corruption,
+                exit: candidate.repair.describe(),
+            };
+            let difference =
+                Difference::new(subject, after.to_string(), reference.after.to_string());
             Some(Finding::of_difference(kind, difference.with_expected(expected)).into())
         };
         if after.is_worse_than(baseline) {
@@ -254,16 +256,16 @@ impl Repair {
     /// Data: what the guest sees is not touched. Where an image is not clean, it need not be readable.
     fn judge_contents(&self, candidate: &Outcome<'_>, reference: &Outcome<'_>) -> Option<Verdict> {
         let expected = self.expected();
-        let finding = |kind, what: String, found: String, standard: String| {
-            let difference = Difference::new(what, found, standard.clone());
+        let finding = |kind, subject, found: String, standard: String| {
+            let difference = Difference::new(subject, found, standard.clone());
             let finding = Finding::of_difference(kind, difference.with_expected(standard));
             Some(finding.into())
         };
         let Some(found) = &candidate.contents.contents else {
-            let what = "contents of the clean image".to_owned();
+            let subject = Subject::ContentsOfCleanImage {};
             let said = candidate.contents.describe();
             return (candidate.after.is_clean())
-                .then(|| finding(DATA, what, said, "exit 0".to_owned()))
+                .then(|| finding(DATA, subject, said, "exit 0".to_owned()))
                 .flatten();
         };
         let difference = found.difference(&expected)?;
@@ -274,7 +276,9 @@ impl Repair {
         };
         finding(
             kind,
-            format!("contents after the repair: {}", difference.place),
+            Subject::ContentsAfterRepair {
+                place: difference.place,
+            },
             difference.first,
             difference.second,
         )

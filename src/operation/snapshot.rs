@@ -17,20 +17,16 @@ use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::image::validity::Validity;
 use crate::oracle::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
-use crate::oracle::verdict::{
-    Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, OutputRole, Verdict,
-};
-use crate::tool::request::qemu_words;
-use crate::tool::request::{Answer, ImageFile, Request, SnapshotAction, SnapshotKey};
+use crate::oracle::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
+use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
+use settled::same_bytes;
 
 mod history;
+pub mod settled;
 mod validity;
 
 const FIXTURE: DivergenceKind = DivergenceKind::SnapshotFixture;
 const WRITE: DivergenceKind = DivergenceKind::SnapshotWrite;
-const NORMALIZE: DivergenceKind = DivergenceKind::SnapshotNormalize;
-const BYTES: DivergenceKind = DivergenceKind::SnapshotBytes;
-const DATE: DivergenceKind = DivergenceKind::SnapshotDate;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 const SIZES: [&str; 3] = ["4M", "16M", "64M"];
@@ -39,10 +35,6 @@ const WRITE_GRAIN_BYTES: u64 = 4096;
 
 /// The backing file's data covers whole units of this many bytes: the largest clusters that are drawn.
 const BASE_GRAIN_BYTES: u64 = 65536;
-
-/// How far apart the sides may make the same snapshot, in seconds: less than any two time zones differ by, more than a
-/// chain takes.
-const DATE_SLACK_SECONDS: u32 = 800;
 
 /// How many snapshots there are at a time, at the most.
 const LIVE_MAX: usize = 16;
@@ -400,47 +392,4 @@ impl Perform for Snapshot {
                 .flatten()
         })
     }
-}
-
-/// After a successful create or delete, both files hold the same bytes, but for what
-/// [`HostClusters::difference`] and the settled dates leave out, and the snapshots are of the same time.
-fn same_bytes(action: &Turn, candidate: &Answer, reference: &Answer) -> Option<Verdict> {
-    let after = match &action.step.request {
-        Request::Snapshot {
-            action, snapshot, ..
-        } => {
-            let words = qemu_words::snapshot_change(*action, snapshot);
-            format!("after snapshot {}", words.join(" "))
-        }
-        request => format!("after {}", request.name()),
-    };
-    let Some(standard) = &reference.host_clusters else {
-        return Some(Verdict::inconclusive(
-            InconclusiveKind::ReferenceUnsound,
-            format!("the reference's image {after}: {}", reference.describe()),
-        ));
-    };
-    let Some(found) = &candidate.host_clusters else {
-        let difference = Difference::new(
-            format!("snapshot table {after}"),
-            candidate.describe(),
-            "is understood",
-        );
-        return Some(Finding::of_difference(NORMALIZE, difference).into());
-    };
-    if let Some(other) = found.difference(standard) {
-        let what = format!("{} {after}: {}", other.what, other.place);
-        let difference = Difference::new(what, other.first, other.second);
-        return Some(Finding::of_difference(BYTES, difference).into());
-    }
-    let dates = std::iter::zip(&found.snapshot_dates, &standard.snapshot_dates);
-    let (index, (ours, theirs)) = dates
-        .enumerate()
-        .find(|(_, (ours, theirs))| ours.abs_diff(**theirs) > DATE_SLACK_SECONDS)?;
-    let difference = Difference::new(
-        format!("date of snapshot table entry {index} {after}, in seconds since the Epoch"),
-        ours.to_string(),
-        theirs.to_string(),
-    );
-    Some(Finding::of_difference(DATE, difference).into())
 }

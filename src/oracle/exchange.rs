@@ -6,6 +6,8 @@
 #[cfg(test)]
 pub mod sample;
 
+pub use super::side::Side;
+
 use std::time::Duration;
 
 use crate::base::version;
@@ -197,26 +199,6 @@ impl Output {
             snapshots: None,
             inventory: None,
             closely: false,
-        }
-    }
-}
-
-/// Which tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    /// The tool under test.
-    Candidate,
-    /// qemu-img.
-    Reference,
-}
-
-impl Side {
-    /// Its name: in records, and of its directory.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Candidate => "candidate",
-            Self::Reference => "reference",
         }
     }
 }

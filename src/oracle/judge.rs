@@ -8,7 +8,6 @@ mod exits;
 mod json_difference;
 mod opinion;
 mod outputs;
-mod refusal_class;
 mod snapshots;
 
 pub use check_counts::CheckCounts;
@@ -16,20 +15,21 @@ pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
 pub use opinion::{FACTS as WITNESS_FACTS, checked, described};
 pub use outputs::outputs;
-pub use refusal_class::RefusalClass;
 
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::oracle::verdict::{
+    Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
+};
 use crate::tool::request::{Answer, Exit};
 
-/// A divergence when the candidate died or ran out of time at `what`; `reference` says what the reference did there.
-fn candidate_died(what: &str, answer: &Answer, reference: &str) -> Option<Verdict> {
+/// A divergence when the candidate died or ran out of time at what `exit` is about; `reference` says what the reference did there.
+fn candidate_died(exit: Subject, answer: &Answer, reference: &str) -> Option<Verdict> {
     let kind = match answer.exit {
         Exit::TimedOut(_) => DivergenceKind::CandidateTimeout,
         Exit::HitLimit(_) => DivergenceKind::CandidateLimit,
         Exit::Crashed(_) => DivergenceKind::CandidateCrash,
         Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
-    let difference = Difference::new(format!("exit of {what}"), answer.describe(), reference);
+    let difference = Difference::new(exit, answer.describe(), reference);
     Some(Verdict::Divergence(Finding::of_difference(
         kind, difference,
     )))

@@ -75,15 +75,15 @@ fn plain(text: &str) -> String {
 /// Exits are told apart by what the tools said, values by where they are.
 fn part(difference: &Difference) -> String {
     let Difference {
-        what,
+        subject,
         candidate,
         reference,
         ..
     } = difference;
-    if what.starts_with("exit of ") {
-        format!("{what} (candidate {candidate}, reference {reference})")
+    if subject.is_exit() {
+        format!("{subject} (candidate {candidate}, reference {reference})")
     } else {
-        what.clone()
+        subject.to_string()
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
     fn the_images_of_a_chain_are_one_whatever_their_numbers() {
         let group = |file: &str| {
             let what = format!("contents of {file}: byte at guest offset 4096");
-            let difference = Difference::new(what, "0x00", "0x1a");
+            let difference = Difference::written(&what, "0x00", "0x1a");
             Group::new("chain_content_divergence", "chain", &[difference], "")
         };
         let first = group("0-chain-0.qcow2");
@@ -222,11 +222,11 @@ mod tests {
     #[test]
     fn the_same_difference_at_another_place_is_the_same_group() {
         let at = |place: &str, value: &str| {
-            let difference = Difference::new(format!("contents at {place}"), value, "0x00");
+            let difference = Difference::written(&format!("contents at {place}"), value, "0x00");
             Group::new("convert_content_divergence", "convert", &[difference], "")
         };
         assert_eq!(at("4096", "0x12"), at("8192", "0xff"));
-        let elsewhere = Difference::new("refcount-bits", "1", "16");
+        let elsewhere = Difference::written("refcount-bits", "1", "16");
         let elsewhere = Group::new("convert_content_divergence", "convert", &[elsewhere], "");
         assert_ne!(at("4096", "0x12"), elsewhere);
     }

@@ -5,25 +5,30 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tool::request::RequestKind;
+
+pub use aspect::Aspect;
 pub use blame::Blame;
 pub use inconclusive::InconclusiveKind;
 pub use kind::{DivergenceKind, OutputAspect, OutputRole};
-pub use layer::Layer;
 pub use name::VerdictName;
 pub use place::Place;
+pub use subject::{JsonPath, SnapshotStep, Subject, SubjectKind};
 
+mod aspect;
 mod blame;
 mod inconclusive;
 mod kind;
-mod layer;
 mod name;
 mod place;
+mod subject;
 
 /// One value that the sides do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What differs: a path in the tools' JSON, a guest offset, an exit.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub subject: Subject,
     /// The candidate's value.
     pub candidate: String,
     /// The reference's value.
@@ -36,21 +41,27 @@ pub struct Difference {
 impl Difference {
     /// A difference of which the recipe says nothing.
     pub fn new(
-        what: impl Into<String>,
+        subject: Subject,
         candidate: impl Into<String>,
         reference: impl Into<String>,
     ) -> Self {
         Self {
-            what: what.into(),
+            subject,
             candidate: candidate.into(),
             reference: reference.into(),
             expected: None,
         }
     }
 
+    /// One of a subject as it is written in records.
+    #[cfg(test)]
+    pub fn written(what: &str, candidate: &str, reference: &str) -> Self {
+        Self::new(Subject::parse(what), candidate, reference)
+    }
+
     /// What two tools said was to be JSON, and at least one of them it was not: each one's error, or "JSON".
     pub fn of_parsing<T>(
-        what: &str,
+        request: RequestKind,
         candidate: &Result<T, String>,
         reference: &Result<T, String>,
     ) -> Self {
@@ -60,7 +71,8 @@ impl Difference {
                 .cloned()
                 .unwrap_or_else(|| "JSON".to_owned())
         };
-        Self::new(format!("{what} as JSON"), said(candidate), said(reference))
+        let subject = Subject::OutputAsJson { request };
+        Self::new(subject, said(candidate), said(reference))
     }
 
     /// The same, with what the recipe says.
@@ -93,7 +105,7 @@ impl Finding {
     /// A finding with one difference, which is also its summary.
     pub fn of_difference(kind: DivergenceKind, difference: Difference) -> Self {
         let Difference {
-            what,
+            subject,
             candidate,
             reference,
             expected,
@@ -102,7 +114,7 @@ impl Finding {
             .as_ref()
             .map(|expected| format!(", expected {expected}"))
             .unwrap_or_default();
-        let summary = format!("{what}: candidate {candidate}, reference {reference}{expected}");
+        let summary = format!("{subject}: candidate {candidate}, reference {reference}{expected}");
         Self {
             kind,
             blame: kind.usual_blame(),
@@ -222,10 +234,10 @@ impl Verdict {
         }
     }
 
-    /// The layer in which a divergence lies.
-    pub fn layer(&self) -> Option<Layer> {
+    /// The aspect that a divergence is about.
+    pub fn aspect(&self) -> Option<Aspect> {
         match self {
-            Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.kind.layer()),
+            Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.kind.aspect()),
             _ => None,
         }
     }
@@ -258,10 +270,10 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    fn finding(what: &str) -> Finding {
+    fn finding(key: &str) -> Finding {
         Finding::of_difference(
             DivergenceKind::CandidateCrash,
-            Difference::new(what, "a", "b"),
+            Difference::new(Subject::json_key(key), "a", "b"),
         )
     }
 
@@ -278,11 +290,11 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_tells_its_name_its_kind_its_blame_its_layer_and_why() {
+    fn a_verdict_tells_its_name_its_kind_its_blame_its_aspect_and_why() {
         let crash = Some("candidate_crash".to_owned());
         let limit = Some("inconclusive_both_limit".to_owned());
         let blame = Some(Blame::Candidate);
-        let layer = Some(Layer::Exit);
+        let aspect = Some(Aspect::Exit);
         let told = every().map(|verdict| {
             let reason = verdict.reason().map(str::to_owned);
             let (name, kind) = (verdict.name(), verdict.kind_name());
@@ -291,7 +303,7 @@ mod tests {
                 name,
                 kind,
                 verdict.blame(),
-                verdict.layer(),
+                verdict.aspect(),
                 differences,
                 reason,
             )
@@ -301,8 +313,8 @@ mod tests {
         let y = reason("y: candidate a, reference b");
         let expected = [
             (VerdictName::Match, None, None, None, 0, None),
-            (VerdictName::Divergence, crash.clone(), blame, layer, 1, x),
-            (VerdictName::Flaky, crash, blame, layer, 1, y),
+            (VerdictName::Divergence, crash.clone(), blame, aspect, 1, x),
+            (VerdictName::Flaky, crash, blame, aspect, 1, y),
             (VerdictName::Inconclusive, limit, None, None, 0, reason("z")),
             (VerdictName::Unsupported, None, None, None, 0, reason("u")),
         ];
@@ -326,7 +338,8 @@ mod tests {
     #[test]
     fn a_finding_of_several_differences_is_summed_up_by_the_first() {
         let kind = DivergenceKind::InfoOutput;
-        let difference = |what: &str| Difference::new(what, "1", "2").with_expected("3");
+        let difference =
+            |key: &str| Difference::new(Subject::json_key(key), "1", "2").with_expected("3");
         let several = Finding::of_differences(kind, vec![difference("a"), difference("b")]);
         let several = several.unwrap();
         assert_eq!(
@@ -344,32 +357,35 @@ mod tests {
     #[test]
     fn what_is_no_json_is_told_for_each_side() {
         let (json, error): (Result<u8, String>, _) = (Ok(1), Err("at line 1".to_owned()));
+        let request = RequestKind::Map;
+        let subject = || Subject::OutputAsJson { request };
+        assert_eq!(subject().to_string(), "map as JSON");
         assert_eq!(
-            Difference::of_parsing("map", &error, &json),
-            Difference::new("map as JSON", "at line 1", "JSON")
+            Difference::of_parsing(request, &error, &json),
+            Difference::new(subject(), "at line 1", "JSON")
         );
         assert_eq!(
-            Difference::of_parsing("map", &json, &error),
-            Difference::new("map as JSON", "JSON", "at line 1")
+            Difference::of_parsing(request, &json, &error),
+            Difference::new(subject(), "JSON", "at line 1")
         );
     }
 
     #[test]
-    fn every_layer_and_blame_is_named_as_it_is_written() {
+    fn every_aspect_and_blame_is_named_as_it_is_written() {
         let written = |value: serde_json::Value| value.as_str().unwrap().to_owned();
-        let layers = [
-            Layer::Exit,
-            Layer::Contents,
-            Layer::Facts,
-            Layer::Allocation,
-            Layer::Metadata,
-            Layer::Host,
-            Layer::CrossReading,
-            Layer::Saying,
+        let aspects = [
+            Aspect::Exit,
+            Aspect::Contents,
+            Aspect::Facts,
+            Aspect::Allocation,
+            Aspect::Metadata,
+            Aspect::Host,
+            Aspect::CrossReading,
+            Aspect::Saying,
         ];
-        for layer in layers {
-            let json = serde_json::to_value(layer).unwrap();
-            assert_eq!(written(json), layer.name());
+        for aspect in aspects {
+            let json = serde_json::to_value(aspect).unwrap();
+            assert_eq!(written(json), aspect.name());
         }
         let blames = [
             Blame::Candidate,

@@ -15,7 +15,7 @@ use crate::oracle::exchange::{Actor, Exchange, Rule, Side, Step};
 use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, RequestKind};
 use crate::tool::{Support, Tool, Wording};
 use about::{About, exits};
 use calls::Calls;
@@ -63,7 +63,7 @@ struct Plot<'tools> {
 
 fn damage(record: &Record) -> Option<String> {
     let mut calls = record.evidence.as_ref()?.calls.iter();
-    let call = calls.find(|call| call.request == "damage")?;
+    let call = calls.find(|call| RequestKind::named(&call.request) == Some(RequestKind::Damage))?;
     Some(shell_line(&call.command))
 }
 

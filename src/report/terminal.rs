@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::base::prose::{counted, printable};
 use crate::base::simpler::Bulk;
 use crate::oracle::signature::Group;
-use crate::oracle::verdict::Difference;
+use crate::oracle::verdict::{Difference, InconclusiveKind};
 use crate::process::SandboxLayer;
 use crate::run::evidence::quoted;
 use crate::run::evidence::{Call, Evidence, shell_line};
@@ -64,7 +64,7 @@ pub fn as_assertion(trial: &str, record: &Record) -> String {
     let place = record.seed_file.as_deref().unwrap_or(&record.id);
     format!(
         "thread '{trial}' panicked at {place}:1:1:\nassertion `left == right` failed: {}\n  left: {:?}\n right: {:?}\nnote: left is the candidate's, right the reference's\n",
-        difference.what, difference.candidate, difference.reference
+        difference.subject, difference.candidate, difference.reference
     )
 }
 
@@ -182,8 +182,8 @@ pub fn evidence_block(record: &Record) -> String {
             operation.op, operation.verdict
         );
     }
-    if let (Some(blame), Some(layer)) = (record.blame, record.layer) {
-        let _ = writeln!(block, "  blame: {}; layer: {}", blame.name(), layer.name());
+    if let (Some(blame), Some(aspect)) = (record.blame, record.aspect) {
+        let _ = writeln!(block, "  blame: {}; layer: {}", blame.name(), aspect.name());
     }
     if let Some(evidence) = &record.evidence {
         add_evidence(&mut block, evidence);
@@ -196,7 +196,7 @@ pub fn evidence_block(record: &Record) -> String {
 }
 
 fn add_difference(block: &mut String, difference: &Difference) {
-    let _ = writeln!(block, "  {}", difference.what);
+    let _ = writeln!(block, "  {}", difference.subject);
     let _ = writeln!(block, "    candidate: {}", difference.candidate);
     let _ = writeln!(block, "    reference: {}", difference.reference);
     if let Some(expected) = &difference.expected {
@@ -348,7 +348,7 @@ fn counts(summary: &Summary) -> String {
         ("flaky_count", summary.flaky_count),
         ("inconclusive_count", summary.inconclusive_count),
         (
-            "inconclusive_qemu_timeout",
+            InconclusiveKind::QemuTimeout.name(),
             summary.inconclusive_qemu_timeout,
         ),
         ("unsupported_count", summary.unsupported_count),

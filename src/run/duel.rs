@@ -340,9 +340,9 @@ impl<'duel> Bout<'duel> {
             verdicts.extend(self.source_changed(ground)?);
         }
         *observed = Observed::of(&exchange);
-        if operation.is_layered() {
-            // The first image layer that differs causes the differences in the layers above it.
-            verdicts.sort_by_key(|verdict| verdict.layer());
+        if operation.judges_by_aspect() {
+            // The first aspect that differs is the cause of what differs in later ones.
+            verdicts.sort_by_key(|verdict| verdict.aspect());
         }
         verdicts.extend(exchange.candidate.untested());
         let mut verdict = Verdict::worst(verdicts);

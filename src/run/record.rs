@@ -30,7 +30,7 @@ use crate::case::{Case, CaseId};
 use crate::image::validity::{self, Validity};
 use crate::oracle::behaviour::Observed;
 use crate::oracle::signature::{Cause, Group};
-use crate::oracle::verdict::{Blame, InconclusiveKind, Layer, Verdict, VerdictName};
+use crate::oracle::verdict::{Aspect, Blame, InconclusiveKind, Verdict, VerdictName};
 use crate::run::duel::Outcome;
 use crate::run::evidence::{Evidence, milliseconds};
 
@@ -90,9 +90,9 @@ pub struct Record {
     /// For a divergence: which of candidate, reference and recipe contradicts the other two.
     #[serde(default)]
     pub blame: Option<Blame>,
-    /// For a divergence: the first image layer that differs.
-    #[serde(default)]
-    pub layer: Option<Layer>,
+    /// The first aspect of the image that differs, for a divergence.
+    #[serde(default, rename = "layer")]
+    pub aspect: Option<Aspect>,
     /// The operation that decided the verdict.
     pub operation: Option<String>,
     /// The index of that operation in the case, from 0.
@@ -249,7 +249,7 @@ impl Record {
             verdict,
             kind: decided.and_then(|operation| operation.kind.clone()),
             blame: said.and_then(Verdict::blame),
-            layer: said.and_then(Verdict::layer),
+            aspect: said.and_then(Verdict::aspect),
             operation: decided.map(|operation| operation.op.clone()),
             operation_index: deciding.filter(|_| verdict != VerdictName::Match),
             reason: decided.and_then(|operation| operation.reason.clone()),

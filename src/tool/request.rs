@@ -6,6 +6,7 @@
 mod answer;
 mod bench_plan;
 mod image_file;
+mod kind;
 mod new_size;
 pub mod qemu_words;
 mod rebase_mode;
@@ -15,6 +16,7 @@ mod window;
 pub use answer::{Answer, Ended, Exit};
 pub use bench_plan::BenchPlan;
 pub use image_file::ImageFile;
+pub use kind::RequestKind;
 pub use new_size::NewSize;
 pub use rebase_mode::RebaseMode;
 pub use snapshot_key::SnapshotKey;
@@ -271,7 +273,7 @@ mod size_in_bytes {
 }
 
 /// What is done with a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotAction {
     /// Make one of what the guest sees now.
@@ -283,7 +285,7 @@ pub enum SnapshotAction {
 }
 
 /// What a repair may touch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RepairTier {
     /// Clusters that nobody uses.
@@ -303,40 +305,6 @@ impl RepairTier {
 }
 
 impl Request {
-    /// What is asked, in one word.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Create { .. } => "create",
-            Self::Info { .. } => "info",
-            Self::Check { .. } => "check",
-            Self::Convert { .. } => "convert",
-            Self::ConvertSnapshot { .. } => "convert_snapshot",
-            Self::Measure { .. } => "measure",
-            Self::Resize { .. } => "resize",
-            Self::Write { .. } => "write",
-            Self::WriteZeroes { .. } => "write_zeroes",
-            Self::Discard { .. } => "discard",
-            Self::Contents { .. } => "contents",
-            Self::Map { .. } => "map",
-            Self::Amend { .. } => "amend",
-            Self::Rebase { .. } => "rebase",
-            Self::Commit { .. } => "commit",
-            Self::Dd { .. } => "dd",
-            Self::Bitmap { .. } => "bitmap",
-            Self::Bench { .. } => "bench",
-            Self::Compare { .. } => "compare",
-            Self::Snapshot { .. } => "snapshot",
-            Self::SnapshotList { .. } => "snapshot_list",
-            Self::SnapshotContents { .. } => "snapshot_contents",
-            Self::Repair { .. } => "repair",
-            Self::Corrupt { .. } => "corrupt",
-            Self::HostClusters { .. } => "host_clusters",
-            Self::Damage { .. } => "damage",
-            Self::Untouched { .. } => "untouched",
-            Self::Audit { .. } => "audit",
-        }
-    }
-
     /// Whether it may write to no file at all.
     pub fn is_reading(&self) -> bool {
         match self {

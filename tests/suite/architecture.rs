@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use imgduel::oracle::verdict::{DivergenceKind, InconclusiveKind};
+
 /// A source file of the library: its room (the first part of its path), its path and its text.
 struct Source {
     room: String,
@@ -310,5 +312,92 @@ fn only_the_rng_room_names_a_random_generator() {
             "{}",
             source.path.display()
         );
+    }
+}
+
+/// Every literal in the code of a file that is not a test's: what stands between quotes on a line that is no comment.
+fn literals(source: &Source) -> Vec<&str> {
+    let end = source.text.find("#[cfg(test)]\nmod tests {");
+    let code = source.text[..end.unwrap_or(source.text.len())].lines();
+    let code = code.filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split('"').skip(1).step_by(2))
+        .collect()
+}
+
+fn is_test(source: &Source) -> bool {
+    let stem = source.path.file_stem().unwrap();
+    let mut folders = source.path.components();
+    stem == "tests" || folders.any(|folder| folder.as_os_str() == "tests")
+}
+
+/// What differs is a `Subject`, and a kind a `DivergenceKind`: code matches on variants, so that the compiler finds what a new one needs.
+///
+/// What is forbidden outside of the tables and of tests:
+/// * a field of the name `what` of a difference, and the text of a subject taken apart: `subject.to_string()` with anything behind it;
+/// * a subject's text: a literal that begins as one does;
+/// * the name of a kind of divergence or of an inconclusive verdict, and the endings by which kinds were once told apart.
+#[test]
+fn nobody_takes_the_text_of_a_subject_or_the_name_of_a_kind_apart() {
+    let tables = [
+        "oracle/verdict/kind",
+        "oracle/verdict/inconclusive",
+        "oracle/verdict/subject",
+    ];
+    // The catalogue's patterns are about texts until its conditions are typed.
+    let patterns = ["case/known"];
+    let begins = [
+        "exit of ",
+        "contents of ",
+        "header field ",
+        "granules that are dirty",
+        "host space of ",
+        "files that ",
+        "compare of ",
+        "snapshots of ",
+        "metadata of ",
+        "memory of ",
+    ];
+    let endings = ["_divergence", "_crash", "_refused", "_timeout", "_blowup"];
+    let mut kinds: Vec<String> = DivergenceKind::all().map(|kind| kind.to_string()).collect();
+    kinds.extend(
+        InconclusiveKind::ALL
+            .iter()
+            .map(|kind| kind.name().to_owned()),
+    );
+    for source in sources().iter().filter(|source| !is_test(source)) {
+        if source.lies_in(&tables) {
+            continue;
+        }
+        let path = source.path.display();
+        for forbidden in ["difference.what", "found.what", "subject.to_string()."] {
+            assert!(!source.text.contains(forbidden), "{path}: {forbidden}");
+        }
+        for literal in literals(source) {
+            let is_subject = begins.iter().any(|begin| literal.starts_with(begin));
+            assert!(
+                !is_subject || source.lies_in(&patterns),
+                "{path} knows the text of a subject: \"{literal}\""
+            );
+            let is_kind = kinds.iter().any(|kind| kind == literal);
+            assert!(!is_kind, "{path} names a kind: \"{literal}\"");
+            let is_ending = endings.contains(&literal);
+            assert!(
+                !is_ending,
+                "{path} tells kinds by their ending: \"{literal}\""
+            );
+        }
+    }
+}
+
+/// A feature is named in its table alone.
+#[test]
+fn nobody_names_a_hazard_but_the_table_of_features() {
+    for source in sources().iter().filter(|source| !is_test(source)) {
+        if source.lies_in(&["operation/feature"]) {
+            continue;
+        }
+        let mut literals = literals(source).into_iter();
+        let named = literals.find(|literal| literal.starts_with("hazard_"));
+        assert_eq!(named, None, "{}", source.path.display());
     }
 }

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
     let (_, record, _) = found("native1", lie, acts, start);
     assert_eq!(
-        record.layer.map(|layer| layer.name()),
+        record.aspect.map(|aspect| aspect.name()),
         Some(layer),
         "{record:#?}"
     );
@@ -180,7 +180,7 @@ fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize
     let blame = record.blame.map(|blame| blame.name());
     assert_eq!(blame, Some("both"), "{record:#?}");
     let evidence = record.evidence.as_ref().unwrap();
-    let differs = &evidence.differences[0].what;
+    let differs = &evidence.differences[0].subject.to_string();
     assert!(differs.starts_with(what), "{differs}");
 }
 

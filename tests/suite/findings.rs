@@ -10,7 +10,7 @@ use std::time::Duration;
 use imgduel::case::Case;
 use imgduel::case::known::{Catalogue, Said, Sighting};
 use imgduel::case::shrink::{Limits, Progress, shrink};
-use imgduel::oracle::verdict::Difference;
+use imgduel::oracle::verdict::{Difference, Subject};
 use imgduel::report::seed_file::SeedFile;
 use serde_json::Value;
 
@@ -429,7 +429,7 @@ fn accepting_a_finding_adds_an_entry_that_matches_only_this_finding() {
             index: 2,
             kind,
             blame: seen.blame,
-            differences: &[Difference::new(what, value, "0x1a")],
+            differences: &[Difference::new(Subject::parse(&what), value, "0x1a")],
             at: &[],
         };
         let tool = ("qemu-img", "10.0.2");

@@ -98,7 +98,10 @@ impl Condition {
         }
         let mut patterns: Vec<String> = Vec::new();
         for difference in seen.differences {
-            add_new(&mut patterns, up_to_a_number(&difference.what));
+            add_new(
+                &mut patterns,
+                up_to_a_number(&difference.subject.to_string()),
+            );
         }
         let mut shows = Vec::new();
         let all: Option<Vec<Shows>> = seen.differences.iter().map(Shows::of).collect();
@@ -115,7 +118,7 @@ impl Condition {
                 false => Vec::new(),
             }
             .into_iter()
-            .map(str::to_owned)
+            .map(|feature| feature.name().to_owned())
             .collect(),
             any_feature: Vec::new(),
             damage: match operation {
@@ -179,8 +182,9 @@ impl Condition {
             && (self.blame.is_empty()
                 || seen.blame.is_some_and(|blame| self.blame.contains(&blame)))
             && seen.differences.iter().all(|difference| {
+                let subject = difference.subject.to_string();
                 let mut patterns = self.differences.iter();
-                patterns.any(|pattern| matches_pattern(pattern, &difference.what))
+                patterns.any(|pattern| matches_pattern(pattern, &subject))
             })
             && says(&self.candidate_says, |difference| &difference.candidate)
             && says(&self.reference_says, |difference| &difference.reference)
@@ -275,7 +279,7 @@ impl Condition {
 
     fn features_hold(&self, operation: &Operation) -> bool {
         let there = operation.perform().features();
-        let has = |feature: &String| there.contains(&feature.as_str());
+        let has = |wanted: &String| there.iter().any(|feature| feature.name() == wanted);
         self.features.iter().all(has)
             && (self.any_feature.is_empty() || self.any_feature.iter().any(has))
     }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::content::ContentPlace;
 use crate::oracle::verdict::Difference;
 
 /// How two values of a guest's data differ.
@@ -23,7 +24,7 @@ pub enum Shows {
 impl Shows {
     /// How the values of a difference differ; nothing where they are no data.
     pub fn of(difference: &Difference) -> Option<Self> {
-        if difference.what.ends_with("guest-visible size") {
+        if difference.subject.content_place() == Some(ContentPlace::Size) {
             return Some(Self::AnotherSize);
         }
         let values = [&difference.candidate, &difference.reference].map(|value| is_zero(value));
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_told_by_which_side_shows_zeros() {
         let of = |candidate: &str, reference: &str| {
-            Shows::of(&Difference::new(
+            Shows::of(&Difference::written(
                 "contents: byte at guest offset 0",
                 candidate,
                 reference,
@@ -78,7 +79,8 @@ mod tests {
 
     #[test]
     fn another_size_is_told_as_such() {
-        let difference = Difference::new("contents of a: guest-visible size", "1 bytes", "2 bytes");
+        let difference =
+            Difference::written("contents of a: guest-visible size", "1 bytes", "2 bytes");
         assert_eq!(Shows::of(&difference), Some(Shows::AnotherSize));
     }
 }

@@ -36,7 +36,7 @@ fn replaced(structure: &str, field: &str) -> Value {
 }
 
 fn difference() -> Difference {
-    Difference::new(
+    Difference::written(
         "contents of 0.qcow2: byte at guest offset 512",
         "0x00",
         "0x1f",

@@ -154,7 +154,7 @@ fn refused(by: Side, words: &str) -> Symptom {
         Side::Candidate => [refused.as_str(), "exit 0"],
         Side::Reference => ["exit 0", refused.as_str()],
     };
-    let difference = Difference::new("exit of convert", candidate, reference);
+    let difference = Difference::written("exit of convert", candidate, reference);
     Symptom {
         cause: Cause::of(&[difference]),
         ..symptom("convert")

@@ -10,8 +10,8 @@ use super::header::Header;
 use super::refcounts::RefcountTable;
 use super::{ImageBytes, Unparsable};
 
-/// A class of corruption, under the Python harness's name. `L2[n]` is entry `n` of the first L2 table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A class of damage, by the Python harness's name for it. `L2[n]` is the entry `n` of the first L2 table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Corruption {
     /// The refcount of the cluster behind `L2[0]` becomes 0.
@@ -27,7 +27,16 @@ pub enum Corruption {
 }
 
 impl Corruption {
-    /// The name of the class, as in cases.
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::RefcountZero,
+        Self::RefcountTooHigh,
+        Self::LeakedCluster,
+        Self::StaleCopied,
+        Self::Overlapping,
+    ];
+
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::RefcountZero => "refcount_zero",
@@ -77,17 +86,9 @@ mod tests {
     use super::super::fixture::Scratch;
     use super::*;
 
-    const ALL: [Corruption; 5] = [
-        Corruption::RefcountZero,
-        Corruption::RefcountTooHigh,
-        Corruption::LeakedCluster,
-        Corruption::StaleCopied,
-        Corruption::Overlapping,
-    ];
-
     #[test]
-    fn every_class_s_name_is_its_serde_name() {
-        for class in ALL {
+    fn every_class_is_called_what_serde_calls_it() {
+        for class in Corruption::ALL {
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         }
     }
@@ -116,7 +117,7 @@ mod tests {
         let scratch = Scratch::new();
         for cluster_size in [512, 4096, 65536] {
             let options = format!("cluster_size={cluster_size}");
-            for (index, class) in ALL.into_iter().enumerate() {
+            for (index, class) in Corruption::ALL.into_iter().enumerate() {
                 let damaged = || {
                     let path = scratch.image("image", &options);
                     class.inflict(&ImageBytes::open(&path).unwrap()).unwrap();

@@ -4,7 +4,11 @@
 //! compares them. The form is sparse: holes are not read, and unused clusters of zeros are left out. The bytes are compared without interpreting
 //! them.
 
+mod place;
+
 use std::collections::BTreeMap;
+
+pub use place::{HostPlace, HostRegion};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,10 +54,10 @@ struct HostCluster {
 /// Where two images' host clusters differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostDifference {
-    /// `prefix_mismatch` within the length of both files, `nonzero_tail` beyond the end of the shorter one.
-    pub what: &'static str,
-    /// The number and the offset of the cluster, in one phrase.
-    pub place: String,
+    /// Where, roughly.
+    pub region: HostRegion,
+    /// Where exactly.
+    pub place: HostPlace,
     /// What the first image has there.
     pub first: String,
     /// What the second image has there.
@@ -121,9 +125,9 @@ impl HostClusters {
     /// the order in which a tool works, and are never read. The Python harness has this exception from ops16 on. Here it applies to every
     /// generation, because it removes only false alarms from the older ones.
     pub fn difference(&self, other: &Self) -> Option<HostDifference> {
-        let difference = |what, place: String, first: String, second: String| {
+        let difference = |region, place, first: String, second: String| {
             Some(HostDifference {
-                what,
+                region,
                 place,
                 first,
                 second,
@@ -131,8 +135,8 @@ impl HostClusters {
         };
         if self.cluster_size != other.cluster_size {
             return difference(
-                "prefix_mismatch",
-                "cluster size".to_owned(),
+                HostRegion::Prefix,
+                HostPlace::ClusterSize,
                 format!("{} bytes", self.cluster_size),
                 format!("{} bytes", other.cluster_size),
             );
@@ -152,10 +156,10 @@ impl HostClusters {
             })
             .min_by_key(|(index, _)| *index)?;
         let offset = index.saturating_mul(self.cluster_size);
-        let what = if offset < common_bytes {
-            "prefix_mismatch"
+        let region = if offset < common_bytes {
+            HostRegion::Prefix
         } else {
-            "nonzero_tail"
+            HostRegion::Tail
         };
         let show = |cluster: HostCluster| {
             let HostCluster {
@@ -168,8 +172,8 @@ impl HostClusters {
             };
             format!("{held} (refcount {refcount})")
         };
-        let place = format!("host cluster {index} at file offset {offset:#x}");
-        difference(what, place, show(first), show(second))
+        let place = HostPlace::Cluster { index, offset };
+        difference(region, place, show(first), show(second))
     }
 }
 
@@ -218,8 +222,8 @@ mod tests {
         image.write("a byte", last * 4096 + 7, &[1]).unwrap();
         let after = read(&path).unwrap();
         let found = before.difference(&after).unwrap();
-        assert_eq!(found.what, "prefix_mismatch");
-        assert!(found.place.starts_with(&format!("host cluster {last} at")));
+        assert_eq!(found.region, HostRegion::Prefix);
+        assert!(matches!(found.place, HostPlace::Cluster { index, .. } if index == last));
 
         let freed = |mut clusters: HostClusters| {
             clusters.clusters.get_mut(&last).unwrap().refcount = 0;
@@ -254,8 +258,8 @@ mod tests {
         };
         assert_eq!(before.difference(&longer(&[0; 70000])), None);
         let tail = longer(&[9; 1]);
-        assert_eq!(before.difference(&tail).unwrap().what, "nonzero_tail");
-        assert_eq!(tail.difference(&before).unwrap().what, "nonzero_tail");
+        assert_eq!(before.difference(&tail).unwrap().region, HostRegion::Tail);
+        assert_eq!(tail.difference(&before).unwrap().region, HostRegion::Tail);
     }
 
     #[test]

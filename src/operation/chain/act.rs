@@ -6,6 +6,7 @@ use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Preallocation};
+use crate::operation::feature::Feature;
 use crate::tool::request::qemu_words::as_words;
 use crate::tool::request::{RepairTier, SnapshotAction, SnapshotKey};
 
@@ -279,25 +280,28 @@ impl Act {
         }
     }
 
-    /// Its name, and that of what is done with an image below.
-    pub(super) fn names(&self) -> Vec<&'static str> {
+    /// Its kind, and that of what is done with an image below.
+    pub(super) fn features(&self) -> Vec<Feature> {
+        let own = Feature::Step(self.kind());
         match self {
-            Self::Below { act, .. } => vec![self.name(), act.name(), act.name_below()],
-            Self::Refused { act } => {
-                let mut names = act.names();
-                names.insert(0, self.name());
-                names
+            Self::Below { act, .. } => {
+                vec![own, Feature::Step(act.kind()), act.feature_below()]
             }
-            _ => vec![self.name()],
+            Self::Refused { act } => {
+                let mut features = act.features();
+                features.insert(0, own);
+                features
+            }
+            _ => vec![own],
         }
     }
 
     /// What it is called among the features of a chain when it is done with an image that lies, or will lie, below others.
-    pub(super) fn name_below(&self) -> &'static str {
+    pub(super) fn feature_below(&self) -> Feature {
         match self {
-            Self::Snapshot { .. } => "snapshot_below",
-            Self::Bitmap { .. } => "bitmap_below",
-            _ => "act_below",
+            Self::Snapshot { .. } => Feature::SnapshotBelow,
+            Self::Bitmap { .. } => Feature::BitmapBelow,
+            _ => Feature::ActBelow,
         }
     }
 

@@ -9,6 +9,7 @@ use super::act::{Act, Layer};
 use super::course::Course;
 use crate::image::format::Format;
 use crate::image::options::{Preallocation, Subformat};
+use crate::operation::feature::Feature;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
 /// What is defective.
@@ -36,28 +37,12 @@ pub enum Hazard {
     RepairedSnapshots,
 }
 
-/// A feature of the images, not of a step: see [`Layer::is_guessed_under`].
-pub(super) const GUESSED_BACKING: &str = "hazard_guessed_backing";
-
-/// A feature of an image: see [`Course::has_endless_encrypted_runs`].
-pub(super) const ENDLESS_ENCRYPTED: &str = "hazard_endless_encrypted";
 /// What one piece of an L2 table that qemu-img keeps in memory reaches with these clusters: 2 GiB.
 const ENDLESS_CLUSTER_BYTES: u64 = 128 << 10;
 const ENDLESS_RUN_BYTES: u64 = 1 << 31;
 
-/// A feature of a step: zeros for the last cluster of a parallels image whose space may be given back leak it, at the file's end.
-pub(super) const PARALLELS_UNMAP: &str = "hazard_parallels_unmap";
-
-/// A feature of a step: host clusters are preallocated for a qcow2 that grows. Where clusters at the end of its file are free, the file
-/// is longer than what it is to be "grown" to, and qemu-img refuses ("Cannot use preallocation for shrinking files").
-pub(super) const PREALLOCATED_GROWTH: &str = "hazard_preallocated_growth";
-
-/// A feature of a step: an image with snapshots is amended to version 2. Where a cluster that a snapshot shares was set to zero and kept its
-/// place, qemu-img writes the zeros there, and the snapshot loses what it held.
-pub(super) const DOWNGRADED_SNAPSHOTS: &str = "hazard_downgraded_snapshots";
-
 impl Act {
-    /// See [`DOWNGRADED_SNAPSHOTS`].
+    /// See [`Feature::DowngradedSnapshots`].
     pub(super) fn downgrades_snapshots(&self, course: &Course) -> bool {
         let Self::Amend { options } = self else {
             return false;
@@ -66,7 +51,7 @@ impl Act {
         downgrades && !course.model.snapshots.is_empty()
     }
 
-    /// See [`PREALLOCATED_GROWTH`].
+    /// See [`Feature::PreallocatedGrowth`].
     pub(super) fn preallocates_growth(&self, course: &Course) -> bool {
         let Self::Resize {
             size,
@@ -93,7 +78,7 @@ impl Act {
             && below.any(|(file, lower)| is_ragged(lower.view.size) || is_finer(file))
     }
 
-    /// See [`PARALLELS_UNMAP`].
+    /// See [`Feature::ParallelsUnmap`].
     pub(super) fn unmaps_parallels(&self, course: &Course) -> bool {
         // Whole clusters are given back whether that is asked for or not.
         let is_zeroing = matches!(self, Self::WriteZeroes { .. });
@@ -155,17 +140,17 @@ impl Hazard {
         Self::CompressedQcow,
     ];
 
-    /// Its name among the features of a chain.
-    pub fn name(self) -> &'static str {
+    /// What it is among the features of a chain.
+    pub fn feature(self) -> Feature {
         match self {
-            Self::RaggedRebase => "hazard_ragged_rebase",
-            Self::MetadataGrowth => "hazard_metadata_growth",
-            Self::NarrowSnapshot => "hazard_narrow_snapshot",
-            Self::RaggedGrowth => "hazard_ragged_growth",
-            Self::Version2Bitmaps => "hazard_version_2_bitmaps",
-            Self::EncryptedDowngrade => "hazard_encrypted_downgrade",
-            Self::CompressedQcow => "hazard_compressed_qcow",
-            Self::RepairedSnapshots => "hazard_repaired_snapshots",
+            Self::RaggedRebase => Feature::RaggedRebase,
+            Self::MetadataGrowth => Feature::MetadataGrowth,
+            Self::NarrowSnapshot => Feature::NarrowSnapshot,
+            Self::RaggedGrowth => Feature::RaggedGrowth,
+            Self::Version2Bitmaps => Feature::Version2Bitmaps,
+            Self::EncryptedDowngrade => Feature::EncryptedDowngrade,
+            Self::CompressedQcow => Feature::CompressedQcow,
+            Self::RepairedSnapshots => Feature::RepairedSnapshots,
         }
     }
 

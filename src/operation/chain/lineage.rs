@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::act::Act;
 use super::course::Course;
-use super::{Chain, Hazard, hazard};
+use super::{Chain, Hazard};
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::Subformat;
 use crate::operation::facts::{Facts, of_file};
+use crate::operation::feature::Feature;
 use crate::oracle::exchange::{Exchange, Ground, Side};
 use crate::oracle::verdict::Place;
 use crate::tool::request::ImageFile;
@@ -20,7 +21,7 @@ use crate::tool::request::ImageFile;
 #[derive(Clone, Default)]
 struct Past {
     /// Formats and options of what data came from.
-    origin: BTreeSet<&'static str>,
+    origin: BTreeSet<Feature>,
     /// What was done to the file.
     done: BTreeSet<&'static str>,
     /// The same, by the candidate's own tool.
@@ -29,7 +30,7 @@ struct Past {
     before: BTreeSet<&'static str>,
     own_before: BTreeSet<&'static str>,
     /// Known defects of qemu-img that were met.
-    met: BTreeSet<&'static str>,
+    met: BTreeSet<Feature>,
     /// The largest size that a guest has seen, in bytes, with that of every snapshot.
     bytes_max: u64,
 }
@@ -85,7 +86,7 @@ impl Lineage {
             let is_vpc = below.format == crate::image::format::Format::Vpc;
             course.top().format == crate::image::format::Format::Qcow && is_vpc && is_fixed
         });
-        past.met.extend(guessed.then_some(hazard::GUESSED_BACKING));
+        past.met.extend(guessed.then_some(Feature::GuessedBacking));
     }
 
     /// An act is about to be done where the chain stands.
@@ -149,20 +150,20 @@ fn names(course: &Course, act: &Act) -> Vec<&'static str> {
     std::iter::once(act.name()).chain(more).collect()
 }
 
-fn hazards(course: &Course, act: &Act) -> Vec<&'static str> {
+fn hazards(course: &Course, act: &Act) -> Vec<Feature> {
     let found = [
-        Hazard::of(course, act).map(Hazard::name),
+        Hazard::of(course, act).map(Hazard::feature),
         act.rebases_over_finer_images(course)
-            .then_some(Hazard::RaggedRebase.name()),
+            .then_some(Feature::RaggedRebase),
         act.unmaps_parallels(course)
-            .then_some(hazard::PARALLELS_UNMAP),
+            .then_some(Feature::ParallelsUnmap),
         act.preallocates_growth(course)
-            .then_some(hazard::PREALLOCATED_GROWTH),
+            .then_some(Feature::PreallocatedGrowth),
         act.downgrades_snapshots(course)
-            .then_some(hazard::DOWNGRADED_SNAPSHOTS),
+            .then_some(Feature::DowngradedSnapshots),
         course
             .has_endless_encrypted_runs()
-            .then_some(hazard::ENDLESS_ENCRYPTED),
+            .then_some(Feature::EndlessEncrypted),
     ];
     found.into_iter().flatten().collect()
 }
@@ -226,27 +227,28 @@ pub(super) fn add(
         let course = lower.as_ref().unwrap_or(&end);
         (lineage.of(course), of_files(course))
     });
+    for (key, values) in [("origin", &past.origin), ("met", &past.met)] {
+        values.iter().for_each(|value| facts.add(key, value.name()));
+    }
     for (key, values) in [
-        ("origin", &past.origin),
         ("done", &past.done),
         ("own", &past.own),
         ("before", &past.before),
         ("own_before", &past.own_before),
-        ("met", &past.met),
     ] {
         values.iter().for_each(|value| facts.add(key, value));
     }
     files
         .into_iter()
-        .for_each(|(key, value)| facts.add(key, value));
+        .for_each(|(key, value)| facts.add(key, value.name()));
     space(exchange, place, past.bytes_max, facts);
 }
 
 /// What is true of the current image, and of those below it, where the chain stands.
-fn of_files(course: &Course) -> Vec<(&'static str, &'static str)> {
+fn of_files(course: &Course) -> Vec<(&'static str, Feature)> {
     let is_odd = !course.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
     let own = of_file(course.top()).into_iter();
-    let own = own.chain(is_odd.then_some("odd_sectors"));
+    let own = own.chain(is_odd.then_some(Feature::OddSectors));
     let own = own.map(|feature| ("file", feature));
     let below = course.below().iter().flat_map(of_file);
     own.chain(below.map(|feature| ("below", feature))).collect()

@@ -13,7 +13,7 @@ use crate::image::model::{Bitmap, View};
 use crate::oracle::exchange::{Deed, Exchange, Side, Turn};
 use crate::oracle::judge::{self, CheckCounts};
 use crate::oracle::verdict::{
-    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place,
+    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place, Subject,
 };
 use crate::tool::request::{Answer, ImageFile, Request};
 
@@ -46,8 +46,9 @@ pub(super) fn judge(exchange: &Exchange, index: usize, course: &Course) -> Vec<F
     let mut found = Vec::new();
     if let Some(maps) = both("map").filter(|maps| maps.iter().all(|map| map.succeeded())) {
         let [ours, theirs] = maps.map(|map| truth_of(map_lie(map, view)));
-        let what = format!("map of {} by the reference", file.path);
-        found.extend(witnesses(MAP, what, [ours, theirs, truth_of(None)]));
+        let file = file.path.clone();
+        let subject = Subject::MapLeft { file };
+        found.extend(witnesses(MAP, subject, [ours, theirs, truth_of(None)]));
     }
     if let Some(answers) = both("audit") {
         found.extend(audits(answers, index, course));
@@ -75,9 +76,11 @@ pub(super) fn unclean(exchange: &Exchange, file: &ImageFile) -> Option<Finding> 
         look(&exchange.candidate)?,
         look(exchange.reference.as_ref()?)?,
     );
-    let what = format!("check of {}, on both sides", file.path);
+    let subject = Subject::CheckOnBothSides {
+        file: file.path.clone(),
+    };
     let is_shared = ours == theirs;
-    let finding = witnesses(CHECK, what, [ours, theirs, "clean".to_owned()]);
+    let finding = witnesses(CHECK, subject, [ours, theirs, "clean".to_owned()]);
     let finding = finding.filter(|_| is_shared);
     finding.map(|finding| finding.placed(Place::file(&file.path)))
 }
@@ -96,8 +99,9 @@ fn audits(answers: [&Answer; 2], index: usize, course: &Course) -> Vec<Finding> 
         refused => {
             let told = refused.map(|audit| audit.err().unwrap_or_else(|| "read".to_owned()));
             let [ours, theirs] = told;
-            let what = format!("whether the metadata of {} can be read", file.path);
-            let finding = witnesses(METADATA, what, [ours, theirs, "read".to_owned()]);
+            let file = file.path.clone();
+            let subject = Subject::MetadataUnreadable { file };
+            let finding = witnesses(METADATA, subject, [ours, theirs, "read".to_owned()]);
             return finding.into_iter().collect();
         }
     };
@@ -105,9 +109,11 @@ fn audits(answers: [&Answer; 2], index: usize, course: &Course) -> Vec<Finding> 
         true => "nothing wrong".to_owned(),
         false => audit.problems.join("; "),
     };
-    let what = format!("metadata of {}", file.path);
+    let subject = Subject::Metadata {
+        file: file.path.clone(),
+    };
     let problems = [told(&ours), told(&theirs), "nothing wrong".to_owned()];
-    let mut found: Vec<Finding> = witnesses(METADATA, what, problems).into_iter().collect();
+    let mut found: Vec<Finding> = witnesses(METADATA, subject, problems).into_iter().collect();
     found.extend(headers(&ours, &theirs, course));
     found.extend(bitmaps(&ours, &theirs, index, course));
     found.extend(lost_snapshots(&ours, &theirs, course));
@@ -120,7 +126,9 @@ fn headers(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Finding> {
     let expected = expected_fields(course);
     let differences = theirs.facts.iter().filter_map(|(name, value)| {
         let other = ours.facts.get(name).map_or("absent", String::as_str);
-        let difference = Difference::new(format!("header field {name}"), other, value);
+        let field = name.clone();
+        let subject = Subject::HeaderField { field };
+        let difference = Difference::new(subject, other, value);
         let difference = match expected.get(name.as_str()) {
             Some(expected) => difference.with_expected(expected.clone()),
             None => difference,
@@ -144,9 +152,11 @@ fn lost_snapshots(ours: &Audit, theirs: &Audit, course: &Course) -> Option<Findi
     const FIELD: &str = "nb_snapshots";
     let (ours, theirs) = (ours.facts.get(FIELD)?, theirs.facts.get(FIELD)?);
     let expected = course.model.snapshots.len().to_string();
-    let what = format!("snapshots of {}", course.top().path);
+    let subject = Subject::SnapshotCount {
+        file: course.top().path.clone(),
+    };
     let told = [ours.clone(), theirs.clone(), expected];
-    witnesses(METADATA, what, told).filter(|_| ours == theirs)
+    witnesses(METADATA, subject, told).filter(|_| ours == theirs)
 }
 
 fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
@@ -167,10 +177,6 @@ fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
 
 /// What is dirty in the bitmaps, granule by granule, where the model knows.
 fn bitmaps(ours: &Audit, theirs: &Audit, index: usize, course: &Course) -> Option<Finding> {
-    let place = match index {
-        0 => String::new(),
-        _ => format!(" of {}", course.top().path),
-    };
     course.model.bitmaps.iter().find_map(|(name, bitmap)| {
         let dirty = bitmap.dirty.as_ref()?;
         let expected = in_words(&granules(dirty, bitmap));
@@ -179,8 +185,15 @@ fn bitmaps(ours: &Audit, theirs: &Audit, index: usize, course: &Course) -> Optio
             Some(found) => in_words(&found.dirty),
             None => "no such bitmap".to_owned(),
         };
-        let what = format!("granules that are dirty in the bitmap {name}{place}");
-        witnesses(DIRTY, what, [told(ours), told(theirs), expected])
+        let bitmap = name.clone();
+        let subject = match index {
+            0 => Subject::BitmapGranules { bitmap },
+            _ => Subject::BitmapGranulesBelow {
+                bitmap,
+                file: course.top().path.clone(),
+            },
+        };
+        witnesses(DIRTY, subject, [told(ours), told(theirs), expected])
     })
 }
 
@@ -222,8 +235,8 @@ fn sizes(ours: &Audit, theirs: &Audit, file: &ImageFile) -> Option<Finding> {
         return None;
     };
     let told = |audit: &Audit| format!("{} bytes", audit.allocated_bytes);
-    let what = format!("host space of {}", file.path);
-    let difference = Difference::new(what, told(ours), told(theirs));
+    let file = file.path.clone();
+    let difference = Difference::new(Subject::HostSpace { file }, told(ours), told(theirs));
     Some(Finding::of_difference(HOST, difference).blamed(blame))
 }
 
@@ -256,15 +269,16 @@ pub(super) fn touched(ours: &Turn, theirs: &Turn) -> Option<Finding> {
             false => names.join(", "),
         }
     };
-    let what = format!(
-        "files that {} touches beside its own",
-        ours.step.request.name()
-    );
+    let request = ours.step.request.kind();
     let kind = match ours.step.request.is_reading() {
         true => DivergenceKind::InputChanged,
         false => HOST,
     };
-    witnesses(kind, what, [told(ours), told(theirs), "none".to_owned()])
+    witnesses(
+        kind,
+        Subject::TouchedFiles { request },
+        [told(ours), told(theirs), "none".to_owned()],
+    )
 }
 
 /// Whether a step may write to the file of this name, or make or remove it.

@@ -9,7 +9,7 @@ use crate::image::model::View;
 use crate::oracle::exchange::Turn;
 use crate::oracle::judge::CheckCounts;
 use crate::oracle::verdict::{
-    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole,
+    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Subject,
 };
 use crate::tool::request::{Answer, Exit};
 
@@ -43,7 +43,6 @@ pub(super) fn judge(act: &Act, course: &Course, ours: &Turn, theirs: &Turn) -> O
 fn contents(course: &Course, ours: &Contents, theirs: &Contents) -> Option<Finding> {
     let expected = course.model.contents();
     let blame = Blame::among(ours, theirs, &expected);
-    let name = &course.top().path;
     let (kind, found, said) = match ours.difference(theirs) {
         Some(found) => {
             let said = match theirs.difference(&expected) {
@@ -64,22 +63,25 @@ fn contents(course: &Course, ours: &Contents, theirs: &Contents) -> Option<Findi
             )
         }
     };
-    let what = format!("contents of {name}, read midway: {}", found.place);
-    let difference = Difference::new(what, found.first, found.second).with_expected(said);
+    let subject = Subject::ContentsMidway {
+        file: course.top().path.clone(),
+        place: found.place,
+    };
+    let difference = Difference::new(subject, found.first, found.second).with_expected(said);
     Some(Finding::of_difference(kind, difference).blamed(blame))
 }
 
 /// Three witnesses of one value.
 pub(super) fn witnesses(
     kind: DivergenceKind,
-    what: impl Into<String>,
+    subject: Subject,
     [ours, theirs, expected]: [String; 3],
 ) -> Option<Finding> {
     if ours == theirs && theirs == expected {
         return None;
     }
     let blame = Blame::among(&ours, &theirs, &expected);
-    let difference = Difference::new(what, ours, theirs).with_expected(expected);
+    let difference = Difference::new(subject, ours, theirs).with_expected(expected);
     Some(Finding::of_difference(kind, difference).blamed(blame))
 }
 
@@ -91,15 +93,15 @@ fn descriptions(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Findi
     };
     let expected = course.model.top.size.to_string();
     let sizes = [size(ours), size(theirs), expected];
-    let name = &course.top().path;
-    witnesses(INFO, format!("virtual-size of {name}, midway"), sizes).or_else(|| {
+    let file = || course.top().path.clone();
+    witnesses(INFO, Subject::VirtualSizeMidway { file: file() }, sizes).or_else(|| {
         let expected = expected_bitmaps(course);
         let told = |answer: &Answer| match answer.partial {
             true => expected.clone(),
             false => told_bitmaps(answer),
         };
         let bitmaps = [told(ours), told(theirs), expected.clone()];
-        witnesses(INFO, format!("bitmaps of {name}, midway"), bitmaps)
+        witnesses(INFO, Subject::BitmapsMidway { file: file() }, bitmaps)
     })
 }
 
@@ -120,10 +122,13 @@ fn comparisons(
         true => "the same",
         false => "not the same",
     };
-    let what = format!("compare of {} and {}", course.top().path, file.path);
+    let subject = Subject::Compare {
+        first: course.top().path.clone(),
+        second: file.path.clone(),
+    };
     witnesses(
         COMPARE,
-        what,
+        subject,
         [said(ours), said(theirs), expected.to_owned()],
     )
 }
@@ -148,7 +153,9 @@ fn lists(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let lists = [told(ours), told(theirs), expected.join(", ")];
     witnesses(
         LIST,
-        format!("snapshots of {}, listed midway", course.top().path),
+        Subject::SnapshotsListedMidway {
+            file: course.top().path.clone(),
+        },
         lists,
     )
 }
@@ -189,8 +196,9 @@ fn maps(course: &Course, ours: &Answer, theirs: &Answer) -> Option<Finding> {
         map_lie(answer, &course.model.top).unwrap_or_else(|| "nothing untrue".to_owned())
     });
     let [ours, theirs] = told;
-    let what = format!("map of {}, midway", course.top().path);
-    witnesses(MAP, what, [ours, theirs, "nothing untrue".to_owned()])
+    let file = course.top().path.clone();
+    let subject = Subject::MapMidway { file };
+    witnesses(MAP, subject, [ours, theirs, "nothing untrue".to_owned()])
 }
 
 pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
@@ -217,7 +225,11 @@ pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
 
 fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::of(answer).to_string());
-    witnesses(CHECK, "check, midway", [ours, theirs, "clean".to_owned()])
+    witnesses(
+        CHECK,
+        Subject::CheckMidway {},
+        [ours, theirs, "clean".to_owned()],
+    )
 }
 
 /// What a fully allocated copy takes depends on the size alone; what is required depends on how each tool allocates.
@@ -226,7 +238,7 @@ fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
         Ok(json) => json["fully-allocated"].to_string(),
         Err(error) => error,
     };
-    let difference = Difference::new("fully-allocated, midway", told(ours), told(theirs));
+    let difference = Difference::new(Subject::MeasureMidway {}, told(ours), told(theirs));
     (difference.candidate != difference.reference)
         .then(|| Finding::of_difference(MEASURE, difference))
 }

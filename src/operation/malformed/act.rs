@@ -6,6 +6,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
+use crate::operation::chain::ActKind;
 use crate::tool::request::{
     BenchPlan, ImageFile, NewSize, RebaseMode, RepairTier, Request, SnapshotAction, SnapshotKey,
     Window,
@@ -131,19 +132,24 @@ impl Change {
         }
     }
 
+    /// The kind of step of a chain that does the same.
+    pub fn kind(&self) -> ActKind {
+        match self {
+            Self::Write(_) => ActKind::Write,
+            Self::Discard { .. } => ActKind::Discard,
+            Self::Resize(_) => ActKind::Resize,
+            Self::Snapshot(_) => ActKind::Snapshot,
+            Self::Amend(_) => ActKind::Amend,
+            Self::Repair => ActKind::Repair,
+            Self::Rebase => ActKind::Rebase,
+            Self::Commit => ActKind::Commit,
+            Self::Bench => ActKind::Bench,
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Write(_) => "write",
-            Self::Discard { .. } => "discard",
-            Self::Resize(_) => "resize",
-            Self::Snapshot(_) => "snapshot",
-            Self::Amend(_) => "amend",
-            Self::Repair => "repair",
-            Self::Rebase => "rebase",
-            Self::Commit => "commit",
-            Self::Bench => "bench",
-        }
+        self.kind().name()
     }
 
     /// What is asked.

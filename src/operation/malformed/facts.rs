@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::Malformed;
 use crate::disk_format::damage::{Damage, Value};
 use crate::operation::facts::Facts;
+use crate::operation::feature::Feature;
 use crate::tool::request::Request;
 
 use crate::oracle::exchange::Exchange;
@@ -16,16 +17,16 @@ use crate::oracle::verdict::Place;
 pub(super) fn add(case: &Malformed, exchange: &Exchange, place: &Place, facts: &mut Facts) {
     let specimen = &case.specimen;
     for (is_so, feature) in [
-        (specimen.compressed, "compressed"),
-        (specimen.has_data_file, "data_file"),
-        (specimen.encrypted, "encryption"),
-        (specimen.snapshots > 0, "snapshots"),
-        (specimen.bitmaps > 0, "bitmaps"),
-        (specimen.writes.is_empty(), "empty"),
-        (!specimen.size.is_multiple_of(1024), "odd_sectors"),
+        (specimen.compressed, Feature::Compressed),
+        (specimen.has_data_file, Feature::DataFile),
+        (specimen.encrypted, Feature::Encryption),
+        (specimen.snapshots > 0, Feature::Snapshots),
+        (specimen.bitmaps > 0, Feature::Bitmaps),
+        (specimen.writes.is_empty(), Feature::Empty),
+        (!specimen.size.is_multiple_of(1024), Feature::OddSectors),
     ] {
         if is_so {
-            facts.add("file", feature);
+            facts.add("file", feature.name());
         }
     }
     let names: BTreeSet<String> = case.damages.iter().map(of_damage).collect();

@@ -5,8 +5,8 @@
 //! every operation.
 
 use crate::oracle::exchange::{Actor, Deed, Exchange, Side, Turn};
-use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Finding, Place};
-use crate::tool::request::{Answer, Exit, Request};
+use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Finding, Place, Subject};
+use crate::tool::request::{Answer, Exit, Request, RequestKind};
 
 const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
 const MEMORY: DivergenceKind = DivergenceKind::MalformedMemory;
@@ -46,6 +46,8 @@ pub(super) fn judge(exchange: &Exchange) -> Option<Finding> {
 struct Pair<'exchange> {
     /// The step's place in the operation.
     index: usize,
+    /// What is asked in it.
+    request: RequestKind,
     candidate: Option<&'exchange Turn>,
     reference: Option<&'exchange Turn>,
     /// Whether the step before it was done on one side only.
@@ -62,15 +64,17 @@ impl<'exchange> Pairs<'exchange> {
         let start = reference.turns.iter().position(is_damage)? + 1;
         let turn = |deed: &'exchange Deed, index: usize| deed.turns.get(index);
         let end = reference.turns.len().max(exchange.candidate.turns.len());
-        let pairs = (start..end).map(|index| Pair {
-            index,
-            candidate: turn(&exchange.candidate, index),
-            reference: turn(reference, index),
-            is_after_one_sided_change: {
-                let before = index - 1;
-                let done = |deed| turn(deed, before).is_some_and(is_accepted);
-                done(&exchange.candidate) != done(reference)
-            },
+        let pairs = (start..end).filter_map(|index| {
+            let candidate = turn(&exchange.candidate, index);
+            let reference_turn = turn(reference, index);
+            let done = |deed| turn(deed, index - 1).is_some_and(is_accepted);
+            Some(Pair {
+                index,
+                request: candidate.or(reference_turn)?.step.request.kind(),
+                candidate,
+                reference: reference_turn,
+                is_after_one_sided_change: done(&exchange.candidate) != done(reference),
+            })
         });
         Some(Self(pairs.collect()))
     }
@@ -81,16 +85,11 @@ impl Pair<'_> {
         [self.candidate, self.reference]
     }
 
-    fn name(&self) -> &'static str {
-        let turn = self.candidate.or(self.reference);
-        turn.map_or("", |turn| turn.step.request.name())
-    }
-
     /// A finding about the sides that `is_so`; one that is so on a side of a tool of its own blames that side's tool.
     fn finding(
         &self,
         kind: DivergenceKind,
-        what: String,
+        subject: Subject,
         says: impl Fn(&Turn) -> String,
         is_so: impl Fn(&Turn) -> bool,
     ) -> Option<Finding> {
@@ -105,7 +104,7 @@ impl Pair<'_> {
             _ => Blame::Reference,
         };
         let told = |turn: Option<&Turn>| turn.map_or_else(|| "not asked".to_owned(), &says);
-        let difference = Difference::new(what, told(self.candidate), told(self.reference));
+        let difference = Difference::new(subject, told(self.candidate), told(self.reference));
         Some(Finding::of_difference(kind, difference).blamed(blame))
     }
 }
@@ -113,13 +112,13 @@ impl Pair<'_> {
 /// A signal, a panic, an abort; a candidate that alone runs out of time.
 fn death(pair: &Pair<'_>) -> Option<Finding> {
     let crashed = |turn: &Turn| matches!(turn.answer.exit, Exit::Crashed(_));
-    let what = format!("exit of {}", pair.name());
+    let request = pair.request;
     let starved = |turn: &Turn| {
         let (said, death) = (turn.answer.stderr.text(), turn.answer.describe());
         let said = format!("{said}\n{death}").to_lowercase();
         crashed(turn) && OUT_OF_MEMORY.iter().any(|words| said.contains(words))
     };
-    let memory = format!("memory of {}", pair.name());
+    let memory = Subject::Memory { request };
     let finding = pair.finding(MEMORY, memory, exit_of, starved);
     if finding.is_some() {
         return finding;
@@ -131,7 +130,7 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
         true => DivergenceKind::CandidateCrash,
         false => REFERENCE_CRASH,
     };
-    let finding = pair.finding(kind, what.clone(), exit_of, crashed);
+    let finding = pair.finding(kind, Subject::Exit { request }, exit_of, crashed);
     if finding.is_some() {
         return finding;
     }
@@ -141,8 +140,9 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
         && pair
             .candidate
             .is_some_and(|turn| turn.by == Side::Candidate);
+    let (kind, exit) = (DivergenceKind::CandidateTimeout, Subject::Exit { request });
     alone
-        .then(|| pair.finding(DivergenceKind::CandidateTimeout, what, class_of, timed_out))
+        .then(|| pair.finding(kind, exit, class_of, timed_out))
         .flatten()
 }
 
@@ -167,15 +167,15 @@ fn class_of(turn: &Turn) -> String {
 fn waste_of_memory(pair: &Pair<'_>) -> Option<Finding> {
     let says = |turn: &Turn| format!("{} bytes at once", turn.answer.peak_memory_bytes);
     let is_waste = |turn: &Turn| turn.answer.peak_memory_bytes > PEAK_MEMORY_BYTES_MAX;
-    let what = format!("memory of {}", pair.name());
-    pair.finding(MEMORY, what, says, is_waste)
+    let request = pair.request;
+    pair.finding(MEMORY, Subject::Memory { request }, says, is_waste)
 }
 
 fn waste_of_disk(pair: &Pair<'_>) -> Option<Finding> {
     let says = |turn: &Turn| format!("{} bytes in all files", turn.scratch_bytes);
     let is_waste = |turn: &Turn| turn.scratch_bytes > SCRATCH_BYTES_MAX;
-    let what = format!("disk space after {}", pair.name());
-    pair.finding(DISK, what, says, is_waste)
+    let request = pair.request;
+    pair.finding(DISK, Subject::DiskSpace { request }, says, is_waste)
 }
 
 /// After looks alone, every file is what it was.
@@ -186,9 +186,8 @@ fn input(pair: &Pair<'_>) -> Option<Finding> {
         true => turn.answer.stderr.first_line(),
         false => "as it was".to_owned(),
     };
-    let what = "the image after it was only read".to_owned();
     let kind = DivergenceKind::InputChanged;
-    let finding = pair.finding(kind, what, says, is_changed)?;
+    let finding = pair.finding(kind, Subject::ImageOnlyRead {}, says, is_changed)?;
     // The harness looks on both sides, so the side that is changed tells whose tool it was.
     let blame = match pair.turns().map(|turn| turn.is_some_and(is_changed)) {
         [true, true] => Blame::Both,
@@ -204,12 +203,11 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
     if !ours.succeeded() || !theirs.succeeded() {
         return None;
     }
-    let after = match pair.candidate?.step.actor {
-        // A change that only one of them made is told as such.
-        Actor::Reference if pair.is_after_one_sided_change => return None,
-        Actor::Reference => " after the change",
-        _ => "",
-    };
+    let is_after_change = pair.candidate?.step.actor == Actor::Reference;
+    // A change that only one of them made is told as such.
+    if is_after_change && pair.is_after_one_sided_change {
+        return None;
+    }
     match pair.candidate?.step.request {
         Request::Info { .. } => values(INFO, "virtual-size", ours, theirs),
         Request::Measure { .. } => values(INFO, "fully-allocated", ours, theirs),
@@ -218,8 +216,12 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
                 .contents
                 .as_ref()?
                 .difference(theirs.contents.as_ref()?)?;
-            let what = format!("contents{after}: {}", found.place);
-            let difference = Difference::new(what, found.first, found.second);
+            let place = found.place;
+            let subject = match is_after_change {
+                true => Subject::ContentsAfterChange { place },
+                false => Subject::ContentsOfDamaged { place },
+            };
+            let difference = Difference::new(subject, found.first, found.second);
             Some(Finding::of_difference(CONTENTS, difference))
         }
         _ => None,
@@ -231,7 +233,7 @@ fn values(kind: DivergenceKind, key: &str, ours: &Answer, theirs: &Answer) -> Op
         Ok(json) => json[key].to_string(),
         Err(error) => format!("no JSON: {error}"),
     };
-    let difference = Difference::new(key, value(ours), value(theirs));
+    let difference = Difference::new(Subject::json_key(key), value(ours), value(theirs));
     (difference.candidate != difference.reference).then(|| Finding::of_difference(kind, difference))
 }
 
@@ -243,8 +245,9 @@ fn exits(pair: &Pair<'_>) -> Option<Finding> {
     if !is_asked_of_tools || !came_to_an_end(ours) || !came_to_an_end(theirs) {
         return None;
     }
-    let what = format!("exit of {}", pair.name());
-    let difference = Difference::new(what, ours.answer.describe(), theirs.answer.describe());
+    let request = pair.request;
+    let subject = Subject::Exit { request };
+    let difference = Difference::new(subject, ours.answer.describe(), theirs.answer.describe());
     (is_accepted(ours) != is_accepted(theirs))
         .then(|| Finding::of_difference(DivergenceKind::ExitCode, difference))
 }

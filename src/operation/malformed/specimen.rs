@@ -9,6 +9,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Encryption, Subformat};
 use crate::image::validity::{self, Validity};
+use crate::operation::feature::Feature;
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
 
 /// Snapshots or bitmaps of one image.
@@ -77,11 +78,14 @@ impl Specimen {
     }
 
     /// What is notable of it, in the words of a chain's features.
-    pub fn features(&self) -> Vec<&'static str> {
-        let extended = self.options.has_extended_l2().then_some("extended_l2");
-        let streamed = self.is_streamed().then_some("stream_optimized");
-        let data_file = self.has_data_file.then_some("data_file");
-        let odd = (!self.size.is_multiple_of(1024)).then_some("odd_sectors");
+    pub fn features(&self) -> Vec<Feature> {
+        let extended = self
+            .options
+            .has_extended_l2()
+            .then_some(Feature::ExtendedL2);
+        let streamed = self.is_streamed().then_some(Feature::StreamOptimized);
+        let data_file = self.has_data_file.then_some(Feature::DataFile);
+        let odd = (!self.size.is_multiple_of(1024)).then_some(Feature::OddSectors);
         let features = [extended, streamed, data_file, odd];
         features.into_iter().flatten().collect()
     }

@@ -1,10 +1,10 @@
 //! How both sides came out of an operation's steps.
 
-use super::refusal_class::RefusalClass;
 use super::{candidate_died, reference_failed};
 use crate::oracle::exchange::{Exchange, Rule, Side, Turn};
+use crate::oracle::refusal_class::RefusalClass;
 use crate::oracle::verdict::{
-    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Verdict,
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Subject, Verdict,
 };
 use crate::tool::request::Exit;
 
@@ -99,17 +99,18 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
     if candidate.step.rule == Rule::Free {
         return Judged::GoesOn;
     }
-    let name = candidate.step.request.name();
-    let difference = |what: String| {
+    let request = candidate.step.request.kind();
+    let difference = |subject: Subject| {
         Difference::new(
-            what,
+            subject,
             candidate.answer.describe(),
             reference.answer.describe(),
         )
     };
+    let exit = || difference(Subject::Exit { request });
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
         (true, true) if candidate.step.rule == Rule::Refuse => {
-            let difference = difference(format!("exit of {name}")).with_expected("a refusal");
+            let difference = exit().with_expected("a refusal");
             let finding = Finding::of_difference(RECIPE_EXIT, difference);
             Judged::Ended(Some(finding.blamed(Blame::Both).into()))
         }
@@ -117,26 +118,26 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
         (false, false) => {
             let [ours, theirs] = [candidate, reference].map(|turn| RefusalClass::of(&turn.answer));
             if ours.contradicts(theirs) {
-                let what = format!("why {name} is refused ({ours:?} or {theirs:?})");
-                let finding = Finding::of_difference(REFUSAL_CLASS, difference(what));
+                let subject = Subject::RefusalReason {
+                    request,
+                    candidate: ours,
+                    reference: theirs,
+                };
+                let finding = Finding::of_difference(REFUSAL_CLASS, difference(subject));
                 return Judged::Ended(Some(Verdict::Divergence(finding)));
             }
             match candidate.step.rule {
                 Rule::Agree => Judged::Ended(fixture_refused(candidate)),
                 Rule::Succeed => {
-                    let what = format!("exit of {name}");
-                    let finding = Finding::of_difference(
-                        RECIPE_EXIT,
-                        difference(what).with_expected("exit 0"),
-                    );
+                    let difference = exit().with_expected("exit 0");
+                    let finding = Finding::of_difference(RECIPE_EXIT, difference);
                     Judged::Ended(Some(finding.blamed(Blame::Both).into()))
                 }
                 Rule::GoOn | Rule::Refuse | Rule::Free => Judged::GoesOn,
             }
         }
         _ => {
-            let finding =
-                Finding::of_difference(candidate.step.kind, difference(format!("exit of {name}")));
+            let finding = Finding::of_difference(candidate.step.kind, exit());
             let is_ours = candidate.answer.succeeded();
             let finding = match candidate.step.rule {
                 Rule::Succeed if is_ours => finding.blamed(Blame::Reference),
@@ -171,7 +172,8 @@ fn died(turn: &Turn) -> Option<Verdict> {
     match turn.by {
         Side::Reference => reference_failed(&turn.answer),
         Side::Candidate => {
-            candidate_died(turn.step.request.name(), &turn.answer, "not asked or done")
+            let request = turn.step.request.kind();
+            candidate_died(Subject::Exit { request }, &turn.answer, "not asked or done")
         }
     }
 }

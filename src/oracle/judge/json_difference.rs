@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::oracle::verdict::Difference;
+use crate::oracle::verdict::{Difference, JsonPath, Subject};
 
 /// Where two JSON values differ, leaf by leaf. With `partial`, what the candidate leaves out is not compared.
 pub fn json_differences(candidate: &Value, reference: &Value, partial: bool) -> Vec<Difference> {
     let mut differences = Vec::new();
     compare_json(
-        "",
+        &JsonPath::default(),
         Some(candidate),
         Some(reference),
         partial,
@@ -18,19 +18,12 @@ pub fn json_differences(candidate: &Value, reference: &Value, partial: bool) -> 
 }
 
 fn compare_json(
-    path: &str,
+    path: &JsonPath,
     candidate: Option<&Value>,
     reference: Option<&Value>,
     partial: bool,
     differences: &mut Vec<Difference>,
 ) {
-    let below = |key: &str| {
-        if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        }
-    };
     match (candidate, reference) {
         (None, Some(_)) if partial => {}
         (Some(Value::Object(candidate)), Some(Value::Object(reference))) => {
@@ -39,7 +32,7 @@ fn compare_json(
             keys.dedup();
             for key in keys {
                 compare_json(
-                    &below(key),
+                    &path.below(key),
                     candidate.get(key),
                     reference.get(key),
                     partial,
@@ -49,9 +42,8 @@ fn compare_json(
         }
         (Some(Value::Array(candidate)), Some(Value::Array(reference))) => {
             for index in 0..candidate.len().max(reference.len()) {
-                let path = format!("{path}[{index}]");
                 compare_json(
-                    &path,
+                    &path.at(index),
                     candidate.get(index),
                     reference.get(index),
                     partial,
@@ -63,7 +55,9 @@ fn compare_json(
         (candidate, reference) => {
             let show =
                 |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
-            differences.push(Difference::new(path, show(candidate), show(reference)));
+            let path = path.clone();
+            let subject = Subject::JsonValue { path };
+            differences.push(Difference::new(subject, show(candidate), show(reference)));
         }
     }
 }
@@ -76,7 +70,7 @@ mod tests {
     fn differ(candidate: Value, reference: Value, partial: bool) -> Vec<(String, String, String)> {
         let found = json_differences(&candidate, &reference, partial).into_iter();
         found
-            .map(|found| (found.what, found.candidate, found.reference))
+            .map(|found| (found.subject.to_string(), found.candidate, found.reference))
             .collect()
     }
 

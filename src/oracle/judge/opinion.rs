@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::oracle::exchange::Opinion;
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, JsonPath, Subject};
 use crate::tool::request::Answer;
 
 const INFO: DivergenceKind = DivergenceKind::WitnessInfo;
@@ -26,16 +26,21 @@ pub fn described(candidate: &Value, opinion: &Opinion) -> Option<Finding> {
     let differences = FACTS.iter().filter_map(|(words, key)| {
         let (_, witness) = told.iter().find(|(name, _)| name == words)?;
         let ours = candidate.get(key)?.as_u64()?;
-        let what = format!("{key} by {}", opinion.witness);
-        (ours != *witness).then(|| Difference::new(what, ours.to_string(), witness.to_string()))
+        let subject = || Subject::FactByWitness {
+            fact: JsonPath::key(key),
+            witness: opinion.witness.to_owned(),
+        };
+        (ours != *witness)
+            .then(|| Difference::new(subject(), ours.to_string(), witness.to_string()))
     });
     Finding::of_differences(INFO, differences.collect())
 }
 
 /// Compares whether the candidate finds the image sound with whether the witness can read it.
 pub fn checked(candidate: &Answer, opinion: &Opinion) -> Option<Finding> {
+    let witness = opinion.witness.to_owned();
     let difference = Difference::new(
-        format!("whether the image can be read, by {}", opinion.witness),
+        Subject::ReadableByWitness { witness },
         candidate.describe(),
         opinion.answer.describe(),
     );
@@ -83,7 +88,7 @@ mod tests {
         assert_eq!(found.kind, DivergenceKind::WitnessInfo);
         assert_eq!(
             found.differences,
-            [Difference::new(
+            [Difference::written(
                 "virtual-size by qcowinfo",
                 "512",
                 "1048576"
@@ -109,7 +114,7 @@ mod tests {
         let what = "whether the image can be read, by qcowinfo";
         assert_eq!(
             found.differences,
-            [Difference::new(what, "exit 0", "exit 1: b")]
+            [Difference::written(what, "exit 0", "exit 1: b")]
         );
         assert!(compared(refused("a"), done()).is_some());
     }

@@ -3,13 +3,14 @@
 use super::check_counts::CheckCounts;
 use super::json_difference::json_differences;
 use super::{candidate_died, reference_failed};
-use crate::image::content::Contents;
+use crate::image::content::{ContentPlace, Contents};
 use crate::oracle::exchange::{Deed, Exchange, Inventory, Output, Side};
 use crate::oracle::normalize::{Purpose, normalize};
 use crate::oracle::verdict::{
-    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Place, Verdict,
+    Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Place, Subject,
+    Verdict,
 };
-use crate::tool::request::{Answer, Exit, Request};
+use crate::tool::request::{Answer, Exit, Request, RequestKind};
 
 /// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
 /// reference and, where it can read them, by the candidate.
@@ -48,8 +49,8 @@ impl Sides<'_> {
     }
 
     /// What `reader` said of `owner`'s copy.
-    fn read(&self, owner: Side, reader: Side, name: &str) -> Option<&Answer> {
-        self.reading(owner, reader, |request| request.name() == name)
+    fn read(&self, owner: Side, reader: Side, asked: RequestKind) -> Option<&Answer> {
+        self.reading(owner, reader, |request| request.kind() == asked)
     }
 
     /// What `reader` said of `owner`'s copy when it was asked what `asked` looks for.
@@ -78,14 +79,13 @@ impl Sides<'_> {
         let verdicts = readings
             .filter(|reading| reading.output == self.index)
             .filter_map(|reading| {
-                let what = format!(
-                    "reading {} by {}",
-                    self.output.file.path,
-                    reading.request.name()
-                );
+                let exit = Subject::ExitOfReading {
+                    file: self.output.file.path.clone(),
+                    request: reading.request.kind(),
+                };
                 match reading.by {
                     Side::Reference => reference_failed(&reading.answer),
-                    Side::Candidate => candidate_died(&what, &reading.answer, "done"),
+                    Side::Candidate => candidate_died(exit, &reading.answer, "done"),
                 }
             });
         verdicts.collect()
@@ -93,13 +93,16 @@ impl Sides<'_> {
 
     /// `info` of both copies by the reference, equal but for what means nothing.
     fn descriptions(&self) -> Vec<Verdict> {
-        let Some(candidate) = self.read(Side::Candidate, Side::Reference, "info") else {
+        let Some(candidate) = self.read(Side::Candidate, Side::Reference, RequestKind::Info) else {
             return Vec::new();
         };
-        let reference = self.read(Side::Reference, Side::Reference, "info");
-        if let Some(verdict) =
-            self.refused("info", OutputAspect::InfoReadback, candidate, reference)
-        {
+        let reference = self.read(Side::Reference, Side::Reference, RequestKind::Info);
+        if let Some(verdict) = self.refused(
+            RequestKind::Info,
+            OutputAspect::InfoReadback,
+            candidate,
+            reference,
+        ) {
             return vec![verdict];
         }
         let Some(reference) = reference else {
@@ -130,7 +133,7 @@ impl Sides<'_> {
                 finding.into_iter().collect()
             }
             (candidate, reference) => {
-                let difference = Difference::of_parsing("info", &candidate, &reference);
+                let difference = Difference::of_parsing(RequestKind::Info, &candidate, &reference);
                 let kind = self.kind(OutputAspect::InfoJson);
                 vec![Verdict::Divergence(Finding::of_difference(
                     kind, difference,
@@ -141,10 +144,11 @@ impl Sides<'_> {
 
     /// `check` of both copies by the reference: the candidate's must be clean.
     fn checks(&self) -> Vec<Verdict> {
-        let Some(candidate) = self.read(Side::Candidate, Side::Reference, "check") else {
+        let Some(candidate) = self.read(Side::Candidate, Side::Reference, RequestKind::Check)
+        else {
             return Vec::new();
         };
-        let reference = self.read(Side::Reference, Side::Reference, "check");
+        let reference = self.read(Side::Reference, Side::Reference, RequestKind::Check);
         let (found, reference) = (CheckCounts::of(candidate), reference.map(CheckCounts::of));
         if found.is_clean() {
             return Vec::new();
@@ -162,8 +166,10 @@ impl Sides<'_> {
         }
         let reference =
             reference.map_or_else(|| "not made".to_owned(), |counts| counts.to_string());
-        let what = format!("check of {}", self.output.file.path);
-        let difference = Difference::new(what, found.to_string(), reference).with_expected("clean");
+        let file = self.output.file.path.clone();
+        let subject = Subject::CheckLeft { file };
+        let difference =
+            Difference::new(subject, found.to_string(), reference).with_expected("clean");
         let finding = Finding::of_difference(
             self.kind(if found.is_unparseable() {
                 OutputAspect::CheckUnparseable
@@ -183,7 +189,8 @@ impl Sides<'_> {
 
     /// The guest-visible contents of both copies, as each tool reads them, against each other and the recipe.
     fn contents(&self) -> Vec<Verdict> {
-        let name = "contents";
+        let name = RequestKind::Contents;
+        let file = || self.output.file.path.clone();
         let Some(by_reference) = self.read(Side::Candidate, Side::Reference, name) else {
             return Vec::new();
         };
@@ -199,20 +206,26 @@ impl Sides<'_> {
         // The reference's copy, where there is one, else the recipe, is what the candidate's must equal.
         let standard = reference.as_ref().unwrap_or(expected);
         if let Some(candidate) = &candidate {
-            let what = format!("contents of {}", self.output.file.path);
+            let subject = |place| Subject::Contents {
+                file: file(),
+                place,
+            };
             let blame = match &reference {
                 Some(reference) => Blame::among(candidate, reference, expected),
                 // The reference's reading is against the recipe, with nobody else to ask.
                 None => Blame::Unclear,
             };
             let aspect = self.output.content_aspect;
-            verdicts.extend(self.differ(aspect, &what, candidate, standard, blame));
+            verdicts.extend(self.differ(aspect, subject, candidate, standard, blame));
         }
         if let Some(reference) = reference.as_ref().filter(|_| candidate == reference) {
-            let what = format!("contents of {}, on both sides,", self.output.file.path);
+            let subject = |place| Subject::ContentsOnBothSides {
+                file: file(),
+                place,
+            };
             verdicts.extend(self.differ(
                 OutputAspect::Recipe,
-                &what,
+                subject,
                 reference,
                 expected,
                 Blame::Both,
@@ -225,23 +238,29 @@ impl Sides<'_> {
     }
 
     /// What the candidate reads in a side's copy, against what the reference reads there.
-    fn reading_of_candidate(&self, owner: Side, name: &str) -> Option<Verdict> {
+    fn reading_of_candidate(&self, owner: Side, contents: RequestKind) -> Option<Verdict> {
         let expected = &self.output.expected;
-        let theirs = self.read(owner, Side::Candidate, name)?;
-        let truth = self.read(owner, Side::Reference, name)?.contents.as_ref()?;
-        let what = format!(
-            "the {}'s {}, as the candidate reads it",
-            owner.name(),
-            self.output.file.path
-        );
+        let theirs = self.read(owner, Side::Candidate, contents)?;
+        let truth = self.read(owner, Side::Reference, contents)?;
+        let truth = truth.contents.as_ref()?;
+        let file = || self.output.file.path.clone();
         if let Some(contents) = &theirs.contents {
+            let subject = |place| Subject::Reading {
+                owner,
+                file: file(),
+                place,
+            };
             let blame = Blame::among(contents, truth, expected);
-            return self.differ(OutputAspect::Reading, &what, contents, truth, blame);
+            return self.differ(OutputAspect::Reading, subject, contents, truth, blame);
         }
         if !matches!(theirs.exit, Exit::Refused(_)) {
             return None;
         }
-        let difference = Difference::new(what, theirs.describe(), "reads it");
+        let subject = Subject::ReadingRefused {
+            owner,
+            file: file(),
+        };
+        let difference = Difference::new(subject, theirs.describe(), "reads it");
         let kind = self.kind(OutputAspect::ReadingRefused);
         let finding = Finding::of_difference(kind, difference);
         let blame = if truth == expected {
@@ -255,15 +274,16 @@ impl Sides<'_> {
     /// A read-back by the reference that it refused.
     fn refused(
         &self,
-        name: &str,
+        request: RequestKind,
         aspect: OutputAspect,
         candidate: &Answer,
         reference: Option<&Answer>,
     ) -> Option<Verdict> {
         let is_refused = |answer: &Answer| matches!(answer.exit, Exit::Refused(_));
-        let what = format!("{name} of {} by the reference", self.output.file.path);
+        let file = self.output.file.path.clone();
+        let subject = Subject::Readback { request, file };
         if let Some(own) = reference.filter(|own| is_refused(own)) {
-            let reason = format!("{what}, on its own output: {}", own.describe());
+            let reason = format!("{subject}, on its own output: {}", own.describe());
             return Some(Verdict::inconclusive(
                 InconclusiveKind::ReferenceUnsound,
                 reason,
@@ -272,7 +292,7 @@ impl Sides<'_> {
         if !is_refused(candidate) {
             return None;
         }
-        let difference = Difference::new(what, candidate.describe(), "exit 0");
+        let difference = Difference::new(subject, candidate.describe(), "exit 0");
         let finding = Finding::of_difference(self.kind(aspect), difference);
         // The reference reads its own output of the same recipe.
         let blame = if reference.is_some() {
@@ -286,7 +306,7 @@ impl Sides<'_> {
     fn differ(
         &self,
         aspect: OutputAspect,
-        what: &str,
+        subject: impl FnOnce(ContentPlace) -> Subject,
         candidate: &Contents,
         standard: &Contents,
         blame: Blame,
@@ -299,11 +319,7 @@ impl Sides<'_> {
             }
             Some(other) => format!("neither ({})", other.place),
         };
-        let difference = Difference::new(
-            format!("{what}: {}", found.place),
-            found.first,
-            found.second,
-        );
+        let difference = Difference::new(subject(found.place), found.first, found.second);
         let finding = Finding::of_difference(self.kind(aspect), difference.with_expected(expected));
         Some(finding.blamed(blame).into())
     }

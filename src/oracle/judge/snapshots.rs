@@ -6,7 +6,9 @@
 use super::outputs::Sides;
 use crate::image::content::Contents;
 use crate::oracle::exchange::{ExpectedSnapshot, Side};
-use crate::oracle::verdict::{Blame, Difference, Finding, InconclusiveKind, OutputAspect, Verdict};
+use crate::oracle::verdict::{
+    Blame, Difference, Finding, InconclusiveKind, OutputAspect, Subject, Verdict,
+};
 use crate::tool::request::{Answer, Exit, Request};
 
 impl Sides<'_> {
@@ -32,16 +34,23 @@ impl Sides<'_> {
         let candidate = read(Side::Candidate)?;
         let reference = read(Side::Reference);
         let ExpectedSnapshot { id, contents } = snapshot;
-        let what = format!("snapshot {id} in {}", self.output.file.path);
+        let (id, file) = (id.clone(), self.output.file.path.clone());
+        let unreadable = Subject::SnapshotUnreadable {
+            id: id.clone(),
+            file: file.clone(),
+        };
         if let Some(reference) = reference.filter(|answer| answer.contents.is_none()) {
-            let reason = format!("{what}, on the reference's side: {}", reference.describe());
+            let reason = format!(
+                "{unreadable}, on the reference's side: {}",
+                reference.describe()
+            );
             return Some(Verdict::inconclusive(
                 InconclusiveKind::ReferenceUnsound,
                 reason,
             ));
         }
         let Some(found) = &candidate.contents else {
-            let difference = Difference::new(what, candidate.describe(), "can be read");
+            let difference = Difference::new(unreadable, candidate.describe(), "can be read");
             let kind = self.kind(OutputAspect::SnapshotContents);
             let is_right = reference.is_some_and(|own| own.contents.as_ref() == Some(contents));
             let blame = match is_right {
@@ -56,8 +65,12 @@ impl Sides<'_> {
         let standard = reference.and_then(|answer| answer.contents.as_ref());
         let differs = |aspect, standard: &Contents| {
             let other = found.difference(standard)?;
-            let what = format!("{what}: {}", other.place);
-            let difference = Difference::new(what, other.first, other.second);
+            let subject = Subject::SnapshotContents {
+                id: id.clone(),
+                file: file.clone(),
+                place: other.place,
+            };
+            let difference = Difference::new(subject, other.first, other.second);
             let finding = Finding::of_difference(self.kind(aspect), difference);
             let own = reference.and_then(|answer| answer.contents.as_ref());
             let blame = own.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
@@ -87,13 +100,12 @@ impl Sides<'_> {
         let differs = |line: &usize| ours.get(*line) != theirs.get(*line);
         let line = (0..ours.len().max(theirs.len())).find(differs).unwrap_or(0);
         let show = |lines: &[&str]| lines.get(line).copied().unwrap_or("the end").to_owned();
-        let what = format!(
-            "line {} of the list of snapshots in the {}'s {}",
-            line + 1,
-            owner.name(),
-            self.output.file.path
-        );
-        let difference = Difference::new(what, show(&ours), show(&theirs));
+        let subject = Subject::SnapshotListLine {
+            line: line + 1,
+            owner,
+            file: self.output.file.path.clone(),
+        };
+        let difference = Difference::new(subject, show(&ours), show(&theirs));
         let finding = Finding::of_difference(self.kind(OutputAspect::List), difference);
         Some(finding.into())
     }
@@ -166,7 +178,7 @@ mod tests {
             let (aspect, by, found) = finding(&verdicts);
             assert_eq!((aspect, by), (OutputAspect::SnapshotContents, blame));
             assert_eq!(
-                found.what,
+                found.subject.to_string(),
                 "snapshot 7 in 0-convert.qcow2: byte at guest offset 0"
             );
         }
@@ -222,10 +234,13 @@ mod tests {
         let (aspect, blame, found) = finding(&verdicts);
         assert_eq!((aspect, blame), (OutputAspect::List, Blame::Unclear));
         let what = "line 2 of the list of snapshots in the candidate's 0-convert.qcow2";
-        assert_eq!(*found, Difference::new(what, "b", "c"));
+        assert_eq!(*found, Difference::written(what, "b", "c"));
         let verdicts = lists(Side::Reference, said("a\n"), said("a\nb\n"));
         let what = "line 2 of the list of snapshots in the reference's 0-convert.qcow2";
-        assert_eq!(*finding(&verdicts).2, Difference::new(what, "the end", "b"));
+        assert_eq!(
+            *finding(&verdicts).2,
+            Difference::written(what, "the end", "b")
+        );
         let verdicts = lists(Side::Reference, refused("no"), done());
         let found = finding(&verdicts).2;
         assert_eq!(

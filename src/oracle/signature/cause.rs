@@ -5,11 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::plain;
-use crate::oracle::verdict::Difference;
+use crate::oracle::verdict::{Difference, Subject};
 use crate::tool::request::{Ended, Exit};
-
-/// How differences of exits begin; what was asked follows.
-const EXIT_OF: &str = "exit of ";
 
 /// What the judges put around what a tool said instead of a result.
 const NO_RESULT: (&str, char) = ("no result (", ')');
@@ -43,7 +40,13 @@ impl Cause {
     pub fn of(differences: &[Difference]) -> Option<Self> {
         let first = differences.first()?;
         Some(Self {
-            asked: first.what.strip_prefix(EXIT_OF).map(plain),
+            asked: match &first.subject {
+                Subject::Exit { request } => Some(request.name().to_owned()),
+                Subject::ExitOfReading { file, request } => {
+                    Some(plain(&format!("reading {file} by {request}")))
+                }
+                _ => None,
+            },
             candidate: Told::by(&first.candidate),
             reference: Told::by(&first.reference),
         })
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
 
     fn cause(what: &str, candidate: &str, reference: &str) -> Cause {
-        Cause::of(&[Difference::new(what, candidate, reference)]).unwrap()
+        Cause::of(&[Difference::written(what, candidate, reference)]).unwrap()
     }
 
     #[test]

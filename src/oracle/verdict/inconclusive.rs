@@ -14,6 +14,9 @@ macro_rules! reasons {
         }
 
         impl InconclusiveKind {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// Its name in records.
             pub fn name(self) -> &'static str {
                 match self {

@@ -1,4 +1,4 @@
-//! The kinds of divergence, all in one table: the name in records, the layer of an image in which each lies, and who is usually to blame.
+//! The kinds of divergence, all in one table: the name in records, the aspect of an image that each is about, and who is usually to blame.
 //!
 //! Made by the judges; read by reports, grouping and scripts. A kind that is not in the table cannot be made: the compiler says so.
 //! Names are a contract: records, seed files and the catalogue hold them.
@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Blame, Layer};
+use super::{Aspect, Blame};
 
 /// Writes out an enum with a name for each variant.
 macro_rules! named {
@@ -122,24 +122,24 @@ impl OutputAspect {
         )
     }
 
-    fn layer(self) -> Layer {
+    fn aspect(self) -> Aspect {
         match self {
             Self::Content | Self::Compare | Self::Write | Self::SnapshotContents | Self::Recipe => {
-                Layer::Contents
+                Aspect::Contents
             }
-            Self::Check | Self::CheckUnparseable => Layer::Metadata,
-            Self::Info | Self::InfoJson => Layer::Facts,
+            Self::Check | Self::CheckUnparseable => Aspect::Metadata,
+            Self::Info | Self::InfoJson => Aspect::Facts,
             Self::ContentReadback | Self::InfoReadback | Self::Reading | Self::ReadingRefused => {
-                Layer::CrossReading
+                Aspect::CrossReading
             }
-            Self::List => Layer::Saying,
+            Self::List => Aspect::Saying,
         }
     }
 }
 
 /// Writes out the kinds that are not about an image that an operation leaves.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $layer:ident, $blame:ident;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $about:ident, $blame:ident;)*) => {
         /// What kind of divergence: the Python harness's names where it had one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DivergenceKind {
@@ -152,11 +152,11 @@ macro_rules! kinds {
             /// Those that are not about an image that an operation leaves.
             const PLAIN: &[Self] = &[$(Self::$variant),*];
 
-            /// The layer of an image in which it lies.
-            pub fn layer(self) -> Layer {
+            /// The aspect of an image that it is about.
+            pub fn aspect(self) -> Aspect {
                 match self {
-                    $(Self::$variant => Layer::$layer,)*
-                    Self::Output(_, aspect) => aspect.layer(),
+                    $(Self::$variant => Aspect::$about,)*
+                    Self::Output(_, aspect) => aspect.aspect(),
                 }
             }
 
@@ -373,35 +373,35 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_lies_in_the_layer_that_differs_whatever_words_its_name_has() {
-        let layers = [
-            ("exit_code_divergence", Layer::Exit),
-            ("resize_write_failure", Layer::Exit),
-            ("amend_create_seed_divergence", Layer::Exit),
-            ("resize_content_divergence", Layer::Contents),
-            ("snapshot_byte_divergence", Layer::Contents),
-            ("snapshot_compare_divergence", Layer::Contents),
-            ("bench_write_divergence", Layer::Contents),
-            ("repair_data_divergence", Layer::Contents),
-            ("repair_safety_divergence", Layer::Metadata),
-            ("resize_info_divergence", Layer::Facts),
-            ("measure_bitmaps_presence_divergence", Layer::Facts),
-            ("bitmap_info_divergence", Layer::Facts),
-            ("chain_map_divergence", Layer::Allocation),
-            ("map_field_divergence", Layer::Allocation),
-            ("convert_check_divergence", Layer::Metadata),
-            ("chain_metadata_divergence", Layer::Metadata),
-            ("input_changed_divergence", Layer::Host),
-            ("chain_host_divergence", Layer::Host),
-            ("malformed_memory_blowup", Layer::Host),
-            ("malformed_disk_blowup", Layer::Host),
-            ("convert_reading_refused", Layer::CrossReading),
-            ("commit_info_readback_failure", Layer::CrossReading),
-            ("measure_numeric_divergence", Layer::Saying),
+    fn a_kind_is_about_the_aspect_that_differs_whatever_words_its_name_has() {
+        let aspects = [
+            ("exit_code_divergence", Aspect::Exit),
+            ("resize_write_failure", Aspect::Exit),
+            ("amend_create_seed_divergence", Aspect::Exit),
+            ("resize_content_divergence", Aspect::Contents),
+            ("snapshot_byte_divergence", Aspect::Contents),
+            ("snapshot_compare_divergence", Aspect::Contents),
+            ("bench_write_divergence", Aspect::Contents),
+            ("repair_data_divergence", Aspect::Contents),
+            ("repair_safety_divergence", Aspect::Metadata),
+            ("resize_info_divergence", Aspect::Facts),
+            ("measure_bitmaps_presence_divergence", Aspect::Facts),
+            ("bitmap_info_divergence", Aspect::Facts),
+            ("chain_map_divergence", Aspect::Allocation),
+            ("map_field_divergence", Aspect::Allocation),
+            ("convert_check_divergence", Aspect::Metadata),
+            ("chain_metadata_divergence", Aspect::Metadata),
+            ("input_changed_divergence", Aspect::Host),
+            ("chain_host_divergence", Aspect::Host),
+            ("malformed_memory_blowup", Aspect::Host),
+            ("malformed_disk_blowup", Aspect::Host),
+            ("convert_reading_refused", Aspect::CrossReading),
+            ("commit_info_readback_failure", Aspect::CrossReading),
+            ("measure_numeric_divergence", Aspect::Saying),
         ];
-        for (name, layer) in layers {
+        for (name, aspect) in aspects {
             let kind = DivergenceKind::named(name).unwrap();
-            assert_eq!(kind.layer(), layer, "{name}");
+            assert_eq!(kind.aspect(), aspect, "{name}");
         }
     }
 

@@ -98,7 +98,7 @@ fn differences(differences: &[Difference]) -> Markup {
                         @for difference in differences.iter().take(DIFFERENCES_MAX) {
                             @let (candidate, reference) = marked(&difference.candidate, &difference.reference);
                             tr {
-                                th scope="row" { (difference.what) }
+                                th scope="row" { (difference.subject) }
                                 td data-name="candidate" { (candidate) }
                                 td data-name="reference" { (reference) }
                                 @if let Some(expected) = &difference.expected { td data-name="expected" { (expected) } }
@@ -256,6 +256,7 @@ fn cases(found: &Found) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracle::verdict::Subject;
 
     fn both(first: &str, second: &str) -> (String, String) {
         let (first, second) = marked(first, second);
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn what_was_not_compared_is_not_marked() {
         let difference = Difference {
-            what: "virtual-size".to_owned(),
+            subject: Subject::json_key("virtual-size"),
             candidate: "512".to_owned(),
             reference: "1024".to_owned(),
             expected: None,

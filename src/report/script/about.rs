@@ -11,7 +11,7 @@ use crate::oracle::exchange::{Deed, Exchange, Ground, Output, Side, Step, Turn};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind};
 use crate::process::Captured;
 use crate::run::evidence::Evidence;
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Ended, Exit, ImageFile, Request};
 
 /// What a finding is about.
 pub(super) struct About<'finding> {
@@ -55,10 +55,9 @@ pub(super) fn exits(steps: &[Step], evidence: &Evidence) -> Exchange {
 
 /// An answer of which nothing is known but how it came out.
 fn answer(exit: &str) -> Answer {
-    let exit = if exit == Exit::Success.describe() {
-        Exit::Success
-    } else {
-        Exit::Refused(1)
+    let exit = match Exit::parted(exit) {
+        Some((Ended::Succeeded, _)) => Exit::Success,
+        _ => Exit::Refused(1),
     };
     Answer {
         peak_memory_bytes: 0,

@@ -6,7 +6,7 @@ use super::outputs::of_outputs;
 use super::{About, by_hand, left, midway, witnessed};
 use crate::operation::Operation;
 use crate::oracle::exchange::Step;
-use crate::oracle::verdict::{Difference, DivergenceKind, OutputAspect};
+use crate::oracle::verdict::{Difference, DivergenceKind, OutputAspect, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
 use crate::tool::request::Request;
@@ -121,7 +121,7 @@ pub(super) fn comparison(about: &About<'_>) -> Option<Comparison> {
             .to_owned(),
         _ if differences
             .iter()
-            .any(|found| found.what.starts_with("exit of ")) =>
+            .any(|found| found.subject.is_exit()) =>
         {
             "# Success on one side only.\nlasting() { sed 's/^[1-9].*/1/' \"$1/exits\"; }\n\
              [ \"$(lasting candidate)\" != \"$(lasting reference)\" ] && exit 0"
@@ -221,7 +221,7 @@ fn said(
                  is_json reference/{last}.out && ! is_json candidate/{last}.out && exit 0"
             )
         }
-        DivergenceKind::InfoOutput if differences.iter().any(|found| found.what.contains('[')) => {
+        DivergenceKind::InfoOutput if has_index(differences) => {
             format!(
                 "# However it is laid out.\n\
                  told() {{ tr ',{{}}[]' '\\n\\n\\n\\n\\n' <\"$1/{last}.out\" | tr -d ' ' | grep -v -e '^$' -e actual-size | sort; }}\n\
@@ -300,14 +300,24 @@ fn is_no_json(kind: DivergenceKind) -> bool {
 fn is_about_json(differences: &[Difference]) -> bool {
     differences
         .iter()
-        .any(|found| found.what.ends_with(" as JSON"))
+        .any(|found| matches!(found.subject, Subject::OutputAsJson { .. }))
+}
+
+/// Whether something differs within a list.
+pub(super) fn has_index(differences: &[Difference]) -> bool {
+    differences
+        .iter()
+        .any(|found| matches!(&found.subject, Subject::JsonValue { path } if path.has_index()))
 }
 
 /// The last names of the paths that differ, without repeats.
 fn keys(differences: &[Difference]) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
-    for difference in differences {
-        let key = difference.what.rsplit('.').next().unwrap_or_default();
+    let paths = differences.iter().filter_map(|found| match &found.subject {
+        Subject::JsonValue { path } => path.last_key(),
+        _ => None,
+    });
+    for key in paths {
         if keys.len() < VALUES_MAX && !keys.iter().any(|other| other == key) {
             keys.push(key.to_owned());
         }

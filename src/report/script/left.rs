@@ -11,15 +11,9 @@ use crate::image::format::Format;
 use crate::operation::Operation;
 use crate::operation::chain::{HOST_RATIO, HOST_SLACK, may_touch};
 use crate::oracle::exchange::{Output, Side, Step};
-use crate::oracle::verdict::{Blame, Difference, DivergenceKind};
+use crate::oracle::verdict::{Blame, Difference, Subject};
 use crate::run::evidence::quoted;
-use crate::tool::request::{Request, Window};
-
-/// How differences begin; what they are about follows.
-const HEADER_FIELD: &str = "header field ";
-const BITMAP: &str = "granules that are dirty in the bitmap ";
-const HOST_SPACE: &str = "host space of ";
-const TOUCHED: &str = "files that ";
+use crate::tool::request::{Request, RequestKind, Window};
 
 /// `extension` for what header extensions tell; 595929205 (0x23852875) is the type of the bitmaps extension.
 const HEADER: &str = r#"
@@ -95,7 +89,7 @@ touched() {
 pub(super) fn is_watched(differences: &[Difference]) -> bool {
     differences
         .iter()
-        .any(|found| found.what.starts_with(TOUCHED))
+        .any(|found| matches!(found.subject, Subject::TouchedFiles { .. }))
 }
 
 /// The comparison of what is about an image that was left, or about the files around it; `None` for every other kind.
@@ -104,53 +98,41 @@ pub(super) fn of_what_is_left(about: &About<'_>) -> Option<Comparison> {
         return None;
     };
     let difference = about.differences.first()?;
-    let what = difference.what.as_str();
     let expected = difference.expected.as_deref();
     let output = |name: &str| about.outputs.iter().find(|left| left.file.path == name);
-    let text = if what.starts_with(HEADER_FIELD) {
-        header_fields(about)
-    } else if let Some(bitmap) = what.strip_prefix(BITMAP) {
-        // Of an image below others its name is told.
-        let (bitmap, image) = match bitmap.split_once(" of ") {
-            Some((bitmap, image)) => (bitmap, image),
-            None => (bitmap, about.outputs.first()?.file.path.as_str()),
-        };
-        let image = quoted(image);
-        let (bitmap, expected) = (quoted(bitmap), quoted(expected?));
-        let test = format!("[ \"$(dirty \"$1\"/{image} {bitmap})\" = {expected} ]");
-        format!("{FIELDS}{HEADER}{DIRTY}\n{}", witnesses(about, &test))
-    } else if let Some(name) = what
-        .strip_prefix("map of ")
-        .and_then(|rest| rest.strip_suffix(" by the reference"))
-    {
-        map(about, output(name)?)?
-    } else if let Some(name) = what.strip_prefix("snapshots of ").filter(|_| {
-        // Another finding of this name is about a list.
-        about.kind == DivergenceKind::ChainMetadata
-    }) {
-        let test = format!(
-            "[ \"$(field \"$1\"/{} 60 4)\" = {} ]",
-            quoted(name),
-            expected?
-        );
-        format!("{FIELDS}\n{}", witnesses(about, &test))
-    } else if about.kind == DivergenceKind::ChainMetadata {
+    let text = match &difference.subject {
+        Subject::HeaderField { .. } => header_fields(about),
+        Subject::BitmapGranules { bitmap } => {
+            let image = &about.outputs.first()?.file.path;
+            granules(about, bitmap, image, expected?)
+        }
+        Subject::BitmapGranulesBelow { bitmap, file } => granules(about, bitmap, file, expected?),
+        Subject::MapLeft { file } => map(about, output(file)?)?,
+        Subject::SnapshotCount { file } => {
+            let (file, expected) = (quoted(file), expected?);
+            let test = format!("[ \"$(field \"$1\"/{file} 60 4)\" = {expected} ]");
+            format!("{FIELDS}\n{}", witnesses(about, &test))
+        }
         // What our own reading finds wrong, a check does as well.
-        let is_named = |left: &&Output| what.contains(left.file.path.as_str());
-        let file = about.outputs.iter().rev().find(is_named)?.file.clone();
-        let line = about.line(Side::Reference, &Request::Check { file })?;
-        witnesses(about, &format!("(cd \"$1\" && {line}) >/dev/null 2>&1"))
-    } else if let Some(name) = what.strip_prefix(HOST_SPACE) {
-        space(about, output(name)?)?
-    } else if is_watched(about.differences) {
-        touched(about, difference)?
-    } else {
-        return None;
+        Subject::Metadata { file } | Subject::MetadataUnreadable { file } => {
+            let file = output(file)?.file.clone();
+            let line = about.line(Side::Reference, &Request::Check { file })?;
+            witnesses(about, &format!("(cd \"$1\" && {line}) >/dev/null 2>&1"))
+        }
+        Subject::HostSpace { file } => space(about, output(file)?)?,
+        Subject::TouchedFiles { request } => touched(about, *request, difference)?,
+        _ => return None,
     };
     Some(Comparison {
         text,
         ..Comparison::default()
     })
+}
+
+fn granules(about: &About<'_>, bitmap: &str, image: &str, expected: &str) -> String {
+    let [bitmap, image, expected] = [bitmap, image, expected].map(quoted);
+    let test = format!("[ \"$(dirty \"$1\"/{image} {bitmap})\" = {expected} ]");
+    format!("{FIELDS}{HEADER}{DIRTY}\n{}", witnesses(about, &test))
 }
 
 /// Each side is as expected, or not, as it was when this was found. `test` has the side's directory as `$1`.
@@ -166,7 +148,10 @@ fn witnesses(about: &About<'_>, test: &str) -> String {
 fn header_fields(about: &About<'_>) -> String {
     let mut text = format!("{FIELDS}{HEADER}\n");
     let names = about.differences.iter();
-    let names = names.filter_map(|found| found.what.strip_prefix(HEADER_FIELD));
+    let names = names.filter_map(|found| match &found.subject {
+        Subject::HeaderField { field } => Some(field.as_str()),
+        _ => None,
+    });
     let names: Vec<_> = names.collect();
     let images = about.outputs.iter();
     for output in images.filter(|output| output.file.format == Format::Qcow2) {
@@ -257,15 +242,13 @@ fn space(about: &About<'_>, output: &Output) -> Option<String> {
 }
 
 /// Whether a step touches the files again that it had no business to.
-fn touched(about: &About<'_>, difference: &Difference) -> Option<String> {
-    let request = difference.what.strip_prefix(TOUCHED)?;
-    let name = request.strip_suffix(" touches beside its own")?;
+fn touched(about: &About<'_>, request: RequestKind, difference: &Difference) -> Option<String> {
     let told = [&difference.candidate, &difference.reference].into_iter();
     let files: Vec<&str> = told.flat_map(|names| names.split(", ")).collect();
     let mut text = String::new();
     for (number, step) in about.steps.iter().enumerate() {
         let is_wrong = |step: &Step, file: &str| !may_touch(&step.request, file);
-        if step.request.name() != name {
+        if step.request.kind() != request {
             continue;
         }
         for file in files.iter().filter(|file| **file != "none") {

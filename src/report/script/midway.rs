@@ -4,10 +4,7 @@ use super::About;
 use super::comparison::{CLEAN, Comparison, VALUE};
 use crate::operation::Operation;
 use crate::operation::chain::{Act, Course};
-use crate::oracle::verdict::DivergenceKind::{
-    ChainCompare, ChainMap, ChainMeasure, ChainSnapshotInfo, Output,
-};
-use crate::oracle::verdict::{Blame, OutputAspect};
+use crate::oracle::verdict::{Blame, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
 
@@ -32,27 +29,22 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
     let Operation::Chain(chain) = about.operation else {
         return None;
     };
-    let mut differences = about.differences.iter();
-    let is_midway = |what: &str| what.contains("midway") || what.starts_with("compare of ");
-    let what = differences.find_map(|found| is_midway(&found.what).then_some(&found.what))?;
-    let is_about_bitmaps = what.starts_with("bitmaps ");
+    let subject = about
+        .differences
+        .iter()
+        .map(|found| &found.subject)
+        .find(|subject| is_midway(subject))?;
     let mut functions = VALUE;
     let mut text = shows(about.blame);
     for (step, act, course) in chain.followed(about.ground, about.exchange) {
         let (prepared, test) = match act {
-            Act::Read
-                if what.contains("midway")
-                    && matches!(
-                        about.kind,
-                        Output(_, OutputAspect::Content | OutputAspect::Recipe)
-                    ) =>
-            {
+            Act::Read if matches!(subject, Subject::ContentsMidway { .. }) => {
                 let name = format!("expected-{step}.raw");
                 let expected = about.expected(&name, &course.model.contents())?;
                 let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
                 (expected, test)
             }
-            Act::Compare { with } if about.kind == ChainCompare => {
+            Act::Compare { with } if matches!(subject, Subject::Compare { .. }) => {
                 let Some((_, view)) = course.counterpart(with) else {
                     continue;
                 };
@@ -61,13 +53,16 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
                 let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
                 (String::new(), test)
             }
-            Act::SnapshotList if about.kind == ChainSnapshotInfo => {
+            Act::SnapshotList if matches!(subject, Subject::SnapshotsListedMidway { .. }) => {
                 (String::new(), listed(step, &course))
             }
-            Act::Info if matches!(about.kind, Output(_, OutputAspect::Info)) => {
-                (String::new(), described(step, &course, is_about_bitmaps))
+            Act::Info if matches!(subject, Subject::VirtualSizeMidway { .. }) => {
+                (String::new(), size_told(step, &course))
             }
-            Act::Map if about.kind == ChainMap => {
+            Act::Info if matches!(subject, Subject::BitmapsMidway { .. }) => {
+                (String::new(), bitmaps_told(step, &course))
+            }
+            Act::Map if matches!(subject, Subject::MapMidway { .. }) => {
                 functions = EXTENTS;
                 let name = format!("expected-{step}.raw");
                 let expected = about.expected(&name, &course.model.contents())?;
@@ -77,10 +72,10 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
                     format!("[ ! \"$(lies \"$1/{step}.out\" {size} {name})\" ]"),
                 )
             }
-            Act::Check if matches!(about.kind, Output(_, OutputAspect::Check)) => {
+            Act::Check if matches!(subject, Subject::CheckMidway {}) => {
                 (CLEAN.to_owned(), format!("clean \"$1\" {step}"))
             }
-            Act::Measure { .. } if about.kind == ChainMeasure => {
+            Act::Measure { .. } if matches!(subject, Subject::MeasureMidway {}) => {
                 let told = |side: &str| format!("$(value fully-allocated {side}/{step}.out)");
                 let (ours, theirs) = (told("candidate"), told("reference"));
                 text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));
@@ -99,6 +94,20 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
         text,
         reads_by_candidate: false,
     })
+}
+
+fn is_midway(subject: &Subject) -> bool {
+    matches!(
+        subject,
+        Subject::ContentsMidway { .. }
+            | Subject::VirtualSizeMidway { .. }
+            | Subject::BitmapsMidway { .. }
+            | Subject::MapMidway { .. }
+            | Subject::Compare { .. }
+            | Subject::SnapshotsListedMidway { .. }
+            | Subject::CheckMidway {}
+            | Subject::MeasureMidway {}
+    )
 }
 
 /// Who was as expected when it was found.
@@ -128,14 +137,14 @@ fn listed(step: usize, course: &Course) -> String {
     )
 }
 
-/// The virtual size, or the bitmaps.
-fn described(step: usize, course: &Course, is_about_bitmaps: bool) -> String {
-    if !is_about_bitmaps {
-        let size = course.model.top.size;
-        return format!(
-            "[ \"$(sed -n 's/^\\( \\{{4\\}}\\)\\{{0,1\\}}\"virtual-size\": *\\([0-9]*\\).*/\\2/p' \"$1/{step}.out\")\" = {size} ]"
-        );
-    }
+fn size_told(step: usize, course: &Course) -> String {
+    let size = course.model.top.size;
+    format!(
+        "[ \"$(sed -n 's/^\\( \\{{4\\}}\\)\\{{0,1\\}}\"virtual-size\": *\\([0-9]*\\).*/\\2/p' \"$1/{step}.out\")\" = {size} ]"
+    )
+}
+
+fn bitmaps_told(step: usize, course: &Course) -> String {
     let expected = course.model.bitmaps.iter().map(|(name, bitmap)| {
         let automatic = if bitmap.enabled { "\"auto\"" } else { "" };
         let granularity = bitmap.granularity;

@@ -1,10 +1,10 @@
 //! Kinds of divergence that are about the images that both sides left: as the reference sees them, the candidate, or the recipe.
 
 use super::About;
-use super::comparison::{Comparison, VALUES_MAX};
+use super::comparison::{Comparison, VALUES_MAX, has_index};
 use crate::image::format::Format;
 use crate::oracle::exchange::{Output, Side};
-use crate::oracle::verdict::{Blame, Difference, DivergenceKind, OutputAspect};
+use crate::oracle::verdict::{Blame, Difference, DivergenceKind, OutputAspect, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
 use crate::tool::request::{ImageFile, Request, SnapshotKey};
@@ -80,7 +80,7 @@ fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
     let of_snapshots = about
         .differences
         .iter()
-        .any(|found| found.what.starts_with("snapshot "));
+        .any(|found| is_of_a_snapshot(&found.subject));
     Some(match aspect {
         OutputAspect::Info => described(&info, about.differences),
         OutputAspect::InfoReadback => {
@@ -116,6 +116,13 @@ fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
         }
         _ => return None,
     })
+}
+
+fn is_of_a_snapshot(subject: &Subject) -> bool {
+    matches!(
+        subject,
+        Subject::SnapshotContents { .. } | Subject::SnapshotUnreadable { .. }
+    )
 }
 
 /// What a guest would see in every snapshot.
@@ -164,16 +171,18 @@ fn described(info: &impl Fn(&str) -> String, differences: &[Difference]) -> Stri
     let mut lines = format!(
         "{candidate} >candidate/described 2>/dev/null || exit 2\n{reference} >reference/described 2>/dev/null || exit 2\n"
     );
-    if differences.iter().any(|found| found.what.contains('[')) {
+    if has_index(differences) {
         lines.push_str(
             "told() { grep -v actual-size \"$1/described\"; }\n[ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0\n",
         );
         return lines;
     }
-    for difference in differences.iter().take(VALUES_MAX) {
-        let path: Vec<&str> = difference.what.split('.').collect();
-        let indentation = " ".repeat(4 * path.len());
-        let key = path.last().copied().unwrap_or_default();
+    let paths = differences.iter().filter_map(|found| match &found.subject {
+        Subject::JsonValue { path } => Some((path, path.last_key()?)),
+        _ => None,
+    });
+    for (path, key) in paths.take(VALUES_MAX) {
+        let indentation = " ".repeat(4 * path.depth());
         lines.push_str(&format!(
             "line() {{ grep '^{indentation}\"{key}\":' \"$1/described\" | tr -d ,; }}\n\
              [ \"$(line candidate)\" != \"$(line reference)\" ] && exit 0\n"

@@ -4,7 +4,7 @@ use super::About;
 use super::comparison::{Comparison, VALUE, VALUES_MAX};
 use crate::operation::measure::BOUND_SLACK_BYTES;
 use crate::oracle::judge::WITNESS_FACTS;
-use crate::oracle::verdict::DivergenceKind;
+use crate::oracle::verdict::{DivergenceKind, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::request::Request;
 
@@ -53,21 +53,26 @@ pub(super) fn of_witness(about: &About<'_>) -> Option<Comparison> {
 
 /// The line that asks the witness about the candidate's copy of the source image, and its name.
 fn witness(about: &About<'_>) -> Option<(String, String)> {
-    let what = &about.differences.first()?.what;
-    let name = what.rsplit(' ').next()?.to_owned();
+    let name = match &about.differences.first()?.subject {
+        Subject::FactByWitness { witness, .. } | Subject::ReadableByWitness { witness } => witness,
+        _ => return None,
+    };
     let image = quoted(&about.source.path);
     let look = format!(
         "# A third opinion, by one of libyal's tools.\nwitness=${{WITNESS:-{name}}}\n\
          command -v \"$witness\" >/dev/null || exit 2\n\
          (cd candidate && \"$witness\" {image}) >candidate/witness.out 2>&1\n"
     );
-    Some((look, name))
+    Some((look, name.clone()))
 }
 
 fn described(about: &About<'_>, last: usize) -> Option<String> {
-    let (mut text, name) = witness(about)?;
+    let (mut text, _) = witness(about)?;
     for difference in about.differences.iter().take(VALUES_MAX) {
-        let key = difference.what.strip_suffix(&format!(" by {name}"))?;
+        let Subject::FactByWitness { fact, .. } = &difference.subject else {
+            return None;
+        };
+        let key = fact.last_key()?;
         let (words, _) = WITNESS_FACTS.iter().find(|(_, known)| *known == key)?;
         text.push_str(&format!(
             "[ \"$(told {key} candidate/{last}.out)\" != \"$(fact '{words}')\" ] && exit 0\n"

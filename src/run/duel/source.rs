@@ -10,7 +10,9 @@ use crate::base::error::Result;
 use crate::case::cost::Cost;
 use crate::image::content::{Contents, copy_sparse, write_at};
 use crate::oracle::exchange::{Ground, Side};
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, InconclusiveKind, Verdict};
+use crate::oracle::verdict::{
+    Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
+};
 use crate::process::write_watch::Guarded;
 use crate::tool::request::{Answer, Exit, Request};
 
@@ -137,13 +139,17 @@ impl Bout<'_> {
     fn difference_of_source(&self, name: &str, made: &Contents) -> Option<Difference> {
         match self.scratch_dir.fingerprint(Side::Candidate, name) {
             Some(now) => now.difference(made).map(|found| {
-                Difference::new(
-                    format!("{} in the file {name}", found.place),
-                    found.first,
-                    found.second,
-                )
+                let subject = Subject::SourceContents {
+                    place: found.place,
+                    file: name.to_owned(),
+                };
+                Difference::new(subject, found.first, found.second)
             }),
-            None => Some(Difference::new(format!("the file {name}"), "gone", "there")),
+            None => {
+                let file = name.to_owned();
+                let subject = Subject::SourceFile { file };
+                Some(Difference::new(subject, "gone", "there"))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
 use crate::oracle::exchange::Deed;
-use crate::oracle::verdict::Difference;
+use crate::oracle::verdict::{Difference, Subject};
 use crate::process::Captured;
 
 /// The longest output that is compared, in bytes.
@@ -111,8 +111,11 @@ pub fn has_a_value(text: &str, differences: &[Difference]) -> bool {
             })
     };
     differences.iter().any(|difference| {
-        let name = difference.what.rsplit('.').next().unwrap_or_default();
-        holds(name)
+        let key = match &difference.subject {
+            Subject::JsonValue { path } => path.last_key(),
+            _ => None,
+        };
+        key.is_some_and(holds)
             || holds(&difference.candidate)
             || holds(&difference.reference)
             // A value may be a longer phrase that begins with the text.
@@ -126,7 +129,7 @@ mod tests {
 
     fn size() -> Difference {
         Difference {
-            what: "virtual-size".to_owned(),
+            subject: Subject::json_key("virtual-size"),
             candidate: "512".to_owned(),
             reference: "1024".to_owned(),
             expected: None,

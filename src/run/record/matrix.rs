@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Record;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::{Blame, DivergenceKind, OutputAspect, VerdictName};
+use crate::tool::request::{Ended, Exit};
 
 mod apart;
 
@@ -162,9 +163,6 @@ impl Matrix {
     }
 }
 
-/// How a difference of exit statuses describes success ([`Answer::describe`](crate::tool::request::Answer::describe)).
-const SUCCESS: &str = "exit 0";
-
 /// Marks a candidate that is the same release as the reference.
 const AS_CANDIDATE: &str = " (candidate)";
 
@@ -216,6 +214,12 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
     cells
 }
 
+/// Whether a value of a difference between exits tells of success.
+fn is_success(value: &str) -> bool {
+    let ended = Exit::parted(value).map(|(ended, _)| ended);
+    ended == Some(Ended::Succeeded)
+}
+
 fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
     let Some(done) = record.operations.get(operation) else {
         return (Stand::NotAsked, None);
@@ -233,18 +237,11 @@ fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
     let evidence = record.evidence.as_ref().filter(|_| deciding);
     let difference = evidence.and_then(|evidence| evidence.differences.first());
     let value = difference.map(|difference| difference.candidate.clone());
-    let exits = difference.is_some_and(|difference| difference.what.starts_with("exit of "));
+    let exits = difference.is_some_and(|difference| difference.subject.is_exit());
     let stand = match done.kind.as_deref().and_then(DivergenceKind::named) {
         Some(DivergenceKind::CandidateCrash) => Stand::Crashes,
         Some(DivergenceKind::CandidateTimeout) => Stand::Hangs,
-        // An accepted request is described as [`SUCCESS`].
-        _ if exits
-            && value
-                .as_deref()
-                .is_some_and(|value| value.starts_with(SUCCESS)) =>
-        {
-            Stand::Accepts
-        }
+        _ if exits && value.as_deref().is_some_and(is_success) => Stand::Accepts,
         Some(DivergenceKind::Output(_, OutputAspect::ReadingRefused)) => Stand::Refuses,
         _ if exits => Stand::Refuses,
         _ => Stand::Differs,

@@ -1,6 +1,7 @@
 //! When a condition holds, clause by clause.
 
 use super::*;
+use crate::oracle::verdict::Subject;
 
 /// Whether the condition, changed so, holds for the divergence.
 fn holds(seen: &Seen, change: impl FnOnce(&mut Condition)) -> bool {
@@ -107,7 +108,7 @@ fn the_blame_is_one_of_those_that_are_named() {
 fn every_difference_must_be_one_of_those_that_are_named() {
     let mut seen = Seen::new(chain(&[]));
     seen.differences
-        .push(Difference::new("size", "0x00", "0x01"));
+        .push(Difference::written("size", "0x00", "0x01"));
     assert!(!holds(&seen, |_| {}));
     assert!(holds(&seen, |when| when
         .differences
@@ -125,8 +126,8 @@ fn every_difference_must_be_one_of_those_that_are_named() {
 fn words_must_be_in_the_values_of_every_difference() {
     let mut seen = Seen::new(chain(&[]));
     seen.differences = vec![
-        Difference::new("contents of a", "no such file: a", "exit 0"),
-        Difference::new("contents of b", "no such file: b", "exit 0 too"),
+        Difference::written("contents of a", "no such file: a", "exit 0"),
+        Difference::written("contents of b", "no such file: b", "exit 0 too"),
     ];
     assert!(holds(&seen, |when| when.candidate_says = words("no such file")));
     assert!(!holds(&seen, |when| when.candidate_says = words("file: a")));
@@ -144,11 +145,11 @@ fn what_is_shown_must_be_one_of_those_that_are_named_in_every_difference() {
     assert!(shows(&seen, &[Shows::OtherData, Shows::ZerosForData]));
     assert!(!shows(&seen, &[Shows::DataForZeros]));
     seen.differences
-        .push(Difference::new("contents of b", "0x01", "0x00"));
+        .push(Difference::written("contents of b", "0x01", "0x00"));
     assert!(!shows(&seen, &[Shows::ZerosForData]));
     assert!(shows(&seen, &[Shows::ZerosForData, Shows::DataForZeros]));
     seen.differences
-        .push(Difference::new("contents of b", "exit 1", "exit 0"));
+        .push(Difference::written("contents of b", "exit 1", "exit 0"));
     assert!(!shows(&seen, &[Shows::ZerosForData, Shows::DataForZeros]));
 }
 
@@ -201,7 +202,7 @@ fn the_condition_of_a_divergence_holds_for_it_and_for_the_same_at_another_place(
     assert_eq!(when.shows, [Shows::ZerosForData]);
     assert_eq!(when.at, seen.at);
     assert!(when.features.is_empty() && when.parameters.is_empty() && when.damage.is_empty());
-    seen.differences[0].what = "contents of 7.qcow2: byte at guest offset 0".to_owned();
+    seen.differences[0].subject = Subject::parse("contents of 7.qcow2: byte at guest offset 0");
     assert!(when.holds(&seen.sighting()));
 }
 
@@ -210,7 +211,7 @@ fn the_condition_of_a_divergence_holds_for_it_and_for_the_same_at_another_place(
 fn the_condition_of_a_divergence_holds_for_no_other_values_blame_step_or_file() {
     let mut seen = Seen::new(chain(&[]));
     seen.at = texts(&["file=qcow2", "step=read"]);
-    seen.differences = vec![Difference::new(
+    seen.differences = vec![Difference::written(
         "contents: byte at guest offset 0",
         "0x1e",
         "0x1f",
@@ -219,7 +220,7 @@ fn the_condition_of_a_divergence_holds_for_no_other_values_blame_step_or_file() 
     assert!(when.holds(&seen.sighting()));
     let mut zeros = Seen::new(chain(&[]));
     zeros.at.clone_from(&seen.at);
-    zeros.differences = vec![Difference::new(
+    zeros.differences = vec![Difference::written(
         "contents: byte at guest offset 0",
         "0x00",
         "0x1f",
@@ -240,7 +241,7 @@ fn the_condition_of_a_divergence_holds_for_no_other_values_blame_step_or_file() 
 #[test]
 fn the_condition_of_damage_names_it_and_that_of_a_conversion_the_formats() {
     let mut seen = Seen::new(malformed(json!([replaced("header", "version")])));
-    seen.differences = vec![Difference::new(
+    seen.differences = vec![Difference::written(
         "exit of info",
         "exit 1: this is no qcow2 of 3 kinds",
         "exit 0",
@@ -262,7 +263,7 @@ fn words_are_told_when_they_are_long_enough_and_in_every_value() {
         let mut seen = Seen::new(chain(&[]));
         let differences = values
             .iter()
-            .map(|value| Difference::new("what", *value, ""));
+            .map(|value| Difference::written("what", value, ""));
         seen.differences = differences.collect();
         Condition::of(&seen.sighting()).candidate_says
     };
@@ -290,7 +291,7 @@ fn what_two_of_a_group_have_in_common_is_the_condition_of_both() {
     first.at = texts(&["file=qcow2", "step=read", "below=raw"]);
     let mut second = Seen::new(chain(&[]));
     second.at = texts(&["file=qcow2", "step=read", "below=vmdk"]);
-    second.differences = vec![Difference::new("size of 3", "0x01", "0x00")];
+    second.differences = vec![Difference::written("size of 3", "0x01", "0x00")];
     let mut when = Condition::of(&first.sighting());
     let other = Sighting {
         blame: Some(Blame::Unclear),

@@ -39,10 +39,10 @@ fn an_entry_that_asks_for_the_place_holds_for_no_other_place_and_no_other_blame(
         let value = |words: &Option<String>, usual: &str| words.clone().unwrap_or(usual.to_owned());
         let seen = Seen {
             case: chain(&[]),
-            differences: vec![Difference::new(
+            differences: vec![Difference::written(
                 when.differences[0].trim_end_matches('*'),
-                value(&when.candidate_says, "0x01"),
-                value(&when.reference_says, "0x00"),
+                &value(&when.candidate_says, "0x01"),
+                &value(&when.reference_says, "0x00"),
             )],
             at: when.at.iter().chain(when.any_at.first()).cloned().collect(),
         };

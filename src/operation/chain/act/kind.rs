@@ -5,7 +5,7 @@ use std::str::FromStr;
 macro_rules! kinds {
     ($($kind:ident = $name:literal,)*) => {
         /// The kind of a step.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ActKind {
             $(
                 #[doc = concat!("`", $name, "`.")]

@@ -72,13 +72,13 @@ fn a_difference_of_exits_tells_what_was_asked_and_both_answers() {
     };
     assert_eq!(
         finding.differences,
-        [Difference::new("exit of info", "exit 1: no", "exit 0")]
+        [Difference::written("exit of info", "exit 1: no", "exit 0")]
     );
     let (verdicts, _) = judged(Rule::Succeed, refused("no"), refused("neither"));
     let Verdict::Divergence(finding) = &verdicts[0] else {
         panic!("{verdicts:?}");
     };
-    let difference = Difference::new("exit of info", "exit 1: no", "exit 1: neither");
+    let difference = Difference::written("exit of info", "exit 1: no", "exit 1: neither");
     assert_eq!(finding.differences, [difference.with_expected("exit 0")]);
 }
 

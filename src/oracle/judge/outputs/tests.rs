@@ -54,7 +54,7 @@ fn finding(verdicts: &[Verdict]) -> (OutputAspect, Blame, &Difference) {
 }
 
 fn difference(what: &str, candidate: &str, reference: &str) -> Difference {
-    Difference::new(what, candidate, reference)
+    Difference::written(what, candidate, reference)
 }
 
 fn unsound(verdicts: &[Verdict], words: &str) {
@@ -204,7 +204,10 @@ fn a_description_that_is_no_json_is_told() {
     let verdicts = both(info(), said("{"), sound);
     let (aspect, _, found) = finding(&verdicts);
     assert_eq!(aspect, OutputAspect::InfoJson);
-    assert_eq!((&*found.what, &*found.reference), ("info as JSON", "JSON"));
+    assert_eq!(
+        (&*found.subject.to_string(), &*found.reference),
+        ("info as JSON", "JSON")
+    );
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn contents_that_differ_blame_whom_the_recipe_contradicts() {
         let (aspect, by, found) = finding(&verdicts);
         assert_eq!((aspect, by), (OutputAspect::Content, blame));
         assert_eq!(
-            found.what,
+            found.subject.to_string(),
             "contents of 0-convert.qcow2: byte at guest offset 0"
         );
         assert_eq!(found.expected.as_deref(), Some(expected));
@@ -293,7 +296,7 @@ fn both_tools_against_the_recipe_are_told_apart() {
     let (aspect, blame, found) = finding(&verdicts);
     assert_eq!((aspect, blame), (OutputAspect::Recipe, Blame::Both));
     assert_eq!(
-        found.what,
+        found.subject.to_string(),
         "contents of 0-convert.qcow2, on both sides,: byte at guest offset 0"
     );
     let verdicts = alone(contents_of(), read(&contents(2)));
@@ -332,7 +335,7 @@ fn what_the_candidate_reads_otherwise_is_told_for_either_copy() {
         let (aspect, blame, found) = finding(&verdicts);
         assert_eq!((aspect, blame), (OutputAspect::Reading, Blame::Candidate));
         assert_eq!(
-            found.what,
+            found.subject.to_string(),
             format!("{whose} 0-convert.qcow2, as the candidate reads it: byte at guest offset 0")
         );
         assert_eq!(

@@ -1,14 +1,14 @@
-//! In which layer of an image a divergence lies.
+//! In which aspect of an image two tools disagree.
 //!
-//! The order is that of causes: what differs in one layer mostly differs in the later ones as well, so the first one is told.
-//! Which kind lies in which layer stands in the table of kinds.
+//! The order is that of causes: what differs in one aspect mostly differs in the later ones as well, so the first one is told.
+//! Which kind belongs to which aspect stands in the table of kinds. Records call it `layer`.
 
 use serde::{Deserialize, Serialize};
 
-/// A layer, in the order in which they are looked at.
+/// An aspect, in the order in which they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Layer {
+pub enum Aspect {
     /// How the tool came out: done, refused, dead, out of time.
     Exit,
     /// What a guest sees.
@@ -27,7 +27,7 @@ pub enum Layer {
     Saying,
 }
 
-impl Layer {
+impl Aspect {
     /// Its name in records.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use crate::tool::request::Answer;
 
 /// The classes of refusals. Only what both tools say plainly is told apart: tools have their own words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalClass {
     /// Something that was named is not there.
     NotThere,
@@ -28,6 +28,24 @@ const WORDS: [(&str, RefusalClass); 8] = [
 ];
 
 impl RefusalClass {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::NotThere,
+        Self::NoSpace,
+        Self::NoPermission,
+        Self::Other,
+    ];
+
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotThere => "NotThere",
+            Self::NoSpace => "NoSpace",
+            Self::NoPermission => "NoPermission",
+            Self::Other => "Other",
+        }
+    }
+
     /// The class of what a tool wrote on standard error.
     pub fn of(answer: &Answer) -> Self {
         let said = answer.stderr.text().to_lowercase();

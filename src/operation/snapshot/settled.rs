@@ -1,0 +1,70 @@
+//! Both sides' host clusters after a step, the dates of the snapshots settled: they must be the same.
+//!
+//! Called by `snapshot` for every create and delete; who settles them is the harness.
+
+use crate::oracle::exchange::Turn;
+use crate::oracle::verdict::{
+    Difference, DivergenceKind, Finding, InconclusiveKind, SnapshotStep, Subject, Verdict,
+};
+use crate::tool::request::{Answer, Request, qemu_words};
+
+const NORMALIZE: DivergenceKind = DivergenceKind::SnapshotNormalize;
+const BYTES: DivergenceKind = DivergenceKind::SnapshotBytes;
+const DATE: DivergenceKind = DivergenceKind::SnapshotDate;
+
+/// How far apart the sides may make the same snapshot, in seconds: less than any two time zones differ by, more than a
+/// chain takes.
+pub const DATE_SLACK_SECONDS: u32 = 800;
+
+/// After a successful create or delete, both files hold the same bytes, but for what
+/// [`HostClusters::difference`](crate::disk_format::qcow2::host_clusters::HostClusters::difference) and the settled dates leave out, and the snapshots are of the same time.
+pub(super) fn same_bytes(action: &Turn, candidate: &Answer, reference: &Answer) -> Option<Verdict> {
+    let after = match &action.step.request {
+        Request::Snapshot {
+            action, snapshot, ..
+        } => {
+            let [_, argument] = qemu_words::snapshot_change(*action, snapshot);
+            SnapshotStep::Snapshot {
+                action: *action,
+                argument,
+            }
+        }
+        request => SnapshotStep::Other(request.kind()),
+    };
+    let Some(standard) = &reference.host_clusters else {
+        return Some(Verdict::inconclusive(
+            InconclusiveKind::ReferenceUnsound,
+            format!("the reference's image {after}: {}", reference.describe()),
+        ));
+    };
+    let Some(found) = &candidate.host_clusters else {
+        let difference = Difference::new(
+            Subject::SnapshotTable { after },
+            candidate.describe(),
+            "is understood",
+        );
+        return Some(Finding::of_difference(NORMALIZE, difference).into());
+    };
+    if let Some(other) = found.difference(standard) {
+        let subject = Subject::HostClusters {
+            region: other.region,
+            after,
+            place: other.place,
+        };
+        let difference = Difference::new(subject, other.first, other.second);
+        return Some(Finding::of_difference(BYTES, difference).into());
+    }
+    let dates = std::iter::zip(&found.snapshot_dates, &standard.snapshot_dates);
+    let (index, (ours, theirs)) = dates
+        .enumerate()
+        .find(|(_, (ours, theirs))| ours.abs_diff(**theirs) > DATE_SLACK_SECONDS)?;
+    let difference = Difference::new(
+        Subject::SnapshotDate {
+            entry: index,
+            after,
+        },
+        ours.to_string(),
+        theirs.to_string(),
+    );
+    Some(Finding::of_difference(DATE, difference).into())
+}
