@@ -22,7 +22,7 @@ use crate::image::content::write_at;
 use crate::image::format::Format;
 use crate::image::validity::{self, Validity};
 
-pub use patch::Patch;
+pub use patch::{Patch, between};
 
 mod patch;
 

@@ -2,6 +2,8 @@
 
 mod accepting;
 mod adapter_check;
+mod bug_report;
+mod inspect;
 mod issues;
 mod manual;
 mod merge;
@@ -76,6 +78,10 @@ enum Command {
     Shrink(CaseArguments),
     /// Print a program that reproduces a divergence without imgduel
     Script(CaseArguments),
+    /// Print the bug report of a divergence, in Markdown
+    Report(CaseArguments),
+    /// Print what lies on disk in a qcow2
+    Inspect(inspect::InspectArguments),
     /// Turn a pending finding into a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
     /// List every tool: whether it is installed, its version, how to get it
@@ -174,7 +180,7 @@ pub fn main() -> ExitCode {
         Ok(Read::Help(text)) => return print_text(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, accept, tools, adapter-check, merge, stubs, completions or man (see --help)",
+                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, tools, adapter-check, merge, stubs, completions or man (see --help)",
             ));
         }
         Err(error) => return failed(&error),
@@ -184,6 +190,8 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay(&arguments),
         Command::Shrink(arguments) => shrink(&arguments),
         Command::Script(arguments) => script(&arguments),
+        Command::Report(arguments) => bug_report::report(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Accept(arguments) => accept(arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools::tools(&arguments),

@@ -17,18 +17,22 @@ use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 use crate::tool::{Support, Tool, Wording};
-use about::{About, exits};
+use about::{About, came_out};
 use calls::Calls;
-use comparison::comparison;
+use checks::check;
 
 mod about;
 mod adapters;
 mod by_hand;
 mod calls;
-mod comparison;
+mod checks;
+mod damaged;
+mod exits;
 mod left;
 mod midway;
 mod outputs;
+mod said;
+mod shell;
 mod witnessed;
 
 /// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
@@ -63,8 +67,13 @@ struct Plot<'tools> {
 
 fn damage(record: &Record) -> Option<String> {
     let mut calls = record.evidence.as_ref()?.calls.iter();
-    let call = calls.find(|call| RequestKind::named(&call.request) == Some(RequestKind::Damage))?;
-    Some(shell_line(&call.command))
+    let call = calls.find(|call| {
+        let kind = RequestKind::named(&call.request);
+        matches!(kind, Some(RequestKind::Damage | RequestKind::Corrupt))
+    })?;
+    // What was damaged by an earlier version is not told as a command line.
+    let is_told = call.command.first().is_some_and(|program| program == "sh");
+    is_told.then(|| shell_line(&call.command))
 }
 
 /// The program that shows a record's divergence. `limit` is the time that a tool was given.
@@ -97,7 +106,7 @@ pub fn script(
         .iter()
         .any(is_endless)
         .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
-    let memory = match comparison::is_about_a_peak(differences) {
+    let memory = match exits::is_about_a_peak(differences) {
         true => MEMORY_KIB_MAX,
         false => MEMORY_KIB,
     };
@@ -126,7 +135,7 @@ pub fn script(
     let ground = case.ground(index);
     let steps = operation.perform().steps(&ground);
     let evidence = record.evidence.as_ref();
-    let exchange = evidence.map_or_else(Exchange::default, |evidence| exits(&steps, evidence));
+    let exchange = evidence.map_or_else(Exchange::default, |evidence| came_out(&steps, evidence));
     let steps = match operation {
         Operation::Malformed(_) => plot.worded_looks(steps, kind),
         _ => steps,
@@ -145,7 +154,7 @@ pub fn script(
         plot: &plot,
     };
     let compared =
-        comparison(&about).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
+        check(&about).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
     let unworded = || none("a tool has no words for a step of it");
     let head = head(record);
     let image = plot.image().ok_or_else(unworded)?;
@@ -166,7 +175,7 @@ pub fn script(
         .side(Side::Candidate, &steps, &readings)
         .ok_or_else(unworded)?;
     let watch = if plot.is_watched { left::WATCH } else { "" };
-    let functions = by_hand::functions(&steps) + compared.functions + watch;
+    let functions = compared.functions.to_owned() + watch;
     let compare = format!("{SAID}\n{}\n# It does not show.\nexit 1\n", compared.text);
     let in_shell = |variables: String, calls: String| {
         format!(

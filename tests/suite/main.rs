@@ -6,6 +6,7 @@
 mod adapters;
 mod architecture;
 mod browser;
+mod bug_reports;
 mod builds;
 mod cache;
 mod campaigns;

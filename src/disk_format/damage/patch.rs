@@ -26,6 +26,22 @@ impl Patch {
     }
 }
 
+/// What has become of a file: every run of bytes that is another. Of a file that grew or shrank, as far as both reach.
+pub fn between(before: &[u8], after: &[u8]) -> Vec<Patch> {
+    let mut patches: Vec<Patch> = Vec::new();
+    let pairs = std::iter::zip(before, after).zip(0..);
+    for ((_, byte), offset) in pairs.filter(|((was, is), _)| was != is) {
+        match patches.last_mut() {
+            Some(last) if last.offset + last.bytes.len() as u64 == offset => last.bytes.push(*byte),
+            _ => patches.push(Patch {
+                offset,
+                bytes: vec![*byte],
+            }),
+        }
+    }
+    patches
+}
+
 /// The patches that turn the image `valid` into `bytes`, in which the ranges `touched` (offset, length) were changed. Updates the checksums over
 /// these ranges in `bytes`, except those that cover an offset in `stale` or were changed themselves. A part that has to be written as a whole
 /// makes one patch, up to its last non-zero byte.

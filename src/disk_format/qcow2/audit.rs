@@ -51,6 +51,15 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// The granules that are dirty in a bitmap, as `START..END`, or why nothing can be said of them.
+    pub fn dirty_in_words(&self, bitmap: &str) -> String {
+        match self.bitmaps.iter().find(|found| found.name == bitmap) {
+            Some(FoundBitmap { in_use: true, .. }) => "not stored cleanly".to_owned(),
+            Some(found) => ranges_in_words(&found.dirty),
+            None => "no such bitmap".to_owned(),
+        }
+    }
+
     /// Audits a qcow2 image. The caller fills in the three numbers of bytes. An image whose dirty bit is set has no problems, because its refcounts
     /// may be stale. Fails if the metadata cannot be parsed.
     pub fn of_qcow2(image: &ImageBytes) -> Result<Self, Unparsable> {
@@ -85,6 +94,18 @@ impl Audit {
             .bitmaps
             .sort_by(|one, other| one.name.cmp(&other.name));
         Ok(audit)
+    }
+}
+
+/// Ranges as `START..END`.
+pub fn ranges_in_words(ranges: &[(u64, u64)]) -> String {
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|(start, end)| format!("{start}..{end}"))
+        .collect();
+    match ranges.is_empty() {
+        true => "none".to_owned(),
+        false => ranges.join(" "),
     }
 }
 

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use super::course::Course;
 use super::reading::{map_lie, witnesses};
-use crate::disk_format::qcow2::audit::Audit;
-use crate::disk_format::qcow2::extensions::FoundBitmap;
+use crate::disk_format::qcow2::audit::{Audit, ranges_in_words};
 use crate::image::model::{Bitmap, View};
 use crate::oracle::exchange::{Deed, Exchange, Side, Turn};
 use crate::oracle::judge::{self, CheckCounts};
@@ -179,12 +178,8 @@ fn expected_fields(course: &Course) -> BTreeMap<&'static str, String> {
 fn bitmaps(ours: &Audit, theirs: &Audit, index: usize, course: &Course) -> Option<Finding> {
     course.model.bitmaps.iter().find_map(|(name, bitmap)| {
         let dirty = bitmap.dirty.as_ref()?;
-        let expected = in_words(&granules(dirty, bitmap));
-        let told = |audit: &Audit| match audit.bitmaps.iter().find(|found| found.name == *name) {
-            Some(FoundBitmap { in_use: true, .. }) => "not stored cleanly".to_owned(),
-            Some(found) => in_words(&found.dirty),
-            None => "no such bitmap".to_owned(),
-        };
+        let expected = ranges_in_words(&granules(dirty, bitmap));
+        let told = |audit: &Audit| audit.dirty_in_words(name);
         let bitmap = name.clone();
         let subject = match index {
             0 => Subject::BitmapGranules { bitmap },
@@ -207,17 +202,6 @@ fn granules(dirty: &View, bitmap: &Bitmap) -> Vec<(u64, u64)> {
         }
     }
     ranges
-}
-
-fn in_words(ranges: &[(u64, u64)]) -> String {
-    let ranges: Vec<String> = ranges
-        .iter()
-        .map(|(start, end)| format!("{start}..{end}"))
-        .collect();
-    match ranges.is_empty() {
-        true => "none".to_owned(),
-        false => ranges.join(" "),
-    }
 }
 
 /// Where a tool puts things is its own business, but not how much the host must give for it. A file system may compress what one side

@@ -8,7 +8,7 @@ use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::operation::Operation;
 use crate::oracle::exchange::{Deed, Exchange, Ground, Output, Side, Step, Turn};
-use crate::oracle::verdict::{Blame, Difference, DivergenceKind};
+use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Subject};
 use crate::process::Captured;
 use crate::run::evidence::Evidence;
 use crate::tool::request::{Answer, Ended, Exit, ImageFile, Request};
@@ -29,7 +29,7 @@ pub(super) struct About<'finding> {
 }
 
 /// How the steps came out on each side, as the evidence tells it.
-pub(super) fn exits(steps: &[Step], evidence: &Evidence) -> Exchange {
+pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Exchange {
     let deed = |side: Side| {
         let calls = evidence.calls.iter().filter(|call| call.side == side);
         let turns = std::iter::zip(steps, calls).map(|(step, call)| Turn {
@@ -75,6 +75,16 @@ fn answer(exit: &str) -> Answer {
 }
 
 impl About<'_> {
+    /// What differs first.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        self.differences.first().map(|found| &found.subject)
+    }
+
+    /// The number of the last step.
+    pub(super) fn last(&self) -> Option<usize> {
+        self.steps.len().checked_sub(1)
+    }
+
     /// A tool's command line for a request.
     pub(super) fn line(&self, by: Side, request: &Request) -> Option<String> {
         self.plot.line(by, request)

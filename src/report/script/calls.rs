@@ -92,7 +92,7 @@ impl Plot<'_> {
                 continue;
             }
             if by_hand {
-                let line = by_hand::line(request, name)?;
+                let line = by_hand::line(request, name, self.damage.as_deref())?;
                 shell.push_str(&format!("  {line}\n"));
                 continue;
             }

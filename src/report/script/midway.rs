@@ -1,7 +1,7 @@
 //! What is read in the middle of a chain, compared in a shell: both sides with each other, and with what a guest must see there.
 
 use super::About;
-use super::comparison::{CLEAN, Comparison, VALUE};
+use super::shell::{CLEAN, Check, VALUE};
 use crate::operation::Operation;
 use crate::operation::chain::{Act, Course};
 use crate::oracle::verdict::{Blame, Subject};
@@ -25,15 +25,11 @@ lies() {
 "#;
 
 /// The comparison of an act that only looks; `None` where the finding is about none.
-pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
+pub(super) fn of_acts(about: &About<'_>) -> Option<Check> {
     let Operation::Chain(chain) = about.operation else {
         return None;
     };
-    let subject = about
-        .differences
-        .iter()
-        .map(|found| &found.subject)
-        .find(|subject| is_midway(subject))?;
+    let subject = about.subject()?;
     let mut functions = VALUE;
     let mut text = shows(about.blame);
     for (step, act, course) in chain.followed(about.ground, about.exchange) {
@@ -89,25 +85,11 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Comparison> {
              shows \"$(as_expected candidate)\" \"$(as_expected reference)\" && exit 0\n"
         ));
     }
-    Some(Comparison {
+    Some(Check {
         functions,
         text,
         reads_by_candidate: false,
     })
-}
-
-fn is_midway(subject: &Subject) -> bool {
-    matches!(
-        subject,
-        Subject::ContentsMidway { .. }
-            | Subject::VirtualSizeMidway { .. }
-            | Subject::BitmapsMidway { .. }
-            | Subject::MapMidway { .. }
-            | Subject::Compare { .. }
-            | Subject::SnapshotsListedMidway { .. }
-            | Subject::CheckMidway {}
-            | Subject::MeasureMidway {}
-    )
 }
 
 /// Who was as expected when it was found.

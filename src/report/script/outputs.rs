@@ -1,7 +1,8 @@
 //! Kinds of divergence that are about the images that both sides left: as the reference sees them, the candidate, or the recipe.
 
 use super::About;
-use super::comparison::{Comparison, VALUES_MAX, has_index};
+use super::said::has_index;
+use super::shell::{Check, VALUES_MAX};
 use crate::image::format::Format;
 use crate::oracle::exchange::{Output, Side};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, OutputAspect, Subject};
@@ -12,7 +13,7 @@ use crate::tool::request::{ImageFile, Request, SnapshotKey};
 const QUIET: &str = ">/dev/null 2>&1";
 
 /// The comparison of whatever output the kind is about; `None` when it is about none.
-pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
+pub(super) fn of_outputs(about: &About<'_>) -> Option<Check> {
     let mut text = String::new();
     let mut reads_by_candidate = false;
     for output in about.outputs {
@@ -23,7 +24,7 @@ pub(super) fn of_outputs(about: &About<'_>) -> Option<Comparison> {
             matches!(aspect, OutputAspect::Reading | OutputAspect::ReadingRefused);
         text.push_str(&of_output(about, output, aspect)?);
     }
-    (!text.is_empty()).then_some(Comparison {
+    (!text.is_empty()).then_some(Check {
         functions: "",
         text,
         reads_by_candidate,

@@ -1,7 +1,7 @@
 //! Kinds of divergence where the candidate is not held against the reference: a third tool says otherwise, or its own next step does.
 
 use super::About;
-use super::comparison::{Comparison, VALUE, VALUES_MAX};
+use super::shell::{Check, VALUE, VALUES_MAX};
 use crate::operation::measure::BOUND_SLACK_BYTES;
 use crate::oracle::judge::WITNESS_FACTS;
 use crate::oracle::verdict::{DivergenceKind, Subject};
@@ -15,44 +15,21 @@ told() { sed -n "s/^\\( \\{4\\}\\)\\{0,1\\}\"$1\": *\\([0-9]*\\).*/\\2/p" "$2"; 
 fact() { grep -i "$1" candidate/witness.out | sed 's/.*(\([0-9]*\) bytes).*/\1/; s/.*: *//' | tr -d '[:space:]'; }
 "#;
 
-/// The comparison with a witness, or of a prediction with what came of it; `None` for every other kind.
-pub(super) fn of_witness(about: &About<'_>) -> Option<Comparison> {
-    let last = about.steps.len().checked_sub(1)?;
-    let is_alone = about
-        .differences
-        .iter()
-        .any(|found| found.reference == "not asked");
-    let (functions, text) = match about.kind {
-        DivergenceKind::WitnessInfo => (TOLD, described(about, last)?),
-        DivergenceKind::WitnessCheck => {
-            let (look, _) = witness(about)?;
-            let text = format!(
-                "{look}sound=$?\n[ \"$sound\" = 0 ] || sound=1\n\
-                 checked=$(sed 's/^[1-9].*/1/' candidate/exits | tail -n 1)\n\
-                 [ \"$checked\" != \"$sound\" ] && exit 0\n"
-            );
-            ("", text)
-        }
-        DivergenceKind::MeasureAboveBound => (VALUE, bound(about)?),
-        DivergenceKind::MeasureNumeric if is_alone => (
-            VALUE,
-            "[ \"$(value fully-allocated candidate/0.out)\" ] || exit 0\n".to_owned(),
+/// Whether the witness reads what the candidate calls sound, or the other way round.
+pub(super) fn readable(about: &About<'_>) -> Option<Check> {
+    let look = witness(about)?;
+    Some(Check::new(
+        "",
+        format!(
+            "{look}sound=$?\n[ \"$sound\" = 0 ] || sound=1\n\
+             checked=$(sed 's/^[1-9].*/1/' candidate/exits | tail -n 1)\n\
+             [ \"$checked\" != \"$sound\" ] && exit 0\n"
         ),
-        DivergenceKind::MeasureJson if is_alone => (
-            "",
-            "tr -d ' \\n' <candidate/0.out | grep -q '^[[{].*[]}]$' || exit 0\n".to_owned(),
-        ),
-        _ => return None,
-    };
-    Some(Comparison {
-        functions,
-        text,
-        reads_by_candidate: false,
-    })
+    ))
 }
 
-/// The line that asks the witness about the candidate's copy of the source image, and its name.
-fn witness(about: &About<'_>) -> Option<(String, String)> {
+/// The line that asks the witness about the candidate's copy of the source image.
+fn witness(about: &About<'_>) -> Option<String> {
     let name = match &about.differences.first()?.subject {
         Subject::FactByWitness { witness, .. } | Subject::ReadableByWitness { witness } => witness,
         _ => return None,
@@ -63,11 +40,17 @@ fn witness(about: &About<'_>) -> Option<(String, String)> {
          command -v \"$witness\" >/dev/null || exit 2\n\
          (cd candidate && \"$witness\" {image}) >candidate/witness.out 2>&1\n"
     );
-    Some((look, name.clone()))
+    Some(look)
 }
 
-fn described(about: &About<'_>, last: usize) -> Option<String> {
-    let (mut text, _) = witness(about)?;
+/// The facts that the witness tells, against the candidate's, which it told last.
+pub(super) fn described(about: &About<'_>) -> Option<Check> {
+    // The witness of a chain was shown what the chain left.
+    if about.kind != DivergenceKind::WitnessInfo {
+        return None;
+    }
+    let last = about.last()?;
+    let mut text = witness(about)?;
     for difference in about.differences.iter().take(VALUES_MAX) {
         let Subject::FactByWitness { fact, .. } = &difference.subject else {
             return None;
@@ -78,21 +61,22 @@ fn described(about: &About<'_>, last: usize) -> Option<String> {
             "[ \"$(told {key} candidate/{last}.out)\" != \"$(fact '{words}')\" ] && exit 0\n"
         ));
     }
-    Some(text)
+    Some(Check::new(TOLD, text))
 }
 
 /// The candidate's own conversion is larger than it foretold.
-fn bound(about: &About<'_>) -> Option<String> {
+pub(super) fn bound(about: &About<'_>) -> Option<Check> {
     let target = about.steps.iter().find_map(|step| match &step.request {
         Request::Convert { target, .. } => Some(quoted(&target.path)),
         _ => None,
     })?;
-    Some(format!(
+    let text = format!(
         "# The prediction may be wrong by {BOUND_SLACK_BYTES} bytes, or by a sixteenth where that is more.\n\
          foretold=$(value fully-allocated candidate/0.out)\n\
          written=$(wc -c <candidate/{target}) || exit 2\n\
          slack=$((foretold / 16))\n\
          [ \"$slack\" -gt {BOUND_SLACK_BYTES} ] || slack={BOUND_SLACK_BYTES}\n\
          [ \"$written\" -gt $((foretold + slack)) ] && exit 0\n"
-    ))
+    );
+    Some(Check::new(VALUE, text))
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::disk_format::damage::{self, Damage};
 use crate::disk_format::qcow2::audit::Audit;
+use crate::disk_format::qcow2::corruption::Corruption;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
 use crate::image::content::{Write, data_segments, open_regular, open_regular_to_write};
@@ -24,6 +25,9 @@ use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// The unit of `st_blocks` in stat(2), in bytes.
 const HOST_BLOCK_BYTES: u64 = 512;
+
+/// The longest image that is damaged, in bytes: it is read as a whole to tell what was done.
+const CORRUPTED_BYTES_MAX: u64 = 256 << 20;
 
 /// Carries out a request in a side's directory.
 pub(super) fn carry_out(request: &Request, scratch_dir: &ScratchDir, side: Side) -> Answer {
@@ -69,10 +73,12 @@ pub(super) fn carry_out_in(
             Some(change) => Err(Unparsable::new(change)),
         },
         Request::Corrupt { corruption, .. } => {
-            words.push(corruption.name().to_owned());
-            image()
-                .and_then(|image| corruption.inflict(&image))
-                .map(|()| None)
+            let path = directory.join(&request.file().path);
+            corrupt(*corruption, &path).map(|line| {
+                words = vec!["sh".to_owned(), "-c".to_owned(), line];
+                said = corruption.name().to_owned();
+                None
+            })
         }
         Request::HostClusters { .. } => {
             image().and_then(|image| HostClusters::settle_and_read(&image).map(Some))
@@ -201,6 +207,27 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
             started,
         ),
     }
+}
+
+/// Damages a qcow2: the shell's line for it.
+fn corrupt(corruption: Corruption, path: &Path) -> Result<String, Unparsable> {
+    let image = ImageBytes::open(path)?;
+    if image.length() > CORRUPTED_BYTES_MAX {
+        return Err(Unparsable::new(format!(
+            "the image has {} bytes: more than {CORRUPTED_BYTES_MAX} are not damaged",
+            image.length()
+        )));
+    }
+    let bytes = || {
+        let mut bytes = vec![0; image.length() as usize];
+        image.read_into(&mut bytes, 0).map(|()| bytes)
+    };
+    let before = bytes()?;
+    corruption.inflict(&image)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let patches = damage::between(&before, &bytes()?);
+    let lines = patches.iter().map(|patch| patch.in_shell(&quoted(&name)));
+    Ok(lines.collect::<Vec<_>>().join(" && "))
 }
 
 /// Damages the reference's image and gives both sides copies of it. Returns the equivalent shell command and a

@@ -1,0 +1,37 @@
+//! `imgduel report`: tries a case and prints the bug report of its divergence.
+
+use std::process::ExitCode;
+
+use super::{CaseArguments, Run, named_case, written};
+use crate::base::error::{Error, Result};
+use crate::oracle::verdict::VerdictName;
+use crate::report::bug_report::bug_report;
+use crate::report::script::script;
+
+/// Prints the report.
+pub(super) fn report(arguments: &CaseArguments) -> Result<ExitCode> {
+    let CaseArguments { settings, case } = arguments;
+    let (case, _) = named_case(case, settings)?;
+    let run = Run::open(settings, None)?;
+    let arena = run.contest.only()?;
+    let record = arena.try_case(case)?;
+    if record.verdict != VerdictName::Divergence {
+        return Err(Error::usage(format!(
+            "{} shows no divergence: {}",
+            record.id,
+            record.reason.as_deref().unwrap_or(record.verdict.as_str())
+        )));
+    }
+    let elsewhere = record.known_elsewhere.as_ref().map(|known| &known.id);
+    let entry = record.known.as_ref().or(elsewhere);
+    let catalogue = settings.catalogue()?;
+    let entry = entry.and_then(|id| catalogue.named(id));
+    let program = script(
+        &record,
+        arena.candidate(),
+        arena.reference(),
+        settings.timeout,
+    );
+    let program = program.map_err(|error| error.to_string());
+    Ok(written(&bug_report(&record, program, entry)))
+}

@@ -1,0 +1,90 @@
+//! `imgduel inspect`: what lies on disk in a qcow2, by our own reading; for the scripts of findings that a tool's own words do not show.
+//!
+//! Called by the command. The image is copied first: nothing is written to it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::written;
+use crate::base::error::{Error, Result};
+use crate::disk_format::qcow2::audit::Audit;
+use crate::disk_format::qcow2::host_clusters::HostClusters;
+use crate::disk_format::qcow2::{ImageBytes, Unparsable};
+use crate::image::content::copy_sparse;
+
+#[derive(Args)]
+/// What is looked at.
+pub(super) struct InspectArguments {
+    /// A qcow2
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Print this field of its header, or of the header's extensions
+    #[arg(long, value_name = "NAME", group = "look")]
+    field: Option<String>,
+
+    /// Print the granules that are dirty in this bitmap
+    #[arg(long, value_name = "NAME", group = "look")]
+    bitmap: Option<String>,
+
+    /// Print when each of its snapshots was made, in seconds since the Epoch
+    #[arg(long, group = "look")]
+    dates: bool,
+
+    /// Say where its host clusters and those of this file differ, dates of snapshots aside, and exit with 1 if they do
+    #[arg(long, value_name = "OTHER", group = "look")]
+    against: Option<PathBuf>,
+}
+
+/// Prints what is asked for, or everything as JSON.
+pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
+    let file = &arguments.file;
+    if let Some(other) = &arguments.against {
+        let Some(found) = clusters(file)?.difference(&clusters(other)?) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let (first, second) = (found.first, found.second);
+        written(&format!("{}: {first}, {second}\n", found.place));
+        return Ok(ExitCode::from(super::EXIT_DIVERGENCE));
+    }
+    if arguments.dates {
+        let dates = clusters(file)?.snapshot_dates.into_iter();
+        return Ok(written(
+            &dates.map(|date| format!("{date}\n")).collect::<String>(),
+        ));
+    }
+    let audit = read(file, Audit::of_qcow2)?;
+    let text = if let Some(name) = &arguments.field {
+        audit.facts.get(name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = audit.facts.keys().map(String::as_str).collect();
+            Error::usage(format!(
+                "there is no field '{name}': write one of {}",
+                names.join(", ")
+            ))
+        })?
+    } else if let Some(name) = &arguments.bitmap {
+        audit.dirty_in_words(name)
+    } else {
+        serde_json::to_string_pretty(&audit).map_err(|error| Error::system(error.to_string()))?
+    };
+    Ok(written(&format!("{text}\n")))
+}
+
+fn clusters(file: &Path) -> Result<HostClusters> {
+    read(file, HostClusters::settle_and_read)
+}
+
+/// What is read of a copy.
+fn read<T>(
+    file: &Path,
+    look: impl Fn(&ImageBytes) -> std::result::Result<T, Unparsable>,
+) -> Result<T> {
+    let directory = tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
+    let copy = directory.path().join("image");
+    copy_sparse(file, &copy)?;
+    let found = ImageBytes::open(&copy).and_then(|image| look(&image));
+    found.map_err(|why| Error::usage(format!("{}: {why}", file.display())))
+}

@@ -1,0 +1,150 @@
+//! A divergence as a bug report in Markdown: what differs, the versions, a program that shows it, what both sides said, and who is right
+//! where the catalogue knows it.
+//!
+//! Made of a record; runs nothing. Called by the command.
+
+use std::fmt::Write;
+
+use crate::base::prose::printable;
+use crate::case::known::Entry;
+use crate::oracle::exchange::Side;
+use crate::run::evidence::{Call, Evidence, shell_line};
+use crate::run::record::Record;
+
+/// The report. `script` is the program, or why there is none.
+pub fn bug_report(
+    record: &Record,
+    script: Result<String, String>,
+    entry: Option<&Entry>,
+) -> String {
+    let operation = record.operation.as_deref().unwrap_or_default();
+    let reason = printable(record.reason.as_deref().unwrap_or_default());
+    let mut text = format!("# {}: {operation}: {reason}\n\n", record.candidate.name);
+    let evidence = record.evidence.as_ref();
+    what_differs(&mut text, record, evidence);
+    let _ = write!(
+        text,
+        "## Versions\n\n* {} {}\n* {} {}\n\n",
+        record.candidate.name,
+        record.candidate.version,
+        record.reference.name,
+        record.reference.version
+    );
+    text.push_str("## How to see it\n\n");
+    match script {
+        Ok(script) => block(
+            &mut text,
+            if script.starts_with("#!") {
+                "sh"
+            } else {
+                "rust"
+            },
+            &script,
+        ),
+        Err(why) => {
+            let _ = writeln!(text, "{}\n", printable(&why));
+        }
+    }
+    for side in [Side::Candidate, Side::Reference] {
+        let name = match side {
+            Side::Candidate => &record.candidate.name,
+            Side::Reference => &record.reference.name,
+        };
+        let calls = evidence.into_iter().flat_map(|evidence| &evidence.calls);
+        let calls: Vec<&Call> = calls.filter(|call| call.side == side).collect();
+        if !calls.is_empty() {
+            let _ = write!(text, "## What {name} does\n\n");
+            let told: String = calls.into_iter().map(told).collect();
+            block(&mut text, "text", &told);
+        }
+    }
+    who_is_right(&mut text, record, entry);
+    text
+}
+
+fn what_differs(text: &mut String, record: &Record, evidence: Option<&Evidence>) {
+    text.push_str("## What differs\n\n");
+    let _ = writeln!(
+        text,
+        "| | {} | {} | expected |\n|---|---|---|---|",
+        record.candidate.name, record.reference.name
+    );
+    let cell = |text: &str| printable(text).replace('|', "\\|").replace('\n', " ");
+    for found in evidence
+        .into_iter()
+        .flat_map(|evidence| &evidence.differences)
+    {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            cell(&found.subject.to_string()),
+            cell(&found.candidate),
+            cell(&found.reference),
+            cell(found.expected.as_deref().unwrap_or_default())
+        );
+    }
+    text.push('\n');
+}
+
+/// A call as a person would have typed it, and what came of it.
+fn told(call: &Call) -> String {
+    let mut text = format!("$ {}\n", printable(&shell_line(&call.command)));
+    for said in [&call.stdout, &call.stderr] {
+        let said = printable(said);
+        let line_end = if said.is_empty() || said.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        text.push_str(&said);
+        text.push_str(line_end);
+    }
+    let _ = writeln!(text, "({})", call.exit);
+    text
+}
+
+fn who_is_right(text: &mut String, record: &Record, entry: Option<&Entry>) {
+    text.push_str("## Who is right\n\n");
+    let Some(entry) = entry else {
+        let blame = record
+            .blame
+            .map_or("nobody is known to be", |blame| blame.name());
+        let _ = writeln!(
+            text,
+            "No entry of the catalogue explains it. Alone against the others: {blame}."
+        );
+        return;
+    };
+    let _ = write!(
+        text,
+        "{}, by {}.\n\n* {}: {}\n* {}: {}\n\n{}\n",
+        entry.right,
+        entry.specification,
+        record.candidate.name,
+        entry.candidate,
+        record.reference.name,
+        entry.reference,
+        entry.why
+    );
+}
+
+/// A block of code whose fence is longer than any in it.
+fn block(text: &mut String, language: &str, code: &str) {
+    let mut fence = "```".to_owned();
+    while code.contains(&fence) {
+        fence.push('`');
+    }
+    let _ = write!(text, "{fence}{language}\n{}\n{fence}\n\n", code.trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::block;
+
+    #[test]
+    fn a_block_ends_where_its_fence_does() {
+        let mut text = String::new();
+        block(&mut text, "sh", "echo '```'\n");
+        assert_eq!(text, "````sh\necho '```'\n````\n\n");
+    }
+}

@@ -1,0 +1,71 @@
+//! What came of an image that was damaged, or only read: it is what it was, shows both tools the same, or has been repaired.
+
+use super::About;
+use super::shell::{CLEAN, Check, VALUE};
+use crate::operation::Operation;
+use crate::oracle::verdict::{DivergenceKind, Subject};
+use crate::run::evidence::quoted;
+use crate::tool::FLAT_SUFFIX;
+use crate::tool::request::Request;
+
+/// The damaged image, which nobody may have written to.
+pub(super) fn input(about: &About<'_>) -> Option<Check> {
+    let file = about.steps.iter().find_map(|step| match &step.request {
+        Request::Damage { file, .. } => Some(file),
+        _ => None,
+    })?;
+    let name = quoted(&file.path);
+    let sides = ["candidate", "reference"]
+        .map(|side| format!("cmp -s {side}/{name} {side}/{name}.before || exit 0"));
+    Some(Check::new("", sides.join("\n")))
+}
+
+/// The case's own image, which nobody may have written to.
+pub(super) fn source(about: &About<'_>) -> Check {
+    let name = quoted(&about.source.path);
+    Check::new(
+        "",
+        format!("cmp -s candidate/{name} reference/{name} || exit 0"),
+    )
+}
+
+/// Each reading is kept under its step's number; one that a side refused is no other content.
+pub(super) fn contents(about: &About<'_>) -> Check {
+    let readings = about.steps.iter().enumerate();
+    let readings = readings
+        .filter(|(_, step)| matches!(step.request, Request::Contents { .. }))
+        .map(|(name, _)| format!("{name}{FLAT_SUFFIX}"));
+    let compare = readings.map(|flat| {
+        format!(
+            "[ -f candidate/{flat} ] && [ -f reference/{flat} ] && {{ cmp -s candidate/{flat} reference/{flat} || exit 0; }}"
+        )
+    });
+    Check::new("", compare.collect::<Vec<_>>().join("\n"))
+}
+
+/// What came of a repair: check, repair, check and reading are the last steps.
+pub(super) fn repaired(about: &About<'_>) -> Option<Check> {
+    let Operation::Repair(repair) = about.operation else {
+        return None;
+    };
+    let last = about.steps.len().checked_sub(1)?;
+    let (before, after) = (last.checked_sub(3)?, last - 1);
+    let flat = format!("{last}{FLAT_SUFFIX}");
+    let text = match (about.subject()?, about.kind) {
+        (Subject::CheckAfterRepair { .. }, DivergenceKind::RepairSafety) => format!(
+            "is_told() {{ grep -q '\"check-errors\"' \"$1\"; }}\n\
+             is_told candidate/{before}.out || exit 2\nis_told candidate/{after}.out || exit 0\n\
+             count() {{ value \"$1\" \"candidate/$2.out\" | grep . || echo 0; }}\n\
+             for key in corruptions leaks check-errors; do\n  \
+             [ \"$(count $key {after})\" -gt \"$(count $key {before})\" ] && exit 0\ndone\n"
+        ),
+        (Subject::CheckAfterRepair { .. }, _) => {
+            format!("{CLEAN}clean candidate {after} || exit 0\n")
+        }
+        _ => {
+            let expected = about.expected("expected.raw", &repair.expected())?;
+            format!("{expected}cmp -s candidate/{flat} expected.raw || exit 0\n")
+        }
+    };
+    Some(Check::new(VALUE, text))
+}

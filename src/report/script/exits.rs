@@ -1,0 +1,54 @@
+//! How the tools came out, as a script sees it: by the exit codes of their steps.
+
+use super::About;
+use super::shell::Check;
+use crate::oracle::verdict::{Difference, DivergenceKind};
+
+/// 129 and above: ended by a signal.
+const SIGNALLED: &str = "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$'";
+
+/// The check of an exit.
+pub(super) fn came_out(about: &About<'_>) -> Option<Check> {
+    let text = match about.kind {
+        DivergenceKind::CandidateCrash => format!("{SIGNALLED} candidate/exits && exit 0"),
+        DivergenceKind::ReferenceCrash => format!("{SIGNALLED} reference/exits && exit 0"),
+        DivergenceKind::CandidateTimeout => {
+            "grep -qx 124 candidate/exits && ! grep -qx 124 reference/exits && exit 0".to_owned()
+        }
+        DivergenceKind::RecipeExit => "# Both refuse what nothing stands against.\n\
+             refused() { [ \"$(tail -n 1 \"$1/exits\")\" != 0 ]; }\n\
+             refused candidate && refused reference && exit 0"
+            .to_owned(),
+        _ => "# Success on one side only.\nlasting() { sed 's/^[1-9].*/1/' \"$1/exits\"; }\n\
+             [ \"$(lasting candidate)\" != \"$(lasting reference)\" ] && exit 0"
+            .to_owned(),
+    };
+    let may_be_of_a_reading = matches!(
+        about.kind,
+        DivergenceKind::CandidateCrash
+            | DivergenceKind::CandidateTimeout
+            | DivergenceKind::CandidateLimit
+    );
+    Some(Check {
+        reads_by_candidate: may_be_of_a_reading && !about.outputs.is_empty(),
+        ..Check::new("", text)
+    })
+}
+
+/// One that takes more memory than is good shows where it does not get it: by its words, or by its end.
+pub(super) fn memory(about: &About<'_>) -> Check {
+    let words = match is_about_a_peak(about.differences) {
+        true => "grep -qiE 'memory|allocat' candidate/*.err reference/*.err && exit 0\n",
+        false => "",
+    };
+    let text = format!("{words}cat candidate/exits reference/exits | {SIGNALLED} && exit 0");
+    Check::new("", text)
+}
+
+/// Whether a tool had more memory than any may have, and did not die of it.
+pub(super) fn is_about_a_peak(differences: &[Difference]) -> bool {
+    differences.iter().any(|found| {
+        let values = [&found.candidate, &found.reference];
+        values.iter().any(|value| value.ends_with(" bytes at once"))
+    })
+}

@@ -1,0 +1,141 @@
+//! What the tools say, compared in a shell: values in their JSON, counts, first lines, complaints.
+
+use super::shell::{Check, VALUE, VALUES_MAX, values_differ};
+use super::{About, outputs};
+use crate::oracle::exchange::{Actor, Step};
+use crate::oracle::verdict::{Difference, DivergenceKind, OutputAspect, Subject};
+use crate::tool::request::Request;
+
+/// Values of the tools' JSON.
+pub(super) fn values(about: &About<'_>) -> Option<Check> {
+    let last = about.last()?;
+    let is_alone = about.exchange.reference.is_none();
+    let named = |names: &[&str]| Some(Check::new(VALUE, values_differ(names, last)));
+    match about.kind {
+        DivergenceKind::MalformedInfo => {
+            let is_told = |step: &Step| {
+                matches!(step.request, Request::Info { .. } | Request::Measure { .. })
+            };
+            let steps = about.steps.iter().enumerate();
+            let told = steps.filter(|(_, step)| is_told(step));
+            let key = keys(about.differences).into_iter().next()?;
+            let compare = told.map(|(name, _)| values_differ(&[key], name));
+            Some(Check::new(VALUE, compare.collect::<String>()))
+        }
+        DivergenceKind::Output(_, OutputAspect::Info) => outputs::of_outputs(about),
+        DivergenceKind::InfoOutput if has_index(about.differences) => Some(Check::new(
+            "",
+            format!(
+                "# However it is laid out.\n\
+                 told() {{ tr ',{{}}[]' '\\n\\n\\n\\n\\n' <\"$1/{last}.out\" | tr -d ' ' | grep -v -e '^$' -e actual-size | sort; }}\n\
+                 [ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0"
+            ),
+        )),
+        DivergenceKind::MapHostHoles => named(&["start", "length", "zero"]),
+        DivergenceKind::MeasureNumeric if is_alone => Some(Check::new(
+            VALUE,
+            "[ \"$(value fully-allocated candidate/0.out)\" ] || exit 0\n",
+        )),
+        DivergenceKind::MeasureNumeric => named(&["required", "fully-allocated"]),
+        DivergenceKind::MeasureBitmaps => Some(Check::new(
+            "",
+            format!(
+                "[ \"$(grep -c '\"bitmaps\"' candidate/{last}.out)\" != \"$(grep -c '\"bitmaps\"' reference/{last}.out)\" ] && exit 0"
+            ),
+        )),
+        _ => named(&keys(about.differences)),
+    }
+}
+
+/// What is no JSON: JSON begins and ends with brackets.
+pub(super) fn is_no_json(about: &About<'_>) -> Option<Check> {
+    let last = about.last()?;
+    let text = match about.exchange.reference.is_none() {
+        true => "tr -d ' \\n' <candidate/0.out | grep -q '^[[{].*[]}]$' || exit 0\n".to_owned(),
+        false => format!(
+            "# JSON begins and ends with brackets.\n\
+             is_json() {{ tr -d ' \\n' <\"$1\" | grep -q '^[[{{].*[]}}]$'; }}\n\
+             is_json reference/{last}.out && ! is_json candidate/{last}.out && exit 0"
+        ),
+    };
+    Some(Check::new("", text))
+}
+
+/// What a check counts; what is not told was not found.
+pub(super) fn counts_differ(about: &About<'_>) -> Option<Check> {
+    let last = about.last()?;
+    Some(Check::new(
+        VALUE,
+        format!(
+            "# What is not told was not found.\n\
+             counts() {{ for key in corruptions leaks check-errors; do echo \"$key $(value $key \"$1/{last}.out\")\"; done | sed 's/ 0$/ /'; }}\n\
+             [ \"$(counts candidate)\" != \"$(counts reference)\" ] && exit 0"
+        ),
+    ))
+}
+
+/// Whether maps are lists.
+pub(super) fn shapes_differ(about: &About<'_>) -> Option<Check> {
+    let last = about.last()?;
+    Some(Check::new(
+        "",
+        format!(
+            "shape() {{ tr -d ' \\n' <\"$1/{last}.out\" | cut -c 1; }}\n\
+             [ \"$(shape candidate)\" != \"$(shape reference)\" ] && exit 0"
+        ),
+    ))
+}
+
+/// The extents of maps.
+pub(super) fn extents_differ(about: &About<'_>) -> Option<Check> {
+    let names: &[&str] = match about.kind {
+        DivergenceKind::MapHostHoles => &["start", "length", "zero"],
+        _ => &["start", "length"],
+    };
+    Some(Check::new(VALUE, values_differ(names, about.last()?)))
+}
+
+/// The first lines of what was complained of in any of the operation's own steps.
+pub(super) fn complaints_differ(steps: &[Step]) -> Check {
+    Check::new("", differing_streams(steps, "err", " | sed 's/^[^:]*: //'"))
+}
+
+/// The first lines of what was told.
+pub(super) fn first_lines_differ(steps: &[Step]) -> Check {
+    Check::new("", differing_streams(steps, "out", ""))
+}
+
+fn differing_streams(steps: &[Step], stream: &str, filter: &str) -> String {
+    let own = steps.iter().enumerate();
+    let own = own.filter(|(_, step)| step.actor != Actor::Reference);
+    let compare = own.map(|(name, _)| {
+        format!(
+            "if [ -e candidate/{name}.{stream} ] && [ -e reference/{name}.{stream} ]; then\n  \
+             first() {{ head -n 1 \"$1/{name}.{stream}\"{filter}; }}\n  \
+             [ \"$(first candidate)\" != \"$(first reference)\" ] && exit 0\nfi\n"
+        )
+    });
+    compare.collect()
+}
+
+/// Whether something differs within a list.
+pub(super) fn has_index(differences: &[Difference]) -> bool {
+    differences
+        .iter()
+        .any(|found| matches!(&found.subject, Subject::JsonValue { path } if path.has_index()))
+}
+
+/// The last names of the paths that differ, without repeats.
+fn keys(differences: &[Difference]) -> Vec<&str> {
+    let mut keys: Vec<&str> = Vec::new();
+    let paths = differences.iter().filter_map(|found| match &found.subject {
+        Subject::JsonValue { path } => path.last_key(),
+        _ => None,
+    });
+    for key in paths {
+        if keys.len() < VALUES_MAX && !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
