@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{CaseArguments, Run, named_case, written};
+use super::{CaseArguments, Run, named_case, print_exact};
 use crate::base::error::{Error, Result};
 use crate::oracle::verdict::VerdictName;
 use crate::report::bug_report::bug_report;
@@ -33,5 +33,5 @@ pub(super) fn report(arguments: &CaseArguments) -> Result<ExitCode> {
         settings.timeout,
     );
     let program = program.map_err(|error| error.to_string());
-    Ok(written(&bug_report(&record, program, entry)))
+    Ok(print_exact(&bug_report(&record, program, entry)))
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::written;
+use super::print_exact;
 use crate::base::error::{Error, Result};
 use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
@@ -46,12 +46,12 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         };
         let (first, second) = (found.first, found.second);
-        written(&format!("{}: {first}, {second}\n", found.place));
+        print_exact(&format!("{}: {first}, {second}\n", found.place));
         return Ok(ExitCode::from(super::EXIT_DIVERGENCE));
     }
     if arguments.dates {
         let dates = clusters(file)?.snapshot_dates.into_iter();
-        return Ok(written(
+        return Ok(print_exact(
             &dates.map(|date| format!("{date}\n")).collect::<String>(),
         ));
     }
@@ -69,7 +69,7 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
     } else {
         serde_json::to_string_pretty(&audit).map_err(|error| Error::system(error.to_string()))?
     };
-    Ok(written(&format!("{text}\n")))
+    Ok(print_exact(&format!("{text}\n")))
 }
 
 fn clusters(file: &Path) -> Result<HostClusters> {

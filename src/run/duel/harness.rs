@@ -76,7 +76,7 @@ pub(super) fn carry_out_in(
             let path = directory.join(&request.file().path);
             corrupt(*corruption, &path).map(|line| {
                 words = vec!["sh".to_owned(), "-c".to_owned(), line];
-                said = corruption.name().to_owned();
+                output = corruption.name().to_owned();
                 None
             })
         }
