@@ -180,6 +180,9 @@ impl<'call> Scene<'call> {
     }
 }
 
+/// The least wall time that a tool has to tell its version.
+const OPENING_LIMIT_MIN: Duration = Duration::from_secs(5);
+
 /// What is needed to open a tool.
 #[derive(Clone)]
 pub struct Means {
@@ -192,14 +195,15 @@ pub struct Means {
 }
 
 impl Means {
-    /// With this very program as worker.
+    /// Uses this very program as the worker. `limit` is what one request may take; a tool has at least [`OPENING_LIMIT_MIN`] to tell its
+    /// version, so that a short limit for requests never keeps a run from starting on a busy machine.
     pub fn of_this_program(limit: Duration, launcher: Arc<Launcher>) -> Result<Self> {
         let worker_program = std::env::current_exe().map_err(|error| {
             Error::system(format!("cannot tell where this program lies: {error}"))
         })?;
         Ok(Self {
             worker_program,
-            limit,
+            limit: limit.max(OPENING_LIMIT_MIN),
             launcher,
         })
     }
