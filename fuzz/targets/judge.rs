@@ -8,17 +8,19 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use imgduel::oracle::behaviour::Observed;
 use imgduel::case::Case;
-use imgduel::image::content::{Contents, Write};
-use imgduel::oracle::exchange::{Deed, Exchange, Inventory, Opinion, Reading, Side, Speaker, Turn};
 use imgduel::case::generation::Generation;
+use imgduel::image::content::{Contents, Write};
+use imgduel::oracle::behaviour::Observed;
+use imgduel::oracle::exchange::{
+    Deed, Exchange, HarnessAction, Inventory, Opinion, Reading, Side, Speaker, Task, Turn,
+};
 use imgduel::oracle::judge;
 use imgduel::oracle::normalize::{Purpose, normalize};
-use imgduel::process::Captured;
-use imgduel::tool::request::{Answer, Exit, Request, Window};
 use imgduel::oracle::signature::Group;
 use imgduel::oracle::verdict::Verdict;
+use imgduel::process::Captured;
+use imgduel::tool::request::{Answer, Exit, Request, Window};
 use libfuzzer_sys::fuzz_target;
 
 /// Cases of each generation that are judged.
@@ -59,9 +61,9 @@ fuzz_target!(|data: &[u8]| {
                 } else {
                     Side::Reference
                 },
-                answer: answer(&step.request, said, if place < ends { 0 } else { how }),
+                answer: answer(&step.task, said, if place < ends { 0 } else { how }),
                 file_bytes: Some(u64::from(how) << 10),
-                changed_files: vec![step.request.file().path.clone()],
+                changed_files: vec![step.task.file().path.clone()],
                 scratch_bytes: u64::from(how) << 20,
             })
             .collect(),
@@ -84,7 +86,7 @@ fuzz_target!(|data: &[u8]| {
         reference: (choice[5] & 2 == 0).then(|| deed(theirs, choice[4])),
         opinion: (choice[5] & 4 == 0).then(|| Opinion {
             witness: "libyal",
-            answer: answer(&steps[0].request, theirs, choice[4]),
+            answer: answer(&steps[0].task, theirs, choice[4]),
         }),
     };
     let outputs = operation.outputs(&ground, &exchange);
@@ -103,7 +105,6 @@ fuzz_target!(|data: &[u8]| {
                     window,
                 },
             ),
-            (Side::Reference, Request::Audit { file: file() }),
             (
                 Side::Reference,
                 Request::SnapshotContents {
@@ -114,12 +115,14 @@ fuzz_target!(|data: &[u8]| {
             (Side::Reference, Request::SnapshotList { file: file() }),
             (Side::Candidate, Request::SnapshotList { file: file() }),
         ];
-        for (by, request) in looks {
+        let audit = Task::Harness(HarnessAction::Audit { file: file() });
+        let looks = looks.map(|(by, request)| (by, Task::Tool(request)));
+        for (by, task) in looks.into_iter().chain([(Side::Reference, audit)]) {
             let reading = |said: &[u8], how: u8| Reading {
                 output: place,
                 by,
-                request: request.clone(),
-                answer: answer(&request, said, how),
+                task: task.clone(),
+                answer: answer(&task, said, how),
             };
             exchange
                 .candidate
@@ -164,7 +167,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn answer(request: &Request, said: &[u8], how: u8) -> Answer {
+fn answer(task: &Task, said: &[u8], how: u8) -> Answer {
     let exit = match how & 7 {
         0..=3 => Exit::Success,
         4 => Exit::Refused(1),
@@ -173,8 +176,8 @@ fn answer(request: &Request, said: &[u8], how: u8) -> Answer {
         _ => Exit::Refused(63),
     };
     let reads = matches!(
-        request,
-        Request::Contents { .. } | Request::SnapshotContents { .. }
+        task,
+        Task::Tool(Request::Contents { .. } | Request::SnapshotContents { .. })
     );
     let write = Write {
         offset: u64::from(how) << 9,

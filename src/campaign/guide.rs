@@ -168,7 +168,7 @@ impl Guide {
                 return 0;
             }
             let steps = operation.perform().steps(&case.ground(index));
-            let locked = steps.iter().filter(|step| has_luks(step.request.file()));
+            let locked = steps.iter().filter(|step| has_luks(step.task.file()));
             cost += steps.len() as u64 + LUKS_COST * locked.count() as u64;
             let foreseen = Observed::foreseen(&steps).into_iter();
             let worths = foreseen.map(|behaviour| match self.seen.get(&behaviour) {

@@ -55,7 +55,11 @@ pub fn of_steps(steps: &[Step]) -> Vec<Cost> {
     let mut sizes: HashMap<&str, u64> = HashMap::new();
     let mut costs = Vec::with_capacity(steps.len());
     for step in steps {
-        let (file, cost) = of_request(&step.request, &sizes);
+        let Some(request) = step.task.request() else {
+            costs.push(Cost::default());
+            continue;
+        };
+        let (file, cost) = of_request(request, &sizes);
         costs.push(cost);
         if let Some((file, size)) = file {
             sizes.insert(file, size);

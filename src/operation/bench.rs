@@ -307,9 +307,7 @@ impl Perform for Bench {
     fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
         let reference = exchange.reference.as_ref()?;
         let benches = |turns: &[Turn]| -> Vec<Answer> {
-            let turns = turns
-                .iter()
-                .filter(|turn| turn.step.request.name() == "bench");
+            let turns = turns.iter().filter(|turn| turn.step.task.name() == "bench");
             turns.map(|turn| turn.answer.clone()).collect()
         };
         let (candidate, reference) = (

@@ -15,7 +15,7 @@ use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::validity::Validity;
 use crate::image::{ImageRecipe, Pattern};
 use crate::oracle::exchange::{
-    Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Turn,
+    Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Task, Turn,
 };
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Subject, Verdict,
@@ -116,8 +116,8 @@ impl Chain {
             };
             visit(act, &course, ours, theirs);
             // Where the size was in doubt, fewer writes were asked for than the act has.
-            let asked = match &theirs.step.request {
-                Request::Write { writes, .. } if matches!(act, Act::Write { .. }) => {
+            let asked = match &theirs.step.task {
+                Task::Tool(Request::Write { writes, .. }) if matches!(act, Act::Write { .. }) => {
                     let writes = writes.clone();
                     Act::Write { writes }
                 }
@@ -133,12 +133,12 @@ impl Chain {
     /// The reference died of a known defect, on either side, while it did a step. Of a rebase it dies now and then only, by what lies
     /// behind a buffer: the candidate may be luckier.
     fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
-        let is_known = match &theirs.step.request {
-            Request::Rebase { .. } => self.features().contains(&Feature::RaggedRebase),
+        let is_known = match &theirs.step.task {
+            Task::Tool(Request::Rebase { .. }) => self.features().contains(&Feature::RaggedRebase),
             _ => self.is_endless([&ours.answer, &theirs.answer]),
         };
         let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
-        let request = theirs.step.request.kind();
+        let request = theirs.step.task.kind();
         let finding = died(request, &ours.answer, &theirs.answer);
         finding.filter(|_| is_known && !is_ours)
     }
@@ -155,13 +155,13 @@ impl Chain {
         let is_map = |request: &Request| matches!(request, Request::Map { .. });
         let reference = exchange.reference.as_ref()?;
         let readings = exchange.candidate.readings.iter();
-        let mut maps = readings.filter(|reading| is_map(&reading.request));
+        let mut maps = readings.filter(|reading| reading.task.request().is_some_and(is_map));
         maps.find_map(|reading| {
             let (ours, output) = (&reading.answer, reading.output);
             let theirs = reference.reading(output, Side::Reference, is_map)?;
             let is_known = self.is_endless([ours, theirs]);
             let finding = died(RequestKind::Map, ours, theirs).filter(|_| is_known)?;
-            Some(finding.placed(Place::file(&reading.request.file().path)))
+            Some(finding.placed(Place::file(&reading.task.file().path)))
         })
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::image::options::{Compat, CreateOption, Subformat};
 use crate::operation::feature::Feature;
-use crate::oracle::exchange::{Exchange, Output, Side, Turn};
+use crate::oracle::exchange::{Exchange, Output, Side, Task, Turn};
 use crate::oracle::verdict::Place;
 use crate::tool::request::{ImageFile, Request};
 
@@ -108,19 +108,21 @@ impl Facts {
         let Some(turn) = turn(exchange, place) else {
             return facts;
         };
-        let request = &turn.step.request;
-        facts.add("step", request.name());
+        let task = &turn.step.task;
+        facts.add("step", task.name());
         facts.add("by", turn.by.name());
-        match request {
-            Request::Convert { source, target, .. }
-            | Request::ConvertSnapshot { source, target, .. }
-            | Request::Dd { source, target, .. } => {
+        match task {
+            Task::Tool(
+                Request::Convert { source, target, .. }
+                | Request::ConvertSnapshot { source, target, .. }
+                | Request::Dd { source, target, .. },
+            ) => {
                 facts.file(source);
                 of_file(target)
                     .into_iter()
                     .for_each(|feature| facts.add("target", feature.name()));
             }
-            _ => facts.file(request.file()),
+            _ => facts.file(task.file()),
         }
         facts
     }

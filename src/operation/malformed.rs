@@ -15,7 +15,7 @@ use crate::disk_format::damage::{self, Cut, Damage, Value};
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
 use crate::operation::feature::Feature;
-use crate::oracle::exchange::{Actor, Bounds, Exchange, Ground, Output, Rule, Step};
+use crate::oracle::exchange::{Actor, Bounds, Exchange, Ground, HarnessAction, Output, Rule, Step};
 use crate::oracle::verdict::{DivergenceKind, Place, Verdict};
 use crate::tool::request::Request;
 
@@ -90,13 +90,15 @@ impl Perform for Malformed {
             actor: Actor::Once,
             ..Step::fixture(request, FIXTURE)
         });
-        let damage = Request::Damage {
+        let damage = HarnessAction::Damage {
             file: file.clone(),
             damages: self.damages.clone(),
         };
         let damage = Step {
             actor: Actor::Once,
-            ..Step::fixture(damage, FIXTURE)
+            kind: FIXTURE,
+            rule: Rule::Agree,
+            ..Step::harness(damage)
         };
         // The oracle looks at how each came out.
         let free = |actor, request| Step {
@@ -107,7 +109,7 @@ impl Perform for Malformed {
         let looks = self.looks.iter();
         let looks = looks.filter_map(|look| look.request(&file, stem));
         let looks = looks.map(|request| free(Actor::SideOrReference, request));
-        let untouched = Step::harness(Request::Untouched { file: file.clone() });
+        let untouched = Step::harness(HarnessAction::Untouched { file: file.clone() });
         let mut steps: Vec<Step> = made.chain([damage]).chain(looks).collect();
         steps.push(untouched);
         if let Some(change) = &self.change {

@@ -16,7 +16,7 @@ use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Actor, Deed, Exchange, Ground, Rule, Step};
+use crate::oracle::exchange::{Deed, Exchange, Ground, HarnessAction, Rule, Step};
 use crate::oracle::judge::CheckCounts;
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
@@ -156,14 +156,12 @@ impl Perform for Repair {
                 FIXTURE,
             ),
             Step {
-                actor: Actor::Harness,
-                ..Step::fixture(
-                    Request::Corrupt {
-                        file: file(),
-                        corruption,
-                    },
-                    FIXTURE,
-                )
+                kind: FIXTURE,
+                rule: Rule::Agree,
+                ..Step::harness(HarnessAction::Corrupt {
+                    file: file(),
+                    corruption,
+                })
             },
             check(),
             looked_at(Step::own(Request::Repair { file: file(), tier })),

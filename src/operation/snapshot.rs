@@ -16,7 +16,9 @@ use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, ExpectedSnapshot, Ground, Output, Rule, Step, Turn};
+use crate::oracle::exchange::{
+    Exchange, ExpectedSnapshot, Ground, HarnessAction, Output, Rule, Step, Task, Turn,
+};
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
 use settled::same_bytes;
@@ -247,7 +249,7 @@ impl Snapshot {
         let mut history = History::new(base.chain(self.seeds()).collect());
         let turns = exchange.reference.iter().flat_map(|deed| &deed.turns);
         let mut obeyed = turns
-            .filter(|turn| matches!(turn.step.request, Request::Snapshot { .. }))
+            .filter(|turn| matches!(turn.step.task, Task::Tool(Request::Snapshot { .. })))
             .map(|turn| turn.answer.succeeded());
         for element in &self.chain {
             match element {
@@ -285,7 +287,7 @@ impl Snapshot {
                 }];
                 // What an apply leaves in freed clusters is a tool's own affair (issue 381 of instar).
                 if action != SnapshotAction::Apply {
-                    steps.push(Step::harness(Request::HostClusters { file }));
+                    steps.push(Step::harness(HarnessAction::HostClusters { file }));
                 }
                 steps
             }
@@ -384,8 +386,10 @@ impl Perform for Snapshot {
             let [(action, counterpart), (candidate, reference)] = pairs else {
                 return None;
             };
-            let compared = matches!(candidate.step.request, Request::HostClusters { .. })
-                && action.answer.succeeded()
+            let compared = matches!(
+                candidate.step.task,
+                Task::Harness(HarnessAction::HostClusters { .. })
+            ) && action.answer.succeeded()
                 && counterpart.answer.succeeded();
             compared
                 .then(|| same_bytes(action, &candidate.answer, &reference.answer))

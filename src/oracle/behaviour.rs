@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::image::options::CreateOption;
-use crate::oracle::exchange::{Exchange, Side, Step, Turn};
+use crate::oracle::exchange::{Exchange, HarnessAction, Side, Step, Task, Turn};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// Coverage of one operation, or of several.
@@ -35,17 +35,17 @@ impl Observed {
         for (index, candidate) in exchange.candidate.turns.iter().enumerate() {
             let reference = reference.and_then(|deed| deed.turns.get(index));
             observed.add_step(before, candidate, reference);
-            before = candidate.step.request.name();
+            before = candidate.step.task.name();
         }
         for reading in &exchange.candidate.readings {
             let is_own = reading.by == Side::Candidate;
-            let check = match &reading.request {
-                Request::Contents { .. } if is_own => "cross_readings",
-                Request::Contents { .. } => "contents_compared",
-                Request::Info { .. } => "facts_compared",
-                Request::Check { .. } => "checks_run",
-                Request::SnapshotContents { .. } => "snapshots_compared",
-                Request::SnapshotList { .. } => "snapshot_lists_compared",
+            let check = match &reading.task {
+                Task::Tool(Request::Contents { .. }) if is_own => "cross_readings",
+                Task::Tool(Request::Contents { .. }) => "contents_compared",
+                Task::Tool(Request::Info { .. }) => "facts_compared",
+                Task::Tool(Request::Check { .. }) => "checks_run",
+                Task::Tool(Request::SnapshotContents { .. }) => "snapshots_compared",
+                Task::Tool(Request::SnapshotList { .. }) => "snapshot_lists_compared",
                 _ => continue,
             };
             observed.count(check);
@@ -61,10 +61,10 @@ impl Observed {
         let mut observed = Self::default();
         let mut before = "start";
         for step in steps {
-            let name = step.request.name();
+            let name = step.task.name();
             observed.add_behaviour(&["exit", name, DONE, DONE]);
             observed.add_behaviour(&["after", before, name, DONE]);
-            observed.add_request(&step.request);
+            observed.add_request(&step.task);
             before = name;
         }
         observed.behaviours
@@ -89,38 +89,38 @@ impl Observed {
 
     /// Adds one step on both sides: its outcome, the step before it, the kind of image, and the shape of a map.
     fn add_step(&mut self, before: &str, candidate: &Turn, reference: Option<&Turn>) {
-        let request = &candidate.step.request;
-        let name = request.name();
+        let task = &candidate.step.task;
+        let name = task.name();
         let classes =
             [Some(candidate), reference].map(|turn| turn.map_or("none".to_owned(), exit_class));
         self.add_behaviour(&["exit", name, &classes[0], &classes[1]]);
         self.add_behaviour(&["after", before, name, &classes[0]]);
-        self.add_request(request);
-        if let Some(shape) = map_shape(request, &candidate.answer) {
+        self.add_request(task);
+        if let Some(shape) = map_shape(task, &candidate.answer) {
             self.add_behaviour(&["map", &shape]);
         }
         if let Some(reference) = reference {
-            self.count_checks(request, &candidate.answer, &reference.answer);
+            self.count_checks(task, &candidate.answer, &reference.answer);
         }
     }
 
     /// Adds what follows from a request alone: the kind of image it runs on, and how its ranges are aligned.
-    fn add_request(&mut self, request: &Request) {
-        let name = request.name();
-        let features = features(request.file());
+    fn add_request(&mut self, task: &Task) {
+        let name = task.name();
+        let features = features(task.file());
         for (index, one) in features.iter().enumerate() {
             self.add_behaviour(&["on", name, one]);
             for other in &features[index + 1..] {
                 self.add_behaviour(&["on", name, one, other]);
             }
         }
-        for (offset, length) in ranges(request) {
-            self.add_behaviour(&["range", name, &range_class(request.file(), offset, length)]);
+        for (offset, length) in ranges(task) {
+            self.add_behaviour(&["range", name, &range_class(task.file(), offset, length)]);
         }
     }
 
     /// Counts the checks that the judges make on both sides' answers to a request.
-    fn count_checks(&mut self, request: &Request, candidate: &Answer, reference: &Answer) {
+    fn count_checks(&mut self, task: &Task, candidate: &Answer, reference: &Answer) {
         self.count("exits_compared");
         if matches!(
             (&candidate.exit, &reference.exit),
@@ -129,14 +129,14 @@ impl Observed {
             self.count("refusals_compared");
         }
         let both = candidate.succeeded() && reference.succeeded();
-        let check = match request {
-            Request::Check { .. } => "checks_run",
-            Request::Contents { .. } if both => "contents_compared",
-            Request::Info { .. } if both => "facts_compared",
-            Request::Map { .. } if both => "maps_compared",
-            Request::Measure { .. } if both => "measures_compared",
-            Request::SnapshotList { .. } if both => "snapshot_lists_compared",
-            Request::HostClusters { .. } if both => "host_bytes_compared",
+        let check = match task {
+            Task::Tool(Request::Check { .. }) => "checks_run",
+            Task::Tool(Request::Contents { .. }) if both => "contents_compared",
+            Task::Tool(Request::Info { .. }) if both => "facts_compared",
+            Task::Tool(Request::Map { .. }) if both => "maps_compared",
+            Task::Tool(Request::Measure { .. }) if both => "measures_compared",
+            Task::Tool(Request::SnapshotList { .. }) if both => "snapshot_lists_compared",
+            Task::Harness(HarnessAction::HostClusters { .. }) if both => "host_bytes_compared",
             _ => return,
         };
         self.count(check);
@@ -149,7 +149,7 @@ fn exit_class(turn: &Turn) -> String {
         Exit::Success => DONE.to_owned(),
         Exit::Refused(_) => {
             let line = turn.answer.stderr.first_line();
-            let line = line.replace(&turn.step.request.file().path, "");
+            let line = line.replace(&turn.step.task.file().path, "");
             let words = line.chars().filter(|letter| !letter.is_ascii_digit());
             format!("refused {}", words.collect::<String>())
         }
@@ -181,13 +181,15 @@ fn features(file: &ImageFile) -> Vec<String> {
 }
 
 /// The guest ranges that a request changes: (offset, length) in bytes.
-fn ranges(request: &Request) -> Vec<(u64, u64)> {
-    match request {
-        Request::Write { writes, .. } => {
+fn ranges(task: &Task) -> Vec<(u64, u64)> {
+    match task {
+        Task::Tool(Request::Write { writes, .. }) => {
             let writes = writes.iter();
             writes.map(|write| (write.offset, write.length)).collect()
         }
-        Request::WriteZeroes { offset, length, .. } | Request::Discard { offset, length, .. } => {
+        Task::Tool(
+            Request::WriteZeroes { offset, length, .. } | Request::Discard { offset, length, .. },
+        ) => {
             vec![(*offset, *length)]
         }
         _ => Vec::new(),
@@ -220,8 +222,8 @@ fn range_class(file: &ImageFile, offset: u64, length: u64) -> String {
 }
 
 /// The kinds of a map's first extents, in order. `None` for any other request, and for output that is not a JSON list.
-fn map_shape(request: &Request, answer: &Answer) -> Option<String> {
-    if !matches!(request, Request::Map { .. }) {
+fn map_shape(task: &Task, answer: &Answer) -> Option<String> {
+    if !matches!(task, Task::Tool(Request::Map { .. })) {
         return None;
     }
     let json = answer.json().ok()?;

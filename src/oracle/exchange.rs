@@ -5,6 +5,9 @@
 
 #[cfg(test)]
 pub mod sample;
+mod task;
+
+pub use task::{HarnessAction, Task};
 
 pub use super::side::Side;
 
@@ -92,8 +95,8 @@ impl Rule {
 pub struct Step {
     /// Who carries it out.
     pub actor: Actor,
-    /// What is asked.
-    pub request: Request,
+    /// What is asked of a tool, or done by the harness.
+    pub task: Task,
     /// The kind of divergence when it succeeds on one side only.
     pub kind: DivergenceKind,
     /// What its exit means.
@@ -105,18 +108,19 @@ impl Step {
     pub fn own(request: Request) -> Self {
         Self {
             actor: Actor::Side,
-            request,
+            task: Task::Tool(request),
             kind: DivergenceKind::ExitCode,
             rule: Rule::Agree,
         }
     }
 
     /// A step of the harness itself, whose answer the operation's own judge looks at.
-    pub fn harness(request: Request) -> Self {
+    pub fn harness(action: HarnessAction) -> Self {
         Self {
             actor: Actor::Harness,
+            task: Task::Harness(action),
+            kind: DivergenceKind::ExitCode,
             rule: Rule::Free,
-            ..Self::own(request)
         }
     }
 
@@ -124,7 +128,7 @@ impl Step {
     pub fn fixture(request: Request, kind: DivergenceKind) -> Self {
         Self {
             actor: Actor::Reference,
-            request,
+            task: Task::Tool(request),
             kind,
             rule: Rule::Agree,
         }
@@ -228,8 +232,8 @@ pub struct Reading {
     pub output: usize,
     /// Whose tool looked.
     pub by: Side,
-    /// What it was asked.
-    pub request: Request,
+    /// What it was asked, or what the harness did in its place.
+    pub task: Task,
     /// What it said.
     pub answer: Answer,
 }
@@ -266,6 +270,15 @@ impl Deed {
         last.is_some_and(|turn| matches!(turn.answer.exit, Exit::TimedOut(_)))
     }
 
+    /// What the harness says of the space that the output takes on the host.
+    pub fn audit(&self, output: usize) -> Option<&Answer> {
+        let found = self.readings.iter().find(|reading| {
+            let is_audit = matches!(reading.task, Task::Harness(HarnessAction::Audit { .. }));
+            reading.output == output && is_audit
+        });
+        found.map(|reading| &reading.answer)
+    }
+
     /// What `reader` said when it was asked of the output what `asked` looks for.
     pub fn reading(
         &self,
@@ -274,7 +287,9 @@ impl Deed {
         asked: impl Fn(&Request) -> bool,
     ) -> Option<&Answer> {
         let found = self.readings.iter().find(|reading| {
-            reading.output == output && reading.by == reader && asked(&reading.request)
+            reading.output == output
+                && reading.by == reader
+                && reading.task.request().is_some_and(&asked)
         });
         found.map(|reading| &reading.answer)
     }

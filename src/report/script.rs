@@ -11,7 +11,7 @@ use crate::base::prose::printable;
 use crate::case::Case;
 use crate::image::format::Format;
 use crate::operation::Operation;
-use crate::oracle::exchange::{Actor, Exchange, Rule, Side, Step};
+use crate::oracle::exchange::{Actor, Exchange, HarnessAction, Rule, Side, Step, Task};
 use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
@@ -284,7 +284,8 @@ impl Plot<'_> {
     fn worded_looks(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
         if kind == DivergenceKind::InputChanged {
             // What changes the image on purpose comes after.
-            let is_look = |step: &Step| matches!(step.request, Request::Untouched { .. });
+            let is_look =
+                |step: &Step| matches!(step.task, Task::Harness(HarnessAction::Untouched { .. }));
             let end = steps.iter().position(is_look);
             steps.truncate(end.unwrap_or(steps.len()));
         }
@@ -292,7 +293,8 @@ impl Plot<'_> {
         steps.retain(|step| {
             let is_worded = |side| {
                 let tool = self.tool(self.actor(side, step));
-                tool.wording(&step.request).is_some()
+                let request = step.task.request();
+                request.is_some_and(|request| tool.wording(request).is_some())
             };
             step.rule != Rule::Free
                 || [Side::Candidate, Side::Reference]
@@ -387,8 +389,13 @@ impl Plot<'_> {
     fn actor(&self, side: Side, step: &Step) -> Side {
         match step.actor {
             Actor::Side => side,
-            Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
-                side
+            Actor::SideOrReference => {
+                let request = step.task.request();
+                let support = request.map(|request| self.tool(side).support(request));
+                match support {
+                    Some(Support::Yes) => side,
+                    _ => Side::Reference,
+                }
             }
             _ => Side::Reference,
         }

@@ -123,7 +123,8 @@ impl Duel {
     ) -> Result<bool, String> {
         let objection = |tool: &dyn Tool| {
             let own = steps.iter().filter(|step| step.actor == Actor::Side);
-            own.map(|step| tool.support(&step.request))
+            own.filter_map(|step| step.task.request())
+                .map(|request| tool.support(request))
                 .find_map(|support| match support {
                     Support::Yes => None,
                     Support::No(reason) => Some(reason),
@@ -135,8 +136,8 @@ impl Duel {
         let idle = |tool: &dyn Tool| {
             let is_own = |step: &&Step| !matches!(step.actor, Actor::Reference | Actor::Once);
             let own = steps.iter().filter(is_own);
-            own.map(|step| tool.support(&step.request))
-                .all(|support| support != Support::Yes)
+            own.filter_map(|step| step.task.request())
+                .all(|request| tool.support(request) != Support::Yes)
         };
         let reads =
             |file: ImageFile| self.candidate.support(&Request::Contents { file }) == Support::Yes;
@@ -162,7 +163,10 @@ impl Duel {
             size: ground.recipe.virtual_size.clone(),
         });
         let is_its = |step: &&Step| !matches!(step.actor, Actor::Side | Actor::Harness);
-        let its = steps.iter().filter(is_its).map(|step| &step.request);
+        let its = steps
+            .iter()
+            .filter(is_its)
+            .filter_map(|step| step.task.request());
         let mut made = source.iter().chain(its);
         made.find_map(|request| self.reference.lack(request))
     }

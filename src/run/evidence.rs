@@ -10,10 +10,10 @@ pub use picture::{Extent, Picture, Strip};
 
 use serde::{Deserialize, Serialize};
 
-use crate::oracle::exchange::{Deed, Exchange, Reading, Side, Turn};
+use crate::oracle::exchange::{Deed, Exchange, Reading, Side, Task, Turn};
 use crate::oracle::verdict::{Difference, Verdict};
 use crate::process::Captured;
-use crate::tool::request::{Answer, Request};
+use crate::tool::request::Answer;
 
 /// How much of each output stream of a call is kept, in bytes.
 const SHOWN_TEXT_BYTES: usize = 2000;
@@ -109,9 +109,9 @@ impl Evidence {
 fn calls(side: Side, deed: &Deed) -> Vec<Call> {
     let turn = |turn: &Turn| Call {
         file_bytes: turn.file_bytes,
-        ..call(side, turn.by, &turn.step.request, &turn.answer)
+        ..call(side, turn.by, &turn.step.task, &turn.answer)
     };
-    let reading = |reading: &Reading| call(side, reading.by, &reading.request, &reading.answer);
+    let reading = |reading: &Reading| call(side, reading.by, &reading.task, &reading.answer);
     deed.turns
         .iter()
         .map(turn)
@@ -119,18 +119,18 @@ fn calls(side: Side, deed: &Deed) -> Vec<Call> {
         .collect()
 }
 
-fn call(side: Side, by: Side, request: &Request, answer: &Answer) -> Call {
+fn call(side: Side, by: Side, task: &Task, answer: &Answer) -> Call {
     Call {
         side,
         by,
-        request: request.name().to_owned(),
+        request: task.name().to_owned(),
         command: answer.command.clone(),
         exit: answer.exit.describe(),
         stdout: shown(&answer.stdout),
         stderr: shown(&answer.stderr),
         duration_ms: milliseconds(answer.duration),
         cpu_ms: milliseconds(answer.cpu),
-        file: request.file().path.clone(),
+        file: task.file().path.clone(),
         file_bytes: None,
     }
 }

@@ -72,12 +72,7 @@ impl Tool for Imago {
             | Request::SnapshotList { .. }
             | Request::SnapshotContents { .. }
             | Request::ConvertSnapshot { .. }
-            | Request::Repair { .. }
-            | Request::Corrupt { .. }
-            | Request::Damage { .. }
-            | Request::Untouched { .. }
-            | Request::HostClusters { .. }
-            | Request::Audit { .. } => Some(format!("imago has no {}", request.name())),
+            | Request::Repair { .. } => Some(format!("imago has no {}", request.name())),
             Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
             Request::Convert { compress: true, .. } => {
                 Some("imago cannot write compressed clusters".to_owned())

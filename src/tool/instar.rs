@@ -67,11 +67,6 @@ impl Tool for Instar {
             Request::SnapshotContents { .. } | Request::ConvertSnapshot { .. } => Some(
                 "how instar's convert --snapshot finds a snapshot is not documented".to_owned(),
             ),
-            Request::Corrupt { .. }
-            | Request::Damage { .. }
-            | Request::Untouched { .. }
-            | Request::HostClusters { .. }
-            | Request::Audit { .. } => Some("that is for the harness itself".to_owned()),
             Request::Convert { target, .. } if !target.options.is_empty() => {
                 Some("instar's convert takes no create options".to_owned())
             }
@@ -115,12 +110,7 @@ impl Tool for Instar {
             | Request::WriteZeroes { .. }
             | Request::Discard { .. }
             | Request::SnapshotContents { .. }
-            | Request::ConvertSnapshot { .. }
-            | Request::Corrupt { .. }
-            | Request::Damage { .. }
-            | Request::Untouched { .. }
-            | Request::HostClusters { .. }
-            | Request::Audit { .. } => return None,
+            | Request::ConvertSnapshot { .. } => return None,
             Request::Contents { file } => flatten(&file.path, &flat(file)),
             _ => arguments(request),
         };
@@ -213,12 +203,7 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::WriteZeroes { .. }
         | Request::Discard { .. }
         | Request::SnapshotContents { .. }
-        | Request::ConvertSnapshot { .. }
-        | Request::Corrupt { .. }
-        | Request::Damage { .. }
-        | Request::Untouched { .. }
-        | Request::HostClusters { .. }
-        | Request::Audit { .. } => {
+        | Request::ConvertSnapshot { .. } => {
             unreachable!("contents are read through a conversion, and support() refuses the rest")
         }
     }

@@ -116,11 +116,6 @@ impl Tool for QemuImg {
             Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
                 "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
             )),
-            Request::Corrupt { .. }
-            | Request::Damage { .. }
-            | Request::Untouched { .. }
-            | Request::HostClusters { .. }
-            | Request::Audit { .. } => Some("that is for the harness itself".to_owned()),
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }
@@ -145,12 +140,6 @@ impl Tool for QemuImg {
     fn lack(&self, request: &Request) -> Option<String> {
         let line = match request {
             Request::Contents { file } if file.format == Format::Raw => return None,
-            // No build is asked what the harness does itself.
-            Request::Corrupt { .. }
-            | Request::Damage { .. }
-            | Request::Untouched { .. }
-            | Request::HostClusters { .. }
-            | Request::Audit { .. } => return None,
             Request::Contents { .. } | Request::SnapshotContents { .. } => words(["convert"]),
             request if is_for_qemu_io(request) => Vec::new(),
             request => plain_arguments(request),
@@ -198,12 +187,7 @@ impl Tool for QemuImg {
                 let flattening = flatten(file.format, &file.path, &flat(file));
                 secret::unlocked(request, flattening, 1)
             }
-            Request::SnapshotContents { .. }
-            | Request::Corrupt { .. }
-            | Request::Damage { .. }
-            | Request::Untouched { .. }
-            | Request::HostClusters { .. }
-            | Request::Audit { .. } => return None,
+            Request::SnapshotContents { .. } => return None,
             _ => arguments(request),
         };
         let program = match is_for_qemu_io(request) {
@@ -341,13 +325,6 @@ fn plain_arguments(request: &Request) -> Vec<String> {
         | Request::Compare { .. } => command_line::shared_words(request),
         Request::Contents { .. } | Request::SnapshotContents { .. } => {
             unreachable!("contents are read through a conversion")
-        }
-        Request::Corrupt { .. }
-        | Request::Damage { .. }
-        | Request::Untouched { .. }
-        | Request::HostClusters { .. }
-        | Request::Audit { .. } => {
-            unreachable!("support() refuses what is for the harness itself")
         }
     }
 }

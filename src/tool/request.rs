@@ -25,8 +25,6 @@ pub use window::Window;
 use serde::{Deserialize, Serialize};
 
 use crate::base::size::Size;
-use crate::disk_format::damage::Damage;
-use crate::disk_format::qcow2::corruption::Corruption;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::Format;
@@ -223,36 +221,6 @@ pub enum Request {
         /// What may be repaired.
         tier: RepairTier,
     },
-    /// Asked of the harness itself: damage a qcow2.
-    Corrupt {
-        /// The image.
-        file: ImageFile,
-        /// How.
-        corruption: Corruption,
-    },
-    /// Asked of the harness itself: damage the reference's image, and give the candidate the same.
-    Damage {
-        /// The image; every file whose name begins with its stem belongs to it.
-        file: ImageFile,
-        /// How.
-        damages: Vec<Damage>,
-    },
-    /// Asked of the harness itself: whether the damaged image, and every file that belongs to it, is what it was.
-    Untouched {
-        /// The image.
-        file: ImageFile,
-    },
-    /// Asked of the harness itself: settle a qcow2's snapshot table, and tell its host clusters.
-    HostClusters {
-        /// The image.
-        file: ImageFile,
-    },
-    /// Asked of the harness itself: what an image takes on the host and, of a qcow2, whether its metadata holds together; the
-    /// answer is the JSON of an [`Audit`](crate::disk_format::qcow2::audit::Audit).
-    Audit {
-        /// The image.
-        file: ImageFile,
-    },
 }
 
 /// For `#[serde(with)]`: a size as a number of bytes.
@@ -316,8 +284,7 @@ impl Request {
             | Self::Map { .. }
             | Self::Compare { .. }
             | Self::SnapshotList { .. }
-            | Self::SnapshotContents { .. }
-            | Self::Audit { .. } => true,
+            | Self::SnapshotContents { .. } => true,
             _ => false,
         }
     }
@@ -354,11 +321,6 @@ impl Request {
             | Self::SnapshotList { file }
             | Self::SnapshotContents { file, .. }
             | Self::Repair { file, .. }
-            | Self::Corrupt { file, .. }
-            | Self::HostClusters { file }
-            | Self::Damage { file, .. }
-            | Self::Untouched { file }
-            | Self::Audit { file }
             | Self::Dd { target: file, .. }
             | Self::Convert { target: file, .. }
             | Self::ConvertSnapshot { target: file, .. }

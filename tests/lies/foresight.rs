@@ -107,7 +107,10 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
             }
             foresee(course.top(), model.top.size, model.snapshots.len() as u64);
         }
-        if let Some(Wording::CommandLine(words)) = tool.wording(&step.request) {
+        let Some(request) = step.task.request() else {
+            continue;
+        };
+        if let Some(Wording::CommandLine(words)) = tool.wording(request) {
             let program = Path::new(&words[0]).file_name().unwrap_or_default();
             let call = Call {
                 program: program.to_string_lossy().into_owned(),
@@ -116,7 +119,7 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
             let lies = LIES.iter().filter(|lie| (lie.tell)(&call).is_some());
             told.extend(lies.map(|lie| lie.name));
         }
-        if let Request::Create { file, size } = &step.request {
+        if let Request::Create { file, size } = request {
             foresee(file, file.format.created_size(size.bytes()), 0);
         }
     }

@@ -84,8 +84,11 @@ fn lines(tools: &[std::sync::Arc<dyn Tool>], generation: &str, cases: usize) -> 
     for case in generation.cases(SEED, 0, None).unwrap().take(cases) {
         for (index, operation) in case.ops.iter().enumerate() {
             for step in operation.perform().steps(&case.ground(index)) {
+                let Some(request) = step.task.request() else {
+                    continue;
+                };
                 for tool in tools {
-                    if let Some(line) = line(&**tool, &step.request) {
+                    if let Some(line) = line(&**tool, request) {
                         writeln!(lines, "{} {} {line}", case.id(), tool.name()).unwrap();
                     }
                 }

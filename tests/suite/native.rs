@@ -125,7 +125,10 @@ fn requests(case: &Case) -> Vec<Request> {
         salt: case.iter_seed,
     };
     let steps = case.ops[0].perform().steps(&ground);
-    steps.into_iter().map(|step| step.request).collect()
+    steps
+        .into_iter()
+        .filter_map(|step| step.task.request().cloned())
+        .collect()
 }
 
 /// Returns for `cases` cases of a generation the number of requests, the number that imago supports, and the number of cases without any.

@@ -258,8 +258,8 @@ fn of_files(course: &Course) -> Vec<(&'static str, Feature)> {
 fn space(exchange: &Exchange, place: &Place, bytes_max: u64, facts: &mut Facts) {
     let Some(name) = &place.file else { return };
     let readings = exchange.candidate.readings.iter();
-    let mut audits = readings.filter(|reading| reading.request.name() == "audit");
-    let audit = audits.find(|reading| reading.request.file().path == *name);
+    let mut audits = readings.filter(|reading| reading.task.name() == "audit");
+    let audit = audits.find(|reading| reading.task.file().path == *name);
     let audit = audit.and_then(|reading| {
         serde_json::from_slice::<crate::disk_format::qcow2::audit::Audit>(
             &reading.answer.stdout.bytes,

@@ -9,7 +9,7 @@ use super::course::Course;
 use super::reading::{map_lie, witnesses};
 use crate::disk_format::qcow2::audit::{Audit, ranges_in_words};
 use crate::image::model::{Bitmap, View};
-use crate::oracle::exchange::{Deed, Exchange, Side, Turn};
+use crate::oracle::exchange::{Deed, Exchange, Side, Task, Turn};
 use crate::oracle::judge::{self, CheckCounts};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place, Subject,
@@ -29,6 +29,9 @@ pub const HOST_RATIO: u64 = 4;
 /// How much more it may take in any case, in bytes: a few of the largest clusters.
 pub const HOST_SLACK: u64 = 16 << 20;
 
+/// What the harness looks at itself, beside the names of requests.
+const AUDIT: &str = "audit";
+
 /// Judges one image that is left, the exchange's output `index` and the top of `course`; nothing when all agree. The first output is the current
 /// image, the others lie below it.
 pub(super) fn judge(exchange: &Exchange, index: usize, course: &Course) -> Vec<Finding> {
@@ -39,7 +42,10 @@ pub(super) fn judge(exchange: &Exchange, index: usize, course: &Course) -> Vec<F
             Side::Reference => exchange.reference.as_ref(),
         };
         let asked = |request: &Request| request.name() == name;
-        deed.and_then(|deed| deed.reading(index, Side::Reference, asked))
+        deed.and_then(|deed| match name {
+            AUDIT => deed.audit(index),
+            _ => deed.reading(index, Side::Reference, asked),
+        })
     };
     let both = |name: &str| Some([look(Side::Candidate, name)?, look(Side::Reference, name)?]);
     let mut found = Vec::new();
@@ -49,7 +55,7 @@ pub(super) fn judge(exchange: &Exchange, index: usize, course: &Course) -> Vec<F
         let subject = Subject::MapLeft { file };
         found.extend(witnesses(MAP, subject, [ours, theirs, truth_of(None)]));
     }
-    if let Some(answers) = both("audit") {
+    if let Some(answers) = both(AUDIT) {
         found.extend(audits(answers, index, course));
     }
     // The witness was shown the current image.
@@ -246,15 +252,15 @@ pub(super) fn touched(ours: &Turn, theirs: &Turn) -> Option<Finding> {
         let wrongly = turn
             .changed_files
             .iter()
-            .filter(|name| !may_touch(&turn.step.request, name));
+            .filter(|name| !may_touch(&turn.step.task, name));
         let names: Vec<&str> = wrongly.map(String::as_str).collect();
         match names.is_empty() {
             true => "none".to_owned(),
             false => names.join(", "),
         }
     };
-    let request = ours.step.request.kind();
-    let kind = match ours.step.request.is_reading() {
+    let request = ours.step.task.kind();
+    let kind = match ours.step.task.is_reading() {
         true => DivergenceKind::InputChanged,
         false => HOST,
     };
@@ -266,13 +272,13 @@ pub(super) fn touched(ours: &Turn, theirs: &Turn) -> Option<Finding> {
 }
 
 /// Whether a step may write to the file of this name, or make or remove it.
-pub fn may_touch(request: &Request, name: &str) -> bool {
-    match request {
-        request if request.is_reading() => false,
-        Request::Commit { file, .. } => {
+pub fn may_touch(task: &Task, name: &str) -> bool {
+    match task {
+        task if task.is_reading() => false,
+        Task::Tool(Request::Commit { file, .. }) => {
             file.owns(name) || file.backing.as_ref().is_some_and(|below| below.owns(name))
         }
-        _ => request.file().owns(name),
+        _ => task.file().owns(name),
     }
 }
 

@@ -8,9 +8,8 @@ use super::Malformed;
 use crate::disk_format::damage::{Damage, Value};
 use crate::operation::facts::Facts;
 use crate::operation::feature::Feature;
-use crate::tool::request::Request;
 
-use crate::oracle::exchange::Exchange;
+use crate::oracle::exchange::{Exchange, HarnessAction, Task};
 use crate::oracle::verdict::Place;
 
 /// What is true of the place, beside what is true in every operation.
@@ -64,8 +63,8 @@ pub(super) fn add(case: &Malformed, exchange: &Exchange, place: &Place, facts: &
 fn is_changed(exchange: &Exchange, place: &Place) -> bool {
     let turns = exchange.reference.as_ref().map(|deed| &deed.turns);
     let looked = turns.and_then(|turns| {
-        let is_end = |request: &Request| matches!(request, Request::Untouched { .. });
-        turns.iter().position(|turn| is_end(&turn.step.request))
+        let is_end = |task: &Task| matches!(task, Task::Harness(HarnessAction::Untouched { .. }));
+        turns.iter().position(|turn| is_end(&turn.step.task))
     });
     match (place.step, looked) {
         (Some(step), Some(looked)) => step > looked,

@@ -4,7 +4,7 @@
 //! reads what the other refuses. The first that does not hold is told. A reference that only ran out of time is for the judges of
 //! every operation.
 
-use crate::oracle::exchange::{Actor, Deed, Exchange, Side, Turn};
+use crate::oracle::exchange::{Actor, Deed, Exchange, HarnessAction, Side, Task, Turn};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Finding, Place, Subject};
 use crate::tool::request::{Answer, Exit, Request, RequestKind};
 
@@ -60,7 +60,8 @@ impl<'exchange> Pairs<'exchange> {
     /// The steps that follow the damage; nothing when it could not be inflicted.
     fn of(exchange: &'exchange Exchange) -> Option<Self> {
         let reference = exchange.reference.as_ref()?;
-        let is_damage = |turn: &Turn| matches!(turn.step.request, Request::Damage { .. });
+        let is_damage =
+            |turn: &Turn| matches!(turn.step.task, Task::Harness(HarnessAction::Damage { .. }));
         let start = reference.turns.iter().position(is_damage)? + 1;
         let turn = |deed: &'exchange Deed, index: usize| deed.turns.get(index);
         let end = reference.turns.len().max(exchange.candidate.turns.len());
@@ -70,7 +71,7 @@ impl<'exchange> Pairs<'exchange> {
             let done = |deed| turn(deed, index - 1).is_some_and(is_accepted);
             Some(Pair {
                 index,
-                request: candidate.or(reference_turn)?.step.request.kind(),
+                request: candidate.or(reference_turn)?.step.task.kind(),
                 candidate,
                 reference: reference_turn,
                 is_after_one_sided_change: done(&exchange.candidate) != done(reference),
@@ -180,7 +181,12 @@ fn waste_of_disk(pair: &Pair<'_>) -> Option<Finding> {
 
 /// After looks alone, every file is what it was.
 fn input(pair: &Pair<'_>) -> Option<Finding> {
-    let is_asked = |turn: &Turn| matches!(turn.step.request, Request::Untouched { .. });
+    let is_asked = |turn: &Turn| {
+        matches!(
+            turn.step.task,
+            Task::Harness(HarnessAction::Untouched { .. })
+        )
+    };
     let is_changed = |turn: &Turn| is_asked(turn) && !turn.answer.succeeded();
     let says = |turn: &Turn| match is_changed(turn) {
         true => turn.answer.stderr.first_line(),
@@ -208,10 +214,10 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
     if is_after_change && pair.is_after_one_sided_change {
         return None;
     }
-    match pair.candidate?.step.request {
-        Request::Info { .. } => values(INFO, "virtual-size", ours, theirs),
-        Request::Measure { .. } => values(INFO, "fully-allocated", ours, theirs),
-        Request::Contents { .. } => {
+    match pair.candidate?.step.task {
+        Task::Tool(Request::Info { .. }) => values(INFO, "virtual-size", ours, theirs),
+        Task::Tool(Request::Measure { .. }) => values(INFO, "fully-allocated", ours, theirs),
+        Task::Tool(Request::Contents { .. }) => {
             let found = ours
                 .contents
                 .as_ref()?
@@ -241,7 +247,10 @@ fn values(kind: DivergenceKind, key: &str, ours: &Answer, theirs: &Answer) -> Op
 fn exits(pair: &Pair<'_>) -> Option<Finding> {
     let (ours, theirs) = (pair.candidate?, pair.reference?);
     let came_to_an_end = |turn: &Turn| matches!(turn.answer.exit, Exit::Success | Exit::Refused(_));
-    let is_asked_of_tools = !matches!(ours.step.request, Request::Untouched { .. });
+    let is_asked_of_tools = !matches!(
+        ours.step.task,
+        Task::Harness(HarnessAction::Untouched { .. })
+    );
     if !is_asked_of_tools || !came_to_an_end(ours) || !came_to_an_end(theirs) {
         return None;
     }
@@ -256,8 +265,8 @@ fn exits(pair: &Pair<'_>) -> Option<Finding> {
 /// for leaks then.
 fn is_accepted(turn: &Turn) -> bool {
     let is_check = matches!(
-        turn.step.request,
-        Request::Check { .. } | Request::Repair { .. }
+        turn.step.task,
+        Task::Tool(Request::Check { .. } | Request::Repair { .. })
     );
     match turn.answer.exit {
         Exit::Success => true,

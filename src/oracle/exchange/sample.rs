@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Deed, Exchange, Output, Reading, Rule, Side, Step, Turn};
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
+use crate::oracle::exchange::Task;
 use crate::oracle::verdict::OutputRole;
 pub use crate::process::Limit;
 use crate::process::{Captured, HitLimit, PostMortem};
@@ -159,7 +160,7 @@ pub fn looked(looks: Vec<Look>) -> Exchange {
         deed.readings.push(Reading {
             output: 0,
             by,
-            request,
+            task: Task::Tool(request),
             answer,
         });
     }

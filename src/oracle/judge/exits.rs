@@ -99,7 +99,7 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
     if candidate.step.rule == Rule::Free {
         return Judged::GoesOn;
     }
-    let request = candidate.step.request.kind();
+    let request = candidate.step.task.kind();
     let difference = |subject: Subject| {
         Difference::new(
             subject,
@@ -164,7 +164,7 @@ fn fixture_refused(turn: &Turn) -> Option<Verdict> {
 /// The complaint without the file's name, which is another in every operation: equal reasons are counted together.
 fn without_name(turn: &Turn) -> String {
     let line = turn.answer.stderr.first_line();
-    line.replace(&format!("{}: ", turn.step.request.file().path), "")
+    line.replace(&format!("{}: ", turn.step.task.file().path), "")
 }
 
 /// A step on the candidate's side that ended in a crash or a timeout: the candidate's, or the reference's on its image.
@@ -172,7 +172,7 @@ fn died(turn: &Turn) -> Option<Verdict> {
     match turn.by {
         Side::Reference => reference_failed(&turn.answer),
         Side::Candidate => {
-            let request = turn.step.request.kind();
+            let request = turn.step.task.kind();
             candidate_died(Subject::Exit { request }, &turn.answer, "not asked or done")
         }
     }
@@ -188,7 +188,7 @@ fn alone(turn: &Turn) -> Judged {
     }
     let reason = format!(
         "the candidate refuses {}: {}",
-        turn.step.request.name(),
+        turn.step.task.name(),
         turn.answer.describe()
     );
     Judged::Ended(Some(Verdict::Unsupported { reason }))

@@ -81,7 +81,7 @@ impl Sides<'_> {
             .filter_map(|reading| {
                 let exit = Subject::ExitOfReading {
                     file: self.output.file.path.clone(),
-                    request: reading.request.kind(),
+                    request: reading.task.kind(),
                 };
                 match reading.by {
                     Side::Reference => reference_failed(&reading.answer),

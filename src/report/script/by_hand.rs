@@ -6,17 +6,19 @@
 use super::About;
 use super::shell::{Check, NEEDS_IMGDUEL};
 use crate::operation::snapshot::settled::DATE_SLACK_SECONDS;
+use crate::oracle::exchange::{HarnessAction, Task};
 use crate::oracle::verdict::Subject;
 use crate::run::evidence::quoted;
-use crate::tool::request::Request;
 
 /// The line for a step that no tool carries out, the step with this number. What damages an image is known from when it was done.
-pub(super) fn line(request: &Request, number: usize, damage: Option<&str>) -> Option<String> {
-    let name = quoted(&request.file().path);
-    match request {
+pub(super) fn line(action: &HarnessAction, number: usize, damage: Option<&str>) -> Option<String> {
+    let name = quoted(&action.file().path);
+    match action {
         // The dates of the snapshots are settled where the copies are compared.
-        Request::HostClusters { .. } => Some(format!("cp --sparse=always {name} {number}.host")),
-        Request::Corrupt { .. } => damage.map(str::to_owned),
+        HarnessAction::HostClusters { .. } => {
+            Some(format!("cp --sparse=always {name} {number}.host"))
+        }
+        HarnessAction::Corrupt { .. } => damage.map(str::to_owned),
         _ => None,
     }
 }
@@ -25,7 +27,7 @@ pub(super) fn line(request: &Request, number: usize, damage: Option<&str>) -> Op
 pub(super) fn of_host_clusters(about: &About<'_>) -> Option<Check> {
     let mut text = String::new();
     for (number, step) in about.steps.iter().enumerate() {
-        if !matches!(step.request, Request::HostClusters { .. }) {
+        if !matches!(step.task, Task::Harness(HarnessAction::HostClusters { .. })) {
             continue;
         }
         let sides = |ending: &str| format!("candidate/{number}{ending} reference/{number}{ending}");
@@ -40,7 +42,7 @@ pub(super) fn of_host_clusters(about: &About<'_>) -> Option<Check> {
                 sides(".host.dates")
             ),
             Subject::SnapshotTable { .. } => {
-                let name = quoted(&step.request.file().path);
+                let name = quoted(&step.task.file().path);
                 let list = |side: &str| {
                     format!("(cd {side} && \"$reference\" snapshot -l {name}) >/dev/null 2>&1")
                 };

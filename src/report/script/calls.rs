@@ -3,7 +3,7 @@
 //! Used where the program is put together; what is compared afterwards stands elsewhere.
 
 use super::{Plot, adapters, by_hand};
-use crate::oracle::exchange::{Actor, Output, Side, Step};
+use crate::oracle::exchange::{HarnessAction, Output, Side, Step, Task};
 use crate::report::script::left::WATCH;
 use crate::run::evidence::quoted;
 use crate::tool::request::{ImageFile, Request};
@@ -70,32 +70,30 @@ impl Plot<'_> {
             false => String::new(),
         };
         let (mut found, mut adapter) = (None, None);
-        let steps = steps.iter().map(|step| {
-            let by_hand = step.actor == Actor::Harness;
-            (
-                (self.actor(side, step), by_hand),
-                &step.request,
-                step.rule.ends(),
-            )
-        });
+        let steps = steps
+            .iter()
+            .map(|step| (self.actor(side, step), step.task.clone(), step.rule.ends()));
         let places = steps.len();
         let readings = readings
             .iter()
-            .map(|request| ((side, false), request, false));
-        for (name, ((by, by_hand), request, or_stop)) in steps.chain(readings).enumerate() {
+            .map(|request| (side, Task::Tool(request.clone()), false));
+        for (name, (by, task, or_stop)) in steps.chain(readings).enumerate() {
             let stop = if or_stop { " || return" } else { "" };
-            if let Request::Damage { file, .. } = request {
+            if let Task::Harness(HarnessAction::Damage { file, .. }) = &task {
                 let file = quoted(&file.path);
                 let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
                 shell.push_str(&format!("  {line}{stop}\n"));
                 rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
                 continue;
             }
-            if by_hand {
-                let line = by_hand::line(request, name, self.damage.as_deref())?;
-                shell.push_str(&format!("  {line}\n"));
-                continue;
-            }
+            let request = match &task {
+                Task::Tool(request) => request,
+                Task::Harness(action) => {
+                    let line = by_hand::line(action, name, self.damage.as_deref())?;
+                    shell.push_str(&format!("  {line}\n"));
+                    continue;
+                }
+            };
             // What is read on the way is kept under the step's own number.
             let flat = match request {
                 Request::Contents { file } if name < places => {

@@ -3,6 +3,7 @@
 use super::About;
 use super::shell::{CLEAN, Check, VALUE};
 use crate::operation::Operation;
+use crate::oracle::exchange::{HarnessAction, Task};
 use crate::oracle::verdict::{DivergenceKind, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
@@ -10,8 +11,8 @@ use crate::tool::request::Request;
 
 /// The damaged image, which nobody may have written to.
 pub(super) fn input(about: &About<'_>) -> Option<Check> {
-    let file = about.steps.iter().find_map(|step| match &step.request {
-        Request::Damage { file, .. } => Some(file),
+    let file = about.steps.iter().find_map(|step| match &step.task {
+        Task::Harness(HarnessAction::Damage { file, .. }) => Some(file),
         _ => None,
     })?;
     let name = quoted(&file.path);
@@ -33,7 +34,7 @@ pub(super) fn source(about: &About<'_>) -> Check {
 pub(super) fn contents(about: &About<'_>) -> Check {
     let readings = about.steps.iter().enumerate();
     let readings = readings
-        .filter(|(_, step)| matches!(step.request, Request::Contents { .. }))
+        .filter(|(_, step)| matches!(step.task, Task::Tool(Request::Contents { .. })))
         .map(|(name, _)| format!("{name}{FLAT_SUFFIX}"));
     let compare = readings.map(|flat| {
         format!(

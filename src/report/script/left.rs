@@ -155,8 +155,8 @@ fn touched(about: &About<'_>, request: RequestKind, difference: &Difference) -> 
     let files: Vec<&str> = told.flat_map(|names| names.split(", ")).collect();
     let mut text = String::new();
     for (number, step) in about.steps.iter().enumerate() {
-        let is_wrong = |step: &Step, file: &str| !may_touch(&step.request, file);
-        if step.request.kind() != request {
+        let is_wrong = |step: &Step, file: &str| !may_touch(&step.task, file);
+        if step.task.kind() != request {
             continue;
         }
         for file in files.iter().filter(|file| **file != "none") {

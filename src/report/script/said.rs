@@ -2,7 +2,7 @@
 
 use super::shell::{Check, VALUE, VALUES_MAX, values_differ};
 use super::{About, outputs};
-use crate::oracle::exchange::{Actor, Step};
+use crate::oracle::exchange::{Actor, Step, Task};
 use crate::oracle::verdict::{Difference, DivergenceKind, OutputAspect, Subject};
 use crate::tool::request::Request;
 
@@ -14,7 +14,10 @@ pub(super) fn values(about: &About<'_>) -> Option<Check> {
     match about.kind {
         DivergenceKind::MalformedInfo => {
             let is_told = |step: &Step| {
-                matches!(step.request, Request::Info { .. } | Request::Measure { .. })
+                matches!(
+                    step.task,
+                    Task::Tool(Request::Info { .. } | Request::Measure { .. })
+                )
             };
             let steps = about.steps.iter().enumerate();
             let told = steps.filter(|(_, step)| is_told(step));

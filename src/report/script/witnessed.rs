@@ -3,6 +3,7 @@
 use super::About;
 use super::shell::{Check, VALUE, VALUES_MAX};
 use crate::operation::measure::BOUND_SLACK_BYTES;
+use crate::oracle::exchange::Task;
 use crate::oracle::judge::WITNESS_FACTS;
 use crate::oracle::verdict::{DivergenceKind, Subject};
 use crate::run::evidence::quoted;
@@ -66,8 +67,8 @@ pub(super) fn described(about: &About<'_>) -> Option<Check> {
 
 /// The candidate's own conversion is larger than it foretold.
 pub(super) fn bound(about: &About<'_>) -> Option<Check> {
-    let target = about.steps.iter().find_map(|step| match &step.request {
-        Request::Convert { target, .. } => Some(quoted(&target.path)),
+    let target = about.steps.iter().find_map(|step| match &step.task {
+        Task::Tool(Request::Convert { target, .. }) => Some(quoted(&target.path)),
         _ => None,
     })?;
     let text = format!(

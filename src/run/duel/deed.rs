@@ -12,7 +12,9 @@ use super::{Bout, harness};
 use crate::base::error::Result;
 use crate::base::phase::Phase;
 use crate::case::cost::{self, Cost};
-use crate::oracle::exchange::{Actor, Bounds, Deed, Opinion, Side, Speaker, Step, Turn};
+use crate::oracle::exchange::{
+    Actor, Bounds, Deed, HarnessAction, Opinion, Side, Speaker, Step, Task, Turn,
+};
 use crate::run::scratch_dir::{ScratchDir, Stamps};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 use crate::tool::{Scene, Support, Tool};
@@ -57,7 +59,7 @@ impl<'duel> Bout<'duel> {
                 break;
             }
             let (by, answer) = self.step(side, step, done, costs[index], &mut deed.lacks)?;
-            let is_damage = matches!(step.request, Request::Damage { .. });
+            let is_damage = matches!(step.task, Task::Harness(HarnessAction::Damage { .. }));
             let goes_on = match answer.exit {
                 Exit::Success => true,
                 Exit::Refused(_) => !step.rule.ends(),
@@ -65,7 +67,7 @@ impl<'duel> Bout<'duel> {
                     false
                 }
             };
-            let file_bytes = self.scratch_dir.length(side, &step.request.file().path);
+            let file_bytes = self.scratch_dir.length(side, &step.task.file().path);
             // Resource bounds apply from the step on that damages the image, not to the steps that make it.
             self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
             let space = self.bounds.map(|_| self.scratch_dir.space(side));
@@ -86,6 +88,12 @@ impl<'duel> Bout<'duel> {
         Ok(deed)
     }
 
+    /// Whether a side's own tool supports the task; it supports none of the harness's own.
+    fn can(&self, side: Side, task: &Task) -> bool {
+        let request = task.request();
+        request.is_some_and(|request| self.tool(side).support(request) == Support::Yes)
+    }
+
     /// Runs one step on a side. Returns whose tool ran it, and the answer. A feature that the side's tool lacks is added
     /// to `lacks`.
     fn step(
@@ -98,28 +106,31 @@ impl<'duel> Bout<'duel> {
     ) -> Result<(Side, Answer)> {
         let by = match step.actor {
             Actor::Side => side,
-            Actor::SideOrReference if self.tool(side).support(&step.request) == Support::Yes => {
-                side
-            }
+            Actor::SideOrReference if self.can(side, &step.task) => side,
             _ => Side::Reference,
         };
-        let is_damage = matches!(step.request, Request::Damage { .. });
-        // Bytes of a raw file are the guest's bytes, so the harness writes raw fixtures itself.
-        let is_raw_fixture =
-            step.actor == Actor::Reference && harness::writes_itself(&step.request);
-        let answer = match step.actor == Actor::Harness || is_damage || is_raw_fixture {
-            true => harness::carry_out(&step.request, self.scratch_dir, side),
-            false => self.run_step(side, by, &step.request, done, cost)?,
+        let request = match &step.task {
+            Task::Harness(action) => {
+                return Ok((by, harness::carry_out(action, self.scratch_dir, side)));
+            }
+            // Bytes of a raw file are the guest's bytes, so the harness writes raw fixtures itself.
+            Task::Tool(request)
+                if step.actor == Actor::Reference && harness::writes_itself(request) =>
+            {
+                let directory = self.scratch_dir.directory(side);
+                return Ok((by, harness::carry_out_raw(request, &directory)));
+            }
+            Task::Tool(request) => request,
         };
-        let Exit::Unsupported(feature) = &answer.exit else {
-            return Ok((by, answer));
-        };
-        lacks.push(feature.clone());
-        if step.actor != Actor::SideOrReference {
-            return Ok((by, answer));
+        let answer = self.run_step(side, by, request, done, cost)?;
+        if let Exit::Unsupported(feature) = &answer.exit {
+            lacks.push(feature.clone());
+            if step.actor == Actor::SideOrReference {
+                let answer = self.run_step(side, Side::Reference, request, done, cost)?;
+                return Ok((Side::Reference, answer));
+            }
         }
-        let answer = self.run_step(side, Side::Reference, &step.request, done, cost)?;
-        Ok((Side::Reference, answer))
+        Ok((by, answer))
     }
 
     /// Runs one step with a tool. `done`, the reference's result of the same step, scales the grace period. If the

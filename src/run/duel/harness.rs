@@ -1,4 +1,4 @@
-//! Carries out the requests that no tool can: damaging images, auditing them, writing raw fixtures.
+//! Carries out what no tool is asked for: damaging images, auditing them, describing raw files, writing raw fixtures.
 //!
 //! The runner calls it for steps of [`Actor::Harness`](crate::oracle::exchange::Actor::Harness). A failure is an
 //! answer like a tool's refusal, and is judged as one. It starts no program.
@@ -17,7 +17,7 @@ use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
 use crate::image::content::{Write, data_segments, open_regular, open_regular_to_write};
 use crate::image::format::{Format, SECTOR_BYTES};
-use crate::oracle::exchange::Side;
+use crate::oracle::exchange::{HarnessAction, Side};
 use crate::process::Captured;
 use crate::run::evidence::quoted;
 use crate::run::scratch_dir::ScratchDir;
@@ -29,77 +29,86 @@ const HOST_BLOCK_BYTES: u64 = 512;
 /// The longest image that is damaged, in bytes: it is read as a whole to tell what was done.
 const CORRUPTED_BYTES_MAX: u64 = 256 << 20;
 
-/// Carries out a request in a side's directory.
-pub(super) fn carry_out(request: &Request, scratch_dir: &ScratchDir, side: Side) -> Answer {
-    carry_out_in(request, scratch_dir, side, &scratch_dir.directory(side))
+/// Carries out an action of the harness's own in a side's directory.
+pub(super) fn carry_out(action: &HarnessAction, scratch_dir: &ScratchDir, side: Side) -> Answer {
+    let started = Instant::now();
+    let directory = scratch_dir.directory(side);
+    let path = directory.join(&action.file().path);
+    let words = words(action.name(), action.file());
+    match action {
+        HarnessAction::Audit { file } => audit(file, &directory, words, started),
+        // Damages the reference's image; the candidate gets a copy of the damaged file.
+        HarnessAction::Damage { file, damages } => match damage(scratch_dir, file, damages) {
+            Ok((words, output)) => success(words, output, started),
+            Err(why) => refused(words, &why, started),
+        },
+        HarnessAction::Untouched { file } => match scratch_dir.changed(side, file.stem()) {
+            None => success(words, String::new(), started),
+            Some(change) => refused(words, &Unparsable::new(change), started),
+        },
+        HarnessAction::Corrupt { corruption, .. } => match corrupt(*corruption, &path) {
+            Ok(line) => {
+                let words = ["sh".to_owned(), "-c".to_owned(), line];
+                success(words.into(), corruption.name().to_owned(), started)
+            }
+            Err(why) => refused(words, &why, started),
+        },
+        HarnessAction::HostClusters { .. } => {
+            let image = ImageBytes::open(&path);
+            match image.and_then(|image| HostClusters::settle_and_read(&image)) {
+                Ok(clusters) => Answer {
+                    host_clusters: Some(clusters),
+                    ..success(words, String::new(), started)
+                },
+                Err(why) => refused(words, &why, started),
+            }
+        }
+    }
 }
 
-/// Carries out a request in any directory, e.g. that of the source image.
-pub(super) fn carry_out_in(
-    request: &Request,
-    scratch_dir: &ScratchDir,
-    side: Side,
-    directory: &Path,
-) -> Answer {
+/// Carries out a request on a raw file in any directory, e.g. that of the source image, without a tool: describes the
+/// file, or writes guest data into it.
+pub(super) fn carry_out_raw(request: &Request, directory: &Path) -> Answer {
     let started = Instant::now();
-    let mut words = vec!["(imgduel)".to_owned(), request.name().to_owned()];
-    words.push(request.file().path.clone());
-    let image = || ImageBytes::open(&directory.join(&request.file().path));
-    if let Request::Audit { file } = request {
-        return audit(file, directory, words, started);
-    }
-    let mut output = String::new();
-    let done = match request {
-        Request::Info { file } => described(&directory.join(&file.path)).map(|description| {
-            output = description;
-            None
-        }),
+    let path = directory.join(&request.file().path);
+    let own = words(request.name(), request.file());
+    let (words, done) = match request {
+        Request::Info { .. } => (own, described(&path)),
         Request::Write { file, writes } => {
-            words = [
-                "sh".to_owned(),
-                "-c".to_owned(),
-                in_shell(&file.path, writes),
-            ]
-            .into();
-            written(&directory.join(&file.path), writes).map(|()| None)
+            let line = in_shell(&file.path, writes);
+            let words = ["sh".to_owned(), "-c".to_owned(), line];
+            (words.into(), written(&path, writes).map(|()| String::new()))
         }
-        // Damages the reference's image; the candidate gets a copy of the damaged file.
-        Request::Damage { file, damages } => damage(scratch_dir, file, damages).map(|done| {
-            (words, output) = done;
-            None
-        }),
-        Request::Untouched { file } => match scratch_dir.changed(side, file.stem()) {
-            None => Ok(None),
-            Some(change) => Err(Unparsable::new(change)),
-        },
-        Request::Corrupt { corruption, .. } => {
-            let path = directory.join(&request.file().path);
-            corrupt(*corruption, &path).map(|line| {
-                words = vec!["sh".to_owned(), "-c".to_owned(), line];
-                output = corruption.name().to_owned();
-                None
-            })
-        }
-        Request::HostClusters { .. } => {
-            image().and_then(|image| HostClusters::settle_and_read(&image).map(Some))
-        }
-        _ => Err(Unparsable::new("only a tool can carry out this request")),
+        _ => (
+            own,
+            Err(Unparsable::new("only a tool can carry out this request")),
+        ),
     };
-    let (exit, refused, host_clusters) = match done {
-        Ok(host_clusters) => (Exit::Success, String::new(), host_clusters),
-        Err(why) => (Exit::Refused(1), why.to_string(), None),
-    };
-    Answer {
-        host_clusters,
-        ..answer(exit, words, output, refused, started)
+    match done {
+        Ok(output) => success(words, output, started),
+        Err(why) => refused(words, &why, started),
     }
+}
+
+/// The command line that stands for what no program did.
+fn words(name: &str, file: &ImageFile) -> Vec<String> {
+    ["(imgduel)", name, &file.path].map(str::to_owned).into()
+}
+
+fn success(words: Vec<String>, output: String, started: Instant) -> Answer {
+    answer(Exit::Success, words, output, String::new(), started)
+}
+
+fn refused(words: Vec<String>, why: &Unparsable, started: Instant) -> Answer {
+    let output = String::new();
+    answer(Exit::Refused(1), words, output, why.to_string(), started)
 }
 
 /// The answer in place of a call that is not made.
 pub(super) fn refusal(request: &Request, why: String) -> Answer {
-    let words = ["(imgduel)", request.name(), &request.file().path].map(str::to_owned);
+    let words = words(request.name(), request.file());
     let output = String::new();
-    answer(Exit::Refused(1), words.into(), output, why, Instant::now())
+    answer(Exit::Refused(1), words, output, why, Instant::now())
 }
 
 /// The fields of `info` that matter for a raw file; its size is its length rounded up to whole sectors (QEMU,
@@ -197,15 +206,9 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
                 audit.data_bytes += lengths.sum::<u64>();
             }
             let json = serde_json::to_string(&audit).unwrap_or_default();
-            answer(Exit::Success, words, json, String::new(), started)
+            success(words, json, started)
         }
-        Err(why) => answer(
-            Exit::Refused(1),
-            words,
-            String::new(),
-            why.to_string(),
-            started,
-        ),
+        Err(why) => refused(words, &why, started),
     }
 }
 

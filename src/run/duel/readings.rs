@@ -5,7 +5,7 @@
 use super::{Bout, harness};
 use crate::base::error::Result;
 use crate::image::format::Format;
-use crate::oracle::exchange::{Exchange, Output, Reading, Side};
+use crate::oracle::exchange::{Exchange, HarnessAction, Output, Reading, Side, Task};
 use crate::tool::Support;
 use crate::tool::request::{Answer, Exit, Request, Window};
 
@@ -23,8 +23,8 @@ impl Bout<'_> {
             let mut equivalent = exchange.reference.is_some()
                 && !is_raw
                 && self.scratch_dir.is_equivalent(&output.file);
-            for (by, request) in self.inspections(output) {
-                let answer = self.inspect(Side::Candidate, by, &request)?;
+            for (by, task) in self.inspections(output) {
+                let answer = self.inspect(Side::Candidate, by, &task)?;
                 if let Exit::Unsupported(feature) = answer.exit {
                     exchange.candidate.lacks.push(feature);
                     continue;
@@ -32,21 +32,22 @@ impl Bout<'_> {
                 let reading = Reading {
                     output: index,
                     by,
-                    request,
+                    task,
                     answer,
                 };
                 if let Some(deed) = &mut exchange.reference {
                     let serves_both = equivalent
-                        && match reading.request {
+                        && match reading.task {
                             // These report space on the host, holes included.
-                            Request::Audit { .. } | Request::Map { .. } => {
+                            Task::Harness(HarnessAction::Audit { .. })
+                            | Task::Tool(Request::Map { .. }) => {
                                 self.scratch_dir.has_same_holes(&output.file)
                             }
                             _ => true,
                         };
                     let answer = match serves_both {
                         true => reading.answer.clone(),
-                        false => self.inspect(Side::Reference, by, &reading.request)?,
+                        false => self.inspect(Side::Reference, by, &reading.task)?,
                     };
                     if is_raw && by == Side::Reference && answer.contents.is_some() {
                         equivalent = answer.contents == reading.answer.contents;
@@ -63,19 +64,39 @@ impl Bout<'_> {
     }
 
     /// Makes one inspection. The harness itself audits images and describes raw files; all else needs a tool.
-    fn inspect(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
-        let is_raw = request.file().format == Format::Raw;
-        match request {
-            Request::Audit { .. } => Ok(harness::carry_out(request, self.scratch_dir, side)),
-            Request::Info { .. } if is_raw => {
-                Ok(harness::carry_out(request, self.scratch_dir, side))
-            }
-            _ => self.call(side, by, request),
+    fn inspect(&mut self, side: Side, by: Side, task: &Task) -> Result<Answer> {
+        let is_raw = task.file().format == Format::Raw;
+        match task {
+            Task::Harness(action) => Ok(harness::carry_out(action, self.scratch_dir, side)),
+            Task::Tool(request @ Request::Info { .. }) if is_raw => Ok(harness::carry_out_raw(
+                request,
+                &self.scratch_dir.directory(side),
+            )),
+            Task::Tool(request) => self.call(side, by, request),
         }
     }
 
     /// The inspections of an output, each with the side whose tool makes it.
-    fn inspections(&self, output: &Output) -> Vec<(Side, Request)> {
+    fn inspections(&self, output: &Output) -> Vec<(Side, Task)> {
+        let requests = self.inspections_by_tools(output).into_iter();
+        let mut inspections: Vec<(Side, Task)> = requests
+            .map(|(by, request)| (by, Task::Tool(request)))
+            .collect();
+        if output.closely {
+            let file = output.file.clone();
+            let audit = Task::Harness(HarnessAction::Audit { file });
+            // The audit follows the map, which reports the same space.
+            let map = inspections
+                .iter()
+                .position(|(_, task)| matches!(task, Task::Tool(Request::Map { .. })));
+            let place = map.map_or(inspections.len(), |place| place + 1);
+            inspections.insert(place, (Side::Reference, audit));
+        }
+        inspections
+    }
+
+    /// The inspections of an output that tools make.
+    fn inspections_by_tools(&self, output: &Output) -> Vec<(Side, Request)> {
         let file = || output.file.clone();
         let can = |by: Side, request: &Request| self.tool(by).support(request) == Support::Yes;
         let mut inspections = vec![(Side::Reference, Request::Info { file: file() })];
@@ -94,7 +115,6 @@ impl Bout<'_> {
                 window,
             };
             inspections.push((Side::Reference, map));
-            inspections.push((Side::Reference, Request::Audit { file: file() }));
         }
         let Some(snapshots) = &output.snapshots else {
             return inspections;

@@ -41,22 +41,17 @@ pub(super) fn diffs(
 ) -> Vec<OutputDiff> {
     let turns = std::iter::zip(&candidate.turns, &reference.turns).map(|(ours, theirs)| {
         [
-            (&ours.step.request, &ours.answer),
-            (&theirs.step.request, &theirs.answer),
+            (&ours.step.task, &ours.answer),
+            (&theirs.step.task, &theirs.answer),
         ]
     });
-    let readings =
-        std::iter::zip(&candidate.readings, &reference.readings).map(|(ours, theirs)| {
-            [
-                (&ours.request, &ours.answer),
-                (&theirs.request, &theirs.answer),
-            ]
-        });
+    let readings = std::iter::zip(&candidate.readings, &reference.readings)
+        .map(|(ours, theirs)| [(&ours.task, &ours.answer), (&theirs.task, &theirs.answer)]);
     let pairs = turns.chain(readings);
     let alike = pairs.filter(|[(ours, _), (theirs, _)]| ours.name() == theirs.name());
-    let shown = alike.filter_map(|[(request, ours), (_, theirs)]| {
+    let shown = alike.filter_map(|[(task, ours), (_, theirs)]| {
         let text = diff(&whole(&ours.stdout)?, &whole(&theirs.stdout)?, differences)?;
-        let request = request.name().to_owned();
+        let request = task.name().to_owned();
         Some(OutputDiff { request, text })
     });
     shown.collect()

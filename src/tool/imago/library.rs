@@ -143,12 +143,7 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         | Request::SnapshotList { .. }
         | Request::SnapshotContents { .. }
         | Request::ConvertSnapshot { .. }
-        | Request::Repair { .. }
-        | Request::Corrupt { .. }
-        | Request::Damage { .. }
-        | Request::Untouched { .. }
-        | Request::HostClusters { .. }
-        | Request::Audit { .. } => {
+        | Request::Repair { .. } => {
             return Err(unsupported(format!("imago has no {}", request.name())));
         }
     }

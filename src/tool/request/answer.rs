@@ -80,7 +80,7 @@ pub struct Answer {
     pub stderr: Captured,
     /// The guest-visible contents, for [`Request::Contents`] and [`Request::SnapshotContents`].
     pub contents: Option<Contents>,
-    /// The host clusters, for [`Request::HostClusters`].
+    /// The host clusters, for the action of the harness that settles the dates of snapshots.
     pub host_clusters: Option<HostClusters>,
     /// Whether the JSON on standard output tells only some of the facts that qemu-img would tell: what it leaves out is
     /// then not compared.

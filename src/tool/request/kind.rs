@@ -1,31 +1,40 @@
-//! What can be asked, in one word each: the one table of the names of requests.
+//! What a step can be, in one word each: the one table of the names of requests and of the actions of the harness.
 //!
 //! Records, facts and the subjects of differences hold the names. Says nothing of what a request is about: see [`Request`].
+//! No [`Request`] is of the kind of an action of the harness, and no tool is asked one.
 
 use std::fmt;
 
 use super::Request;
 
-/// Writes out the kinds of requests with their names.
+/// Writes out the kinds of requests and of the actions of the harness, with their names.
 macro_rules! kinds {
-    ($($variant:ident = $name:literal,)*) => {
-        /// What is asked.
+    (
+        tool: $($variant:ident = $name:literal,)*;
+        harness: $($action:ident = $action_name:literal,)*;
+    ) => {
+        /// What is asked of a tool, or done by the harness.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum RequestKind {
             $(
                 #[doc = concat!("[`Request::", stringify!($variant), "`].")]
                 $variant,
             )*
+            $(
+                #[doc = concat!("The action `", $action_name, "` of the harness.")]
+                $action,
+            )*
         }
 
         impl RequestKind {
             /// Every one of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            pub const ALL: &[Self] = &[$(Self::$variant,)* $(Self::$action,)*];
 
             /// Its name in records.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                    $(Self::$action => $action_name,)*
                 }
             }
         }
@@ -42,6 +51,7 @@ macro_rules! kinds {
 }
 
 kinds! {
+    tool:
     Create = "create",
     Info = "info",
     Check = "check",
@@ -65,11 +75,14 @@ kinds! {
     SnapshotList = "snapshot_list",
     SnapshotContents = "snapshot_contents",
     Repair = "repair",
+    ;
+    harness:
     Corrupt = "corrupt",
     Damage = "damage",
     Untouched = "untouched",
     HostClusters = "host_clusters",
     Audit = "audit",
+    ;
 }
 
 impl RequestKind {
