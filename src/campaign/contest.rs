@@ -12,6 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::prose::counted;
 use crate::campaign::settings::Settings;
 use crate::case::Case;
+use crate::case::known::USUAL_DIRECTORY;
 use crate::oracle::witness::Witnesses;
 use crate::process::reaper;
 use crate::process::scratch::RunDirectory;
@@ -163,7 +164,8 @@ impl Contest {
         self.arenas.iter().find(own).unwrap_or(&self.arenas[0])
     }
 
-    /// Returns the notices to show before the run: missing tools and witnesses, tools that cannot be forked, removed directories.
+    /// Returns the notices to show before the run: missing tools and witnesses, tools that cannot be forked, removed directories, catalogues
+    /// of the old form.
     pub fn notices(&self) -> Vec<Error> {
         let launcher = self.launcher.iter();
         let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
@@ -174,8 +176,15 @@ impl Contest {
                 "removed {path}, the scratch directory of a run that is gone"
             ))
         });
+        let of_json = self.arenas[0].catalogue().of_json.iter().map(|path| {
+            let path = path.display();
+            Error::system(format!(
+                "{path} is a catalogue of the old form: imgduel convert-catalogue {path} {USUAL_DIRECTORY} makes a directory of it that can be edited"
+            ))
+        });
         absent
             .chain(swept)
+            .chain(of_json)
             .chain(self.arenas[0].missing_witnesses())
             .chain(fallbacks.map(Error::system))
             .collect()

@@ -123,8 +123,8 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_KEEP", value_parser = values::switch)]
     pub keep: bool,
 
-    /// A catalogue of known divergences in addition to the built-in one (default: fuzz-seeds/known-divergences.json in the current directory, if it exists)
-    #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
+    /// A catalogue of known divergences, a directory or a file, in addition to the built-in one (default: known/ in the current directory, if it exists)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_CATALOGUE")]
     pub catalogue: Option<PathBuf>,
 
     /// Fail when an entry of the catalogue could have fired so often that it should have, and never did

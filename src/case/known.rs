@@ -1,45 +1,40 @@
 //! The catalogue of known divergences.
 //!
 //! A real difference between a tool and qemu-img that has been understood gets an entry: what each side does, who is
-//! right by which specification, and a condition narrow enough that nothing new hides behind it. Pure but for reading the file beside the
-//! built-in catalogue; asked by the arena.
+//! right by which specification, and a condition narrow enough that nothing new hides behind it. Entries are kept in a directory of files
+//! that people edit, of which a copy is built in; asked by the arena. Nothing here prints or writes a file.
 
 mod condition;
+mod edit;
+mod files;
+mod json;
+mod range;
+mod right;
 mod shown;
-pub mod versions;
+mod written;
 
 pub use condition::{Condition, Sighting};
+pub use range::Range;
+pub use right::Right;
 pub use shown::Shows;
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::case::Case;
+use crate::disk_format::damage;
 use crate::operation::{OPERATION_NAMES, facts};
 use crate::oracle::verdict::DivergenceKind;
+use files::Shared;
 
-/// The version of the catalogue's format that this program writes. Version 2 added ranges of versions, the facts `at`, `any_at` and
-/// `not_at`, `shows`, and `rate`.
-const FORMAT_VERSION: u64 = 2;
+/// The directory of the catalogue that is read when none is named, in the current directory.
+pub const USUAL_DIRECTORY: &str = "known";
 
-/// The oldest version of the format that this program reads.
-const OLDEST_VERSION: u64 = 1;
+/// The file of JSON in which a catalogue was kept before, in a directory of seeds.
+pub const JSON_NAME: &str = "known-divergences.json";
 
-/// The catalogue that is built in: `fuzz-seeds/known-divergences.json`.
-const BUILT_IN: &str = include_str!("../../fuzz-seeds/known-divergences.json");
-
-/// The catalogue's file, in the directory of the seeds.
-pub const FILE_NAME: &str = "known-divergences.json";
-
-/// The catalogue that is read when none is named, in the current directory.
-pub const USUAL_FILE: &str = "fuzz-seeds/known-divergences.json";
-
-/// Who may be right.
-pub const RIGHT: [&str; 5] = ["candidate", "reference", "both", "neither", "unclear"];
+/// The same where it is read when no catalogue is named.
+const USUAL_JSON: &str = "fuzz-seeds/known-divergences.json";
 
 /// How often an entry fires, of the cases that have what it is about, where it does not say so.
 const USUAL_RATE: f64 = 0.05;
@@ -48,30 +43,30 @@ const USUAL_RATE: f64 = 0.05;
 /// chance in one of twenty runs then.
 const SILENT_TIMES: f64 = 3.0;
 
+/// Damage that is of no structure: a file that is cut off, and bytes that are overwritten at a place.
+const NOT_OF_A_STRUCTURE: [&str; 2] = ["truncated", "overwritten"];
+
 /// All entries.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    format_version: u64,
     /// In their order: the first that fits a divergence names it.
     pub entries: Vec<Entry>,
+    /// Files of JSON that it was read from: `imgduel convert-catalogue` makes a directory of them.
+    pub of_json: Vec<PathBuf>,
 }
 
 /// One understood difference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Its name, never used again for another.
     pub id: String,
     /// The candidate it is about.
     pub tool: String,
-    /// The versions it was seen in: ranges that end ([`versions`]).
-    pub versions: Vec<String>,
+    /// The versions it was seen in: any of these.
+    pub versions: Vec<Range>,
     /// Whether it is about the reference, so that it shows whatever the candidate is; `tool` and `versions` are then the reference's.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_reference: bool,
     /// Of the cases that have what it is about, the share in which it shows, for one that is rare.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// When it shows.
     pub when: Condition,
@@ -79,12 +74,18 @@ pub struct Entry {
     pub candidate: String,
     /// What qemu-img does.
     pub reference: String,
-    /// Who is right: `candidate`, `reference`, `both`, `neither` or `unclear`.
-    pub right: String,
+    /// Who is right.
+    pub right: Right,
     /// By which section of which specification or documentation.
     pub specification: String,
     /// Why it is so and why it is left so.
     pub why: String,
+    /// Cases that show it, by their ids, or files of cases, in the catalogue's directory.
+    pub examples: Vec<String>,
+    /// The candidate with which an example shows it, where it is about the reference.
+    pub example_with: Option<String>,
+    /// Why it has no example.
+    pub no_example: Option<String>,
 }
 
 /// What the catalogue says of a divergence.
@@ -98,73 +99,86 @@ pub enum Said<'catalogue> {
 
 impl Catalogue {
     /// The catalogue that is built in.
+    ///
+    /// # Errors
+    ///
+    /// None that a test has not seen.
     pub fn built_in() -> Result<Self> {
-        Self::parse(BUILT_IN).map_err(|error| Error::usage(format!("{USUAL_FILE}: {error}")))
+        Ok(files::assembled(&files::built_in(), Shared::default())?.0)
     }
 
-    /// The built-in catalogue, and before it what a file says: the one that is named, or else the one of the current directory if there
-    /// is one. Where both have an entry of the same id, the file's counts.
+    /// The built-in catalogue, and before it what a directory or file says: the one that is named, or else those of the current directory
+    /// if there are any. Where both have an entry of the same id, that of the directory counts.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read, by file and line.
     pub fn open(named: Option<&Path>) -> Result<Self> {
-        let built_in = Self::built_in()?;
-        let usual = Path::new(USUAL_FILE);
-        let path = named.or_else(|| usual.is_file().then_some(usual));
-        match path {
-            Some(path) => Ok(Self::read(path)?.before(built_in)),
-            None => Ok(built_in),
+        let usual = || {
+            let directory = Path::new(USUAL_DIRECTORY);
+            let directory = files::is_directory(directory).then_some(directory);
+            let json = Path::new(USUAL_JSON);
+            let json = json.is_file().then_some(json);
+            directory.into_iter().chain(json).collect()
+        };
+        let paths: Vec<&Path> = named.map_or_else(usual, |named| vec![named]);
+        let (built_in, shared) = files::assembled(&files::built_in(), Shared::default())?;
+        let mut own = Self::empty();
+        for path in paths {
+            own = own.before(Self::resting_on(path, &shared)?);
         }
+        Ok(own.before(built_in))
     }
 
     /// One without entries.
     pub fn empty() -> Self {
-        Self {
-            format_version: FORMAT_VERSION,
-            entries: Vec::new(),
-        }
+        Self::default()
     }
 
-    /// Reads a file.
+    /// Reads a directory or a file, alone: its entries may rest on classes that are built in.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read, by file and line.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
+        let (_, shared) = files::assembled(&files::built_in(), Shared::default())?;
+        Self::resting_on(path, &shared)
+    }
+
+    fn resting_on(path: &Path, shared: &Shared) -> Result<Self> {
+        if !is_json(path) {
+            return Ok(files::assembled(&files::read(path)?, shared.clone())?.0);
+        }
+        let text = std::fs::read_to_string(path)
             .map_err(|error| Error::io("read the catalogue", path, &error))?;
-        Self::parse(&text).map_err(|error| Error::usage(format!("{}: {error}", path.display())))
+        let read = json::parsed(&text)
+            .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
+        Ok(Self {
+            of_json: vec![path.to_owned()],
+            ..read
+        })
     }
 
-    /// Reads a catalogue.
-    pub fn parse(text: &str) -> Result<Self> {
-        let catalogue: Self =
-            serde_json::from_str(text).map_err(|error| Error::usage(error.to_string()))?;
-        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&catalogue.format_version) {
-            let version = catalogue.format_version;
-            return Err(Error::usage(format!(
-                "format version {version} is not known, only {OLDEST_VERSION} to {FORMAT_VERSION}"
-            )));
-        }
-        let kinds: BTreeSet<String> = DivergenceKind::all().map(|kind| kind.to_string()).collect();
-        let mut ids = BTreeSet::new();
-        for entry in &catalogue.entries {
-            let twice = (!ids.insert(&entry.id)).then(|| "its id is used twice".to_owned());
-            if let Some(objection) = twice.or_else(|| entry.objection(&kinds)) {
-                // As serde tells of what it cannot read.
-                let line = line_of(text, &entry.id).map(|line| format!(" at line {line}"));
-                let line = line.unwrap_or_default();
-                return Err(Error::usage(format!(
-                    "entry {}{line}: {objection}",
-                    entry.id
-                )));
-            }
-        }
-        Ok(catalogue)
+    /// The files of a directory by name, or the one that is named.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be read.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+        files::paths(path)
     }
 
-    /// The same in the form in which it is kept.
-    pub fn text(&self) -> Result<String> {
-        let catalogue = Self {
-            format_version: FORMAT_VERSION,
-            entries: self.entries.clone(),
+    /// Reads the text of one file of a catalogue, by the name that it has in messages.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read, by line.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let source = files::Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
         };
-        let text = serde_json::to_string_pretty(&catalogue)
-            .map_err(|error| Error::system(error.to_string()))?;
-        Ok(format!("{text}\n"))
+        Ok(files::assembled(&[source], Shared::default())?.0)
     }
 
     /// These entries, and then those of another catalogue whose ids are not among them.
@@ -174,6 +188,7 @@ impl Catalogue {
             .filter(|entry| self.named(&entry.id).is_none())
             .collect();
         self.entries.extend(more);
+        self.of_json.extend(other.of_json);
         self
     }
 
@@ -239,7 +254,7 @@ impl Entry {
     pub fn is_about(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
         let (tool, version) = self.subject(candidate, reference);
         let mut known = self.versions.iter();
-        self.tool == tool && known.any(|known| versions::covers(known, version))
+        self.tool == tool && known.any(|known| known.covers(version))
     }
 
     fn subject<'tool>(
@@ -256,7 +271,7 @@ impl Entry {
 
     /// The versions in words.
     pub fn versions_in_words(&self) -> String {
-        let ranges = self.versions.iter().map(|known| versions::in_words(known));
+        let ranges = self.versions.iter().map(Range::in_words);
         ranges.collect::<Vec<String>>().join(", ")
     }
 
@@ -267,9 +282,9 @@ impl Entry {
 
     /// Whether it explains all that `other` explains.
     pub fn covers(&self, other: &Self) -> bool {
-        let of_versions = |known: &String| {
+        let of_versions = |known: &Range| {
             let mut wide = self.versions.iter();
-            wide.any(|wide| versions::contains(wide, known))
+            wide.any(|wide| wide.contains(known))
         };
         // What is about the reference shows whatever the candidate is, and the other way round nothing can be told.
         self.tool == other.tool
@@ -278,65 +293,66 @@ impl Entry {
             && self.when.covers(&other.when)
     }
 
+    /// Whether it is about a tool that dies, hangs or takes too much. An exception that a Python module raises is an error told
+    /// properly, though the oracle counts it as a crash; that it runs out of memory is none.
+    pub fn is_about_exhaustion(&self) -> bool {
+        let kinds = self.when.kind.iter();
+        let is_deadly = kinds
+            .filter_map(|kind| DivergenceKind::named(kind))
+            .any(DivergenceKind::is_of_failing_tool);
+        let said = self.when.candidate_says.as_deref().unwrap_or_default();
+        let is_exception = said.contains("Error") && !said.contains("MemoryError");
+        is_deadly && !is_exception
+    }
+
     /// What is wrong with it, if anything is: words that nothing ever says, so that it could never fire, or fires for all.
-    fn objection(&self, kinds: &BTreeSet<String>) -> Option<String> {
-        let unknown = |what: &str, name: &str, known: &[&str]| {
-            (!known.contains(&name)).then(|| format!("there is no {what} '{name}'"))
-        };
-        let mut operations = self.when.operation.iter();
-        let mut facts = [&self.when.at, &self.when.any_at, &self.when.not_at]
-            .into_iter()
-            .flatten();
-        let fact = |fact: &String| {
-            let key = fact.split_once('=').map(|(key, _)| key);
-            let is_fact = key.is_some_and(|key| facts::KEYS.contains(&key));
-            (!is_fact).then(|| {
-                format!(
-                    "'{fact}' is no fact: write KEY=VALUE, KEY one of {}",
-                    facts::KEYS.join(", ")
-                )
-            })
-        };
+    fn objection(&self) -> Option<String> {
+        let when = &self.when;
         let lists = [
-            (&self.versions, "versions"),
-            (&self.when.operation, "operation"),
-            (&self.when.kind, "kind"),
-            (&self.when.differences, "differences"),
+            (self.versions.len(), "versions"),
+            (when.operation.len(), "operation"),
+            (when.kind.len(), "kind"),
+            (when.differences.len(), "differs"),
         ];
-        let empty = lists.iter().find(|(list, _)| list.is_empty());
+        let empty = lists.iter().find(|(length, _)| *length == 0);
+        let operation = |name: &String| {
+            (!OPERATION_NAMES.contains(&name.as_str()))
+                .then(|| format!("there is no operation '{name}'"))
+        };
+        let kind = |name: &String| {
+            let is_known = DivergenceKind::named(name).is_some();
+            (!is_known).then(|| format!("there is no kind '{name}'"))
+        };
+        let damage = |name: &String| {
+            let is_known = NOT_OF_A_STRUCTURE.contains(&&**name) || damage::is_known(name);
+            (!is_known).then(|| format!("there is no structure or field '{name}' to damage"))
+        };
+        let rate = self.rate.filter(|rate| *rate <= 0.0 || *rate > 1.0);
         empty
             .map(|(_, name)| format!("its list of {name} is empty"))
+            .or_else(|| when.operation.iter().find_map(operation))
+            .or_else(|| when.kind.iter().find_map(kind))
+            .or_else(|| when.damage.iter().find_map(damage))
             .or_else(|| {
-                self.versions
-                    .iter()
-                    .find_map(|known| versions::objection(known))
+                let facts = [&when.at, &when.any_at, &when.not_at];
+                facts.into_iter().flatten().find_map(fact_objection)
             })
-            .or_else(|| unknown("word for who is right", &self.right, &RIGHT))
-            .or_else(|| operations.find_map(|name| unknown("operation", name, OPERATION_NAMES)))
-            .or_else(|| {
-                let unknown = self.when.kind.iter().find(|kind| !kinds.contains(*kind));
-                unknown.map(|kind| format!("there is no kind '{kind}'"))
-            })
-            .or_else(|| facts.find_map(fact))
-            .or_else(|| {
-                let is_share = |rate: f64| rate > 0.0 && rate <= 1.0;
-                let wrong = self.rate.filter(|rate| !is_share(*rate));
-                wrong.map(|rate| format!("a rate is above 0 and at most 1, not {rate}"))
-            })
+            .or_else(|| rate.map(|rate| format!("a rate is above 0 and at most 1, not {rate}")))
     }
 }
 
-/// The line of a catalogue's text on which an entry's last id of this name stands.
-fn line_of(text: &str, id: &str) -> Option<usize> {
-    let wanted = format!("\"id\": {}", serde_json::Value::from(id));
-    let lines: Vec<&str> = text.lines().collect();
-    let place = lines.iter().rposition(|line| line.contains(&wanted))?;
-    Some(place + 1)
+fn fact_objection(fact: &String) -> Option<String> {
+    let key = fact.split_once('=').map(|(key, _)| key);
+    let is_fact = key.is_some_and(|key| facts::KEYS.contains(&key));
+    (!is_fact).then(|| {
+        let keys = facts::KEYS.join(", ");
+        format!("'{fact}' is no fact: write KEY=VALUE, KEY one of {keys}")
+    })
 }
 
-/// Where the catalogue of a directory of seeds lies.
-pub fn file_in(seeds: &Path) -> PathBuf {
-    seeds.join(FILE_NAME)
+/// Whether it is a catalogue of JSON.
+pub fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "json")
 }
 
 #[cfg(test)]

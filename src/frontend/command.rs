@@ -3,6 +3,7 @@
 mod accepting;
 mod adapter_check;
 mod bug_report;
+mod converting;
 mod inspect;
 mod issues;
 mod manual;
@@ -84,6 +85,9 @@ enum Command {
     Inspect(inspect::InspectArguments),
     /// Turn a pending finding into a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
+    /// Make a directory of a catalogue that is one file of JSON
+    #[command(hide = true)]
+    ConvertCatalogue(converting::ConvertArguments),
     /// List every tool: whether it is installed, its version, how to get it
     Tools(tools::ToolsArguments),
     /// Check whether a program conforms to the adapter protocol (docs/adapters.md)
@@ -193,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => bug_report::report(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Accept(arguments) => accept(arguments),
+        Command::ConvertCatalogue(arguments) => converting::convert(&arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools::tools(&arguments),
         Command::AdapterCheck(arguments) => adapter_check(&arguments),

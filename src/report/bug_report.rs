@@ -118,7 +118,7 @@ fn who_is_right(text: &mut String, record: &Record, entry: Option<&Entry>) {
     let _ = write!(
         text,
         "{}, by {}.\n\n* {}: {}\n* {}: {}\n\n{}\n",
-        entry.right,
+        entry.right.name(),
         entry.specification,
         record.candidate.name,
         entry.candidate,

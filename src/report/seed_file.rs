@@ -225,7 +225,7 @@ impl SeedFile {
 
     /// Whether the path is the catalogue, which lies among the seeds.
     pub fn is_catalogue(path: &Path) -> bool {
-        path.file_name() == Some(OsStr::new(crate::case::known::FILE_NAME))
+        path.file_name() == Some(OsStr::new(known::JSON_NAME))
     }
 
     /// Parses a seed, or a bare case as `show` and `shrink` print it.
@@ -301,7 +301,7 @@ pub fn count(directory: &Path) -> Result<u64> {
 
 /// The stem of a seed file's name; `None` for any other name.
 fn stem(name: &OsStr) -> Option<&str> {
-    let name = name.to_str().filter(|name| *name != known::FILE_NAME)?;
+    let name = name.to_str().filter(|name| *name != known::JSON_NAME)?;
     name.strip_suffix(".json").filter(|stem| !stem.is_empty())
 }
 
@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn a_directory_without_seeds_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join(known::FILE_NAME), "{}").unwrap();
+        fs::write(directory.path().join(known::JSON_NAME), "{}").unwrap();
         assert!(list(directory.path()).is_err());
         assert!(list(&directory.path().join("missing")).is_err());
     }

@@ -308,6 +308,13 @@ pub fn summary(summary: &Summary) -> String {
             "this campaign proves nothing: {why} (--allow-vacuous lets it pass)"
         );
     }
+    if !summary.known_silent.is_empty() {
+        let (silent, all) = (summary.known_silent.len(), summary.known_reached.len());
+        let _ = writeln!(
+            text,
+            "silent in the catalogue: {silent} of {all} entries that could have fired (known_silent in the summary, --strict-known)"
+        );
+    }
     text.push_str(&elsewhere(&summary.known_elsewhere));
     text
 }

@@ -172,6 +172,11 @@ impl Arena {
         tracing::info_span!("case", id = %case.id(), candidate = tool.name(), version = tool.version()).entered()
     }
 
+    /// The catalogue of known divergences.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
     /// Looks up a divergence of the operation at `index` in the catalogue.
     fn explained(&self, case: &Case, index: usize, verdict: &Verdict) -> Explained {
         let Verdict::Divergence(finding) = verdict else {

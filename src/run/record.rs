@@ -44,7 +44,8 @@ use crate::run::evidence::{Evidence, milliseconds};
 /// * 4 added the outcome `accepts` to the summary's matrix.
 /// * 5 added `build` to embedded tools, `at` and `known_elsewhere` to the record, and `known_elsewhere_count` and
 ///   `known_elsewhere` to the summary.
-pub const FORMAT_VERSION: u32 = 5;
+/// * 6 added `known_silent` to the summary.
+pub const FORMAT_VERSION: u32 = 6;
 
 /// A tool's name and version, as records have them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

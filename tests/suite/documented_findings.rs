@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use imgduel::case::known::Catalogue;
+
 use crate::ring;
 
 use std::path::PathBuf;
@@ -63,26 +65,12 @@ fn the_list_of_findings_links_every_script() {
     }
 }
 
-/// Returns whether an entry of the catalogue is about a crash, a hang or excessive use of resources. The oracle counts an exception of a
-/// Python module as a crash, but it is an ordinary error, except for running out of memory.
-fn is_about_exhaustion(entry: &serde_json::Value) -> bool {
-    let deadly = ["_crash", "_timeout", "_limit", "_blowup"];
-    let kinds = entry["when"]["kind"].as_array().unwrap();
-    let mut kinds = kinds.iter().filter_map(|kind| kind.as_str());
-    let is_deadly = kinds.any(|kind| deadly.iter().any(|end| kind.ends_with(end)));
-    let said = entry["when"]["candidate_says"].as_str().unwrap_or_default();
-    let is_exception = said.contains("Error") && !said.contains("MemoryError");
-    is_deadly && !is_exception
-}
-
 #[test]
 fn no_script_shows_how_to_crash_or_to_exhaust_a_tool() {
-    let catalogue = ring::package().join("fuzz-seeds/known-divergences.json");
-    let catalogue = std::fs::read_to_string(catalogue).unwrap();
-    let catalogue: serde_json::Value = serde_json::from_str(&catalogue).unwrap();
-    let entries = catalogue["entries"].as_array().unwrap();
-    let deadly = entries.iter().filter(|entry| is_about_exhaustion(entry));
-    let deadly: Vec<&str> = deadly.map(|entry| entry["id"].as_str().unwrap()).collect();
+    let catalogue = Catalogue::built_in().unwrap();
+    let entries = || catalogue.entries.iter();
+    let deadly = entries().filter(|entry| entry.is_about_exhaustion());
+    let deadly: Vec<&str> = deadly.map(|entry| &*entry.id).collect();
     assert!(deadly.len() > 20, "{deadly:?}");
     for (path, line) in linked() {
         let stem = path.rsplit('/').next().unwrap().trim_end_matches(".sh");
@@ -91,12 +79,13 @@ fn no_script_shows_how_to_crash_or_to_exhaust_a_tool() {
         assert!(named.is_empty(), "{path} belongs to {named:?}");
     }
     // The text of such an entry must not contain commands either.
-    for entry in entries.iter().filter(|entry| is_about_exhaustion(entry)) {
-        let text = entry.to_string();
+    for entry in entries().filter(|entry| entry.is_about_exhaustion()) {
+        let text = format!("{entry:?}");
         let has_commands = ["qemu-img create ", "qemu-io -", "printf '"]
             .iter()
             .any(|command| text.contains(command));
-        assert!(!has_commands, "{}", entry["id"]);
+        assert!(!has_commands, "{}", entry.id);
+        assert!(entry.examples.is_empty(), "{} has an example", entry.id);
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::case::known::{Catalogue, Said, Sighting};
+use imgduel::case::known::{Catalogue, Range, Said, Sighting};
 use imgduel::case::shrink::{Limits, Progress, shrink};
 use imgduel::oracle::verdict::{Difference, Subject};
 use imgduel::report::seed_file::SeedFile;
@@ -326,7 +326,7 @@ fn accept(arguments: &[&str]) -> Output {
     command.arg("accept").args(arguments).output().unwrap()
 }
 
-/// Creates a pending finding, and a seed directory with one seed and the catalogue.
+/// Creates a pending finding, and a seed directory with one seed.
 fn pending() -> (tempfile::TempDir, String, String) {
     let directory = tempfile::tempdir().unwrap();
     let (file, seeds) = (
@@ -336,9 +336,8 @@ fn pending() -> (tempfile::TempDir, String, String) {
     fs::copy(ring::package().join("tests/golden/frozen-seed.json"), &file).unwrap();
     fs::create_dir(&seeds).unwrap();
     let package = ring::package().join("fuzz-seeds");
-    for name in ["known-divergences.json", "clusters_of_two_mebibytes.json"] {
-        fs::copy(package.join(name), seeds.join(name)).unwrap();
-    }
+    let name = "clusters_of_two_mebibytes.json";
+    fs::copy(package.join(name), seeds.join(name)).unwrap();
     let [file, seeds] = [file, seeds].map(|path| path.to_str().unwrap().to_owned());
     (directory, file, seeds)
 }
@@ -379,12 +378,13 @@ fn a_finding_is_accepted_under_a_name_that_is_not_a_substring_of_another() {
 
 #[test]
 fn accepting_a_finding_adds_an_entry_that_matches_only_this_finding() {
-    let (_directory, file, seeds) = pending();
-    let path = Path::new(&seeds).join("known-divergences.json");
+    let (directory, file, seeds) = pending();
+    let path = directory.path().join("known");
+    let own = path.to_str().unwrap();
     let seed = SeedFile::read(Path::new(&file)).unwrap();
     let (case, seen) = (seed.case().unwrap(), seed.seen.unwrap());
-    let before = Catalogue::parse(&fs::read_to_string(&path).unwrap()).unwrap();
-    let first = &before.entries[0].id;
+    let built_in = Catalogue::built_in().unwrap();
+    let first = &built_in.entries[0].id;
     let taken = accept(&[
         &file,
         "--known",
@@ -393,8 +393,8 @@ fn accepting_a_finding_adds_an_entry_that_matches_only_this_finding() {
         "reference",
         "--why",
         "w",
-        "--seeds",
-        &seeds,
+        "--catalogue",
+        own,
     ]);
     assert!(text(&taken.stderr).contains("already"));
     let arguments = [
@@ -407,6 +407,8 @@ fn accepting_a_finding_adds_an_entry_that_matches_only_this_finding() {
         "a lie",
         "--seeds",
         &seeds,
+        "--catalogue",
+        own,
     ];
     // This record comes from a version that did not record the differing location.
     let output = accept(&arguments);
@@ -415,9 +417,11 @@ fn accepting_a_finding_adds_an_entry_that_matches_only_this_finding() {
     assert!(Path::new(&file).exists());
     let output = accept(&[&arguments[..], &["--wide"]].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let after = Catalogue::parse(&fs::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!(after.entries.len(), before.entries.len() + 1);
-    let entry = after.entries.last().unwrap();
+    let after = Catalogue::read(&path.join("qemu-img.toml")).unwrap();
+    let [entry] = &after.entries[..] else {
+        panic!("{after:?}");
+    };
+    assert!(entry.examples.is_empty() && entry.no_example.is_some());
     assert_eq!(entry.when.operation, ["resize"]);
     assert_eq!(entry.when.kind, ["resize_content_divergence"]);
     assert_eq!(entry.when.differences, ["contents of *"]);
@@ -478,7 +482,7 @@ fn an_accepted_entry_applies_at_once_and_hides_no_other_defect() {
     let first = run(directory.path(), "flips_a_byte", &cases);
     assert_eq!(first.status.code(), Some(1), "{}", text(&first.stderr));
     let file = finding_of(directory.path(), "convert_content_divergence");
-    let catalogue = directory.path().join("own.json");
+    let catalogue = directory.path().join("own");
     let own = catalogue.to_str().unwrap();
     let arguments = [
         &file,
@@ -504,7 +508,7 @@ fn an_accepted_entry_applies_at_once_and_hides_no_other_defect() {
         !entry.when.at.is_empty() && !entry.when.shows.is_empty(),
         "{entry:?}"
     );
-    assert!(entry.versions[0].contains("..="), "{entry:?}");
+    assert!(entry.versions[0].ends(), "{entry:?}");
     let known = |lie: &str| -> Value {
         let summary = directory.path().join("summary.json");
         let summary = summary.to_str().unwrap();
@@ -530,7 +534,7 @@ fn an_accepted_entry_applies_at_once_and_hides_no_other_defect() {
 #[test]
 fn an_entry_is_extended_to_another_version_with_one_command() {
     let directory = tempfile::tempdir().unwrap();
-    let catalogue = directory.path().join("own.json");
+    let catalogue = directory.path().join("own");
     let own = catalogue.to_str().unwrap();
     let built_in = Catalogue::built_in().unwrap();
     let entry = &built_in.entries[0];
@@ -542,12 +546,12 @@ fn an_entry_is_extended_to_another_version_with_one_command() {
     assert_eq!(longer.id, entry.id);
     assert_eq!(
         longer.versions,
-        [&entry.versions[..], &["999.1..=999.1".to_owned()]].concat()
+        [&entry.versions[..], &[Range::only("999.1")]].concat()
     );
     for (ids, version, words) in [
         (entry.id.as_str(), "999.1", "already"),
         ("no-such-entry", "1", "there is no entry no-such-entry"),
-        (&entry.id, "2..=1", "no range of versions"),
+        (&entry.id, ">=2, <1", "no range of versions"),
         (",", "1", "name an entry"),
     ] {
         let output = extend(ids, version);

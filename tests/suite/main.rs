@@ -11,6 +11,7 @@ mod builds;
 mod cache;
 mod campaigns;
 mod canaries;
+mod catalogue;
 mod chain_canaries;
 mod chain_rules;
 mod command_lines;

@@ -22,6 +22,16 @@ pub enum Shows {
 }
 
 impl Shows {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ZerosForData => "zeros_for_data",
+            Self::DataForZeros => "data_for_zeros",
+            Self::OtherData => "other_data",
+            Self::AnotherSize => "another_size",
+        }
+    }
+
     /// How the values of a difference differ; nothing where they are no data.
     pub fn of(difference: &Difference) -> Option<Self> {
         if difference.subject.content_place() == Some(ContentPlace::Size) {

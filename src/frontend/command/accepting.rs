@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::base::error::{Error, Result};
 use crate::base::whole_file::write_text;
-use crate::case::known::{Catalogue, RIGHT, USUAL_FILE, file_in, versions};
+use crate::case::known::{Catalogue, Entry, Range, Right, USUAL_DIRECTORY, is_json};
 use crate::report::seed_file::{self, SeedFile};
 
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub(super) struct AcceptArguments {
     extend: Option<Vec<String>>,
 
     /// Who is right
-    #[arg(long, value_parser = RIGHT)]
+    #[arg(long, value_parser = Right::ALL.map(Right::name))]
     right: Option<String>,
 
     /// Why it is so: kept with the seed, or the entry
@@ -56,23 +56,14 @@ pub(super) struct AcceptArguments {
     #[arg(long, value_name = "DIR", default_value = "fuzz-seeds")]
     seeds: PathBuf,
 
-    /// The catalogue that the entry goes into (default: known-divergences.json in the directory of the seeds)
-    #[arg(long, value_name = "FILE", env = "IMGDUEL_CATALOGUE")]
-    catalogue: Option<PathBuf>,
-}
-
-impl AcceptArguments {
-    fn catalogue_file(&self) -> PathBuf {
-        match &self.catalogue {
-            Some(file) => file.clone(),
-            None => file_in(&self.seeds),
-        }
-    }
+    /// The catalogue that the entry goes into: a directory, in which it goes into its tool's file, or one file
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_CATALOGUE", default_value = USUAL_DIRECTORY)]
+    catalogue: PathBuf,
 }
 
 pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
     if let Some([ids, version]) = arguments.extend.as_deref() {
-        let message = extend(&arguments.catalogue_file(), ids, version)?;
+        let message = extend(&arguments.catalogue, ids, version)?;
         return Ok(super::print_text(&message));
     }
     let Some(file) = &arguments.file else {
@@ -131,67 +122,118 @@ fn check_stem(stem: &str, directory: &Path) -> Result<()> {
     }
 }
 
-/// The catalogue in a file, or an empty one if the file does not exist.
+/// The catalogue at a path, or an empty one if nothing is there.
 fn read_or_empty(path: &Path) -> Result<Catalogue> {
+    if is_json(path) {
+        let path = path.display();
+        return Err(Error::usage(format!(
+            "{path} is JSON, which is only read: make a directory of it (imgduel convert-catalogue {path} {USUAL_DIRECTORY}) and name that"
+        )));
+    }
     match path.exists() {
         true => Catalogue::read(path),
         false => Ok(Catalogue::empty()),
     }
 }
 
+/// The file into which an entry about a tool goes: a path that ends in `.toml` is that file.
+fn file_of(path: &Path, tool: &str) -> PathBuf {
+    let is_file = path.extension().is_some_and(|ending| ending == "toml");
+    match is_file && !path.is_dir() {
+        true => path.to_owned(),
+        false => path.join(Catalogue::file_name(tool)),
+    }
+}
+
+fn text_of(path: &Path) -> Result<Option<String>> {
+    match path.exists() {
+        true => fs::read_to_string(path)
+            .map(Some)
+            .map_err(|error| Error::io("read the catalogue", path, &error)),
+        false => Ok(None),
+    }
+}
+
 /// Names the flag that runs need for a catalogue in an unusual place.
 fn how_it_is_found(path: &Path) -> String {
-    match path == Path::new(USUAL_FILE) {
+    match path == Path::new(USUAL_DIRECTORY) {
         true => String::new(),
         false => format!(" in runs with --catalogue {}", path.display()),
     }
 }
 
-/// Extends entries to one more version. Built-in entries are copied into the file first.
+/// Extends entries to one more version. Built-in entries that no file has are copied into their tool's file first.
 fn extend(path: &Path, ids: &str, version: &str) -> Result<String> {
-    if let Some(objection) = versions::objection(version) {
-        return Err(Error::usage(objection));
-    }
-    let mut own = read_or_empty(path)?;
-    let known = Catalogue::open(path.exists().then_some(path))?;
-    let range = match version.contains("..=") {
-        true => version.to_owned(),
-        false => versions::only(version),
+    let range = match version.starts_with(['<', '>', '=']) {
+        true => version.parse().map_err(Error::usage)?,
+        false => Range::only(version),
     };
+    let own = read_or_empty(path)?;
+    let known = Catalogue::open(path.exists().then_some(path))?;
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
     let mut extended = Vec::new();
     for id in ids.split(',').map(str::trim).filter(|id| !id.is_empty()) {
         let entry = known
             .named(id)
             .ok_or_else(|| Error::usage(format!("there is no entry {id} in the catalogue")))?;
-        if entry
-            .versions
-            .iter()
-            .any(|known| versions::contains(known, &range))
-        {
+        if entry.versions.iter().any(|known| known.contains(&range)) {
             return Err(Error::usage(format!(
-                "{id} covers {} {version} already",
-                entry.tool
+                "{id} covers {} {} already",
+                entry.tool,
+                range.in_words()
             )));
         }
         let mut longer = entry.clone();
         longer.versions.push(range.clone());
-        match own.entries.iter_mut().find(|entry| entry.id == id) {
-            Some(entry) => *entry = longer,
-            None => own.entries.push(longer),
-        }
+        let changed = match own.named(id) {
+            Some(_) => changed(path, &longer, &files)?,
+            None => added(&file_of(path, &entry.tool), &longer, &files)?,
+        };
+        files.retain(|(file, _)| *file != changed.0);
+        files.push(changed);
         extended.push(id);
     }
     if extended.is_empty() {
         return Err(Error::usage("name an entry of the catalogue"));
     }
-    let text = own.text()?;
-    Catalogue::parse(&text)?;
-    write_text(path, &text, "write the catalogue")?;
+    for (file, text) in &files {
+        write_text(file, text, "write the catalogue")?;
+    }
     Ok(format!(
         "{}: {} now also for {}{}\n",
         path.display(),
         extended.join(", "),
-        versions::in_words(&range),
+        range.in_words(),
         how_it_is_found(path)
     ))
+}
+
+/// What a file holds now, and will hold where it has been changed already.
+fn pending_text(file: &Path, changed: &[(PathBuf, String)]) -> Result<Option<String>> {
+    match changed.iter().find(|(path, _)| path == file) {
+        Some((_, text)) => Ok(Some(text.clone())),
+        None => text_of(file),
+    }
+}
+
+/// A file with one more entry.
+fn added(file: &Path, entry: &Entry, changed: &[(PathBuf, String)]) -> Result<(PathBuf, String)> {
+    let before = pending_text(file, changed)?;
+    let text = Catalogue::with_entry(before.as_deref(), entry)?;
+    Ok((file.to_owned(), text))
+}
+
+/// The file of a catalogue that has the entry, with the versions that it speaks of now.
+fn changed(path: &Path, entry: &Entry, changed: &[(PathBuf, String)]) -> Result<(PathBuf, String)> {
+    for file in Catalogue::files(path)? {
+        let text = pending_text(&file, changed)?.unwrap_or_default();
+        let text = Catalogue::with_versions(&text, &entry.id, &entry.tool, &entry.versions)?;
+        if let Some(text) = text {
+            return Ok((file, text));
+        }
+    }
+    let (path, id) = (path.display(), &entry.id);
+    Err(Error::system(format!(
+        "{path}: the entry {id} is not found again in its file"
+    )))
 }

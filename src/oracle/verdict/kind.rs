@@ -320,6 +320,19 @@ impl DivergenceKind {
         Self::PLAIN.iter().copied().chain(outputs)
     }
 
+    /// Whether it is about a tool that dies, does not end, or takes too much.
+    pub fn is_of_failing_tool(self) -> bool {
+        matches!(
+            self,
+            Self::CandidateTimeout
+                | Self::CandidateCrash
+                | Self::CandidateLimit
+                | Self::ReferenceCrash
+                | Self::MalformedMemory
+                | Self::MalformedDisk
+        )
+    }
+
     /// The kind with this name in records.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|kind| kind.to_string() == name)

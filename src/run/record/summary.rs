@@ -61,6 +61,8 @@ pub struct Summary {
     pub known_elsewhere: Vec<ElsewhereCount>,
     /// Cases that an entry of the catalogue could have explained, by entry, whether it matched or not.
     pub known_reached: BTreeMap<String, u64>,
+    /// Of those, the entries that matched in no case.
+    pub known_silent: BTreeMap<String, u64>,
     /// The witness tools with their versions; null if not installed.
     pub witnesses: BTreeMap<&'static str, Option<String>>,
     /// Skipped operations, by the reason: a side does not support them.
@@ -241,6 +243,9 @@ impl Summary {
         for id in &record.known_reached {
             *self.known_reached.entry(id.clone()).or_default() += 1;
         }
+        let silent = self.known_reached.iter();
+        let silent = silent.filter(|(id, _)| !self.by_known.contains_key(*id));
+        self.known_silent = silent.map(|(id, cases)| (id.clone(), *cases)).collect();
     }
 
     fn count_group(&mut self, record: &Record) {
@@ -272,10 +277,8 @@ impl Summary {
     /// The ids of the catalogue's entries that never matched, although they could have in at least `cases_min(id)`
     /// cases.
     pub fn stale_known(&self, cases_min: impl Fn(&str) -> u64) -> Vec<&str> {
-        let stale = self
-            .known_reached
-            .iter()
-            .filter(|(id, cases)| !self.by_known.contains_key(*id) && **cases >= cases_min(id));
+        let silent = self.known_silent.iter();
+        let stale = silent.filter(|(id, cases)| **cases >= cases_min(id));
         stale.map(|(id, _)| id.as_str()).collect()
     }
 

@@ -191,9 +191,9 @@ fn an_entry_is_shadowed_by_an_earlier_one_of_the_same_tool_and_versions() {
             .map(|(entry, above)| (entry.id.clone(), above.id.clone()))
             .next()
     };
-    let wide = || entry("wide", &["1.0..=1.9"]);
+    let wide = || entry("wide", &[">=1.0, <=1.9"]);
     let narrow = || {
-        let mut narrow = entry("narrow", &["1.2..=1.3"]);
+        let mut narrow = entry("narrow", &[">=1.2, <=1.3"]);
         narrow.when.at = texts(&["step=read"]);
         narrow
     };
@@ -201,7 +201,7 @@ fn an_entry_is_shadowed_by_an_earlier_one_of_the_same_tool_and_versions() {
     assert_eq!(shadowed(wide(), narrow()), found);
     assert_eq!(shadowed(narrow(), wide()), None);
     let mut later = narrow();
-    later.versions.push("2.0..=2.0".to_owned());
+    later.versions.push(Range::only("2.0"));
     assert_eq!(shadowed(wide(), later), None);
     let mut other = narrow();
     other.tool = "other".to_owned();

@@ -9,10 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::record_lines::{each_line, parse};
-use super::{AcceptArguments, how_it_is_found, read_or_empty};
+use super::{AcceptArguments, added, file_of, how_it_is_found, read_or_empty};
 use crate::base::error::{Error, Result};
 use crate::base::whole_file::write_text;
-use crate::case::known::{Catalogue, Condition, Entry, Said, Sighting, versions};
+use crate::case::Case;
+use crate::case::generation::Generation;
+use crate::case::known::{Catalogue, Condition, Entry, Range, Right, Said, Sighting};
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::Difference;
 use crate::report::findings::LAST_FILE;
@@ -47,9 +49,9 @@ pub(super) fn accept(
             "{file} does not say what was found: only a finding of fuzz or shrink can become an entry"
         )));
     };
-    let path = arguments.catalogue_file();
-    let mut catalogue = read_or_empty(&path)?;
-    let known = Catalogue::open(path.exists().then_some(&path))?;
+    let path = &arguments.catalogue;
+    read_or_empty(path)?;
+    let known = Catalogue::open(path.exists().then_some(path))?;
     if known.named(id).is_some() {
         return Err(Error::usage(format!("there is an entry {id} already")));
     }
@@ -79,38 +81,41 @@ pub(super) fn accept(
     if !trial.others.is_empty() && !arguments.wide {
         return Err(Error::usage(trial.refusal(id)));
     }
-    catalogue.entries.push(entry);
+    let entry_file = file_of(path, &entry.tool);
+    let (_, text) = added(&entry_file, &entry, &[])?;
     // The check reads the file that was written, not the entry in memory.
     write_if(
-        &catalogue,
-        &path,
+        &text,
+        (&entry_file, path),
         |written| matches!(look_up(written, seen, &own), Some(Said::Known(entry)) if entry.id == id),
     )?;
     Ok(format!(
         "{}: entry {id}, effective from now on{}; {}. Check its texts and its condition.\n",
-        path.display(),
-        how_it_is_found(&path),
+        entry_file.display(),
+        how_it_is_found(path),
         trial.words()
     ))
 }
 
-/// Writes a catalogue, and restores the previous file if the written one does not satisfy the check.
-fn write_if(catalogue: &Catalogue, path: &Path, holds: impl Fn(&Catalogue) -> bool) -> Result<()> {
-    let before = path.exists().then(|| fs::read(path).ok()).flatten();
-    let text = catalogue.text()?;
-    Catalogue::parse(&text)?;
-    write_text(path, &text, "write the catalogue")?;
-    if Catalogue::open(Some(path)).is_ok_and(|written| holds(&written)) {
+/// Writes a file of a catalogue, and restores the previous one if what is written does not satisfy the check.
+fn write_if(
+    text: &str,
+    (file, catalogue): (&Path, &Path),
+    holds: impl Fn(&Catalogue) -> bool,
+) -> Result<()> {
+    let before = file.exists().then(|| fs::read(file).ok()).flatten();
+    write_text(file, text, "write the catalogue")?;
+    if Catalogue::open(Some(catalogue)).is_ok_and(|written| holds(&written)) {
         return Ok(());
     }
     let restored = match before {
-        Some(before) => fs::write(path, before),
-        None => fs::remove_file(path),
+        Some(before) => fs::write(file, before),
+        None => fs::remove_file(file),
     };
-    restored.map_err(|error| Error::io("restore the catalogue", path, &error))?;
+    restored.map_err(|error| Error::io("restore the catalogue", file, &error))?;
     Err(Error::system(format!(
         "the written entry does not explain the finding; {} was restored",
-        path.display()
+        file.display()
     )))
 }
 
@@ -123,10 +128,10 @@ fn entry(id: &str, seen: &Seen, own: &Sighting<'_>, arguments: &AcceptArguments)
             .collect();
         values.join("; ")
     };
-    Entry {
+    let entry = Entry {
         id: id.to_owned(),
         tool: seen.candidate.name.clone(),
-        versions: vec![versions::only(&seen.candidate.version)],
+        versions: vec![Range::only(&seen.candidate.version)],
         of_reference: false,
         rate: None,
         when: match &seen.drawn {
@@ -135,10 +140,39 @@ fn entry(id: &str, seen: &Seen, own: &Sighting<'_>, arguments: &AcceptArguments)
         },
         candidate: at(|found| &found.candidate),
         reference: at(|found| &found.reference),
-        right: arguments.right.clone().unwrap_or_default(),
+        right: arguments
+            .right
+            .as_deref()
+            .and_then(Right::named)
+            .unwrap_or(Right::Unclear),
         specification: arguments.specification.clone(),
         why: arguments.why.clone().unwrap_or_default(),
+        examples: Vec::new(),
+        example_with: None,
+        no_example: None,
+    };
+    with_example(entry, own.case)
+}
+
+/// The same with its case as example, or why that is none. What crashes a tool, or exhausts it, has no example at all.
+fn with_example(entry: Entry, case: &Case) -> Entry {
+    let is_whole = case.ops_filter.is_none() && case.fields_filter.is_none();
+    let (examples, no_example) = match is_whole && is_drawn(case) {
+        _ if entry.is_about_exhaustion() => (Vec::new(), None),
+        true => (vec![case.id().to_string()], None),
+        false => (Vec::new(), Some("no id names its case".to_owned())),
+    };
+    Entry {
+        examples,
+        no_example,
+        ..entry
     }
+}
+
+/// Whether its id names this very case.
+fn is_drawn(case: &Case) -> bool {
+    let drawn = Generation::case(&case.id(), None);
+    drawn.is_ok_and(|drawn| drawn.ops == case.ops && drawn.image == case.image)
 }
 
 fn named(tool: &ToolName) -> (&str, &str) {

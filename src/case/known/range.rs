@@ -1,0 +1,339 @@
+//! Of which versions of a tool an entry of the catalogue speaks: `>=0.2.0, <0.2.7`.
+//!
+//! A range is a list of bounds that must all hold: `=`, `>=`, `>`, `<=` or `<` and a version, or `0.2.*` for everything that begins so.
+//! Versions are compared by the numbers that they begin with, so that `20201213`, `25.01` and `10.0.13-1 (Debian)` have their order; what
+//! begins with no number equals itself alone. Not the ranges of Cargo: `^` and `~` mean nothing here, for tools do not keep its rules.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base::version::numbers;
+
+/// Versions between bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range(Vec<Bound>);
+
+/// One bound: how a version is compared, with which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bound {
+    relation: Relation,
+    version: String,
+}
+
+/// How a version must compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    AtLeast,
+    AtMost,
+    Above,
+    Below,
+    Equals,
+    /// It begins so, up to a dot.
+    Begins,
+}
+
+/// The relations that stand before a version; the longer ones come first.
+const SIGNS: [(&str, Relation); 5] = [
+    (">=", Relation::AtLeast),
+    ("<=", Relation::AtMost),
+    (">", Relation::Above),
+    ("<", Relation::Below),
+    ("=", Relation::Equals),
+];
+
+/// What stands behind a version that is the beginning of others.
+const ANY: &str = ".*";
+
+/// What stood between the first and the last version of a range in catalogues of JSON.
+const TO: &str = "..=";
+
+impl Bound {
+    fn new(relation: Relation, version: &str) -> Self {
+        Self {
+            relation,
+            version: version.to_owned(),
+        }
+    }
+
+    fn covers(&self, version: &str) -> bool {
+        let (own, other) = (numbers(&self.version), numbers(version));
+        match self.relation {
+            Relation::Begins => {
+                let rest = version.strip_prefix(&*self.version);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            }
+            Relation::Equals if own.is_empty() || other.is_empty() => self.version == version,
+            // What has no numbers is in no order.
+            _ if own.is_empty() || other.is_empty() => false,
+            Relation::Equals => other == own,
+            Relation::AtLeast => other >= own,
+            Relation::AtMost => other <= own,
+            Relation::Above => other > own,
+            Relation::Below => other < own,
+        }
+    }
+
+    /// Whether it holds for everything for which `other` holds.
+    fn contains(&self, other: &Self) -> bool {
+        let (own, inner) = (numbers(&self.version), numbers(&other.version));
+        match (self.relation, other.relation) {
+            (Relation::Begins, Relation::Begins) | (_, Relation::Equals) => {
+                self.covers(&other.version)
+            }
+            (Relation::AtLeast, Relation::AtLeast | Relation::Above)
+            | (Relation::Above, Relation::Above) => inner >= own,
+            (Relation::Above, Relation::AtLeast) => inner > own,
+            (Relation::AtMost, Relation::AtMost | Relation::Below)
+            | (Relation::Below, Relation::Below) => inner <= own,
+            (Relation::Below, Relation::AtMost) => inner < own,
+            _ => false,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let sign = SIGNS.iter().find(|(sign, _)| text.starts_with(sign));
+        let bound = match (sign, text.strip_suffix(ANY)) {
+            (Some((sign, relation)), None) => Self::new(*relation, text[sign.len()..].trim()),
+            (None, Some(beginning)) => Self::new(Relation::Begins, beginning),
+            _ => {
+                return Err(format!(
+                    "'{text}' is no range of versions: write =, >=, >, <= or < before a version, as in '>=0.2.0, <0.2.7'"
+                ));
+            }
+        };
+        let is_ordered = matches!(bound.relation, Relation::Equals | Relation::Begins)
+            || !numbers(&bound.version).is_empty();
+        let is_plain = !bound.version.is_empty() && !bound.version.contains(['<', '>', '=']);
+        match is_ordered && is_plain {
+            true => Ok(bound),
+            false => Err(format!(
+                "'{text}' names no version that begins with a number"
+            )),
+        }
+    }
+}
+
+impl Range {
+    /// The range of one version alone.
+    pub fn only(version: &str) -> Self {
+        Self(vec![Bound::new(Relation::Equals, version)])
+    }
+
+    /// The range that catalogues of JSON wrote as `0.2.5..=0.2.6`, or as a version alone that meant what begins with it too.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub fn parse_json(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "'{text}' is no range of versions: write FIRST{TO}LAST, numbers with dots, the lower one first"
+            )
+        };
+        match text.split_once(TO) {
+            Some((first, last)) if first == last && !first.is_empty() => Ok(Self::only(first)),
+            Some((first, last)) => format!(">={first}, <={last}").parse().map_err(|_| wrong()),
+            None if text.trim().is_empty() => Err("an empty version".to_owned()),
+            None => Ok(Self(vec![Bound::new(Relation::Begins, text)])),
+        }
+    }
+
+    /// Whether it speaks of this version.
+    pub fn covers(&self, version: &str) -> bool {
+        self.0.iter().all(|bound| bound.covers(version))
+    }
+
+    /// Whether it speaks of all that `inner` speaks of.
+    pub fn contains(&self, inner: &Self) -> bool {
+        let has = |bound: &Bound| inner.0.iter().any(|inner| bound.contains(inner));
+        self.0.iter().all(has)
+    }
+
+    /// Whether a release that nobody has tried is outside it: it has an upper end.
+    pub fn ends(&self) -> bool {
+        use Relation::{AtMost, Below, Equals};
+        let is_end = |bound: &Bound| matches!(bound.relation, AtMost | Below | Equals);
+        self.0.iter().any(is_end)
+    }
+
+    /// The words for a person: a range of one version is that version.
+    pub fn in_words(&self) -> String {
+        match &self.0[..] {
+            [one] if matches!(one.relation, Relation::Equals | Relation::Begins) => {
+                one.version.clone()
+            }
+            [first, last]
+                if first.relation == Relation::AtLeast && last.relation == Relation::AtMost =>
+            {
+                format!("{} to {}", first.version, last.version)
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bounds = text.split(',').map(|bound| Bound::parse(bound.trim()));
+        let range = Self(bounds.collect::<Result<Vec<Bound>, String>>()?);
+        // Each end must lie within all the others.
+        let ends = range.0.iter().filter(|bound| {
+            use Relation::{AtLeast, AtMost, Equals};
+            matches!(bound.relation, AtLeast | AtMost | Equals)
+        });
+        let mut ends = ends.peekable();
+        let is_open = ends.peek().is_none();
+        match is_open || ends.any(|end| range.covers(&end.version)) {
+            true => Ok(range),
+            false => Err(format!(
+                "'{text}' is no range of versions: there is none in it"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, Bound { relation, version }) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            match SIGNS.iter().find(|(_, one)| one == relation) {
+                Some((sign, _)) => write!(formatter, "{comma}{sign}{version}")?,
+                None => write!(formatter, "{comma}{version}{ANY}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Range {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(text: &str) -> Range {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_bound_holds_up_to_its_own_end() {
+        for (text, inside, outside) in [
+            (
+                ">=0.2.0, <0.2.7",
+                &["0.2.0", "0.2.6"][..],
+                &["0.1.9", "0.2.7", "0.3.0"][..],
+            ),
+            (
+                ">=10.0.2, <=10.0.13",
+                &["10.0.2", "10.0.9", "10.0.13-1 (Debian)"],
+                &["10.0.1", "10.0.14", "10.0", "9.2.0", "unknown"],
+            ),
+            (">25.01, <=26.05", &["25.02", "26.05"], &["25.01", "26.06"]),
+            ("=20201213", &["20201213"], &["20201214", "20201213.1"]),
+            (
+                "0.2.*",
+                &["0.2", "0.2.6", "0.2.6-rc"],
+                &["0.20.1", "0.3", "0.1.2"],
+            ),
+            ("=git-abc", &["git-abc"], &["git-abd", "1.0"]),
+        ] {
+            for version in inside {
+                assert!(range(text).covers(version), "{text}: {version}");
+            }
+            for version in outside {
+                assert!(!range(text).covers(version), "{text}: {version}");
+            }
+            assert_eq!(range(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_range_without_a_version_in_it_is_refused_and_so_is_what_is_no_range() {
+        for text in [
+            "", "1.0", "^1.0", ">=", "=", ">=2, <1", ">=2, <2", "=1, =2", ">=abc", ">=1..=2",
+            "1.0, <2", ".*",
+        ] {
+            assert!(text.parse::<Range>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_contains_what_lies_within_it() {
+        for (outer, inner) in [
+            (">=1.0, <=2.0", ">=1.0, <=2.0"),
+            (">=1.0, <=2.0", ">=1.5, <1.6"),
+            (">=1.0, <=2.0", "=1.5"),
+            (">1.0", ">=1.1"),
+            ("<2", "<=1.9"),
+            ("1.*", "=1.2"),
+            ("1.*", "1.2.*"),
+            ("=1", "=1"),
+        ] {
+            assert!(range(outer).contains(&range(inner)), "{outer} {inner}");
+        }
+        for (outer, inner) in [
+            (">=1.0, <=2.0", ">=1.5, <=2.1"),
+            (">=1.0, <=2.0", ">=0.9, <=1.5"),
+            (">=1.0, <=2.0", ">=1.5"),
+            (">1.0", ">=1.0"),
+            ("<2", "<=2"),
+            ("1.*", "=2.1"),
+            ("1.2.*", "1.*"),
+            ("=1", ">=1"),
+        ] {
+            assert!(!range(outer).contains(&range(inner)), "{outer} {inner}");
+        }
+    }
+
+    #[test]
+    fn only_an_upper_bound_ends_a_range() {
+        for (text, ends) in [
+            ("=1", true),
+            ("<2", true),
+            (">=1, <=2", true),
+            (">=1", false),
+            ("1.*", false),
+        ] {
+            assert_eq!(range(text).ends(), ends, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ranges_of_json_mean_what_they_meant() {
+        let of = |text: &str| Range::parse_json(text).map(|range| range.to_string());
+        assert_eq!(of("25.01..=26.05").unwrap(), ">=25.01, <=26.05");
+        assert_eq!(of("3.21..=3.21").unwrap(), "=3.21");
+        assert_eq!(of("a..=a").unwrap(), "=a");
+        assert_eq!(of("0.2").unwrap(), "0.2.*");
+        for text in ["1..=0", "..=1", "1..=", "a..=b", "", " ", "..="] {
+            assert!(of(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_reads_as_words() {
+        for (text, words) in [
+            ("=25.01", "25.01"),
+            (">=25.01, <=26.05", "25.01 to 26.05"),
+            ("0.2.*", "0.2"),
+            (">=1, <2", ">=1, <2"),
+        ] {
+            assert_eq!(range(text).in_words(), words);
+        }
+    }
+}
