@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use imgduel::base::phase::{PHASES, totals};
-use imgduel::campaign::contest::Contest;
+use imgduel::campaign::candidate_set::CandidateSet;
 use imgduel::campaign::settings::Settings;
 use imgduel::campaign::{self, Pace};
 use imgduel::oracle::verdict::VerdictName;
 use imgduel::run::record::Summary;
-use imgduel::tool::Means;
+use imgduel::tool::ToolEnv;
 
 /// What one run of one contestant came to.
 #[derive(Clone, Debug)]
@@ -151,11 +151,11 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
     let mut words: Vec<String> = words.map(|word| (*word).to_owned()).collect();
     words.extend(["--jobs".to_owned(), jobs.to_string()]);
     let Terms { settings } = Terms::parse_from(words);
-    let means = Means {
+    let tool_env = ToolEnv {
         worker_program: env!("CARGO_BIN_EXE_imgduel").into(),
-        ..Means::of_this_program(settings.timeout, settings.launcher()).unwrap()
+        ..ToolEnv::of_this_program(settings.timeout, settings.launcher()).unwrap()
     };
-    let contest = Arc::new(Contest::open(&settings, &means).unwrap());
+    let contest = Arc::new(CandidateSet::open(&settings, &tool_env).unwrap());
     let cases = settings.generation().unwrap().cases(seed, 0, None).unwrap();
     let cases = cases.take(iterations as usize).map(Ok);
     let pace = Pace {

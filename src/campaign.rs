@@ -1,13 +1,13 @@
 //! Runs many cases in parallel.
 //!
-//! A campaign takes its cases one by one from a [`Supply`], which may learn from the results, and passes each record to the caller as soon
+//! A campaign takes its cases one by one from a [`CaseSource`], which may learn from the results, and passes each record to the caller as soon
 //! as it is complete. Both entry points call [`run`]. Reports are made elsewhere, from the records.
 
 /// The settings that both entry points share.
 pub mod settings;
 
 /// Runs the same cases with several candidates.
-pub mod contest;
+pub mod candidate_set;
 
 pub mod corpus;
 pub mod guide;
@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::case::Case;
 use crate::process::{Interrupt, own_cpu_time, stop_requested, stop_requested_for};
 use crate::run::record::{Record, Summary};
@@ -54,7 +54,7 @@ impl Pace {
 }
 
 /// A source of cases.
-pub trait Supply: Send {
+pub trait CaseSource: Send {
     /// Returns the next case; `None` if there are no more.
     fn next(&mut self) -> Option<Result<Case>>;
 
@@ -86,7 +86,7 @@ pub fn passing_over<'a>(
     supported.flatten()
 }
 
-impl<Cases: Iterator<Item = Result<Case>> + Send> Supply for Cases {
+impl<Cases: Iterator<Item = Result<Case>> + Send> CaseSource for Cases {
     fn next(&mut self) -> Option<Result<Case>> {
         Iterator::next(self)
     }
@@ -103,7 +103,7 @@ pub struct Ended {
 
 /// The state that the worker threads share.
 struct Work<Cases> {
-    contest: Arc<Contest>,
+    candidate_set: Arc<CandidateSet>,
     cases: Mutex<Cases>,
     enough: AtomicBool,
     /// The time after which no case is started.
@@ -115,8 +115,8 @@ struct Work<Cases> {
 /// After a stop request, the campaign waits for running cases for at most [`ABANDON_AFTER`]. Threads that are still busy then end with
 /// the program, and the reaper removes their processes and files.
 pub fn run(
-    contest: &Arc<Contest>,
-    cases: impl Supply + 'static,
+    candidate_set: &Arc<CandidateSet>,
+    cases: impl CaseSource + 'static,
     pace: Pace,
     mut summary: Summary,
     mut on_record: impl FnMut(&Record) -> Result<()>,
@@ -124,7 +124,7 @@ pub fn run(
     let started = Instant::now();
     let own_cpu = own_cpu_time();
     let work = Arc::new(Work {
-        contest: Arc::clone(contest),
+        candidate_set: Arc::clone(candidate_set),
         cases: Mutex::new(cases),
         enough: AtomicBool::new(false),
         until: pace.until,
@@ -168,7 +168,7 @@ pub fn run(
 
 /// Starts the worker threads. Returns the channel of their results, and an error if not all threads could be started.
 fn begin(
-    work: &Arc<Work<impl Supply + 'static>>,
+    work: &Arc<Work<impl CaseSource + 'static>>,
     worker_count: usize,
 ) -> (mpsc::Receiver<Result<Vec<Record>>>, Option<Error>) {
     let (sender, results) = mpsc::channel();
@@ -197,7 +197,7 @@ fn panicked() -> Error {
     Error::system("imgduel itself panicked while it tried a case (see above): please report it")
 }
 
-impl<Cases: Supply> Work<Cases> {
+impl<Cases: CaseSource> Work<Cases> {
     /// Runs the next case with every candidate; `None` if there is no case left or the campaign is to end.
     fn next(&self) -> Option<Result<Vec<Record>>> {
         let is_over = self.until.is_some_and(|until| Instant::now() >= until);
@@ -206,7 +206,7 @@ impl<Cases: Supply> Work<Cases> {
         }
         let case = self.cases().next()?;
         Some(case.and_then(|case| {
-            let records = self.contest.run_confirmed(&case)?;
+            let records = self.candidate_set.run_confirmed(&case)?;
             let mut cases = self.cases();
             records.iter().for_each(|record| cases.learn(&case, record));
             Ok(records)

@@ -21,11 +21,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
-use crate::base::simpler::Bulk;
+use crate::base::simpler::CaseSize;
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
 use crate::operation::Operation;
-use crate::oracle::exchange::Ground;
+use crate::oracle::observations::StepContext;
 use crate::tool::request::ImageFile;
 
 /// The file name of the source image without its extension.
@@ -186,7 +186,7 @@ impl Case {
     }
 
     /// Returns the size of the case, by which shrinking progress is measured. A source image that no operation reads is not counted.
-    pub fn bulk(&self) -> Bulk {
+    pub fn bulk(&self) -> CaseSize {
         let reads_source = |operation: &Operation| operation.perform().reads_source();
         let image = self.ops.iter().any(reads_source).then(|| self.image.bulk());
         let operations = self.ops.iter().map(|operation| operation.perform().bulk());
@@ -194,11 +194,11 @@ impl Case {
     }
 
     /// Returns the context from which operation `index` generates its steps.
-    pub fn ground(&self, index: usize) -> Ground<'_> {
+    pub fn context(&self, index: usize) -> StepContext<'_> {
         let recipe = &self.image;
         let source =
             ImageFile::new(SOURCE_STEM, recipe.format).with_options(recipe.create_options());
-        Ground {
+        StepContext {
             recipe,
             source,
             stem: format!("{index}-{}", self.ops[index].name()),

@@ -23,7 +23,7 @@ pub mod options;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::simpler::{self, Bulk};
+use crate::base::simpler::{self, CaseSize};
 use crate::base::size::Size;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
@@ -128,8 +128,8 @@ impl ImageRecipe {
     }
 
     /// The size of the recipe, for the shrinker.
-    pub fn bulk(&self) -> Bulk {
-        Bulk {
+    pub fn bulk(&self) -> CaseSize {
+        CaseSize {
             operations: 0,
             options: self.create_options().beyond_defaults(),
             writes: self.writes().len(),

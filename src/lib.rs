@@ -80,7 +80,7 @@ pub use frontend::serve_if_asked;
 pub use frontend::trial::main as test_main;
 pub use run::record::Record;
 pub use tool::request::{Answer, Exit, Request};
-pub use tool::{Capabilities, Scene, Support, Tool, ToolSpec, Wording};
+pub use tool::{CallContext, Capabilities, Reproducer, Support, Tool, ToolSpec};
 
 /// The messages of the adapter protocol, as `docs/adapters.md` describes them.
 pub mod adapter {

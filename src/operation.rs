@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::Bulk;
+use crate::base::simpler::CaseSize;
 use crate::image::ImageRecipe;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Bounds, Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, ResourceBounds, Step, StepContext};
 use crate::oracle::verdict::{Place, Verdict};
 use crate::tool::request::ImageFile;
 use facts::Facts;
@@ -51,35 +51,35 @@ pub trait Perform {
     }
 
     /// What is asked of each side, in order; it ends at the first that does not succeed.
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step>;
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step>;
 
     /// What is left on each side when both got to the end of the steps.
-    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
-        let _ = (ground, exchange);
+    fn outputs(&self, context: &StepContext<'_>, observations: &Observations) -> Vec<Output> {
+        let _ = (context, observations);
         Vec::new()
     }
 
     /// The images that will be left if every step succeeds: a tool that can do no step may still read one of them.
-    fn leaves(&self, ground: &Ground<'_>) -> Vec<ImageFile> {
-        let _ = ground;
+    fn leaves(&self, context: &StepContext<'_>) -> Vec<ImageFile> {
+        let _ = context;
         Vec::new()
     }
 
     /// What must agree after single steps, however the operation went on. It is said before how later steps came out,
     /// because those may only suffer from it.
-    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
-        let _ = exchange;
+    fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
+        let _ = observations;
         None
     }
 
     /// What must agree beyond exits and outputs, when both got to the end of the steps; `None` when it does.
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        let _ = (ground, exchange);
+    fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        let _ = (context, observations);
         None
     }
 
     /// What one call may take, where that is known.
-    fn bounds(&self) -> Option<Bounds> {
+    fn bounds(&self) -> Option<ResourceBounds> {
         None
     }
 
@@ -89,9 +89,13 @@ pub trait Perform {
     }
 
     /// The image on the candidate's side that a witness is asked about, once it is over.
-    fn witnessed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<ImageFile> {
-        let _ = exchange;
-        self.hears_witness().then(|| ground.source.clone())
+    fn witnessed(
+        &self,
+        context: &StepContext<'_>,
+        observations: &Observations,
+    ) -> Option<ImageFile> {
+        let _ = observations;
+        self.hears_witness().then(|| context.source.clone())
     }
 
     /// What is notable of it: the catalogue of known divergences may ask for it.
@@ -102,13 +106,13 @@ pub trait Perform {
     /// What is true of the step or file in which a divergence was found, for the catalogue of known divergences.
     fn facts(
         &self,
-        ground: &Ground<'_>,
-        exchange: &Exchange,
+        context: &StepContext<'_>,
+        observations: &Observations,
         outputs: &[Output],
         place: &Place,
     ) -> Vec<String> {
-        let _ = ground;
-        Facts::of_place(exchange, outputs, place).in_order()
+        let _ = context;
+        Facts::of_place(observations, outputs, place).in_order()
     }
 
     /// Whether, of several things that differ, the one about the first aspect of the image is told rather than the one found first.
@@ -134,8 +138,8 @@ pub trait Perform {
     }
 
     /// How much there is of it.
-    fn bulk(&self) -> Bulk {
-        Bulk::of_operation(0)
+    fn bulk(&self) -> CaseSize {
+        CaseSize::of_operation(0)
     }
 }
 

@@ -15,7 +15,7 @@ pub mod verdict;
 pub mod signature;
 
 /// What an operation asks of each side, and what came back.
-pub mod exchange;
+pub mod observations;
 
 /// Differences that mean nothing.
 pub mod normalize;
@@ -24,7 +24,7 @@ pub mod normalize;
 pub mod judge;
 
 /// What a case made the tools do, in classes.
-pub mod behaviour;
+pub mod coverage;
 
 /// A third opinion.
 pub mod witness;

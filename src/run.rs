@@ -1,6 +1,6 @@
 //! Runs one case through both tools: its scratch directory, its source images, both sides, its record.
 //!
-//! Campaigns and test runs open an [`arena`], which takes cases and returns records.
+//! Campaigns and test runs open an [`session`], which takes cases and returns records.
 
 /// What a person reads to understand a verdict: calls, outputs, differences.
 pub mod evidence;
@@ -12,10 +12,10 @@ pub mod scratch_dir;
 pub mod fixture;
 
 /// Runs one case through the candidate and the reference.
-pub mod duel;
+pub mod runner;
 
 /// The record of a case and the summary of a campaign.
 pub mod record;
 
 /// A session: the opened tools, the catalogue of known divergences and the settings of a run.
-pub mod arena;
+pub mod session;

@@ -82,16 +82,16 @@ pub trait Tool: Send + Sync {
     }
 
     /// Asks it. Whatever the tool does is an answer; an error means that it could not be asked.
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer>;
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer>;
 
     /// How a person asks it the same without this program; nothing is run. [`Request::Contents`] leaves what a guest sees
     /// beside the image, as a raw file with [`FLAT_SUFFIX`] behind its name.
-    fn wording(&self, request: &Request) -> Option<Wording>;
+    fn wording(&self, request: &Request) -> Option<Reproducer>;
 }
 
 /// A request in the words of one tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wording {
+pub enum Reproducer {
     /// A command line, the program first.
     CommandLine(Vec<String>),
     /// A line of JSON for a program that speaks the adapter protocol, in which [`DIRECTORY_MARK`] stands for where the files are.
@@ -140,7 +140,7 @@ impl Support {
 
 /// Where and how long a tool may work.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'call> {
+pub struct CallContext<'call> {
     /// The side's directory: requests name files relative to it.
     pub directory: &'call Path,
     /// Wall time for one call.
@@ -153,7 +153,7 @@ pub struct Scene<'call> {
     pub memory_bytes_max: Option<u64>,
 }
 
-impl<'call> Scene<'call> {
+impl<'call> CallContext<'call> {
     /// A call of `program` in this scene.
     pub fn invocation(
         &self,
@@ -185,7 +185,7 @@ const OPENING_LIMIT_MIN: Duration = Duration::from_secs(5);
 
 /// What is needed to open a tool.
 #[derive(Clone)]
-pub struct Means {
+pub struct ToolEnv {
     /// The program that serves as worker when it is started with [`worker::ARGUMENT`]: this one.
     pub worker_program: PathBuf,
     /// Wall time for asking a tool its version.
@@ -194,7 +194,7 @@ pub struct Means {
     pub launcher: Arc<Launcher>,
 }
 
-impl Means {
+impl ToolEnv {
     /// Uses this very program as the worker. `limit` is what one request may take; a tool has at least [`OPENING_LIMIT_MIN`] to tell its
     /// version, so that a short limit for requests never keeps a run from starting on a busy machine.
     pub fn of_this_program(limit: Duration, launcher: Arc<Launcher>) -> Result<Self> {
@@ -221,7 +221,7 @@ pub struct Row {
     pub embedded: bool,
     /// Whether it can be the reference, which also makes the fixtures.
     pub reference: bool,
-    open: fn(&ToolSpec, &Means) -> Result<Arc<dyn Tool>>,
+    open: fn(&ToolSpec, &ToolEnv) -> Result<Arc<dyn Tool>>,
 }
 
 /// Every tool there is.
@@ -375,23 +375,23 @@ impl Row {
 }
 
 /// Opens the tool that `spec` names: finds it and asks its version.
-pub fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
-    (Row::named(&spec.name)?.open)(spec, means)
+pub fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
+    (Row::named(&spec.name)?.open)(spec, tool_env)
 }
 
 /// Opens the reference: a tool that can also make fixtures. It is started as [`Launcher::for_reference`] says.
-pub fn open_reference(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let row = Row::named(&spec.name)?;
     if !row.reference {
         return Err(Error::usage(format!(
             "{spec} cannot be the reference: only qemu-img can"
         )));
     }
-    let means = Means {
-        launcher: means.launcher.for_reference(),
-        ..means.clone()
+    let tool_env = ToolEnv {
+        launcher: tool_env.launcher.for_reference(),
+        ..tool_env.clone()
     };
-    open(spec, &means)
+    open(spec, &tool_env)
 }
 
 /// Whether two tools are the same program, so that one would only repeat what the other said.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use imgduel::case::Case;
 use imgduel::process::{Limits, SandboxPolicy};
-use imgduel::run::arena::Arena;
-use imgduel::run::duel::Duel;
+use imgduel::run::runner::DifferentialRunner;
+use imgduel::run::session::Session;
 
 /// The time limit for faults that wait until it expires.
 const SHORT: Duration = Duration::from_millis(700);
@@ -214,12 +214,12 @@ fn sandbox() -> SandboxPolicy {
     }
 }
 
-fn arena(candidate: &str, limit: Duration, workdir: &Path) -> Arena {
-    let duel = Duel {
+fn session(candidate: &str, limit: Duration, workdir: &Path) -> Session {
+    let runner = DifferentialRunner {
         sandbox: sandbox(),
-        ..ring::duel(candidate, "qemu-img", limit, workdir)
+        ..ring::runner(candidate, "qemu-img", limit, workdir)
     };
-    Arena::new(duel, ring::empty_catalogue())
+    Session::new(runner, ring::empty_catalogue())
 }
 
 fn nothing_is_left_behind(workdir: &Path, fault: &str) {
@@ -244,7 +244,7 @@ fn suffers(fault: (&str, &str, &str, &str)) {
         _ => LONG,
     };
     let spec = format!("qemu-img:{}", stand_in.display());
-    let faulty = arena(&spec, limit, workdir.path());
+    let faulty = session(&spec, limit, workdir.path());
     let record = faulty.try_case(case()).unwrap();
     let said = record.reason.as_deref().unwrap_or_default();
     assert_eq!(
@@ -258,7 +258,7 @@ fn suffers(fault: (&str, &str, &str, &str)) {
     assert!(said.contains(reason), "{name}: {said}");
     drop(faulty);
     nothing_is_left_behind(workdir.path(), name);
-    let next = arena("qemu-img", LONG, workdir.path())
+    let next = session("qemu-img", LONG, workdir.path())
         .try_case(case())
         .unwrap();
     assert_eq!(next.verdict, "match", "after {name}: {:?}", next.reason);

@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 use imgduel::campaign::{self, Pace};
 use imgduel::case::Case;
 use imgduel::case::generation::Generation;
-use imgduel::run::arena::Arena;
 use imgduel::run::record::{Record, Summary};
 use imgduel::run::scratch_dir::{Place, Remover};
+use imgduel::run::session::Session;
 use imgduel::tool::cache::Store;
 use imgduel::tool::launcher::{ExecMode, Launcher};
-use imgduel::tool::{self, Means, ToolSpec};
+use imgduel::tool::{self, ToolEnv, ToolSpec};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const SEED: u64 = 20261122;
@@ -64,23 +64,23 @@ fn run(
     store: Option<&Path>,
 ) -> Said {
     let launcher = Launcher::new(mode, false);
-    let means = Means {
+    let tool_env = ToolEnv {
         launcher: Arc::clone(&launcher),
-        ..ring::means()
+        ..ring::tool_env()
     };
     let spec = |text: &str| text.parse::<ToolSpec>().unwrap();
-    let mut duel = ring::duel(candidate, "qemu-img", LIMIT, &Place::usual(jobs).path);
-    duel.candidate = tool::open(&spec(candidate), &means).unwrap();
-    duel.reference = tool::open_reference(&spec("qemu-img"), &means).unwrap();
+    let mut runner = ring::runner(candidate, "qemu-img", LIMIT, &Place::usual(jobs).path);
+    runner.candidate = tool::open(&spec(candidate), &tool_env).unwrap();
+    runner.reference = tool::open_reference(&spec("qemu-img"), &tool_env).unwrap();
     if mode != ExecMode::Spawn {
         // The same settings as in a campaign.
-        duel.fixtures = Arc::default();
-        duel.remover = Arc::new(Remover::start());
+        runner.fixtures = Arc::default();
+        runner.remover = Arc::new(Remover::start());
     }
-    let mut arena = Arena::new(duel, ring::empty_catalogue());
+    let mut session = Session::new(runner, ring::empty_catalogue());
     let store = store.map(|store| Arc::new(Store::open(store)));
     if let Some(store) = &store {
-        arena = arena.with_cache(Arc::clone(store));
+        session = session.with_cache(Arc::clone(store));
     }
     let mut all = Said::new();
     let started = Instant::now();
@@ -92,7 +92,9 @@ fn run(
     let total = cases.len() as u64;
     let cases: Vec<Case> = cases.to_vec();
     let ended = campaign::run(
-        &Arc::new(imgduel::campaign::contest::Contest::of_arena(arena)),
+        &Arc::new(imgduel::campaign::candidate_set::CandidateSet::of_arena(
+            session,
+        )),
         cases.into_iter().map(Ok),
         pace,
         Summary::new(None, None, total),

@@ -54,14 +54,14 @@ fn look(case: &Case) {
         case.image.contents(),
     );
     for (index, operation) in case.ops.iter().enumerate() {
-        let (perform, ground) = (operation.perform(), case.ground(index));
+        let (perform, context) = (operation.perform(), case.context(index));
         let _ = (
-            perform.steps(&ground),
-            perform.leaves(&ground),
+            perform.steps(&context),
+            perform.leaves(&context),
             perform.skipped(),
         );
         let _ = (perform.features(), perform.bounds(), perform.reads_source());
-        let _ = perform.outputs(&ground, &imgduel::oracle::exchange::Exchange::default());
+        let _ = perform.outputs(&context, &imgduel::oracle::observations::Observations::default());
     }
     serde_json::to_string(case).expect("a case can be written");
 }

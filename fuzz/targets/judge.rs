@@ -11,9 +11,9 @@ use std::time::Duration;
 use imgduel::case::Case;
 use imgduel::case::generation::Generation;
 use imgduel::image::content::{Contents, Write};
-use imgduel::oracle::behaviour::Observed;
-use imgduel::oracle::exchange::{
-    Deed, Exchange, HarnessAction, Inventory, Opinion, Reading, Side, Speaker, Task, Turn,
+use imgduel::oracle::coverage::Observed;
+use imgduel::oracle::observations::{
+    SideRun, Observations, HarnessAction, Inventory, CrossCheck, Reading, Side, ToolVersion, Task, StepResult,
 };
 use imgduel::oracle::judge;
 use imgduel::oracle::normalize::{Purpose, normalize};
@@ -48,13 +48,13 @@ fuzz_target!(|data: &[u8]| {
     };
     let case = &ALL[usize::from(choice[0]) % ALL.len()];
     let index = usize::from(choice[1]) % case.ops.len();
-    let (operation, ground) = (case.ops[index].perform(), case.ground(index));
-    let steps = operation.steps(&ground);
+    let (operation, context) = (case.ops[index].perform(), case.context(index));
+    let steps = operation.steps(&context);
     let ends = usize::from(choice[2]) % (steps.len() + 1);
-    let deed = |said: &[u8], how: u8| Deed {
-        turns: (0..)
+    let side_run = |said: &[u8], how: u8| SideRun {
+        step_results: (0..)
             .zip(&steps)
-            .map(|(place, step)| Turn {
+            .map(|(place, step)| StepResult {
                 step: step.clone(),
                 by: if how & 1 == 0 {
                     Side::Candidate
@@ -67,13 +67,13 @@ fuzz_target!(|data: &[u8]| {
                 scratch_bytes: u64::from(how) << 20,
             })
             .collect(),
-        ..Deed::default()
+        ..SideRun::default()
     };
-    let speaker = |version: &str| Speaker {
+    let speaker = |version: &str| ToolVersion {
         name: "qemu-img".to_owned(),
         version: version.to_owned(),
     };
-    let mut exchange = Exchange {
+    let mut observations = Observations {
         speakers: [
             speaker("7.2.0"),
             speaker(if choice[5] & 1 == 0 {
@@ -82,14 +82,14 @@ fuzz_target!(|data: &[u8]| {
                 "7.2.0"
             }),
         ],
-        candidate: deed(ours, choice[3]),
-        reference: (choice[5] & 2 == 0).then(|| deed(theirs, choice[4])),
-        opinion: (choice[5] & 4 == 0).then(|| Opinion {
+        candidate: side_run(ours, choice[3]),
+        reference: (choice[5] & 2 == 0).then(|| side_run(theirs, choice[4])),
+        opinion: (choice[5] & 4 == 0).then(|| CrossCheck {
             witness: "libyal",
             answer: answer(&steps[0].task, theirs, choice[4]),
         }),
     };
-    let outputs = operation.outputs(&ground, &exchange);
+    let outputs = operation.outputs(&context, &observations);
     for (place, output) in outputs.iter().enumerate() {
         let file = || output.file.clone();
         let window = Window::WHOLE;
@@ -124,26 +124,26 @@ fuzz_target!(|data: &[u8]| {
                 task: task.clone(),
                 answer: answer(&task, said, how),
             };
-            exchange
+            observations
                 .candidate
                 .readings
                 .push(reading(ours, choice[3] >> 3));
-            if let Some(deed) = &mut exchange.reference {
-                deed.readings.push(reading(theirs, choice[4] >> 3));
+            if let Some(side_run) = &mut observations.reference {
+                side_run.readings.push(reading(theirs, choice[4] >> 3));
             }
         }
     }
-    let exits = judge::exits(&exchange);
+    let exits = judge::exits(&observations);
     let mut verdicts: Vec<Verdict> = exits.verdicts;
-    verdicts.extend(operation.judge_steps(&exchange));
+    verdicts.extend(operation.judge_steps(&observations));
     if exits.completed {
-        verdicts.extend(operation.judge(&ground, &exchange));
-        verdicts.extend(judge::outputs(&exchange, &outputs));
+        verdicts.extend(operation.judge(&context, &observations));
+        verdicts.extend(judge::outputs(&observations, &outputs));
     }
     for verdict in &verdicts {
         let _ = (
             verdict.name(),
-            verdict.layer(),
+            verdict.aspect(),
             verdict.blame(),
             verdict.reason(),
         );
@@ -152,17 +152,17 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let _ = (
-        operation.witnessed(&ground, &exchange),
-        Observed::of(&exchange),
+        operation.witnessed(&context, &observations),
+        Observed::of(&observations),
     );
     for said in [ours, theirs] {
         if let Ok(json) = serde_json::from_slice::<serde_json::Value>(said) {
             let _ = Inventory::of_description(&json);
-            if let Some(opinion) = &exchange.opinion {
+            if let Some(opinion) = &observations.opinion {
                 let _ = judge::described(&json, opinion);
             }
-            let _ = normalize(json.clone(), Purpose::Creation, &exchange.speakers);
-            let _ = normalize(json, Purpose::Description, &exchange.speakers);
+            let _ = normalize(json.clone(), Purpose::Creation, &observations.speakers);
+            let _ = normalize(json, Purpose::Description, &observations.speakers);
         }
     }
 });

@@ -9,7 +9,7 @@ use imgduel::base::size::Size;
 use imgduel::campaign::settings::Settings;
 use imgduel::campaign::settings::reading::{Read, read_from};
 use imgduel::case::CaseId;
-use imgduel::case::generation::{Generation, lineage};
+use imgduel::case::generation::{Generation, ancestry};
 use imgduel::tool::ToolSpec;
 use libfuzzer_sys::fuzz_target;
 
@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = text.parse::<ToolSpec>().map(|spec| spec.to_string());
     if let Ok(id) = text.parse::<CaseId>() {
         assert_eq!(id.to_string().parse::<CaseId>().as_ref(), Ok(&id));
-        let (base, changes) = lineage::lineage(&id.generation);
+        let (base, changes) = ancestry::lineage(&id.generation);
         let drawn = id.campaign().map_or(0, |(_, iteration)| iteration);
         let is_quick = drawn <= ITERATION_MAX || !base.starts_with("ops");
         if is_quick && changes.len() <= CHANGES_MAX {

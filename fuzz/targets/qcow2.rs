@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use imgduel::disk_format::qcow2::ImageBytes;
 use imgduel::disk_format::qcow2::audit::Audit;
-use imgduel::disk_format::qcow2::corruption::Corruption;
+use imgduel::disk_format::qcow2::corruption::FieldMutation;
 use imgduel::disk_format::qcow2::host_clusters::HostClusters;
 use libfuzzer_sys::fuzz_target;
 use tempfile::NamedTempFile;
@@ -35,11 +35,11 @@ fuzz_target!(|data: &[u8]| {
     }
     let before = HostClusters::settle_and_read(&open());
     let corruptions = [
-        Corruption::RefcountZero,
-        Corruption::RefcountTooHigh,
-        Corruption::LeakedCluster,
-        Corruption::StaleCopied,
-        Corruption::Overlapping,
+        FieldMutation::RefcountZero,
+        FieldMutation::RefcountTooHigh,
+        FieldMutation::LeakedCluster,
+        FieldMutation::StaleCopied,
+        FieldMutation::Overlapping,
     ];
     let _ = corruptions[*choice as usize % corruptions.len()].inflict(&open());
     if let (Ok(before), Ok(after)) = (before, HostClusters::settle_and_read(&open())) {

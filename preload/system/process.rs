@@ -136,15 +136,15 @@ pub fn sleep_milliseconds(milliseconds: i64) {
     unsafe { call(number::NANOSLEEP, [&raw const time as usize, 0, 0, 0, 0, 0]) };
 }
 
-/// A child that shares this process's memory and does `deed` with `argument` on a stack of its own; this process goes on when the child has
+/// A child that shares this process's memory and does `side_run` with `argument` on a stack of its own; this process goes on when the child has
 /// become another program, or has ended.
 ///
 /// # Safety
 ///
-/// Nobody else uses the stack, and `argument` is what `deed` takes; both stay until this process goes on.
+/// Nobody else uses the stack, and `argument` is what `side_run` takes; both stay until this process goes on.
 pub unsafe fn fork_until_exec(
     stack: &mut [u8],
-    deed: unsafe extern "C" fn(*const c_void) -> !,
+    side_run: unsafe extern "C" fn(*const c_void) -> !,
     argument: *const c_void,
 ) -> isize {
     let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
@@ -157,14 +157,14 @@ pub unsafe fn fork_until_exec(
     unsafe {
         asm!("syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r9", "ud2", "2:",
             inlateout("rax") number::CLONE as isize => result, in("rdi") flags, in("rsi") top, in("rdx") 0,
-            in("r10") 0, in("r8") 0, in("r9") deed, in("r12") argument, lateout("rcx") _, lateout("r11") _);
+            in("r10") 0, in("r8") 0, in("r9") side_run, in("r12") argument, lateout("rcx") _, lateout("r11") _);
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
         asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x0, x10", "blr x9", "brk 1", "2:",
             in("x8") number::CLONE, inlateout("x0") flags as isize => result, in("x1") top, in("x2") 0,
-            in("x3") 0, in("x4") 0, in("x9") deed, in("x10") argument, lateout("x30") _);
+            in("x3") 0, in("x4") 0, in("x9") side_run, in("x10") argument, lateout("x30") _);
     }
     result
 }

@@ -15,7 +15,7 @@ const SIZES: [&str; 7] = ["1M", "2M", "4M", "16M", "64M", "256M", "1G"];
 
 /// The size of a case, or of a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bulk {
+pub struct CaseSize {
     /// Operations, or the steps of an operation that is a list of them.
     pub operations: usize,
     /// Options that differ from the defaults.
@@ -24,7 +24,7 @@ pub struct Bulk {
     pub writes: usize,
 }
 
-impl Bulk {
+impl CaseSize {
     /// The size of one operation with this number of non-default options and no guest writes.
     pub fn of_operation(options: usize) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Bulk {
     }
 }
 
-impl Add for Bulk {
+impl Add for CaseSize {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -47,7 +47,7 @@ impl Add for Bulk {
     }
 }
 
-impl Sum for Bulk {
+impl Sum for CaseSize {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), Add::add)
     }

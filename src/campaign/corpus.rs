@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Error, Result};
 use crate::case::Case;
 use crate::case::generation::Generation;
-use crate::case::generation::lineage::lineage;
+use crate::case::generation::ancestry::lineage;
 
 /// The cases of one generation in a directory.
 pub struct Corpus {

@@ -13,15 +13,15 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::iter::Peekable;
 
 use super::corpus::Corpus;
-use super::{Supply, passing_over};
+use super::{CaseSource, passing_over};
 use crate::base::error::{Error, Result};
 use crate::base::rng::NativeRandom;
 use crate::case::Case;
 use crate::case::generation::Generation;
-use crate::case::generation::lineage::{Change, lineage};
+use crate::case::generation::ancestry::{Change, lineage};
 use crate::image::options::Encryption;
 use crate::operation::Operation;
-use crate::oracle::behaviour::Observed;
+use crate::oracle::coverage::Observed;
 use crate::run::record::{Class, Record};
 use crate::tool::request::ImageFile;
 
@@ -167,7 +167,7 @@ impl Guide {
             if matches!(operation, Operation::Chain(chain) if chain.is_unbearable()) {
                 return 0;
             }
-            let steps = operation.perform().steps(&case.ground(index));
+            let steps = operation.perform().steps(&case.context(index));
             let locked = steps.iter().filter(|step| has_luks(step.task.file()));
             cost += steps.len() as u64 + LUKS_COST * locked.count() as u64;
             let foreseen = Observed::foreseen(&steps).into_iter();
@@ -225,7 +225,7 @@ fn has_luks(file: &ImageFile) -> bool {
         || file.backing.as_deref().is_some_and(has_luks)
 }
 
-impl Supply for Guide {
+impl CaseSource for Guide {
     fn next(&mut self) -> Option<Result<Case>> {
         if let Some(failure) = self.failure.take() {
             self.left = 0;

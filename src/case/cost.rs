@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use crate::case::Case;
 use crate::image::format::Format;
-use crate::oracle::exchange::Step;
+use crate::oracle::observations::Step;
 use crate::tool::request::{ImageFile, Request};
 
 /// Flushes per L2 table that a shrink or a discard has to allocate first: shrinking from 64M to 1M with 512-byte clusters causes 6,073
@@ -71,7 +71,7 @@ pub fn of_steps(steps: &[Step]) -> Vec<Cost> {
 /// Returns the expected number of flushes of all operations of a case.
 pub fn of_case(case: &Case) -> u64 {
     let of_operation = |index: usize| {
-        let steps = case.ops[index].perform().steps(&case.ground(index));
+        let steps = case.ops[index].perform().steps(&case.context(index));
         of_steps(&steps)
             .iter()
             .map(|cost| cost.flushes)

@@ -3,7 +3,7 @@
 //! A generation is a row of the table: a name and the generator behind it. Decoding needs no tool and finishes before anything runs.
 //! The cases of a named generation never change, so that ids in old reports stay valid.
 
-pub mod lineage;
+pub mod ancestry;
 mod malformed;
 mod native;
 mod python;
@@ -11,8 +11,8 @@ mod python;
 use crate::base::error::{Error, Result};
 use crate::case::{Case, CaseId, Origin};
 use crate::operation::Picker;
-use lineage::Change;
-use native::Narrowing;
+use ancestry::Change;
+use native::NativeProfile;
 use python::PythonGeneration;
 
 /// A generator of cases. Its name is part of every case's id.
@@ -27,9 +27,9 @@ enum Draws {
     /// Draws the same cases as the Python harness.
     Python(PythonGeneration),
     /// Draws chains of steps within this profile.
-    Native(&'static Narrowing),
+    Native(&'static NativeProfile),
     /// Draws damaged images within this profile.
-    Malformed(&'static malformed::Narrowing),
+    Malformed(&'static malformed::MalformedProfile),
 }
 
 /// The last iteration of a seed. The Python generations compute the seeds of all earlier iterations first, which takes a second for
@@ -135,18 +135,21 @@ const fn python(
 }
 
 /// Defines a generation that draws chains of steps.
-const fn native(name: &'static str, narrowing: &'static native::Narrowing) -> Generation {
+const fn native(name: &'static str, profile: &'static native::NativeProfile) -> Generation {
     Generation {
         name,
-        draws: Draws::Native(narrowing),
+        draws: Draws::Native(profile),
     }
 }
 
 /// Defines a generation that draws damaged images.
-const fn malformed(name: &'static str, narrowing: &'static malformed::Narrowing) -> Generation {
+const fn malformed(
+    name: &'static str,
+    profile: &'static malformed::MalformedProfile,
+) -> Generation {
     Generation {
         name,
-        draws: Draws::Malformed(narrowing),
+        draws: Draws::Malformed(profile),
     }
 }
 
@@ -221,8 +224,8 @@ impl Generation {
     pub fn operations(&self) -> Vec<&'static str> {
         match &self.draws {
             Draws::Python(python) => python.operations.to_vec(),
-            Draws::Native(narrowing) => narrowing.names(),
-            Draws::Malformed(narrowing) => narrowing.acts.to_vec(),
+            Draws::Native(profile) => profile.names(),
+            Draws::Malformed(profile) => profile.acts.to_vec(),
         }
     }
 
@@ -275,9 +278,9 @@ impl Generation {
             let id = CaseId::in_campaign(self.name, seed, iteration);
             match &self.draws {
                 Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
-                Draws::Native(narrowing) => narrowing.decode(id, iter_seed, pool.as_deref()),
-                Draws::Malformed(narrowing) => {
-                    narrowing.decode(id, iter_seed, pool.as_deref(), fields.as_deref())
+                Draws::Native(profile) => profile.decode(id, iter_seed, pool.as_deref()),
+                Draws::Malformed(profile) => {
+                    profile.decode(id, iter_seed, pool.as_deref(), fields.as_deref())
                 }
             }
         }))
@@ -295,7 +298,7 @@ impl Generation {
         pool: Option<&[String]>,
         fields: Option<&[String]>,
     ) -> Result<Case> {
-        let (base, changes) = lineage::lineage(&id.generation);
+        let (base, changes) = ancestry::lineage(&id.generation);
         let generation = Self::named(base)?;
         let (seed, iteration) = match id.origin {
             Origin::Campaign { seed, iteration } => (seed, iteration),
@@ -328,8 +331,8 @@ impl Generation {
 
     /// Returns the case that results from mutating or splicing `parent`. Fails unless `parent` belongs to a native generation.
     pub fn child(parent: &Case, change: Change) -> Result<Case> {
-        let (base, _) = lineage::lineage(&parent.generation);
-        let Draws::Native(narrowing) = &Self::named(base)?.draws else {
+        let (base, _) = ancestry::lineage(&parent.generation);
+        let Draws::Native(profile) = &Self::named(base)?.draws else {
             return Err(Error::usage(format!(
                 "cases of {base} cannot be mutated: only those of native1, native2 and their narrower variants can"
             )));
@@ -342,7 +345,7 @@ impl Generation {
                 Some(Self::case(&id, parent.ops_filter.as_deref())?)
             }
         };
-        Ok(narrowing.changed(parent, change, partner.as_ref()))
+        Ok(profile.changed(parent, change, partner.as_ref()))
     }
 
     /// Returns whether a guided campaign can use the generation, that is, whether its cases can be mutated and spliced.

@@ -114,13 +114,13 @@ pub struct Region {
 /// A part of the file that a mutation rewrites as a whole, because a checksum covers it, or because the tool that creates the image writes
 /// different numbers into it every time.
 #[derive(Clone, Debug)]
-pub struct Seal {
+pub struct ChecksummedRegion {
     /// Its offset in the file, in bytes.
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
     /// The offset of the checksum from the start of this part, in bytes, and the algorithm; `None` if no checksum covers it.
-    pub sum: Option<(u64, Sum)>,
+    pub sum: Option<(u64, Checksum)>,
     /// Whether this is one of several copies between which readers choose by numbers that differ in every image, such as sequence numbers. If a
     /// mutation changes one copy, it rewrites all of them, so that the same command has the same effect on another image of the same recipe.
     pub is_one_of_a_choice: bool,
@@ -128,7 +128,7 @@ pub struct Seal {
 
 /// A checksum algorithm. The sum covers the whole part, with the four bytes of the checksum itself taken as zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sum {
+pub enum Checksum {
     /// CRC-32C, little-endian ([MS-VHDX] 2.2.2).
     Crc32c,
     /// The one's complement of the sum of all bytes, big-endian (VHD specification 1.0, Hard Disk Footer Format, Checksum).
@@ -145,7 +145,7 @@ pub struct Layout {
     /// The structures.
     pub regions: Vec<Region>,
     /// The parts that mutations rewrite as a whole; they do not overlap.
-    pub seals: Vec<Seal>,
+    pub seals: Vec<ChecksummedRegion>,
 }
 
 impl Layout {
@@ -213,8 +213,8 @@ impl Layout {
     }
 
     /// Adds a part that mutations rewrite as a whole, with the offset and the algorithm of its checksum, if any.
-    pub fn seal(&mut self, offset: u64, length: u64, sum: Option<(u64, Sum)>) {
-        self.seals.push(Seal {
+    pub fn seal(&mut self, offset: u64, length: u64, sum: Option<(u64, Checksum)>) {
+        self.seals.push(ChecksummedRegion {
             offset,
             length,
             sum,
@@ -223,8 +223,8 @@ impl Layout {
     }
 
     /// Adds one of several copies of a part, between which readers choose.
-    pub fn seal_of_a_choice(&mut self, offset: u64, length: u64, sum: (u64, Sum)) {
-        self.seals.push(Seal {
+    pub fn seal_of_a_choice(&mut self, offset: u64, length: u64, sum: (u64, Checksum)) {
+        self.seals.push(ChecksummedRegion {
             offset,
             length,
             sum: Some(sum),

@@ -3,7 +3,7 @@
 //! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
-    ByteOrder, FieldKind, Layout, Structure, Sum, entries_of_interest as interesting,
+    ByteOrder, Checksum, FieldKind, Layout, Structure, entries_of_interest as interesting,
 };
 
 const KIB: u64 = 1024;
@@ -122,17 +122,21 @@ pub fn layout(bytes: &[u8]) -> Layout {
     layout.add(&FILE_IDENTIFIER, 0);
     for offset in HEADERS {
         layout.add(&HEADER, offset);
-        layout.seal_of_a_choice(offset, HEADER_BYTES, (CHECKSUM, Sum::Crc32c));
+        layout.seal_of_a_choice(offset, HEADER_BYTES, (CHECKSUM, Checksum::Crc32c));
     }
     let log = layout.number::<8>(bytes, HEADERS[0] + 72);
     if log != 0 && log < bytes.len() as u64 {
         layout.add(&LOG_ENTRY, log);
-        layout.seal(log, HEADER_BYTES, Some((CHECKSUM, Sum::Crc32c)));
+        layout.seal(log, HEADER_BYTES, Some((CHECKSUM, Checksum::Crc32c)));
     }
     for table in REGION_TABLES {
         layout.add_fields(&REGION_TABLE, table);
         layout.region(REGION_TABLE.name, table, REGION_TABLE_BYTES);
-        layout.seal(table, REGION_TABLE_BYTES, Some((CHECKSUM, Sum::Crc32c)));
+        layout.seal(
+            table,
+            REGION_TABLE_BYTES,
+            Some((CHECKSUM, Checksum::Crc32c)),
+        );
         let count = layout.number::<4>(bytes, table + 8).min(ENTRIES_MAX);
         for entry in (0..count).map(|index| table + 16 + index * 32) {
             layout.add(&REGION_TABLE_ENTRY, entry);

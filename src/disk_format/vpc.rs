@@ -3,7 +3,7 @@
 //! Mutations use the layout; no code reads images through it.
 
 use crate::disk_format::structure::{
-    ByteOrder, FieldKind, Layout, Structure, Sum, entries_of_interest as interesting,
+    ByteOrder, Checksum, FieldKind, Layout, Structure, entries_of_interest as interesting,
 };
 
 const SECTOR: u64 = 512;
@@ -75,14 +75,14 @@ pub fn layout(bytes: &[u8]) -> Layout {
     let length = bytes.len() as u64;
     if bytes.starts_with(b"conectix") && length > FOOTER_BYTES {
         layout.add(&FOOTER_COPY, 0);
-        layout.seal_of_a_choice(0, FOOTER_BYTES, (64, Sum::ByteSum));
+        layout.seal_of_a_choice(0, FOOTER_BYTES, (64, Checksum::ByteSum));
         let header = layout.number::<8>(bytes, 16);
         let is_dynamic = header
             .checked_add(DYNAMIC_HEADER_BYTES)
             .is_some_and(|end| end <= length);
         if is_dynamic {
             layout.add(&DYNAMIC_HEADER, header);
-            layout.seal(header, DYNAMIC_HEADER_BYTES, Some((36, Sum::ByteSum)));
+            layout.seal(header, DYNAMIC_HEADER_BYTES, Some((36, Checksum::ByteSum)));
             let table = layout.number::<8>(bytes, header + 16);
             let entries = layout.number::<4>(bytes, header + 28);
             if table < length {
@@ -95,7 +95,7 @@ pub fn layout(bytes: &[u8]) -> Layout {
     }
     if let Some(footer) = length.checked_sub(FOOTER_BYTES) {
         layout.add(&FOOTER, footer);
-        layout.seal_of_a_choice(footer, FOOTER_BYTES, (64, Sum::ByteSum));
+        layout.seal_of_a_choice(footer, FOOTER_BYTES, (64, Checksum::ByteSum));
     }
     layout
 }

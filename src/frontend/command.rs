@@ -279,13 +279,13 @@ fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let run = Run::open_for(&settings, log_dir, resumed)?;
     let done = run.resumed.iter().filter_map(|record| record.iteration);
     let done: HashSet<u64> = done.collect();
-    run.contest.arenas()[0].run_canary()?;
+    run.candidate_set.arenas()[0].run_canary()?;
     tell_beginning(generation, seed, total, &settings);
     let name = Some(generation.name.to_owned());
     let mut summary = Summary::new(name, Some(seed), total.unwrap_or(0));
     summary.guided = guided;
-    let contest = Arc::clone(&run.contest);
-    let concerns = move |case: &Case| !generation.passes_over() || contest.concerns(case);
+    let candidate_set = Arc::clone(&run.candidate_set);
+    let concerns = move |case: &Case| !generation.passes_over() || candidate_set.concerns(case);
     let run = Run {
         issues: create_issues.then_some(workflow_url),
         must_prove: true,
@@ -411,16 +411,16 @@ fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
     let (case, seed) = named_case(case, settings)?;
     try_to_keep(&settings.findings)?;
     let run = Run::open(settings, None)?;
-    shrinking::shrink_one(run.contest.only()?, settings, case, seed.as_ref())
+    shrinking::shrink_one(run.candidate_set.only()?, settings, case, seed.as_ref())
 }
 
 fn script(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
     let (case, _) = named_case(case, settings)?;
     let run = Run::open(settings, None)?;
-    let arena = run.contest.only()?;
-    let record = arena.try_case(case)?;
-    let (candidate, reference) = (arena.candidate(), arena.reference());
+    let session = run.candidate_set.only()?;
+    let record = session.try_case(case)?;
+    let (candidate, reference) = (session.candidate(), session.reference());
     Ok(print_exact(&script::script(
         &record,
         candidate,

@@ -6,18 +6,18 @@
 use std::sync::Arc;
 
 use crate::base::error::Result;
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::Settings;
 use crate::case::CaseId;
 use crate::case::generation::Generation;
 use crate::run::record::Record;
-use crate::tool::{Means, Tool};
+use crate::tool::{Tool, ToolEnv};
 
 /// The reference and one or more candidates, opened.
 ///
 /// Dropping it ends the processes that it keeps and removes their scratch directories.
 pub struct Harness {
-    contest: Contest,
+    candidate_set: CandidateSet,
 }
 
 impl Harness {
@@ -26,16 +26,16 @@ impl Harness {
     /// A program that opens an embedded candidate (`imago`, …) must call [`serve_if_asked`](crate::serve_if_asked) first: it is started again as
     /// that candidate's worker.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let means = Means::of_this_program(settings.timeout, settings.launcher())?;
-        let contest = Contest::open(settings, &means)?;
-        Ok(Self { contest })
+        let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
+        let candidate_set = CandidateSet::open(settings, &tool_env)?;
+        Ok(Self { candidate_set })
     }
 
     /// Opens the reference that the settings name, and compares it with a tool of the caller's own. It ignores the candidates in the settings.
     pub fn with_candidate(candidate: Arc<dyn Tool>, settings: &Settings) -> Result<Self> {
-        let means = Means::of_this_program(settings.timeout, settings.launcher())?;
-        let contest = Contest::with_candidate(candidate, settings, &means)?;
-        Ok(Self { contest })
+        let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
+        let candidate_set = CandidateSet::with_candidate(candidate, settings, &tool_env)?;
+        Ok(Self { candidate_set })
     }
 
     /// Runs a case with every candidate and confirms divergences. Returns one record for each candidate, in the order of
@@ -44,7 +44,7 @@ impl Harness {
     /// A tool that fails, crashes or hangs gives a record. An error means that the harness itself failed, or that the case
     /// does not exist.
     pub fn run(&self, id: &CaseId) -> Result<Vec<Record>> {
-        self.contest
+        self.candidate_set
             .run_confirmed(&Generation::case_of_fields(id, None, None)?)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 
 use crate::base::error::{Error, Result};
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::{
     self, FUZZ_ITERATIONS, Read, Settings, TEST_ITERATIONS, TEST_SEED,
 };
@@ -27,7 +27,7 @@ use crate::frontend::serve_if_asked;
 use crate::frontend::trace::{Trace, is_one_of_many};
 use crate::report::seed_file::{self, SeedPath};
 use crate::report::terminal;
-use stage::{Source, Stage};
+use stage::{Source, TestSession};
 
 /// The directory of the regression seeds in the package.
 pub const SEED_DIRECTORY: &str = "fuzz-seeds";
@@ -111,8 +111,8 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     let junit_on_stdout = flags.format() == Format::Junit && !flags.list;
     settings.begin_log();
     let stage = match flags.list {
-        true => Stage::for_listing(settings.clone()),
-        false => Stage::open(settings.clone(), trace, junit_on_stdout)?,
+        true => TestSession::for_listing(settings.clone()),
+        false => TestSession::open(settings.clone(), trace, junit_on_stdout)?,
     };
     // Listing needs no tool.
     let tools = match flags.list {
@@ -151,7 +151,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Makes the trials runnable.
-fn runnable(named: Vec<Named>, stage: &Arc<Stage>, pool: Option<&Vec<String>>) -> Vec<Trial> {
+fn runnable(named: Vec<Named>, stage: &Arc<TestSession>, pool: Option<&Vec<String>>) -> Vec<Trial> {
     let trial = |named: Named| {
         let (stage, pool) = (Arc::clone(stage), pool.cloned());
         let Named {
@@ -237,7 +237,7 @@ impl Fresh {
 
     /// The ids of the cases that at least one candidate supports; all cases, unless the generation passes over
     /// unsupported ones.
-    fn supported(&self, settings: &Settings, tools: &Contest) -> Result<Vec<CaseId>> {
+    fn supported(&self, settings: &Settings, tools: &CandidateSet) -> Result<Vec<CaseId>> {
         if !self.generation.passes_over() {
             return Ok(self.ids().collect());
         }
@@ -246,7 +246,7 @@ impl Fresh {
         let cases = self
             .generation
             .cases_of_fields(self.seed, self.start, pool, fields)?;
-        Ok(Stage::supported(tools, cases, self.count))
+        Ok(TestSession::supported(tools, cases, self.count))
     }
 
     fn ids(&self) -> impl Iterator<Item = CaseId> {

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::qcow2_options::REFCOUNT_BITS;
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
 use crate::tool::request::{ImageFile, Request};
 
@@ -66,13 +66,16 @@ impl DrawPython for Amend {
 }
 
 impl Amend {
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, Format::Qcow2).with_options(self.create_options.clone())
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, Format::Qcow2).with_options(self.create_options.clone())
     }
 
-    fn writes(&self, ground: &Ground<'_>) -> [Write; 2] {
+    fn writes(&self, context: &StepContext<'_>) -> [Write; 2] {
         let end = self.size.bytes();
-        [ground.write(0, 0, 4096), ground.write(1, end - 4096, 4096)]
+        [
+            context.write(0, 0, 4096),
+            context.write(1, end - 4096, 4096),
+        ]
     }
 }
 
@@ -101,20 +104,20 @@ impl Perform for Amend {
     }
 
     /// One option to amend is what the operation is about.
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let created = self.create_options.beyond_defaults();
-        Bulk::of_operation(created + self.amend_options.len().saturating_sub(1))
+        CaseSize::of_operation(created + self.amend_options.len().saturating_sub(1))
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let file = self.file(ground);
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let file = self.file(context);
         let create = Request::Create {
             file: file.clone(),
             size: self.size.clone(),
         };
         let write = Request::Write {
             file: file.clone(),
-            writes: self.writes(ground).to_vec(),
+            writes: self.writes(context).to_vec(),
         };
         vec![
             Step::fixture(create, CREATE_SEED),
@@ -126,8 +129,8 @@ impl Perform for Amend {
         ]
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
-        let expected = Contents::of_writes(self.size.bytes(), &self.writes(ground));
-        vec![Output::new(self.file(ground), OutputRole::Amend, expected)]
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
+        let expected = Contents::of_writes(self.size.bytes(), &self.writes(context));
+        vec![Output::new(self.file(context), OutputRole::Amend, expected)]
     }
 }

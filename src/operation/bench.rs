@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Rule, Step, Turn};
+use crate::oracle::observations::{
+    ExitExpectation, Observations, Output, Step, StepContext, StepResult,
+};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Subject, Verdict,
 };
@@ -170,7 +172,7 @@ fn draw_invocation(random: &mut PythonRandom, recipe: &BenchRecipe) -> Invocatio
 }
 
 impl Bench {
-    fn file(&self, ground: &Ground<'_>, index: usize) -> ImageFile {
+    fn file(&self, context: &StepContext<'_>, index: usize) -> ImageFile {
         let options = self.recipe.cluster_size.map(|cluster_size| {
             CreateOptions::from([
                 CreateOption::Compat(Compat::Version3),
@@ -178,7 +180,7 @@ impl Bench {
                 CreateOption::ClusterSize(cluster_size),
             ])
         });
-        ImageFile::new(&format!("{}-{index}", ground.stem), self.recipe.fmt)
+        ImageFile::new(&format!("{}-{index}", context.stem), self.recipe.fmt)
             .with_options(options.unwrap_or_default())
     }
 
@@ -238,20 +240,20 @@ impl Perform for Bench {
         versions.all().map(Operation::Bench).collect()
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let clusters = self.recipe.cluster_size.is_some_and(|bytes| bytes != 65536);
         let details = self.invocations.iter().map(|each| each.plan.details());
-        Bulk {
+        CaseSize {
             operations: self.invocations.len(),
             options: usize::from(clusters) + details.sum::<usize>(),
             writes: usize::from(self.recipe.prepopulate),
         }
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
         for (index, invocation) in self.invocations.iter().enumerate() {
-            let file = self.file(ground, index);
+            let file = self.file(context, index);
             let size = Size::of_bytes(self.recipe.size);
             steps.push(Step::fixture(
                 Request::Create {
@@ -276,14 +278,14 @@ impl Perform for Bench {
             };
             // A refusal of both is no end: the next invocation is tried.
             steps.push(Step {
-                rule: Rule::GoOn,
+                rule: ExitExpectation::GoOn,
                 ..Step::own(bench)
             });
         }
         steps
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         let written = self
             .invocations
             .iter()
@@ -295,7 +297,7 @@ impl Perform for Bench {
                 }
                 let all: Vec<Write> = self.fixture_writes().into_iter().chain(writes).collect();
                 let expected = Contents::of_writes(self.recipe.size, &all);
-                let output = Output::new(self.file(ground, index), OutputRole::Bench, expected);
+                let output = Output::new(self.file(context, index), OutputRole::Bench, expected);
                 Some(Output {
                     content_aspect: OutputAspect::Write,
                     ..output
@@ -304,15 +306,19 @@ impl Perform for Bench {
         written.collect()
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        let reference = exchange.reference.as_ref()?;
-        let benches = |turns: &[Turn]| -> Vec<Answer> {
-            let turns = turns.iter().filter(|turn| turn.step.task.name() == "bench");
-            turns.map(|turn| turn.answer.clone()).collect()
+    fn judge(&self, _: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        let reference = observations.reference.as_ref()?;
+        let benches = |step_results: &[StepResult]| -> Vec<Answer> {
+            let step_results = step_results
+                .iter()
+                .filter(|step_result| step_result.step.task.name() == "bench");
+            step_results
+                .map(|step_result| step_result.answer.clone())
+                .collect()
         };
         let (candidate, reference) = (
-            benches(&exchange.candidate.turns),
-            benches(&reference.turns),
+            benches(&observations.candidate.step_results),
+            benches(&reference.step_results),
         );
         std::iter::zip(&candidate, &reference)
             .find_map(|(candidate, reference)| judge_words(candidate, reference))

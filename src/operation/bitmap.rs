@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::bitmap_action::BitmapAction;
@@ -12,7 +12,7 @@ use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Rule, Step};
+use crate::oracle::observations::{ExitExpectation, Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
 use crate::tool::request::qemu_words::InWords;
 use crate::tool::request::{ImageFile, Request};
@@ -221,8 +221,8 @@ impl Bitmaps {
 }
 
 impl Bitmap {
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, Format::Qcow2).with_options(self.create_options.clone())
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, Format::Qcow2).with_options(self.create_options.clone())
     }
 }
 
@@ -261,33 +261,33 @@ impl Perform for Bitmap {
     }
 
     /// One flag and one name are what a command is about.
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let flags = self.invocations.iter().map(|command| {
             let details = command.actions.iter().map(BitmapAction::details);
             (command.actions.len() + details.sum::<usize>()).saturating_sub(1)
         });
         let options = self.create_options.beyond_defaults();
-        Bulk {
+        CaseSize {
             operations: self.invocations.len(),
             options: options + flags.sum::<usize>(),
             writes: 0,
         }
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let create = Request::Create {
-            file: self.file(ground),
+            file: self.file(context),
             size: self.size.clone(),
         };
         let commands = self.invocations.iter().map(|command| {
             let request = Request::Bitmap {
-                file: self.file(ground),
+                file: self.file(context),
                 actions: command.actions.clone(),
                 name: command.name.clone(),
             };
             // A refusal of both is no end: the next command is tried.
             Step {
-                rule: Rule::GoOn,
+                rule: ExitExpectation::GoOn,
                 ..Step::own(request)
             }
         });
@@ -296,9 +296,9 @@ impl Perform for Bitmap {
             .collect()
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         vec![Output::new(
-            self.file(ground),
+            self.file(context),
             OutputRole::Bitmap,
             Contents::zeros(self.size.bytes()),
         )]

@@ -9,35 +9,36 @@ use serde::{Deserialize, Serialize};
 use super::facts::{self, Facts};
 use super::feature::Feature;
 use super::{Operation, Perform};
-use crate::base::simpler::Bulk;
+use crate::base::simpler::CaseSize;
 use crate::base::size::Size;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::validity::Validity;
 use crate::image::{ImageRecipe, Pattern};
-use crate::oracle::exchange::{
-    Actor, Exchange, ExpectedSnapshot, Ground, Output, Rule, Side, Step, Task, Turn,
+use crate::oracle::observations::{
+    Executor, ExitExpectation, ExpectedSnapshot, Observations, Output, Side, Step, StepContext,
+    StepResult, Task,
 };
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputRole, Place, Subject, Verdict,
 };
 use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 
-pub use act::{Act, ActKind, BESIDE, Layer, Naming};
-pub use course::Course;
-pub use hazard::Hazard;
-pub use looks::{HOST_RATIO, HOST_SLACK, may_touch};
+pub use chain_state::ChainState;
+pub use final_checks::{HOST_RATIO, HOST_SLACK, may_touch};
+pub use known_bug::KnownQemuBug;
 pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
+pub use step::{BESIDE, ChainStep, ChainStepKind, Layer, Naming};
 pub use wording::window;
 
-mod act;
-mod course;
-mod fitting;
-mod hazard;
-mod lineage;
-mod looks;
-mod reading;
+mod chain_state;
+mod final_checks;
+mod inspection;
+mod known_bug;
+mod provenance;
 mod rules;
+mod sanitize;
 mod simpler;
+mod step;
 mod validity;
 mod wording;
 
@@ -52,7 +53,7 @@ pub struct Chain {
     /// The image and those below it, bottom first: the last is the one that the steps work on.
     pub layers: Vec<Layer>,
     /// What is done with it, in this order.
-    pub steps: Vec<Act>,
+    pub steps: Vec<ChainStep>,
 }
 
 impl Chain {
@@ -68,12 +69,12 @@ impl Chain {
     }
 
     /// The steps that make the layers.
-    fn making(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let mut course = Course::bare(&ground.stem);
+    fn making(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let mut chain_state = ChainState::bare(&context.stem);
         let mut requests = Vec::new();
         for layer in &self.layers {
-            course.put(layer);
-            let file = course.top();
+            chain_state.put(layer);
+            let file = chain_state.top();
             requests.push(Request::Create {
                 file: with_backing_options(file),
                 size: Size::of_bytes(layer.size),
@@ -83,56 +84,63 @@ impl Chain {
                 writes: layer.writes.clone(),
             }));
             for act in &layer.acts {
-                requests.push(course.request(act));
-                course.go_on(act);
+                requests.push(chain_state.request(act));
+                chain_state.go_on(act);
             }
         }
         let made = requests.into_iter().map(|request| Step {
             kind: MADE,
-            ..step(request, Rule::Succeed)
+            ..step(request, ExitExpectation::Succeed)
         });
         made.collect()
     }
 
     /// Goes through the turns of the acts with a course that knows how each came out.
-    fn follow<'turns>(
+    fn follow<'step_results>(
         &self,
-        ground: &Ground<'_>,
-        exchange: &'turns Exchange,
-        mut visit: impl FnMut(&Act, &Course, &'turns Turn, &'turns Turn),
-    ) -> Course {
-        let mut course = Course::start(&ground.stem, &self.layers);
-        let before = self.making(ground).len();
-        let candidate = &exchange.candidate.turns;
-        let reference = exchange
+        context: &StepContext<'_>,
+        observations: &'step_results Observations,
+        mut visit: impl FnMut(
+            &ChainStep,
+            &ChainState,
+            &'step_results StepResult,
+            &'step_results StepResult,
+        ),
+    ) -> ChainState {
+        let mut chain_state = ChainState::start(&context.stem, &self.layers);
+        let before = self.making(context).len();
+        let candidate = &observations.candidate.step_results;
+        let reference = observations
             .reference
             .as_ref()
-            .map_or(candidate, |deed| &deed.turns);
+            .map_or(candidate, |side_run| &side_run.step_results);
         for (index, act) in self.steps.iter().enumerate() {
             let (Some(ours), Some(theirs)) =
                 (candidate.get(before + index), reference.get(before + index))
             else {
                 break;
             };
-            visit(act, &course, ours, theirs);
+            visit(act, &chain_state, ours, theirs);
             // Where the size was in doubt, fewer writes were asked for than the act has.
             let asked = match &theirs.step.task {
-                Task::Tool(Request::Write { writes, .. }) if matches!(act, Act::Write { .. }) => {
+                Task::Tool(Request::Write { writes, .. })
+                    if matches!(act, ChainStep::Write { .. }) =>
+                {
                     let writes = writes.clone();
-                    Act::Write { writes }
+                    ChainStep::Write { writes }
                 }
                 _ => act.clone(),
             };
-            course.advance(&asked, theirs.answer.succeeded());
+            chain_state.advance(&asked, theirs.answer.succeeded());
         }
-        course
+        chain_state
     }
 }
 
 impl Chain {
     /// The reference died of a known defect, on either side, while it did a step. Of a rebase it dies now and then only, by what lies
     /// behind a buffer: the candidate may be luckier.
-    fn crashed(&self, ours: &Turn, theirs: &Turn) -> Option<Finding> {
+    fn crashed(&self, ours: &StepResult, theirs: &StepResult) -> Option<Finding> {
         let is_known = match &theirs.step.task {
             Task::Tool(Request::Rebase { .. }) => self.features().contains(&Feature::RaggedRebase),
             _ => self.is_endless([&ours.answer, &theirs.answer]),
@@ -151,10 +159,10 @@ impl Chain {
     }
 
     /// The reference died of a known defect while it mapped what was left.
-    fn crashed_looking(&self, exchange: &Exchange) -> Option<Finding> {
+    fn crashed_looking(&self, observations: &Observations) -> Option<Finding> {
         let is_map = |request: &Request| matches!(request, Request::Map { .. });
-        let reference = exchange.reference.as_ref()?;
-        let readings = exchange.candidate.readings.iter();
+        let reference = observations.reference.as_ref()?;
+        let readings = observations.candidate.readings.iter();
         let mut maps = readings.filter(|reading| reading.task.request().is_some_and(is_map));
         maps.find_map(|reading| {
             let (ours, output) = (&reading.answer, reading.output);
@@ -167,12 +175,20 @@ impl Chain {
 
     /// Each act that was carried out, with the place of its step and where the chain stood before it: of what was done with an image below others,
     /// the part that is below.
-    pub fn followed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<(usize, Act, Course)> {
+    pub fn followed(
+        &self,
+        context: &StepContext<'_>,
+        observations: &Observations,
+    ) -> Vec<(usize, ChainStep, ChainState)> {
         let mut followed = Vec::new();
-        let before = self.making(ground).len();
-        self.follow(ground, exchange, |act, course, _, _| {
-            let (course, act) = course.resolved(act);
-            followed.push((before + followed.len(), act.clone(), course.into_owned()));
+        let before = self.making(context).len();
+        self.follow(context, observations, |act, chain_state, _, _| {
+            let (chain_state, act) = chain_state.resolved(act);
+            followed.push((
+                before + followed.len(),
+                act.clone(),
+                chain_state.into_owned(),
+            ));
         });
         followed
     }
@@ -186,9 +202,9 @@ fn died(request: RequestKind, ours: &Answer, theirs: &Answer) -> Option<Finding>
     is_dead.then(|| finding.blamed(Blame::Reference))
 }
 
-fn step(request: Request, rule: Rule) -> Step {
+fn step(request: Request, rule: ExitExpectation) -> Step {
     Step {
-        actor: Actor::SideOrReference,
+        executor: Executor::SideOrReference,
         rule,
         ..Step::own(request)
     }
@@ -215,13 +231,13 @@ impl Perform for Chain {
 
     /// The kinds of its steps, the formats of its images, and what is notable of their options.
     fn features(&self) -> Vec<Feature> {
-        let mut features: Vec<Feature> = self.steps.iter().flat_map(Act::features).collect();
+        let mut features: Vec<Feature> = self.steps.iter().flat_map(ChainStep::features).collect();
         let of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
-        features.extend(of_layers.map(Act::feature_below));
-        let made = self.steps.iter().filter_map(Act::format);
+        features.extend(of_layers.map(ChainStep::feature_below));
+        let made = self.steps.iter().filter_map(ChainStep::format);
         let formats = self.layers.iter().map(|layer| layer.format).chain(made);
         features.extend(formats.map(Feature::Format));
-        let of_steps = self.steps.iter().flat_map(Act::options);
+        let of_steps = self.steps.iter().flat_map(ChainStep::options);
         let options = self
             .layers
             .iter()
@@ -232,11 +248,11 @@ impl Perform for Chain {
             self.has_guessed_backing()
                 .then_some(Feature::GuessedBacking),
         );
-        let mut course = Course::start("", &self.layers);
-        let mut is_endless = course.has_endless_encrypted_runs();
+        let mut chain_state = ChainState::start("", &self.layers);
+        let mut is_endless = chain_state.has_endless_encrypted_runs();
         for act in &self.steps {
-            let (acting, inner) = course.resolved(act);
-            features.extend(Hazard::of(&acting, inner).map(Hazard::feature));
+            let (acting, inner) = chain_state.resolved(act);
+            features.extend(KnownQemuBug::of(&acting, inner).map(KnownQemuBug::feature));
             let is_over_finer = inner.rebases_over_finer_images(&acting);
             features.extend(is_over_finer.then_some(Feature::RaggedRebase));
             let unmaps = inner.unmaps_parallels(&acting);
@@ -246,24 +262,24 @@ impl Perform for Chain {
             let downgrades = inner.downgrades_snapshots(&acting);
             features.extend(downgrades.then_some(Feature::DowngradedSnapshots));
             drop(acting);
-            course.go_on(act);
-            is_endless |= course.has_endless_encrypted_runs();
+            chain_state.go_on(act);
+            is_endless |= chain_state.has_endless_encrypted_runs();
         }
         features.extend(is_endless.then_some(Feature::EndlessEncrypted));
-        let is_odd = !course.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
+        let is_odd = !chain_state.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
         features.extend(is_odd.then_some(Feature::OddSectors));
         features
     }
 
     fn facts(
         &self,
-        ground: &Ground<'_>,
-        exchange: &Exchange,
+        context: &StepContext<'_>,
+        observations: &Observations,
         outputs: &[Output],
         place: &Place,
     ) -> Vec<String> {
-        let mut facts = Facts::of_place(exchange, outputs, place);
-        lineage::add(self, ground, exchange, place, &mut facts);
+        let mut facts = Facts::of_place(observations, outputs, place);
+        provenance::add(self, context, observations, place, &mut facts);
         facts.in_order()
     }
 
@@ -276,57 +292,57 @@ impl Perform for Chain {
         versions.map(Operation::Chain).collect()
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         self.measured()
     }
 
     fn skipped(&self) -> Option<String> {
         let mut of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
-        if of_layers.any(Act::is_copy) {
+        if of_layers.any(ChainStep::is_copy) {
             return Some("a layer is copied before another is put onto it".to_owned());
         }
-        let mut course = Course::start("", &self.layers);
+        let mut chain_state = ChainState::start("", &self.layers);
         self.steps.iter().find_map(|act| {
-            let objection = course.objection(act);
-            course.go_on(act);
+            let objection = chain_state.objection(act);
+            chain_state.go_on(act);
             objection.map(str::to_owned)
         })
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let mut steps = self.making(ground);
-        let mut course = Course::start(&ground.stem, &self.layers);
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let mut steps = self.making(context);
+        let mut chain_state = ChainState::start(&context.stem, &self.layers);
         for act in &self.steps {
-            steps.push(step(course.request(act), course.rule(act)));
-            course.go_on(act);
+            steps.push(step(chain_state.request(act), chain_state.rule(act)));
+            chain_state.go_on(act);
         }
         steps
     }
 
-    fn leaves(&self, ground: &Ground<'_>) -> Vec<ImageFile> {
-        let mut course = Course::start(&ground.stem, &self.layers);
+    fn leaves(&self, context: &StepContext<'_>) -> Vec<ImageFile> {
+        let mut chain_state = ChainState::start(&context.stem, &self.layers);
         for act in &self.steps {
-            course.go_on(act);
+            chain_state.go_on(act);
         }
-        vec![course.top().clone()]
+        vec![chain_state.top().clone()]
     }
 
-    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
-        let course = self.follow(ground, exchange, |_, _, _, _| {});
+    fn outputs(&self, context: &StepContext<'_>, observations: &Observations) -> Vec<Output> {
+        let chain_state = self.follow(context, observations, |_, _, _, _| {});
         let closely = |output: Output| Output {
             closely: true,
             ..output
         };
         let top = Output {
-            snapshots: snapshots(&course),
-            inventory: course.inventory(),
+            snapshots: snapshots(&chain_state),
+            inventory: chain_state.inventory(),
             ..Output::new(
-                course.top().clone(),
+                chain_state.top().clone(),
                 OutputRole::Chain,
-                course.model.contents(),
+                chain_state.model.contents(),
             )
         };
-        let lower = course.looked_at_below().map(|lower| Output {
+        let lower = chain_state.looked_at_below().map(|lower| Output {
             snapshots: snapshots(&lower),
             inventory: lower.inventory(),
             ..Output::new(
@@ -338,15 +354,23 @@ impl Perform for Chain {
         std::iter::once(top).chain(lower).map(closely).collect()
     }
 
-    fn witnessed(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<ImageFile> {
-        let course = self.follow(ground, exchange, |_, _, _, _| {});
-        Some(course.top().clone())
+    fn witnessed(
+        &self,
+        context: &StepContext<'_>,
+        observations: &Observations,
+    ) -> Option<ImageFile> {
+        let chain_state = self.follow(context, observations, |_, _, _, _| {});
+        Some(chain_state.top().clone())
     }
 
-    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
-        let reference = exchange.reference.as_ref()?;
+    fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
+        let reference = observations.reference.as_ref()?;
         let pairs = || {
-            let pairs = exchange.candidate.turns.iter().zip(&reference.turns);
+            let pairs = observations
+                .candidate
+                .step_results
+                .iter()
+                .zip(&reference.step_results);
             pairs.enumerate()
         };
         let placed = |index: usize, finding: Option<Finding>| {
@@ -355,31 +379,32 @@ impl Perform for Chain {
         pairs()
             .find_map(|(index, (ours, theirs))| placed(index, self.crashed(ours, theirs)))
             .or_else(|| {
-                pairs()
-                    .find_map(|(index, (ours, theirs))| placed(index, looks::touched(ours, theirs)))
+                pairs().find_map(|(index, (ours, theirs))| {
+                    placed(index, final_checks::touched(ours, theirs))
+                })
             })
             .map(Verdict::from)
     }
 
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        if let Some(finding) = self.crashed_looking(exchange) {
+    fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        if let Some(finding) = self.crashed_looking(observations) {
             return Some(finding.into());
         }
         let mut found = Vec::new();
-        let mut places = self.making(ground).len()..;
-        let course = self.follow(ground, exchange, |act, course, ours, theirs| {
+        let mut places = self.making(context).len()..;
+        let chain_state = self.follow(context, observations, |act, chain_state, ours, theirs| {
             let place = places.next().map(Place::step).unwrap_or_default();
-            let finding = reading::judge(act, course, ours, theirs);
+            let finding = inspection::judge(act, chain_state, ours, theirs);
             found.extend(finding.map(|finding| finding.placed(place)));
         });
         // Of several on the way, the first in the course of things; of what is left, that of the first aspect.
         found.truncate(1);
-        found.extend(looks::judge(exchange, 0, &course));
-        for (index, lower) in (1..).zip(course.looked_at_below()) {
-            found.extend(looks::judge(exchange, index, &lower));
+        found.extend(final_checks::judge(observations, 0, &chain_state));
+        for (index, lower) in (1..).zip(chain_state.looked_at_below()) {
+            found.extend(final_checks::judge(observations, index, &lower));
         }
         if found.is_empty() {
-            found.extend(looks::unclean(exchange, course.top()));
+            found.extend(final_checks::unclean(observations, chain_state.top()));
         }
         found.sort_by_key(|finding| finding.kind.aspect());
         found.into_iter().next().map(Verdict::from)
@@ -388,10 +413,10 @@ impl Perform for Chain {
 
 /// What a guest must see in the snapshots, where that is settled. One of another size than the image has now is left out: `qemu-img
 /// convert -l` reads it in the size of the image.
-fn snapshots(course: &Course) -> Option<Vec<ExpectedSnapshot>> {
-    let settled = course.model.snapshots.values().filter_map(|snapshot| {
+fn snapshots(chain_state: &ChainState) -> Option<Vec<ExpectedSnapshot>> {
+    let settled = chain_state.model.snapshots.values().filter_map(|snapshot| {
         let view = snapshot.seen.as_ref()?;
-        let readable = view.size == course.model.top.size;
+        let readable = view.size == chain_state.model.top.size;
         readable.then(|| ExpectedSnapshot {
             id: snapshot.id.to_string(),
             contents: view.contents(),

@@ -6,8 +6,8 @@ use super::{DrawPython, Perform, Picker};
 use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::judge::{self, CheckCounts};
+use crate::oracle::observations::{Observations, Step, StepContext};
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Subject, Verdict};
 use crate::tool::request::Request;
 
@@ -41,20 +41,20 @@ impl Perform for Check {
         true
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         vec![Step::own(Request::Check {
-            file: ground.source.clone(),
+            file: context.source.clone(),
         })]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
+    fn judge(&self, _: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
         let opinion = || {
             judge::checked(
-                &exchange.candidate.turns.last()?.answer,
-                exchange.opinion.as_ref()?,
+                &observations.candidate.step_results.last()?.answer,
+                observations.opinion.as_ref()?,
             )
         };
-        let Some((candidate, reference)) = exchange.last_answers() else {
+        let Some((candidate, reference)) = observations.last_answers() else {
             return opinion().map(Verdict::from);
         };
         let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));

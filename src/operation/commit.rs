@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
 use crate::tool::request::{ImageFile, Request};
 
@@ -64,31 +64,31 @@ impl DrawPython for Commit {
 }
 
 impl Commit {
-    fn base(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&format!("{}-base", ground.stem), Format::Qcow2)
+    fn base(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&format!("{}-base", context.stem), Format::Qcow2)
             .with_options(self.create_options.clone())
     }
 
-    fn overlay(&self, ground: &Ground<'_>) -> ImageFile {
+    fn overlay(&self, context: &StepContext<'_>) -> ImageFile {
         let mut options = self.create_options.clone();
-        options.extend(self.base(ground).backing_options());
-        ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
+        options.extend(self.base(context).backing_options());
+        ImageFile::new(&context.stem, Format::Qcow2).with_options(options)
     }
 
-    fn base_writes(&self, ground: &Ground<'_>) -> [Write; 2] {
+    fn base_writes(&self, context: &StepContext<'_>) -> [Write; 2] {
         let end = self.overlay_size.bytes();
         [
-            ground.write(0, 32768, 65536),
-            ground.write(1, end - 8192, 8192),
+            context.write(0, 32768, 65536),
+            context.write(1, end - 8192, 8192),
         ]
     }
 
-    fn overlay_writes(&self, ground: &Ground<'_>) -> Vec<Write> {
+    fn overlay_writes(&self, context: &StepContext<'_>) -> Vec<Write> {
         let end = self.overlay_size.bytes();
         let seed = self.seed_spec.as_ref().map(|_| SEED_64K);
         let added = [
-            ground.write(2, 81920, 1536),
-            ground.write(3, end - 4096, 4096),
+            context.write(2, 81920, 1536),
+            context.write(3, end - 4096, 4096),
         ];
         seed.into_iter().chain(added).collect()
     }
@@ -121,17 +121,17 @@ impl Perform for Commit {
         versions.all().map(Operation::Commit).collect()
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let options = self.create_options.beyond_defaults();
-        Bulk {
+        CaseSize {
             operations: 1,
             options: options + usize::from(self.explicit_base.is_some()),
             writes: usize::from(self.seed_spec.is_some()),
         }
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let (base, overlay) = (self.base(ground), self.overlay(ground));
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let (base, overlay) = (self.base(context), self.overlay(context));
         let create = |file: &ImageFile| {
             Step::fixture(
                 Request::Create {
@@ -156,27 +156,27 @@ impl Perform for Commit {
         };
         vec![
             create(&base),
-            write(&base, self.base_writes(ground).to_vec()),
+            write(&base, self.base_writes(context).to_vec()),
             create(&overlay),
-            write(&overlay, self.overlay_writes(ground)),
+            write(&overlay, self.overlay_writes(context)),
             Step::own(commit),
         ]
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         let writes: Vec<Write> = self
-            .base_writes(ground)
+            .base_writes(context)
             .into_iter()
-            .chain(self.overlay_writes(ground))
+            .chain(self.overlay_writes(context))
             .collect();
         let merged = Contents::of_writes(self.overlay_size.bytes(), &writes);
         vec![
             Output::new(
-                self.overlay(ground),
+                self.overlay(context),
                 OutputRole::CommitOverlay,
                 merged.clone(),
             ),
-            Output::new(self.base(ground), OutputRole::CommitBacking, merged),
+            Output::new(self.base(context), OutputRole::CommitBacking, merged),
         ]
     }
 }

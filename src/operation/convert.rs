@@ -7,7 +7,7 @@ use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::OutputRole;
 use crate::tool::request::{ImageFile, Request};
 
@@ -31,10 +31,10 @@ impl DrawPython for Convert {
 
 impl Convert {
     /// The steps of a conversion, with compression or without.
-    pub(super) fn steps_with(&self, ground: &Ground<'_>, compress: bool) -> Vec<Step> {
-        let target = self.file(ground);
+    pub(super) fn steps_with(&self, context: &StepContext<'_>, compress: bool) -> Vec<Step> {
+        let target = self.file(context);
         vec![Step::own(Request::Convert {
-            source: ground.source.clone(),
+            source: context.source.clone(),
             target,
             compress,
         })]
@@ -48,8 +48,8 @@ impl Convert {
             .into_iter()
     }
 
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, self.target)
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, self.target)
     }
 }
 
@@ -66,15 +66,15 @@ impl Perform for Convert {
         self.simpler_targets().map(Operation::Convert).collect()
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        self.steps_with(ground, false)
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        self.steps_with(context, false)
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         vec![Output::new(
-            self.file(ground),
+            self.file(context),
             OutputRole::Convert,
-            ground.recipe.contents(),
+            context.recipe.contents(),
         )]
     }
 }

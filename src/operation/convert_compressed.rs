@@ -8,7 +8,7 @@ use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 
 /// What is drawn: the same as for `convert`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,11 +36,11 @@ impl Perform for ConvertCompressed {
         targets.map(Operation::ConvertCompressed).collect()
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        self.0.steps_with(ground, self.0.target == Format::Qcow2)
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        self.0.steps_with(context, self.0.target == Format::Qcow2)
     }
 
-    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
-        self.0.outputs(ground, exchange)
+    fn outputs(&self, context: &StepContext<'_>, observations: &Observations) -> Vec<Output> {
+        self.0.outputs(context, observations)
     }
 }

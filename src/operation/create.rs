@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Preallocation, Subformat};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::OutputRole;
 use crate::tool::request::{ImageFile, Request};
 
@@ -81,8 +81,8 @@ impl DrawPython for Create {
 }
 
 impl Create {
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, self.target).with_options(self.options.clone())
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, self.target).with_options(self.options.clone())
     }
 }
 
@@ -112,19 +112,23 @@ impl Perform for Create {
         versions.all().map(Operation::Create).collect()
     }
 
-    fn bulk(&self) -> Bulk {
-        Bulk::of_operation(self.options.beyond_defaults())
+    fn bulk(&self) -> CaseSize {
+        CaseSize::of_operation(self.options.beyond_defaults())
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         vec![Step::own(Request::Create {
-            file: self.file(ground),
+            file: self.file(context),
             size: self.size.clone(),
         })]
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         let expected = Contents::zeros(self.target.created_size(self.size.bytes()));
-        vec![Output::new(self.file(ground), OutputRole::Create, expected)]
+        vec![Output::new(
+            self.file(context),
+            OutputRole::Create,
+            expected,
+        )]
     }
 }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk};
+use crate::base::simpler::{self, CaseSize};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::OutputRole;
 use crate::tool::request::{ImageFile, Request};
 
@@ -106,14 +106,14 @@ impl Dd {
         self.out_vsize.div_ceil(self.bs)
     }
 
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, self.target)
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, self.target)
     }
 
     /// The source's data, moved and cut to the window.
-    fn expected(&self, ground: &Ground<'_>) -> Contents {
+    fn expected(&self, context: &StepContext<'_>) -> Contents {
         let start = self.skip.saturating_mul(self.bs);
-        let moved = ground.recipe.all_writes().into_iter().filter_map(|write| {
+        let moved = context.recipe.all_writes().into_iter().filter_map(|write| {
             let write = write.within(start, start.saturating_add(self.out_vsize))?;
             Some(Write {
                 offset: write.offset - start,
@@ -186,9 +186,9 @@ impl Perform for Dd {
         Some(Operation::Dd(fitted))
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let given = [self.bs != SECTOR_BYTES, self.count.is_some(), self.skip > 0];
-        Bulk::of_operation(given.into_iter().filter(|given| *given).count())
+        CaseSize::of_operation(given.into_iter().filter(|given| *given).count())
     }
 
     fn skipped(&self) -> Option<String> {
@@ -201,21 +201,21 @@ impl Perform for Dd {
         })
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         vec![Step::own(Request::Dd {
-            source: ground.source.clone(),
-            target: self.file(ground),
+            source: context.source.clone(),
+            target: self.file(context),
             block_size: self.bs,
             count: self.count,
             skip: self.skip,
         })]
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         vec![Output::new(
-            self.file(ground),
+            self.file(context),
             OutputRole::Dd,
-            self.expected(ground),
+            self.expected(context),
         )]
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::image::options::{Compat, CreateOption, Subformat};
 use crate::operation::feature::Feature;
-use crate::oracle::exchange::{Exchange, Output, Side, Task, Turn};
+use crate::oracle::observations::{Observations, Output, Side, StepResult, Task};
 use crate::oracle::verdict::Place;
 use crate::tool::request::{ImageFile, Request};
 
@@ -97,7 +97,7 @@ pub struct Facts(BTreeSet<String>);
 
 impl Facts {
     /// What holds in every operation.
-    pub fn of_place(exchange: &Exchange, outputs: &[Output], place: &Place) -> Self {
+    pub fn of_place(observations: &Observations, outputs: &[Output], place: &Place) -> Self {
         let mut facts = Self::default();
         if let Some(name) = &place.file {
             facts.add("step", "left");
@@ -105,12 +105,12 @@ impl Facts {
             output.iter().for_each(|output| facts.file(&output.file));
             return facts;
         }
-        let Some(turn) = turn(exchange, place) else {
+        let Some(step_result) = step_result(observations, place) else {
             return facts;
         };
-        let task = &turn.step.task;
+        let task = &step_result.step.task;
         facts.add("step", task.name());
-        facts.add("by", turn.by.name());
+        facts.add("by", step_result.by.name());
         match task {
             Task::Tool(
                 Request::Convert { source, target, .. }
@@ -153,19 +153,25 @@ impl Facts {
 }
 
 /// The step of a place on the candidate's side, or on the reference's where the candidate did not get there.
-fn turn<'exchange>(exchange: &'exchange Exchange, place: &Place) -> Option<&'exchange Turn> {
-    let candidate = &exchange.candidate.turns;
-    let reference = exchange.reference.as_ref().map(|deed| &deed.turns);
+fn step_result<'observations>(
+    observations: &'observations Observations,
+    place: &Place,
+) -> Option<&'observations StepResult> {
+    let candidate = &observations.candidate.step_results;
+    let reference = observations
+        .reference
+        .as_ref()
+        .map(|side_run| &side_run.step_results);
     match place.step {
         Some(index) => candidate
             .get(index)
-            .or_else(|| reference.and_then(|turns| turns.get(index))),
+            .or_else(|| reference.and_then(|step_results| step_results.get(index))),
         // Where nobody said in which step, it is the last one that a tool made on the candidate's side.
         None => {
             let own = candidate
                 .iter()
                 .rev()
-                .find(|turn| turn.by == Side::Candidate);
+                .find(|step_result| step_result.by == Side::Candidate);
             own.or_else(|| candidate.last())
         }
     }

@@ -3,7 +3,7 @@
 //! Named by the operations ([`Perform::features`](super::Perform::features)) and by their facts. The names are a contract: the catalogue
 //! holds them.
 
-use super::chain::ActKind;
+use super::chain::ChainStepKind;
 use crate::image::format::Format;
 
 /// Writes out the features that have a name of their own.
@@ -15,7 +15,7 @@ macro_rules! features {
             /// An image of this format.
             Format(Format),
             /// A step of this kind.
-            Step(ActKind),
+            Step(ChainStepKind),
             /// A structure or a field that is damaged, or how, as the tables of damage name it.
             Damage(&'static str),
             $($(#[$doc])* $variant,)*
@@ -78,21 +78,21 @@ features! {
     /// Anything else that is done with such an image.
     ActBelow = "act_below",
 
-    /// [`Hazard::RaggedRebase`](super::chain::Hazard::RaggedRebase).
+    /// [`KnownQemuBug::RaggedRebase`](super::chain::Hazard::RaggedRebase).
     RaggedRebase = "hazard_ragged_rebase",
-    /// [`Hazard::MetadataGrowth`](super::chain::Hazard::MetadataGrowth).
+    /// [`KnownQemuBug::MetadataGrowth`](super::chain::Hazard::MetadataGrowth).
     MetadataGrowth = "hazard_metadata_growth",
-    /// [`Hazard::NarrowSnapshot`](super::chain::Hazard::NarrowSnapshot).
+    /// [`KnownQemuBug::NarrowSnapshot`](super::chain::Hazard::NarrowSnapshot).
     NarrowSnapshot = "hazard_narrow_snapshot",
-    /// [`Hazard::RaggedGrowth`](super::chain::Hazard::RaggedGrowth).
+    /// [`KnownQemuBug::RaggedGrowth`](super::chain::Hazard::RaggedGrowth).
     RaggedGrowth = "hazard_ragged_growth",
-    /// [`Hazard::Version2Bitmaps`](super::chain::Hazard::Version2Bitmaps).
+    /// [`KnownQemuBug::Version2Bitmaps`](super::chain::Hazard::Version2Bitmaps).
     Version2Bitmaps = "hazard_version_2_bitmaps",
-    /// [`Hazard::EncryptedDowngrade`](super::chain::Hazard::EncryptedDowngrade).
+    /// [`KnownQemuBug::EncryptedDowngrade`](super::chain::Hazard::EncryptedDowngrade).
     EncryptedDowngrade = "hazard_encrypted_downgrade",
-    /// [`Hazard::CompressedQcow`](super::chain::Hazard::CompressedQcow).
+    /// [`KnownQemuBug::CompressedQcow`](super::chain::Hazard::CompressedQcow).
     CompressedQcow = "hazard_compressed_qcow",
-    /// [`Hazard::RepairedSnapshots`](super::chain::Hazard::RepairedSnapshots).
+    /// [`KnownQemuBug::RepairedSnapshots`](super::chain::Hazard::RepairedSnapshots).
     RepairedSnapshots = "hazard_repaired_snapshots",
     /// An image lies on one whose format is guessed, wrongly ([`Layer::is_guessed_under`](super::chain::Layer::is_guessed_under)).
     GuessedBacking = "hazard_guessed_backing",
@@ -112,7 +112,7 @@ impl Feature {
     /// The one of this name, of those that do not depend on the tables of damage.
     pub fn named(name: &str) -> Option<Self> {
         let formats = Format::all().map(Self::Format);
-        let steps = ActKind::ALL.iter().copied().map(Self::Step);
+        let steps = ChainStepKind::ALL.iter().copied().map(Self::Step);
         let mut all = Self::OWN.iter().copied().chain(formats).chain(steps);
         all.find(|feature| feature.name() == name)
     }
@@ -127,7 +127,7 @@ mod tests {
         for feature in Feature::OWN {
             assert_eq!(Feature::named(feature.name()), Some(*feature));
         }
-        for kind in ActKind::ALL {
+        for kind in ChainStepKind::ALL {
             assert_eq!(Feature::named(kind.name()), Some(Feature::Step(*kind)));
         }
         for format in Format::all() {

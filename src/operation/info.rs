@@ -7,9 +7,9 @@ use super::{DrawPython, Perform, Picker};
 use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::judge::{self, json_differences};
 use crate::oracle::normalize::{Purpose, normalize};
+use crate::oracle::observations::{Observations, Step, StepContext};
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Subject, Verdict};
 use crate::tool::request::{Request, RequestKind};
 
@@ -38,14 +38,14 @@ impl Perform for Info {
         true
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         vec![Step::own(Request::Info {
-            file: ground.source.clone(),
+            file: context.source.clone(),
         })]
     }
 
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        let (candidate, reference) = exchange.last_answers()?;
+    fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        let (candidate, reference) = observations.last_answers()?;
         let (described, standard) = match (candidate.json(), reference.json()) {
             (Ok(described), Ok(standard)) => (described, standard),
             (candidate, reference) => {
@@ -53,16 +53,17 @@ impl Perform for Info {
                 return Some(Finding::of_difference(OUTPUT, difference).into());
             }
         };
-        let size = ground.recipe.contents().size;
+        let size = context.recipe.contents().size;
         if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
             return Some(virtual_size_finding(&described, &standard, size).into());
         }
-        let opinion = exchange
+        let opinion = observations
             .opinion
             .as_ref()
             .and_then(|opinion| judge::described(&described, opinion));
-        let [ours, theirs] = [described, standard]
-            .map(|description| normalize(description, Purpose::Description, &exchange.speakers));
+        let [ours, theirs] = [described, standard].map(|description| {
+            normalize(description, Purpose::Description, &observations.speakers)
+        });
         let differences = json_differences(&ours, &theirs, candidate.partial);
         Finding::of_differences(OUTPUT, differences)
             .or(opinion)

@@ -10,22 +10,25 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::{Operation, Perform};
-use crate::base::simpler::{self, Bulk};
+use crate::base::simpler::{self, CaseSize};
 use crate::disk_format::damage::{self, Cut, Damage, Value};
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
 use crate::operation::feature::Feature;
-use crate::oracle::exchange::{Actor, Bounds, Exchange, Ground, HarnessAction, Output, Rule, Step};
+use crate::oracle::observations::{
+    Executor, ExitExpectation, HarnessAction, Observations, Output, ResourceBounds, Step,
+    StepContext,
+};
 use crate::oracle::verdict::{DivergenceKind, Place, Verdict};
 use crate::tool::request::Request;
 
 pub use act::{CHANGE_NAMES, Change, Look};
-pub use specimen::Specimen;
+pub use base_image::BaseImage;
 
 mod act;
+mod base_image;
 mod facts;
 mod oracle;
-mod specimen;
 
 const FIXTURE: DivergenceKind = DivergenceKind::MalformedFixture;
 
@@ -39,7 +42,7 @@ const CALL_TIME: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Malformed {
     /// The image as it was when it was sound.
-    pub specimen: Specimen,
+    pub specimen: BaseImage,
     /// What is done to it.
     pub damages: Vec<Damage>,
     /// How it is looked at.
@@ -76,18 +79,18 @@ impl Perform for Malformed {
         false
     }
 
-    fn bounds(&self) -> Option<Bounds> {
-        Some(Bounds {
+    fn bounds(&self) -> Option<ResourceBounds> {
+        Some(ResourceBounds {
             memory_bytes_max: ADDRESS_SPACE_BYTES_MAX,
             time: CALL_TIME,
         })
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let stem = &ground.stem;
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let stem = &context.stem;
         let file = self.specimen.file(stem);
         let made = self.specimen.making(stem).into_iter().map(|request| Step {
-            actor: Actor::Once,
+            executor: Executor::Once,
             ..Step::fixture(request, FIXTURE)
         });
         let damage = HarnessAction::Damage {
@@ -95,34 +98,34 @@ impl Perform for Malformed {
             damages: self.damages.clone(),
         };
         let damage = Step {
-            actor: Actor::Once,
+            executor: Executor::Once,
             kind: FIXTURE,
-            rule: Rule::Agree,
+            rule: ExitExpectation::Agree,
             ..Step::harness(damage)
         };
         // The oracle looks at how each came out.
-        let free = |actor, request| Step {
-            actor,
-            rule: Rule::Free,
+        let free = |executor, request| Step {
+            executor,
+            rule: ExitExpectation::Free,
             ..Step::own(request)
         };
         let looks = self.looks.iter();
         let looks = looks.filter_map(|look| look.request(&file, stem));
-        let looks = looks.map(|request| free(Actor::SideOrReference, request));
+        let looks = looks.map(|request| free(Executor::SideOrReference, request));
         let untouched = Step::harness(HarnessAction::Untouched { file: file.clone() });
         let mut steps: Vec<Step> = made.chain([damage]).chain(looks).collect();
         steps.push(untouched);
         if let Some(change) = &self.change {
             let request = change.request(&file, self.specimen.size);
             let contents = Request::Contents { file: file.clone() };
-            steps.push(free(Actor::SideOrReference, request));
-            steps.push(free(Actor::Reference, contents));
+            steps.push(free(Executor::SideOrReference, request));
+            steps.push(free(Executor::Reference, contents));
         }
         steps
     }
 
-    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
-        oracle::judge(exchange).map(Verdict::from)
+    fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
+        oracle::judge(observations).map(Verdict::from)
     }
 
     /// The format and what readers need not know of it; the structures and fields that are damaged, and how; what it is changed by.
@@ -143,13 +146,13 @@ impl Perform for Malformed {
 
     fn facts(
         &self,
-        _: &Ground<'_>,
-        exchange: &Exchange,
+        _: &StepContext<'_>,
+        observations: &Observations,
         outputs: &[Output],
         place: &Place,
     ) -> Vec<String> {
-        let mut facts = Facts::of_place(exchange, outputs, place);
-        facts::add(self, exchange, place, &mut facts);
+        let mut facts = Facts::of_place(observations, outputs, place);
+        facts::add(self, observations, place, &mut facts);
         facts.in_order()
     }
 
@@ -177,8 +180,8 @@ impl Perform for Malformed {
         versions
     }
 
-    fn bulk(&self) -> Bulk {
-        Bulk {
+    fn bulk(&self) -> CaseSize {
+        CaseSize {
             operations: self.damages.len() + self.looks.len() + usize::from(self.change.is_some()),
             options: self.specimen.options_beyond_defaults(),
             writes: self.specimen.writes.len(),

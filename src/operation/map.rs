@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{Bulk, Versions};
+use crate::base::simpler::{CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, Ground, Step};
 use crate::oracle::normalize::{Purpose, normalize};
+use crate::oracle::observations::{Observations, Step, StepContext};
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, JsonPath, Subject, Verdict};
 use crate::tool::request::qemu_words::as_words_or_nothing;
 use crate::tool::request::{Answer, Request, RequestKind, Window};
@@ -134,8 +134,8 @@ impl Perform for Map {
         Some(Operation::Map(fitted))
     }
 
-    fn bulk(&self) -> Bulk {
-        Bulk::of_operation(self.part().ends())
+    fn bulk(&self) -> CaseSize {
+        CaseSize::of_operation(self.part().ends())
     }
 
     fn skipped(&self) -> Option<String> {
@@ -144,19 +144,19 @@ impl Perform for Map {
             .map(|why| format!("map of a {why} image is skipped"))
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let window = self.part();
         vec![Step::own(Request::Map {
-            file: ground.source.clone(),
+            file: context.source.clone(),
             window,
         })]
     }
 
-    fn judge(&self, ground: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        let (candidate, reference) = exchange.last_answers()?;
+    fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        let (candidate, reference) = observations.last_answers()?;
         let said = [candidate, reference].map(|answer| {
             let told = answer.json();
-            told.map(|map| normalize(map, Purpose::Mapping, &exchange.speakers))
+            told.map(|map| normalize(map, Purpose::Mapping, &observations.speakers))
         });
         let [told, standard] = said;
         let (mapped, standard) = match (told, standard) {
@@ -177,7 +177,7 @@ impl Perform for Map {
             let difference = Difference::new(Subject::MapShape {}, kind(&mapped), kind(&standard));
             return Some(Finding::of_difference(SHAPE, difference).into());
         };
-        let fields = fields(ground, candidate, mapped);
+        let fields = fields(context, candidate, mapped);
         let found = compare(&fields, mapped, standard)?;
         let without_holes = compare(&fields, &filled(mapped), &filled(standard));
         let kind = if without_holes.is_none() {
@@ -200,10 +200,10 @@ fn filled(extents: &[Value]) -> Vec<Value> {
 
 /// The fields that are compared: for vpc without `present`, which tools define otherwise there; of a tool that tells
 /// only some, those.
-fn fields(ground: &Ground<'_>, answer: &Answer, extents: &[Value]) -> Vec<&'static str> {
+fn fields(context: &StepContext<'_>, answer: &Answer, extents: &[Value]) -> Vec<&'static str> {
     let told =
         |name: &&str| !answer.partial || extents.iter().any(|extent| extent.get(name).is_some());
-    let vpc = ground.recipe.format == Format::Vpc;
+    let vpc = context.recipe.format == Format::Vpc;
     FIELDS
         .into_iter()
         .filter(|name| !(vpc && *name == "present"))

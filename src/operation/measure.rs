@@ -11,8 +11,8 @@ use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{Exchange, Ground, Output, Step, Turn};
 use crate::oracle::judge::json_differences;
+use crate::oracle::observations::{Observations, Output, Step, StepContext, StepResult};
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, OutputRole, Subject, Verdict};
 use crate::tool::request::{ImageFile, Request, RequestKind};
 
@@ -52,8 +52,8 @@ impl Measure {
         matches!(self.target, Format::Raw | Format::Qcow2)
     }
 
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, self.target)
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, self.target)
     }
 }
 
@@ -79,14 +79,14 @@ impl Perform for Measure {
         true
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let source = || ground.source.clone();
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let source = || context.source.clone();
         let mut steps = vec![Step::own(Request::Measure {
             source: source(),
             target: self.target,
         })];
         if !self.reference_measures() {
-            let target = self.file(ground);
+            let target = self.file(context);
             steps.push(Step::own(Request::Convert {
                 source: source(),
                 target,
@@ -96,30 +96,30 @@ impl Perform for Measure {
         steps
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         if self.reference_measures() {
             return Vec::new();
         }
-        let mut expected = ground.recipe.contents();
+        let mut expected = context.recipe.contents();
         expected.size = self.target.created_size(expected.size);
         vec![Output::new(
-            self.file(ground),
+            self.file(context),
             OutputRole::Measure,
             expected,
         )]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        match &exchange.reference {
-            None => judge_alone(&exchange.candidate.turns),
-            Some(_) => judge_numbers(exchange),
+    fn judge(&self, _: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        match &observations.reference {
+            None => judge_alone(&observations.candidate.step_results),
+            Some(_) => judge_numbers(observations),
         }
         .map(Verdict::from)
     }
 }
 
-fn judge_numbers(exchange: &Exchange) -> Option<Finding> {
-    let (candidate, reference) = exchange.last_answers()?;
+fn judge_numbers(observations: &Observations) -> Option<Finding> {
+    let (candidate, reference) = observations.last_answers()?;
     let (candidate, reference) = match (candidate.json(), reference.json()) {
         (Ok(candidate), Ok(reference)) => (candidate, reference),
         (candidate, reference) => {
@@ -154,8 +154,8 @@ fn judge_numbers(exchange: &Exchange) -> Option<Finding> {
     })
 }
 
-fn judge_alone(turns: &[Turn]) -> Option<Finding> {
-    let [measured, converted] = turns else {
+fn judge_alone(step_results: &[StepResult]) -> Option<Finding> {
+    let [measured, converted] = step_results else {
         return None;
     };
     let json = match measured.answer.json() {

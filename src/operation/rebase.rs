@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
 use crate::tool::request::qemu_words::{InWords, as_words};
 use crate::tool::request::{ImageFile, RebaseMode, Request};
@@ -107,55 +107,55 @@ impl Rebase {
         }
     }
 
-    fn cluster_size(&self, ground: &Ground<'_>) -> u64 {
-        self.overlay(ground).cluster_size()
+    fn cluster_size(&self, context: &StepContext<'_>) -> u64 {
+        self.overlay(context).cluster_size()
     }
 
-    fn base(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&format!("{}-base", ground.stem), Format::Qcow2)
+    fn base(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&format!("{}-base", context.stem), Format::Qcow2)
     }
 
     /// The new backing file; its name is as long as the old one's, because not every tool can make room for more.
-    fn next(&self, ground: &Ground<'_>) -> ImageFile {
+    fn next(&self, context: &StepContext<'_>) -> ImageFile {
         if self.replaces_base() {
-            return self.base(ground);
+            return self.base(context);
         }
-        ImageFile::new(&format!("{}-next", ground.stem), Format::Qcow2)
+        ImageFile::new(&format!("{}-next", context.stem), Format::Qcow2)
     }
 
-    fn overlay(&self, ground: &Ground<'_>) -> ImageFile {
+    fn overlay(&self, context: &StepContext<'_>) -> ImageFile {
         let mut options = self.create_options.clone();
-        options.extend(self.base(ground).backing_options());
-        ImageFile::new(&ground.stem, Format::Qcow2).with_options(options)
+        options.extend(self.base(context).backing_options());
+        ImageFile::new(&context.stem, Format::Qcow2).with_options(options)
     }
 
-    fn base_writes(&self, ground: &Ground<'_>) -> [Write; 3] {
+    fn base_writes(&self, context: &StepContext<'_>) -> [Write; 3] {
         let end = self.base_size().bytes();
         [
-            ground.write(0, 0, 16384),
-            ground.write(1, 524_288, 4096),
-            ground.write(2, end - 4096, 4096),
+            context.write(0, 0, 16384),
+            context.write(1, 524_288, 4096),
+            context.write(2, end - 4096, 4096),
         ]
     }
 
-    fn next_writes(&self, ground: &Ground<'_>) -> [Write; 3] {
+    fn next_writes(&self, context: &StepContext<'_>) -> [Write; 3] {
         let end = self.new_backing_size.bytes();
         [
-            ground.write(3, 4096, 16384),
-            ground.write(4, 786_432, 4096),
-            ground.write(5, end - 4096, 4096),
+            context.write(3, 4096, 16384),
+            context.write(4, 786_432, 4096),
+            context.write(5, end - 4096, 4096),
         ]
     }
 
-    fn overlay_writes(&self, ground: &Ground<'_>) -> [Write; 1] {
-        [ground.write(6, 8192, 1536)]
+    fn overlay_writes(&self, context: &StepContext<'_>) -> [Write; 1] {
+        [context.write(6, 8192, 1536)]
     }
 
     /// What a guest must see in the overlay afterwards.
-    fn expected(&self, ground: &Ground<'_>) -> Contents {
-        let own = self.overlay_writes(ground);
-        let base = self.base_writes(ground);
-        let cluster_size = self.cluster_size(ground);
+    fn expected(&self, context: &StepContext<'_>) -> Contents {
+        let own = self.overlay_writes(context);
+        let base = self.base_writes(context);
+        let cluster_size = self.cluster_size(context);
         // A write to part of a cluster copied the rest of it from the old backing file.
         let copied = own.iter().flat_map(|write| {
             let start = write.offset / cluster_size * cluster_size;
@@ -170,7 +170,7 @@ impl Rebase {
             (false, _) => base.to_vec(),
             (true, _) if replaced => base.to_vec(),
             (true, true) => Vec::new(),
-            (true, false) => self.cleared(ground, cluster_size).collect(),
+            (true, false) => self.cleared(context, cluster_size).collect(),
         };
         let writes: Vec<Write> = below.into_iter().chain(copied).chain(own).collect();
         Contents::of_writes(self.overlay_size.bytes(), &writes)
@@ -179,10 +179,10 @@ impl Rebase {
     /// The new backing file's data, with zeros where the overlay has clusters of its own.
     fn cleared(
         &self,
-        ground: &Ground<'_>,
+        context: &StepContext<'_>,
         cluster_size: u64,
     ) -> impl Iterator<Item = Write> + use<> {
-        let zeros = self.overlay_writes(ground).map(|write| {
+        let zeros = self.overlay_writes(context).map(|write| {
             let start = write.offset / cluster_size * cluster_size;
             let end = (write.offset + write.length).next_multiple_of(cluster_size);
             Write {
@@ -191,7 +191,7 @@ impl Rebase {
                 byte: 0,
             }
         });
-        self.next_writes(ground).into_iter().chain(zeros)
+        self.next_writes(context).into_iter().chain(zeros)
     }
 }
 
@@ -238,12 +238,12 @@ impl Perform for Rebase {
         versions.all().map(Operation::Rebase).collect()
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let options = self.create_options.beyond_defaults();
-        Bulk::of_operation(options + usize::from(self.mode == "unsafe"))
+        CaseSize::of_operation(options + usize::from(self.mode == "unsafe"))
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let create = |file: ImageFile, size: &Size| {
             Step::fixture(
                 Request::Create {
@@ -263,19 +263,19 @@ impl Perform for Rebase {
             )
         };
         let mut steps = vec![
-            create(self.base(ground), self.base_size()),
-            write(self.base(ground), &self.base_writes(ground)),
+            create(self.base(context), self.base_size()),
+            write(self.base(context), &self.base_writes(context)),
         ];
         if !self.replaces_base() && !self.new_backing.is_empty() {
-            steps.push(create(self.next(ground), &self.new_backing_size));
-            steps.push(write(self.next(ground), &self.next_writes(ground)));
+            steps.push(create(self.next(context), &self.new_backing_size));
+            steps.push(write(self.next(context), &self.next_writes(context)));
         }
-        steps.push(create(self.overlay(ground), &self.overlay_size));
-        steps.push(write(self.overlay(ground), &self.overlay_writes(ground)));
+        steps.push(create(self.overlay(context), &self.overlay_size));
+        steps.push(write(self.overlay(context), &self.overlay_writes(context)));
         let is_put = !self.new_backing.is_empty();
-        let new_backing = is_put.then(|| self.next(ground).path);
+        let new_backing = is_put.then(|| self.next(context).path);
         let rebase = Request::Rebase {
-            file: self.overlay(ground),
+            file: self.overlay(context),
             new_backing,
             mode: self.flags,
         };
@@ -283,11 +283,11 @@ impl Perform for Rebase {
         steps
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
         vec![Output::new(
-            self.overlay(ground),
+            self.overlay(context),
             OutputRole::Rebase,
-            self.expected(ground),
+            self.expected(context),
         )]
     }
 }

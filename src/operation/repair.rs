@@ -8,16 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{Bulk, Versions};
+use crate::base::simpler::{CaseSize, Versions};
 use crate::base::size::Size;
-use crate::disk_format::qcow2::corruption::Corruption;
+use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Deed, Exchange, Ground, HarnessAction, Rule, Step};
 use crate::oracle::judge::CheckCounts;
+use crate::oracle::observations::{
+    ExitExpectation, HarnessAction, Observations, SideRun, Step, StepContext,
+};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
 };
@@ -33,12 +35,12 @@ const RECIPE: DivergenceKind = DivergenceKind::RepairRecipe;
 const DEFAULT_CLUSTER_SIZE: u64 = 65536;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
-const CORRUPTIONS: [Corruption; 5] = [
-    Corruption::RefcountZero,
-    Corruption::RefcountTooHigh,
-    Corruption::LeakedCluster,
-    Corruption::StaleCopied,
-    Corruption::Overlapping,
+const CORRUPTIONS: [FieldMutation; 5] = [
+    FieldMutation::RefcountZero,
+    FieldMutation::RefcountTooHigh,
+    FieldMutation::LeakedCluster,
+    FieldMutation::StaleCopied,
+    FieldMutation::Overlapping,
 ];
 
 /// The virtual size of the image.
@@ -62,7 +64,7 @@ pub struct Repair {
     /// The cluster size in bytes.
     pub cluster_size: u64,
     /// What is damaged.
-    pub corruption: Corruption,
+    pub corruption: FieldMutation,
     /// What the tools may repair.
     pub tier: RepairTier,
 }
@@ -81,8 +83,8 @@ impl DrawPython for Repair {
 }
 
 impl Repair {
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, Format::Qcow2)
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, Format::Qcow2)
             .with_options([CreateOption::ClusterSize(self.cluster_size)])
     }
 
@@ -94,11 +96,11 @@ impl Repair {
             byte,
         };
         let damaged = match self.corruption {
-            Corruption::LeakedCluster => Some(cluster(0, 0)),
-            Corruption::Overlapping => Some(cluster(1, WRITES[0].byte)),
-            Corruption::RefcountZero | Corruption::RefcountTooHigh | Corruption::StaleCopied => {
-                None
-            }
+            FieldMutation::LeakedCluster => Some(cluster(0, 0)),
+            FieldMutation::Overlapping => Some(cluster(1, WRITES[0].byte)),
+            FieldMutation::RefcountZero
+            | FieldMutation::RefcountTooHigh
+            | FieldMutation::StaleCopied => None,
         };
         let writes: Vec<Write> = WRITES.into_iter().chain(damaged).collect();
         Contents::of_writes(Size::literal(SIZE).bytes(), &writes)
@@ -106,7 +108,7 @@ impl Repair {
 
     /// Whether a repair of this tier has to mend the damage: a leak that is nothing else is for every tier.
     fn has_to_mend(&self) -> bool {
-        self.tier == RepairTier::All || self.corruption == Corruption::LeakedCluster
+        self.tier == RepairTier::All || self.corruption == FieldMutation::LeakedCluster
     }
 }
 
@@ -129,19 +131,19 @@ impl Perform for Repair {
         versions.all().map(Operation::Repair).collect()
     }
 
-    fn bulk(&self) -> Bulk {
-        Bulk::of_operation(usize::from(self.cluster_size != DEFAULT_CLUSTER_SIZE))
+    fn bulk(&self) -> CaseSize {
+        CaseSize::of_operation(usize::from(self.cluster_size != DEFAULT_CLUSTER_SIZE))
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let file = || self.file(ground);
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let file = || self.file(context);
         let size = Size::literal(SIZE);
         let writes = WRITES.to_vec();
         let corruption = self.corruption;
         let tier = self.tier;
         // Whatever these come out like, the oracle below says what it means.
         let looked_at = |step: Step| Step {
-            rule: Rule::Free,
+            rule: ExitExpectation::Free,
             ..step
         };
         let check = || looked_at(Step::fixture(Request::Check { file: file() }, FIXTURE));
@@ -157,7 +159,7 @@ impl Perform for Repair {
             ),
             Step {
                 kind: FIXTURE,
-                rule: Rule::Agree,
+                rule: ExitExpectation::Agree,
                 ..Step::harness(HarnessAction::Corrupt {
                     file: file(),
                     corruption,
@@ -170,9 +172,9 @@ impl Perform for Repair {
         ]
     }
 
-    fn judge(&self, _: &Ground<'_>, exchange: &Exchange) -> Option<Verdict> {
-        let candidate = Outcome::of(&exchange.candidate)?;
-        let reference = Outcome::of(exchange.reference.as_ref()?)?;
+    fn judge(&self, _: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
+        let candidate = Outcome::of(&observations.candidate)?;
+        let reference = Outcome::of(observations.reference.as_ref()?)?;
         self.judge_counts(&candidate, &reference)
             .or_else(|| self.judge_contents(&candidate, &reference))
             .or_else(|| candidate.conservative())
@@ -180,16 +182,16 @@ impl Perform for Repair {
 }
 
 /// What came of one side's image.
-struct Outcome<'exchange> {
+struct Outcome<'observations> {
     baseline: CheckCounts,
-    repair: &'exchange Answer,
+    repair: &'observations Answer,
     after: CheckCounts,
-    contents: &'exchange Answer,
+    contents: &'observations Answer,
 }
 
-impl<'exchange> Outcome<'exchange> {
-    fn of(deed: &'exchange Deed) -> Option<Self> {
-        let [.., baseline, repair, after, contents] = &deed.turns[..] else {
+impl<'observations> Outcome<'observations> {
+    fn of(side_run: &'observations SideRun) -> Option<Self> {
+        let [.., baseline, repair, after, contents] = &side_run.step_results[..] else {
             return None;
         };
         Some(Self {

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::image::validity::{self, Validity};
-use crate::oracle::exchange::{Actor, Exchange, Ground, Output, Step};
+use crate::oracle::observations::{Executor, Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{DivergenceKind, OutputRole};
 use crate::tool::request::{ImageFile, NewSize, Request};
 
@@ -156,17 +156,17 @@ impl Resize {
             .filter(move |resize| resize.shrink == self.shrink && sum(resize) < sum(self))
     }
 
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&ground.stem, self.target).with_options(self.options.clone())
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&context.stem, self.target).with_options(self.options.clone())
     }
 
     /// What the reference writes into the image before it is resized.
-    fn writes(&self, ground: &Ground<'_>) -> Vec<Write> {
+    fn writes(&self, context: &StepContext<'_>) -> Vec<Write> {
         let edge = self.start.bytes().min(self.end_bytes);
-        let after = ground.write(2, edge, SECTOR_BYTES);
+        let after = context.write(2, edge, SECTOR_BYTES);
         let mut writes = vec![
-            ground.write(0, 0, WRITE_BYTES),
-            ground.write(1, edge - WRITE_BYTES, WRITE_BYTES),
+            context.write(0, 0, WRITE_BYTES),
+            context.write(1, edge - WRITE_BYTES, WRITE_BYTES),
         ];
         writes.extend((after.offset + after.length <= self.start.bytes()).then_some(after));
         writes
@@ -217,20 +217,20 @@ impl Perform for Resize {
         versions.map(Operation::Resize).collect()
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let options = self.options.beyond_defaults();
-        Bulk::of_operation(options + usize::from(self.preallocation.is_some()))
+        CaseSize::of_operation(options + usize::from(self.preallocation.is_some()))
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
-        let file = self.file(ground);
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let file = self.file(context);
         let create = Request::Create {
             file: file.clone(),
             size: self.start.clone(),
         };
         let write = Request::Write {
             file: file.clone(),
-            writes: self.writes(ground),
+            writes: self.writes(context),
         };
         let resize = Request::Resize {
             file,
@@ -241,7 +241,7 @@ impl Perform for Resize {
         };
         vec![
             Step {
-                actor: Actor::SideOrReference,
+                executor: Executor::SideOrReference,
                 kind: CREATE_SEED,
                 ..Step::own(create)
             },
@@ -250,8 +250,12 @@ impl Perform for Resize {
         ]
     }
 
-    fn outputs(&self, ground: &Ground<'_>, _: &Exchange) -> Vec<Output> {
-        let expected = Contents::of_writes(self.end_bytes, &self.writes(ground));
-        vec![Output::new(self.file(ground), OutputRole::Resize, expected)]
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
+        let expected = Contents::of_writes(self.end_bytes, &self.writes(context));
+        vec![Output::new(
+            self.file(context),
+            OutputRole::Resize,
+            expected,
+        )]
     }
 }

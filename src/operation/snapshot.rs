@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize};
 use self::history::History;
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, Bulk, Versions};
+use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::image::validity::Validity;
-use crate::oracle::exchange::{
-    Exchange, ExpectedSnapshot, Ground, HarnessAction, Output, Rule, Step, Task, Turn,
+use crate::oracle::observations::{
+    ExitExpectation, ExpectedSnapshot, HarnessAction, Observations, Output, Step, StepContext,
+    StepResult, Task,
 };
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
@@ -202,26 +203,26 @@ impl Table {
 }
 
 impl Snapshot {
-    fn file(&self, ground: &Ground<'_>) -> ImageFile {
-        let mut file = ImageFile::new(&ground.stem, Format::Qcow2).with_options([
+    fn file(&self, context: &StepContext<'_>) -> ImageFile {
+        let mut file = ImageFile::new(&context.stem, Format::Qcow2).with_options([
             CreateOption::ClusterSize(self.cluster_size),
             CreateOption::Compat(self.compat),
         ]);
         let extended = self.extended_l2.then_some(CreateOption::ExtendedL2(true));
         file.options.extend(extended);
-        let base = self.backing.then(|| Self::base(ground));
+        let base = self.backing.then(|| Self::base(context));
         file.options
             .extend(base.into_iter().flat_map(ImageFile::backing_options));
         file
     }
 
-    fn base(ground: &Ground<'_>) -> ImageFile {
-        ImageFile::new(&format!("{}-base", ground.stem), Format::Qcow2)
+    fn base(context: &StepContext<'_>) -> ImageFile {
+        ImageFile::new(&format!("{}-base", context.stem), Format::Qcow2)
     }
 
     /// What is in the backing file, if there is one: data around everything that is written later, so that the rest of a
     /// cluster has to be copied, and at the end, which nobody writes to as a rule.
-    fn base_writes(&self, ground: &Ground<'_>) -> Vec<Write> {
+    fn base_writes(&self, context: &StepContext<'_>) -> Vec<Write> {
         if !self.backing {
             return Vec::new();
         }
@@ -232,10 +233,10 @@ impl Snapshot {
             .map(|(index, write)| {
                 let start = write.offset / BASE_GRAIN_BYTES * BASE_GRAIN_BYTES;
                 let end = (write.offset + write.length).next_multiple_of(BASE_GRAIN_BYTES);
-                ground.write(index, start, end.min(size) - start)
+                context.write(index, start, end.min(size) - start)
             })
             .collect();
-        writes.push(ground.write(6, size - BASE_GRAIN_BYTES, BASE_GRAIN_BYTES));
+        writes.push(context.write(6, size - BASE_GRAIN_BYTES, BASE_GRAIN_BYTES));
         writes
     }
 
@@ -244,13 +245,18 @@ impl Snapshot {
     }
 
     /// What the image must have become, given what the reference made of each element that is not a write.
-    fn history(&self, ground: &Ground<'_>, exchange: &Exchange) -> History {
-        let base = self.base_writes(ground).into_iter();
+    fn history(&self, context: &StepContext<'_>, observations: &Observations) -> History {
+        let base = self.base_writes(context).into_iter();
         let mut history = History::new(base.chain(self.seeds()).collect());
-        let turns = exchange.reference.iter().flat_map(|deed| &deed.turns);
-        let mut obeyed = turns
-            .filter(|turn| matches!(turn.step.task, Task::Tool(Request::Snapshot { .. })))
-            .map(|turn| turn.answer.succeeded());
+        let step_results = observations
+            .reference
+            .iter()
+            .flat_map(|side_run| &side_run.step_results);
+        let mut obeyed = step_results
+            .filter(|step_result| {
+                matches!(step_result.step.task, Task::Tool(Request::Snapshot { .. }))
+            })
+            .map(|step_result| step_result.answer.succeeded());
         for element in &self.chain {
             match element {
                 Element::Write(..) => history.active.extend(element.write()),
@@ -266,8 +272,8 @@ impl Snapshot {
         history
     }
 
-    fn element_steps(&self, ground: &Ground<'_>, element: &Element) -> Vec<Step> {
-        let file = self.file(ground);
+    fn element_steps(&self, context: &StepContext<'_>, element: &Element) -> Vec<Step> {
+        let file = self.file(context);
         match element {
             Element::Write(..) => {
                 let writes = element.write().into_iter().collect();
@@ -282,7 +288,7 @@ impl Snapshot {
                 };
                 // A refusal of both is no end: the next element follows.
                 let mut steps = vec![Step {
-                    rule: Rule::GoOn,
+                    rule: ExitExpectation::GoOn,
                     ..Step::own(request)
                 }];
                 // What an apply leaves in freed clusters is a tool's own affair (issue 381 of instar).
@@ -323,7 +329,7 @@ impl Perform for Snapshot {
         versions.all().map(Operation::Snapshot).collect()
     }
 
-    fn bulk(&self) -> Bulk {
+    fn bulk(&self) -> CaseSize {
         let options = [
             self.backing,
             self.extended_l2,
@@ -331,14 +337,14 @@ impl Perform for Snapshot {
             self.cluster_size != 65536,
         ];
         let chained = self.chain.iter().filter_map(Element::write).count();
-        Bulk {
+        CaseSize {
             operations: self.chain.len() - chained,
             options: options.into_iter().filter(|given| *given).count(),
             writes: self.seed_writes.len() + chained,
         }
     }
 
-    fn steps(&self, ground: &Ground<'_>) -> Vec<Step> {
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let fixture = |file: &ImageFile, writes: Vec<Write>| {
             let create = Request::Create {
                 file: file.clone(),
@@ -351,17 +357,17 @@ impl Perform for Snapshot {
         };
         let base = self
             .backing
-            .then(|| fixture(&Self::base(ground), self.base_writes(ground)));
+            .then(|| fixture(&Self::base(context), self.base_writes(context)));
         let elements = self.chain.iter();
         base.into_iter()
             .flatten()
-            .chain(fixture(&self.file(ground), self.seeds()))
-            .chain(elements.flat_map(|element| self.element_steps(ground, element)))
+            .chain(fixture(&self.file(context), self.seeds()))
+            .chain(elements.flat_map(|element| self.element_steps(context, element)))
             .collect()
     }
 
-    fn outputs(&self, ground: &Ground<'_>, exchange: &Exchange) -> Vec<Output> {
-        let history = self.history(ground, exchange);
+    fn outputs(&self, context: &StepContext<'_>, observations: &Observations) -> Vec<Output> {
+        let history = self.history(context, observations);
         let contents = |writes: &[Write]| Contents::of_writes(self.size.bytes(), writes);
         let snapshots = history.snapshots.iter().map(|taken| ExpectedSnapshot {
             id: taken.id.to_string(),
@@ -371,17 +377,20 @@ impl Perform for Snapshot {
             content_aspect: OutputAspect::Compare,
             snapshots: Some(snapshots.collect()),
             ..Output::new(
-                self.file(ground),
+                self.file(context),
                 OutputRole::Snapshot,
                 contents(&history.active),
             )
         }]
     }
 
-    fn judge_steps(&self, exchange: &Exchange) -> Option<Verdict> {
-        let reference = exchange.reference.as_ref()?;
-        let turns = std::iter::zip(&exchange.candidate.turns, &reference.turns);
-        let pairs: Vec<(&Turn, &Turn)> = turns.collect();
+    fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
+        let reference = observations.reference.as_ref()?;
+        let step_results = std::iter::zip(
+            &observations.candidate.step_results,
+            &reference.step_results,
+        );
+        let pairs: Vec<(&StepResult, &StepResult)> = step_results.collect();
         pairs.windows(2).find_map(|pairs| {
             let [(action, counterpart), (candidate, reference)] = pairs else {
                 return None;

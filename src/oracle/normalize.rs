@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use crate::oracle::exchange::Speaker;
+use crate::oracle::observations::ToolVersion;
 
 /// Why two descriptions are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ const STEPS: [Step; 13] = [
 ];
 
 /// Returns `description` without the parts that are insignificant for `purpose` when these two tools are compared.
-pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[Speaker; 2]) -> Value {
+pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[ToolVersion; 2]) -> Value {
     debug_assert!(STEPS.windows(2).all(|pair| pair[0].number < pair[1].number));
     let steps = STEPS.iter().filter(|step| step.purposes.contains(&purpose));
     for step in steps.filter(|step| step.is_between(speakers)) {
@@ -183,7 +183,7 @@ pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[Speaker; 
 
 impl Step {
     /// Whether the step applies to a comparison of these two tools.
-    fn is_between(&self, speakers: &[Speaker; 2]) -> bool {
+    fn is_between(&self, speakers: &[ToolVersion; 2]) -> bool {
         self.release.is_none_or(|release| {
             let [first, second] = speakers;
             first.is_before(QEMU_IMG, release) != second.is_before(QEMU_IMG, release)
@@ -235,8 +235,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn speakers(candidate: (&str, &str), reference: (&str, &str)) -> [Speaker; 2] {
-        [candidate, reference].map(|(name, version)| Speaker {
+    fn speakers(candidate: (&str, &str), reference: (&str, &str)) -> [ToolVersion; 2] {
+        [candidate, reference].map(|(name, version)| ToolVersion {
             name: name.to_owned(),
             version: version.to_owned(),
         })

@@ -64,7 +64,7 @@ impl RefusalClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::exchange::sample::{refused, said};
+    use crate::oracle::observations::sample::{refused, said};
 
     #[test]
     fn plain_words_say_why_however_they_are_written() {

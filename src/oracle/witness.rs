@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::base::error::Result;
 use crate::image::format::Format;
-use crate::oracle::exchange::Opinion;
+use crate::oracle::observations::CrossCheck;
 use crate::process::{self, Ending, Invocation};
-use crate::tool::Scene;
+use crate::tool::CallContext;
 use crate::tool::request::{Answer, Exit};
 
 /// One row of the list of witnesses.
@@ -109,7 +109,12 @@ impl Witnesses {
 
     /// The opinion on the image called `name` in `directory`; `None` when no witness reads its format, or the one that does ran
     /// out of time or died, which says nothing about the image.
-    pub fn hear(&self, format: Format, name: &str, scene: &Scene<'_>) -> Result<Option<Opinion>> {
+    pub fn hear(
+        &self,
+        format: Format,
+        name: &str,
+        call_context: &CallContext<'_>,
+    ) -> Result<Option<CrossCheck>> {
         let Some(witness) = self
             .found
             .iter()
@@ -118,7 +123,7 @@ impl Witnesses {
             return Ok(None);
         };
         let arguments = [name.to_owned()];
-        let finished = process::run(&scene.invocation(&witness.program, &arguments))?;
+        let finished = process::run(&call_context.invocation(&witness.program, &arguments))?;
         let exit = match finished.ending {
             Ending::Exited(0) => Exit::Success,
             Ending::Exited(code) => Exit::Refused(code),
@@ -137,7 +142,7 @@ impl Witnesses {
             peak_memory_bytes: 0,
             calls: 1,
         };
-        Ok(Some(Opinion {
+        Ok(Some(CrossCheck {
             witness: witness.name,
             answer,
         }))

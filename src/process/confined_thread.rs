@@ -22,18 +22,18 @@ const RESOURCES: [(u32, Resource); 6] = [
     (libc::RLIMIT_CPU, Resource::Cpu),
 ];
 
-/// Does `deed` in a thread of its own that is confined for good, with everything that it starts: writing below `scratch` only,
+/// Does `side_run` in a thread of its own that is confined for good, with everything that it starts: writing below `scratch` only,
 /// where there is one.
 pub(super) fn confine<T: Send>(
     policy: &SandboxPolicy,
     scratch: Option<&Path>,
-    deed: impl FnOnce() -> T + Send,
+    side_run: impl FnOnce() -> T + Send,
 ) -> io::Result<T> {
     if !policy.is_confined && !policy.flushes_off {
-        return Ok(deed());
+        return Ok(side_run());
     }
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| enter(policy, scratch).map(|()| deed()));
+        let thread = scope.spawn(|| enter(policy, scratch).map(|()| side_run()));
         match thread.join() {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::base::prose::printable;
 use crate::case::known::Entry;
-use crate::oracle::exchange::Side;
+use crate::oracle::observations::Side;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;
 

@@ -11,12 +11,14 @@ use crate::base::prose::printable;
 use crate::case::Case;
 use crate::image::format::Format;
 use crate::operation::Operation;
-use crate::oracle::exchange::{Actor, Exchange, HarnessAction, Rule, Side, Step, Task};
+use crate::oracle::observations::{
+    Executor, ExitExpectation, HarnessAction, Observations, Side, Step, Task,
+};
 use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
 use crate::tool::request::{ImageFile, Request, RequestKind};
-use crate::tool::{Support, Tool, Wording};
+use crate::tool::{Reproducer, Support, Tool};
 use about::{About, came_out};
 use calls::Calls;
 use checks::check;
@@ -132,25 +134,26 @@ pub fn script(
         damage: damage(record),
         is_watched: left::is_watched(differences),
     };
-    let ground = case.ground(index);
-    let steps = operation.perform().steps(&ground);
+    let context = case.context(index);
+    let steps = operation.perform().steps(&context);
     let evidence = record.evidence.as_ref();
-    let exchange = evidence.map_or_else(Exchange::default, |evidence| came_out(&steps, evidence));
+    let observations =
+        evidence.map_or_else(Observations::default, |evidence| came_out(&steps, evidence));
     let steps = match operation {
         Operation::Malformed(_) => plot.worded_looks(steps, kind),
         _ => steps,
     };
-    let outputs = operation.perform().outputs(&ground, &exchange);
+    let outputs = operation.perform().outputs(&context, &observations);
     let about = About {
         kind,
         blame: record.blame,
         differences,
         operation,
-        ground: &ground,
+        context: &context,
         steps: &steps,
         outputs: &outputs,
-        exchange: &exchange,
-        source: &ground.source,
+        observations: &observations,
+        source: &context.source,
         plot: &plot,
     };
     let compared =
@@ -158,7 +161,7 @@ pub fn script(
     let unworded = || none("a tool has no words for a step of it");
     let head = head(record);
     let image = plot.image().ok_or_else(unworded)?;
-    let reference_side = match exchange.reference.is_some() {
+    let reference_side = match observations.reference.is_some() {
         true => plot.reference_side(&steps).ok_or_else(unworded)?,
         false => String::new(),
     };
@@ -289,14 +292,14 @@ impl Plot<'_> {
             let end = steps.iter().position(is_look);
             steps.truncate(end.unwrap_or(steps.len()));
         }
-        steps.retain(|step| step.actor != Actor::Harness);
+        steps.retain(|step| step.executor != Executor::Harness);
         steps.retain(|step| {
             let is_worded = |side| {
-                let tool = self.tool(self.actor(side, step));
+                let tool = self.tool(self.executor(side, step));
                 let request = step.task.request();
                 request.is_some_and(|request| tool.wording(request).is_some())
             };
-            step.rule != Rule::Free
+            step.rule != ExitExpectation::Free
                 || [Side::Candidate, Side::Reference]
                     .into_iter()
                     .all(is_worded)
@@ -336,7 +339,7 @@ impl Plot<'_> {
             file: ImageFile::new("", Format::Raw),
             writes: Vec::new(),
         };
-        let Wording::CommandLine(words) = self.tool(by).wording(&write)? else {
+        let Reproducer::CommandLine(words) = self.tool(by).wording(&write)? else {
             return None;
         };
         words
@@ -348,10 +351,10 @@ impl Plot<'_> {
     /// The source image on both sides.
     fn image(&self) -> Option<String> {
         let mut text = String::new();
-        let ground = self.case.ground(self.index);
+        let context = self.case.context(self.index);
         if self.case.ops[self.index].perform().reads_source() {
             let recipe = &self.case.image;
-            let file = || ground.source.clone();
+            let file = || context.source.clone();
             let mut requests = vec![Request::Create {
                 file: file(),
                 size: recipe.virtual_size.clone(),
@@ -368,7 +371,7 @@ impl Plot<'_> {
                 let line = self.line(Side::Reference, request)?;
                 text.push_str(&format!("(cd reference && {line}) >/dev/null || exit 2\n"));
             }
-            let name = quoted(&ground.source.path);
+            let name = quoted(&context.source.path);
             text.push_str(&format!(
                 "cp --sparse=always reference/{name} candidate/ && cp candidate/{name} reference/ || exit 2\n"
             ));
@@ -386,10 +389,10 @@ impl Plot<'_> {
         ))
     }
 
-    fn actor(&self, side: Side, step: &Step) -> Side {
-        match step.actor {
-            Actor::Side => side,
-            Actor::SideOrReference => {
+    fn executor(&self, side: Side, step: &Step) -> Side {
+        match step.executor {
+            Executor::Side => side,
+            Executor::SideOrReference => {
                 let request = step.task.request();
                 let support = request.map(|request| self.tool(side).support(request));
                 match support {
@@ -411,7 +414,7 @@ impl Plot<'_> {
     /// A command line with the tool's own program as a variable.
     fn line(&self, by: Side, request: &Request) -> Option<String> {
         let tool = self.tool(by);
-        let Wording::CommandLine(words) = tool.wording(request)? else {
+        let Reproducer::CommandLine(words) = tool.wording(request)? else {
             return None;
         };
         let (program, arguments) = words.split_first()?;

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::base::prose::{counted, printable};
-use crate::base::simpler::Bulk;
+use crate::base::simpler::CaseSize;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::{Difference, InconclusiveKind};
 use crate::process::SandboxLayer;
@@ -115,7 +115,7 @@ pub fn pending_finding(path: &Path, count: u64) -> String {
 }
 
 /// The line for a shrunken case: what became smaller.
-pub fn shrunk(before: Bulk, after: Bulk, attempts: usize, finished: bool) -> String {
+pub fn shrunk(before: CaseSize, after: CaseSize, attempts: usize, finished: bool) -> String {
     // Counts that did not change are left out. If none changed, no smaller case was found.
     let counts = [
         ("operation", before.operations, after.operations),

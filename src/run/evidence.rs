@@ -10,7 +10,7 @@ pub use picture::{Extent, Picture, Strip};
 
 use serde::{Deserialize, Serialize};
 
-use crate::oracle::exchange::{Deed, Exchange, Reading, Side, Task, Turn};
+use crate::oracle::observations::{Inspection, Observations, Side, SideRun, StepResult, Task};
 use crate::oracle::verdict::{Difference, Verdict};
 use crate::process::Captured;
 use crate::tool::request::Answer;
@@ -71,31 +71,31 @@ pub struct Call {
 
 impl Evidence {
     /// Returns the evidence for a verdict; `None` for a match or a skipped operation.
-    pub fn of(verdict: &Verdict, exchange: &Exchange) -> Option<Self> {
+    pub fn of(verdict: &Verdict, observations: &Observations) -> Option<Self> {
         let is_told = !matches!(verdict, Verdict::Match | Verdict::Unsupported { .. });
-        is_told.then(|| Self::of_anything(verdict, exchange))
+        is_told.then(|| Self::of_anything(verdict, observations))
     }
 
     /// Returns the evidence for any verdict, even a match.
-    pub fn of_anything(verdict: &Verdict, exchange: &Exchange) -> Self {
+    pub fn of_anything(verdict: &Verdict, observations: &Observations) -> Self {
         let summary = verdict
             .reason()
             .unwrap_or(verdict.name().as_str())
             .to_owned();
-        let mut calls = calls(Side::Candidate, &exchange.candidate);
+        let mut calls = calls(Side::Candidate, &observations.candidate);
         calls.extend(
-            exchange
+            observations
                 .reference
                 .iter()
-                .flat_map(|deed| self::calls(Side::Reference, deed)),
+                .flat_map(|side_run| self::calls(Side::Reference, side_run)),
         );
         Self {
             summary,
-            diffs: exchange
+            diffs: observations
                 .reference
                 .as_ref()
                 .map_or_else(Vec::new, |reference| {
-                    diff::diffs(&exchange.candidate, reference, verdict.differences())
+                    diff::diffs(&observations.candidate, reference, verdict.differences())
                 }),
             differences: verdict.differences().to_vec(),
             calls,
@@ -106,16 +106,22 @@ impl Evidence {
     }
 }
 
-fn calls(side: Side, deed: &Deed) -> Vec<Call> {
-    let turn = |turn: &Turn| Call {
-        file_bytes: turn.file_bytes,
-        ..call(side, turn.by, &turn.step.task, &turn.answer)
+fn calls(side: Side, side_run: &SideRun) -> Vec<Call> {
+    let step_result = |step_result: &StepResult| Call {
+        file_bytes: step_result.file_bytes,
+        ..call(
+            side,
+            step_result.by,
+            &step_result.step.task,
+            &step_result.answer,
+        )
     };
-    let reading = |reading: &Reading| call(side, reading.by, &reading.task, &reading.answer);
-    deed.turns
+    let reading = |reading: &Inspection| call(side, reading.by, &reading.task, &reading.answer);
+    side_run
+        .step_results
         .iter()
-        .map(turn)
-        .chain(deed.readings.iter().map(reading))
+        .map(step_result)
+        .chain(side_run.readings.iter().map(reading))
         .collect()
 }
 

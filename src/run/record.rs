@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use class::Class;
 pub use explained::{Elsewhere, ElsewhereCount, Explained};
-pub use matrix::{Cell, Matrix, Row, Stand};
+pub use matrix::{Cell, CellOutcome, Matrix, Row};
 pub use summary::Summary;
 pub use tally::Tally;
 
@@ -23,16 +23,16 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
-use crate::case::generation::lineage;
+use crate::case::generation::ancestry;
 use crate::case::known::Sighting;
 use crate::case::shrink::Symptom;
 use crate::case::{Case, CaseId};
 use crate::image::validity::{self, Validity};
-use crate::oracle::behaviour::Observed;
+use crate::oracle::coverage::Observed;
 use crate::oracle::signature::{Cause, Group};
 use crate::oracle::verdict::{Aspect, Blame, InconclusiveKind, Verdict, VerdictName};
-use crate::run::duel::Outcome;
 use crate::run::evidence::{Evidence, milliseconds};
+use crate::run::runner::Outcome;
 
 /// The version of the record's and the summary's format. Older versions can still be read.
 ///
@@ -235,7 +235,7 @@ impl Record {
         for operation in &outcome.operations {
             observed.add(operation.observed.clone());
         }
-        let parent = lineage::parted(&id.generation).map(|(generation, _)| CaseId {
+        let parent = ancestry::parted(&id.generation).map(|(generation, _)| CaseId {
             generation: generation.to_owned(),
             origin: id.origin,
         });

@@ -20,7 +20,7 @@ use crate::image::content::{
     BLOCK_BYTES, Contents, copy_sparse, copy_sparse_to_each, data_segments, open_regular,
 };
 use crate::image::format::Format;
-use crate::oracle::exchange::Side;
+use crate::oracle::observations::Side;
 use crate::process::remove as remove_directory;
 pub use crate::process::scratch::Root;
 use crate::process::write_watch::Guarded;
@@ -35,7 +35,7 @@ const SMALL_BYTES_MAX: u64 = 256 << 10;
 /// The unit of `st_blocks` in bytes, whatever the file system's block size is (stat(2)).
 const HOST_BLOCK_BYTES: u64 = 512;
 
-mod likeness;
+mod equivalence;
 mod place;
 mod remover;
 
@@ -159,7 +159,7 @@ impl ScratchDir {
                     true => file.format,
                     false => Format::Raw,
                 };
-                likeness::equivalent(&first, &second, format).unwrap_or(false)
+                equivalence::equivalent(&first, &second, format).unwrap_or(false)
             })
     }
 

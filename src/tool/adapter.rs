@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::command_line;
 use super::{
-    Capabilities, DIRECTORY_MARK, Means, Scene, Support, Tool, ToolSpec, Wording, arithmetic,
+    CallContext, Capabilities, DIRECTORY_MARK, Reproducer, Support, Tool, ToolEnv, ToolSpec,
+    arithmetic,
 };
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Request};
@@ -25,7 +26,7 @@ mod room;
 use protocol::{Asked, Hello};
 
 /// How a person makes a request without this program, in the version of the protocol that the adapter speaks.
-pub(super) type Words = Box<dyn Fn(&Request, u32) -> Option<Wording> + Send + Sync>;
+pub(super) type Words = Box<dyn Fn(&Request, u32) -> Option<Reproducer> + Send + Sync>;
 
 struct Adapter {
     capabilities: Capabilities,
@@ -36,7 +37,7 @@ struct Adapter {
 }
 
 /// Opens `adapter:COMMAND`: the command's words are divided at blanks.
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let usage = || Error::usage("write adapter:COMMAND, with the command that starts the adapter");
     let command = spec.path.as_ref().ok_or_else(usage)?;
     let command = command.to_str().ok_or_else(usage)?;
@@ -59,20 +60,24 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         environment: Vec::new(),
     };
     let words = move |request: &Request, version: u32| {
-        Some(Wording::AdapterLine {
+        Some(Reproducer::AdapterLine {
             command: command.clone(),
             line: Asked::line(request, Path::new(DIRECTORY_MARK), version).ok()?,
         })
     };
-    start_with_words(start, means, Box::new(words))
+    start_with_words(start, tool_env, Box::new(words))
 }
 
 /// Starts it and asks who it is; `words` is how a person asks it the same.
-pub(super) fn start_with_words(start: Start, means: &Means, words: Words) -> Result<Arc<dyn Tool>> {
+pub(super) fn start_with_words(
+    start: Start,
+    tool_env: &ToolEnv,
+    words: Words,
+) -> Result<Arc<dyn Tool>> {
     // What this program itself hosts was built with it.
-    let build = (start.program == means.worker_program).then(arithmetic::build);
+    let build = (start.program == tool_env.worker_program).then(arithmetic::build);
     let pool = Pool::new(start);
-    let hello = pool.hello(means.limit)?;
+    let hello = pool.hello(tool_env.limit)?;
     Ok(Arc::new(Adapter {
         capabilities: hello.capabilities(),
         hello,
@@ -107,13 +112,14 @@ impl Tool for Adapter {
         Support::unless(self.hello.objection(request))
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let words = [&*self.hello.name, request.name(), &request.file().path];
         let words = words.map(str::to_owned).to_vec();
-        self.pool.ask(request, self.hello.protocol, words, scene)
+        self.pool
+            .ask(request, self.hello.protocol, words, call_context)
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         match self.support(request) {
             Support::Yes => (self.words)(request, self.hello.protocol),
             Support::No(_) => None,

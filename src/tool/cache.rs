@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Exit, Request};
-use crate::tool::{Capabilities, Scene, Support, Tool, Wording};
+use crate::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
 use entry::Entry;
 use file_state::FileState;
 
@@ -49,11 +49,11 @@ enum Shelf {
 
 impl Shelf {
     /// Whether an answer would be the same for whoever finds it here.
-    fn takes(&self, request: &Request, scene: &Scene<'_>) -> bool {
+    fn takes(&self, request: &Request, call_context: &CallContext<'_>) -> bool {
         match self {
             Self::Store(_) => {
                 // What it needs is measured, so it is made.
-                scene.memory_bytes_max.is_none()
+                call_context.memory_bytes_max.is_none()
                     && !matches!(request, Request::Snapshot { .. } | Request::Bench { .. })
             }
             Self::OfCase { snapshots, .. } => {
@@ -127,34 +127,34 @@ impl Tool for Cached {
         self.tool.lacks()
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         self.tool.wording(request)
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let started = Instant::now();
-        if !self.shelf.takes(request, scene) {
-            return self.tool.ask(request, scene);
+        if !self.shelf.takes(request, call_context) {
+            return self.tool.ask(request, call_context);
         }
         // A directory that cannot be read is the tool's to complain about.
-        let Ok(before) = FileState::of_all(scene.directory) else {
-            return self.tool.ask(request, scene);
+        let Ok(before) = FileState::of_all(call_context.directory) else {
+            return self.tool.ask(request, call_context);
         };
-        let Some(key) = self.key(request, scene, &before) else {
-            return self.tool.ask(request, scene);
+        let Some(key) = self.key(request, call_context, &before) else {
+            return self.tool.ask(request, call_context);
         };
         if let Some(entry) = self.shelf.find(&key) {
-            let put = entry.put_files(scene.directory);
-            put.map_err(|error| Error::io("put files into", scene.directory, &error))?;
+            let put = entry.put_files(call_context.directory);
+            put.map_err(|error| Error::io("put files into", call_context.directory, &error))?;
             let mut answer = entry.answer();
             if answer.duration.is_zero() {
                 answer.duration = started.elapsed();
             }
             return Ok(answer);
         }
-        let answer = self.tool.ask(request, scene)?;
+        let answer = self.tool.ask(request, call_context)?;
         if matches!(answer.exit, Exit::Success | Exit::Refused(_))
-            && let Ok(entry) = Entry::of(&answer, scene.directory, &before)
+            && let Ok(entry) = Entry::of(&answer, call_context.directory, &before)
         {
             self.shelf.keep(key, entry);
         }
@@ -167,13 +167,13 @@ impl Cached {
     fn key(
         &self,
         request: &Request,
-        scene: &Scene<'_>,
+        call_context: &CallContext<'_>,
         files: &BTreeMap<String, FileState>,
     ) -> Option<String> {
         let request = serde_json::to_string(request).ok()?;
-        let limit = scene.limit;
+        let limit = call_context.limit;
         let mut said = format!("{}\n{request}\n{limit:?}\n{files:?}", self.identity);
-        if let Some(memory) = scene.memory_bytes_max {
+        if let Some(memory) = call_context.memory_bytes_max {
             said.push_str(&format!("\n{memory}"));
         }
         Some(format!("{:032x}", xxh3_128(said.as_bytes())))

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{FLAT_SUFFIX, Means, Row, Scene, ToolSpec, Wording};
+use super::{CallContext, FLAT_SUFFIX, Reproducer, Row, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -84,7 +84,7 @@ pub(super) fn version(
     spec: &ToolSpec,
     program: &Path,
     introduction: &Introduction,
-    means: &Means,
+    tool_env: &ToolEnv,
 ) -> Result<String> {
     let arguments = [introduction.argument.to_owned()];
     let scratch = tempfile::tempdir()
@@ -93,7 +93,7 @@ pub(super) fn version(
         program,
         arguments: &arguments,
         directory: scratch.path(),
-        limit: means.limit,
+        limit: tool_env.limit,
         grace: Duration::ZERO,
         sandbox: Some(&SandboxPolicy::default()),
         environment: &[],
@@ -150,9 +150,9 @@ pub(super) fn run(
     launcher: &Launcher,
     program: &Path,
     arguments: Vec<String>,
-    scene: &Scene<'_>,
+    call_context: &CallContext<'_>,
 ) -> Result<Answer> {
-    let finished = launcher.run(&scene.invocation(program, &arguments))?;
+    let finished = launcher.run(&call_context.invocation(program, &arguments))?;
     let Finished {
         ending,
         stdout,
@@ -185,12 +185,12 @@ pub(super) fn contents(
     program: &Path,
     file: &ImageFile,
     flatten: impl Fn(&str, &str) -> Vec<String>,
-    scene: &Scene<'_>,
+    call_context: &CallContext<'_>,
 ) -> Result<Answer> {
     if file.format == Format::Raw {
-        return read_raw(file, scene);
+        return read_raw(file, call_context);
     }
-    flattened(launcher, program, file, flatten, scene)
+    flattened(launcher, program, file, flatten, call_context)
 }
 
 /// Reads what `flatten` makes of `file`, whatever its format.
@@ -199,11 +199,11 @@ pub(super) fn flattened(
     program: &Path,
     file: &ImageFile,
     flatten: impl Fn(&str, &str) -> Vec<String>,
-    scene: &Scene<'_>,
+    call_context: &CallContext<'_>,
 ) -> Result<Answer> {
     let flat = flat(file);
-    let mut answer = run(launcher, program, flatten(&file.path, &flat), scene)?;
-    let flat = scene.directory.join(flat);
+    let mut answer = run(launcher, program, flatten(&file.path, &flat), call_context)?;
+    let flat = call_context.directory.join(flat);
     if answer.succeeded() {
         match Contents::of_raw_file(&flat) {
             Ok(contents) => answer.contents = Some(contents),
@@ -219,9 +219,9 @@ pub(super) fn flattened(
     Ok(answer)
 }
 
-fn read_raw(file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
     let started = Instant::now();
-    let read = Contents::of_raw_file(&scene.directory.join(&file.path));
+    let read = Contents::of_raw_file(&call_context.directory.join(&file.path));
     let exit = if read.is_ok() {
         Exit::Success
     } else {
@@ -363,9 +363,9 @@ pub(super) fn flat(file: &ImageFile) -> String {
 }
 
 /// A command line of `program`, in full.
-pub(super) fn wording(program: &Path, arguments: Vec<String>) -> Wording {
+pub(super) fn wording(program: &Path, arguments: Vec<String>) -> Reproducer {
     let program = program.display().to_string();
-    Wording::CommandLine(std::iter::once(program).chain(arguments).collect())
+    Reproducer::CommandLine(std::iter::once(program).chain(arguments).collect())
 }
 
 /// The words of a command line.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::adapter::{Pool, Start, protocol};
-use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use super::{arithmetic, worker};
 use crate::base::error::Result;
 use crate::image::content::Write;
@@ -26,11 +26,11 @@ struct Imago {
     pool: Pool,
 }
 
-pub(super) fn open(_: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(_: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     Ok(Arc::new(Imago {
         capabilities: capabilities(),
         pool: Pool::new(Start {
-            program: means.worker_program.clone(),
+            program: tool_env.worker_program.clone(),
             arguments: vec![worker::ARGUMENT.to_owned(), "imago".to_owned()],
             environment: Vec::new(),
         }),
@@ -101,19 +101,20 @@ impl Tool for Imago {
         Support::unless(objection)
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let words = vec![
             "imago".to_owned(),
             request.name().to_owned(),
             in_words(request),
         ];
-        self.pool.ask(request, protocol::VERSION, words, scene)
+        self.pool
+            .ask(request, protocol::VERSION, words, call_context)
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         let call = wording::call(request)?;
         let template = wording::TEMPLATE;
-        Some(Wording::RustCall { template, call })
+        Some(Reproducer::RustCall { template, call })
     }
 }
 

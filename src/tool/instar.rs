@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command_line::{self, Introduction, flat, words};
-use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::image::format::Format;
 use crate::tool::launcher::Launcher;
@@ -27,14 +27,14 @@ const INTRODUCTION: Introduction = Introduction {
     begins: &["instar "],
 };
 
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, tool_env)?;
     Ok(Arc::new(Instar {
         capabilities: capabilities(),
         program,
         version,
-        launcher: Arc::clone(&means.launcher),
+        launcher: Arc::clone(&tool_env.launcher),
     }))
 }
 
@@ -97,14 +97,25 @@ impl Tool for Instar {
         Support::unless(objection)
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         if let Request::Contents { file } = request {
-            return command_line::contents(&self.launcher, &self.program, file, flatten, scene);
+            return command_line::contents(
+                &self.launcher,
+                &self.program,
+                file,
+                flatten,
+                call_context,
+            );
         }
-        command_line::run(&self.launcher, &self.program, arguments(request), scene)
+        command_line::run(
+            &self.launcher,
+            &self.program,
+            arguments(request),
+            call_context,
+        )
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         let arguments = match request {
             Request::Write { .. }
             | Request::WriteZeroes { .. }

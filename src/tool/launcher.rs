@@ -63,12 +63,12 @@ pub struct Launcher {
     mode: ExecMode,
     /// Of a forked call.
     omissions: Omissions,
-    yard: Arc<Yard>,
+    yard: Arc<SharedCache>,
 }
 
 /// What the launchers of one run share.
 #[derive(Default)]
-struct Yard {
+struct SharedCache {
     preload: OnceLock<Result<Preload, String>>,
     /// The lock is held to look up and put back, never while a program runs.
     programs: Mutex<HashMap<Key, Program>>,

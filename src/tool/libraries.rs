@@ -10,7 +10,7 @@ use super::adapter::{self, Start};
 use super::imago::library::Imago;
 use super::reader::Reader;
 use super::worker::{self, Library};
-use super::{Means, Tool, ToolSpec};
+use super::{Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::process;
 use crate::tool::request::Request;
@@ -35,7 +35,7 @@ fn reader(name: &str) -> Option<&'static Reader> {
 }
 
 /// Opens a reader: a worker that hosts it.
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let name = &spec.name;
     let reader = reader(name).ok_or_else(|| {
         Error::missing_tool(format!(
@@ -43,12 +43,12 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
         ))
     })?;
     let start = Start {
-        program: means.worker_program.clone(),
+        program: tool_env.worker_program.clone(),
         arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
         environment: Vec::new(),
     };
     let words = |request: &Request, _| reader.wording(request);
-    adapter::start_with_words(start, means, Box::new(words))
+    adapter::start_with_words(start, tool_env, Box::new(words))
 }
 
 /// The library of that name.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::adapter::{self, Start};
 use super::command_line;
-use super::{Means, Row, Tool, ToolSpec, Wording};
+use super::{Reproducer, Row, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::tool::request::Request;
 
@@ -33,7 +33,7 @@ const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
 const INTERPRETER: &str = "python3";
 
 /// Opens the module that a row is named after.
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let interpreters: Vec<PathBuf> = match spec.path {
         Some(_) => vec![command_line::find(spec)?],
         None => which::which_all(INTERPRETER).map_or_else(|_| Vec::new(), Iterator::collect),
@@ -59,7 +59,7 @@ pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
             environment: Vec::new(),
         };
         let words = move |request: &Request, _| words.wording(request);
-        adapter::start_with_words(start, means, Box::new(words))
+        adapter::start_with_words(start, tool_env, Box::new(words))
     });
     let mut said = String::new();
     let mut answers = |tried: &Result<Arc<dyn Tool>>| match tried {
@@ -95,7 +95,7 @@ struct ByHand {
 }
 
 impl ByHand {
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         let (Request::Info { file } | Request::Contents { file }) = request else {
             return None;
         };
@@ -109,6 +109,6 @@ impl ByHand {
             &file.path,
             format,
         ];
-        Some(Wording::CommandLine(words.map(str::to_owned).to_vec()))
+        Some(Reproducer::CommandLine(words.map(str::to_owned).to_vec()))
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::command_line::{self, Introduction, flat, told, words};
-use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::image::content::Write;
 use crate::image::format::Format;
@@ -37,20 +37,20 @@ const INTRODUCTION: Introduction = Introduction {
     begins: &["qemu-img version "],
 };
 
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, tool_env)?;
     let beside = program.with_file_name("qemu-io");
     let qemu_io = which::which(beside)
         .or_else(|_| which::which("qemu-io"))
         .ok();
     Ok(Arc::new(QemuImg {
         capabilities: OnceLock::new(),
-        build: Build::new(&program, means.limit),
+        build: Build::new(&program, tool_env.limit),
         program,
         qemu_io,
         version,
-        launcher: Arc::clone(&means.launcher),
+        launcher: Arc::clone(&tool_env.launcher),
     }))
 }
 
@@ -152,13 +152,13 @@ impl Tool for QemuImg {
         self.build.lacks()
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         match request {
             Request::Contents { file } => {
                 let flatten = |from: &str, to: &str| {
                     secret::unlocked(request, flatten(file.format, from, to), 1)
                 };
-                command_line::contents(&self.launcher, &self.program, file, flatten, scene)
+                command_line::contents(&self.launcher, &self.program, file, flatten, call_context)
             }
             Request::SnapshotContents { file, id } => {
                 let snapshot = qemu_words::snapshot(&SnapshotKey::Id(id.clone()));
@@ -169,19 +169,24 @@ impl Tool for QemuImg {
                     ]);
                     secret::unlocked(request, line, 1)
                 };
-                command_line::flattened(&self.launcher, &self.program, file, flatten, scene)
+                command_line::flattened(&self.launcher, &self.program, file, flatten, call_context)
             }
             request if is_for_qemu_io(request) => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
-                command_line::run(&self.launcher, qemu_io, arguments(request), scene)
+                command_line::run(&self.launcher, qemu_io, arguments(request), call_context)
             }
-            _ => command_line::run(&self.launcher, &self.program, arguments(request), scene),
+            _ => command_line::run(
+                &self.launcher,
+                &self.program,
+                arguments(request),
+                call_context,
+            ),
         }
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         let arguments = match request {
             Request::Contents { file } => {
                 let flattening = flatten(file.format, &file.path, &flat(file));

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::adapter::protocol::{self, Hello, Lack, Said};
 use super::worker::Library;
-use super::{FLAT_SUFFIX, Wording};
+use super::{FLAT_SUFFIX, Reproducer};
 use crate::image::content::{Contents, ContentsBuilder};
 use crate::image::format::Format;
 use crate::tool::request::Request;
@@ -114,7 +114,7 @@ impl Library for Reader {
 }
 
 impl Reader {
-    pub(super) fn wording(&self, request: &Request) -> Option<Wording> {
+    pub(super) fn wording(&self, request: &Request) -> Option<Reproducer> {
         let (Request::Info { file } | Request::Contents { file }) = request else {
             return None;
         };
@@ -124,7 +124,7 @@ impl Reader {
             _ => format!("flatten({path:?}, {:?})", path.clone() + FLAT_SUFFIX),
         };
         let template = self.by_hand;
-        Some(Wording::RustCall { template, call })
+        Some(Reproducer::RustCall { template, call })
     }
 
     fn call(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::command_line::{self, Introduction, words};
-use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::disk_format::qcow2::ImageBytes;
 use crate::disk_format::qcow2::header::Header;
@@ -51,13 +51,13 @@ const INTRODUCTION: Introduction = Introduction {
     begins: &["qcow2-rs ", "rqcow2 "],
 };
 
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, tool_env)?;
     let capabilities = Capabilities::none().with(&["info", "contents"], &[Format::Qcow2]);
     Ok(Arc::new(Rqcow2 {
         capabilities,
-        launcher: Arc::clone(&means.launcher),
+        launcher: Arc::clone(&tool_env.launcher),
         program,
         version,
     }))
@@ -135,10 +135,10 @@ impl Tool for Rqcow2 {
         })
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let mut answer = match request {
-            Request::Info { file } => self.info(file, scene)?,
-            other => self.contents(other.file(), scene)?,
+            Request::Info { file } => self.info(file, call_context)?,
+            other => self.contents(other.file(), call_context)?,
         };
         if answer.exit == Exit::Refused(PANIC_EXIT) {
             answer.exit = exit_of_panic(&answer.stderr.text());
@@ -146,7 +146,7 @@ impl Tool for Rqcow2 {
         Ok(answer)
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         let program = self.program.display().to_string();
         let file = match request {
             // As far as it says the same as qemu-img's info.
@@ -154,7 +154,7 @@ impl Tool for Rqcow2 {
                 let script = "\"$0\" info \"$1\" >listing 2>complaint; code=$?; cat complaint >&2; case $code in \
                     0) sed -n 's/^info .*virtual_size: \\([0-9]*\\).*/{\\n\"virtual-size\": \\1\\n}/p' listing ;; \
                     101) grep -q 'Err. value: Qcow2Error' complaint || code=134 ;; esac; exit $code";
-                return Some(Wording::CommandLine(words([
+                return Some(Reproducer::CommandLine(words([
                     "sh", "-c", script, &program, &file.path,
                 ])));
             }
@@ -163,14 +163,14 @@ impl Tool for Rqcow2 {
         };
         let mut line = vec![program];
         line.extend(flatten(&file.path, &command_line::flat(file)));
-        Some(Wording::CommandLine(line))
+        Some(Reproducer::CommandLine(line))
     }
 }
 
 impl Rqcow2 {
-    fn info(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
+    fn info(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let arguments = words(["info", &file.path]);
-        let mut answer = command_line::run(&self.launcher, &self.program, arguments, scene)?;
+        let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
         if answer.succeeded() {
             // Without a size, what it said stands: that is no JSON, and is told as such.
             if let Some(size) = told_size(&answer.stdout.text()) {
@@ -182,15 +182,15 @@ impl Rqcow2 {
         Ok(answer)
     }
 
-    fn contents(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
-        let path = scene.directory.join(&file.path);
+    fn contents(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
+        let path = call_context.directory.join(&file.path);
         let header = ImageBytes::open(&path).and_then(|image| Header::read(&image));
         // One that cannot be read is for rqcow2 to refuse.
         if header.is_ok_and(|header| header.size > CONVERT_LIMIT_BYTES) {
             let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
             return Ok(Answer::unsupported(what));
         }
-        command_line::flattened(&self.launcher, &self.program, file, flatten, scene)
+        command_line::flattened(&self.launcher, &self.program, file, flatten, call_context)
     }
 }
 

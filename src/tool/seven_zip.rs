@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command_line::{self, Introduction, words};
-use super::{Capabilities, Means, Scene, Support, Tool, ToolSpec, Wording};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -31,15 +31,15 @@ const INTRODUCTION: Introduction = Introduction {
     begins: &["7-Zip "],
 };
 
-pub(super) fn open(spec: &ToolSpec, means: &Means) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
-    let version = command_line::version(spec, &program, &INTRODUCTION, means)?;
+    let version = command_line::version(spec, &program, &INTRODUCTION, tool_env)?;
     let formats: Vec<Format> = Format::all()
         .filter(|format| handler(*format).is_some())
         .collect();
     Ok(Arc::new(SevenZip {
         capabilities: Capabilities::none().with(&["info", "contents"], &formats),
-        launcher: Arc::clone(&means.launcher),
+        launcher: Arc::clone(&tool_env.launcher),
         program,
         version,
     }))
@@ -67,8 +67,8 @@ fn objection(file: &ImageFile) -> Option<String> {
 
 impl SevenZip {
     /// Its own listing, one `NAME = VALUE` a line, as far as it says the same as qemu-img's info.
-    fn info(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
-        let mut answer = self.run(["l", "-slt"], file, scene)?;
+    fn info(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
+        let mut answer = self.run(["l", "-slt"], file, call_context)?;
         if answer.succeeded() {
             match listed_size(&answer.stdout.text()) {
                 Some(size) => {
@@ -82,8 +82,8 @@ impl SevenZip {
         Ok(answer)
     }
 
-    fn contents(&self, file: &ImageFile, scene: &Scene<'_>) -> Result<Answer> {
-        let listing = self.run(["l", "-slt"], file, scene)?;
+    fn contents(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
+        let listing = self.run(["l", "-slt"], file, call_context)?;
         let size = listed_size(&listing.stdout.text());
         if !listing.succeeded() {
             return Ok(listing);
@@ -94,10 +94,10 @@ impl SevenZip {
             return Ok(Answer { exit, ..listing });
         }
         let out = format!("{}.out", file.path);
-        let mut answer = self.run(["e", "-y", &format!("-o{out}")], file, scene)?;
+        let mut answer = self.run(["e", "-y", &format!("-o{out}")], file, call_context)?;
         answer.calls += listing.calls;
         answer.cpu += listing.cpu;
-        let out = scene.directory.join(out);
+        let out = call_context.directory.join(out);
         if answer.succeeded() {
             match extracted(&out) {
                 Ok(contents) => answer.contents = Some(contents),
@@ -116,12 +116,12 @@ impl SevenZip {
         &self,
         command: [&str; N],
         file: &ImageFile,
-        scene: &Scene<'_>,
+        call_context: &CallContext<'_>,
     ) -> Result<Answer> {
         let handler = handler(file.format).unwrap_or_default();
         let mut arguments = words(command);
         arguments.extend(words([&format!("-t{handler}"), "--", &file.path]));
-        let mut answer = command_line::run(&self.launcher, &self.program, arguments, scene)?;
+        let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
         if let Exit::Refused(_) = answer.exit {
             let said = answer.stdout.text() + &answer.stderr.text();
             let small = said.to_lowercase();
@@ -187,14 +187,14 @@ impl Tool for SevenZip {
         })
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         match request {
-            Request::Info { file } => self.info(file, scene),
-            other => self.contents(other.file(), scene),
+            Request::Info { file } => self.info(file, call_context),
+            other => self.contents(other.file(), call_context),
         }
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         let script = match request {
             // Its listing as far as it says the same as qemu-img's info.
             Request::Info { .. } => {
@@ -206,7 +206,7 @@ impl Tool for SevenZip {
         let file = request.file();
         let handler = handler(file.format)?;
         let program = self.program.display().to_string();
-        Some(Wording::CommandLine(words([
+        Some(Reproducer::CommandLine(words([
             "sh", "-c", script, &program, handler, &file.path,
         ])))
     }

@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imgduel::campaign::Supply;
+use imgduel::campaign::CaseSource;
 use imgduel::campaign::guide::Guide;
 use imgduel::case::generation::Generation;
-use imgduel::run::arena::Arena;
+use imgduel::run::session::Session;
 
 use crate::catalogue::LIES;
 use crate::foresight::foreseen;
@@ -27,43 +27,46 @@ const TRIES_MAX: usize = 10;
 struct Outcome {
     behaviours: BTreeSet<u32>,
     /// After each case: the tools' CPU time in seconds, and the number of coverage items seen.
-    course: Vec<(f64, usize)>,
+    chain_state: Vec<(f64, usize)>,
     /// For each rare lie: the number of the case that found it, from 1, and the tools' CPU time until then.
     found: BTreeMap<&'static str, (usize, f64)>,
 }
 
 impl Outcome {
     fn cpu_seconds(&self) -> f64 {
-        self.course.last().map_or(0.0, |(seconds, _)| *seconds)
+        self.chain_state.last().map_or(0.0, |(seconds, _)| *seconds)
     }
 
     /// Returns the number of coverage items and of rare lies found within this CPU time.
     fn within(&self, seconds: f64) -> (usize, usize) {
-        let reached = self.course.iter().take_while(|(cpu, _)| *cpu <= seconds);
+        let reached = self
+            .chain_state
+            .iter()
+            .take_while(|(cpu, _)| *cpu <= seconds);
         let found = self.found.values().filter(|(_, cpu)| *cpu <= seconds);
         (reached.last().map_or(0, |(_, seen)| *seen), found.count())
     }
 }
 
 /// The stand-ins, each opened on first use.
-struct Stage {
+struct TestSession {
     liars: Liars,
-    arenas: BTreeMap<&'static str, Arena>,
+    arenas: BTreeMap<&'static str, Session>,
 }
 
-impl Stage {
-    fn arena(&mut self, lie: &'static str) -> &Arena {
+impl TestSession {
+    fn session(&mut self, lie: &'static str) -> &Session {
         let liars = &self.liars;
-        self.arenas.entry(lie).or_insert_with(|| liars.arena(lie))
+        self.arenas.entry(lie).or_insert_with(|| liars.session(lie))
     }
 }
 
-fn campaign(stage: &mut Stage, seed: u64, cases: u64, is_guided: bool) -> Outcome {
+fn campaign(stage: &mut TestSession, seed: u64, cases: u64, is_guided: bool) -> Outcome {
     let honest = ring::open("qemu-img");
     let workdir = ring::scratch();
-    let arena = ring::arena("qemu-img", "qemu-img", LIMIT, workdir.path());
+    let session = ring::session("qemu-img", "qemu-img", LIMIT, workdir.path());
     let generation = Generation::named("native1").unwrap();
-    let mut supply: Box<dyn Supply> = match is_guided {
+    let mut supply: Box<dyn CaseSource> = match is_guided {
         true => Box::new(Guide::new(generation, seed, 0, None, cases).unwrap()),
         false => {
             let drawn = generation.cases(seed, 0, None).unwrap();
@@ -74,12 +77,12 @@ fn campaign(stage: &mut Stage, seed: u64, cases: u64, is_guided: bool) -> Outcom
     let mut tries: BTreeMap<&str, usize> = BTreeMap::new();
     while let Some(case) = supply.next() {
         let case = case.unwrap();
-        let record = arena.try_case(case.clone()).unwrap();
+        let record = session.try_case(case.clone()).unwrap();
         supply.learn(&case, &record);
         outcome.behaviours.extend(&record.behaviours);
         let cpu = outcome.cpu_seconds() + record.tool_cpu_ms / 1000.0;
-        outcome.course.push((cpu, outcome.behaviours.len()));
-        let number = outcome.course.len();
+        outcome.chain_state.push((cpu, outcome.behaviours.len()));
+        let number = outcome.chain_state.len();
         for lie in foreseen(&case, &*honest).1 {
             let is_rare = LIES.iter().any(|known| known.name == lie && known.is_rare);
             let tried = tries.entry(lie).or_default();
@@ -87,7 +90,7 @@ fn campaign(stage: &mut Stage, seed: u64, cases: u64, is_guided: bool) -> Outcom
                 continue;
             }
             *tried += 1;
-            if is_caught(&stage.arena(lie).try_case(case.clone()).unwrap()) {
+            if is_caught(&stage.session(lie).try_case(case.clone()).unwrap()) {
                 outcome.found.insert(lie, (number, cpu));
             }
         }
@@ -100,7 +103,7 @@ pub fn compare() {
     let given = std::env::var("IMGDUEL_CASES").ok();
     let cases = given.and_then(|text| text.parse().ok()).unwrap_or(CASES);
     let liars = Liars::new();
-    let mut stage = Stage {
+    let mut stage = TestSession {
         liars,
         arenas: BTreeMap::new(),
     };

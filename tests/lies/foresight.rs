@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use imgduel::case::Case;
 use imgduel::operation::Operation;
-use imgduel::oracle::behaviour::Observed;
-use imgduel::oracle::exchange::{Deed, Exchange, Side, Step, Turn};
+use imgduel::oracle::coverage::Observed;
+use imgduel::oracle::observations::{Observations, Side, SideRun, Step, StepResult};
 use imgduel::process::Captured;
 use imgduel::tool::request::{Answer, Exit, ImageFile, Request};
-use imgduel::tool::{Tool, Wording};
+use imgduel::tool::{Reproducer, Tool};
 
 use crate::catalogue::LIES;
 use crate::image::Facts;
@@ -51,8 +51,8 @@ fn foresee(file: &ImageFile, size: u64, snapshots: u64) {
 }
 
 /// Returns the observations of a run in which every step succeeds without output.
-fn smooth(steps: &[Step]) -> Exchange {
-    let turn = |step: &Step| Turn {
+fn smooth(steps: &[Step]) -> Observations {
+    let step_result = |step: &Step| StepResult {
         scratch_bytes: 0,
         step: step.clone(),
         by: Side::Reference,
@@ -72,15 +72,15 @@ fn smooth(steps: &[Step]) -> Exchange {
         file_bytes: None,
         changed_files: Default::default(),
     };
-    let deed = || Deed {
+    let side_run = || SideRun {
         lacks: Vec::new(),
-        turns: steps.iter().map(turn).collect(),
+        step_results: steps.iter().map(step_result).collect(),
         readings: Vec::new(),
     };
-    Exchange {
-        candidate: deed(),
-        reference: Some(deed()),
-        ..Exchange::default()
+    Observations {
+        candidate: side_run(),
+        reference: Some(side_run()),
+        ..Observations::default()
     }
 }
 
@@ -90,27 +90,31 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
         return (BTreeSet::new(), Vec::new());
     };
     FORESEEN.with_borrow_mut(HashMap::clear);
-    let ground = case.ground(0);
-    let steps = case.ops[0].perform().steps(&ground);
-    let exchange = smooth(&steps);
+    let context = case.context(0);
+    let steps = case.ops[0].perform().steps(&context);
+    let observations = smooth(&steps);
     let courses: HashMap<usize, _> = chain
-        .followed(&ground, &exchange)
+        .followed(&context, &observations)
         .into_iter()
-        .map(|(step, _, course)| (step, course))
+        .map(|(step, _, chain_state)| (step, chain_state))
         .collect();
     let mut told = BTreeSet::new();
     for (index, step) in steps.iter().enumerate() {
-        if let Some(course) = courses.get(&index) {
-            let (model, below) = (&course.model, course.below());
+        if let Some(chain_state) = courses.get(&index) {
+            let (model, below) = (&chain_state.model, chain_state.below());
             for (file, view) in below.iter().zip(&model.below) {
                 foresee(file, view.view.size, 0);
             }
-            foresee(course.top(), model.top.size, model.snapshots.len() as u64);
+            foresee(
+                chain_state.top(),
+                model.top.size,
+                model.snapshots.len() as u64,
+            );
         }
         let Some(request) = step.task.request() else {
             continue;
         };
-        if let Some(Wording::CommandLine(words)) = tool.wording(request) {
+        if let Some(Reproducer::CommandLine(words)) = tool.wording(request) {
             let program = Path::new(&words[0]).file_name().unwrap_or_default();
             let call = Call {
                 program: program.to_string_lossy().into_owned(),
@@ -125,7 +129,7 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
     }
     FORESEEN.with_borrow_mut(HashMap::clear);
     (
-        Observed::of(&exchange).behaviours,
+        Observed::of(&observations).behaviours,
         told.into_iter().collect(),
     )
 }

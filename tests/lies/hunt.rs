@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use imgduel::base::simpler::Bulk;
+use imgduel::base::simpler::CaseSize;
 use imgduel::case::Case;
 use imgduel::case::generation::Generation;
 use imgduel::case::shrink::{Limits, Progress, shrink};
-use imgduel::run::arena::Arena;
 use imgduel::run::record::Record;
+use imgduel::run::session::Session;
 
 use crate::catalogue::LIES;
 use crate::foresight::foreseen;
@@ -81,9 +81,9 @@ impl Liars {
     }
 
     /// Returns a session of the stand-in with this lie against qemu-img.
-    pub fn arena(&self, lie: &str) -> Arena {
+    pub fn session(&self, lie: &str) -> Session {
         let candidate = format!("qemu-img:{}", self.program(lie).display());
-        ring::arena(&candidate, "qemu-img", LIMIT, self.directory.path())
+        ring::session(&candidate, "qemu-img", LIMIT, self.directory.path())
     }
 }
 
@@ -92,8 +92,8 @@ struct Found {
     case: usize,
     kind: String,
     blame: &'static str,
-    before: Bulk,
-    after: Bulk,
+    before: CaseSize,
+    after: CaseSize,
     attempts: usize,
 }
 
@@ -107,11 +107,11 @@ pub fn is_caught(record: &Record) -> bool {
 }
 
 /// Shrinks the case.
-fn shrunk(arena: &Arena, case: usize, record: Record) -> Found {
+fn shrunk(session: &Session, case: usize, record: Record) -> Found {
     let drawn = record.case.clone().unwrap();
     let symptom = record.symptoms(false).remove(0);
     let mut progress = Progress::new(drawn.clone(), symptom);
-    let shown = |case: &Case| Ok(arena.try_case(case.clone())?.symptoms(false));
+    let shown = |case: &Case| Ok(session.try_case(case.clone())?.symptoms(false));
     shrink(&mut progress, SHRINKING, shown, |_| Ok(())).unwrap();
     Found {
         case,
@@ -139,7 +139,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
         .collect();
     let mut found = BTreeMap::new();
     for lie in wanted {
-        let arena = liars.arena(lie);
+        let session = liars.session(lie);
         let is_told = |number: &usize| match mark(lie) {
             Some(mark) => serde_json::to_string(&drawn[*number].ops)
                 .unwrap()
@@ -155,7 +155,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
         };
         let mut tries = (0..drawn.len()).filter(is_told).take(most);
         let caught = tries.find_map(|number| {
-            let record = arena.try_case(drawn[number].clone()).unwrap();
+            let record = session.try_case(drawn[number].clone()).unwrap();
             // Some cases trigger a known qemu-img bug, which is not blamed on the candidate.
             is_caught(&record).then_some((number, record))
         });
@@ -163,7 +163,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
             println!("{lie} | told in {times} cases and not found");
             continue;
         };
-        let was = shrunk(&arena, number, record);
+        let was = shrunk(&session, number, record);
         row(lie, times, &was);
         found.insert(*lie, was);
     }
@@ -215,7 +215,7 @@ pub fn all() {
         .iter()
         .filter(|lie| !found.contains_key(*lie))
         .collect();
-    let median = |of: fn(&Bulk) -> usize| {
+    let median = |of: fn(&CaseSize) -> usize| {
         let mut values: Vec<usize> = found.values().map(|found| of(&found.after)).collect();
         values.sort_unstable();
         values[values.len() / 2]

@@ -15,13 +15,13 @@ use imgduel::case::known::Catalogue;
 use imgduel::operation::Operation;
 use imgduel::oracle::witness::Witnesses;
 use imgduel::process::SandboxPolicy;
-use imgduel::run::arena::Arena;
-use imgduel::run::duel::Duel;
 use imgduel::run::fixture::Fixtures;
 use imgduel::run::record::Record;
+use imgduel::run::runner::DifferentialRunner;
 use imgduel::run::scratch_dir::{Place, Remover};
+use imgduel::run::session::Session;
 use imgduel::tool::launcher::{ExecMode, Launcher};
-use imgduel::tool::{self, Means, ToolSpec};
+use imgduel::tool::{self, ToolEnv, ToolSpec};
 
 /// Returns the package's directory.
 pub fn package() -> PathBuf {
@@ -98,10 +98,10 @@ pub fn stand_in(name: &str) -> PathBuf {
 }
 
 /// Returns the tool environment, with the command as worker program. Tools are loaded once for all tests of a program.
-pub fn means() -> Means {
+pub fn tool_env() -> ToolEnv {
     static LAUNCHER: LazyLock<Arc<Launcher>> =
         LazyLock::new(|| Launcher::new(ExecMode::Fork, false));
-    Means {
+    ToolEnv {
         worker_program: PROGRAM.into(),
         limit: Duration::from_secs(30),
         launcher: Arc::clone(&LAUNCHER),
@@ -111,12 +111,17 @@ pub fn means() -> Means {
 /// Opens an installed tool.
 pub fn open(spec: &str) -> std::sync::Arc<dyn tool::Tool> {
     let spec: ToolSpec = spec.parse().unwrap();
-    tool::open(&spec, &means()).unwrap_or_else(|error| panic!("{error}"))
+    tool::open(&spec, &tool_env()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Returns a runner for two tools with its scratch directories in `workdir`.
-pub fn duel(candidate: &str, reference: &str, limit: Duration, workdir: &std::path::Path) -> Duel {
-    Duel {
+pub fn runner(
+    candidate: &str,
+    reference: &str,
+    limit: Duration,
+    workdir: &std::path::Path,
+) -> DifferentialRunner {
+    DifferentialRunner {
         candidate: open(candidate),
         reference: open(reference),
         limit,
@@ -135,14 +140,14 @@ pub fn empty_catalogue() -> Catalogue {
 }
 
 /// Returns a session with an empty catalogue.
-pub fn arena(
+pub fn session(
     candidate: &str,
     reference: &str,
     limit: Duration,
     workdir: &std::path::Path,
-) -> Arena {
-    Arena::new(
-        duel(candidate, reference, limit, workdir),
+) -> Session {
+    Session::new(
+        runner(candidate, reference, limit, workdir),
         empty_catalogue(),
     )
 }
@@ -172,11 +177,11 @@ fn is_quick(case: &Case) -> bool {
 
 /// Runs at most `most` cases until one does not match.
 pub fn first_that_differs(
-    arena: &Arena,
+    session: &Session,
     cases: impl Iterator<Item = Case>,
     most: usize,
 ) -> Option<Record> {
-    let records = cases.take(most).map(|case| arena.try_case(case).unwrap());
+    let records = cases.take(most).map(|case| session.try_case(case).unwrap());
     records
         .into_iter()
         .find(|record| ["divergence", "inconclusive"].contains(&record.verdict.as_str()))

@@ -14,7 +14,7 @@ use imgduel::image::format::Format;
 use imgduel::image::options::CreateOption;
 use imgduel::tool::adapter::{Check, Examination};
 use imgduel::tool::request::{Exit, ImageFile, Request, Window};
-use imgduel::tool::{self, Scene, Wording};
+use imgduel::tool::{self, CallContext, Reproducer};
 
 /// Runs all conformance checks on an adapter.
 fn examined(command: &str, limit: Duration) -> Vec<Check> {
@@ -120,7 +120,7 @@ fn an_adapter_is_asked_in_the_version_that_it_says_it_speaks() {
             },
         };
         match adapter.wording(&request) {
-            Some(Wording::AdapterLine { line, .. }) => line,
+            Some(Reproducer::AdapterLine { line, .. }) => line,
             other => panic!("{other:?}"),
         }
     };
@@ -138,14 +138,14 @@ fn an_adapter_that_hangs_is_killed_and_the_next_request_gets_a_new_one() {
         file: ImageFile::new("plain", Format::Raw),
     };
     for _ in 0..2 {
-        let scene = Scene {
+        let call_context = CallContext {
             directory: directory.path(),
             limit: Duration::from_millis(300),
             grace: Duration::ZERO,
             sandbox: &imgduel::process::SandboxPolicy::default(),
             memory_bytes_max: None,
         };
-        let answer = adapter.ask(&request, &scene).unwrap();
+        let answer = adapter.ask(&request, &call_context).unwrap();
         assert!(
             matches!(answer.exit, Exit::TimedOut(_)),
             "{:?}",
@@ -159,10 +159,10 @@ fn an_adapter_that_hangs_is_killed_and_the_next_request_gets_a_new_one() {
 fn a_feature_that_an_adapter_declares_unsupported_is_counted_and_not_a_divergence() {
     let workdir = tempfile::tempdir().unwrap();
     let spec = format!("adapter:{}", lying("truth"));
-    let arena = ring::arena(&spec, "qemu-img", Duration::from_secs(30), workdir.path());
+    let session = ring::session(&spec, "qemu-img", Duration::from_secs(30), workdir.path());
     let records = ring::cases("native1", 3, &["read", "write"])
         .take(12)
-        .map(|case| arena.try_case(case).unwrap())
+        .map(|case| session.try_case(case).unwrap())
         .collect::<Vec<_>>();
     assert!(records.iter().all(|record| record.verdict != "divergence"));
     let lacking = records.iter().filter(|record| {
@@ -179,7 +179,7 @@ fn a_feature_that_an_adapter_declares_unsupported_is_counted_and_not_a_divergenc
 fn a_program_that_is_not_an_adapter_is_reported_in_one_line() {
     let complaint = |command: &str| {
         let spec = format!("adapter:{command}").parse().unwrap();
-        match tool::open(&spec, &ring::means()) {
+        match tool::open(&spec, &ring::tool_env()) {
             Ok(_) => panic!("{command} was opened"),
             Err(error) => error.to_string(),
         }

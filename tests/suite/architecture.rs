@@ -173,9 +173,9 @@ const LONG_FUNCTIONS: [&str; 8] = [
     "src/report/script",
     "src/tool/",
     "src/frontend/command.rs",
-    "src/operation/chain/course.rs",
-    "src/operation/chain/course/asked.rs",
-    "src/operation/chain/lineage.rs",
+    "src/operation/chain/chain_state.rs",
+    "src/operation/chain/chain_state/asked.rs",
+    "src/operation/chain/provenance.rs",
     "src/operation/chain/rules.rs",
     "src/operation/chain/simpler/acts.rs",
 ];

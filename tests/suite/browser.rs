@@ -57,9 +57,9 @@ fn records(workdir: &Path) -> Vec<Record> {
     ];
     let tried = tries.iter().map(|(lie, operation, reference, limit)| {
         let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
-        let arena = ring::arena(&candidate, reference, *limit, workdir);
+        let session = ring::session(&candidate, reference, *limit, workdir);
         let cases = ring::cases("ops7", 7, &[operation]);
-        ring::first_that_differs(&arena, cases, 300).unwrap()
+        ring::first_that_differs(&session, cases, 300).unwrap()
     });
     let mut records: Vec<Record> = tried.collect();
     for (place, record) in records.iter_mut().enumerate() {

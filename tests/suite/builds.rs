@@ -140,14 +140,14 @@ fn features_missing_in_the_reference_are_unsupported_and_in_the_candidate_skippe
     let poor = stand_in("lacks_what_others_have");
     let scratch = ring::scratch();
     let tried = |candidate: &str, reference: &str| -> Vec<Record> {
-        let arena = ring::arena(
+        let session = ring::session(
             candidate,
             reference,
             Duration::from_secs(30),
             scratch.path(),
         );
         let cases = cases_with_parallels(2).into_iter();
-        cases.map(|case| arena.try_case(case).unwrap()).collect()
+        cases.map(|case| session.try_case(case).unwrap()).collect()
     };
     for record in tried("qemu-img", &poor) {
         let reason = record.reason.as_deref().unwrap_or_default();
@@ -175,7 +175,7 @@ fn a_program_that_is_not_the_named_tool_is_reported_in_one_line_with_its_output(
     let file = ring::package().join("Cargo.toml").display().to_string();
     let complaint = |spec: String| {
         let spec = spec.parse().unwrap();
-        match tool::open(&spec, &ring::means()) {
+        match tool::open(&spec, &ring::tool_env()) {
             Ok(_) => panic!("{spec} was opened"),
             Err(error) => (error.cause(), error.to_string()),
         }

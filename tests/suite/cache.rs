@@ -32,9 +32,9 @@ fn try_with(reference: &str, store: &Path) -> (Record, Counts) {
 fn try_case_with(case: Case, reference: &str, store: &Path) -> (Record, Counts) {
     let scratch = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(store));
-    let arena =
-        ring::arena("imago", reference, LIMIT, scratch.path()).with_cache(Arc::clone(&store));
-    let record = arena.try_case(case).unwrap();
+    let session =
+        ring::session("imago", reference, LIMIT, scratch.path()).with_cache(Arc::clone(&store));
+    let record = session.try_case(case).unwrap();
     (record, store.counts())
 }
 
@@ -126,11 +126,11 @@ fn an_answer_after_the_time_limit_is_not_cached() {
     let reference = format!("qemu-img:{}", ring::stand_in("hangs").display());
     let limit = Duration::from_millis(300);
     let answers = Arc::new(Store::open(store.path()));
-    let arena = ring::arena("imago", &reference, limit, scratch.path()).with_cache(answers);
+    let session = ring::session("imago", &reference, limit, scratch.path()).with_cache(answers);
     let mut cases = ring::cases("ops16", 5, &["info"]);
     let case = cases.find(|case| case.image.format == Format::Qcow2);
     let case = case.unwrap();
-    let record = arena.try_case(case).unwrap();
+    let record = session.try_case(case).unwrap();
     assert_eq!(record.verdict, "inconclusive");
     let kept = entries(store.path());
     assert!(!kept.is_empty());

@@ -27,10 +27,10 @@ fn caught(lie: &str, operation: &str, kind: &str) {
 
 fn caught_against(reference: &str, lie: &str, operation: &str, kind: &str) {
     let workdir = ring::scratch();
-    let arena = ring::arena(&stand_in(lie), reference, LIMIT, workdir.path());
+    let session = ring::session(&stand_in(lie), reference, LIMIT, workdir.path());
     let cases = ring::cases("ops16", SEED, &[operation]);
     let record =
-        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
     assert_eq!(record.operation.as_deref(), Some(operation));
     let verdict = if kind.starts_with("inconclusive") {
@@ -75,9 +75,9 @@ fn output_that_an_older_release_lacks_on_either_side_is_not_a_difference() {
     let workdir = ring::scratch();
     let old = stand_in("is_of_the_year_2022");
     for (candidate, reference) in [(&*old, "qemu-img"), ("qemu-img", &*old)] {
-        let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
+        let session = ring::session(candidate, reference, LIMIT, workdir.path());
         let case = ring::cases("ops16", SEED, &["info"]).next().unwrap();
-        let record = arena.try_case(case).unwrap();
+        let record = session.try_case(case).unwrap();
         assert_eq!(record.verdict, "match", "{record:#?}");
     }
 }
@@ -92,12 +92,12 @@ fn opening_an_input_for_writing_is_not_a_difference_and_a_writing_reference_affe
     let opens = stand_in("opens_its_input");
     let changes = stand_in("changes_its_input");
     for (candidate, reference) in [(&*opens, "qemu-img"), ("qemu-img", &*changes)] {
-        let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
+        let session = ring::session(candidate, reference, LIMIT, workdir.path());
         // The bytes that it writes there would break any other format.
         let case = ring::cases("ops16", SEED, &["info"])
             .find(|case| case.image.format.name() == "raw")
             .unwrap();
-        let record = arena.try_case(case).unwrap();
+        let record = session.try_case(case).unwrap();
         assert_eq!(record.verdict, "match", "{record:#?}");
     }
 }
@@ -114,12 +114,12 @@ fn a_tool_that_writes_to_its_input_through_a_mapping_is_caught() {
 /// Asserts that a divergence of a witness is reported even if the candidate and the reference agree.
 fn a_lying_witness_is_reported(operation: &str, format: &str, kind: &str) {
     let workdir = ring::scratch();
-    let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
-    duel.witnesses = Witnesses::find_in(&ring::stand_in("witnesses"), LIMIT);
-    let arena = imgduel::run::arena::Arena::new(duel, ring::empty_catalogue());
+    let mut runner = ring::runner("qemu-img", "qemu-img", LIMIT, workdir.path());
+    runner.witnesses = Witnesses::find_in(&ring::stand_in("witnesses"), LIMIT);
+    let session = imgduel::run::session::Session::new(runner, ring::empty_catalogue());
     let cases =
         ring::cases("ops16", SEED, &[operation]).filter(|case| case.image.format.name() == format);
-    let record = ring::first_that_differs(&arena, cases, 3).expect("the witness is not reported");
+    let record = ring::first_that_differs(&session, cases, 3).expect("the witness is not reported");
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
 }
 
@@ -149,7 +149,7 @@ fn a_witness_that_cannot_read_an_image_that_check_finds_sound_is_reported() {
 fn a_conversion_larger_than_measured_is_detected_even_if_the_reference_cannot_measure() {
     let workdir = ring::scratch();
     let liar = ring::stand_in("instar_foretells_nothing");
-    let arena = ring::arena(
+    let session = ring::session(
         &format!("instar:{}", liar.display()),
         "qemu-img",
         LIMIT,
@@ -161,7 +161,7 @@ fn a_conversion_larger_than_measured_is_detected_even_if_the_reference_cannot_me
     };
     let cases = ring::cases("ops16", SEED, &["measure"]).filter(targets_vhdx);
     let record =
-        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(
         record.kind.as_deref(),
         Some("measure_above_fully_allocated_bound"),
@@ -248,7 +248,7 @@ canaries! {
 /// it may detect the defect as another kind, in the bytes after the next create or delete.
 fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
     let workdir = ring::scratch();
-    let arena = ring::arena(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
+    let session = ring::session(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
     let mut cases = ring::cases("ops16", SEED, &["snapshot"])
         .filter(|case| case.ops.iter().any(|operation| fits(operation, chains)))
         .take(CASES_MAX);
@@ -258,7 +258,7 @@ fn caught_after_an_apply(lie: &str, chains: Chains, kind: &str) {
         .and_then(|record: &Record| record.kind.as_deref())
         != Some(kind)
     {
-        let found = ring::first_that_differs(&arena, cases.by_ref(), CASES_MAX);
+        let found = ring::first_that_differs(&session, cases.by_ref(), CASES_MAX);
         let found =
             found.unwrap_or_else(|| panic!("the defect is not detected, but as {record:#?}"));
         assert_eq!(found.verdict, "divergence", "{found:#?}");

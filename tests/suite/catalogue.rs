@@ -151,9 +151,9 @@ fn an_example_that_fires_another_entry_or_two_is_found() {
         "qemu-img:{}",
         ring::stand_in("wrong_virtual_size").display()
     );
-    let arena = ring::arena(&liar, "qemu-img", limit, workdir.path());
+    let session = ring::session(&liar, "qemu-img", limit, workdir.path());
     let mut cases = ring::cases("ops16", 7, &["info"]);
-    let mut record = arena.try_case(cases.next().unwrap()).unwrap();
+    let mut record = session.try_case(cases.next().unwrap()).unwrap();
     let text = |ids: &[&str]| {
         let head = format!(
             "tool = \"qemu-img\"\nversions = \"={}\"\n",

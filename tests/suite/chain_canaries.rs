@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use imgduel::case::Case;
 use imgduel::case::shrink::{Limits, Progress, shrink};
-use imgduel::run::arena::Arena;
 use imgduel::run::record::Record;
+use imgduel::run::session::Session;
 use tempfile::TempDir;
 
 const CASES_MAX: usize = 60;
@@ -29,18 +29,18 @@ fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
 
 /// Runs cases of a generation until one detects the defect. Returns the session, the record that blames the candidate, and the scratch
 /// directory.
-fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Arena, Record, TempDir) {
+fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Session, Record, TempDir) {
     let workdir = ring::scratch();
     let program = ring::stand_in("chain").join(lie).join("qemu-img");
     let candidate = format!("qemu-img:{}", program.display());
-    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
     let cases = ring::cases(generation, SEED, acts).skip(start);
     let record =
-        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.verdict, "divergence", "{record:#?}");
     let blame = record.blame.map(|blame| blame.name());
     assert_eq!(blame, Some("candidate"), "{record:#?}");
-    (arena, record, workdir)
+    (session, record, workdir)
 }
 
 macro_rules! canaries {
@@ -106,7 +106,7 @@ const DEEP: [(&str, &[&str], usize, &[&str]); 4] = [
     ),
 ];
 
-fn deep(lie: &str) -> (Arena, Record, TempDir) {
+fn deep(lie: &str) -> (Session, Record, TempDir) {
     let (_, acts, start, _) = DEEP.iter().find(|(name, ..)| *name == lie).unwrap();
     found("native2", lie, acts, *start)
 }
@@ -128,14 +128,14 @@ deep_canaries! {
 }
 
 /// Shrinks the case in at most `attempts` attempts. Returns the case and its JSON.
-fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
+fn shrunk(session: &Session, record: &Record, attempts: usize) -> (Case, String) {
     let limits = Limits {
         attempts,
         time: Duration::from_secs(120),
     };
     let symptom = record.symptoms(false).remove(0);
     let mut progress = Progress::new(record.case_shown().unwrap().clone(), symptom);
-    let shown = |case: &Case| Ok(arena.try_case(case.clone())?.symptoms(false));
+    let shown = |case: &Case| Ok(session.try_case(case.clone())?.symptoms(false));
     shrink(&mut progress, limits, shown, |_| Ok(())).unwrap();
     let text = serde_json::to_string(&progress.case.ops).unwrap();
     (progress.case, text)
@@ -147,8 +147,8 @@ fn shrunk(arena: &Arena, record: &Record, attempts: usize) -> (Case, String) {
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn converting_the_current_contents_instead_of_the_snapshot_is_blamed_and_shrunk() {
-    let (arena, record, _workdir) = deep("converts_what_is_current");
-    let (case, text) = shrunk(&arena, &record, 10);
+    let (session, record, _workdir) = deep("converts_what_is_current");
+    let (case, text) = shrunk(&session, &record, 10);
     assert!(case.bulk().operations < record.case_shown().unwrap().bulk().operations);
     assert!(text.contains("convert_snapshot"), "{text}");
 }
@@ -157,8 +157,8 @@ fn converting_the_current_contents_instead_of_the_snapshot_is_blamed_and_shrunk(
 #[ignore = "takes minutes: shrinks every defect of backing images"]
 fn each_defect_of_backing_images_shrinks_to_the_steps_it_needs() {
     for (lie, _, _, has) in DEEP {
-        let (arena, record, _workdir) = deep(lie);
-        let (case, text) = shrunk(&arena, &record, 400);
+        let (session, record, _workdir) = deep(lie);
+        let (case, text) = shrunk(&session, &record, 400);
         println!("{lie}: {} {text}", record.kind.unwrap_or_default());
         assert!(case.bulk().operations <= 4, "{lie}: {text}");
         assert!(has.iter().all(|word| text.contains(word)), "{lie}: {text}");
@@ -173,10 +173,10 @@ fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize
         "" => "qemu-img".to_owned(),
         lie => spec(lie),
     };
-    let arena = ring::arena(&candidate, &spec(reference), LIMIT, workdir.path());
+    let session = ring::session(&candidate, &spec(reference), LIMIT, workdir.path());
     let cases = ring::cases("native1", SEED, acts).skip(start);
     let record =
-        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     let blame = record.blame.map(|blame| blame.name());
     assert_eq!(blame, Some("both"), "{record:#?}");
     let evidence = record.evidence.as_ref().unwrap();

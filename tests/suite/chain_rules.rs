@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use imgduel::case::generation::Generation;
-use imgduel::case::generation::lineage::Change;
+use imgduel::case::generation::ancestry::Change;
 use imgduel::case::{Case, CaseId};
 use imgduel::operation::Operation;
-use imgduel::operation::chain::{Act, Admission, Chain, Course, Layer, Rejection};
-use imgduel::oracle::exchange::Rule;
+use imgduel::operation::chain::{Admission, Chain, ChainState, ChainStep, Layer, Rejection};
+use imgduel::oracle::observations::ExitExpectation;
 
 /// The generations whose cases are chains.
 const GENERATIONS: [&str; 5] = [
@@ -37,20 +37,23 @@ fn objection(chain: &Chain) -> Option<String> {
             .cloned()
             .chain([bare])
             .collect();
-        let mut course = Course::start("", &layers);
+        let mut chain_state = ChainState::start("", &layers);
         for act in &chain.layers[index].acts {
-            if !course.admit(act).is_admitted() || !course.is_sure(act) {
-                return Some(format!("{act:?} of image {index}: {:?}", course.admit(act)));
+            if !chain_state.admit(act).is_admitted() || !chain_state.is_sure(act) {
+                return Some(format!(
+                    "{act:?} of image {index}: {:?}",
+                    chain_state.admit(act)
+                ));
             }
-            course.go_on(act);
+            chain_state.go_on(act);
         }
     }
-    let mut course = Course::start("", &chain.layers);
+    let mut chain_state = ChainState::start("", &chain.layers);
     for act in &chain.steps {
-        if let Admission::Rejected(why) = course.admit(act) {
+        if let Admission::Rejected(why) = chain_state.admit(act) {
             return Some(format!("{act:?}: {why:?}"));
         }
-        course.go_on(act);
+        chain_state.go_on(act);
     }
     None
 }
@@ -123,7 +126,7 @@ fn no_child_commits_into_a_chain_with_a_parallels_image() {
     ] {
         let case = Generation::case(&id.parse::<CaseId>().unwrap(), None).unwrap();
         assert_eq!(objection(chain(&case)), None, "{id}");
-        let commits = |act: &Act| *act == Act::Commit;
+        let commits = |act: &ChainStep| *act == ChainStep::Commit;
         assert!(!chain(&case).steps.iter().any(commits), "{id}");
     }
 }
@@ -139,10 +142,10 @@ fn no_step_writes_beyond_the_end_of_an_image_that_a_refused_commit_may_have_left
     ];
     let write = serde_json::json!({"step": "write", "writes": [{"offset": 2048, "length": 512, "byte": 1}]});
     let below = serde_json::json!({"step": "below", "layer": 1, "act": write});
-    let below: Act = serde_json::from_value(below).unwrap();
-    let mut course = Course::start("", &layers);
-    course.go_on(&Act::Commit);
-    assert_eq!(course.rule(&below), Rule::GoOn);
+    let below: ChainStep = serde_json::from_value(below).unwrap();
+    let mut chain_state = ChainState::start("", &layers);
+    chain_state.go_on(&ChainStep::Commit);
+    assert_eq!(chain_state.rule(&below), ExitExpectation::GoOn);
 }
 
 fn layer(format: &str, size: u64, options: &[&str]) -> Layer {
@@ -152,8 +155,8 @@ fn layer(format: &str, size: u64, options: &[&str]) -> Layer {
 }
 
 fn why(layers: &[Layer], act: serde_json::Value) -> Option<Rejection> {
-    let act: Act = serde_json::from_value(act).unwrap();
-    match Course::start("", layers).admit(&act) {
+    let act: ChainStep = serde_json::from_value(act).unwrap();
+    match ChainState::start("", layers).admit(&act) {
         Admission::Admitted(_) => None,
         Admission::Rejected(why) => Some(why),
     }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use imgduel::case::generation::Generation;
 use imgduel::image::format::Format;
-use imgduel::tool::{Tool, Wording};
+use imgduel::tool::{Reproducer, Tool};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The seed of the cases.
@@ -72,9 +72,9 @@ const LONG: [Row; 5] = [
 /// Returns the command line or adapter message for a request in one line, without the path of the program.
 fn line(tool: &dyn Tool, request: &imgduel::tool::request::Request) -> Option<String> {
     match tool.wording(request)? {
-        Wording::CommandLine(words) => Some(words[1..].join("\u{1f}")),
-        Wording::AdapterLine { line, .. } => Some(line),
-        Wording::RustCall { .. } => None,
+        Reproducer::CommandLine(words) => Some(words[1..].join("\u{1f}")),
+        Reproducer::AdapterLine { line, .. } => Some(line),
+        Reproducer::RustCall { .. } => None,
     }
 }
 
@@ -83,7 +83,7 @@ fn lines(tools: &[std::sync::Arc<dyn Tool>], generation: &str, cases: usize) -> 
     let generation = Generation::named(generation).unwrap();
     for case in generation.cases(SEED, 0, None).unwrap().take(cases) {
         for (index, operation) in case.ops.iter().enumerate() {
-            for step in operation.perform().steps(&case.ground(index)) {
+            for step in operation.perform().steps(&case.context(index)) {
                 let Some(request) = step.task.request() else {
                     continue;
                 };

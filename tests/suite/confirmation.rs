@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use imgduel::process::SandboxPolicy;
 use imgduel::report::terminal;
-use imgduel::run::arena::Arena;
-use imgduel::run::duel::Duel;
 use imgduel::run::record::{Class, Record, Summary};
+use imgduel::run::runner::DifferentialRunner;
+use imgduel::run::session::Session;
 
 const LIMIT: Duration = Duration::from_millis(700);
 
@@ -21,20 +21,20 @@ fn recorded(candidate: &str, reference: &str, is_confirmed: bool) -> Record {
         "qemu-img" => name.to_owned(),
         _ => format!("qemu-img:{}", ring::stand_in(name).display()),
     };
-    let duel = Duel {
+    let runner = DifferentialRunner {
         // These stand-ins keep state between runs, which the sandbox would prevent.
         sandbox: SandboxPolicy::OPEN,
-        ..ring::duel(&spec(candidate), &spec(reference), LIMIT, workdir.path())
+        ..ring::runner(&spec(candidate), &spec(reference), LIMIT, workdir.path())
     };
-    let arena = Arena::new(duel, ring::empty_catalogue());
+    let session = Session::new(runner, ring::empty_catalogue());
     let mut cases = ring::cases("ops7", 7, &["info"])
         .filter(|case| case.image.format.name() == "qcow2" && case.ops.len() == 2);
     let case = cases.next().unwrap();
     let record = match is_confirmed {
-        true => arena.run_confirmed(case),
-        false => arena.try_case(case),
+        true => session.run_confirmed(case),
+        false => session.try_case(case),
     };
-    drop(arena);
+    drop(session);
     assert_eq!(
         std::fs::read_dir(workdir.path())
             .unwrap()

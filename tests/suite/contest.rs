@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
 use imgduel::base::error::Result;
-use imgduel::campaign::contest::Contest;
+use imgduel::campaign::candidate_set::CandidateSet;
 use imgduel::campaign::settings::Settings;
 use imgduel::case::Case;
 use imgduel::tool::request::{Answer, Request};
-use imgduel::tool::{Capabilities, Scene, Support, Tool, Wording};
+use imgduel::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
 use serde_json::Value;
 
 fn lying(lie: &str) -> String {
@@ -184,12 +184,12 @@ impl Tool for Metered {
         self.tool.support(request)
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         self.tool.wording(request)
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
-        let answer = self.tool.ask(request, scene)?;
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
+        let answer = self.tool.ask(request, call_context)?;
         let cpu_ns = u64::try_from(answer.cpu.as_nanos()).unwrap();
         self.calls.fetch_add(answer.calls, Ordering::Relaxed);
         self.cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
@@ -216,7 +216,7 @@ fn cost_of_reference(candidates: &[&str], cases: &[Case]) -> (u64, u64) {
     let line = line.into_iter().chain(["--candidate"]);
     let Line { settings } = Line::parse_from(line.chain([&*candidates.join(",")]));
     let reference: Arc<dyn Tool> = Arc::clone(&metered) as Arc<dyn Tool>;
-    let contest = Contest::against(reference, &settings, &ring::means()).unwrap();
+    let contest = CandidateSet::against(reference, &settings, &ring::tool_env()).unwrap();
     for case in cases {
         contest.run_confirmed(case).unwrap();
     }
@@ -227,7 +227,7 @@ fn cost_of_reference(candidates: &[&str], cases: &[Case]) -> (u64, u64) {
 /// Returns cases that the candidate supports at least partly.
 fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
     let workdir = ring::scratch();
-    let duel = ring::duel(
+    let runner = ring::runner(
         candidate,
         "qemu-img",
         std::time::Duration::from_secs(30),
@@ -236,7 +236,7 @@ fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
     let cases = imgduel::case::generation::Generation::named(generation).unwrap();
     let cases = cases.cases(7, 0, None).unwrap();
     cases
-        .filter(|case| duel.concerns(case))
+        .filter(|case| runner.concerns(case))
         .take(count)
         .collect()
 }

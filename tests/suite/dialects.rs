@@ -18,7 +18,7 @@ const CASES: usize = 3;
 fn every_command_line_for_instar_is_documented_by_instar() {
     let workdir = ring::scratch();
     let candidate = format!("instar:{}", ring::stand_in("instar").display());
-    let arena = ring::arena(
+    let session = ring::session(
         &candidate,
         "qemu-img",
         Duration::from_secs(30),
@@ -27,7 +27,7 @@ fn every_command_line_for_instar_is_documented_by_instar() {
     for operation in imgduel::case::generation::Generation::usual().operations() {
         let mut matches = 0;
         for case in ring::cases("ops16", 3, &[operation]).take(CASES) {
-            let record = arena.try_case(case).unwrap();
+            let record = session.try_case(case).unwrap();
             assert!(
                 ["match", "unsupported"].contains(&record.verdict.as_str()),
                 "{record:#?}"

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use imgduel::case::generation::Generation;
 use imgduel::report::script::script;
-use imgduel::run::arena::Arena;
 use imgduel::run::record::Record;
+use imgduel::run::session::Session;
 
 use crate::ring;
 
@@ -41,12 +41,12 @@ fn crates() -> Vec<(&'static str, [&'static str; 2])> {
 }
 
 /// Returns findings of a crate, each of a different group.
-fn findings(arena: &Arena, generation: &str, most: usize) -> Vec<Record> {
+fn findings(session: &Session, generation: &str, most: usize) -> Vec<Record> {
     let cases = Generation::named(generation).unwrap();
     let cases = cases.cases(SEED, 0, None).unwrap();
-    let cases = cases.filter(|case| arena.concerns(case)).take(CASES);
+    let cases = cases.filter(|case| session.concerns(case)).take(CASES);
     let mut seen = BTreeSet::new();
-    let records = cases.map(|case| arena.try_case(case).unwrap());
+    let records = cases.map(|case| session.try_case(case).unwrap());
     let records = records.filter(|record| record.verdict == "divergence");
     let new = records.filter(|record| seen.insert(record.group().unwrap().title()));
     new.take(most).collect()
@@ -96,12 +96,12 @@ fn the_program_for_a_finding_of_an_embedded_crate_compiles_and_reproduces_it() {
     let mut programs = Vec::new();
     let mut without = Vec::new();
     for (name, generations) in crates() {
-        let arena = ring::arena(name, "qemu-img", LIMIT, workdir.path());
+        let session = ring::session(name, "qemu-img", LIMIT, workdir.path());
         let before = programs.len();
         for generation in generations {
             let most = FINDINGS_MAX / 2;
-            for (number, record) in findings(&arena, generation, most).iter().enumerate() {
-                let program = script(record, arena.candidate(), arena.reference(), LIMIT);
+            for (number, record) in findings(&session, generation, most).iter().enumerate() {
+                let program = script(record, session.candidate(), session.reference(), LIMIT);
                 let Ok(text) = program else {
                     without.push(format!("{name}: {}", program.unwrap_err()));
                     continue;

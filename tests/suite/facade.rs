@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use imgduel::{
-    Answer, Capabilities, Harness, Request, Result, Scene, Settings, Support, Tool, Wording,
+    Answer, CallContext, Capabilities, Harness, Reproducer, Request, Result, Settings, Support,
+    Tool,
 };
 
 use crate::ring;
@@ -34,11 +35,11 @@ impl Tool for Own {
         self.0.support(request)
     }
 
-    fn ask(&self, request: &Request, scene: &Scene<'_>) -> Result<Answer> {
-        self.0.ask(request, scene)
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
+        self.0.ask(request, call_context)
     }
 
-    fn wording(&self, request: &Request) -> Option<Wording> {
+    fn wording(&self, request: &Request) -> Option<Reproducer> {
         self.0.wording(request)
     }
 }
@@ -87,8 +88,11 @@ fn an_implementation_of_tool_can_be_the_candidate() {
     // The reaper needs a worker program, which this test program is not, so the test uses its own tool environment.
     let own: Arc<dyn Tool> = Arc::new(Own(ring::open("qemu-img")));
     let settings = Settings::from_flags(["--timeout", "20"]).unwrap();
-    let contest =
-        imgduel::campaign::contest::Contest::with_candidate(own, &settings, &ring::means());
+    let contest = imgduel::campaign::candidate_set::CandidateSet::with_candidate(
+        own,
+        &settings,
+        &ring::tool_env(),
+    );
     let case = imgduel::case::generation::Generation::case_of_fields(
         &"ops7_s3_i0".parse().unwrap(),
         None,

@@ -73,7 +73,7 @@ fn a_frozen_seed_replays_to_its_recorded_verdict() {
     let seed = SeedFile::read(&path).unwrap();
     let (case, seen) = (seed.case().unwrap(), seed.seen.unwrap());
     let workdir = tempfile::tempdir().unwrap();
-    let lying = ring::arena(
+    let lying = ring::session(
         &stand_in("resize_loses_data"),
         "qemu-img",
         LIMIT,
@@ -87,7 +87,7 @@ fn a_frozen_seed_replays_to_its_recorded_verdict() {
     );
     assert_eq!(record.reason.as_ref(), Some(&seen.reason));
     assert_eq!(record.group().unwrap(), seen.group());
-    let honest = ring::arena("qemu-img", "qemu-img", LIMIT, workdir.path());
+    let honest = ring::session("qemu-img", "qemu-img", LIMIT, workdir.path());
     assert_eq!(honest.try_case(case).unwrap().verdict, "match");
 }
 
@@ -229,7 +229,7 @@ fn interrupted_and_resumed_shrinking_ends_like_an_uninterrupted_run() {
 /// Returns the id of a map case that detects the stand-in that forgets an extent.
 fn diverging_map() -> String {
     let workdir = tempfile::tempdir().unwrap();
-    let lying = ring::arena(
+    let lying = ring::session(
         &stand_in("map_forgets_an_extent"),
         "qemu-img",
         LIMIT,
@@ -594,7 +594,7 @@ fn defects_shrink_deterministically_to_one_operation_and_at_most_two_options() {
     let mut figures = Vec::new();
     for (lie, operation) in LIES {
         let workdir = tempfile::tempdir().unwrap();
-        let lying = ring::arena(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
+        let lying = ring::session(&stand_in(lie), "qemu-img", LIMIT, workdir.path());
         let others = ["info", "convert", "create", operation, operation];
         let mut cases = ring::cases("ops16", 7, &others).take(300);
         let (case, symptom) = cases

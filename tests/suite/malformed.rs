@@ -14,24 +14,24 @@ use imgduel::image::content::Write;
 use imgduel::image::format::Format;
 use imgduel::operation::Operation;
 use imgduel::operation::chain::Chain;
-use imgduel::operation::malformed::{Look, Malformed, Specimen};
+use imgduel::operation::malformed::{BaseImage, Look, Malformed};
 use imgduel::report::script::script;
-use imgduel::run::arena::Arena;
-use imgduel::run::duel::Duel;
 use imgduel::run::record::Record;
-use imgduel::tool::{self, Means};
+use imgduel::run::runner::DifferentialRunner;
+use imgduel::run::session::Session;
+use imgduel::tool::{self, ToolEnv};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Returns a case with a damaged qcow2 image and these inspections.
 fn case(damage: Damage, looks: &[Look]) -> Case {
-    let specimen = Specimen {
+    let specimen = BaseImage {
         writes: vec![Write {
             offset: 0,
             length: 65536,
             byte: 7,
         }],
-        ..Specimen::empty(Format::Qcow2, 1 << 20)
+        ..BaseImage::empty(Format::Qcow2, 1 << 20)
     };
     Case {
         generation: "malformed1".to_owned(),
@@ -73,8 +73,8 @@ fn fatal() -> Damage {
 
 fn tried(candidate: &str, limit: Duration, case: Case) -> Record {
     let workdir = tempfile::tempdir().unwrap();
-    let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
-    arena.try_case(case).unwrap()
+    let session = ring::session(candidate, "qemu-img", limit, workdir.path());
+    session.try_case(case).unwrap()
 }
 
 /// Asserts that the stand-in is detected with this kind, and blamed.
@@ -137,18 +137,18 @@ fn correct_tools_agree_on_damaged_images() {
 /// Runs a case with this program as imago's worker.
 fn with_worker(worker: &str, looks: &[Look]) -> Record {
     let workdir = tempfile::tempdir().unwrap();
-    let means = Means {
+    let tool_env = ToolEnv {
         worker_program: ring::stand_in("malformed").join(worker),
-        ..ring::means()
+        ..ring::tool_env()
     };
-    let duel = Duel {
-        candidate: tool::open(&"imago".parse().unwrap(), &means).unwrap(),
-        ..ring::duel("imago", "qemu-img", LIMIT, workdir.path())
+    let runner = DifferentialRunner {
+        candidate: tool::open(&"imago".parse().unwrap(), &tool_env).unwrap(),
+        ..ring::runner("imago", "qemu-img", LIMIT, workdir.path())
     };
-    let arena = Arena::new(duel, ring::empty_catalogue());
-    let record = arena.try_case(case(harmless(), looks)).unwrap();
+    let session = Session::new(runner, ring::empty_catalogue());
+    let record = session.try_case(case(harmless(), looks)).unwrap();
     // The next case starts a new worker.
-    let again = arena.try_case(case(harmless(), looks)).unwrap();
+    let again = session.try_case(case(harmless(), looks)).unwrap();
     assert_eq!(again.kind, record.kind);
     record
 }
@@ -240,14 +240,14 @@ fn a_damaged_file_has_the_requested_value_and_valid_checksums() {
             file: image,
             size: imgduel::base::size::Size::of_bytes(1 << 20),
         };
-        let scene = tool::Scene {
+        let call_context = tool::CallContext {
             grace: Duration::ZERO,
             sandbox: &imgduel::process::SandboxPolicy::default(),
             directory: workdir.path(),
             limit: LIMIT,
             memory_bytes_max: None,
         };
-        let answer = ring::open("qemu-img").ask(&create, &scene).unwrap();
+        let answer = ring::open("qemu-img").ask(&create, &call_context).unwrap();
         assert!(answer.succeeded(), "{answer:?}");
         path
     };
@@ -305,9 +305,9 @@ fn has_a_script(lie: &str, look: Look) {
     let workdir = tempfile::tempdir().unwrap();
     let lie = ring::stand_in("malformed").join(lie);
     let candidate = format!("qemu-img:{}", lie.display());
-    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
-    let record = arena.try_case(case(harmless(), &[look])).unwrap();
-    let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+    let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
+    let record = session.try_case(case(harmless(), &[look])).unwrap();
+    let text = script(&record, session.candidate(), session.reference(), LIMIT).unwrap();
     let path = workdir.path().join("script.sh");
     std::fs::write(&path, &text).unwrap();
     let exit_code = |honest: Option<(&str, &str)>| {

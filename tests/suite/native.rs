@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use imgduel::case::generation::Generation;
 use imgduel::case::{Case, CaseId};
-use imgduel::oracle::exchange::Ground;
+use imgduel::oracle::observations::StepContext;
 use imgduel::tool::Support;
 use imgduel::tool::request::{ImageFile, Request};
 
@@ -118,13 +118,13 @@ fn a_campaign_draws_what_its_only_candidate_supports_unless_flags_request_more()
 
 /// Returns the requests of the only operation of a case.
 fn requests(case: &Case) -> Vec<Request> {
-    let ground = Ground {
+    let context = StepContext {
         recipe: &case.image,
         source: ImageFile::new("image", case.image.format),
         stem: "0-chain".to_owned(),
         salt: case.iter_seed,
     };
-    let steps = case.ops[0].perform().steps(&ground);
+    let steps = case.ops[0].perform().steps(&context);
     steps
         .into_iter()
         .filter_map(|step| step.task.request().cloned())
@@ -231,10 +231,10 @@ fn every_embedded_reader_can_read_most_of_the_cases_of_its_format() {
 fn qemu_img_agrees_with_itself_and_with_the_model_in_the_frozen_cases() {
     let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
-    let arena = ring::arena("qemu-img", "qemu-img", limit, workdir.path());
+    let session = ring::session("qemu-img", "qemu-img", limit, workdir.path());
     let cases = |generation: &str| frozen(generation).into_iter().take(5);
     for (_, case) in cases("native1").chain(cases("native2")) {
-        let record = arena.try_case(case).unwrap();
+        let record = session.try_case(case).unwrap();
         assert_eq!(record.verdict, "match", "{record:#?}");
     }
 }
@@ -301,8 +301,8 @@ fn consequences_of_a_refused_step_are_not_differences() {
         let path = ring::package().join(format!("tests/golden/native1_{name}.json"));
         let seed = imgduel::report::seed_file::SeedFile::read(&path).unwrap();
         for candidate in ["imago", "qemu-img"] {
-            let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
-            let record = arena.try_case(seed.case().unwrap()).unwrap();
+            let session = ring::session(candidate, "qemu-img", limit, workdir.path());
+            let record = session.try_case(seed.case().unwrap()).unwrap();
             let is_idle = record.verdict == "unsupported";
             assert!(record.verdict == "match" || is_idle, "{record:#?}");
         }

@@ -28,8 +28,8 @@ fn case(format: &str, steps: &[Value]) -> Case {
 fn tried(candidate: &str, case: Case) -> Record {
     let workdir = ring::scratch();
     let limit = Duration::from_secs(30);
-    let arena = ring::arena(candidate, "qemu-img", limit, workdir.path());
-    arena.try_case(case).unwrap()
+    let session = ring::session(candidate, "qemu-img", limit, workdir.path());
+    session.try_case(case).unwrap()
 }
 
 fn liar(name: &str) -> String {

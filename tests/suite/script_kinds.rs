@@ -10,8 +10,8 @@ use imgduel::case::Case;
 use imgduel::oracle::verdict::Subject;
 use imgduel::oracle::witness::Witnesses;
 use imgduel::report::script::script;
-use imgduel::run::arena::Arena;
 use imgduel::run::record::Record;
+use imgduel::run::session::Session;
 
 use crate::ring;
 
@@ -40,18 +40,18 @@ fn exit_code(path: &Path, own: &[(&str, String)], honest: Option<(&str, &str)>) 
 }
 
 /// Returns the record of the first case with a divergence of this kind.
-fn found(arena: &Arena, kind: &str, cases: impl Iterator<Item = Case>) -> Record {
+fn found(session: &Session, kind: &str, cases: impl Iterator<Item = Case>) -> Record {
     let mut records = cases
         .take(CASES_MAX)
-        .map(|case| arena.try_case(case).unwrap());
+        .map(|case| session.try_case(case).unwrap());
     let is_wanted = |record: &Record| record.kind.as_deref() == Some(kind);
     let found = records.find(is_wanted);
     found.unwrap_or_else(|| panic!("the defect is not detected as {kind}"))
 }
 
 /// Returns the script variables for the programs of both sides. Without them, the script uses the programs on PATH.
-fn programs(arena: &Arena) -> Vec<(&'static str, String)> {
-    let sides = std::iter::zip(IO, [arena.candidate(), arena.reference()]);
+fn programs(session: &Session) -> Vec<(&'static str, String)> {
+    let sides = std::iter::zip(IO, [session.candidate(), session.reference()]);
     let named = sides.filter_map(|((variable, io_variable), tool)| {
         let program = tool.program()?;
         let io = program.with_file_name("qemu-io");
@@ -75,8 +75,8 @@ fn is_on_disk(subject: &Subject) -> bool {
 }
 
 /// Asserts that the script of a record reproduces it, and does not with a correct program in the place of the variable.
-fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
-    let text = script(record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+fn shows(session: &Session, record: &Record, honest: (&str, &str)) {
+    let text = script(record, session.candidate(), session.reference(), LIMIT).unwrap();
     let differences = &record.evidence.as_ref().unwrap().differences;
     assert_eq!(
         text.contains("imgduel"),
@@ -86,7 +86,7 @@ fn shows(arena: &Arena, record: &Record, honest: (&str, &str)) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("script.sh");
     std::fs::write(&path, &text).unwrap();
-    let own = &programs(arena);
+    let own = &programs(session);
     assert_eq!(exit_code(&path, own, None), Some(0), "{text}");
     assert_eq!(exit_code(&path, own, Some(honest)), Some(1), "{text}");
 }
@@ -102,10 +102,10 @@ fn defect_is_reproduced(
 ) {
     let workdir = tempfile::tempdir().unwrap();
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
-    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
     let cases = ring::cases(generation, SEED, operations).skip(start);
-    let record = found(&arena, kind, cases);
-    shows(&arena, &record, ("CANDIDATE", "qemu-img"));
+    let record = found(&session, kind, cases);
+    shows(&session, &record, ("CANDIDATE", "qemu-img"));
 }
 
 macro_rules! scripts {
@@ -311,13 +311,13 @@ fn a_divergence_of_a_witness_has_a_script() {
         ("check", "vmdk", "vmdkinfo", "libyal_check_divergence"),
     ] {
         let workdir = tempfile::tempdir().unwrap();
-        let mut duel = ring::duel("qemu-img", "qemu-img", LIMIT, workdir.path());
-        duel.witnesses = Witnesses::find_in(&lying, LIMIT);
-        let arena = Arena::new(duel, ring::empty_catalogue());
+        let mut runner = ring::runner("qemu-img", "qemu-img", LIMIT, workdir.path());
+        runner.witnesses = Witnesses::find_in(&lying, LIMIT);
+        let session = Session::new(runner, ring::empty_catalogue());
         let cases = ring::cases("ops16", SEED, &[operation]);
         let cases = cases.filter(|case| case.image.format.name() == format);
-        let record = found(&arena, kind, cases);
-        let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+        let record = found(&session, kind, cases);
+        let text = script(&record, session.candidate(), session.reference(), LIMIT).unwrap();
         let path = workdir.path().join("script.sh");
         std::fs::write(&path, &text).unwrap();
         let liar = lying.join(witness).display().to_string();
@@ -345,14 +345,14 @@ fn a_conversion_larger_than_measured_has_a_script() {
     let workdir = tempfile::tempdir().unwrap();
     let liar = ring::stand_in("instar_foretells_nothing");
     let candidate = format!("instar:{}", liar.display());
-    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir.path());
+    let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
     let cases = ring::cases("ops16", SEED, &["measure"]).filter(|case| {
         let text = serde_json::to_string(&case.ops[0]).unwrap();
         text.contains("vhdx")
     });
-    let record = found(&arena, "measure_above_fully_allocated_bound", cases);
+    let record = found(&session, "measure_above_fully_allocated_bound", cases);
     let honest = ring::stand_in("instar").display().to_string();
-    shows(&arena, &record, ("CANDIDATE", &honest));
+    shows(&session, &record, ("CANDIDATE", &honest));
 }
 
 /// Two tools with the same defect agree, but contradict the data that was written.
@@ -371,9 +371,9 @@ fn a_divergence_of_both_tools_from_the_recipe_has_a_script() {
     for (lie, generation, operation, kind) in lies {
         let workdir = tempfile::tempdir().unwrap();
         let liar = format!("qemu-img:{}", ring::stand_in(lie).display());
-        let arena = ring::arena(&liar, &liar, LIMIT, workdir.path());
-        let record = found(&arena, kind, ring::cases(generation, SEED, &[operation]));
-        shows(&arena, &record, ("CANDIDATE", "qemu-img"));
+        let session = ring::session(&liar, &liar, LIMIT, workdir.path());
+        let record = found(&session, kind, ring::cases(generation, SEED, &[operation]));
+        shows(&session, &record, ("CANDIDATE", "qemu-img"));
     }
 }
 
@@ -387,8 +387,8 @@ fn a_map_of_the_final_image_has_a_script() {
     let workdir = tempfile::tempdir().unwrap();
     let liar = ring::stand_in("chain/maps_data_as_zeros/qemu-img");
     let reference = format!("qemu-img:{}", liar.display());
-    let arena = ring::arena("qemu-img", &reference, LIMIT, workdir.path());
+    let session = ring::session("qemu-img", &reference, LIMIT, workdir.path());
     let cases = ring::cases("native1", SEED, &["write"]);
-    let record = found(&arena, "chain_map_divergence", cases);
-    shows(&arena, &record, ("REFERENCE", "qemu-img"));
+    let record = found(&session, "chain_map_divergence", cases);
+    shows(&session, &record, ("REFERENCE", "qemu-img"));
 }

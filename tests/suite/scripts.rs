@@ -25,19 +25,19 @@ fn exit_code(path: &Path, candidate: Option<&str>) -> Option<i32> {
 }
 
 /// Returns the record of the first case of this operation that detects the defect.
-fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::run::arena::Arena, Record) {
+fn found(lie: &str, operation: &str, workdir: &Path) -> (imgduel::run::session::Session, Record) {
     let candidate = format!("qemu-img:{}", ring::stand_in(lie).display());
-    let arena = ring::arena(&candidate, "qemu-img", LIMIT, workdir);
+    let session = ring::session(&candidate, "qemu-img", LIMIT, workdir);
     let cases = ring::cases("ops16", SEED, &[operation]);
     let record =
-        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
-    (arena, record)
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
+    (session, record)
 }
 
 fn shows(lie: &str, operation: &str) {
     let workdir = ring::scratch();
-    let (arena, record) = found(lie, operation, workdir.path());
-    let text = script(&record, arena.candidate(), arena.reference(), LIMIT).unwrap();
+    let (session, record) = found(lie, operation, workdir.path());
+    let text = script(&record, session.candidate(), session.reference(), LIMIT).unwrap();
     assert!(
         text.starts_with("#!/bin/sh\n") && !text.contains("imgduel"),
         "{text}"
@@ -81,13 +81,13 @@ fn adapter_defect_is_reproduced(lie: &str, kind: &str) {
     let workdir = ring::scratch();
     let candidate = format!("adapter:{}", adapter(lie));
     let limit = Duration::from_secs(2);
-    let arena = ring::arena(&candidate, "qemu-img", limit, workdir.path());
+    let session = ring::session(&candidate, "qemu-img", limit, workdir.path());
     let cases = ring::cases("native1", SEED, &["write", "read", "info"]);
-    let cases = cases.filter(|case| arena.concerns(case));
+    let cases = cases.filter(|case| session.concerns(case));
     let record =
-        ring::first_that_differs(&arena, cases, CASES_MAX).expect("the defect is not detected");
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
-    let text = script(&record, arena.candidate(), arena.reference(), limit).unwrap();
+    let text = script(&record, session.candidate(), session.reference(), limit).unwrap();
     assert!(!text.contains("imgduel"), "{text}");
     let path = workdir.path().join("script");
     std::fs::write(&path, &text).unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use imgduel::image::format::Format;
 use imgduel::process::scratch::Root;
 use imgduel::process::{Ending, Invocation, Limit, Limits, SandboxPolicy, layers};
-use imgduel::tool::Scene;
+use imgduel::tool::CallContext;
 use imgduel::tool::launcher::{ExecMode, Launcher};
 use imgduel::tool::request::{Exit, ImageFile, Request};
 use serde_json::Value;
@@ -36,13 +36,13 @@ fn python() -> PathBuf {
 }
 
 /// Files and sockets outside the sandbox, and the scratch directory of a case.
-struct Ground {
+struct StepContext {
     outside: tempfile::TempDir,
     _sockets: (UnixListener, UnixDatagram),
     case: Root,
 }
 
-impl Ground {
+impl StepContext {
     fn new(workdir: &Path) -> Self {
         let outside = tempfile::tempdir().unwrap();
         for name in ["file", "spare"] {
@@ -79,12 +79,12 @@ impl Ground {
 /// Runs the stand-in as a tool in this mode. Returns the outcome of each attempt.
 fn tool_outcomes(
     mode: ExecMode,
-    ground: &Ground,
+    context: &StepContext,
     sandbox: &SandboxPolicy,
     word: &str,
 ) -> BTreeMap<String, Value> {
     let script = ring::stand_in("breaks_promises").display().to_string();
-    let arguments = [script, "tool".to_owned(), ground.arguments(word, false)];
+    let arguments = [script, "tool".to_owned(), context.arguments(word, false)];
     let launcher = Launcher::new(mode, false);
     let program = python();
     if mode == ExecMode::Fork {
@@ -94,7 +94,7 @@ fn tool_outcomes(
         .run(&Invocation {
             program: &program,
             arguments: &arguments,
-            directory: &ground.side(),
+            directory: &context.side(),
             limit: LIMIT,
             grace: Duration::ZERO,
             sandbox: Some(sandbox),
@@ -106,9 +106,13 @@ fn tool_outcomes(
     serde_json::from_str(&finished.stdout.text()).unwrap()
 }
 
-fn adapter(ground: &Ground, word: &str, moves: bool) -> std::sync::Arc<dyn imgduel::tool::Tool> {
+fn adapter(
+    context: &StepContext,
+    word: &str,
+    moves: bool,
+) -> std::sync::Arc<dyn imgduel::tool::Tool> {
     let script = ring::stand_in("breaks_promises");
-    let told = ground.arguments(word, moves);
+    let told = context.arguments(word, moves);
     let (python, script) = (python(), script.display());
     ring::open(&format!(
         "adapter:{} {script} adapter {told}",
@@ -118,28 +122,28 @@ fn adapter(ground: &Ground, word: &str, moves: bool) -> std::sync::Arc<dyn imgdu
 
 fn asked(
     tool: &dyn imgduel::tool::Tool,
-    ground: &Ground,
+    context: &StepContext,
     sandbox: &SandboxPolicy,
 ) -> imgduel::tool::request::Answer {
-    let scene = Scene {
-        directory: &ground.side(),
+    let call_context = CallContext {
+        directory: &context.side(),
         limit: LIMIT,
         grace: Duration::ZERO,
         sandbox,
         memory_bytes_max: None,
     };
     let file = ImageFile::new("image", Format::Raw);
-    tool.ask(&Request::Info { file }, &scene).unwrap()
+    tool.ask(&Request::Info { file }, &call_context).unwrap()
 }
 
 /// Runs the stand-in as an adapter. Returns the outcome of each attempt.
 fn adapter_outcomes(
-    ground: &Ground,
+    context: &StepContext,
     sandbox: &SandboxPolicy,
     word: &str,
 ) -> BTreeMap<String, Value> {
-    let tool = adapter(ground, word, false);
-    let answer = asked(&*tool, ground, sandbox);
+    let tool = adapter(context, word, false);
+    let answer = asked(&*tool, context, sandbox);
     assert!(answer.succeeded(), "{answer:?}");
     serde_json::from_str(&answer.stdout.text()).unwrap()
 }
@@ -217,13 +221,13 @@ fn no_tool_breaks_a_promise_however_it_is_started() {
     let workdir = tempfile::tempdir().unwrap();
     for (number, sandbox) in policies().iter().enumerate() {
         for mode in [ExecMode::Spawn, ExecMode::Fork] {
-            let ground = Ground::new(workdir.path());
+            let context = StepContext::new(workdir.path());
             let word = word(number as u32 * 2 + u32::from(mode == ExecMode::Fork));
-            let outcomes = tool_outcomes(mode, &ground, sandbox, &word);
+            let outcomes = tool_outcomes(mode, &context, sandbox, &word);
             let none = Vec::<String>::new();
             assert_eq!(broken(&outcomes, sandbox), none, "{mode}: {outcomes:#?}");
             assert!(!is_left_behind(&word), "{mode}: it left a process behind");
-            assert!(ground.side().join("own").exists());
+            assert!(context.side().join("own").exists());
         }
     }
 }
@@ -233,15 +237,15 @@ fn no_tool_breaks_a_promise_however_it_is_started() {
 fn no_adapter_breaks_a_promise() {
     let workdir = tempfile::tempdir().unwrap();
     for (number, sandbox) in policies().iter().enumerate() {
-        let ground = Ground::new(workdir.path());
+        let context = StepContext::new(workdir.path());
         let word = word(10 + number as u32);
-        let outcomes = adapter_outcomes(&ground, sandbox, &word);
+        let outcomes = adapter_outcomes(&context, sandbox, &word);
         assert_eq!(
             broken(&outcomes, sandbox),
             Vec::<String>::new(),
             "{outcomes:#?}"
         );
-        assert!(ground.side().join("own").exists());
+        assert!(context.side().join("own").exists());
         // Dropping the adapter also ended the processes that it left behind.
         assert!(!is_left_behind(&word), "it left a process behind");
     }
@@ -250,7 +254,7 @@ fn no_adapter_breaks_a_promise() {
 /// Asks the adapter that uses disk or memory in this hidden way: how it ends.
 fn ending_of_what_hides(way: &str, limits: Limits) -> Exit {
     let workdir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(workdir.path());
+    let context = StepContext::new(workdir.path());
     let script = ring::stand_in("hides_what_it_uses");
     let (python, script) = (python(), script.display());
     let tool = ring::open(&format!("adapter:{} {script} {way}", python.display()));
@@ -258,7 +262,7 @@ fn ending_of_what_hides(way: &str, limits: Limits) -> Exit {
         limits: Some(limits),
         ..SandboxPolicy::default()
     };
-    asked(&*tool, &ground, &sandbox).exit
+    asked(&*tool, &context, &sandbox).exit
 }
 
 #[test]
@@ -331,10 +335,10 @@ fn the_stand_in_breaks_promises_without_a_sandbox() {
         "changes rights outside",
         "reads another's environment",
     ];
-    let ground = Ground::new(workdir.path());
-    let spawned = tool_outcomes(ExecMode::Spawn, &ground, &SandboxPolicy::OPEN, "");
-    let ground = Ground::new(workdir.path());
-    let adapted = adapter_outcomes(&ground, &SandboxPolicy::OPEN, "");
+    let context = StepContext::new(workdir.path());
+    let spawned = tool_outcomes(ExecMode::Spawn, &context, &SandboxPolicy::OPEN, "");
+    let context = StepContext::new(workdir.path());
+    let adapted = adapter_outcomes(&context, &SandboxPolicy::OPEN, "");
     for outcomes in [spawned, adapted] {
         let refused = free.iter().filter(|name| outcomes[**name] != "done");
         assert_eq!(
@@ -358,19 +362,19 @@ fn forget_shared_memory() {
 #[cfg_attr(missing_python, ignore = "python3 is not here")]
 fn an_adapter_that_moves_its_directory_away_is_detected_and_the_files_stay_in_place() {
     let workdir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(workdir.path());
-    std::fs::write(ground.side().join("image.raw"), "x").unwrap();
-    let tool = adapter(&ground, "", true);
-    let answer = asked(&*tool, &ground, &SandboxPolicy::default());
+    let context = StepContext::new(workdir.path());
+    std::fs::write(context.side().join("image.raw"), "x").unwrap();
+    let tool = adapter(&context, "", true);
+    let answer = asked(&*tool, &context, &SandboxPolicy::default());
     let Exit::Crashed(how) = &answer.exit else {
         panic!("{answer:?}");
     };
     assert_eq!(how, "it moved the directory that it was asked about");
     // The directory is not replaced by a link, and no file is lost.
-    let found = std::fs::symlink_metadata(ground.side()).unwrap();
+    let found = std::fs::symlink_metadata(context.side()).unwrap();
     assert!(found.is_dir());
     assert_eq!(
-        std::fs::read(ground.side().join("image.raw")).unwrap(),
+        std::fs::read(context.side().join("image.raw")).unwrap(),
         b"x"
     );
 }

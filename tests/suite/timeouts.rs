@@ -14,10 +14,10 @@ const LIMIT: Duration = Duration::from_millis(1200);
 /// Returns the record of the first case of `operations` that does not match, and the time that it took.
 fn try_first(candidate: &str, reference: &str, operations: &[&str]) -> (Record, Duration) {
     let workdir = ring::scratch();
-    let arena = ring::arena(candidate, reference, LIMIT, workdir.path());
+    let session = ring::session(candidate, reference, LIMIT, workdir.path());
     for case in ring::cases("ops7", 7, operations).take(20) {
         let started = Instant::now();
-        let record = arena.try_case(case).unwrap();
+        let record = session.try_case(case).unwrap();
         let elapsed = started.elapsed();
         let deadline = Instant::now() + Duration::from_secs(2);
         // Killed processes may need a moment to exit.
@@ -98,7 +98,7 @@ fn a_crashing_candidate_diverges_even_if_the_reference_is_too_slow() {
 )]
 fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_reported() {
     let workdir = ring::scratch();
-    let arena = ring::arena(
+    let session = ring::session(
         &stand_in("wrong_exit"),
         &stand_in("slow"),
         LIMIT,
@@ -109,7 +109,7 @@ fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_
         let has = |name: &str| case.ops.iter().any(|operation| operation.name() == name);
         has("info") && has("check") && case.image.format.name() == "qcow2"
     });
-    let record = ring::first_that_differs(&arena, mixed, 1).unwrap();
+    let record = ring::first_that_differs(&session, mixed, 1).unwrap();
     assert_eq!(record.kind.as_deref(), Some("exit_code_divergence"));
     let kinds: Vec<Option<&str>> = record
         .operations
@@ -131,7 +131,7 @@ fn the_other_operations_of_a_case_still_run_and_a_real_divergence_among_them_is_
 fn endless_output_and_a_child_that_holds_the_pipe_are_not_divergences() {
     for name in ["talks_without_end", "leaves_a_child"] {
         let workdir = ring::scratch();
-        let arena = ring::arena(
+        let session = ring::session(
             &stand_in(name),
             "qemu-img",
             Duration::from_secs(30),
@@ -139,7 +139,7 @@ fn endless_output_and_a_child_that_holds_the_pipe_are_not_divergences() {
         );
         let cases = ring::cases("ops7", 7, &["info"]);
         assert!(
-            ring::first_that_differs(&arena, cases, 1).is_none(),
+            ring::first_that_differs(&session, cases, 1).is_none(),
             "{name}"
         );
         assert!(is_empty(workdir.path()));
@@ -158,7 +158,7 @@ fn is_empty(directory: &Path) -> bool {
 fn a_named_pipe_in_place_of_an_image_is_reported_without_opening_it() {
     let workdir = ring::scratch();
     let limit = Duration::from_secs(40);
-    let arena = ring::arena(
+    let session = ring::session(
         &stand_in("leaves_a_pipe"),
         "qemu-img",
         limit,
@@ -166,7 +166,7 @@ fn a_named_pipe_in_place_of_an_image_is_reported_without_opening_it() {
     );
     let case = ring::cases("ops7", 7, &["convert"]).next().unwrap();
     let started = Instant::now();
-    let record = arena.try_case(case).unwrap();
+    let record = session.try_case(case).unwrap();
     assert!(started.elapsed() < limit, "{:?}", started.elapsed());
     assert_eq!(record.verdict.as_str(), "divergence", "{record:?}");
     let told = serde_json::to_string(&record).unwrap();

@@ -17,7 +17,7 @@ use imgduel::tool::request::{
     Answer, BenchPlan, Exit, ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey,
     Window,
 };
-use imgduel::tool::{self, Scene, Support, Tool, Wording};
+use imgduel::tool::{self, CallContext, Reproducer, Support, Tool};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -30,7 +30,7 @@ fn ask(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
     );
     tool.ask(
         request,
-        &Scene {
+        &CallContext {
             directory,
             limit: LIMIT,
             memory_bytes_max: None,
@@ -251,7 +251,7 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
         .status()
         .unwrap();
     assert!(made.success());
-    let scene = Scene {
+    let call_context = CallContext {
         directory: scratch.path(),
         limit: Duration::from_millis(300),
         memory_bytes_max: None,
@@ -263,7 +263,7 @@ fn a_worker_that_is_killed_is_a_crash_and_the_next_request_gets_a_new_one() {
             &Request::Info {
                 file: image("stuck", Format::Raw),
             },
-            &scene,
+            &call_context,
         )
         .unwrap();
     assert!(matches!(stuck.exit, Exit::TimedOut(_)), "{:?}", stuck.exit);
@@ -333,7 +333,7 @@ fn changes_of_guest_data_are_reproduced_with_qemu_io_and_not_with_qemu_img() {
         },
     ];
     for request in changing {
-        let Some(Wording::CommandLine(words)) = qemu_img.wording(&request) else {
+        let Some(Reproducer::CommandLine(words)) = qemu_img.wording(&request) else {
             panic!("{request:?} has no command line");
         };
         assert!(words[0].ends_with("qemu-io"), "{words:?}");
@@ -446,7 +446,7 @@ fn the_capabilities_of_a_tool_are_what_it_supports_of_plain_images() {
         "rqcow2",
         "libqcow",
     ];
-    let opened = specs.map(|spec| tool::open(&spec.parse().unwrap(), &ring::means()));
+    let opened = specs.map(|spec| tool::open(&spec.parse().unwrap(), &ring::tool_env()));
     assert!(
         opened[..5].iter().all(Result::is_ok),
         "what is built in is here"

@@ -11,9 +11,9 @@ use imgduel::base::error::Result;
 use imgduel::case::Case;
 use imgduel::case::cost;
 use imgduel::case::generation::Generation;
-use imgduel::case::generation::lineage::Change;
+use imgduel::case::generation::ancestry::Change;
 use imgduel::case::shrink::{Limits, Progress, Symptom, shrink};
-use imgduel::oracle::exchange::Exchange;
+use imgduel::oracle::observations::Observations;
 use imgduel::report::seed_file::SeedFile;
 use serde_json::{Value, json};
 
@@ -220,14 +220,14 @@ fn look(case: &Case) {
         case.image.contents(),
     );
     for (index, operation) in case.ops.iter().enumerate() {
-        let (perform, ground) = (operation.perform(), case.ground(index));
+        let (perform, context) = (operation.perform(), case.context(index));
         let _ = (
-            perform.steps(&ground),
-            perform.leaves(&ground),
+            perform.steps(&context),
+            perform.leaves(&context),
             perform.skipped(),
         );
         let _ = (perform.features(), perform.bounds(), perform.reads_source());
-        let _ = perform.outputs(&ground, &Exchange::default());
+        let _ = perform.outputs(&context, &Observations::default());
     }
     serde_json::to_string(case).unwrap();
 }

@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use super::{Drawn, Guide, TAG};
 use crate::base::error::Result;
 use crate::base::rng::NativeRandom;
-use crate::campaign::Supply;
+use crate::campaign::CaseSource;
 use crate::case::Case;
 use crate::case::generation::Generation;
-use crate::case::generation::lineage::{Change, lineage, parted};
+use crate::case::generation::ancestry::{Change, lineage, parted};
 use crate::run::record::Record;
 
 impl Guide {

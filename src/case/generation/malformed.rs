@@ -39,7 +39,7 @@ const FIRST_ENTRIES: u64 = 4;
 const ENTRIES: u64 = 64;
 
 /// The profile of a generation: what it may draw.
-pub struct Narrowing {
+pub struct MalformedProfile {
     /// The formats and their weights.
     pub formats: &'static [(Format, u64)],
     /// Whether it draws features that few tools support: qcow2 with extended L2 entries, zstd and encryption, vmdk with sparse extents.
@@ -49,7 +49,7 @@ pub struct Narrowing {
 }
 
 /// Everything that qemu-img can create.
-pub(super) static WIDE: Narrowing = Narrowing {
+pub(super) static WIDE: MalformedProfile = MalformedProfile {
     formats: &[
         (Format::Qcow2, 10),
         (Format::Vmdk, 4),
@@ -64,14 +64,14 @@ pub(super) static WIDE: Narrowing = Narrowing {
 };
 
 /// The formats that imago 0.2 opens: qcow2, and vmdk with flat extents.
-pub(super) static IMAGO: Narrowing = Narrowing {
+pub(super) static IMAGO: MalformedProfile = MalformedProfile {
     formats: &[(Format::Qcow2, 15), (Format::Vmdk, 2)],
     is_wide: false,
     acts: ACTS,
 };
 
 /// Everything that qemu-img can create, with equal weights and without modifications, for tools that only read.
-pub(super) static READERS: Narrowing = Narrowing {
+pub(super) static READERS: MalformedProfile = MalformedProfile {
     formats: &[
         (Format::Qcow2, 1),
         (Format::Vmdk, 1),
@@ -107,7 +107,7 @@ pub(super) fn checked_fields(names: &[String]) -> Result<()> {
 /// A field to be replaced, and the structure that it belongs to.
 type Target = (&'static Structure, &'static FieldKind);
 
-impl Narrowing {
+impl MalformedProfile {
     /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's inspections and modifications; `fields`
     /// restricts what is damaged.
     pub(super) fn decode(

@@ -15,16 +15,16 @@ use crate::case::{Case, CaseId};
 use crate::image::format::Format;
 use crate::image::options::Subformat;
 use crate::operation::Operation;
-use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
+use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind, KnownQemuBug, Layer};
 
-mod acts;
-mod below;
-mod copies;
+mod backing;
+mod converts;
 mod edges;
 mod layers;
 mod mutation;
 mod options;
 mod readers;
+mod steps;
 
 pub(super) use readers::READERS;
 
@@ -38,7 +38,7 @@ const NATIVE2_KINDS: usize = 2;
 const TRIES_MAX: u64 = 4;
 
 /// The profile of a generation: everything that it may draw, which both of its tools support.
-pub struct Narrowing {
+pub struct NativeProfile {
     /// The formats of layers and of conversions.
     pub formats: &'static [Format],
     /// The qcow2 options; `encrypt` stands for all `encrypt.*` options.
@@ -46,7 +46,7 @@ pub struct Narrowing {
     /// The vmdk subformats.
     pub vmdk_subformats: &'static [Subformat],
     /// The kinds of steps.
-    pub acts: &'static [ActKind],
+    pub acts: &'static [ChainStepKind],
     /// Whether some cases may trigger known qemu-img bugs.
     pub provokes: bool,
     /// Whether the cases are for tools that only read.
@@ -58,33 +58,33 @@ pub struct Narrowing {
 }
 
 /// All kinds of steps that are drawn, those of native2 at the end. The order determines what an id decodes to.
-const ACTS: [ActKind; 22] = [
-    ActKind::Write,
-    ActKind::WriteZeroes,
-    ActKind::Discard,
-    ActKind::Resize,
-    ActKind::Snapshot,
-    ActKind::Rebase,
-    ActKind::Commit,
-    ActKind::Amend,
-    ActKind::Bitmap,
-    ActKind::Convert,
-    ActKind::Read,
-    ActKind::Map,
-    ActKind::Info,
-    ActKind::Check,
-    ActKind::Measure,
-    ActKind::Compare,
-    ActKind::Dd,
-    ActKind::Repair,
-    ActKind::Bench,
-    ActKind::SnapshotList,
-    ActKind::ConvertSnapshot,
-    ActKind::Below,
+const ACTS: [ChainStepKind; 22] = [
+    ChainStepKind::Write,
+    ChainStepKind::WriteZeroes,
+    ChainStepKind::Discard,
+    ChainStepKind::Resize,
+    ChainStepKind::Snapshot,
+    ChainStepKind::Rebase,
+    ChainStepKind::Commit,
+    ChainStepKind::Amend,
+    ChainStepKind::Bitmap,
+    ChainStepKind::Convert,
+    ChainStepKind::Read,
+    ChainStepKind::Map,
+    ChainStepKind::Info,
+    ChainStepKind::Check,
+    ChainStepKind::Measure,
+    ChainStepKind::Compare,
+    ChainStepKind::Dd,
+    ChainStepKind::Repair,
+    ChainStepKind::Bench,
+    ChainStepKind::SnapshotList,
+    ChainStepKind::ConvertSnapshot,
+    ChainStepKind::Below,
 ];
 
 /// Everything that qemu-img supports, as of native1.
-pub(super) static WIDE: Narrowing = Narrowing {
+pub(super) static WIDE: NativeProfile = NativeProfile {
     formats: &[
         Format::Qcow2,
         Format::Raw,
@@ -122,38 +122,38 @@ pub(super) static WIDE: Narrowing = Narrowing {
 };
 
 /// [`WIDE`] with the kinds that native2 added: conversions of snapshots, and steps on backing images.
-pub(super) static DEEP: Narrowing = Narrowing {
+pub(super) static DEEP: NativeProfile = NativeProfile {
     acts: &ACTS,
     goes_below: true,
     ..WIDE
 };
 
 /// The kinds of steps that imago at least partly supports.
-const IMAGO_ACTS: [ActKind; 18] = [
-    ActKind::Write,
-    ActKind::WriteZeroes,
-    ActKind::Discard,
-    ActKind::Resize,
-    ActKind::Snapshot,
-    ActKind::Rebase,
-    ActKind::Commit,
-    ActKind::Amend,
-    ActKind::Convert,
-    ActKind::Read,
-    ActKind::Map,
-    ActKind::Info,
-    ActKind::Check,
-    ActKind::Measure,
-    ActKind::Compare,
-    ActKind::Dd,
-    ActKind::ConvertSnapshot,
-    ActKind::Below,
+const IMAGO_ACTS: [ChainStepKind; 18] = [
+    ChainStepKind::Write,
+    ChainStepKind::WriteZeroes,
+    ChainStepKind::Discard,
+    ChainStepKind::Resize,
+    ChainStepKind::Snapshot,
+    ChainStepKind::Rebase,
+    ChainStepKind::Commit,
+    ChainStepKind::Amend,
+    ChainStepKind::Convert,
+    ChainStepKind::Read,
+    ChainStepKind::Map,
+    ChainStepKind::Info,
+    ChainStepKind::Check,
+    ChainStepKind::Measure,
+    ChainStepKind::Compare,
+    ChainStepKind::Dd,
+    ChainStepKind::ConvertSnapshot,
+    ChainStepKind::Below,
 ];
 
 /// The formats and options that imago 0.2 opens: raw, vmdk with flat extents, and qcow2 without extended L2 entries, zstd and
 /// encryption. There are no persistent bitmaps, because imago drops them, as the qcow2 specification requires of tools that do not
 /// support them (autoclear features).
-pub(super) static IMAGO: Narrowing = Narrowing {
+pub(super) static IMAGO: NativeProfile = NativeProfile {
     formats: &[Format::Qcow2, Format::Raw, Format::Vmdk],
     options: &[
         "cluster_size",
@@ -173,14 +173,14 @@ pub(super) static IMAGO: Narrowing = Narrowing {
 };
 
 /// [`IMAGO`] with the kinds that native2 added. Backing images have no bitmaps either, because imago drops them on writes.
-pub(super) static DEEP_IMAGO: Narrowing = Narrowing {
+pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
     acts: &IMAGO_ACTS,
     goes_below: true,
     ..IMAGO
 };
 
 /// Returns the kinds of steps without those that native2 added.
-const fn without_native2_kinds(acts: &'static [ActKind]) -> &'static [ActKind] {
+const fn without_native2_kinds(acts: &'static [ChainStepKind]) -> &'static [ChainStepKind] {
     acts.split_at(acts.len() - NATIVE2_KINDS).0
 }
 
@@ -191,7 +191,7 @@ pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u6
         .map(move |iteration| (iteration, NativeRandom::iteration_seed(seed, iteration)))
 }
 
-impl Narrowing {
+impl NativeProfile {
     /// Returns the names of the kinds of steps.
     pub(super) fn names(&self) -> Vec<&'static str> {
         self.acts.iter().map(|kind| kind.name()).collect()
@@ -222,9 +222,9 @@ impl Narrowing {
         }
     }
 
-    fn chain(&self, random: &mut NativeRandom, kinds: &[ActKind]) -> Chain {
+    fn chain(&self, random: &mut NativeRandom, kinds: &[ChainStepKind]) -> Chain {
         let swarm = Swarm::draw(random, kinds);
-        let provoked = hazard(random).filter(|_| self.provokes);
+        let provoked = known_bug(random).filter(|_| self.provokes);
         let layers = layers::draw(random, self);
         let steps = self.steps(random, &swarm, provoked, &layers);
         Chain { layers, steps }
@@ -235,24 +235,24 @@ impl Narrowing {
         &self,
         random: &mut NativeRandom,
         swarm: &Swarm,
-        provoked: Option<Hazard>,
+        provoked: Option<KnownQemuBug>,
         layers: &[Layer],
-    ) -> Vec<Act> {
-        let mut course = Course::start("", layers);
+    ) -> Vec<ChainStep> {
+        let mut chain_state = ChainState::start("", layers);
         let mut steps = Vec::new();
         for _ in 0..random.between(2, STEPS_MAX) {
             // Some kinds are not possible in the current state of the chain.
             let act = (0..TRIES_MAX).find_map(|_| {
                 let favoured = self
                     .goes_below
-                    .then(|| below::favoured(random, swarm.kinds()));
+                    .then(|| backing::favoured(random, swarm.kinds()));
                 let kind = favoured.flatten().unwrap_or_else(|| swarm.kind(random));
-                let act = below::draw(random, self, kind, &course)?;
-                let hazard = Hazard::of(&course, &act);
-                (hazard.is_none() || hazard == provoked).then_some(act)
+                let act = backing::draw(random, self, kind, &chain_state)?;
+                let known_bug = KnownQemuBug::of(&chain_state, &act);
+                (known_bug.is_none() || known_bug == provoked).then_some(act)
             });
             if let Some(act) = act {
-                course.advance(&act, true);
+                chain_state.advance(&act, true);
                 steps.push(act);
             }
         }
@@ -261,13 +261,15 @@ impl Narrowing {
 }
 
 /// Draws the known qemu-img bug that the case may trigger; `None` in most cases.
-fn hazard(random: &mut NativeRandom) -> Option<Hazard> {
-    let drawn = *random.choice(&Hazard::PROVOKED);
+fn known_bug(random: &mut NativeRandom) -> Option<KnownQemuBug> {
+    let drawn = *random.choice(&KnownQemuBug::PROVOKED);
     random.percent(PROVOKED_PERCENT).then_some(drawn)
 }
 
 /// Parses the names of kinds. The caller has checked them already.
-fn named<'name>(pool: impl IntoIterator<Item = &'name (impl AsRef<str> + 'name)>) -> Vec<ActKind> {
+fn named<'name>(
+    pool: impl IntoIterator<Item = &'name (impl AsRef<str> + 'name)>,
+) -> Vec<ChainStepKind> {
     let kinds = pool
         .into_iter()
         .filter_map(|name| name.as_ref().parse().ok());
@@ -276,13 +278,13 @@ fn named<'name>(pool: impl IntoIterator<Item = &'name (impl AsRef<str> + 'name)>
 
 /// The kinds of steps of one case, with their weights; weight 0 disables a kind.
 struct Swarm {
-    kinds: Vec<ActKind>,
+    kinds: Vec<ChainStepKind>,
     weights: Vec<u64>,
 }
 
 impl Swarm {
     /// Draws the weights: a third of the kinds is disabled, the others have a power of two from 1 to 64.
-    fn draw(random: &mut NativeRandom, pool: &[ActKind]) -> Self {
+    fn draw(random: &mut NativeRandom, pool: &[ChainStepKind]) -> Self {
         let mut weights: Vec<u64> = pool
             .iter()
             .map(|_| {
@@ -300,12 +302,12 @@ impl Swarm {
     }
 
     /// Returns all kinds, including disabled ones.
-    fn kinds(&self) -> &[ActKind] {
+    fn kinds(&self) -> &[ChainStepKind] {
         &self.kinds
     }
 
     /// Draws a kind by weight.
-    fn kind(&self, random: &mut NativeRandom) -> ActKind {
+    fn kind(&self, random: &mut NativeRandom) -> ChainStepKind {
         self.kinds[random.weighted(&self.weights)]
     }
 }

@@ -7,8 +7,8 @@ use crate::base::error::Error;
 use crate::case::Case;
 use crate::case::generation::Generation;
 use crate::operation::Operation;
-use crate::operation::chain::{Act, Chain, Layer, Naming};
-use crate::oracle::exchange::Side;
+use crate::operation::chain::{Chain, ChainStep, Layer, Naming};
+use crate::oracle::observations::Side;
 use crate::oracle::signature::Cause;
 use crate::oracle::verdict::{Blame, Difference};
 use crate::tool::request::SnapshotAction;
@@ -259,7 +259,7 @@ fn a_chain_without_requirements_shrinks_to_one_small_image_and_no_steps() {
 fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
     let applies = |chain: &Chain| {
         chain.steps.iter().any(
-            |act| matches!(act, Act::Snapshot { action, .. } if *action == SnapshotAction::Apply),
+            |act| matches!(act, ChainStep::Snapshot { action, .. } if *action == SnapshotAction::Apply),
         )
     };
     let case = chains(|chain| applies(chain) && chain.layers.len() > 2)
@@ -269,8 +269,8 @@ fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
     assert_eq!(chain(&shrunk.case).layers.len(), 1);
     let steps = &chain(&shrunk.case).steps;
     let [
-        Act::Snapshot { name: made, .. },
-        Act::Snapshot { name: applied, .. },
+        ChainStep::Snapshot { name: made, .. },
+        ChainStep::Snapshot { name: applied, .. },
     ] = &steps[..]
     else {
         panic!("{steps:?}");
@@ -281,8 +281,8 @@ fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
 #[test]
 fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
     let rebases = |chain: &Chain| {
-        let onto = |act: &Act| match act {
-            Act::Rebase { onto } => *onto,
+        let onto = |act: &ChainStep| match act {
+            ChainStep::Rebase { onto } => *onto,
             _ => None,
         };
         let names = |index: usize| {
@@ -299,13 +299,13 @@ fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
     let shrunk = shrunk_chain(case, rebases);
     let shrunk = chain(&shrunk.case);
     assert_eq!(shrunk.layers.len(), 2, "{shrunk:?}");
-    assert_eq!(shrunk.steps, [Act::Rebase { onto: Some(0) }]);
+    assert_eq!(shrunk.steps, [ChainStep::Rebase { onto: Some(0) }]);
 }
 
 #[test]
 fn shrinking_a_chain_is_deterministic_even_when_interrupted() {
     let writes = |chain: &Chain| {
-        let writes = |act: &Act| matches!(act, Act::Write { .. });
+        let writes = |act: &ChainStep| matches!(act, ChainStep::Write { .. });
         chain.steps.iter().filter(|act| writes(act)).count() > 1 && chain.layers.len() > 1
     };
     let case = chains(writes).next().unwrap();
@@ -337,7 +337,8 @@ fn a_resize_shrinks_with_the_image_and_a_write_at_its_end_stays_at_the_end() {
             .writes
             .iter()
             .any(|write| write.offset + write.length == top.size);
-        let grows = |act: &Act| matches!(act, Act::Resize { size, .. } if *size > top.size);
+        let grows =
+            |act: &ChainStep| matches!(act, ChainStep::Resize { size, .. } if *size > top.size);
         at_the_end && chain.steps.iter().any(grows)
     };
     for case in chains(grows_past_its_last_write).take(5) {
@@ -376,26 +377,27 @@ fn generated_chains_and_their_shrink_candidates_need_no_sanitizing() {
 fn steps_on_backing_images_are_removed_or_moved_to_the_top_image() {
     let has_read = |chain: &Chain| chain.steps.iter().any(|act| act.name() == "read");
     let has_below = |chain: &Chain| {
-        let is_below = |act: &Act| matches!(act, Act::Below { .. });
+        let is_below = |act: &ChainStep| matches!(act, ChainStep::Below { .. });
         let prepared = chain.layers.iter().any(|layer| !layer.acts.is_empty());
         chain.steps.iter().any(is_below) && prepared && has_read(chain)
     };
     for case in chains_of("native2", has_below).take(5) {
         let progress = shrunk_chain(case, has_read);
         let chain = chain(&progress.case);
-        assert_eq!(chain.steps, [Act::Read]);
+        assert_eq!(chain.steps, [ChainStep::Read]);
         assert!(chain.layers.len() == 1 && chain.layers[0].acts.is_empty());
     }
 }
 
 #[test]
 fn a_snapshot_conversion_shrinks_to_the_snapshot_and_the_conversion() {
-    let converts = |chain: &Chain| matches!(chain.steps.last(), Some(Act::ConvertSnapshot { .. }));
+    let converts =
+        |chain: &Chain| matches!(chain.steps.last(), Some(ChainStep::ConvertSnapshot { .. }));
     for case in chains_of("native2", converts).take(5) {
         let progress = shrunk_chain(case, converts);
         let chain = chain(&progress.case);
         assert_eq!((chain.layers.len(), chain.steps.len()), (1, 2), "{chain:?}");
-        let Act::ConvertSnapshot { by, options, .. } = &chain.steps[1] else {
+        let ChainStep::ConvertSnapshot { by, options, .. } = &chain.steps[1] else {
             panic!("{chain:?}");
         };
         assert!(*by == Naming::Name && options.is_empty());
@@ -405,7 +407,7 @@ fn a_snapshot_conversion_shrinks_to_the_snapshot_and_the_conversion() {
 #[test]
 fn a_backing_image_keeps_the_snapshot_that_a_symptom_depends_on() {
     let keeps = |chain: &Chain| {
-        let is_snapshot = |act: &Act| act.name() == "snapshot";
+        let is_snapshot = |act: &ChainStep| act.name() == "snapshot";
         let is_prepared = |layer: &Layer| layer.acts.iter().any(is_snapshot);
         let (_, below) = chain.layers.split_last().unwrap();
         below.iter().any(is_prepared)

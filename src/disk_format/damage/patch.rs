@@ -1,6 +1,6 @@
 //! The bytes that mutations write into a file, including updated checksums.
 
-use crate::disk_format::structure::{ByteOrder, Layout, Seal, Sum};
+use crate::disk_format::structure::{ByteOrder, Checksum, ChecksummedRegion, Layout};
 
 use super::Value;
 
@@ -63,7 +63,7 @@ pub(super) fn patches(
                 let is_stale = stale
                     .iter()
                     .any(|place| (seal.offset..seal.offset + seal.length).contains(place));
-                let is_elsewhere = |(at, _): (u64, Sum)| seal.offset + at != *offset;
+                let is_elsewhere = |(at, _): (u64, Checksum)| seal.offset + at != *offset;
                 if !is_stale && seal.sum.is_some_and(is_elsewhere) {
                     update_checksum(bytes, seal);
                 }
@@ -101,7 +101,7 @@ pub(super) fn patches(
 }
 
 /// The range of `seal` in the file, up to its last byte that is not zero in `valid` or `bytes`.
-fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
+fn used(seal: &ChecksummedRegion, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
     let end = (seal.offset + seal.length).min(bytes.len() as u64) as usize;
     let start = (seal.offset as usize).min(end);
     let last = |part: &[u8]| part.iter().rposition(|byte| *byte != 0);
@@ -110,7 +110,7 @@ fn used(seal: &Seal, valid: &[u8], bytes: &[u8]) -> std::ops::Range<usize> {
 }
 
 /// Computes the checksum over the current bytes of `seal`, and stores it. Does nothing if the file ends before the checksum's field.
-fn update_checksum(bytes: &mut [u8], seal: &Seal) {
+fn update_checksum(bytes: &mut [u8], seal: &ChecksummedRegion) {
     let Some((at, sum)) = seal.sum else { return };
     let start = seal.offset as usize;
     let end = (start + seal.length as usize).min(bytes.len());
@@ -121,8 +121,8 @@ fn update_checksum(bytes: &mut [u8], seal: &Seal) {
     bytes[place.clone()].fill(0);
     let sealed = &bytes[start..end];
     let made = match sum {
-        Sum::Crc32c => crc32c::crc32c(sealed).to_le_bytes(),
-        Sum::ByteSum => {
+        Checksum::Crc32c => crc32c::crc32c(sealed).to_le_bytes(),
+        Checksum::ByteSum => {
             let total: u32 = sealed.iter().map(|byte| u32::from(*byte)).sum();
             (!total).to_be_bytes()
         }

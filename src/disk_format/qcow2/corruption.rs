@@ -13,7 +13,7 @@ use super::{ImageBytes, Unparsable};
 /// A class of damage, by the Python harness's name for it. `L2[n]` is the entry `n` of the first L2 table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Corruption {
+pub enum FieldMutation {
     /// The refcount of the cluster behind `L2[0]` becomes 0.
     RefcountZero,
     /// The refcount of the cluster behind `L2[0]` becomes 2, and the entry's bit 63 is cleared to match.
@@ -26,7 +26,7 @@ pub enum Corruption {
     Overlapping,
 }
 
-impl Corruption {
+impl FieldMutation {
     /// All of them.
     pub const ALL: [Self; 5] = [
         Self::RefcountZero,
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_class_is_called_what_serde_calls_it() {
-        for class in Corruption::ALL {
+        for class in FieldMutation::ALL {
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         }
     }
@@ -117,7 +117,7 @@ mod tests {
         let scratch = Scratch::new();
         for cluster_size in [512, 4096, 65536] {
             let options = format!("cluster_size={cluster_size}");
-            for (index, class) in Corruption::ALL.into_iter().enumerate() {
+            for (index, class) in FieldMutation::ALL.into_iter().enumerate() {
                 let damaged = || {
                     let path = scratch.image("image", &options);
                     class.inflict(&ImageBytes::open(&path).unwrap()).unwrap();

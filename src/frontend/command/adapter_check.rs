@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::prose::{counted, printable};
 use crate::campaign::settings::Settings;
 use crate::tool::adapter::Examination;
-use crate::tool::{self, Means, ToolSpec};
+use crate::tool::{self, ToolEnv, ToolSpec};
 
 /// Arguments of `imgduel adapter-check`.
 #[derive(Args)]
@@ -26,13 +26,13 @@ pub(super) struct AdapterCheckArguments {
 /// Prints one line for each check. The exit code says whether all checks passed.
 pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCode> {
     let settings = &arguments.settings;
-    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
+    let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
     let spec = ToolSpec {
         name: "adapter".to_owned(),
         path: Some((&arguments.command).into()),
     };
-    let adapter = tool::open(&spec, &means)?;
-    let reference = tool::open_reference(&settings.reference, &means)?;
+    let adapter = tool::open(&spec, &tool_env)?;
+    let reference = tool::open_reference(&settings.reference, &tool_env)?;
     let workdir = settings.workdir();
     let directory = tempfile::tempdir_in(&workdir)
         .map_err(|error| Error::io("make a scratch directory in", &workdir, &error))?;

@@ -13,8 +13,8 @@ pub(super) fn report(arguments: &CaseArguments) -> Result<ExitCode> {
     let CaseArguments { settings, case } = arguments;
     let (case, _) = named_case(case, settings)?;
     let run = Run::open(settings, None)?;
-    let arena = run.contest.only()?;
-    let record = arena.try_case(case)?;
+    let session = run.candidate_set.only()?;
+    let record = session.try_case(case)?;
     if record.verdict != VerdictName::Divergence {
         return Err(Error::usage(format!(
             "{} shows no divergence: {}",
@@ -28,8 +28,8 @@ pub(super) fn report(arguments: &CaseArguments) -> Result<ExitCode> {
     let entry = entry.and_then(|id| catalogue.named(id));
     let program = script(
         &record,
-        arena.candidate(),
-        arena.reference(),
+        session.candidate(),
+        session.reference(),
         settings.timeout,
     );
     let program = program.map_err(|error| error.to_string());

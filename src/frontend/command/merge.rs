@@ -15,7 +15,7 @@ use super::print_text;
 use super::record_lines::{Key, each_line, files, parse};
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
-use crate::case::generation::lineage::lineage;
+use crate::case::generation::ancestry::lineage;
 use crate::process::own_cpu_time;
 use crate::report::outlets::Outlets;
 use crate::report::terminal;

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::record_lines::{each_line, parse};
 use crate::base::error::{Error, Result};
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::Settings;
-use crate::case::generation::lineage::lineage;
+use crate::case::generation::ancestry::lineage;
 use crate::report::files::RecordFile;
-use crate::run::arena::Arena;
 use crate::run::record::Record;
+use crate::run::session::Session;
 
 /// The records of an earlier run.
 pub(super) struct Resumed {
@@ -83,11 +83,15 @@ impl Resumed {
 
     /// Opens the record file for appending. Fails if a record in it was made with other settings than those of this
     /// run.
-    pub(super) fn go_on(&mut self, settings: &Settings, contest: &Contest) -> Result<RecordFile> {
-        let arenas = contest.arenas();
+    pub(super) fn go_on(
+        &mut self,
+        settings: &Settings,
+        candidate_set: &CandidateSet,
+    ) -> Result<RecordFile> {
+        let arenas = candidate_set.arenas();
         let (pool, fields) = (settings.pool(), settings.fields());
         // Whether a record was made with the settings of this run by the given session.
-        let is_of = |record: &Record, arena: &Arena| {
+        let is_of = |record: &Record, session: &Session| {
             let (drawn, _) = lineage(&record.generation);
             let generation = match self.is_guided {
                 true => drawn,
@@ -95,16 +99,16 @@ impl Resumed {
             };
             settings.generation.as_deref() == Some(generation)
                 && (self.has_corpus || settings.seed == record.seed)
-                && record.candidate == arena.candidate_name()
-                && record.reference == arena.reference_name()
+                && record.candidate == session.candidate_name()
+                && record.reference == session.reference_name()
                 && record.reproduce
-                    == arena.reproduce(&record.id, pool.as_deref(), fields.as_deref())
+                    == session.reproduce(&record.id, pool.as_deref(), fields.as_deref())
         };
         let mut whole = 0;
         for case in cases(&self.records) {
             for (place, record) in case.iter().enumerate() {
                 match arenas.get(place) {
-                    Some(arena) if is_of(record, arena) => {}
+                    Some(session) if is_of(record, session) => {}
                     _ => return Err(self.other_terms(record)),
                 }
             }

@@ -11,16 +11,16 @@ use super::outcome::{exit_code, is_failure, stale_known, tell_github};
 use super::resuming::Resumed;
 use super::{EXIT_DIVERGENCE, issues, print_text, resuming, shrinking, stopping, vacuity};
 use crate::base::error::{Cause, Error, Result};
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::Settings;
-use crate::campaign::{self, Ended, Pace, Supply};
+use crate::campaign::{self, CaseSource, Ended, Pace};
 use crate::report::findings::Findings;
 use crate::report::junit::Fault;
 use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
 use crate::report::{complain, python, terminal};
 use crate::run::record::{Record, Summary};
-use crate::tool::Means;
+use crate::tool::ToolEnv;
 
 /// What a run prints on standard output for its cases.
 pub(super) enum Telling {
@@ -33,7 +33,7 @@ pub(super) enum Telling {
 
 /// The opened tools and report files of one run.
 pub(super) struct Run {
-    pub(super) contest: Arc<Contest>,
+    pub(super) candidate_set: Arc<CandidateSet>,
     pub(super) outlets: Outlets,
     pub(super) settings: Settings,
     pub(super) log_dir: Option<PathBuf>,
@@ -59,20 +59,20 @@ impl Run {
     ) -> Result<Self> {
         settings.begin_log();
         stopping::listen()?;
-        let means = Means::of_this_program(settings.timeout, settings.launcher())?;
-        let contest = Arc::new(Contest::open(settings, &means)?);
+        let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
+        let candidate_set = Arc::new(CandidateSet::open(settings, &tool_env)?);
         let outlets = match &mut resumed {
             Some(resumed) => {
-                let records = resumed.go_on(settings, &contest)?;
+                let records = resumed.go_on(settings, &candidate_set)?;
                 Outlets::open_with(settings, Some(records))?
             }
             None => Outlets::open(settings)?,
         };
-        contest.notices().iter().for_each(complain);
+        candidate_set.notices().iter().for_each(complain);
         let unseen = settings.unseen_variables().map(Error::system);
         unseen.iter().for_each(complain);
         Ok(Self {
-            contest,
+            candidate_set,
             outlets,
             settings: settings.clone(),
             log_dir,
@@ -86,15 +86,15 @@ impl Run {
     /// Runs the cases. Prints their results as they end, and then the summary.
     pub(super) fn campaign(
         mut self,
-        cases: impl Supply + 'static,
+        cases: impl CaseSource + 'static,
         summary: Summary,
         telling: Telling,
     ) -> Result<ExitCode> {
         let mut summary = summary;
-        summary.witnesses = self.contest.witnesses();
+        summary.witnesses = self.candidate_set.witnesses();
         // The number of cases of a campaign that is limited by time is known only at its end.
         let is_timed = summary.iterations == 0;
-        let arenas = self.contest.arenas().len() as u64;
+        let arenas = self.candidate_set.arenas().len() as u64;
         summary.iterations = summary.iterations.saturating_mul(arenas);
         let mut progress = Progress::new((!is_timed).then_some(summary.iterations));
         let pace = Pace {
@@ -109,9 +109,9 @@ impl Run {
             findings.add(record);
             self.outlets.remember(record)?;
         }
-        let contest = Arc::clone(&self.contest);
+        let candidate_set = Arc::clone(&self.candidate_set);
         let Ended { summary, cut_short } =
-            campaign::run(&contest, cases, pace, summary, |record| {
+            campaign::run(&candidate_set, cases, pace, summary, |record| {
                 self.take(record, &telling, &mut progress, &mut findings)
             });
         progress.finish();
@@ -133,7 +133,7 @@ impl Run {
         let is_shrinking = matches!(telling, Telling::Groups { shrink: true, .. });
         let found = findings.in_order();
         let (kept, stopped) =
-            shrinking::keep_new(&self.contest, &self.settings, &found, is_shrinking);
+            shrinking::keep_new(&self.candidate_set, &self.settings, &found, is_shrinking);
         let written = self.outlets.finish(&summary);
         print_text(&kept);
         let compared = self.tell(&summary, remark);
@@ -210,7 +210,7 @@ impl Run {
         if let Some(workflow_url) = &self.issues {
             issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
         }
-        let compared = self.contest.compared().transpose();
+        let compared = self.candidate_set.compared().transpose();
         if let Ok(Some(line)) = &compared {
             print_text(&format!("{line}\n"));
         }

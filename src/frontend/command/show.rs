@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
-use crate::case::generation::lineage::lineage;
+use crate::case::generation::ancestry::lineage;
 use crate::case::generation::{Generation, ITERATION_MAX};
 use crate::case::{Case, CaseId};
 

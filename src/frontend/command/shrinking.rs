@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::{Cause, Error, Result};
 use crate::base::prose::printable;
-use crate::base::simpler::Bulk;
+use crate::base::simpler::CaseSize;
 use crate::base::whole_file::{write_json, write_text};
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::Settings;
 use crate::case::Case;
 use crate::case::shrink::{Limits, Progress, Symptom, shrink};
@@ -19,8 +19,8 @@ use crate::process::{Interrupt, stop_requested};
 use crate::report::findings::{self, Found};
 use crate::report::seed_file::{Drawn, SeedFile};
 use crate::report::terminal::{self, brief};
-use crate::run::arena::Arena;
 use crate::run::record::{Class, Record};
+use crate::run::session::Session;
 
 /// Limits of shrinking one finding at the end of a campaign.
 const AUTOMATIC_LIMITS: Limits = Limits {
@@ -45,7 +45,7 @@ pub(super) struct Shrunk {
     /// The record of the smallest case.
     record: Record,
     /// The size of the original case.
-    before: Bulk,
+    before: CaseSize,
     progress: Progress,
     /// Why shrinking was interrupted, if it was. Reaching a limit is no interruption.
     cut_short: Option<Error>,
@@ -55,7 +55,7 @@ pub(super) struct Shrunk {
 /// if it shows one of the `others` or a group that is kept already; otherwise two findings would shrink to one, and
 /// the other would be lost.
 fn shrink_record(
-    arena: &Arena,
+    session: &Session,
     record: &Record,
     group: &Group,
     others: &[&Group],
@@ -78,7 +78,7 @@ fn shrink_record(
         if stop_requested() != Interrupt::None {
             return Err(Error::interrupted());
         }
-        let tried = arena.try_case(case.clone())?;
+        let tried = session.try_case(case.clone())?;
         let is_other = tried.group().is_some_and(|shown| {
             let is_kept = || findings::kept(directory, &tried.candidate, &shown).is_some();
             shown != *group && (others.contains(&&shown) || is_kept())
@@ -101,7 +101,7 @@ fn shrink_record(
     let smallest = if progress.case == *case {
         record.clone()
     } else {
-        arena.try_case(progress.case.clone())?
+        session.try_case(progress.case.clone())?
     };
     Ok(Shrunk {
         record: smallest,
@@ -136,7 +136,7 @@ fn saved(path: &Path) -> Option<Progress> {
 /// Keeps every new group as a pending finding, after shrinking if `is_shrinking`. Returns the text to print, one line
 /// and one command for each group, and the error that interrupted it, if any.
 pub(super) fn keep_new(
-    contest: &Contest,
+    candidate_set: &CandidateSet,
     settings: &Settings,
     found: &[&Found],
     is_shrinking: bool,
@@ -166,9 +166,9 @@ pub(super) fn keep_new(
             && shrunk_groups < AUTOMATIC_GROUPS_MAX
             && started.elapsed() < AUTOMATIC_TIME_MAX;
         let shrink = || {
-            let arena = contest.arena_of(&record.candidate);
+            let session = candidate_set.arena_of(&record.candidate);
             let (directory, limits) = (&settings.findings, AUTOMATIC_LIMITS);
-            shrink_record(arena, record, &found.group, &groups, directory, limits)
+            shrink_record(session, record, &found.group, &groups, directory, limits)
         };
         let shrunk = wanted.then(shrink).transpose();
         let kept = shrunk.and_then(|shrunk| {
@@ -188,7 +188,7 @@ pub(super) fn keep_new(
                 text.push_str(&evidence);
                 text.push_str(&terminal::replay_command(
                     &path,
-                    contest.arena_of(&record.candidate).spec(),
+                    candidate_set.arena_of(&record.candidate).spec(),
                 ));
                 text.push_str(&format!("  as it was drawn: {}\n", record.reproduce));
             }
@@ -200,12 +200,12 @@ pub(super) fn keep_new(
 
 /// `imgduel shrink`: prints the smaller case on standard output, and all else on standard error.
 pub(super) fn shrink_one(
-    arena: &Arena,
+    session: &Session,
     settings: &Settings,
     case: Case,
     seed: Option<&SeedFile>,
 ) -> Result<ExitCode> {
-    let record = arena.try_case(case)?;
+    let record = session.try_case(case)?;
     let Some(seen) = record.group() else {
         let why = record.reason.as_deref().map(|why| format!(" ({why})"));
         return Err(Error::usage(format!(
@@ -221,7 +221,7 @@ pub(super) fn shrink_one(
         .map(|seen| seen.group());
     let is_same = |group: &Group| (&group.kind, &group.operation) == (&seen.kind, &seen.operation);
     let group = kept_for.filter(is_same).unwrap_or(seen);
-    let shrunk = shrink_record(arena, &record, &group, &[], &settings.findings, LIMITS)?;
+    let shrunk = shrink_record(session, &record, &group, &[], &settings.findings, LIMITS)?;
     let path: PathBuf = findings::kept(&settings.findings, &record.candidate, &group)
         .unwrap_or_else(|| findings::path(&settings.findings, &record.candidate, &group));
     let kept = seed.and_then(|seed| seed.seen.as_ref()?.drawn.clone());
@@ -232,7 +232,7 @@ pub(super) fn shrink_one(
     let line = serde_json::to_string(&shrunk.record.case)
         .map_err(|error| Error::system(error.to_string()))?;
     super::print_text(&format!("{line}\n"));
-    let words = shrunk.words() + &terminal::replay_command(&path, arena.spec());
+    let words = shrunk.words() + &terminal::replay_command(&path, session.spec());
     let words = printable(&words);
     let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
     match shrunk.cut_short {

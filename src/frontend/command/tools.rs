@@ -12,7 +12,7 @@ use crate::campaign::settings::Settings;
 use crate::oracle::witness::Witnesses;
 use crate::process;
 use crate::report::terminal::{self, tools as words};
-use crate::tool::{self, Means, Row, TOOLS, ToolSpec};
+use crate::tool::{self, Row, TOOLS, ToolEnv, ToolSpec};
 use words::Line;
 
 #[derive(Args)]
@@ -28,11 +28,11 @@ pub(super) struct ToolsArguments {
 /// Prints one screen, or everything with `--verbose`.
 pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
     let ToolsArguments { settings, verbose } = arguments;
-    let means = Means::of_this_program(settings.timeout, settings.launcher())?;
+    let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
     let mut lines = Vec::new();
     for row in &TOOLS {
         for spec in specs(row, settings) {
-            let opened = tool::open(&spec, &means);
+            let opened = tool::open(&spec, &tool_env);
             lines.push(Line { row, opened });
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
     if *verbose {
         for Line { row, opened } in &lines {
             let started = opened.as_ref().ok().and_then(|tool| {
-                let objection = means.launcher.objection(tool.program()?);
+                let objection = tool_env.launcher.objection(tool.program()?);
                 Some(objection.map_or_else(
                     || "loaded once, forked for every call".to_owned(),
                     |reason| format!("started anew for every call: {reason}"),

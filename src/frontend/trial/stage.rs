@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::SEED_DIRECTORY;
 use crate::base::error::{Cause, Error, Result};
-use crate::campaign::contest::Contest;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::passing_over;
 use crate::campaign::settings::Settings;
 use crate::case::generation::Generation;
@@ -22,7 +22,7 @@ use crate::report::outlets::Outlets;
 use crate::report::seed_file::{Drawn, SeedFile, SeedPath};
 use crate::report::{self, github, is_on_github, terminal};
 use crate::run::record::{Class, Record, Summary};
-use crate::tool::Means;
+use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
 
 /// The directory of the cached reference answers in the target directory.
@@ -38,13 +38,13 @@ pub(super) enum Source {
 }
 
 /// The state that the trials of one run share.
-pub(super) struct Stage {
+pub(super) struct TestSession {
     settings: Settings,
     trace: Option<Trace>,
-    contest: OnceLock<Result<Contest>>,
+    candidate_set: OnceLock<Result<CandidateSet>>,
     /// The candidates behind a cache of reference answers, for cases that are the same in every run; `None` without a
     /// cache.
-    with_answers: OnceLock<Option<Contest>>,
+    with_answers: OnceLock<Option<CandidateSet>>,
     written: Mutex<Option<Written>>,
     /// The first trial that showed a group of divergences, by candidate and group.
     shown: Mutex<HashMap<(String, Group), String>>,
@@ -63,13 +63,13 @@ struct Written {
     document: Option<JunitFile<Vec<u8>>>,
 }
 
-impl Stage {
+impl TestSession {
     /// Returns the state for listing; it touches no file.
     pub(super) fn for_listing(settings: Settings) -> Self {
         Self {
             settings,
             trace: None,
-            contest: OnceLock::new(),
+            candidate_set: OnceLock::new(),
             with_answers: OnceLock::new(),
             written: Mutex::new(None),
             shown: Mutex::default(),
@@ -116,37 +116,37 @@ impl Stage {
     /// The tools that the settings name, opened at the first call. Fails if a named tool is missing or wrong, because
     /// nothing could be tested. Returns `None` if the default reference is missing or another error occurs; then each
     /// trial reports it.
-    pub(super) fn tools(&self) -> Result<Option<&Contest>> {
-        let error = match self.contest() {
-            Ok(contest) => return Ok(Some(contest)),
+    pub(super) fn tools(&self) -> Result<Option<&CandidateSet>> {
+        let error = match self.candidate_set() {
+            Ok(candidate_set) => return Ok(Some(candidate_set)),
             Err(error) => error,
         };
         let is_of_a_tool = matches!(error.cause(), Cause::MissingTool | Cause::Usage);
-        let means = Means::of_this_program(self.settings.timeout, self.settings.launcher())?;
+        let tool_env = ToolEnv::of_this_program(self.settings.timeout, self.settings.launcher())?;
         let is_reference = self.settings.has_default_reference()
-            && !Contest::has_reference(&self.settings, &means);
+            && !CandidateSet::has_reference(&self.settings, &tool_env);
         match is_of_a_tool && !is_reference {
             true => Err(error),
             false => Ok(None),
         }
     }
 
-    fn contest(&self) -> Result<&Contest> {
+    fn candidate_set(&self) -> Result<&CandidateSet> {
         let open = || {
-            Means::of_this_program(self.settings.timeout, self.settings.launcher())
-                .and_then(|means| Contest::open(&self.settings, &means))
+            ToolEnv::of_this_program(self.settings.timeout, self.settings.launcher())
+                .and_then(|tool_env| CandidateSet::open(&self.settings, &tool_env))
         };
-        let contest = self.contest.get_or_init(open);
-        contest.as_ref().map_err(Clone::clone)
+        let candidate_set = self.candidate_set.get_or_init(open);
+        candidate_set.as_ref().map_err(Clone::clone)
     }
 
     /// The ids of the first `count` cases that at least one candidate supports.
     pub(super) fn supported(
-        contest: &Contest,
+        candidate_set: &CandidateSet,
         cases: impl Iterator<Item = Case> + Send,
         count: u64,
     ) -> Vec<CaseId> {
-        let cases = passing_over(cases, |case| contest.concerns(case));
+        let cases = passing_over(cases, |case| candidate_set.concerns(case));
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         cases.take(count).map(|case| case.id()).collect()
     }
@@ -170,20 +170,20 @@ impl Stage {
         pool: Option<&[String]>,
     ) -> Result<(Vec<Record>, Option<SeedFile>)> {
         let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
-        let contest = self.contest()?;
+        let candidate_set = self.candidate_set()?;
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
             Source::Fresh(_) => self.settings.has_usual_campaign(),
         };
-        let contest = match is_the_same_each_time {
+        let candidate_set = match is_the_same_each_time {
             true => self
                 .with_answers
-                .get_or_init(|| self.cached(contest))
+                .get_or_init(|| self.cached(candidate_set))
                 .as_ref(),
             false => None,
         }
-        .unwrap_or(contest);
-        let mut records = contest.run_confirmed(&case)?;
+        .unwrap_or(candidate_set);
+        let mut records = candidate_set.run_confirmed(&case)?;
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {
@@ -235,14 +235,14 @@ impl Stage {
         decisive.map_or(Outcome::Passed, |record| self.outcome(name, record, seed))
     }
 
-    fn cached(&self, contest: &Contest) -> Option<Contest> {
+    fn cached(&self, candidate_set: &CandidateSet) -> Option<CandidateSet> {
         // The key of a cached answer does not contain environment variables that are passed to tools.
         if self.settings.no_cache || !self.settings.pass_env.is_empty() {
             return None;
         }
         let named = self.settings.cache.clone();
         let directory = named.or_else(|| Some(target_directory()?.join(CACHE_DIRECTORY)))?;
-        Some(contest.with_cache(&Arc::new(Store::open(&directory))))
+        Some(candidate_set.with_cache(&Arc::new(Store::open(&directory))))
     }
 
     fn outcome(&self, name: &str, record: &Record, seed: Option<&SeedFile>) -> Outcome {

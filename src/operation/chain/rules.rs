@@ -1,16 +1,16 @@
 //! What may be done where a chain stands, and how it must end.
 //!
 //! The one place that knows it. Generators draw what is admitted, the fitting of mutated, spliced and shrunk chains keeps what is
-//! admitted, and the steps that a case asks of both tools take their [`Rule`] from here. Changes nothing of a course, and knows nothing
-//! of what is likely, nor of the known defects of qemu-img ([`Hazard`](super::Hazard)).
+//! admitted, and the steps that a case asks of both tools take their [`ExitExpectation`] from here. Changes nothing of a course, and knows nothing
+//! of what is likely, nor of the known defects of qemu-img ([`KnownQemuBug`](super::Hazard)).
 
-use super::act::Act;
-use super::course::Course;
+use super::chain_state::ChainState;
+use super::step::ChainStep;
 use super::wording::window;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOptions, Preallocation};
-use crate::oracle::exchange::Rule;
+use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
 use cost::PREALLOCATED_BYTES_MAX;
@@ -27,7 +27,7 @@ const L1_ENTRIES_MAX: u64 = 4 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It makes sense, and ends so.
-    Admitted(Rule),
+    Admitted(ExitExpectation),
     /// It makes none. A case that is written by hand may have it all the same.
     Rejected(Rejection),
 }
@@ -64,9 +64,9 @@ fn only_if(holds: bool, rejection: Rejection) -> Sense {
     }
 }
 
-impl Course {
+impl ChainState {
     /// Whether the act makes sense where the chain stands, and how it must end there.
-    pub fn admit(&self, act: &Act) -> Admission {
+    pub fn admit(&self, act: &ChainStep) -> Admission {
         match self.sense(act) {
             Ok(()) => Admission::Admitted(self.exit(act)),
             Err(rejection) => Admission::Rejected(rejection),
@@ -74,17 +74,19 @@ impl Course {
     }
 
     /// What the act's exit means, also where it makes no sense.
-    pub fn rule(&self, act: &Act) -> Rule {
+    pub fn rule(&self, act: &ChainStep) -> ExitExpectation {
         let exit = self.exit(act);
         match self.admit(act) {
-            Admission::Rejected(MustBeRefused(_)) => Rule::Refuse,
-            Admission::Rejected(MayBeRefused(_)) if exit == Rule::Succeed => Rule::GoOn,
+            Admission::Rejected(MustBeRefused(_)) => ExitExpectation::Refuse,
+            Admission::Rejected(MayBeRefused(_)) if exit == ExitExpectation::Succeed => {
+                ExitExpectation::GoOn
+            }
             _ => exit,
         }
     }
 
     /// Why nothing that comes after the act could be judged, where that is so.
-    pub(super) fn objection(&self, act: &Act) -> Option<&'static str> {
+    pub(super) fn objection(&self, act: &ChainStep) -> Option<&'static str> {
         match self.admit(act) {
             Admission::Rejected(Unsettled(why)) => Some(why),
             _ => None,
@@ -92,21 +94,21 @@ impl Course {
     }
 
     /// Whether the act is done where it ends as it should.
-    pub(super) fn is_expected_to_succeed(&self, act: &Act) -> bool {
+    pub(super) fn is_expected_to_succeed(&self, act: &ChainStep) -> bool {
         !matches!(
             self.admit(act),
             Admission::Rejected(MustBeRefused(_) | MayBeRefused(_))
         )
     }
 
-    fn sense(&self, act: &Act) -> Sense {
+    fn sense(&self, act: &ChainStep) -> Sense {
         let (top, size) = (self.top(), self.model.top.size);
         let is_qcow2 = top.format == Format::Qcow2;
         let only_qcow2 = || only_if(is_qcow2, MayBeRefused("only a qcow2 has that"));
         match act {
-            Act::Refused { .. } => Err(MustBeRefused("the case says so")),
-            Act::Below { layer, act } => self.sense_below(*layer, act),
-            Act::Write { writes } => {
+            ChainStep::Refused { .. } => Err(MustBeRefused("the case says so")),
+            ChainStep::Below { layer, act } => self.sense_below(*layer, act),
+            ChainStep::Write { writes } => {
                 let mut out = writes.iter().map(|it| self.is_out(it.offset, it.length));
                 match (out.clone().any(|out| out), out.all(|out| out)) {
                     (true, true) => Err(MustBeRefused("it reaches out of the image")),
@@ -116,11 +118,11 @@ impl Course {
                     _ => self.sense_of_writing(),
                 }
             }
-            Act::WriteZeroes { offset, length, .. } => {
+            ChainStep::WriteZeroes { offset, length, .. } => {
                 self.sense_of_range(*offset, *length)?;
                 self.sense_of_writing()
             }
-            Act::Discard { offset, length } => {
+            ChainStep::Discard { offset, length } => {
                 self.sense_of_range(*offset, *length)?;
                 let surely = "what is given back need not read as zeros here";
                 only_if(self.discards_surely(), Unsettled(surely))?;
@@ -130,18 +132,18 @@ impl Course {
                 let parts = "the parts of clusters need not read as zeros";
                 only_if(is_whole, Unsettled(parts))
             }
-            Act::Resize {
+            ChainStep::Resize {
                 size,
                 preallocation,
             } => self.sense_of_resize(*size, *preallocation),
-            Act::Snapshot { action, name } => self.sense_of_snapshot(*action, name),
-            Act::Rebase { onto } => self.sense_of_rebase(*onto),
-            Act::Commit => self.sense_of_commit(),
-            Act::Amend { options } => {
+            ChainStep::Snapshot { action, name } => self.sense_of_snapshot(*action, name),
+            ChainStep::Rebase { onto } => self.sense_of_rebase(*onto),
+            ChainStep::Commit => self.sense_of_commit(),
+            ChainStep::Amend { options } => {
                 only_qcow2()?;
                 only_if(!options.is_empty(), MayBeRefused("nothing is amended"))
             }
-            Act::Bitmap { actions, name } => {
+            ChainStep::Bitmap { actions, name } => {
                 only_qcow2()?;
                 let is_there = |name: &String| self.model.bitmaps.contains_key(name);
                 let is_addition =
@@ -156,12 +158,12 @@ impl Course {
                 let other = "the bitmap to be merged is not there";
                 only_if(merged.is_none_or(is_there), MayBeRefused(other))
             }
-            Act::Convert {
+            ChainStep::Convert {
                 format,
                 options,
                 compress,
             } => self.sense_of_copy(*format, options, *compress),
-            Act::ConvertSnapshot {
+            ChainStep::ConvertSnapshot {
                 name,
                 format,
                 options,
@@ -177,7 +179,7 @@ impl Course {
                 only_if(is_settled, Unsettled(settled))?;
                 self.sense_of_copy(*format, options, *compress)
             }
-            Act::Dd {
+            ChainStep::Dd {
                 block_size,
                 count,
                 skip,
@@ -187,24 +189,26 @@ impl Course {
                 let sector = "a copy of less than a sector has no settled size";
                 only_if(length >= SECTOR_BYTES, Unsettled(sector))
             }
-            Act::Compare { with } => {
+            ChainStep::Compare { with } => {
                 let is_there = self.counterpart(*with).is_some();
                 let nothing = "there is nothing to compare the image with";
                 only_if(is_there, Unsettled(nothing))
             }
-            Act::Check => {
+            ChainStep::Check => {
                 let checked = "images of this format are not checked";
                 only_if(top.format.is_checked(), MayBeRefused(checked))
             }
-            Act::Repair { .. } => {
+            ChainStep::Repair { .. } => {
                 let is_repaired = matches!(top.format, Format::Qcow2 | Format::Parallels);
                 let repaired = "images of this format are not repaired";
                 only_if(is_repaired, MayBeRefused(repaired))?;
                 self.sense_of_writing()
             }
-            Act::Bench { .. } => self.sense_of_bench(act),
-            Act::SnapshotList => only_qcow2(),
-            Act::Read | Act::Map | Act::Info | Act::Measure { .. } => Ok(()),
+            ChainStep::Bench { .. } => self.sense_of_bench(act),
+            ChainStep::SnapshotList => only_qcow2(),
+            ChainStep::Read | ChainStep::Map | ChainStep::Info | ChainStep::Measure { .. } => {
+                Ok(())
+            }
         }
     }
 
@@ -351,8 +355,8 @@ impl Course {
         only_if(can, MayBeRefused("its clusters cannot be compressed"))
     }
 
-    fn sense_of_bench(&self, act: &Act) -> Sense {
-        let Act::Bench {
+    fn sense_of_bench(&self, act: &ChainStep) -> Sense {
+        let ChainStep::Bench {
             count,
             length,
             offset,

@@ -4,8 +4,8 @@
 //! still names the image that it named.
 
 use super::Chain;
-use super::act::{Act, Layer};
-use crate::base::simpler::{Bulk, elementwise, shorter};
+use super::step::{ChainStep, Layer};
+use crate::base::simpler::{CaseSize, elementwise, shorter};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
@@ -143,89 +143,91 @@ impl Chain {
     }
 
     /// Its acts, the options of its images and acts beyond the defaults (a backing file is one), its guest writes.
-    pub(super) fn measured(&self) -> Bulk {
-        let of_layers = self.layers.iter().map(|layer| Bulk {
+    pub(super) fn measured(&self) -> CaseSize {
+        let of_layers = self.layers.iter().map(|layer| CaseSize {
             operations: 0,
             options: layer.options.beyond_defaults(),
             writes: layer.writes.len(),
         });
         let before = self.layers.iter().flat_map(|layer| &layer.acts);
-        let of_acts = before.chain(&self.steps).map(|act| Bulk {
+        let of_acts = before.chain(&self.steps).map(|act| CaseSize {
             operations: 1,
             options: options_of(act),
             writes: writes_of(act),
         });
-        let backing = Bulk {
+        let backing = CaseSize {
             options: self.layers.len().saturating_sub(1),
-            ..Bulk::default()
+            ..CaseSize::default()
         };
         of_layers.chain(of_acts).chain([backing]).sum()
     }
 }
 
-fn act_without_options(act: &Act) -> Act {
+fn act_without_options(act: &ChainStep) -> ChainStep {
     let mut act = act.clone();
     match &mut act {
-        Act::Convert {
+        ChainStep::Convert {
             options, compress, ..
         }
-        | Act::ConvertSnapshot {
+        | ChainStep::ConvertSnapshot {
             options, compress, ..
         } => {
             options.clear();
             *compress = false;
         }
-        Act::Resize { preallocation, .. } => *preallocation = None,
-        Act::Below { act, .. } | Act::Refused { act } => **act = act_without_options(act),
+        ChainStep::Resize { preallocation, .. } => *preallocation = None,
+        ChainStep::Below { act, .. } | ChainStep::Refused { act } => {
+            **act = act_without_options(act)
+        }
         _ => {}
     }
     act
 }
 
 /// The act in a chain whose image `gone` is there no more.
-fn renumber(act: &mut Act, gone: usize) {
+fn renumber(act: &mut ChainStep, gone: usize) {
     match act {
-        Act::Rebase { onto } => {
+        ChainStep::Rebase { onto } => {
             *onto = match *onto {
                 Some(index) if index >= gone => index.checked_sub(1),
                 onto => onto,
             };
         }
-        Act::Below { layer, act } => {
+        ChainStep::Below { layer, act } => {
             // What was done with the image that is gone is done with the one that lay on it.
             *layer -= usize::from(*layer > gone);
             renumber(act, gone);
         }
-        Act::Refused { act } => renumber(act, gone),
+        ChainStep::Refused { act } => renumber(act, gone),
         _ => {}
     }
 }
 
 /// How many options an act has beyond what it cannot do without.
-fn options_of(act: &Act) -> usize {
+fn options_of(act: &ChainStep) -> usize {
     match act {
-        Act::WriteZeroes { unmap, .. } => usize::from(*unmap),
-        Act::Resize { preallocation, .. } => usize::from(preallocation.is_some()),
-        Act::Amend { options } => options.len().saturating_sub(1),
-        Act::Bitmap { actions, .. } => {
+        ChainStep::WriteZeroes { unmap, .. } => usize::from(*unmap),
+        ChainStep::Resize { preallocation, .. } => usize::from(preallocation.is_some()),
+        ChainStep::Amend { options } => options.len().saturating_sub(1),
+        ChainStep::Bitmap { actions, .. } => {
             let details = actions.iter().map(BitmapAction::details);
             (actions.len() + details.sum::<usize>()).saturating_sub(1)
         }
-        Act::Convert {
+        ChainStep::Convert {
             options, compress, ..
         }
-        | Act::ConvertSnapshot {
+        | ChainStep::ConvertSnapshot {
             options, compress, ..
         } => options.beyond_defaults() + usize::from(*compress),
-        Act::Below { act, .. } | Act::Refused { act } => options_of(act),
+        ChainStep::Below { act, .. } | ChainStep::Refused { act } => options_of(act),
         _ => 0,
     }
 }
 
-fn writes_of(act: &Act) -> usize {
+fn writes_of(act: &ChainStep) -> usize {
     match act {
-        Act::Write { writes } => writes.len(),
-        Act::Below { act, .. } | Act::Refused { act } => writes_of(act),
+        ChainStep::Write { writes } => writes.len(),
+        ChainStep::Below { act, .. } | ChainStep::Refused { act } => writes_of(act),
         _ => 0,
     }
 }
@@ -271,19 +273,19 @@ fn moved_offset(offset: u64, length: u64, old: u64, new: u64) -> u64 {
 }
 
 /// The act in an image that was `old` bytes long and is now `new`.
-fn moved(act: &Act, old: u64, new: u64) -> Act {
+fn moved(act: &ChainStep, old: u64, new: u64) -> ChainStep {
     let mut act = act.clone();
     match &mut act {
-        Act::Write { writes } => {
+        ChainStep::Write { writes } => {
             for write in writes {
                 *write = moved_write(write, old, new);
             }
         }
-        Act::WriteZeroes { offset, length, .. } | Act::Discard { offset, length } => {
+        ChainStep::WriteZeroes { offset, length, .. } | ChainStep::Discard { offset, length } => {
             *offset = moved_offset(*offset, *length, old, new);
         }
-        Act::Resize { size, .. } => *size = size.saturating_add(new).saturating_sub(old),
-        Act::Below { act, .. } | Act::Refused { act } => **act = moved(act, old, new),
+        ChainStep::Resize { size, .. } => *size = size.saturating_add(new).saturating_sub(old),
+        ChainStep::Below { act, .. } | ChainStep::Refused { act } => **act = moved(act, old, new),
         _ => {}
     }
     act

@@ -3,7 +3,7 @@
 //! Whether a step makes sense where the chain stands is told by the course; that it reaches beyond an image's end is allowed.
 
 use super::Chain;
-use super::act::{Act, Layer};
+use super::step::{ChainStep, Layer};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::validity::{self, Validity};
 
@@ -30,14 +30,14 @@ impl Chain {
             ));
         }
         validity::each("layers", &self.layers, Layer::validity)?;
-        validity::each("steps", &self.steps, Act::validity)?;
+        validity::each("steps", &self.steps, ChainStep::validity)?;
         let of_layers = self.layers.iter().flat_map(|layer| {
             let writes = layer.writes.iter().map(|write| write.length);
-            writes.chain(layer.acts.iter().map(Act::written))
+            writes.chain(layer.acts.iter().map(ChainStep::written))
         });
         validity::written(
             "layers and steps",
-            of_layers.chain(self.steps.iter().map(Act::written)),
+            of_layers.chain(self.steps.iter().map(ChainStep::written)),
         )
     }
 }
@@ -48,8 +48,8 @@ impl Layer {
         self.options.validity("options")?;
         validity::writes("writes", &self.writes)?;
         validity::each("acts", &self.acts, |act| match act {
-            Act::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),
-            Act::Below { .. } => {
+            ChainStep::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),
+            ChainStep::Below { .. } => {
                 Err(" is below: write it among the acts of the layer below".to_owned())
             }
             _ => act.validity(),
@@ -57,7 +57,7 @@ impl Layer {
     }
 }
 
-impl Act {
+impl ChainStep {
     /// How much it writes that is not zero, in bytes.
     fn written(&self) -> u64 {
         match self {

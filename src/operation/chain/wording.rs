@@ -1,6 +1,6 @@
 //! What acts come to: files' names and options, a bench's rhythm, a dd's window.
 
-use super::act::{Act, BESIDE};
+use super::step::{BESIDE, ChainStep};
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions};
 use crate::tool::request::{BenchPlan, ImageFile};
@@ -25,8 +25,8 @@ pub fn window(size: u64, block_size: u64, count: Option<u64>, skip: u64) -> (u64
 
 /// The rhythm of a bench. Where it may reach over the end it asks `singly`, one request after the other: what is under way when one
 /// fails is left half done, as chance has it.
-pub(super) fn plan(act: &Act, singly: bool) -> BenchPlan {
-    let Act::Bench {
+pub(super) fn plan(act: &ChainStep, singly: bool) -> BenchPlan {
+    let ChainStep::Bench {
         count,
         length,
         offset,

@@ -6,7 +6,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
-use crate::operation::chain::ActKind;
+use crate::operation::chain::ChainStepKind;
 use crate::tool::request::{
     BenchPlan, ImageFile, NewSize, RebaseMode, RepairTier, Request, SnapshotAction, SnapshotKey,
     Window,
@@ -133,17 +133,17 @@ impl Change {
     }
 
     /// The kind of step of a chain that does the same.
-    pub fn kind(&self) -> ActKind {
+    pub fn kind(&self) -> ChainStepKind {
         match self {
-            Self::Write(_) => ActKind::Write,
-            Self::Discard { .. } => ActKind::Discard,
-            Self::Resize(_) => ActKind::Resize,
-            Self::Snapshot(_) => ActKind::Snapshot,
-            Self::Amend(_) => ActKind::Amend,
-            Self::Repair => ActKind::Repair,
-            Self::Rebase => ActKind::Rebase,
-            Self::Commit => ActKind::Commit,
-            Self::Bench => ActKind::Bench,
+            Self::Write(_) => ChainStepKind::Write,
+            Self::Discard { .. } => ChainStepKind::Discard,
+            Self::Resize(_) => ChainStepKind::Resize,
+            Self::Snapshot(_) => ChainStepKind::Snapshot,
+            Self::Amend(_) => ChainStepKind::Amend,
+            Self::Repair => ChainStepKind::Repair,
+            Self::Rebase => ChainStepKind::Rebase,
+            Self::Commit => ChainStepKind::Commit,
+            Self::Bench => ChainStepKind::Bench,
         }
     }
 

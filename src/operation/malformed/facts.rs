@@ -9,11 +9,11 @@ use crate::disk_format::damage::{Damage, Value};
 use crate::operation::facts::Facts;
 use crate::operation::feature::Feature;
 
-use crate::oracle::exchange::{Exchange, HarnessAction, Task};
+use crate::oracle::observations::{HarnessAction, Observations, Task};
 use crate::oracle::verdict::Place;
 
 /// What is true of the place, beside what is true in every operation.
-pub(super) fn add(case: &Malformed, exchange: &Exchange, place: &Place, facts: &mut Facts) {
+pub(super) fn add(case: &Malformed, observations: &Observations, place: &Place, facts: &mut Facts) {
     let specimen = &case.specimen;
     for (is_so, feature) in [
         (specimen.compressed, Feature::Compressed),
@@ -54,17 +54,26 @@ pub(super) fn add(case: &Malformed, exchange: &Exchange, place: &Place, facts: &
             facts.add("how", &format!("{structure}:stale_checksum"));
         }
     }
-    if let Some(change) = case.change.as_ref().filter(|_| is_changed(exchange, place)) {
+    if let Some(change) = case
+        .change
+        .as_ref()
+        .filter(|_| is_changed(observations, place))
+    {
         facts.add("change", change.name());
     }
 }
 
 /// Whether the change has been tried when the step is made.
-fn is_changed(exchange: &Exchange, place: &Place) -> bool {
-    let turns = exchange.reference.as_ref().map(|deed| &deed.turns);
-    let looked = turns.and_then(|turns| {
+fn is_changed(observations: &Observations, place: &Place) -> bool {
+    let step_results = observations
+        .reference
+        .as_ref()
+        .map(|side_run| &side_run.step_results);
+    let looked = step_results.and_then(|step_results| {
         let is_end = |task: &Task| matches!(task, Task::Harness(HarnessAction::Untouched { .. }));
-        turns.iter().position(|turn| is_end(&turn.step.task))
+        step_results
+            .iter()
+            .position(|step_result| is_end(&step_result.step.task))
     });
     match (place.step, looked) {
         (Some(step), Some(looked)) => step > looked,

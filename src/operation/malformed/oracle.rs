@@ -4,7 +4,9 @@
 //! reads what the other refuses. The first that does not hold is told. A reference that only ran out of time is for the judges of
 //! every operation.
 
-use crate::oracle::exchange::{Actor, Deed, Exchange, HarnessAction, Side, Task, Turn};
+use crate::oracle::observations::{
+    Executor, HarnessAction, Observations, Side, SideRun, StepResult, Task,
+};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Finding, Place, Subject};
 use crate::tool::request::{Answer, Exit, Request, RequestKind};
 
@@ -32,8 +34,8 @@ const OUT_OF_MEMORY: [&str; 6] = [
 ];
 
 /// The first thing that does not hold.
-pub(super) fn judge(exchange: &Exchange) -> Option<Finding> {
-    let pairs = Pairs::of(exchange)?;
+pub(super) fn judge(observations: &Observations) -> Option<Finding> {
+    let pairs = Pairs::of(observations)?;
     let checks: [fn(&Pair<'_>) -> Option<Finding>; 6] =
         [death, waste_of_memory, waste_of_disk, input, facts, exits];
     checks.iter().find_map(|check| {
@@ -43,38 +45,46 @@ pub(super) fn judge(exchange: &Exchange) -> Option<Finding> {
 }
 
 /// One step on both sides; a side that is dead has none.
-struct Pair<'exchange> {
+struct Pair<'observations> {
     /// The step's place in the operation.
     index: usize,
     /// What is asked in it.
     request: RequestKind,
-    candidate: Option<&'exchange Turn>,
-    reference: Option<&'exchange Turn>,
+    candidate: Option<&'observations StepResult>,
+    reference: Option<&'observations StepResult>,
     /// Whether the step before it was done on one side only.
     is_after_one_sided_change: bool,
 }
 
-struct Pairs<'exchange>(Vec<Pair<'exchange>>);
+struct Pairs<'observations>(Vec<Pair<'observations>>);
 
-impl<'exchange> Pairs<'exchange> {
+impl<'observations> Pairs<'observations> {
     /// The steps that follow the damage; nothing when it could not be inflicted.
-    fn of(exchange: &'exchange Exchange) -> Option<Self> {
-        let reference = exchange.reference.as_ref()?;
-        let is_damage =
-            |turn: &Turn| matches!(turn.step.task, Task::Harness(HarnessAction::Damage { .. }));
-        let start = reference.turns.iter().position(is_damage)? + 1;
-        let turn = |deed: &'exchange Deed, index: usize| deed.turns.get(index);
-        let end = reference.turns.len().max(exchange.candidate.turns.len());
+    fn of(observations: &'observations Observations) -> Option<Self> {
+        let reference = observations.reference.as_ref()?;
+        let is_damage = |step_result: &StepResult| {
+            matches!(
+                step_result.step.task,
+                Task::Harness(HarnessAction::Damage { .. })
+            )
+        };
+        let start = reference.step_results.iter().position(is_damage)? + 1;
+        let step_result =
+            |side_run: &'observations SideRun, index: usize| side_run.step_results.get(index);
+        let end = reference
+            .step_results
+            .len()
+            .max(observations.candidate.step_results.len());
         let pairs = (start..end).filter_map(|index| {
-            let candidate = turn(&exchange.candidate, index);
-            let reference_turn = turn(reference, index);
-            let done = |deed| turn(deed, index - 1).is_some_and(is_accepted);
+            let candidate = step_result(&observations.candidate, index);
+            let reference_turn = step_result(reference, index);
+            let done = |side_run| step_result(side_run, index - 1).is_some_and(is_accepted);
             Some(Pair {
                 index,
                 request: candidate.or(reference_turn)?.step.task.kind(),
                 candidate,
                 reference: reference_turn,
-                is_after_one_sided_change: done(&exchange.candidate) != done(reference),
+                is_after_one_sided_change: done(&observations.candidate) != done(reference),
             })
         });
         Some(Self(pairs.collect()))
@@ -82,7 +92,7 @@ impl<'exchange> Pairs<'exchange> {
 }
 
 impl Pair<'_> {
-    fn turns(&self) -> [Option<&Turn>; 2] {
+    fn step_results(&self) -> [Option<&StepResult>; 2] {
         [self.candidate, self.reference]
     }
 
@@ -91,20 +101,22 @@ impl Pair<'_> {
         &self,
         kind: DivergenceKind,
         subject: Subject,
-        says: impl Fn(&Turn) -> String,
-        is_so: impl Fn(&Turn) -> bool,
+        says: impl Fn(&StepResult) -> String,
+        is_so: impl Fn(&StepResult) -> bool,
     ) -> Option<Finding> {
-        let so = |turn: Option<&Turn>| turn.is_some_and(&is_so);
+        let so = |step_result: Option<&StepResult>| step_result.is_some_and(&is_so);
         let candidate_is_tried = self
             .candidate
-            .is_some_and(|turn| turn.by == Side::Candidate);
+            .is_some_and(|step_result| step_result.by == Side::Candidate);
         let blame = match (so(self.candidate), so(self.reference)) {
             (false, false) => return None,
             (true, true) if candidate_is_tried => Blame::Both,
             (true, false) if candidate_is_tried => Blame::Candidate,
             _ => Blame::Reference,
         };
-        let told = |turn: Option<&Turn>| turn.map_or_else(|| "not asked".to_owned(), &says);
+        let told = |step_result: Option<&StepResult>| {
+            step_result.map_or_else(|| "not asked".to_owned(), &says)
+        };
         let difference = Difference::new(subject, told(self.candidate), told(self.reference));
         Some(Finding::of_difference(kind, difference).blamed(blame))
     }
@@ -112,12 +124,15 @@ impl Pair<'_> {
 
 /// A signal, a panic, an abort; a candidate that alone runs out of time.
 fn death(pair: &Pair<'_>) -> Option<Finding> {
-    let crashed = |turn: &Turn| matches!(turn.answer.exit, Exit::Crashed(_));
+    let crashed = |step_result: &StepResult| matches!(step_result.answer.exit, Exit::Crashed(_));
     let request = pair.request;
-    let starved = |turn: &Turn| {
-        let (said, death) = (turn.answer.stderr.text(), turn.answer.describe());
+    let starved = |step_result: &StepResult| {
+        let (said, death) = (
+            step_result.answer.stderr.text(),
+            step_result.answer.describe(),
+        );
         let said = format!("{said}\n{death}").to_lowercase();
-        crashed(turn) && OUT_OF_MEMORY.iter().any(|words| said.contains(words))
+        crashed(step_result) && OUT_OF_MEMORY.iter().any(|words| said.contains(words))
     };
     let memory = Subject::Memory { request };
     let finding = pair.finding(MEMORY, memory, exit_of, starved);
@@ -126,7 +141,7 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
     }
     let is_candidate = pair
         .candidate
-        .is_some_and(|turn| turn.by == Side::Candidate && crashed(turn));
+        .is_some_and(|step_result| step_result.by == Side::Candidate && crashed(step_result));
     let kind = match is_candidate {
         true => DivergenceKind::CandidateCrash,
         false => REFERENCE_CRASH,
@@ -135,12 +150,14 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
     if finding.is_some() {
         return finding;
     }
-    let timed_out = |turn: &Turn| matches!(turn.answer.exit, Exit::TimedOut(_));
+    let timed_out = |step_result: &StepResult| matches!(step_result.answer.exit, Exit::TimedOut(_));
     let alone = pair.candidate.is_some_and(timed_out)
-        && pair.reference.is_some_and(|turn| !timed_out(turn))
+        && pair
+            .reference
+            .is_some_and(|step_result| !timed_out(step_result))
         && pair
             .candidate
-            .is_some_and(|turn| turn.by == Side::Candidate);
+            .is_some_and(|step_result| step_result.by == Side::Candidate);
     let (kind, exit) = (DivergenceKind::CandidateTimeout, Subject::Exit { request });
     alone
         .then(|| pair.finding(kind, exit, class_of, timed_out))
@@ -148,54 +165,62 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
 }
 
 /// How a tool died, and of any other the class alone: its words are another in every image.
-fn exit_of(turn: &Turn) -> String {
-    match turn.answer.exit {
-        Exit::Crashed(_) => turn.answer.describe(),
-        _ => class_of(turn),
+fn exit_of(step_result: &StepResult) -> String {
+    match step_result.answer.exit {
+        Exit::Crashed(_) => step_result.answer.describe(),
+        _ => class_of(step_result),
     }
 }
 
-fn class_of(turn: &Turn) -> String {
-    let class = match turn.answer.exit {
+fn class_of(step_result: &StepResult) -> String {
+    let class = match step_result.answer.exit {
         Exit::Crashed(_) => "crashed",
         Exit::TimedOut(_) => "ran out of time",
-        _ if is_accepted(turn) => "accepted",
+        _ if is_accepted(step_result) => "accepted",
         _ => "refused",
     };
     class.to_owned()
 }
 
 fn waste_of_memory(pair: &Pair<'_>) -> Option<Finding> {
-    let says = |turn: &Turn| format!("{} bytes at once", turn.answer.peak_memory_bytes);
-    let is_waste = |turn: &Turn| turn.answer.peak_memory_bytes > PEAK_MEMORY_BYTES_MAX;
+    let says = |step_result: &StepResult| {
+        format!("{} bytes at once", step_result.answer.peak_memory_bytes)
+    };
+    let is_waste =
+        |step_result: &StepResult| step_result.answer.peak_memory_bytes > PEAK_MEMORY_BYTES_MAX;
     let request = pair.request;
     pair.finding(MEMORY, Subject::Memory { request }, says, is_waste)
 }
 
 fn waste_of_disk(pair: &Pair<'_>) -> Option<Finding> {
-    let says = |turn: &Turn| format!("{} bytes in all files", turn.scratch_bytes);
-    let is_waste = |turn: &Turn| turn.scratch_bytes > SCRATCH_BYTES_MAX;
+    let says =
+        |step_result: &StepResult| format!("{} bytes in all files", step_result.scratch_bytes);
+    let is_waste = |step_result: &StepResult| step_result.scratch_bytes > SCRATCH_BYTES_MAX;
     let request = pair.request;
     pair.finding(DISK, Subject::DiskSpace { request }, says, is_waste)
 }
 
 /// After looks alone, every file is what it was.
 fn input(pair: &Pair<'_>) -> Option<Finding> {
-    let is_asked = |turn: &Turn| {
+    let is_asked = |step_result: &StepResult| {
         matches!(
-            turn.step.task,
+            step_result.step.task,
             Task::Harness(HarnessAction::Untouched { .. })
         )
     };
-    let is_changed = |turn: &Turn| is_asked(turn) && !turn.answer.succeeded();
-    let says = |turn: &Turn| match is_changed(turn) {
-        true => turn.answer.stderr.first_line(),
+    let is_changed =
+        |step_result: &StepResult| is_asked(step_result) && !step_result.answer.succeeded();
+    let says = |step_result: &StepResult| match is_changed(step_result) {
+        true => step_result.answer.stderr.first_line(),
         false => "as it was".to_owned(),
     };
     let kind = DivergenceKind::InputChanged;
     let finding = pair.finding(kind, Subject::ImageOnlyRead {}, says, is_changed)?;
     // The harness looks on both sides, so the side that is changed tells whose tool it was.
-    let blame = match pair.turns().map(|turn| turn.is_some_and(is_changed)) {
+    let blame = match pair
+        .step_results()
+        .map(|step_result| step_result.is_some_and(is_changed))
+    {
         [true, true] => Blame::Both,
         [true, false] => Blame::Candidate,
         _ => Blame::Reference,
@@ -209,7 +234,7 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
     if !ours.succeeded() || !theirs.succeeded() {
         return None;
     }
-    let is_after_change = pair.candidate?.step.actor == Actor::Reference;
+    let is_after_change = pair.candidate?.step.executor == Executor::Reference;
     // A change that only one of them made is told as such.
     if is_after_change && pair.is_after_one_sided_change {
         return None;
@@ -246,7 +271,9 @@ fn values(kind: DivergenceKind, key: &str, ours: &Answer, theirs: &Answer) -> Op
 /// One tool reads, or changes, what the other refuses.
 fn exits(pair: &Pair<'_>) -> Option<Finding> {
     let (ours, theirs) = (pair.candidate?, pair.reference?);
-    let came_to_an_end = |turn: &Turn| matches!(turn.answer.exit, Exit::Success | Exit::Refused(_));
+    let came_to_an_end = |step_result: &StepResult| {
+        matches!(step_result.answer.exit, Exit::Success | Exit::Refused(_))
+    };
     let is_asked_of_tools = !matches!(
         ours.step.task,
         Task::Harness(HarnessAction::Untouched { .. })
@@ -263,12 +290,12 @@ fn exits(pair: &Pair<'_>) -> Option<Finding> {
 
 /// Whether the tool made something of the image. A check that finds errors has been made: qemu-img(1), check, exits with 2 for errors and 3
 /// for leaks then.
-fn is_accepted(turn: &Turn) -> bool {
+fn is_accepted(step_result: &StepResult) -> bool {
     let is_check = matches!(
-        turn.step.task,
+        step_result.step.task,
         Task::Tool(Request::Check { .. } | Request::Repair { .. })
     );
-    match turn.answer.exit {
+    match step_result.answer.exit {
         Exit::Success => true,
         Exit::Refused(2 | 3) => is_check,
         _ => false,

@@ -2,7 +2,7 @@
 //!
 //! Called by `snapshot` for every create and delete; who settles them is the harness.
 
-use crate::oracle::exchange::{Task, Turn};
+use crate::oracle::observations::{StepResult, Task};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, SnapshotStep, Subject, Verdict,
 };
@@ -18,7 +18,11 @@ pub const DATE_SLACK_SECONDS: u32 = 800;
 
 /// After a successful create or delete, both files hold the same bytes, but for what
 /// [`HostClusters::difference`](crate::disk_format::qcow2::host_clusters::HostClusters::difference) and the settled dates leave out, and the snapshots are of the same time.
-pub(super) fn same_bytes(action: &Turn, candidate: &Answer, reference: &Answer) -> Option<Verdict> {
+pub(super) fn same_bytes(
+    action: &StepResult,
+    candidate: &Answer,
+    reference: &Answer,
+) -> Option<Verdict> {
     let after = match &action.step.task {
         Task::Tool(Request::Snapshot {
             action, snapshot, ..

@@ -76,7 +76,7 @@ impl fmt::Display for CheckCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::exchange::sample::{refused, told};
+    use crate::oracle::observations::sample::{refused, told};
     use serde_json::json;
 
     fn counts(json: Value) -> CheckCounts {

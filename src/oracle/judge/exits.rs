@@ -1,7 +1,7 @@
 //! How both sides came out of an operation's steps.
 
 use super::{candidate_died, reference_failed};
-use crate::oracle::exchange::{Exchange, Rule, Side, Turn};
+use crate::oracle::observations::{ExitExpectation, Observations, Side, StepResult};
 use crate::oracle::refusal_class::RefusalClass;
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Subject, Verdict,
@@ -23,16 +23,16 @@ pub struct Exits {
 }
 
 /// Judges the exits of every step, in order, up to the one that ended the operation.
-pub fn exits(exchange: &Exchange) -> Exits {
-    let reference = exchange.reference.as_ref();
-    let turns = &exchange.candidate.turns;
-    let steps = turns
+pub fn exits(observations: &Observations) -> Exits {
+    let reference = observations.reference.as_ref();
+    let step_results = &observations.candidate.step_results;
+    let steps = step_results
         .len()
-        .max(reference.map_or(0, |deed| deed.turns.len()));
+        .max(reference.map_or(0, |side_run| side_run.step_results.len()));
     for index in 0..steps {
         let judged = match reference {
-            Some(reference) => pair(turns.get(index), reference.turns.get(index)),
-            None => turns.get(index).map_or(Judged::Ended(None), alone),
+            Some(reference) => pair(step_results.get(index), reference.step_results.get(index)),
+            None => step_results.get(index).map_or(Judged::Ended(None), alone),
         };
         if let Judged::Ended(verdict) = judged {
             let placed = verdict.map(|verdict| verdict.placed(Place::step(index)));
@@ -44,7 +44,7 @@ pub fn exits(exchange: &Exchange) -> Exits {
     }
     Exits {
         verdicts: Vec::new(),
-        completed: turns.len() == steps,
+        completed: step_results.len() == steps,
     }
 }
 
@@ -56,14 +56,14 @@ enum Judged {
     Ended(Option<Verdict>),
 }
 
-fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
+fn pair(candidate: Option<&StepResult>, reference: Option<&StepResult>) -> Judged {
     if let Some(verdict) = candidate.and_then(died) {
         return Judged::Ended(Some(both_ran_out(candidate, reference).unwrap_or(verdict)));
     }
-    if let Some(verdict) = reference.and_then(|turn| reference_failed(&turn.answer)) {
+    if let Some(verdict) = reference.and_then(|step_result| reference_failed(&step_result.answer)) {
         return Judged::Ended(Some(verdict));
     }
-    // What that means is said of the whole operation: see [`Deed::untested`](crate::oracle::exchange::Deed::untested).
+    // What that means is said of the whole operation: see [`SideRun::untested`](crate::oracle::observations::Deed::untested).
     if candidate.is_some_and(lacks_a_feature) {
         return Judged::Ended(None);
     }
@@ -77,13 +77,13 @@ fn pair(candidate: Option<&Turn>, reference: Option<&Turn>) -> Judged {
     }
 }
 
-fn lacks_a_feature(turn: &Turn) -> bool {
-    matches!(turn.answer.exit, Exit::Unsupported(_))
+fn lacks_a_feature(step_result: &StepResult) -> bool {
+    matches!(step_result.answer.exit, Exit::Unsupported(_))
 }
 
 /// A crash is a finding even where the reference ran out of time; two timeouts are not, nor is the same limit on both sides.
-fn both_ran_out(candidate: Option<&Turn>, reference: Option<&Turn>) -> Option<Verdict> {
-    let candidate = candidate.filter(|turn| turn.by == Side::Candidate)?;
+fn both_ran_out(candidate: Option<&StepResult>, reference: Option<&StepResult>) -> Option<Verdict> {
+    let candidate = candidate.filter(|step_result| step_result.by == Side::Candidate)?;
     let kind = match (&candidate.answer.exit, &reference?.answer.exit) {
         (Exit::TimedOut(_), Exit::TimedOut(_)) => InconclusiveKind::BothTimeout,
         (Exit::HitLimit(ours), Exit::HitLimit(theirs)) if ours == theirs => {
@@ -95,8 +95,8 @@ fn both_ran_out(candidate: Option<&Turn>, reference: Option<&Turn>) -> Option<Ve
     Some(Verdict::inconclusive(kind, reason))
 }
 
-fn agree(candidate: &Turn, reference: &Turn) -> Judged {
-    if candidate.step.rule == Rule::Free {
+fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
+    if candidate.step.rule == ExitExpectation::Free {
         return Judged::GoesOn;
     }
     let request = candidate.step.task.kind();
@@ -109,14 +109,15 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
     };
     let exit = || difference(Subject::Exit { request });
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
-        (true, true) if candidate.step.rule == Rule::Refuse => {
+        (true, true) if candidate.step.rule == ExitExpectation::Refuse => {
             let difference = exit().with_expected("a refusal");
             let finding = Finding::of_difference(RECIPE_EXIT, difference);
             Judged::Ended(Some(finding.blamed(Blame::Both).into()))
         }
         (true, true) => Judged::GoesOn,
         (false, false) => {
-            let [ours, theirs] = [candidate, reference].map(|turn| RefusalClass::of(&turn.answer));
+            let [ours, theirs] =
+                [candidate, reference].map(|step_result| RefusalClass::of(&step_result.answer));
             if ours.contradicts(theirs) {
                 let subject = Subject::RefusalReason {
                     request,
@@ -127,24 +128,26 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
                 return Judged::Ended(Some(Verdict::Divergence(finding)));
             }
             match candidate.step.rule {
-                Rule::Agree => Judged::Ended(fixture_refused(candidate)),
-                Rule::Succeed => {
+                ExitExpectation::Agree => Judged::Ended(fixture_refused(candidate)),
+                ExitExpectation::Succeed => {
                     let difference = exit().with_expected("exit 0");
                     let finding = Finding::of_difference(RECIPE_EXIT, difference);
                     Judged::Ended(Some(finding.blamed(Blame::Both).into()))
                 }
-                Rule::GoOn | Rule::Refuse | Rule::Free => Judged::GoesOn,
+                ExitExpectation::GoOn | ExitExpectation::Refuse | ExitExpectation::Free => {
+                    Judged::GoesOn
+                }
             }
         }
         _ => {
             let finding = Finding::of_difference(candidate.step.kind, exit());
             let is_ours = candidate.answer.succeeded();
             let finding = match candidate.step.rule {
-                Rule::Succeed if is_ours => finding.blamed(Blame::Reference),
-                Rule::Succeed => finding.blamed(Blame::Candidate),
-                Rule::Refuse if is_ours => finding.blamed(Blame::Candidate),
-                Rule::Refuse => finding.blamed(Blame::Reference),
-                Rule::Agree | Rule::GoOn | Rule::Free => finding,
+                ExitExpectation::Succeed if is_ours => finding.blamed(Blame::Reference),
+                ExitExpectation::Succeed => finding.blamed(Blame::Candidate),
+                ExitExpectation::Refuse if is_ours => finding.blamed(Blame::Candidate),
+                ExitExpectation::Refuse => finding.blamed(Blame::Reference),
+                ExitExpectation::Agree | ExitExpectation::GoOn | ExitExpectation::Free => finding,
             };
             Judged::Ended(Some(Verdict::Divergence(finding)))
         }
@@ -152,44 +155,48 @@ fn agree(candidate: &Turn, reference: &Turn) -> Judged {
 }
 
 /// When the reference refuses to make a fixture on either side, nothing has been tested, and that is said.
-fn fixture_refused(turn: &Turn) -> Option<Verdict> {
-    (turn.by == Side::Reference).then(|| Verdict::Unsupported {
+fn fixture_refused(step_result: &StepResult) -> Option<Verdict> {
+    (step_result.by == Side::Reference).then(|| Verdict::Unsupported {
         reason: format!(
             "the reference cannot make the fixture: {}",
-            without_name(turn)
+            without_name(step_result)
         ),
     })
 }
 
 /// The complaint without the file's name, which is another in every operation: equal reasons are counted together.
-fn without_name(turn: &Turn) -> String {
-    let line = turn.answer.stderr.first_line();
-    line.replace(&format!("{}: ", turn.step.task.file().path), "")
+fn without_name(step_result: &StepResult) -> String {
+    let line = step_result.answer.stderr.first_line();
+    line.replace(&format!("{}: ", step_result.step.task.file().path), "")
 }
 
 /// A step on the candidate's side that ended in a crash or a timeout: the candidate's, or the reference's on its image.
-fn died(turn: &Turn) -> Option<Verdict> {
-    match turn.by {
-        Side::Reference => reference_failed(&turn.answer),
+fn died(step_result: &StepResult) -> Option<Verdict> {
+    match step_result.by {
+        Side::Reference => reference_failed(&step_result.answer),
         Side::Candidate => {
-            let request = turn.step.task.kind();
-            candidate_died(Subject::Exit { request }, &turn.answer, "not asked or done")
+            let request = step_result.step.task.kind();
+            candidate_died(
+                Subject::Exit { request },
+                &step_result.answer,
+                "not asked or done",
+            )
         }
     }
 }
 
 /// A step that only the candidate was asked.
-fn alone(turn: &Turn) -> Judged {
-    if let Some(verdict) = died(turn) {
+fn alone(step_result: &StepResult) -> Judged {
+    if let Some(verdict) = died(step_result) {
         return Judged::Ended(Some(verdict));
     }
-    if turn.answer.succeeded() || !turn.step.rule.ends() {
+    if step_result.answer.succeeded() || !step_result.step.rule.ends() {
         return Judged::GoesOn;
     }
     let reason = format!(
         "the candidate refuses {}: {}",
-        turn.step.task.name(),
-        turn.answer.describe()
+        step_result.step.task.name(),
+        step_result.answer.describe()
     );
     Judged::Ended(Some(Verdict::Unsupported { reason }))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::oracle::exchange::Opinion;
+use crate::oracle::observations::CrossCheck;
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, JsonPath, Subject};
 use crate::tool::request::Answer;
 
@@ -17,7 +17,7 @@ pub const FACTS: [(&str, &str); 3] = [
 ];
 
 /// Compares what the candidate says of the image with what the witness says; only what both tell.
-pub fn described(candidate: &Value, opinion: &Opinion) -> Option<Finding> {
+pub fn described(candidate: &Value, opinion: &CrossCheck) -> Option<Finding> {
     if !opinion.answer.succeeded() {
         return None;
     }
@@ -37,7 +37,7 @@ pub fn described(candidate: &Value, opinion: &Opinion) -> Option<Finding> {
 }
 
 /// Compares whether the candidate finds the image sound with whether the witness can read it.
-pub fn checked(candidate: &Answer, opinion: &Opinion) -> Option<Finding> {
+pub fn checked(candidate: &Answer, opinion: &CrossCheck) -> Option<Finding> {
     let witness = opinion.witness.to_owned();
     let difference = Difference::new(
         Subject::ReadableByWitness { witness },
@@ -64,11 +64,11 @@ fn facts(text: &str) -> Vec<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::exchange::sample::{done, refused, said};
+    use crate::oracle::observations::sample::{done, refused, said};
     use serde_json::json;
 
-    fn opinion(answer: Answer) -> Opinion {
-        Opinion {
+    fn opinion(answer: Answer) -> CrossCheck {
+        CrossCheck {
             witness: "qcowinfo",
             answer,
         }
@@ -94,7 +94,7 @@ mod tests {
                 "1048576"
             )]
         );
-        let refuses = Opinion {
+        let refuses = CrossCheck {
             answer: Answer {
                 exit: crate::tool::request::Exit::Refused(1),
                 ..said(text)

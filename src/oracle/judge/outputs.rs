@@ -4,8 +4,8 @@ use super::check_counts::CheckCounts;
 use super::json_difference::json_differences;
 use super::{candidate_died, reference_failed};
 use crate::image::content::{ContentPlace, Contents};
-use crate::oracle::exchange::{Deed, Exchange, Inventory, Output, Side};
 use crate::oracle::normalize::{Purpose, normalize};
+use crate::oracle::observations::{Inventory, Observations, Output, Side, SideRun};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, InconclusiveKind, OutputAspect, Place, Subject,
     Verdict,
@@ -14,11 +14,11 @@ use crate::tool::request::{Answer, Exit, Request, RequestKind};
 
 /// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
 /// reference and, where it can read them, by the candidate.
-pub fn outputs(exchange: &Exchange, outputs: &[Output]) -> Vec<Verdict> {
+pub fn outputs(observations: &Observations, outputs: &[Output]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
         let sides = Sides {
-            exchange,
+            observations,
             output,
             index,
         };
@@ -37,9 +37,9 @@ pub fn outputs(exchange: &Exchange, outputs: &[Output]) -> Vec<Verdict> {
 }
 
 /// Both sides' copies of one output.
-pub(super) struct Sides<'exchange> {
-    exchange: &'exchange Exchange,
-    pub(super) output: &'exchange Output,
+pub(super) struct Sides<'observations> {
+    observations: &'observations Observations,
+    pub(super) output: &'observations Output,
     index: usize,
 }
 
@@ -60,22 +60,25 @@ impl Sides<'_> {
         reader: Side,
         asked: impl Fn(&Request) -> bool,
     ) -> Option<&Answer> {
-        let deed: Option<&Deed> = match owner {
-            Side::Candidate => Some(&self.exchange.candidate),
-            Side::Reference => self.exchange.reference.as_ref(),
+        let side_run: Option<&SideRun> = match owner {
+            Side::Candidate => Some(&self.observations.candidate),
+            Side::Reference => self.observations.reference.as_ref(),
         };
         // One that never came to an end is judged as such, and says nothing about the image.
-        let answer = deed?.reading(self.index, reader, asked);
+        let answer = side_run?.reading(self.index, reader, asked);
         answer.filter(|answer| matches!(answer.exit, Exit::Success | Exit::Refused(_)))
     }
 
     /// Readings that never came to an end are judged by who was reading.
     fn timeouts_and_crashes(&self) -> Vec<Verdict> {
         let deeds = [
-            Some(&self.exchange.candidate),
-            self.exchange.reference.as_ref(),
+            Some(&self.observations.candidate),
+            self.observations.reference.as_ref(),
         ];
-        let readings = deeds.into_iter().flatten().flat_map(|deed| &deed.readings);
+        let readings = deeds
+            .into_iter()
+            .flatten()
+            .flat_map(|side_run| &side_run.readings);
         let verdicts = readings
             .filter(|reading| reading.output == self.index)
             .filter_map(|reading| {
@@ -111,7 +114,7 @@ impl Sides<'_> {
         match (candidate.json(), reference.json()) {
             (Ok(candidate), Ok(reference)) => {
                 // The reference has described both.
-                let [_, reader] = &self.exchange.speakers;
+                let [_, reader] = &self.observations.speakers;
                 let readers = [reader.clone(), reader.clone()];
                 let candidate = normalize(candidate, Purpose::Creation, &readers);
                 let reference = normalize(reference, Purpose::Creation, &readers);

@@ -5,7 +5,7 @@
 
 use super::outputs::Sides;
 use crate::image::content::Contents;
-use crate::oracle::exchange::{ExpectedSnapshot, Side};
+use crate::oracle::observations::{ExpectedSnapshot, Side};
 use crate::oracle::verdict::{
     Blame, Difference, Finding, InconclusiveKind, OutputAspect, Subject, Verdict,
 };
@@ -114,11 +114,11 @@ impl Sides<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::exchange::Output;
-    use crate::oracle::exchange::sample::{
+    use crate::oracle::judge::outputs;
+    use crate::oracle::observations::Output;
+    use crate::oracle::observations::sample::{
         Look, by_reference, contents, done, file, looked, output, read, refused, said,
     };
-    use crate::oracle::judge::outputs;
     use crate::oracle::verdict::{DivergenceKind, OutputAspect};
 
     fn reading(id: &str) -> Request {

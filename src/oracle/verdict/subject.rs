@@ -13,7 +13,7 @@ use std::fmt;
 pub use json_path::JsonPath;
 pub use part::SnapshotStep;
 
-use crate::disk_format::qcow2::corruption::Corruption;
+use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::disk_format::qcow2::host_clusters::{HostPlace, HostRegion};
 use crate::image::content::ContentPlace;
 use crate::oracle::refusal_class::RefusalClass;
@@ -308,7 +308,7 @@ subjects! {
         /// What was to be repaired.
         tier: RepairTier,
         /// What had been damaged.
-        corruption: Corruption,
+        corruption: FieldMutation,
         /// How the repair came out.
         exit: String
     } = "check_after_repair", "check after " tier " of " corruption " (" exit ")";

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::digest::Found;
 use super::picture;
-use crate::oracle::exchange::Side;
+use crate::oracle::observations::Side;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::Difference;
 use crate::run::evidence::{Call, Evidence, OutputDiff, has_a_value, shell_line};

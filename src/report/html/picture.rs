@@ -172,7 +172,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::exchange::Side;
+    use crate::oracle::observations::Side;
     use serde_json::json;
 
     fn example() -> Picture {

@@ -7,7 +7,9 @@ use crate::base::size::Size;
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::operation::Operation;
-use crate::oracle::exchange::{Deed, Exchange, Ground, Output, Side, Step, Turn};
+use crate::oracle::observations::{
+    Observations, Output, Side, SideRun, Step, StepContext, StepResult,
+};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Subject};
 use crate::process::Captured;
 use crate::run::evidence::Evidence;
@@ -19,20 +21,20 @@ pub(super) struct About<'finding> {
     pub(super) blame: Option<Blame>,
     pub(super) differences: &'finding [Difference],
     pub(super) operation: &'finding Operation,
-    pub(super) ground: &'finding Ground<'finding>,
+    pub(super) context: &'finding StepContext<'finding>,
     pub(super) steps: &'finding [Step],
     pub(super) outputs: &'finding [Output],
     /// How the steps came out; nothing of what was said.
-    pub(super) exchange: &'finding Exchange,
+    pub(super) observations: &'finding Observations,
     pub(super) source: &'finding ImageFile,
     pub(super) plot: &'finding Plot<'finding>,
 }
 
 /// How the steps came out on each side, as the evidence tells it.
-pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Exchange {
-    let deed = |side: Side| {
+pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Observations {
+    let side_run = |side: Side| {
         let calls = evidence.calls.iter().filter(|call| call.side == side);
-        let turns = std::iter::zip(steps, calls).map(|(step, call)| Turn {
+        let step_results = std::iter::zip(steps, calls).map(|(step, call)| StepResult {
             changed_files: Vec::new(),
             scratch_bytes: 0,
             step: step.clone(),
@@ -40,16 +42,17 @@ pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Exchange {
             answer: answer(&call.exit),
             file_bytes: None,
         });
-        Deed {
-            turns: turns.collect(),
+        SideRun {
+            step_results: step_results.collect(),
             readings: Vec::new(),
             lacks: Vec::new(),
         }
     };
-    Exchange {
-        candidate: deed(Side::Candidate),
-        reference: Some(deed(Side::Reference)).filter(|deed| !deed.turns.is_empty()),
-        ..Exchange::default()
+    Observations {
+        candidate: side_run(Side::Candidate),
+        reference: Some(side_run(Side::Reference))
+            .filter(|side_run| !side_run.step_results.is_empty()),
+        ..Observations::default()
     }
 }
 

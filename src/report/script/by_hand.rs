@@ -6,7 +6,7 @@
 use super::About;
 use super::shell::{Check, NEEDS_IMGDUEL};
 use crate::operation::snapshot::settled::DATE_SLACK_SECONDS;
-use crate::oracle::exchange::{HarnessAction, Task};
+use crate::oracle::observations::{HarnessAction, Task};
 use crate::oracle::verdict::Subject;
 use crate::run::evidence::quoted;
 

@@ -3,11 +3,11 @@
 //! Used where the program is put together; what is compared afterwards stands elsewhere.
 
 use super::{Plot, adapters, by_hand};
-use crate::oracle::exchange::{HarnessAction, Output, Side, Step, Task};
+use crate::oracle::observations::{HarnessAction, Output, Side, Step, Task};
 use crate::report::script::left::WATCH;
 use crate::run::evidence::quoted;
 use crate::tool::request::{ImageFile, Request};
-use crate::tool::{FLAT_SUFFIX, Support, Wording};
+use crate::tool::{FLAT_SUFFIX, Reproducer, Support};
 
 /// The candidate's calls, in the language they are made in.
 pub(super) enum Calls {
@@ -70,9 +70,13 @@ impl Plot<'_> {
             false => String::new(),
         };
         let (mut found, mut adapter) = (None, None);
-        let steps = steps
-            .iter()
-            .map(|step| (self.actor(side, step), step.task.clone(), step.rule.ends()));
+        let steps = steps.iter().map(|step| {
+            (
+                self.executor(side, step),
+                step.task.clone(),
+                step.rule.ends(),
+            )
+        });
         let places = steps.len();
         let readings = readings
             .iter()
@@ -104,7 +108,7 @@ impl Plot<'_> {
             let is_watched = self.is_watched && name < places;
             let around = Around::step(name, is_watched, or_stop);
             match self.tool(by).wording(request)? {
-                Wording::CommandLine(_) => {
+                Reproducer::CommandLine(_) => {
                     let limit = self.limit.as_deref().unwrap_or_default();
                     let line = self.line(by, request)?;
                     let (before, after) = &around.shell;
@@ -118,13 +122,13 @@ impl Plot<'_> {
                         "    {before}by_shell(\"{name}\", r##\"{line}\"##){after};\n"
                     ));
                 }
-                Wording::AdapterLine { command, line } => {
+                Reproducer::AdapterLine { command, line } => {
                     adapter = Some(command);
                     let call = adapters::call(request, &line);
                     let (before, after) = &around.shell;
                     shell.push_str(&format!("  {before}run {name} {call}{after}\n"));
                 }
-                Wording::RustCall { template, call } => {
+                Reproducer::RustCall { template, call } => {
                     found = Some(template);
                     let (before, after) = &around.rust;
                     rust.push_str(&format!("    {before}run(\"{name}\", || {call}){after};\n"));

@@ -3,7 +3,7 @@
 use super::About;
 use super::shell::{CLEAN, Check, VALUE};
 use crate::operation::Operation;
-use crate::oracle::exchange::{HarnessAction, Task};
+use crate::oracle::observations::{HarnessAction, Task};
 use crate::oracle::verdict::{DivergenceKind, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;

@@ -9,7 +9,7 @@ use super::shell::{Check, NEEDS_IMGDUEL};
 use crate::image::format::Format;
 use crate::operation::Operation;
 use crate::operation::chain::{HOST_RATIO, HOST_SLACK, may_touch};
-use crate::oracle::exchange::{Output, Side, Step};
+use crate::oracle::observations::{Output, Side, Step};
 use crate::oracle::verdict::{Blame, Difference, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::request::{Request, RequestKind, Window};

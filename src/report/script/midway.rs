@@ -3,7 +3,7 @@
 use super::About;
 use super::shell::{CLEAN, Check, VALUE};
 use crate::operation::Operation;
-use crate::operation::chain::{Act, Course};
+use crate::operation::chain::{ChainState, ChainStep};
 use crate::oracle::verdict::{Blame, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
@@ -32,46 +32,46 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Check> {
     let subject = about.subject()?;
     let mut functions = VALUE;
     let mut text = shows(about.blame);
-    for (step, act, course) in chain.followed(about.ground, about.exchange) {
+    for (step, act, chain_state) in chain.followed(about.context, about.observations) {
         let (prepared, test) = match act {
-            Act::Read if matches!(subject, Subject::ContentsMidway { .. }) => {
+            ChainStep::Read if matches!(subject, Subject::ContentsMidway { .. }) => {
                 let name = format!("expected-{step}.raw");
-                let expected = about.expected(&name, &course.model.contents())?;
+                let expected = about.expected(&name, &chain_state.model.contents())?;
                 let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
                 (expected, test)
             }
-            Act::Compare { with } if matches!(subject, Subject::Compare { .. }) => {
-                let Some((_, view)) = course.counterpart(with) else {
+            ChainStep::Compare { with } if matches!(subject, Subject::Compare { .. }) => {
+                let Some((_, view)) = chain_state.counterpart(with) else {
                     continue;
                 };
-                let same = u8::from(!course.model.top.shows_the_same(view));
+                let same = u8::from(!chain_state.model.top.shows_the_same(view));
                 let line = step + 1;
                 let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
                 (String::new(), test)
             }
-            Act::SnapshotList if matches!(subject, Subject::SnapshotsListedMidway { .. }) => {
-                (String::new(), listed(step, &course))
+            ChainStep::SnapshotList if matches!(subject, Subject::SnapshotsListedMidway { .. }) => {
+                (String::new(), listed(step, &chain_state))
             }
-            Act::Info if matches!(subject, Subject::VirtualSizeMidway { .. }) => {
-                (String::new(), size_told(step, &course))
+            ChainStep::Info if matches!(subject, Subject::VirtualSizeMidway { .. }) => {
+                (String::new(), size_told(step, &chain_state))
             }
-            Act::Info if matches!(subject, Subject::BitmapsMidway { .. }) => {
-                (String::new(), bitmaps_told(step, &course))
+            ChainStep::Info if matches!(subject, Subject::BitmapsMidway { .. }) => {
+                (String::new(), bitmaps_told(step, &chain_state))
             }
-            Act::Map if matches!(subject, Subject::MapMidway { .. }) => {
+            ChainStep::Map if matches!(subject, Subject::MapMidway { .. }) => {
                 functions = EXTENTS;
                 let name = format!("expected-{step}.raw");
-                let expected = about.expected(&name, &course.model.contents())?;
-                let size = course.model.top.size;
+                let expected = about.expected(&name, &chain_state.model.contents())?;
+                let size = chain_state.model.top.size;
                 (
                     expected,
                     format!("[ ! \"$(lies \"$1/{step}.out\" {size} {name})\" ]"),
                 )
             }
-            Act::Check if matches!(subject, Subject::CheckMidway {}) => {
+            ChainStep::Check if matches!(subject, Subject::CheckMidway {}) => {
                 (CLEAN.to_owned(), format!("clean \"$1\" {step}"))
             }
-            Act::Measure { .. } if matches!(subject, Subject::MeasureMidway {}) => {
+            ChainStep::Measure { .. } if matches!(subject, Subject::MeasureMidway {}) => {
                 let told = |side: &str| format!("$(value fully-allocated {side}/{step}.out)");
                 let (ours, theirs) = (told("candidate"), told("reference"));
                 text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));
@@ -107,8 +107,8 @@ pub(super) fn shows(blame: Option<Blame>) -> String {
 }
 
 /// Ids and names of the snapshots: the first two columns of a list.
-fn listed(step: usize, course: &Course) -> String {
-    let mut expected: Vec<_> = course.model.snapshots.iter().collect();
+fn listed(step: usize, chain_state: &ChainState) -> String {
+    let mut expected: Vec<_> = chain_state.model.snapshots.iter().collect();
     expected.sort_by_key(|(_, snapshot)| snapshot.id);
     let lines = expected
         .iter()
@@ -119,15 +119,15 @@ fn listed(step: usize, course: &Course) -> String {
     )
 }
 
-fn size_told(step: usize, course: &Course) -> String {
-    let size = course.model.top.size;
+fn size_told(step: usize, chain_state: &ChainState) -> String {
+    let size = chain_state.model.top.size;
     format!(
         "[ \"$(sed -n 's/^\\( \\{{4\\}}\\)\\{{0,1\\}}\"virtual-size\": *\\([0-9]*\\).*/\\2/p' \"$1/{step}.out\")\" = {size} ]"
     )
 }
 
-fn bitmaps_told(step: usize, course: &Course) -> String {
-    let expected = course.model.bitmaps.iter().map(|(name, bitmap)| {
+fn bitmaps_told(step: usize, chain_state: &ChainState) -> String {
+    let expected = chain_state.model.bitmaps.iter().map(|(name, bitmap)| {
         let automatic = if bitmap.enabled { "\"auto\"" } else { "" };
         let granularity = bitmap.granularity;
         format!("\"flags\":[{automatic}],\"name\":\"{name}\",\"granularity\":{granularity}")

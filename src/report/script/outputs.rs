@@ -4,7 +4,7 @@ use super::About;
 use super::said::has_index;
 use super::shell::{Check, VALUES_MAX};
 use crate::image::format::Format;
-use crate::oracle::exchange::{Output, Side};
+use crate::oracle::observations::{Output, Side};
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, OutputAspect, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;

@@ -2,14 +2,14 @@
 
 use super::shell::{Check, VALUE, VALUES_MAX, values_differ};
 use super::{About, outputs};
-use crate::oracle::exchange::{Actor, Step, Task};
+use crate::oracle::observations::{Executor, Step, Task};
 use crate::oracle::verdict::{Difference, DivergenceKind, OutputAspect, Subject};
 use crate::tool::request::Request;
 
 /// Values of the tools' JSON.
 pub(super) fn values(about: &About<'_>) -> Option<Check> {
     let last = about.last()?;
-    let is_alone = about.exchange.reference.is_none();
+    let is_alone = about.observations.reference.is_none();
     let named = |names: &[&str]| Some(Check::new(VALUE, values_differ(names, last)));
     match about.kind {
         DivergenceKind::MalformedInfo => {
@@ -53,7 +53,7 @@ pub(super) fn values(about: &About<'_>) -> Option<Check> {
 /// What is no JSON: JSON begins and ends with brackets.
 pub(super) fn is_no_json(about: &About<'_>) -> Option<Check> {
     let last = about.last()?;
-    let text = match about.exchange.reference.is_none() {
+    let text = match about.observations.reference.is_none() {
         true => "tr -d ' \\n' <candidate/0.out | grep -q '^[[{].*[]}]$' || exit 0\n".to_owned(),
         false => format!(
             "# JSON begins and ends with brackets.\n\
@@ -110,7 +110,7 @@ pub(super) fn first_lines_differ(steps: &[Step]) -> Check {
 
 fn differing_streams(steps: &[Step], stream: &str, filter: &str) -> String {
     let own = steps.iter().enumerate();
-    let own = own.filter(|(_, step)| step.actor != Actor::Reference);
+    let own = own.filter(|(_, step)| step.executor != Executor::Reference);
     let compare = own.map(|(name, _)| {
         format!(
             "if [ -e candidate/{name}.{stream} ] && [ -e reference/{name}.{stream} ]; then\n  \

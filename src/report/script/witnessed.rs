@@ -3,8 +3,8 @@
 use super::About;
 use super::shell::{Check, VALUE, VALUES_MAX};
 use crate::operation::measure::BOUND_SLACK_BYTES;
-use crate::oracle::exchange::Task;
 use crate::oracle::judge::WITNESS_FACTS;
+use crate::oracle::observations::Task;
 use crate::oracle::verdict::{DivergenceKind, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::request::Request;

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::{add_call, add_difference};
-use crate::oracle::exchange::Side;
+use crate::oracle::observations::Side;
 use crate::oracle::verdict::Difference;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;

@@ -4,19 +4,19 @@
 use std::fmt::Write;
 
 use crate::base::prose::counted;
-use crate::run::record::{Cell, Row, Stand, Summary};
+use crate::run::record::{Cell, CellOutcome, Row, Summary};
 
 /// The order of the outcomes in a row: the worst first.
-const STANDS: [Stand; 9] = [
-    Stand::Crashes,
-    Stand::Hangs,
-    Stand::Refuses,
-    Stand::Accepts,
-    Stand::Differs,
-    Stand::Agrees,
-    Stand::Elsewhere,
-    Stand::Inconclusive,
-    Stand::NotAsked,
+const STANDS: [CellOutcome; 9] = [
+    CellOutcome::Crashes,
+    CellOutcome::Hangs,
+    CellOutcome::Refuses,
+    CellOutcome::Accepts,
+    CellOutcome::Differs,
+    CellOutcome::Agrees,
+    CellOutcome::Elsewhere,
+    CellOutcome::Inconclusive,
+    CellOutcome::NotAsked,
 ];
 
 /// Both tables; an empty text for a single candidate.

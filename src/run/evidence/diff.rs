@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
-use crate::oracle::exchange::Deed;
+use crate::oracle::observations::SideRun;
 use crate::oracle::verdict::{Difference, Subject};
 use crate::process::Captured;
 
@@ -35,19 +35,20 @@ pub struct OutputDiff {
 
 /// The diffs of the calls that both sides made, in their order.
 pub(super) fn diffs(
-    candidate: &Deed,
-    reference: &Deed,
+    candidate: &SideRun,
+    reference: &SideRun,
     differences: &[Difference],
 ) -> Vec<OutputDiff> {
-    let turns = std::iter::zip(&candidate.turns, &reference.turns).map(|(ours, theirs)| {
-        [
-            (&ours.step.task, &ours.answer),
-            (&theirs.step.task, &theirs.answer),
-        ]
-    });
+    let step_results =
+        std::iter::zip(&candidate.step_results, &reference.step_results).map(|(ours, theirs)| {
+            [
+                (&ours.step.task, &ours.answer),
+                (&theirs.step.task, &theirs.answer),
+            ]
+        });
     let readings = std::iter::zip(&candidate.readings, &reference.readings)
         .map(|(ours, theirs)| [(&ours.task, &ours.answer), (&theirs.task, &theirs.answer)]);
-    let pairs = turns.chain(readings);
+    let pairs = step_results.chain(readings);
     let alike = pairs.filter(|[(ours, _), (theirs, _)]| ours.name() == theirs.name());
     let shown = alike.filter_map(|[(task, ours), (_, theirs)]| {
         let text = diff(&whole(&ours.stdout)?, &whole(&theirs.stdout)?, differences)?;

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::oracle::exchange::Side;
+use crate::oracle::observations::Side;
 
 /// How many extents of one map are kept. The remark counts those that are left out.
 const EXTENTS_MAX: usize = 400;

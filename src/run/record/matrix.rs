@@ -18,7 +18,7 @@ mod apart;
 /// A tool's outcome in the cases of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stand {
+pub enum CellOutcome {
     /// The tool crashes: a signal or a panic.
     Crashes,
     /// The tool times out.
@@ -39,7 +39,7 @@ pub enum Stand {
     NotAsked,
 }
 
-impl Stand {
+impl CellOutcome {
     /// Describes the outcome in a word or two.
     pub fn words(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl Stand {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cell {
     /// The outcome in the row's first case.
-    pub stand: Stand,
+    pub stand: CellOutcome,
     /// The tool's value in that case, if it differed from the others'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
@@ -175,7 +175,7 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
         let deciding = record.operation_index == Some(operation);
         let is_of_group = record.group().as_ref() == Some(group);
         let (stand, value) = match record.verdict {
-            VerdictName::Divergence if !is_of_group => (Stand::Elsewhere, None),
+            VerdictName::Divergence if !is_of_group => (CellOutcome::Elsewhere, None),
             _ => stand(record, operation),
         };
         let is_wrong = matches!(record.blame, Some(Blame::Reference) | Some(Blame::Both));
@@ -183,9 +183,9 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
             let kind = record.kind.as_deref().and_then(DivergenceKind::named);
             reference = Some(match kind {
                 Some(DivergenceKind::CandidateCrash | DivergenceKind::ReferenceCrash) => {
-                    Stand::Crashes
+                    CellOutcome::Crashes
                 }
-                _ => Stand::Differs,
+                _ => CellOutcome::Differs,
             });
         }
         let count = u64::from(stand.is_wrong());
@@ -205,7 +205,7 @@ fn cells(records: &[Record], operation: usize, group: &Group) -> BTreeMap<String
     }
     if let Some(record) = records.first() {
         let reference = Cell {
-            stand: reference.unwrap_or(Stand::Agrees),
+            stand: reference.unwrap_or(CellOutcome::Agrees),
             value: None,
             count: u64::from(reference.is_some()),
         };
@@ -220,31 +220,31 @@ fn is_success(value: &str) -> bool {
     ended == Some(Ended::Succeeded)
 }
 
-fn stand(record: &Record, operation: usize) -> (Stand, Option<String>) {
+fn stand(record: &Record, operation: usize) -> (CellOutcome, Option<String>) {
     let Some(done) = record.operations.get(operation) else {
-        return (Stand::NotAsked, None);
+        return (CellOutcome::NotAsked, None);
     };
     match done.verdict {
-        VerdictName::Match => return (Stand::Agrees, None),
-        VerdictName::Unsupported => return (Stand::NotAsked, None),
-        VerdictName::Inconclusive => return (Stand::Inconclusive, None),
+        VerdictName::Match => return (CellOutcome::Agrees, None),
+        VerdictName::Unsupported => return (CellOutcome::NotAsked, None),
+        VerdictName::Inconclusive => return (CellOutcome::Inconclusive, None),
         VerdictName::Divergence | VerdictName::Flaky => {}
     }
     let deciding = record.operation_index == Some(operation);
     if deciding && record.blame == Some(Blame::Reference) {
-        return (Stand::Agrees, None);
+        return (CellOutcome::Agrees, None);
     }
     let evidence = record.evidence.as_ref().filter(|_| deciding);
     let difference = evidence.and_then(|evidence| evidence.differences.first());
     let value = difference.map(|difference| difference.candidate.clone());
     let exits = difference.is_some_and(|difference| difference.subject.is_exit());
     let stand = match done.kind.as_deref().and_then(DivergenceKind::named) {
-        Some(DivergenceKind::CandidateCrash) => Stand::Crashes,
-        Some(DivergenceKind::CandidateTimeout) => Stand::Hangs,
-        _ if exits && value.as_deref().is_some_and(is_success) => Stand::Accepts,
-        Some(DivergenceKind::Output(_, OutputAspect::ReadingRefused)) => Stand::Refuses,
-        _ if exits => Stand::Refuses,
-        _ => Stand::Differs,
+        Some(DivergenceKind::CandidateCrash) => CellOutcome::Crashes,
+        Some(DivergenceKind::CandidateTimeout) => CellOutcome::Hangs,
+        _ if exits && value.as_deref().is_some_and(is_success) => CellOutcome::Accepts,
+        Some(DivergenceKind::Output(_, OutputAspect::ReadingRefused)) => CellOutcome::Refuses,
+        _ if exits => CellOutcome::Refuses,
+        _ => CellOutcome::Differs,
     };
     (stand, value)
 }

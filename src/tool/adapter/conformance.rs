@@ -12,7 +12,7 @@ use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::process::SandboxPolicy;
 use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
-use crate::tool::{Scene, Support, Tool};
+use crate::tool::{CallContext, Support, Tool};
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -78,14 +78,14 @@ impl Examination<'_> {
     }
 
     fn ask(&self, tool: &dyn Tool, request: &Request) -> Result<Answer> {
-        let scene = Scene {
+        let call_context = CallContext {
             directory: self.directory,
             limit: self.limit,
             grace: Duration::ZERO,
             sandbox: &SandboxPolicy::default(),
             memory_bytes_max: None,
         };
-        tool.ask(request, &scene)
+        tool.ask(request, &call_context)
     }
 
     /// Makes the plain image of a format anew; its contents, or what the reference has against it.

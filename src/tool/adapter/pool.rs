@@ -15,7 +15,7 @@ use crate::image::content::Contents;
 use crate::process::{Captured, Dialogue, Ending, Invocation, Reply, SandboxPolicy};
 use crate::process::{RUN_VARIABLE, run_token};
 use crate::tool::request::{Answer, Exit, Request};
-use crate::tool::{Scene, command_line};
+use crate::tool::{CallContext, command_line};
 
 /// How a process is started.
 #[derive(Clone, Debug)]
@@ -60,15 +60,15 @@ impl Pool {
         let sandbox = SandboxPolicy::default();
         let room = Room::apart()?;
         let directory = room.path().to_owned();
-        let scene = Scene {
+        let call_context = CallContext {
             directory: &directory,
             limit,
             grace: Duration::ZERO,
             sandbox: &sandbox,
             memory_bytes_max: None,
         };
-        let terms = scene.invocation(&self.start.program, &[]);
-        let dialogue = self.started(&room, &scene)?;
+        let terms = call_context.invocation(&self.start.program, &[]);
+        let dialogue = self.started(&room, &call_context)?;
         let hello: Hello = match dialogue.ask(&hello, &terms)? {
             Reply::Line { line, dialogue, .. } => {
                 self.give_back(Kept {
@@ -106,24 +106,24 @@ impl Pool {
         request: &Request,
         version: u32,
         words: Vec<String>,
-        scene: &Scene<'_>,
+        call_context: &CallContext<'_>,
     ) -> Result<Answer> {
         let Kept {
             mut dialogue,
             room,
             sandbox,
-        } = self.taken(scene)?;
-        dialogue.limit_memory(scene.memory_bytes_max)?;
+        } = self.taken(call_context)?;
+        dialogue.limit_memory(call_context.memory_bytes_max)?;
         // Without a sandbox it may write anywhere.
-        let mut visit = match scene.sandbox.is_confined {
-            true => Some(room.admit(scene.directory)?),
+        let mut visit = match call_context.sandbox.is_confined {
+            true => Some(room.admit(call_context.directory)?),
             false => None,
         };
-        let inside = visit.as_ref().map_or(scene.directory, Visit::inside);
+        let inside = visit.as_ref().map_or(call_context.directory, Visit::inside);
         let asked = Asked::line(request, inside, version)
             .map_err(|error| Error::system(error.to_string()))?;
         let started = Instant::now();
-        let terms = scene.invocation(&self.start.program, &[]);
+        let terms = call_context.invocation(&self.start.program, &[]);
         let terms = Invocation {
             directory: room.path(),
             ..terms
@@ -150,7 +150,7 @@ impl Pool {
                     });
                 }
                 if let Some(raw) = answer.raw.take() {
-                    read_raw(&raw, scene.directory, &mut answer.answer);
+                    read_raw(&raw, call_context.directory, &mut answer.answer);
                 }
                 answer.answer
             }
@@ -160,13 +160,14 @@ impl Pool {
         Ok(answer)
     }
 
-    fn taken(&self, scene: &Scene<'_>) -> Result<Kept> {
+    fn taken(&self, call_context: &CallContext<'_>) -> Result<Kept> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let waiting = idle().pop();
             match waiting {
                 Some(kept)
-                    if kept.sandbox == *scene.sandbox && kept.room.can_admit(scene.directory) =>
+                    if kept.sandbox == *call_context.sandbox
+                        && kept.room.can_admit(call_context.directory) =>
                 {
                     return Ok(kept);
                 }
@@ -175,15 +176,15 @@ impl Pool {
                 None => break,
             }
         }
-        let room = Room::beside(scene.directory)?;
+        let room = Room::beside(call_context.directory)?;
         Ok(Kept {
-            dialogue: self.started(&room, scene)?,
+            dialogue: self.started(&room, call_context)?,
             room,
-            sandbox: scene.sandbox.clone(),
+            sandbox: call_context.sandbox.clone(),
         })
     }
 
-    fn started(&self, room: &Room, scene: &Scene<'_>) -> Result<Dialogue> {
+    fn started(&self, room: &Room, call_context: &CallContext<'_>) -> Result<Dialogue> {
         let Start {
             program,
             arguments,
@@ -195,7 +196,7 @@ impl Pool {
             directory: room.path(),
             environment: &environment,
             memory_bytes_max: None,
-            ..scene.invocation(program, arguments)
+            ..call_context.invocation(program, arguments)
         })
     }
 

@@ -264,12 +264,12 @@ impl Build {
     fn lacking_value(&self, option: &str, value: &str) -> Option<String> {
         let plain = ["create", "-q", "-f", "qcow2"];
         let place = ["image", "1M"];
-        let (_, _, means) = VALUES
+        let (_, _, tool_env) = VALUES
             .iter()
             .find(|row| (row.0, row.1) == (option, value))?;
         let wanted = format!("{option}={value}");
         let with = ["--object", secret::OBJECT, "-o", &wanted];
-        let with = [&plain[..], &with, means, &place].concat();
+        let with = [&plain[..], &with, tool_env, &place].concat();
         let refuses = matches!(self.hear(&with), Heard::Refused);
         let makes_any = || matches!(self.hear(&[&plain[..], &place].concat()), Heard::Said(_));
         (refuses && makes_any()).then_some(wanted)

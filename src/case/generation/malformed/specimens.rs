@@ -6,7 +6,7 @@ use crate::disk_format::structure::{FieldKind, Structure};
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{Compat, Compression, CreateOption, Subformat};
-use crate::operation::malformed::Specimen;
+use crate::operation::malformed::BaseImage;
 
 /// Structures that only images of wide profiles contain.
 const WIDE_STRUCTURES: [&str; 7] = [
@@ -58,9 +58,9 @@ pub(super) fn is_of_encrypted(structure: &Structure) -> bool {
 }
 
 /// Draws a valid image of this format.
-pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> Specimen {
+pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> BaseImage {
     let size = *random.choice(&[65536, 1 << 20, (1 << 20) + 512, 4 << 20]);
-    let mut specimen = Specimen::empty(format, size);
+    let mut specimen = BaseImage::empty(format, size);
     match format {
         Format::Qcow2 => qcow2(random, &mut specimen, is_wide),
         Format::Vmdk => {
@@ -108,7 +108,7 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
     specimen
 }
 
-fn qcow2(random: &mut NativeRandom, specimen: &mut Specimen, is_wide: bool) {
+fn qcow2(random: &mut NativeRandom, specimen: &mut BaseImage, is_wide: bool) {
     let mut cluster_size = *random.choice(&[512, 1024, 4096, 65536, 65536]);
     let is_version_2 = random.percent(20);
     let is_extended = random.percent(20) && is_wide && !is_version_2;
@@ -153,12 +153,12 @@ fn qcow2(random: &mut NativeRandom, specimen: &mut Specimen, is_wide: bool) {
 }
 
 /// Adjusts the image so that it contains this field.
-pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
-    let without = |specimen: &mut Specimen, names: &[&str]| {
+pub(super) fn provide(specimen: &mut BaseImage, structure: &str, field: &str) {
+    let without = |specimen: &mut BaseImage, names: &[&str]| {
         let is_other = |option: &CreateOption| !names.contains(&option.name());
         specimen.options.retain(is_other);
     };
-    let subformat = |specimen: &mut Specimen, wanted: &[Subformat]| {
+    let subformat = |specimen: &mut BaseImage, wanted: &[Subformat]| {
         let given = specimen.options.subformat();
         if !given.is_some_and(|given| wanted.contains(&given)) {
             without(specimen, &["subformat"]);
@@ -194,8 +194,8 @@ pub(super) fn provide(specimen: &mut Specimen, structure: &str, field: &str) {
             specimen.snapshots = specimen.snapshots.max(1);
         }
         "encryption_extension" | "luks_header" => {
-            let kept = Specimen::empty(specimen.format, specimen.size);
-            *specimen = Specimen {
+            let kept = BaseImage::empty(specimen.format, specimen.size);
+            *specimen = BaseImage {
                 encrypted: true,
                 options: specimen.options.clone(),
                 ..kept

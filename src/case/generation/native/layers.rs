@@ -2,11 +2,11 @@
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::{Narrowing, below};
+use super::{NativeProfile, backing};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Subformat};
-use crate::operation::chain::{Course, Layer};
+use crate::operation::chain::{ChainState, Layer};
 use crate::tool::request::ImageFile;
 
 /// Maximum size in bytes of images in a chain of several: a rebase reads all of them.
@@ -15,8 +15,8 @@ const CHAINED_SIZE_MAX: u64 = 32 << 20;
 const FULL_SIZE_MAX: u64 = 32 << 20;
 
 /// Draws one to five images, base image first.
-pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Layer> {
-    let lengths = match narrowing.goes_below {
+pub(super) fn draw(random: &mut NativeRandom, profile: &NativeProfile) -> Vec<Layer> {
+    let lengths = match profile.goes_below {
         true => [2, 5, 3, 1, 1],
         false => [5, 4, 2, 1, 1],
     };
@@ -25,9 +25,9 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
     for index in 0..=backing {
         let is_top = index == backing;
         let format = match layers.last() {
-            Some(below) => overlay(random, narrowing, below),
+            Some(below) => overlay(random, profile, below),
             None if is_top && random.percent(60) => Format::Qcow2,
-            None => bottom(narrowing, *random.choice(narrowing.formats), is_top),
+            None => bottom(profile, *random.choice(profile.formats), is_top),
         };
         let purpose = match (index, is_top) {
             (0, true) => Purpose::Alone,
@@ -35,17 +35,17 @@ pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing) -> Vec<Laye
             (_, true) => Purpose::Top,
             (_, false) => Purpose::Middle,
         };
-        layers.push(layer(random, narrowing, format, purpose, &layers));
-        if narrowing.goes_below && !is_top {
-            below::prepare(random, narrowing, &mut layers);
+        layers.push(layer(random, profile, format, purpose, &layers));
+        if profile.goes_below && !is_top {
+            backing::prepare(random, profile, &mut layers);
         }
     }
     layers
 }
 
 /// Replaces a vmdk base image by raw in profiles with flat extents only: imago does not accept such a vmdk as a backing file.
-fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
-    let whole = narrowing
+fn bottom(profile: &NativeProfile, drawn: Format, is_top: bool) -> Format {
+    let whole = profile
         .vmdk_subformats
         .contains(&Subformat::MonolithicSparse);
     match drawn {
@@ -58,7 +58,7 @@ fn bottom(narrowing: &Narrowing, drawn: Format, is_top: bool) -> Format {
 /// those that no longer fit.
 pub(super) fn redraw(
     random: &mut NativeRandom,
-    narrowing: &Narrowing,
+    profile: &NativeProfile,
     layers: &mut [Layer],
     index: usize,
 ) {
@@ -70,7 +70,7 @@ pub(super) fn redraw(
     };
     let (below, rest) = layers.split_at_mut(index);
     let old = &mut rest[0];
-    let mut new = layer(random, narrowing, old.format, purpose, below);
+    let mut new = layer(random, profile, old.format, purpose, below);
     if random.percent(50) {
         new.writes = std::mem::take(&mut old.writes);
         new.acts = std::mem::take(&mut old.acts);
@@ -83,15 +83,15 @@ pub(super) fn redraw(
     }
     let is_bare = new.acts.is_empty();
     rest[0] = new;
-    if narrowing.goes_below && is_bare && index + 1 < layers.len() {
-        below::prepare(random, narrowing, &mut layers[..=index]);
+    if profile.goes_below && is_bare && index + 1 < layers.len() {
+        backing::prepare(random, profile, &mut layers[..=index]);
     }
 }
 
 /// Draws the format of an overlay: mostly qcow2. A vmdk overlay needs a vmdk backing file.
-fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> Format {
-    let has = |format: Format| narrowing.formats.contains(&format);
-    let sparse_vmdk = narrowing
+fn overlay(random: &mut NativeRandom, profile: &NativeProfile, below: &Layer) -> Format {
+    let has = |format: Format| profile.formats.contains(&format);
+    let sparse_vmdk = profile
         .vmdk_subformats
         .contains(&Subformat::MonolithicSparse);
     match random.below(100) {
@@ -104,19 +104,19 @@ fn overlay(random: &mut NativeRandom, narrowing: &Narrowing, below: &Layer) -> F
 /// Draws an image of this format on top of `below`.
 fn layer(
     random: &mut NativeRandom,
-    narrowing: &Narrowing,
+    profile: &NativeProfile,
     format: Format,
     purpose: Purpose,
     below: &[Layer],
 ) -> Layer {
-    let options = options::draw(random, narrowing, format, purpose);
-    with_options(random, narrowing, (format, options), purpose, below)
+    let options = options::draw(random, profile, format, purpose);
+    with_options(random, profile, (format, options), purpose, below)
 }
 
 /// Draws the size and the writes of an image of this format with these options.
 pub(super) fn with_options(
     random: &mut NativeRandom,
-    narrowing: &Narrowing,
+    profile: &NativeProfile,
     (format, mut options): (Format, CreateOptions),
     purpose: Purpose,
     below: &[Layer],
@@ -129,7 +129,7 @@ pub(super) fn with_options(
     let grain = Grain::for_file(&file);
     let edge = below.last().map(|layer| layer.size);
     let mut limit = if purpose == Purpose::Alone {
-        narrowing.size_bytes_max
+        profile.size_bytes_max
     } else {
         CHAINED_SIZE_MAX
     };
@@ -145,7 +145,7 @@ pub(super) fn with_options(
         Some(edge) => edge,
         None => edges::size(random, format, grain, limit),
     };
-    let offered = narrowing.options.contains(&"preallocation");
+    let offered = profile.options.contains(&"preallocation");
     if purpose == Purpose::Alone && offered && !file.is_encrypted() {
         options.extend(options::preallocation(random, format, size, grain));
     }
@@ -157,7 +157,7 @@ pub(super) fn with_options(
         acts: Vec::new(),
     };
     if random.percent(75) {
-        let real = Course::start("", std::slice::from_ref(&layer))
+        let real = ChainState::start("", std::slice::from_ref(&layer))
             .model
             .top
             .size;

@@ -5,12 +5,12 @@
 //! campaign's guide decides which cases to mutate.
 
 use super::edges::{self, Grain};
-use super::{Narrowing, Swarm, below, layers};
+use super::{NativeProfile, Swarm, backing, layers};
 use crate::base::rng::NativeRandom;
 use crate::case::Case;
-use crate::case::generation::lineage::Change;
+use crate::case::generation::ancestry::Change;
 use crate::operation::Operation;
-use crate::operation::chain::{Act, ActKind, Chain, Course};
+use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind};
 
 /// The maximum number of changes made to a child at once.
 const AT_ONCE_MAX: u64 = 3;
@@ -27,7 +27,7 @@ const STEPS_MAX: usize = 14;
 /// Separates the seeds of splices from those of mutations.
 const SPLICE_TAG: u64 = 1 << 63;
 
-impl Narrowing {
+impl NativeProfile {
     /// Returns the child of `parent`, whose only operation is a chain. `partner` is the second parent of a splice.
     pub(in crate::case::generation) fn changed(
         &self,
@@ -67,7 +67,7 @@ impl Narrowing {
         random: &mut NativeRandom,
         parent: &Chain,
         other: Option<&Chain>,
-        pool: &[ActKind],
+        pool: &[ChainStepKind],
     ) -> Chain {
         let mut child = parent.clone();
         for _ in 0..TRIES_MAX {
@@ -94,7 +94,7 @@ impl Narrowing {
     }
 
     /// Makes one random change: removes, duplicates, swaps, inserts or moves a step, or redraws an image.
-    fn change(&self, random: &mut NativeRandom, chain: &mut Chain, pool: &[ActKind]) {
+    fn change(&self, random: &mut NativeRandom, chain: &mut Chain, pool: &[ChainStepKind]) {
         let place = random.below(chain.steps.len() as u64 + 1) as usize;
         let is_there = place < chain.steps.len();
         match random.weighted(&[10, 10, 10, 30, 30, 15]) {
@@ -105,18 +105,18 @@ impl Narrowing {
                 chain.steps.swap(place, other);
             }
             3 => {
-                let course = stand(chain, place);
+                let chain_state = stand(chain, place);
                 let kind = *random.choice(pool);
-                if course.model.top.size == 0 {
+                if chain_state.model.top.size == 0 {
                     // Earlier swaps or splices can leave a state of size 0, in which no step can be drawn.
-                } else if let Some(act) = below::draw(random, self, kind, &course) {
+                } else if let Some(act) = backing::draw(random, self, kind, &chain_state) {
                     chain.steps.insert(place, act);
                 }
             }
             4 if is_there => {
-                let course = stand(chain, place);
-                if course.model.top.size > 0 {
-                    moved(random, &mut chain.steps[place], &course);
+                let chain_state = stand(chain, place);
+                if chain_state.model.top.size > 0 {
+                    moved(random, &mut chain.steps[place], &chain_state);
                 }
             }
             5 => {
@@ -136,12 +136,12 @@ fn chain_of(case: &Case) -> Option<&Chain> {
 }
 
 /// Returns the state of the chain before the step at `place`.
-fn stand(chain: &Chain, place: usize) -> Course {
-    let mut course = Course::start("", &chain.layers);
+fn stand(chain: &Chain, place: usize) -> ChainState {
+    let mut chain_state = ChainState::start("", &chain.layers);
     for act in &chain.steps[..place] {
-        course.advance(act, true);
+        chain_state.advance(act, true);
     }
-    course
+    chain_state
 }
 
 /// Joins the images and first steps of `one` with the last steps of `other`, both cut at random.
@@ -156,9 +156,12 @@ fn spliced(random: &mut NativeRandom, one: &Chain, other: &Chain) -> Chain {
 }
 
 /// Redraws the range of a write or discard step, with a bias towards boundaries.
-fn moved(random: &mut NativeRandom, act: &mut Act, course: &Course) {
-    let (size, grain) = (course.model.top.size, Grain::for_file(course.top()));
-    let below: Vec<u64> = course.edges();
+fn moved(random: &mut NativeRandom, act: &mut ChainStep, chain_state: &ChainState) {
+    let (size, grain) = (
+        chain_state.model.top.size,
+        Grain::for_file(chain_state.top()),
+    );
+    let below: Vec<u64> = chain_state.edges();
     let limit = grain.reach().min(1 << 20);
     let mut range = |offset: &mut u64, length: &mut u64| {
         if random.percent(60) {
@@ -168,12 +171,12 @@ fn moved(random: &mut NativeRandom, act: &mut Act, course: &Course) {
         *length = edges::length(random, *offset, size, grain, limit);
     };
     match act {
-        Act::Write { writes } => {
+        ChainStep::Write { writes } => {
             for write in writes {
                 range(&mut write.offset, &mut write.length);
             }
         }
-        Act::WriteZeroes { offset, length, .. } | Act::Discard { offset, length } => {
+        ChainStep::WriteZeroes { offset, length, .. } | ChainStep::Discard { offset, length } => {
             range(offset, length);
         }
         _ => {}

@@ -3,7 +3,7 @@
 //! It omits `size` and `backing_*` (the harness sets these), `encryption=on` (an alias), detached headers and other options that name
 //! files, and combinations that qemu-img refuses according to its documentation. A comment marks each such omission.
 
-use super::Narrowing;
+use super::NativeProfile;
 use super::edges::Grain;
 use crate::base::rng::NativeRandom;
 use crate::base::size::Size;
@@ -54,21 +54,21 @@ impl Purpose {
     }
 
     /// Returns whether the image may be encrypted. Only profiles with steps on backing images encrypt those.
-    fn may_be_encrypted(self, narrowing: &Narrowing) -> bool {
-        narrowing.goes_below || matches!(self, Self::Top | Self::Alone | Self::Target)
+    fn may_be_encrypted(self, profile: &NativeProfile) -> bool {
+        profile.goes_below || matches!(self, Self::Top | Self::Alone | Self::Target)
     }
 }
 
 /// Draws the options of a new image.
 pub(super) fn draw(
     random: &mut NativeRandom,
-    narrowing: &Narrowing,
+    profile: &NativeProfile,
     format: Format,
     purpose: Purpose,
 ) -> CreateOptions {
     match format {
-        Format::Qcow2 => qcow2(random, narrowing, purpose),
-        Format::Vmdk => vmdk(random, narrowing, purpose),
+        Format::Qcow2 => qcow2(random, profile, purpose),
+        Format::Vmdk => vmdk(random, profile, purpose),
         Format::Vpc => some_of(
             random,
             &[(30, &[CreateOption::ForceSize(true)]), (40, &SUBFORMATS)],
@@ -79,8 +79,8 @@ pub(super) fn draw(
             some_of(random, &[(40, &values)])
         }
         Format::Qcow => {
-            let offered = narrowing.options.contains(&"encrypt");
-            let percent = 15 * u64::from(offered && purpose.may_be_encrypted(narrowing));
+            let offered = profile.options.contains(&"encrypt");
+            let percent = 15 * u64::from(offered && purpose.may_be_encrypted(profile));
             some_of(random, &[(percent, &[AES])])
         }
         Format::Parallels => {
@@ -106,8 +106,8 @@ fn some_of(random: &mut NativeRandom, offers: &[(u64, &[CreateOption])]) -> Crea
     options
 }
 
-fn vmdk(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> CreateOptions {
-    let subformats = narrowing.vmdk_subformats;
+fn vmdk(random: &mut NativeRandom, profile: &NativeProfile, purpose: Purpose) -> CreateOptions {
+    let subformats = profile.vmdk_subformats;
     let subformat = *random.choice(subformats);
     // Only a conversion can write a streamOptimized image: its grains are compressed and cannot be rewritten.
     let subformat = match subformat {
@@ -165,8 +165,8 @@ fn vhdx(random: &mut NativeRandom, purpose: Purpose) -> CreateOptions {
     options
 }
 
-fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> CreateOptions {
-    let offered = narrowing.options;
+fn qcow2(random: &mut NativeRandom, profile: &NativeProfile, purpose: Purpose) -> CreateOptions {
+    let offered = profile.options;
     let mut options = CreateOptions::new();
     let cluster_size = *random.choice(&CLUSTER_SIZES);
     // A third of the images keeps the default of 64 KiB.
@@ -197,7 +197,7 @@ fn qcow2(random: &mut NativeRandom, narrowing: &Narrowing, purpose: Purpose) -> 
     }
     let luks = random.below(1000) < LUKS_PER_THOUSAND;
     let aes = random.percent(5);
-    let can = purpose.may_be_encrypted(narrowing) && offered.contains(&"encrypt");
+    let can = purpose.may_be_encrypted(profile) && offered.contains(&"encrypt");
     if (luks || aes) && !has_data_file && can {
         options.extend(encryption(random, luks).iter().cloned());
     }

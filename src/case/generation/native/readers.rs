@@ -7,11 +7,11 @@
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::{Narrowing, TRIES_MAX, below, layers};
+use super::{NativeProfile, TRIES_MAX, backing, layers};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;
-use crate::operation::chain::{Act, ActKind, Chain, Course, Hazard, Layer};
+use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind, KnownQemuBug, Layer};
 use crate::tool::request::ImageFile;
 
 /// Percentage of images that a conversion writes.
@@ -30,19 +30,23 @@ const LOOK_PERCENT: u64 = 50;
 const SIZE_BYTES_MAX: u64 = 48 << 20;
 
 /// The kinds of steps that modify an image.
-const CHANGES: [ActKind; 6] = [
-    ActKind::Write,
-    ActKind::WriteZeroes,
-    ActKind::Discard,
-    ActKind::Resize,
-    ActKind::Snapshot,
-    ActKind::Amend,
+const CHANGES: [ChainStepKind; 6] = [
+    ChainStepKind::Write,
+    ChainStepKind::WriteZeroes,
+    ChainStepKind::Discard,
+    ChainStepKind::Resize,
+    ChainStepKind::Snapshot,
+    ChainStepKind::Amend,
 ];
 /// The kinds of steps that inspect an image.
-const LOOKS: [ActKind; 3] = [ActKind::Info, ActKind::Check, ActKind::Map];
+const LOOKS: [ChainStepKind; 3] = [
+    ChainStepKind::Info,
+    ChainStepKind::Check,
+    ChainStepKind::Map,
+];
 
 /// Everything that qemu-img can create and a reader can inspect.
-pub(in crate::case::generation) static READERS: Narrowing = Narrowing {
+pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
     formats: &[
         Format::Qcow2,
         Format::Vmdk,
@@ -53,16 +57,16 @@ pub(in crate::case::generation) static READERS: Narrowing = Narrowing {
         Format::Parallels,
     ],
     acts: &[
-        ActKind::Write,
-        ActKind::WriteZeroes,
-        ActKind::Discard,
-        ActKind::Resize,
-        ActKind::Snapshot,
-        ActKind::Amend,
-        ActKind::Info,
-        ActKind::Check,
-        ActKind::Map,
-        ActKind::Read,
+        ChainStepKind::Write,
+        ChainStepKind::WriteZeroes,
+        ChainStepKind::Discard,
+        ChainStepKind::Resize,
+        ChainStepKind::Snapshot,
+        ChainStepKind::Amend,
+        ChainStepKind::Info,
+        ChainStepKind::Check,
+        ChainStepKind::Map,
+        ChainStepKind::Read,
     ],
     provokes: false,
     for_readers: true,
@@ -71,76 +75,82 @@ pub(in crate::case::generation) static READERS: Narrowing = Narrowing {
 };
 
 /// Draws a chain of one image, sometimes with a backing file, and its inspections.
-pub(super) fn draw(random: &mut NativeRandom, narrowing: &Narrowing, pool: &[ActKind]) -> Chain {
-    let format = *random.choice(narrowing.formats);
+pub(super) fn draw(
+    random: &mut NativeRandom,
+    profile: &NativeProfile,
+    pool: &[ChainStepKind],
+) -> Chain {
+    let format = *random.choice(profile.formats);
     let layered = matches!(format, Format::Qcow2 | Format::Qcow | Format::Vmdk);
     let way = random.below(100);
     let (layers, first) = if way < CONVERTED_PERCENT {
-        converted(random, narrowing, format)
+        converted(random, profile, format)
     } else if way < CONVERTED_PERCENT + LAYERED_PERCENT && layered {
-        (on_another(random, narrowing, format), None)
+        (on_another(random, profile, format), None)
     } else {
         (
-            vec![image(random, narrowing, format, Purpose::Alone, &[])],
+            vec![image(random, profile, format, Purpose::Alone, &[])],
             None,
         )
     };
-    let mut course = Course::start("", &layers);
+    let mut chain_state = ChainState::start("", &layers);
     let mut steps = Vec::new();
-    let mut take = |act: Act, course: &mut Course| {
-        if Hazard::of(course, &act).is_none() {
-            course.advance(&act, true);
+    let mut take = |act: ChainStep, chain_state: &mut ChainState| {
+        if KnownQemuBug::of(chain_state, &act).is_none() {
+            chain_state.advance(&act, true);
             steps.push(act);
         }
     };
-    first.into_iter().for_each(|act| take(act, &mut course));
-    let changes: Vec<ActKind> = CHANGES
+    first
+        .into_iter()
+        .for_each(|act| take(act, &mut chain_state));
+    let changes: Vec<ChainStepKind> = CHANGES
         .into_iter()
         .filter(|kind| pool.contains(kind))
         .collect();
     for _ in 0..random.below(CHANGES_MAX + 1) {
         let act = (0..TRIES_MAX).find_map(|_| {
             let kind = changes.get(random.below(CHANGES.len() as u64) as usize)?;
-            below::draw(random, narrowing, *kind, &course).filter(is_small)
+            backing::draw(random, profile, *kind, &chain_state).filter(is_small)
         });
-        act.into_iter().for_each(|act| take(act, &mut course));
+        act.into_iter().for_each(|act| take(act, &mut chain_state));
     }
     for kind in LOOKS {
         let wanted = random.percent(LOOK_PERCENT) && pool.contains(&kind);
-        let act = wanted.then(|| below::draw(random, narrowing, kind, &course));
+        let act = wanted.then(|| backing::draw(random, profile, kind, &chain_state));
         act.flatten()
             .into_iter()
-            .for_each(|act| take(act, &mut course));
+            .for_each(|act| take(act, &mut chain_state));
     }
-    take(Act::Read, &mut course);
+    take(ChainStep::Read, &mut chain_state);
     Chain { layers, steps }
 }
 
-fn is_small(act: &Act) -> bool {
-    !matches!(act, Act::Resize { size, .. } if *size > SIZE_BYTES_MAX)
+fn is_small(act: &ChainStep) -> bool {
+    !matches!(act, ChainStep::Resize { size, .. } if *size > SIZE_BYTES_MAX)
 }
 
 /// Draws a qcow2 or raw image and its conversion into `format`.
 fn converted(
     random: &mut NativeRandom,
-    narrowing: &Narrowing,
+    profile: &NativeProfile,
     format: Format,
-) -> (Vec<Layer>, Option<Act>) {
+) -> (Vec<Layer>, Option<ChainStep>) {
     let source = Layer {
         format: *random.choice(&[Format::Qcow2, Format::Raw]),
         options: CreateOptions::new(),
-        ..image(random, narrowing, Format::Raw, Purpose::Alone, &[])
+        ..image(random, profile, Format::Raw, Purpose::Alone, &[])
     };
     let options = match random.percent(PLAIN_PERCENT) {
         true => CreateOptions::new(),
-        false => options::draw(random, narrowing, format, Purpose::Target),
+        false => options::draw(random, profile, format, Purpose::Target),
     };
     let target = ImageFile::new("", format).with_options(options.clone());
     let can_compress = matches!(format, Format::Qcow2 | Format::Qcow)
         && target.data_file().is_none()
         && !target.is_encrypted();
     let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::for_file(&target));
-    let act = Act::Convert {
+    let act = ChainStep::Convert {
         format,
         options: if fits { options } else { CreateOptions::new() },
         compress: random.percent(COMPRESSED_PERCENT) && can_compress,
@@ -149,15 +159,15 @@ fn converted(
 }
 
 /// Draws an image of `format` with a backing file: vmdk for vmdk, otherwise qcow2 or raw.
-fn on_another(random: &mut NativeRandom, narrowing: &Narrowing, format: Format) -> Vec<Layer> {
+fn on_another(random: &mut NativeRandom, profile: &NativeProfile, format: Format) -> Vec<Layer> {
     let below = match format {
         Format::Vmdk => Format::Vmdk,
         _ => *random.choice(&[Format::Qcow2, Format::Raw]),
     };
-    let below = image(random, narrowing, below, Purpose::Bottom, &[]);
+    let below = image(random, profile, below, Purpose::Bottom, &[]);
     let top = image(
         random,
-        narrowing,
+        profile,
         format,
         Purpose::Top,
         std::slice::from_ref(&below),
@@ -168,14 +178,14 @@ fn on_another(random: &mut NativeRandom, narrowing: &Narrowing, format: Format) 
 /// Draws an image of `format` on top of `below`.
 fn image(
     random: &mut NativeRandom,
-    narrowing: &Narrowing,
+    profile: &NativeProfile,
     format: Format,
     purpose: Purpose,
     below: &[Layer],
 ) -> Layer {
     let options = match random.percent(PLAIN_PERCENT) {
         true => CreateOptions::new(),
-        false => options::draw(random, narrowing, format, purpose),
+        false => options::draw(random, profile, format, purpose),
     };
-    layers::with_options(random, narrowing, (format, options), purpose, below)
+    layers::with_options(random, profile, (format, options), purpose, below)
 }

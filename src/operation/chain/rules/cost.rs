@@ -1,8 +1,8 @@
 //! What takes qemu-img minutes, or much of the host.
 
 use super::super::Chain;
-use super::super::act::Act;
-use super::super::course::Course;
+use super::super::chain_state::ChainState;
+use super::super::step::ChainStep;
 use super::super::wording::window;
 
 /// Bytes of an image that a rebase or a commit goes through from end to end.
@@ -23,28 +23,28 @@ const ALLOCATED_CLUSTERS_MAX: u64 = 1 << 18;
 impl Chain {
     /// Whether one of its acts takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
     pub fn is_unbearable(&self) -> bool {
-        let mut course = Course::start("", &self.layers);
+        let mut chain_state = ChainState::start("", &self.layers);
         self.steps.iter().any(|act| {
-            let is_unbearable = course.is_unbearable(act);
-            course.go_on(act);
+            let is_unbearable = chain_state.is_unbearable(act);
+            chain_state.go_on(act);
             is_unbearable
         })
     }
 }
 
-impl Course {
-    fn is_unbearable(&self, act: &Act) -> bool {
+impl ChainState {
+    fn is_unbearable(&self, act: &ChainStep) -> bool {
         let (acting, act) = self.resolved(act);
         let (top, size) = (acting.top(), acting.model.top.size);
         match act {
-            Act::Amend { options } => {
+            ChainStep::Amend { options } => {
                 let rebuilds = options.refcount_bits().is_some();
                 rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX
             }
-            Act::Resize { size: wanted, .. } if top.options.data_file_raw().is_some() => {
+            ChainStep::Resize { size: wanted, .. } if top.options.data_file_raw().is_some() => {
                 wanted.saturating_sub(size) / top.cluster_size() > ALLOCATED_CLUSTERS_MAX
             }
-            Act::Dd {
+            ChainStep::Dd {
                 block_size,
                 count,
                 skip,

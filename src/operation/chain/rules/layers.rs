@@ -1,11 +1,11 @@
 //! What the images of a chain may be, and what may be done with those that lie below others.
 
 use super::super::Chain;
-use super::super::act::{Act, Layer};
-use super::super::course::Course;
+use super::super::chain_state::ChainState;
+use super::super::step::{ChainStep, Layer};
 use super::{Rejection, Sense, TOO_LARGE, Unsettled, holds, only_if};
 use crate::image::format::Format;
-use crate::oracle::exchange::Rule;
+use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::ImageFile;
 
 impl Layer {
@@ -41,14 +41,15 @@ impl Chain {
     }
 }
 
-impl Course {
+impl ChainState {
     /// Images above see what is below them wherever they have nothing of their own, and where that is only the tools know: so what is seen in an
     /// image below others has to stay as it is. It may grow, because beyond its end there are zeros already.
-    pub(super) fn sense_below(&self, layer: usize, act: &Act) -> Sense {
+    pub(super) fn sense_below(&self, layer: usize, act: &ChainStep) -> Sense {
         let Some(lower) = self.lower(layer) else {
             return Err(Unsettled("there is no such image below the current one"));
         };
-        let is_nested = act.is_copy() || matches!(act, Act::Below { .. } | Act::Refused { .. });
+        let is_nested =
+            act.is_copy() || matches!(act, ChainStep::Below { .. } | ChainStep::Refused { .. });
         let nested = "a copy of an image below the current one would lie below nothing";
         only_if(!is_nested, Unsettled(nested))?;
         // A write changes the content id by which a vmdk knows its parent, and it cannot be read any more (VMDK specification, parentCID).
@@ -58,10 +59,13 @@ impl Course {
             !is_parent || lower.request(act).is_reading(),
             Unsettled(child),
         )?;
-        let is_resize = matches!(act, Act::Resize { .. });
+        let is_resize = matches!(act, ChainStep::Resize { .. });
         let rule = lower.rule(act);
         let keeps = "the image below may keep its size";
-        only_if(!is_resize || rule == Rule::Succeed, Unsettled(keeps))?;
+        only_if(
+            !is_resize || rule == ExitExpectation::Succeed,
+            Unsettled(keeps),
+        )?;
         let mut after = lower.clone();
         after.go_on(act);
         let (seen, then) = (&lower.model.top, &after.model.top);

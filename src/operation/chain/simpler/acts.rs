@@ -1,6 +1,6 @@
 //! Simpler versions of single acts, and of the ranges that they touch.
 
-use super::super::act::{Act, Naming};
+use super::super::step::{ChainStep, Naming};
 use super::{FORMATS, SIZE_GRAIN, rhythms, sizes};
 use crate::base::simpler::{elementwise, numbers, shorter, shorter_not_empty};
 use crate::image::bitmap_action::BitmapAction;
@@ -41,74 +41,74 @@ pub(super) fn simpler_writes(write: &Write) -> Vec<Write> {
         .collect()
 }
 
-pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
+pub(super) fn simpler_acts(act: &ChainStep) -> Vec<ChainStep> {
     match act {
-        Act::Write { writes } => {
+        ChainStep::Write { writes } => {
             let fewer = shorter_not_empty(writes).into_iter();
             let simpler = elementwise(writes, simpler_writes);
             let lists = fewer.chain(simpler);
-            lists.map(|writes| Act::Write { writes }).collect()
+            lists.map(|writes| ChainStep::Write { writes }).collect()
         }
-        Act::WriteZeroes {
+        ChainStep::WriteZeroes {
             offset,
             length,
             unmap,
         } => {
             let ranges = ranges(*offset, *length).into_iter();
-            let kept = unmap.then_some(Act::WriteZeroes {
+            let kept = unmap.then_some(ChainStep::WriteZeroes {
                 offset: *offset,
                 length: *length,
                 unmap: false,
             });
-            let simpler = ranges.map(|(offset, length)| Act::WriteZeroes {
+            let simpler = ranges.map(|(offset, length)| ChainStep::WriteZeroes {
                 offset,
                 length,
                 unmap: *unmap,
             });
             kept.into_iter().chain(simpler).collect()
         }
-        Act::Discard { offset, length } => {
+        ChainStep::Discard { offset, length } => {
             let ranges = ranges(*offset, *length).into_iter();
             ranges
-                .map(|(offset, length)| Act::Discard { offset, length })
+                .map(|(offset, length)| ChainStep::Discard { offset, length })
                 .collect()
         }
-        Act::Resize {
+        ChainStep::Resize {
             size,
             preallocation,
         } => {
-            let plain = preallocation.is_some().then_some(Act::Resize {
+            let plain = preallocation.is_some().then_some(ChainStep::Resize {
                 size: *size,
                 preallocation: None,
             });
-            let smaller = sizes(*size).into_iter().map(|size| Act::Resize {
+            let smaller = sizes(*size).into_iter().map(|size| ChainStep::Resize {
                 size,
                 preallocation: *preallocation,
             });
             plain.into_iter().chain(smaller).collect()
         }
-        Act::Rebase { onto } => {
+        ChainStep::Rebase { onto } => {
             let lower = (0..onto.unwrap_or(0)).map(Some);
             let none = onto.is_some().then_some(None);
             let simpler = none.into_iter().chain(lower);
-            simpler.map(|onto| Act::Rebase { onto }).collect()
+            simpler.map(|onto| ChainStep::Rebase { onto }).collect()
         }
-        Act::Amend { options } => {
+        ChainStep::Amend { options } => {
             let fewer = shorter_not_empty(options.as_slice()).into_iter();
             let fewer = fewer.map(CreateOptions::from);
-            fewer.map(|options| Act::Amend { options }).collect()
+            fewer.map(|options| ChainStep::Amend { options }).collect()
         }
-        Act::Bitmap { actions, name } => {
+        ChainStep::Bitmap { actions, name } => {
             let first = actions.iter().take(1);
             let plain: Vec<BitmapAction> = first.map(BitmapAction::plain).collect();
             let is_simpler = plain != *actions;
-            let plain = Act::Bitmap {
+            let plain = ChainStep::Bitmap {
                 actions: plain,
                 name: name.clone(),
             };
             is_simpler.then_some(plain).into_iter().collect()
         }
-        Act::Convert {
+        ChainStep::Convert {
             format,
             options,
             compress,
@@ -116,7 +116,7 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             let simpler = simpler_conversions(*format, options, *compress);
             simpler.into_iter().map(converted).collect()
         }
-        Act::ConvertSnapshot {
+        ChainStep::ConvertSnapshot {
             name,
             by,
             format,
@@ -126,7 +126,7 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
             let whole = || (*format, options.clone(), *compress);
             let of_snapshot = |by: Naming, (format, options, compress): Conversion| {
                 let name = name.clone();
-                Act::ConvertSnapshot {
+                ChainStep::ConvertSnapshot {
                     name,
                     by,
                     format,
@@ -142,8 +142,8 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
                 .collect()
         }
         // Of the current image, then of a lower one, then more simply.
-        Act::Below { layer, act } => {
-            let below = |layer: usize, act: Act| Act::Below {
+        ChainStep::Below { layer, act } => {
+            let below = |layer: usize, act: ChainStep| ChainStep::Below {
                 layer,
                 act: Box::new(act),
             };
@@ -154,41 +154,44 @@ pub(super) fn simpler_acts(act: &Act) -> Vec<Act> {
                 .chain(simpler.map(|act| below(*layer, act)))
                 .collect()
         }
-        Act::Refused { act } => {
+        ChainStep::Refused { act } => {
             let simpler = simpler_acts(act).into_iter().map(Box::new);
-            simpler.map(|act| Act::Refused { act }).collect()
+            simpler.map(|act| ChainStep::Refused { act }).collect()
         }
-        Act::Measure { target } => (*target != Format::Raw)
-            .then_some(Act::Measure {
+        ChainStep::Measure { target } => (*target != Format::Raw)
+            .then_some(ChainStep::Measure {
                 target: Format::Raw,
             })
             .into_iter()
             .collect(),
-        Act::Snapshot { .. } | Act::Commit | Act::Read | Act::Map | Act::Info | Act::Check => {
-            Vec::new()
-        }
-        Act::Dd {
+        ChainStep::Snapshot { .. }
+        | ChainStep::Commit
+        | ChainStep::Read
+        | ChainStep::Map
+        | ChainStep::Info
+        | ChainStep::Check => Vec::new(),
+        ChainStep::Dd {
             format,
             block_size,
             count,
             skip,
         } => rhythms::simpler_dd(*format, *block_size, *count, *skip),
-        Act::Bench { .. } => rhythms::simpler_bench(act),
-        Act::Repair { tier } => (*tier != RepairTier::Leaks)
-            .then_some(Act::Repair {
+        ChainStep::Bench { .. } => rhythms::simpler_bench(act),
+        ChainStep::Repair { tier } => (*tier != RepairTier::Leaks)
+            .then_some(ChainStep::Repair {
                 tier: RepairTier::Leaks,
             })
             .into_iter()
             .collect(),
-        Act::Compare { .. } | Act::SnapshotList => Vec::new(),
+        ChainStep::Compare { .. } | ChainStep::SnapshotList => Vec::new(),
     }
 }
 
 /// The format, the options and whether clusters are compressed.
 type Conversion = (Format, CreateOptions, bool);
 
-fn converted((format, options, compress): Conversion) -> Act {
-    Act::Convert {
+fn converted((format, options, compress): Conversion) -> ChainStep {
+    ChainStep::Convert {
         format,
         options,
         compress,

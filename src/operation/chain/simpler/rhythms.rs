@@ -1,6 +1,6 @@
 //! Simpler versions of the acts that go through an image in a rhythm of their own: `dd` and `bench`.
 
-use super::super::act::Act;
+use super::super::step::ChainStep;
 use crate::base::simpler::numbers;
 use crate::image::format::Format;
 
@@ -13,8 +13,8 @@ pub(super) fn simpler_dd(
     block_size: u64,
     count: Option<u64>,
     skip: u64,
-) -> Vec<Act> {
-    let dd = |format, block_size, count, skip| Act::Dd {
+) -> Vec<ChainStep> {
+    let dd = |format, block_size, count, skip| ChainStep::Dd {
         format,
         block_size,
         count,
@@ -36,8 +36,8 @@ pub(super) fn simpler_dd(
 }
 
 /// Fewer requests, one at a time, short, from the start.
-pub(super) fn simpler_bench(act: &Act) -> Vec<Act> {
-    let Act::Bench {
+pub(super) fn simpler_bench(act: &ChainStep) -> Vec<ChainStep> {
+    let ChainStep::Bench {
         count,
         length,
         offset,
@@ -48,7 +48,7 @@ pub(super) fn simpler_bench(act: &Act) -> Vec<Act> {
     else {
         return Vec::new();
     };
-    let bench = |count, length, offset, stride, depth| Act::Bench {
+    let bench = |count, length, offset, stride, depth| ChainStep::Bench {
         count,
         length,
         offset,

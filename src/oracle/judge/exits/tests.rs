@@ -1,18 +1,19 @@
 //! What is said of how both sides came out, from their answers alone.
 
 use super::*;
-use crate::oracle::exchange::sample::{
-    Limit, answer, crashed, done, exchange, refused, step, timed_out, turn, unsupported, used_up,
+use crate::oracle::observations::sample::{
+    Limit, answer, crashed, done, observations, refused, step, step_result, timed_out, unsupported,
+    used_up,
 };
 use crate::tool::request::Answer;
 
 /// What is said of one step, and whether both sides got to the end.
 fn judged(
-    rule: Rule,
+    rule: ExitExpectation,
     candidate: impl Into<Option<Answer>>,
     reference: impl Into<Option<Answer>>,
 ) -> (Vec<Verdict>, bool) {
-    let found = exits(&exchange(&[(
+    let found = exits(&observations(&[(
         step(rule),
         candidate.into(),
         reference.into(),
@@ -42,7 +43,12 @@ const ENDED: (Vec<Verdict>, bool) = (Vec::new(), false);
 
 #[test]
 fn nothing_is_said_of_what_both_did() {
-    for rule in [Rule::Agree, Rule::Succeed, Rule::GoOn, Rule::Free] {
+    for rule in [
+        ExitExpectation::Agree,
+        ExitExpectation::Succeed,
+        ExitExpectation::GoOn,
+        ExitExpectation::Free,
+    ] {
         assert_eq!(judged(rule, done(), done()), SILENT);
     }
 }
@@ -51,22 +57,22 @@ fn nothing_is_said_of_what_both_did() {
 fn success_on_one_side_only_is_a_divergence_that_blames_whom_the_recipe_contradicts() {
     let exit = DivergenceKind::ExitCode;
     for (rule, ours, theirs) in [
-        (Rule::Agree, Blame::Unclear, Blame::Unclear),
-        (Rule::GoOn, Blame::Unclear, Blame::Unclear),
-        (Rule::Succeed, Blame::Candidate, Blame::Reference),
+        (ExitExpectation::Agree, Blame::Unclear, Blame::Unclear),
+        (ExitExpectation::GoOn, Blame::Unclear, Blame::Unclear),
+        (ExitExpectation::Succeed, Blame::Candidate, Blame::Reference),
     ] {
         let refuses = judged(rule, refused("no"), done());
         assert_eq!(finding(refuses), (exit, ours));
         let accepts = judged(rule, done(), refused("no"));
         assert_eq!(finding(accepts), (exit, theirs));
     }
-    assert_eq!(judged(Rule::Free, refused("no"), done()), SILENT);
-    assert_eq!(judged(Rule::Free, done(), refused("no")), SILENT);
+    assert_eq!(judged(ExitExpectation::Free, refused("no"), done()), SILENT);
+    assert_eq!(judged(ExitExpectation::Free, done(), refused("no")), SILENT);
 }
 
 #[test]
 fn a_difference_of_exits_tells_what_was_asked_and_both_answers() {
-    let (verdicts, _) = judged(Rule::Agree, refused("no"), done());
+    let (verdicts, _) = judged(ExitExpectation::Agree, refused("no"), done());
     let Verdict::Divergence(finding) = &verdicts[0] else {
         panic!("{verdicts:?}");
     };
@@ -74,7 +80,7 @@ fn a_difference_of_exits_tells_what_was_asked_and_both_answers() {
         finding.differences,
         [Difference::written("exit of info", "exit 1: no", "exit 0")]
     );
-    let (verdicts, _) = judged(Rule::Succeed, refused("no"), refused("neither"));
+    let (verdicts, _) = judged(ExitExpectation::Succeed, refused("no"), refused("neither"));
     let Verdict::Divergence(finding) = &verdicts[0] else {
         panic!("{verdicts:?}");
     };
@@ -85,27 +91,34 @@ fn a_difference_of_exits_tells_what_was_asked_and_both_answers() {
 #[test]
 fn two_refusals_end_what_may_be_refused_and_contradict_a_recipe_that_leaves_no_reason() {
     let both = |rule| judged(rule, refused("no"), refused("no"));
-    assert_eq!(both(Rule::Agree), ENDED);
-    assert_eq!(both(Rule::GoOn), SILENT);
-    assert_eq!(both(Rule::Free), SILENT);
+    assert_eq!(both(ExitExpectation::Agree), ENDED);
+    assert_eq!(both(ExitExpectation::GoOn), SILENT);
+    assert_eq!(both(ExitExpectation::Free), SILENT);
     let recipe = (DivergenceKind::RecipeExit, Blame::Both);
-    assert_eq!(finding(both(Rule::Succeed)), recipe);
+    assert_eq!(finding(both(ExitExpectation::Succeed)), recipe);
 }
 
 #[test]
 fn refusals_for_reasons_that_cannot_both_be_are_a_divergence() {
     let (there, space) = ("No such file", "No space left on device");
-    for rule in [Rule::Agree, Rule::Succeed, Rule::GoOn] {
+    for rule in [
+        ExitExpectation::Agree,
+        ExitExpectation::Succeed,
+        ExitExpectation::GoOn,
+    ] {
         let found = finding(judged(rule, refused(there), refused(space)));
         assert_eq!(found, (DivergenceKind::RefusalClass, Blame::Unclear));
     }
-    let said = judged(Rule::GoOn, refused(there), refused(space)).0;
+    let said = judged(ExitExpectation::GoOn, refused(there), refused(space)).0;
     let reason = said[0].reason().unwrap().to_owned();
     assert!(
         reason.starts_with("why info is refused (NotThere or NoSpace): "),
         "{reason}"
     );
-    assert_eq!(judged(Rule::GoOn, refused(there), refused("no")), SILENT);
+    assert_eq!(
+        judged(ExitExpectation::GoOn, refused(there), refused("no")),
+        SILENT
+    );
 }
 
 #[test]
@@ -117,15 +130,21 @@ fn a_candidate_that_dies_is_to_blame_whatever_the_reference_did() {
     ];
     for (answer, kind) in died {
         for other in [Some(done()), Some(refused("no")), None] {
-            for rule in [Rule::Agree, Rule::Free] {
+            for rule in [ExitExpectation::Agree, ExitExpectation::Free] {
                 let found = finding(judged(rule, answer.clone(), other.clone()));
                 assert_eq!(found, (kind, Blame::Candidate));
             }
         }
     }
     let crash = (DivergenceKind::CandidateCrash, Blame::Candidate);
-    assert_eq!(finding(judged(Rule::Agree, crashed(), crashed())), crash);
-    assert_eq!(finding(judged(Rule::Agree, crashed(), timed_out())), crash);
+    assert_eq!(
+        finding(judged(ExitExpectation::Agree, crashed(), crashed())),
+        crash
+    );
+    assert_eq!(
+        finding(judged(ExitExpectation::Agree, crashed(), timed_out())),
+        crash
+    );
 }
 
 #[test]
@@ -137,11 +156,11 @@ fn a_reference_that_dies_says_nothing() {
     ];
     for (answer, kind) in died {
         for other in [Some(done()), Some(refused("no")), None] {
-            let found = inconclusive(judged(Rule::Free, other, answer.clone()));
+            let found = inconclusive(judged(ExitExpectation::Free, other, answer.clone()));
             assert_eq!(found.0, kind);
         }
     }
-    let said = |answer| inconclusive(judged(Rule::Agree, done(), answer)).1;
+    let said = |answer| inconclusive(judged(ExitExpectation::Agree, done(), answer)).1;
     assert_eq!(said(crashed()), "reference: crashed: SIGSEGV");
     let late = said(timed_out());
     assert!(late.starts_with("reference stuck"), "{late}");
@@ -149,7 +168,7 @@ fn a_reference_that_dies_says_nothing() {
 
 #[test]
 fn both_out_of_time_or_of_the_same_is_nobody_s_fault() {
-    let both = |ours, theirs| judged(Rule::Agree, ours, theirs);
+    let both = |ours, theirs| judged(ExitExpectation::Agree, ours, theirs);
     let late = inconclusive(both(timed_out(), timed_out()));
     assert_eq!(late.0, InconclusiveKind::BothTimeout);
     assert!(late.1.starts_with("both: stuck"), "{}", late.1);
@@ -165,40 +184,54 @@ fn both_out_of_time_or_of_the_same_is_nobody_s_fault() {
 
 #[test]
 fn a_feature_that_the_candidate_lacks_ends_the_operation_in_silence() {
-    assert_eq!(judged(Rule::Succeed, unsupported(), done()), ENDED);
-    assert_eq!(judged(Rule::Free, unsupported(), refused("no")), ENDED);
+    assert_eq!(
+        judged(ExitExpectation::Succeed, unsupported(), done()),
+        ENDED
+    );
+    assert_eq!(
+        judged(ExitExpectation::Free, unsupported(), refused("no")),
+        ENDED
+    );
 }
 
 #[test]
 fn where_one_side_was_not_asked_the_other_goes_on_as_far_as_it_may() {
     let steps = |theirs: Answer, rule| {
-        exits(&exchange(&[
+        exits(&observations(&[
             (step(rule), None, Some(theirs)),
-            (step(Rule::Agree), None, Some(timed_out())),
+            (step(ExitExpectation::Agree), None, Some(timed_out())),
         ]))
     };
     for (theirs, rule, goes_on) in [
-        (done(), Rule::Agree, true),
-        (refused("no"), Rule::GoOn, true),
-        (refused("no"), Rule::Free, true),
-        (refused("no"), Rule::Agree, false),
-        (refused("no"), Rule::Succeed, false),
+        (done(), ExitExpectation::Agree, true),
+        (refused("no"), ExitExpectation::GoOn, true),
+        (refused("no"), ExitExpectation::Free, true),
+        (refused("no"), ExitExpectation::Agree, false),
+        (refused("no"), ExitExpectation::Succeed, false),
     ] {
         let found = steps(theirs, rule);
         assert_eq!(found.verdicts.len(), usize::from(goes_on), "{rule:?}");
         assert!(!found.completed);
     }
-    assert_eq!(judged(Rule::Agree, done(), None), ENDED);
-    let unfinished = exits(&exchange(&[(step(Rule::Agree), None, Some(done()))]));
+    assert_eq!(judged(ExitExpectation::Agree, done(), None), ENDED);
+    let unfinished = exits(&observations(&[(
+        step(ExitExpectation::Agree),
+        None,
+        Some(done()),
+    )]));
     assert!(!unfinished.completed && unfinished.verdicts.is_empty());
 }
 
 #[test]
 fn steps_are_judged_in_order_up_to_the_first_that_ends() {
-    let found = exits(&exchange(&[
-        (step(Rule::Agree), Some(done()), Some(done())),
-        (step(Rule::Agree), Some(refused("a")), Some(done())),
-        (step(Rule::Agree), Some(crashed()), Some(done())),
+    let found = exits(&observations(&[
+        (step(ExitExpectation::Agree), Some(done()), Some(done())),
+        (
+            step(ExitExpectation::Agree),
+            Some(refused("a")),
+            Some(done()),
+        ),
+        (step(ExitExpectation::Agree), Some(crashed()), Some(done())),
     ]));
     assert_eq!(
         finding((found.verdicts, found.completed)).0,
@@ -209,17 +242,17 @@ fn steps_are_judged_in_order_up_to_the_first_that_ends() {
 #[test]
 fn a_candidate_without_a_reference_is_judged_by_itself() {
     let alone = |rule, answer| {
-        let mut exchange = exchange(&[(step(rule), Some(answer), None)]);
-        exchange.reference = None;
-        let found = exits(&exchange);
+        let mut observations = observations(&[(step(rule), Some(answer), None)]);
+        observations.reference = None;
+        let found = exits(&observations);
         (found.verdicts, found.completed)
     };
-    assert_eq!(alone(Rule::Agree, done()), SILENT);
-    assert_eq!(alone(Rule::GoOn, refused("no")), SILENT);
-    assert_eq!(alone(Rule::Free, refused("no")), SILENT);
+    assert_eq!(alone(ExitExpectation::Agree, done()), SILENT);
+    assert_eq!(alone(ExitExpectation::GoOn, refused("no")), SILENT);
+    assert_eq!(alone(ExitExpectation::Free, refused("no")), SILENT);
     let crash = (DivergenceKind::CandidateCrash, Blame::Candidate);
-    assert_eq!(finding(alone(Rule::Free, crashed())), crash);
-    let (verdicts, completed) = alone(Rule::Succeed, refused("no"));
+    assert_eq!(finding(alone(ExitExpectation::Free, crashed())), crash);
+    let (verdicts, completed) = alone(ExitExpectation::Succeed, refused("no"));
     assert!(!completed);
     assert_eq!(
         verdicts,
@@ -231,12 +264,12 @@ fn a_candidate_without_a_reference_is_judged_by_itself() {
 
 #[test]
 fn a_fixture_that_the_reference_refuses_on_both_sides_tests_nothing() {
-    let step = step(Rule::Agree);
+    let step = step(ExitExpectation::Agree);
     let words = "qemu-img: 0-convert.qcow2: no zstd";
-    let mut both = exchange(&[(step.clone(), None, None)]);
-    let refuses = || turn(&step, Side::Reference, refused(words));
-    both.candidate.turns = vec![refuses()];
-    both.reference.as_mut().unwrap().turns = vec![refuses()];
+    let mut both = observations(&[(step.clone(), None, None)]);
+    let refuses = || step_result(&step, Side::Reference, refused(words));
+    both.candidate.step_results = vec![refuses()];
+    both.reference.as_mut().unwrap().step_results = vec![refuses()];
     let found = exits(&both);
     assert_eq!(
         found.verdicts,
@@ -249,7 +282,7 @@ fn a_fixture_that_the_reference_refuses_on_both_sides_tests_nothing() {
 
 #[test]
 fn what_the_reference_did_on_the_candidates_side_is_the_reference_s() {
-    let step = step(Rule::Agree);
+    let step = step(ExitExpectation::Agree);
     for (death, kind) in [
         (crashed(), InconclusiveKind::ReferenceCrash),
         (timed_out(), InconclusiveKind::QemuTimeout),
@@ -258,8 +291,8 @@ fn what_the_reference_did_on_the_candidates_side_is_the_reference_s() {
             InconclusiveKind::ReferenceLimit,
         ),
     ] {
-        let mut both = exchange(&[(step.clone(), None, Some(death.clone()))]);
-        both.candidate.turns = vec![turn(&step, Side::Reference, death)];
+        let mut both = observations(&[(step.clone(), None, Some(death.clone()))]);
+        both.candidate.step_results = vec![step_result(&step, Side::Reference, death)];
         let found = exits(&both);
         assert_eq!(inconclusive((found.verdicts, found.completed)).0, kind);
     }

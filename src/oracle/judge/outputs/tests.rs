@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::outputs;
 use crate::image::content::Contents;
-use crate::oracle::exchange::sample::{
+use crate::oracle::observations::sample::{
     Look, by_reference, contents, crashed, done, file, looked, output, read, refused, said,
     timed_out, told, unsupported,
 };
-use crate::oracle::exchange::{Inventory, Output, Side};
+use crate::oracle::observations::{Inventory, Output, Side};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, InconclusiveKind, OutputAspect, OutputRole, Verdict,
 };
@@ -37,9 +37,9 @@ fn both(request: Request, candidate: Answer, reference: Answer) -> Vec<Verdict> 
 
 /// What the reference said where there is the candidate's copy alone.
 fn alone(request: Request, candidate: Answer) -> Vec<Verdict> {
-    let mut exchange = looked(vec![(Side::Candidate, Side::Reference, request, candidate)]);
-    exchange.reference = None;
-    outputs(&exchange, &[output()])
+    let mut observations = looked(vec![(Side::Candidate, Side::Reference, request, candidate)]);
+    observations.reference = None;
+    outputs(&observations, &[output()])
 }
 
 /// The aspect, the blame and the first difference of the only divergence.

@@ -5,7 +5,7 @@
 use std::fmt::{self, Display};
 
 use super::JsonPath;
-use crate::disk_format::qcow2::corruption::Corruption;
+use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::disk_format::qcow2::host_clusters::{HostPlace, HostRegion};
 use crate::image::content::ContentPlace;
 use crate::oracle::refusal_class::RefusalClass;
@@ -75,7 +75,7 @@ macro_rules! named_parts {
 }
 
 named_parts! {
-    Corruption: Corruption::ALL, Corruption::name;
+    FieldMutation: FieldMutation::ALL, FieldMutation::name;
     HostRegion: HostRegion::ALL, HostRegion::name;
     RefusalClass: RefusalClass::ALL, RefusalClass::name;
     RepairTier: [RepairTier::Leaks, RepairTier::All], RepairTier::name;

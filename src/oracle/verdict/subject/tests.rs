@@ -152,7 +152,7 @@ fn the_texts_are_those_that_records_have_always_held() {
         (
             Subject::CheckAfterRepair {
                 tier: RepairTier::Leaks,
-                corruption: Corruption::StaleCopied,
+                corruption: FieldMutation::StaleCopied,
                 exit: "exit 2: no (really)".to_owned(),
             },
             "check after leaks of stale_copied (exit 2: no (really))",

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AS_CANDIDATE, Cell, Stand};
+use super::{AS_CANDIDATE, Cell, CellOutcome};
 use crate::base::version;
 
 /// Names the tool that stands alone, or the tools on each side.
@@ -14,7 +14,7 @@ pub(super) fn who(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
         found.map(|(tool, _)| tool.as_str()).collect()
     };
     let wrong = named(|cell| cell.stand.is_wrong());
-    let right = named(|cell| cell.stand == Stand::Agrees);
+    let right = named(|cell| cell.stand == CellOutcome::Agrees);
     if let Some(changes) = releases_that_change(cells) {
         return changes;
     }
@@ -51,7 +51,7 @@ pub(super) fn who(cells: &BTreeMap<String, Cell>, reference: &str) -> String {
 /// be named as the change nor be ruled out. Returns `None` if other tools diverge too, or if one release contradicts
 /// itself.
 fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
-    let mut releases: BTreeMap<(Vec<u64>, &str), Stand> = BTreeMap::new();
+    let mut releases: BTreeMap<(Vec<u64>, &str), CellOutcome> = BTreeMap::new();
     for (tool, cell) in cells {
         match tool.strip_prefix("qemu-img ") {
             Some(text) => {
@@ -69,11 +69,11 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
             _ => {}
         }
     }
-    let releases: Vec<(&str, Stand)> = releases
+    let releases: Vec<(&str, CellOutcome)> = releases
         .into_iter()
         .map(|((_, release), stand)| (release, stand))
         .collect();
-    let mut changes: Vec<&[(&str, Stand)]> = Vec::new();
+    let mut changes: Vec<&[(&str, CellOutcome)]> = Vec::new();
     let mut last: Option<usize> = None;
     for (index, (_, stand)) in releases.iter().enumerate() {
         if !is_conclusive(*stand) {
@@ -103,12 +103,12 @@ fn releases_that_change(cells: &BTreeMap<String, Cell>) -> Option<String> {
 }
 
 /// Whether the outcome shows how a release behaves.
-fn is_conclusive(stand: Stand) -> bool {
-    stand.is_wrong() || stand == Stand::Agrees
+fn is_conclusive(stand: CellOutcome) -> bool {
+    stand.is_wrong() || stand == CellOutcome::Agrees
 }
 
 /// Describes a change from the first to the last of these releases; the outcomes between them are unknown.
-fn change(run: &[(&str, Stand)]) -> String {
+fn change(run: &[(&str, CellOutcome)]) -> String {
     let [(before, was), between @ .., (after, is)] = run else {
         return String::new();
     };
@@ -128,7 +128,7 @@ fn change(run: &[(&str, Stand)]) -> String {
 mod tests {
     use super::*;
 
-    fn verdict(stands: &[(&str, Stand)]) -> String {
+    fn verdict(stands: &[(&str, CellOutcome)]) -> String {
         let cells = stands.iter().map(|(tool, stand)| {
             let cell = Cell {
                 stand: *stand,
@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn the_first_release_with_another_behaviour_is_named() {
         let stands = [
-            ("qemu-img 7.2.22", Stand::Crashes),
-            ("qemu-img 9.1.0", Stand::Agrees),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 10.0.2 (candidate)", Stand::Agrees),
+            ("qemu-img 7.2.22", CellOutcome::Crashes),
+            ("qemu-img 9.1.0", CellOutcome::Agrees),
+            ("qemu-img 10.0.2", CellOutcome::Agrees),
+            ("qemu-img 10.0.2 (candidate)", CellOutcome::Agrees),
         ];
         assert_eq!(
             verdict(&stands),
@@ -161,11 +161,11 @@ mod tests {
     #[test]
     fn several_changes_between_releases_are_all_listed() {
         let stands = [
-            ("qemu-img 5.2.0", Stand::Differs),
-            ("qemu-img 7.2.22", Stand::Differs),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 10.0.13", Stand::Differs),
-            ("qemu-img 11.1.3", Stand::Agrees),
+            ("qemu-img 5.2.0", CellOutcome::Differs),
+            ("qemu-img 7.2.22", CellOutcome::Differs),
+            ("qemu-img 10.0.2", CellOutcome::Agrees),
+            ("qemu-img 10.0.13", CellOutcome::Differs),
+            ("qemu-img 11.1.3", CellOutcome::Agrees),
         ];
         assert_eq!(
             verdict(&stands),
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn a_change_is_placed_between_the_nearest_releases_with_known_outcomes() {
         let stands = [
-            ("qemu-img 7.2.22", Stand::Crashes),
-            ("qemu-img 10.0.2", Stand::Elsewhere),
-            ("qemu-img 10.0.13", Stand::NotAsked),
-            ("qemu-img 11.1.3", Stand::Agrees),
+            ("qemu-img 7.2.22", CellOutcome::Crashes),
+            ("qemu-img 10.0.2", CellOutcome::Elsewhere),
+            ("qemu-img 10.0.13", CellOutcome::NotAsked),
+            ("qemu-img 11.1.3", CellOutcome::Agrees),
         ];
         assert_eq!(
             verdict(&stands),
@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn releases_are_ordered_by_number_and_not_as_text() {
         let stands = [
-            ("qemu-img 10.0.13", Stand::Refuses),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 9.2.4", Stand::Agrees),
-            ("qemu-img 11.1.3", Stand::Refuses),
+            ("qemu-img 10.0.13", CellOutcome::Refuses),
+            ("qemu-img 10.0.2", CellOutcome::Agrees),
+            ("qemu-img 9.2.4", CellOutcome::Agrees),
+            ("qemu-img 11.1.3", CellOutcome::Refuses),
         ];
         assert_eq!(
             verdict(&stands),
@@ -214,10 +214,10 @@ mod tests {
     #[test]
     fn a_skipped_release_is_passed_over() {
         let stands = [
-            ("qemu-img 5.2.0", Stand::Agrees),
-            ("qemu-img 7.2.22", Stand::NotAsked),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 11.1.3", Stand::Differs),
+            ("qemu-img 5.2.0", CellOutcome::Agrees),
+            ("qemu-img 7.2.22", CellOutcome::NotAsked),
+            ("qemu-img 10.0.2", CellOutcome::Agrees),
+            ("qemu-img 11.1.3", CellOutcome::Differs),
         ];
         assert_eq!(
             verdict(&stands),
@@ -228,15 +228,15 @@ mod tests {
     #[test]
     fn the_reference_is_alone_when_all_others_agree_with_each_other() {
         let mut stands = vec![
-            ("vhd-core 0.1.4", Stand::Accepts),
-            ("7zz 25.01", Stand::Accepts),
-            ("qemu-img 10.0.2", Stand::Agrees),
+            ("vhd-core 0.1.4", CellOutcome::Accepts),
+            ("7zz 25.01", CellOutcome::Accepts),
+            ("qemu-img 10.0.2", CellOutcome::Agrees),
         ];
         assert_eq!(
             verdict(&stands),
             "the reference is alone against 7zz 25.01, vhd-core 0.1.4"
         );
-        stands.push(("libvhdi 20210425", Stand::Agrees));
+        stands.push(("libvhdi 20210425", CellOutcome::Agrees));
         assert_eq!(
             verdict(&stands),
             "two camps: 7zz 25.01, vhd-core 0.1.4 against libvhdi 20210425, qemu-img 10.0.2"
@@ -246,9 +246,9 @@ mod tests {
     #[test]
     fn a_release_that_contradicts_itself_is_not_a_change_between_releases() {
         let stands = [
-            ("qemu-img 7.2.22", Stand::Agrees),
-            ("qemu-img 10.0.2", Stand::Agrees),
-            ("qemu-img 10.0.2 (candidate)", Stand::Differs),
+            ("qemu-img 7.2.22", CellOutcome::Agrees),
+            ("qemu-img 10.0.2", CellOutcome::Agrees),
+            ("qemu-img 10.0.2 (candidate)", CellOutcome::Differs),
         ];
         assert_eq!(
             verdict(&stands),
@@ -259,9 +259,9 @@ mod tests {
     #[test]
     fn releases_with_the_same_outcome_are_not_a_change() {
         let stands = [
-            ("qemu-img 7.2.22", Stand::Crashes),
-            ("qemu-img 10.0.2", Stand::Crashes),
-            ("imago 0.2.6", Stand::Agrees),
+            ("qemu-img 7.2.22", CellOutcome::Crashes),
+            ("qemu-img 10.0.2", CellOutcome::Crashes),
+            ("imago 0.2.6", CellOutcome::Agrees),
         ];
         assert!(!verdict(&stands).contains("first"), "{}", verdict(&stands));
     }

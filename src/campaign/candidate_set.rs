@@ -1,0 +1,303 @@
+//! Runs the same cases with several candidates: one session per candidate, one common reference, one record per candidate and case.
+//!
+//! The campaign and every trial of the test target use this module. Each candidate is judged against the reference and the model
+//! independently of the others, but the reference's answers on a case are reused for all candidates. The comparison among candidates is
+//! made by [`Matrix`](crate::run::record::Matrix).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::error::{Error, Result};
+use crate::base::prose::counted;
+use crate::campaign::settings::Settings;
+use crate::case::Case;
+use crate::case::known::USUAL_DIRECTORY;
+use crate::oracle::witness::Witnesses;
+use crate::process::reaper;
+use crate::process::scratch::RunDirectory;
+use crate::run::record::{Record, ToolName};
+use crate::run::runner::DifferentialRunner;
+use crate::run::scratch_dir::Remover;
+use crate::run::session::{Session, Terms};
+use crate::tool::cache::Store;
+use crate::tool::launcher::Launcher;
+use crate::tool::{self, Tool, ToolEnv, ToolSpec};
+
+/// The sessions of all candidates.
+pub struct CandidateSet {
+    arenas: Vec<Session>,
+    /// Why tools that `all` includes are missing.
+    absent: Vec<Error>,
+    /// The launcher of the tools, if this contest opened them.
+    launcher: Option<Arc<Launcher>>,
+    /// Keeps the run's scratch directory alive between cases.
+    scratch: Option<Arc<RunDirectory>>,
+    /// The scratch directories of dead runs that were removed.
+    swept: Vec<PathBuf>,
+}
+
+impl CandidateSet {
+    /// Opens the reference and the candidates that the settings name. Missing tools fail, except that those of `all` are omitted and listed
+    /// in the notices.
+    pub fn open(settings: &Settings, tool_env: &ToolEnv) -> Result<Self> {
+        let reference = tool::open_reference(&settings.reference, tool_env)?;
+        Self::against(reference, settings, tool_env)
+    }
+
+    /// Returns whether the reference that the settings name is installed, with everything that fixtures need.
+    pub fn has_reference(settings: &Settings, tool_env: &ToolEnv) -> bool {
+        let reference = tool::open_reference(&settings.reference, tool_env);
+        reference.is_ok_and(|reference| can_make_fixtures(&*reference).is_ok())
+    }
+
+    /// Like [`CandidateSet::open`], with a reference that is already open.
+    pub fn against(
+        reference: Arc<dyn Tool>,
+        settings: &Settings,
+        tool_env: &ToolEnv,
+    ) -> Result<Self> {
+        let (candidates, absent) = open_candidates(&settings.candidates, tool_env)?;
+        let candidate_set = Self::between(reference, candidates, settings, tool_env)?;
+        Ok(Self {
+            absent,
+            ..candidate_set
+        })
+    }
+
+    /// A candidate that is open and that no spec names, against the reference of the settings.
+    pub fn with_candidate(
+        candidate: Arc<dyn Tool>,
+        settings: &Settings,
+        tool_env: &ToolEnv,
+    ) -> Result<Self> {
+        let reference = tool::open_reference(&settings.reference, tool_env)?;
+        let spec = ToolSpec {
+            name: candidate.name().to_owned(),
+            path: None,
+        };
+        Self::between(reference, vec![(spec, candidate)], settings, tool_env)
+    }
+
+    fn between(
+        reference: Arc<dyn Tool>,
+        candidates: Vec<Candidate>,
+        settings: &Settings,
+        tool_env: &ToolEnv,
+    ) -> Result<Self> {
+        can_make_fixtures(&*reference)?;
+        no_two_alike(&candidates)?;
+        // Check now, so that tools that cannot be forked are reported before the run.
+        let tools = candidates.iter().map(|(_, candidate)| candidate);
+        for program in tools.chain([&reference]).filter_map(|tool| tool.program()) {
+            let _ = tool_env.launcher.objection(program);
+        }
+        let (workdir, swept) = open_workdir(settings, tool_env)?;
+        let scratch = RunDirectory::in_place(&workdir)?;
+        let witnesses = Witnesses::find(settings.timeout);
+        let (catalogue, gate) = (Arc::new(settings.catalogue()?), Arc::default());
+        let remover = Arc::new(Remover::start());
+        // All sides of all candidates share the source images that the reference creates.
+        let fixtures = Arc::default();
+        let arenas = candidates.into_iter().map(|(spec, candidate)| {
+            let runner = DifferentialRunner {
+                candidate,
+                reference: Arc::clone(&reference),
+                limit: settings.timeout,
+                sandbox: settings.sandbox(),
+                workdir: workdir.clone(),
+                witnesses: witnesses.clone(),
+                keep: settings.keep,
+                fixtures: Arc::clone(&fixtures),
+                remover: Arc::clone(&remover),
+            };
+            let terms = Terms {
+                candidate: spec.to_string(),
+                flags: settings.terms(&spec),
+            };
+            Session::in_run(runner, Arc::clone(&catalogue), terms, Arc::clone(&gate))
+        });
+        Ok(Self {
+            arenas: arenas.collect(),
+            absent: Vec::new(),
+            launcher: Some(Arc::clone(&tool_env.launcher)),
+            scratch: Some(scratch),
+            swept,
+        })
+    }
+
+    /// Returns a contest of a single candidate.
+    pub fn of_arena(session: Session) -> Self {
+        Self {
+            arenas: vec![session],
+            absent: Vec::new(),
+            launcher: None,
+            scratch: None,
+            swept: Vec::new(),
+        }
+    }
+
+    /// Returns a contest that caches the reference's answers in `store`.
+    pub fn with_cache(&self, store: &Arc<Store>) -> Self {
+        let arenas = self.arenas.iter();
+        let arenas = arenas.map(|session| session.with_cache(Arc::clone(store)));
+        Self {
+            arenas: arenas.collect(),
+            absent: self.absent.clone(),
+            launcher: self.launcher.clone(),
+            scratch: self.scratch.clone(),
+            swept: self.swept.clone(),
+        }
+    }
+
+    /// Returns the session of each candidate, in order.
+    pub fn arenas(&self) -> &[Session] {
+        &self.arenas
+    }
+
+    /// Returns the session of the only candidate. Fails if there are several.
+    pub fn only(&self) -> Result<&Session> {
+        match &*self.arenas {
+            [session] => Ok(session),
+            _ => Err(Error::usage(
+                "this needs exactly one candidate: name one with --candidate",
+            )),
+        }
+    }
+
+    /// Returns the session of a candidate; the first session if there is no such candidate.
+    pub fn arena_of(&self, candidate: &ToolName) -> &Session {
+        let own = |session: &&Session| session.candidate_name() == *candidate;
+        self.arenas.iter().find(own).unwrap_or(&self.arenas[0])
+    }
+
+    /// Returns the notices to show before the run: missing tools and witnesses, tools that cannot be forked, removed directories, catalogues
+    /// of the old form.
+    pub fn notices(&self) -> Vec<Error> {
+        let launcher = self.launcher.iter();
+        let fallbacks = launcher.flat_map(|launcher| launcher.fallbacks());
+        let absent = self.absent.iter().cloned();
+        let swept = self.swept.iter().map(|path| {
+            let path = path.display();
+            Error::system(format!(
+                "removed {path}, the scratch directory of a run that is gone"
+            ))
+        });
+        let of_json = self.arenas[0].catalogue().of_json.iter().map(|path| {
+            let path = path.display();
+            Error::system(format!(
+                "{path} is a catalogue of the old form: imgduel convert-catalogue {path} {USUAL_DIRECTORY} makes a directory of it that can be edited"
+            ))
+        });
+        absent
+            .chain(swept)
+            .chain(of_json)
+            .chain(self.arenas[0].missing_witnesses())
+            .chain(fallbacks.map(Error::system))
+            .collect()
+    }
+
+    /// Returns every possible witness, with its version if it is installed.
+    pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
+        self.arenas[0].witnesses()
+    }
+
+    /// Returns the result of `--exec-mode check` in one line, or an error if a tool behaved differently when forked. `None` in other modes.
+    pub fn compared(&self) -> Option<Result<String>> {
+        let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
+        let line = format!(
+            "{} started both ways, {differed} differed",
+            counted(calls, "call")
+        );
+        Some(match first {
+            None => Ok(line),
+            Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),
+        })
+    }
+
+    /// Returns whether any candidate supports at least one request of this case.
+    pub fn concerns(&self, case: &Case) -> bool {
+        self.arenas.iter().any(|session| session.concerns(case))
+    }
+
+    /// Runs a case with every candidate, and confirms divergences by running it again.
+    pub fn run_confirmed(&self, case: &Case) -> Result<Vec<Record>> {
+        let (first, again) = (Arc::default(), Arc::default());
+        let several = self.arenas.len() > 1;
+        let tried = self.arenas.iter().map(|session| {
+            // Steps that the reference performs on both sides run only once. Reuse requires reading the files, which would cost more
+            // than it saves for a single candidate that writes.
+            match several || session.is_of_reader() {
+                true => session
+                    .with_shared_answers(&first, &again)
+                    .run_confirmed(case.clone()),
+                false => session.run_confirmed(case.clone()),
+            }
+        });
+        tried.collect()
+    }
+}
+
+type Candidate = (ToolSpec, Arc<dyn Tool>);
+
+/// Opens the candidates. Also returns why tools of `all` are missing. Fails if no candidate is left.
+fn open_candidates(specs: &[ToolSpec], tool_env: &ToolEnv) -> Result<(Vec<Candidate>, Vec<Error>)> {
+    let (mut candidates, mut absent) = (Vec::new(), Vec::new());
+    for spec in specs {
+        if !spec.is_all() {
+            candidates.push((spec.clone(), tool::open(spec, tool_env)?));
+            continue;
+        }
+        for row in tool::TOOLS.iter().filter(|row| row.is_for_all()) {
+            match tool::open(&row.spec(), tool_env) {
+                Ok(tool) => candidates.push((row.spec(), tool)),
+                Err(error) => absent.push(error),
+            }
+        }
+    }
+    match candidates.is_empty() {
+        true => Err(Error::missing_tool(
+            "no candidate is installed: see imgduel tools",
+        )),
+        false => Ok((candidates, absent)),
+    }
+}
+
+/// Fails if two candidates have the same name and version.
+fn no_two_alike(candidates: &[Candidate]) -> Result<()> {
+    for (index, (_, tool)) in candidates.iter().enumerate() {
+        let (name, version) = (tool.name(), tool.version());
+        let is_alike = |(_, other): &Candidate| (other.name(), other.version()) == (name, version);
+        if candidates[..index].iter().any(is_alike) {
+            return Err(Error::usage(format!(
+                "{name} {version} is named twice as candidate: reports could not tell them apart"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the writable parent of all scratch directories, and the directories of dead runs that were removed from it.
+fn open_workdir(settings: &Settings, tool_env: &ToolEnv) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let workdir = settings.workdir();
+    tempfile::tempfile_in(&workdir)
+        .map_err(|error| Error::io("write to the scratch directory", &workdir, &error))?;
+    let mut swept = reaper::sweep(&workdir);
+    // The calls that query tool versions run in the temporary directory.
+    let temporary = std::env::temp_dir();
+    if temporary != workdir {
+        swept.extend(reaper::sweep(&temporary));
+    }
+    reaper::post(&tool_env.worker_program, &workdir)?;
+    Ok((workdir, swept))
+}
+
+/// Fails unless the reference can write guest data, which fixtures need.
+fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
+    match reference.capabilities().can("write") {
+        true => Ok(()),
+        false => Err(Error::missing_tool(
+            "qemu-io is not there (on Debian and Ubuntu: apt-get install qemu-utils)",
+        )),
+    }
+}

@@ -1,0 +1,288 @@
+//! Draws the steps of a chain. This module decides how likely each step is and limits its cost; [`ChainState::admit`] decides whether the
+//! step is possible in the current state.
+
+use super::edges::{self, Grain};
+use super::{NativeProfile, converts};
+use crate::base::rng::NativeRandom;
+use crate::image::bitmap_action::BitmapAction;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::{Compat, CreateOption, Preallocation};
+use crate::operation::chain::{
+    ChainState, ChainStep, ChainStepKind, REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX,
+};
+use crate::tool::request::{RepairTier, SnapshotAction};
+
+/// Maximum size in bytes of images that are compared completely.
+const COMPARED_BYTES_MAX: u64 = 1 << 30;
+/// Maximum length in bytes of one request of a bench.
+const BENCHED_BYTES_MAX: u64 = 256 << 10;
+/// Maximum number of bytes that a resize preallocates.
+const PREALLOCATED_MAX: u64 = 1 << 20;
+/// The mode without preallocation, which every format with preallocation modes accepts.
+const NO_PREALLOCATION: Preallocation = Preallocation::Off;
+const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
+const BITMAP_CHANGES: [BitmapAction; 4] = [
+    BitmapAction::Remove,
+    BitmapAction::Clear,
+    BitmapAction::Enable,
+    BitmapAction::Disable,
+];
+const BITMAP_ADDITIONS: [&[BitmapAction]; 5] = [
+    &[added(None)],
+    &[added(Some(512))],
+    &[added(Some(65536))],
+    &[added(Some(1 << 20)), BitmapAction::Disable],
+    &[added(Some(2 << 20))],
+];
+const BITMAP_NAMES: [&str; 2] = ["one", "two"];
+
+/// Returns the addition of a bitmap; without a granularity, the tool chooses one.
+const fn added(granularity: Option<u64>) -> BitmapAction {
+    BitmapAction::Add { granularity }
+}
+
+/// Draws a step of this kind; `None` if none is possible in the current state.
+pub(super) fn draw(
+    random: &mut NativeRandom,
+    profile: &NativeProfile,
+    kind: ChainStepKind,
+    chain_state: &ChainState,
+) -> Option<ChainStep> {
+    let top = chain_state.top();
+    let (size, grain) = (chain_state.model.top.size, Grain::for_file(top));
+    let qcow2 = top.format == Format::Qcow2;
+    let edges: Vec<u64> = chain_state.edges();
+    let admitted = |act: ChainStep| chain_state.admit(&act).is_admitted().then_some(act);
+    match kind {
+        ChainStepKind::Write | ChainStepKind::WriteZeroes if !chain_state.is_writable() => None,
+        ChainStepKind::Write => Some(ChainStep::Write {
+            writes: edges::writes(random, size, grain, &edges, 2),
+        }),
+        ChainStepKind::WriteZeroes => {
+            let offset = edges::offset(random, size, grain, &edges);
+            let length = edges::length(random, offset, size, grain, zero_limit(chain_state, grain));
+            let unmap = random.percent(40);
+            Some(ChainStep::WriteZeroes {
+                offset,
+                length,
+                unmap,
+            })
+        }
+        ChainStepKind::Discard if chain_state.discards_surely() => Some(discard(random, chain_state, grain)),
+        ChainStepKind::Resize if chain_state.is_resized() => Some(resize(random, chain_state, grain)),
+        ChainStepKind::Snapshot if chain_state.takes_snapshots() => {
+            admitted(snapshot(random, chain_state))
+        }
+        ChainStepKind::Rebase if is_rebased(chain_state) => Some(rebase(random, chain_state)),
+        ChainStepKind::Commit => admitted(ChainStep::Commit),
+        ChainStepKind::Amend if qcow2 => Some(amend(random, grain)),
+        ChainStepKind::Bitmap if qcow2 => Some(bitmap(random, chain_state)),
+        ChainStepKind::Convert => Some(converts::convert(random, profile, chain_state)),
+        ChainStepKind::Read => Some(ChainStep::Read),
+        ChainStepKind::Map => Some(ChainStep::Map),
+        ChainStepKind::Info => Some(ChainStep::Info),
+        ChainStepKind::Check => admitted(ChainStep::Check),
+        ChainStepKind::Measure => Some(ChainStep::Measure {
+            target: *random.choice(&[Format::Qcow2, Format::Raw]),
+        }),
+        ChainStepKind::Compare => compare(random, chain_state),
+        ChainStepKind::Dd => converts::dd(random, profile, chain_state),
+        ChainStepKind::Repair => admitted(ChainStep::Repair {
+            tier: *random.choice(&[RepairTier::Leaks, RepairTier::All]),
+        }),
+        ChainStepKind::Bench => admitted(bench(random, chain_state, grain)),
+        ChainStepKind::SnapshotList => admitted(ChainStep::SnapshotList),
+        ChainStepKind::ConvertSnapshot if qcow2 => converts::convert_snapshot(random, profile, chain_state)
+            .or_else(|| draw(random, profile, ChainStepKind::Snapshot, chain_state)),
+        ChainStepKind::Discard
+        | ChainStepKind::Resize
+        | ChainStepKind::Snapshot
+        | ChainStepKind::Rebase
+        | ChainStepKind::Amend
+        | ChainStepKind::Bitmap
+        | ChainStepKind::ConvertSnapshot
+        // Drawn in `below.rs`, of acts from here.
+        | ChainStepKind::Below
+        // Steps that must be refused occur only in hand-written cases.
+        | ChainStepKind::Refused => None,
+    }
+}
+
+/// Onto an image below, or, where it may lie on no other image, onto none.
+fn rebase(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
+    let below = chain_state.below().len() as u64;
+    let onto = random.below(below + 1).checked_sub(1);
+    let onto = onto.map(|index| ChainStep::Rebase {
+        onto: Some(index as usize),
+    });
+    let admitted = onto.filter(|act| chain_state.admit(act).is_admitted());
+    admitted.unwrap_or(ChainStep::Rebase { onto: None })
+}
+
+/// Returns whether a rebase is drawn. Encrypted images could be detached, but no generation draws that.
+fn is_rebased(chain_state: &ChainState) -> bool {
+    let nothing = ChainStep::Rebase { onto: None };
+    chain_state.admit(&nothing).is_admitted() && !chain_state.top().is_encrypted()
+}
+
+/// Draws a comparison with the image that the current one was converted from, or with a backing image.
+fn compare(random: &mut NativeRandom, chain_state: &ChainState) -> Option<ChainStep> {
+    let below = chain_state.below().len() as u64;
+    let with = random.below(below + 1).checked_sub(1);
+    let with = with.map(|index| index as usize);
+    let (_, view) = chain_state.counterpart(with)?;
+    let small = chain_state.model.top.size.max(view.size) <= COMPARED_BYTES_MAX;
+    let act = ChainStep::Compare { with };
+    (small && chain_state.admit(&act).is_admitted()).then_some(act)
+}
+
+/// Draws a bench whose requests all end within the image.
+fn bench(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> ChainStep {
+    let size = chain_state.model.top.size;
+    let edges: Vec<u64> = chain_state.edges();
+    let offset = edges::offset(random, size, grain, &edges);
+    let length = edges::length(random, offset, size, grain, BENCHED_BYTES_MAX);
+    let stride = match random.below(4) {
+        0 => length,
+        1 => grain.cluster.min(size),
+        2 => length + 1,
+        _ => random.between(1, 1 << 20),
+    };
+    let most = (size - offset - length) / stride + 1;
+    let count = random.between(1, 12).min(most);
+    let byte = random.between(1, 255) as u8;
+    let writes = random.percent(60);
+    let depth = random.between(1, 8);
+    // Requests may overlap and complete in any order, because all write the same byte.
+    ChainStep::Bench {
+        count,
+        length,
+        offset,
+        stride,
+        depth,
+        byte: writes.then_some(byte),
+    }
+}
+
+/// Returns the maximum length in bytes of a write of zeros. Formats without zero clusters write the zeros out, so their limit is low.
+fn zero_limit(chain_state: &ChainState, grain: Grain) -> u64 {
+    match chain_state.top().format {
+        Format::Qcow2 if chain_state.top().options.is_version_2() => 1 << 20,
+        Format::Qcow2 | Format::Raw => grain.reach(),
+        _ => 1 << 20,
+    }
+}
+
+/// Draws a discard of whole clusters.
+fn discard(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> ChainStep {
+    let size = chain_state.model.top.size;
+    let clusters = size.div_ceil(grain.cluster);
+    let first = edges::offset(random, size, grain, &[]) / grain.cluster;
+    let most = (grain.reach() / grain.cluster).min(clusters - first).max(1);
+    let count = match random.below(4) {
+        0 => most,
+        1 => 1,
+        _ => random.between(1, most.min(8)),
+    };
+    let offset = first * grain.cluster;
+    let length = (count * grain.cluster).min(size - offset);
+    ChainStep::Discard { offset, length }
+}
+
+/// Draws a new size: near a boundary, some clusters larger, at a table boundary, or any size.
+fn resize(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> ChainStep {
+    let (top, size) = (chain_state.top(), chain_state.model.top.size);
+    let wanted = match random.below(4) {
+        0 => edges::offset(random, size, grain, &[]),
+        1 => size + grain.cluster * random.between(1, 4),
+        2 => (size.div_ceil(grain.table) + random.below(2)) * grain.table,
+        _ => edges::size(random, top.format, grain, size.saturating_mul(4)),
+    };
+    let low = if top.format == Format::Qcow2 {
+        size.saturating_sub(grain.reach())
+    } else {
+        0
+    };
+    // Growing an overlay beyond the size of its backing file writes zeros in version 2.
+    let high = if chain_state.below().is_empty() {
+        u64::MAX
+    } else {
+        WALKED_BYTES_MAX
+    };
+    // All clusters of an image with data_file_raw are allocated.
+    let high = if top.options.data_file_raw().is_some() {
+        high.min(grain.reach().max(size))
+    } else {
+        high
+    };
+    let wanted = wanted.clamp(low, high.max(low));
+    let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
+    // Growing such an image mostly triggers a known qemu-img bug: see `KnownQemuBug::RaggedGrowth`.
+    let wanted = if chain_state.is_ragged() && random.percent(80) {
+        wanted.min(size)
+    } else {
+        wanted
+    };
+    let is_little = wanted.saturating_sub(size) <= PREALLOCATED_MAX.min(grain.reach());
+    let preallocates =
+        is_little && chain_state.preallocates(wanted, NO_PREALLOCATION) && random.percent(20);
+    let mode = *random.choice(chain_state.preallocations());
+    ChainStep::Resize {
+        size: wanted,
+        preallocation: preallocates.then_some(mode),
+    }
+}
+
+/// Draws a snapshot step: creation is as likely as deletion and application together.
+fn snapshot(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
+    let there: Vec<&String> = chain_state.model.snapshots.keys().collect();
+    let free: Vec<&str> = SNAPSHOT_NAMES
+        .into_iter()
+        .filter(|name| !chain_state.model.snapshots.contains_key(*name))
+        .collect();
+    let create = there.is_empty() || (!free.is_empty() && random.percent(50));
+    let (action, name) = if create {
+        (SnapshotAction::Create, (*random.choice(&free)).to_owned())
+    } else {
+        let action = *random.choice(&[SnapshotAction::Delete, SnapshotAction::Apply]);
+        (action, (*random.choice(&there)).clone())
+    };
+    ChainStep::Snapshot { action, name }
+}
+
+fn amend(random: &mut NativeRandom, grain: Grain) -> ChainStep {
+    // qemu-img rebuilds refcounts block by block, which takes half a minute with clusters of 1 MiB.
+    let option = if random.percent(10) && grain.cluster <= REBUILT_CLUSTER_MAX {
+        CreateOption::RefcountBits(*random.choice(&[1, 2, 4, 8, 16, 32, 64]))
+    } else {
+        let options = [
+            CreateOption::Compat(Compat::Version2),
+            CreateOption::Compat(Compat::Version3),
+            CreateOption::LazyRefcounts(true),
+            CreateOption::LazyRefcounts(false),
+        ];
+        random.choice(&options).clone()
+    };
+    ChainStep::Amend {
+        options: [option].into(),
+    }
+}
+
+/// Draws an addition of a bitmap, or a change of one that exists.
+fn bitmap(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
+    let name = *random.choice(&BITMAP_NAMES);
+    let other = BITMAP_NAMES.into_iter().find(|other| *other != name);
+    let other = other.filter(|other| chain_state.model.bitmaps.contains_key(*other));
+    let merge = random.percent(25);
+    let actions = match (chain_state.model.bitmaps.contains_key(name), other) {
+        (true, Some(other)) if merge => vec![BitmapAction::Merge {
+            source: other.to_owned(),
+        }],
+        (true, _) => vec![random.choice(&BITMAP_CHANGES).clone()],
+        (false, _) => (*random.choice(&BITMAP_ADDITIONS)).to_vec(),
+    };
+    ChainStep::Bitmap {
+        actions,
+        name: name.to_owned(),
+    }
+}

@@ -1,0 +1,253 @@
+//! What is read in the middle of a chain: candidate, reference and model must say the same.
+
+use serde_json::Value;
+
+use super::chain_state::ChainState;
+use super::step::ChainStep;
+use crate::image::content::Contents;
+use crate::image::model::View;
+use crate::oracle::judge::CheckCounts;
+use crate::oracle::observations::StepResult;
+use crate::oracle::verdict::{
+    Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Subject,
+};
+use crate::tool::request::{Answer, Exit};
+
+const CONTENT: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Content);
+const RECIPE: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Recipe);
+const INFO: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Info);
+const MAP: DivergenceKind = DivergenceKind::ChainMap;
+const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
+const COMPARE: DivergenceKind = DivergenceKind::ChainCompare;
+const LIST: DivergenceKind = DivergenceKind::ChainSnapshotInfo;
+const MEASURE: DivergenceKind = DivergenceKind::ChainMeasure;
+
+/// Judges an act that reads; nothing for one that does not, or when all agree.
+pub(super) fn judge(
+    act: &ChainStep,
+    chain_state: &ChainState,
+    ours: &StepResult,
+    theirs: &StepResult,
+) -> Option<Finding> {
+    let (chain_state, act) = chain_state.resolved(act);
+    let chain_state = &*chain_state;
+    let (ours, theirs) = (&ours.answer, &theirs.answer);
+    match act {
+        ChainStep::Check => checks(ours, theirs),
+        ChainStep::Compare { with } => comparisons(chain_state, *with, ours, theirs),
+        _ if !ours.succeeded() || !theirs.succeeded() => None,
+        ChainStep::Read => contents(
+            chain_state,
+            ours.contents.as_ref()?,
+            theirs.contents.as_ref()?,
+        ),
+        ChainStep::Map => maps(chain_state, ours, theirs),
+        ChainStep::Info => descriptions(chain_state, ours, theirs),
+        ChainStep::Measure { .. } => measures(ours, theirs),
+        ChainStep::SnapshotList => lists(chain_state, ours, theirs),
+        _ => None,
+    }
+}
+
+fn contents(chain_state: &ChainState, ours: &Contents, theirs: &Contents) -> Option<Finding> {
+    let expected = chain_state.model.contents();
+    let blame = Blame::among(ours, theirs, &expected);
+    let (kind, found, said) = match ours.difference(theirs) {
+        Some(found) => {
+            let said = match theirs.difference(&expected) {
+                None => found.second.clone(),
+                Some(_) if ours == &expected => found.first.clone(),
+                Some(other) => format!("neither ({})", other.place),
+            };
+            (CONTENT, found, said)
+        }
+        None => {
+            let found = theirs.difference(&expected)?;
+            let said = found.second.clone();
+            let second = found.first.clone();
+            (
+                RECIPE,
+                crate::image::content::ContentDifference { second, ..found },
+                said,
+            )
+        }
+    };
+    let subject = Subject::ContentsMidway {
+        file: chain_state.top().path.clone(),
+        place: found.place,
+    };
+    let difference = Difference::new(subject, found.first, found.second).with_expected(said);
+    Some(Finding::of_difference(kind, difference).blamed(blame))
+}
+
+/// Three witnesses of one value.
+pub(super) fn witnesses(
+    kind: DivergenceKind,
+    subject: Subject,
+    [ours, theirs, expected]: [String; 3],
+) -> Option<Finding> {
+    if ours == theirs && theirs == expected {
+        return None;
+    }
+    let blame = Blame::among(&ours, &theirs, &expected);
+    let difference = Difference::new(subject, ours, theirs).with_expected(expected);
+    Some(Finding::of_difference(kind, difference).blamed(blame))
+}
+
+/// The virtual size and, from a tool that tells all facts, the bitmaps.
+fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let size = |answer: &Answer| match answer.json() {
+        Ok(json) => json["virtual-size"].to_string(),
+        Err(error) => error,
+    };
+    let expected = chain_state.model.top.size.to_string();
+    let sizes = [size(ours), size(theirs), expected];
+    let file = || chain_state.top().path.clone();
+    witnesses(INFO, Subject::VirtualSizeMidway { file: file() }, sizes).or_else(|| {
+        let expected = expected_bitmaps(chain_state);
+        let told = |answer: &Answer| match answer.partial {
+            true => expected.clone(),
+            false => told_bitmaps(answer),
+        };
+        let bitmaps = [told(ours), told(theirs), expected.clone()];
+        witnesses(INFO, Subject::BitmapsMidway { file: file() }, bitmaps)
+    })
+}
+
+/// Whether two images show a guest the same.
+fn comparisons(
+    chain_state: &ChainState,
+    with: Option<usize>,
+    ours: &Answer,
+    theirs: &Answer,
+) -> Option<Finding> {
+    let (file, view) = chain_state.counterpart(with)?;
+    let said = |answer: &Answer| match answer.exit {
+        Exit::Success => "the same".to_owned(),
+        Exit::Refused(1) => "not the same".to_owned(),
+        _ => answer.describe(),
+    };
+    let expected = match chain_state.model.top.shows_the_same(view) {
+        true => "the same",
+        false => "not the same",
+    };
+    let subject = Subject::Compare {
+        first: chain_state.top().path.clone(),
+        second: file.path.clone(),
+    };
+    witnesses(
+        COMPARE,
+        subject,
+        [said(ours), said(theirs), expected.to_owned()],
+    )
+}
+
+/// The ids and names of the snapshots: the first two columns. The others tell times and sizes of this run.
+fn lists(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let told = |answer: &Answer| {
+        let text = answer.stdout.text();
+        let lines = text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (id, name) = (words.next()?, words.next()?);
+            id.parse::<u64>().is_ok().then(|| format!("{id} {name}"))
+        });
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let mut expected: Vec<_> = chain_state.model.snapshots.iter().collect();
+    expected.sort_by_key(|(_, snapshot)| snapshot.id);
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, snapshot)| format!("{} {name}", snapshot.id))
+        .collect();
+    let lists = [told(ours), told(theirs), expected.join(", ")];
+    witnesses(
+        LIST,
+        Subject::SnapshotsListedMidway {
+            file: chain_state.top().path.clone(),
+        },
+        lists,
+    )
+}
+
+fn expected_bitmaps(chain_state: &ChainState) -> String {
+    let bitmaps = chain_state.model.bitmaps.iter().map(|(name, bitmap)| {
+        let state = if bitmap.enabled { "on" } else { "off" };
+        format!("{name} {} {state}", bitmap.granularity)
+    });
+    bitmaps.collect::<Vec<_>>().join(", ")
+}
+
+/// In the order of their names, which is that of [`expected_bitmaps`].
+fn told_bitmaps(answer: &Answer) -> String {
+    let json = answer.json().unwrap_or_default();
+    let bitmaps = json["format-specific"]["data"]["bitmaps"].as_array();
+    let mut told: Vec<String> = bitmaps
+        .into_iter()
+        .flatten()
+        .map(|bitmap| {
+            let enabled = bitmap["flags"].as_array().is_some_and(|flags| {
+                let automatic = Value::from("auto");
+                flags.contains(&automatic)
+            });
+            let state = if enabled { "on" } else { "off" };
+            let name = bitmap["name"].as_str().unwrap_or_default();
+            format!("{name} {} {state}", bitmap["granularity"])
+        })
+        .collect();
+    told.sort();
+    told.join(", ")
+}
+
+/// A map may be as coarse as it likes, and tools allocate as they like; but it must cover the image, and may call nothing zero
+/// that is not.
+fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let told = [ours, theirs].map(|answer| {
+        map_lie(answer, &chain_state.model.top).unwrap_or_else(|| "nothing untrue".to_owned())
+    });
+    let [ours, theirs] = told;
+    let file = chain_state.top().path.clone();
+    let subject = Subject::MapMidway { file };
+    witnesses(MAP, subject, [ours, theirs, "nothing untrue".to_owned()])
+}
+
+pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
+    let json = match answer.json() {
+        Ok(json) => json,
+        Err(error) => return Some(error),
+    };
+    let Some(extents) = json.as_array() else {
+        return Some("no array".to_owned());
+    };
+    let mut reached = 0;
+    for extent in extents {
+        let (start, length) = (extent["start"].as_u64()?, extent["length"].as_u64()?);
+        if start != reached {
+            return Some(format!("an extent starts at {start}, not at {reached}"));
+        }
+        reached = start.saturating_add(length);
+        if extent["zero"] == true && !view.is_zero(start, reached) {
+            return Some(format!("{start} to {reached} is called zero"));
+        }
+    }
+    (reached != view.size).then(|| format!("it ends at {reached}, not at {}", view.size))
+}
+
+fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::of(answer).to_string());
+    witnesses(
+        CHECK,
+        Subject::CheckMidway {},
+        [ours, theirs, "clean".to_owned()],
+    )
+}
+
+/// What a fully allocated copy takes depends on the size alone; what is required depends on how each tool allocates.
+fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
+    let told = |answer: &Answer| match answer.json() {
+        Ok(json) => json["fully-allocated"].to_string(),
+        Err(error) => error,
+    };
+    let difference = Difference::new(Subject::MeasureMidway {}, told(ours), told(theirs));
+    (difference.candidate != difference.reference)
+        .then(|| Finding::of_difference(MEASURE, difference))
+}

@@ -1,0 +1,424 @@
+//! Facts of the step or file of a chain in which a divergence lies: where its data came from, and what was done to it on the way.
+//!
+//! Called by the chain's [`facts`](crate::operation::Perform::facts). The data of a file comes from itself, from the images below it, from what
+//! it was converted from, from what was committed into it, and from what once lay below it. What happened to other images of the same chain
+//! is not told: it cannot be why this file differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::chain_state::ChainState;
+use super::step::ChainStep;
+use super::{Chain, KnownQemuBug};
+use crate::image::format::SECTOR_BYTES;
+use crate::image::options::Subformat;
+use crate::operation::facts::{Facts, of_file};
+use crate::operation::feature::Feature;
+use crate::oracle::observations::{Observations, Side, StepContext};
+use crate::oracle::verdict::Place;
+use crate::tool::request::ImageFile;
+
+/// What is known of one file, or of all files that data came from.
+#[derive(Clone, Default)]
+struct Past {
+    /// Formats and options of what data came from.
+    origin: BTreeSet<Feature>,
+    /// What was done to the file.
+    done: BTreeSet<&'static str>,
+    /// The same, by the candidate's own tool.
+    own: BTreeSet<&'static str>,
+    /// What was done to what data came from.
+    before: BTreeSet<&'static str>,
+    own_before: BTreeSet<&'static str>,
+    /// Known defects of qemu-img that were met.
+    met: BTreeSet<Feature>,
+    /// The largest size that a guest has seen, in bytes, with that of every snapshot.
+    bytes_max: u64,
+}
+
+impl Past {
+    /// The data of another file comes into this one.
+    fn inherit(&mut self, other: &Self) {
+        self.origin.extend(&other.origin);
+        self.before.extend(other.done.iter().chain(&other.before));
+        self.own_before
+            .extend(other.own.iter().chain(&other.own_before));
+        self.met.extend(&other.met);
+        self.bytes_max = self.bytes_max.max(other.bytes_max);
+    }
+}
+
+#[derive(Default)]
+struct Lineage(BTreeMap<String, Past>);
+
+impl Lineage {
+    fn past(&mut self, file: &ImageFile) -> &mut Past {
+        self.0.entry(file.path.clone()).or_default()
+    }
+
+    /// All that the current image of a course shows, and what of it is its own.
+    fn of(&self, chain_state: &ChainState) -> Past {
+        let files = chain_state.below().iter().chain([chain_state.top()]);
+        let mut all = Past::default();
+        for file in files {
+            all.origin.extend(of_file(file));
+            self.0
+                .get(&file.path)
+                .into_iter()
+                .for_each(|past| all.inherit(past));
+        }
+        if let Some(own) = self.0.get(&chain_state.top().path) {
+            all.done.clone_from(&own.done);
+            all.own.clone_from(&own.own);
+            all.bytes_max = own.bytes_max;
+        }
+        all
+    }
+
+    /// The current image has been created, or written for the first time.
+    fn made(&mut self, chain_state: &ChainState, how: &'static str, is_own: bool) {
+        let size = chain_state.model.top.size;
+        let past = self.past(chain_state.top());
+        past.done.insert(how);
+        past.own.extend(is_own.then_some(how));
+        past.bytes_max = past.bytes_max.max(size);
+        let guessed = chain_state.top().backing.as_deref().is_some_and(|below| {
+            let is_fixed = below.options.subformat() == Some(Subformat::Fixed);
+            let is_vpc = below.format == crate::image::format::Format::Vpc;
+            chain_state.top().format == crate::image::format::Format::Qcow && is_vpc && is_fixed
+        });
+        past.met.extend(guessed.then_some(Feature::GuessedBacking));
+    }
+
+    /// An act is about to be done where the chain stands.
+    fn act(&mut self, chain_state: &ChainState, act: &ChainStep, is_own: bool) {
+        let (chain_state, act) = chain_state.resolved(act);
+        let (chain_state, inherited) = (&*chain_state, self.of(&chain_state));
+        let size = chain_state.model.top.size;
+        let names = names(chain_state, act);
+        let met = hazards(chain_state, act);
+        let past = self.past(chain_state.top());
+        past.done.extend(&names);
+        past.own.extend(names.iter().filter(|_| is_own));
+        past.met.extend(&met);
+        // What a conversion to version 3 leaves of version 2 does not show in the options any more.
+        past.origin.extend(of_file(chain_state.top()));
+        match act {
+            ChainStep::Resize { size: wanted, .. } => past.bytes_max = past.bytes_max.max(*wanted),
+            ChainStep::Snapshot { .. } => past.bytes_max += size,
+            // What lay below has been copied into it.
+            ChainStep::Rebase { .. } => past.inherit(&inherited),
+            ChainStep::Commit => {
+                if let Some(below) = chain_state.below().last() {
+                    let into = self.past(below);
+                    into.inherit(&inherited);
+                    into.done.insert("committed_into");
+                    into.own.extend(is_own.then_some("committed_into"));
+                    into.met.extend(&met);
+                    into.bytes_max = into.bytes_max.max(size);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The current image is a copy of what was the current one.
+    fn copied(&mut self, before: &Past, chain_state: &ChainState, act: &ChainStep, is_own: bool) {
+        let size = chain_state.model.top.size;
+        let past = self.past(chain_state.top());
+        past.inherit(before);
+        past.done.insert(act.name());
+        past.own.extend(is_own.then_some(act.name()));
+        past.done.extend(is_compressed(act).then_some("compressed"));
+        past.own
+            .extend((is_own && is_compressed(act)).then_some("compressed"));
+        past.bytes_max = size;
+    }
+}
+
+fn is_compressed(act: &ChainStep) -> bool {
+    matches!(act, ChainStep::Convert { compress: true, .. })
+}
+
+/// The act's name, and what it is where its name says too little.
+fn names(chain_state: &ChainState, act: &ChainStep) -> Vec<&'static str> {
+    let size = chain_state.model.top.size;
+    let more = match act {
+        ChainStep::Resize { size: wanted, .. } if *wanted > size => Some("grow"),
+        ChainStep::Resize { size: wanted, .. } if *wanted < size => Some("shrink"),
+        _ => None,
+    };
+    std::iter::once(act.name()).chain(more).collect()
+}
+
+fn hazards(chain_state: &ChainState, act: &ChainStep) -> Vec<Feature> {
+    let found = [
+        KnownQemuBug::of(chain_state, act).map(KnownQemuBug::feature),
+        act.rebases_over_finer_images(chain_state)
+            .then_some(Feature::RaggedRebase),
+        act.unmaps_parallels(chain_state)
+            .then_some(Feature::ParallelsUnmap),
+        act.preallocates_growth(chain_state)
+            .then_some(Feature::PreallocatedGrowth),
+        act.downgrades_snapshots(chain_state)
+            .then_some(Feature::DowngradedSnapshots),
+        chain_state
+            .has_endless_encrypted_runs()
+            .then_some(Feature::EndlessEncrypted),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// What is true of the place, beside what is true in every operation.
+pub(super) fn add(
+    chain: &Chain,
+    context: &StepContext<'_>,
+    observations: &Observations,
+    place: &Place,
+    facts: &mut Facts,
+) {
+    let mut lineage = Lineage::default();
+    let mut chain_state = ChainState::bare(&context.stem);
+    // In the order of `making`: a layer is created, written, and then the acts follow.
+    let mut step_results = observations.candidate.step_results.iter();
+    let mut is_own = || {
+        step_results
+            .next()
+            .is_some_and(|step_result| step_result.by == Side::Candidate)
+    };
+    for layer in &chain.layers {
+        chain_state.put(layer);
+        lineage.made(&chain_state, "create", is_own());
+        if !layer.writes.is_empty() {
+            lineage.made(&chain_state, "write", is_own());
+        }
+        for act in &layer.acts {
+            lineage.act(&chain_state, act, is_own());
+            chain_state.advance(act, true);
+        }
+    }
+    let made = chain.making(context).len();
+    let mut found = None;
+    let mut index = made;
+    let mut copy: Option<(Past, ChainStep, bool)> = None;
+    let end = chain.follow(context, observations, |act, chain_state, ours, _| {
+        if let Some((before, act, is_own)) = copy.take() {
+            lineage.copied(&before, chain_state, &act, is_own);
+        }
+        if found.is_some() {
+            return;
+        }
+        let is_own = ours.by == Side::Candidate;
+        lineage.act(chain_state, act, is_own);
+        if place.file.is_none() && place.step == Some(index) {
+            let (chain_state, act) = chain_state.resolved(act);
+            let names = names(&chain_state, act);
+            names.into_iter().for_each(|name| facts.add("step", name));
+            found = Some((lineage.of(&chain_state), of_files(&chain_state)));
+        }
+        if act.is_copy() {
+            copy = Some((lineage.of(chain_state), act.clone(), is_own));
+        }
+        index += 1;
+    });
+    if let Some((before, act, is_own)) = copy.take() {
+        lineage.copied(&before, &end, &act, is_own);
+    }
+    let (past, files) = found.unwrap_or_else(|| {
+        let name = place.file.as_ref();
+        let lower = end
+            .looked_at_below()
+            .find(|lower| name == Some(&lower.top().path));
+        let chain_state = lower.as_ref().unwrap_or(&end);
+        (lineage.of(chain_state), of_files(chain_state))
+    });
+    for (key, values) in [("origin", &past.origin), ("met", &past.met)] {
+        values.iter().for_each(|value| facts.add(key, value.name()));
+    }
+    for (key, values) in [
+        ("done", &past.done),
+        ("own", &past.own),
+        ("before", &past.before),
+        ("own_before", &past.own_before),
+    ] {
+        values.iter().for_each(|value| facts.add(key, value));
+    }
+    files
+        .into_iter()
+        .for_each(|(key, value)| facts.add(key, value.name()));
+    space(observations, place, past.bytes_max, facts);
+}
+
+/// What is true of the current image, and of those below it, where the chain stands.
+fn of_files(chain_state: &ChainState) -> Vec<(&'static str, Feature)> {
+    let is_odd = !chain_state.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
+    let own = of_file(chain_state.top()).into_iter();
+    let own = own.chain(is_odd.then_some(Feature::OddSectors));
+    let own = own.map(|feature| ("file", feature));
+    let below = chain_state.below().iter().flat_map(of_file);
+    own.chain(below.map(|feature| ("below", feature))).collect()
+}
+
+/// Whether the candidate's file takes no more of the host than a guest could ever have filled.
+fn space(observations: &Observations, place: &Place, bytes_max: u64, facts: &mut Facts) {
+    let Some(name) = &place.file else { return };
+    let readings = observations.candidate.readings.iter();
+    let mut audits = readings.filter(|reading| reading.task.name() == "audit");
+    let audit = audits.find(|reading| reading.task.file().path == *name);
+    let audit = audit.and_then(|reading| {
+        serde_json::from_slice::<crate::disk_format::qcow2::audit::Audit>(
+            &reading.answer.stdout.bytes,
+        )
+        .ok()
+    });
+    if let Some(audit) = audit {
+        // Tables, and what is preallocated, take a little more.
+        let fits =
+            audit.allocated_bytes <= bytes_max.saturating_add(bytes_max / 8 + super::HOST_SLACK);
+        facts.add("space", if fits { "within_size" } else { "beyond_size" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::operation::Perform;
+    use crate::oracle::observations::{SideRun, StepResult};
+    use crate::tool::request::{Answer, Exit};
+
+    /// The facts of a place in a chain of which the candidate's own tool did every step.
+    fn facts(layers: Value, steps: Value, place: &Place) -> Vec<String> {
+        let chain = json!({"layers": layers, "steps": steps});
+        let chain: Chain = serde_json::from_value(chain).unwrap();
+        let recipe = Chain::no_source();
+        let context = StepContext {
+            source: ImageFile::new("image", recipe.format),
+            recipe: &recipe,
+            stem: "0-chain".to_owned(),
+            salt: 1,
+        };
+        let step_results = chain.steps(&context).into_iter().map(|step| StepResult {
+            step,
+            by: Side::Candidate,
+            answer: Answer {
+                exit: Exit::Success,
+                ..Answer::unsupported(String::new())
+            },
+            file_bytes: None,
+            changed_files: Vec::new(),
+            scratch_bytes: 0,
+        });
+        let side_run = SideRun {
+            step_results: step_results.collect(),
+            ..SideRun::default()
+        };
+        let observations = Observations {
+            candidate: side_run.clone(),
+            reference: Some(side_run),
+            ..Observations::default()
+        };
+        let outputs = chain.outputs(&context, &observations);
+        chain.facts(&context, &observations, &outputs, place)
+    }
+
+    fn qcow2(options: &[&str]) -> Value {
+        json!({"format": "qcow2", "size": 1 << 20, "options": options})
+    }
+
+    #[track_caller]
+    fn assert_facts(facts: &[String], are: &[&str], are_not: &[&str]) {
+        for fact in are {
+            assert!(facts.contains(&(*fact).to_owned()), "{fact}: {facts:?}");
+        }
+        for fact in are_not {
+            assert!(!facts.contains(&(*fact).to_owned()), "{fact}: {facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_told_with_its_file_what_lies_below_it_and_what_was_done_to_it() {
+        let layers = json!([qcow2(&["encrypt.format=luks"]), qcow2(&[])]);
+        let steps = json!([{"step": "resize", "size": 2 << 20}, {"step": "read"}]);
+        // Two layers are created.
+        let read = facts(layers, steps, &Place::step(3));
+        let are = [
+            "step=read",
+            "step=contents",
+            "by=candidate",
+            "file=qcow2",
+            "file=backed",
+            "below=encryption",
+            "origin=encryption",
+            "own=grow",
+            "before=grow",
+        ];
+        assert_facts(
+            &read,
+            &are,
+            &["file=encryption", "own=shrink", "step=left", "done=read_"],
+        );
+    }
+
+    #[test]
+    fn what_is_done_later_is_not_told() {
+        let steps = json!([{"step": "read"}, {"step": "discard", "offset": 0, "length": 512}]);
+        let read = facts(json!([qcow2(&[])]), steps, &Place::step(1));
+        assert_facts(
+            &read,
+            &["step=read"],
+            &["done=discard", "own=discard", "before=discard"],
+        );
+    }
+
+    #[test]
+    fn a_copy_keeps_where_its_data_came_from_and_not_what_was_done_to_the_other_file() {
+        let layers = json!([qcow2(&["encrypt.format=luks"])]);
+        let steps = json!([
+            {"step": "discard", "offset": 0, "length": 512},
+            {"step": "convert", "format": "raw", "options": [], "compress": false, "target_is_zero": false},
+            {"step": "read"},
+        ]);
+        let read = facts(layers, steps, &Place::step(3));
+        let are = [
+            "file=raw",
+            "origin=encryption",
+            "before=discard",
+            "done=convert",
+        ];
+        assert_facts(
+            &read,
+            &are,
+            &["file=encryption", "done=discard", "own=discard"],
+        );
+    }
+
+    #[test]
+    fn what_is_committed_counts_for_the_image_below() {
+        let layers = json!([qcow2(&[]), qcow2(&["data_file=beside"])]);
+        let steps = json!([{"step": "resize", "size": 2 << 20}, {"step": "commit"}]);
+        let lower = facts(layers, steps, &Place::file("0-chain-0.qcow2"));
+        let are = [
+            "step=left",
+            "done=committed_into",
+            "origin=data_file",
+            "before=grow",
+            "own_before=grow",
+        ];
+        assert_facts(&lower, &are, &["file=data_file", "done=grow", "own=grow"]);
+    }
+
+    #[test]
+    fn what_was_done_to_an_image_above_is_not_told_of_the_one_below() {
+        let bitmap = json!({"step": "bitmap", "flags": ["--add"], "name": "b"});
+        let below = json!({"format": "qcow2", "size": 1 << 20, "acts": [bitmap]});
+        let layers = json!([below, qcow2(&["encrypt.format=luks"])]);
+        let steps = json!([{"step": "discard", "offset": 0, "length": 512}]);
+        let lower = facts(layers, steps, &Place::file("0-chain-0.qcow2"));
+        assert_facts(
+            &lower,
+            &["done=bitmap", "file=qcow2"],
+            &["origin=encryption", "before=discard", "done=discard"],
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! A chain whose acts all make sense where they stand.
+//!
+//! The shrinker and the guide change a chain at one place, and what stood behind it may then mean nothing: a snapshot that is no
+//! longer made cannot be applied. Such acts are left out, ranges that reach beyond an image are cut. What our own generations
+//! draw is whole already and comes back as it was. What makes sense is for the rules to say ([`ChainState::admit`]); here is only how an act
+//! is cut to what does. Knows nothing of what is simpler or likely.
+
+use super::step::{ChainStep, Layer};
+use super::{Chain, ChainState, KnownQemuBug};
+use crate::image::content::Write;
+use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::options::Preallocation;
+
+impl Chain {
+    /// The same without what makes no sense.
+    pub fn fitted(&self) -> Self {
+        self.fitted_within(&KnownQemuBug::ALL)
+    }
+
+    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `other` does.
+    pub fn fitted_like(&self, other: &Self) -> Self {
+        self.fitted_within(&other.hazards())
+    }
+
+    /// The defects of qemu-img that its acts meet.
+    pub(super) fn hazards(&self) -> Vec<KnownQemuBug> {
+        let mut chain_state = ChainState::start("", &self.layers);
+        let mut hazards = Vec::new();
+        for act in &self.steps {
+            hazards.extend(KnownQemuBug::of(&chain_state, act));
+            chain_state.go_on(act);
+        }
+        hazards
+    }
+
+    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `hazards`.
+    pub(super) fn fitted_within(&self, hazards: &[KnownQemuBug]) -> Self {
+        let layers = fitted_layers(&self.layers);
+        let mut chain_state = ChainState::start("", &layers);
+        let mut steps = Vec::new();
+        for act in &self.steps {
+            let is_safe = |act: &ChainStep| {
+                let known_bug = KnownQemuBug::of(&chain_state, act);
+                known_bug.is_none_or(|known_bug| hazards.contains(&known_bug))
+            };
+            if let Some(act) = fitted(act, &chain_state).filter(is_safe) {
+                chain_state.advance(&act, true);
+                steps.push(act);
+            }
+        }
+        Self { layers, steps }
+    }
+}
+
+/// The layers, with the acts of each that make sense before the next one is put onto it.
+fn fitted_layers(layers: &[Layer]) -> Vec<Layer> {
+    let mut chain_state = ChainState::bare("");
+    let fitted = layers.iter().map(|layer| {
+        let mut layer = fitted_layer(layer);
+        chain_state.put(&layer);
+        let acts = std::mem::take(&mut layer.acts);
+        for act in acts {
+            let fitted = fitted(&act, &chain_state).filter(|act| chain_state.is_sure(act));
+            if let Some(act) = fitted {
+                chain_state.advance(&act, true);
+                layer.acts.push(act);
+            }
+        }
+        layer
+    });
+    fitted.collect()
+}
+
+fn fitted_layer(layer: &Layer) -> Layer {
+    let layer = Layer {
+        size: (layer.size / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES),
+        ..layer.clone()
+    };
+    let empty = Layer {
+        writes: Vec::new(),
+        acts: Vec::new(),
+        ..layer.clone()
+    };
+    // Some formats round it.
+    let size = ChainState::start("", &[empty]).model.top.size;
+    Layer {
+        writes: cut(&layer.writes, size),
+        ..layer
+    }
+}
+
+fn cut(writes: &[Write], size: u64) -> Vec<Write> {
+    let parts = writes.iter().filter_map(|write| write.within(0, size));
+    parts.collect()
+}
+
+/// The part of [`offset`, `offset + length`) that lies in an image of `size` bytes, if any does.
+fn cut_range(offset: u64, length: u64, size: u64) -> Option<(u64, u64)> {
+    let end = (offset + length).min(size);
+    (offset < end).then(|| (offset, end - offset))
+}
+
+/// The act as far as it makes sense where the chain stands.
+fn fitted(act: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
+    let act = adjusted(act, chain_state)?;
+    chain_state.admit(&act).is_admitted().then_some(act)
+}
+
+/// The act with its numbers as far as the current image reaches; nothing where nothing is left of it.
+fn adjusted(act: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
+    let size = chain_state.model.top.size;
+    match act {
+        ChainStep::Below { layer, act } => {
+            let lower = chain_state.lower(*layer)?;
+            let layer = *layer;
+            let act = adjusted(act, &lower).map(Box::new)?;
+            Some(ChainStep::Below { layer, act })
+        }
+        ChainStep::Write { writes } => {
+            let writes = cut(writes, size);
+            (!writes.is_empty()).then_some(ChainStep::Write { writes })
+        }
+        ChainStep::WriteZeroes {
+            offset,
+            length,
+            unmap,
+        } => {
+            let (offset, length) = cut_range(*offset, *length, size)?;
+            let unmap = *unmap;
+            Some(ChainStep::WriteZeroes {
+                offset,
+                length,
+                unmap,
+            })
+        }
+        ChainStep::Discard { offset, length } => {
+            let (offset, length) = cut_range(*offset, *length, size)?;
+            Some(whole_clusters(offset, length, chain_state))
+        }
+        ChainStep::Resize {
+            size: wanted,
+            preallocation,
+        } => {
+            let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
+            let can = |mode: &Preallocation| chain_state.preallocates(wanted, *mode);
+            let preallocation = preallocation.filter(can);
+            Some(ChainStep::Resize {
+                size: wanted,
+                preallocation,
+            })
+        }
+        ChainStep::Rebase { onto } => {
+            let last = chain_state.below().len().checked_sub(1)?;
+            let onto = onto.map(|index| index.min(last));
+            Some(ChainStep::Rebase { onto })
+        }
+        ChainStep::Bench { .. } => benched(act, size),
+        _ => Some(act.clone()),
+    }
+}
+
+/// As many requests of a bench as do not reach over the end.
+fn benched(act: &ChainStep, size: u64) -> Option<ChainStep> {
+    let mut act = act.clone();
+    if let ChainStep::Bench {
+        count,
+        length,
+        offset,
+        stride,
+        ..
+    } = &mut act
+    {
+        let room = size.checked_sub(*offset + *length)?;
+        *count = (*count).min(room / (*stride).max(1) + 1);
+    }
+    Some(act)
+}
+
+/// Whole clusters of a qcow2.
+fn whole_clusters(offset: u64, length: u64, chain_state: &ChainState) -> ChainStep {
+    let (top, size) = (chain_state.top(), chain_state.model.top.size);
+    if top.format != Format::Qcow2 {
+        return ChainStep::Discard { offset, length };
+    }
+    let cluster = top.cluster_size();
+    let start = offset / cluster * cluster;
+    let end = (offset + length).next_multiple_of(cluster).min(size);
+    ChainStep::Discard {
+        offset: start,
+        length: end - start,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::options::{CreateOption, CreateOptions};
+    use crate::tool::request::SnapshotAction;
+
+    fn chain(steps: Vec<ChainStep>) -> Chain {
+        let layer = Layer {
+            format: Format::Qcow2,
+            size: 1 << 20,
+            options: CreateOptions::new(),
+            writes: Vec::new(),
+            acts: Vec::new(),
+        };
+        let layers = vec![layer];
+        Chain { layers, steps }
+    }
+
+    fn snapshot(action: SnapshotAction) -> ChainStep {
+        let name = "a".to_owned();
+        ChainStep::Snapshot { action, name }
+    }
+
+    #[test]
+    fn what_rested_on_an_act_that_is_gone_goes_with_it() {
+        let rest = vec![
+            snapshot(SnapshotAction::Apply),
+            snapshot(SnapshotAction::Delete),
+            ChainStep::Commit,
+            ChainStep::Rebase { onto: None },
+            ChainStep::Read,
+        ];
+        assert_eq!(chain(rest).fitted().steps, [ChainStep::Read]);
+    }
+
+    #[test]
+    fn growth_that_allocates_every_cluster_is_unbearable_and_any_other_is_not() {
+        let resize = || ChainStep::Resize {
+            size: 32 << 30,
+            preallocation: None,
+        };
+        let mut chain = chain(vec![resize()]);
+        assert!(!chain.is_unbearable());
+        chain.layers[0].options = [
+            CreateOption::ClusterSize(1024),
+            CreateOption::DataFileRaw(true),
+        ]
+        .into();
+        assert!(chain.is_unbearable());
+    }
+
+    #[test]
+    fn ranges_are_cut_at_the_end_and_discards_are_whole_clusters() {
+        let write = |offset, length| Write {
+            offset,
+            length,
+            byte: 1,
+        };
+        let steps = vec![
+            ChainStep::Write {
+                writes: vec![write(0, 2 << 20), write(1 << 20, 1)],
+            },
+            ChainStep::Discard {
+                offset: 70000,
+                length: 512,
+            },
+        ];
+        let fitted = chain(steps).fitted().steps;
+        let writes = vec![write(0, 1 << 20)];
+        let (offset, length) = (65536, 65536);
+        assert_eq!(
+            fitted,
+            [
+                ChainStep::Write { writes },
+                ChainStep::Discard { offset, length }
+            ]
+        );
+    }
+}

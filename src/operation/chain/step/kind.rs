@@ -1,0 +1,81 @@
+//! Which steps there are, without what they are made of: what generators draw from, weigh, and are told to keep to.
+
+use std::str::FromStr;
+
+macro_rules! kinds {
+    ($($kind:ident = $name:literal,)*) => {
+        /// The kind of a step.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ChainStepKind {
+            $(
+                #[doc = concat!("`", $name, "`.")]
+                $kind,
+            )*
+        }
+
+        impl ChainStepKind {
+            /// All of them. Those that came later stand at the end.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// Its name, as in JSON.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Write = "write",
+    WriteZeroes = "write_zeroes",
+    Discard = "discard",
+    Resize = "resize",
+    Snapshot = "snapshot",
+    Rebase = "rebase",
+    Commit = "commit",
+    Amend = "amend",
+    Bitmap = "bitmap",
+    Convert = "convert",
+    Read = "read",
+    Map = "map",
+    Info = "info",
+    Check = "check",
+    Measure = "measure",
+    Compare = "compare",
+    Dd = "dd",
+    Repair = "repair",
+    Bench = "bench",
+    SnapshotList = "snapshot_list",
+    ConvertSnapshot = "convert_snapshot",
+    Below = "below",
+    Refused = "refused",
+}
+
+impl FromStr for ChainStepKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|kind| kind.name() == name);
+        found
+            .copied()
+            .ok_or_else(|| format!("there is no step '{name}'"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_what_a_step_of_it_is_called_in_json() {
+        for kind in ChainStepKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(*kind));
+        }
+        let act = crate::operation::chain::ChainStep::SnapshotList;
+        let json = serde_json::to_value(&act).unwrap();
+        assert_eq!(json["step"], act.kind().name());
+        assert!("snapshots".parse::<ChainStepKind>().is_err());
+    }
+}

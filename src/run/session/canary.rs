@@ -1,0 +1,168 @@
+//! The canary: before a campaign, a tool with planted faults must be caught.
+//!
+//! The faulty tool calls the reference, but reports another size for every image and changes the first sector of every
+//! image that it converts. The same scratch directory, runner and judges that serve real cases must find both faults;
+//! otherwise no result of the campaign can be trusted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Session;
+use crate::base::error::{Error, Result};
+use crate::case::Case;
+use crate::image::content::Write;
+use crate::oracle::verdict::Verdict;
+use crate::process::Captured;
+use crate::run::runner::DifferentialRunner;
+use crate::tool::request::{Answer, Request};
+use crate::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
+
+/// The smallest case that exercises both faults.
+const CASE: &str = r#"{"generation": "canary", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
+    "image": {"format": "raw", "virtual_size": "64K", "pattern": "random", "writes": [{"offset": 0, "length": 512, "byte": 7}]},
+    "ops": [{"op": "info"}, {"op": "convert", "target": "raw"}]}"#;
+
+/// The least time limit for one call of the canary, in wall time.
+const LIMIT_MIN: Duration = Duration::from_secs(5);
+
+/// The byte that the faulty tool writes all over the first sector.
+const LIE: u8 = 0xa5;
+
+struct Liar(Arc<dyn Tool>);
+
+impl Tool for Liar {
+    fn name(&self) -> &'static str {
+        "canary"
+    }
+
+    fn version(&self) -> &str {
+        self.0.version()
+    }
+
+    /// `None`, so that it does not count as the same program as the reference.
+    fn program(&self) -> Option<&Path> {
+        None
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        self.0.support(request)
+    }
+
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
+        let mut answer = self.0.ask(request, call_context)?;
+        match request {
+            Request::Info { .. } => {
+                let honest = answer.stdout.text();
+                let lie = honest.replace("\"virtual-size\": ", "\"virtual-size\": 1");
+                answer.stdout = Captured::from_text(lie);
+            }
+            Request::Convert { target, .. } if answer.succeeded() => {
+                let lie = Request::Write {
+                    file: target.clone(),
+                    writes: vec![Write {
+                        offset: 0,
+                        length: 512,
+                        byte: LIE,
+                    }],
+                };
+                self.0.ask(&lie, call_context)?;
+            }
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    fn wording(&self, _: &Request) -> Option<Reproducer> {
+        None
+    }
+}
+
+impl Session {
+    /// Runs the canary case. Fails if the faulty tool is not caught.
+    pub fn run_canary(&self) -> Result<()> {
+        let liar: Arc<dyn Tool> = Arc::new(Liar(Arc::clone(&self.runner.reference)));
+        self.must_catch(liar)
+    }
+
+    fn must_catch(&self, liar: Arc<dyn Tool>) -> Result<()> {
+        let case: Case = serde_json::from_str(CASE)
+            .map_err(|error| Error::system(format!("cannot decode the canary's case: {error}")))?;
+        let runner = DifferentialRunner {
+            candidate: liar,
+            keep: false,
+            // Generous limit: the canary tests detection, not speed.
+            limit: self.runner.limit.max(LIMIT_MIN),
+            ..self.runner.clone()
+        };
+        let outcome = runner.run(&case)?;
+        let verdicts = || {
+            outcome
+                .operations
+                .iter()
+                .map(|operation| &operation.verdict)
+        };
+        let is_caught = |verdict: &Verdict| matches!(verdict, Verdict::Divergence(_));
+        // A slow machine may time out one of the two operations (inconclusive), but then the other must diverge.
+        let is_missed = |verdict: &Verdict| matches!(verdict, Verdict::Match);
+        if verdicts().any(is_caught) && !verdicts().any(is_missed) {
+            return Ok(());
+        }
+        let said: Vec<String> = std::iter::zip(&case.ops, verdicts())
+            .map(|(operation, verdict)| {
+                let reason = verdict.reason().unwrap_or_default();
+                format!("{}: {} {reason}", operation.name(), verdict.name())
+            })
+            .collect();
+        Err(Error::system(format!(
+            "the canary, a tool with planted faults, was not caught ({}), so no result of this campaign could be trusted: check the reference with imgduel tools",
+            said.join("; ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::known::Catalogue;
+    use crate::oracle::witness::Witnesses;
+    use crate::process::SandboxPolicy;
+    use crate::run::scratch_dir::Remover;
+    use crate::tool::launcher::{ExecMode, Launcher};
+    use crate::tool::{ToolEnv, open};
+
+    #[test]
+    #[cfg_attr(
+        missing_qemu_img,
+        ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+    )]
+    fn a_faulty_tool_is_caught_and_a_correct_one_is_reported_as_not_caught() {
+        let limit = Duration::from_secs(30);
+        let tool_env = ToolEnv {
+            worker_program: "/nonexistent".into(),
+            launcher: Launcher::new(ExecMode::Spawn, false),
+            limit,
+        };
+        let spec = "qemu-img".parse().unwrap();
+        let reference = open(&spec, &tool_env).unwrap();
+        let runner = DifferentialRunner {
+            candidate: Arc::clone(&reference),
+            reference: Arc::clone(&reference),
+            limit,
+            sandbox: SandboxPolicy::default(),
+            workdir: std::env::temp_dir(),
+            witnesses: Witnesses::find(limit),
+            keep: false,
+            fixtures: Arc::default(),
+            remover: Arc::new(Remover::start()),
+        };
+        let session = Session::new(runner, Catalogue::built_in().unwrap());
+        session.run_canary().unwrap();
+        let error = session.must_catch(reference).unwrap_err().to_string();
+        assert!(error.contains("was not caught (info: match"), "{error}");
+    }
+}
