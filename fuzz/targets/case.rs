@@ -61,7 +61,10 @@ fn look(case: &Case) {
             perform.skipped(),
         );
         let _ = (perform.features(), perform.bounds(), perform.reads_source());
-        let _ = perform.outputs(&context, &imgduel::oracle::observations::Observations::default());
+        let _ = perform.outputs(
+            &context,
+            &imgduel::oracle::observations::Observations::default(),
+        );
     }
     serde_json::to_string(case).expect("a case can be written");
 }

@@ -12,11 +12,12 @@ use imgduel::case::Case;
 use imgduel::case::generation::Generation;
 use imgduel::image::content::{Contents, Write};
 use imgduel::oracle::coverage::Observed;
-use imgduel::oracle::observations::{
-    SideRun, Observations, HarnessAction, Inventory, CrossCheck, Reading, Side, ToolVersion, Task, StepResult,
-};
 use imgduel::oracle::judge;
 use imgduel::oracle::normalize::{Purpose, normalize};
+use imgduel::oracle::observations::{
+    CrossCheck, HarnessAction, Inspection, Inventory, Observations, Side, SideRun, StepResult,
+    Task, ToolVersion,
+};
 use imgduel::oracle::signature::Group;
 use imgduel::oracle::verdict::Verdict;
 use imgduel::process::Captured;
@@ -118,7 +119,7 @@ fuzz_target!(|data: &[u8]| {
         let audit = Task::Harness(HarnessAction::Audit { file: file() });
         let looks = looks.map(|(by, request)| (by, Task::Tool(request)));
         for (by, task) in looks.into_iter().chain([(Side::Reference, audit)]) {
-            let reading = |said: &[u8], how: u8| Reading {
+            let reading = |said: &[u8], how: u8| Inspection {
                 output: place,
                 by,
                 task: task.clone(),
