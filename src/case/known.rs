@@ -312,7 +312,7 @@ impl Entry {
             (self.versions.len(), "versions"),
             (when.operation.len(), "operation"),
             (when.kind.len(), "kind"),
-            (when.differences.len(), "differs"),
+            (when.subjects.len() + when.differences.len(), "differs"),
         ];
         let empty = lists.iter().find(|(length, _)| *length == 0);
         let operation = |name: &String| {

@@ -13,6 +13,8 @@ pub use inconclusive::InconclusiveKind;
 pub use kind::{DivergenceKind, OutputAspect, OutputRole};
 pub use name::VerdictName;
 pub use place::Place;
+#[cfg(test)]
+pub use subject::samples;
 pub use subject::{JsonPath, SnapshotStep, Subject, SubjectKind};
 
 mod aspect;

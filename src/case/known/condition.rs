@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::shown::Shows;
 use crate::case::Case;
 use crate::operation::Operation;
-use crate::oracle::verdict::{Blame, Difference};
+use crate::oracle::verdict::{Blame, Difference, Subject, SubjectKind};
 
 /// When an entry fits: everything that is given must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,11 @@ pub struct Condition {
     /// Who is alone with it, one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blame: Vec<Blame>,
-    /// What differs: every difference found must be one of these, or begin with one of these that ends in `*`.
+    /// What differs, wherever: every difference found must be of one of these kinds, or one of `differences`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<SubjectKind>,
+    /// What differs, as its text: every difference found must be one of these, or begin with one of these that ends in `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
     /// What the candidate shows where the reference shows something else, one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -129,6 +133,7 @@ impl Condition {
             any_at: Vec::new(),
             not_at: Vec::new(),
             blame: seen.blame.into_iter().collect(),
+            subjects: Vec::new(),
             differences: patterns,
             shows,
             candidate_says: words_of_all(seen.differences.iter().map(|found| &found.candidate)),
@@ -142,6 +147,9 @@ impl Condition {
         self.at.retain(|fact| other.at.contains(fact));
         self.parameters
             .retain(|name, value| other.parameters.get(name) == Some(value));
+        for kind in &other.subjects {
+            add_new(&mut self.subjects, *kind);
+        }
         for pattern in &other.differences {
             add_new(&mut self.differences, pattern.clone());
         }
@@ -181,11 +189,10 @@ impl Condition {
         self.kind.iter().any(|kind| kind == seen.kind)
             && (self.blame.is_empty()
                 || seen.blame.is_some_and(|blame| self.blame.contains(&blame)))
-            && seen.differences.iter().all(|difference| {
-                let subject = difference.subject.to_string();
-                let mut patterns = self.differences.iter();
-                patterns.any(|pattern| matches_pattern(pattern, &subject))
-            })
+            && seen
+                .differences
+                .iter()
+                .all(|difference| self.is_about(&difference.subject))
             && says(&self.candidate_says, |difference| &difference.candidate)
             && says(&self.reference_says, |difference| &difference.reference)
             && self.shows_hold(seen.differences)
@@ -212,12 +219,16 @@ impl Condition {
         };
         let patterned = |narrow: &String| {
             let plain = narrow.strip_suffix('*').unwrap_or(narrow);
-            self.differences
-                .iter()
-                .any(|wide| match wide.strip_suffix('*') {
-                    Some(beginning) => plain.starts_with(beginning),
-                    None => wide == narrow,
-                })
+            let is_whole = plain.len() == narrow.len();
+            let is_of_kind = is_whole && self.subjects.contains(&Subject::parse(narrow).kind());
+            is_of_kind
+                || self
+                    .differences
+                    .iter()
+                    .any(|wide| match wide.strip_suffix('*') {
+                        Some(beginning) => plain.starts_with(beginning),
+                        None => wide == narrow,
+                    })
         };
         let damaged = |name: &String| {
             let structure = name.split('.').next().unwrap_or_default();
@@ -241,12 +252,24 @@ impl Condition {
             && (self.blame.is_empty()
                 || (!other.blame.is_empty()
                     && other.blame.iter().all(|blame| self.blame.contains(blame))))
+            && other
+                .subjects
+                .iter()
+                .all(|kind| self.subjects.contains(kind))
             && other.differences.iter().all(patterned)
             && (self.shows.is_empty()
                 || (!other.shows.is_empty()
                     && other.shows.iter().all(|shown| self.shows.contains(shown))))
             && words(&self.candidate_says, &other.candidate_says)
             && words(&self.reference_says, &other.reference_says)
+    }
+
+    /// Whether a subject is one of those that it names, by kind or by text.
+    fn is_about(&self, subject: &Subject) -> bool {
+        let text = subject.to_string();
+        let mut patterns = self.differences.iter();
+        self.subjects.contains(&subject.kind())
+            || patterns.any(|pattern| matches_pattern(pattern, &text))
     }
 
     fn facts_hold(&self, at: &[String]) -> bool {

@@ -172,6 +172,8 @@ fn put_condition(when: &Condition, put: &mut impl FnMut(&str, Option<Value>)) {
     put("not_at", texts(&when.not_at));
     let blame = when.blame.iter().map(|blame| blame.name().to_owned());
     put("blame", texts(&blame.collect::<Vec<String>>()));
+    let subjects = when.subjects.iter().map(|kind| kind.name().to_owned());
+    put("subject", texts(&subjects.collect::<Vec<String>>()));
     put("differs", texts(&when.differences));
     let shows = when.shows.iter().map(|shows| shows.name().to_owned());
     put("shows", texts(&shows.collect::<Vec<String>>()));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oracle::verdict::{Blame, Difference};
+use crate::oracle::verdict::{Blame, Difference, SubjectKind};
 
 mod conditions;
 mod covering;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{Condition, Entry, Range, Right, Shows};
 use crate::image::format::Format;
-use crate::oracle::verdict::Blame;
+use crate::oracle::verdict::{Blame, SubjectKind};
 
 /// One value, or a list of them.
 #[derive(Clone, Debug)]
@@ -51,6 +51,7 @@ pub(super) struct WrittenEntry {
     pub any_at: Option<Vec<String>>,
     pub not_at: Option<Several<String>>,
     pub blame: Option<Several<Blame>>,
+    pub subject: Option<Several<SubjectKind>>,
     pub differs: Option<Several<String>>,
     pub shows: Option<Several<Shows>>,
     pub candidate_says: Option<String>,
@@ -73,11 +74,20 @@ macro_rules! fall_back {
 }
 
 impl WrittenEntry {
-    /// The same with what it does not say taken from its class.
+    /// The same with what it does not say taken from its class. What differs is said by two keys: where it has one, the class's other one
+    /// does not count.
     pub fn with_class(&self, class: &Self) -> Self {
+        let mut whole = self.or_class(class);
+        if self.subject.is_some() || self.differs.is_some() {
+            (whole.subject, whole.differs) = (self.subject.clone(), self.differs.clone());
+        }
+        whole
+    }
+
+    fn or_class(&self, class: &Self) -> Self {
         fall_back! { self, class:
             id class tool tools versions of_reference rate operation format kind parameters features any_feature damage at any_at not_at blame
-            differs shows candidate_says reference_says candidate reference right specification why example example_with no_example
+            subject differs shows candidate_says reference_says candidate reference right specification why example example_with no_example
         }
     }
 
@@ -127,7 +137,11 @@ impl WrittenEntry {
             any_at: self.any_at.clone().unwrap_or_default(),
             not_at: list(&self.not_at),
             blame: list(&self.blame),
-            differences: self.differs.clone().ok_or(missing("differs"))?.0,
+            subjects: list(&self.subject),
+            differences: match self.subject {
+                None => self.differs.clone().ok_or(missing("differs"))?.0,
+                Some(_) => list(&self.differs),
+            },
             shows: list(&self.shows),
             candidate_says: self.candidate_says.clone(),
             reference_says: self.reference_says.clone(),

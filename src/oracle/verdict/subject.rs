@@ -10,6 +10,8 @@ mod template;
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 pub use json_path::JsonPath;
 pub use part::SnapshotStep;
 
@@ -409,6 +411,20 @@ impl SubjectKind {
     /// The one of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+impl Serialize for SubjectKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for SubjectKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let unknown = || serde::de::Error::custom(format!("no subject is called '{name}'"));
+        Self::named(&name).ok_or_else(unknown)
     }
 }
 

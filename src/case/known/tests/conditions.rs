@@ -123,6 +123,24 @@ fn every_difference_must_be_one_of_those_that_are_named() {
 }
 
 #[test]
+fn every_difference_must_be_of_a_kind_that_is_named_or_have_a_text_that_is() {
+    let mut seen = Seen::new(chain(&[]));
+    let text = seen.differences[0].subject.to_string();
+    let kind = seen.differences[0].subject.kind();
+    let only = |kinds: &[SubjectKind], patterns: &[&str]| {
+        let (kinds, patterns) = (kinds.to_vec(), texts(patterns));
+        move |when: &mut Condition| (when.subjects, when.differences) = (kinds, patterns)
+    };
+    assert!(holds(&seen, only(&[kind], &[])));
+    assert!(!holds(&seen, only(&[SubjectKind::Exit], &[])));
+    seen.differences
+        .push(Difference::written("exit of map", "a", "b"));
+    assert!(!holds(&seen, only(&[kind], &[])));
+    assert!(holds(&seen, only(&[kind, SubjectKind::Exit], &[])));
+    assert!(holds(&seen, only(&[SubjectKind::Exit], &[&text])));
+}
+
+#[test]
 fn words_must_be_in_the_values_of_every_difference() {
     let mut seen = Seen::new(chain(&[]));
     seen.differences = vec![

@@ -114,6 +114,22 @@ fn a_structure_covers_its_fields() {
 }
 
 #[test]
+fn a_kind_of_subject_covers_itself_and_its_whole_texts() {
+    let of = |kinds: &[SubjectKind], patterns: &[&str]| {
+        let mut when = condition();
+        (when.subjects, when.differences) = (kinds.to_vec(), texts(patterns));
+        when
+    };
+    let exit = of(&[SubjectKind::Exit], &[]);
+    assert!(exit.covers(&exit));
+    assert!(exit.covers(&of(&[], &["exit of map"])));
+    assert!(!exit.covers(&of(&[], &["exit of m*"])));
+    assert!(!exit.covers(&of(&[], &["metadata of 1.qcow2"])));
+    assert!(!exit.covers(&of(&[SubjectKind::Exit, SubjectKind::Metadata], &[])));
+    assert!(!of(&[], &["exit of map"]).covers(&exit));
+}
+
+#[test]
 fn a_beginning_covers_what_begins_with_it() {
     let list: List = |when| &mut when.differences;
     assert!(covers(

@@ -56,6 +56,23 @@ fn a_file_says_of_which_tool_and_versions_its_entries_are() {
 }
 
 #[test]
+fn what_differs_is_said_by_kind_or_by_text_and_never_by_the_class_as_well() {
+    let class =
+        "[[class]]\nid = \"c\"\nsubject = [\"exit\", \"metadata\"]\n\n[[known]]\nclass = \"c\"\n";
+    let of_class = file(&[("[[known]]\n", class), ("differs = \"contents of*\"\n", "")]);
+    let when = parse(&of_class).unwrap().entries.remove(0).when;
+    assert_eq!(when.subjects, [SubjectKind::Exit, SubjectKind::Metadata]);
+    assert!(when.differences.is_empty());
+    let own = parse(&file(&[("[[known]]\n", class)])).unwrap();
+    let when = &own.entries[0].when;
+    assert!(when.subjects.is_empty());
+    assert_eq!(when.differences, ["contents of*"]);
+    let both = file(&[("differs =", "subject = \"exit\"\ndiffers =")]);
+    let when = parse(&both).unwrap().entries.remove(0).when;
+    assert_eq!((when.subjects.len(), when.differences.len()), (1, 1));
+}
+
+#[test]
 fn what_no_file_may_say_is_one_line_with_the_place() {
     for (change, line, words) in [
         (
@@ -120,6 +137,11 @@ fn what_no_file_may_say_is_one_line_with_the_place() {
             ("differs = \"contents of*\"\n", ""),
             5,
             "has the key 'differs'",
+        ),
+        (
+            ("differs = \"contents of*\"", "subject = \"content\""),
+            9,
+            "no subject is called 'content'",
         ),
         (("id = \"one\"\n", ""), 5, "an entry has no id"),
         (("tool = \"t\"\n", ""), 1, "for files that name a tool"),

@@ -55,6 +55,7 @@ fn whole() -> Entry {
         any_at: texts(&["file=qcow2"]),
         not_at: texts(&["by=reference"]),
         blame: vec![Blame::Both, Blame::Unclear],
+        subjects: vec![SubjectKind::Exit, SubjectKind::Metadata],
         differences: texts(&["contents of*"]),
         shows: vec![Shows::ZerosForData],
         candidate_says: Some("it's \"so\"\\".to_owned()),
