@@ -1,8 +1,8 @@
 //! Shrinks a case while it shows the same divergence: greedy, deterministic and bounded.
 //!
-//! The [`Symptom`] defines which divergences count as the same. It includes the cause if that is known: a different refusal, or a refusal
+//! The `Symptom` defines which divergences count as the same. It includes the cause if that is known: a different refusal, or a refusal
 //! by the other side, is a different divergence. The shrinker keeps a smaller case only if it shows the symptom; the caller passes a
-//! closure that runs the case, so this module depends on neither the runner nor the tools. Each [`Progress`] can be saved: an
+//! closure that runs the case, so this module depends on neither the runner nor the tools. Each `Progress` can be saved: an
 //! interrupted and resumed run ends with the same case as an uninterrupted one.
 
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! `chain`: an image with its backing files, and a list of steps on it, each applied to what the step before left.
 //!
 //! Drawn by our own generations. Every step is the side's own tool's, where it can do it; what it cannot is done by the reference
-//! on both sides, so that the steps around it still meet what the tool made of its own. A [`Model`] goes the same way and is the
+//! on both sides, so that the steps around it still meet what the tool made of its own. A `Model` goes the same way and is the
 //! third witness of all that is read.
 
 use serde::{Deserialize, Serialize};
@@ -252,15 +252,7 @@ impl Perform for Chain {
         let mut is_endless = chain_state.has_endless_encrypted_runs();
         for act in &self.steps {
             let (acting, inner) = chain_state.resolved(act);
-            features.extend(KnownQemuBug::of(&acting, inner).map(KnownQemuBug::feature));
-            let is_over_finer = inner.rebases_over_finer_images(&acting);
-            features.extend(is_over_finer.then_some(Feature::RaggedRebase));
-            let unmaps = inner.unmaps_parallels(&acting);
-            features.extend(unmaps.then_some(Feature::ParallelsUnmap));
-            let preallocates = inner.preallocates_growth(&acting);
-            features.extend(preallocates.then_some(Feature::PreallocatedGrowth));
-            let downgrades = inner.downgrades_snapshots(&acting);
-            features.extend(downgrades.then_some(Feature::DowngradedSnapshots));
+            features.extend(acting.bugs_met_by(inner));
             drop(acting);
             chain_state.go_on(act);
             is_endless |= chain_state.has_endless_encrypted_runs();

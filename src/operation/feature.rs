@@ -78,21 +78,21 @@ features! {
     /// Anything else that is done with such an image.
     ActBelow = "act_below",
 
-    /// [`KnownQemuBug::RaggedRebase`](super::chain::Hazard::RaggedRebase).
+    /// [`KnownQemuBug::RaggedRebase`](super::chain::KnownQemuBug::RaggedRebase).
     RaggedRebase = "hazard_ragged_rebase",
-    /// [`KnownQemuBug::MetadataGrowth`](super::chain::Hazard::MetadataGrowth).
+    /// [`KnownQemuBug::MetadataGrowth`](super::chain::KnownQemuBug::MetadataGrowth).
     MetadataGrowth = "hazard_metadata_growth",
-    /// [`KnownQemuBug::NarrowSnapshot`](super::chain::Hazard::NarrowSnapshot).
+    /// [`KnownQemuBug::NarrowSnapshot`](super::chain::KnownQemuBug::NarrowSnapshot).
     NarrowSnapshot = "hazard_narrow_snapshot",
-    /// [`KnownQemuBug::RaggedGrowth`](super::chain::Hazard::RaggedGrowth).
+    /// [`KnownQemuBug::RaggedGrowth`](super::chain::KnownQemuBug::RaggedGrowth).
     RaggedGrowth = "hazard_ragged_growth",
-    /// [`KnownQemuBug::Version2Bitmaps`](super::chain::Hazard::Version2Bitmaps).
+    /// [`KnownQemuBug::Version2Bitmaps`](super::chain::KnownQemuBug::Version2Bitmaps).
     Version2Bitmaps = "hazard_version_2_bitmaps",
-    /// [`KnownQemuBug::EncryptedDowngrade`](super::chain::Hazard::EncryptedDowngrade).
+    /// [`KnownQemuBug::EncryptedDowngrade`](super::chain::KnownQemuBug::EncryptedDowngrade).
     EncryptedDowngrade = "hazard_encrypted_downgrade",
-    /// [`KnownQemuBug::CompressedQcow`](super::chain::Hazard::CompressedQcow).
+    /// [`KnownQemuBug::CompressedQcow`](super::chain::KnownQemuBug::CompressedQcow).
     CompressedQcow = "hazard_compressed_qcow",
-    /// [`KnownQemuBug::RepairedSnapshots`](super::chain::Hazard::RepairedSnapshots).
+    /// [`KnownQemuBug::RepairedSnapshots`](super::chain::KnownQemuBug::RepairedSnapshots).
     RepairedSnapshots = "hazard_repaired_snapshots",
     /// An image lies on one whose format is guessed, wrongly ([`Layer::is_guessed_under`](super::chain::Layer::is_guessed_under)).
     GuessedBacking = "hazard_guessed_backing",

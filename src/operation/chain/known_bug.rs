@@ -43,16 +43,15 @@ const ENDLESS_RUN_BYTES: u64 = 1 << 31;
 
 impl ChainStep {
     /// See [`Feature::DowngradedSnapshots`].
-    pub(super) fn downgrades_snapshots(&self, chain_state: &ChainState) -> bool {
+    fn downgrades_snapshots(&self, chain_state: &ChainState) -> bool {
         let Self::Amend { options } = self else {
             return false;
         };
-        let downgrades = options.is_version_2();
-        downgrades && !chain_state.model.snapshots.is_empty()
+        options.is_version_2() && !chain_state.model.snapshots.is_empty()
     }
 
     /// See [`Feature::PreallocatedGrowth`].
-    pub(super) fn preallocates_growth(&self, chain_state: &ChainState) -> bool {
+    fn preallocates_growth(&self, chain_state: &ChainState) -> bool {
         let Self::Resize {
             size,
             preallocation: Some(mode),
@@ -67,7 +66,7 @@ impl ChainStep {
 
     /// Whether it meets [`KnownQemuBug::RaggedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
     /// smaller clusters, so that what is allocated there begins within one. Kept apart from [`KnownQemuBug::of`], by which cases are drawn.
-    pub(super) fn rebases_over_finer_images(&self, chain_state: &ChainState) -> bool {
+    fn rebases_over_finer_images(&self, chain_state: &ChainState) -> bool {
         let (size, cluster) = (chain_state.model.top.size, chain_state.top().cluster_size());
         let is_ragged = |end: u64| end < size && !end.is_multiple_of(cluster);
         let is_finer = |file: &ImageFile| match file.format {
@@ -81,7 +80,7 @@ impl ChainStep {
     }
 
     /// See [`Feature::ParallelsUnmap`].
-    pub(super) fn unmaps_parallels(&self, chain_state: &ChainState) -> bool {
+    fn unmaps_parallels(&self, chain_state: &ChainState) -> bool {
         // Whole clusters are given back whether that is asked for or not.
         let is_zeroing = matches!(self, Self::WriteZeroes { .. });
         is_zeroing && chain_state.top().format == Format::Parallels
@@ -89,6 +88,25 @@ impl ChainStep {
 }
 
 impl ChainState {
+    /// Returns the known bugs that the step meets, those by which cases are drawn first. The step acts on the current image: see
+    /// [`ChainState::resolved`].
+    pub(super) fn bugs_met_by(&self, step: &ChainStep) -> impl Iterator<Item = Feature> {
+        let met = [
+            (step.rebases_over_finer_images(self), Feature::RaggedRebase),
+            (step.unmaps_parallels(self), Feature::ParallelsUnmap),
+            (step.preallocates_growth(self), Feature::PreallocatedGrowth),
+            (
+                step.downgrades_snapshots(self),
+                Feature::DowngradedSnapshots,
+            ),
+        ];
+        let not_drawn = met
+            .into_iter()
+            .filter_map(|(is_met, bug)| is_met.then_some(bug));
+        let drawn = KnownQemuBug::of(self, step).map(KnownQemuBug::feature);
+        drawn.into_iter().chain(not_drawn)
+    }
+
     /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status).
     pub(super) fn has_endless_encrypted_runs(&self) -> bool {
         let lower = self.below().iter().zip(self.edges());

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Chain;
 use super::chain_state::ChainState;
 use super::step::ChainStep;
-use super::{Chain, KnownQemuBug};
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::Subformat;
 use crate::operation::facts::{Facts, of_file};
@@ -95,7 +95,7 @@ impl Lineage {
         let (chain_state, inherited) = (&*chain_state, self.of(&chain_state));
         let size = chain_state.model.top.size;
         let names = names(chain_state, act);
-        let met = hazards(chain_state, act);
+        let met = known_bugs(chain_state, act);
         let past = self.past(chain_state.top());
         past.done.extend(&names);
         past.own.extend(names.iter().filter(|_| is_own));
@@ -150,22 +150,10 @@ fn names(chain_state: &ChainState, act: &ChainStep) -> Vec<&'static str> {
     std::iter::once(act.name()).chain(more).collect()
 }
 
-fn hazards(chain_state: &ChainState, act: &ChainStep) -> Vec<Feature> {
-    let found = [
-        KnownQemuBug::of(chain_state, act).map(KnownQemuBug::feature),
-        act.rebases_over_finer_images(chain_state)
-            .then_some(Feature::RaggedRebase),
-        act.unmaps_parallels(chain_state)
-            .then_some(Feature::ParallelsUnmap),
-        act.preallocates_growth(chain_state)
-            .then_some(Feature::PreallocatedGrowth),
-        act.downgrades_snapshots(chain_state)
-            .then_some(Feature::DowngradedSnapshots),
-        chain_state
-            .has_endless_encrypted_runs()
-            .then_some(Feature::EndlessEncrypted),
-    ];
-    found.into_iter().flatten().collect()
+fn known_bugs(chain_state: &ChainState, act: &ChainStep) -> Vec<Feature> {
+    let is_endless = chain_state.has_endless_encrypted_runs();
+    let endless = is_endless.then_some(Feature::EndlessEncrypted);
+    chain_state.bugs_met_by(act).chain(endless).collect()
 }
 
 /// What is true of the place, beside what is true in every operation.

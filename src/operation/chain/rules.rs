@@ -2,7 +2,7 @@
 //!
 //! The one place that knows it. Generators draw what is admitted, the fitting of mutated, spliced and shrunk chains keeps what is
 //! admitted, and the steps that a case asks of both tools take their [`ExitExpectation`] from here. Changes nothing of a course, and knows nothing
-//! of what is likely, nor of the known defects of qemu-img ([`KnownQemuBug`](super::Hazard)).
+//! of what is likely, nor of the known defects of qemu-img ([`KnownQemuBug`](super::KnownQemuBug)).
 
 use super::chain_state::ChainState;
 use super::step::ChainStep;

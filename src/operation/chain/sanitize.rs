@@ -19,29 +19,29 @@ impl Chain {
 
     /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `other` does.
     pub fn fitted_like(&self, other: &Self) -> Self {
-        self.fitted_within(&other.hazards())
+        self.fitted_within(&other.known_bugs())
     }
 
     /// The defects of qemu-img that its acts meet.
-    pub(super) fn hazards(&self) -> Vec<KnownQemuBug> {
+    pub(super) fn known_bugs(&self) -> Vec<KnownQemuBug> {
         let mut chain_state = ChainState::start("", &self.layers);
-        let mut hazards = Vec::new();
+        let mut known_bugs = Vec::new();
         for act in &self.steps {
-            hazards.extend(KnownQemuBug::of(&chain_state, act));
+            known_bugs.extend(KnownQemuBug::of(&chain_state, act));
             chain_state.go_on(act);
         }
-        hazards
+        known_bugs
     }
 
-    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `hazards`.
-    pub(super) fn fitted_within(&self, hazards: &[KnownQemuBug]) -> Self {
+    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `known_bugs`.
+    pub(super) fn fitted_within(&self, known_bugs: &[KnownQemuBug]) -> Self {
         let layers = fitted_layers(&self.layers);
         let mut chain_state = ChainState::start("", &layers);
         let mut steps = Vec::new();
         for act in &self.steps {
             let is_safe = |act: &ChainStep| {
                 let known_bug = KnownQemuBug::of(&chain_state, act);
-                known_bug.is_none_or(|known_bug| hazards.contains(&known_bug))
+                known_bug.is_none_or(|known_bug| known_bugs.contains(&known_bug))
             };
             if let Some(act) = fitted(act, &chain_state).filter(is_safe) {
                 chain_state.advance(&act, true);

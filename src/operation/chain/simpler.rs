@@ -47,9 +47,9 @@ impl Chain {
 
         // One that was not drawn by us may need what makes no sense.
         let is_whole = self.fitted() == *self;
-        let hazards = self.hazards();
+        let known_bugs = self.known_bugs();
         let versions = versions.into_iter().flat_map(|version| {
-            let fitted = version.fitted_within(&hazards);
+            let fitted = version.fitted_within(&known_bugs);
             let raw = (!is_whole && fitted != version).then_some(version);
             std::iter::once(fitted).chain(raw)
         });
