@@ -4,7 +4,7 @@
 
 use super::shell::Check;
 use super::{About, by_hand, damaged, exits, left, midway, outputs, said, witnessed};
-use crate::oracle::verdict::Subject;
+use crate::oracle::verdict::{DivergenceKind, OutputAspect, Subject};
 
 /// The check for a finding; `None` when a shell cannot make it.
 pub(super) fn check(about: &About<'_>) -> Option<Check> {
@@ -15,7 +15,10 @@ pub(super) fn check(about: &About<'_>) -> Option<Check> {
             Some(said::complaints_differ(about.steps))
         }
         Subject::BenchFirstLine {} => Some(said::first_lines_differ(about.steps)),
-        Subject::JsonValue { .. } => said::values(about),
+        Subject::JsonValue { .. } => match about.kind {
+            DivergenceKind::Output(_, OutputAspect::Info) => outputs::of_outputs(about),
+            _ => said::values(about),
+        },
         Subject::OutputAsJson { .. } => said::is_no_json(about),
         Subject::CheckResult {} => said::counts_differ(about),
         Subject::MapShape {} => said::shapes_differ(about),

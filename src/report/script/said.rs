@@ -1,9 +1,9 @@
 //! What the tools say, compared in a shell: values in their JSON, counts, first lines, complaints.
 
+use super::About;
 use super::shell::{Check, VALUE, VALUES_MAX, values_differ};
-use super::{About, outputs};
 use crate::oracle::observations::{Executor, Step, Task};
-use crate::oracle::verdict::{Difference, DivergenceKind, OutputAspect, Subject};
+use crate::oracle::verdict::{Difference, DivergenceKind, Subject};
 use crate::tool::request::Request;
 
 /// Values of the tools' JSON.
@@ -25,7 +25,6 @@ pub(super) fn values(about: &About<'_>) -> Option<Check> {
             let compare = told.map(|(name, _)| values_differ(&[key], name));
             Some(Check::new(VALUE, compare.collect::<String>()))
         }
-        DivergenceKind::Output(_, OutputAspect::Info) => outputs::of_outputs(about),
         DivergenceKind::InfoOutput if has_index(about.differences) => Some(Check::new(
             "",
             format!(
