@@ -3,11 +3,11 @@
 //! The one description of them: both ends include this file (`src/process.rs` by its path, `preload/lib.rs` as a module), so that neither can
 //! disagree with the other. It knows no socket and no file; it uses `core` alone, as one end has nothing else.
 //!
-//! The two ends speak over a socket of sequenced packets. A zygote's first message is a *setup* ([`SetupHead`]): what it enters for good. Then a
-//! process says [`Reply::Hello`] and waits for calls. A *call* ([`CallHead`]) comes in with its descriptors; one reply tells that the child has
+//! The two ends speak over a socket of sequenced packets. A zygote's first message is a *setup* (`SetupHead`): what it enters for good. Then a
+//! process says `Reply::Hello` and waits for calls. A *call* (`CallHead`) comes in with its descriptors; one reply tells that the child has
 //! ended, with its status, CPU time and peak of memory, or the error that kept it from being started; where the call asks for it, one before
-//! tells that it has started. [`REAP`] lets the child be reaped: until then its number is its own. Whoever wants to know the number meanwhile
-//! finds it in the pid file ([`PidFileEntry`]), a file without a name, where the child writes it before it does anything else. A process whose
+//! tells that it has started. `REAP` lets the child be reaped: until then its number is its own. Whoever wants to know the number meanwhile
+//! finds it in the pid file (`PidFileEntry`), a file without a name, where the child writes it before it does anything else. A process whose
 //! socket closes ends, and ends its child with it.
 //!
 //! Numbers are in the machine's own byte order, as both ends are on one machine.

@@ -1,6 +1,6 @@
 //! Runs many cases in parallel.
 //!
-//! A campaign takes its cases one by one from a [`CaseSource`], which may learn from the results, and passes each record to the caller as soon
+//! A campaign takes its cases one by one from a `CaseSource`, which may learn from the results, and passes each record to the caller as soon
 //! as it is complete. Both entry points call [`run`]. Reports are made elsewhere, from the records.
 
 /// The settings that both entry points share.
@@ -72,7 +72,7 @@ pub trait CaseSource: Send {
 /// After this many consecutive cases that no candidate supports, the campaign ends, because supported ones are unlikely to follow.
 const PASSED_OVER_MAX: usize = 2000;
 
-/// Omits the cases that no candidate supports, as `concerns` says. Ends after [`PASSED_OVER_MAX`] such cases in a row.
+/// Omits the cases that no candidate supports, as `concerns` says. Ends after `PASSED_OVER_MAX` such cases in a row.
 pub fn passing_over<'a>(
     cases: impl Iterator<Item = Case> + Send + 'a,
     concerns: impl Fn(&Case) -> bool + Send + 'a,
@@ -112,7 +112,7 @@ struct Work<Cases> {
 
 /// Runs every case. Calls `on_record` in the calling thread, in the order in which cases end.
 ///
-/// After a stop request, the campaign waits for running cases for at most [`ABANDON_AFTER`]. Threads that are still busy then end with
+/// After a stop request, the campaign waits for running cases for at most `ABANDON_AFTER`. Threads that are still busy then end with
 /// the program, and the reaper removes their processes and files.
 pub fn run(
     candidate_set: &Arc<CandidateSet>,

@@ -1,4 +1,4 @@
-//! The two entry points: the `differential` test target ([`trial`]) and the command `imgduel` ([`command`]).
+//! The two entry points: the `differential` test target (`trial`) and the command `imgduel` (`command`).
 //!
 //! Both read the same seed files and the same settings.
 

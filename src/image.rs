@@ -1,7 +1,7 @@
 //! The source image of a case: its recipe, its expected guest-visible contents, and the model of what later steps do to them.
 //!
 //! The generations draw a recipe, the differential runner builds the image with qemu-img and qemu-io, and the judges compare against the
-//! expected contents. Only [`content`] does I/O.
+//! expected contents. Only `content` does I/O.
 
 /// Image formats.
 pub mod format;

@@ -65,12 +65,6 @@
 //! The modules below are public only because the tests, benchmarks and fuzz targets of this repository use them. They are hidden in this documentation
 //! and change without notice. They are listed in dependency order: each uses only modules above it (`docs/architecture.md`).
 
-#![allow(
-    rustdoc::broken_intra_doc_links,
-    rustdoc::private_intra_doc_links,
-    reason = "the heads of the hidden rooms name items of their own, which rustdoc looks for in the room above; editors find them"
-)]
-
 pub use base::error::{Cause, Error, Result};
 pub use campaign::settings::Settings;
 pub use case::{Case, CaseId};

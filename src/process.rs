@@ -1,8 +1,8 @@
 //! The only room that starts programs: one call, its limit, and what came of it.
 //!
-//! The command-line tools call [`run`]; the library tools' worker is kept and spoken to through [`Dialogue`]. Each child
+//! The command-line tools call [`run`]; the library tools' worker is kept and spoken to through `Dialogue`. Each child
 //! leads a process group of its own, sees a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole
-//! group at its limit. A tool is put into a sandbox ([`SandboxPolicy`]). What the child meant by its exit is not known here: that is the tools'
+//! group at its limit. A tool is put into a sandbox (`SandboxPolicy`). What the child meant by its exit is not known here: that is the tools'
 //! business.
 //!
 //! The `wait-timeout` crate waits for one child; here a whole process group is killed, its CPU time and peak memory are read, busy is told from

@@ -1,6 +1,6 @@
 //! Runs one case through both tools: its scratch directory, its source images, both sides, its record.
 //!
-//! Campaigns and test runs open an [`session`], which takes cases and returns records.
+//! Campaigns and test runs open an `session`, which takes cases and returns records.
 
 /// What a person reads to understand a verdict: calls, outputs, differences.
 pub mod evidence;

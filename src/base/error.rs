@@ -1,6 +1,6 @@
 //! Errors of the harness itself.
 //!
-//! Every room may return one. A tool's failure is never an [`Error`]: it is an [`Answer`](crate::tool::request::Answer), plain data for the
+//! Every room may return one. A tool's failure is never an `Error`: it is an [`Answer`](crate::tool::request::Answer), plain data for the
 //! judges. An error reads as one line: what failed, where, and what to do about it.
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! A size in the syntax of command lines: `64M`, `1G`, `512`.
 //!
-//! A [`Size`] keeps its text, because generations draw the text and tools receive it; [`Size::bytes`] is its value.
+//! A `Size` keeps its text, because generations draw the text and tools receive it; `Size::bytes` is its value.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Structure-aware mutations of a valid image, as plain data: a field gets another value, bytes are overwritten, or the file is truncated.
 //!
 //! A case stores symbolic values ("one more than before", "the start of the refcount table"); applying a mutation resolves them against the
-//! image's own [`Layout`]. The values include those that QEMU's image fuzzer draws for qcow2 (tests/image-fuzzer/qcow2/fuzz.py: zeros, ones,
+//! image's own `Layout`. The values include those that QEMU's image fuzzer draws for qcow2 (tests/image-fuzzer/qcow2/fuzz.py: zeros, ones,
 //! bounds of the width, sign bits, reserved bits, letters), values next to the original one, and offsets that are unaligned, beyond the end of the
 //! file, or those of other structures. The generations draw mutations and the differential runner applies them. No tool is run here.
 

@@ -1,8 +1,8 @@
 //! The on-disk format of qcow2: its structures, with the field names of QEMU's specification (docs/interop/qcow2).
 //!
-//! The differential runner uses it for what no tool prints: [`corruption`] corrupts an image for the operation `repair`; [`snapshot_table`] and
-//! [`host_clusters`] allow a comparison of two tools' snapshots to the byte; [`audit`] checks an image's metadata. A faulty tool may have
-//! written any structure, so everything is checked against the file's length and the limits below; invalid metadata is an [`Unparsable`] error,
+//! The differential runner uses it for what no tool prints: `corruption` corrupts an image for the operation `repair`; `snapshot_table` and
+//! `host_clusters` allow a comparison of two tools' snapshots to the byte; `audit` checks an image's metadata. A faulty tool may have
+//! written any structure, so everything is checked against the file's length and the limits below; invalid metadata is an `Unparsable` error,
 //! never a panic. This module reads no guest contents (tools do) and repairs nothing.
 
 use std::fmt;

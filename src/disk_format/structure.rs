@@ -1,7 +1,7 @@
-//! Structures and fields of image formats, and the [`Layout`] that locates them in one image.
+//! Structures and fields of image formats, and the `Layout` that locates them in one image.
 //!
 //! Each format has a module that computes the layout of an image; [`damage`](crate::disk_format::damage) uses it to replace fields by name. The
-//! flag `--fields` accepts the names of all [`Structure`]s. Values are not checked: the reference has just created the image.
+//! flag `--fields` accepts the names of all `Structure`s. Values are not checked: the reference has just created the image.
 
 /// A kind of structure of a format.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What an operation asks of each side, and what came back.
 //!
-//! Operations write [`Step`]s and [`Output`]s; the duel carries them out on each side; the judges get the [`Observations`]. Plain
+//! Operations write `Step`s and `Output`s; the duel carries them out on each side; the judges get the `Observations`. Plain
 //! data: nothing here runs anything.
 
 #[cfg(test)]

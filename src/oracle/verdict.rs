@@ -1,7 +1,7 @@
 //! What is said of an operation, and of a case: match, divergence, flaky, inconclusive, unsupported.
 //!
-//! Plain data, made by the judges, read by reports, shrinking and grouping. [`DivergenceKind`] is identity: small, `Copy`, `Eq`, `Hash`.
-//! [`Finding`] is what a person needs; no code matches on its text.
+//! Plain data, made by the judges, read by reports, shrinking and grouping. `DivergenceKind` is identity: small, `Copy`, `Eq`, `Hash`.
+//! `Finding` is what a person needs; no code matches on its text.
 
 use serde::{Deserialize, Serialize};
 

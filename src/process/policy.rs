@@ -2,7 +2,7 @@
 //!
 //! Images are hostile, and so may be the tool. A [`SandboxPolicy`] is enforced on a child before it is the tool, by its zygote (`setup.rs`) and by
 //! what each call gives it; without a zygote, `confined_thread.rs` does what can be done from outside. What a machine lacks is told by
-//! [`layers`](super::layers), never silently left out. `watch.rs` watches for a call that uses up more than it may.
+//! `layers`, never silently left out. `watch.rs` watches for a call that uses up more than it may.
 
 use std::sync::OnceLock;
 use std::time::Duration;

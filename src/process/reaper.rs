@@ -1,9 +1,9 @@
 //! The reaper: a process beside this one that cleans up when this one is gone, however it went.
 //!
 //! A harness that is killed by SIGKILL can do nothing any more: its tools would go on, and its scratch directories stay. The program starts
-//! itself again with [`ARGUMENT`], as a process that does nothing but wait for the end of its standard input, which only the harness holds open. Then
+//! itself again with `ARGUMENT`, as a process that does nothing but wait for the end of its standard input, which only the harness holds open. Then
 //! it kills every process that works in a scratch directory of that run, and removes those directories. After an orderly end it finds nothing to do.
-//! [`sweep`] is for what even the reaper could not clean up: the next run calls it.
+//! `sweep` is for what even the reaper could not clean up: the next run calls it.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -223,7 +223,7 @@ fn of_calls(calls: &[i64]) -> Rules {
 }
 
 /// The filter by which these calls fail with this error, or succeed undone with 0; nothing where seccompiler does not know the
-/// architecture, which [`layers`](super::layers) tells.
+/// architecture, which `layers` tells.
 fn filter(rules: Made<Rules>, error: i32) -> Option<BpfProgram> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).ok()?;
     let mut rules = rules.ok()?;

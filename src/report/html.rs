@@ -1,7 +1,7 @@
 //! The page: one file for the browser, with everything in it and nothing fetched.
 //!
-//! A pure function of the summary and the digest. maud escapes all text. Its parts: [`finding`] is one group of divergences, [`matrix`]
-//! many tools in one table, [`picture`] the image's maps. Called by the outlets.
+//! A pure function of the summary and the digest. maud escapes all text. Its parts: `finding` is one group of divergences, `matrix`
+//! many tools in one table, `picture` the image's maps. Called by the outlets.
 
 mod finding;
 mod matrix;

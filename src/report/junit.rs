@@ -1,7 +1,7 @@
 //! JUnit XML, case by case: the document is valid after every case, and no case is kept in memory.
 //!
 //! quick-junit makes the elements. It writes only whole reports, so the head is a report without cases, in a space of
-//! a fixed size that is overwritten with the new counts ([`head`]), and each case is cut out of a report with that
+//! a fixed size that is overwritten with the new counts (`head`), and each case is cut out of a report with that
 //! case alone. The reports of both entry points call it.
 
 mod head;

@@ -1,9 +1,9 @@
 //! What qemu-img answered before, so that it need not be asked again.
 //!
-//! qemu-img's answer to a request follows from the request, the files in its directory and its version. [`cached`] wraps the reference for
-//! the regression trials: an answer that is in the [`Store`] is given, with the files that came of it, and no program is started. What depends
+//! qemu-img's answer to a request follows from the request, the files in its directory and its version. `cached` wraps the reference for
+//! the regression trials: an answer that is in the `Store` is given, with the files that came of it, and no program is started. What depends
 //! on the time of day (a snapshot's date, a benchmark) is always asked, and an answer that is no clean end is never kept: a timeout or a crash
-//! may be the machine's doing. [`shared`] wraps it for several candidates on one case, which ask it the same on the same bytes.
+//! may be the machine's doing. `shared` wraps it for several candidates on one case, which ask it the same on the same bytes.
 
 mod entry;
 mod file_state;

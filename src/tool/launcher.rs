@@ -1,7 +1,7 @@
 //! In which way a tool's calls are started: each a process from scratch, or a fork of one that is loaded already.
 //!
 //! One launcher serves a whole run; the tools hold it. A program that cannot be forked is spawned, and the launcher says
-//! why. It also compares the two ways call by call ([`ExecMode::Check`]). How a fork server works is the process room's business.
+//! why. It also compares the two ways call by call (`ExecMode::Check`). How a fork server works is the process room's business.
 
 mod check;
 mod program;

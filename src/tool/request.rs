@@ -1,7 +1,7 @@
 //! One thing asked of a tool, and what came of it.
 //!
 //! Operations make requests and judge answers without knowing tools; tools answer requests without knowing operations.
-//! They meet here. A tool's failure is an answer; see [`Exit`].
+//! They meet here. A tool's failure is an answer; see `Exit`.
 
 mod answer;
 mod bench_plan;

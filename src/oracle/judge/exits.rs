@@ -63,7 +63,7 @@ fn pair(candidate: Option<&StepResult>, reference: Option<&StepResult>) -> Judge
     if let Some(verdict) = reference.and_then(|step_result| reference_failed(&step_result.answer)) {
         return Judged::Ended(Some(verdict));
     }
-    // What that means is said of the whole operation: see [`SideRun::untested`](crate::oracle::observations::Deed::untested).
+    // What that means is said of the whole operation: see [`SideRun::untested`](crate::oracle::observations::SideRun::untested).
     if candidate.is_some_and(lacks_a_feature) {
         return Judged::Ended(None);
     }

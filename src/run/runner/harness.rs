@@ -1,6 +1,6 @@
 //! Carries out what no tool is asked for: damaging images, auditing them, describing raw files, writing raw fixtures.
 //!
-//! The runner calls it for steps of [`Executor::Harness`](crate::oracle::observations::Actor::Harness). A failure is an
+//! The runner calls it for steps of [`Executor::Harness`](crate::oracle::observations::Executor::Harness). A failure is an
 //! answer like a tool's refusal, and is judged as one. It starts no program.
 
 use std::io;

@@ -78,7 +78,7 @@ pub struct Answer {
     pub stdout: Captured,
     /// Standard error.
     pub stderr: Captured,
-    /// The guest-visible contents, for [`Request::Contents`] and [`Request::SnapshotContents`].
+    /// The guest-visible contents, for `Request::Contents` and `Request::SnapshotContents`.
     pub contents: Option<Contents>,
     /// The host clusters, for the action of the harness that settles the dates of snapshots.
     pub host_clusters: Option<HostClusters>,
