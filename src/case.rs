@@ -186,10 +186,17 @@ impl Case {
     }
 
     /// Returns the size of the case, by which shrinking progress is measured. A source image that no operation reads is not counted.
-    pub fn bulk(&self) -> CaseSize {
+    pub fn case_size(&self) -> CaseSize {
         let reads_source = |operation: &Operation| operation.perform().reads_source();
-        let image = self.ops.iter().any(reads_source).then(|| self.image.bulk());
-        let operations = self.ops.iter().map(|operation| operation.perform().bulk());
+        let image = self
+            .ops
+            .iter()
+            .any(reads_source)
+            .then(|| self.image.case_size());
+        let operations = self
+            .ops
+            .iter()
+            .map(|operation| operation.perform().case_size());
         operations.chain(image).sum()
     }
 

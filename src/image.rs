@@ -128,7 +128,7 @@ impl ImageRecipe {
     }
 
     /// The size of the recipe, for the shrinker.
-    pub fn bulk(&self) -> CaseSize {
+    pub fn case_size(&self) -> CaseSize {
         CaseSize {
             operations: 0,
             options: self.create_options().beyond_defaults(),

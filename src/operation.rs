@@ -132,13 +132,13 @@ pub trait Perform {
     }
 
     /// Itself for another source image; `None` when it is the same for every image.
-    fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {
+    fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
         let _ = image;
         None
     }
 
     /// How much there is of it.
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         CaseSize::of_operation(0)
     }
 }

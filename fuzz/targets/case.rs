@@ -32,12 +32,12 @@ fuzz_target!(|data: &[u8]| {
     let images: Vec<ImageRecipe> = case.image.simpler().into_iter().take(SIMPLER_MAX).collect();
     for (index, operation) in case.ops.iter().enumerate() {
         let perform = operation.perform();
-        let fitted = images.iter().filter_map(|image| perform.fitted(image));
+        let sanitized = images.iter().filter_map(|image| perform.sanitized(image));
         for simpler in perform
             .simpler()
             .into_iter()
             .take(SIMPLER_MAX)
-            .chain(fitted)
+            .chain(sanitized)
         {
             let mut smaller = case.clone();
             smaller.ops[index] = simpler;
@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
 fn look(case: &Case) {
     let _ = (
         case.id(),
-        case.bulk(),
+        case.case_size(),
         cost::of_case(case),
         case.image.contents(),
     );

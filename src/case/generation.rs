@@ -225,7 +225,7 @@ impl Generation {
         match &self.draws {
             Draws::Python(python) => python.operations.to_vec(),
             Draws::Native(profile) => profile.names(),
-            Draws::Malformed(profile) => profile.acts.to_vec(),
+            Draws::Malformed(profile) => profile.kinds.to_vec(),
         }
     }
 

@@ -208,12 +208,12 @@ fn with_operations(case: &Case, ops: Vec<Operation>) -> Case {
 
 fn with_image(case: &Case, image: ImageRecipe) -> Case {
     let operations = case.ops.iter();
-    let fitted = |operation: &Operation| {
-        let fitted = operation.perform().fitted(&image);
-        fitted.unwrap_or_else(|| operation.clone())
+    let sanitized = |operation: &Operation| {
+        let sanitized = operation.perform().sanitized(&image);
+        sanitized.unwrap_or_else(|| operation.clone())
     };
     Case {
-        ops: operations.map(fitted).collect(),
+        ops: operations.map(sanitized).collect(),
         image,
         ops_filter: None,
         fields_filter: None,

@@ -104,7 +104,7 @@ impl Perform for Amend {
     }
 
     /// One option to amend is what the operation is about.
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let created = self.create_options.beyond_defaults();
         CaseSize::of_operation(created + self.amend_options.len().saturating_sub(1))
     }

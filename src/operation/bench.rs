@@ -240,7 +240,7 @@ impl Perform for Bench {
         versions.all().map(Operation::Bench).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let clusters = self.recipe.cluster_size.is_some_and(|bytes| bytes != 65536);
         let details = self.invocations.iter().map(|each| each.plan.details());
         CaseSize {

@@ -261,7 +261,7 @@ impl Perform for Bitmap {
     }
 
     /// One flag and one name are what a command is about.
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let flags = self.invocations.iter().map(|command| {
             let details = command.actions.iter().map(BitmapAction::details);
             (command.actions.len() + details.sum::<usize>()).saturating_sub(1)

@@ -26,21 +26,21 @@ use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 pub use chain_state::ChainState;
 pub use final_checks::{HOST_RATIO, HOST_SLACK, may_touch};
 pub use known_bug::KnownQemuBug;
+pub use parameters::window;
 pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
 pub use step::{BESIDE, ChainStep, ChainStepKind, Layer, Naming};
-pub use wording::window;
 
 mod chain_state;
 mod final_checks;
 mod inspection;
 mod known_bug;
+mod parameters;
 mod provenance;
 mod rules;
 mod sanitize;
 mod simpler;
 mod step;
 mod validity;
-mod wording;
 
 /// The reference died of a defect that is known.
 const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
@@ -69,11 +69,11 @@ impl Chain {
     }
 
     /// The steps that make the layers.
-    fn making(&self, context: &StepContext<'_>) -> Vec<Step> {
+    fn creation_steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let mut chain_state = ChainState::bare(&context.stem);
         let mut requests = Vec::new();
         for layer in &self.layers {
-            chain_state.put(layer);
+            chain_state.add_layer(layer);
             let file = chain_state.top();
             requests.push(Request::Create {
                 file: with_backing_options(file),
@@ -83,19 +83,19 @@ impl Chain {
                 file: file.clone(),
                 writes: layer.writes.clone(),
             }));
-            for act in &layer.acts {
-                requests.push(chain_state.request(act));
-                chain_state.go_on(act);
+            for step in &layer.steps {
+                requests.push(chain_state.request(step));
+                chain_state.advance_as_expected(step);
             }
         }
         let made = requests.into_iter().map(|request| Step {
             kind: MADE,
-            ..step(request, ExitExpectation::Succeed)
+            ..shared_step(request, ExitExpectation::Succeed)
         });
         made.collect()
     }
 
-    /// Goes through the turns of the acts with a course that knows how each came out.
+    /// Goes through the turns of the steps with a course that knows how each came out.
     fn follow<'step_results>(
         &self,
         context: &StepContext<'_>,
@@ -108,28 +108,28 @@ impl Chain {
         ),
     ) -> ChainState {
         let mut chain_state = ChainState::start(&context.stem, &self.layers);
-        let before = self.making(context).len();
+        let before = self.creation_steps(context).len();
         let candidate = &observations.candidate.step_results;
         let reference = observations
             .reference
             .as_ref()
             .map_or(candidate, |side_run| &side_run.step_results);
-        for (index, act) in self.steps.iter().enumerate() {
+        for (index, step) in self.steps.iter().enumerate() {
             let (Some(ours), Some(theirs)) =
                 (candidate.get(before + index), reference.get(before + index))
             else {
                 break;
             };
-            visit(act, &chain_state, ours, theirs);
-            // Where the size was in doubt, fewer writes were asked for than the act has.
+            visit(step, &chain_state, ours, theirs);
+            // Where the size was in doubt, fewer writes were asked for than the step has.
             let asked = match &theirs.step.task {
                 Task::Tool(Request::Write { writes, .. })
-                    if matches!(act, ChainStep::Write { .. }) =>
+                    if matches!(step, ChainStep::Write { .. }) =>
                 {
                     let writes = writes.clone();
                     ChainStep::Write { writes }
                 }
-                _ => act.clone(),
+                _ => step.clone(),
             };
             chain_state.advance(&asked, theirs.answer.succeeded());
         }
@@ -142,8 +142,10 @@ impl Chain {
     /// behind a buffer: the candidate may be luckier.
     fn crashed(&self, ours: &StepResult, theirs: &StepResult) -> Option<Finding> {
         let is_known = match &theirs.step.task {
-            Task::Tool(Request::Rebase { .. }) => self.features().contains(&Feature::RaggedRebase),
-            _ => self.is_endless([&ours.answer, &theirs.answer]),
+            Task::Tool(Request::Rebase { .. }) => {
+                self.features().contains(&Feature::UnalignedRebase)
+            }
+            _ => self.has_huge_run([&ours.answer, &theirs.answer]),
         };
         let is_ours = ours.by == Side::Candidate && ours.answer.crashed();
         let request = theirs.step.task.kind();
@@ -152,10 +154,10 @@ impl Chain {
     }
 
     /// Whether one of them died of a run of 2 GiB in an encrypted image.
-    fn is_endless(&self, answers: [&Answer; 2]) -> bool {
+    fn has_huge_run(&self, answers: [&Answer; 2]) -> bool {
         let mut dead = answers.into_iter().filter(|answer| answer.crashed());
         let says = |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
-        dead.any(says) && self.features().contains(&Feature::EndlessEncrypted)
+        dead.any(says) && self.features().contains(&Feature::HugeEncryptedRun)
     }
 
     /// The reference died of a known defect while it mapped what was left.
@@ -167,13 +169,13 @@ impl Chain {
         maps.find_map(|reading| {
             let (ours, output) = (&reading.answer, reading.output);
             let theirs = reference.reading(output, Side::Reference, is_map)?;
-            let is_known = self.is_endless([ours, theirs]);
+            let is_known = self.has_huge_run([ours, theirs]);
             let finding = died(RequestKind::Map, ours, theirs).filter(|_| is_known)?;
             Some(finding.placed(Place::file(&reading.task.file().path)))
         })
     }
 
-    /// Each act that was carried out, with the place of its step and where the chain stood before it: of what was done with an image below others,
+    /// Each step that was carried out, with the place of its step and where the chain stood before it: of what was done with an image below others,
     /// the part that is below.
     pub fn followed(
         &self,
@@ -181,12 +183,12 @@ impl Chain {
         observations: &Observations,
     ) -> Vec<(usize, ChainStep, ChainState)> {
         let mut followed = Vec::new();
-        let before = self.making(context).len();
-        self.follow(context, observations, |act, chain_state, _, _| {
-            let (chain_state, act) = chain_state.resolved(act);
+        let before = self.creation_steps(context).len();
+        self.follow(context, observations, |step, chain_state, _, _| {
+            let (chain_state, step) = chain_state.resolved(step);
             followed.push((
                 before + followed.len(),
-                act.clone(),
+                step.clone(),
                 chain_state.into_owned(),
             ));
         });
@@ -202,7 +204,7 @@ fn died(request: RequestKind, ours: &Answer, theirs: &Answer) -> Option<Finding>
     is_dead.then(|| finding.blamed(Blame::Reference))
 }
 
-fn step(request: Request, rule: ExitExpectation) -> Step {
+fn shared_step(request: Request, rule: ExitExpectation) -> Step {
     Step {
         executor: Executor::SideOrReference,
         rule,
@@ -232,7 +234,7 @@ impl Perform for Chain {
     /// The kinds of its steps, the formats of its images, and what is notable of their options.
     fn features(&self) -> Vec<Feature> {
         let mut features: Vec<Feature> = self.steps.iter().flat_map(ChainStep::features).collect();
-        let of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
+        let of_layers = self.layers.iter().flat_map(|layer| &layer.steps);
         features.extend(of_layers.map(ChainStep::feature_below));
         let made = self.steps.iter().filter_map(ChainStep::format);
         let formats = self.layers.iter().map(|layer| layer.format).chain(made);
@@ -249,15 +251,15 @@ impl Perform for Chain {
                 .then_some(Feature::GuessedBacking),
         );
         let mut chain_state = ChainState::start("", &self.layers);
-        let mut is_endless = chain_state.has_endless_encrypted_runs();
-        for act in &self.steps {
-            let (acting, inner) = chain_state.resolved(act);
+        let mut has_huge_run = chain_state.has_huge_encrypted_runs();
+        for step in &self.steps {
+            let (acting, inner) = chain_state.resolved(step);
             features.extend(acting.bugs_met_by(inner));
             drop(acting);
-            chain_state.go_on(act);
-            is_endless |= chain_state.has_endless_encrypted_runs();
+            chain_state.advance_as_expected(step);
+            has_huge_run |= chain_state.has_huge_encrypted_runs();
         }
-        features.extend(is_endless.then_some(Feature::EndlessEncrypted));
+        features.extend(has_huge_run.then_some(Feature::HugeEncryptedRun));
         let is_odd = !chain_state.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
         features.extend(is_odd.then_some(Feature::OddSectors));
         features
@@ -284,37 +286,40 @@ impl Perform for Chain {
         versions.map(Operation::Chain).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
-        self.measured()
+    fn case_size(&self) -> CaseSize {
+        self.size_of_chain()
     }
 
     fn skipped(&self) -> Option<String> {
-        let mut of_layers = self.layers.iter().flat_map(|layer| &layer.acts);
+        let mut of_layers = self.layers.iter().flat_map(|layer| &layer.steps);
         if of_layers.any(ChainStep::is_copy) {
             return Some("a layer is copied before another is put onto it".to_owned());
         }
         let mut chain_state = ChainState::start("", &self.layers);
-        self.steps.iter().find_map(|act| {
-            let objection = chain_state.objection(act);
-            chain_state.go_on(act);
+        self.steps.iter().find_map(|step| {
+            let objection = chain_state.objection(step);
+            chain_state.advance_as_expected(step);
             objection.map(str::to_owned)
         })
     }
 
     fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
-        let mut steps = self.making(context);
+        let mut steps = self.creation_steps(context);
         let mut chain_state = ChainState::start(&context.stem, &self.layers);
-        for act in &self.steps {
-            steps.push(step(chain_state.request(act), chain_state.rule(act)));
-            chain_state.go_on(act);
+        for step in &self.steps {
+            steps.push(shared_step(
+                chain_state.request(step),
+                chain_state.rule(step),
+            ));
+            chain_state.advance_as_expected(step);
         }
         steps
     }
 
     fn leaves(&self, context: &StepContext<'_>) -> Vec<ImageFile> {
         let mut chain_state = ChainState::start(&context.stem, &self.layers);
-        for act in &self.steps {
-            chain_state.go_on(act);
+        for step in &self.steps {
+            chain_state.advance_as_expected(step);
         }
         vec![chain_state.top().clone()]
     }
@@ -334,7 +339,7 @@ impl Perform for Chain {
                 chain_state.model.contents(),
             )
         };
-        let lower = chain_state.looked_at_below().map(|lower| Output {
+        let lower = chain_state.inspected_backing_images().map(|lower| Output {
             snapshots: snapshots(&lower),
             inventory: lower.inventory(),
             ..Output::new(
@@ -383,16 +388,16 @@ impl Perform for Chain {
             return Some(finding.into());
         }
         let mut found = Vec::new();
-        let mut places = self.making(context).len()..;
-        let chain_state = self.follow(context, observations, |act, chain_state, ours, theirs| {
+        let mut places = self.creation_steps(context).len()..;
+        let chain_state = self.follow(context, observations, |step, chain_state, ours, theirs| {
             let place = places.next().map(Place::step).unwrap_or_default();
-            let finding = inspection::judge(act, chain_state, ours, theirs);
+            let finding = inspection::judge(step, chain_state, ours, theirs);
             found.extend(finding.map(|finding| finding.placed(place)));
         });
         // Of several on the way, the first in the course of things; of what is left, that of the first aspect.
         found.truncate(1);
         found.extend(final_checks::judge(observations, 0, &chain_state));
-        for (index, lower) in (1..).zip(chain_state.looked_at_below()) {
+        for (index, lower) in (1..).zip(chain_state.inspected_backing_images()) {
             found.extend(final_checks::judge(observations, index, &lower));
         }
         if found.is_empty() {

@@ -121,7 +121,7 @@ impl Perform for Commit {
         versions.all().map(Operation::Commit).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let options = self.create_options.beyond_defaults();
         CaseSize {
             operations: 1,

@@ -112,7 +112,7 @@ impl Perform for Create {
         versions.all().map(Operation::Create).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         CaseSize::of_operation(self.options.beyond_defaults())
     }
 

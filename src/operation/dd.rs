@@ -181,12 +181,12 @@ impl Perform for Dd {
         versions.into_iter().map(Operation::Dd).collect()
     }
 
-    fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {
-        let fitted = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
-        Some(Operation::Dd(fitted))
+    fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
+        let sanitized = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
+        Some(Operation::Dd(sanitized))
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let given = [self.bs != SECTOR_BYTES, self.count.is_some(), self.skip > 0];
         CaseSize::of_operation(given.into_iter().filter(|given| *given).count())
     }

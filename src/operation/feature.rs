@@ -76,16 +76,16 @@ features! {
     /// A bitmap of such an image.
     BitmapBelow = "bitmap_below",
     /// Anything else that is done with such an image.
-    ActBelow = "act_below",
+    StepBelow = "act_below",
 
-    /// [`KnownQemuBug::RaggedRebase`](super::chain::KnownQemuBug::RaggedRebase).
-    RaggedRebase = "hazard_ragged_rebase",
+    /// [`KnownQemuBug::UnalignedRebase`](super::chain::KnownQemuBug::UnalignedRebase).
+    UnalignedRebase = "hazard_ragged_rebase",
     /// [`KnownQemuBug::MetadataGrowth`](super::chain::KnownQemuBug::MetadataGrowth).
     MetadataGrowth = "hazard_metadata_growth",
     /// [`KnownQemuBug::NarrowSnapshot`](super::chain::KnownQemuBug::NarrowSnapshot).
     NarrowSnapshot = "hazard_narrow_snapshot",
-    /// [`KnownQemuBug::RaggedGrowth`](super::chain::KnownQemuBug::RaggedGrowth).
-    RaggedGrowth = "hazard_ragged_growth",
+    /// [`KnownQemuBug::UnalignedGrowth`](super::chain::KnownQemuBug::UnalignedGrowth).
+    UnalignedGrowth = "hazard_ragged_growth",
     /// [`KnownQemuBug::Version2Bitmaps`](super::chain::KnownQemuBug::Version2Bitmaps).
     Version2Bitmaps = "hazard_version_2_bitmaps",
     /// [`KnownQemuBug::EncryptedDowngrade`](super::chain::KnownQemuBug::EncryptedDowngrade).
@@ -97,7 +97,7 @@ features! {
     /// An image lies on one whose format is guessed, wrongly ([`Layer::is_guessed_under`](super::chain::Layer::is_guessed_under)).
     GuessedBacking = "hazard_guessed_backing",
     /// A map of an encrypted image may end with a failed assertion: it has a run of 2 GiB.
-    EndlessEncrypted = "hazard_endless_encrypted",
+    HugeEncryptedRun = "hazard_endless_encrypted",
     /// Zeros for the last cluster of a parallels image whose space may be given back leak it, at the file's end.
     ParallelsUnmap = "hazard_parallels_unmap",
     /// Host clusters are preallocated for a qcow2 that grows. Where clusters at the end of its file are free, the file is longer than what

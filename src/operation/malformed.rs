@@ -22,13 +22,13 @@ use crate::oracle::observations::{
 use crate::oracle::verdict::{DivergenceKind, Place, Verdict};
 use crate::tool::request::Request;
 
-pub use act::{CHANGE_NAMES, Change, Look};
 pub use base_image::BaseImage;
+pub use requests::{CHANGE_NAMES, Change, ReadRequest};
 
-mod act;
 mod base_image;
 mod facts;
 mod oracle;
+mod requests;
 
 const FIXTURE: DivergenceKind = DivergenceKind::MalformedFixture;
 
@@ -42,11 +42,13 @@ const CALL_TIME: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Malformed {
     /// The image as it was when it was sound.
-    pub specimen: BaseImage,
+    #[serde(rename = "specimen")]
+    pub base_image: BaseImage,
     /// What is done to it.
     pub damages: Vec<Damage>,
     /// How it is looked at.
-    pub looks: Vec<Look>,
+    #[serde(rename = "looks")]
+    pub reads: Vec<ReadRequest>,
     /// How it is changed after that, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
@@ -67,7 +69,7 @@ impl Malformed {
 
 impl Perform for Malformed {
     fn validity(&self, _: &ImageRecipe) -> Validity {
-        validity::at("specimen", self.specimen.validity())?;
+        validity::at("specimen", self.base_image.validity())?;
         validity::each("damages", &self.damages, Damage::validity)?;
         match &self.change {
             Some(change) => validity::at("change", change.validity()),
@@ -88,11 +90,15 @@ impl Perform for Malformed {
 
     fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let stem = &context.stem;
-        let file = self.specimen.file(stem);
-        let made = self.specimen.making(stem).into_iter().map(|request| Step {
-            executor: Executor::Once,
-            ..Step::fixture(request, FIXTURE)
-        });
+        let file = self.base_image.file(stem);
+        let made = self
+            .base_image
+            .making(stem)
+            .into_iter()
+            .map(|request| Step {
+                executor: Executor::Once,
+                ..Step::fixture(request, FIXTURE)
+            });
         let damage = HarnessAction::Damage {
             file: file.clone(),
             damages: self.damages.clone(),
@@ -103,20 +109,20 @@ impl Perform for Malformed {
             rule: ExitExpectation::Agree,
             ..Step::harness(damage)
         };
-        // The oracle looks at how each came out.
+        // The oracle judges how each came out.
         let free = |executor, request| Step {
             executor,
             rule: ExitExpectation::Free,
             ..Step::own(request)
         };
-        let looks = self.looks.iter();
-        let looks = looks.filter_map(|look| look.request(&file, stem));
-        let looks = looks.map(|request| free(Executor::SideOrReference, request));
+        let reads = self.reads.iter();
+        let reads = reads.filter_map(|read| read.request(&file, stem));
+        let reads = reads.map(|request| free(Executor::SideOrReference, request));
         let untouched = Step::harness(HarnessAction::Untouched { file: file.clone() });
-        let mut steps: Vec<Step> = made.chain([damage]).chain(looks).collect();
+        let mut steps: Vec<Step> = made.chain([damage]).chain(reads).collect();
         steps.push(untouched);
         if let Some(change) = &self.change {
-            let request = change.request(&file, self.specimen.size);
+            let request = change.request(&file, self.base_image.size);
             let contents = Request::Contents { file: file.clone() };
             steps.push(free(Executor::SideOrReference, request));
             steps.push(free(Executor::Reference, contents));
@@ -130,10 +136,10 @@ impl Perform for Malformed {
 
     /// The format and what readers need not know of it; the structures and fields that are damaged, and how; what it is changed by.
     fn features(&self) -> Vec<Feature> {
-        let mut features = vec![Feature::Format(self.specimen.format)];
-        features.extend(self.specimen.features());
+        let mut features = vec![Feature::Format(self.base_image.format)];
+        features.extend(self.base_image.features());
         for damage in &self.damages {
-            let names = damage::features(self.specimen.format, damage);
+            let names = damage::features(self.base_image.format, damage);
             features.extend(names.into_iter().map(Feature::Damage));
         }
         if self.damages.len() > 1 {
@@ -163,28 +169,28 @@ impl Perform for Malformed {
         }
         let fewer = simpler::shorter_not_empty(&self.damages).into_iter();
         versions.extend(fewer.map(|damages| self.with(|case| case.damages = damages)));
-        let looks = match self.change {
-            Some(_) => simpler::shorter(&self.looks),
-            None => simpler::shorter_not_empty(&self.looks),
+        let reads = match self.change {
+            Some(_) => simpler::shorter(&self.reads),
+            None => simpler::shorter_not_empty(&self.reads),
         };
         versions.extend(
-            looks
+            reads
                 .into_iter()
-                .map(|looks| self.with(|case| case.looks = looks)),
+                .map(|reads| self.with(|case| case.reads = reads)),
         );
-        let images = self.specimen.simpler().into_iter();
-        versions.extend(images.map(|specimen| self.with(|case| case.specimen = specimen)));
+        let images = self.base_image.simpler().into_iter();
+        versions.extend(images.map(|base_image| self.with(|case| case.base_image = base_image)));
         let simpler_damages = simpler::elementwise(&self.damages, simpler_damage);
         let simpler_damages = simpler_damages.into_iter();
         versions.extend(simpler_damages.map(|damages| self.with(|case| case.damages = damages)));
         versions
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         CaseSize {
-            operations: self.damages.len() + self.looks.len() + usize::from(self.change.is_some()),
-            options: self.specimen.options_beyond_defaults(),
-            writes: self.specimen.writes.len(),
+            operations: self.damages.len() + self.reads.len() + usize::from(self.change.is_some()),
+            options: self.base_image.options_beyond_defaults(),
+            writes: self.base_image.writes.len(),
         }
     }
 }

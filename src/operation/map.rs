@@ -87,13 +87,15 @@ impl Map {
 
 impl Perform for Map {
     fn validity(&self, image: &ImageRecipe) -> Validity {
-        let fitted = self.fitted(image);
-        if fitted
+        let sanitized = self.sanitized(image);
+        if sanitized
             .as_ref()
-            .is_some_and(|fitted| *fitted != Operation::Map(self.clone()))
+            .is_some_and(|sanitized| *sanitized != Operation::Map(self.clone()))
         {
-            let fitted = serde_json::to_string(&fitted).unwrap_or_default();
-            return Err(format!(" does not follow from the image: write {fitted}"));
+            let sanitized = serde_json::to_string(&sanitized).unwrap_or_default();
+            return Err(format!(
+                " does not follow from the image: write {sanitized}"
+            ));
         }
         Ok(())
     }
@@ -123,18 +125,18 @@ impl Perform for Map {
         versions.all().map(Operation::Map).collect()
     }
 
-    fn fitted(&self, image: &ImageRecipe) -> Option<Operation> {
+    fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
         let asked = image.format != Format::Raw;
         let size = image.format.created_size(image.virtual_size.bytes());
-        let fitted = Self {
+        let sanitized = Self {
             virtual_size_probe: asked.then_some(size),
             window: asked.then(|| self.part()),
             skipped: (!asked).then(|| "raw".to_owned()),
         };
-        Some(Operation::Map(fitted))
+        Some(Operation::Map(sanitized))
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         CaseSize::of_operation(self.part().ends())
     }
 

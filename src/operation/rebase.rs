@@ -238,7 +238,7 @@ impl Perform for Rebase {
         versions.all().map(Operation::Rebase).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let options = self.create_options.beyond_defaults();
         CaseSize::of_operation(options + usize::from(self.mode == "unsafe"))
     }

@@ -131,7 +131,7 @@ impl Perform for Repair {
         versions.all().map(Operation::Repair).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         CaseSize::of_operation(usize::from(self.cluster_size != DEFAULT_CLUSTER_SIZE))
     }
 

@@ -217,7 +217,7 @@ impl Perform for Resize {
         versions.map(Operation::Resize).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let options = self.options.beyond_defaults();
         CaseSize::of_operation(options + usize::from(self.preallocation.is_some()))
     }

@@ -329,7 +329,7 @@ impl Perform for Snapshot {
         versions.all().map(Operation::Snapshot).collect()
     }
 
-    fn bulk(&self) -> CaseSize {
+    fn case_size(&self) -> CaseSize {
         let options = [
             self.backing,
             self.extended_l2,

@@ -19,23 +19,23 @@ use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 use crate::tool::{Reproducer, Support, Tool};
-use about::{About, came_out};
 use calls::Calls;
 use checks::check;
+use input::{ScriptInput, came_out};
 
-mod about;
 mod adapters;
 mod by_hand;
 mod calls;
 mod checks;
+mod cross_check;
 mod damaged;
 mod exits;
-mod left;
-mod midway;
+mod final_state;
+mod input;
+mod intermediate;
 mod outputs;
-mod said;
+mod responses;
 mod shell;
-mod witnessed;
 
 /// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
 const LIMIT_MIN_SECONDS: u64 = 1;
@@ -53,7 +53,7 @@ const MEMORY_KIB: u64 = 2 << 20;
 const MEMORY_KIB_MAX: u64 = 512 << 10;
 
 /// What a script is made of.
-struct Plot<'tools> {
+struct ScriptContext<'tools> {
     case: &'tools Case,
     /// The operation's place in the case.
     index: usize,
@@ -120,7 +120,7 @@ pub fn script(
         .ops
         .get(index)
         .ok_or_else(|| none("its case has no such operation"))?;
-    let plot = Plot {
+    let script_context = ScriptContext {
         case,
         index,
         candidate,
@@ -132,7 +132,7 @@ pub fn script(
                 .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
         },
         damage: damage(record),
-        is_watched: left::is_watched(differences),
+        is_watched: final_state::is_watched(differences),
     };
     let context = case.context(index);
     let steps = operation.perform().steps(&context);
@@ -140,11 +140,11 @@ pub fn script(
     let observations =
         evidence.map_or_else(Observations::default, |evidence| came_out(&steps, evidence));
     let steps = match operation {
-        Operation::Malformed(_) => plot.worded_looks(steps, kind),
+        Operation::Malformed(_) => script_context.worded_looks(steps, kind),
         _ => steps,
     };
     let outputs = operation.perform().outputs(&context, &observations);
-    let about = About {
+    let input = ScriptInput {
         kind,
         blame: record.blame,
         differences,
@@ -154,15 +154,15 @@ pub fn script(
         outputs: &outputs,
         observations: &observations,
         source: &context.source,
-        plot: &plot,
+        script_context: &script_context,
     };
     let compared =
-        check(&about).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
+        check(&input).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
     let unworded = || none("a tool has no words for a step of it");
     let head = head(record);
-    let image = plot.image().ok_or_else(unworded)?;
+    let image = script_context.image().ok_or_else(unworded)?;
     let reference_side = match observations.reference.is_some() {
-        true => plot.reference_side(&steps).ok_or_else(unworded)?,
+        true => script_context.reference_side(&steps).ok_or_else(unworded)?,
         false => String::new(),
     };
     let run_reference = match reference_side.is_empty() {
@@ -170,14 +170,18 @@ pub fn script(
         false => "(cd reference && reference_side); can_go_on\n",
     };
     let readings = if compared.reads_by_candidate {
-        plot.candidate_readings(&outputs)
+        script_context.candidate_readings(&outputs)
     } else {
         Vec::new()
     };
-    let calls = plot
+    let calls = script_context
         .side(Side::Candidate, &steps, &readings)
         .ok_or_else(unworded)?;
-    let watch = if plot.is_watched { left::WATCH } else { "" };
+    let watch = if script_context.is_watched {
+        final_state::WATCH
+    } else {
+        ""
+    };
     let functions = compared.functions.to_owned() + watch;
     let compare = format!("{SAID}\n{}\n# It does not show.\nexit 1\n", compared.text);
     let in_shell = |variables: String, calls: String| {
@@ -188,17 +192,17 @@ pub fn script(
         )
     };
     match calls {
-        Calls::Shell(calls) => Ok(in_shell(plot.variables(true), calls)),
+        Calls::Shell(calls) => Ok(in_shell(script_context.variables(true), calls)),
         Calls::Adapter { command, calls } => {
             // An adapter is one process for all its calls: only its time is limited.
-            let limit = plot.limit.as_deref();
+            let limit = script_context.limit.as_deref();
             let limit = limit.filter(|_| kind == DivergenceKind::CandidateTimeout);
             let limit = limit.unwrap_or_default();
             let adapter = adapters::functions(&command, limit);
-            Ok(in_shell(plot.variables(false) + &adapter, calls))
+            Ok(in_shell(script_context.variables(false) + &adapter, calls))
         }
         Calls::Rust { template, calls } => {
-            let variables = plot.variables(false);
+            let variables = script_context.variables(false);
             let head = commented(&head, "// ")
                 + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
             let prepare = format!(
@@ -281,9 +285,9 @@ fn commented(text: &str, mark: &str) -> String {
     lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-impl Plot<'_> {
+impl ScriptContext<'_> {
     /// The steps on a damaged image as a script makes them: what the harness only looks at, and looks that a tool has no words for and
-    /// the finding is not about, are left out.
+    /// the finding is not input, are left out.
     fn worded_looks(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
         if kind == DivergenceKind::InputChanged {
             // What changes the image on purpose comes after.

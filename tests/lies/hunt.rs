@@ -117,8 +117,8 @@ fn shrunk(session: &Session, case: usize, record: Record) -> Found {
         case,
         kind: record.kind.unwrap_or_default(),
         blame: record.blame.map_or("none", |blame| blame.name()),
-        before: drawn.bulk(),
-        after: progress.case.bulk(),
+        before: drawn.case_size(),
+        after: progress.case.case_size(),
         attempts: progress.attempts,
     }
 }

@@ -160,10 +160,10 @@ fn the_files_of_a_room_stand_in_an_order_as_well() {
 const LONG_FUNCTIONS: [(&str, &str); 14] = [
     ("src/frontend/command.rs", "fuzz"),
     ("src/operation/chain/chain_state.rs", "advance"),
-    ("src/operation/chain/chain_state/asked.rs", "request"),
+    ("src/operation/chain/chain_state/requests.rs", "request"),
     ("src/operation/chain/provenance.rs", "add"),
     ("src/operation/chain/rules.rs", "sense"),
-    ("src/operation/chain/simpler/acts.rs", "simpler_acts"),
+    ("src/operation/chain/simpler/steps.rs", "simpler_steps"),
     ("src/report/script.rs", "script"),
     ("src/report/script/calls.rs", "side"),
     ("src/report/script/outputs.rs", "of_output"),

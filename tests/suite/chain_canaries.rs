@@ -18,8 +18,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Asserts that chains of only these kinds of steps detect the stand-in `lie`, in this layer. Iterations before `start` are known to miss
 /// the defect and are skipped to save time.
-fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
-    let (_, record, _) = found("native1", lie, acts, start);
+fn caught(lie: &str, steps: &[&str], start: usize, layer: &str) {
+    let (_, record, _) = found("native1", lie, steps, start);
     assert_eq!(
         record.aspect.map(|aspect| aspect.name()),
         Some(layer),
@@ -29,12 +29,12 @@ fn caught(lie: &str, acts: &[&str], start: usize, layer: &str) {
 
 /// Runs cases of a generation until one detects the defect. Returns the session, the record that blames the candidate, and the scratch
 /// directory.
-fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Session, Record, TempDir) {
+fn found(generation: &str, lie: &str, steps: &[&str], start: usize) -> (Session, Record, TempDir) {
     let workdir = ring::scratch();
     let program = ring::stand_in("chain").join(lie).join("qemu-img");
     let candidate = format!("qemu-img:{}", program.display());
     let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
-    let cases = ring::cases(generation, SEED, acts).skip(start);
+    let cases = ring::cases(generation, SEED, steps).skip(start);
     let record =
         ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     assert_eq!(record.verdict, "divergence", "{record:#?}");
@@ -44,11 +44,11 @@ fn found(generation: &str, lie: &str, acts: &[&str], start: usize) -> (Session, 
 }
 
 macro_rules! canaries {
-    ($($name:ident: $lie:literal among $acts:expr, from $start:literal, in $layer:literal;)*) => {
+    ($($name:ident: $lie:literal among $steps:expr, from $start:literal, in $layer:literal;)*) => {
         $(
             #[test]
             #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
-            fn $name() { caught($lie, &$acts, $start, $layer); }
+            fn $name() { caught($lie, &$steps, $start, $layer); }
         )*
     };
 }
@@ -107,8 +107,8 @@ const DEEP: [(&str, &[&str], usize, &[&str]); 4] = [
 ];
 
 fn deep(lie: &str) -> (Session, Record, TempDir) {
-    let (_, acts, start, _) = DEEP.iter().find(|(name, ..)| *name == lie).unwrap();
-    found("native2", lie, acts, *start)
+    let (_, steps, start, _) = DEEP.iter().find(|(name, ..)| *name == lie).unwrap();
+    found("native2", lie, steps, *start)
 }
 
 macro_rules! deep_canaries {
@@ -149,7 +149,7 @@ fn shrunk(session: &Session, record: &Record, attempts: usize) -> (Case, String)
 fn converting_the_current_contents_instead_of_the_snapshot_is_blamed_and_shrunk() {
     let (session, record, _workdir) = deep("converts_what_is_current");
     let (case, text) = shrunk(&session, &record, 10);
-    assert!(case.bulk().operations < record.case_shown().unwrap().bulk().operations);
+    assert!(case.case_size().operations < record.case_shown().unwrap().case_size().operations);
     assert!(text.contains("convert_snapshot"), "{text}");
 }
 
@@ -160,13 +160,13 @@ fn each_defect_of_backing_images_shrinks_to_the_steps_it_needs() {
         let (session, record, _workdir) = deep(lie);
         let (case, text) = shrunk(&session, &record, 400);
         println!("{lie}: {} {text}", record.kind.unwrap_or_default());
-        assert!(case.bulk().operations <= 4, "{lie}: {text}");
+        assert!(case.case_size().operations <= 4, "{lie}: {text}");
         assert!(has.iter().all(|word| text.contains(word)), "{lie}: {text}");
     }
 }
 
 /// Asserts that both tools are blamed if they agree but contradict the recipe, and that the final check of this kind reports it.
-fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize, what: &str) {
+fn both_are_blamed(candidate: &str, reference: &str, steps: &[&str], start: usize, what: &str) {
     let workdir = ring::scratch();
     let spec = |lie: &str| format!("qemu-img:{}", ring::stand_in(lie).display());
     let candidate = match candidate {
@@ -174,7 +174,7 @@ fn both_are_blamed(candidate: &str, reference: &str, acts: &[&str], start: usize
         lie => spec(lie),
     };
     let session = ring::session(&candidate, &spec(reference), LIMIT, workdir.path());
-    let cases = ring::cases("native1", SEED, acts).skip(start);
+    let cases = ring::cases("native1", SEED, steps).skip(start);
     let record =
         ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
     let blame = record.blame.map(|blame| blame.name());

@@ -29,7 +29,7 @@ fn objection(chain: &Chain) -> Option<String> {
     }
     for index in 0..chain.layers.len() {
         let bare = Layer {
-            acts: Vec::new(),
+            steps: Vec::new(),
             ..chain.layers[index].clone()
         };
         let layers: Vec<Layer> = chain.layers[..index]
@@ -38,22 +38,22 @@ fn objection(chain: &Chain) -> Option<String> {
             .chain([bare])
             .collect();
         let mut chain_state = ChainState::start("", &layers);
-        for act in &chain.layers[index].acts {
-            if !chain_state.admit(act).is_admitted() || !chain_state.is_sure(act) {
+        for step in &chain.layers[index].steps {
+            if !chain_state.admit(step).is_admitted() || !chain_state.is_sure(step) {
                 return Some(format!(
-                    "{act:?} of image {index}: {:?}",
-                    chain_state.admit(act)
+                    "{step:?} of image {index}: {:?}",
+                    chain_state.admit(step)
                 ));
             }
-            chain_state.go_on(act);
+            chain_state.advance_as_expected(step);
         }
     }
     let mut chain_state = ChainState::start("", &chain.layers);
-    for act in &chain.steps {
-        if let Admission::Rejected(why) = chain_state.admit(act) {
-            return Some(format!("{act:?}: {why:?}"));
+    for step in &chain.steps {
+        if let Admission::Rejected(why) = chain_state.admit(step) {
+            return Some(format!("{step:?}: {why:?}"));
         }
-        chain_state.go_on(act);
+        chain_state.advance_as_expected(step);
     }
     None
 }
@@ -126,7 +126,7 @@ fn no_child_commits_into_a_chain_with_a_parallels_image() {
     ] {
         let case = Generation::case(&id.parse::<CaseId>().unwrap(), None).unwrap();
         assert_eq!(objection(chain(&case)), None, "{id}");
-        let commits = |act: &ChainStep| *act == ChainStep::Commit;
+        let commits = |step: &ChainStep| *step == ChainStep::Commit;
         assert!(!chain(&case).steps.iter().any(commits), "{id}");
     }
 }
@@ -144,7 +144,7 @@ fn no_step_writes_beyond_the_end_of_an_image_that_a_refused_commit_may_have_left
     let below = serde_json::json!({"step": "below", "layer": 1, "act": write});
     let below: ChainStep = serde_json::from_value(below).unwrap();
     let mut chain_state = ChainState::start("", &layers);
-    chain_state.go_on(&ChainStep::Commit);
+    chain_state.advance_as_expected(&ChainStep::Commit);
     assert_eq!(chain_state.rule(&below), ExitExpectation::GoOn);
 }
 
@@ -154,9 +154,9 @@ fn layer(format: &str, size: u64, options: &[&str]) -> Layer {
     serde_json::from_value(layer).unwrap()
 }
 
-fn why(layers: &[Layer], act: serde_json::Value) -> Option<Rejection> {
-    let act: ChainStep = serde_json::from_value(act).unwrap();
-    match ChainState::start("", layers).admit(&act) {
+fn why(layers: &[Layer], step: serde_json::Value) -> Option<Rejection> {
+    let step: ChainStep = serde_json::from_value(step).unwrap();
+    match ChainState::start("", layers).admit(&step) {
         Admission::Admitted(_) => None,
         Admission::Rejected(why) => Some(why),
     }
@@ -183,7 +183,7 @@ fn rejections_distinguish_steps_that_must_fail_from_those_that_are_undefined() {
         layer("qcow2", MIB, &[]),
         layer("qcow2", MIB, &["encrypt.format=aes"]),
     ];
-    let must = |act| matches!(why(&qcow2, act), Some(Rejection::MustBeRefused(_)));
+    let must = |step| matches!(why(&qcow2, step), Some(Rejection::MustBeRefused(_)));
     assert!(must(
         json!({"step": "write", "writes": [{"offset": MIB - 512, "length": 1024, "byte": 1}]})
     ));
@@ -198,7 +198,7 @@ fn rejections_distinguish_steps_that_must_fail_from_those_that_are_undefined() {
     ));
     assert!(must(json!({"step": "refused", "act": {"step": "read"}})));
 
-    let may = |layers, act| matches!(why(layers, act), Some(Rejection::MayBeRefused(_)));
+    let may = |layers, step| matches!(why(layers, step), Some(Rejection::MayBeRefused(_)));
     assert!(may(&over_parallels[..], json!({"step": "commit"})));
     assert!(may(&qcow2, json!({"step": "commit"})));
     assert!(may(&qcow2, json!({"step": "resize", "size": 1_u64 << 60})));
@@ -212,7 +212,7 @@ fn rejections_distinguish_steps_that_must_fail_from_those_that_are_undefined() {
         None
     );
 
-    let unsettled = |layers, act| matches!(why(layers, act), Some(Rejection::Unsettled(_)));
+    let unsettled = |layers, step| matches!(why(layers, step), Some(Rejection::Unsettled(_)));
     assert!(unsettled(
         &version_2[..],
         json!({"step": "discard", "offset": 0, "length": 65536})
@@ -225,7 +225,7 @@ fn rejections_distinguish_steps_that_must_fail_from_those_that_are_undefined() {
     let mixed = json!({"step": "write", "writes": [{"offset": 0, "length": 1, "byte": 1}, {"offset": MIB, "length": 1, "byte": 1}]});
     assert!(unsettled(&qcow2, mixed));
 
-    let costly = |layers, act| matches!(why(layers, act), Some(Rejection::Costly(_)));
+    let costly = |layers, step| matches!(why(layers, step), Some(Rejection::Costly(_)));
     assert!(costly(&large[..], json!({"step": "rebase", "onto": null})));
     assert!(costly(&large, json!({"step": "commit"})));
 }

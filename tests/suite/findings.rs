@@ -135,7 +135,7 @@ fn a_campaign_stores_one_shrunk_case_per_group_and_prints_how_to_rerun_it() {
     let kept = findings(directory.path());
     assert_eq!(kept.len(), groups.len(), "{kept:?}");
     let seed = SeedFile::read(&kept[0]).unwrap();
-    let bulk = seed.case().unwrap().bulk();
+    let bulk = seed.case().unwrap().case_size();
     assert_eq!((bulk.operations, bulk.options), (1, 0));
     let again = format!("again: imgduel replay {} --candidate", kept[0].display());
     assert!(said.contains(&again), "{said}");
@@ -615,7 +615,7 @@ fn defects_shrink_deterministically_to_one_operation_and_at_most_two_options() {
         let (once, twice) = (shrunk(), shrunk());
         assert_eq!(once, twice, "{lie}");
         assert!(once.finished, "{lie}");
-        let (before, after) = (case.bulk(), once.case.bulk());
+        let (before, after) = (case.case_size(), once.case.case_size());
         eprintln!(
             "{lie} {}: {before:?} -> {after:?} in {} attempts",
             symptom.kind, once.attempts

@@ -14,7 +14,7 @@ use imgduel::image::content::Write;
 use imgduel::image::format::Format;
 use imgduel::operation::Operation;
 use imgduel::operation::chain::Chain;
-use imgduel::operation::malformed::{BaseImage, Look, Malformed};
+use imgduel::operation::malformed::{BaseImage, Malformed, ReadRequest};
 use imgduel::report::script::script;
 use imgduel::run::record::Record;
 use imgduel::run::runner::DifferentialRunner;
@@ -24,8 +24,8 @@ use imgduel::tool::{self, ToolEnv};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Returns a case with a damaged qcow2 image and these inspections.
-fn case(damage: Damage, looks: &[Look]) -> Case {
-    let specimen = BaseImage {
+fn case(damage: Damage, reads: &[ReadRequest]) -> Case {
+    let base_image = BaseImage {
         writes: vec![Write {
             offset: 0,
             length: 65536,
@@ -40,9 +40,9 @@ fn case(damage: Damage, looks: &[Look]) -> Case {
         iter_seed: 0,
         image: Chain::no_source(),
         ops: vec![Operation::Malformed(Malformed {
-            specimen,
+            base_image,
             damages: vec![damage],
-            looks: looks.to_vec(),
+            reads: reads.to_vec(),
             change: None,
         })],
         words_used: 0,
@@ -78,10 +78,10 @@ fn tried(candidate: &str, limit: Duration, case: Case) -> Record {
 }
 
 /// Asserts that the stand-in is detected with this kind, and blamed.
-fn caught(lie: &str, damage: Damage, look: Look, limit: Duration, kind: &str) {
+fn caught(lie: &str, damage: Damage, read: ReadRequest, limit: Duration, kind: &str) {
     let program = ring::stand_in("malformed").join(lie);
     let candidate = format!("qemu-img:{}", program.display());
-    let record = tried(&candidate, limit, case(damage, &[look]));
+    let record = tried(&candidate, limit, case(damage, &[read]));
     assert_eq!(record.kind.as_deref(), Some(kind), "{record:#?}");
     let blamed = record.blame.map(|blame| blame.name());
     let both_may_be_right = kind.ends_with("_divergence") && kind != "input_changed_divergence";
@@ -94,11 +94,11 @@ fn caught(lie: &str, damage: Damage, look: Look, limit: Duration, kind: &str) {
 }
 
 macro_rules! canaries {
-    ($($name:ident: $lie:literal, $damage:expr, $look:ident, $kind:literal;)*) => {
+    ($($name:ident: $lie:literal, $damage:expr, $read:ident, $kind:literal;)*) => {
         $(
             #[test]
             #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)")]
-            fn $name() { caught($lie, $damage, Look::$look, LIMIT, $kind); }
+            fn $name() { caught($lie, $damage, ReadRequest::$read, LIMIT, $kind); }
         )*
     };
 }
@@ -119,23 +119,34 @@ canaries! {
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
 fn a_tool_that_hangs_is_caught() {
     let limit = Duration::from_millis(700);
-    caught("hangs", harmless(), Look::Map, limit, "candidate_timeout");
+    caught(
+        "hangs",
+        harmless(),
+        ReadRequest::Map,
+        limit,
+        "candidate_timeout",
+    );
 }
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
 fn correct_tools_agree_on_damaged_images() {
-    let looks = [Look::Info, Look::Contents, Look::Convert, Look::Compare];
+    let reads = [
+        ReadRequest::Info,
+        ReadRequest::Contents,
+        ReadRequest::Convert,
+        ReadRequest::Compare,
+    ];
     for damage in [harmless(), fatal()] {
         for candidate in ["qemu-img", "imago"] {
-            let record = tried(candidate, LIMIT, case(damage.clone(), &looks));
+            let record = tried(candidate, LIMIT, case(damage.clone(), &reads));
             assert_eq!(record.verdict, "match", "{record:#?}");
         }
     }
 }
 
 /// Runs a case with this program as imago's worker.
-fn with_worker(worker: &str, looks: &[Look]) -> Record {
+fn with_worker(worker: &str, reads: &[ReadRequest]) -> Record {
     let workdir = tempfile::tempdir().unwrap();
     let tool_env = ToolEnv {
         worker_program: ring::stand_in("malformed").join(worker),
@@ -146,9 +157,9 @@ fn with_worker(worker: &str, looks: &[Look]) -> Record {
         ..ring::runner("imago", "qemu-img", LIMIT, workdir.path())
     };
     let session = Session::new(runner, ring::empty_catalogue());
-    let record = session.try_case(case(harmless(), looks)).unwrap();
+    let record = session.try_case(case(harmless(), reads)).unwrap();
     // The next case starts a new worker.
-    let again = session.try_case(case(harmless(), looks)).unwrap();
+    let again = session.try_case(case(harmless(), reads)).unwrap();
     assert_eq!(again.kind, record.kind);
     record
 }
@@ -156,13 +167,13 @@ fn with_worker(worker: &str, looks: &[Look]) -> Record {
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
 fn a_crashed_worker_is_a_finding_and_the_next_case_gets_a_new_one() {
-    let record = with_worker("worker_aborts", &[Look::Info]);
+    let record = with_worker("worker_aborts", &[ReadRequest::Info]);
     assert_eq!(
         record.kind.as_deref(),
         Some("candidate_crash"),
         "{record:#?}"
     );
-    let record = with_worker("worker_starves", &[Look::Info]);
+    let record = with_worker("worker_starves", &[ReadRequest::Info]);
     let kind = record.kind.as_deref();
     assert_eq!(kind, Some("malformed_memory_blowup"), "{record:#?}");
 }
@@ -301,12 +312,12 @@ fn path_format(name: &str) -> Format {
 }
 
 /// Asserts that the script for a finding of this stand-in reproduces it, and does not with a correct tool.
-fn has_a_script(lie: &str, look: Look) {
+fn has_a_script(lie: &str, read: ReadRequest) {
     let workdir = tempfile::tempdir().unwrap();
     let lie = ring::stand_in("malformed").join(lie);
     let candidate = format!("qemu-img:{}", lie.display());
     let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
-    let record = session.try_case(case(harmless(), &[look])).unwrap();
+    let record = session.try_case(case(harmless(), &[read])).unwrap();
     let text = script(&record, session.candidate(), session.reference(), LIMIT).unwrap();
     let path = workdir.path().join("script.sh");
     std::fs::write(&path, &text).unwrap();
@@ -330,11 +341,11 @@ fn has_a_script(lie: &str, look: Look) {
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
 fn the_script_for_different_contents_reproduces_them() {
-    has_a_script("reads_other_bytes", Look::Contents);
+    has_a_script("reads_other_bytes", ReadRequest::Contents);
 }
 
 #[test]
 #[cfg_attr(missing_qemu_img, ignore = "qemu-img is not here")]
 fn the_script_for_excessive_memory_sets_a_lower_limit() {
-    has_a_script("has_much_memory", Look::Map);
+    has_a_script("has_much_memory", ReadRequest::Map);
 }

@@ -106,7 +106,7 @@ fn a_tool_that_refuses_a_step_but_changes_the_image_is_blamed() {
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn a_recipe_may_require_that_a_step_is_refused() {
-    let refused = |act: Value| json!({"step": "refused", "act": act});
+    let refused = |step: Value| json!({"step": "refused", "act": step});
     let right = refused(
         json!({"step": "convert_snapshot", "name": "none", "by": "name", "format": "raw", "compress": false}),
     );

@@ -67,11 +67,11 @@ fn assert_valid(case: &Case) {
 fn simpler(case: &Case) -> Vec<Case> {
     let mut versions = Vec::new();
     for image in case.image.simpler() {
-        let fitted = case.ops.iter().map(|operation| {
-            let fitted = operation.perform().fitted(&image);
-            fitted.unwrap_or_else(|| operation.clone())
+        let sanitized = case.ops.iter().map(|operation| {
+            let sanitized = operation.perform().sanitized(&image);
+            sanitized.unwrap_or_else(|| operation.clone())
         });
-        let (ops, image) = (fitted.collect(), image.clone());
+        let (ops, image) = (sanitized.collect(), image.clone());
         versions.push(Case {
             image,
             ops,
@@ -215,7 +215,7 @@ fn changed(value: &Value, draws: &mut Draws) -> Value {
 fn look(case: &Case) {
     let _ = (
         case.id(),
-        case.bulk(),
+        case.case_size(),
         cost::of_case(case),
         case.image.contents(),
     );

@@ -2,7 +2,7 @@
 //!
 //! As in the native generations, each profile has its own name and table, so that an id decodes to the same case whatever tools are
 //! installed: `malformed1` draws every format and option that qemu-img creates, `malformed1_imago` those that the imago crate opens.
-//! `--fields` restricts the damaged structures and fields; the drawn images then contain these. `specimens` draws the valid images,
+//! `--fields` restricts the damaged structures and fields; the drawn images then contain these. `base_images` draws the valid images,
 //! `values` the replacement values. The damage itself is done by [`crate::disk_format::damage`].
 
 use crate::base::error::{Error, Result};
@@ -15,10 +15,10 @@ use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::Operation;
 use crate::operation::chain::Chain;
-use crate::operation::malformed::{Change, Look, Malformed};
+use crate::operation::malformed::{Change, Malformed, ReadRequest};
 use crate::tool::request::SnapshotAction;
 
-mod specimens;
+mod base_images;
 mod values;
 
 /// Weights of replacing one to four fields. Most cases replace only one, so that its effect is not hidden by another.
@@ -45,7 +45,7 @@ pub struct MalformedProfile {
     /// Whether it draws features that few tools support: qcow2 with extended L2 entries, zstd and encryption, vmdk with sparse extents.
     pub is_wide: bool,
     /// The inspections and modifications.
-    pub acts: &'static [&'static str],
+    pub kinds: &'static [&'static str],
 }
 
 /// Everything that qemu-img can create.
@@ -60,14 +60,14 @@ pub(super) static WIDE: MalformedProfile = MalformedProfile {
         (Format::Parallels, 1),
     ],
     is_wide: true,
-    acts: ACTS,
+    kinds: KINDS,
 };
 
 /// The formats that imago 0.2 opens: qcow2, and vmdk with flat extents.
 pub(super) static IMAGO: MalformedProfile = MalformedProfile {
     formats: &[(Format::Qcow2, 15), (Format::Vmdk, 2)],
     is_wide: false,
-    acts: ACTS,
+    kinds: KINDS,
 };
 
 /// Everything that qemu-img can create, with equal weights and without modifications, for tools that only read.
@@ -82,10 +82,10 @@ pub(super) static READERS: MalformedProfile = MalformedProfile {
         (Format::Parallels, 1),
     ],
     is_wide: true,
-    acts: &["info", "check", "map", "contents"],
+    kinds: &["info", "check", "map", "contents"],
 };
 
-const ACTS: &[&str] = &[
+const KINDS: &[&str] = &[
     "info", "check", "map", "contents", "measure", "convert", "compare", "write", "discard",
     "resize", "snapshot", "amend", "repair", "rebase", "commit", "bench",
 ];
@@ -120,32 +120,37 @@ impl MalformedProfile {
         let mut random = NativeRandom::new(iter_seed);
         let format = self.format(&mut random, fields);
         let targets = self.targets(&mut random, format, fields);
-        let mut specimen = specimens::draw(&mut random, format, self.is_wide);
+        let mut base_image = base_images::draw(&mut random, format, self.is_wide);
         for (structure, field) in &targets {
-            specimens::provide(&mut specimen, structure.name, field.name);
+            base_images::provide(&mut base_image, structure.name, field.name);
         }
         let damages = targets
             .iter()
             .map(|(structure, field)| damage(&mut random, format, structure, field))
             .collect();
-        let pool_names: Vec<&str> = pool.unwrap_or(self.acts).to_vec();
-        let is_drawn = |random: &mut NativeRandom, look: &Look| {
-            let is_there = pool_names.contains(&look.name());
+        let pool_names: Vec<&str> = pool.unwrap_or(self.kinds).to_vec();
+        let is_drawn = |random: &mut NativeRandom, read: &ReadRequest| {
+            let is_there = pool_names.contains(&read.name());
             random.percent(LOOK_PERCENT) && is_there
         };
-        let looks: Vec<Look> = Look::ALL
+        let reads: Vec<ReadRequest> = ReadRequest::ALL
             .into_iter()
-            .filter(|look| is_drawn(&mut random, look))
+            .filter(|read| is_drawn(&mut random, read))
             .collect();
-        let change = change(&mut random, &pool_names, &specimen.writes, specimen.size);
+        let change = change(
+            &mut random,
+            &pool_names,
+            &base_image.writes,
+            base_image.size,
+        );
         let mut malformed = Malformed {
-            specimen,
+            base_image,
             damages,
-            looks,
+            reads,
             change,
         };
-        if malformed.looks.is_empty() && malformed.change.is_none() {
-            malformed.looks = vec![Look::Info, Look::Contents];
+        if malformed.reads.is_empty() && malformed.change.is_none() {
+            malformed.reads = vec![ReadRequest::Info, ReadRequest::Contents];
         }
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let (seed, iteration) = id.campaign().unzip();
@@ -195,7 +200,7 @@ impl MalformedProfile {
             .iter()
             .copied()
             .filter(|structure| {
-                let can_be_made = self.is_wide || specimens::is_narrow(structure);
+                let can_be_made = self.is_wide || base_images::is_narrow(structure);
                 let is_any_wanted = structure
                     .fields
                     .iter()
@@ -210,7 +215,7 @@ impl MalformedProfile {
         let count = 1 + random.weighted(&DAMAGE_WEIGHTS);
         let target = |random: &mut NativeRandom| {
             let structure = *random.choice(&all);
-            let is_rare = specimens::takes_long(structure) && !random.percent(RARE_PERCENT);
+            let is_rare = base_images::takes_long(structure) && !random.percent(RARE_PERCENT);
             let structure = if is_rare {
                 *random.choice(&all)
             } else {
@@ -225,10 +230,10 @@ impl MalformedProfile {
         let mut targets: Vec<Target> = (0..count).map(|_| target(random)).collect();
         if targets
             .iter()
-            .any(|(structure, _)| specimens::takes_long(structure))
+            .any(|(structure, _)| base_images::takes_long(structure))
         {
             // Encrypted images are created empty and have few structures.
-            targets.retain(|(structure, _)| specimens::is_of_encrypted(structure));
+            targets.retain(|(structure, _)| base_images::is_of_encrypted(structure));
         }
         targets
     }

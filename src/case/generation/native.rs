@@ -46,7 +46,7 @@ pub struct NativeProfile {
     /// The vmdk subformats.
     pub vmdk_subformats: &'static [Subformat],
     /// The kinds of steps.
-    pub acts: &'static [ChainStepKind],
+    pub kinds: &'static [ChainStepKind],
     /// Whether some cases may trigger known qemu-img bugs.
     pub provokes: bool,
     /// Whether the cases are for tools that only read.
@@ -58,7 +58,7 @@ pub struct NativeProfile {
 }
 
 /// All kinds of steps that are drawn, those of native2 at the end. The order determines what an id decodes to.
-const ACTS: [ChainStepKind; 22] = [
+const KINDS: [ChainStepKind; 22] = [
     ChainStepKind::Write,
     ChainStepKind::WriteZeroes,
     ChainStepKind::Discard,
@@ -114,7 +114,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
         Subformat::TwoGbMaxExtentFlat,
         Subformat::StreamOptimized,
     ],
-    acts: without_native2_kinds(&ACTS),
+    kinds: without_native2_kinds(&KINDS),
     provokes: true,
     for_readers: false,
     goes_below: false,
@@ -123,13 +123,13 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
 
 /// [`WIDE`] with the kinds that native2 added: conversions of snapshots, and steps on backing images.
 pub(super) static DEEP: NativeProfile = NativeProfile {
-    acts: &ACTS,
+    kinds: &KINDS,
     goes_below: true,
     ..WIDE
 };
 
 /// The kinds of steps that imago at least partly supports.
-const IMAGO_ACTS: [ChainStepKind; 18] = [
+const IMAGO_KINDS: [ChainStepKind; 18] = [
     ChainStepKind::Write,
     ChainStepKind::WriteZeroes,
     ChainStepKind::Discard,
@@ -165,7 +165,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
         "data_file_raw",
     ],
     vmdk_subformats: &[Subformat::MonolithicFlat, Subformat::TwoGbMaxExtentFlat],
-    acts: without_native2_kinds(&IMAGO_ACTS),
+    kinds: without_native2_kinds(&IMAGO_KINDS),
     provokes: false,
     for_readers: false,
     goes_below: false,
@@ -174,14 +174,14 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
 
 /// [`IMAGO`] with the kinds that native2 added. Backing images have no bitmaps either, because imago drops them on writes.
 pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
-    acts: &IMAGO_ACTS,
+    kinds: &IMAGO_KINDS,
     goes_below: true,
     ..IMAGO
 };
 
 /// Returns the kinds of steps without those that native2 added.
-const fn without_native2_kinds(acts: &'static [ChainStepKind]) -> &'static [ChainStepKind] {
-    acts.split_at(acts.len() - NATIVE2_KINDS).0
+const fn without_native2_kinds(kinds: &'static [ChainStepKind]) -> &'static [ChainStepKind] {
+    kinds.split_at(kinds.len() - NATIVE2_KINDS).0
 }
 
 /// Returns the numbers and seeds of all iterations of `seed`, from `start` on.
@@ -194,7 +194,7 @@ pub(super) fn iteration_seeds(seed: u64, start: u64) -> impl Iterator<Item = (u6
 impl NativeProfile {
     /// Returns the names of the kinds of steps.
     pub(super) fn names(&self) -> Vec<&'static str> {
-        self.acts.iter().map(|kind| kind.name()).collect()
+        self.kinds.iter().map(|kind| kind.name()).collect()
     }
 
     /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's kinds of steps.
@@ -202,7 +202,7 @@ impl NativeProfile {
         let mut random = NativeRandom::new(iter_seed);
         let kinds = match pool {
             Some(pool) => named(pool),
-            None => self.acts.to_vec(),
+            None => self.kinds.to_vec(),
         };
         let chain = match self.for_readers {
             true => readers::draw(&mut random, self, &kinds),
@@ -242,18 +242,18 @@ impl NativeProfile {
         let mut steps = Vec::new();
         for _ in 0..random.between(2, STEPS_MAX) {
             // Some kinds are not possible in the current state of the chain.
-            let act = (0..TRIES_MAX).find_map(|_| {
+            let step = (0..TRIES_MAX).find_map(|_| {
                 let favoured = self
                     .goes_below
                     .then(|| backing::favoured(random, swarm.kinds()));
                 let kind = favoured.flatten().unwrap_or_else(|| swarm.kind(random));
-                let act = backing::draw(random, self, kind, &chain_state)?;
-                let known_bug = KnownQemuBug::of(&chain_state, &act);
-                (known_bug.is_none() || known_bug == provoked).then_some(act)
+                let step = backing::draw(random, self, kind, &chain_state)?;
+                let known_bug = KnownQemuBug::of(&chain_state, &step);
+                (known_bug.is_none() || known_bug == provoked).then_some(step)
             });
-            if let Some(act) = act {
-                chain_state.advance(&act, true);
-                steps.push(act);
+            if let Some(step) = step {
+                chain_state.advance(&step, true);
+                steps.push(step);
             }
         }
         steps

@@ -28,8 +28,10 @@ fn chain(options: &[&str]) -> Case {
 
 /// A damaged qcow2; each piece of damage as its JSON has it.
 fn malformed(damages: Value) -> Case {
-    let specimen = json!({"format": "qcow2", "size": 65536, "snapshots": 0, "bitmaps": 0});
-    case(json!([{"op": "malformed", "specimen": specimen, "damages": damages, "looks": ["info"]}]))
+    let base_image = json!({"format": "qcow2", "size": 65536, "snapshots": 0, "bitmaps": 0});
+    case(
+        json!([{"op": "malformed", "specimen": base_image, "damages": damages, "looks": ["info"]}]),
+    )
 }
 
 fn replaced(structure: &str, field: &str) -> Value {

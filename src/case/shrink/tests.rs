@@ -81,7 +81,7 @@ fn shrunk(operation: &str, shown: impl Fn(&Case) -> Vec<Symptom>) -> Progress {
 fn every_operation_shrinks_to_a_single_operation_without_options() {
     for operation in Generation::named("ops16").unwrap().operations() {
         let progress = shrunk(operation, shows_all);
-        let bulk = progress.case.bulk();
+        let bulk = progress.case.case_size();
         assert_eq!(
             (bulk.operations, bulk.writes),
             (1, 0),
@@ -249,7 +249,7 @@ fn a_chain_without_requirements_shrinks_to_one_small_image_and_no_steps() {
     for case in chains(|_| true).take(60) {
         let progress = shrunk_chain(case, |_| true);
         let shrunk = chain(&progress.case);
-        let bulk = progress.case.bulk();
+        let bulk = progress.case.case_size();
         assert_eq!((bulk.operations, bulk.options, bulk.writes), (0, 0, 0));
         assert_eq!((shrunk.layers.len(), shrunk.layers[0].size), (1, 1 << 20));
     }
@@ -259,7 +259,7 @@ fn a_chain_without_requirements_shrinks_to_one_small_image_and_no_steps() {
 fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
     let applies = |chain: &Chain| {
         chain.steps.iter().any(
-            |act| matches!(act, ChainStep::Snapshot { action, .. } if *action == SnapshotAction::Apply),
+            |step| matches!(step, ChainStep::Snapshot { action, .. } if *action == SnapshotAction::Apply),
         )
     };
     let case = chains(|chain| applies(chain) && chain.layers.len() > 2)
@@ -281,7 +281,7 @@ fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
 #[test]
 fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
     let rebases = |chain: &Chain| {
-        let onto = |act: &ChainStep| match act {
+        let onto = |step: &ChainStep| match step {
             ChainStep::Rebase { onto } => *onto,
             _ => None,
         };
@@ -305,8 +305,8 @@ fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
 #[test]
 fn shrinking_a_chain_is_deterministic_even_when_interrupted() {
     let writes = |chain: &Chain| {
-        let writes = |act: &ChainStep| matches!(act, ChainStep::Write { .. });
-        chain.steps.iter().filter(|act| writes(act)).count() > 1 && chain.layers.len() > 1
+        let writes = |step: &ChainStep| matches!(step, ChainStep::Write { .. });
+        chain.steps.iter().filter(|step| writes(step)).count() > 1 && chain.layers.len() > 1
     };
     let case = chains(writes).next().unwrap();
     let whole = shrunk_chain(case.clone(), writes);
@@ -338,12 +338,12 @@ fn a_resize_shrinks_with_the_image_and_a_write_at_its_end_stays_at_the_end() {
             .iter()
             .any(|write| write.offset + write.length == top.size);
         let grows =
-            |act: &ChainStep| matches!(act, ChainStep::Resize { size, .. } if *size > top.size);
+            |step: &ChainStep| matches!(step, ChainStep::Resize { size, .. } if *size > top.size);
         at_the_end && chain.steps.iter().any(grows)
     };
     for case in chains(grows_past_its_last_write).take(5) {
         let shrunk = shrunk_chain(case, grows_past_its_last_write);
-        let bulk = shrunk.case.bulk();
+        let bulk = shrunk.case.case_size();
         assert_eq!((bulk.operations, bulk.options, bulk.writes), (1, 0, 1));
         assert!(
             chain(&shrunk.case).layers[0].size <= 1 << 20,
@@ -361,31 +361,31 @@ fn generated_chains_and_their_shrink_candidates_need_no_sanitizing() {
     };
     for case in both(1000) {
         let drawn = chain(&case);
-        assert_eq!(drawn.fitted(), *drawn);
+        assert_eq!(drawn.sanitized(), *drawn);
     }
     for case in both(25) {
         for simpler in case.ops[0].perform().simpler() {
             let Operation::Chain(simpler) = simpler else {
                 panic!("{simpler:?}");
             };
-            assert_eq!(simpler.fitted(), simpler);
+            assert_eq!(simpler.sanitized(), simpler);
         }
     }
 }
 
 #[test]
 fn steps_on_backing_images_are_removed_or_moved_to_the_top_image() {
-    let has_read = |chain: &Chain| chain.steps.iter().any(|act| act.name() == "read");
+    let has_read = |chain: &Chain| chain.steps.iter().any(|step| step.name() == "read");
     let has_below = |chain: &Chain| {
-        let is_below = |act: &ChainStep| matches!(act, ChainStep::Below { .. });
-        let prepared = chain.layers.iter().any(|layer| !layer.acts.is_empty());
+        let is_below = |step: &ChainStep| matches!(step, ChainStep::Below { .. });
+        let prepared = chain.layers.iter().any(|layer| !layer.steps.is_empty());
         chain.steps.iter().any(is_below) && prepared && has_read(chain)
     };
     for case in chains_of("native2", has_below).take(5) {
         let progress = shrunk_chain(case, has_read);
         let chain = chain(&progress.case);
         assert_eq!(chain.steps, [ChainStep::Read]);
-        assert!(chain.layers.len() == 1 && chain.layers[0].acts.is_empty());
+        assert!(chain.layers.len() == 1 && chain.layers[0].steps.is_empty());
     }
 }
 
@@ -407,8 +407,8 @@ fn a_snapshot_conversion_shrinks_to_the_snapshot_and_the_conversion() {
 #[test]
 fn a_backing_image_keeps_the_snapshot_that_a_symptom_depends_on() {
     let keeps = |chain: &Chain| {
-        let is_snapshot = |act: &ChainStep| act.name() == "snapshot";
-        let is_prepared = |layer: &Layer| layer.acts.iter().any(is_snapshot);
+        let is_snapshot = |step: &ChainStep| step.name() == "snapshot";
+        let is_prepared = |layer: &Layer| layer.steps.iter().any(is_snapshot);
         let (_, below) = chain.layers.split_last().unwrap();
         below.iter().any(is_prepared)
     };
@@ -416,7 +416,7 @@ fn a_backing_image_keeps_the_snapshot_that_a_symptom_depends_on() {
         let progress = shrunk_chain(case, keeps);
         let chain = chain(&progress.case);
         assert_eq!((chain.layers.len(), chain.steps.len()), (2, 0), "{chain:?}");
-        assert_eq!(chain.layers[0].acts.len(), 1, "{chain:?}");
+        assert_eq!(chain.layers[0].steps.len(), 1, "{chain:?}");
         assert!(chain.layers[0].options.is_empty() && chain.layers[0].writes.is_empty());
     }
 }

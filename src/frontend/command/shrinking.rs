@@ -105,7 +105,7 @@ fn shrink_record(
     };
     Ok(Shrunk {
         record: smallest,
-        before: case.bulk(),
+        before: case.case_size(),
         progress,
         cut_short,
     })
@@ -246,6 +246,11 @@ impl Shrunk {
         let Progress {
             attempts, finished, ..
         } = self.progress;
-        terminal::shrunk(self.before, self.progress.case.bulk(), attempts, finished)
+        terminal::shrunk(
+            self.before,
+            self.progress.case.case_size(),
+            attempts,
+            finished,
+        )
     }
 }

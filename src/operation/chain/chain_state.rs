@@ -1,12 +1,12 @@
 //! How a chain goes: which file is the current one, what lies below it, what a guest must see.
 //!
-//! Used thrice in the same way: to draw acts that make sense, to write the requests of acts that will all succeed, and to follow what
+//! Used thrice in the same way: to draw steps that make sense, to write the requests of steps that will all succeed, and to follow what
 //! really happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::parameters::{placed, window};
 use super::step::{ChainStep, Layer};
-use super::wording::{placed, window};
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::model::{Model, View};
@@ -15,8 +15,8 @@ use crate::oracle::observations::ExitExpectation;
 use crate::oracle::observations::Inventory;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
-mod asked;
 mod backing;
+mod requests;
 
 /// Where a chain stands.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub struct ChainState {
     conversions: usize,
     /// The names of images that were changed while others lay on them.
     changed_below: BTreeSet<String>,
-    /// The names of images for which [`ChainState::is_ragged`].
-    ragged: BTreeSet<String>,
+    /// The names of images for which [`ChainState::has_unaligned_tail`].
+    unaligned: BTreeSet<String>,
     /// How small images may be, by their names, where what was to make them grow or shrink may have been refused.
     doubtful: BTreeMap<String, u64>,
     /// The names of images that may have no bitmaps, because version 2 has none.
@@ -44,8 +44,11 @@ impl ChainState {
     pub fn start(stem: &str, layers: &[Layer]) -> Self {
         let mut chain_state = Self::bare(stem);
         for layer in layers {
-            chain_state.put(layer);
-            layer.acts.iter().for_each(|act| chain_state.go_on(act));
+            chain_state.add_layer(layer);
+            layer
+                .steps
+                .iter()
+                .for_each(|step| chain_state.advance_as_expected(step));
         }
         chain_state
     }
@@ -59,14 +62,14 @@ impl ChainState {
             previous: None,
             conversions: 0,
             changed_below: BTreeSet::new(),
-            ragged: BTreeSet::new(),
+            unaligned: BTreeSet::new(),
             doubtful: BTreeMap::new(),
             unsure_bitmaps: BTreeSet::new(),
         }
     }
 
-    /// A layer is made on top of what there is, and written; its acts come later.
-    pub(super) fn put(&mut self, layer: &Layer) {
+    /// A layer is made on top of what there is, and written; its steps come later.
+    pub(super) fn add_layer(&mut self, layer: &Layer) {
         let stem = format!("{}-{}", self.stem, self.files.len());
         let file = placed(&stem, layer.format, &layer.options);
         let file = match self.files.last() {
@@ -108,8 +111,8 @@ impl ChainState {
     /// Whether the last cluster may hold something behind the image's end: it was cut there, or written to in part and filled up
     /// from a backing file that is gone. Growing shows it: qemu-img 10.0.2 zeroes only what lies over a longer backing file. The
     /// qcow2 specification does not say what a guest must see there, so it is not drawn.
-    pub fn is_ragged(&self) -> bool {
-        self.ragged.contains(&self.top().path)
+    pub fn has_unaligned_tail(&self) -> bool {
+        self.unaligned.contains(&self.top().path)
     }
 
     /// The current image.
@@ -122,7 +125,7 @@ impl ChainState {
         &self.files[..self.files.len() - 1]
     }
 
-    /// What an act compares the current image with: the file, and what a guest sees in it.
+    /// What an step compares the current image with: the file, and what a guest sees in it.
     pub fn counterpart(&self, with: Option<usize>) -> Option<(&ImageFile, &View)> {
         match with {
             Some(index) => Some((self.below().get(index)?, &self.model.below.get(index)?.view)),
@@ -155,18 +158,18 @@ impl ChainState {
         self.top().options.is_version_2()
     }
 
-    /// How small the image may be after this act, if there is any doubt, and whether its bitmaps are there.
-    fn doubt(&mut self, act: &ChainStep) {
-        if matches!(act, ChainStep::Bitmap { .. }) && self.is_version_2() {
+    /// How small the image may be after this step, if there is any doubt, and whether its bitmaps are there.
+    fn doubt(&mut self, step: &ChainStep) {
+        if matches!(step, ChainStep::Bitmap { .. }) && self.is_version_2() {
             self.unsure_bitmaps.insert(self.top().path.clone());
         }
         let least = self.least_size();
-        let doubted = match act {
-            ChainStep::Resize { size, .. } if self.rule(act) == ExitExpectation::GoOn => {
+        let doubted = match step {
+            ChainStep::Resize { size, .. } if self.rule(step) == ExitExpectation::GoOn => {
                 let before = least.unwrap_or(self.model.top.size);
                 Some((self.top().path.clone(), before.min(*size)))
             }
-            ChainStep::Commit if self.rule(act) == ExitExpectation::GoOn => self.doubted_below(),
+            ChainStep::Commit if self.rule(step) == ExitExpectation::GoOn => self.doubted_below(),
             ChainStep::Dd {
                 format,
                 block_size,
@@ -192,19 +195,19 @@ impl ChainState {
         (before < self.model.top.size).then(|| (file.path.clone(), before))
     }
 
-    /// The act is over, and came out as it should.
-    pub fn go_on(&mut self, act: &ChainStep) {
-        let succeeded = self.is_expected_to_succeed(act);
-        self.advance(act, succeeded);
+    /// The step is over, and came out as it should.
+    pub fn advance_as_expected(&mut self, step: &ChainStep) {
+        let succeeded = self.is_expected_to_succeed(step);
+        self.advance(step, succeeded);
     }
 
-    /// The act is over.
-    pub fn advance(&mut self, act: &ChainStep, succeeded: bool) {
-        self.doubt(act);
+    /// The step is over.
+    pub fn advance(&mut self, step: &ChainStep, succeeded: bool) {
+        self.doubt(step);
         if !succeeded {
             return;
         }
-        match act {
+        match step {
             ChainStep::Write { writes } => writes.iter().for_each(|write| self.model.write(write)),
             ChainStep::WriteZeroes { offset, length, .. }
             | ChainStep::Discard { offset, length } => {
@@ -215,7 +218,7 @@ impl ChainState {
                 let cut = *size < self.model.top.size && top.format == Format::Qcow2;
                 if cut && !size.is_multiple_of(top.cluster_size()) {
                     let name = top.path.clone();
-                    self.ragged.insert(name);
+                    self.unaligned.insert(name);
                 }
                 self.model.resize(*size);
             }
@@ -254,9 +257,9 @@ impl ChainState {
                 self.copied(target);
                 self.model.convert_snapshot(name, size);
             }
-            ChainStep::Below { layer, act } => {
+            ChainStep::Below { layer, step } => {
                 if let Some(mut lower) = self.lower(*layer) {
-                    lower.go_on(act);
+                    lower.advance_as_expected(step);
                     self.replace_lower(*layer, lower);
                 }
             }
@@ -317,7 +320,7 @@ impl ChainState {
             top = top.over(below);
         }
         if !self.model.top.size.is_multiple_of(top.cluster_size()) {
-            self.ragged.insert(top.path.clone());
+            self.unaligned.insert(top.path.clone());
         }
         self.files.push(top);
         self.model.rebase(onto);

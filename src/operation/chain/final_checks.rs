@@ -56,7 +56,7 @@ pub(super) fn judge(
     if let Some(maps) = both("map").filter(|maps| maps.iter().all(|map| map.succeeded())) {
         let [ours, theirs] = maps.map(|map| truth_of(map_lie(map, view)));
         let file = file.path.clone();
-        let subject = Subject::MapLeft { file };
+        let subject = Subject::FinalMap { file };
         found.extend(witnesses(MAP, subject, [ours, theirs, truth_of(None)]));
     }
     if let Some(answers) = both(AUDIT) {

@@ -22,17 +22,17 @@ const COMPARE: DivergenceKind = DivergenceKind::ChainCompare;
 const LIST: DivergenceKind = DivergenceKind::ChainSnapshotInfo;
 const MEASURE: DivergenceKind = DivergenceKind::ChainMeasure;
 
-/// Judges an act that reads; nothing for one that does not, or when all agree.
+/// Judges an step that reads; nothing for one that does not, or when all agree.
 pub(super) fn judge(
-    act: &ChainStep,
+    step: &ChainStep,
     chain_state: &ChainState,
     ours: &StepResult,
     theirs: &StepResult,
 ) -> Option<Finding> {
-    let (chain_state, act) = chain_state.resolved(act);
+    let (chain_state, step) = chain_state.resolved(step);
     let chain_state = &*chain_state;
     let (ours, theirs) = (&ours.answer, &theirs.answer);
-    match act {
+    match step {
         ChainStep::Check => checks(ours, theirs),
         ChainStep::Compare { with } => comparisons(chain_state, *with, ours, theirs),
         _ if !ours.succeeded() || !theirs.succeeded() => None,
@@ -72,7 +72,7 @@ fn contents(chain_state: &ChainState, ours: &Contents, theirs: &Contents) -> Opt
             )
         }
     };
-    let subject = Subject::ContentsMidway {
+    let subject = Subject::IntermediateContents {
         file: chain_state.top().path.clone(),
         place: found.place,
     };
@@ -103,14 +103,19 @@ fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Opt
     let expected = chain_state.model.top.size.to_string();
     let sizes = [size(ours), size(theirs), expected];
     let file = || chain_state.top().path.clone();
-    witnesses(INFO, Subject::VirtualSizeMidway { file: file() }, sizes).or_else(|| {
+    witnesses(
+        INFO,
+        Subject::IntermediateVirtualSize { file: file() },
+        sizes,
+    )
+    .or_else(|| {
         let expected = expected_bitmaps(chain_state);
         let told = |answer: &Answer| match answer.partial {
             true => expected.clone(),
             false => told_bitmaps(answer),
         };
         let bitmaps = [told(ours), told(theirs), expected.clone()];
-        witnesses(INFO, Subject::BitmapsMidway { file: file() }, bitmaps)
+        witnesses(INFO, Subject::IntermediateBitmaps { file: file() }, bitmaps)
     })
 }
 
@@ -162,7 +167,7 @@ fn lists(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Fin
     let lists = [told(ours), told(theirs), expected.join(", ")];
     witnesses(
         LIST,
-        Subject::SnapshotsListedMidway {
+        Subject::IntermediateSnapshotsListed {
             file: chain_state.top().path.clone(),
         },
         lists,
@@ -206,7 +211,7 @@ fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Find
     });
     let [ours, theirs] = told;
     let file = chain_state.top().path.clone();
-    let subject = Subject::MapMidway { file };
+    let subject = Subject::IntermediateMap { file };
     witnesses(MAP, subject, [ours, theirs, "nothing untrue".to_owned()])
 }
 
@@ -236,7 +241,7 @@ fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::of(answer).to_string());
     witnesses(
         CHECK,
-        Subject::CheckMidway {},
+        Subject::IntermediateCheck {},
         [ours, theirs, "clean".to_owned()],
     )
 }
@@ -247,7 +252,7 @@ fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
         Ok(json) => json["fully-allocated"].to_string(),
         Err(error) => error,
     };
-    let difference = Difference::new(Subject::MeasureMidway {}, told(ours), told(theirs));
+    let difference = Difference::new(Subject::IntermediateMeasure {}, told(ours), told(theirs));
     (difference.candidate != difference.reference)
         .then(|| Finding::of_difference(MEASURE, difference))
 }

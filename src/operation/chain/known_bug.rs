@@ -16,7 +16,7 @@ use crate::tool::request::{ImageFile, SnapshotAction};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownQemuBug {
     /// `rebase` corrupts its heap where an image below the overlay has an end that does not fit the overlay's clusters.
-    RaggedRebase,
+    UnalignedRebase,
     /// `resize --preallocation=metadata` takes host clusters that were freed before for zeros, and shows what is left in them.
     MetadataGrowth,
     /// A snapshot for which the refcounts are too narrow is refused, and clusters are leaked: compressed clusters share a host
@@ -24,7 +24,7 @@ pub enum KnownQemuBug {
     NarrowSnapshot,
     /// What lies behind the image's end in its last cluster is shown when the image grows: it was cut there, or written to in part
     /// and filled up from a backing file that is gone; only what lies over a longer backing file is zeroed.
-    RaggedGrowth,
+    UnalignedGrowth,
     /// Amended to version 2, an image forgets its bitmaps and leaks their clusters.
     Version2Bitmaps,
     /// Amended to version 2, which has no zero clusters, an encrypted image gets clusters of plain zeros in their place, and a guest
@@ -38,8 +38,8 @@ pub enum KnownQemuBug {
 }
 
 /// What one piece of an L2 table that qemu-img keeps in memory reaches with these clusters: 2 GiB.
-const ENDLESS_CLUSTER_BYTES: u64 = 128 << 10;
-const ENDLESS_RUN_BYTES: u64 = 1 << 31;
+const HUGE_RUN_CLUSTER_BYTES: u64 = 128 << 10;
+const HUGE_RUN_RUN_BYTES: u64 = 1 << 31;
 
 impl ChainStep {
     /// See [`Feature::DowngradedSnapshots`].
@@ -64,11 +64,11 @@ impl ChainStep {
             && *size > chain_state.model.top.size
     }
 
-    /// Whether it meets [`KnownQemuBug::RaggedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
+    /// Whether it meets [`KnownQemuBug::UnalignedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
     /// smaller clusters, so that what is allocated there begins within one. Kept apart from [`KnownQemuBug::of`], by which cases are drawn.
     fn rebases_over_finer_images(&self, chain_state: &ChainState) -> bool {
         let (size, cluster) = (chain_state.model.top.size, chain_state.top().cluster_size());
-        let is_ragged = |end: u64| end < size && !end.is_multiple_of(cluster);
+        let has_unaligned_tail = |end: u64| end < size && !end.is_multiple_of(cluster);
         let is_finer = |file: &ImageFile| match file.format {
             Format::Raw => false,
             Format::Qcow2 => file.cluster_size() < cluster,
@@ -76,7 +76,7 @@ impl ChainStep {
         };
         let mut below = chain_state.below().iter().zip(&chain_state.model.below);
         matches!(self, Self::Rebase { .. })
-            && below.any(|(file, lower)| is_ragged(lower.view.size) || is_finer(file))
+            && below.any(|(file, lower)| has_unaligned_tail(lower.view.size) || is_finer(file))
     }
 
     /// See [`Feature::ParallelsUnmap`].
@@ -88,11 +88,14 @@ impl ChainStep {
 }
 
 impl ChainState {
-    /// Returns the known bugs that the step meets, those by which cases are drawn first. The step acts on the current image: see
+    /// Returns the known bugs that the step meets, those by which cases are drawn first. The step steps on the current image: see
     /// [`ChainState::resolved`].
     pub(super) fn bugs_met_by(&self, step: &ChainStep) -> impl Iterator<Item = Feature> {
         let met = [
-            (step.rebases_over_finer_images(self), Feature::RaggedRebase),
+            (
+                step.rebases_over_finer_images(self),
+                Feature::UnalignedRebase,
+            ),
             (step.unmaps_parallels(self), Feature::ParallelsUnmap),
             (step.preallocates_growth(self), Feature::PreallocatedGrowth),
             (
@@ -108,12 +111,12 @@ impl ChainState {
     }
 
     /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status).
-    pub(super) fn has_endless_encrypted_runs(&self) -> bool {
+    pub(super) fn has_huge_encrypted_runs(&self) -> bool {
         let lower = self.below().iter().zip(self.edges());
         let mut images = lower.chain([(self.top(), self.model.top.size)]);
         images.any(|(file, size)| {
-            let is_wide = file.cluster_size() >= ENDLESS_CLUSTER_BYTES;
-            file.is_encrypted() && is_wide && size >= ENDLESS_RUN_BYTES
+            let is_wide = file.cluster_size() >= HUGE_RUN_CLUSTER_BYTES;
+            file.is_encrypted() && is_wide && size >= HUGE_RUN_RUN_BYTES
         })
     }
 }
@@ -139,10 +142,10 @@ impl Chain {
 impl KnownQemuBug {
     /// All of them.
     pub const ALL: [Self; 8] = [
-        Self::RaggedRebase,
+        Self::UnalignedRebase,
         Self::MetadataGrowth,
         Self::NarrowSnapshot,
-        Self::RaggedGrowth,
+        Self::UnalignedGrowth,
         Self::Version2Bitmaps,
         Self::EncryptedDowngrade,
         Self::CompressedQcow,
@@ -151,10 +154,10 @@ impl KnownQemuBug {
 
     /// Those that a generation provokes. Another one changes what the ids of cases decode to.
     pub const PROVOKED: [Self; 7] = [
-        Self::RaggedRebase,
+        Self::UnalignedRebase,
         Self::MetadataGrowth,
         Self::NarrowSnapshot,
-        Self::RaggedGrowth,
+        Self::UnalignedGrowth,
         Self::Version2Bitmaps,
         Self::EncryptedDowngrade,
         Self::CompressedQcow,
@@ -163,10 +166,10 @@ impl KnownQemuBug {
     /// What it is among the features of a chain.
     pub fn feature(self) -> Feature {
         match self {
-            Self::RaggedRebase => Feature::RaggedRebase,
+            Self::UnalignedRebase => Feature::UnalignedRebase,
             Self::MetadataGrowth => Feature::MetadataGrowth,
             Self::NarrowSnapshot => Feature::NarrowSnapshot,
-            Self::RaggedGrowth => Feature::RaggedGrowth,
+            Self::UnalignedGrowth => Feature::UnalignedGrowth,
             Self::Version2Bitmaps => Feature::Version2Bitmaps,
             Self::EncryptedDowngrade => Feature::EncryptedDowngrade,
             Self::CompressedQcow => Feature::CompressedQcow,
@@ -174,16 +177,16 @@ impl KnownQemuBug {
         }
     }
 
-    /// The one that this act meets where the chain stands.
-    pub fn of(chain_state: &ChainState, act: &ChainStep) -> Option<Self> {
-        let (chain_state, act) = chain_state.resolved(act);
+    /// The one that this step meets where the chain stands.
+    pub fn of(chain_state: &ChainState, step: &ChainStep) -> Option<Self> {
+        let (chain_state, step) = chain_state.resolved(step);
         let (top, model) = (chain_state.top(), &chain_state.model);
         let size = model.top.size;
-        match act {
+        match step {
             ChainStep::Rebase { .. } => {
                 let old = model.below.last().map_or(size, |lower| lower.view.size);
                 let ragged = old < size && !old.is_multiple_of(top.cluster_size());
-                ragged.then_some(Self::RaggedRebase)
+                ragged.then_some(Self::UnalignedRebase)
             }
             ChainStep::Resize {
                 size: wanted,
@@ -193,7 +196,9 @@ impl KnownQemuBug {
                 if metadata && top.format == Format::Qcow2 {
                     return Some(Self::MetadataGrowth);
                 }
-                chain_state.is_ragged().then_some(Self::RaggedGrowth)
+                chain_state
+                    .has_unaligned_tail()
+                    .then_some(Self::UnalignedGrowth)
             }
             ChainStep::Snapshot {
                 action: SnapshotAction::Create,

@@ -48,9 +48,9 @@ impl Past {
 }
 
 #[derive(Default)]
-struct Lineage(BTreeMap<String, Past>);
+struct Ancestry(BTreeMap<String, Past>);
 
-impl Lineage {
+impl Ancestry {
     fn past(&mut self, file: &ImageFile) -> &mut Past {
         self.0.entry(file.path.clone()).or_default()
     }
@@ -89,20 +89,20 @@ impl Lineage {
         past.met.extend(guessed.then_some(Feature::GuessedBacking));
     }
 
-    /// An act is about to be done where the chain stands.
-    fn act(&mut self, chain_state: &ChainState, act: &ChainStep, is_own: bool) {
-        let (chain_state, act) = chain_state.resolved(act);
+    /// An step is about to be done where the chain stands.
+    fn apply(&mut self, chain_state: &ChainState, step: &ChainStep, is_own: bool) {
+        let (chain_state, step) = chain_state.resolved(step);
         let (chain_state, inherited) = (&*chain_state, self.of(&chain_state));
         let size = chain_state.model.top.size;
-        let names = names(chain_state, act);
-        let met = known_bugs(chain_state, act);
+        let names = names(chain_state, step);
+        let met = known_bugs(chain_state, step);
         let past = self.past(chain_state.top());
         past.done.extend(&names);
         past.own.extend(names.iter().filter(|_| is_own));
         past.met.extend(&met);
         // What a conversion to version 3 leaves of version 2 does not show in the options any more.
         past.origin.extend(of_file(chain_state.top()));
-        match act {
+        match step {
             ChainStep::Resize { size: wanted, .. } => past.bytes_max = past.bytes_max.max(*wanted),
             ChainStep::Snapshot { .. } => past.bytes_max += size,
             // What lay below has been copied into it.
@@ -122,38 +122,39 @@ impl Lineage {
     }
 
     /// The current image is a copy of what was the current one.
-    fn copied(&mut self, before: &Past, chain_state: &ChainState, act: &ChainStep, is_own: bool) {
+    fn copied(&mut self, before: &Past, chain_state: &ChainState, step: &ChainStep, is_own: bool) {
         let size = chain_state.model.top.size;
         let past = self.past(chain_state.top());
         past.inherit(before);
-        past.done.insert(act.name());
-        past.own.extend(is_own.then_some(act.name()));
-        past.done.extend(is_compressed(act).then_some("compressed"));
+        past.done.insert(step.name());
+        past.own.extend(is_own.then_some(step.name()));
+        past.done
+            .extend(is_compressed(step).then_some("compressed"));
         past.own
-            .extend((is_own && is_compressed(act)).then_some("compressed"));
+            .extend((is_own && is_compressed(step)).then_some("compressed"));
         past.bytes_max = size;
     }
 }
 
-fn is_compressed(act: &ChainStep) -> bool {
-    matches!(act, ChainStep::Convert { compress: true, .. })
+fn is_compressed(step: &ChainStep) -> bool {
+    matches!(step, ChainStep::Convert { compress: true, .. })
 }
 
-/// The act's name, and what it is where its name says too little.
-fn names(chain_state: &ChainState, act: &ChainStep) -> Vec<&'static str> {
+/// The step's name, and what it is where its name says too little.
+fn names(chain_state: &ChainState, step: &ChainStep) -> Vec<&'static str> {
     let size = chain_state.model.top.size;
-    let more = match act {
+    let more = match step {
         ChainStep::Resize { size: wanted, .. } if *wanted > size => Some("grow"),
         ChainStep::Resize { size: wanted, .. } if *wanted < size => Some("shrink"),
         _ => None,
     };
-    std::iter::once(act.name()).chain(more).collect()
+    std::iter::once(step.name()).chain(more).collect()
 }
 
-fn known_bugs(chain_state: &ChainState, act: &ChainStep) -> Vec<Feature> {
-    let is_endless = chain_state.has_endless_encrypted_runs();
-    let endless = is_endless.then_some(Feature::EndlessEncrypted);
-    chain_state.bugs_met_by(act).chain(endless).collect()
+fn known_bugs(chain_state: &ChainState, step: &ChainStep) -> Vec<Feature> {
+    let has_huge_run = chain_state.has_huge_encrypted_runs();
+    let endless = has_huge_run.then_some(Feature::HugeEncryptedRun);
+    chain_state.bugs_met_by(step).chain(endless).collect()
 }
 
 /// What is true of the place, beside what is true in every operation.
@@ -164,9 +165,9 @@ pub(super) fn add(
     place: &Place,
     facts: &mut Facts,
 ) {
-    let mut lineage = Lineage::default();
+    let mut ancestry = Ancestry::default();
     let mut chain_state = ChainState::bare(&context.stem);
-    // In the order of `making`: a layer is created, written, and then the acts follow.
+    // In the order of `creation_steps`: a layer is created, written, and then the steps follow.
     let mut step_results = observations.candidate.step_results.iter();
     let mut is_own = || {
         step_results
@@ -174,50 +175,50 @@ pub(super) fn add(
             .is_some_and(|step_result| step_result.by == Side::Candidate)
     };
     for layer in &chain.layers {
-        chain_state.put(layer);
-        lineage.made(&chain_state, "create", is_own());
+        chain_state.add_layer(layer);
+        ancestry.made(&chain_state, "create", is_own());
         if !layer.writes.is_empty() {
-            lineage.made(&chain_state, "write", is_own());
+            ancestry.made(&chain_state, "write", is_own());
         }
-        for act in &layer.acts {
-            lineage.act(&chain_state, act, is_own());
-            chain_state.advance(act, true);
+        for step in &layer.steps {
+            ancestry.apply(&chain_state, step, is_own());
+            chain_state.advance(step, true);
         }
     }
-    let made = chain.making(context).len();
+    let made = chain.creation_steps(context).len();
     let mut found = None;
     let mut index = made;
     let mut copy: Option<(Past, ChainStep, bool)> = None;
-    let end = chain.follow(context, observations, |act, chain_state, ours, _| {
-        if let Some((before, act, is_own)) = copy.take() {
-            lineage.copied(&before, chain_state, &act, is_own);
+    let end = chain.follow(context, observations, |step, chain_state, ours, _| {
+        if let Some((before, step, is_own)) = copy.take() {
+            ancestry.copied(&before, chain_state, &step, is_own);
         }
         if found.is_some() {
             return;
         }
         let is_own = ours.by == Side::Candidate;
-        lineage.act(chain_state, act, is_own);
+        ancestry.apply(chain_state, step, is_own);
         if place.file.is_none() && place.step == Some(index) {
-            let (chain_state, act) = chain_state.resolved(act);
-            let names = names(&chain_state, act);
+            let (chain_state, step) = chain_state.resolved(step);
+            let names = names(&chain_state, step);
             names.into_iter().for_each(|name| facts.add("step", name));
-            found = Some((lineage.of(&chain_state), of_files(&chain_state)));
+            found = Some((ancestry.of(&chain_state), of_files(&chain_state)));
         }
-        if act.is_copy() {
-            copy = Some((lineage.of(chain_state), act.clone(), is_own));
+        if step.is_copy() {
+            copy = Some((ancestry.of(chain_state), step.clone(), is_own));
         }
         index += 1;
     });
-    if let Some((before, act, is_own)) = copy.take() {
-        lineage.copied(&before, &end, &act, is_own);
+    if let Some((before, step, is_own)) = copy.take() {
+        ancestry.copied(&before, &end, &step, is_own);
     }
     let (past, files) = found.unwrap_or_else(|| {
         let name = place.file.as_ref();
         let lower = end
-            .looked_at_below()
+            .inspected_backing_images()
             .find(|lower| name == Some(&lower.top().path));
         let chain_state = lower.as_ref().unwrap_or(&end);
-        (lineage.of(chain_state), of_files(chain_state))
+        (ancestry.of(chain_state), of_files(chain_state))
     });
     for (key, values) in [("origin", &past.origin), ("met", &past.met)] {
         values.iter().for_each(|value| facts.add(key, value.name()));

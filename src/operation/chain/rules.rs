@@ -5,8 +5,8 @@
 //! of what is likely, nor of the known defects of qemu-img ([`KnownQemuBug`](super::KnownQemuBug)).
 
 use super::chain_state::ChainState;
+use super::parameters::window;
 use super::step::ChainStep;
-use super::wording::window;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOptions, Preallocation};
@@ -23,7 +23,7 @@ mod layers;
 /// The entries of the longest L1 table that qemu-img makes: 32 MiB of them (QEMU, block/qcow2.h, QCOW_MAX_L1_SIZE).
 const L1_ENTRIES_MAX: u64 = 4 << 20;
 
-/// What the rules say of an act where a chain stands.
+/// What the rules say of an step where a chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It makes sense, and ends so.
@@ -39,7 +39,7 @@ impl Admission {
     }
 }
 
-/// Why an act makes no sense where a chain stands.
+/// Why an step makes no sense where a chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// Every tool must refuse it, and change nothing.
@@ -54,10 +54,10 @@ pub enum Rejection {
 
 use Rejection::{Costly, MayBeRefused, MustBeRefused, Unsettled};
 
-type Sense = Result<(), Rejection>;
+type Sensible = Result<(), Rejection>;
 
 /// `rejection` unless that holds.
-fn only_if(holds: bool, rejection: Rejection) -> Sense {
+fn only_if(holds: bool, rejection: Rejection) -> Sensible {
     match holds {
         true => Ok(()),
         false => Err(rejection),
@@ -65,18 +65,18 @@ fn only_if(holds: bool, rejection: Rejection) -> Sense {
 }
 
 impl ChainState {
-    /// Whether the act makes sense where the chain stands, and how it must end there.
-    pub fn admit(&self, act: &ChainStep) -> Admission {
-        match self.sense(act) {
-            Ok(()) => Admission::Admitted(self.exit(act)),
+    /// Whether the step makes sense where the chain stands, and how it must end there.
+    pub fn admit(&self, step: &ChainStep) -> Admission {
+        match self.sense(step) {
+            Ok(()) => Admission::Admitted(self.exit(step)),
             Err(rejection) => Admission::Rejected(rejection),
         }
     }
 
-    /// What the act's exit means, also where it makes no sense.
-    pub fn rule(&self, act: &ChainStep) -> ExitExpectation {
-        let exit = self.exit(act);
-        match self.admit(act) {
+    /// What the step's exit means, also where it makes no sense.
+    pub fn rule(&self, step: &ChainStep) -> ExitExpectation {
+        let exit = self.exit(step);
+        match self.admit(step) {
             Admission::Rejected(MustBeRefused(_)) => ExitExpectation::Refuse,
             Admission::Rejected(MayBeRefused(_)) if exit == ExitExpectation::Succeed => {
                 ExitExpectation::GoOn
@@ -85,29 +85,29 @@ impl ChainState {
         }
     }
 
-    /// Why nothing that comes after the act could be judged, where that is so.
-    pub(super) fn objection(&self, act: &ChainStep) -> Option<&'static str> {
-        match self.admit(act) {
+    /// Why nothing that comes after the step could be judged, where that is so.
+    pub(super) fn objection(&self, step: &ChainStep) -> Option<&'static str> {
+        match self.admit(step) {
             Admission::Rejected(Unsettled(why)) => Some(why),
             _ => None,
         }
     }
 
-    /// Whether the act is done where it ends as it should.
-    pub(super) fn is_expected_to_succeed(&self, act: &ChainStep) -> bool {
+    /// Whether the step is done where it ends as it should.
+    pub(super) fn is_expected_to_succeed(&self, step: &ChainStep) -> bool {
         !matches!(
-            self.admit(act),
+            self.admit(step),
             Admission::Rejected(MustBeRefused(_) | MayBeRefused(_))
         )
     }
 
-    fn sense(&self, act: &ChainStep) -> Sense {
+    fn sense(&self, step: &ChainStep) -> Sensible {
         let (top, size) = (self.top(), self.model.top.size);
         let is_qcow2 = top.format == Format::Qcow2;
         let only_qcow2 = || only_if(is_qcow2, MayBeRefused("only a qcow2 has that"));
-        match act {
+        match step {
             ChainStep::Refused { .. } => Err(MustBeRefused("the case says so")),
-            ChainStep::Below { layer, act } => self.sense_below(*layer, act),
+            ChainStep::Below { layer, step } => self.sense_below(*layer, step),
             ChainStep::Write { writes } => {
                 let mut out = writes.iter().map(|it| self.is_out(it.offset, it.length));
                 match (out.clone().any(|out| out), out.all(|out| out)) {
@@ -204,7 +204,7 @@ impl ChainState {
                 only_if(is_repaired, MayBeRefused(repaired))?;
                 self.sense_of_writing()
             }
-            ChainStep::Bench { .. } => self.sense_of_bench(act),
+            ChainStep::Bench { .. } => self.sense_of_bench(step),
             ChainStep::SnapshotList => only_qcow2(),
             ChainStep::Read | ChainStep::Map | ChainStep::Info | ChainStep::Measure { .. } => {
                 Ok(())
@@ -217,12 +217,12 @@ impl ChainState {
         !self.is_of_doubtful_size() && offset.saturating_add(length) > self.model.top.size
     }
 
-    fn sense_of_range(&self, offset: u64, length: u64) -> Sense {
+    fn sense_of_range(&self, offset: u64, length: u64) -> Sensible {
         let out = MustBeRefused("it reaches out of the image");
         only_if(!self.is_out(offset, length), out)
     }
 
-    fn sense_of_writing(&self) -> Sense {
+    fn sense_of_writing(&self) -> Sensible {
         let once = MayBeRefused("compressed grains are written once");
         only_if(self.is_writable(), once)
     }
@@ -260,7 +260,7 @@ impl ChainState {
         self.sense_of_preallocation(wanted, mode).is_ok()
     }
 
-    fn sense_of_preallocation(&self, wanted: u64, mode: Preallocation) -> Sense {
+    fn sense_of_preallocation(&self, wanted: u64, mode: Preallocation) -> Sensible {
         let added = wanted.saturating_sub(self.model.top.size);
         let is_alone = self.below().is_empty() && !self.top().is_encrypted();
         let can = added > 0 && is_alone && self.preallocations().contains(&mode);
@@ -273,7 +273,7 @@ impl ChainState {
         )
     }
 
-    fn sense_of_resize(&self, wanted: u64, preallocation: Option<Preallocation>) -> Sense {
+    fn sense_of_resize(&self, wanted: u64, preallocation: Option<Preallocation>) -> Sensible {
         let format = "qemu-img changes the size of no such image";
         only_if(self.is_resized(), MayBeRefused(format))?;
         only_if(wanted > 0, MayBeRefused("an image of no size"))?;
@@ -289,7 +289,7 @@ impl ChainState {
         self.top().format == Format::Qcow2 && self.top().data_file().is_none()
     }
 
-    fn sense_of_snapshot(&self, action: SnapshotAction, name: &str) -> Sense {
+    fn sense_of_snapshot(&self, action: SnapshotAction, name: &str) -> Sensible {
         let none = "such an image has no snapshots";
         only_if(self.takes_snapshots(), MayBeRefused(none))?;
         let snapshot = self.model.snapshots.get(name);
@@ -307,7 +307,7 @@ impl ChainState {
         }
     }
 
-    fn sense_of_rebase(&self, onto: Option<usize>) -> Sense {
+    fn sense_of_rebase(&self, onto: Option<usize>) -> Sensible {
         let top = self.top();
         let only = "only a qcow2 is put onto another image";
         only_if(top.format == Format::Qcow2, MayBeRefused(only))?;
@@ -324,7 +324,7 @@ impl ChainState {
         only_if(walked, Costly("a rebase goes through the whole image"))
     }
 
-    fn sense_of_commit(&self) -> Sense {
+    fn sense_of_commit(&self) -> Sensible {
         let (Some(below), Some(lower)) = (self.below().last(), self.model.below.last()) else {
             return Err(MayBeRefused("there is no image below the current one"));
         };
@@ -339,14 +339,14 @@ impl ChainState {
         let grows = "the image below would have to grow, and cannot";
         only_if(can_grow || !must_grow, MayBeRefused(grows))?;
         let is_plain = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
-        let is_simple = !must_grow || (is_plain && !self.is_ragged_below());
+        let is_simple = !must_grow || (is_plain && !self.has_unaligned_tail_below());
         let simply = "what the image below shows where it grows is not settled";
         only_if(is_simple, Unsettled(simply))?;
         let walked = self.model.top.size <= WALKED_BYTES_MAX;
         only_if(walked, Costly("a commit goes through the whole image"))
     }
 
-    fn sense_of_copy(&self, format: Format, options: &CreateOptions, compress: bool) -> Sense {
+    fn sense_of_copy(&self, format: Format, options: &CreateOptions, compress: bool) -> Sensible {
         let target = ImageFile::new("", format).with_options(options.clone());
         only_if(holds(&target, self.model.top.size), MayBeRefused(TOO_LARGE))?;
         let has_compressed = matches!(format, Format::Qcow2 | Format::Qcow);
@@ -355,7 +355,7 @@ impl ChainState {
         only_if(can, MayBeRefused("its clusters cannot be compressed"))
     }
 
-    fn sense_of_bench(&self, act: &ChainStep) -> Sense {
+    fn sense_of_bench(&self, step: &ChainStep) -> Sensible {
         let ChainStep::Bench {
             count,
             length,
@@ -363,7 +363,7 @@ impl ChainState {
             stride,
             byte,
             ..
-        } = act
+        } = step
         else {
             return Ok(());
         };

@@ -1,8 +1,8 @@
-//! A chain whose acts all make sense where they stand.
+//! A chain whose steps all make sense where they stand.
 //!
 //! The shrinker and the guide change a chain at one place, and what stood behind it may then mean nothing: a snapshot that is no
-//! longer made cannot be applied. Such acts are left out, ranges that reach beyond an image are cut. What our own generations
-//! draw is whole already and comes back as it was. What makes sense is for the rules to say ([`ChainState::admit`]); here is only how an act
+//! longer made cannot be applied. Such steps are left out, ranges that reach beyond an image are cut. What our own generations
+//! draw is whole already and comes back as it was. What makes sense is for the rules to say ([`ChainState::admit`]); here is only how an step
 //! is cut to what does. Knows nothing of what is simpler or likely.
 
 use super::step::{ChainStep, Layer};
@@ -13,72 +13,72 @@ use crate::image::options::Preallocation;
 
 impl Chain {
     /// The same without what makes no sense.
-    pub fn fitted(&self) -> Self {
-        self.fitted_within(&KnownQemuBug::ALL)
+    pub fn sanitized(&self) -> Self {
+        self.sanitized_within(&KnownQemuBug::ALL)
     }
 
-    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `other` does.
-    pub fn fitted_like(&self, other: &Self) -> Self {
-        self.fitted_within(&other.known_bugs())
+    /// The same without what makes no sense, and without steps that meet other defects of qemu-img than `other` does.
+    pub fn sanitized_like(&self, other: &Self) -> Self {
+        self.sanitized_within(&other.known_bugs())
     }
 
-    /// The defects of qemu-img that its acts meet.
+    /// The defects of qemu-img that its steps meet.
     pub(super) fn known_bugs(&self) -> Vec<KnownQemuBug> {
         let mut chain_state = ChainState::start("", &self.layers);
         let mut known_bugs = Vec::new();
-        for act in &self.steps {
-            known_bugs.extend(KnownQemuBug::of(&chain_state, act));
-            chain_state.go_on(act);
+        for step in &self.steps {
+            known_bugs.extend(KnownQemuBug::of(&chain_state, step));
+            chain_state.advance_as_expected(step);
         }
         known_bugs
     }
 
-    /// The same without what makes no sense, and without acts that meet other defects of qemu-img than `known_bugs`.
-    pub(super) fn fitted_within(&self, known_bugs: &[KnownQemuBug]) -> Self {
-        let layers = fitted_layers(&self.layers);
+    /// The same without what makes no sense, and without steps that meet other defects of qemu-img than `known_bugs`.
+    pub(super) fn sanitized_within(&self, known_bugs: &[KnownQemuBug]) -> Self {
+        let layers = sanitized_layers(&self.layers);
         let mut chain_state = ChainState::start("", &layers);
         let mut steps = Vec::new();
-        for act in &self.steps {
-            let is_safe = |act: &ChainStep| {
-                let known_bug = KnownQemuBug::of(&chain_state, act);
+        for step in &self.steps {
+            let is_safe = |step: &ChainStep| {
+                let known_bug = KnownQemuBug::of(&chain_state, step);
                 known_bug.is_none_or(|known_bug| known_bugs.contains(&known_bug))
             };
-            if let Some(act) = fitted(act, &chain_state).filter(is_safe) {
-                chain_state.advance(&act, true);
-                steps.push(act);
+            if let Some(step) = sanitized(step, &chain_state).filter(is_safe) {
+                chain_state.advance(&step, true);
+                steps.push(step);
             }
         }
         Self { layers, steps }
     }
 }
 
-/// The layers, with the acts of each that make sense before the next one is put onto it.
-fn fitted_layers(layers: &[Layer]) -> Vec<Layer> {
+/// The layers, with the steps of each that make sense before the next one is put onto it.
+fn sanitized_layers(layers: &[Layer]) -> Vec<Layer> {
     let mut chain_state = ChainState::bare("");
-    let fitted = layers.iter().map(|layer| {
-        let mut layer = fitted_layer(layer);
-        chain_state.put(&layer);
-        let acts = std::mem::take(&mut layer.acts);
-        for act in acts {
-            let fitted = fitted(&act, &chain_state).filter(|act| chain_state.is_sure(act));
-            if let Some(act) = fitted {
-                chain_state.advance(&act, true);
-                layer.acts.push(act);
+    let sanitized = layers.iter().map(|layer| {
+        let mut layer = sanitized_layer(layer);
+        chain_state.add_layer(&layer);
+        let steps = std::mem::take(&mut layer.steps);
+        for step in steps {
+            let sanitized = sanitized(&step, &chain_state).filter(|step| chain_state.is_sure(step));
+            if let Some(step) = sanitized {
+                chain_state.advance(&step, true);
+                layer.steps.push(step);
             }
         }
         layer
     });
-    fitted.collect()
+    sanitized.collect()
 }
 
-fn fitted_layer(layer: &Layer) -> Layer {
+fn sanitized_layer(layer: &Layer) -> Layer {
     let layer = Layer {
         size: (layer.size / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES),
         ..layer.clone()
     };
     let empty = Layer {
         writes: Vec::new(),
-        acts: Vec::new(),
+        steps: Vec::new(),
         ..layer.clone()
     };
     // Some formats round it.
@@ -100,21 +100,21 @@ fn cut_range(offset: u64, length: u64, size: u64) -> Option<(u64, u64)> {
     (offset < end).then(|| (offset, end - offset))
 }
 
-/// The act as far as it makes sense where the chain stands.
-fn fitted(act: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
-    let act = adjusted(act, chain_state)?;
-    chain_state.admit(&act).is_admitted().then_some(act)
+/// The step as far as it makes sense where the chain stands.
+fn sanitized(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
+    let step = adjusted(step, chain_state)?;
+    chain_state.admit(&step).is_admitted().then_some(step)
 }
 
-/// The act with its numbers as far as the current image reaches; nothing where nothing is left of it.
-fn adjusted(act: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
+/// The step with its numbers as far as the current image reaches; nothing where nothing is left of it.
+fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
     let size = chain_state.model.top.size;
-    match act {
-        ChainStep::Below { layer, act } => {
+    match step {
+        ChainStep::Below { layer, step } => {
             let lower = chain_state.lower(*layer)?;
             let layer = *layer;
-            let act = adjusted(act, &lower).map(Box::new)?;
-            Some(ChainStep::Below { layer, act })
+            let step = adjusted(step, &lower).map(Box::new)?;
+            Some(ChainStep::Below { layer, step })
         }
         ChainStep::Write { writes } => {
             let writes = cut(writes, size);
@@ -154,26 +154,26 @@ fn adjusted(act: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
             let onto = onto.map(|index| index.min(last));
             Some(ChainStep::Rebase { onto })
         }
-        ChainStep::Bench { .. } => benched(act, size),
-        _ => Some(act.clone()),
+        ChainStep::Bench { .. } => benched(step, size),
+        _ => Some(step.clone()),
     }
 }
 
 /// As many requests of a bench as do not reach over the end.
-fn benched(act: &ChainStep, size: u64) -> Option<ChainStep> {
-    let mut act = act.clone();
+fn benched(step: &ChainStep, size: u64) -> Option<ChainStep> {
+    let mut step = step.clone();
     if let ChainStep::Bench {
         count,
         length,
         offset,
         stride,
         ..
-    } = &mut act
+    } = &mut step
     {
         let room = size.checked_sub(*offset + *length)?;
         *count = (*count).min(room / (*stride).max(1) + 1);
     }
-    Some(act)
+    Some(step)
 }
 
 /// Whole clusters of a qcow2.
@@ -203,7 +203,7 @@ mod tests {
             size: 1 << 20,
             options: CreateOptions::new(),
             writes: Vec::new(),
-            acts: Vec::new(),
+            steps: Vec::new(),
         };
         let layers = vec![layer];
         Chain { layers, steps }
@@ -223,7 +223,7 @@ mod tests {
             ChainStep::Rebase { onto: None },
             ChainStep::Read,
         ];
-        assert_eq!(chain(rest).fitted().steps, [ChainStep::Read]);
+        assert_eq!(chain(rest).sanitized().steps, [ChainStep::Read]);
     }
 
     #[test]
@@ -258,11 +258,11 @@ mod tests {
                 length: 512,
             },
         ];
-        let fitted = chain(steps).fitted().steps;
+        let sanitized = chain(steps).sanitized().steps;
         let writes = vec![write(0, 1 << 20)];
         let (offset, length) = (65536, 65536);
         assert_eq!(
-            fitted,
+            sanitized,
             [
                 ChainStep::Write { writes },
                 ChainStep::Discard { offset, length }

@@ -1,6 +1,6 @@
 //! Simpler versions of a chain for the shrinker, and how much there is of one.
 //!
-//! Every version is whole: what an act needs is there, what lies beyond a smaller image is cut or moved with its end, and a rebase
+//! Every version is whole: what an step needs is there, what lies beyond a smaller image is cut or moved with its end, and a rebase
 //! still names the image that it named.
 
 use super::Chain;
@@ -10,10 +10,10 @@ use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::CreateOptions;
-use acts::{simpler_acts, simpler_writes};
+use steps::{simpler_steps, simpler_writes};
 
-mod acts;
-mod rhythms;
+mod copies_and_benches;
+mod steps;
 
 /// Sizes that a person would choose, in bytes; the first is the simplest.
 const SIZES: [u64; 5] = [1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20];
@@ -42,16 +42,16 @@ impl Chain {
         versions.extend(self.smaller());
         let layers = elementwise(&self.layers, simpler_layers);
         versions.extend(layers.into_iter().map(with_layers));
-        let steps = elementwise(&self.steps, simpler_acts);
+        let steps = elementwise(&self.steps, simpler_steps);
         versions.extend(steps.into_iter().map(with_steps));
 
         // One that was not drawn by us may need what makes no sense.
-        let is_whole = self.fitted() == *self;
+        let is_whole = self.sanitized() == *self;
         let known_bugs = self.known_bugs();
         let versions = versions.into_iter().flat_map(|version| {
-            let fitted = version.fitted_within(&known_bugs);
-            let raw = (!is_whole && fitted != version).then_some(version);
-            std::iter::once(fitted).chain(raw)
+            let sanitized = version.sanitized_within(&known_bugs);
+            let raw = (!is_whole && sanitized != version).then_some(version);
+            std::iter::once(sanitized).chain(raw)
         });
         let is_makeable = self.is_makeable();
         let mut new: Vec<Self> = Vec::new();
@@ -92,8 +92,8 @@ impl Chain {
             };
             chain.layers[heir].writes = first.into_iter().chain(second).collect();
         }
-        for act in &mut chain.steps {
-            renumber(act, gone);
+        for step in &mut chain.steps {
+            renumber(step, gone);
         }
         chain
     }
@@ -104,7 +104,7 @@ impl Chain {
             options: CreateOptions::new(),
             ..layer.clone()
         });
-        let steps = self.steps.iter().map(act_without_options);
+        let steps = self.steps.iter().map(step_without_options);
         Self {
             layers: layers.collect(),
             steps: steps.collect(),
@@ -134,7 +134,7 @@ impl Chain {
                 steps: self
                     .steps
                     .iter()
-                    .map(|act| moved(act, top, new_top))
+                    .map(|step| moved(step, top, new_top))
                     .collect(),
             };
             [stays, follows]
@@ -142,30 +142,30 @@ impl Chain {
         versions.collect()
     }
 
-    /// Its acts, the options of its images and acts beyond the defaults (a backing file is one), its guest writes.
-    pub(super) fn measured(&self) -> CaseSize {
+    /// Its steps, the options of its images and steps beyond the defaults (a backing file is one), its guest writes.
+    pub(super) fn size_of_chain(&self) -> CaseSize {
         let of_layers = self.layers.iter().map(|layer| CaseSize {
             operations: 0,
             options: layer.options.beyond_defaults(),
             writes: layer.writes.len(),
         });
-        let before = self.layers.iter().flat_map(|layer| &layer.acts);
-        let of_acts = before.chain(&self.steps).map(|act| CaseSize {
+        let before = self.layers.iter().flat_map(|layer| &layer.steps);
+        let of_steps = before.chain(&self.steps).map(|step| CaseSize {
             operations: 1,
-            options: options_of(act),
-            writes: writes_of(act),
+            options: options_of(step),
+            writes: writes_of(step),
         });
         let backing = CaseSize {
             options: self.layers.len().saturating_sub(1),
             ..CaseSize::default()
         };
-        of_layers.chain(of_acts).chain([backing]).sum()
+        of_layers.chain(of_steps).chain([backing]).sum()
     }
 }
 
-fn act_without_options(act: &ChainStep) -> ChainStep {
-    let mut act = act.clone();
-    match &mut act {
+fn step_without_options(step: &ChainStep) -> ChainStep {
+    let mut step = step.clone();
+    match &mut step {
         ChainStep::Convert {
             options, compress, ..
         }
@@ -176,36 +176,36 @@ fn act_without_options(act: &ChainStep) -> ChainStep {
             *compress = false;
         }
         ChainStep::Resize { preallocation, .. } => *preallocation = None,
-        ChainStep::Below { act, .. } | ChainStep::Refused { act } => {
-            **act = act_without_options(act)
+        ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
+            **step = step_without_options(step)
         }
         _ => {}
     }
-    act
+    step
 }
 
-/// The act in a chain whose image `gone` is there no more.
-fn renumber(act: &mut ChainStep, gone: usize) {
-    match act {
+/// The step in a chain whose image `gone` is there no more.
+fn renumber(step: &mut ChainStep, gone: usize) {
+    match step {
         ChainStep::Rebase { onto } => {
             *onto = match *onto {
                 Some(index) if index >= gone => index.checked_sub(1),
                 onto => onto,
             };
         }
-        ChainStep::Below { layer, act } => {
+        ChainStep::Below { layer, step } => {
             // What was done with the image that is gone is done with the one that lay on it.
             *layer -= usize::from(*layer > gone);
-            renumber(act, gone);
+            renumber(step, gone);
         }
-        ChainStep::Refused { act } => renumber(act, gone),
+        ChainStep::Refused { step } => renumber(step, gone),
         _ => {}
     }
 }
 
-/// How many options an act has beyond what it cannot do without.
-fn options_of(act: &ChainStep) -> usize {
-    match act {
+/// How many options an step has beyond what it cannot do without.
+fn options_of(step: &ChainStep) -> usize {
+    match step {
         ChainStep::WriteZeroes { unmap, .. } => usize::from(*unmap),
         ChainStep::Resize { preallocation, .. } => usize::from(preallocation.is_some()),
         ChainStep::Amend { options } => options.len().saturating_sub(1),
@@ -219,15 +219,15 @@ fn options_of(act: &ChainStep) -> usize {
         | ChainStep::ConvertSnapshot {
             options, compress, ..
         } => options.beyond_defaults() + usize::from(*compress),
-        ChainStep::Below { act, .. } | ChainStep::Refused { act } => options_of(act),
+        ChainStep::Below { step, .. } | ChainStep::Refused { step } => options_of(step),
         _ => 0,
     }
 }
 
-fn writes_of(act: &ChainStep) -> usize {
-    match act {
+fn writes_of(step: &ChainStep) -> usize {
+    match step {
         ChainStep::Write { writes } => writes.len(),
-        ChainStep::Below { act, .. } | ChainStep::Refused { act } => writes_of(act),
+        ChainStep::Below { step, .. } | ChainStep::Refused { step } => writes_of(step),
         _ => 0,
     }
 }
@@ -235,7 +235,7 @@ fn writes_of(act: &ChainStep) -> usize {
 fn unwritten(layer: &Layer) -> Layer {
     Layer {
         writes: Vec::new(),
-        acts: Vec::new(),
+        steps: Vec::new(),
         ..layer.clone()
     }
 }
@@ -248,10 +248,10 @@ fn resized(layer: &Layer, size: u64) -> Layer {
         writes: writes
             .map(|write| moved_write(write, layer.size, size))
             .collect(),
-        acts: layer
-            .acts
+        steps: layer
+            .steps
             .iter()
-            .map(|act| moved(act, layer.size, size))
+            .map(|step| moved(step, layer.size, size))
             .collect(),
         ..layer.clone()
     }
@@ -272,10 +272,10 @@ fn moved_offset(offset: u64, length: u64, old: u64, new: u64) -> u64 {
     offset.saturating_sub(old.saturating_sub(new))
 }
 
-/// The act in an image that was `old` bytes long and is now `new`.
-fn moved(act: &ChainStep, old: u64, new: u64) -> ChainStep {
-    let mut act = act.clone();
-    match &mut act {
+/// The step in an image that was `old` bytes long and is now `new`.
+fn moved(step: &ChainStep, old: u64, new: u64) -> ChainStep {
+    let mut step = step.clone();
+    match &mut step {
         ChainStep::Write { writes } => {
             for write in writes {
                 *write = moved_write(write, old, new);
@@ -285,10 +285,12 @@ fn moved(act: &ChainStep, old: u64, new: u64) -> ChainStep {
             *offset = moved_offset(*offset, *length, old, new);
         }
         ChainStep::Resize { size, .. } => *size = size.saturating_add(new).saturating_sub(old),
-        ChainStep::Below { act, .. } | ChainStep::Refused { act } => **act = moved(act, old, new),
+        ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
+            **step = moved(step, old, new)
+        }
         _ => {}
     }
-    act
+    step
 }
 
 /// Simpler sizes: the usual ones, smaller ones of those that are usual already, else a rounder one and the half.
@@ -322,8 +324,8 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
     let writes = writes.chain(elementwise(&layer.writes, simpler_writes));
     let options = shorter(layer.options.as_slice()).into_iter();
     let options = options.map(CreateOptions::from);
-    let acts = shorter(&layer.acts).into_iter();
-    let acts = acts.chain(elementwise(&layer.acts, simpler_acts));
+    let steps = shorter(&layer.steps).into_iter();
+    let steps = steps.chain(elementwise(&layer.steps, simpler_steps));
     let sizes = sizes(layer.size).into_iter().flat_map(|size| {
         let stays = Layer {
             size,
@@ -332,8 +334,8 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
         [stays, resized(layer, size)]
     });
     formats
-        .chain(acts.map(|acts| Layer {
-            acts,
+        .chain(steps.map(|steps| Layer {
+            steps,
             ..layer.clone()
         }))
         .chain(options.map(|options| Layer {

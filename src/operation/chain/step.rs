@@ -1,4 +1,4 @@
-//! What a chain is made of: its layers, and the acts on it.
+//! What a chain is made of: its layers, and the steps on it.
 
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +70,8 @@ pub struct Layer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
     /// What is done with it then, before the next one is put onto it: snapshots, bitmaps, more writes. No conversion.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub acts: Vec<ChainStep>,
+    #[serde(default, rename = "acts", skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ChainStep>,
 }
 
 /// One step on the current image.
@@ -163,7 +163,8 @@ pub enum ChainStep {
         /// Its place in the chain, counted from the bottom.
         layer: usize,
         /// What is done. No conversion.
-        act: Box<ChainStep>,
+        #[serde(rename = "act")]
+        step: Box<ChainStep>,
     },
     /// All of it is read.
     Read,
@@ -222,7 +223,8 @@ pub enum ChainStep {
     /// Something is asked that every tool must refuse, and that changes nothing. Only cases that are written by hand have it.
     Refused {
         /// What is asked.
-        act: Box<ChainStep>,
+        #[serde(rename = "act")]
+        step: Box<ChainStep>,
     },
 }
 
@@ -275,7 +277,7 @@ impl ChainStep {
             Self::Amend { options }
             | Self::Convert { options, .. }
             | Self::ConvertSnapshot { options, .. } => options.as_slice(),
-            Self::Below { act, .. } | Self::Refused { act } => act.options(),
+            Self::Below { step, .. } | Self::Refused { step } => step.options(),
             _ => &[],
         }
     }
@@ -284,11 +286,11 @@ impl ChainStep {
     pub(super) fn features(&self) -> Vec<Feature> {
         let own = Feature::Step(self.kind());
         match self {
-            Self::Below { act, .. } => {
-                vec![own, Feature::Step(act.kind()), act.feature_below()]
+            Self::Below { step, .. } => {
+                vec![own, Feature::Step(step.kind()), step.feature_below()]
             }
-            Self::Refused { act } => {
-                let mut features = act.features();
+            Self::Refused { step } => {
+                let mut features = step.features();
                 features.insert(0, own);
                 features
             }
@@ -301,7 +303,7 @@ impl ChainStep {
         match self {
             Self::Snapshot { .. } => Feature::SnapshotBelow,
             Self::Bitmap { .. } => Feature::BitmapBelow,
-            _ => Feature::ActBelow,
+            _ => Feature::StepBelow,
         }
     }
 

@@ -7,9 +7,9 @@ use super::step::{ChainStep, Layer};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::validity::{self, Validity};
 
-/// How many images lie on each other, and so many acts are done, at the most: every act is gone through with all before it.
+/// How many images lie on each other, and so many steps are done, at the most: every step is gone through with all before it.
 const LAYERS_MAX: usize = 64;
-const ACTS_MAX: usize = 100_000;
+const STEPS_MAX: usize = 100_000;
 
 /// Places in a chain are tried one by one when it is made simpler.
 const PLACE_MAX: u64 = LAYERS_MAX as u64 - 1;
@@ -21,19 +21,19 @@ impl Chain {
     /// The layers from the bottom, then the steps.
     pub(super) fn validity_of_all(&self) -> Validity {
         validity::not_empty("layers", &self.layers)?;
-        let acts = self.layers.iter().map(|layer| layer.acts.len());
-        let acts = acts.sum::<usize>() + self.steps.len();
-        if self.layers.len() > LAYERS_MAX || acts > ACTS_MAX {
+        let steps = self.layers.iter().map(|layer| layer.steps.len());
+        let steps = steps.sum::<usize>() + self.steps.len();
+        if self.layers.len() > LAYERS_MAX || steps > STEPS_MAX {
             let layers = self.layers.len();
             return Err(format!(
-                " has {layers} layers and {acts} acts: write at most {LAYERS_MAX} and {ACTS_MAX}"
+                " has {layers} layers and {steps} steps: write at most {LAYERS_MAX} and {STEPS_MAX}"
             ));
         }
         validity::each("layers", &self.layers, Layer::validity)?;
         validity::each("steps", &self.steps, ChainStep::validity)?;
         let of_layers = self.layers.iter().flat_map(|layer| {
             let writes = layer.writes.iter().map(|write| write.length);
-            writes.chain(layer.acts.iter().map(ChainStep::written))
+            writes.chain(layer.steps.iter().map(ChainStep::written))
         });
         validity::written(
             "layers and steps",
@@ -47,12 +47,12 @@ impl Layer {
         validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
         self.options.validity("options")?;
         validity::writes("writes", &self.writes)?;
-        validity::each("acts", &self.acts, |act| match act {
+        validity::each("acts", &self.steps, |step| match step {
             ChainStep::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),
             ChainStep::Below { .. } => {
-                Err(" is below: write it among the acts of the layer below".to_owned())
+                Err(" is below: write it among the steps of the layer below".to_owned())
             }
-            _ => act.validity(),
+            _ => step.validity(),
         })
     }
 }
@@ -71,7 +71,7 @@ impl ChainStep {
                 byte: Some(_),
                 ..
             } => count.saturating_mul(*length),
-            Self::Below { act, .. } | Self::Refused { act } => act.written(),
+            Self::Below { step, .. } | Self::Refused { step } => step.written(),
             _ => 0,
         }
     }
@@ -101,20 +101,20 @@ impl ChainStep {
                 validity::name("name", name)?;
                 options.validity("options")
             }
-            Self::Below { layer, act } => {
+            Self::Below { layer, step } => {
                 place("layer", Some(*layer))?;
-                match &**act {
+                match &**step {
                     Self::Below { .. } | Self::Refused { .. } => {
                         Err("act is below or refused once more: write another one".to_owned())
                     }
-                    act => validity::at("act", act.validity()),
+                    step => validity::at("act", step.validity()),
                 }
             }
-            Self::Refused { act } => match &**act {
+            Self::Refused { step } => match &**step {
                 Self::Refused { .. } => {
                     Err("act is refused once more: write another one".to_owned())
                 }
-                act => validity::at("act", act.validity()),
+                step => validity::at("act", step.validity()),
             },
             Self::Rebase { onto } => place("onto", *onto),
             Self::Compare { with } => place("with", *with),

@@ -14,15 +14,15 @@ use crate::oracle::verdict::Place;
 
 /// What is true of the place, beside what is true in every operation.
 pub(super) fn add(case: &Malformed, observations: &Observations, place: &Place, facts: &mut Facts) {
-    let specimen = &case.specimen;
+    let base_image = &case.base_image;
     for (is_so, feature) in [
-        (specimen.compressed, Feature::Compressed),
-        (specimen.has_data_file, Feature::DataFile),
-        (specimen.encrypted, Feature::Encryption),
-        (specimen.snapshots > 0, Feature::Snapshots),
-        (specimen.bitmaps > 0, Feature::Bitmaps),
-        (specimen.writes.is_empty(), Feature::Empty),
-        (!specimen.size.is_multiple_of(1024), Feature::OddSectors),
+        (base_image.compressed, Feature::Compressed),
+        (base_image.has_data_file, Feature::DataFile),
+        (base_image.encrypted, Feature::Encryption),
+        (base_image.snapshots > 0, Feature::Snapshots),
+        (base_image.bitmaps > 0, Feature::Bitmaps),
+        (base_image.writes.is_empty(), Feature::Empty),
+        (!base_image.size.is_multiple_of(1024), Feature::OddSectors),
     ] {
         if is_so {
             facts.add("file", feature.name());

@@ -170,7 +170,7 @@ impl Sides<'_> {
         let reference =
             reference.map_or_else(|| "not made".to_owned(), |counts| counts.to_string());
         let file = self.output.file.path.clone();
-        let subject = Subject::CheckLeft { file };
+        let subject = Subject::FinalCheck { file };
         let difference =
             Difference::new(subject, found.to_string(), reference).with_expected("clean");
         let finding = Finding::of_difference(

@@ -167,7 +167,7 @@ subjects! {
         place: ContentPlace
     } = "contents_of_damaged", "contents: " place "";
     /// What a guest sees between two steps.
-    ContentsMidway {
+    IntermediateContents {
         /// The image.
         file: String,
         /// Where.
@@ -252,17 +252,17 @@ subjects! {
     } = "host_clusters", "" region " " after ": " place "";
 
     /// The virtual size that is told between two steps.
-    VirtualSizeMidway {
+    IntermediateVirtualSize {
         /// The image.
         file: String
     } = "virtual_size_midway", "virtual-size of " file ", midway";
     /// The bitmaps that are told between two steps.
-    BitmapsMidway {
+    IntermediateBitmaps {
         /// The image.
         file: String
     } = "bitmaps_midway", "bitmaps of " file ", midway";
     /// What a map between two steps says that is not so.
-    MapMidway {
+    IntermediateMap {
         /// The image.
         file: String
     } = "map_midway", "map of " file ", midway";
@@ -274,17 +274,17 @@ subjects! {
         second: String
     } = "compare", "compare of " first " and " second "";
     /// The snapshots that are listed between two steps.
-    SnapshotsListedMidway {
+    IntermediateSnapshotsListed {
         /// The image.
         file: String
     } = "snapshots_listed_midway", "snapshots of " file ", listed midway";
     /// What a check between two steps finds.
-    CheckMidway {} = "check_midway", "check, midway";
+    IntermediateCheck {} = "check_midway", "check, midway";
     /// What a measurement between two steps says.
-    MeasureMidway {} = "measure_midway", "fully-allocated, midway";
+    IntermediateMeasure {} = "measure_midway", "fully-allocated, midway";
 
     /// What the reference's map of an image that is left says that is not so.
-    MapLeft {
+    FinalMap {
         /// The image.
         file: String
     } = "map_left", "map of " file " by the reference";
@@ -301,7 +301,7 @@ subjects! {
         file: String
     } = "check_on_both_sides", "check of " file ", on both sides";
     /// What the reference's check of an image that is left finds.
-    CheckLeft {
+    FinalCheck {
         /// The image.
         file: String
     } = "check_left", "check of " file "";

@@ -3,7 +3,7 @@
 //!
 //! Called for the steps of a side and for the comparison. How a qcow2 is read is not said here: `imgduel inspect` does it.
 
-use super::About;
+use super::ScriptInput;
 use super::shell::{Check, NEEDS_IMGDUEL};
 use crate::operation::snapshot::settled::DATE_SLACK_SECONDS;
 use crate::oracle::observations::{HarnessAction, Task};
@@ -24,14 +24,14 @@ pub(super) fn line(action: &HarnessAction, number: usize, damage: Option<&str>) 
 }
 
 /// The comparison of both sides' bytes after every settling; `None` for every other kind.
-pub(super) fn of_host_clusters(about: &About<'_>) -> Option<Check> {
+pub(super) fn of_host_clusters(input: &ScriptInput<'_>) -> Option<Check> {
     let mut text = String::new();
-    for (number, step) in about.steps.iter().enumerate() {
+    for (number, step) in input.steps.iter().enumerate() {
         if !matches!(step.task, Task::Harness(HarnessAction::HostClusters { .. })) {
             continue;
         }
         let sides = |ending: &str| format!("candidate/{number}{ending} reference/{number}{ending}");
-        text.push_str(&match about.subject()? {
+        text.push_str(&match input.subject()? {
             Subject::HostClusters { .. } => format!(
                 "imgduel inspect candidate/{number}.host --against reference/{number}.host\n\
                  case $? in 0) ;; 1) exit 0 ;; *) exit 2 ;; esac\n"
@@ -51,7 +51,7 @@ pub(super) fn of_host_clusters(about: &About<'_>) -> Option<Check> {
             _ => return None,
         });
     }
-    let functions = match about.subject()? {
+    let functions = match input.subject()? {
         Subject::SnapshotTable { .. } => "",
         _ => NEEDS_IMGDUEL,
     };

@@ -2,9 +2,9 @@
 //!
 //! Used where the program is put together; what is compared afterwards stands elsewhere.
 
-use super::{Plot, adapters, by_hand};
+use super::{ScriptContext, adapters, by_hand};
 use crate::oracle::observations::{HarnessAction, Output, Side, Step, Task};
-use crate::report::script::left::WATCH;
+use crate::report::script::final_state::WATCH;
 use crate::run::evidence::quoted;
 use crate::tool::request::{ImageFile, Request};
 use crate::tool::{FLAT_SUFFIX, Reproducer, Support};
@@ -59,7 +59,7 @@ impl Around {
     }
 }
 
-impl Plot<'_> {
+impl ScriptContext<'_> {
     /// A side's steps, each with how the next one depends on it, and whatever is looked at after them.
     pub(super) fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
         let mut shell = String::new();

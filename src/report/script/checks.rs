@@ -3,41 +3,44 @@
 //! A new subject does not compile before it has its place here.
 
 use super::shell::Check;
-use super::{About, by_hand, damaged, exits, left, midway, outputs, said, witnessed};
+use super::{
+    ScriptInput, by_hand, cross_check, damaged, exits, final_state, intermediate, outputs,
+    responses,
+};
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, Subject};
 
 /// The check for a finding; `None` when a shell cannot make it.
-pub(super) fn check(about: &About<'_>) -> Option<Check> {
-    match about.subject()? {
-        Subject::Exit { .. } | Subject::ExitOfReading { .. } => exits::came_out(about),
-        Subject::Memory { .. } => Some(exits::memory(about)),
+pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
+    match input.subject()? {
+        Subject::Exit { .. } | Subject::ExitOfReading { .. } => exits::came_out(input),
+        Subject::Memory { .. } => Some(exits::memory(input)),
         Subject::RefusalReason { .. } | Subject::BenchComplaint {} => {
-            Some(said::complaints_differ(about.steps))
+            Some(responses::complaints_differ(input.steps))
         }
-        Subject::BenchFirstLine {} => Some(said::first_lines_differ(about.steps)),
-        Subject::JsonValue { .. } => match about.kind {
-            DivergenceKind::Output(_, OutputAspect::Info) => outputs::of_outputs(about),
-            _ => said::values(about),
+        Subject::BenchFirstLine {} => Some(responses::first_lines_differ(input.steps)),
+        Subject::JsonValue { .. } => match input.kind {
+            DivergenceKind::Output(_, OutputAspect::Info) => outputs::of_outputs(input),
+            _ => responses::values(input),
         },
-        Subject::OutputAsJson { .. } => said::is_no_json(about),
-        Subject::CheckResult {} => said::counts_differ(about),
-        Subject::MapShape {} => said::shapes_differ(about),
-        Subject::ExtentCount {} => said::extents_differ(about),
-        Subject::ImageOnlyRead {} => damaged::input(about),
+        Subject::OutputAsJson { .. } => responses::is_no_json(input),
+        Subject::CheckResult {} => responses::counts_differ(input),
+        Subject::MapShape {} => responses::shapes_differ(input),
+        Subject::ExtentCount {} => responses::extents_differ(input),
+        Subject::ImageOnlyRead {} => damaged::input(input),
         Subject::ContentsAfterChange { .. } | Subject::ContentsOfDamaged { .. } => {
-            Some(damaged::contents(about))
+            Some(damaged::contents(input))
         }
         Subject::ContentsOfCleanImage {}
         | Subject::ContentsAfterRepair { .. }
-        | Subject::CheckAfterRepair { .. } => damaged::repaired(about),
-        Subject::ContentsMidway { .. }
-        | Subject::VirtualSizeMidway { .. }
-        | Subject::BitmapsMidway { .. }
-        | Subject::MapMidway { .. }
+        | Subject::CheckAfterRepair { .. } => damaged::repaired(input),
+        Subject::IntermediateContents { .. }
+        | Subject::IntermediateVirtualSize { .. }
+        | Subject::IntermediateBitmaps { .. }
+        | Subject::IntermediateMap { .. }
         | Subject::Compare { .. }
-        | Subject::SnapshotsListedMidway { .. }
-        | Subject::CheckMidway {}
-        | Subject::MeasureMidway {} => midway::of_acts(about),
+        | Subject::IntermediateSnapshotsListed { .. }
+        | Subject::IntermediateCheck {}
+        | Subject::IntermediateMeasure {} => intermediate::of_steps(input),
         Subject::Contents { .. }
         | Subject::ContentsOnBothSides { .. }
         | Subject::Reading { .. }
@@ -47,11 +50,11 @@ pub(super) fn check(about: &About<'_>) -> Option<Check> {
         | Subject::SnapshotListLine { .. }
         | Subject::Readback { .. }
         | Subject::CheckOnBothSides { .. }
-        | Subject::CheckLeft { .. } => outputs::of_outputs(about),
+        | Subject::FinalCheck { .. } => outputs::of_outputs(input),
         Subject::SnapshotTable { .. }
         | Subject::SnapshotDate { .. }
-        | Subject::HostClusters { .. } => by_hand::of_host_clusters(about),
-        Subject::MapLeft { .. }
+        | Subject::HostClusters { .. } => by_hand::of_host_clusters(input),
+        Subject::FinalMap { .. }
         | Subject::SnapshotCount { .. }
         | Subject::MetadataUnreadable { .. }
         | Subject::Metadata { .. }
@@ -59,11 +62,11 @@ pub(super) fn check(about: &About<'_>) -> Option<Check> {
         | Subject::BitmapGranulesBelow { .. }
         | Subject::BitmapGranules { .. }
         | Subject::HostSpace { .. }
-        | Subject::TouchedFiles { .. } => left::of_what_is_left(about),
-        Subject::SourceContents { .. } | Subject::SourceFile { .. } => Some(damaged::source(about)),
-        Subject::ReadableByWitness { .. } => witnessed::readable(about),
-        Subject::FactByWitness { .. } => witnessed::described(about),
-        Subject::ConvertedBytes {} => witnessed::bound(about),
+        | Subject::TouchedFiles { .. } => final_state::of_what_is_left(input),
+        Subject::SourceContents { .. } | Subject::SourceFile { .. } => Some(damaged::source(input)),
+        Subject::ReadableByWitness { .. } => cross_check::readable(input),
+        Subject::FactByWitness { .. } => cross_check::described(input),
+        Subject::ConvertedBytes {} => cross_check::bound(input),
         // Nobody else measures the space of a directory while a tool works in it.
         Subject::DiskSpace { .. } | Subject::Other(_) => None,
     }

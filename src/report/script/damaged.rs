@@ -1,6 +1,6 @@
 //! What came of an image that was damaged, or only read: it is what it was, shows both tools the same, or has been repaired.
 
-use super::About;
+use super::ScriptInput;
 use super::shell::{CLEAN, Check, VALUE};
 use crate::operation::Operation;
 use crate::oracle::observations::{HarnessAction, Task};
@@ -10,8 +10,8 @@ use crate::tool::FLAT_SUFFIX;
 use crate::tool::request::Request;
 
 /// The damaged image, which nobody may have written to.
-pub(super) fn input(about: &About<'_>) -> Option<Check> {
-    let file = about.steps.iter().find_map(|step| match &step.task {
+pub(super) fn input(input: &ScriptInput<'_>) -> Option<Check> {
+    let file = input.steps.iter().find_map(|step| match &step.task {
         Task::Harness(HarnessAction::Damage { file, .. }) => Some(file),
         _ => None,
     })?;
@@ -22,8 +22,8 @@ pub(super) fn input(about: &About<'_>) -> Option<Check> {
 }
 
 /// The case's own image, which nobody may have written to.
-pub(super) fn source(about: &About<'_>) -> Check {
-    let name = quoted(&about.source.path);
+pub(super) fn source(input: &ScriptInput<'_>) -> Check {
+    let name = quoted(&input.source.path);
     Check::new(
         "",
         format!("cmp -s candidate/{name} reference/{name} || exit 0"),
@@ -31,8 +31,8 @@ pub(super) fn source(about: &About<'_>) -> Check {
 }
 
 /// Each reading is kept under its step's number; one that a side refused is no other content.
-pub(super) fn contents(about: &About<'_>) -> Check {
-    let readings = about.steps.iter().enumerate();
+pub(super) fn contents(input: &ScriptInput<'_>) -> Check {
+    let readings = input.steps.iter().enumerate();
     let readings = readings
         .filter(|(_, step)| matches!(step.task, Task::Tool(Request::Contents { .. })))
         .map(|(name, _)| format!("{name}{FLAT_SUFFIX}"));
@@ -45,14 +45,14 @@ pub(super) fn contents(about: &About<'_>) -> Check {
 }
 
 /// What came of a repair: check, repair, check and reading are the last steps.
-pub(super) fn repaired(about: &About<'_>) -> Option<Check> {
-    let Operation::Repair(repair) = about.operation else {
+pub(super) fn repaired(input: &ScriptInput<'_>) -> Option<Check> {
+    let Operation::Repair(repair) = input.operation else {
         return None;
     };
-    let last = about.steps.len().checked_sub(1)?;
+    let last = input.steps.len().checked_sub(1)?;
     let (before, after) = (last.checked_sub(3)?, last - 1);
     let flat = format!("{last}{FLAT_SUFFIX}");
-    let text = match (about.subject()?, about.kind) {
+    let text = match (input.subject()?, input.kind) {
         (Subject::CheckAfterRepair { .. }, DivergenceKind::RepairSafety) => format!(
             "is_told() {{ grep -q '\"check-errors\"' \"$1\"; }}\n\
              is_told candidate/{before}.out || exit 2\nis_told candidate/{after}.out || exit 0\n\
@@ -64,7 +64,7 @@ pub(super) fn repaired(about: &About<'_>) -> Option<Check> {
             format!("{CLEAN}clean candidate {after} || exit 0\n")
         }
         _ => {
-            let expected = about.expected("expected.raw", &repair.expected())?;
+            let expected = input.expected("expected.raw", &repair.expected())?;
             format!("{expected}cmp -s candidate/{flat} expected.raw || exit 0\n")
         }
     };

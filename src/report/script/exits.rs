@@ -1,6 +1,6 @@
 //! How the tools came out, as a script sees it: by the exit codes of their steps.
 
-use super::About;
+use super::ScriptInput;
 use super::shell::Check;
 use crate::oracle::verdict::{Difference, DivergenceKind};
 
@@ -8,8 +8,8 @@ use crate::oracle::verdict::{Difference, DivergenceKind};
 const SIGNALLED: &str = "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$'";
 
 /// The check of an exit.
-pub(super) fn came_out(about: &About<'_>) -> Option<Check> {
-    let text = match about.kind {
+pub(super) fn came_out(input: &ScriptInput<'_>) -> Option<Check> {
+    let text = match input.kind {
         DivergenceKind::CandidateCrash => format!("{SIGNALLED} candidate/exits && exit 0"),
         DivergenceKind::ReferenceCrash => format!("{SIGNALLED} reference/exits && exit 0"),
         DivergenceKind::CandidateTimeout => {
@@ -24,20 +24,20 @@ pub(super) fn came_out(about: &About<'_>) -> Option<Check> {
             .to_owned(),
     };
     let may_be_of_a_reading = matches!(
-        about.kind,
+        input.kind,
         DivergenceKind::CandidateCrash
             | DivergenceKind::CandidateTimeout
             | DivergenceKind::CandidateLimit
     );
     Some(Check {
-        reads_by_candidate: may_be_of_a_reading && !about.outputs.is_empty(),
+        reads_by_candidate: may_be_of_a_reading && !input.outputs.is_empty(),
         ..Check::new("", text)
     })
 }
 
 /// One that takes more memory than is good shows where it does not get it: by its words, or by its end.
-pub(super) fn memory(about: &About<'_>) -> Check {
-    let words = match is_about_a_peak(about.differences) {
+pub(super) fn memory(input: &ScriptInput<'_>) -> Check {
+    let words = match is_about_a_peak(input.differences) {
         true => "grep -qiE 'memory|allocat' candidate/*.err reference/*.err && exit 0\n",
         false => "",
     };

@@ -1,7 +1,7 @@
 //! Kinds of divergence that are about the images that both sides left: as the reference sees them, the candidate, or the recipe.
 
-use super::About;
-use super::said::has_index;
+use super::ScriptInput;
+use super::responses::has_index;
 use super::shell::{Check, VALUES_MAX};
 use crate::image::format::Format;
 use crate::oracle::observations::{Output, Side};
@@ -13,16 +13,16 @@ use crate::tool::request::{ImageFile, Request, SnapshotKey};
 const QUIET: &str = ">/dev/null 2>&1";
 
 /// The comparison of whatever output the kind is about; `None` when it is about none.
-pub(super) fn of_outputs(about: &About<'_>) -> Option<Check> {
+pub(super) fn of_outputs(input: &ScriptInput<'_>) -> Option<Check> {
     let mut text = String::new();
     let mut reads_by_candidate = false;
-    for output in about.outputs {
-        let Some(aspect) = aspect(about.kind, output) else {
+    for output in input.outputs {
+        let Some(aspect) = aspect(input.kind, output) else {
             continue;
         };
         reads_by_candidate |=
             matches!(aspect, OutputAspect::Reading | OutputAspect::ReadingRefused);
-        text.push_str(&of_output(about, output, aspect)?);
+        text.push_str(&of_output(input, output, aspect)?);
     }
     (!text.is_empty()).then_some(Check {
         functions: "",
@@ -47,7 +47,7 @@ fn flattened(output: &Output, side: &str) -> String {
     )
 }
 
-fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
+fn of_output(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
     let name = quoted(&output.file.path);
     let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
     // An encrypted image is opened with its secret.
@@ -59,7 +59,7 @@ fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
     let unlocked = output
         .file
         .is_locked()
-        .then(|| about.line(Side::Reference, &unlocked));
+        .then(|| input.line(Side::Reference, &unlocked));
     let flatten = |side: &str| match unlocked.iter().flatten().next() {
         Some(line) => format!("(cd {side} && rm -f true.raw && {line}) {QUIET}"),
         None => flattened(output, side),
@@ -78,18 +78,18 @@ fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
             look("candidate")
         )
     };
-    let of_snapshots = about
+    let of_snapshots = input
         .differences
         .iter()
         .any(|found| is_of_a_snapshot(&found.subject));
     Some(match aspect {
-        OutputAspect::Info => described(&info, about.differences),
+        OutputAspect::Info => described(&info, input.differences),
         OutputAspect::InfoReadback => {
             let quiet = |side: &str| format!("{} {QUIET}", info(side));
             only_candidate_fails(&quiet)
         }
         OutputAspect::ContentReadback => only_candidate_fails(&flatten),
-        OutputAspect::Check if about.blame == Some(Blame::Both) => {
+        OutputAspect::Check if input.blame == Some(Blame::Both) => {
             let (candidate, reference) = (check("candidate"), check("reference"));
             format!("! {candidate} && ! {reference} && exit 0\n")
         }
@@ -102,16 +102,16 @@ fn of_output(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
             compare("candidate") + &compare("reference")
         }
         OutputAspect::SnapshotContents | OutputAspect::Recipe if of_snapshots => {
-            snapshots(about, output, aspect)?
+            snapshots(input, output, aspect)?
         }
         OutputAspect::Recipe => {
-            let expected = about.expected("expected.raw", &output.expected)?;
+            let expected = input.expected("expected.raw", &output.expected)?;
             format!(
                 "{expected}{both}# The tools agree with each other, and not with what was written.\n\
                  cmp -s candidate/true.raw reference/true.raw && ! cmp -s candidate/true.raw expected.raw && exit 0\n"
             )
         }
-        OutputAspect::List => lists(about, output)?,
+        OutputAspect::List => lists(input, output)?,
         aspect if aspect == output.content_aspect => {
             format!("{both}cmp -s candidate/true.raw reference/true.raw || exit 0\n")
         }
@@ -127,7 +127,7 @@ fn is_of_a_snapshot(subject: &Subject) -> bool {
 }
 
 /// What a guest would see in every snapshot.
-fn snapshots(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
+fn snapshots(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
     let mut text = String::new();
     for (index, snapshot) in output.snapshots.iter().flatten().enumerate() {
         let request = Request::ConvertSnapshot {
@@ -137,13 +137,13 @@ fn snapshots(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
             snapshot: SnapshotKey::Id(snapshot.id.clone()),
         };
         // An encrypted image is opened with its secret.
-        let line = about.line(Side::Reference, &request)?;
+        let line = input.line(Side::Reference, &request)?;
         let flatten = |side: &str| format!("(cd {side} && rm -f true.raw && {line}) {QUIET}");
         text.push_str(&format!("{} || exit 2\n", flatten("reference")));
         text.push_str(&format!("{} || exit 0\n", flatten("candidate")));
         if aspect == OutputAspect::Recipe {
             let name = format!("expected-{index}.raw");
-            text.push_str(&about.expected(&name, &snapshot.contents)?);
+            text.push_str(&input.expected(&name, &snapshot.contents)?);
             text.push_str(&format!("cmp -s candidate/true.raw {name} || exit 0\n"));
         } else {
             text.push_str("cmp -s candidate/true.raw reference/true.raw || exit 0\n");
@@ -153,11 +153,11 @@ fn snapshots(about: &About<'_>, output: &Output, aspect: OutputAspect) -> Option
 }
 
 /// What both tools list in both copies.
-fn lists(about: &About<'_>, output: &Output) -> Option<String> {
+fn lists(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     let file = output.file.clone();
     let request = Request::SnapshotList { file };
-    let candidate = about.line(Side::Candidate, &request)?;
-    let reference = about.line(Side::Reference, &request)?;
+    let candidate = input.line(Side::Candidate, &request)?;
+    let reference = input.line(Side::Reference, &request)?;
     let sides = ["candidate", "reference"].map(|side| {
         format!(
             "(cd {side} && {candidate}) >ours 2>&1\n(cd {side} && {reference}) >theirs 2>&1\ncmp -s ours theirs || exit 0\n"

@@ -61,18 +61,18 @@ pub(super) fn prepare(random: &mut NativeRandom, profile: &NativeProfile, layers
     }
     let mut prepared = Vec::new();
     for _ in 0..random.between(1, PREPARED_MAX) {
-        let act = (0..TRIES_MAX).find_map(|_| {
-            let kind = kind(random, profile.acts, &PREPARING)?;
-            let act = steps::draw(random, profile, kind, &chain_state)?;
-            chain_state.is_sure(&act).then_some(act)
+        let step = (0..TRIES_MAX).find_map(|_| {
+            let kind = kind(random, profile.kinds, &PREPARING)?;
+            let step = steps::draw(random, profile, kind, &chain_state)?;
+            chain_state.is_sure(&step).then_some(step)
         });
-        if let Some(act) = act {
-            chain_state.advance(&act, true);
-            prepared.push(act);
+        if let Some(step) = step {
+            chain_state.advance(&step, true);
+            prepared.push(step);
         }
     }
     if let Some(layer) = layers.last_mut() {
-        layer.acts = prepared;
+        layer.steps = prepared;
     }
 }
 
@@ -102,16 +102,16 @@ fn draw_below(
     (0..TRIES_MAX).find_map(|_| {
         let layer = random.below(count) as usize;
         let lower = chain_state.lower(layer)?;
-        let kind = kind(random, profile.acts, &BELOW)?;
-        let act = match kind {
+        let kind = kind(random, profile.kinds, &BELOW)?;
+        let step = match kind {
             ChainStepKind::Write => rewrite(random, &lower)?,
             kind => steps::draw(random, profile, kind, &lower)?,
         };
-        let act = ChainStep::Below {
+        let step = ChainStep::Below {
             layer,
-            act: Box::new(act),
+            step: Box::new(step),
         };
-        chain_state.admit(&act).is_admitted().then_some(act)
+        chain_state.admit(&step).is_admitted().then_some(step)
     })
 }
 

@@ -97,14 +97,14 @@ pub(super) fn convert_snapshot(
     else {
         return None;
     };
-    let act = ChainStep::ConvertSnapshot {
+    let step = ChainStep::ConvertSnapshot {
         name,
         by,
         format,
         options,
         compress,
     };
-    chain_state.admit(&act).is_admitted().then_some(act)
+    chain_state.admit(&step).is_admitted().then_some(step)
 }
 
 /// Returns the options for images for which the drawn ones are too expensive. These are no options, unless the profile excludes the

@@ -1,4 +1,4 @@
-//! Draws the images of a backing chain. The steps on them are drawn in `acts`, those on backing images in `below`.
+//! Draws the images of a backing chain. The steps on them are drawn in `steps`, those on backing images in `below`.
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
@@ -73,7 +73,7 @@ pub(super) fn redraw(
     let mut new = layer(random, profile, old.format, purpose, below);
     if random.percent(50) {
         new.writes = std::mem::take(&mut old.writes);
-        new.acts = std::mem::take(&mut old.acts);
+        new.steps = std::mem::take(&mut old.steps);
     }
     if rest
         .get(1)
@@ -81,7 +81,7 @@ pub(super) fn redraw(
     {
         new.options.clear();
     }
-    let is_bare = new.acts.is_empty();
+    let is_bare = new.steps.is_empty();
     rest[0] = new;
     if profile.goes_below && is_bare && index + 1 < layers.len() {
         backing::prepare(random, profile, &mut layers[..=index]);
@@ -154,7 +154,7 @@ pub(super) fn with_options(
         size,
         options,
         writes: Vec::new(),
-        acts: Vec::new(),
+        steps: Vec::new(),
     };
     if random.percent(75) {
         let real = ChainState::start("", std::slice::from_ref(&layer))

@@ -43,7 +43,7 @@ impl NativeProfile {
         let mut random = NativeRandom::new(iter_seed);
         let pool = match &parent.ops_filter {
             Some(pool) => super::named(pool),
-            None => self.acts.to_vec(),
+            None => self.kinds.to_vec(),
         };
         let ops = parent.ops.iter().map(|operation| match operation {
             Operation::Chain(chain) => {
@@ -84,7 +84,7 @@ impl NativeProfile {
                     self.change(random, &mut child, pool);
                 }
             }
-            child = child.fitted_like(parent);
+            child = child.sanitized_like(parent);
             child.steps.truncate(STEPS_MAX);
             if child != *parent {
                 break;
@@ -109,8 +109,8 @@ impl NativeProfile {
                 let kind = *random.choice(pool);
                 if chain_state.model.top.size == 0 {
                     // Earlier swaps or splices can leave a state of size 0, in which no step can be drawn.
-                } else if let Some(act) = backing::draw(random, self, kind, &chain_state) {
-                    chain.steps.insert(place, act);
+                } else if let Some(step) = backing::draw(random, self, kind, &chain_state) {
+                    chain.steps.insert(place, step);
                 }
             }
             4 if is_there => {
@@ -138,8 +138,8 @@ fn chain_of(case: &Case) -> Option<&Chain> {
 /// Returns the state of the chain before the step at `place`.
 fn stand(chain: &Chain, place: usize) -> ChainState {
     let mut chain_state = ChainState::start("", &chain.layers);
-    for act in &chain.steps[..place] {
-        chain_state.advance(act, true);
+    for step in &chain.steps[..place] {
+        chain_state.advance(step, true);
     }
     chain_state
 }
@@ -156,7 +156,7 @@ fn spliced(random: &mut NativeRandom, one: &Chain, other: &Chain) -> Chain {
 }
 
 /// Redraws the range of a write or discard step, with a bias towards boundaries.
-fn moved(random: &mut NativeRandom, act: &mut ChainStep, chain_state: &ChainState) {
+fn moved(random: &mut NativeRandom, step: &mut ChainStep, chain_state: &ChainState) {
     let (size, grain) = (
         chain_state.model.top.size,
         Grain::for_file(chain_state.top()),
@@ -170,7 +170,7 @@ fn moved(random: &mut NativeRandom, act: &mut ChainStep, chain_state: &ChainStat
         *offset = (*offset).min(size - 1);
         *length = edges::length(random, *offset, size, grain, limit);
     };
-    match act {
+    match step {
         ChainStep::Write { writes } => {
             for write in writes {
                 range(&mut write.offset, &mut write.length);

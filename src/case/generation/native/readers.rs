@@ -56,7 +56,7 @@ pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
         Format::Qcow,
         Format::Parallels,
     ],
-    acts: &[
+    kinds: &[
         ChainStepKind::Write,
         ChainStepKind::WriteZeroes,
         ChainStepKind::Discard,
@@ -95,39 +95,40 @@ pub(super) fn draw(
     };
     let mut chain_state = ChainState::start("", &layers);
     let mut steps = Vec::new();
-    let mut take = |act: ChainStep, chain_state: &mut ChainState| {
-        if KnownQemuBug::of(chain_state, &act).is_none() {
-            chain_state.advance(&act, true);
-            steps.push(act);
+    let mut take = |step: ChainStep, chain_state: &mut ChainState| {
+        if KnownQemuBug::of(chain_state, &step).is_none() {
+            chain_state.advance(&step, true);
+            steps.push(step);
         }
     };
     first
         .into_iter()
-        .for_each(|act| take(act, &mut chain_state));
+        .for_each(|step| take(step, &mut chain_state));
     let changes: Vec<ChainStepKind> = CHANGES
         .into_iter()
         .filter(|kind| pool.contains(kind))
         .collect();
     for _ in 0..random.below(CHANGES_MAX + 1) {
-        let act = (0..TRIES_MAX).find_map(|_| {
+        let step = (0..TRIES_MAX).find_map(|_| {
             let kind = changes.get(random.below(CHANGES.len() as u64) as usize)?;
             backing::draw(random, profile, *kind, &chain_state).filter(is_small)
         });
-        act.into_iter().for_each(|act| take(act, &mut chain_state));
+        step.into_iter()
+            .for_each(|step| take(step, &mut chain_state));
     }
     for kind in LOOKS {
         let wanted = random.percent(LOOK_PERCENT) && pool.contains(&kind);
-        let act = wanted.then(|| backing::draw(random, profile, kind, &chain_state));
-        act.flatten()
+        let step = wanted.then(|| backing::draw(random, profile, kind, &chain_state));
+        step.flatten()
             .into_iter()
-            .for_each(|act| take(act, &mut chain_state));
+            .for_each(|step| take(step, &mut chain_state));
     }
     take(ChainStep::Read, &mut chain_state);
     Chain { layers, steps }
 }
 
-fn is_small(act: &ChainStep) -> bool {
-    !matches!(act, ChainStep::Resize { size, .. } if *size > SIZE_BYTES_MAX)
+fn is_small(step: &ChainStep) -> bool {
+    !matches!(step, ChainStep::Resize { size, .. } if *size > SIZE_BYTES_MAX)
 }
 
 /// Draws a qcow2 or raw image and its conversion into `format`.
@@ -150,12 +151,12 @@ fn converted(
         && target.data_file().is_none()
         && !target.is_encrypted();
     let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::for_file(&target));
-    let act = ChainStep::Convert {
+    let step = ChainStep::Convert {
         format,
         options: if fits { options } else { CreateOptions::new() },
         compress: random.percent(COMPRESSED_PERCENT) && can_compress,
     };
-    (vec![source], Some(act))
+    (vec![source], Some(step))
 }
 
 /// Draws an image of `format` with a backing file: vmdk for vmdk, otherwise qcow2 or raw.

@@ -52,7 +52,7 @@ pub(super) fn draw(
     let (size, grain) = (chain_state.model.top.size, Grain::for_file(top));
     let qcow2 = top.format == Format::Qcow2;
     let edges: Vec<u64> = chain_state.edges();
-    let admitted = |act: ChainStep| chain_state.admit(&act).is_admitted().then_some(act);
+    let admitted = |step: ChainStep| chain_state.admit(&step).is_admitted().then_some(step);
     match kind {
         ChainStepKind::Write | ChainStepKind::WriteZeroes if !chain_state.is_writable() => None,
         ChainStepKind::Write => Some(ChainStep::Write {
@@ -101,7 +101,7 @@ pub(super) fn draw(
         | ChainStepKind::Amend
         | ChainStepKind::Bitmap
         | ChainStepKind::ConvertSnapshot
-        // Drawn in `below.rs`, of acts from here.
+        // Drawn in `below.rs`, of steps from here.
         | ChainStepKind::Below
         // Steps that must be refused occur only in hand-written cases.
         | ChainStepKind::Refused => None,
@@ -115,7 +115,7 @@ fn rebase(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
     let onto = onto.map(|index| ChainStep::Rebase {
         onto: Some(index as usize),
     });
-    let admitted = onto.filter(|act| chain_state.admit(act).is_admitted());
+    let admitted = onto.filter(|step| chain_state.admit(step).is_admitted());
     admitted.unwrap_or(ChainStep::Rebase { onto: None })
 }
 
@@ -132,8 +132,8 @@ fn compare(random: &mut NativeRandom, chain_state: &ChainState) -> Option<ChainS
     let with = with.map(|index| index as usize);
     let (_, view) = chain_state.counterpart(with)?;
     let small = chain_state.model.top.size.max(view.size) <= COMPARED_BYTES_MAX;
-    let act = ChainStep::Compare { with };
-    (small && chain_state.admit(&act).is_admitted()).then_some(act)
+    let step = ChainStep::Compare { with };
+    (small && chain_state.admit(&step).is_admitted()).then_some(step)
 }
 
 /// Draws a bench whose requests all end within the image.
@@ -217,8 +217,8 @@ fn resize(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> 
     };
     let wanted = wanted.clamp(low, high.max(low));
     let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
-    // Growing such an image mostly triggers a known qemu-img bug: see `KnownQemuBug::RaggedGrowth`.
-    let wanted = if chain_state.is_ragged() && random.percent(80) {
+    // Growing such an image mostly triggers a known qemu-img bug: see `KnownQemuBug::UnalignedGrowth`.
+    let wanted = if chain_state.has_unaligned_tail() && random.percent(80) {
         wanted.min(size)
     } else {
         wanted

@@ -21,7 +21,7 @@ impl ChainState {
         self.changed_below = lower.changed_below;
         self.changed_below
             .extend(lower.files.last().map(|file| file.path.clone()));
-        self.ragged = lower.ragged;
+        self.unaligned = lower.unaligned;
         self.doubtful = lower.doubtful;
         self.unsure_bitmaps = lower.unsure_bitmaps;
         self.model.replace_lower(index, lower.model);
@@ -33,13 +33,13 @@ impl ChainState {
         }
     }
 
-    /// The image that an act works on, with what is below it, and what is done with it.
-    pub(in super::super) fn resolved<'act>(
-        &'act self,
-        act: &'act ChainStep,
-    ) -> (Cow<'act, Self>, &'act ChainStep) {
-        let ChainStep::Below { layer, act: inner } = act else {
-            return (Cow::Borrowed(self), act);
+    /// The image that an step works on, with what is below it, and what is done with it.
+    pub(in super::super) fn resolved<'step>(
+        &'step self,
+        step: &'step ChainStep,
+    ) -> (Cow<'step, Self>, &'step ChainStep) {
+        let ChainStep::Below { layer, step: inner } = step else {
+            return (Cow::Borrowed(self), step);
         };
         match self.lower(*layer) {
             Some(lower) => (Cow::Owned(lower), inner),
@@ -49,7 +49,7 @@ impl ChainState {
 
     /// The images below the current one that are worth a look of their own, each as if nothing lay on it: those that were changed while others
     /// lay on them, and those with snapshots or bitmaps.
-    pub(in super::super) fn looked_at_below(&self) -> impl Iterator<Item = Self> {
+    pub(in super::super) fn inspected_backing_images(&self) -> impl Iterator<Item = Self> {
         let is_worth_it = move |index: &usize| {
             let (file, lower) = (&self.files[*index], &self.model.below[*index]);
             let is_bare = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
@@ -64,9 +64,9 @@ impl ChainState {
         self.files.get(layer + 1).map(|file| file.format)
     }
 
-    /// The same as [`ChainState::is_ragged`] of the image below the current one.
-    pub(in super::super) fn is_ragged_below(&self) -> bool {
+    /// The same as [`ChainState::has_unaligned_tail`] of the image below the current one.
+    pub(in super::super) fn has_unaligned_tail_below(&self) -> bool {
         let below = self.below().last();
-        below.is_some_and(|file| self.ragged.contains(&file.path))
+        below.is_some_and(|file| self.unaligned.contains(&file.path))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::super::Chain;
 use super::super::chain_state::ChainState;
+use super::super::parameters::window;
 use super::super::step::ChainStep;
-use super::super::wording::window;
 
 /// Bytes of an image that a rebase or a commit goes through from end to end.
 pub const WALKED_BYTES_MAX: u64 = 64 << 20;
@@ -21,22 +21,22 @@ const BLOCKS_MAX: u64 = 20_000;
 const ALLOCATED_CLUSTERS_MAX: u64 = 1 << 18;
 
 impl Chain {
-    /// Whether one of its acts takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
+    /// Whether one of its steps takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
     pub fn is_unbearable(&self) -> bool {
         let mut chain_state = ChainState::start("", &self.layers);
-        self.steps.iter().any(|act| {
-            let is_unbearable = chain_state.is_unbearable(act);
-            chain_state.go_on(act);
+        self.steps.iter().any(|step| {
+            let is_unbearable = chain_state.is_unbearable(step);
+            chain_state.advance_as_expected(step);
             is_unbearable
         })
     }
 }
 
 impl ChainState {
-    fn is_unbearable(&self, act: &ChainStep) -> bool {
-        let (acting, act) = self.resolved(act);
+    fn is_unbearable(&self, step: &ChainStep) -> bool {
+        let (acting, step) = self.resolved(step);
         let (top, size) = (acting.top(), acting.model.top.size);
-        match act {
+        match step {
             ChainStep::Amend { options } => {
                 let rebuilds = options.refcount_bits().is_some();
                 rebuilds && top.cluster_size() > REBUILT_CLUSTER_MAX

@@ -1,4 +1,4 @@
-//! How an act that makes sense must end where a chain stands.
+//! How an step that makes sense must end where a chain stands.
 
 use super::super::chain_state::ChainState;
 use super::super::known_bug::KnownQemuBug;
@@ -7,16 +7,16 @@ use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
 impl ChainState {
-    /// What the act's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.
-    pub(super) fn exit(&self, act: &ChainStep) -> ExitExpectation {
-        match act {
+    /// What the step's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.
+    pub(super) fn exit(&self, step: &ChainStep) -> ExitExpectation {
+        match step {
             ChainStep::Refused { .. } => ExitExpectation::Refuse,
             ChainStep::Below { .. } => {
-                let (lower, act) = self.resolved(act);
-                match act {
+                let (lower, step) = self.resolved(step);
+                match step {
                     // There is no such image.
                     ChainStep::Below { .. } => ExitExpectation::GoOn,
-                    act => lower.rule(act),
+                    step => lower.rule(step),
                 }
             }
             // What it found is judged, not how it came out.
@@ -42,24 +42,24 @@ impl ChainState {
         }
     }
 
-    /// Whether nothing about the image can make a tool refuse the act, nor a known defect of qemu-img make it fail: what is done with a layer before
+    /// Whether nothing about the image can make a tool refuse the step, nor a known defect of qemu-img make it fail: what is done with a layer before
     /// another is put onto it has to be of this kind.
-    pub fn is_sure(&self, act: &ChainStep) -> bool {
-        let is_allowed = match act {
+    pub fn is_sure(&self, step: &ChainStep) -> bool {
+        let is_allowed = match step {
             // "Device has active dirty bitmaps".
             ChainStep::Snapshot {
                 action: SnapshotAction::Apply,
                 ..
             } => self.model.bitmaps.is_empty(),
             ChainStep::Snapshot { .. } => true,
-            act => {
+            step => {
                 !matches!(
-                    self.rule(act),
+                    self.rule(step),
                     ExitExpectation::GoOn | ExitExpectation::Refuse
-                ) && !act.is_copy()
+                ) && !step.is_copy()
             }
         };
-        is_allowed && KnownQemuBug::of(self, act).is_none()
+        is_allowed && KnownQemuBug::of(self, step).is_none()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::Chain;
 use super::super::chain_state::ChainState;
 use super::super::step::{ChainStep, Layer};
-use super::{Rejection, Sense, TOO_LARGE, Unsettled, holds, only_if};
+use super::{Rejection, Sensible, TOO_LARGE, Unsettled, holds, only_if};
 use crate::image::format::Format;
 use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::ImageFile;
@@ -44,34 +44,34 @@ impl Chain {
 impl ChainState {
     /// Images above see what is below them wherever they have nothing of their own, and where that is only the tools know: so what is seen in an
     /// image below others has to stay as it is. It may grow, because beyond its end there are zeros already.
-    pub(super) fn sense_below(&self, layer: usize, act: &ChainStep) -> Sense {
+    pub(super) fn sense_below(&self, layer: usize, step: &ChainStep) -> Sensible {
         let Some(lower) = self.lower(layer) else {
             return Err(Unsettled("there is no such image below the current one"));
         };
         let is_nested =
-            act.is_copy() || matches!(act, ChainStep::Below { .. } | ChainStep::Refused { .. });
+            step.is_copy() || matches!(step, ChainStep::Below { .. } | ChainStep::Refused { .. });
         let nested = "a copy of an image below the current one would lie below nothing";
         only_if(!is_nested, Unsettled(nested))?;
         // A write changes the content id by which a vmdk knows its parent, and it cannot be read any more (VMDK specification, parentCID).
         let is_parent = self.format_above(layer) == Some(Format::Vmdk);
         let child = "a vmdk on another one is not its child any more when that changes";
         only_if(
-            !is_parent || lower.request(act).is_reading(),
+            !is_parent || lower.request(step).is_reading(),
             Unsettled(child),
         )?;
-        let is_resize = matches!(act, ChainStep::Resize { .. });
-        let rule = lower.rule(act);
+        let is_resize = matches!(step, ChainStep::Resize { .. });
+        let rule = lower.rule(step);
         let keeps = "the image below may keep its size";
         only_if(
             !is_resize || rule == ExitExpectation::Succeed,
             Unsettled(keeps),
         )?;
         let mut after = lower.clone();
-        after.go_on(act);
+        after.advance_as_expected(step);
         let (seen, then) = (&lower.model.top, &after.model.top);
         let stays = then.size >= seen.size && seen.shows_the_same(then);
         let seen = "what is seen in the images above the one that is changed is not settled";
-        match lower.sense(act) {
+        match lower.sense(step) {
             Err(rejection @ Rejection::Unsettled(_)) => Err(rejection),
             rest => only_if(stays, Unsettled(seen)).and(rest),
         }

@@ -73,9 +73,9 @@ mod tests {
         for kind in ChainStepKind::ALL {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }
-        let act = crate::operation::chain::ChainStep::SnapshotList;
-        let json = serde_json::to_value(&act).unwrap();
-        assert_eq!(json["step"], act.kind().name());
+        let step = crate::operation::chain::ChainStep::SnapshotList;
+        let json = serde_json::to_value(&step).unwrap();
+        assert_eq!(json["step"], step.kind().name());
         assert!("snapshots".parse::<ChainStepKind>().is_err());
     }
 }

@@ -24,7 +24,7 @@ impl Subject {
             Self::ContentsAfterRepair { place }
             | Self::ContentsAfterChange { place }
             | Self::ContentsOfDamaged { place }
-            | Self::ContentsMidway { place, .. }
+            | Self::IntermediateContents { place, .. }
             | Self::ContentsOnBothSides { place, .. }
             | Self::Contents { place, .. }
             | Self::Reading { place, .. }

@@ -103,7 +103,7 @@ fn the_texts_are_those_that_records_have_always_held() {
     let file = || "0-chain-0.qcow2".to_owned();
     let texts = [
         (
-            Subject::ContentsMidway {
+            Subject::IntermediateContents {
                 file: file(),
                 place: ContentPlace::Byte(7),
             },

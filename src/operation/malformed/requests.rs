@@ -1,4 +1,4 @@
-//! What is done with a damaged image: looks, which may change nothing, and one change.
+//! What is done with a damaged image: reads, which may change nothing, and one change.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::tool::request::{
 /// Something that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Look {
+pub enum ReadRequest {
     /// It is described.
     Info,
     /// It is checked.
@@ -61,7 +61,7 @@ pub enum Change {
     Bench,
 }
 
-impl Look {
+impl ReadRequest {
     /// All of them, in the order in which they are made.
     pub const ALL: [Self; 7] = [
         Self::Info,

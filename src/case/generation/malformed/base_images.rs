@@ -60,9 +60,9 @@ pub(super) fn is_of_encrypted(structure: &Structure) -> bool {
 /// Draws a valid image of this format.
 pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> BaseImage {
     let size = *random.choice(&[65536, 1 << 20, (1 << 20) + 512, 4 << 20]);
-    let mut specimen = BaseImage::empty(format, size);
+    let mut base_image = BaseImage::empty(format, size);
     match format {
-        Format::Qcow2 => qcow2(random, &mut specimen, is_wide),
+        Format::Qcow2 => qcow2(random, &mut base_image, is_wide),
         Format::Vmdk => {
             let subformats: &[Subformat] = match is_wide {
                 true => &[
@@ -77,15 +77,15 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
                 false => &[Subformat::MonolithicFlat, Subformat::TwoGbMaxExtentFlat],
             };
             let subformat = *random.choice(subformats);
-            specimen.options = [CreateOption::Subformat(subformat)].into();
+            base_image.options = [CreateOption::Subformat(subformat)].into();
         }
         Format::Vpc => {
             let subformat = *random.choice(&MOSTLY_DYNAMIC);
-            specimen.options = [CreateOption::Subformat(subformat)].into();
+            base_image.options = [CreateOption::Subformat(subformat)].into();
         }
         Format::Vhdx => {
             let subformat = *random.choice(&MOSTLY_DYNAMIC);
-            specimen.options = [
+            base_image.options = [
                 CreateOption::Subformat(subformat),
                 CreateOption::BlockSize(Size::literal("1M")),
                 CreateOption::LogSize(Size::literal("1M")),
@@ -96,73 +96,73 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
         Format::Raw | Format::Vdi | Format::Qcow | Format::Parallels => {}
     }
     for index in 0..random.between(1, 3) {
-        let offset = random.below(specimen.size / 512) * 512;
+        let offset = random.below(base_image.size / 512) * 512;
         let offset = if index == 0 { 0 } else { offset };
         let longest = *random.choice(&[512, 4096, 65536]);
-        specimen.writes.push(Write {
+        base_image.writes.push(Write {
             offset,
-            length: longest.min(specimen.size - offset),
+            length: longest.min(base_image.size - offset),
             byte: 0x11 * (index as u8 + 1),
         });
     }
-    specimen
+    base_image
 }
 
-fn qcow2(random: &mut NativeRandom, specimen: &mut BaseImage, is_wide: bool) {
+fn qcow2(random: &mut NativeRandom, base_image: &mut BaseImage, is_wide: bool) {
     let mut cluster_size = *random.choice(&[512, 1024, 4096, 65536, 65536]);
     let is_version_2 = random.percent(20);
     let is_extended = random.percent(20) && is_wide && !is_version_2;
     if is_extended {
         cluster_size = cluster_size.max(EXTENDED_CLUSTER_BYTES_MIN);
-        specimen.options.push(CreateOption::ExtendedL2(true));
+        base_image.options.push(CreateOption::ExtendedL2(true));
     }
     if cluster_size <= SMALL_CLUSTER_BYTES {
-        specimen.size = specimen.size.min(1 << 20);
+        base_image.size = base_image.size.min(1 << 20);
     }
-    specimen
+    base_image
         .options
         .push(CreateOption::ClusterSize(cluster_size));
     let refcount_bits = *random.choice(&[16, 16, 16, 1, 2, 4, 8, 32, 64]);
     if is_version_2 {
         let version_2 = CreateOption::Compat(Compat::Version2);
-        specimen.options.push(version_2);
+        base_image.options.push(version_2);
     } else {
-        specimen
+        base_image
             .options
             .push(CreateOption::RefcountBits(refcount_bits));
         if random.percent(15) {
-            specimen.options.push(CreateOption::LazyRefcounts(true));
+            base_image.options.push(CreateOption::LazyRefcounts(true));
         }
         if random.percent(20) && is_wide {
             let zstd = CreateOption::CompressionType(Compression::Zstd);
-            specimen.options.push(zstd);
+            base_image.options.push(zstd);
         }
     }
     match random.below(10) {
-        0..3 => specimen.compressed = true,
-        3..6 => specimen.backed = true,
-        6 => specimen.has_data_file = !is_version_2,
+        0..3 => base_image.compressed = true,
+        3..6 => base_image.backed = true,
+        6 => base_image.has_data_file = !is_version_2,
         _ => {}
     }
-    if random.percent(40) && (refcount_bits > 2 || is_version_2) && !specimen.has_data_file {
-        specimen.snapshots = random.between(1, 2);
+    if random.percent(40) && (refcount_bits > 2 || is_version_2) && !base_image.has_data_file {
+        base_image.snapshots = random.between(1, 2);
     }
     if random.percent(25) && !is_version_2 {
-        specimen.bitmaps = random.between(1, 2);
+        base_image.bitmaps = random.between(1, 2);
     }
 }
 
 /// Adjusts the image so that it contains this field.
-pub(super) fn provide(specimen: &mut BaseImage, structure: &str, field: &str) {
-    let without = |specimen: &mut BaseImage, names: &[&str]| {
+pub(super) fn provide(base_image: &mut BaseImage, structure: &str, field: &str) {
+    let without = |base_image: &mut BaseImage, names: &[&str]| {
         let is_other = |option: &CreateOption| !names.contains(&option.name());
-        specimen.options.retain(is_other);
+        base_image.options.retain(is_other);
     };
-    let subformat = |specimen: &mut BaseImage, wanted: &[Subformat]| {
-        let given = specimen.options.subformat();
+    let subformat = |base_image: &mut BaseImage, wanted: &[Subformat]| {
+        let given = base_image.options.subformat();
         if !given.is_some_and(|given| wanted.contains(&given)) {
-            without(specimen, &["subformat"]);
-            specimen.options.push(CreateOption::Subformat(wanted[0]));
+            without(base_image, &["subformat"]);
+            base_image.options.push(CreateOption::Subformat(wanted[0]));
         }
     };
     let version_3_fields = [
@@ -174,47 +174,47 @@ pub(super) fn provide(specimen: &mut BaseImage, structure: &str, field: &str) {
         "compression_type",
     ];
     match structure {
-        "header" if version_3_fields.contains(&field) => without(specimen, &["compat"]),
-        "header_extension" => without(specimen, &["compat"]),
+        "header" if version_3_fields.contains(&field) => without(base_image, &["compat"]),
+        "header_extension" => without(base_image, &["compat"]),
         "backing_file_name" => {
-            specimen.backed = true;
-            specimen.compressed = false;
-            specimen.has_data_file = false;
+            base_image.backed = true;
+            base_image.compressed = false;
+            base_image.has_data_file = false;
         }
-        "bitmaps_extension" | "bitmap_directory" | "bitmap_table" if !specimen.encrypted => {
-            without(specimen, &["compat"]);
-            specimen.bitmaps = specimen.bitmaps.max(1);
+        "bitmaps_extension" | "bitmap_directory" | "bitmap_table" if !base_image.encrypted => {
+            without(base_image, &["compat"]);
+            base_image.bitmaps = base_image.bitmaps.max(1);
         }
-        "snapshot_table" | "snapshot_l1_table" if !specimen.encrypted => {
+        "snapshot_table" | "snapshot_l1_table" if !base_image.encrypted => {
             // Refcounts of 1 or 2 bits are too narrow for snapshots. The frozen cases also drop an explicit 16, which is the default.
             let is_wide =
                 |option: &CreateOption| !matches!(option, CreateOption::RefcountBits(1 | 2 | 16));
-            specimen.options.retain(is_wide);
-            specimen.has_data_file = false;
-            specimen.snapshots = specimen.snapshots.max(1);
+            base_image.options.retain(is_wide);
+            base_image.has_data_file = false;
+            base_image.snapshots = base_image.snapshots.max(1);
         }
         "encryption_extension" | "luks_header" => {
-            let kept = BaseImage::empty(specimen.format, specimen.size);
-            *specimen = BaseImage {
+            let kept = BaseImage::empty(base_image.format, base_image.size);
+            *base_image = BaseImage {
                 encrypted: true,
-                options: specimen.options.clone(),
+                options: base_image.options.clone(),
                 ..kept
             };
-            without(specimen, &["compat"]);
+            without(base_image, &["compat"]);
         }
         "l2_table" if field == "subcluster_bitmap" => {
-            without(specimen, &["compat", "cluster_size", "extended_l2"]);
-            specimen.options.push(CreateOption::ExtendedL2(true));
+            without(base_image, &["compat", "cluster_size", "extended_l2"]);
+            base_image.options.push(CreateOption::ExtendedL2(true));
         }
-        "grain_marker" => subformat(specimen, &[Subformat::StreamOptimized]),
+        "grain_marker" => subformat(base_image, &[Subformat::StreamOptimized]),
         "sparse_extent_header" | "grain_table" | "grain_directory" => {
-            subformat(specimen, &SPARSE);
+            subformat(base_image, &SPARSE);
         }
         "redundant_grain_directory" => {
-            subformat(specimen, &SPARSE);
+            subformat(base_image, &SPARSE);
         }
         "footer_copy" | "dynamic_disk_header" | "block_allocation_table" => {
-            subformat(specimen, &[Subformat::Dynamic]);
+            subformat(base_image, &[Subformat::Dynamic]);
         }
         _ => {}
     }

@@ -1,17 +1,17 @@
 //! What the tools say, compared in a shell: values in their JSON, counts, first lines, complaints.
 
-use super::About;
+use super::ScriptInput;
 use super::shell::{Check, VALUE, VALUES_MAX, values_differ};
 use crate::oracle::observations::{Executor, Step, Task};
 use crate::oracle::verdict::{Difference, DivergenceKind, Subject};
 use crate::tool::request::Request;
 
 /// Values of the tools' JSON.
-pub(super) fn values(about: &About<'_>) -> Option<Check> {
-    let last = about.last()?;
-    let is_alone = about.observations.reference.is_none();
+pub(super) fn values(input: &ScriptInput<'_>) -> Option<Check> {
+    let last = input.last()?;
+    let is_alone = input.observations.reference.is_none();
     let named = |names: &[&str]| Some(Check::new(VALUE, values_differ(names, last)));
-    match about.kind {
+    match input.kind {
         DivergenceKind::MalformedInfo => {
             let is_told = |step: &Step| {
                 matches!(
@@ -19,13 +19,13 @@ pub(super) fn values(about: &About<'_>) -> Option<Check> {
                     Task::Tool(Request::Info { .. } | Request::Measure { .. })
                 )
             };
-            let steps = about.steps.iter().enumerate();
+            let steps = input.steps.iter().enumerate();
             let told = steps.filter(|(_, step)| is_told(step));
-            let key = keys(about.differences).into_iter().next()?;
+            let key = keys(input.differences).into_iter().next()?;
             let compare = told.map(|(name, _)| values_differ(&[key], name));
             Some(Check::new(VALUE, compare.collect::<String>()))
         }
-        DivergenceKind::InfoOutput if has_index(about.differences) => Some(Check::new(
+        DivergenceKind::InfoOutput if has_index(input.differences) => Some(Check::new(
             "",
             format!(
                 "# However it is laid out.\n\
@@ -45,14 +45,14 @@ pub(super) fn values(about: &About<'_>) -> Option<Check> {
                 "[ \"$(grep -c '\"bitmaps\"' candidate/{last}.out)\" != \"$(grep -c '\"bitmaps\"' reference/{last}.out)\" ] && exit 0"
             ),
         )),
-        _ => named(&keys(about.differences)),
+        _ => named(&keys(input.differences)),
     }
 }
 
 /// What is no JSON: JSON begins and ends with brackets.
-pub(super) fn is_no_json(about: &About<'_>) -> Option<Check> {
-    let last = about.last()?;
-    let text = match about.observations.reference.is_none() {
+pub(super) fn is_no_json(input: &ScriptInput<'_>) -> Option<Check> {
+    let last = input.last()?;
+    let text = match input.observations.reference.is_none() {
         true => "tr -d ' \\n' <candidate/0.out | grep -q '^[[{].*[]}]$' || exit 0\n".to_owned(),
         false => format!(
             "# JSON begins and ends with brackets.\n\
@@ -64,8 +64,8 @@ pub(super) fn is_no_json(about: &About<'_>) -> Option<Check> {
 }
 
 /// What a check counts; what is not told was not found.
-pub(super) fn counts_differ(about: &About<'_>) -> Option<Check> {
-    let last = about.last()?;
+pub(super) fn counts_differ(input: &ScriptInput<'_>) -> Option<Check> {
+    let last = input.last()?;
     Some(Check::new(
         VALUE,
         format!(
@@ -77,8 +77,8 @@ pub(super) fn counts_differ(about: &About<'_>) -> Option<Check> {
 }
 
 /// Whether maps are lists.
-pub(super) fn shapes_differ(about: &About<'_>) -> Option<Check> {
-    let last = about.last()?;
+pub(super) fn shapes_differ(input: &ScriptInput<'_>) -> Option<Check> {
+    let last = input.last()?;
     Some(Check::new(
         "",
         format!(
@@ -89,12 +89,12 @@ pub(super) fn shapes_differ(about: &About<'_>) -> Option<Check> {
 }
 
 /// The extents of maps.
-pub(super) fn extents_differ(about: &About<'_>) -> Option<Check> {
-    let names: &[&str] = match about.kind {
+pub(super) fn extents_differ(input: &ScriptInput<'_>) -> Option<Check> {
+    let names: &[&str] = match input.kind {
         DivergenceKind::MapHostHoles => &["start", "length", "zero"],
         _ => &["start", "length"],
     };
-    Some(Check::new(VALUE, values_differ(names, about.last()?)))
+    Some(Check::new(VALUE, values_differ(names, input.last()?)))
 }
 
 /// The first lines of what was complained of in any of the operation's own steps.

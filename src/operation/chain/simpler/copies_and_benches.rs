@@ -1,4 +1,4 @@
-//! Simpler versions of the acts that go through an image in a rhythm of their own: `dd` and `bench`.
+//! Simpler versions of the steps that go through an image in a rhythm of their own: `dd` and `bench`.
 
 use super::super::step::ChainStep;
 use crate::base::simpler::numbers;
@@ -36,7 +36,7 @@ pub(super) fn simpler_dd(
 }
 
 /// Fewer requests, one at a time, short, from the start.
-pub(super) fn simpler_bench(act: &ChainStep) -> Vec<ChainStep> {
+pub(super) fn simpler_bench(step: &ChainStep) -> Vec<ChainStep> {
     let ChainStep::Bench {
         count,
         length,
@@ -44,7 +44,7 @@ pub(super) fn simpler_bench(act: &ChainStep) -> Vec<ChainStep> {
         stride,
         depth,
         byte,
-    } = *act
+    } = *step
     else {
         return Vec::new();
     };

@@ -1,4 +1,4 @@
-//! What acts come to: files' names and options, a bench's rhythm, a dd's window.
+//! What steps come to: files' names and options, a bench's rhythm, a dd's window.
 
 use super::step::{BESIDE, ChainStep};
 use crate::image::format::Format;
@@ -25,7 +25,7 @@ pub fn window(size: u64, block_size: u64, count: Option<u64>, skip: u64) -> (u64
 
 /// The rhythm of a bench. Where it may reach over the end it asks `singly`, one request after the other: what is under way when one
 /// fails is left half done, as chance has it.
-pub(super) fn plan(act: &ChainStep, singly: bool) -> BenchPlan {
+pub(super) fn plan(step: &ChainStep, singly: bool) -> BenchPlan {
     let ChainStep::Bench {
         count,
         length,
@@ -33,7 +33,7 @@ pub(super) fn plan(act: &ChainStep, singly: bool) -> BenchPlan {
         stride,
         depth,
         byte,
-    } = *act
+    } = *step
     else {
         return BenchPlan::default();
     };

@@ -1,6 +1,6 @@
 //! Kinds of divergence where the candidate is not held against the reference: a third tool says otherwise, or its own next step does.
 
-use super::About;
+use super::ScriptInput;
 use super::shell::{Check, VALUE, VALUES_MAX};
 use crate::operation::measure::BOUND_SLACK_BYTES;
 use crate::oracle::judge::WITNESS_FACTS;
@@ -17,8 +17,8 @@ fact() { grep -i "$1" candidate/witness.out | sed 's/.*(\([0-9]*\) bytes).*/\1/;
 "#;
 
 /// Whether the witness reads what the candidate calls sound, or the other way round.
-pub(super) fn readable(about: &About<'_>) -> Option<Check> {
-    let look = witness(about)?;
+pub(super) fn readable(input: &ScriptInput<'_>) -> Option<Check> {
+    let look = witness(input)?;
     Some(Check::new(
         "",
         format!(
@@ -30,12 +30,12 @@ pub(super) fn readable(about: &About<'_>) -> Option<Check> {
 }
 
 /// The line that asks the witness about the candidate's copy of the source image.
-fn witness(about: &About<'_>) -> Option<String> {
-    let name = match &about.differences.first()?.subject {
+fn witness(input: &ScriptInput<'_>) -> Option<String> {
+    let name = match &input.differences.first()?.subject {
         Subject::FactByWitness { witness, .. } | Subject::ReadableByWitness { witness } => witness,
         _ => return None,
     };
-    let image = quoted(&about.source.path);
+    let image = quoted(&input.source.path);
     let look = format!(
         "# A third opinion, by one of libyal's tools.\nwitness=${{WITNESS:-{name}}}\n\
          command -v \"$witness\" >/dev/null || exit 2\n\
@@ -45,14 +45,14 @@ fn witness(about: &About<'_>) -> Option<String> {
 }
 
 /// The facts that the witness tells, against the candidate's, which it told last.
-pub(super) fn described(about: &About<'_>) -> Option<Check> {
+pub(super) fn described(input: &ScriptInput<'_>) -> Option<Check> {
     // The witness of a chain was shown what the chain left.
-    if about.kind != DivergenceKind::WitnessInfo {
+    if input.kind != DivergenceKind::WitnessInfo {
         return None;
     }
-    let last = about.last()?;
-    let mut text = witness(about)?;
-    for difference in about.differences.iter().take(VALUES_MAX) {
+    let last = input.last()?;
+    let mut text = witness(input)?;
+    for difference in input.differences.iter().take(VALUES_MAX) {
         let Subject::FactByWitness { fact, .. } = &difference.subject else {
             return None;
         };
@@ -66,8 +66,8 @@ pub(super) fn described(about: &About<'_>) -> Option<Check> {
 }
 
 /// The candidate's own conversion is larger than it foretold.
-pub(super) fn bound(about: &About<'_>) -> Option<Check> {
-    let target = about.steps.iter().find_map(|step| match &step.task {
+pub(super) fn bound(input: &ScriptInput<'_>) -> Option<Check> {
+    let target = input.steps.iter().find_map(|step| match &step.task {
         Task::Tool(Request::Convert { target, .. }) => Some(quoted(&target.path)),
         _ => None,
     })?;

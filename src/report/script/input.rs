@@ -1,8 +1,8 @@
-//! What a finding is about, as the comparisons need it: taken from its record, nothing is run.
+//! What a finding is input, as the comparisons need it: taken from its record, nothing is run.
 
 use std::time::Duration;
 
-use super::Plot;
+use super::ScriptContext;
 use crate::base::size::Size;
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -15,8 +15,8 @@ use crate::process::Captured;
 use crate::run::evidence::Evidence;
 use crate::tool::request::{Answer, Ended, Exit, ImageFile, Request};
 
-/// What a finding is about.
-pub(super) struct About<'finding> {
+/// What a finding is input.
+pub(super) struct ScriptInput<'finding> {
     pub(super) kind: DivergenceKind,
     pub(super) blame: Option<Blame>,
     pub(super) differences: &'finding [Difference],
@@ -27,7 +27,7 @@ pub(super) struct About<'finding> {
     /// How the steps came out; nothing of what was said.
     pub(super) observations: &'finding Observations,
     pub(super) source: &'finding ImageFile,
-    pub(super) plot: &'finding Plot<'finding>,
+    pub(super) script_context: &'finding ScriptContext<'finding>,
 }
 
 /// How the steps came out on each side, as the evidence tells it.
@@ -77,7 +77,7 @@ fn answer(exit: &str) -> Answer {
     }
 }
 
-impl About<'_> {
+impl ScriptInput<'_> {
     /// What differs first.
     pub(super) fn subject(&self) -> Option<&Subject> {
         self.differences.first().map(|found| &found.subject)
@@ -90,7 +90,7 @@ impl About<'_> {
 
     /// A tool's command line for a request.
     pub(super) fn line(&self, by: Side, request: &Request) -> Option<String> {
-        self.plot.line(by, request)
+        self.script_context.line(by, request)
     }
 
     /// The lines that make the raw file `name` hold what a guest must see; `None` where that is too much to be written out.

@@ -1,7 +1,7 @@
-//! Simpler versions of single acts, and of the ranges that they touch.
+//! Simpler versions of single steps, and of the ranges that they touch.
 
 use super::super::step::{ChainStep, Naming};
-use super::{FORMATS, SIZE_GRAIN, rhythms, sizes};
+use super::{FORMATS, SIZE_GRAIN, copies_and_benches, sizes};
 use crate::base::simpler::{elementwise, numbers, shorter, shorter_not_empty};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
@@ -41,8 +41,8 @@ pub(super) fn simpler_writes(write: &Write) -> Vec<Write> {
         .collect()
 }
 
-pub(super) fn simpler_acts(act: &ChainStep) -> Vec<ChainStep> {
-    match act {
+pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
+    match step {
         ChainStep::Write { writes } => {
             let fewer = shorter_not_empty(writes).into_iter();
             let simpler = elementwise(writes, simpler_writes);
@@ -142,21 +142,21 @@ pub(super) fn simpler_acts(act: &ChainStep) -> Vec<ChainStep> {
                 .collect()
         }
         // Of the current image, then of a lower one, then more simply.
-        ChainStep::Below { layer, act } => {
-            let below = |layer: usize, act: ChainStep| ChainStep::Below {
+        ChainStep::Below { layer, step } => {
+            let below = |layer: usize, step: ChainStep| ChainStep::Below {
                 layer,
-                act: Box::new(act),
+                step: Box::new(step),
             };
-            let lower = (0..*layer).map(|layer| below(layer, (**act).clone()));
-            let simpler = simpler_acts(act).into_iter();
-            std::iter::once((**act).clone())
+            let lower = (0..*layer).map(|layer| below(layer, (**step).clone()));
+            let simpler = simpler_steps(step).into_iter();
+            std::iter::once((**step).clone())
                 .chain(lower)
-                .chain(simpler.map(|act| below(*layer, act)))
+                .chain(simpler.map(|step| below(*layer, step)))
                 .collect()
         }
-        ChainStep::Refused { act } => {
-            let simpler = simpler_acts(act).into_iter().map(Box::new);
-            simpler.map(|act| ChainStep::Refused { act }).collect()
+        ChainStep::Refused { step } => {
+            let simpler = simpler_steps(step).into_iter().map(Box::new);
+            simpler.map(|step| ChainStep::Refused { step }).collect()
         }
         ChainStep::Measure { target } => (*target != Format::Raw)
             .then_some(ChainStep::Measure {
@@ -175,8 +175,8 @@ pub(super) fn simpler_acts(act: &ChainStep) -> Vec<ChainStep> {
             block_size,
             count,
             skip,
-        } => rhythms::simpler_dd(*format, *block_size, *count, *skip),
-        ChainStep::Bench { .. } => rhythms::simpler_bench(act),
+        } => copies_and_benches::simpler_dd(*format, *block_size, *count, *skip),
+        ChainStep::Bench { .. } => copies_and_benches::simpler_bench(step),
         ChainStep::Repair { tier } => (*tier != RepairTier::Leaks)
             .then_some(ChainStep::Repair {
                 tier: RepairTier::Leaks,

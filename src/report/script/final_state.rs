@@ -3,8 +3,8 @@
 //!
 //! Called for a comparison. What lies on disk in a qcow2 is read by `imgduel inspect`.
 
-use super::About;
-use super::midway::{EXTENTS, shows};
+use super::ScriptInput;
+use super::intermediate::{EXTENTS, shows};
 use super::shell::{Check, NEEDS_IMGDUEL};
 use crate::image::format::Format;
 use crate::operation::Operation;
@@ -32,36 +32,36 @@ pub(super) fn is_watched(differences: &[Difference]) -> bool {
 }
 
 /// The comparison of what is about an image that was left, or about the files around it; `None` for every other kind.
-pub(super) fn of_what_is_left(about: &About<'_>) -> Option<Check> {
-    let Operation::Chain(_) = about.operation else {
+pub(super) fn of_what_is_left(input: &ScriptInput<'_>) -> Option<Check> {
+    let Operation::Chain(_) = input.operation else {
         return None;
     };
-    let difference = about.differences.first()?;
+    let difference = input.differences.first()?;
     let expected = difference.expected.as_deref();
-    let output = |name: &str| about.outputs.iter().find(|left| left.file.path == name);
+    let output = |name: &str| input.outputs.iter().find(|left| left.file.path == name);
     let text = match &difference.subject {
-        Subject::HeaderField { .. } => header_fields(about),
+        Subject::HeaderField { .. } => header_fields(input),
         Subject::BitmapGranules { bitmap } => {
-            let image = &about.outputs.first()?.file.path;
-            granules(about, bitmap, image, expected?)
+            let image = &input.outputs.first()?.file.path;
+            granules(input, bitmap, image, expected?)
         }
-        Subject::BitmapGranulesBelow { bitmap, file } => granules(about, bitmap, file, expected?),
-        Subject::MapLeft { file } => map(about, output(file)?)?,
+        Subject::BitmapGranulesBelow { bitmap, file } => granules(input, bitmap, file, expected?),
+        Subject::FinalMap { file } => map(input, output(file)?)?,
         Subject::SnapshotCount { file } => {
             let (file, expected) = (quoted(file), expected?);
             let test = format!(
                 "[ \"$(imgduel inspect \"$1\"/{file} --field nb_snapshots)\" = {expected} ]"
             );
-            witnesses(about, &test)
+            witnesses(input, &test)
         }
         // What our own reading finds wrong, a check does as well.
         Subject::Metadata { file } | Subject::MetadataUnreadable { file } => {
             let file = output(file)?.file.clone();
-            let line = about.line(Side::Reference, &Request::Check { file })?;
-            witnesses(about, &format!("(cd \"$1\" && {line}) >/dev/null 2>&1"))
+            let line = input.line(Side::Reference, &Request::Check { file })?;
+            witnesses(input, &format!("(cd \"$1\" && {line}) >/dev/null 2>&1"))
         }
-        Subject::HostSpace { file } => space(about, output(file)?)?,
-        Subject::TouchedFiles { request } => touched(about, *request, difference)?,
+        Subject::HostSpace { file } => space(input, output(file)?)?,
+        Subject::TouchedFiles { request } => touched(input, *request, difference)?,
         _ => return None,
     };
     let functions = match text.contains("imgduel inspect") {
@@ -75,30 +75,30 @@ pub(super) fn of_what_is_left(about: &About<'_>) -> Option<Check> {
     })
 }
 
-fn granules(about: &About<'_>, bitmap: &str, image: &str, expected: &str) -> String {
+fn granules(input: &ScriptInput<'_>, bitmap: &str, image: &str, expected: &str) -> String {
     let [bitmap, image, expected] = [bitmap, image, expected].map(quoted);
     let test = format!("[ \"$(imgduel inspect \"$1\"/{image} --bitmap {bitmap})\" = {expected} ]");
-    witnesses(about, &test)
+    witnesses(input, &test)
 }
 
 /// Each side is as expected, or not, as it was when this was found. `test` has the side's directory as `$1`.
-fn witnesses(about: &About<'_>, test: &str) -> String {
+fn witnesses(input: &ScriptInput<'_>, test: &str) -> String {
     format!(
         "{}as_expected() {{ {test} && echo yes || echo no; }}\n\
          shows \"$(as_expected candidate)\" \"$(as_expected reference)\" && exit 0\n",
-        shows(about.blame)
+        shows(input.blame)
     )
 }
 
 /// Fields that both sides' headers must share, in whatever image of them they differ.
-fn header_fields(about: &About<'_>) -> String {
-    let names = about.differences.iter();
+fn header_fields(input: &ScriptInput<'_>) -> String {
+    let names = input.differences.iter();
     let names = names.filter_map(|found| match &found.subject {
         Subject::HeaderField { field } => Some(quoted(field)),
         _ => None,
     });
     let names: Vec<_> = names.collect();
-    let images = about.outputs.iter();
+    let images = input.outputs.iter();
     let images = images.filter(|output| output.file.format == Format::Qcow2);
     let compare = images.flat_map(|output| {
         let image = quoted(&output.file.path);
@@ -113,23 +113,23 @@ fn header_fields(about: &About<'_>) -> String {
 }
 
 /// What the reference maps of an image: all of it, and nothing as zeros that is not.
-fn map(about: &About<'_>, output: &Output) -> Option<String> {
+fn map(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     let request = Request::Map {
         file: output.file.clone(),
         window: Window::WHOLE,
     };
-    let line = about.line(Side::Reference, &request)?;
-    let expected = about.expected("expected.raw", &output.expected)?;
+    let line = input.line(Side::Reference, &request)?;
+    let expected = input.expected("expected.raw", &output.expected)?;
     let test = format!(
         "(cd \"$1\" && {line}) >\"$1.map\" 2>/dev/null && [ ! \"$(lies \"$1.map\" {} expected.raw)\" ]",
         output.expected.size
     );
-    Some(format!("{EXTENTS}\n{expected}{}", witnesses(about, &test)))
+    Some(format!("{EXTENTS}\n{expected}{}", witnesses(input, &test)))
 }
 
 /// How much the host gives for an image, with all its files.
-fn space(about: &About<'_>, output: &Output) -> Option<String> {
-    let (more, less) = match about.blame {
+fn space(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
+    let (more, less) = match input.blame {
         Some(Blame::Reference) => (Side::Reference, Side::Candidate),
         _ => (Side::Candidate, Side::Reference),
     };
@@ -150,11 +150,15 @@ fn space(about: &About<'_>, output: &Output) -> Option<String> {
 }
 
 /// Whether a step touches the files again that it had no business to.
-fn touched(about: &About<'_>, request: RequestKind, difference: &Difference) -> Option<String> {
+fn touched(
+    input: &ScriptInput<'_>,
+    request: RequestKind,
+    difference: &Difference,
+) -> Option<String> {
     let told = [&difference.candidate, &difference.reference].into_iter();
     let files: Vec<&str> = told.flat_map(|names| names.split(", ")).collect();
     let mut text = String::new();
-    for (number, step) in about.steps.iter().enumerate() {
+    for (number, step) in input.steps.iter().enumerate() {
         let is_wrong = |step: &Step, file: &str| !may_touch(&step.task, file);
         if step.task.kind() != request {
             continue;
@@ -162,7 +166,7 @@ fn touched(about: &About<'_>, request: RequestKind, difference: &Difference) -> 
         for file in files.iter().filter(|file| **file != "none") {
             if is_wrong(step, file) {
                 let test = format!("! grep -qxF -e {} \"$1/{number}.touched\"", quoted(file));
-                text.push_str(&witnesses(about, &test));
+                text.push_str(&witnesses(input, &test));
             }
         }
     }

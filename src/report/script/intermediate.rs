@@ -1,6 +1,6 @@
 //! What is read in the middle of a chain, compared in a shell: both sides with each other, and with what a guest must see there.
 
-use super::About;
+use super::ScriptInput;
 use super::shell::{CLEAN, Check, VALUE};
 use crate::operation::Operation;
 use crate::operation::chain::{ChainState, ChainStep};
@@ -24,20 +24,20 @@ lies() {
 }
 "#;
 
-/// The comparison of an act that only looks; `None` where the finding is about none.
-pub(super) fn of_acts(about: &About<'_>) -> Option<Check> {
-    let Operation::Chain(chain) = about.operation else {
+/// The comparison for a step that only reads; `None` if the finding concerns none.
+pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
+    let Operation::Chain(chain) = input.operation else {
         return None;
     };
-    let subject = about.subject()?;
+    let subject = input.subject()?;
     let mut functions = VALUE;
-    let mut text = shows(about.blame);
-    for (step, act, chain_state) in chain.followed(about.context, about.observations) {
-        let (prepared, test) = match act {
-            ChainStep::Read if matches!(subject, Subject::ContentsMidway { .. }) => {
-                let name = format!("expected-{step}.raw");
-                let expected = about.expected(&name, &chain_state.model.contents())?;
-                let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
+    let mut text = shows(input.blame);
+    for (index, step, chain_state) in chain.followed(input.context, input.observations) {
+        let (prepared, test) = match step {
+            ChainStep::Read if matches!(subject, Subject::IntermediateContents { .. }) => {
+                let name = format!("expected-{index}.raw");
+                let expected = input.expected(&name, &chain_state.model.contents())?;
+                let test = format!("cmp -s \"$1/{index}{FLAT_SUFFIX}\" {name}");
                 (expected, test)
             }
             ChainStep::Compare { with } if matches!(subject, Subject::Compare { .. }) => {
@@ -45,34 +45,36 @@ pub(super) fn of_acts(about: &About<'_>) -> Option<Check> {
                     continue;
                 };
                 let same = u8::from(!chain_state.model.top.shows_the_same(view));
-                let line = step + 1;
+                let line = index + 1;
                 let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
                 (String::new(), test)
             }
-            ChainStep::SnapshotList if matches!(subject, Subject::SnapshotsListedMidway { .. }) => {
-                (String::new(), listed(step, &chain_state))
+            ChainStep::SnapshotList
+                if matches!(subject, Subject::IntermediateSnapshotsListed { .. }) =>
+            {
+                (String::new(), listed(index, &chain_state))
             }
-            ChainStep::Info if matches!(subject, Subject::VirtualSizeMidway { .. }) => {
-                (String::new(), size_told(step, &chain_state))
+            ChainStep::Info if matches!(subject, Subject::IntermediateVirtualSize { .. }) => {
+                (String::new(), size_told(index, &chain_state))
             }
-            ChainStep::Info if matches!(subject, Subject::BitmapsMidway { .. }) => {
-                (String::new(), bitmaps_told(step, &chain_state))
+            ChainStep::Info if matches!(subject, Subject::IntermediateBitmaps { .. }) => {
+                (String::new(), bitmaps_told(index, &chain_state))
             }
-            ChainStep::Map if matches!(subject, Subject::MapMidway { .. }) => {
+            ChainStep::Map if matches!(subject, Subject::IntermediateMap { .. }) => {
                 functions = EXTENTS;
-                let name = format!("expected-{step}.raw");
-                let expected = about.expected(&name, &chain_state.model.contents())?;
+                let name = format!("expected-{index}.raw");
+                let expected = input.expected(&name, &chain_state.model.contents())?;
                 let size = chain_state.model.top.size;
                 (
                     expected,
-                    format!("[ ! \"$(lies \"$1/{step}.out\" {size} {name})\" ]"),
+                    format!("[ ! \"$(lies \"$1/{index}.out\" {size} {name})\" ]"),
                 )
             }
-            ChainStep::Check if matches!(subject, Subject::CheckMidway {}) => {
-                (CLEAN.to_owned(), format!("clean \"$1\" {step}"))
+            ChainStep::Check if matches!(subject, Subject::IntermediateCheck {}) => {
+                (CLEAN.to_owned(), format!("clean \"$1\" {index}"))
             }
-            ChainStep::Measure { .. } if matches!(subject, Subject::MeasureMidway {}) => {
-                let told = |side: &str| format!("$(value fully-allocated {side}/{step}.out)");
+            ChainStep::Measure { .. } if matches!(subject, Subject::IntermediateMeasure {}) => {
+                let told = |side: &str| format!("$(value fully-allocated {side}/{index}.out)");
                 let (ours, theirs) = (told("candidate"), told("reference"));
                 text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));
                 continue;

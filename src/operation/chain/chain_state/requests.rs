@@ -1,6 +1,6 @@
-//! What an act asks of a tool where a chain stands. Changes nothing of the course.
+//! What an step asks of a tool where a chain stands. Changes nothing of the course.
 
-use super::super::wording::{placed, plan};
+use super::super::parameters::{placed, plan};
 use super::{ChainState, ChainStep};
 use crate::image::content::Write;
 use crate::image::format::Format;
@@ -8,13 +8,13 @@ use crate::image::options::CreateOptions;
 use crate::tool::request::{ImageFile, NewSize, RebaseMode, Request, SnapshotKey, Window};
 
 impl ChainState {
-    /// What the act asks of a tool.
-    pub(in super::super) fn request(&self, act: &ChainStep) -> Request {
+    /// What the step asks of a tool.
+    pub(in super::super) fn request(&self, step: &ChainStep) -> Request {
         let file = self.top().clone();
-        match act {
+        match step {
             ChainStep::Below { .. } => {
-                let (lower, act) = self.resolved(act);
-                lower.request(act)
+                let (lower, step) = self.resolved(step);
+                lower.request(step)
             }
             ChainStep::ConvertSnapshot {
                 name,
@@ -117,11 +117,11 @@ impl ChainState {
             },
             ChainStep::Repair { tier } => Request::Repair { file, tier: *tier },
             ChainStep::Bench { .. } => Request::Bench {
-                plan: plan(act, self.is_of_doubtful_size()),
+                plan: plan(step, self.is_of_doubtful_size()),
                 file,
             },
             ChainStep::SnapshotList => Request::SnapshotList { file },
-            ChainStep::Refused { act } => self.request(act),
+            ChainStep::Refused { step } => self.request(step),
         }
     }
 
