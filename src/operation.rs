@@ -1,7 +1,7 @@
-//! The operations, one file and one row each.
+//! The operations: one file and one row each.
 //!
-//! An operation is its parameters, how a generation draws them, what it asks of each side and what must agree
-//! afterwards. It never names a tool. Adding one: a file, its `mod` line and its row below.
+//! An operation consists of its parameters, how a generation draws them, the steps for each side, and what must agree
+//! afterwards. It never names a tool. To add one: write a file, its `mod` line and its row below.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,58 +37,58 @@ pub mod repair;
 pub mod resize;
 pub mod snapshot;
 
-/// What every operation offers. The steps are the same for each side.
+/// The interface of an operation. The steps are the same for each side.
 pub trait Perform {
-    /// What is wrong with it, as an operation on this image, if it came out of a file: what is drawn is valid.
+    /// Validates an operation from a file, for this image. Drawn operations are always valid.
     fn validity(&self, image: &ImageRecipe) -> Validity;
 
     /// Whether it works on the case's source image.
     fn reads_source(&self) -> bool;
 
-    /// Why nothing is asked in this case, where that is so.
+    /// Returns why the operation is skipped in this case, if it is.
     fn skipped(&self) -> Option<String> {
         None
     }
 
-    /// What is asked of each side, in order; it ends at the first that does not succeed.
+    /// Returns the steps for each side, in order. A side stops at the first step that does not succeed.
     fn steps(&self, context: &StepContext<'_>) -> Vec<Step>;
 
-    /// What is left on each side when both got to the end of the steps.
+    /// Returns the final images of each side, if both sides completed the steps.
     fn outputs(&self, context: &StepContext<'_>, observations: &Observations) -> Vec<Output> {
         let _ = (context, observations);
         Vec::new()
     }
 
-    /// The images that will be left if every step succeeds: a tool that can do no step may still read one of them.
+    /// Returns the images that exist if every step succeeds: a tool that supports no step may still read one of them.
     fn leaves(&self, context: &StepContext<'_>) -> Vec<ImageFile> {
         let _ = context;
         Vec::new()
     }
 
-    /// What must agree after single steps, however the operation went on. It is said before how later steps came out,
-    /// because those may only suffer from it.
+    /// Judges single steps, even if the operation did not complete. This verdict precedes those about later exits,
+    /// which may be mere consequences.
     fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
         let _ = observations;
         None
     }
 
-    /// What must agree beyond exits and outputs, when both got to the end of the steps; `None` when it does.
+    /// Judges what exits and outputs do not show, if both sides completed the steps; `None` if everything agrees.
     fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
         let _ = (context, observations);
         None
     }
 
-    /// What one call may take, where that is known.
+    /// Returns the resource limits of one call, if the operation has its own.
     fn bounds(&self) -> Option<ResourceBounds> {
         None
     }
 
-    /// Whether it hears a witness on the source image.
+    /// Whether a third tool cross-checks the source image.
     fn hears_witness(&self) -> bool {
         false
     }
 
-    /// The image on the candidate's side that a witness is asked about, once it is over.
+    /// Returns the candidate's image that a third tool cross-checks after the last step.
     fn witnessed(
         &self,
         context: &StepContext<'_>,
@@ -98,12 +98,13 @@ pub trait Perform {
         self.hears_witness().then(|| context.source.clone())
     }
 
-    /// What is notable of it: the catalogue of known divergences may ask for it.
+    /// Returns the features that the catalogue of known divergences matches.
     fn features(&self) -> Vec<Feature> {
         Vec::new()
     }
 
-    /// What is true of the step or file in which a divergence was found, for the catalogue of known divergences.
+    /// Returns the facts about the step or file at which a divergence was found, for the catalogue of known
+    /// divergences.
     fn facts(
         &self,
         context: &StepContext<'_>,
@@ -115,46 +116,47 @@ pub trait Perform {
         Facts::of_place(observations, outputs, place).in_order()
     }
 
-    /// Whether, of several things that differ, the one about the first aspect of the image is told rather than the one found first.
+    /// Whether, of several differences, the one of the first aspect of the image is reported instead of the one found
+    /// first.
     fn judges_by_aspect(&self) -> bool {
         false
     }
 
-    /// Whether it can be judged when the reference cannot do it.
+    /// Whether it can be judged if the reference does not support it.
     fn stands_alone(&self) -> bool {
         false
     }
 
-    /// Simpler versions of itself for the shrinker, those that take away most first. Each is whole: parameters that follow
-    /// from others follow in it too. No chain of them may come back to where it began.
+    /// Returns simpler versions for the shrinker, those with the largest reductions first. Each is consistent:
+    /// dependent parameters are adjusted. No sequence of them may lead back to its start.
     fn simpler(&self) -> Vec<Operation> {
         Vec::new()
     }
 
-    /// Itself for another source image; `None` when it is the same for every image.
+    /// Returns the operation adjusted to another source image; `None` if it does not depend on the image.
     fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
         let _ = image;
         None
     }
 
-    /// How much there is of it.
+    /// Returns the size of the operation, which the shrinker reduces.
     fn case_size(&self) -> CaseSize {
         CaseSize::of_operation(0)
     }
 }
 
-/// Which form of the Python harness's pickers a generation uses.
+/// The version of the Python harness's pickers that a generation uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picker {
     /// Up to ops11.
     V1,
-    /// From ops13 on: create and resize draw refcount_bits as well.
+    /// From ops13 on: create and resize draw refcount_bits too.
     V2,
 }
 
-/// How the Python generations draw an operation.
+/// Draws an operation for the Python generations.
 pub trait DrawPython {
-    /// Its parameters, from the iteration's generator.
+    /// Draws the parameters from the iteration's generator.
     fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, picker: Picker) -> Self;
 }
 
@@ -163,7 +165,7 @@ macro_rules! operations {
         drawn as in Python { $($variant:ident = $name:literal, $parameters:ty;)* }
         ours { $($own_variant:ident = $own_name:literal, $own_parameters:ty;)* }
     ) => {
-        /// An operation with its parameters. In JSON: the parameters beside `"op": NAME`.
+        /// An operation with its parameters. In JSON, the parameters are beside `"op": NAME`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "op")]
         pub enum Operation {
@@ -179,11 +181,11 @@ macro_rules! operations {
             )*
         }
 
-        /// Every operation's name, in the order of the list.
+        /// The names of all operations, in the order of the list.
         pub const OPERATION_NAMES: &[&str] = &[$($name,)* $($own_name),*];
 
         impl Operation {
-            /// Its name.
+            /// Returns the name.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $name,)*
@@ -191,8 +193,8 @@ macro_rules! operations {
                 }
             }
 
-            /// Draws the parameters of the operation called `name` as the Python harness does; `None` when there is none
-            /// of that name.
+            /// Draws the parameters of the operation `name` as the Python harness does; `None` if no operation has that
+            /// name.
             pub fn draw_python(
                 name: &str,
                 random: &mut PythonRandom,
@@ -205,7 +207,7 @@ macro_rules! operations {
                 }
             }
 
-            /// What it offers.
+            /// Returns the operation's interface.
             pub fn perform(&self) -> &dyn Perform {
                 match self {
                     $(Self::$variant(parameters) => parameters,)*

@@ -1,6 +1,6 @@
 //! `amend`: both tools change a qcow2's version or lazy refcounts in place.
 //!
-//! The image is made, and a little data written into it, by the reference on both sides.
+//! The reference creates the image and writes a little data into it, on both sides.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,16 +23,16 @@ const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 const OLD_VERSION: CreateOption = CreateOption::Compat(Compat::Version2);
 const NEW_VERSION: CreateOption = CreateOption::Compat(Compat::Version3);
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Amend {
-    /// What the case is about.
+    /// A description of the case.
     pub case: String,
     /// The virtual size.
     pub size: Size,
-    /// The `-o` options of the image, in their order.
+    /// The `-o` options for creation, in order.
     pub create_options: CreateOptions,
-    /// The `-o` options of amend, in their order.
+    /// The `-o` options of amend, in order.
     pub amend_options: CreateOptions,
 }
 
@@ -103,7 +103,7 @@ impl Perform for Amend {
         versions.all().map(Operation::Amend).collect()
     }
 
-    /// One option to amend is what the operation is about.
+    /// The first option to amend does not count: the operation needs one.
     fn case_size(&self) -> CaseSize {
         let created = self.create_options.beyond_defaults();
         CaseSize::of_operation(created + self.amend_options.len().saturating_sub(1))

@@ -1,6 +1,6 @@
-//! `bench`: both tools read or write an image in a fixed rhythm; times are not compared, what is written is.
+//! `bench`: both tools read or write an image at a fixed stride. Times are not compared; the written data is.
 //!
-//! Every invocation gets a fresh image, made by the reference on both sides.
+//! Every invocation gets a fresh image, which the reference creates on both sides.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,14 +43,14 @@ const LARGE_BUFFERS: [u64; 4] = [262_144, 524_288, 1_048_576, 2_097_152];
 const EVEN_STEPS: [u64; 5] = [512, 4096, 65536, 131_072, 262_144];
 const ODD_STEPS: [u64; 5] = [513, 777, 1000, 4097, 65537];
 
-/// A populated qcow2 holds this byte in its first half, up to [`POPULATED_BYTES_MAX`].
+/// The byte with which the first half of a populated qcow2 is filled, up to [`POPULATED_BYTES_MAX`].
 const POPULATED_BYTE: u8 = 0xcc;
 const POPULATED_BYTES_MAX: u64 = 2 << 20;
 
-/// The signature that makes a raw image a disk to tools that look for one: (offset, byte).
+/// The boot signature, by which some tools recognize a raw image as a disk: (offset, byte).
 const SIGNATURE: [(u64, u8); 2] = [(510, 0x55), (511, 0xaa)];
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bench {
     /// The image.
@@ -59,21 +59,21 @@ pub struct Bench {
     pub invocations: Vec<Invocation>,
 }
 
-/// The image that every invocation gets anew.
+/// The image that is created for every invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchRecipe {
-    /// Its format.
+    /// The format.
     pub fmt: Format,
-    /// Its virtual size in bytes.
+    /// The virtual size in bytes.
     pub size: u64,
-    /// Its cluster size in bytes, for qcow2.
+    /// The cluster size in bytes, for qcow2.
     pub cluster_size: Option<u64>,
-    /// Whether its first half holds data.
+    /// Whether the first half has data.
     pub prepopulate: bool,
 }
 
 impl BenchRecipe {
-    /// An image without data, with default clusters, smaller.
+    /// Returns versions without data, with default clusters, and smaller ones.
     fn simpler(&self) -> Vec<Self> {
         let versions = Versions::of(self)
             .when(self.prepopulate, |version| version.prepopulate = false)
@@ -184,7 +184,7 @@ impl Bench {
             .with_options(options.unwrap_or_default())
     }
 
-    /// What is in the image before.
+    /// Returns the writes that fill the image before the benchmark.
     fn fixture_writes(&self) -> Vec<Write> {
         match self.recipe.fmt {
             Format::Raw => SIGNATURE
@@ -276,7 +276,7 @@ impl Perform for Bench {
                 file,
                 plan: invocation.plan,
             };
-            // A refusal of both is no end: the next invocation is tried.
+            // If both sides refuse, the operation continues with the next invocation.
             steps.push(Step {
                 rule: ExitExpectation::GoOn,
                 ..Step::own(bench)
@@ -326,7 +326,7 @@ impl Perform for Bench {
     }
 }
 
-/// The first line of what both say: the schedule when they did it, the complaint when they refused.
+/// Compares the first lines of both outputs: the schedule after success, the message after a refusal.
 fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
     match (&candidate.exit, &reference.exit) {
         (Exit::Success, Exit::Success) => {
@@ -352,7 +352,7 @@ fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
     }
 }
 
-/// What a tool complains of, without the frames that qemu-img and instar put around it.
+/// Returns a tool's message without the prefixes of qemu-img and instar.
 fn complaint(answer: &Answer) -> String {
     let line = answer.stderr.first_line();
     let bare = line

@@ -1,4 +1,5 @@
-//! `bitmap`: both tools add, remove, clear, enable, disable and merge dirty bitmaps of a qcow2, one after the other.
+//! `bitmap`: both tools run a sequence of commands that add, remove, clear, enable, disable and merge dirty bitmaps of
+//! a qcow2.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,28 +23,28 @@ const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
 const SIZES: [&str; 4] = ["1M", "4M", "16M", "64M"];
 const GRANULARITIES: [u64; 7] = [512, 4096, 65536, 131_072, 262_144, 1_048_576, 2_097_152];
 
-/// The granularity that qemu-img chooses is the cluster size, within these bounds, in bytes.
+/// qemu-img's default granularity is the cluster size, limited to this range, in bytes.
 const DEFAULT_GRANULARITY_BYTES: std::ops::RangeInclusive<u64> = 4096..=65536;
 
-/// How many bitmaps there are at a time, at the most.
+/// The maximum number of bitmaps at a time.
 const LIVE_MAX: usize = 6;
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bitmap {
-    /// The `-o` options of the image, in their order.
+    /// The `-o` options of the image, in order.
     pub create_options: CreateOptions,
-    /// Its virtual size.
+    /// The virtual size.
     pub size: Size,
     /// The commands.
     pub invocations: Vec<Command>,
 }
 
-/// One command. In JSON: its words on qemu-img's command line, with the bitmap's name last.
+/// One command. In JSON: the arguments of qemu-img, with the bitmap's name last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Command {
-    /// What is done, at once.
+    /// The actions of the command.
     pub actions: Vec<BitmapAction>,
     /// The bitmap's name.
     pub name: String,
@@ -70,7 +71,7 @@ impl From<Command> for Vec<String> {
     }
 }
 
-/// A bitmap as the picker keeps track of it.
+/// The state of a bitmap while commands are drawn.
 struct Live {
     name: String,
     enabled: bool,
@@ -101,7 +102,7 @@ impl DrawPython for Bitmap {
     }
 }
 
-/// The bitmaps that there are while the commands are drawn, in the order in which they were added.
+/// The bitmaps that exist while commands are drawn, in the order of their addition.
 struct Bitmaps {
     live: Vec<Live>,
     made: u32,
@@ -200,7 +201,7 @@ impl Bitmaps {
             .collect()
     }
 
-    /// What can be merged: (destination, source) of equal granularity, the destination enabled.
+    /// Returns the pairs that can be merged: (destination, source) of equal granularity, with the destination enabled.
     fn pairs(&self) -> Vec<(String, String)> {
         let destinations = self.live.iter().filter(|bitmap| bitmap.enabled);
         let pairs = destinations.flat_map(|destination| {
@@ -260,7 +261,7 @@ impl Perform for Bitmap {
         versions.all().map(Operation::Bitmap).collect()
     }
 
-    /// One flag and one name are what a command is about.
+    /// One flag and one name of each command do not count: the command needs them.
     fn case_size(&self) -> CaseSize {
         let flags = self.invocations.iter().map(|command| {
             let details = command.actions.iter().map(BitmapAction::details);
@@ -285,7 +286,7 @@ impl Perform for Bitmap {
                 actions: command.actions.clone(),
                 name: command.name.clone(),
             };
-            // A refusal of both is no end: the next command is tried.
+            // If both sides refuse, the operation continues with the next command.
             Step {
                 rule: ExitExpectation::GoOn,
                 ..Step::own(request)
@@ -305,7 +306,7 @@ impl Perform for Bitmap {
     }
 }
 
-/// A command without its granularity, and without its second action.
+/// Returns the command without its granularity, and without its second action.
 fn plainer(command: &Command) -> Vec<Command> {
     let plain = command.actions.iter().map(BitmapAction::plain).collect();
     let place = |action: &BitmapAction| *action == BitmapAction::Disable;

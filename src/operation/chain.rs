@@ -1,8 +1,9 @@
-//! `chain`: an image with its backing files, and a list of steps on it, each applied to what the step before left.
+//! `chain`: an image with its backing files, and a list of steps on it; each step works on the result of the step
+//! before.
 //!
-//! Drawn by our own generations. Every step is the side's own tool's, where it can do it; what it cannot is done by the reference
-//! on both sides, so that the steps around it still meet what the tool made of its own. A `Model` goes the same way and is the
-//! third witness of all that is read.
+//! The native generations draw these cases. Each side's own tool performs a step if it supports it; otherwise the
+//! reference performs it on both sides, so that later steps still meet the files that the candidate wrote. A `Model`
+//! follows the same steps and is the third witness for everything that is read.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,22 +43,22 @@ mod simpler;
 mod step;
 mod validity;
 
-/// The reference died of a defect that is known.
+/// The reference crashed because of a known defect.
 const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;
 
 const MADE: DivergenceKind = DivergenceKind::ChainLayer;
 
-/// What is drawn.
+/// A `chain` operation, as a generation draws it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chain {
-    /// The image and those below it, bottom first: the last is the one that the steps work on.
+    /// The backing chain, bottom first. The steps work on the last layer.
     pub layers: Vec<Layer>,
-    /// What is done with it, in this order.
+    /// The steps, in order.
     pub steps: Vec<ChainStep>,
 }
 
 impl Chain {
-    /// The source image of a case that has only chains: never made.
+    /// Returns the source image of a case that has only chains. No image is created from it.
     pub fn no_source() -> ImageRecipe {
         ImageRecipe {
             format: Format::Raw,
@@ -68,7 +69,7 @@ impl Chain {
         }
     }
 
-    /// The steps that make the layers.
+    /// Returns the steps that create the layers.
     fn creation_steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let mut chain_state = ChainState::bare(&context.stem);
         let mut requests = Vec::new();
@@ -95,7 +96,8 @@ impl Chain {
         made.collect()
     }
 
-    /// Goes through the turns of the steps with a course that knows how each came out.
+    /// Visits each step that was performed, together with the state of the chain before it and both sides' results.
+    /// Returns the final state.
     fn follow<'step_results>(
         &self,
         context: &StepContext<'_>,
@@ -121,8 +123,8 @@ impl Chain {
                 break;
             };
             visit(step, &chain_state, ours, theirs);
-            // Where the size was in doubt, fewer writes were asked for than the step has.
-            let asked = match &theirs.step.task {
+            // If the image size was in doubt, the request has fewer writes than the step.
+            let requested = match &theirs.step.task {
                 Task::Tool(Request::Write { writes, .. })
                     if matches!(step, ChainStep::Write { .. }) =>
                 {
@@ -131,15 +133,15 @@ impl Chain {
                 }
                 _ => step.clone(),
             };
-            chain_state.advance(&asked, theirs.answer.succeeded());
+            chain_state.advance(&requested, theirs.answer.succeeded());
         }
         chain_state
     }
 }
 
 impl Chain {
-    /// The reference died of a known defect, on either side, while it did a step. Of a rebase it dies now and then only, by what lies
-    /// behind a buffer: the candidate may be luckier.
+    /// Returns a finding if the reference crashed because of a known defect while either side's step ran. Whether a
+    /// rebase crashes depends on what follows a heap buffer, so the candidate may survive it.
     fn crashed(&self, ours: &StepResult, theirs: &StepResult) -> Option<Finding> {
         let is_known = match &theirs.step.task {
             Task::Tool(Request::Rebase { .. }) => {
@@ -153,14 +155,15 @@ impl Chain {
         finding.filter(|_| is_known && !is_ours)
     }
 
-    /// Whether one of them died of a run of 2 GiB in an encrypted image.
+    /// Whether an answer shows the crash on a run of 2 GiB in an encrypted image.
     fn has_huge_run(&self, answers: [&Answer; 2]) -> bool {
         let mut dead = answers.into_iter().filter(|answer| answer.crashed());
-        let says = |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
-        dead.any(says) && self.features().contains(&Feature::HugeEncryptedRun)
+        let is_known_assertion =
+            |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
+        dead.any(is_known_assertion) && self.features().contains(&Feature::HugeEncryptedRun)
     }
 
-    /// The reference died of a known defect while it mapped what was left.
+    /// Returns a finding if the reference crashed because of a known defect while it mapped a final image.
     fn crashed_looking(&self, observations: &Observations) -> Option<Finding> {
         let is_map = |request: &Request| matches!(request, Request::Map { .. });
         let reference = observations.reference.as_ref()?;
@@ -175,8 +178,8 @@ impl Chain {
         })
     }
 
-    /// Each step that was carried out, with the place of its step and where the chain stood before it: of what was done with an image below others,
-    /// the part that is below.
+    /// Returns each step that was performed, with its index in the operation and the state of the chain before it. A
+    /// step on a backing image is returned as the inner step, with the state of that image.
     pub fn followed(
         &self,
         context: &StepContext<'_>,
@@ -212,7 +215,7 @@ fn shared_step(request: Request, rule: ExitExpectation) -> Step {
     }
 }
 
-/// The file with the options that put it onto the one below it.
+/// Returns the file with the options that set its backing file.
 fn with_backing_options(file: &ImageFile) -> ImageFile {
     let mut file = file.clone();
     if let Some(backing) = &file.backing {
@@ -231,7 +234,7 @@ impl Perform for Chain {
         false
     }
 
-    /// The kinds of its steps, the formats of its images, and what is notable of their options.
+    /// Returns the kinds of the steps, the formats of the images, and the notable options.
     fn features(&self) -> Vec<Feature> {
         let mut features: Vec<Feature> = self.steps.iter().flat_map(ChainStep::features).collect();
         let of_layers = self.layers.iter().flat_map(|layer| &layer.steps);
@@ -394,7 +397,8 @@ impl Perform for Chain {
             let finding = inspection::judge(step, chain_state, ours, theirs);
             found.extend(finding.map(|finding| finding.placed(place)));
         });
-        // Of several on the way, the first in the course of things; of what is left, that of the first aspect.
+        // Of the divergences at steps, only the first counts; of those at final images, all. The one of the first
+        // aspect is reported.
         found.truncate(1);
         found.extend(final_checks::judge(observations, 0, &chain_state));
         for (index, lower) in (1..).zip(chain_state.inspected_backing_images()) {
@@ -408,8 +412,8 @@ impl Perform for Chain {
     }
 }
 
-/// What a guest must see in the snapshots, where that is settled. One of another size than the image has now is left out: `qemu-img
-/// convert -l` reads it in the size of the image.
+/// Returns the contents that a guest must see in the snapshots, as far as they are defined. A snapshot whose size
+/// differs from the current image's is omitted, because `qemu-img convert -l` reads it with the image's size.
 fn snapshots(chain_state: &ChainState) -> Option<Vec<ExpectedSnapshot>> {
     let settled = chain_state.model.snapshots.values().filter_map(|snapshot| {
         let view = snapshot.seen.as_ref()?;

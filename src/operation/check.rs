@@ -1,4 +1,4 @@
-//! `check`: both tools check their copy of the source image and must come to the same result.
+//! `check`: both tools check their copy of the source image; the results must agree.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::tool::request::Request;
 
 const OUTPUT: DivergenceKind = DivergenceKind::CheckOutput;
 
-/// It has no parameters.
+/// The operation has no parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {}
 
@@ -36,7 +36,7 @@ impl Perform for Check {
         true
     }
 
-    /// A format that qemu-img cannot check is left to the witness.
+    /// Only a third tool can cross-check a format that qemu-img does not check.
     fn stands_alone(&self) -> bool {
         true
     }

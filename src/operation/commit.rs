@@ -1,7 +1,7 @@
 //! `commit`: both tools merge an overlay into its backing file.
 //!
-//! The images are made by the reference on both sides, each with data of its own, and both are read back afterwards: the
-//! Python harness never looks at the merged data.
+//! The reference creates the images on both sides, each with its own data. Both are read back afterwards; the Python
+//! harness never reads the merged data.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,27 +21,27 @@ use crate::tool::request::{ImageFile, Request};
 const FIXTURE: DivergenceKind = DivergenceKind::CommitFixture;
 const SEED: DivergenceKind = DivergenceKind::CommitSeed;
 const SIZES: [&str; 3] = ["1M", "4M", "64M"];
-/// What is written needs as much room, in bytes.
+/// The minimum virtual size for the writes, in bytes.
 const SIZE_MIN: u64 = 128 << 10;
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 
-/// The write of the Python harness's `seed-64k`.
+/// The write that the Python harness calls `seed-64k`.
 const SEED_64K: Write = Write {
     offset: 0,
     length: 65536,
     byte: 0xab,
 };
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     /// The virtual size of both images.
     pub overlay_size: Size,
-    /// Whether the backing file is named with `-b`.
+    /// The base that is named with `-b`, if any.
     pub explicit_base: Option<String>,
-    /// Whether the overlay gets the Python harness's 64 KiB of data.
+    /// Whether the overlay gets the write of the Python harness.
     pub seed_spec: Option<String>,
-    /// The `-o` options of both images, in their order.
+    /// The `-o` options of both images, in order.
     pub create_options: CreateOptions,
 }
 

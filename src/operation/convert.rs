@@ -11,13 +11,13 @@ use crate::oracle::observations::{Observations, Output, Step, StepContext};
 use crate::oracle::verdict::OutputRole;
 use crate::tool::request::{ImageFile, Request};
 
-/// The formats that the Python generations convert to.
+/// The target formats of the Python generations.
 const TARGETS: [Format; 2] = [Format::Raw, Format::Qcow2];
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Convert {
-    /// The format to convert to.
+    /// The target format.
     pub target: Format,
 }
 
@@ -30,7 +30,7 @@ impl DrawPython for Convert {
 }
 
 impl Convert {
-    /// The steps of a conversion, with compression or without.
+    /// Returns the steps of a conversion.
     pub(super) fn steps_with(&self, context: &StepContext<'_>, compress: bool) -> Vec<Step> {
         let target = self.file(context);
         vec![Step::own(Request::Convert {
@@ -40,7 +40,7 @@ impl Convert {
         })]
     }
 
-    /// Itself to the simplest target, if it is not that already.
+    /// Returns the operation with the simplest target, if it has another.
     pub(super) fn simpler_targets(&self) -> impl Iterator<Item = Self> + use<> {
         let target = Format::Raw;
         (self.target != target)

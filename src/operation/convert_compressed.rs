@@ -1,4 +1,4 @@
-//! `convert_compressed`: as `convert`, with compressed clusters when the target is qcow2.
+//! `convert_compressed`: like `convert`, with compressed clusters if the target is qcow2.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::image::format::Format;
 use crate::image::validity::Validity;
 use crate::oracle::observations::{Observations, Output, Step, StepContext};
 
-/// What is drawn: the same as for `convert`.
+/// The parameters, which are those of `convert`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConvertCompressed(pub Convert);
@@ -30,7 +30,7 @@ impl Perform for ConvertCompressed {
         self.0.reads_source()
     }
 
-    /// To raw it would not compress, and be a plain conversion.
+    /// A conversion to raw compresses nothing: that would be a plain conversion.
     fn simpler(&self) -> Vec<Operation> {
         let targets = self.0.simpler_targets().map(Self);
         targets.map(Operation::ConvertCompressed).collect()

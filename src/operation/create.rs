@@ -1,4 +1,4 @@
-//! `create`: both tools make an empty image of their own.
+//! `create`: each tool creates an empty image.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,14 +18,14 @@ use crate::tool::request::{ImageFile, Request};
 const TARGETS: [Format; 4] = [Format::Qcow2, Format::Vmdk, Format::Vhdx, Format::Raw];
 const CLUSTER_SIZES: [u64; 5] = [512, 4096, 65536, 262_144, 2_097_152];
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Create {
     /// The format.
     pub target: Format,
     /// The virtual size.
     pub size: Size,
-    /// The `-o` options, in their order.
+    /// The `-o` options, in order.
     pub options: CreateOptions,
 }
 

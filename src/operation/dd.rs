@@ -24,32 +24,32 @@ const EVEN_BLOCK_SIZES: [u64; 4] = [512, 4096, 65536, 1_048_576];
 const ODD_BLOCK_SIZES: [u64; 7] = [1, 777, 999, 1000, 4095, 65537, 1_048_577];
 const LARGEST_BLOCK_SIZE: u64 = 8_388_608;
 
-/// The window is drawn so that about this much is copied at the most, in bytes.
+/// The approximate maximum number of bytes that a drawn window has.
 const WINDOW_BYTES: u64 = 67_108_864;
 
-/// More blocks than this are not asked for: qemu-img 10.0.2 needs some 60 microseconds for each, whatever its size
-/// (measured: a million blocks of one byte in 60 s), so that the usual limit would run out on every such case.
+/// The maximum number of blocks: qemu-img 10.0.2 takes about 60 microseconds for each, whatever its size (measured: a
+/// million blocks of one byte in 60 s), so that larger numbers would always run into the usual time limit.
 const BLOCKS_MAX: u64 = 200_000;
 
-/// A simpler version may have this many blocks, if it had fewer before.
+/// The maximum number of blocks of a simpler version, unless the operation already has more.
 const SIMPLER_BLOCKS_MAX: u64 = 4096;
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dd {
-    /// The format to copy to.
+    /// The target format.
     pub target: Format,
-    /// The virtual size, in bytes, that the window was drawn against.
+    /// The virtual size in bytes for which the window was drawn.
     pub virtual_size_probe: u64,
     /// The block size in bytes.
     pub bs: u64,
-    /// How many blocks of the source are looked at, from its start; none: all.
+    /// The number of blocks of the source, from its start; `None` for all.
     pub count: Option<u64>,
-    /// How many blocks are passed over.
+    /// The number of blocks to skip.
     pub skip: u64,
-    /// How many bytes are copied.
+    /// The number of bytes to copy.
     pub out_vsize: u64,
-    /// Why nothing is asked: an empty window has no image in some formats.
+    /// Why the operation is skipped: some formats cannot store an empty window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
@@ -71,20 +71,20 @@ impl DrawPython for Dd {
         let count = match kind {
             _ if kind < 0.55 => None,
             _ if kind < 0.62 => Some(0),
-            // int(1.5 * blocks), and at least one.
+            // int(1.5 * blocks), but at least 1.
             _ => Some(random.randint(1, (blocks + blocks / 2).max(1).min(cap))),
         };
         Self::new(target, size, bs, count, skip)
     }
 }
 
-/// The virtual size, in bytes, that a window is drawn against.
+/// Returns the virtual size in bytes for which a window is drawn.
 fn probe(image: &ImageRecipe) -> u64 {
     image.format.created_size(image.virtual_size.bytes())
 }
 
 impl Dd {
-    /// With what follows from its parameters.
+    /// Returns the operation with its derived parameters.
     fn new(target: Format, size: u64, bs: u64, count: Option<u64>, skip: u64) -> Self {
         let end = count.map_or(size, |count| count.saturating_mul(bs).min(size));
         let out_vsize = end.saturating_sub(skip.saturating_mul(bs));
@@ -101,7 +101,7 @@ impl Dd {
         }
     }
 
-    /// How many blocks are copied.
+    /// Returns the number of blocks that are copied.
     fn blocks(&self) -> u64 {
         self.out_vsize.div_ceil(self.bs)
     }
@@ -110,7 +110,7 @@ impl Dd {
         ImageFile::new(&context.stem, self.target)
     }
 
-    /// The source's data, moved and cut to the window.
+    /// Returns the source's data, moved and cut to the window.
     fn expected(&self, context: &StepContext<'_>) -> Contents {
         let start = self.skip.saturating_mul(self.bs);
         let moved = context.recipe.all_writes().into_iter().filter_map(|write| {

@@ -1,8 +1,9 @@
-//! What is true of the step or file in which a divergence lies, as `KEY=VALUE`: the catalogue of known divergences asks for it.
+//! Facts about the step or file at which a divergence lies, as `KEY=VALUE`: the catalogue of known divergences matches
+//! them.
 //!
-//! Called by the duel once a divergence is found, through [`Perform::facts`](super::Perform::facts). Here is what holds of every
-//! operation: the step, whose tool did it, and the files it was about. Chains and damaged images add what they know. Says nothing of
-//! what the tools answered: that is in the differences.
+//! The runner calls this through [`Perform::facts`](super::Perform::facts) after it has found a divergence. This module
+//! has the facts of every operation: the step, the tool that performed it, and its files. Chains and damaged images add
+//! their own. The facts do not include the tools' answers, which are in the differences.
 
 use std::collections::BTreeSet;
 
@@ -12,24 +13,24 @@ use crate::oracle::observations::{Observations, Output, Side, StepResult, Task};
 use crate::oracle::verdict::Place;
 use crate::tool::request::{ImageFile, Request};
 
-/// Every key that a fact can have:
+/// All keys of facts:
 ///
-/// * `step`: The name of the request of the step that differs; `left` for a file that is looked at when all steps are done.
-/// * `by`: Whose tool did that step on the candidate's side.
-/// * `file`: The format and the notable options of the file that differs.
-/// * `below`: The same of any image below it.
-/// * `target`: The same of the image that the step makes of it.
-/// * `done`: What was done to that file before.
-/// * `own`: The same, as far as the candidate's own tool did it.
-/// * `origin`: The format and options of any image from which data came into it, itself and those below it included.
-/// * `before`: What was done to any of those.
-/// * `own_before`: The same, as far as the candidate's own tool did it.
-/// * `met`: A known defect of qemu-img that one of those has met.
-/// * `change`: What a damaged image was changed by, at that step or before it.
-/// * `damaged`: The structures and fields that were damaged.
-/// * `only`: The one structure, or field, that was damaged, where there is only one.
-/// * `how`: How a structure was damaged: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
-/// * `space`: Whether the file takes no more of the host than a guest could ever have filled.
+/// * `step`: The kind of request of the step that differs; `left` for a final image.
+/// * `by`: The tool that performed that step on the candidate's side.
+/// * `file`: The format and the features of the file that differs.
+/// * `below`: The same for any of its backing images.
+/// * `target`: The same for the image that the step creates from it.
+/// * `done`: A step on that file before.
+/// * `own`: The same, if the candidate's own tool performed it.
+/// * `origin`: The format and features of any image from which its data came, including itself and its backing images.
+/// * `before`: A step on any of those.
+/// * `own_before`: The same, if the candidate's own tool performed it.
+/// * `met`: A known qemu-img bug that one of those met.
+/// * `change`: The change of a damaged image, at that step or before it.
+/// * `damaged`: A damaged structure or field.
+/// * `only`: The only damaged structure or field, if there is just one.
+/// * `how`: The kind of a mutation: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
+/// * `space`: Whether the file takes no more host space than a guest could ever have filled.
 pub const KEYS: [&str; 16] = [
     "step",
     "by",
@@ -49,7 +50,7 @@ pub const KEYS: [&str; 16] = [
     "space",
 ];
 
-/// The features that options of an image are notable for.
+/// The features that depend on options of an image.
 const OPTION_FEATURES: [Feature; 8] = [
     Feature::Version2,
     Feature::Encryption,
@@ -61,7 +62,7 @@ const OPTION_FEATURES: [Feature; 8] = [
     Feature::Fixed,
 ];
 
-/// The feature that an option is notable for.
+/// Returns the feature that an option stands for.
 fn of_option(option: &CreateOption) -> Option<Feature> {
     Some(match option {
         CreateOption::Compat(Compat::Version2) => Feature::Version2,
@@ -76,14 +77,14 @@ fn of_option(option: &CreateOption) -> Option<Feature> {
     })
 }
 
-/// What is notable of these options.
+/// Returns the features that these options stand for.
 pub fn of_options<'option>(options: impl Iterator<Item = &'option CreateOption>) -> Vec<Feature> {
     let found: Vec<Feature> = options.filter_map(of_option).collect();
     let features = OPTION_FEATURES.into_iter();
     features.filter(|feature| found.contains(feature)).collect()
 }
 
-/// The format and the notable options of one image.
+/// Returns the format of an image and the features of its options.
 pub fn of_file(file: &ImageFile) -> Vec<Feature> {
     let mut features = vec![Feature::Format(file.format)];
     features.extend(of_options(file.options.iter()));
@@ -91,12 +92,12 @@ pub fn of_file(file: &ImageFile) -> Vec<Feature> {
     features
 }
 
-/// Facts, put together one by one.
+/// A collection of facts.
 #[derive(Default)]
 pub struct Facts(BTreeSet<String>);
 
 impl Facts {
-    /// What holds in every operation.
+    /// Returns the facts that every operation has.
     pub fn of_place(observations: &Observations, outputs: &[Output], place: &Place) -> Self {
         let mut facts = Self::default();
         if let Some(name) = &place.file {
@@ -140,19 +141,19 @@ impl Facts {
         }
     }
 
-    /// One more.
+    /// Adds a fact.
     pub fn add(&mut self, key: &str, value: &str) {
         debug_assert!(KEYS.contains(&key), "{key} is no key of a fact");
         self.0.insert(format!("{key}={value}"));
     }
 
-    /// All of them, in their order.
+    /// Returns all facts, sorted.
     pub fn in_order(self) -> Vec<String> {
         self.0.into_iter().collect()
     }
 }
 
-/// The step of a place on the candidate's side, or on the reference's where the candidate did not get there.
+/// Returns the result of the step on the candidate's side, or on the reference's if the candidate did not get there.
 fn step_result<'observations>(
     observations: &'observations Observations,
     place: &Place,
@@ -166,7 +167,7 @@ fn step_result<'observations>(
         Some(index) => candidate
             .get(index)
             .or_else(|| reference.and_then(|step_results| step_results.get(index))),
-        // Where nobody said in which step, it is the last one that a tool made on the candidate's side.
+        // If the place has no step, the last step of a tool on the candidate's side counts.
         None => {
             let own = candidate
                 .iter()

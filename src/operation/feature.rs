@@ -1,31 +1,32 @@
-//! What is notable of an operation, and the one table of its names: the catalogue of known divergences asks for it.
+//! The features of operations and images, with the one table of their names. The catalogue of known divergences matches
+//! them.
 //!
-//! Named by the operations ([`Perform::features`](super::Perform::features)) and by their facts. The names are a contract: the catalogue
-//! holds them.
+//! Operations report them ([`Perform::features`](super::Perform::features)), and so do their facts. The names are
+//! stable, because the catalogue contains them.
 
 use super::chain::ChainStepKind;
 use crate::image::format::Format;
 
-/// Writes out the features that have a name of their own.
+/// Defines the features that have their own name.
 macro_rules! features {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Something notable of an operation, or of an image.
+        /// A feature of an operation or of an image.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Feature {
             /// An image of this format.
             Format(Format),
             /// A step of this kind.
             Step(ChainStepKind),
-            /// A structure or a field that is damaged, or how, as the tables of damage name it.
+            /// A damaged structure or field, or the kind of mutation, as the tables of mutations name it.
             Damage(&'static str),
             $($(#[$doc])* $variant,)*
         }
 
         impl Feature {
-            /// Those that have a name of their own.
+            /// The features with their own name.
             const OWN: &[Self] = &[$(Self::$variant),*];
 
-            /// Its name.
+            /// Returns the name.
             pub fn name(self) -> &'static str {
                 match self {
                     Self::Format(format) => format.name(),
@@ -43,39 +44,39 @@ features! {
     Version2 = "version_2",
     /// An encrypted image.
     Encryption = "encryption",
-    /// A qcow2 whose data lie in a file of their own.
+    /// A qcow2 with an external data file.
     DataFile = "data_file",
-    /// The same, of which the data can be read without it.
+    /// A qcow2 whose external data file is a raw image of its own (`data_file_raw`).
     DataFileRaw = "data_file_raw",
     /// A qcow2 with subclusters.
     ExtendedL2 = "extended_l2",
-    /// A vmdk that marks grains as zeros.
+    /// A vmdk with `zeroed_grain`, so that it can mark grains as zeros.
     ZeroedGrain = "zeroed_grain",
-    /// A vmdk that is written from its beginning to its end.
+    /// A vmdk in the streamOptimized subformat.
     StreamOptimized = "stream_optimized",
-    /// A vpc without a table of blocks.
+    /// A vpc in the fixed subformat, which has no block table.
     Fixed = "fixed",
     /// An image with a backing file.
     Backed = "backed",
-    /// A size that is no whole number of KiB.
+    /// A size that is not a multiple of 1 KiB.
     OddSectors = "odd_sectors",
 
-    /// An image whose data are compressed.
+    /// An image with compressed data.
     Compressed = "compressed",
     /// An image with internal snapshots.
     Snapshots = "snapshots",
     /// An image with bitmaps.
     Bitmaps = "bitmaps",
-    /// An image that nothing was written to.
+    /// An image without data.
     Empty = "empty",
-    /// More than one piece of damage.
+    /// More than one mutation.
     Several = "several",
 
-    /// A snapshot of an image that lies, or will lie, below others.
+    /// A snapshot of an image that is, or will be, a backing file.
     SnapshotBelow = "snapshot_below",
     /// A bitmap of such an image.
     BitmapBelow = "bitmap_below",
-    /// Anything else that is done with such an image.
+    /// Any other step on such an image.
     StepBelow = "act_below",
 
     /// [`KnownQemuBug::UnalignedRebase`](super::chain::KnownQemuBug::UnalignedRebase).
@@ -94,22 +95,23 @@ features! {
     CompressedQcow = "hazard_compressed_qcow",
     /// [`KnownQemuBug::RepairedSnapshots`](super::chain::KnownQemuBug::RepairedSnapshots).
     RepairedSnapshots = "hazard_repaired_snapshots",
-    /// An image lies on one whose format is guessed, wrongly ([`Layer::is_guessed_under`](super::chain::Layer::is_guessed_under)).
+    /// qemu-img guesses the format of a backing image wrongly
+    /// ([`Layer::is_guessed_under`](super::chain::Layer::is_guessed_under)).
     GuessedBacking = "hazard_guessed_backing",
-    /// A map of an encrypted image may end with a failed assertion: it has a run of 2 GiB.
+    /// An encrypted image has a run of 2 GiB, so that a map may fail an assertion.
     HugeEncryptedRun = "hazard_endless_encrypted",
-    /// Zeros for the last cluster of a parallels image whose space may be given back leak it, at the file's end.
+    /// Writing zeros with unmap to the last cluster of a parallels image leaks it, at the end of the file.
     ParallelsUnmap = "hazard_parallels_unmap",
-    /// Host clusters are preallocated for a qcow2 that grows. Where clusters at the end of its file are free, the file is longer than what
-    /// it is to be "grown" to, and qemu-img refuses ("Cannot use preallocation for shrinking files").
+    /// A qcow2 grows with preallocated host clusters. If clusters at the end of its file are free, the file is longer
+    /// than the size to which it is to be grown, and qemu-img refuses ("Cannot use preallocation for shrinking files").
     PreallocatedGrowth = "hazard_preallocated_growth",
-    /// An image with snapshots is amended to version 2. Where a cluster that a snapshot shares was set to zero and kept its place, qemu-img
-    /// writes the zeros there, and the snapshot loses what it held.
+    /// An image with snapshots is amended to version 2. For a cluster that a snapshot shares and that was set to zero
+    /// but stays allocated, qemu-img writes zeros to the host cluster, and the snapshot loses its data.
     DowngradedSnapshots = "hazard_downgraded_snapshots",
 }
 
 impl Feature {
-    /// The one of this name, of those that do not depend on the tables of damage.
+    /// Returns the feature of this name, except those of the tables of mutations.
     pub fn named(name: &str) -> Option<Self> {
         let formats = Format::all().map(Self::Format);
         let steps = ChainStepKind::ALL.iter().copied().map(Self::Step);

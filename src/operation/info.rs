@@ -15,7 +15,7 @@ use crate::tool::request::{Request, RequestKind};
 
 const OUTPUT: DivergenceKind = DivergenceKind::InfoOutput;
 
-/// It has no parameters.
+/// The operation has no parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Info {}
 

@@ -1,8 +1,8 @@
-//! `malformed`: a valid image of which some fields are replaced, or the end is cut off, is read and changed by both tools.
+//! `malformed`: both tools read and change an image in which fields are replaced, or which is truncated.
 //!
-//! Drawn by our own generations. The reference makes the image, the harness damages it and gives each side a copy. What a tool makes
-//! of it is its own affair within limits: it may refuse, or read what can be read, but it may not crash, hang, take all memory or
-//! disk space, or write to what it only reads; and two tools that both read it must see the same.
+//! The `malformed` generations draw these cases. The reference creates the image, the harness damages it and gives each
+//! side a copy. A tool may refuse the image or read what is readable; but it must not crash, hang, exhaust memory or
+//! disk space, or write to an image that it only reads, and two tools that both read it must see the same.
 
 use std::time::Duration;
 
@@ -32,30 +32,30 @@ mod requests;
 
 const FIXTURE: DivergenceKind = DivergenceKind::MalformedFixture;
 
-/// The address space of one call. qemu-img 10.0 does all of it for a sound image within 200 MB.
+/// The address space of one call in bytes. qemu-img 10.0 needs at most 200 MB for any request on a valid image.
 const ADDRESS_SPACE_BYTES_MAX: u64 = 2 << 30;
 
-/// Wall time of one call: sound images of these sizes take milliseconds.
+/// The wall time of one call. Valid images of these sizes take milliseconds.
 const CALL_TIME: Duration = Duration::from_secs(5);
 
-/// What is drawn.
+/// A `malformed` operation, as a generation draws it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Malformed {
-    /// The image as it was when it was sound.
+    /// The valid image, before it is damaged.
     #[serde(rename = "specimen")]
     pub base_image: BaseImage,
-    /// What is done to it.
+    /// The mutations, in order.
     pub damages: Vec<Damage>,
-    /// How it is looked at.
+    /// The requests that only read.
     #[serde(rename = "looks")]
     pub reads: Vec<ReadRequest>,
-    /// How it is changed after that, if it is.
+    /// The request that changes the image after that, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
 }
 
 impl Malformed {
-    /// What is done to the image, a name for each piece: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
+    /// Returns the name of each mutation: `STRUCTURE.FIELD`, `truncated` or `overwritten`.
     pub fn damage_names(&self) -> Vec<String> {
         self.damages.iter().map(Damage::name).collect()
     }
@@ -109,7 +109,7 @@ impl Perform for Malformed {
             rule: ExitExpectation::Agree,
             ..Step::harness(damage)
         };
-        // The oracle judges how each came out.
+        // The oracle judges the exits.
         let free = |executor, request| Step {
             executor,
             rule: ExitExpectation::Free,
@@ -134,7 +134,8 @@ impl Perform for Malformed {
         oracle::judge(observations).map(Verdict::from)
     }
 
-    /// The format and what readers need not know of it; the structures and fields that are damaged, and how; what it is changed by.
+    /// Returns the format and its optional features, the damaged structures and fields with the kinds of mutations, and
+    /// the kind of the change.
     fn features(&self) -> Vec<Feature> {
         let mut features = vec![Feature::Format(self.base_image.format)];
         features.extend(self.base_image.features());
@@ -195,7 +196,7 @@ impl Perform for Malformed {
     }
 }
 
-/// The first field of its name, a plainer value, the start of a structure.
+/// Returns versions with the first field of that name, a simpler value, or a cut at the start of a structure.
 fn simpler_damage(damage: &Damage) -> Vec<Damage> {
     match damage {
         Damage::Replace {
@@ -244,7 +245,7 @@ fn simpler_damage(damage: &Damage) -> Vec<Damage> {
     }
 }
 
-/// From what is most particular to zero; each is one that a person sees through at once.
+/// Returns simpler values, from specific ones to zero. Each is easy to understand.
 fn simpler_values(value: Value) -> Vec<Value> {
     const PLAIN: [Value; 4] = [
         Value::Number(0),

@@ -1,4 +1,4 @@
-//! `map`: both tools say what is allocated in their copy of the source image, in all of it or in a window.
+//! `map`: both tools report what is allocated in their copy of the source image, in the whole image or in a window.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,31 +20,31 @@ const SHAPE: DivergenceKind = DivergenceKind::MapShape;
 const EXTENT_COUNT: DivergenceKind = DivergenceKind::MapExtentCount;
 const FIELD: DivergenceKind = DivergenceKind::MapField;
 
-/// The maps differ only in which parts of allocated clusters are told to read as zeros: one tool looks for holes in the
-/// image's own file there, the other does not.
+/// The maps differ only in which parts of allocated clusters are reported to read as zeros: one tool looks there for
+/// holes in the image file, the other does not.
 const HOST_HOLES: DivergenceKind = DivergenceKind::MapHostHoles;
 
-/// A window's ends lie on multiples of this, in bytes; smaller images are mapped whole.
+/// The alignment of a window's ends in bytes. Smaller images are mapped as a whole.
 const WINDOW_GRAIN_BYTES: u64 = 65536;
 
-/// What is compared of every extent. What else qemu-img tells (depth, offset, compressed) says where the data lies, not
-/// whether there is any.
+/// The fields of an extent that are compared. The other fields of qemu-img (depth, offset, compressed) say where the
+/// data lies, not whether there is any.
 const FIELDS: [&str; 5] = ["start", "length", "present", "zero", "data"];
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Map {
-    /// The virtual size, in bytes, that the image was drawn against.
+    /// The virtual size in bytes for which the window was drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_size_probe: Option<u64>,
-    /// The window, as qemu-img is told.
+    /// The window, as arguments of qemu-img.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "as_words_or_nothing"
     )]
     pub window: Option<Window>,
-    /// Why nothing is asked: raw images are not.
+    /// Why the operation is skipped: raw images are not mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
@@ -126,12 +126,12 @@ impl Perform for Map {
     }
 
     fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
-        let asked = image.format != Format::Raw;
+        let is_mapped = image.format != Format::Raw;
         let size = image.format.created_size(image.virtual_size.bytes());
         let sanitized = Self {
-            virtual_size_probe: asked.then_some(size),
-            window: asked.then(|| self.part()),
-            skipped: (!asked).then(|| "raw".to_owned()),
+            virtual_size_probe: is_mapped.then_some(size),
+            window: is_mapped.then(|| self.part()),
+            skipped: (!is_mapped).then(|| "raw".to_owned()),
         };
         Some(Operation::Map(sanitized))
     }
@@ -156,12 +156,12 @@ impl Perform for Map {
 
     fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
         let (candidate, reference) = observations.last_answers()?;
-        let said = [candidate, reference].map(|answer| {
-            let told = answer.json();
-            told.map(|map| normalize(map, Purpose::Mapping, &observations.speakers))
+        let maps = [candidate, reference].map(|answer| {
+            let map = answer.json();
+            map.map(|map| normalize(map, Purpose::Mapping, &observations.speakers))
         });
-        let [told, standard] = said;
-        let (mapped, standard) = match (told, standard) {
+        let [map, standard] = maps;
+        let (mapped, standard) = match (map, standard) {
             (Ok(mapped), Ok(standard)) => (mapped, standard),
             (candidate, reference) => {
                 let difference = Difference::of_parsing(RequestKind::Map, &candidate, &reference);
@@ -191,7 +191,8 @@ impl Perform for Map {
     }
 }
 
-/// The map as a tool tells it that does not look for holes in the image's own file: what has data does not read as zeros.
+/// Returns the map as a tool reports it that does not look for holes in the image file: allocated data does not read as
+/// zeros.
 fn filled(extents: &[Value]) -> Vec<Value> {
     let mut extents = extents.to_vec();
     for extent in extents.iter_mut().filter(|extent| extent["data"] == true) {
@@ -200,16 +201,16 @@ fn filled(extents: &[Value]) -> Vec<Value> {
     extents
 }
 
-/// The fields that are compared: for vpc without `present`, which tools define otherwise there; of a tool that tells
+/// Returns the fields to compare: for vpc not `present`, which tools define differently there; for a tool that reports
 /// only some, those.
 fn fields(context: &StepContext<'_>, answer: &Answer, extents: &[Value]) -> Vec<&'static str> {
-    let told =
+    let is_compared =
         |name: &&str| !answer.partial || extents.iter().any(|extent| extent.get(name).is_some());
     let vpc = context.recipe.format == Format::Vpc;
     FIELDS
         .into_iter()
         .filter(|name| !(vpc && *name == "present"))
-        .filter(told)
+        .filter(is_compared)
         .collect()
 }
 
@@ -251,8 +252,8 @@ fn compare(fields: &[&str], candidate: &[Value], reference: &[Value]) -> Option<
     Some(finding)
 }
 
-/// Adjacent extents that are the same in everything that is compared count as one: where a tool cuts them depends on
-/// where the data lies in the file.
+/// Joins adjacent extents that agree in all compared fields: where a tool splits them depends on where the data lies in
+/// the file.
 fn joined(fields: &[&str], extents: &[Value]) -> Vec<Value> {
     let mut joined: Vec<Value> = Vec::new();
     let number = |extent: &Value, name: &str| extent[name].as_u64().unwrap_or(0);

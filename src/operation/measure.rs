@@ -1,7 +1,7 @@
-//! `measure`: both tools foretell the file size of a conversion.
+//! `measure`: both tools predict the file size of a conversion.
 //!
-//! qemu-img measures raw and qcow2 only. For the other formats the candidate is held to its own word: what it then
-//! converts may not be larger than what it foretold.
+//! qemu-img measures only raw and qcow2. For the other formats, the candidate is compared with itself: its conversion
+//! must not be larger than it predicted.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,10 +29,10 @@ const NUMERIC: DivergenceKind = DivergenceKind::MeasureNumeric;
 const BITMAPS_PRESENCE: DivergenceKind = DivergenceKind::MeasureBitmaps;
 const ABOVE_BOUND: DivergenceKind = DivergenceKind::MeasureAboveBound;
 
-/// An output may be larger than the foretold size by this much, or by a sixteenth where that is more.
+/// An output may exceed the prediction by this number of bytes, or by a sixteenth if that is more.
 pub const BOUND_SLACK_BYTES: u64 = 1 << 20;
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// The format of the conversion.
@@ -66,7 +66,7 @@ impl Perform for Measure {
         true
     }
 
-    /// To raw, or at least to something that qemu-img measures as well.
+    /// Versions that convert to raw, or at least to a format that qemu-img measures.
     fn simpler(&self) -> Vec<Operation> {
         let simpler = [Format::Raw, Format::Qcow2].into_iter();
         let simpler = simpler.take_while(|target| *target != self.target);

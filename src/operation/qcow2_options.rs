@@ -1,20 +1,20 @@
-//! The qcow2 create options that `create` and `resize` draw alike.
+//! The qcow2 creation options that both `create` and `resize` draw.
 //!
-//! No operation: the part of the Python pickers that both share, so that it is written once.
+//! This is not an operation, but the part of the Python pickers that both share.
 
 use super::Picker;
 use crate::base::rng::PythonRandom;
 use crate::image::options::{CreateOption, CreateOptions};
 
-/// The smallest cluster size that can have subclusters: 16 KiB (qcow2 specification, "Extended L2 entries").
+/// The minimum cluster size for subclusters: 16 KiB (qcow2 specification, "Extended L2 entries").
 const EXTENDED_L2_CLUSTER_MIN_BYTES: u64 = 16 << 10;
 
 /// The refcount widths that are drawn, in bits.
 pub(super) const REFCOUNT_BITS: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-/// What was drawn, in the order of the command line.
+/// The drawn options, in the order of the command line.
 pub(super) struct Qcow2Options {
-    /// Each its own `-o`.
+    /// The options, each with its own `-o`.
     pub(super) options: CreateOptions,
     /// Whether `extended_l2=on` is among them.
     pub(super) extended_l2: bool,
@@ -28,7 +28,7 @@ pub(super) fn draw_python(
     picker: Picker,
 ) -> Qcow2Options {
     let cluster_size = *random.choice(cluster_sizes);
-    // The draw is made in any case.
+    // Draws in any case, because the Python picker does.
     let extended_l2 = random.chance(0.3) && cluster_size >= EXTENDED_L2_CLUSTER_MIN_BYTES;
     let lazy_refcounts = random.chance(0.3);
     let draws_refcount_bits = picker == Picker::V2 && random.chance(0.4);

@@ -1,7 +1,7 @@
-//! `rebase`: both tools put an overlay onto another backing file, or onto none.
+//! `rebase`: both tools change the backing file of an overlay, or remove it.
 //!
-//! The images are made by the reference on both sides. The Python harness leaves them empty; here each holds data of its
-//! own, so that safe mode has something to copy and unsafe mode something to uncover.
+//! The reference creates the images on both sides. The Python harness leaves them empty; here each has its own data, so
+//! that safe mode has something to copy and unsafe mode exposes other data.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,30 +23,30 @@ const FIXTURE: DivergenceKind = DivergenceKind::RebaseFixture;
 const SIZES: [&str; 3] = ["1M", "4M", "64M"];
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
 
-/// The name of the old backing file, as it is drawn.
+/// The name of the old backing file in drawn cases.
 const BASE_NAME: &str = "base.qcow2";
 
-/// The name of another one.
+/// The name of the new backing file in drawn cases.
 const NEXT_NAME: &str = "next.qcow2";
 
-/// What is written needs as much room, in bytes.
+/// The minimum virtual size for the writes, in bytes.
 const SIZE_MIN: u64 = 1 << 20;
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rebase {
     /// The virtual size of the overlay and of its old backing file.
     pub overlay_size: Size,
     /// The virtual size of the new backing file.
     pub new_backing_size: Size,
-    /// The new backing file: empty to detach; the old one's name when that is made anew, with the new size.
+    /// The new backing file: empty to remove it; the old one's name if it is created again with the new size.
     pub new_backing: String,
     /// `safe` or `unsafe`.
     pub mode: String,
-    /// How, as qemu-img is told beside `-b`.
+    /// The mode, as flags of qemu-img beside `-b`.
     #[serde(with = "as_words")]
     pub flags: RebaseMode,
-    /// The overlay's `-o` options, in their order.
+    /// The overlay's `-o` options, in order.
     pub create_options: CreateOptions,
 }
 
@@ -74,7 +74,7 @@ impl DrawPython for Rebase {
 }
 
 impl Rebase {
-    /// The flags of its mode and its new backing file.
+    /// Returns the flags that follow from the mode and the new backing file.
     fn flags_that_follow(&self) -> RebaseMode {
         RebaseMode {
             is_unsafe: self.mode == "unsafe",
@@ -82,13 +82,13 @@ impl Rebase {
         }
     }
 
-    /// Without a new backing file.
+    /// Removes the new backing file.
     fn detach(&mut self) {
         self.flags.backing_format = None;
         self.new_backing.clear();
     }
 
-    /// In safe mode, which is the default.
+    /// Makes the mode safe, which is the default.
     fn make_safe(&mut self) {
         self.flags.is_unsafe = false;
         self.mode = "safe".to_owned();
@@ -98,7 +98,7 @@ impl Rebase {
         self.new_backing == BASE_NAME
     }
 
-    /// The base's size when the overlay is put on it: made anew with the new size where the names are the same.
+    /// Returns the base's size at the rebase: the new size if it is created again under the same name.
     fn base_size(&self) -> &Size {
         if self.replaces_base() {
             &self.new_backing_size
@@ -115,7 +115,8 @@ impl Rebase {
         ImageFile::new(&format!("{}-base", context.stem), Format::Qcow2)
     }
 
-    /// The new backing file; its name is as long as the old one's, because not every tool can make room for more.
+    /// Returns the new backing file. Its name is as long as the old one's, because not every tool can store a longer
+    /// one.
     fn next(&self, context: &StepContext<'_>) -> ImageFile {
         if self.replaces_base() {
             return self.base(context);
@@ -151,12 +152,12 @@ impl Rebase {
         [context.write(6, 8192, 1536)]
     }
 
-    /// What a guest must see in the overlay afterwards.
+    /// Returns what a guest must see in the overlay afterwards.
     fn expected(&self, context: &StepContext<'_>) -> Contents {
         let own = self.overlay_writes(context);
         let base = self.base_writes(context);
         let cluster_size = self.cluster_size(context);
-        // A write to part of a cluster copied the rest of it from the old backing file.
+        // A write to a part of a cluster copied the rest of it from the old backing file.
         let copied = own.iter().flat_map(|write| {
             let start = write.offset / cluster_size * cluster_size;
             let end = (write.offset + write.length).next_multiple_of(cluster_size);
@@ -165,7 +166,8 @@ impl Rebase {
         });
         let unsafe_mode = self.mode == "unsafe";
         let replaced = self.new_backing == BASE_NAME;
-        // In safe mode all of the old backing file stays visible; in unsafe mode, the new one is.
+        // In safe mode, all data of the old backing file stays visible; in unsafe mode, the data of the new one is
+        // visible.
         let below: Vec<Write> = match (unsafe_mode, self.new_backing.is_empty()) {
             (false, _) => base.to_vec(),
             (true, _) if replaced => base.to_vec(),
@@ -176,7 +178,7 @@ impl Rebase {
         Contents::of_writes(self.overlay_size.bytes(), &writes)
     }
 
-    /// The new backing file's data, with zeros where the overlay has clusters of its own.
+    /// Returns the data of the new backing file, with zeros where the overlay has its own clusters.
     fn cleared(
         &self,
         context: &StepContext<'_>,

@@ -1,8 +1,8 @@
-//! `repair`: a qcow2 is damaged in a known way and both tools repair it.
+//! `repair`: a qcow2 has a defined kind of damage, and both tools repair it.
 //!
-//! The image is made by the reference and damaged by the harness, on both sides alike. How a tool repairs is its own
-//! affair, and so is its exit: what counts is what the reference's check and a guest find afterwards. A tool may say that
-//! it left something undone, as long as it made nothing worse.
+//! On both sides, the reference creates the image and the harness damages it. How a tool repairs, and with which exit
+//! code, is not compared, but what the reference's check and a guest find afterwards. A tool may report that it did not
+//! repair everything, as long as it made nothing worse.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ const COMPLETENESS: DivergenceKind = DivergenceKind::RepairCompleteness;
 const DATA: DivergenceKind = DivergenceKind::RepairData;
 const RECIPE: DivergenceKind = DivergenceKind::RepairRecipe;
 
-/// qemu-img's, in bytes.
+/// qemu-img's default, in bytes.
 const DEFAULT_CLUSTER_SIZE: u64 = 65536;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
@@ -46,7 +46,7 @@ const CORRUPTIONS: [FieldMutation; 5] = [
 /// The virtual size of the image.
 const SIZE: &str = "1M";
 
-/// What is in it before it is damaged.
+/// The data in the image before it is damaged.
 const WRITES: [Write; 4] = [data(0, 0xaa), data(1, 0xbb), data(2, 0xcc), data(3, 0xdd)];
 
 const fn data(index: u64, byte: u8) -> Write {
@@ -58,12 +58,12 @@ const fn data(index: u64, byte: u8) -> Write {
     }
 }
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Repair {
     /// The cluster size in bytes.
     pub cluster_size: u64,
-    /// What is damaged.
+    /// The damage.
     pub corruption: FieldMutation,
     /// What the tools may repair.
     pub tier: RepairTier,
@@ -88,7 +88,7 @@ impl Repair {
             .with_options([CreateOption::ClusterSize(self.cluster_size)])
     }
 
-    /// What a guest sees in the damaged image, and must still see when it is repaired.
+    /// Returns what a guest sees in the damaged image, and must still see after the repair.
     pub fn expected(&self) -> Contents {
         let cluster = |index: u64, byte: u8| Write {
             offset: index * self.cluster_size,
@@ -106,7 +106,7 @@ impl Repair {
         Contents::of_writes(Size::literal(SIZE).bytes(), &writes)
     }
 
-    /// Whether a repair of this tier has to mend the damage: a leak that is nothing else is for every tier.
+    /// Whether a repair of this tier must remove the damage. Every tier must remove a mere leak.
     fn has_to_mend(&self) -> bool {
         self.tier == RepairTier::All || self.corruption == FieldMutation::LeakedCluster
     }
@@ -141,7 +141,7 @@ impl Perform for Repair {
         let writes = WRITES.to_vec();
         let corruption = self.corruption;
         let tier = self.tier;
-        // Whatever these come out like, the oracle below says what it means.
+        // The judge below decides what these exits mean.
         let looked_at = |step: Step| Step {
             rule: ExitExpectation::Free,
             ..step
@@ -181,7 +181,7 @@ impl Perform for Repair {
     }
 }
 
-/// What came of one side's image.
+/// The state of one side's image after the repair.
 struct Outcome<'observations> {
     baseline: CheckCounts,
     repair: &'observations Answer,
@@ -202,13 +202,13 @@ impl<'observations> Outcome<'observations> {
         })
     }
 
-    /// Whether the tool says itself that it left something undone; a tool that does not know the key says nothing.
+    /// Whether the tool itself reports an incomplete repair. A tool without that key reports nothing.
     fn says_incomplete(&self) -> bool {
         let json = self.repair.json().unwrap_or_default();
         json["repair-incomplete"].as_bool() == Some(true)
     }
 
-    /// Inconclusive when it says so and is right.
+    /// Returns an inconclusive verdict if the tool reports an incomplete repair and that is true.
     fn conservative(&self) -> Option<Verdict> {
         (self.says_incomplete() && !self.after.is_clean()).then(|| {
             Verdict::inconclusive(
@@ -223,7 +223,7 @@ impl<'observations> Outcome<'observations> {
 }
 
 impl Repair {
-    /// Safety: nothing may be worse than before. Completeness: what has to be mended is mended.
+    /// Safety: nothing may be worse than before. Completeness: a repair must remove what its tier covers.
     fn judge_counts(&self, candidate: &Outcome<'_>, reference: &Outcome<'_>) -> Option<Verdict> {
         let Outcome {
             baseline, after, ..
@@ -253,7 +253,7 @@ impl Repair {
         None
     }
 
-    /// Data: what the guest sees is not touched. Where an image is not clean, it need not be readable.
+    /// Data: the guest-visible contents must not change. An image with errors need not be readable.
     fn judge_contents(&self, candidate: &Outcome<'_>, reference: &Outcome<'_>) -> Option<Verdict> {
         let expected = self.expected();
         let finding = |kind, subject, found: String, standard: String| {
@@ -263,13 +263,13 @@ impl Repair {
         };
         let Some(found) = &candidate.contents.contents else {
             let subject = Subject::ContentsOfCleanImage {};
-            let said = candidate.contents.describe();
+            let description = candidate.contents.describe();
             return (candidate.after.is_clean())
-                .then(|| finding(DATA, subject, said, "exit 0".to_owned()))
+                .then(|| finding(DATA, subject, description, "exit 0".to_owned()))
                 .flatten();
         };
         let difference = found.difference(&expected)?;
-        // A wrong recipe would be our own mistake, and is told apart.
+        // A wrong recipe would be a defect of imgduel, and has its own kind.
         let kind = match &reference.contents.contents {
             Some(standard) if standard == found => RECIPE,
             _ => DATA,

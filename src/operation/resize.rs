@@ -1,7 +1,7 @@
-//! `resize`: both tools make an image, data is put into it, and both change its size.
+//! `resize`: both tools create an image, data is written into it, and both change its size.
 //!
-//! The Python harness resizes empty images. Here the reference writes a little data into each side's image first, at
-//! the places where a resize goes wrong: at the start, and on either side of the smaller of the two ends.
+//! The Python harness resizes empty images. Here the reference first writes a little data into each side's image, where
+//! a resize is likely to go wrong: at the start, and on both sides of the smaller of the two ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,24 +24,24 @@ const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 262_144];
 const CREATE_SEED: DivergenceKind = DivergenceKind::ResizeCreateSeed;
 const WRITE: DivergenceKind = DivergenceKind::ResizeWrite;
 
-/// The sizes that a resize may be made smaller to.
+/// The sizes that the shrinker tries.
 const SMALLER_SIZES: [&str; 4] = ["1M", "2M", "4M", "16M"];
 
-/// How much is written at a time, in bytes.
+/// The length of each write, in bytes.
 const WRITE_BYTES: u64 = 4096;
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resize {
     /// The format.
     pub target: Format,
     /// The size before.
     pub start: Size,
-    /// The size after, or the change with its sign.
+    /// The size after, or the signed change.
     pub end: NewSize,
-    /// The options of the image, in their order.
+    /// The options of the image, in order.
     pub options: CreateOptions,
-    /// How what is added is preallocated; none: nothing is said of it.
+    /// The preallocation of the growth; `None` to omit the option.
     pub preallocation: Option<Preallocation>,
     /// Whether `--shrink` is given.
     pub shrink: bool,
@@ -81,7 +81,7 @@ impl DrawPython for Resize {
     }
 }
 
-/// A start and an end, absolute or relative, when nothing is preallocated.
+/// Draws a start and an end, absolute or relative, for a resize without preallocation.
 fn draw_sizes(random: &mut PythonRandom, target: Format) -> (&'static str, &'static str) {
     let qcow2 = target == Format::Qcow2;
     let starts = if qcow2 {
@@ -132,7 +132,7 @@ impl Resize {
         }
     }
 
-    /// Itself with smaller sizes: a shrink stays a shrink, and growth stays growth.
+    /// Returns versions with smaller sizes. A shrink stays a shrink, and growth stays growth.
     fn smaller(&self) -> impl Iterator<Item = Self> {
         let between = |start: &str, end: &NewSize| {
             let options = self.options.clone();
@@ -141,7 +141,7 @@ impl Resize {
         let relative = self.end.is_relative();
         let starts = SMALLER_SIZES.into_iter();
         let same_end = starts.filter(move |_| relative).filter_map(move |start| {
-            // What would be left must be at least what is written into it.
+            // The smaller size must hold all data.
             let end = self.end.bytes_from(Size::literal(start).bytes());
             let fits = end.is_some_and(|end| end >= WRITE_BYTES);
             fits.then(|| between(start, &self.end))
@@ -160,7 +160,7 @@ impl Resize {
         ImageFile::new(&context.stem, self.target).with_options(self.options.clone())
     }
 
-    /// What the reference writes into the image before it is resized.
+    /// Returns what the reference writes into the image before the resize.
     fn writes(&self, context: &StepContext<'_>) -> Vec<Write> {
         let edge = self.start.bytes().min(self.end_bytes);
         let after = context.write(2, edge, SECTOR_BYTES);

@@ -1,8 +1,8 @@
 //! `snapshot`: both tools create, delete and apply internal snapshots of a qcow2, with guest writes in between.
 //!
-//! The image is made, and written to, by the reference on both sides. After every create and delete both files must hold
-//! the same bytes; at the end the image, and every snapshot that there is by then, must show a guest what the chain says.
-//! The Python harness looks neither at the snapshots' contents nor at when they say they were taken.
+//! The reference creates the image and performs the writes, on both sides. After every create and delete, both files
+//! must have the same bytes; at the end, the image and every existing snapshot must have the contents that the chain
+//! determines. The Python harness compares neither the snapshots' contents nor their dates.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,44 +36,44 @@ const SIZES: [&str; 3] = ["4M", "16M", "64M"];
 const WRITE_LENGTHS: [u64; 3] = [4096, 65536, 131_072];
 const WRITE_GRAIN_BYTES: u64 = 4096;
 
-/// The backing file's data covers whole units of this many bytes: the largest clusters that are drawn.
+/// The data of the backing file consists of whole units of this many bytes: the largest drawn clusters.
 const BASE_GRAIN_BYTES: u64 = 65536;
 
-/// How many snapshots there are at a time, at the most.
+/// The maximum number of snapshots at a time.
 const LIVE_MAX: usize = 16;
 
-/// What is drawn.
+/// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The cluster size in bytes.
     pub cluster_size: u64,
-    /// `1.1` or `0.10`.
+    /// The version: `1.1` or `0.10`.
     pub compat: Compat,
     /// Whether clusters have subclusters.
     pub extended_l2: bool,
     /// The virtual size.
     pub size: Size,
-    /// Whether there is a backing file.
+    /// Whether it has a backing file.
     pub backing: bool,
     /// The guest writes before the chain.
     pub seed_writes: Vec<Element>,
-    /// What is done.
+    /// The elements: snapshot commands and writes.
     pub chain: Vec<Element>,
 }
 
-/// One thing that is done. In JSON: `["create", NAME]`, `["delete", ARGUMENT]`, `["apply", ARGUMENT]` or `["write", OFFSET,
+/// One element. In JSON: `["create", NAME]`, `["delete", ARGUMENT]`, `["apply", ARGUMENT]` or `["write", OFFSET,
 /// LENGTH, BYTE]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Element {
-    /// `create`, `delete` or `apply`, with a name or an argument.
+    /// `create`, `delete` or `apply`, with a name or another argument.
     Named(SnapshotAction, String),
     /// `write`, with offset and length in bytes, and the byte.
     Write(String, u64, u64, u8),
 }
 
 impl Element {
-    /// The guest write that it is, if it is one.
+    /// Returns the guest write, if the element is one.
     pub fn write(&self) -> Option<Write> {
         match *self {
             Self::Write(_, offset, length, byte) => Some(Write {
@@ -91,7 +91,7 @@ impl DrawPython for Snapshot {
         let cluster_size = *random.choice(&CLUSTER_SIZES);
         let compat = *random.choice(&[Compat::Version3, Compat::Version2]);
         let extended_l2 = cluster_size == 65536 && compat == Compat::Version3 && random.chance(0.3);
-        // A choice of one element consumes words like any other.
+        // A choice among one element consumes random words like any other.
         let sizes = if cluster_size == 512 {
             &SIZES[..1]
         } else {
@@ -127,7 +127,7 @@ fn draw_write(random: &mut PythonRandom, size: u64) -> Element {
     Element::Write("write".to_owned(), offset, length, byte)
 }
 
-/// The snapshots that there are while the chain is drawn: (id, name), in the order of the table.
+/// The snapshots that exist while the chain is drawn: (id, name), in the order of the table.
 #[derive(Default)]
 struct Table {
     live: Vec<(u64, String)>,
@@ -220,8 +220,8 @@ impl Snapshot {
         ImageFile::new(&format!("{}-base", context.stem), Format::Qcow2)
     }
 
-    /// What is in the backing file, if there is one: data around everything that is written later, so that the rest of a
-    /// cluster has to be copied, and at the end, which nobody writes to as a rule.
+    /// Returns the data of the backing file, if there is one: around all later writes, so that tools must copy the rest
+    /// of clusters, and at the end, to which the chain rarely writes.
     fn base_writes(&self, context: &StepContext<'_>) -> Vec<Write> {
         if !self.backing {
             return Vec::new();
@@ -244,7 +244,7 @@ impl Snapshot {
         self.seed_writes.iter().filter_map(Element::write).collect()
     }
 
-    /// What the image must have become, given what the reference made of each element that is not a write.
+    /// Returns what the image must have become, from the reference's result of each element that is not a write.
     fn history(&self, context: &StepContext<'_>, observations: &Observations) -> History {
         let base = self.base_writes(context).into_iter();
         let mut history = History::new(base.chain(self.seeds()).collect());
@@ -260,7 +260,7 @@ impl Snapshot {
         for element in &self.chain {
             match element {
                 Element::Write(..) => history.active.extend(element.write()),
-                // Both refused, or the operation would not have come to its end.
+                // Both sides refused it; otherwise the operation would not have completed.
                 Element::Named(..) if obeyed.next() != Some(true) => {}
                 Element::Named(action, argument) => match action {
                     SnapshotAction::Create => history.create(argument),
@@ -286,12 +286,12 @@ impl Snapshot {
                     action,
                     snapshot: SnapshotKey::word(action, argument),
                 };
-                // A refusal of both is no end: the next element follows.
+                // If both sides refuse, the operation continues with the next element.
                 let mut steps = vec![Step {
                     rule: ExitExpectation::GoOn,
                     ..Step::own(request)
                 }];
-                // What an apply leaves in freed clusters is a tool's own affair (issue 381 of instar).
+                // Tools may leave anything in clusters that an apply frees (issue 381 of instar).
                 if action != SnapshotAction::Apply {
                     steps.push(Step::harness(HarnessAction::HostClusters { file }));
                 }

@@ -1,7 +1,7 @@
-//! What must agree in every operation: exits, and every image that either side wrote.
+//! The judges of every operation: exits, and all images that either side wrote.
 //!
-//! Pure: answers in, verdicts out. What is particular to one operation is judged in that operation's file. Called by
-//! the duel.
+//! The judges are pure functions from answers to verdicts. What is specific to an operation is judged in its own file.
+//! The runner calls them.
 
 mod check_counts;
 mod exits;
@@ -21,7 +21,8 @@ use crate::oracle::verdict::{
 };
 use crate::tool::request::{Answer, Exit};
 
-/// A divergence when the candidate died or ran out of time at what `exit` is about; `reference` says what the reference did there.
+/// Returns the divergence of a candidate that crashed or timed out, at `exit`; `reference` describes the reference's
+/// exit there.
 fn candidate_died(exit: Subject, answer: &Answer, reference: &str) -> Option<Verdict> {
     let kind = match answer.exit {
         Exit::TimedOut(_) => DivergenceKind::CandidateTimeout,
@@ -35,7 +36,7 @@ fn candidate_died(exit: Subject, answer: &Answer, reference: &str) -> Option<Ver
     )))
 }
 
-/// Inconclusive when the reference died or ran out of time.
+/// Returns an inconclusive verdict if the reference crashed or timed out.
 fn reference_failed(answer: &Answer) -> Option<Verdict> {
     let kind = match answer.exit {
         Exit::TimedOut(_) => InconclusiveKind::QemuTimeout,
@@ -43,7 +44,7 @@ fn reference_failed(answer: &Answer) -> Option<Verdict> {
         Exit::Crashed(_) => InconclusiveKind::ReferenceCrash,
         Exit::Success | Exit::Refused(_) | Exit::Unsupported(_) => return None,
     };
-    // Busy and stuck are words about the reference itself.
+    // "busy" and "stuck" describe the reference itself.
     let separator = match answer.exit {
         Exit::TimedOut(_) => " ",
         _ => ": ",

@@ -48,10 +48,10 @@ impl RefusalClass {
 
     /// The class of what a tool wrote on standard error.
     pub fn of(answer: &Answer) -> Self {
-        let said = answer.stderr.text().to_lowercase();
+        let output_text = answer.stderr.text().to_lowercase();
         WORDS
             .iter()
-            .find(|(word, _)| said.contains(word))
+            .find(|(word, _)| output_text.contains(word))
             .map_or(Self::Other, |(_, class)| *class)
     }
 
@@ -64,7 +64,7 @@ impl RefusalClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::observations::sample::{refused, said};
+    use crate::oracle::observations::sample::{output_text, refused};
 
     #[test]
     fn plain_words_say_why_however_they_are_written() {
@@ -84,7 +84,10 @@ mod tests {
             assert_eq!(RefusalClass::of(&refused(words)), class, "{words}");
         }
         // What goes to standard output is a result.
-        assert_eq!(RefusalClass::of(&said("not found")), RefusalClass::Other);
+        assert_eq!(
+            RefusalClass::of(&output_text("not found")),
+            RefusalClass::Other
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! A finding as a program that shows it: a POSIX shell script of the tools' own command lines, or a small Rust program where
-//! the candidate is a library. It exits 0 when the divergence shows, 1 when it does not, 2 when it could not be tried.
+//! A reproducer: a program that shows a divergence. It is a POSIX shell script with the tools' own command lines, or a
+//! small Rust program if the candidate is a library. It exits 0 if the divergence shows, 1 if it does not, 2 if it
+//! could not be tried.
 //!
-//! Made of the diverging operation's steps and of what the finding is about; runs nothing. Whoever gets it needs nothing but
-//! the tools: it does not tell where it comes from. Called by the command.
+//! Made from the steps of the diverging operation and the subject of the divergence; nothing is run. The reader needs
+//! only the tools, not imgduel. `imgduel script` and `imgduel report` call it.
 
 use std::time::Duration;
 
@@ -37,33 +38,34 @@ mod outputs;
 mod responses;
 mod shell;
 
-/// Beyond its own limit a call is given no time at all by a script about timeouts, in seconds.
+/// The minimum time limit of a reproducer for a timeout, in seconds.
 const LIMIT_MIN_SECONDS: u64 = 1;
 
-/// What a tool dies of that writes behind the greatest length of a file.
+/// The signal that ends a tool that exceeds the maximum length of a file.
 const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
 
-/// That length in a script, in the 512 bytes of POSIX's `ulimit -f`: a tebibyte.
+/// That length in a reproducer, in the units of 512 bytes of POSIX's `ulimit -f`: 1 TiB.
 const FILE_BLOCKS: u64 = 1 << 31;
 
-/// The address space that it had, in the KiB of `ulimit -v`.
+/// The address space that the harness allows, in the KiB of `ulimit -v`.
 const MEMORY_KIB: u64 = 2 << 20;
 
-/// That of a tool that got all it asked for, and asked for more than any may have: it goes without.
+/// The address space for a tool whose allocations succeeded but whose peak exceeded the maximum: less, so that they
+/// fail.
 const MEMORY_KIB_MAX: u64 = 512 << 10;
 
-/// What a script is made of.
+/// The case, the tools and the environment of a reproducer.
 struct ScriptContext<'tools> {
     case: &'tools Case,
-    /// The operation's place in the case.
+    /// The index of the operation in the case.
     index: usize,
     candidate: &'tools dyn Tool,
     reference: &'tools dyn Tool,
-    /// What stands before each call, when the finding is about time or about what a tool would write without end.
+    /// A prefix of each call, if the divergence is about time, memory, or output without end.
     limit: Option<String>,
-    /// The command line that damages the image, as it was found out when it was done.
+    /// The command line that damages the image, as recorded when it was damaged.
     damage: Option<String>,
-    /// Whether the finding is about the files that steps touch.
+    /// Whether the divergence is about the files that steps touch.
     is_watched: bool,
 }
 
@@ -73,12 +75,12 @@ fn damage(record: &Record) -> Option<String> {
         let kind = RequestKind::named(&call.request);
         matches!(kind, Some(RequestKind::Damage | RequestKind::Corrupt))
     })?;
-    // What was damaged by an earlier version is not told as a command line.
-    let is_told = call.command.first().is_some_and(|program| program == "sh");
-    is_told.then(|| shell_line(&call.command))
+    // Records of earlier versions do not have it as a command line.
+    let is_known = call.command.first().is_some_and(|program| program == "sh");
+    is_known.then(|| shell_line(&call.command))
 }
 
-/// The program that shows a record's divergence. `limit` is the time that a tool was given.
+/// Returns the program that shows a record's divergence. `limit` is the time limit of the tools.
 pub fn script(
     record: &Record,
     candidate: &dyn Tool,
@@ -140,7 +142,7 @@ pub fn script(
     let observations =
         evidence.map_or_else(Observations::default, |evidence| came_out(&steps, evidence));
     let steps = match operation {
-        Operation::Malformed(_) => script_context.worded_looks(steps, kind),
+        Operation::Malformed(_) => script_context.reproducible_steps(steps, kind),
         _ => steps,
     };
     let outputs = operation.perform().outputs(&context, &observations);
@@ -157,12 +159,14 @@ pub fn script(
         script_context: &script_context,
     };
     let compared =
-        check(&input).ok_or_else(|| none("what it is about cannot be compared in a shell"))?;
-    let unworded = || none("a tool has no words for a step of it");
+        check(&input).ok_or_else(|| none("its subject cannot be compared in a shell"))?;
+    let not_reproducible = || none("a tool cannot perform a step of it from a shell");
     let head = head(record);
-    let image = script_context.image().ok_or_else(unworded)?;
+    let image = script_context.image().ok_or_else(not_reproducible)?;
     let reference_side = match observations.reference.is_some() {
-        true => script_context.reference_side(&steps).ok_or_else(unworded)?,
+        true => script_context
+            .reference_side(&steps)
+            .ok_or_else(not_reproducible)?,
         false => String::new(),
     };
     let run_reference = match reference_side.is_empty() {
@@ -176,14 +180,17 @@ pub fn script(
     };
     let calls = script_context
         .side(Side::Candidate, &steps, &readings)
-        .ok_or_else(unworded)?;
+        .ok_or_else(not_reproducible)?;
     let watch = if script_context.is_watched {
         final_state::WATCH
     } else {
         ""
     };
     let functions = compared.functions.to_owned() + watch;
-    let compare = format!("{SAID}\n{}\n# It does not show.\nexit 1\n", compared.text);
+    let compare = format!(
+        "{OUTPUTS}\n{}\n# It does not show.\nexit 1\n",
+        compared.text
+    );
     let in_shell = |variables: String, calls: String| {
         format!(
             "#!/bin/sh\n{}\n# What the candidate does.\ncandidate_side() {{\n{calls}  :\n}}\n{reference_side}\n# All below prepares and compares.\n\
@@ -220,15 +227,15 @@ pub fn script(
     }
 }
 
-/// What every script needs.
+/// Functions of every reproducer.
 const FUNCTIONS: &str = r#"
-# run NAME COMMAND...: leaves its exit code in the file `exits`, what it says in NAME.out and NAME.err.
+# run NAME COMMAND...: leaves its exit code in the file `exits`, its output in NAME.out and NAME.err.
 run() {
   name=$1; shift
   "$@" >"$name.out" 2>"$name.err"
   code=$?
   echo "$code" >>exits
-  # What a shell says of a program that it cannot start.
+  # The exit codes of a shell for a program that it cannot start.
   case $code in 126 | 127) echo "cannot start $*" >&2; : >../not_started; exit 2 ;; esac
   return "$code"
 }
@@ -236,7 +243,7 @@ run() {
 can_go_on() { [ ! -e not_started ] || exit 2; }
 "#;
 
-/// Where a tool's program is.
+/// A function that finds a tool's program.
 const PROGRAM: &str = r#"
 # program NAME: its path, wherever it is called from.
 program() {
@@ -245,11 +252,11 @@ program() {
 }
 "#;
 
-/// What each side said, before it is compared.
-const SAID: &str = r#"
-# What each side said.
-for said in candidate/*.out candidate/*.err reference/*.out reference/*.err; do
-  [ -s "$said" ] && { echo "--- $said"; head -c 2000 "$said" | cat -v; }
+/// Prints the outputs of both sides before the comparison.
+const OUTPUTS: &str = r#"
+# The output of each side.
+for output in candidate/*.out candidate/*.err reference/*.out reference/*.err; do
+  [ -s "$output" ] && { echo "--- $output"; head -c 2000 "$output" | cat -v; }
 done
 "#;
 
@@ -273,10 +280,10 @@ fn head(record: &Record) -> String {
     )
 }
 
-/// A program as everybody finds it: by its name on PATH, not where it lies on this machine.
+/// Returns a program's name for PATH, without the directory on this machine.
 fn by_name(program: &str) -> String {
     let name = program.rsplit('/').next().unwrap_or(program);
-    // Within double quotes.
+    // The name stands within double quotes.
     name.replace(['"', '`', '$', '\\'], "")
 }
 
@@ -286,19 +293,19 @@ fn commented(text: &str, mark: &str) -> String {
 }
 
 impl ScriptContext<'_> {
-    /// The steps on a damaged image as a script makes them: what the harness only looks at, and looks that a tool has no words for and
-    /// the finding is not input, are left out.
-    fn worded_looks(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
+    /// Returns the steps on a damaged image that the reproducer performs: without inspections by the harness, and
+    /// without read requests for which a tool has no command line and that do not matter for the divergence.
+    fn reproducible_steps(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
         if kind == DivergenceKind::InputChanged {
-            // What changes the image on purpose comes after.
-            let is_look =
+            // The change of the image comes later.
+            let is_inspection =
                 |step: &Step| matches!(step.task, Task::Harness(HarnessAction::Untouched { .. }));
-            let end = steps.iter().position(is_look);
+            let end = steps.iter().position(is_inspection);
             steps.truncate(end.unwrap_or(steps.len()));
         }
         steps.retain(|step| step.executor != Executor::Harness);
         steps.retain(|step| {
-            let is_worded = |side| {
+            let is_reproducible = |side| {
                 let tool = self.tool(self.executor(side, step));
                 let request = step.task.request();
                 request.is_some_and(|request| tool.wording(request).is_some())
@@ -306,12 +313,12 @@ impl ScriptContext<'_> {
             step.rule != ExitExpectation::Free
                 || [Side::Candidate, Side::Reference]
                     .into_iter()
-                    .all(is_worded)
+                    .all(is_reproducible)
         });
         steps
     }
 
-    /// The tools' programs, as variables that whoever runs it may set.
+    /// Returns the definitions of variables for the tools' programs, which the user may override.
     fn variables(&self, has_candidate: bool) -> String {
         let mut text = "export LC_ALL=C TZ=UTC\n".to_owned();
         let sides = [Side::Candidate, Side::Reference];
@@ -337,7 +344,7 @@ impl ScriptContext<'_> {
         program.unwrap_or_else(|| tool.name().to_owned())
     }
 
-    /// The program that writes guest data, where the tool has another one for it.
+    /// Returns the program that writes guest data, if the tool has a separate one.
     fn writing_program(&self, by: Side) -> Option<String> {
         let write = Request::Write {
             file: ImageFile::new("", Format::Raw),
@@ -352,7 +359,7 @@ impl ScriptContext<'_> {
             .filter(|own| *own != self.program(by))
     }
 
-    /// The source image on both sides.
+    /// Returns the lines that create the source image on both sides.
     fn image(&self) -> Option<String> {
         let mut text = String::new();
         let context = self.case.context(self.index);
@@ -383,7 +390,7 @@ impl ScriptContext<'_> {
         Some(text)
     }
 
-    /// All that the reference does.
+    /// Returns the function with all calls of the reference.
     fn reference_side(&self, steps: &[Step]) -> Option<String> {
         let Calls::Shell(calls) = self.side(Side::Reference, steps, &[])? else {
             return None;
@@ -415,7 +422,7 @@ impl ScriptContext<'_> {
         }
     }
 
-    /// A command line with the tool's own program as a variable.
+    /// Returns a command line in which the tool's own program is a variable.
     fn line(&self, by: Side, request: &Request) -> Option<String> {
         let tool = self.tool(by);
         let Reproducer::CommandLine(words) = tool.wording(request)? else {
@@ -428,7 +435,7 @@ impl ScriptContext<'_> {
         } else if self.writing_program(by).as_ref() == Some(program) {
             format!("\"${}_io\"", by.name())
         } else {
-            // What makes the tool's own request: a shell, an interpreter.
+            // The program is a shell or an interpreter, not the tool.
             quoted(program)
         };
         let arguments = arguments.iter().map(|word| quoted(word));

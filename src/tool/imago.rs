@@ -240,7 +240,7 @@ fn in_words(request: &Request) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_version_told_is_the_version_that_is_built_in() {
+    fn the_reported_version_is_the_embedded_one() {
         let lock = include_str!("../../Cargo.lock");
         let mut lines = lock.lines().skip_while(|line| *line != "name = \"imago\"");
         assert_eq!(

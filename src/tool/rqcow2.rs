@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_read_from_what_it_says_of_an_image() {
+    fn the_size_is_parsed_from_its_description_of_an_image() {
         let said = "Image path \"a\"\ninfo Qcow2Info { block_size_shift: 9, rb_cache_cnt: 64, virtual_size: 1537 }\nbacking None\n";
         assert_eq!(told_size(said), Some(1537));
         assert_eq!(told_size("Image path"), None);

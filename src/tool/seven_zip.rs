@@ -215,7 +215,7 @@ impl Tool for SevenZip {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn of_several_lines_the_one_that_says_why_is_told() {
+    fn of_several_lines_the_one_with_the_reason_is_reported() {
         let refused = "ERROR: a : a\nOpen ERROR: Cannot open the file as [VHDX] archive\n";
         let why = super::reason(refused);
         assert_eq!(
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_that_of_the_file_and_not_of_the_archive() {
+    fn the_listed_size_is_that_of_the_file_and_not_of_the_archive() {
         let listing = "--\nType = QCOW\nPhysical Size = 393216\n\n----------\nSize = 4194304\nPacked Size = 393216\n";
         assert_eq!(super::listed_size(listing), Some(4_194_304));
         assert_eq!(super::listed_size("ERROR: a : Cannot open"), None);

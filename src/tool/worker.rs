@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_has_a_thread_of_its_own_whose_chance_begins_anew() {
+    fn every_request_has_its_own_thread_with_fresh_entropy() {
         let file = crate::tool::request::ImageFile::new("a", crate::image::format::Format::Raw);
         let request = Request::Info { file };
         let asked = || answer(&Teller, &request, Path::new("/")).json;

@@ -1,7 +1,7 @@
-//! One invocation of `bench`: its words in cases, what may be in them, what can be left out of them and made smaller.
+//! One invocation of `bench`: its arguments in cases, their validation, and simpler versions.
 //!
-//! What is left out means qemu-img's default for it (qemu-img(1), bench); the number of requests stays, because its
-//! default would take seconds.
+//! Without an argument, qemu-img's default applies (qemu-img(1), bench). The number of requests is always given,
+//! because its default would take seconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +12,16 @@ use crate::image::validity::{self, Validity};
 use crate::tool::request::BenchPlan;
 use crate::tool::request::qemu_words::InWords;
 
-/// More requests than this are not made in one invocation.
+/// The maximum number of requests of one invocation.
 const REQUESTS_MAX: u64 = 1 << 20;
 
-/// One invocation. In JSON: its words on qemu-img's command line, without the file.
+/// One invocation. In JSON: the arguments of qemu-img, without the file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Invocation {
-    /// The format of the image, where the words say it.
+    /// The format of the image, if the arguments include it.
     pub format: Option<Format>,
-    /// The rhythm.
+    /// The plan of requests.
     pub plan: BenchPlan,
 }
 
@@ -55,7 +55,7 @@ impl From<Invocation> for Vec<String> {
 }
 
 impl Invocation {
-    /// What is wrong with it, for an image of the format `recipe`, if it came out of a file.
+    /// Validates an invocation from a file, for an image of the format `recipe`.
     pub(super) fn validity(&self, recipe: Format) -> Validity {
         if let Some(format) = self.format.filter(|format| *format != recipe) {
             return Err(format!(
@@ -76,7 +76,7 @@ impl Invocation {
         )
     }
 
-    /// Simpler versions of it.
+    /// Returns simpler versions.
     pub(super) fn simpler(&self) -> Vec<Self> {
         let plan = self.plan;
         let fewer = [

@@ -1,7 +1,7 @@
-//! How a chain goes: which file is the current one, what lies below it, what a guest must see.
+//! The symbolic state of a chain: the current image, its backing images, and what a guest must see.
 //!
-//! Used thrice in the same way: to draw steps that make sense, to write the requests of steps that will all succeed, and to follow what
-//! really happened.
+//! It has three users: the generators draw steps that are admitted in it, the operation builds the requests of steps
+//! from it, and the judges follow in it what really happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,29 +18,29 @@ use crate::tool::request::{ImageFile, SnapshotAction};
 mod backing;
 mod requests;
 
-/// Where a chain stands.
+/// The state of a chain between two steps.
 #[derive(Clone, Debug)]
 pub struct ChainState {
     stem: String,
-    /// The files of the chain, bottom first; the last is the current image.
+    /// The files of the chain, bottom first. The last one is the current image.
     files: Vec<ImageFile>,
-    /// What a guest must see.
+    /// What a guest must see in the current image and its backing images.
     pub model: Model,
-    /// What the current image was converted from, and what a guest saw in it.
+    /// The image from which the current one was converted, and what a guest saw in it.
     previous: Option<(ImageFile, View)>,
     conversions: usize,
-    /// The names of images that were changed while others lay on them.
+    /// The names of images that changed while they were backing files.
     changed_below: BTreeSet<String>,
-    /// The names of images for which [`ChainState::has_unaligned_tail`].
+    /// The names of images for which [`ChainState::has_unaligned_tail`] holds.
     unaligned: BTreeSet<String>,
-    /// How small images may be, by their names, where what was to make them grow or shrink may have been refused.
+    /// For images whose resize may have been refused: the smallest size that they may have, by name.
     doubtful: BTreeMap<String, u64>,
-    /// The names of images that may have no bitmaps, because version 2 has none.
+    /// The names of images that may lack their bitmaps, because version 2 has none.
     unsure_bitmaps: BTreeSet<String>,
 }
 
 impl ChainState {
-    /// The layers are made and written.
+    /// Returns the state after the layers were created and written, and their steps performed.
     pub fn start(stem: &str, layers: &[Layer]) -> Self {
         let mut chain_state = Self::bare(stem);
         for layer in layers {
@@ -53,7 +53,7 @@ impl ChainState {
         chain_state
     }
 
-    /// Before there is any image.
+    /// Returns the state before any image exists.
     pub(super) fn bare(stem: &str) -> Self {
         Self {
             stem: stem.to_owned(),
@@ -68,7 +68,7 @@ impl ChainState {
         }
     }
 
-    /// A layer is made on top of what there is, and written; its steps come later.
+    /// Creates a layer on top of the chain and writes its data. The caller performs the layer's steps.
     pub(super) fn add_layer(&mut self, layer: &Layer) {
         let stem = format!("{}-{}", self.stem, self.files.len());
         let file = placed(&stem, layer.format, &layer.options);
@@ -88,7 +88,7 @@ impl ChainState {
             .for_each(|write| self.model.write(write));
     }
 
-    /// What a description of the current image lists, where it is sure.
+    /// Returns what a description of the current image must list, as far as that is certain.
     pub(super) fn inventory(&self) -> Option<Inventory> {
         let snapshots = self.model.snapshots.iter();
         let mut snapshots: Vec<(u64, String)> = snapshots
@@ -102,30 +102,31 @@ impl ChainState {
         })
     }
 
-    /// The sizes of the images below the current one, in bytes.
+    /// Returns the sizes of the backing images in bytes, bottom first.
     pub fn edges(&self) -> Vec<u64> {
         let below = self.model.below.iter();
         below.map(|lower| lower.view.size).collect()
     }
 
-    /// Whether the last cluster may hold something behind the image's end: it was cut there, or written to in part and filled up
-    /// from a backing file that is gone. Growing shows it: qemu-img 10.0.2 zeroes only what lies over a longer backing file. The
-    /// qcow2 specification does not say what a guest must see there, so it is not drawn.
+    /// Whether the last cluster may contain data beyond the end of the image: because the image was shrunk, or because
+    /// a partial write filled the cluster from a backing file that is gone. Growing exposes that data: qemu-img 10.0.2
+    /// zeroes only the range over a longer backing file. The qcow2 specification does not define what a guest sees
+    /// there, so such growth is not drawn.
     pub fn has_unaligned_tail(&self) -> bool {
         self.unaligned.contains(&self.top().path)
     }
 
-    /// The current image.
+    /// Returns the current image.
     pub fn top(&self) -> &ImageFile {
         self.files.last().expect("a chain has an image")
     }
 
-    /// The images below the current one, bottom first.
+    /// Returns the backing images, bottom first.
     pub fn below(&self) -> &[ImageFile] {
         &self.files[..self.files.len() - 1]
     }
 
-    /// What an step compares the current image with: the file, and what a guest sees in it.
+    /// Returns the image with which a step compares the current one, and what a guest sees in it.
     pub fn counterpart(&self, with: Option<usize>) -> Option<(&ImageFile, &View)> {
         match with {
             Some(index) => Some((self.below().get(index)?, &self.model.below.get(index)?.view)),
@@ -133,32 +134,33 @@ impl ChainState {
         }
     }
 
-    /// Whether a guest could write to the current image: the grains of a streamOptimized vmdk are compressed, and written once.
+    /// Whether a guest could write to the current image. The grains of a streamOptimized vmdk are compressed and
+    /// written once.
     pub fn is_writable(&self) -> bool {
         self.top().options.subformat() != Some(Subformat::StreamOptimized)
     }
 
-    /// Whether the image may end elsewhere than the model says: a resize may have been refused.
+    /// Whether the image's size may differ from the model's, because a resize may have been refused.
     pub(super) fn is_of_doubtful_size(&self) -> bool {
         self.least_size().is_some()
     }
 
-    /// How small the image may be, in bytes, where it may end elsewhere than the model says.
+    /// Returns the smallest size in bytes that the image may have, if its size may differ from the model's.
     pub(super) fn least_size(&self) -> Option<u64> {
         self.doubtful.get(&self.top().path).copied()
     }
 
-    /// Whether its bitmaps may not be there.
+    /// Whether the image's bitmaps may be missing.
     pub(super) fn has_unsure_bitmaps(&self) -> bool {
         self.unsure_bitmaps.contains(&self.top().path)
     }
 
-    /// Whether it has no zero clusters, nor what else came with version 3.
+    /// Whether the image has qcow2 version 2: no zero clusters, and none of the other features of version 3.
     pub(super) fn is_version_2(&self) -> bool {
         self.top().options.is_version_2()
     }
 
-    /// How small the image may be after this step, if there is any doubt, and whether its bitmaps are there.
+    /// Records how the step makes the image's size or bitmaps uncertain.
     fn doubt(&mut self, step: &ChainStep) {
         if matches!(step, ChainStep::Bitmap { .. }) && self.is_version_2() {
             self.unsure_bitmaps.insert(self.top().path.clone());
@@ -187,7 +189,7 @@ impl ChainState {
         self.doubtful.extend(doubted);
     }
 
-    /// How small the image below may be after a commit that may have been refused, where it would grow by it.
+    /// Returns the smallest size of the backing image after a commit that would grow it but may have been refused.
     fn doubted_below(&self) -> Option<(String, u64)> {
         let (file, lower) = (self.below().last()?, self.model.below.last()?);
         let before = self.doubtful.get(&file.path).copied();
@@ -195,13 +197,13 @@ impl ChainState {
         (before < self.model.top.size).then(|| (file.path.clone(), before))
     }
 
-    /// The step is over, and came out as it should.
+    /// Performs the step with its expected result.
     pub fn advance_as_expected(&mut self, step: &ChainStep) {
         let succeeded = self.is_expected_to_succeed(step);
         self.advance(step, succeeded);
     }
 
-    /// The step is over.
+    /// Performs the step.
     pub fn advance(&mut self, step: &ChainStep, succeeded: bool) {
         self.doubt(step);
         if !succeeded {
@@ -303,7 +305,7 @@ impl ChainState {
         }
     }
 
-    /// The current image is left as it is, and its copy is the current one.
+    /// Makes the copy the current image.
     fn copied(&mut self, target: ImageFile) {
         self.previous = Some((self.top().clone(), self.model.top.clone()));
         self.files = vec![target];
@@ -313,7 +315,7 @@ impl ChainState {
     fn rebased(&mut self, onto: Option<usize>) {
         let mut top = self.top().clone();
         top.backing = None;
-        // Below an image that is not there lies nothing: see [`ChainState::objection`].
+        // If no such backing image exists, the overlay has none: see [`ChainState::objection`].
         let onto = onto.filter(|index| *index < self.below().len());
         self.files.truncate(onto.map_or(0, |index| index + 1));
         if let Some(below) = self.files.last() {
@@ -326,14 +328,14 @@ impl ChainState {
         self.model.rebase(onto);
     }
 
-    /// Tools tell from the options what they can open.
+    /// The tools decide from the options which images they can open.
     fn amended(&mut self, options: &CreateOptions) {
         let top = self.files.last_mut().expect("a chain has an image");
         top.options.amend(options);
     }
 }
 
-/// The size of an image that is created with `bytes`.
+/// Returns the size of an image that is created with `bytes`.
 fn created_size(file: &ImageFile, bytes: u64) -> u64 {
     if file.options.force_size() == Some(true) {
         return bytes;

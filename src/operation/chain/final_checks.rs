@@ -1,7 +1,7 @@
-//! What is looked at when a chain is over, layer by layer: what the reference maps, what our own reading of the metadata says, what
-//! lies on the host, what a witness says; and, of every step, which files it touched.
+//! The checks after the last step of a chain, image by image: the reference's map, our own audit of the metadata, the
+//! space on the host, the third tool; and, for every step, the files that it touched.
 //!
-//! Contents, descriptions and checks of what is left are judged as in every operation; here is what only a model can say more of.
+//! The common judges compare contents, descriptions and check results. These checks need the model.
 
 use std::collections::BTreeMap;
 
@@ -24,34 +24,39 @@ const DIRTY: DivergenceKind = DivergenceKind::ChainDirty;
 const HOST: DivergenceKind = DivergenceKind::ChainHost;
 const WITNESS: DivergenceKind = DivergenceKind::ChainWitness;
 
-/// How many times the host space of the other side's image an image may take.
+/// The limit of an image's host space, as a multiple of the other side's.
 pub const HOST_RATIO: u64 = 4;
-/// How much more it may take in any case, in bytes: a few of the largest clusters.
+/// The host space that is allowed beyond [`HOST_RATIO`], in bytes: a few of the largest clusters.
 pub const HOST_SLACK: u64 = 16 << 20;
 
-/// What the harness looks at itself, beside the names of requests.
+/// The name of the harness's own inspection, among the names of requests.
 const AUDIT: &str = "audit";
 
-/// Judges one image that is left, the exchange's output `index` and the top of `chain_state`; nothing when all agree. The first output is the current
-/// image, the others lie below it.
+/// Judges one final image: output `index` of the observations, the current image of `chain_state`. Output 0 is the
+/// chain's current image; the others are its backing images. Returns no findings if all witnesses agree.
 pub(super) fn judge(
     observations: &Observations,
     index: usize,
     chain_state: &ChainState,
 ) -> Vec<Finding> {
     let (file, view) = (chain_state.top(), &chain_state.model.top);
-    let look = |owner: Side, name: &str| {
+    let answer_of = |owner: Side, name: &str| {
         let side_run = match owner {
             Side::Candidate => Some(&observations.candidate),
             Side::Reference => observations.reference.as_ref(),
         };
-        let asked = |request: &Request| request.name() == name;
+        let has_name = |request: &Request| request.name() == name;
         side_run.and_then(|side_run| match name {
             AUDIT => side_run.audit(index),
-            _ => side_run.reading(index, Side::Reference, asked),
+            _ => side_run.reading(index, Side::Reference, has_name),
         })
     };
-    let both = |name: &str| Some([look(Side::Candidate, name)?, look(Side::Reference, name)?]);
+    let both = |name: &str| {
+        Some([
+            answer_of(Side::Candidate, name)?,
+            answer_of(Side::Reference, name)?,
+        ])
+    };
     let mut found = Vec::new();
     if let Some(maps) = both("map").filter(|maps| maps.iter().all(|map| map.succeeded())) {
         let [ours, theirs] = maps.map(|map| truth_of(map_lie(map, view)));
@@ -62,8 +67,8 @@ pub(super) fn judge(
     if let Some(answers) = both(AUDIT) {
         found.extend(audits(answers, index, chain_state));
     }
-    // The witness was shown the current image.
-    if let Some(info) = look(Side::Candidate, "info").filter(|_| index == 0) {
+    // The third tool has read only the current image.
+    if let Some(info) = answer_of(Side::Candidate, "info").filter(|_| index == 0) {
         found.extend(witnessed(observations, info, chain_state));
     }
     let place = Place::file(&file.path);
@@ -73,17 +78,17 @@ pub(super) fn judge(
         .collect()
 }
 
-/// What the reference's check finds wrong with what both left, in the same way: nothing may be.
+/// Returns a finding if the reference's check reports the same errors in both sides' images. A correct image has none.
 pub(super) fn unclean(observations: &Observations, file: &ImageFile) -> Option<Finding> {
     let is_check = |request: &Request| matches!(request, Request::Check { .. });
-    let look = |side_run: &SideRun| {
+    let answer_of = |side_run: &SideRun| {
         let answer = side_run.reading(0, Side::Reference, is_check)?;
         answer.json().ok()?;
         Some(CheckCounts::of(answer).to_string())
     };
     let (ours, theirs) = (
-        look(&observations.candidate)?,
-        look(observations.reference.as_ref()?)?,
+        answer_of(&observations.candidate)?,
+        answer_of(observations.reference.as_ref()?)?,
     );
     let subject = Subject::CheckOnBothSides {
         file: file.path.clone(),
@@ -106,22 +111,26 @@ fn audits(answers: [&Answer; 2], index: usize, chain_state: &ChainState) -> Vec<
     let (ours, theirs) = match answers.map(read) {
         [Ok(ours), Ok(theirs)] => (ours, theirs),
         refused => {
-            let told = refused.map(|audit| audit.err().unwrap_or_else(|| "read".to_owned()));
-            let [ours, theirs] = told;
+            let reported = refused.map(|audit| audit.err().unwrap_or_else(|| "read".to_owned()));
+            let [ours, theirs] = reported;
             let file = file.path.clone();
             let subject = Subject::MetadataUnreadable { file };
             let finding = witnesses(METADATA, subject, [ours, theirs, "read".to_owned()]);
             return finding.into_iter().collect();
         }
     };
-    let told = |audit: &Audit| match audit.problems.is_empty() {
+    let reported = |audit: &Audit| match audit.problems.is_empty() {
         true => "nothing wrong".to_owned(),
         false => audit.problems.join("; "),
     };
     let subject = Subject::Metadata {
         file: file.path.clone(),
     };
-    let problems = [told(&ours), told(&theirs), "nothing wrong".to_owned()];
+    let problems = [
+        reported(&ours),
+        reported(&theirs),
+        "nothing wrong".to_owned(),
+    ];
     let mut found: Vec<Finding> = witnesses(METADATA, subject, problems).into_iter().collect();
     found.extend(headers(&ours, &theirs, chain_state));
     found.extend(bitmaps(&ours, &theirs, index, chain_state));
@@ -130,7 +139,8 @@ fn audits(answers: [&Answer; 2], index: usize, chain_state: &ChainState) -> Vec<
     found
 }
 
-/// Header fields that two images of one recipe share. The recipe says of some what they must be.
+/// Compares the header fields that must agree between two images of one recipe. For some fields the recipe determines
+/// the value.
 fn headers(ours: &Audit, theirs: &Audit, chain_state: &ChainState) -> Option<Finding> {
     let expected = expected_fields(chain_state);
     let differences = theirs.facts.iter().filter_map(|(name, value)| {
@@ -156,7 +166,7 @@ fn headers(ours: &Audit, theirs: &Audit, chain_state: &ChainState) -> Option<Fin
     Some(finding.blamed(blame.unwrap_or(Blame::Unclear)))
 }
 
-/// Snapshots that both lost, or both have too many; where one did, its header differs.
+/// Returns a finding if both images have the same wrong number of snapshots. If only one has, its header differs.
 fn lost_snapshots(ours: &Audit, theirs: &Audit, chain_state: &ChainState) -> Option<Finding> {
     const FIELD: &str = "nb_snapshots";
     let (ours, theirs) = (ours.facts.get(FIELD)?, theirs.facts.get(FIELD)?);
@@ -164,8 +174,8 @@ fn lost_snapshots(ours: &Audit, theirs: &Audit, chain_state: &ChainState) -> Opt
     let subject = Subject::SnapshotCount {
         file: chain_state.top().path.clone(),
     };
-    let told = [ours.clone(), theirs.clone(), expected];
-    witnesses(METADATA, subject, told).filter(|_| ours == theirs)
+    let reported = [ours.clone(), theirs.clone(), expected];
+    witnesses(METADATA, subject, reported).filter(|_| ours == theirs)
 }
 
 fn expected_fields(chain_state: &ChainState) -> BTreeMap<&'static str, String> {
@@ -184,7 +194,7 @@ fn expected_fields(chain_state: &ChainState) -> BTreeMap<&'static str, String> {
     fields.map(|(name, value)| (name, value.to_string())).into()
 }
 
-/// What is dirty in the bitmaps, granule by granule, where the model knows.
+/// Compares the dirty granules of each bitmap whose contents the model knows.
 fn bitmaps(
     ours: &Audit,
     theirs: &Audit,
@@ -194,7 +204,7 @@ fn bitmaps(
     chain_state.model.bitmaps.iter().find_map(|(name, bitmap)| {
         let dirty = bitmap.dirty.as_ref()?;
         let expected = ranges_in_words(&granules(dirty, bitmap));
-        let told = |audit: &Audit| audit.dirty_in_words(name);
+        let reported = |audit: &Audit| audit.dirty_in_words(name);
         let bitmap = name.clone();
         let subject = match index {
             0 => Subject::BitmapGranules { bitmap },
@@ -203,7 +213,7 @@ fn bitmaps(
                 file: chain_state.top().path.clone(),
             },
         };
-        witnesses(DIRTY, subject, [told(ours), told(theirs), expected])
+        witnesses(DIRTY, subject, [reported(ours), reported(theirs), expected])
     })
 }
 
@@ -219,8 +229,8 @@ fn granules(dirty: &View, bitmap: &Bitmap) -> Vec<(u64, u64)> {
     ranges
 }
 
-/// Where a tool puts things is its own business, but not how much the host must give for it. A file system may compress what one side
-/// left, or not have counted it yet: that makes no image of the other side too large.
+/// Compares the host space. Tools may place data as they like, but must not need much more space. A file system may
+/// compress one side's data, or not have counted it yet; that does not make the other side's image too large.
 fn sizes(ours: &Audit, theirs: &Audit, file: &ImageFile) -> Option<Finding> {
     let bloated = |one: &Audit, other: &Audit| {
         let enough = other.allocated_bytes.max(other.data_bytes);
@@ -233,13 +243,17 @@ fn sizes(ours: &Audit, theirs: &Audit, file: &ImageFile) -> Option<Finding> {
     } else {
         return None;
     };
-    let told = |audit: &Audit| format!("{} bytes", audit.allocated_bytes);
+    let reported = |audit: &Audit| format!("{} bytes", audit.allocated_bytes);
     let file = file.path.clone();
-    let difference = Difference::new(Subject::HostSpace { file }, told(ours), told(theirs));
+    let difference = Difference::new(
+        Subject::HostSpace { file },
+        reported(ours),
+        reported(theirs),
+    );
     Some(Finding::of_difference(HOST, difference).blamed(blame))
 }
 
-/// A third tool's description of what the candidate left, against the reference's.
+/// Compares the third tool's description of the candidate's image with the reference's.
 fn witnessed(
     observations: &Observations,
     info: &Answer,
@@ -252,16 +266,17 @@ fn witnessed(
         .differences
         .iter()
         .all(|found| found.candidate == size);
-    // The witness reads the candidate's image: where the reference reads it as the model says, the witness is alone.
+    // The third tool reads the candidate's image: if the reference reads what the model expects, the third tool stands
+    // alone.
     (!alone).then_some(Finding {
         kind: WITNESS,
         ..described
     })
 }
 
-/// Files that a step touched and had no business to: the step's inputs, or files that it leaves behind.
+/// Returns a finding if a step touched files that it must not touch: its inputs, or files of other steps.
 pub(super) fn touched(ours: &StepResult, theirs: &StepResult) -> Option<Finding> {
-    let told = |step_result: &StepResult| {
+    let reported = |step_result: &StepResult| {
         let wrongly = step_result
             .changed_files
             .iter()
@@ -280,11 +295,11 @@ pub(super) fn touched(ours: &StepResult, theirs: &StepResult) -> Option<Finding>
     witnesses(
         kind,
         Subject::TouchedFiles { request },
-        [told(ours), told(theirs), "none".to_owned()],
+        [reported(ours), reported(theirs), "none".to_owned()],
     )
 }
 
-/// Whether a step may write to the file of this name, or make or remove it.
+/// Whether a step may write, create or remove the file `name`.
 pub fn may_touch(task: &Task, name: &str) -> bool {
     match task {
         task if task.is_reading() => false,
@@ -302,7 +317,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Of an image that takes so much of the host, and has so much data.
+    /// Returns an audit with this host space and this amount of data, in bytes.
     fn audit(allocated_bytes: u64, data_bytes: u64) -> Audit {
         Audit {
             allocated_bytes,
@@ -312,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_takes_much_more_of_the_host_than_the_other_needs_is_blamed() {
+    fn only_a_side_that_needs_much_more_host_space_than_the_other_is_blamed() {
         let file = ImageFile::new("a", Format::Qcow2);
         let cases = [
             ((audit(MIB, MIB), audit(MIB, MIB)), None),
@@ -325,7 +340,7 @@ mod tests {
                 (audit(MIB, MIB), audit(200 * MIB, 200 * MIB)),
                 Some(Blame::Reference),
             ),
-            // The other's was compressed by the file system, or is not counted yet.
+            // The file system compressed the other side's file, or has not counted it yet.
             ((audit(200 * MIB, 200 * MIB), audit(512, 200 * MIB)), None),
         ];
         for ((ours, theirs), blame) in cases {

@@ -1,4 +1,4 @@
-//! What is read in the middle of a chain: candidate, reference and model must say the same.
+//! Judges the steps that read: candidate, reference and model must agree.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ const COMPARE: DivergenceKind = DivergenceKind::ChainCompare;
 const LIST: DivergenceKind = DivergenceKind::ChainSnapshotInfo;
 const MEASURE: DivergenceKind = DivergenceKind::ChainMeasure;
 
-/// Judges an step that reads; nothing for one that does not, or when all agree.
+/// Judges one step. Returns `None` if the step does not read, or if all witnesses agree.
 pub(super) fn judge(
     step: &ChainStep,
     chain_state: &ChainState,
@@ -52,23 +52,23 @@ pub(super) fn judge(
 fn contents(chain_state: &ChainState, ours: &Contents, theirs: &Contents) -> Option<Finding> {
     let expected = chain_state.model.contents();
     let blame = Blame::among(ours, theirs, &expected);
-    let (kind, found, said) = match ours.difference(theirs) {
+    let (kind, found, expected_text) = match ours.difference(theirs) {
         Some(found) => {
-            let said = match theirs.difference(&expected) {
+            let expected_text = match theirs.difference(&expected) {
                 None => found.second.clone(),
                 Some(_) if ours == &expected => found.first.clone(),
                 Some(other) => format!("neither ({})", other.place),
             };
-            (CONTENT, found, said)
+            (CONTENT, found, expected_text)
         }
         None => {
             let found = theirs.difference(&expected)?;
-            let said = found.second.clone();
+            let expected_text = found.second.clone();
             let second = found.first.clone();
             (
                 RECIPE,
                 crate::image::content::ContentDifference { second, ..found },
-                said,
+                expected_text,
             )
         }
     };
@@ -76,11 +76,12 @@ fn contents(chain_state: &ChainState, ours: &Contents, theirs: &Contents) -> Opt
         file: chain_state.top().path.clone(),
         place: found.place,
     };
-    let difference = Difference::new(subject, found.first, found.second).with_expected(said);
+    let difference =
+        Difference::new(subject, found.first, found.second).with_expected(expected_text);
     Some(Finding::of_difference(kind, difference).blamed(blame))
 }
 
-/// Three witnesses of one value.
+/// Compares the values of the candidate, the reference and the model.
 pub(super) fn witnesses(
     kind: DivergenceKind,
     subject: Subject,
@@ -94,7 +95,7 @@ pub(super) fn witnesses(
     Some(Finding::of_difference(kind, difference).blamed(blame))
 }
 
-/// The virtual size and, from a tool that tells all facts, the bitmaps.
+/// Compares the virtual size and, if the tool reports all facts, the bitmaps.
 fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let size = |answer: &Answer| match answer.json() {
         Ok(json) => json["virtual-size"].to_string(),
@@ -110,16 +111,16 @@ fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Opt
     )
     .or_else(|| {
         let expected = expected_bitmaps(chain_state);
-        let told = |answer: &Answer| match answer.partial {
+        let reported = |answer: &Answer| match answer.partial {
             true => expected.clone(),
-            false => told_bitmaps(answer),
+            false => reported_bitmaps(answer),
         };
-        let bitmaps = [told(ours), told(theirs), expected.clone()];
+        let bitmaps = [reported(ours), reported(theirs), expected.clone()];
         witnesses(INFO, Subject::IntermediateBitmaps { file: file() }, bitmaps)
     })
 }
 
-/// Whether two images show a guest the same.
+/// Compares whether two images have the same guest-visible contents.
 fn comparisons(
     chain_state: &ChainState,
     with: Option<usize>,
@@ -127,7 +128,7 @@ fn comparisons(
     theirs: &Answer,
 ) -> Option<Finding> {
     let (file, view) = chain_state.counterpart(with)?;
-    let said = |answer: &Answer| match answer.exit {
+    let result = |answer: &Answer| match answer.exit {
         Exit::Success => "the same".to_owned(),
         Exit::Refused(1) => "not the same".to_owned(),
         _ => answer.describe(),
@@ -143,13 +144,13 @@ fn comparisons(
     witnesses(
         COMPARE,
         subject,
-        [said(ours), said(theirs), expected.to_owned()],
+        [result(ours), result(theirs), expected.to_owned()],
     )
 }
 
-/// The ids and names of the snapshots: the first two columns. The others tell times and sizes of this run.
+/// Compares the first two columns of a snapshot list: id and name. The other columns have times and sizes of this run.
 fn lists(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let told = |answer: &Answer| {
+    let reported = |answer: &Answer| {
         let text = answer.stdout.text();
         let lines = text.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -164,7 +165,7 @@ fn lists(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Fin
         .iter()
         .map(|(name, snapshot)| format!("{} {name}", snapshot.id))
         .collect();
-    let lists = [told(ours), told(theirs), expected.join(", ")];
+    let lists = [reported(ours), reported(theirs), expected.join(", ")];
     witnesses(
         LIST,
         Subject::IntermediateSnapshotsListed {
@@ -182,11 +183,11 @@ fn expected_bitmaps(chain_state: &ChainState) -> String {
     bitmaps.collect::<Vec<_>>().join(", ")
 }
 
-/// In the order of their names, which is that of [`expected_bitmaps`].
-fn told_bitmaps(answer: &Answer) -> String {
+/// Returns the reported bitmaps in the order of their names, like [`expected_bitmaps`].
+fn reported_bitmaps(answer: &Answer) -> String {
     let json = answer.json().unwrap_or_default();
     let bitmaps = json["format-specific"]["data"]["bitmaps"].as_array();
-    let mut told: Vec<String> = bitmaps
+    let mut reported: Vec<String> = bitmaps
         .into_iter()
         .flatten()
         .map(|bitmap| {
@@ -199,17 +200,17 @@ fn told_bitmaps(answer: &Answer) -> String {
             format!("{name} {} {state}", bitmap["granularity"])
         })
         .collect();
-    told.sort();
-    told.join(", ")
+    reported.sort();
+    reported.join(", ")
 }
 
-/// A map may be as coarse as it likes, and tools allocate as they like; but it must cover the image, and may call nothing zero
-/// that is not.
+/// Checks a map. A map may be coarse, and tools may allocate as they like; but it must cover the image, and must not
+/// report zeros where there is data.
 fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let told = [ours, theirs].map(|answer| {
+    let reported = [ours, theirs].map(|answer| {
         map_lie(answer, &chain_state.model.top).unwrap_or_else(|| "nothing untrue".to_owned())
     });
-    let [ours, theirs] = told;
+    let [ours, theirs] = reported;
     let file = chain_state.top().path.clone();
     let subject = Subject::IntermediateMap { file };
     witnesses(MAP, subject, [ours, theirs, "nothing untrue".to_owned()])
@@ -246,13 +247,18 @@ fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
     )
 }
 
-/// What a fully allocated copy takes depends on the size alone; what is required depends on how each tool allocates.
+/// Compares the size of a fully allocated copy, which depends only on the virtual size. The required size depends on
+/// how a tool allocates.
 fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let told = |answer: &Answer| match answer.json() {
+    let reported = |answer: &Answer| match answer.json() {
         Ok(json) => json["fully-allocated"].to_string(),
         Err(error) => error,
     };
-    let difference = Difference::new(Subject::IntermediateMeasure {}, told(ours), told(theirs));
+    let difference = Difference::new(
+        Subject::IntermediateMeasure {},
+        reported(ours),
+        reported(theirs),
+    );
     (difference.candidate != difference.reference)
         .then(|| Finding::of_difference(MEASURE, difference))
 }

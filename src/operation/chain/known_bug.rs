@@ -1,8 +1,8 @@
-//! Steps that meet a known defect of qemu-img, told from where the chain stands.
+//! Known qemu-img bugs, and the steps that meet them in a given state of the chain.
 //!
-//! The generator draws them seldom and on purpose, one kind in a case, so that a campaign says that the defects are still there
-//! without drowning in them; [`Chain`](super::Chain) names them as features, by which the catalogue knows them. Each was seen with
-//! qemu-img 10.0.2 against itself and the model.
+//! The generators draw such steps rarely, at most one kind per case, so that a campaign shows that the bugs still exist
+//! without many duplicates. [`Chain`](super::Chain) reports them as features, which the catalogue matches. Each was
+//! observed with qemu-img 10.0.2 against itself and the model.
 
 use super::Chain;
 use super::chain_state::ChainState;
@@ -12,32 +12,33 @@ use crate::image::options::{Preallocation, Subformat};
 use crate::operation::feature::Feature;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
-/// What is defective.
+/// A known bug of qemu-img.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownQemuBug {
-    /// `rebase` corrupts its heap where an image below the overlay has an end that does not fit the overlay's clusters.
+    /// `rebase` corrupts its heap if a backing image of the overlay ends within a cluster of the overlay.
     UnalignedRebase,
-    /// `resize --preallocation=metadata` takes host clusters that were freed before for zeros, and shows what is left in them.
+    /// `resize --preallocation=metadata` treats freed host clusters as zeros and exposes their old data.
     MetadataGrowth,
-    /// A snapshot for which the refcounts are too narrow is refused, and clusters are leaked: compressed clusters share a host
-    /// cluster, and each counts.
+    /// qemu-img refuses a snapshot for which the refcounts are too narrow, and leaks clusters: compressed clusters
+    /// share a host cluster, and each of them counts.
     NarrowSnapshot,
-    /// What lies behind the image's end in its last cluster is shown when the image grows: it was cut there, or written to in part
-    /// and filled up from a backing file that is gone; only what lies over a longer backing file is zeroed.
+    /// Growing an image exposes the data beyond its old end in its last cluster, which is there after shrinking, or
+    /// after a partial write that filled the cluster from a backing file that is gone. qemu-img zeroes only the range
+    /// over a longer backing file.
     UnalignedGrowth,
-    /// Amended to version 2, an image forgets its bitmaps and leaks their clusters.
+    /// An image with bitmaps that is amended to version 2 loses them and leaks their clusters.
     Version2Bitmaps,
-    /// Amended to version 2, which has no zero clusters, an encrypted image gets clusters of plain zeros in their place, and a guest
-    /// sees what they decrypt to.
+    /// An encrypted image that is amended to version 2, which has no zero clusters, gets clusters of plain zeros
+    /// instead, so that a guest sees their decryption.
     EncryptedDowngrade,
-    /// A compressed conversion to qcow ends with exit code 1 and without a word, whatever is converted.
+    /// A compressed conversion to qcow exits with code 1 and no message, whatever the source.
     CompressedQcow,
-    /// `check -r` forgets the snapshots of an image with bitmaps, and frees what only they held: opening an image for a check leaves
-    /// the snapshot table for later, and loading bitmaps writes the header before.
+    /// `check -r` removes the snapshots of an image with bitmaps and frees their clusters: opening an image for a check
+    /// defers loading the snapshot table, and loading the bitmaps writes the header before that.
     RepairedSnapshots,
 }
 
-/// What one piece of an L2 table that qemu-img keeps in memory reaches with these clusters: 2 GiB.
+/// The cluster size at which one cached slice of an L2 table covers 2 GiB.
 const HUGE_RUN_CLUSTER_BYTES: u64 = 128 << 10;
 const HUGE_RUN_RUN_BYTES: u64 = 1 << 31;
 
@@ -64,8 +65,9 @@ impl ChainStep {
             && *size > chain_state.model.top.size
     }
 
-    /// Whether it meets [`KnownQemuBug::UnalignedRebase`] further down: an image of the chain ends within a cluster of the overlay, or has
-    /// smaller clusters, so that what is allocated there begins within one. Kept apart from [`KnownQemuBug::of`], by which cases are drawn.
+    /// Whether the step meets [`KnownQemuBug::UnalignedRebase`] in a way that is never drawn: a backing image ends
+    /// within a cluster of the overlay, or has smaller clusters, so that its allocation changes within a cluster of the
+    /// overlay. Separate from [`KnownQemuBug::of`], because that one determines which cases are drawn.
     fn rebases_over_finer_images(&self, chain_state: &ChainState) -> bool {
         let (size, cluster) = (chain_state.model.top.size, chain_state.top().cluster_size());
         let has_unaligned_tail = |end: u64| end < size && !end.is_multiple_of(cluster);
@@ -81,15 +83,15 @@ impl ChainStep {
 
     /// See [`Feature::ParallelsUnmap`].
     fn unmaps_parallels(&self, chain_state: &ChainState) -> bool {
-        // Whole clusters are given back whether that is asked for or not.
+        // qemu-img unmaps whole clusters with or without the flag.
         let is_zeroing = matches!(self, Self::WriteZeroes { .. });
         is_zeroing && chain_state.top().format == Format::Parallels
     }
 }
 
 impl ChainState {
-    /// Returns the known bugs that the step meets, those by which cases are drawn first. The step steps on the current image: see
-    /// [`ChainState::resolved`].
+    /// Returns the known bugs that the step meets, first those that determine which cases are drawn. The step works on
+    /// the current image: see [`ChainState::resolved`].
     pub(super) fn bugs_met_by(&self, step: &ChainStep) -> impl Iterator<Item = Feature> {
         let met = [
             (
@@ -110,7 +112,7 @@ impl ChainState {
         drawn.into_iter().chain(not_drawn)
     }
 
-    /// Whether a map of the current image, or of one below it, may end with a failed assertion (bdrv_co_do_block_status).
+    /// Whether a map of the current image or of a backing image may fail an assertion (bdrv_co_do_block_status).
     pub(super) fn has_huge_encrypted_runs(&self) -> bool {
         let lower = self.below().iter().zip(self.edges());
         let mut images = lower.chain([(self.top(), self.model.top.size)]);
@@ -122,9 +124,9 @@ impl ChainState {
 }
 
 impl Layer {
-    /// Whether its format is guessed, wrongly, when an image of the format `above` lies on it: a qcow has no place for its backing
-    /// file's format, and a fixed vpc has a footer only and is taken for raw. A guest sees the footer, with a random UUID and the
-    /// time, as the last sector. Never drawn.
+    /// Whether qemu-img guesses the format of this layer wrongly if its overlay has the format `above`: a qcow does not
+    /// store the format of its backing file, and a fixed vpc has only a footer, so that it is taken for raw. A guest
+    /// then sees the footer, with a random UUID and the time, as the last sector. Never drawn.
     pub fn is_guessed_under(&self, above: Format) -> bool {
         let is_fixed = self.options.subformat() == Some(Subformat::Fixed);
         above == Format::Qcow && self.format == Format::Vpc && is_fixed
@@ -132,7 +134,7 @@ impl Layer {
 }
 
 impl Chain {
-    /// Whether an image lies on one whose format is guessed wrongly.
+    /// Whether the format of a backing image is guessed wrongly.
     pub(super) fn has_guessed_backing(&self) -> bool {
         let mut pairs = self.layers.iter().zip(self.layers.iter().skip(1));
         pairs.any(|(below, above)| below.is_guessed_under(above.format))
@@ -140,7 +142,7 @@ impl Chain {
 }
 
 impl KnownQemuBug {
-    /// All of them.
+    /// All known bugs.
     pub const ALL: [Self; 8] = [
         Self::UnalignedRebase,
         Self::MetadataGrowth,
@@ -152,7 +154,7 @@ impl KnownQemuBug {
         Self::RepairedSnapshots,
     ];
 
-    /// Those that a generation provokes. Another one changes what the ids of cases decode to.
+    /// The bugs that a generation provokes. A new entry would change what the ids of cases decode to.
     pub const PROVOKED: [Self; 7] = [
         Self::UnalignedRebase,
         Self::MetadataGrowth,
@@ -163,7 +165,7 @@ impl KnownQemuBug {
         Self::CompressedQcow,
     ];
 
-    /// What it is among the features of a chain.
+    /// Returns the feature that stands for the bug.
     pub fn feature(self) -> Feature {
         match self {
             Self::UnalignedRebase => Feature::UnalignedRebase,
@@ -177,7 +179,7 @@ impl KnownQemuBug {
         }
     }
 
-    /// The one that this step meets where the chain stands.
+    /// Returns the bug that the step meets in this state.
     pub fn of(chain_state: &ChainState, step: &ChainStep) -> Option<Self> {
         let (chain_state, step) = chain_state.resolved(step);
         let (top, model) = (chain_state.top(), &chain_state.model);

@@ -1,8 +1,8 @@
-//! Facts of the step or file of a chain in which a divergence lies: where its data came from, and what was done to it on the way.
+//! Facts about the step or file at which a chain diverges: where its data came from, and which steps changed it.
 //!
-//! Called by the chain's [`facts`](crate::operation::Perform::facts). The data of a file comes from itself, from the images below it, from what
-//! it was converted from, from what was committed into it, and from what once lay below it. What happened to other images of the same chain
-//! is not told: it cannot be why this file differs.
+//! Called by the chain's [`facts`](crate::operation::Perform::facts). The data of a file comes from the file, its
+//! backing images, the image that it was converted from, the images that were committed into it, and its former backing
+//! images. Steps on other images of the chain are not included, because they cannot explain the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,26 +17,26 @@ use crate::oracle::observations::{Observations, Side, StepContext};
 use crate::oracle::verdict::Place;
 use crate::tool::request::ImageFile;
 
-/// What is known of one file, or of all files that data came from.
+/// The history of one file, or of all files that data came from.
 #[derive(Clone, Default)]
 struct Past {
-    /// Formats and options of what data came from.
+    /// Formats and options of the files that the data came from.
     origin: BTreeSet<Feature>,
-    /// What was done to the file.
+    /// Steps on the file.
     done: BTreeSet<&'static str>,
-    /// The same, by the candidate's own tool.
+    /// Steps on the file that the candidate's own tool performed.
     own: BTreeSet<&'static str>,
-    /// What was done to what data came from.
+    /// Steps on the files that the data came from.
     before: BTreeSet<&'static str>,
     own_before: BTreeSet<&'static str>,
-    /// Known defects of qemu-img that were met.
+    /// Known qemu-img bugs that the steps met.
     met: BTreeSet<Feature>,
-    /// The largest size that a guest has seen, in bytes, with that of every snapshot.
+    /// The largest size in bytes that a guest has seen, plus the sizes of all snapshots.
     bytes_max: u64,
 }
 
 impl Past {
-    /// The data of another file comes into this one.
+    /// Adds the history of another file whose data comes into this one.
     fn inherit(&mut self, other: &Self) {
         self.origin.extend(&other.origin);
         self.before.extend(other.done.iter().chain(&other.before));
@@ -55,7 +55,7 @@ impl Ancestry {
         self.0.entry(file.path.clone()).or_default()
     }
 
-    /// All that the current image of a course shows, and what of it is its own.
+    /// Returns the history of everything that the current image shows; `done` and `own` are those of its own file.
     fn of(&self, chain_state: &ChainState) -> Past {
         let files = chain_state.below().iter().chain([chain_state.top()]);
         let mut all = Past::default();
@@ -74,7 +74,7 @@ impl Ancestry {
         all
     }
 
-    /// The current image has been created, or written for the first time.
+    /// Records that the current image was created, or written for the first time.
     fn made(&mut self, chain_state: &ChainState, how: &'static str, is_own: bool) {
         let size = chain_state.model.top.size;
         let past = self.past(chain_state.top());
@@ -89,7 +89,7 @@ impl Ancestry {
         past.met.extend(guessed.then_some(Feature::GuessedBacking));
     }
 
-    /// An step is about to be done where the chain stands.
+    /// Records a step, in the state before it.
     fn apply(&mut self, chain_state: &ChainState, step: &ChainStep, is_own: bool) {
         let (chain_state, step) = chain_state.resolved(step);
         let (chain_state, inherited) = (&*chain_state, self.of(&chain_state));
@@ -100,12 +100,12 @@ impl Ancestry {
         past.done.extend(&names);
         past.own.extend(names.iter().filter(|_| is_own));
         past.met.extend(&met);
-        // What a conversion to version 3 leaves of version 2 does not show in the options any more.
+        // The options no longer show that an image had version 2 before it was amended to version 3.
         past.origin.extend(of_file(chain_state.top()));
         match step {
             ChainStep::Resize { size: wanted, .. } => past.bytes_max = past.bytes_max.max(*wanted),
             ChainStep::Snapshot { .. } => past.bytes_max += size,
-            // What lay below has been copied into it.
+            // A rebase copies data of the old backing images into the overlay.
             ChainStep::Rebase { .. } => past.inherit(&inherited),
             ChainStep::Commit => {
                 if let Some(below) = chain_state.below().last() {
@@ -121,7 +121,7 @@ impl Ancestry {
         }
     }
 
-    /// The current image is a copy of what was the current one.
+    /// Records that the current image is a copy of the previous one.
     fn copied(&mut self, before: &Past, chain_state: &ChainState, step: &ChainStep, is_own: bool) {
         let size = chain_state.model.top.size;
         let past = self.past(chain_state.top());
@@ -140,7 +140,7 @@ fn is_compressed(step: &ChainStep) -> bool {
     matches!(step, ChainStep::Convert { compress: true, .. })
 }
 
-/// The step's name, and what it is where its name says too little.
+/// Returns the name of the step, and a more specific one for a resize.
 fn names(chain_state: &ChainState, step: &ChainStep) -> Vec<&'static str> {
     let size = chain_state.model.top.size;
     let more = match step {
@@ -157,7 +157,7 @@ fn known_bugs(chain_state: &ChainState, step: &ChainStep) -> Vec<Feature> {
     chain_state.bugs_met_by(step).chain(endless).collect()
 }
 
-/// What is true of the place, beside what is true in every operation.
+/// Adds the facts about the place that are specific to chains.
 pub(super) fn add(
     chain: &Chain,
     context: &StepContext<'_>,
@@ -167,7 +167,7 @@ pub(super) fn add(
 ) {
     let mut ancestry = Ancestry::default();
     let mut chain_state = ChainState::bare(&context.stem);
-    // In the order of `creation_steps`: a layer is created, written, and then the steps follow.
+    // The results have the order of `creation_steps`: each layer is created and written, and then its steps follow.
     let mut step_results = observations.candidate.step_results.iter();
     let mut is_own = || {
         step_results
@@ -237,7 +237,7 @@ pub(super) fn add(
     space(observations, place, past.bytes_max, facts);
 }
 
-/// What is true of the current image, and of those below it, where the chain stands.
+/// Returns the features of the current image and of its backing images.
 fn of_files(chain_state: &ChainState) -> Vec<(&'static str, Feature)> {
     let is_odd = !chain_state.model.top.size.is_multiple_of(2 * SECTOR_BYTES);
     let own = of_file(chain_state.top()).into_iter();
@@ -247,7 +247,7 @@ fn of_files(chain_state: &ChainState) -> Vec<(&'static str, Feature)> {
     own.chain(below.map(|feature| ("below", feature))).collect()
 }
 
-/// Whether the candidate's file takes no more of the host than a guest could ever have filled.
+/// Adds whether the candidate's file takes more host space than a guest could ever have filled.
 fn space(observations: &Observations, place: &Place, bytes_max: u64, facts: &mut Facts) {
     let Some(name) = &place.file else { return };
     let readings = observations.candidate.readings.iter();
@@ -260,7 +260,7 @@ fn space(observations: &Observations, place: &Place, bytes_max: u64, facts: &mut
         .ok()
     });
     if let Some(audit) = audit {
-        // Tables, and what is preallocated, take a little more.
+        // Tables and preallocation take a little more.
         let fits =
             audit.allocated_bytes <= bytes_max.saturating_add(bytes_max / 8 + super::HOST_SLACK);
         facts.add("space", if fits { "within_size" } else { "beyond_size" });
@@ -276,7 +276,7 @@ mod tests {
     use crate::oracle::observations::{SideRun, StepResult};
     use crate::tool::request::{Answer, Exit};
 
-    /// The facts of a place in a chain of which the candidate's own tool did every step.
+    /// Returns the facts about a place in a chain whose steps were all performed by the candidate's own tool.
     fn facts(layers: Value, steps: Value, place: &Place) -> Vec<String> {
         let chain = json!({"layers": layers, "steps": steps});
         let chain: Chain = serde_json::from_value(chain).unwrap();
@@ -326,10 +326,10 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_with_its_file_what_lies_below_it_and_what_was_done_to_it() {
+    fn the_facts_of_a_step_have_its_file_its_backing_images_and_its_history() {
         let layers = json!([qcow2(&["encrypt.format=luks"]), qcow2(&[])]);
         let steps = json!([{"step": "resize", "size": 2 << 20}, {"step": "read"}]);
-        // Two layers are created.
+        // The first two steps create the layers.
         let read = facts(layers, steps, &Place::step(3));
         let are = [
             "step=read",
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_later_is_not_told() {
+    fn later_steps_add_no_facts() {
         let steps = json!([{"step": "read"}, {"step": "discard", "offset": 0, "length": 512}]);
         let read = facts(json!([qcow2(&[])]), steps, &Place::step(1));
         assert_facts(
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_keeps_where_its_data_came_from_and_not_what_was_done_to_the_other_file() {
+    fn a_copy_inherits_the_origin_of_its_data_and_not_the_steps_on_its_source() {
         let layers = json!([qcow2(&["encrypt.format=luks"])]);
         let steps = json!([
             {"step": "discard", "offset": 0, "length": 512},
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_committed_counts_for_the_image_below() {
+    fn the_history_of_a_committed_overlay_counts_for_its_backing_image() {
         let layers = json!([qcow2(&[]), qcow2(&["data_file=beside"])]);
         let steps = json!([{"step": "resize", "size": 2 << 20}, {"step": "commit"}]);
         let lower = facts(layers, steps, &Place::file("0-chain-0.qcow2"));
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_to_an_image_above_is_not_told_of_the_one_below() {
+    fn the_history_of_an_overlay_does_not_count_for_its_backing_image() {
         let bitmap = json!({"step": "bitmap", "flags": ["--add"], "name": "b"});
         let below = json!({"format": "qcow2", "size": 1 << 20, "acts": [bitmap]});
         let layers = json!([below, qcow2(&["encrypt.format=luks"])]);

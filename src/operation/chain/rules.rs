@@ -1,8 +1,9 @@
-//! What may be done where a chain stands, and how it must end.
+//! The rules for steps: which step is admitted in which state of a chain, and how it must exit.
 //!
-//! The one place that knows it. Generators draw what is admitted, the fitting of mutated, spliced and shrunk chains keeps what is
-//! admitted, and the steps that a case asks of both tools take their [`ExitExpectation`] from here. Changes nothing of a course, and knows nothing
-//! of what is likely, nor of the known defects of qemu-img ([`KnownQemuBug`](super::KnownQemuBug)).
+//! No other place has such rules. The generators draw only admitted steps; sanitizing keeps only admitted steps of
+//! mutated, spliced and shrunk chains; and the requests of a case take their [`ExitExpectation`] from here. The rules
+//! do not change the state, and know neither probabilities nor the known bugs of qemu-img
+//! ([`KnownQemuBug`](super::KnownQemuBug)).
 
 use super::chain_state::ChainState;
 use super::parameters::window;
@@ -20,35 +21,35 @@ mod cost;
 mod exit;
 mod layers;
 
-/// The entries of the longest L1 table that qemu-img makes: 32 MiB of them (QEMU, block/qcow2.h, QCOW_MAX_L1_SIZE).
+/// The maximum number of entries of an L1 table in qemu-img: 32 MiB (QEMU, block/qcow2.h, QCOW_MAX_L1_SIZE).
 const L1_ENTRIES_MAX: u64 = 4 << 20;
 
-/// What the rules say of an step where a chain stands.
+/// What the rules say about a step in a state of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It makes sense, and ends so.
+    /// The step is meaningful and must exit like this.
     Admitted(ExitExpectation),
-    /// It makes none. A case that is written by hand may have it all the same.
+    /// The step is not meaningful. A case that is written by hand may still have it.
     Rejected(Rejection),
 }
 
 impl Admission {
-    /// Whether it makes sense.
+    /// Whether the step is meaningful.
     pub fn is_admitted(self) -> bool {
         matches!(self, Self::Admitted(_))
     }
 }
 
-/// Why an step makes no sense where a chain stands.
+/// Why a step is not meaningful in a state of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// Every tool must refuse it, and change nothing.
+    /// Every tool must refuse it and change nothing.
     MustBeRefused(&'static str),
-    /// qemu-img refuses it, or has nothing to do it with; another tool need not.
+    /// qemu-img refuses it or has no command for it; another tool may perform it.
     MayBeRefused(&'static str),
-    /// What a guest sees afterwards is not settled: nobody could judge what comes next.
+    /// The guest-visible contents afterwards are undefined, so that nothing that follows can be judged.
     Unsettled(&'static str),
-    /// It takes qemu-img minutes, or much of the host.
+    /// It takes qemu-img minutes, or much host space.
     Costly(&'static str),
 }
 
@@ -56,7 +57,7 @@ use Rejection::{Costly, MayBeRefused, MustBeRefused, Unsettled};
 
 type Sensible = Result<(), Rejection>;
 
-/// `rejection` unless that holds.
+/// Returns `rejection` unless the condition holds.
 fn only_if(holds: bool, rejection: Rejection) -> Sensible {
     match holds {
         true => Ok(()),
@@ -65,7 +66,7 @@ fn only_if(holds: bool, rejection: Rejection) -> Sensible {
 }
 
 impl ChainState {
-    /// Whether the step makes sense where the chain stands, and how it must end there.
+    /// Returns whether the step is meaningful in this state, and how it must exit.
     pub fn admit(&self, step: &ChainStep) -> Admission {
         match self.sense(step) {
             Ok(()) => Admission::Admitted(self.exit(step)),
@@ -73,7 +74,7 @@ impl ChainState {
         }
     }
 
-    /// What the step's exit means, also where it makes no sense.
+    /// Returns how the step must exit, even if it is not meaningful.
     pub fn rule(&self, step: &ChainStep) -> ExitExpectation {
         let exit = self.exit(step);
         match self.admit(step) {
@@ -85,7 +86,7 @@ impl ChainState {
         }
     }
 
-    /// Why nothing that comes after the step could be judged, where that is so.
+    /// Returns why nothing after the step could be judged, if that is so.
     pub(super) fn objection(&self, step: &ChainStep) -> Option<&'static str> {
         match self.admit(step) {
             Admission::Rejected(Unsettled(why)) => Some(why),
@@ -93,7 +94,7 @@ impl ChainState {
         }
     }
 
-    /// Whether the step is done where it ends as it should.
+    /// Whether the step is performed when it exits as expected.
     pub(super) fn is_expected_to_succeed(&self, step: &ChainStep) -> bool {
         !matches!(
             self.admit(step),
@@ -173,7 +174,7 @@ impl ChainState {
                 only_qcow2()?;
                 let snapshot = self.model.snapshots.get(name);
                 let seen = snapshot.and_then(|snapshot| snapshot.seen.as_ref());
-                // It is read in the size that the image has now.
+                // qemu-img reads the snapshot with the image's current size.
                 let is_settled = seen.is_some_and(|view| view.size == size);
                 let settled = "what `convert -l` sees in the snapshot is not settled";
                 only_if(is_settled, Unsettled(settled))?;
@@ -212,7 +213,8 @@ impl ChainState {
         }
     }
 
-    /// Whether a range surely lies, wholly or in part, behind the image's end: not where it may end elsewhere than the model says.
+    /// Whether a range certainly reaches beyond the end of the image. It does not if the image's size may differ from
+    /// the model's.
     fn is_out(&self, offset: u64, length: u64) -> bool {
         !self.is_of_doubtful_size() && offset.saturating_add(length) > self.model.top.size
     }
@@ -227,7 +229,8 @@ impl ChainState {
         only_if(self.is_writable(), once)
     }
 
-    /// Whether what is given back reads as zeros: version 2 has no way to say so over a backing file, and other formats give nothing back.
+    /// Whether a discarded range reads as zeros. Version 2 cannot express that over a backing file, and the other
+    /// formats do not discard.
     pub fn discards_surely(&self) -> bool {
         match self.top().format {
             Format::Qcow2 => self.below().is_empty() || !self.is_version_2(),
@@ -236,12 +239,12 @@ impl ChainState {
         }
     }
 
-    /// Whether the current image's size can be changed.
+    /// Whether the current image can be resized.
     pub fn is_resized(&self) -> bool {
         matches!(self.top().format, Format::Qcow2 | Format::Raw)
     }
 
-    /// The ways in which what is added may be preallocated: a raw image has no metadata.
+    /// Returns the preallocation modes for growth. A raw image has no metadata.
     pub fn preallocations(&self) -> &'static [Preallocation] {
         let all = &[
             Preallocation::Off,
@@ -255,7 +258,7 @@ impl ChainState {
         }
     }
 
-    /// Whether what a resize adds may be preallocated in this way.
+    /// Whether growth to `wanted` bytes may be preallocated in this mode.
     pub fn preallocates(&self, wanted: u64, mode: Preallocation) -> bool {
         self.sense_of_preallocation(wanted, mode).is_ok()
     }
@@ -284,7 +287,7 @@ impl ChainState {
         }
     }
 
-    /// Whether internal snapshots of the current image are made.
+    /// Whether the current image can have internal snapshots.
     pub fn takes_snapshots(&self) -> bool {
         self.top().format == Format::Qcow2 && self.top().data_file().is_none()
     }
@@ -316,7 +319,8 @@ impl ChainState {
         let is_there = onto.is_none_or(|index| index < self.below().len());
         let missing = "there is no such image below the current one";
         only_if(is_there, Unsettled(missing))?;
-        // It is named by more than its file then, and qemu-img resolves no relative name of a backing file against that.
+        // The overlay is then opened by options instead of a name, and qemu-img does not resolve a relative backing
+        // file name against them.
         let locked = "an encrypted image cannot be put onto another one by its name";
         let is_named = onto.is_none() || !top.is_locked();
         only_if(is_named, MayBeRefused(locked))?;
@@ -383,7 +387,7 @@ impl ChainState {
 
 const TOO_LARGE: &str = "such an image cannot be so large";
 
-/// Whether an image of this file's kind can have so many bytes.
+/// Whether an image of this format and cluster size can have `size` bytes.
 fn holds(file: &ImageFile, size: u64) -> bool {
     if file.format != Format::Qcow2 {
         return true;

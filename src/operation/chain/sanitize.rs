@@ -1,9 +1,9 @@
-//! A chain whose steps all make sense where they stand.
+//! Sanitizes a chain, so that every step is meaningful in its state.
 //!
-//! The shrinker and the guide change a chain at one place, and what stood behind it may then mean nothing: a snapshot that is no
-//! longer made cannot be applied. Such steps are left out, ranges that reach beyond an image are cut. What our own generations
-//! draw is whole already and comes back as it was. What makes sense is for the rules to say ([`ChainState::admit`]); here is only how an step
-//! is cut to what does. Knows nothing of what is simpler or likely.
+//! The shrinker and the guide change a chain at one place, and later steps may then be meaningless: a snapshot that is
+//! no longer created cannot be applied. Sanitizing removes such steps and cuts ranges at the end of the image. It does
+//! not change a chain that a native generation drew. The rules decide what is meaningful ([`ChainState::admit`]); this
+//! module only adjusts steps to them.
 
 use super::step::{ChainStep, Layer};
 use super::{Chain, ChainState, KnownQemuBug};
@@ -12,17 +12,18 @@ use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::Preallocation;
 
 impl Chain {
-    /// The same without what makes no sense.
+    /// Returns the chain without what is not meaningful.
     pub fn sanitized(&self) -> Self {
         self.sanitized_within(&KnownQemuBug::ALL)
     }
 
-    /// The same without what makes no sense, and without steps that meet other defects of qemu-img than `other` does.
+    /// Returns the chain without what is not meaningful, and without steps that meet known qemu-img bugs that `other`
+    /// does not meet.
     pub fn sanitized_like(&self, other: &Self) -> Self {
         self.sanitized_within(&other.known_bugs())
     }
 
-    /// The defects of qemu-img that its steps meet.
+    /// Returns the known qemu-img bugs that the steps meet.
     pub(super) fn known_bugs(&self) -> Vec<KnownQemuBug> {
         let mut chain_state = ChainState::start("", &self.layers);
         let mut known_bugs = Vec::new();
@@ -33,7 +34,8 @@ impl Chain {
         known_bugs
     }
 
-    /// The same without what makes no sense, and without steps that meet other defects of qemu-img than `known_bugs`.
+    /// Returns the chain without what is not meaningful, and without steps that meet known qemu-img bugs other than
+    /// `known_bugs`.
     pub(super) fn sanitized_within(&self, known_bugs: &[KnownQemuBug]) -> Self {
         let layers = sanitized_layers(&self.layers);
         let mut chain_state = ChainState::start("", &layers);
@@ -52,7 +54,7 @@ impl Chain {
     }
 }
 
-/// The layers, with the steps of each that make sense before the next one is put onto it.
+/// Returns the layers with those of their steps that are meaningful before the next layer is created.
 fn sanitized_layers(layers: &[Layer]) -> Vec<Layer> {
     let mut chain_state = ChainState::bare("");
     let sanitized = layers.iter().map(|layer| {
@@ -81,7 +83,7 @@ fn sanitized_layer(layer: &Layer) -> Layer {
         steps: Vec::new(),
         ..layer.clone()
     };
-    // Some formats round it.
+    // Some formats round the size.
     let size = ChainState::start("", &[empty]).model.top.size;
     Layer {
         writes: cut(&layer.writes, size),
@@ -94,19 +96,19 @@ fn cut(writes: &[Write], size: u64) -> Vec<Write> {
     parts.collect()
 }
 
-/// The part of [`offset`, `offset + length`) that lies in an image of `size` bytes, if any does.
+/// Returns the part of [`offset`, `offset + length`) within an image of `size` bytes, as (offset, length).
 fn cut_range(offset: u64, length: u64, size: u64) -> Option<(u64, u64)> {
     let end = (offset + length).min(size);
     (offset < end).then(|| (offset, end - offset))
 }
 
-/// The step as far as it makes sense where the chain stands.
+/// Returns the step, adjusted as far as necessary; `None` if it is not meaningful even so.
 fn sanitized(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
     let step = adjusted(step, chain_state)?;
     chain_state.admit(&step).is_admitted().then_some(step)
 }
 
-/// The step with its numbers as far as the current image reaches; nothing where nothing is left of it.
+/// Returns the step with its ranges cut at the end of the current image; `None` if nothing is left of it.
 fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
     let size = chain_state.model.top.size;
     match step {
@@ -159,7 +161,7 @@ fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
     }
 }
 
-/// As many requests of a bench as do not reach over the end.
+/// Returns a bench with only the requests that lie within the image.
 fn benched(step: &ChainStep, size: u64) -> Option<ChainStep> {
     let mut step = step.clone();
     if let ChainStep::Bench {
@@ -176,7 +178,7 @@ fn benched(step: &ChainStep, size: u64) -> Option<ChainStep> {
     Some(step)
 }
 
-/// Whole clusters of a qcow2.
+/// Returns a discard that is rounded to whole clusters if the image is a qcow2.
 fn whole_clusters(offset: u64, length: u64, chain_state: &ChainState) -> ChainStep {
     let (top, size) = (chain_state.top(), chain_state.model.top.size);
     if top.format != Format::Qcow2 {
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rested_on_an_act_that_is_gone_goes_with_it() {
+    fn removing_a_step_removes_its_dependents() {
         let rest = vec![
             snapshot(SnapshotAction::Apply),
             snapshot(SnapshotAction::Delete),
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_that_allocates_every_cluster_is_unbearable_and_any_other_is_not() {
+    fn only_growth_that_allocates_every_cluster_is_too_expensive() {
         let resize = || ChainStep::Resize {
             size: 32 << 30,
             preallocation: None,

@@ -1,7 +1,7 @@
-//! Simpler versions of a chain for the shrinker, and how much there is of one.
+//! Simpler versions of a chain for the shrinker, and the size of a chain.
 //!
-//! Every version is whole: what an step needs is there, what lies beyond a smaller image is cut or moved with its end, and a rebase
-//! still names the image that it named.
+//! Every version is consistent: a step keeps its prerequisites, data beyond the end of a smaller image is cut or moved,
+//! and a rebase still names the same image.
 
 use super::Chain;
 use super::step::{ChainStep, Layer};
@@ -15,17 +15,17 @@ use steps::{simpler_steps, simpler_writes};
 mod copies_and_benches;
 mod steps;
 
-/// Sizes that a person would choose, in bytes; the first is the simplest.
+/// Usual sizes in bytes, the simplest first.
 const SIZES: [u64; 5] = [1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20];
 
-/// Other sizes are rounded to this, in bytes: the usual cluster.
+/// Other sizes are rounded to this, in bytes: the default cluster size.
 const SIZE_GRAIN: u64 = 65536;
 
-/// The formats that are simpler than those that stand behind them, or are not here.
+/// The simplest formats, in this order; every other format is less simple.
 const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
 
 impl Chain {
-    /// Simpler chains, those that take away most first.
+    /// Returns simpler chains, those with the largest reductions first.
     pub(super) fn simpler_chains(&self) -> Vec<Self> {
         let with_steps = |steps| Self {
             steps,
@@ -45,7 +45,7 @@ impl Chain {
         let steps = elementwise(&self.steps, simpler_steps);
         versions.extend(steps.into_iter().map(with_steps));
 
-        // One that was not drawn by us may need what makes no sense.
+        // A chain from elsewhere may need parts that are not meaningful.
         let is_whole = self.sanitized() == *self;
         let known_bugs = self.known_bugs();
         let versions = versions.into_iter().flat_map(|version| {
@@ -64,7 +64,8 @@ impl Chain {
         new
     }
 
-    /// The top alone, then one image less; what was written into one that goes is first left out, then given to its neighbour.
+    /// Returns the chain with the top layer alone, then with one layer fewer. The data of a removed layer is dropped in
+    /// one version and moved to its neighbour in another.
     fn fewer_layers(&self) -> Vec<Self> {
         let count = self.layers.len();
         if count < 2 {
@@ -82,7 +83,7 @@ impl Chain {
         let mut chain = self.clone();
         let layer = chain.layers.remove(gone);
         if keeps_writes {
-            // The image above it showed its data; the last one's are written into what is now the last.
+            // The overlay showed its data; the data of the last layer is written into the new last one.
             let heir = gone.min(chain.layers.len() - 1);
             let own = std::mem::take(&mut chain.layers[heir].writes);
             let (first, second) = if gone == heir {
@@ -98,7 +99,7 @@ impl Chain {
         chain
     }
 
-    /// No option anywhere.
+    /// Returns the chain without any options.
     fn without_options(&self) -> Self {
         let layers = self.layers.iter().map(|layer| Layer {
             options: CreateOptions::new(),
@@ -111,7 +112,8 @@ impl Chain {
         }
     }
 
-    /// All images that are larger, or of an odd size, become of one usual size; resizes follow as far as the image went.
+    /// Returns the chain with larger or unusual image sizes reduced to a usual one. In a second version, resizes move
+    /// along.
     fn smaller(&self) -> Vec<Self> {
         let is_larger = |size: u64, wanted: u64| size > wanted || !SIZES.contains(&size);
         let top = self.layers.last().map_or(0, |layer| layer.size);
@@ -142,7 +144,7 @@ impl Chain {
         versions.collect()
     }
 
-    /// Its steps, the options of its images and steps beyond the defaults (a backing file is one), its guest writes.
+    /// Counts the steps, the options beyond the defaults (a backing file counts as one), and the guest writes.
     pub(super) fn size_of_chain(&self) -> CaseSize {
         let of_layers = self.layers.iter().map(|layer| CaseSize {
             operations: 0,
@@ -184,7 +186,7 @@ fn step_without_options(step: &ChainStep) -> ChainStep {
     step
 }
 
-/// The step in a chain whose image `gone` is there no more.
+/// Adjusts the indices of layers in the step after layer `gone` was removed.
 fn renumber(step: &mut ChainStep, gone: usize) {
     match step {
         ChainStep::Rebase { onto } => {
@@ -194,7 +196,7 @@ fn renumber(step: &mut ChainStep, gone: usize) {
             };
         }
         ChainStep::Below { layer, step } => {
-            // What was done with the image that is gone is done with the one that lay on it.
+            // A step on the removed layer now works on the layer above it.
             *layer -= usize::from(*layer > gone);
             renumber(step, gone);
         }
@@ -203,7 +205,7 @@ fn renumber(step: &mut ChainStep, gone: usize) {
     }
 }
 
-/// How many options an step has beyond what it cannot do without.
+/// Counts the options of a step beyond the necessary ones.
 fn options_of(step: &ChainStep) -> usize {
     match step {
         ChainStep::WriteZeroes { unmap, .. } => usize::from(*unmap),
@@ -240,7 +242,7 @@ fn unwritten(layer: &Layer) -> Layer {
     }
 }
 
-/// The same in another size: what was written at its end stays at its end.
+/// Returns the layer with another size. Writes at its end stay at its end.
 fn resized(layer: &Layer, size: u64) -> Layer {
     let writes = layer.writes.iter();
     Layer {
@@ -264,7 +266,7 @@ fn moved_write(write: &Write, old: u64, new: u64) -> Write {
     }
 }
 
-/// What no longer fits keeps its distance from the end.
+/// Returns the new offset of a range: if it no longer fits, it keeps its distance from the end.
 fn moved_offset(offset: u64, length: u64, old: u64, new: u64) -> u64 {
     if offset + length <= new {
         return offset;
@@ -272,7 +274,7 @@ fn moved_offset(offset: u64, length: u64, old: u64, new: u64) -> u64 {
     offset.saturating_sub(old.saturating_sub(new))
 }
 
-/// The step in an image that was `old` bytes long and is now `new`.
+/// Returns the step, adjusted to an image whose size changed from `old` to `new` bytes.
 fn moved(step: &ChainStep, old: u64, new: u64) -> ChainStep {
     let mut step = step.clone();
     match &mut step {
@@ -293,7 +295,8 @@ fn moved(step: &ChainStep, old: u64, new: u64) -> ChainStep {
     step
 }
 
-/// Simpler sizes: the usual ones, smaller ones of those that are usual already, else a rounder one and the half.
+/// Returns simpler sizes. For a usual size these are the smaller usual ones; for any other, all usual ones, rounded
+/// ones, and the half.
 fn sizes(size: u64) -> Vec<u64> {
     let is_usual = SIZES.contains(&size);
     let mut versions: Vec<u64> = SIZES.to_vec();

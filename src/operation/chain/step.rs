@@ -1,4 +1,4 @@
-//! What a chain is made of: its layers, and the steps on it.
+//! The parts of a chain: its layers, and its steps.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub use kind::ChainStepKind;
 
 mod kind;
 
-/// How a snapshot is named on a command line (`qemu-img convert -l`).
+/// How a command line names a snapshot (`qemu-img convert -l`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Naming {
@@ -31,7 +31,7 @@ pub enum Naming {
 }
 
 impl Naming {
-    /// All of them, the simplest first.
+    /// All ways, the simplest first.
     pub const ALL: [Self; 5] = [
         Self::Name,
         Self::Id,
@@ -40,7 +40,7 @@ impl Naming {
         Self::BareId,
     ];
 
-    /// What names the snapshot of this id and name.
+    /// Returns the name of the snapshot with this id and name.
     pub fn key(self, id: u64, name: &str) -> SnapshotKey {
         let (id, name) = (id.to_string(), name.to_owned());
         match self {
@@ -53,23 +53,23 @@ impl Naming {
     }
 }
 
-/// The value of `data_file` for a file that lies beside its image and is named after it.
+/// The value of `data_file` for a file in the image's directory that is named after the image.
 pub const BESIDE: &str = "beside";
 
-/// One image of a backing chain, as it is made.
+/// One image of a backing chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
-    /// Its format.
+    /// The format.
     pub format: Format,
-    /// The virtual size it is created with, in bytes.
+    /// The virtual size at creation, in bytes.
     pub size: u64,
-    /// The `-o` options, without those that name the image below it. A data file called [`BESIDE`] gets its name from the image's.
+    /// The `-o` options, without those of the backing file. A data file called [`BESIDE`] is named after the image.
     #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
     pub options: CreateOptions,
-    /// What is written into it before the next one is put onto it.
+    /// Data that is written before the overlay is created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
-    /// What is done with it then, before the next one is put onto it: snapshots, bitmaps, more writes. No conversion.
+    /// Steps before the overlay is created: snapshots, bitmaps, more writes. Not a conversion.
     #[serde(default, rename = "acts", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ChainStep>,
 }
@@ -78,158 +78,159 @@ pub struct Layer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum ChainStep {
-    /// Guest data is written.
+    /// Writes guest data.
     Write {
-        /// In this order.
+        /// The writes, in order.
         writes: Vec<Write>,
     },
-    /// Guest data is made zero.
+    /// Writes zeros.
     WriteZeroes {
-        /// Guest offset in bytes.
+        /// The guest offset in bytes.
         offset: u64,
-        /// Number of bytes.
+        /// The number of bytes.
         length: u64,
-        /// Whether the space may be given back.
+        /// Whether the tool may unmap the range.
         unmap: bool,
     },
-    /// Whole clusters are given back.
+    /// Discards whole clusters.
     Discard {
-        /// Guest offset in bytes.
+        /// The guest offset in bytes.
         offset: u64,
-        /// Number of bytes.
+        /// The number of bytes.
         length: u64,
     },
-    /// Another virtual size.
+    /// Changes the virtual size.
     Resize {
-        /// In bytes.
+        /// The new size in bytes.
         size: u64,
         /// The value of `--preallocation`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preallocation: Option<Preallocation>,
     },
-    /// An internal snapshot is made, removed or applied.
+    /// Creates, deletes or applies an internal snapshot.
     Snapshot {
-        /// Which of these.
+        /// Which of the three.
         action: SnapshotAction,
-        /// Its name.
+        /// The snapshot's name.
         name: String,
     },
-    /// The overlay is put, in safe mode, onto another image of its chain.
+    /// Changes the overlay's backing file, in safe mode, to another image of its chain.
     Rebase {
-        /// Its place in the chain, counted from the bottom; none: onto nothing.
+        /// The index of that image, from the bottom; `None` for no backing file.
         onto: Option<usize>,
     },
-    /// The overlay is merged into the image below it.
+    /// Merges the overlay into its backing file.
     Commit,
-    /// Creation options are changed in place.
+    /// Changes creation options in place.
     Amend {
-        /// Each its own `-o`.
+        /// The options, each with its own `-o`.
         options: CreateOptions,
     },
-    /// A dirty bitmap is changed.
+    /// Changes a dirty bitmap.
     Bitmap {
-        /// What is done, at once; in JSON as qemu-img is told.
+        /// The changes, all in one call; JSON has the flags of qemu-img.
         #[serde(rename = "flags", with = "as_words")]
         actions: Vec<BitmapAction>,
-        /// The bitmap.
+        /// The bitmap's name.
         name: String,
     },
-    /// The image is copied into a new one, which is the current one from then on.
+    /// Copies the image into a new one, which becomes the current image.
     Convert {
         /// The new format.
         format: Format,
         /// The `-o` options.
         #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
         options: CreateOptions,
-        /// Whether its clusters are compressed.
+        /// Whether clusters are compressed.
         compress: bool,
     },
-    /// What is seen in an internal snapshot is copied into a new image, which is the current one from then on.
+    /// Copies the contents of an internal snapshot into a new image, which becomes the current image.
     ConvertSnapshot {
         /// The snapshot's name.
         name: String,
-        /// In which words it is named.
+        /// How the command line names it.
         by: Naming,
         /// The new format.
         format: Format,
         /// The `-o` options.
         #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
         options: CreateOptions,
-        /// Whether its clusters are compressed.
+        /// Whether clusters are compressed.
         compress: bool,
     },
-    /// Something is done with an image below the current one, which changes nothing of what is seen in it.
+    /// Performs a step on a backing image that does not change its guest-visible contents.
     Below {
-        /// Its place in the chain, counted from the bottom.
+        /// The index of that image, from the bottom.
         layer: usize,
-        /// What is done. No conversion.
+        /// The step. Not a conversion.
         #[serde(rename = "act")]
         step: Box<ChainStep>,
     },
-    /// All of it is read.
+    /// Reads the whole image.
     Read,
-    /// It is asked what is allocated.
+    /// Maps the image.
     Map,
-    /// It is described.
+    /// Describes the image.
     Info,
-    /// It is checked.
+    /// Checks the image.
     Check,
-    /// The size of a conversion is foretold.
+    /// Predicts the size of a conversion.
     Measure {
-        /// To this format.
+        /// The format of the conversion.
         target: Format,
     },
-    /// It is compared with another image.
+    /// Compares the image with another one.
     Compare {
-        /// The place of that image in the chain, counted from the bottom; none: what it was converted from.
+        /// The index of the other image, from the bottom; `None` for the image that the current one was converted from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         with: Option<usize>,
     },
-    /// A window of it is copied block by block into a new image, which is the current one from then on.
+    /// Copies a window of the image block by block into a new image, which becomes the current image.
     Dd {
         /// The new format.
         format: Format,
         /// The block size in bytes.
         block_size: u64,
-        /// How many blocks are looked at; none: all.
+        /// The number of blocks of the source; `None` for all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         count: Option<u64>,
-        /// How many of them are passed over.
+        /// The number of blocks to skip.
         skip: u64,
     },
-    /// It is checked, and what is wrong repaired: nothing.
+    /// Checks and repairs the image, which has no errors.
     Repair {
         /// What may be repaired.
         tier: RepairTier,
     },
-    /// It is read, or written to, in a fixed rhythm.
+    /// Runs a benchmark that reads or writes at a fixed stride.
     Bench {
-        /// How many requests.
+        /// The number of requests.
         count: u64,
-        /// Bytes of each.
+        /// The number of bytes of each request.
         length: u64,
-        /// Where the first begins, in bytes.
+        /// The offset of the first request, in bytes.
         offset: u64,
-        /// Bytes from the beginning of one to that of the next.
+        /// The distance between the starts of two requests, in bytes.
         stride: u64,
-        /// How many are under way at once.
+        /// The number of requests in flight.
         depth: u64,
-        /// What is written; none: it is read.
+        /// The byte to write; `None` for reads.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         byte: Option<u8>,
     },
-    /// Its snapshots are listed.
+    /// Lists the snapshots.
     SnapshotList,
-    /// Something is asked that every tool must refuse, and that changes nothing. Only cases that are written by hand have it.
+    /// Performs a step that every tool must refuse and that changes nothing. Only cases that are written by hand have
+    /// it.
     Refused {
-        /// What is asked.
+        /// The step.
         #[serde(rename = "act")]
         step: Box<ChainStep>,
     },
 }
 
 impl ChainStep {
-    /// Which one it is.
+    /// Returns the kind of the step.
     pub fn kind(&self) -> ChainStepKind {
         match self {
             Self::Write { .. } => ChainStepKind::Write,
@@ -258,12 +259,12 @@ impl ChainStep {
         }
     }
 
-    /// Its name.
+    /// Returns the name of its kind.
     pub fn name(&self) -> &'static str {
         self.kind().name()
     }
 
-    /// The format of the image that it makes.
+    /// Returns the format of the image that the step creates.
     pub fn format(&self) -> Option<Format> {
         match self {
             Self::Convert { format, .. } | Self::Dd { format, .. } => Some(*format),
@@ -271,7 +272,7 @@ impl ChainStep {
         }
     }
 
-    /// The `-o` options that it gives.
+    /// Returns the `-o` options of the step.
     pub fn options(&self) -> &[CreateOption] {
         match self {
             Self::Amend { options }
@@ -282,7 +283,7 @@ impl ChainStep {
         }
     }
 
-    /// Its kind, and that of what is done with an image below.
+    /// Returns its kind, and that of a step on a backing image.
     pub(super) fn features(&self) -> Vec<Feature> {
         let own = Feature::Step(self.kind());
         match self {
@@ -298,7 +299,7 @@ impl ChainStep {
         }
     }
 
-    /// What it is called among the features of a chain when it is done with an image that lies, or will lie, below others.
+    /// Returns the feature for this step on an image that is, or will be, a backing file.
     pub(super) fn feature_below(&self) -> Feature {
         match self {
             Self::Snapshot { .. } => Feature::SnapshotBelow,
@@ -307,7 +308,7 @@ impl ChainStep {
         }
     }
 
-    /// Whether another image is the current one afterwards.
+    /// Whether the step makes another image the current one.
     pub fn is_copy(&self) -> bool {
         matches!(
             self,

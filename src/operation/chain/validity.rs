@@ -1,24 +1,25 @@
-//! What is wrong with a chain out of a file: numbers that cannot be reckoned with, words that are none, a place that holds nothing.
+//! Validates a chain from a file: numbers that would overflow, empty names, indices of images.
 //!
-//! Whether a step makes sense where the chain stands is told by the course; that it reaches beyond an image's end is allowed.
+//! The rules decide whether a step is meaningful ([`ChainState::admit`](super::ChainState::admit)); a step may reach
+//! beyond the end of an image.
 
 use super::Chain;
 use super::step::{ChainStep, Layer};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::validity::{self, Validity};
 
-/// How many images lie on each other, and so many steps are done, at the most: every step is gone through with all before it.
+/// The maximum numbers of layers and steps: for each step, all steps before it are replayed.
 const LAYERS_MAX: usize = 64;
 const STEPS_MAX: usize = 100_000;
 
-/// Places in a chain are tried one by one when it is made simpler.
+/// The maximum index of a layer: the shrinker tries all smaller ones.
 const PLACE_MAX: u64 = LAYERS_MAX as u64 - 1;
 
-/// Requests of one bench.
+/// The maximum number of requests of one bench.
 const REQUESTS_MAX: u64 = 1 << 20;
 
 impl Chain {
-    /// The layers from the bottom, then the steps.
+    /// Validates the layers from the bottom, then the steps.
     pub(super) fn validity_of_all(&self) -> Validity {
         validity::not_empty("layers", &self.layers)?;
         let steps = self.layers.iter().map(|layer| layer.steps.len());
@@ -58,7 +59,7 @@ impl Layer {
 }
 
 impl ChainStep {
-    /// How much it writes that is not zero, in bytes.
+    /// Returns how many bytes other than zero the step writes.
     fn written(&self) -> u64 {
         match self {
             Self::Write { writes } => {
@@ -144,7 +145,7 @@ impl ChainStep {
     }
 }
 
-/// Requests one after the other, each a stride behind the one before.
+/// Validates the requests of a bench, each one stride behind the one before.
 fn benched(count: u64, length: u64, offset: u64, stride: u64) -> Validity {
     validity::number("count", count, 1..=REQUESTS_MAX)?;
     validity::number("length", length, 1..=validity::WRITTEN_BYTES_MAX)?;
@@ -154,7 +155,7 @@ fn benched(count: u64, length: u64, offset: u64, stride: u64) -> Validity {
     validity::written("its requests", std::iter::once(written))
 }
 
-/// A place in the chain, counted from the bottom: of an image that is there, or of none.
+/// Validates an optional index of a layer, from the bottom.
 fn place(name: &str, place: Option<usize>) -> Validity {
     validity::number(name, place.map_or(0, |place| place as u64), 0..=PLACE_MAX)
 }

@@ -1,4 +1,4 @@
-//! The valid image that is damaged: how it is made, by the reference alone.
+//! The valid image that is damaged, and the requests with which the reference creates it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,47 +12,47 @@ use crate::image::validity::{self, Validity};
 use crate::operation::feature::Feature;
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
 
-/// Snapshots or bitmaps of one image.
+/// The maximum number of snapshots, and of bitmaps.
 const PARTS_MAX: u64 = 200;
 
-/// Sizes that an image may shrink to, in bytes.
+/// Sizes that the shrinker tries, in bytes.
 const SIZES: [u64; 3] = [65536, 1 << 20, 4 << 20];
 
 /// A valid image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaseImage {
-    /// Its format.
+    /// The format.
     pub format: Format,
-    /// The virtual size it is created with, in bytes.
+    /// The virtual size at creation, in bytes.
     pub size: u64,
-    /// The options, without those below.
+    /// The options, without those of the fields below.
     #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
     pub options: CreateOptions,
-    /// What is written into it.
+    /// Data that is written into it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
     /// Whether its data is compressed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compressed: bool,
-    /// Whether there is a raw image below it.
+    /// Whether it has a raw backing file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backed: bool,
-    /// Whether its data is in a file of its own.
+    /// Whether it has an external data file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_data_file: bool,
-    /// Whether it is encrypted with LUKS. Nothing is in it then.
+    /// Whether it is encrypted with LUKS. Such an image is empty.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
-    /// How many internal snapshots it has. Something is written after each.
+    /// The number of internal snapshots. A write follows each.
     #[serde(default)]
     pub snapshots: u64,
-    /// How many dirty bitmaps it has.
+    /// The number of dirty bitmaps.
     #[serde(default)]
     pub bitmaps: u64,
 }
 
 impl BaseImage {
-    /// An image of this format with nothing in it.
+    /// Returns an empty image.
     pub fn empty(format: Format, size: u64) -> Self {
         Self {
             format,
@@ -68,7 +68,7 @@ impl BaseImage {
         }
     }
 
-    /// What is wrong with it, if it came out of a file.
+    /// Validates an image from a file.
     pub fn validity(&self) -> Validity {
         validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
         self.options.validity("options")?;
@@ -77,7 +77,7 @@ impl BaseImage {
         validity::number("bitmaps", self.bitmaps, 0..=PARTS_MAX)
     }
 
-    /// What is notable of it, in the words of a chain's features.
+    /// Returns the notable options, as features of a chain.
     pub fn features(&self) -> Vec<Feature> {
         let extended = self
             .options
@@ -95,7 +95,7 @@ impl BaseImage {
         self.options.subformat() == Some(Subformat::StreamOptimized)
     }
 
-    /// Its file, of which tools are told the format.
+    /// Returns its file. The tools are told the format.
     pub fn file(&self, stem: &str) -> ImageFile {
         let mut options = self.options.clone();
         if self.has_data_file {
@@ -104,12 +104,12 @@ impl BaseImage {
         if self.encrypted {
             options.extend([
                 CreateOption::EncryptFormat(Encryption::Luks),
-                // The least there is, in milliseconds: nothing is to be kept from anybody.
+                // The minimum, in milliseconds: the data is not secret.
                 CreateOption::EncryptIterTime(10),
             ]);
         }
         let mut file = ImageFile::new(stem, self.format).with_options(options);
-        // An encrypted image is named by options, which tell its format.
+        // An encrypted image is opened by options, which include the format.
         file.format_is_told = !self.encrypted;
         if self.backed {
             file = file.over(&ImageFile::new(&format!("{stem}-base"), Format::Raw));
@@ -117,7 +117,7 @@ impl BaseImage {
         file
     }
 
-    /// What makes it.
+    /// Returns the requests that create the image.
     pub fn making(&self, stem: &str) -> Vec<Request> {
         let file = self.file(stem);
         let size = || Size::of_bytes(self.size);
@@ -161,7 +161,7 @@ impl BaseImage {
                 size: size(),
             });
         }
-        // Before anything is written, so that it is recorded in them.
+        // Before the writes, so that the bitmaps record them.
         requests.extend((0..self.bitmaps).map(|index| Request::Bitmap {
             file: file.clone(),
             actions: vec![BitmapAction::Add { granularity: None }],
@@ -181,7 +181,7 @@ impl BaseImage {
         requests
     }
 
-    /// A write of a byte that no other has, at the start.
+    /// Returns a write at the start, of a byte that no other write has.
     fn own_writes(&self, byte: u8) -> Vec<Write> {
         vec![Write {
             offset: 0,
@@ -190,7 +190,7 @@ impl BaseImage {
         }]
     }
 
-    /// How many options there are beyond the defaults, and parts beyond a plain image.
+    /// Counts the options beyond the defaults, and the features beyond a plain image.
     pub fn options_beyond_defaults(&self) -> usize {
         let parts = [
             self.compressed,
@@ -203,7 +203,7 @@ impl BaseImage {
             + (self.snapshots + self.bitmaps) as usize
     }
 
-    /// Simpler versions of it.
+    /// Returns simpler versions of the image.
     pub fn simpler(&self) -> Vec<Self> {
         let with = |change: &dyn Fn(&mut Self)| {
             let mut version = self.clone();

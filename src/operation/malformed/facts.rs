@@ -1,4 +1,5 @@
-//! Facts of a damaged image: what it was, what was damaged and how, and what had been done to it when a divergence was found.
+//! Facts about a damaged image at which tools diverge: its options, the mutations, and the requests before the
+//! divergence.
 //!
 //! Called by the operation's [`facts`](crate::operation::Perform::facts).
 
@@ -12,7 +13,7 @@ use crate::operation::feature::Feature;
 use crate::oracle::observations::{HarnessAction, Observations, Task};
 use crate::oracle::verdict::Place;
 
-/// What is true of the place, beside what is true in every operation.
+/// Adds the facts about the place that are specific to damaged images.
 pub(super) fn add(case: &Malformed, observations: &Observations, place: &Place, facts: &mut Facts) {
     let base_image = &case.base_image;
     for (is_so, feature) in [
@@ -63,25 +64,25 @@ pub(super) fn add(case: &Malformed, observations: &Observations, place: &Place, 
     }
 }
 
-/// Whether the change has been tried when the step is made.
+/// Whether the change was tried before this step.
 fn is_changed(observations: &Observations, place: &Place) -> bool {
     let step_results = observations
         .reference
         .as_ref()
         .map(|side_run| &side_run.step_results);
-    let looked = step_results.and_then(|step_results| {
+    let end_of_reads = step_results.and_then(|step_results| {
         let is_end = |task: &Task| matches!(task, Task::Harness(HarnessAction::Untouched { .. }));
         step_results
             .iter()
             .position(|step_result| is_end(&step_result.step.task))
     });
-    match (place.step, looked) {
-        (Some(step), Some(looked)) => step > looked,
+    match (place.step, end_of_reads) {
+        (Some(step), Some(end_of_reads)) => step > end_of_reads,
         _ => false,
     }
 }
 
-/// The structure and field, or the structure at which the file is cut off.
+/// Returns the structure and field, or the structure at which the file is truncated.
 fn of_damage(damage: &Damage) -> String {
     match damage {
         Damage::Truncate { .. } => "truncated".to_owned(),
@@ -89,7 +90,7 @@ fn of_damage(damage: &Damage) -> String {
     }
 }
 
-/// What a piece of damage does, without its numbers.
+/// Returns the kind of the mutation, without its numbers.
 fn how(damage: &Damage) -> String {
     match damage {
         Damage::Replace { value, .. } => {

@@ -1,8 +1,8 @@
-//! What must hold of a damaged image, whatever tools make of it.
+//! Judges what tools do with a damaged image.
 //!
-//! From what no input excuses to what may be a matter of taste: death, waste, a changed input; other data or another size; one tool
-//! reads what the other refuses. The first that does not hold is told. A reference that only ran out of time is for the judges of
-//! every operation.
+//! The checks go from what no input excuses to what may be a matter of interpretation: crashes, excessive memory or
+//! disk space, a changed input; different contents or sizes; one tool reads what the other refuses. The first failed
+//! check is reported. A mere timeout of the reference is left to the common judges.
 
 use crate::oracle::observations::{
     Executor, HarnessAction, Observations, Side, SideRun, StepResult, Task,
@@ -16,24 +16,24 @@ const DISK: DivergenceKind = DivergenceKind::MalformedDisk;
 const CONTENTS: DivergenceKind = DivergenceKind::MalformedContent;
 const INFO: DivergenceKind = DivergenceKind::MalformedInfo;
 
-/// The most memory that a call may use: the images are smaller than 16 MiB, and caches of tables are bounded.
+/// The maximum peak memory of a call in bytes: the images are smaller than 16 MiB, and caches of tables are bounded.
 const PEAK_MEMORY_BYTES_MAX: u64 = 512 << 20;
 
-/// The most space that all files of a side may take.
+/// The maximum space of all files of a side, in bytes.
 const SCRATCH_BYTES_MAX: u64 = 512 << 20;
 
-/// Words by which a program says that it was given no memory.
+/// Messages of programs whose allocation failed.
 const OUT_OF_MEMORY: [&str; 6] = [
     "memory allocation of",
     "failed to allocate",
     "cannot allocate memory",
     "out of memory",
     "memory exhausted",
-    // Python's.
+    // Python's message.
     "memoryerror",
 ];
 
-/// The first thing that does not hold.
+/// Returns the first failed check.
 pub(super) fn judge(observations: &Observations) -> Option<Finding> {
     let pairs = Pairs::of(observations)?;
     let checks: [fn(&Pair<'_>) -> Option<Finding>; 6] =
@@ -44,22 +44,22 @@ pub(super) fn judge(observations: &Observations) -> Option<Finding> {
     })
 }
 
-/// One step on both sides; a side that is dead has none.
+/// One step on both sides. A side that stopped before it has no result.
 struct Pair<'observations> {
-    /// The step's place in the operation.
+    /// The index of the step in the operation.
     index: usize,
-    /// What is asked in it.
+    /// The kind of its request.
     request: RequestKind,
     candidate: Option<&'observations StepResult>,
     reference: Option<&'observations StepResult>,
-    /// Whether the step before it was done on one side only.
+    /// Whether only one side performed the step before.
     is_after_one_sided_change: bool,
 }
 
 struct Pairs<'observations>(Vec<Pair<'observations>>);
 
 impl<'observations> Pairs<'observations> {
-    /// The steps that follow the damage; nothing when it could not be inflicted.
+    /// Returns the steps after the damage; `None` if the harness could not damage the image.
     fn of(observations: &'observations Observations) -> Option<Self> {
         let reference = observations.reference.as_ref()?;
         let is_damage = |step_result: &StepResult| {
@@ -96,12 +96,13 @@ impl Pair<'_> {
         [self.candidate, self.reference]
     }
 
-    /// A finding about the sides that `is_so`; one that is so on a side of a tool of its own blames that side's tool.
+    /// Returns a finding if `is_so` holds on a side. It blames the candidate only if the candidate's own tool performed
+    /// the step.
     fn finding(
         &self,
         kind: DivergenceKind,
         subject: Subject,
-        says: impl Fn(&StepResult) -> String,
+        describe: impl Fn(&StepResult) -> String,
         is_so: impl Fn(&StepResult) -> bool,
     ) -> Option<Finding> {
         let so = |step_result: Option<&StepResult>| step_result.is_some_and(&is_so);
@@ -114,25 +115,29 @@ impl Pair<'_> {
             (true, false) if candidate_is_tried => Blame::Candidate,
             _ => Blame::Reference,
         };
-        let told = |step_result: Option<&StepResult>| {
-            step_result.map_or_else(|| "not asked".to_owned(), &says)
+        let described = |step_result: Option<&StepResult>| {
+            step_result.map_or_else(|| "not asked".to_owned(), &describe)
         };
-        let difference = Difference::new(subject, told(self.candidate), told(self.reference));
+        let difference = Difference::new(
+            subject,
+            described(self.candidate),
+            described(self.reference),
+        );
         Some(Finding::of_difference(kind, difference).blamed(blame))
     }
 }
 
-/// A signal, a panic, an abort; a candidate that alone runs out of time.
+/// A crash, or a timeout of the candidate alone.
 fn death(pair: &Pair<'_>) -> Option<Finding> {
     let crashed = |step_result: &StepResult| matches!(step_result.answer.exit, Exit::Crashed(_));
     let request = pair.request;
     let starved = |step_result: &StepResult| {
-        let (said, death) = (
+        let (message, death) = (
             step_result.answer.stderr.text(),
             step_result.answer.describe(),
         );
-        let said = format!("{said}\n{death}").to_lowercase();
-        crashed(step_result) && OUT_OF_MEMORY.iter().any(|words| said.contains(words))
+        let message = format!("{message}\n{death}").to_lowercase();
+        crashed(step_result) && OUT_OF_MEMORY.iter().any(|words| message.contains(words))
     };
     let memory = Subject::Memory { request };
     let finding = pair.finding(MEMORY, memory, exit_of, starved);
@@ -164,7 +169,7 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
         .flatten()
 }
 
-/// How a tool died, and of any other the class alone: its words are another in every image.
+/// Returns the reason of a crash; for any other exit only its class, because the messages differ between images.
 fn exit_of(step_result: &StepResult) -> String {
     match step_result.answer.exit {
         Exit::Crashed(_) => step_result.answer.describe(),
@@ -183,24 +188,24 @@ fn class_of(step_result: &StepResult) -> String {
 }
 
 fn waste_of_memory(pair: &Pair<'_>) -> Option<Finding> {
-    let says = |step_result: &StepResult| {
+    let describe = |step_result: &StepResult| {
         format!("{} bytes at once", step_result.answer.peak_memory_bytes)
     };
     let is_waste =
         |step_result: &StepResult| step_result.answer.peak_memory_bytes > PEAK_MEMORY_BYTES_MAX;
     let request = pair.request;
-    pair.finding(MEMORY, Subject::Memory { request }, says, is_waste)
+    pair.finding(MEMORY, Subject::Memory { request }, describe, is_waste)
 }
 
 fn waste_of_disk(pair: &Pair<'_>) -> Option<Finding> {
-    let says =
+    let describe =
         |step_result: &StepResult| format!("{} bytes in all files", step_result.scratch_bytes);
     let is_waste = |step_result: &StepResult| step_result.scratch_bytes > SCRATCH_BYTES_MAX;
     let request = pair.request;
-    pair.finding(DISK, Subject::DiskSpace { request }, says, is_waste)
+    pair.finding(DISK, Subject::DiskSpace { request }, describe, is_waste)
 }
 
-/// After looks alone, every file is what it was.
+/// Read requests alone must not change a file.
 fn input(pair: &Pair<'_>) -> Option<Finding> {
     let is_asked = |step_result: &StepResult| {
         matches!(
@@ -210,13 +215,13 @@ fn input(pair: &Pair<'_>) -> Option<Finding> {
     };
     let is_changed =
         |step_result: &StepResult| is_asked(step_result) && !step_result.answer.succeeded();
-    let says = |step_result: &StepResult| match is_changed(step_result) {
+    let describe = |step_result: &StepResult| match is_changed(step_result) {
         true => step_result.answer.stderr.first_line(),
         false => "as it was".to_owned(),
     };
     let kind = DivergenceKind::InputChanged;
-    let finding = pair.finding(kind, Subject::ImageOnlyRead {}, says, is_changed)?;
-    // The harness looks on both sides, so the side that is changed tells whose tool it was.
+    let finding = pair.finding(kind, Subject::ImageOnlyRead {}, describe, is_changed)?;
+    // The harness inspects the files on both sides, so the changed side shows whose tool changed it.
     let blame = match pair
         .step_results()
         .map(|step_result| step_result.is_some_and(is_changed))
@@ -228,14 +233,14 @@ fn input(pair: &Pair<'_>) -> Option<Finding> {
     Some(finding.blamed(blame))
 }
 
-/// What both tools tell of an image that both accept.
+/// Compares what both tools report about an image that both accept.
 fn facts(pair: &Pair<'_>) -> Option<Finding> {
     let [ours, theirs] = [&pair.candidate?.answer, &pair.reference?.answer];
     if !ours.succeeded() || !theirs.succeeded() {
         return None;
     }
     let is_after_change = pair.candidate?.step.executor == Executor::Reference;
-    // A change that only one of them made is told as such.
+    // Another check reports a change that only one side performed.
     if is_after_change && pair.is_after_one_sided_change {
         return None;
     }
@@ -268,7 +273,7 @@ fn values(kind: DivergenceKind, key: &str, ours: &Answer, theirs: &Answer) -> Op
     (difference.candidate != difference.reference).then(|| Finding::of_difference(kind, difference))
 }
 
-/// One tool reads, or changes, what the other refuses.
+/// One tool reads or changes what the other refuses.
 fn exits(pair: &Pair<'_>) -> Option<Finding> {
     let (ours, theirs) = (pair.candidate?, pair.reference?);
     let came_to_an_end = |step_result: &StepResult| {
@@ -288,8 +293,8 @@ fn exits(pair: &Pair<'_>) -> Option<Finding> {
         .then(|| Finding::of_difference(DivergenceKind::ExitCode, difference))
 }
 
-/// Whether the tool made something of the image. A check that finds errors has been made: qemu-img(1), check, exits with 2 for errors and 3
-/// for leaks then.
+/// Whether the tool accepted the image. A check that finds errors was successful: according to qemu-img(1), `check`
+/// then exits with 2 for errors or 3 for leaks.
 fn is_accepted(step_result: &StepResult) -> bool {
     let is_check = matches!(
         step_result.step.task,

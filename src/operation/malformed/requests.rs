@@ -1,4 +1,4 @@
-//! What is done with a damaged image: reads, which may change nothing, and one change.
+//! The requests on a damaged image: some that only read, and one that changes it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,57 +12,57 @@ use crate::tool::request::{
     Window,
 };
 
-/// Something that only reads.
+/// A request that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadRequest {
-    /// It is described.
+    /// Describes the image.
     Info,
-    /// It is checked.
+    /// Checks the image.
     Check,
-    /// It is asked what is allocated.
+    /// Maps the image.
     Map,
-    /// All of it is read.
+    /// Reads the whole image.
     Contents,
-    /// The size of a conversion to qcow2 is foretold.
+    /// Predicts the size of a conversion to qcow2.
     Measure,
-    /// It is copied into a new raw image.
+    /// Copies the image into a new raw image.
     Convert,
-    /// It is compared with itself.
+    /// Compares the image with itself.
     Compare,
 }
 
-/// Something that changes it.
+/// A request that changes the image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Guest data is written.
+    /// Writes guest data.
     Write(Write),
-    /// Guest data is given back.
+    /// Discards guest data.
     Discard {
-        /// Guest offset in bytes.
+        /// The guest offset in bytes.
         offset: u64,
-        /// Number of bytes.
+        /// The number of bytes.
         length: u64,
     },
-    /// Another virtual size, in bytes.
+    /// Changes the virtual size to this number of bytes.
     Resize(u64),
-    /// An internal snapshot is made, removed or applied; the image may have the one that is named, or not.
+    /// Creates, deletes or applies an internal snapshot. The image may or may not have a snapshot of that name.
     Snapshot(SnapshotAction),
-    /// Creation options are changed in place.
+    /// Changes creation options in place.
     Amend(CreateOption),
-    /// It is checked and repaired.
+    /// Checks and repairs the image.
     Repair,
-    /// It forgets its backing file, in unsafe mode.
+    /// Removes its backing file, in unsafe mode.
     Rebase,
-    /// It is merged into the image below it.
+    /// Merges it into its backing file.
     Commit,
-    /// It is written to in a fixed rhythm.
+    /// Runs a benchmark that writes.
     Bench,
 }
 
 impl ReadRequest {
-    /// All of them, in the order in which they are made.
+    /// All read requests, in the order in which a case has them.
     pub const ALL: [Self; 7] = [
         Self::Info,
         Self::Check,
@@ -73,7 +73,7 @@ impl ReadRequest {
         Self::Compare,
     ];
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -86,7 +86,7 @@ impl ReadRequest {
         }
     }
 
-    /// What is asked; nothing where no tool does it for the format.
+    /// Returns the request; `None` if no tool supports it for the format.
     pub fn request(self, file: &ImageFile, stem: &str) -> Option<Request> {
         let file = file.clone();
         Some(match self {
@@ -115,13 +115,13 @@ impl ReadRequest {
     }
 }
 
-/// Every change's name.
+/// The names of all changes.
 pub const CHANGE_NAMES: [&str; 9] = [
     "write", "discard", "resize", "snapshot", "amend", "repair", "rebase", "commit", "bench",
 ];
 
 impl Change {
-    /// What is wrong with it, if it came out of a file.
+    /// Validates a change from a file.
     pub fn validity(&self) -> Validity {
         match self {
             Self::Write(write) => validity::writes("write", &[*write]),
@@ -132,7 +132,7 @@ impl Change {
         }
     }
 
-    /// The kind of step of a chain that does the same.
+    /// Returns the kind of the step of a chain that does the same.
     pub fn kind(&self) -> ChainStepKind {
         match self {
             Self::Write(_) => ChainStepKind::Write,
@@ -147,12 +147,12 @@ impl Change {
         }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &'static str {
         self.kind().name()
     }
 
-    /// What is asked.
+    /// Returns the request.
     pub fn request(&self, file: &ImageFile, size: u64) -> Request {
         let file = file.clone();
         match self {
@@ -169,7 +169,7 @@ impl Change {
                 file,
                 size: NewSize::of_bytes(*bytes),
                 end_bytes: *bytes,
-                // Against the size it was made with: the damaged one is another, perhaps.
+                // Compared with the size at creation: the damaged image may have another.
                 shrink: *bytes < size,
                 preallocation: None,
             },

@@ -1,15 +1,16 @@
-//! What a guest must see after a chain of snapshots and writes, now and in every snapshot: plain bookkeeping of writes.
+//! Tracks what a guest must see after a chain of snapshots and writes, in the image and in every snapshot, as lists of
+//! writes.
 //!
-//! Asked by the operation when it knows what the tools did. The rules by which an argument names a snapshot are those of
-//! qemu-img from 4.0 on, measured with 10.0.2: `-d` takes a name only, `-a` an id before a name, and of several that fit the
-//! first in the table. A new snapshot's id is one more than the highest there is.
+//! The operation uses it once it knows which commands succeeded. An argument selects a snapshot as in qemu-img from 4.0
+//! on, measured with 10.0.2: `-d` takes only a name, `-a` prefers an id to a name, and of several matches the first in
+//! the table counts. A new snapshot's id is the highest existing id plus one.
 
 use crate::image::content::Write;
 
-/// An image's past.
+/// The history of an image.
 #[derive(Clone, Debug)]
 pub(super) struct History {
-    /// What was written, in order, into what the guest sees now.
+    /// The writes that determine what the guest sees now, in order.
     pub(super) active: Vec<Write>,
     /// The snapshots, in the order of the table.
     pub(super) snapshots: Vec<Taken>,
@@ -18,16 +19,16 @@ pub(super) struct History {
 /// A snapshot.
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
-    /// Its id.
+    /// The id.
     pub(super) id: u64,
-    /// Its name.
+    /// The name.
     name: String,
-    /// What was written into what the guest saw then.
+    /// The writes that determine what the guest saw when it was taken.
     pub(super) writes: Vec<Write>,
 }
 
 impl History {
-    /// An image without snapshots into which this was written.
+    /// Returns an image without snapshots and with these writes.
     pub(super) fn new(writes: Vec<Write>) -> Self {
         Self {
             active: writes,
@@ -76,7 +77,7 @@ mod tests {
         }
     }
 
-    /// Four snapshots: 1 "alpha" of byte 1, 2 "2" of byte 2, 3 "1" and 4 "alpha" of byte 3.
+    /// Returns four snapshots: 1 "alpha" of byte 1, 2 "2" of byte 2, 3 "1" and 4 "alpha" of byte 3.
     fn measured() -> History {
         let mut history = History::new(Vec::new());
         for (byte, names) in [(1, &["alpha"][..]), (2, &["2"]), (3, &["1", "alpha"])] {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn deleting_takes_a_name_only_and_the_first_of_equals() {
+    fn deleting_takes_only_a_name_and_of_equal_names_the_first() {
         for (argument, left) in [
             ("1", vec![1, 2, 4]),
             ("2", vec![1, 3, 4]),
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_id_is_one_more_than_the_highest_there_is() {
+    fn a_new_id_is_the_highest_existing_id_plus_one() {
         let mut history = measured();
         history.delete("alpha");
         history.delete("alpha");

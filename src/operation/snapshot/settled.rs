@@ -1,6 +1,6 @@
-//! Both sides' host clusters after a step, the dates of the snapshots settled: they must be the same.
+//! Compares both sides' host clusters after a step, with normalized dates of the snapshots: they must be equal.
 //!
-//! Called by `snapshot` for every create and delete; who settles them is the harness.
+//! `snapshot` calls it for every create and delete. The harness normalizes the dates.
 
 use crate::oracle::observations::{StepResult, Task};
 use crate::oracle::verdict::{
@@ -12,12 +12,13 @@ const NORMALIZE: DivergenceKind = DivergenceKind::SnapshotNormalize;
 const BYTES: DivergenceKind = DivergenceKind::SnapshotBytes;
 const DATE: DivergenceKind = DivergenceKind::SnapshotDate;
 
-/// How far apart the sides may make the same snapshot, in seconds: less than any two time zones differ by, more than a
-/// chain takes.
+/// The maximum difference between the dates of the same snapshot on both sides, in seconds: less than the difference of
+/// any two time zones, more than the duration of a chain.
 pub const DATE_SLACK_SECONDS: u32 = 800;
 
-/// After a successful create or delete, both files hold the same bytes, but for what
-/// [`HostClusters::difference`](crate::disk_format::qcow2::host_clusters::HostClusters::difference) and the settled dates leave out, and the snapshots are of the same time.
+/// After a successful create or delete, both files must have the same bytes, except those that
+/// [`HostClusters::difference`](crate::disk_format::qcow2::host_clusters::HostClusters::difference) ignores and the
+/// normalized dates; and the dates must be close.
 pub(super) fn same_bytes(
     action: &StepResult,
     candidate: &Answer,

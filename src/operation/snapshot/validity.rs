@@ -1,11 +1,11 @@
-//! What is wrong with a list of snapshots and writes out of a file.
+//! Validates a list of snapshots and writes from a file.
 
 use super::{BASE_GRAIN_BYTES, Element, Snapshot};
 use crate::image::content::Write;
 use crate::image::validity::{self, Validity};
 
 impl Snapshot {
-    /// The parameters of the image, then every element.
+    /// Validates the parameters of the image, then every element.
     pub(super) fn validity_of_all(&self) -> Validity {
         let size = self.size.bytes();
         validity::number("size", size, BASE_GRAIN_BYTES..=validity::BYTES_MAX)?;

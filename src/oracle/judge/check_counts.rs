@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use crate::tool::request::Answer;
 
-/// What a check counted, from its JSON.
+/// The counts of a check, from its JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckCounts {
-    /// The exit, when the check itself could not be made.
+    /// The description of the exit, if the check itself failed.
     failed: Option<String>,
     counts: [u64; 3],
 }
 
-/// The counters of `check --output=json` that must be zero; qemu-img leaves out those that are.
+/// The counters of `check --output=json` that must be zero. qemu-img omits those that are.
 const CHECK_COUNTERS: [&str; 3] = ["corruptions", "leaks", "check-errors"];
 
 impl CheckCounts {
-    /// The counters of an answer to a check.
+    /// Returns the counts in the answer to a check.
     pub fn of(answer: &Answer) -> Self {
         match answer.json() {
             Ok(json) => {
@@ -35,20 +35,20 @@ impl CheckCounts {
         }
     }
 
-    /// Whether the check said nothing that could be read.
+    /// Whether the check had no readable output.
     pub fn is_unparseable(&self) -> bool {
         self.failed.is_some()
     }
 
-    /// Whether any counter is higher than it was: a check that cannot be made, or could not be made to its end, is worse than
-    /// any that could.
+    /// Whether any counter is higher than before. A check that failed, or that did not complete, is worse than any
+    /// complete one.
     pub fn is_worse_than(&self, before: &Self) -> bool {
         let check_errors = self.counts[CHECK_COUNTERS.len() - 1];
         let mut counts = std::iter::zip(self.counts, before.counts);
         self.failed.is_some() || check_errors > 0 || counts.any(|(now, before)| now > before)
     }
 
-    /// Whether nothing was found.
+    /// Whether the check found nothing.
     pub fn is_clean(&self) -> bool {
         self.failed.is_none() && self.counts == [0; 3]
     }
@@ -76,11 +76,11 @@ impl fmt::Display for CheckCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::observations::sample::{refused, told};
+    use crate::oracle::observations::sample::{output_json, refused};
     use serde_json::json;
 
     fn counts(json: Value) -> CheckCounts {
-        CheckCounts::of(&told(&json))
+        CheckCounts::of(&output_json(&json))
     }
 
     fn none() -> CheckCounts {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_was_not_found() {
+    fn an_omitted_count_is_zero() {
         assert!(counts(json!({})).is_clean());
         assert!(counts(json!({"leaks": 0, "allocated-clusters": 9})).is_clean());
         for found in ["corruptions", "leaks", "check-errors"] {
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_says_nothing_is_not_clean() {
+    fn a_check_without_output_is_not_clean() {
         assert!(none().is_unparseable() && !none().is_clean());
         assert!(!counts(json!({"leaks": 3})).is_unparseable());
         assert_ne!(none(), counts(json!({})));
     }
 
     #[test]
-    fn any_counter_that_rose_and_any_check_that_came_to_no_end_is_worse() {
+    fn a_higher_counter_or_an_incomplete_check_is_worse() {
         let before = counts(json!({"corruptions": 2, "leaks": 2}));
         let worse = [
             json!({"corruptions": 3}),
@@ -124,13 +124,13 @@ mod tests {
             assert!(!counts(found.clone()).is_worse_than(&before), "{found}");
         }
         assert!(none().is_worse_than(&before));
-        // A check with errors is no measure, whatever it was before.
+        // A check with check-errors is worse, whatever the counts before.
         let with_errors = counts(json!({"check-errors": 1}));
         assert!(with_errors.is_worse_than(&with_errors));
     }
 
     #[test]
-    fn what_was_found_is_said_in_words() {
+    fn the_counts_are_described_in_words() {
         assert_eq!(counts(json!({})).to_string(), "clean");
         assert_eq!(
             counts(json!({"corruptions": 2, "check-errors": 1})).to_string(),

@@ -1,4 +1,4 @@
-//! How both sides came out of an operation's steps.
+//! Judges the exits of both sides' steps.
 
 use super::{candidate_died, reference_failed};
 use crate::oracle::observations::{ExitExpectation, Observations, Side, StepResult};
@@ -8,21 +8,21 @@ use crate::oracle::verdict::{
 };
 use crate::tool::request::Exit;
 
-/// Both refused what must succeed, or did what must be refused.
+/// Both sides refused a step that must succeed, or performed one that must be refused.
 const RECIPE_EXIT: DivergenceKind = DivergenceKind::RecipeExit;
 
-/// Both refused, but not for the same reason.
+/// Both sides refused a step, but for different reasons.
 const REFUSAL_CLASS: DivergenceKind = DivergenceKind::RefusalClass;
 
-/// How the two sides came out of their steps: the verdicts, and whether both got to the end.
+/// The result of judging the exits.
 pub struct Exits {
-    /// What is to be said; empty when nothing is.
+    /// The verdicts; empty if everything agrees.
     pub verdicts: Vec<Verdict>,
-    /// Whether each side got to the end of the steps, so that there is something to examine.
+    /// Whether each side completed the steps, so that outputs can be compared.
     pub completed: bool,
 }
 
-/// Judges the exits of every step, in order, up to the one that ended the operation.
+/// Judges the exits of all steps, in order, up to the one that ended the operation.
 pub fn exits(observations: &Observations) -> Exits {
     let reference = observations.reference.as_ref();
     let step_results = &observations.candidate.step_results;
@@ -48,11 +48,11 @@ pub fn exits(observations: &Observations) -> Exits {
     }
 }
 
-/// What is said of one step.
+/// The result of judging one step.
 enum Judged {
-    /// It agrees, and the next one follows.
+    /// The exits agree, and the next step follows.
     GoesOn,
-    /// It is the last, with or without something to be said.
+    /// The operation ended with this step, with or without a verdict.
     Ended(Option<Verdict>),
 }
 
@@ -63,13 +63,14 @@ fn pair(candidate: Option<&StepResult>, reference: Option<&StepResult>) -> Judge
     if let Some(verdict) = reference.and_then(|step_result| reference_failed(&step_result.answer)) {
         return Judged::Ended(Some(verdict));
     }
-    // What that means is said of the whole operation: see [`SideRun::untested`](crate::oracle::observations::SideRun::untested).
+    // The verdict is one on the whole operation: see
+    // [`SideRun::untested`](crate::oracle::observations::SideRun::untested).
     if candidate.is_some_and(lacks_a_feature) {
         return Judged::Ended(None);
     }
     match (candidate, reference) {
         (Some(candidate), Some(reference)) => agree(candidate, reference),
-        // The candidate was not asked, because the reference will be found to have run out of time further on.
+        // The candidate did not run the step, because the reference times out at a later one.
         (None, Some(reference)) if reference.answer.succeeded() || !reference.step.rule.ends() => {
             Judged::GoesOn
         }
@@ -81,7 +82,8 @@ fn lacks_a_feature(step_result: &StepResult) -> bool {
     matches!(step_result.answer.exit, Exit::Unsupported(_))
 }
 
-/// A crash is a finding even where the reference ran out of time; two timeouts are not, nor is the same limit on both sides.
+/// A crash is a divergence even if the reference timed out. Two timeouts are not, nor is the same resource limit on
+/// both sides.
 fn both_ran_out(candidate: Option<&StepResult>, reference: Option<&StepResult>) -> Option<Verdict> {
     let candidate = candidate.filter(|step_result| step_result.by == Side::Candidate)?;
     let kind = match (&candidate.answer.exit, &reference?.answer.exit) {
@@ -154,7 +156,7 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
     }
 }
 
-/// When the reference refuses to make a fixture on either side, nothing has been tested, and that is said.
+/// If the reference refuses to create a fixture on either side, nothing was tested, and the verdict says so.
 fn fixture_refused(step_result: &StepResult) -> Option<Verdict> {
     (step_result.by == Side::Reference).then(|| Verdict::Unsupported {
         reason: format!(
@@ -164,13 +166,14 @@ fn fixture_refused(step_result: &StepResult) -> Option<Verdict> {
     })
 }
 
-/// The complaint without the file's name, which is another in every operation: equal reasons are counted together.
+/// Returns the message without the file's name, which differs between operations, so that equal reasons are counted
+/// together.
 fn without_name(step_result: &StepResult) -> String {
     let line = step_result.answer.stderr.first_line();
     line.replace(&format!("{}: ", step_result.step.task.file().path), "")
 }
 
-/// A step on the candidate's side that ended in a crash or a timeout: the candidate's, or the reference's on its image.
+/// Judges a crash or timeout on the candidate's side: of the candidate, or of the reference on the candidate's image.
 fn died(step_result: &StepResult) -> Option<Verdict> {
     match step_result.by {
         Side::Reference => reference_failed(&step_result.answer),
@@ -185,7 +188,7 @@ fn died(step_result: &StepResult) -> Option<Verdict> {
     }
 }
 
-/// A step that only the candidate was asked.
+/// Judges a step that only the candidate ran.
 fn alone(step_result: &StepResult) -> Judged {
     if let Some(verdict) = died(step_result) {
         return Judged::Ended(Some(verdict));

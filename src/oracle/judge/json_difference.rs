@@ -1,10 +1,10 @@
-//! Where two JSON values differ.
+//! Finds the differences of two JSON values.
 
 use serde_json::Value;
 
 use crate::oracle::verdict::{Difference, JsonPath, Subject};
 
-/// Where two JSON values differ, leaf by leaf. With `partial`, what the candidate leaves out is not compared.
+/// Returns the leaves at which two JSON values differ. With `partial`, keys that the candidate omits are not compared.
 pub fn json_differences(candidate: &Value, reference: &Value, partial: bool) -> Vec<Difference> {
     let mut differences = Vec::new();
     compare_json(
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_differ_nowhere() {
+    fn equal_values_have_no_differences() {
         let value = json!({"a": [1, {"b": null}], "c": "x"});
         assert_eq!(differ(value.clone(), value, false), []);
     }
 
     #[test]
-    fn every_leaf_that_differs_is_named_by_its_way_in_the_order_of_the_keys() {
+    fn every_differing_leaf_is_named_by_its_path_in_the_order_of_the_keys() {
         let candidate = json!({"z": 1, "a": {"list": [1, 2, 3]}});
         let reference = json!({"z": "1", "a": {"list": [1, 4]}});
         assert_eq!(
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_candidate_leaves_out_differs_unless_it_tells_only_some_facts() {
+    fn an_omitted_value_differs_unless_the_answer_is_partial() {
         let (few, many) = (
             json!({"a": 1, "l": []}),
             json!({"a": 1, "b": {"c": 2}, "l": [7]}),
@@ -109,7 +109,7 @@ mod tests {
             [one("b", "absent", "{\"c\":2}"), one("l[0]", "absent", "7")]
         );
         assert_eq!(differ(few.clone(), many.clone(), true), []);
-        // What it tells beyond is compared all the same.
+        // Its other keys are compared all the same.
         assert_eq!(
             differ(many, few, true),
             [one("b", "{\"c\":2}", "absent"), one("l[0]", "7", "absent")]
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_two_sorts_differ_as_a_whole() {
+    fn values_of_different_types_differ_as_a_whole() {
         assert_eq!(
             differ(json!({"a": [1]}), json!({"a": {"b": 1}}), false),
             [one("a", "[1]", "{\"b\":1}")]

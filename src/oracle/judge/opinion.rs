@@ -1,4 +1,4 @@
-//! What a witness says, against what the candidate said.
+//! Compares the candidate's answers with a third tool's, the witness.
 
 use serde_json::Value;
 
@@ -9,22 +9,22 @@ use crate::tool::request::Answer;
 const INFO: DivergenceKind = DivergenceKind::WitnessInfo;
 const CHECK: DivergenceKind = DivergenceKind::WitnessCheck;
 
-/// The witness's words for facts, and the key of `info --output=json` each belongs to; all are numbers.
+/// The witness's names of facts, and the key of `info --output=json` for each. All values are numbers.
 pub const FACTS: [(&str, &str); 3] = [
     ("media size", "virtual-size"),
     ("format version", "format-version"),
     ("cluster block size", "cluster-size"),
 ];
 
-/// Compares what the candidate says of the image with what the witness says; only what both tell.
+/// Compares the candidate's description of the image with the witness's, as far as both have a fact.
 pub fn described(candidate: &Value, opinion: &CrossCheck) -> Option<Finding> {
     if !opinion.answer.succeeded() {
         return None;
     }
     let text = opinion.answer.stdout.text();
-    let told = facts(&text);
+    let reported = facts(&text);
     let differences = FACTS.iter().filter_map(|(words, key)| {
-        let (_, witness) = told.iter().find(|(name, _)| name == words)?;
+        let (_, witness) = reported.iter().find(|(name, _)| name == words)?;
         let ours = candidate.get(key)?.as_u64()?;
         let subject = || Subject::FactByWitness {
             fact: JsonPath::key(key),
@@ -36,7 +36,7 @@ pub fn described(candidate: &Value, opinion: &CrossCheck) -> Option<Finding> {
     Finding::of_differences(INFO, differences.collect())
 }
 
-/// Compares whether the candidate finds the image sound with whether the witness can read it.
+/// Compares whether the candidate finds errors in the image with whether the witness can read it.
 pub fn checked(candidate: &Answer, opinion: &CrossCheck) -> Option<Finding> {
     let witness = opinion.witness.to_owned();
     let difference = Difference::new(
@@ -48,7 +48,7 @@ pub fn checked(candidate: &Answer, opinion: &CrossCheck) -> Option<Finding> {
         .then(|| Finding::of_difference(CHECK, difference))
 }
 
-/// The numbers in lines of the form `Media size : 4.0 MiB (4194304 bytes)`, by their name in lower case.
+/// Returns the numbers in lines of the form `Media size : 4.0 MiB (4194304 bytes)`, by their name in lower case.
 fn facts(text: &str) -> Vec<(String, u64)> {
     let lines = text.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -64,7 +64,7 @@ fn facts(text: &str) -> Vec<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::observations::sample::{done, refused, said};
+    use crate::oracle::observations::sample::{done, output_text, refused};
     use serde_json::json;
 
     fn opinion(answer: Answer) -> CrossCheck {
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_that_both_tell_and_that_differs_is_told() {
+    fn a_fact_of_both_that_differs_is_reported() {
         let text = "\tFormat version\t\t: 3\n\tMedia size\t\t: 1.0 MiB (1048576 bytes)\n";
-        let info = |json: Value| described(&json, &opinion(said(text)));
+        let info = |json: Value| described(&json, &opinion(output_text(text)));
         assert_eq!(
             info(json!({"virtual-size": 1 << 20, "format-version": 3})),
             None
         );
-        // What only one of them tells is not compared.
+        // A fact that only one of them reports is not compared.
         assert_eq!(info(json!({"cluster-size": 512})), None);
         let found = info(json!({"virtual-size": 512, "format-version": 3})).unwrap();
         assert_eq!(found.kind, DivergenceKind::WitnessInfo);
@@ -97,7 +97,7 @@ mod tests {
         let refuses = CrossCheck {
             answer: Answer {
                 exit: crate::tool::request::Exit::Refused(1),
-                ..said(text)
+                ..output_text(text)
             },
             ..opinion(done())
         };
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_what_the_other_calls_unsound_is_told() {
+    fn a_check_that_contradicts_the_witness_is_reported() {
         let compared = |ours, theirs| checked(&ours, &opinion(theirs));
         assert_eq!(compared(done(), done()), None);
         assert_eq!(compared(refused("a"), refused("b")), None);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_in_bytes_and_words_are_passed_over() {
+    fn sizes_are_parsed_in_bytes_and_text_is_ignored() {
         let text = "qcowinfo 20201213\n\n\tFormat version\t\t: 3\n\tMedia size\t\t: 4.0 MiB (4194304 bytes)\n\tEncryption method\t: None\n";
         assert_eq!(
             facts(text),

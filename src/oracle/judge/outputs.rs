@@ -1,4 +1,5 @@
-//! Every image that either side wrote: described, checked and read back by the reference, and read by the candidate.
+//! Judges every image that either side wrote: the reference's description, check and contents of it, and the
+//! candidate's contents.
 
 use super::check_counts::CheckCounts;
 use super::json_difference::json_differences;
@@ -12,8 +13,8 @@ use crate::oracle::verdict::{
 };
 use crate::tool::request::{Answer, Exit, Request, RequestKind};
 
-/// Judges everything that was read of the operation's outputs: descriptions, checks and contents, each as seen by the
-/// reference and, where it can read them, by the candidate.
+/// Judges all inspections of the operation's outputs: descriptions, checks and contents, by the reference and, if it
+/// can read them, by the candidate.
 pub fn outputs(observations: &Observations, outputs: &[Output]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
@@ -48,28 +49,28 @@ impl Sides<'_> {
         DivergenceKind::output(self.output.role, aspect)
     }
 
-    /// What `reader` said of `owner`'s copy.
-    fn read(&self, owner: Side, reader: Side, asked: RequestKind) -> Option<&Answer> {
-        self.reading(owner, reader, |request| request.kind() == asked)
+    /// Returns the answer of `reader` to this kind of request on the copy of `owner`.
+    fn read(&self, owner: Side, reader: Side, kind: RequestKind) -> Option<&Answer> {
+        self.reading(owner, reader, |request| request.kind() == kind)
     }
 
-    /// What `reader` said of `owner`'s copy when it was asked what `asked` looks for.
+    /// Returns the answer of `reader` to the request that `asked` selects, on the copy of `owner`.
     pub(super) fn reading(
         &self,
         owner: Side,
         reader: Side,
-        asked: impl Fn(&Request) -> bool,
+        is_wanted: impl Fn(&Request) -> bool,
     ) -> Option<&Answer> {
         let side_run: Option<&SideRun> = match owner {
             Side::Candidate => Some(&self.observations.candidate),
             Side::Reference => self.observations.reference.as_ref(),
         };
-        // One that never came to an end is judged as such, and says nothing about the image.
-        let answer = side_run?.reading(self.index, reader, asked);
+        // A crash or timeout is judged on its own, and says nothing about the image.
+        let answer = side_run?.reading(self.index, reader, is_wanted);
         answer.filter(|answer| matches!(answer.exit, Exit::Success | Exit::Refused(_)))
     }
 
-    /// Readings that never came to an end are judged by who was reading.
+    /// A crash or timeout while reading is judged by which tool was reading.
     fn timeouts_and_crashes(&self) -> Vec<Verdict> {
         let deeds = [
             Some(&self.observations.candidate),
@@ -94,7 +95,7 @@ impl Sides<'_> {
         verdicts.collect()
     }
 
-    /// `info` of both copies by the reference, equal but for what means nothing.
+    /// Compares the reference's descriptions of both copies, after normalization.
     fn descriptions(&self) -> Vec<Verdict> {
         let Some(candidate) = self.read(Side::Candidate, Side::Reference, RequestKind::Info) else {
             return Vec::new();
@@ -113,7 +114,7 @@ impl Sides<'_> {
         };
         match (candidate.json(), reference.json()) {
             (Ok(candidate), Ok(reference)) => {
-                // The reference has described both.
+                // The reference described both copies.
                 let [_, reader] = &self.observations.speakers;
                 let readers = [reader.clone(), reader.clone()];
                 let candidate = normalize(candidate, Purpose::Creation, &readers);
@@ -128,7 +129,7 @@ impl Sides<'_> {
                     (_, [ours, theirs], Some(expected)) if ours != theirs => {
                         Blame::among(&ours, &theirs, expected)
                     }
-                    // Of the other facts the recipe says nothing.
+                    // The recipe does not determine other facts.
                     _ => Blame::Unclear,
                 };
                 let finding = Finding::of_differences(self.kind(OutputAspect::Info), found);
@@ -145,7 +146,7 @@ impl Sides<'_> {
         }
     }
 
-    /// `check` of both copies by the reference: the candidate's must be clean.
+    /// Judges the reference's checks of both copies: the candidate's must be clean.
     fn checks(&self) -> Vec<Verdict> {
         let Some(candidate) = self.read(Side::Candidate, Side::Reference, RequestKind::Check)
         else {
@@ -181,7 +182,7 @@ impl Sides<'_> {
             }),
             difference,
         );
-        // A recipe's image has nothing wrong with it.
+        // The image of a recipe has no errors.
         let blame = if reference_clean {
             Blame::Candidate
         } else {
@@ -190,7 +191,8 @@ impl Sides<'_> {
         vec![finding.blamed(blame).into()]
     }
 
-    /// The guest-visible contents of both copies, as each tool reads them, against each other and the recipe.
+    /// Compares the guest-visible contents of both copies, as each tool reads them, with each other and with the
+    /// recipe.
     fn contents(&self) -> Vec<Verdict> {
         let name = RequestKind::Contents;
         let file = || self.output.file.path.clone();
@@ -206,7 +208,7 @@ impl Sides<'_> {
         let mut verdicts = Vec::new();
         let read_of = |answer: Option<&Answer>| answer.and_then(|answer| answer.contents.clone());
         let (candidate, reference) = (read_of(Some(by_reference)), read_of(own));
-        // The reference's copy, where there is one, else the recipe, is what the candidate's must equal.
+        // The candidate's copy must equal the reference's; if there is none, the recipe.
         let standard = reference.as_ref().unwrap_or(expected);
         if let Some(candidate) = &candidate {
             let subject = |place| Subject::Contents {
@@ -215,7 +217,7 @@ impl Sides<'_> {
             };
             let blame = match &reference {
                 Some(reference) => Blame::among(candidate, reference, expected),
-                // The reference's reading is against the recipe, with nobody else to ask.
+                // The reference's reading differs from the recipe, and there is no third witness.
                 None => Blame::Unclear,
             };
             let aspect = self.output.content_aspect;
@@ -240,7 +242,7 @@ impl Sides<'_> {
         verdicts
     }
 
-    /// What the candidate reads in a side's copy, against what the reference reads there.
+    /// Compares the candidate's reading of a side's copy with the reference's reading of it.
     fn reading_of_candidate(&self, owner: Side, contents: RequestKind) -> Option<Verdict> {
         let expected = &self.output.expected;
         let theirs = self.read(owner, Side::Candidate, contents)?;
@@ -274,7 +276,7 @@ impl Sides<'_> {
         Some(finding.blamed(blame).into())
     }
 
-    /// A read-back by the reference that it refused.
+    /// Judges a refusal of the reference to read an output.
     fn refused(
         &self,
         request: RequestKind,
@@ -297,7 +299,7 @@ impl Sides<'_> {
         }
         let difference = Difference::new(subject, candidate.describe(), "exit 0");
         let finding = Finding::of_difference(self.kind(aspect), difference);
-        // The reference reads its own output of the same recipe.
+        // The reference can read its own output of the same recipe.
         let blame = if reference.is_some() {
             Blame::Candidate
         } else {

@@ -1,7 +1,7 @@
-//! The internal snapshots of an image that either side wrote: what a guest would see in each, and how both tools list
-//! them.
+//! Judges the internal snapshots of an image that either side wrote: their guest-visible contents, and how both tools
+//! list them.
 //!
-//! Part of the judging of outputs; that the table itself is the same on both sides is a matter of their descriptions.
+//! Part of judging the outputs. The descriptions compare the snapshot tables themselves.
 
 use super::outputs::Sides;
 use crate::image::content::Contents;
@@ -24,7 +24,7 @@ impl Sides<'_> {
         contents.chain(lists).collect()
     }
 
-    /// What a guest would see in a snapshot of either copy, against the recipe.
+    /// Compares the guest-visible contents of a snapshot of either copy with the recipe.
     fn snapshot_contents(&self, snapshot: &ExpectedSnapshot) -> Option<Verdict> {
         let read = |owner: Side| {
             self.reading(owner, Side::Reference, |request| {
@@ -60,8 +60,8 @@ impl Sides<'_> {
             let finding = Finding::of_difference(kind, difference);
             return Some(finding.blamed(blame).into());
         };
-        // As with the image itself: the reference's copy, where there is one, is what the candidate's must equal, and
-        // both must equal the recipe.
+        // As for the image itself: the candidate's copy must equal the reference's, if there is one, and both must
+        // equal the recipe.
         let standard = reference.and_then(|answer| answer.contents.as_ref());
         let differs = |aspect, standard: &Contents| {
             let other = found.difference(standard)?;
@@ -80,7 +80,7 @@ impl Sides<'_> {
             .or_else(|| differs(OutputAspect::Recipe, contents))
     }
 
-    /// What both tools say is in one copy.
+    /// Compares both tools' lists of the snapshots of one copy.
     fn snapshot_lists(&self, owner: Side) -> Option<Verdict> {
         let list = |by: Side| {
             self.reading(owner, by, |request| {
@@ -88,11 +88,11 @@ impl Sides<'_> {
             })
         };
         let (candidate, reference) = (list(Side::Candidate)?, list(Side::Reference)?);
-        let said = |answer: &Answer| match answer.exit {
+        let describe = |answer: &Answer| match answer.exit {
             Exit::Success => answer.stdout.text(),
             _ => answer.describe(),
         };
-        let (ours, theirs) = (said(candidate), said(reference));
+        let (ours, theirs) = (describe(candidate), describe(reference));
         if ours == theirs {
             return None;
         }
@@ -117,7 +117,8 @@ mod tests {
     use crate::oracle::judge::outputs;
     use crate::oracle::observations::Output;
     use crate::oracle::observations::sample::{
-        Look, by_reference, contents, done, file, looked, output, read, refused, said,
+        SampleInspection, by_reference, contents, done, file, inspected, output, output_text, read,
+        refused,
     };
     use crate::oracle::verdict::{DivergenceKind, OutputAspect};
 
@@ -132,8 +133,8 @@ mod tests {
         Request::SnapshotList { file: file() }
     }
 
-    /// Of an image with the snapshot 7, in which a guest must see `contents(1)`.
-    fn judged(looks: Vec<Look>) -> Vec<Verdict> {
+    /// Judges an image with the snapshot 7, in which a guest must see `contents(1)`.
+    fn judged(inspections: Vec<SampleInspection>) -> Vec<Verdict> {
         let snapshot = ExpectedSnapshot {
             id: "7".to_owned(),
             contents: contents(1),
@@ -142,7 +143,7 @@ mod tests {
             snapshots: Some(vec![snapshot]),
             ..output()
         };
-        outputs(&looked(looks), &[output])
+        outputs(&inspected(inspections), &[output])
     }
 
     fn both(candidate: Answer, reference: Answer) -> Vec<Verdict> {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_that_are_right_or_not_read_are_passed_over() {
+    fn correct_and_unread_snapshots_give_no_verdict() {
         assert_eq!(both(read(&contents(1)), read(&contents(1))), []);
         assert_eq!(judged(Vec::new()), []);
         let of_another = by_reference(reading("8"), read(&contents(2)), read(&contents(3)));
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_differs_blames_whom_the_recipe_contradicts() {
+    fn a_differing_snapshot_blames_the_side_that_contradicts_the_recipe() {
         for (ours, theirs, blame) in [
             (2, 1, Blame::Candidate),
             (1, 2, Blame::Reference),
@@ -185,13 +186,13 @@ mod tests {
         let wrong = both(read(&contents(2)), read(&contents(2)));
         let (aspect, blame, _) = finding(&wrong);
         assert_eq!((aspect, blame), (OutputAspect::Recipe, Blame::Both));
-        let look = (
+        let inspection = (
             Side::Candidate,
             Side::Reference,
             reading("7"),
             read(&contents(2)),
         );
-        let alone = judged(vec![look]);
+        let alone = judged(vec![inspection]);
         let (aspect, blame, _) = finding(&alone);
         assert_eq!(
             (aspect, blame),
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_cannot_be_read_is_the_candidate_s_where_the_reference_s_own_is_right() {
+    fn an_unreadable_snapshot_blames_the_candidate_if_the_reference_s_own_is_correct() {
         for (theirs, blame) in [(1, Blame::Candidate), (2, Blame::Unclear)] {
             let verdicts = both(refused("bad"), read(&contents(theirs)));
             let (aspect, by, found) = finding(&verdicts);
@@ -221,21 +222,29 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_in_which_two_lists_differ_is_told() {
+    fn the_first_line_at_which_two_lists_differ_is_reported() {
         let lists = |owner, ours: Answer, theirs: Answer| {
             judged(vec![
                 (owner, Side::Candidate, list(), ours),
                 (owner, Side::Reference, list(), theirs),
             ])
         };
-        let same = lists(Side::Reference, said("a\nb\n"), said("a\nb\n"));
+        let same = lists(
+            Side::Reference,
+            output_text("a\nb\n"),
+            output_text("a\nb\n"),
+        );
         assert_eq!(same, []);
-        let verdicts = lists(Side::Candidate, said("a\nb\n"), said("a\nc\n"));
+        let verdicts = lists(
+            Side::Candidate,
+            output_text("a\nb\n"),
+            output_text("a\nc\n"),
+        );
         let (aspect, blame, found) = finding(&verdicts);
         assert_eq!((aspect, blame), (OutputAspect::List, Blame::Unclear));
         let what = "line 2 of the list of snapshots in the candidate's 0-convert.qcow2";
         assert_eq!(*found, Difference::written(what, "b", "c"));
-        let verdicts = lists(Side::Reference, said("a\n"), said("a\nb\n"));
+        let verdicts = lists(Side::Reference, output_text("a\n"), output_text("a\nb\n"));
         let what = "line 2 of the list of snapshots in the reference's 0-convert.qcow2";
         assert_eq!(
             *finding(&verdicts).2,
@@ -250,10 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_only_one_tool_made_is_compared_with_nothing() {
+    fn a_list_of_only_one_tool_is_not_compared() {
         for by in [Side::Candidate, Side::Reference] {
-            let look = (Side::Candidate, by, list(), said("a"));
-            assert_eq!(judged(vec![look]), []);
+            let inspection = (Side::Candidate, by, list(), output_text("a"));
+            assert_eq!(judged(vec![inspection]), []);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Exchanges as tests write them out: what each tool answered, without any tool.
+//! Observations for tests: the answers of both sides, written out without any tool.
 //!
-//! Called by the tests of the judges alone.
+//! Only the tests of the judges use them.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::tool::request::{Answer, Exit, ImageFile, Request};
 /// The size of the images in [`contents`].
 pub const BYTES: u64 = 1 << 20;
 
-/// An answer that came out so.
+/// Returns an answer with this exit.
 pub fn answer(exit: Exit) -> Answer {
     Answer {
         exit,
@@ -26,12 +26,12 @@ pub fn answer(exit: Exit) -> Answer {
     }
 }
 
-/// It was done, and nothing said.
+/// Returns a success without output.
 pub fn done() -> Answer {
     answer(Exit::Success)
 }
 
-/// It was refused with exit code 1 in these words.
+/// Returns a refusal with exit code 1 and this message.
 pub fn refused(words: &str) -> Answer {
     Answer {
         stderr: Captured::from_text(words),
@@ -39,20 +39,20 @@ pub fn refused(words: &str) -> Answer {
     }
 }
 
-/// It was done, and this text said.
-pub fn said(text: &str) -> Answer {
+/// Returns a success with this output.
+pub fn output_text(text: &str) -> Answer {
     Answer {
         stdout: Captured::from_text(text),
         ..done()
     }
 }
 
-/// It was done, and this JSON said.
-pub fn told(json: &Value) -> Answer {
-    said(&json.to_string())
+/// Returns a success with this JSON as output.
+pub fn output_json(json: &Value) -> Answer {
+    output_text(&json.to_string())
 }
 
-/// It was read, and this seen.
+/// Returns a success with these contents.
 pub fn read(contents: &Contents) -> Answer {
     Answer {
         contents: Some(contents.clone()),
@@ -60,12 +60,12 @@ pub fn read(contents: &Contents) -> Answer {
     }
 }
 
-/// It died.
+/// Returns a crash.
 pub fn crashed() -> Answer {
     answer(Exit::Crashed("SIGSEGV".to_owned()))
 }
 
-/// It ran out of time.
+/// Returns a timeout.
 pub fn timed_out() -> Answer {
     answer(Exit::TimedOut(PostMortem {
         limit_seconds: 30.0,
@@ -77,17 +77,17 @@ pub fn timed_out() -> Answer {
     }))
 }
 
-/// It used up all that it may have of this.
+/// Returns the exit of a tool that exhausted this limit.
 pub fn used_up(limit: Limit) -> Answer {
     answer(Exit::HitLimit(HitLimit { limit, allowed: 1 }))
 }
 
-/// It does not know a feature.
+/// Returns a refusal because of an unknown feature.
 pub fn unsupported() -> Answer {
     answer(Exit::Unsupported("zstd".to_owned()))
 }
 
-/// The contents of an image that was written to with this byte alone; none at all for 0.
+/// Returns the contents of an image into which only this byte was written; an empty image for 0.
 pub fn contents(byte: u8) -> Contents {
     let write = Write {
         offset: 0,
@@ -97,17 +97,17 @@ pub fn contents(byte: u8) -> Contents {
     Contents::of_writes(BYTES, &[write])
 }
 
-/// The image of [`output`].
+/// Returns the image of [`output`].
 pub fn file() -> ImageFile {
     ImageFile::new("0-convert", Format::Qcow2)
 }
 
-/// An output in which a guest must see `contents(1)`.
+/// Returns an output in which a guest must see `contents(1)`.
 pub fn output() -> Output {
     Output::new(file(), OutputRole::Convert, contents(1))
 }
 
-/// A step of the side's own tool, with this rule.
+/// Returns a step of the side's own tool, with this exit expectation.
 pub fn step(rule: ExitExpectation) -> Step {
     Step {
         rule,
@@ -115,7 +115,7 @@ pub fn step(rule: ExitExpectation) -> Step {
     }
 }
 
-/// A step that was carried out.
+/// Returns the result of a step.
 pub fn step_result(step: &Step, by: Side, answer: Answer) -> StepResult {
     StepResult {
         step: step.clone(),
@@ -127,11 +127,12 @@ pub fn step_result(step: &Step, by: Side, answer: Answer) -> StepResult {
     }
 }
 
-/// A step, and what the candidate and the reference answered, each by its own tool; one without an answer was not asked.
-pub type Asked = (Step, Option<Answer>, Option<Answer>);
+/// A step with the answers of the candidate and of the reference, each by its own tool. `None` means that the side did
+/// not run the step.
+pub type SampleStep = (Step, Option<Answer>, Option<Answer>);
 
-/// What both sides did in these steps.
-pub fn observations(steps: &[Asked]) -> Observations {
+/// Returns the observations of these steps.
+pub fn observations(steps: &[SampleStep]) -> Observations {
     let mut candidate = SideRun::default();
     let mut reference = SideRun::default();
     for (step, ours, theirs) in steps {
@@ -151,13 +152,13 @@ pub fn observations(steps: &[Asked]) -> Observations {
     }
 }
 
-/// A look at the only output: at whose copy, by whom, what was asked and answered.
-pub type Look = (Side, Side, Request, Answer);
+/// An inspection of the only output: the owner of the copy, the inspecting tool, the request and the answer.
+pub type SampleInspection = (Side, Side, Request, Answer);
 
-/// What was seen of the only output of an operation.
-pub fn looked(looks: Vec<Look>) -> Observations {
+/// Returns the observations with these inspections of the only output.
+pub fn inspected(inspections: Vec<SampleInspection>) -> Observations {
     let mut observations = observations(&[]);
-    for (owner, by, request, answer) in looks {
+    for (owner, by, request, answer) in inspections {
         let side_run = match owner {
             Side::Candidate => &mut observations.candidate,
             Side::Reference => observations.reference.get_or_insert_default(),
@@ -172,8 +173,12 @@ pub fn looked(looks: Vec<Look>) -> Observations {
     observations
 }
 
-/// The looks of the reference at both copies.
-pub fn by_reference(request: Request, candidate: Answer, reference: Answer) -> Vec<Look> {
+/// Returns the reference's inspections of both copies.
+pub fn by_reference(
+    request: Request,
+    candidate: Answer,
+    reference: Answer,
+) -> Vec<SampleInspection> {
     vec![
         (Side::Candidate, Side::Reference, request.clone(), candidate),
         (Side::Reference, Side::Reference, request, reference),

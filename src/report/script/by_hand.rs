@@ -1,7 +1,7 @@
-//! What the harness does to an image by itself, in a shell: damage to be repaired, and a look at all bytes of an image, the dates of its
-//! snapshots settled.
+//! The harness's own steps in a shell: damage before a repair, and the comparison of whole images with normalized dates
+//! of snapshots.
 //!
-//! Called for the steps of a side and for the comparison. How a qcow2 is read is not said here: `imgduel inspect` does it.
+//! Used for the steps of a side and for the comparison. `imgduel inspect` reads the metadata of a qcow2.
 
 use super::ScriptInput;
 use super::shell::{Check, NEEDS_IMGDUEL};
@@ -10,11 +10,12 @@ use crate::oracle::observations::{HarnessAction, Task};
 use crate::oracle::verdict::Subject;
 use crate::run::evidence::quoted;
 
-/// The line for a step that no tool carries out, the step with this number. What damages an image is known from when it was done.
+/// Returns the line for step `number`, which no tool performs. The command line of damage was recorded when it was
+/// done.
 pub(super) fn line(action: &HarnessAction, number: usize, damage: Option<&str>) -> Option<String> {
     let name = quoted(&action.file().path);
     match action {
-        // The dates of the snapshots are settled where the copies are compared.
+        // The dates are normalized when the copies are compared.
         HarnessAction::HostClusters { .. } => {
             Some(format!("cp --sparse=always {name} {number}.host"))
         }
@@ -23,7 +24,7 @@ pub(super) fn line(action: &HarnessAction, number: usize, damage: Option<&str>) 
     }
 }
 
-/// The comparison of both sides' bytes after every settling; `None` for every other kind.
+/// Returns the comparison of both sides' bytes after every create and delete; `None` for other kinds.
 pub(super) fn of_host_clusters(input: &ScriptInput<'_>) -> Option<Check> {
     let mut text = String::new();
     for (number, step) in input.steps.iter().enumerate() {

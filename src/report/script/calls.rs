@@ -1,6 +1,6 @@
-//! The lines of a side's calls, in a shell's words or in Rust's, as a program that shows a finding makes them.
+//! The calls of a side in a reproducer, in shell or in Rust.
 //!
-//! Used where the program is put together; what is compared afterwards stands elsewhere.
+//! Used to assemble the reproducer; the comparison is elsewhere.
 
 use super::{ScriptContext, adapters, by_hand};
 use crate::oracle::observations::{HarnessAction, Output, Side, Step, Task};
@@ -9,7 +9,7 @@ use crate::run::evidence::quoted;
 use crate::tool::request::{ImageFile, Request};
 use crate::tool::{FLAT_SUFFIX, Reproducer, Support};
 
-/// The candidate's calls, in the language they are made in.
+/// The candidate's calls, in the language of the reproducer.
 pub(super) enum Calls {
     Shell(String),
     Adapter {
@@ -22,8 +22,8 @@ pub(super) enum Calls {
     },
 }
 
-/// What stands before and after a call: how the next one depends on it, and whether files are watched meanwhile. What is found out of
-/// a step that fails is found out before the end.
+/// The code before and after a call: whether its failure ends the side, and whether it watches files. Files are
+/// compared even after a call that fails.
 struct Around {
     shell: (&'static str, String),
     rust: (&'static str, String),
@@ -60,7 +60,7 @@ impl Around {
 }
 
 impl ScriptContext<'_> {
-    /// A side's steps, each with how the next one depends on it, and whatever is looked at after them.
+    /// Returns the calls of a side's steps and of the inspections after them.
     pub(super) fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
         let mut shell = String::new();
         let mut rust = match self.is_watched {
@@ -98,7 +98,7 @@ impl ScriptContext<'_> {
                     continue;
                 }
             };
-            // What is read on the way is kept under the step's own number.
+            // The contents that a step reads are kept under the step's number.
             let flat = match request {
                 Request::Contents { file } if name < places => {
                     Some(file.path.clone() + FLAT_SUFFIX)
@@ -155,7 +155,8 @@ impl ScriptContext<'_> {
         })
     }
 
-    /// The candidate's reading of every output, where it can read it: of its own copy, and of the reference's.
+    /// Returns the candidate's requests that read every output, if it supports them: of its own copy, and of the
+    /// reference's.
     pub(super) fn candidate_readings(&self, outputs: &[Output]) -> Vec<Request> {
         let there = |output: &Output| ImageFile {
             path: format!("../reference/{}", output.file.path),

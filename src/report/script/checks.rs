@@ -1,6 +1,6 @@
-//! How each thing that differs is shown in a shell: the one table from subjects to checks.
+//! The comparison for each subject of a divergence: the one table from subjects to shell checks.
 //!
-//! A new subject does not compile before it has its place here.
+//! A new subject does not compile without an entry here.
 
 use super::shell::Check;
 use super::{
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, Subject};
 
-/// The check for a finding; `None` when a shell cannot make it.
+/// Returns the check for a divergence; `None` if a shell cannot make it.
 pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
     match input.subject()? {
         Subject::Exit { .. } | Subject::ExitOfReading { .. } => exits::came_out(input),
@@ -67,7 +67,7 @@ pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
         Subject::ReadableByWitness { .. } => cross_check::readable(input),
         Subject::FactByWitness { .. } => cross_check::described(input),
         Subject::ConvertedBytes {} => cross_check::bound(input),
-        // Nobody else measures the space of a directory while a tool works in it.
+        // A shell cannot measure the peak disk space of a tool.
         Subject::DiskSpace { .. } | Subject::Other(_) => None,
     }
 }

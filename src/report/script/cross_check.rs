@@ -1,4 +1,5 @@
-//! Kinds of divergence where the candidate is not held against the reference: a third tool says otherwise, or its own next step does.
+//! Checks that do not compare the candidate with the reference: with a third tool, or with the candidate's own next
+//! step.
 
 use super::ScriptInput;
 use super::shell::{Check, VALUE, VALUES_MAX};
@@ -9,44 +10,44 @@ use crate::oracle::verdict::{DivergenceKind, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::request::Request;
 
-const TOLD: &str = r#"
-# told KEY FILE: the number behind "KEY" at the outermost level of a JSON file.
-told() { sed -n "s/^\\( \\{4\\}\\)\\{0,1\\}\"$1\": *\\([0-9]*\\).*/\\2/p" "$2"; }
-# fact WORDS: the number that the witness tells, in bytes where it tells both.
+const NUMBER: &str = r#"
+# number KEY FILE: the number behind "KEY" at the outermost level of a JSON file.
+number() { sed -n "s/^\\( \\{4\\}\\)\\{0,1\\}\"$1\": *\\([0-9]*\\).*/\\2/p" "$2"; }
+# fact WORDS: the number that the witness reports, in bytes if it reports both.
 fact() { grep -i "$1" candidate/witness.out | sed 's/.*(\([0-9]*\) bytes).*/\1/; s/.*: *//' | tr -d '[:space:]'; }
 "#;
 
-/// Whether the witness reads what the candidate calls sound, or the other way round.
+/// Whether the witness can read an image that the candidate finds errors in, or the other way round.
 pub(super) fn readable(input: &ScriptInput<'_>) -> Option<Check> {
-    let look = witness(input)?;
+    let witness = witness(input)?;
     Some(Check::new(
         "",
         format!(
-            "{look}sound=$?\n[ \"$sound\" = 0 ] || sound=1\n\
+            "{witness}sound=$?\n[ \"$sound\" = 0 ] || sound=1\n\
              checked=$(sed 's/^[1-9].*/1/' candidate/exits | tail -n 1)\n\
              [ \"$checked\" != \"$sound\" ] && exit 0\n"
         ),
     ))
 }
 
-/// The line that asks the witness about the candidate's copy of the source image.
+/// Returns the lines that run the witness on the candidate's copy of the source image.
 fn witness(input: &ScriptInput<'_>) -> Option<String> {
     let name = match &input.differences.first()?.subject {
         Subject::FactByWitness { witness, .. } | Subject::ReadableByWitness { witness } => witness,
         _ => return None,
     };
     let image = quoted(&input.source.path);
-    let look = format!(
-        "# A third opinion, by one of libyal's tools.\nwitness=${{WITNESS:-{name}}}\n\
+    let witness = format!(
+        "# A cross-check by one of libyal's tools.\nwitness=${{WITNESS:-{name}}}\n\
          command -v \"$witness\" >/dev/null || exit 2\n\
          (cd candidate && \"$witness\" {image}) >candidate/witness.out 2>&1\n"
     );
-    Some(look)
+    Some(witness)
 }
 
-/// The facts that the witness tells, against the candidate's, which it told last.
+/// Compares the witness's facts with those of the candidate's last step.
 pub(super) fn described(input: &ScriptInput<'_>) -> Option<Check> {
-    // The witness of a chain was shown what the chain left.
+    // The witness of a chain read the final image.
     if input.kind != DivergenceKind::WitnessInfo {
         return None;
     }
@@ -59,13 +60,13 @@ pub(super) fn described(input: &ScriptInput<'_>) -> Option<Check> {
         let key = fact.last_key()?;
         let (words, _) = WITNESS_FACTS.iter().find(|(_, known)| *known == key)?;
         text.push_str(&format!(
-            "[ \"$(told {key} candidate/{last}.out)\" != \"$(fact '{words}')\" ] && exit 0\n"
+            "[ \"$(number {key} candidate/{last}.out)\" != \"$(fact '{words}')\" ] && exit 0\n"
         ));
     }
-    Some(Check::new(TOLD, text))
+    Some(Check::new(NUMBER, text))
 }
 
-/// The candidate's own conversion is larger than it foretold.
+/// Whether the candidate's own conversion is larger than predicted.
 pub(super) fn bound(input: &ScriptInput<'_>) -> Option<Check> {
     let target = input.steps.iter().find_map(|step| match &step.task {
         Task::Tool(Request::Convert { target, .. }) => Some(quoted(&target.path)),

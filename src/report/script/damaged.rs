@@ -1,4 +1,5 @@
-//! What came of an image that was damaged, or only read: it is what it was, shows both tools the same, or has been repaired.
+//! Checks of images that were damaged or only read: they are unchanged, have the same contents for both tools, or are
+//! repaired.
 
 use super::ScriptInput;
 use super::shell::{CLEAN, Check, VALUE};
@@ -9,7 +10,7 @@ use crate::run::evidence::quoted;
 use crate::tool::FLAT_SUFFIX;
 use crate::tool::request::Request;
 
-/// The damaged image, which nobody may have written to.
+/// Whether a tool changed the damaged image.
 pub(super) fn input(input: &ScriptInput<'_>) -> Option<Check> {
     let file = input.steps.iter().find_map(|step| match &step.task {
         Task::Harness(HarnessAction::Damage { file, .. }) => Some(file),
@@ -21,7 +22,7 @@ pub(super) fn input(input: &ScriptInput<'_>) -> Option<Check> {
     Some(Check::new("", sides.join("\n")))
 }
 
-/// The case's own image, which nobody may have written to.
+/// Whether a tool changed the source image.
 pub(super) fn source(input: &ScriptInput<'_>) -> Check {
     let name = quoted(&input.source.path);
     Check::new(
@@ -30,7 +31,7 @@ pub(super) fn source(input: &ScriptInput<'_>) -> Check {
     )
 }
 
-/// Each reading is kept under its step's number; one that a side refused is no other content.
+/// Compares the contents that each read step left under its number; a refused read is not a different content.
 pub(super) fn contents(input: &ScriptInput<'_>) -> Check {
     let readings = input.steps.iter().enumerate();
     let readings = readings
@@ -44,7 +45,7 @@ pub(super) fn contents(input: &ScriptInput<'_>) -> Check {
     Check::new("", compare.collect::<Vec<_>>().join("\n"))
 }
 
-/// What came of a repair: check, repair, check and reading are the last steps.
+/// Judges a repair. The last steps are check, repair, check and read.
 pub(super) fn repaired(input: &ScriptInput<'_>) -> Option<Check> {
     let Operation::Repair(repair) = input.operation else {
         return None;

@@ -1,4 +1,4 @@
-//! How the tools came out, as a script sees it: by the exit codes of their steps.
+//! Checks of exits, by the exit codes of the steps.
 
 use super::ScriptInput;
 use super::shell::Check;
@@ -7,7 +7,7 @@ use crate::oracle::verdict::{Difference, DivergenceKind};
 /// 129 and above: ended by a signal.
 const SIGNALLED: &str = "grep -qE '^(129|1[3-9][0-9]|2[0-9][0-9])$'";
 
-/// The check of an exit.
+/// Returns the check of an exit.
 pub(super) fn came_out(input: &ScriptInput<'_>) -> Option<Check> {
     let text = match input.kind {
         DivergenceKind::CandidateCrash => format!("{SIGNALLED} candidate/exits && exit 0"),
@@ -35,7 +35,7 @@ pub(super) fn came_out(input: &ScriptInput<'_>) -> Option<Check> {
     })
 }
 
-/// One that takes more memory than is good shows where it does not get it: by its words, or by its end.
+/// A tool that needs too much memory fails with less of it: it shows in the message or the exit.
 pub(super) fn memory(input: &ScriptInput<'_>) -> Check {
     let words = match is_about_a_peak(input.differences) {
         true => "grep -qiE 'memory|allocat' candidate/*.err reference/*.err && exit 0\n",
@@ -45,7 +45,7 @@ pub(super) fn memory(input: &ScriptInput<'_>) -> Check {
     Check::new("", text)
 }
 
-/// Whether a tool had more memory than any may have, and did not die of it.
+/// Whether a tool's peak memory exceeded the maximum and the tool survived.
 pub(super) fn is_about_a_peak(differences: &[Difference]) -> bool {
     differences.iter().any(|found| {
         let values = [&found.candidate, &found.reference];

@@ -1,7 +1,7 @@
-//! What a chain left, layer by layer, compared in a shell: header fields, bitmaps, refcounts, what the reference maps, the space on the
-//! host, and which files a step touched. Each side is held against what the recipe says of it, where it says anything.
+//! Checks of a chain's final images: header fields, bitmaps, refcounts, the reference's map, the space on the host, and
+//! the files that a step touched. Each side is compared with the expected value, if there is one.
 //!
-//! Called for a comparison. What lies on disk in a qcow2 is read by `imgduel inspect`.
+//! `imgduel inspect` reads the metadata of a qcow2.
 
 use super::ScriptInput;
 use super::intermediate::{EXTENTS, shows};
@@ -14,7 +14,7 @@ use crate::oracle::verdict::{Blame, Difference, Subject};
 use crate::run::evidence::quoted;
 use crate::tool::request::{Request, RequestKind, Window};
 
-/// Around each step, so that `NAME.touched` names the files that came, went or were written to in it.
+/// Functions around each step; `NAME.touched` then has the files that were created, removed or written.
 pub(super) const WATCH: &str = r#"
 # watch, touched NAME: between them, files are written to; NAME.touched names those that were, that came and that went.
 watch() { ls >before && touch -t 200001010000 -- *; }
@@ -24,14 +24,14 @@ touched() {
 }
 "#;
 
-/// Whether the finding is about what a step touched, so that its steps have to be watched.
+/// Whether the divergence is about the files that a step touched, so that the steps must be watched.
 pub(super) fn is_watched(differences: &[Difference]) -> bool {
     differences
         .iter()
         .any(|found| matches!(found.subject, Subject::TouchedFiles { .. }))
 }
 
-/// The comparison of what is about an image that was left, or about the files around it; `None` for every other kind.
+/// Returns the check for a final image or its files; `None` for other subjects.
 pub(super) fn of_what_is_left(input: &ScriptInput<'_>) -> Option<Check> {
     let Operation::Chain(_) = input.operation else {
         return None;
@@ -54,7 +54,7 @@ pub(super) fn of_what_is_left(input: &ScriptInput<'_>) -> Option<Check> {
             );
             witnesses(input, &test)
         }
-        // What our own reading finds wrong, a check does as well.
+        // Errors that our own audit finds are also found by a check.
         Subject::Metadata { file } | Subject::MetadataUnreadable { file } => {
             let file = output(file)?.file.clone();
             let line = input.line(Side::Reference, &Request::Check { file })?;
@@ -81,7 +81,8 @@ fn granules(input: &ScriptInput<'_>, bitmap: &str, image: &str, expected: &str) 
     witnesses(input, &test)
 }
 
-/// Each side is as expected, or not, as it was when this was found. `test` has the side's directory as `$1`.
+/// Compares whether each side is as expected with the result at the time of the finding. `test` has the side's
+/// directory as `$1`.
 fn witnesses(input: &ScriptInput<'_>, test: &str) -> String {
     format!(
         "{}as_expected() {{ {test} && echo yes || echo no; }}\n\
@@ -90,7 +91,7 @@ fn witnesses(input: &ScriptInput<'_>, test: &str) -> String {
     )
 }
 
-/// Fields that both sides' headers must share, in whatever image of them they differ.
+/// Compares header fields that must be the same on both sides, in all images.
 fn header_fields(input: &ScriptInput<'_>) -> String {
     let names = input.differences.iter();
     let names = names.filter_map(|found| match &found.subject {
@@ -112,7 +113,7 @@ fn header_fields(input: &ScriptInput<'_>) -> String {
     compare.collect()
 }
 
-/// What the reference maps of an image: all of it, and nothing as zeros that is not.
+/// Tests the reference's map of an image: it covers the image, and reports no data as zeros.
 fn map(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     let request = Request::Map {
         file: output.file.clone(),
@@ -127,7 +128,7 @@ fn map(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     Some(format!("{EXTENTS}\n{expected}{}", witnesses(input, &test)))
 }
 
-/// How much the host gives for an image, with all its files.
+/// Compares the host space of an image, with all its files.
 fn space(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     let (more, less) = match input.blame {
         Some(Blame::Reference) => (Side::Reference, Side::Candidate),
@@ -149,14 +150,14 @@ fn space(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     ))
 }
 
-/// Whether a step touches the files again that it had no business to.
+/// Whether a step touches the same files that it must not touch.
 fn touched(
     input: &ScriptInput<'_>,
     request: RequestKind,
     difference: &Difference,
 ) -> Option<String> {
-    let told = [&difference.candidate, &difference.reference].into_iter();
-    let files: Vec<&str> = told.flat_map(|names| names.split(", ")).collect();
+    let touched_files = [&difference.candidate, &difference.reference].into_iter();
+    let files: Vec<&str> = touched_files.flat_map(|names| names.split(", ")).collect();
     let mut text = String::new();
     for (number, step) in input.steps.iter().enumerate() {
         let is_wrong = |step: &Step, file: &str| !may_touch(&step.task, file);

@@ -1,4 +1,4 @@
-//! What a finding is input, as the comparisons need it: taken from its record, nothing is run.
+//! The parts of a record that the checks need; nothing is run.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::process::Captured;
 use crate::run::evidence::Evidence;
 use crate::tool::request::{Answer, Ended, Exit, ImageFile, Request};
 
-/// What a finding is input.
+/// The divergence, its operation and its steps.
 pub(super) struct ScriptInput<'finding> {
     pub(super) kind: DivergenceKind,
     pub(super) blame: Option<Blame>,
@@ -24,13 +24,13 @@ pub(super) struct ScriptInput<'finding> {
     pub(super) context: &'finding StepContext<'finding>,
     pub(super) steps: &'finding [Step],
     pub(super) outputs: &'finding [Output],
-    /// How the steps came out; nothing of what was said.
+    /// The exits of the steps, without outputs.
     pub(super) observations: &'finding Observations,
     pub(super) source: &'finding ImageFile,
     pub(super) script_context: &'finding ScriptContext<'finding>,
 }
 
-/// How the steps came out on each side, as the evidence tells it.
+/// Returns the exits of the steps on each side, from the evidence.
 pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Observations {
     let side_run = |side: Side| {
         let calls = evidence.calls.iter().filter(|call| call.side == side);
@@ -56,7 +56,7 @@ pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Observations {
     }
 }
 
-/// An answer of which nothing is known but how it came out.
+/// Returns an answer of which only the exit is known.
 fn answer(exit: &str) -> Answer {
     let exit = match Exit::parted(exit) {
         Some((Ended::Succeeded, _)) => Exit::Success,
@@ -78,22 +78,23 @@ fn answer(exit: &str) -> Answer {
 }
 
 impl ScriptInput<'_> {
-    /// What differs first.
+    /// Returns the subject of the first difference.
     pub(super) fn subject(&self) -> Option<&Subject> {
         self.differences.first().map(|found| &found.subject)
     }
 
-    /// The number of the last step.
+    /// Returns the index of the last step.
     pub(super) fn last(&self) -> Option<usize> {
         self.steps.len().checked_sub(1)
     }
 
-    /// A tool's command line for a request.
+    /// Returns a tool's command line for a request.
     pub(super) fn line(&self, by: Side, request: &Request) -> Option<String> {
         self.script_context.line(by, request)
     }
 
-    /// The lines that make the raw file `name` hold what a guest must see; `None` where that is too much to be written out.
+    /// Returns the lines that create the raw file `name` with the expected contents; `None` if they are too large to
+    /// write out.
     pub(super) fn expected(&self, name: &str, contents: &Contents) -> Option<String> {
         let file = ImageFile {
             path: name.to_owned(),

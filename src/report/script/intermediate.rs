@@ -1,4 +1,5 @@
-//! What is read in the middle of a chain, compared in a shell: both sides with each other, and with what a guest must see there.
+//! Checks of steps that read in the middle of a chain: both sides are compared with each other and with the expected
+//! value.
 
 use super::ScriptInput;
 use super::shell::{CLEAN, Check, VALUE};
@@ -15,7 +16,7 @@ extents() {
     function of(key) { return match($0, "\"" key "\":[0-9a-z]+") ? substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) : "" }
     /"start"/ { print of("start"), of("length"), of("zero") }'
 }
-# lies MAP SIZE CONTENTS: what a map says that is not so.
+# lies MAP SIZE CONTENTS: the wrong statements of a map.
 lies() {
   extents "$1" | awk -v size="$2" '{ if ($1 + 0 != reached + 0) print "gap"; reached = $1 + $2 } END { if (reached + 0 != size + 0) print "end" }'
   extents "$1" | while read -r start length zero; do
@@ -24,7 +25,7 @@ lies() {
 }
 "#;
 
-/// The comparison for a step that only reads; `None` if the finding concerns none.
+/// Returns the check for a step that only reads; `None` if the divergence is not at one.
 pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
     let Operation::Chain(chain) = input.operation else {
         return None;
@@ -55,10 +56,10 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
                 (String::new(), listed(index, &chain_state))
             }
             ChainStep::Info if matches!(subject, Subject::IntermediateVirtualSize { .. }) => {
-                (String::new(), size_told(index, &chain_state))
+                (String::new(), size_reported(index, &chain_state))
             }
             ChainStep::Info if matches!(subject, Subject::IntermediateBitmaps { .. }) => {
-                (String::new(), bitmaps_told(index, &chain_state))
+                (String::new(), bitmaps_reported(index, &chain_state))
             }
             ChainStep::Map if matches!(subject, Subject::IntermediateMap { .. }) => {
                 functions = EXTENTS;
@@ -74,8 +75,8 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
                 (CLEAN.to_owned(), format!("clean \"$1\" {index}"))
             }
             ChainStep::Measure { .. } if matches!(subject, Subject::IntermediateMeasure {}) => {
-                let told = |side: &str| format!("$(value fully-allocated {side}/{index}.out)");
-                let (ours, theirs) = (told("candidate"), told("reference"));
+                let value = |side: &str| format!("$(value fully-allocated {side}/{index}.out)");
+                let (ours, theirs) = (value("candidate"), value("reference"));
                 text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));
                 continue;
             }
@@ -94,7 +95,7 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
     })
 }
 
-/// Who was as expected when it was found.
+/// Returns a function that compares with the result at the time of the finding.
 pub(super) fn shows(blame: Option<Blame>) -> String {
     let pair = match blame {
         Some(Blame::Candidate) => "= \"no yes\"",
@@ -108,7 +109,7 @@ pub(super) fn shows(blame: Option<Blame>) -> String {
     )
 }
 
-/// Ids and names of the snapshots: the first two columns of a list.
+/// Tests the ids and names of snapshots: the first two columns of a list.
 fn listed(step: usize, chain_state: &ChainState) -> String {
     let mut expected: Vec<_> = chain_state.model.snapshots.iter().collect();
     expected.sort_by_key(|(_, snapshot)| snapshot.id);
@@ -121,14 +122,14 @@ fn listed(step: usize, chain_state: &ChainState) -> String {
     )
 }
 
-fn size_told(step: usize, chain_state: &ChainState) -> String {
+fn size_reported(step: usize, chain_state: &ChainState) -> String {
     let size = chain_state.model.top.size;
     format!(
         "[ \"$(sed -n 's/^\\( \\{{4\\}}\\)\\{{0,1\\}}\"virtual-size\": *\\([0-9]*\\).*/\\2/p' \"$1/{step}.out\")\" = {size} ]"
     )
 }
 
-fn bitmaps_told(step: usize, chain_state: &ChainState) -> String {
+fn bitmaps_reported(step: usize, chain_state: &ChainState) -> String {
     let expected = chain_state.model.bitmaps.iter().map(|(name, bitmap)| {
         let automatic = if bitmap.enabled { "\"auto\"" } else { "" };
         let granularity = bitmap.granularity;

@@ -1,4 +1,4 @@
-//! Kinds of divergence that are about the images that both sides left: as the reference sees them, the candidate, or the recipe.
+//! Checks of the images that both sides wrote: read by the reference, by the candidate, or compared with the recipe.
 
 use super::ScriptInput;
 use super::responses::has_index;
@@ -12,7 +12,7 @@ use crate::tool::request::{ImageFile, Request, SnapshotKey};
 
 const QUIET: &str = ">/dev/null 2>&1";
 
-/// The comparison of whatever output the kind is about; `None` when it is about none.
+/// Returns the comparison of the outputs that the kind concerns; `None` if it concerns none.
 pub(super) fn of_outputs(input: &ScriptInput<'_>) -> Option<Check> {
     let mut text = String::new();
     let mut reads_by_candidate = false;
@@ -31,7 +31,8 @@ pub(super) fn of_outputs(input: &ScriptInput<'_>) -> Option<Check> {
     })
 }
 
-/// What is wrong with an output, where the kind is about it: a failed reading is about every image of its operation.
+/// Returns the aspect of the output that differs, if the kind concerns it. A refused reading concerns every image of
+/// the operation.
 fn aspect(kind: DivergenceKind, output: &Output) -> Option<OutputAspect> {
     let DivergenceKind::Output(_, aspect) = kind else {
         return None;
@@ -71,11 +72,11 @@ fn of_output(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> 
     );
     let info = |side: &str| format!("(cd {side} && \"$reference\" info --output=json {name})");
     let check = |side: &str| format!("(cd {side} && \"$reference\" check {name}) {QUIET}");
-    let only_candidate_fails = |look: &dyn Fn(&str) -> String| {
+    let only_candidate_fails = |read: &dyn Fn(&str) -> String| {
         format!(
             "{} && ! {} && exit 0\n",
-            look("reference"),
-            look("candidate")
+            read("reference"),
+            read("candidate")
         )
     };
     let of_snapshots = input
@@ -126,7 +127,7 @@ fn is_of_a_snapshot(subject: &Subject) -> bool {
     )
 }
 
-/// What a guest would see in every snapshot.
+/// Compares the guest-visible contents of every snapshot.
 fn snapshots(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
     let mut text = String::new();
     for (index, snapshot) in output.snapshots.iter().flatten().enumerate() {
@@ -152,7 +153,7 @@ fn snapshots(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> 
     Some(text)
 }
 
-/// What both tools list in both copies.
+/// Compares both tools' lists of both copies.
 fn lists(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     let file = output.file.clone();
     let request = Request::SnapshotList { file };
@@ -166,7 +167,8 @@ fn lists(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
     Some(sides.concat())
 }
 
-/// Both copies as the reference describes them, in what differs: in its JSON the indentation tells how deep a value lies.
+/// Compares the reference's descriptions of both copies at the keys that differ. In its JSON, the indentation shows the
+/// depth of a value.
 fn described(info: &impl Fn(&str) -> String, differences: &[Difference]) -> String {
     let (candidate, reference) = (info("candidate"), info("reference"));
     let mut lines = format!(
@@ -174,7 +176,7 @@ fn described(info: &impl Fn(&str) -> String, differences: &[Difference]) -> Stri
     );
     if has_index(differences) {
         lines.push_str(
-            "told() { grep -v actual-size \"$1/described\"; }\n[ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0\n",
+            "described() { grep -v actual-size \"$1/described\"; }\n[ \"$(described candidate)\" != \"$(described reference)\" ] && exit 0\n",
         );
         return lines;
     }

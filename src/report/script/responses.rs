@@ -1,4 +1,4 @@
-//! What the tools say, compared in a shell: values in their JSON, counts, first lines, complaints.
+//! Checks of the tools' outputs: values in their JSON, counts, first lines, messages.
 
 use super::ScriptInput;
 use super::shell::{Check, VALUE, VALUES_MAX, values_differ};
@@ -6,31 +6,31 @@ use crate::oracle::observations::{Executor, Step, Task};
 use crate::oracle::verdict::{Difference, DivergenceKind, Subject};
 use crate::tool::request::Request;
 
-/// Values of the tools' JSON.
+/// Compares values of the tools' JSON.
 pub(super) fn values(input: &ScriptInput<'_>) -> Option<Check> {
     let last = input.last()?;
     let is_alone = input.observations.reference.is_none();
     let named = |names: &[&str]| Some(Check::new(VALUE, values_differ(names, last)));
     match input.kind {
         DivergenceKind::MalformedInfo => {
-            let is_told = |step: &Step| {
+            let is_reported = |step: &Step| {
                 matches!(
                     step.task,
                     Task::Tool(Request::Info { .. } | Request::Measure { .. })
                 )
             };
             let steps = input.steps.iter().enumerate();
-            let told = steps.filter(|(_, step)| is_told(step));
+            let reported = steps.filter(|(_, step)| is_reported(step));
             let key = keys(input.differences).into_iter().next()?;
-            let compare = told.map(|(name, _)| values_differ(&[key], name));
+            let compare = reported.map(|(name, _)| values_differ(&[key], name));
             Some(Check::new(VALUE, compare.collect::<String>()))
         }
         DivergenceKind::InfoOutput if has_index(input.differences) => Some(Check::new(
             "",
             format!(
                 "# However it is laid out.\n\
-                 told() {{ tr ',{{}}[]' '\\n\\n\\n\\n\\n' <\"$1/{last}.out\" | tr -d ' ' | grep -v -e '^$' -e actual-size | sort; }}\n\
-                 [ \"$(told candidate)\" != \"$(told reference)\" ] && exit 0"
+                 values() {{ tr ',{{}}[]' '\\n\\n\\n\\n\\n' <\"$1/{last}.out\" | tr -d ' ' | grep -v -e '^$' -e actual-size | sort; }}\n\
+                 [ \"$(values candidate)\" != \"$(values reference)\" ] && exit 0"
             ),
         )),
         DivergenceKind::MapHostHoles => named(&["start", "length", "zero"]),
@@ -49,7 +49,7 @@ pub(super) fn values(input: &ScriptInput<'_>) -> Option<Check> {
     }
 }
 
-/// What is no JSON: JSON begins and ends with brackets.
+/// Whether an output is not JSON: JSON begins and ends with brackets.
 pub(super) fn is_no_json(input: &ScriptInput<'_>) -> Option<Check> {
     let last = input.last()?;
     let text = match input.observations.reference.is_none() {
@@ -63,13 +63,13 @@ pub(super) fn is_no_json(input: &ScriptInput<'_>) -> Option<Check> {
     Some(Check::new("", text))
 }
 
-/// What a check counts; what is not told was not found.
+/// Compares the counts of a check; an omitted count is 0.
 pub(super) fn counts_differ(input: &ScriptInput<'_>) -> Option<Check> {
     let last = input.last()?;
     Some(Check::new(
         VALUE,
         format!(
-            "# What is not told was not found.\n\
+            "# An omitted count is 0.\n\
              counts() {{ for key in corruptions leaks check-errors; do echo \"$key $(value $key \"$1/{last}.out\")\"; done | sed 's/ 0$/ /'; }}\n\
              [ \"$(counts candidate)\" != \"$(counts reference)\" ] && exit 0"
         ),
@@ -88,7 +88,7 @@ pub(super) fn shapes_differ(input: &ScriptInput<'_>) -> Option<Check> {
     ))
 }
 
-/// The extents of maps.
+/// Compares the extents of maps.
 pub(super) fn extents_differ(input: &ScriptInput<'_>) -> Option<Check> {
     let names: &[&str] = match input.kind {
         DivergenceKind::MapHostHoles => &["start", "length", "zero"],
@@ -97,12 +97,12 @@ pub(super) fn extents_differ(input: &ScriptInput<'_>) -> Option<Check> {
     Some(Check::new(VALUE, values_differ(names, input.last()?)))
 }
 
-/// The first lines of what was complained of in any of the operation's own steps.
+/// Compares the first lines of the messages of all steps of the operation itself.
 pub(super) fn complaints_differ(steps: &[Step]) -> Check {
     Check::new("", differing_streams(steps, "err", " | sed 's/^[^:]*: //'"))
 }
 
-/// The first lines of what was told.
+/// Compares the first lines of the outputs.
 pub(super) fn first_lines_differ(steps: &[Step]) -> Check {
     Check::new("", differing_streams(steps, "out", ""))
 }
@@ -120,14 +120,14 @@ fn differing_streams(steps: &[Step], stream: &str, filter: &str) -> String {
     compare.collect()
 }
 
-/// Whether something differs within a list.
+/// Whether a difference lies within a list.
 pub(super) fn has_index(differences: &[Difference]) -> bool {
     differences
         .iter()
         .any(|found| matches!(&found.subject, Subject::JsonValue { path } if path.has_index()))
 }
 
-/// The last names of the paths that differ, without repeats.
+/// Returns the last keys of the paths that differ, without duplicates.
 fn keys(differences: &[Difference]) -> Vec<&str> {
     let mut keys: Vec<&str> = Vec::new();
     let paths = differences.iter().filter_map(|found| match &found.subject {

@@ -1,21 +1,21 @@
-//! A check in a shell: the lines that exit 0 when a finding shows, and the functions that they call.
+//! A check in a shell: the lines that exit 0 if the divergence shows, and the functions that they call.
 //!
-//! Made by the files beside it, one for each sort of thing that differs; put at the end of a script, in the directory that has both sides'
-//! directories, after all steps.
+//! The neighbouring files make them, one file for each group of subjects. The check stands at the end of a script,
+//! after all steps, in the directory that has both sides' directories.
 
 /// A check in a shell.
 #[derive(Default)]
 pub(super) struct Check {
-    /// Functions that it calls.
+    /// The functions that it calls.
     pub(super) functions: &'static str,
-    /// Its lines.
+    /// The lines.
     pub(super) text: String,
-    /// Whether the candidate has to read every output before.
+    /// Whether the candidate must read every output before it.
     pub(super) reads_by_candidate: bool,
 }
 
 impl Check {
-    /// One that calls these functions.
+    /// Returns a check that calls these functions.
     pub(super) fn new(functions: &'static str, text: impl Into<String>) -> Self {
         Self {
             functions,
@@ -25,10 +25,10 @@ impl Check {
     }
 }
 
-/// How many differing values are compared; one is enough to see it.
+/// The maximum number of differing values that are compared; one is enough to show the divergence.
 pub(super) const VALUES_MAX: usize = 3;
 
-/// What lies on disk is not shown by what tools say of it.
+/// Metadata on disk cannot be seen in the tools' outputs.
 pub(super) const NEEDS_IMGDUEL: &str = r#"
 command -v imgduel >/dev/null || { echo "cannot be shown without imgduel" >&2; exit 2; }
 "#;
@@ -40,7 +40,7 @@ value() {
 }
 "#;
 
-/// Whether the check that was a side's step NAME found nothing.
+/// Whether the check in the step NAME of a side found nothing.
 pub(super) const CLEAN: &str = r#"# clean SIDE NAME: whether a check found nothing.
 clean() {
   grep -q '"check-errors"' "$1/$2.out" || return
@@ -51,7 +51,7 @@ clean() {
 }
 "#;
 
-/// Values behind these names, of a step of this number, as each side told them: they differ.
+/// Returns the lines that compare the values of these keys in a step's outputs.
 pub(super) fn values_differ(names: &[&str], step: usize) -> String {
     let compare = names.iter().map(|name| {
         let name = crate::run::evidence::quoted(name);

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tool_offers_it_is_asked_and_nothing_else() {
+    fn a_tool_gets_only_requests_that_it_offers() {
         let hello = hello();
         assert_eq!(hello.objection(&contents(&["cluster_size=512"])), None);
         let lacking = hello.objection(&contents(&["extended_l2=on"]));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlay_is_not_given_to_a_tool_that_reads_no_backing_files() {
+    fn a_tool_that_reads_no_backing_files_gets_no_overlay() {
         let base = ImageFile::new("base", Format::Raw);
         let file = ImageFile::new("a", Format::Qcow2).over(&base);
         let request = Request::Contents { file };
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_the_request_beside_its_directory() {
+    fn a_line_has_the_request_and_its_directory() {
         let options = &["cluster_size=4096", "extended_l2=on"];
         let request = contents(options);
         let line = |version| Asked::line(&request, Path::new("/scratch"), version).expect("JSON");

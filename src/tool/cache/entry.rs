@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_zeros_and_data_come_back_as_what_they_were() {
+    fn holes_zeros_and_data_are_restored_as_they_were() {
         let [before, after] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let file = File::create(before.path().join("image")).unwrap();
         file.set_len(8 << 20).unwrap();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn space_that_the_host_keeps_comes_back_or_the_answer_is_not_kept() {
+    fn reserved_space_is_restored_or_the_answer_is_not_cached() {
         for scratch in scratches() {
             let [before, after] = ["before", "after"].map(|name| scratch.path().join(name));
             fs::create_dir(&before).unwrap();

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn space_without_data_is_reserved_wholly_in_part_or_not_at_all() {
+    fn space_without_data_is_reserved_completely_partly_or_not_at_all() {
         const MIB: u64 = 1 << 20;
         let cases = [
             ((64 * MIB, MIB, MIB + 8192), Reserve::Nothing),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_changed_or_replaced_or_made_anew_is_read_again() {
+    fn a_changed_replaced_or_recreated_file_is_read_again() {
         let scratch = tempfile::tempdir().unwrap();
         let [path, other] = ["image", "other"].map(|name| scratch.path().join(name));
         let states = || FileState::of_all(scratch.path()).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_wrote_to_is_as_before_wherever_its_holes_are_told_to_lie() {
+    fn an_unwritten_file_is_unchanged_even_if_its_holes_are_reported_elsewhere() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("image");
         let file = File::create(&path).unwrap();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_remembered_until_somebody_could_have_written_to_it() {
+    fn a_state_is_cached_until_somebody_may_have_written_to_the_file() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("image");
         fs::write(&path, "bytes").unwrap();

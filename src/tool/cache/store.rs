@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_used_for_the_longest_time_goes_first() {
+    fn the_least_recently_used_entries_are_removed_first() {
         let scratch = tempfile::tempdir().unwrap();
         for age in 0..8u64 {
             let path = scratch.path().join(format!("{age}.{ENDING}"));

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_width_of_a_content_identifier_is_masked_in_a_descriptor_and_nowhere_else() {
+    fn the_width_of_a_content_identifier_is_masked_only_in_a_descriptor() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("image.vmdk");
         let length = |text: &str| {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_keeps_the_time_when_its_file_was_written() {
+    fn a_copy_keeps_the_modification_time() {
         let places = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let [from, to] = [0, 1].map(|index: usize| places[index].path().join("image"));
         fs::write(&from, "x").unwrap();

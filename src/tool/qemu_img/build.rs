@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_looked_for_in_what_is_told_of_its_command() {
+    fn a_flag_is_searched_in_the_help_of_its_command() {
         assert_eq!(has_flag(OLD, "map", "--start-offset"), Some(true));
         assert_eq!(has_flag(OLD, "map", "--max-length"), Some(false));
         assert_eq!(has_flag(OLD, "bench", "-w"), None);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_encrypted_gets_the_secret() {
+    fn only_encrypted_images_get_the_secret() {
         let plain = ImageFile::new("a", Format::Qcow2);
         let secret = ImageFile::new("b", Format::Qcow2)
             .with_options([CreateOption::EncryptFormat(Encryption::Aes)]);

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_tool_came_out_is_read_off_its_description() {
+    fn an_exit_is_parsed_from_its_description() {
         let described = [
             (Exit::Success, "", Some((Ended::Succeeded, ""))),
             (

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_makes_a_size_a_change() {
+    fn a_size_with_a_sign_is_relative() {
         for (text, bytes) in [("64M", Some(64 << 20)), ("+1K", Some(2048)), ("-2K", None)] {
             let size = NewSize::parse(text).expect(text);
             assert_eq!(

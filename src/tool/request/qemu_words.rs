@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_written_in_the_same_words() {
+    fn parsed_arguments_are_written_as_they_were() {
         comes_back::<Window>("");
         comes_back::<Window>("--start-offset 65536 --max-length 512");
         comes_back::<Vec<BitmapAction>>("--add -g 1048576 --disable");
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_mean_nothing_are_refused_with_what_may_be_written() {
+    fn invalid_arguments_are_refused_with_the_valid_ones() {
         fn refused<T: InWords>(line: &str, wanted: &str) {
             let error = T::read(&words(line)).err().expect(line);
             assert!(error.contains(wanted), "{error}");

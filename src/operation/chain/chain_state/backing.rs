@@ -1,4 +1,5 @@
-//! The images below the current one: each is the top of a shorter course, which goes on by itself and is put back.
+//! The backing images: each is the current image of a shorter chain, whose state advances on its own and is then put
+//! back.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use super::{ChainState, ChainStep};
 use crate::image::format::Format;
 
 impl ChainState {
-    /// The image at this place below the current one, as if nothing lay on it.
+    /// Returns the state of the chain whose current image is the backing image `index`.
     pub fn lower(&self, index: usize) -> Option<Self> {
         let model = self.model.lower(index)?;
         Some(Self {
@@ -33,7 +34,8 @@ impl ChainState {
         }
     }
 
-    /// The image that an step works on, with what is below it, and what is done with it.
+    /// Returns the state of the chain that the step works on, and the step on it: for a step on a backing image, the
+    /// inner step.
     pub(in super::super) fn resolved<'step>(
         &'step self,
         step: &'step ChainStep,
@@ -47,8 +49,8 @@ impl ChainState {
         }
     }
 
-    /// The images below the current one that are worth a look of their own, each as if nothing lay on it: those that were changed while others
-    /// lay on them, and those with snapshots or bitmaps.
+    /// Returns the states of the backing images that need final checks of their own: those that changed while they were
+    /// backing files, and those with snapshots or bitmaps.
     pub(in super::super) fn inspected_backing_images(&self) -> impl Iterator<Item = Self> {
         let is_worth_it = move |index: &usize| {
             let (file, lower) = (&self.files[*index], &self.model.below[*index]);
@@ -59,12 +61,12 @@ impl ChainState {
         places.filter_map(|place| self.lower(place))
     }
 
-    /// The format of the image that lies on the one at this place.
+    /// Returns the format of the overlay of image `layer`.
     pub(in super::super) fn format_above(&self, layer: usize) -> Option<Format> {
         self.files.get(layer + 1).map(|file| file.format)
     }
 
-    /// The same as [`ChainState::has_unaligned_tail`] of the image below the current one.
+    /// Whether [`ChainState::has_unaligned_tail`] holds for the topmost backing image.
     pub(in super::super) fn has_unaligned_tail_below(&self) -> bool {
         let below = self.below().last();
         below.is_some_and(|file| self.unaligned.contains(&file.path))

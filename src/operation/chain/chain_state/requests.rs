@@ -1,4 +1,4 @@
-//! What an step asks of a tool where a chain stands. Changes nothing of the course.
+//! Turns a step into the request for a tool. The state does not change.
 
 use super::super::parameters::{placed, plan};
 use super::{ChainState, ChainStep};
@@ -8,7 +8,7 @@ use crate::image::options::CreateOptions;
 use crate::tool::request::{ImageFile, NewSize, RebaseMode, Request, SnapshotKey, Window};
 
 impl ChainState {
-    /// What the step asks of a tool.
+    /// Returns the request of the step.
     pub(in super::super) fn request(&self, step: &ChainStep) -> Request {
         let file = self.top().clone();
         match step {
@@ -34,7 +34,7 @@ impl ChainState {
             }
             ChainStep::Write { writes } => Request::Write {
                 file,
-                writes: self.asked(writes),
+                writes: self.certain_writes(writes),
             },
             ChainStep::WriteZeroes {
                 offset,
@@ -142,9 +142,10 @@ impl ChainState {
         placed(&stem, format, options)
     }
 
-    /// The writes that are asked for. Where the image may end before one of them, some tools make those that fit and some none after the
-    /// first that does not: then only those are asked that fit in any case, or a single one, which is made or refused whole.
-    fn asked(&self, writes: &[Write]) -> Vec<Write> {
+    /// Returns the writes of the request. If the image may end before one of them, tools differ: some perform all
+    /// writes that fit, some none after the first one that does not. Then the request has only the writes that fit in
+    /// any case, or a single one, which a tool performs or refuses as a whole.
+    fn certain_writes(&self, writes: &[Write]) -> Vec<Write> {
         let Some(least) = self.least_size() else {
             return writes.to_vec();
         };

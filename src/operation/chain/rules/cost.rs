@@ -1,27 +1,29 @@
-//! What takes qemu-img minutes, or much of the host.
+//! Steps that take qemu-img minutes, or much host space.
 
 use super::super::Chain;
 use super::super::chain_state::ChainState;
 use super::super::parameters::window;
 use super::super::step::ChainStep;
 
-/// Bytes of an image that a rebase or a commit goes through from end to end.
+/// The maximum image size in bytes for a rebase or commit, which reads the whole image.
 pub const WALKED_BYTES_MAX: u64 = 64 << 20;
 
-/// Clusters at which qemu-img rebuilds the refcounts in bearable time, block by block: at 512 KiB it takes minutes.
+/// The maximum cluster size in bytes for which qemu-img rebuilds refcounts in acceptable time: block by block, 512 KiB
+/// takes minutes.
 pub const REBUILT_CLUSTER_MAX: u64 = 16384;
 
-/// Bytes of the host that a resize takes at once.
+/// The maximum number of host bytes that a resize allocates.
 pub(super) const PREALLOCATED_BYTES_MAX: u64 = 64 << 20;
 
-/// Blocks of one dd: qemu-img takes some 60 microseconds for each.
+/// The maximum number of blocks of a dd: qemu-img takes about 60 microseconds for each.
 const BLOCKS_MAX: u64 = 20_000;
 
-/// Clusters that a data file that is to stay a raw image grows by, all of them allocated: 32 GiB in clusters of 1 KiB takes minutes.
+/// The maximum number of clusters by which an image with `data_file_raw` grows, because all of them are allocated: 32
+/// GiB in clusters of 1 KiB takes minutes.
 const ALLOCATED_CLUSTERS_MAX: u64 = 1 << 18;
 
 impl Chain {
-    /// Whether one of its steps takes qemu-img minutes where it stands. None is drawn so, but what is changed afterwards may be.
+    /// Whether a step takes qemu-img minutes. The generators never draw such a step, but a mutation may produce one.
     pub fn is_unbearable(&self) -> bool {
         let mut chain_state = ChainState::start("", &self.layers);
         self.steps.iter().any(|step| {

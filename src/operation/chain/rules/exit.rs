@@ -1,4 +1,4 @@
-//! How an step that makes sense must end where a chain stands.
+//! How a meaningful step must exit.
 
 use super::super::chain_state::ChainState;
 use super::super::known_bug::KnownQemuBug;
@@ -7,32 +7,32 @@ use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
 impl ChainState {
-    /// What the step's exit means: it must succeed, except where a format's limits may forbid it in ways that are not modelled.
+    /// Returns the expected exit: success, unless a limit of the format that is not modelled may forbid the step.
     pub(super) fn exit(&self, step: &ChainStep) -> ExitExpectation {
         match step {
             ChainStep::Refused { .. } => ExitExpectation::Refuse,
             ChainStep::Below { .. } => {
                 let (lower, step) = self.resolved(step);
                 match step {
-                    // There is no such image.
+                    // No such image exists.
                     ChainStep::Below { .. } => ExitExpectation::GoOn,
                     step => lower.rule(step),
                 }
             }
-            // What it found is judged, not how it came out.
+            // The judges compare the result, not the exit.
             ChainStep::Check | ChainStep::Compare { .. } => ExitExpectation::Free,
             _ if self.is_of_doubtful_size() => ExitExpectation::GoOn,
             ChainStep::Amend { .. } | ChainStep::Snapshot { .. } => ExitExpectation::GoOn,
             ChainStep::Bitmap { .. } if self.has_unsure_bitmaps() || self.is_version_2() => {
                 ExitExpectation::GoOn
             }
-            // An image with snapshots or bitmaps may keep its size; a measure may be unknown.
+            // qemu-img may refuse to resize an image with snapshots or bitmaps.
             ChainStep::Resize { .. }
                 if !self.model.snapshots.is_empty() || !self.model.bitmaps.is_empty() =>
             {
                 ExitExpectation::GoOn
             }
-            // Version 2 cannot hide what a longer backing file holds behind the old end, and refuses to grow.
+            // Version 2 cannot hide the data of a longer backing file beyond the old end, and refuses to grow.
             ChainStep::Resize { .. } if cannot_hide(self.top()) => ExitExpectation::GoOn,
             ChainStep::Commit if self.below().last().is_some_and(cannot_hide) => {
                 ExitExpectation::GoOn
@@ -42,11 +42,11 @@ impl ChainState {
         }
     }
 
-    /// Whether nothing about the image can make a tool refuse the step, nor a known defect of qemu-img make it fail: what is done with a layer before
-    /// another is put onto it has to be of this kind.
+    /// Whether the step certainly succeeds: no property of the image lets a tool refuse it, and it meets no known bug
+    /// of qemu-img. Only such steps are performed on a layer before its overlay is created.
     pub fn is_sure(&self, step: &ChainStep) -> bool {
         let is_allowed = match step {
-            // "Device has active dirty bitmaps".
+            // qemu-img refuses it with "Device has active dirty bitmaps".
             ChainStep::Snapshot {
                 action: SnapshotAction::Apply,
                 ..
@@ -63,7 +63,7 @@ impl ChainState {
     }
 }
 
-/// Version 2 has no zero clusters.
+/// Whether the image has a backing file but no zero clusters, because it has version 2.
 fn cannot_hide(file: &ImageFile) -> bool {
     file.backing.is_some() && file.options.is_version_2()
 }

@@ -1,4 +1,4 @@
-//! What the images of a chain may be, and what may be done with those that lie below others.
+//! The rules for the layers of a chain, and for steps on backing images.
 
 use super::super::Chain;
 use super::super::chain_state::ChainState;
@@ -9,7 +9,8 @@ use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::ImageFile;
 
 impl Layer {
-    /// Why the image cannot be made, on this one where there is one, or is not the one that a guest must see.
+    /// Returns why the layer cannot be created, over `below` if given, or why a guest would not see the expected
+    /// contents.
     pub fn objection(&self, below: Option<&Self>) -> Option<&'static str> {
         let file = ImageFile::new("", self.format).with_options(self.options.clone());
         if !holds(&file, self.size) {
@@ -33,7 +34,7 @@ impl Layer {
 }
 
 impl Chain {
-    /// Whether each of its images can be made on the one below it.
+    /// Whether each layer can be created on the layer below it.
     pub fn is_makeable(&self) -> bool {
         let below = std::iter::once(None).chain(self.layers.iter().map(Some));
         let mut pairs = self.layers.iter().zip(below);
@@ -42,8 +43,9 @@ impl Chain {
 }
 
 impl ChainState {
-    /// Images above see what is below them wherever they have nothing of their own, and where that is only the tools know: so what is seen in an
-    /// image below others has to stay as it is. It may grow, because beyond its end there are zeros already.
+    /// An overlay shows its backing images wherever it has no data of its own, and only the tools know where that is.
+    /// So the guest-visible contents of a backing image must not change. It may grow, because an overlay reads zeros
+    /// beyond its end anyway.
     pub(super) fn sense_below(&self, layer: usize, step: &ChainStep) -> Sensible {
         let Some(lower) = self.lower(layer) else {
             return Err(Unsettled("there is no such image below the current one"));
@@ -52,7 +54,8 @@ impl ChainState {
             step.is_copy() || matches!(step, ChainStep::Below { .. } | ChainStep::Refused { .. });
         let nested = "a copy of an image below the current one would lie below nothing";
         only_if(!is_nested, Unsettled(nested))?;
-        // A write changes the content id by which a vmdk knows its parent, and it cannot be read any more (VMDK specification, parentCID).
+        // A write changes the content id by which a vmdk identifies its parent, so that the overlay cannot be read any
+        // more (VMDK specification, parentCID).
         let is_parent = self.format_above(layer) == Some(Format::Vmdk);
         let child = "a vmdk on another one is not its child any more when that changes";
         only_if(

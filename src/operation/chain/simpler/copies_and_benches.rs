@@ -1,13 +1,13 @@
-//! Simpler versions of the steps that go through an image in a rhythm of their own: `dd` and `bench`.
+//! Simpler versions of `dd` and `bench` steps.
 
 use super::super::step::ChainStep;
 use crate::base::simpler::numbers;
 use crate::image::format::Format;
 
-/// Block sizes and lengths that a person would choose, in bytes.
+/// Usual block sizes and lengths, in bytes.
 const USUAL_BYTES: [u64; 2] = [512, 4096];
 
-/// Fewer and rounder blocks, from the start, into a plain format.
+/// Returns versions with fewer and rounder blocks, from the start of the image, into a raw image.
 pub(super) fn simpler_dd(
     format: Format,
     block_size: u64,
@@ -35,7 +35,7 @@ pub(super) fn simpler_dd(
     versions
 }
 
-/// Fewer requests, one at a time, short, from the start.
+/// Returns versions with fewer, shorter and sequential requests, from the start of the image.
 pub(super) fn simpler_bench(step: &ChainStep) -> Vec<ChainStep> {
     let ChainStep::Bench {
         count,

@@ -1,4 +1,4 @@
-//! Simpler versions of single steps, and of the ranges that they touch.
+//! Simpler versions of single steps, and of the ranges that they access.
 
 use super::super::step::{ChainStep, Naming};
 use super::{FORMATS, SIZE_GRAIN, copies_and_benches, sizes};
@@ -9,10 +9,10 @@ use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::CreateOptions;
 use crate::tool::request::RepairTier;
 
-/// Offsets and lengths are rounded to these, in bytes.
+/// Offsets and lengths are rounded to multiples of these, in bytes.
 const GRAINS: [u64; 3] = [65536, 4096, SECTOR_BYTES];
 
-/// Simpler versions of a range: nearer to the start, rounder, shorter.
+/// Returns simpler ranges: nearer to the start, rounder, shorter.
 fn ranges(offset: u64, length: u64) -> Vec<(u64, u64)> {
     let rounded = |value: u64| GRAINS.map(|grain| value / grain * grain).into_iter();
     let mut offsets = numbers(offset, &[0, SIZE_GRAIN]);
@@ -141,7 +141,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
                 .chain(simpler.map(|conversion| of_snapshot(*by, conversion)))
                 .collect()
         }
-        // Of the current image, then of a lower one, then more simply.
+        // First on the current image, then on a lower one, then simpler.
         ChainStep::Below { layer, step } => {
             let below = |layer: usize, step: ChainStep| ChainStep::Below {
                 layer,
@@ -187,7 +187,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
     }
 }
 
-/// The format, the options and whether clusters are compressed.
+/// A conversion: format, options, and whether clusters are compressed.
 type Conversion = (Format, CreateOptions, bool);
 
 fn converted((format, options, compress): Conversion) -> ChainStep {

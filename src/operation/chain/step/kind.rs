@@ -1,4 +1,4 @@
-//! Which steps there are, without what they are made of: what generators draw from, weigh, and are told to keep to.
+//! The kinds of steps, without parameters: generators draw from them and weigh them, and `--ops` selects among them.
 
 use std::str::FromStr;
 
@@ -14,10 +14,10 @@ macro_rules! kinds {
         }
 
         impl ChainStepKind {
-            /// All of them. Those that came later stand at the end.
+            /// All kinds. New ones are added at the end.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// Its name, as in JSON.
+            /// Returns the name, as in JSON.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_called_what_a_step_of_it_is_called_in_json() {
+    fn a_kind_has_the_name_of_its_steps_in_json() {
         for kind in ChainStepKind::ALL {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }

@@ -1,4 +1,4 @@
-//! What is said of how both sides came out, from their answers alone.
+//! Tests of the verdicts on exits, from answers alone.
 
 use super::*;
 use crate::oracle::observations::sample::{
@@ -7,7 +7,7 @@ use crate::oracle::observations::sample::{
 };
 use crate::tool::request::Answer;
 
-/// What is said of one step, and whether both sides got to the end.
+/// Returns the verdicts on one step, and whether both sides completed the steps.
 fn judged(
     rule: ExitExpectation,
     candidate: impl Into<Option<Answer>>,
@@ -21,7 +21,7 @@ fn judged(
     (found.verdicts, found.completed)
 }
 
-/// The kind and the blame of the only divergence.
+/// Returns the kind and the blame of the only divergence.
 fn finding((verdicts, completed): (Vec<Verdict>, bool)) -> (DivergenceKind, Blame) {
     assert!(!completed);
     match &verdicts[..] {
@@ -42,7 +42,7 @@ const SILENT: (Vec<Verdict>, bool) = (Vec::new(), true);
 const ENDED: (Vec<Verdict>, bool) = (Vec::new(), false);
 
 #[test]
-fn nothing_is_said_of_what_both_did() {
+fn equal_exits_give_no_verdict() {
     for rule in [
         ExitExpectation::Agree,
         ExitExpectation::Succeed,
@@ -54,7 +54,7 @@ fn nothing_is_said_of_what_both_did() {
 }
 
 #[test]
-fn success_on_one_side_only_is_a_divergence_that_blames_whom_the_recipe_contradicts() {
+fn success_on_only_one_side_blames_the_side_that_contradicts_the_recipe() {
     let exit = DivergenceKind::ExitCode;
     for (rule, ours, theirs) in [
         (ExitExpectation::Agree, Blame::Unclear, Blame::Unclear),
@@ -71,7 +71,7 @@ fn success_on_one_side_only_is_a_divergence_that_blames_whom_the_recipe_contradi
 }
 
 #[test]
-fn a_difference_of_exits_tells_what_was_asked_and_both_answers() {
+fn a_difference_of_exits_has_the_request_and_both_answers() {
     let (verdicts, _) = judged(ExitExpectation::Agree, refused("no"), done());
     let Verdict::Divergence(finding) = &verdicts[0] else {
         panic!("{verdicts:?}");
@@ -89,7 +89,7 @@ fn a_difference_of_exits_tells_what_was_asked_and_both_answers() {
 }
 
 #[test]
-fn two_refusals_end_what_may_be_refused_and_contradict_a_recipe_that_leaves_no_reason() {
+fn two_refusals_contradict_a_recipe_that_requires_success() {
     let both = |rule| judged(rule, refused("no"), refused("no"));
     assert_eq!(both(ExitExpectation::Agree), ENDED);
     assert_eq!(both(ExitExpectation::GoOn), SILENT);
@@ -99,7 +99,7 @@ fn two_refusals_end_what_may_be_refused_and_contradict_a_recipe_that_leaves_no_r
 }
 
 #[test]
-fn refusals_for_reasons_that_cannot_both_be_are_a_divergence() {
+fn refusals_for_contradictory_reasons_are_a_divergence() {
     let (there, space) = ("No such file", "No space left on device");
     for rule in [
         ExitExpectation::Agree,
@@ -109,8 +109,8 @@ fn refusals_for_reasons_that_cannot_both_be_are_a_divergence() {
         let found = finding(judged(rule, refused(there), refused(space)));
         assert_eq!(found, (DivergenceKind::RefusalClass, Blame::Unclear));
     }
-    let said = judged(ExitExpectation::GoOn, refused(there), refused(space)).0;
-    let reason = said[0].reason().unwrap().to_owned();
+    let verdicts = judged(ExitExpectation::GoOn, refused(there), refused(space)).0;
+    let reason = verdicts[0].reason().unwrap().to_owned();
     assert!(
         reason.starts_with("why info is refused (NotThere or NoSpace): "),
         "{reason}"
@@ -122,7 +122,7 @@ fn refusals_for_reasons_that_cannot_both_be_are_a_divergence() {
 }
 
 #[test]
-fn a_candidate_that_dies_is_to_blame_whatever_the_reference_did() {
+fn a_crash_of_the_candidate_blames_it_whatever_the_reference_did() {
     let died = [
         (crashed(), DivergenceKind::CandidateCrash),
         (timed_out(), DivergenceKind::CandidateTimeout),
@@ -148,7 +148,7 @@ fn a_candidate_that_dies_is_to_blame_whatever_the_reference_did() {
 }
 
 #[test]
-fn a_reference_that_dies_says_nothing() {
+fn a_crash_of_the_reference_is_inconclusive() {
     let died = [
         (crashed(), InconclusiveKind::ReferenceCrash),
         (timed_out(), InconclusiveKind::QemuTimeout),
@@ -160,14 +160,14 @@ fn a_reference_that_dies_says_nothing() {
             assert_eq!(found.0, kind);
         }
     }
-    let said = |answer| inconclusive(judged(ExitExpectation::Agree, done(), answer)).1;
-    assert_eq!(said(crashed()), "reference: crashed: SIGSEGV");
-    let late = said(timed_out());
+    let reason = |answer| inconclusive(judged(ExitExpectation::Agree, done(), answer)).1;
+    assert_eq!(reason(crashed()), "reference: crashed: SIGSEGV");
+    let late = reason(timed_out());
     assert!(late.starts_with("reference stuck"), "{late}");
 }
 
 #[test]
-fn both_out_of_time_or_of_the_same_is_nobody_s_fault() {
+fn the_same_exhausted_limit_on_both_sides_blames_nobody() {
     let both = |ours, theirs| judged(ExitExpectation::Agree, ours, theirs);
     let late = inconclusive(both(timed_out(), timed_out()));
     assert_eq!(late.0, InconclusiveKind::BothTimeout);
@@ -183,7 +183,7 @@ fn both_out_of_time_or_of_the_same_is_nobody_s_fault() {
 }
 
 #[test]
-fn a_feature_that_the_candidate_lacks_ends_the_operation_in_silence() {
+fn a_missing_feature_of_the_candidate_ends_the_operation_without_a_verdict() {
     assert_eq!(
         judged(ExitExpectation::Succeed, unsupported(), done()),
         ENDED
@@ -195,7 +195,7 @@ fn a_feature_that_the_candidate_lacks_ends_the_operation_in_silence() {
 }
 
 #[test]
-fn where_one_side_was_not_asked_the_other_goes_on_as_far_as_it_may() {
+fn if_one_side_did_not_run_a_step_the_other_continues_as_far_as_allowed() {
     let steps = |theirs: Answer, rule| {
         exits(&observations(&[
             (step(rule), None, Some(theirs)),
@@ -223,7 +223,7 @@ fn where_one_side_was_not_asked_the_other_goes_on_as_far_as_it_may() {
 }
 
 #[test]
-fn steps_are_judged_in_order_up_to_the_first_that_ends() {
+fn steps_are_judged_in_order_up_to_the_one_that_ends_the_operation() {
     let found = exits(&observations(&[
         (step(ExitExpectation::Agree), Some(done()), Some(done())),
         (
@@ -240,7 +240,7 @@ fn steps_are_judged_in_order_up_to_the_first_that_ends() {
 }
 
 #[test]
-fn a_candidate_without_a_reference_is_judged_by_itself() {
+fn a_candidate_without_a_reference_is_judged_alone() {
     let alone = |rule, answer| {
         let mut observations = observations(&[(step(rule), Some(answer), None)]);
         observations.reference = None;
@@ -281,7 +281,7 @@ fn a_fixture_that_the_reference_refuses_on_both_sides_tests_nothing() {
 }
 
 #[test]
-fn what_the_reference_did_on_the_candidates_side_is_the_reference_s() {
+fn a_failure_of_the_reference_on_the_candidate_s_side_is_inconclusive() {
     let step = step(ExitExpectation::Agree);
     for (death, kind) in [
         (crashed(), InconclusiveKind::ReferenceCrash),

@@ -1,12 +1,12 @@
-//! What is said of the images that both sides left, from what was read of them.
+//! Tests of the verdicts on outputs, from inspections alone.
 
 use serde_json::{Value, json};
 
 use super::outputs;
 use crate::image::content::Contents;
 use crate::oracle::observations::sample::{
-    Look, by_reference, contents, crashed, done, file, looked, output, read, refused, said,
-    timed_out, told, unsupported,
+    SampleInspection, by_reference, contents, crashed, done, file, inspected, output, output_json,
+    output_text, read, refused, timed_out, unsupported,
 };
 use crate::oracle::observations::{Inventory, Output, Side};
 use crate::oracle::verdict::{
@@ -26,23 +26,23 @@ fn contents_of() -> Request {
     Request::Contents { file: file() }
 }
 
-fn judged(looks: Vec<Look>) -> Vec<Verdict> {
-    outputs(&looked(looks), &[output()])
+fn judged(inspections: Vec<SampleInspection>) -> Vec<Verdict> {
+    outputs(&inspected(inspections), &[output()])
 }
 
-/// What the reference said of both copies.
+/// Judges the reference's answers for both copies.
 fn both(request: Request, candidate: Answer, reference: Answer) -> Vec<Verdict> {
     judged(by_reference(request, candidate, reference))
 }
 
-/// What the reference said where there is the candidate's copy alone.
+/// Judges the reference's answer for the candidate's copy alone.
 fn alone(request: Request, candidate: Answer) -> Vec<Verdict> {
-    let mut observations = looked(vec![(Side::Candidate, Side::Reference, request, candidate)]);
+    let mut observations = inspected(vec![(Side::Candidate, Side::Reference, request, candidate)]);
     observations.reference = None;
     outputs(&observations, &[output()])
 }
 
-/// The aspect, the blame and the first difference of the only divergence.
+/// Returns the aspect, the blame and the first difference of the only divergence.
 fn finding(verdicts: &[Verdict]) -> (OutputAspect, Blame, &Difference) {
     let [Verdict::Divergence(finding)] = verdicts else {
         panic!("{verdicts:?}");
@@ -66,19 +66,22 @@ fn unsound(verdicts: &[Verdict], words: &str) {
 }
 
 #[test]
-fn nothing_is_said_where_nothing_was_looked_at_and_of_what_agrees() {
+fn missing_and_equal_inspections_give_no_verdict() {
     assert_eq!(judged(Vec::new()), []);
     let image = json!({"virtual-size": 1 << 20, "format": "qcow2"});
-    assert_eq!(both(info(), told(&image), told(&image)), []);
-    assert_eq!(both(check(), told(&json!({})), told(&json!({}))), []);
+    assert_eq!(both(info(), output_json(&image), output_json(&image)), []);
+    assert_eq!(
+        both(check(), output_json(&json!({})), output_json(&json!({}))),
+        []
+    );
     let sound = read(&contents(1));
     assert_eq!(both(contents_of(), sound.clone(), sound), []);
 }
 
 #[test]
-fn a_reader_that_dies_is_judged_by_who_it_was() {
-    let look = |by, answer| judged(vec![(Side::Reference, by, info(), answer)]);
-    let [Verdict::Divergence(found)] = &look(Side::Candidate, crashed())[..] else {
+fn a_crash_while_reading_blames_the_reading_tool() {
+    let judged_by = |by, answer| judged(vec![(Side::Reference, by, info(), answer)]);
+    let [Verdict::Divergence(found)] = &judged_by(Side::Candidate, crashed())[..] else {
         panic!();
     };
     assert_eq!(found.kind, DivergenceKind::CandidateCrash);
@@ -90,12 +93,12 @@ fn a_reader_that_dies_is_judged_by_who_it_was() {
             "done"
         )]
     );
-    let [Verdict::Inconclusive { kind, .. }] = &look(Side::Reference, timed_out())[..] else {
+    let [Verdict::Inconclusive { kind, .. }] = &judged_by(Side::Reference, timed_out())[..] else {
         panic!();
     };
     assert_eq!(*kind, InconclusiveKind::QemuTimeout);
-    // It says nothing of the image besides.
-    let sound = told(&json!({"virtual-size": 1}));
+    // No other verdict on the image.
+    let sound = output_json(&json!({"virtual-size": 1}));
     assert_eq!(both(info(), timed_out(), sound).len(), 1);
     assert_eq!(
         judged(vec![(
@@ -109,17 +112,17 @@ fn a_reader_that_dies_is_judged_by_who_it_was() {
 }
 
 #[test]
-fn readings_of_another_output_are_not_of_this_one() {
-    let mut looks = looked(by_reference(info(), crashed(), done()));
-    looks.candidate.readings[0].output = 1;
-    assert_eq!(outputs(&looks, &[output()]), []);
-    assert_eq!(outputs(&looks, &[output(), output()]).len(), 1);
+fn inspections_of_other_outputs_are_ignored() {
+    let mut inspections = inspected(by_reference(info(), crashed(), done()));
+    inspections.candidate.readings[0].output = 1;
+    assert_eq!(outputs(&inspections, &[output()]), []);
+    assert_eq!(outputs(&inspections, &[output(), output()]).len(), 1);
 }
 
 #[test]
-fn descriptions_that_differ_tell_where() {
-    let ours = told(&json!({"virtual-size": 1 << 20, "cluster-size": 512}));
-    let theirs = told(&json!({"virtual-size": 1 << 20, "cluster-size": 65536}));
+fn differing_descriptions_name_the_differing_keys() {
+    let ours = output_json(&json!({"virtual-size": 1 << 20, "cluster-size": 512}));
+    let theirs = output_json(&json!({"virtual-size": 1 << 20, "cluster-size": 65536}));
     let verdicts = both(info(), ours, theirs);
     let expected = difference("cluster-size", "512", "65536");
     assert_eq!(
@@ -129,8 +132,8 @@ fn descriptions_that_differ_tell_where() {
 }
 
 #[test]
-fn whose_size_is_not_the_recipe_s_is_to_blame() {
-    let size = |bytes: u64| told(&json!({"virtual-size": bytes}));
+fn a_size_that_contradicts_the_recipe_blames_its_side() {
+    let size = |bytes: u64| output_json(&json!({"virtual-size": bytes}));
     let right = 1 << 20;
     for (ours, theirs, blame) in [
         (right, 512, Blame::Reference),
@@ -143,18 +146,18 @@ fn whose_size_is_not_the_recipe_s_is_to_blame() {
 }
 
 #[test]
-fn whose_list_is_not_the_recipe_s_is_to_blame() {
+fn a_list_that_contradicts_the_recipe_blames_its_side() {
     let list = |names: &[&str]| {
         let bitmaps: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
-        told(&json!({"virtual-size": 1, "format-specific": {"data": {"bitmaps": bitmaps}}}))
+        output_json(&json!({"virtual-size": 1, "format-specific": {"data": {"bitmaps": bitmaps}}}))
     };
     let with = |inventory: Option<Inventory>, ours: &[&str], theirs: &[&str]| {
         let output = Output {
             inventory,
             ..output()
         };
-        let looks = looked(by_reference(info(), list(ours), list(theirs)));
-        let verdicts = outputs(&looks, &[output]);
+        let inspections = inspected(by_reference(info(), list(ours), list(theirs)));
+        let verdicts = outputs(&inspections, &[output]);
         finding(&verdicts).1
     };
     let inventory = || {
@@ -166,20 +169,20 @@ fn whose_list_is_not_the_recipe_s_is_to_blame() {
     assert_eq!(with(inventory(), &["a"], &[]), Blame::Reference);
     assert_eq!(with(inventory(), &[], &["a"]), Blame::Candidate);
     assert_eq!(with(None, &[], &["a"]), Blame::Unclear);
-    // The lists agree: what differs is something else.
-    let ours = told(&json!({"virtual-size": 1, "cluster-size": 512}));
+    // The lists agree; other facts differ.
+    let ours = output_json(&json!({"virtual-size": 1, "cluster-size": 512}));
     let output = Output {
         inventory: inventory(),
         ..output()
     };
-    let theirs = told(&json!({"virtual-size": 1}));
-    let verdicts = outputs(&looked(by_reference(info(), ours, theirs)), &[output]);
+    let theirs = output_json(&json!({"virtual-size": 1}));
+    let verdicts = outputs(&inspected(by_reference(info(), ours, theirs)), &[output]);
     assert_eq!(finding(&verdicts).1, Blame::Unclear);
 }
 
 #[test]
-fn a_description_that_the_reference_refuses_is_the_candidate_s_where_it_reads_its_own() {
-    let sound = told(&json!({"virtual-size": 1}));
+fn a_refused_description_blames_the_candidate_if_the_reference_reads_its_own_image() {
+    let sound = output_json(&json!({"virtual-size": 1}));
     let verdicts = both(info(), refused("bad"), sound.clone());
     let expected = difference(
         "info of 0-convert.qcow2 by the reference",
@@ -199,9 +202,9 @@ fn a_description_that_the_reference_refuses_is_the_candidate_s_where_it_reads_it
 }
 
 #[test]
-fn a_description_that_is_no_json_is_told() {
-    let sound = told(&json!({"virtual-size": 1}));
-    let verdicts = both(info(), said("{"), sound);
+fn a_description_that_is_not_json_is_reported() {
+    let sound = output_json(&json!({"virtual-size": 1}));
+    let verdicts = both(info(), output_text("{"), sound);
     let (aspect, _, found) = finding(&verdicts);
     assert_eq!(aspect, OutputAspect::InfoJson);
     assert_eq!(
@@ -211,9 +214,8 @@ fn a_description_that_is_no_json_is_told() {
 }
 
 #[test]
-fn a_check_that_finds_something_is_the_candidate_s_unless_the_reference_s_own_finds_something_too()
-{
-    let found = |json: Value| told(&json);
+fn check_errors_blame_the_candidate_unless_the_reference_s_own_image_has_some() {
+    let found = |json: Value| output_json(&json);
     let verdicts = both(check(), found(json!({"leaks": 2})), found(json!({})));
     let expected =
         difference("check of 0-convert.qcow2", "2 leaks", "clean").with_expected("clean");
@@ -246,13 +248,13 @@ fn a_check_that_finds_something_is_the_candidate_s_unless_the_reference_s_own_fi
 }
 
 #[test]
-fn a_check_that_cannot_be_made_is_told_apart() {
-    let verdicts = both(check(), refused("broken"), told(&json!({})));
+fn a_failed_check_has_its_own_kind() {
+    let verdicts = both(check(), refused("broken"), output_json(&json!({})));
     assert_eq!(finding(&verdicts).0, OutputAspect::CheckUnparseable,);
 }
 
 #[test]
-fn contents_that_differ_blame_whom_the_recipe_contradicts() {
+fn differing_contents_blame_the_side_that_contradicts_the_recipe() {
     for (ours, theirs, blame, expected) in [
         (2, 1, Blame::Candidate, "0x01"),
         (
@@ -279,18 +281,18 @@ fn contents_that_differ_blame_whom_the_recipe_contradicts() {
 }
 
 #[test]
-fn contents_that_are_called_otherwise_keep_their_name() {
+fn contents_with_a_kind_of_their_own_keep_it() {
     let output = Output {
         content_aspect: OutputAspect::Compare,
         ..output()
     };
-    let looks = by_reference(contents_of(), read(&contents(2)), read(&contents(1)));
-    let verdicts = outputs(&looked(looks), &[output]);
+    let inspections = by_reference(contents_of(), read(&contents(2)), read(&contents(1)));
+    let verdicts = outputs(&inspected(inspections), &[output]);
     assert_eq!(finding(&verdicts).0, OutputAspect::Compare);
 }
 
 #[test]
-fn both_tools_against_the_recipe_are_told_apart() {
+fn a_contradiction_of_both_tools_to_the_recipe_has_its_own_kind() {
     let wrong = read(&contents(2));
     let verdicts = both(contents_of(), wrong.clone(), wrong);
     let (aspect, blame, found) = finding(&verdicts);
@@ -305,7 +307,7 @@ fn both_tools_against_the_recipe_are_told_apart() {
 }
 
 #[test]
-fn contents_that_the_reference_refuses_are_the_candidate_s_where_it_reads_its_own() {
+fn refused_contents_blame_the_candidate_if_the_reference_reads_its_own_image() {
     let verdicts = both(contents_of(), refused("bad"), read(&contents(1)));
     let (aspect, blame, _) = finding(&verdicts);
     assert_eq!(
@@ -318,15 +320,15 @@ fn contents_that_the_reference_refuses_are_the_candidate_s_where_it_reads_its_ow
     );
 }
 
-/// What the candidate reads of `owner`'s copy, where the reference sees `truth` in both.
+/// Judges the candidate's reading of the copy of `owner`; the reference reads `truth` in both copies.
 fn read_by_candidate(owner: Side, answer: Answer, truth: &Contents) -> Vec<Verdict> {
-    let mut looks = by_reference(contents_of(), read(truth), read(truth));
-    looks.push((owner, Side::Candidate, contents_of(), answer));
-    judged(looks)
+    let mut inspections = by_reference(contents_of(), read(truth), read(truth));
+    inspections.push((owner, Side::Candidate, contents_of(), answer));
+    judged(inspections)
 }
 
 #[test]
-fn what_the_candidate_reads_otherwise_is_told_for_either_copy() {
+fn a_different_reading_by_the_candidate_is_reported_for_either_copy() {
     for (owner, whose) in [
         (Side::Candidate, "the candidate's"),
         (Side::Reference, "the reference's"),
@@ -346,7 +348,7 @@ fn what_the_candidate_reads_otherwise_is_told_for_either_copy() {
 }
 
 #[test]
-fn an_image_that_the_candidate_refuses_to_read_is_its_fault_where_the_image_is_right() {
+fn refusing_to_read_a_correct_image_blames_the_candidate() {
     let verdicts = read_by_candidate(Side::Reference, refused("no"), &contents(1));
     let (aspect, blame, found) = finding(&verdicts);
     assert_eq!(
@@ -368,6 +370,6 @@ fn an_image_that_the_candidate_refuses_to_read_is_its_fault_where_the_image_is_r
         _ => None,
     });
     assert_eq!(refusal, Some(Blame::Unclear));
-    // One that was done and gave nothing is no refusal.
+    // A success without contents is not a refusal.
     assert_eq!(read_by_candidate(Side::Reference, done(), &contents(1)), []);
 }
