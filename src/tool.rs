@@ -1,15 +1,15 @@
-//! The tools, one file and one row each.
+//! The tools: one file and one row each.
 //!
-//! A tool turns a request into a command line of its dialect or a library call, and says beforehand which requests it can answer.
-//! It never names an operation. Adding one: a file, its `mod` line and its row below.
+//! A tool turns a request into a command line of its dialect or into a library call, and declares beforehand which
+//! requests it supports. It never names an operation. To add one: write a file, its `mod` line and its row below.
 
-/// What the reference answered before.
+/// Cached answers of the reference.
 pub mod cache;
-/// In which way tools are started.
+/// How tools are started.
 pub mod launcher;
-/// The libraries that this program was built with.
+/// The libraries that are built in.
 pub mod libraries;
-/// One thing asked of a tool, and what came of it.
+/// Requests and answers.
 pub mod request;
 
 use std::path::{Path, PathBuf};
@@ -50,111 +50,113 @@ pub mod worker;
 
 /// A disk-image tool.
 pub trait Tool: Send + Sync {
-    /// Its name, as in a tool spec.
+    /// Returns the name, as in a tool spec.
     fn name(&self) -> &str;
 
-    /// Its version, as it says itself.
+    /// Returns the version that the tool reports.
     fn version(&self) -> &str;
 
-    /// The program that is run; `None` for an embedded library.
+    /// Returns the program; `None` for an embedded library.
     fn program(&self) -> Option<&Path>;
 
-    /// How it was built, as far as that changes what it does and this program knows; `None` for one that is not embedded.
+    /// Returns how an embedded library was built, as far as that changes its behaviour and imgduel knows it; `None` for
+    /// other tools.
     fn build(&self) -> Option<&'static str> {
         None
     }
 
-    /// What it can be asked about plain images. The first call may run it.
+    /// Returns which requests about plain images it supports. The first call may run the tool.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Whether it can be asked this at all. Known before anything runs, from the request alone.
+    /// Returns whether it supports the request. This depends on the request alone, and runs nothing.
     fn support(&self, request: &Request) -> Support;
 
-    /// What this build of it lacks, in words, to do a request that the tool as such can do. The first call may run it.
+    /// Returns what this build lacks for a request that other builds support. The first call may run the tool.
     fn lack(&self, request: &Request) -> Option<String> {
         let _ = request;
         None
     }
 
-    /// What this build of it lacks that others have, by name, as far as it tells when it is asked. Runs it.
+    /// Returns the names of what this build lacks and other builds have, as far as the tool reports it. Runs the tool.
     fn lacks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Asks it. Whatever the tool does is an answer; an error means that it could not be asked.
+    /// Sends it a request. Whatever the tool does is an answer; an error means that it could not be run.
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer>;
 
-    /// How a person asks it the same without this program; nothing is run. [`Request::Contents`] leaves what a guest sees
-    /// beside the image, as a raw file with [`FLAT_SUFFIX`] behind its name.
+    /// Returns how a person makes the same request without imgduel; nothing is run. [`Request::Contents`] leaves the
+    /// guest-visible contents beside the image, as a raw file whose name has the suffix [`FLAT_SUFFIX`].
     fn wording(&self, request: &Request) -> Option<Reproducer>;
 }
 
-/// A request in the words of one tool.
+/// A request in the language of one tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reproducer {
-    /// A command line, the program first.
+    /// A command line, with the program first.
     CommandLine(Vec<String>),
-    /// A line of JSON for a program that speaks the adapter protocol, in which [`DIRECTORY_MARK`] stands for where the files are.
+    /// A line of JSON for a program that speaks the adapter protocol; [`DIRECTORY_MARK`] stands for the directory of
+    /// the files.
     AdapterLine {
-        /// The command that starts it, its words in no need of quotes.
+        /// The command that starts the adapter; its words need no quotes.
         command: Vec<String>,
-        /// The line.
+        /// The line of JSON.
         line: String,
     },
-    /// A call in Rust, to stand in the program that `template` is made into.
+    /// A call in Rust, which is inserted into the program `template`.
     RustCall {
         /// A program with a place for calls.
         template: &'static str,
-        /// An expression of the type that the template wants.
+        /// An expression of the type that the template requires.
         call: String,
     },
 }
 
-/// The end of a flattened image's name; it lies beside the image.
+/// The suffix of the name of a flattened image, which lies beside the image.
 pub const FLAT_SUFFIX: &str = ".flat";
 
-/// The directory in the line of an adapter that is asked by hand.
+/// The placeholder for the directory in the line of an adapter.
 pub const DIRECTORY_MARK: &str = "@DIRECTORY@";
 
-/// Whether a tool can be asked something.
+/// Whether a tool supports a request.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// It can.
+    /// It does.
     Yes,
-    /// It cannot: what exactly is missing.
+    /// It does not; the text names what is missing.
     No(String),
 }
 
 impl Support {
-    /// No, because of `what`.
+    /// Returns `No`, because of `what`.
     pub fn no(what: impl Into<String>) -> Self {
         Self::No(what.into())
     }
 
-    /// Yes when there is no objection.
+    /// Returns `Yes` if there is no objection.
     pub fn unless(objection: Option<String>) -> Self {
         objection.map_or(Self::Yes, Self::No)
     }
 }
 
-/// Where and how long a tool may work.
+/// Where a tool works, and its limits.
 #[derive(Clone, Copy, Debug)]
 pub struct CallContext<'call> {
-    /// The side's directory: requests name files relative to it.
+    /// The side's directory. Requests name files relative to it.
     pub directory: &'call Path,
-    /// Wall time for one call.
+    /// The wall time limit of one call.
     pub limit: Duration,
-    /// Wall time that a call may take beyond that for as long as it is busy.
+    /// The additional wall time of a call that is busy.
     pub grace: Duration,
-    /// What the tool may use up and touch.
+    /// The resource limits and the confinement of the tool.
     pub sandbox: &'call SandboxPolicy,
-    /// How large its address space may become, in bytes, where that is less than the sandbox allows.
+    /// The maximum address space in bytes, if that is less than the sandbox allows.
     pub memory_bytes_max: Option<u64>,
 }
 
 impl<'call> CallContext<'call> {
-    /// A call of `program` in this scene.
+    /// Returns an invocation of `program` in this context.
     pub fn invocation(
         &self,
         program: &'call Path,
@@ -180,23 +182,24 @@ impl<'call> CallContext<'call> {
     }
 }
 
-/// The least wall time that a tool has to tell its version.
+/// The minimum time limit for reporting a version.
 const OPENING_LIMIT_MIN: Duration = Duration::from_secs(5);
 
-/// What is needed to open a tool.
+/// What opening a tool needs.
 #[derive(Clone)]
 pub struct ToolEnv {
-    /// The program that serves as worker when it is started with [`worker::ARGUMENT`]: this one.
+    /// The program that becomes a worker if it is started with [`worker::ARGUMENT`]: this program.
     pub worker_program: PathBuf,
-    /// Wall time for asking a tool its version.
+    /// The wall time limit for reporting a version.
     pub limit: Duration,
     /// Starts the tools that are programs.
     pub launcher: Arc<Launcher>,
 }
 
 impl ToolEnv {
-    /// Uses this very program as the worker. `limit` is what one request may take; a tool has at least [`OPENING_LIMIT_MIN`] to tell its
-    /// version, so that a short limit for requests never keeps a run from starting on a busy machine.
+    /// Returns the environment in which this program is the worker. `limit` is the limit of one request. A tool has at
+    /// least [`OPENING_LIMIT_MIN`] to report its version, so that a short limit for requests does not prevent a run on
+    /// a busy machine.
     pub fn of_this_program(limit: Duration, launcher: Arc<Launcher>) -> Result<Self> {
         let worker_program = std::env::current_exe().map_err(|error| {
             Error::system(format!("cannot tell where this program lies: {error}"))
@@ -211,20 +214,20 @@ impl ToolEnv {
 
 /// One row of the list of tools.
 pub struct Row {
-    /// Its name in a tool spec.
+    /// The name in a tool spec.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// A description of one line.
     pub about: &'static str,
-    /// How to get it.
+    /// How to install it.
     pub install: &'static str,
-    /// Whether it is part of this program.
+    /// Whether it is built into imgduel.
     pub embedded: bool,
-    /// Whether it can be the reference, which also makes the fixtures.
+    /// Whether it can be the reference, which also creates the fixtures.
     pub reference: bool,
     open: fn(&ToolSpec, &ToolEnv) -> Result<Arc<dyn Tool>>,
 }
 
-/// Every tool there is.
+/// All tools.
 pub static TOOLS: [Row; 15] = [
     Row {
         name: "imago",
@@ -349,7 +352,7 @@ pub static TOOLS: [Row; 15] = [
 ];
 
 impl Row {
-    /// Its tool as it is found without being told where.
+    /// Returns the spec without a path.
     pub fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: self.name.to_owned(),
@@ -357,12 +360,12 @@ impl Row {
         }
     }
 
-    /// Whether `all` means it too: not the reference, which is there anyway, nor what must be told a command.
+    /// Whether `all` includes it: not the reference, which is there anyway, nor a tool that needs a command.
     pub fn is_for_all(&self) -> bool {
         !self.reference && self.name != "adapter"
     }
 
-    /// The row called `name`.
+    /// Returns the row of this name.
     pub fn named(name: &str) -> Result<&'static Self> {
         TOOLS.iter().find(|row| row.name == name).ok_or_else(|| {
             let known: Vec<&str> = TOOLS.iter().map(|row| row.name).collect();
@@ -374,12 +377,12 @@ impl Row {
     }
 }
 
-/// Opens the tool that `spec` names: finds it and asks its version.
+/// Opens the tool of `spec`: finds it and reads its version.
 pub fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     (Row::named(&spec.name)?.open)(spec, tool_env)
 }
 
-/// Opens the reference: a tool that can also make fixtures. It is started as [`Launcher::for_reference`] says.
+/// Opens the reference: a tool that can also create fixtures, started as [`Launcher::for_reference`] describes.
 pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let row = Row::named(&spec.name)?;
     if !row.reference {
@@ -394,7 +397,7 @@ pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Too
     open(spec, &tool_env)
 }
 
-/// Whether two tools are the same program, so that one would only repeat what the other said.
+/// Whether two tools are the same program, so that one would only repeat the other's answers.
 pub fn same_program(first: &dyn Tool, second: &dyn Tool) -> bool {
     let real = |tool: &dyn Tool| {
         tool.program()

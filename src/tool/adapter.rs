@@ -1,7 +1,6 @@
-//! A tool that speaks the adapter protocol: any program, the Python tools, and the embedded readers.
+//! Tools that speak the adapter protocol: other programs, the Python tools, and the embedded readers.
 //!
-//! What it can be asked is what its hello says; what it is asked goes through its [`Pool`]. It is never handed anything that its hello does
-//! not offer.
+//! The hello message declares what the tool supports; it gets no other requests. Its [`Pool`] sends them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ mod room;
 
 use protocol::{Asked, Hello};
 
-/// How a person makes a request without this program, in the version of the protocol that the adapter speaks.
+/// Returns how a person makes a request without imgduel, in the adapter's version of the protocol.
 pub(super) type Words = Box<dyn Fn(&Request, u32) -> Option<Reproducer> + Send + Sync>;
 
 struct Adapter {
@@ -36,7 +35,7 @@ struct Adapter {
     build: Option<&'static str>,
 }
 
-/// Opens `adapter:COMMAND`: the command's words are divided at blanks.
+/// Opens `adapter:COMMAND`. The command is split at blanks.
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let usage = || Error::usage("write adapter:COMMAND, with the command that starts the adapter");
     let command = spec.path.as_ref().ok_or_else(usage)?;
@@ -46,7 +45,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     let program = command_line::named(Path::new(&wanted))?;
     let program =
         std::path::absolute(&program).map_err(|error| Error::io("find", &program, &error))?;
-    // The process works elsewhere: what its command names, it names from here.
+    // The process works in another directory, so relative paths in the command become absolute.
     let from_here = |word: String| match std::path::absolute(&word) {
         Ok(path) if !word.starts_with('-') && path.is_file() => path.display().to_string(),
         _ => word,
@@ -68,13 +67,13 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     start_with_words(start, tool_env, Box::new(words))
 }
 
-/// Starts it and asks who it is; `words` is how a person asks it the same.
+/// Starts the adapter and reads its hello; `words` returns how a person makes a request.
 pub(super) fn start_with_words(
     start: Start,
     tool_env: &ToolEnv,
     words: Words,
 ) -> Result<Arc<dyn Tool>> {
-    // What this program itself hosts was built with it.
+    // An adapter that imgduel hosts was built with it.
     let build = (start.program == tool_env.worker_program).then(arithmetic::build);
     let pool = Pool::new(start);
     let hello = pool.hello(tool_env.limit)?;

@@ -1,15 +1,15 @@
-//! Whether arithmetic that overflows is a panic in this build, as it is in the embedded libraries.
+//! Whether overflowing arithmetic panics in this build, as in the embedded libraries.
 //!
-//! Asked by the embedded tools, for the record: a library that wraps where it overflows is another than one that panics. Cargo.toml has the
-//! checks on in every profile; whoever builds imgduel as a part of something else may not. It does not look into a library: a profile
-//! may name one alone.
+//! The embedded tools report it in records, because a library that wraps on overflow behaves differently from one that
+//! panics. Cargo.toml enables the checks in every profile; a crate that depends on imgduel may not. A profile that
+//! disables them for a single library is not detected.
 
 use std::cell::Cell;
 use std::hint::black_box;
 use std::panic;
 use std::sync::OnceLock;
 
-/// How the embedded libraries were built, as far as it changes what they do.
+/// Returns how the embedded libraries were built, as far as that changes their behaviour.
 pub(super) fn build() -> &'static str {
     match is_checked() {
         true => "overflow checks on",
@@ -21,16 +21,16 @@ thread_local! {
     static IS_BEING_ASKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Found out by overflowing once: no compiler says it to the code that it compiles.
+/// Tests it by an overflow, because the compiler does not tell.
 fn is_checked() -> bool {
     static IS_CHECKED: OnceLock<bool> = OnceLock::new();
-    // Where a panic is an abort, a library's would be one too.
+    // If a panic aborts, a library's panic would abort too.
     if cfg!(panic = "abort") {
         return cfg!(debug_assertions);
     }
     *IS_CHECKED.get_or_init(|| {
         let before = panic::take_hook();
-        // Stays, and is heard in this thread alone: another one may panic meanwhile.
+        // The hook stays installed, and silences only this thread, because another may panic meanwhile.
         panic::set_hook(Box::new(move |what| {
             if !IS_BEING_ASKED.get() {
                 before(what);

@@ -1,9 +1,10 @@
-//! What qemu-img answered before, so that it need not be asked again.
+//! Caches the answers of qemu-img, so that it need not run again.
 //!
-//! qemu-img's answer to a request follows from the request, the files in its directory and its version. `cached` wraps the reference for
-//! the regression trials: an answer that is in the `Store` is given, with the files that came of it, and no program is started. What depends
-//! on the time of day (a snapshot's date, a benchmark) is always asked, and an answer that is no clean end is never kept: a timeout or a crash
-//! may be the machine's doing. `shared` wraps it for several candidates on one case, which ask it the same on the same bytes.
+//! qemu-img's answer depends on the request, the files in its directory and its version. `cached` wraps the reference
+//! for the regression trials: an answer in the `Store` is returned together with its files, and no program is started.
+//! Requests that depend on the time of day (a snapshot's date, a benchmark) are never cached, nor are answers other
+//! than a clean exit, because a timeout or crash may be the machine's fault. `shared` wraps it for several candidates
+//! on one case, which make the same requests on the same bytes.
 
 mod entry;
 mod file_state;
@@ -27,20 +28,20 @@ use file_state::FileState;
 pub use of_case::OfCase;
 pub use store::{Counts, Store};
 
-/// The reference, behind its answers.
+/// The reference with a cache.
 struct Cached {
     tool: Arc<dyn Tool>,
     shelf: Shelf,
-    /// Which program it is: its version and its file.
+    /// The version and file of the program.
     identity: String,
 }
 
 /// Where answers are kept.
 enum Shelf {
-    /// On disk, for runs to come.
+    /// On disk, for later runs.
     Store(Arc<Store>),
-    /// For the other candidates on this case. Snapshots are dated: those of a candidate that makes its own are compared with the reference's
-    /// by when they were made, so that the reference has to make its own beside them.
+    /// In memory, for the other candidates on this case. Snapshots have dates: if a candidate creates snapshots itself,
+    /// their dates are compared with the reference's, so the reference must create its own at the same time.
     OfCase {
         answers: Arc<OfCase>,
         snapshots: bool,
@@ -48,11 +49,11 @@ enum Shelf {
 }
 
 impl Shelf {
-    /// Whether an answer would be the same for whoever finds it here.
+    /// Whether an answer would be the same in any later use.
     fn takes(&self, request: &Request, call_context: &CallContext<'_>) -> bool {
         match self {
             Self::Store(_) => {
-                // What it needs is measured, so it is made.
+                // A call whose memory is measured must run.
                 call_context.memory_bytes_max.is_none()
                     && !matches!(request, Request::Snapshot { .. } | Request::Bench { .. })
             }
@@ -77,12 +78,13 @@ impl Shelf {
     }
 }
 
-/// `tool`, which is asked only what `store` does not know.
+/// Returns `tool` behind a cache: it gets only requests whose answers `store` does not have.
 pub fn cached(tool: Arc<dyn Tool>, store: Arc<Store>) -> Arc<dyn Tool> {
     behind(tool, Shelf::Store(store))
 }
 
-/// `tool`, which is asked only what it was not asked for another candidate on this case; `snapshots` says whether those may be shared.
+/// Returns `tool` behind a cache for one case: it gets only requests that it did not get for another candidate;
+/// `snapshots` allows sharing those too.
 pub fn shared(tool: Arc<dyn Tool>, answers: Arc<OfCase>, snapshots: bool) -> Arc<dyn Tool> {
     behind(tool, Shelf::OfCase { answers, snapshots })
 }
@@ -136,7 +138,7 @@ impl Tool for Cached {
         if !self.shelf.takes(request, call_context) {
             return self.tool.ask(request, call_context);
         }
-        // A directory that cannot be read is the tool's to complain about.
+        // The tool reports a directory that cannot be read.
         let Ok(before) = FileState::of_all(call_context.directory) else {
             return self.tool.ask(request, call_context);
         };
@@ -163,7 +165,8 @@ impl Tool for Cached {
 }
 
 impl Cached {
-    /// The name of an answer: a hash of all it follows from. The limits are part of it, so that who sets a short one sees it run out.
+    /// Returns the key of an answer: a hash of everything that it depends on. The limits are part of it, so that a
+    /// short limit can still be exceeded.
     fn key(
         &self,
         request: &Request,

@@ -1,12 +1,12 @@
-//! What a tool can be asked, as data: for each kind of request the formats for which it can.
+//! The capabilities of a tool as data: the formats for each kind of request.
 //!
-//! Told by the tool itself, read by whoever decides what to do with it: the table of `imgduel tools`, the arena, the contest. Create options
-//! that a tool lacks are no part of it: they show in what [`support`](super::Tool::support) says of a request. A test holds both against each
-//! other.
+//! The tool declares them; `imgduel tools`, the session and campaigns with several candidates read them. Missing
+//! creation options are not part of them: [`support`](super::Tool::support) reports those for each request. A test
+//! compares the two.
 
 use crate::image::format::Format;
 
-/// The names of all requests that tools are asked about plain images, in the order of the table.
+/// The names of all requests about plain images, in the order of the table.
 const NAMES: [&str; 19] = [
     "info",
     "check",
@@ -29,16 +29,16 @@ const NAMES: [&str; 19] = [
     "compare",
 ];
 
-/// One row: what is asked, and the formats for which it can be.
+/// One row: a request, and the formats that it is supported for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
-    /// The request's name.
+    /// The name of the request.
     pub request: &'static str,
-    /// The formats of the image that is read or, where one is made or changed, of that one.
+    /// The formats of the image that is read or, if an image is created or changed, of that image.
     pub formats: Vec<Format>,
 }
 
-/// What a tool can be asked.
+/// The capabilities of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     rows: Vec<Capability>,
@@ -51,17 +51,17 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// Nothing at all.
+    /// Returns no capabilities.
     pub fn none() -> Self {
         Self::of_formats(|_| Vec::new())
     }
 
-    /// Everything about every format.
+    /// Returns all requests for all formats.
     pub fn everything() -> Self {
         Self::of_formats(|_| Format::all().collect())
     }
 
-    /// Each request for the formats that `formats` gives for its name.
+    /// Returns each request with the formats that `formats` returns for its name.
     pub fn of_formats(formats: impl Fn(&str) -> Vec<Format>) -> Self {
         let row = |request| Capability {
             request,
@@ -72,7 +72,7 @@ impl Capabilities {
         }
     }
 
-    /// The same, with these requests for these formats only.
+    /// Limits these requests to these formats.
     pub fn with(mut self, requests: &[&str], formats: &[Format]) -> Self {
         let rows = self.rows.iter_mut();
         for row in rows.filter(|row| requests.contains(&row.request)) {
@@ -81,7 +81,7 @@ impl Capabilities {
         self
     }
 
-    /// The same, without what `is_had` denies of a request's name and a format.
+    /// Removes the combinations of a request's name and a format that `is_had` denies.
     pub fn only(mut self, is_had: impl Fn(&str, Format) -> bool) -> Self {
         for row in &mut self.rows {
             row.formats.retain(|format| is_had(row.request, *format));
@@ -89,18 +89,18 @@ impl Capabilities {
         self
     }
 
-    /// The whole table. A request that the tool cannot be asked at all has a row without formats.
+    /// Returns the whole table. A request without any support has a row without formats.
     pub fn rows(&self) -> &[Capability] {
         &self.rows
     }
 
-    /// The formats for which it can be asked this, by the request's name.
+    /// Returns the formats for the request of this name.
     pub fn formats(&self, request: &str) -> &[Format] {
         let row = self.rows.iter().find(|row| row.request == request);
         row.map_or(&[], |row| &row.formats)
     }
 
-    /// Whether it can be asked this about any format.
+    /// Whether the request of this name is supported for any format.
     pub fn can(&self, request: &str) -> bool {
         !self.formats(request).is_empty()
     }

@@ -1,4 +1,4 @@
-//! What all tools that are programs have in common: being found, being run, being read back.
+//! Common parts of all tools that are programs: finding them, running them, reading their results.
 //!
 //! The dialects are in the tools' own files.
 
@@ -34,15 +34,15 @@ const SIGNAL_NAMES: [(i32, &str); 15] = [
     (31, "SIGSYS"),
 ];
 
-/// How a program says which it is.
+/// How a program identifies itself.
 pub(super) struct Introduction {
-    /// What it is called with.
+    /// The argument that makes it do so.
     pub(super) argument: &'static str,
-    /// How the line that it answers begins, one of these.
+    /// The possible beginnings of its line.
     pub(super) begins: &'static [&'static str],
 }
 
-/// How much is told of what a program said instead, in characters.
+/// The maximum length of a program's output in a message, in characters.
 const SAID_MAX: usize = 100;
 
 /// Finds the program of `spec`: its path, or its name on `PATH`.
@@ -57,7 +57,7 @@ pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
     })
 }
 
-/// The program that somebody named: a path, or a name on `PATH`.
+/// Finds a program by a path, or by a name on `PATH`.
 pub(super) fn named(path: &Path) -> Result<PathBuf> {
     which::which(path).map_err(|_| {
         let what = match std::fs::metadata(path) {
@@ -78,8 +78,8 @@ pub(super) fn named(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The version that a program tells when it is asked who it is: the first word of its first line that is a digit and a dot at the least. A
-/// program that answers as another one does is not taken for the tool.
+/// Returns the version that a program reports: the first word of its first line that has at least a digit and a dot. A
+/// program that identifies itself as another one is refused.
 pub(super) fn version(
     spec: &ToolSpec,
     program: &Path,
@@ -133,7 +133,7 @@ pub(super) fn version(
     }
 }
 
-/// What a program said, as it can be told in a line.
+/// Returns a program's output as text for a message of one line.
 pub(super) fn quoted(said: &str) -> String {
     match said.trim() {
         "" => "nothing".to_owned(),
@@ -145,7 +145,7 @@ pub(super) fn quoted(said: &str) -> String {
     }
 }
 
-/// Runs a program in the scene.
+/// Runs a program in this context.
 pub(super) fn run(
     launcher: &Launcher,
     program: &Path,
@@ -178,8 +178,8 @@ pub(super) fn run(
     })
 }
 
-/// Reads what a guest would see in `file`. A raw image is read as it is; any other is first flattened by the command
-/// that `flatten` makes of the two files' names.
+/// Reads the guest-visible contents of `file`. A raw image is read directly; any other is first flattened by the
+/// command that `flatten` returns for the names of the two files.
 pub(super) fn contents(
     launcher: &Launcher,
     program: &Path,
@@ -193,7 +193,7 @@ pub(super) fn contents(
     flattened(launcher, program, file, flatten, call_context)
 }
 
-/// Reads what `flatten` makes of `file`, whatever its format.
+/// Reads the output of `flatten` for `file`, whatever its format.
 pub(super) fn flattened(
     launcher: &Launcher,
     program: &Path,
@@ -207,14 +207,14 @@ pub(super) fn flattened(
     if answer.succeeded() {
         match Contents::of_raw_file(&flat) {
             Ok(contents) => answer.contents = Some(contents),
-            // It says it has flattened the image, but left nothing to read: that is a refusal, not an answer.
+            // A tool that reports success without creating the file has refused.
             Err(error) => {
                 answer.exit = Exit::Refused(0);
                 answer.stderr = Captured::from_text(error.to_string());
             }
         }
     }
-    // Not there when the tool refused.
+    // The file does not exist if the tool refused.
     let _ = std::fs::remove_file(flat);
     Ok(answer)
 }
@@ -247,7 +247,7 @@ fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> 
     })
 }
 
-/// The command lines that qemu-img and instar spell alike, without the program.
+/// Returns the arguments that qemu-img and instar have in common, without the program.
 pub(super) fn shared_words(request: &Request) -> Vec<String> {
     match request {
         Request::Create { file, size } => {
@@ -285,7 +285,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             new_backing,
             mode,
         } => {
-            // Onto no name is onto nothing.
+            // An empty name removes the backing file.
             let onto = new_backing.as_deref().unwrap_or_default();
             let mut arguments = words(["rebase", "-f", file.format.name(), "-b", onto]);
             arguments.extend(mode.words());
@@ -341,7 +341,7 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
     }
 }
 
-/// The words that tell options, each in its own `-o`.
+/// Returns the arguments for options, each with its own `-o`.
 pub(super) fn told_options(options: &CreateOptions) -> Vec<String> {
     let told = options
         .iter()
@@ -349,7 +349,7 @@ pub(super) fn told_options(options: &CreateOptions) -> Vec<String> {
     told.flatten().collect()
 }
 
-/// The words that tell a file's format, where it is to be told.
+/// Returns the arguments for a file's format, if it is to be given.
 pub(super) fn told(flag: &str, file: &ImageFile) -> Vec<String> {
     match file.format_is_told {
         true => words([flag, file.format.name()]),
@@ -357,23 +357,23 @@ pub(super) fn told(flag: &str, file: &ImageFile) -> Vec<String> {
     }
 }
 
-/// The name of a file's flattened image.
+/// Returns the name of a file's flattened image.
 pub(super) fn flat(file: &ImageFile) -> String {
     format!("{}{FLAT_SUFFIX}", file.path)
 }
 
-/// A command line of `program`, in full.
+/// Returns a command line of `program` with these arguments.
 pub(super) fn wording(program: &Path, arguments: Vec<String>) -> Reproducer {
     let program = program.display().to_string();
     Reproducer::CommandLine(std::iter::once(program).chain(arguments).collect())
 }
 
-/// The words of a command line.
+/// Returns the words of a command line.
 pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-/// The meaning of an ending.
+/// Returns the exit that an ending stands for.
 pub(super) fn exit(ending: &Ending) -> Exit {
     match ending {
         Ending::Exited(0) => Exit::Success,

@@ -1,7 +1,7 @@
 //! The imago crate: the embedded default candidate.
 //!
-//! Here is what it can be asked; [`library`] makes the calls, inside the worker. Nothing is ever handed to qemu-img: what
-//! imago's interface does not offer is unsupported.
+//! This file declares what it supports; [`library`] makes the calls, inside the worker. Nothing is ever passed to
+//! qemu-img: what imago's interface does not offer is unsupported.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::tool::request::{Answer, ImageFile, Request};
 pub(super) mod library;
 mod wording;
 
-/// The version that `Cargo.toml` asks for; a test holds it against `Cargo.lock`.
+/// The version in `Cargo.toml`; a test compares it with `Cargo.lock`.
 pub const VERSION: &str = "0.2.6";
 
 struct Imago {
@@ -133,14 +133,15 @@ fn capabilities() -> Capabilities {
         .with(&changes, &written)
 }
 
-/// The formats whose images imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. An encrypted
-/// qcow2 it opens, and does not say that it cannot decrypt it: that is a finding, not a lack.
+/// The formats that imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. It
+/// opens an encrypted qcow2 and does not report that it cannot decrypt it: that is a defect, not a missing feature.
 fn cannot_open(file: &ImageFile) -> Option<String> {
     let below = file.backing.as_deref().and_then(cannot_lie_on);
     below.or_else(|| cannot_open_alone(file))
 }
 
-/// It says "Unknown backing format vmdk", and takes it for raw where the overlay is of version 2 and imago looks at no header extension.
+/// imago reports "Unknown backing format vmdk"; under an overlay of version 2, whose header extensions it ignores, it
+/// takes the vmdk for raw.
 fn cannot_lie_on(file: &ImageFile) -> Option<String> {
     let vmdk = file.format == Format::Vmdk;
     let refused = vmdk.then(|| "imago cannot open vmdk as a backing file".to_owned());
@@ -165,23 +166,23 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
     }
 }
 
-/// It says "No VMDK write support".
+/// imago reports "No VMDK write support".
 fn cannot_write(file: &ImageFile) -> Option<String> {
     (file.format == Format::Vmdk).then(|| "imago cannot write to vmdk".to_owned())
 }
 
-/// Whether a vmdk's extents are raw files.
+/// Whether the extents of a vmdk are raw files.
 fn is_flat(file: &ImageFile) -> bool {
     file.options.subformat().is_some_and(Subformat::is_flat)
 }
 
-/// It says "qcow2 version 3 required": version 2 has no zero clusters, and it writes no zeros in their place.
+/// imago reports "qcow2 version 3 required": version 2 has no zero clusters, and imago does not write zeros instead.
 fn cannot_zero(file: &ImageFile) -> Option<String> {
     let version_2 = file.format == Format::Qcow2 && file.options.is_version_2();
     version_2.then(|| "imago cannot zero or discard in qcow2 of version 2".to_owned())
 }
 
-/// The create options that imago's builders offer.
+/// The creation options that imago's builders offer.
 fn cannot_create(file: &ImageFile) -> Option<String> {
     let offered: &[&str] = match file.format {
         Format::Qcow2 => &["cluster_size", "refcount_bits", "preallocation"],
@@ -193,7 +194,7 @@ fn cannot_create(file: &ImageFile) -> Option<String> {
     missing.map(|name| format!("imago cannot create {} with {name}", file.format))
 }
 
-/// What a request asks beside its name, for evidence.
+/// Returns the parameters of a request in words, for evidence.
 fn in_words(request: &Request) -> String {
     match request {
         Request::Create { file, size } => {

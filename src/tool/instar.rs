@@ -1,7 +1,7 @@
 //! instar, a qemu-img replacement that parses images inside a KVM guest.
 //!
-//! Its dialect and its limits are taken from its documentation; what it deliberately does differently belongs into the catalogue
-//! of known divergences, not here. Only what it says it cannot do at all is unsupported.
+//! Its dialect and its limits follow its documentation. Its deliberate differences belong into the catalogue of known
+//! divergences, not here; only what it does not support at all is unsupported.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ struct Instar {
     launcher: Arc<Launcher>,
 }
 
-/// How instar says which it is.
+/// How instar identifies itself.
 const INTRODUCTION: Introduction = Introduction {
     argument: "--version",
     begins: &["instar "],
@@ -143,7 +143,7 @@ fn flatten(from: &str, to: &str) -> Vec<String> {
     words(["convert", "-O", "raw", from, to])
 }
 
-/// What instar's documentation refuses of an image to be made.
+/// Returns why instar's documentation excludes creating such an image.
 fn create_objection(file: &ImageFile) -> Option<String> {
     let preallocates = file.options.preallocates();
     let has_extended_l2 = file.options.has_extended_l2();
@@ -158,7 +158,7 @@ fn create_objection(file: &ImageFile) -> Option<String> {
     ))
 }
 
-/// The command line of a request, without the program.
+/// Returns the arguments of a request, without the program.
 fn arguments(request: &Request) -> Vec<String> {
     match request {
         Request::Info { file } => words(["info", "--output", "json", &file.path]),

@@ -1,7 +1,8 @@
-//! In which way a tool's calls are started: each a process from scratch, or a fork of one that is loaded already.
+//! How a tool's calls are started: each as a new process, or as a fork of one that is already loaded.
 //!
-//! One launcher serves a whole run; the tools hold it. A program that cannot be forked is spawned, and the launcher says
-//! why. It also compares the two ways call by call (`ExecMode::Check`). How a fork server works is the process room's business.
+//! One launcher serves a whole run; the tools hold it. A program that cannot be forked is spawned, and the launcher
+//! reports why. It can also compare the two ways call by call (`ExecMode::Check`). `process` implements the fork
+//! server.
 
 mod check;
 mod program;
@@ -24,12 +25,12 @@ use program::can_be_preloaded;
 /// How calls are started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExecMode {
-    /// Each from scratch.
+    /// Each as a new process.
     Spawn,
-    /// By a fork server, where that works.
+    /// By a fork server, if possible.
     #[default]
     Fork,
-    /// Both ways, on the same files, comparing what comes of it.
+    /// Both ways on the same files, comparing the results.
     Check,
 }
 
@@ -61,28 +62,28 @@ impl fmt::Display for ExecMode {
 /// Starts programs.
 pub struct Launcher {
     mode: ExecMode,
-    /// Of a forked call.
+    /// What forked calls omit.
     omissions: Omissions,
     yard: Arc<SharedCache>,
 }
 
-/// What the launchers of one run share.
+/// The state that the launchers of one run share.
 #[derive(Default)]
 struct SharedCache {
     preload: OnceLock<Result<Preload, String>>,
-    /// The lock is held to look up and put back, never while a program runs.
+    /// The lock is held to look up and put back servers, never while a program runs.
     programs: Mutex<HashMap<Key, Program>>,
     comparison: Comparison,
 }
 
-/// A program, and the place that its servers are confined to.
+/// A program, and the directory that its servers are confined to.
 type Key = (PathBuf, Option<PathBuf>);
 
-/// What is known of a program.
+/// The state of a program.
 struct Program {
-    /// One that was replaced is loaded anew.
+    /// A program whose file was replaced is loaded again.
     identity: Identity,
-    /// Idle servers; or why there can be none.
+    /// The idle servers; or why there can be none.
     servers: Result<Vec<ForkServer>, String>,
 }
 
@@ -90,7 +91,7 @@ struct Program {
 type Identity = (u64, u64, u64, i64, i64);
 
 impl Launcher {
-    /// Starts programs in this way. `is_durable` lets flushes of forked tools reach the disk.
+    /// Returns a launcher. `is_durable` lets flushes of forked tools reach the disk.
     pub fn new(mode: ExecMode, is_durable: bool) -> Arc<Self> {
         let omissions = Omissions {
             flushes: !is_durable,
@@ -103,8 +104,8 @@ impl Launcher {
         })
     }
 
-    /// The same for the reference, whose libraries are nobody's suspects: their destructors, a fifteenth of its CPU time, are left out of
-    /// forked calls.
+    /// Returns the launcher for the reference: forked calls omit the destructors of its libraries, which are a
+    /// fifteenth of its CPU time and not under test.
     pub fn for_reference(&self) -> Arc<Self> {
         let omissions = Omissions {
             library_destructors: true,
@@ -121,7 +122,7 @@ impl Launcher {
     pub fn run(&self, invocation: &Invocation<'_>) -> Result<Finished> {
         match self.mode {
             ExecMode::Spawn => run(invocation),
-            // A forked child's peak of memory is not told, and its limit is the server's.
+            // The peak memory of a forked child is unknown, and its memory limit is the server's.
             _ if invocation.memory_bytes_max.is_some() => run(invocation),
             ExecMode::Fork => self.fork(invocation),
             ExecMode::Check => match self.objection(invocation.program) {
@@ -135,16 +136,16 @@ impl Launcher {
         }
     }
 
-    /// Why this program is not forked, in a few words; nothing when it is.
+    /// Returns why this program is not forked; `None` if it is.
     pub fn objection(&self, program: &Path) -> Option<String> {
         if self.mode == ExecMode::Spawn {
             return Some("asked for by --exec-mode spawn".to_owned());
         }
-        // Not put back: it is confined to nothing.
+        // The server is not put back: it is not confined.
         self.take(program, &SandboxPolicy::OPEN, None).err()
     }
 
-    /// One line for every program that would have been forked and cannot be.
+    /// Returns one line for every program that cannot be forked.
     pub fn fallbacks(&self) -> Vec<String> {
         let programs = self.lock();
         let lines = programs.iter().filter_map(|((path, _), program)| {
@@ -158,7 +159,7 @@ impl Launcher {
         lines
     }
 
-    /// What came of comparing the two ways: how many calls, how many of them differed, and how the first did.
+    /// Returns the result of comparing the two ways: the number of calls, the number of differences, and the first one.
     pub fn compared(&self) -> Option<(u64, u64, Option<String>)> {
         (self.mode == ExecMode::Check).then(|| self.yard.comparison.so_far())
     }
@@ -169,12 +170,12 @@ impl Launcher {
             flushes: self.omissions.flushes || sandbox.flushes_off,
             ..self.omissions
         };
-        // Its own way of leaving out flushes does for all.
+        // Omitting flushes in the launcher's way works for all calls.
         let sandbox = SandboxPolicy {
             flushes_off: false,
             ..sandbox
         };
-        // The scratch directories of all sides and cases lie two above a side's.
+        // A side's directory is two levels below the scratch directory of all sides and cases.
         let place = invocation.directory.ancestors().nth(2);
         let place = place.filter(|_| sandbox.is_confined);
         let Ok(server) = self.take(invocation.program, &sandbox, place) else {
@@ -191,7 +192,7 @@ impl Launcher {
         }
     }
 
-    /// An idle server of the program, or a new one.
+    /// Returns an idle server of the program, or a new one.
     fn take(
         &self,
         program: &Path,

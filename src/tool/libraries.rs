@@ -1,6 +1,7 @@
-//! The libraries that this program was built with: which there are, how the tool of each is opened, and the worker that hosts one.
+//! The embedded libraries: their list, how each is opened as a tool, and the worker that hosts one.
 //!
-//! Called by the registry of tools and, at the beginning of `main`, by both entry points. What a library does is in its own file.
+//! The list of tools uses it, and both entry points at the beginning of `main`. Each library's calls are in its own
+//! file.
 
 use std::io;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use crate::base::error::{Error, Result};
 use crate::process;
 use crate::tool::request::Request;
 
-/// The readers that this program was built with.
+/// The embedded readers.
 static READERS: &[Reader] = &[
     #[cfg(feature = "qcow2-core")]
     super::qcow2_core::READER,
@@ -29,7 +30,7 @@ static READERS: &[Reader] = &[
     super::vhdx_core::READER,
 ];
 
-/// The reader of that name.
+/// Returns the reader of this name.
 fn reader(name: &str) -> Option<&'static Reader> {
     READERS.iter().find(|reader| reader.name == name)
 }
@@ -51,7 +52,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     adapter::start_with_words(start, tool_env, Box::new(words))
 }
 
-/// The library of that name.
+/// Returns the library of this name.
 fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
     match name {
         "imago" => Some(&Imago),
@@ -59,7 +60,7 @@ fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
     }
 }
 
-/// Becomes a worker when the program was started as one: serves until standard input closes. To be called first in `main`.
+/// Becomes a worker if the program was started as one, and serves until standard input closes. Call it first in `main`.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next()? != worker::ARGUMENT {

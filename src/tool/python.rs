@@ -1,7 +1,7 @@
-//! Tools that are Python modules: each a script that speaks the adapter protocol in one kept interpreter.
+//! Tools that are Python modules: each is a script that speaks the adapter protocol in a persistent interpreter.
 //!
-//! A process a call would cost 0.2 s, most of it imports. The interpreter is the one that the tool spec names, or the first on `PATH`
-//! that has the module: distributions and PyPI fill different ones.
+//! A process per call would cost 0.2 s, mostly for imports. The interpreter is the one in the tool spec, or the first
+//! on `PATH` that has the module, because distributions and PyPI install into different ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,27 +12,27 @@ use super::{Reproducer, Row, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::tool::request::Request;
 
-/// What every script begins with.
+/// The common beginning of all scripts.
 const SERVE: &str = include_str!("python/serve.py");
 
 const DISSECT: &str = include_str!("python/dissect.py");
 const LIBYAL: &str = include_str!("python/libyal.py");
 
-/// What follows a script's own `opened()` when a person runs it, instead of the line that serves.
+/// The end of a script that a person runs, after its own `opened()` and instead of serving.
 const BY_HAND: &str = include_str!("python/by_hand.py");
 
 /// The modules that the scripts use.
 const MODULES: &str =
     "import contextlib, json, os, sys, traceback\n\nclass Unsupported(OSError):\n    pass\n";
 
-/// The exceptions with which each tool says no, as in its call of `serve`.
+/// The exceptions by which each tool refuses, as in its call of `serve`.
 const DISSECT_REFUSALS: &str = "(Error, NotImplementedError, ValueError, EOFError, OSError)";
 const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
 
-/// What an interpreter is called; each of this name on `PATH` is tried.
+/// The name of an interpreter; each of this name on `PATH` is tried.
 const INTERPRETER: &str = "python3";
 
-/// Opens the module that a row is named after.
+/// Opens the module of a row.
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let interpreters: Vec<PathBuf> = match spec.path {
         Some(_) => vec![command_line::find(spec)?],
@@ -64,7 +64,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     let mut said = String::new();
     let mut answers = |tried: &Result<Arc<dyn Tool>>| match tried {
         Ok(_) => true,
-        // It may be there, and have been too slow to say so.
+        // The module may be there, but too slow to report its version.
         Err(error) => {
             said = format!(": {error}");
             false
@@ -80,14 +80,14 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     })
 }
 
-/// A tool's script as a person runs it: what opens an image, and one request.
+/// Returns a tool's script for a person: it opens an image and makes one request.
 fn by_hand(own: &str, refusals: &str) -> String {
     let (opened, _) = own.split_once("\nserve(").unwrap_or((own, ""));
     let call = format!("by_hand(*sys.argv[2:5], {refusals})");
     format!("{MODULES}{opened}\n{BY_HAND}\n\n{call}\n")
 }
 
-/// How a request is made by hand.
+/// How a person makes a request.
 struct ByHand {
     program: String,
     script: String,

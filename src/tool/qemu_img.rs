@@ -1,7 +1,7 @@
-//! qemu-img: the reference, and a candidate when another version of it is to be compared.
+//! qemu-img: the reference, and a candidate if another version is to be compared.
 //!
-//! Its dialect is that of qemu-img(1), in the words that the Python harness used. Guest writes go through the qemu-io
-//! that lies beside it, or on `PATH`.
+//! Its dialect follows qemu-img(1), with the arguments of the Python harness. Guest writes use the qemu-io beside it,
+//! or on `PATH`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ use build::Build;
 mod build;
 mod secret;
 
-/// The first version whose list of snapshots has the layout that is compared.
+/// The first major version whose list of snapshots has the compared layout.
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
 
 struct QemuImg {
@@ -31,7 +31,7 @@ struct QemuImg {
     build: Build,
 }
 
-/// How qemu-img says which it is (qemu-img.c, QEMU_IMG_VERSION: since 0.10).
+/// How qemu-img identifies itself (qemu-img.c, QEMU_IMG_VERSION: since 0.10).
 const INTRODUCTION: Introduction = Introduction {
     argument: "--version",
     begins: &["qemu-img version "],
@@ -55,7 +55,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
 }
 
 impl QemuImg {
-    /// The first number of its version; 0 when it tells none.
+    /// Returns its major version; 0 if it reports none.
     fn major(&self) -> u32 {
         let first = self.version.split('.').next().unwrap_or_default();
         first.parse().unwrap_or(0)
@@ -112,7 +112,7 @@ impl Tool for QemuImg {
                 "compressed {} is not asked of qemu-img",
                 target.format
             )),
-            // The layout of the list changed with 9.0, and tools follow the newer one.
+            // The layout of the list changed with 9.0, and other tools follow the newer one.
             Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
                 "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
             )),
@@ -203,7 +203,7 @@ impl Tool for QemuImg {
     }
 }
 
-/// Of a build that lacks nothing.
+/// Returns the capabilities of a build that lacks nothing.
 fn capabilities(has_qemu_io: bool) -> Capabilities {
     let checked: Vec<Format> = Format::all().filter(|format| format.is_checked()).collect();
     let written: Vec<Format> = Format::all().filter(|_| has_qemu_io).collect();
@@ -217,7 +217,7 @@ fn capabilities(has_qemu_io: bool) -> Capabilities {
         .with(&["write", "write_zeroes", "discard"], &written)
 }
 
-/// Whether it changes guest data, which only qemu-io does.
+/// Whether the request changes guest data, which only qemu-io does.
 fn is_for_qemu_io(request: &Request) -> bool {
     matches!(
         request,
@@ -229,13 +229,13 @@ fn flatten(format: Format, from: &str, to: &str) -> Vec<String> {
     words(["convert", "-f", format.name(), "-O", "raw", from, to])
 }
 
-/// The command line of a request, without the program.
+/// Returns the arguments of a request, without the program.
 fn arguments(request: &Request) -> Vec<String> {
     let verbs = usize::from(!is_for_qemu_io(request));
     secret::unlocked(request, plain_arguments(request), verbs)
 }
 
-/// The same, as if nothing were encrypted.
+/// Returns the arguments without regard to encryption.
 fn plain_arguments(request: &Request) -> Vec<String> {
     match request {
         Request::Info { file } => {
@@ -351,7 +351,7 @@ fn conversion(
     arguments
 }
 
-/// The command line of qemu-io for these commands, without the program.
+/// Returns the arguments of qemu-io for these commands, without the program.
 fn qemu_io_words(file: &ImageFile, commands: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut arguments = words(["-f", file.format.name()]);
     arguments.extend(

@@ -1,6 +1,7 @@
-//! The embedded crates that only read: each gives a disk's size and its bytes, and nothing else.
+//! The embedded crates that only read: each returns a disk's size and its bytes.
 //!
-//! What all of them have in common; each makes a [`Reader`] in its own file, and `libraries.rs` lists them. Hosted by the worker.
+//! This file has their common parts; each defines a [`Reader`] in its own file, and `libraries.rs` lists them. The
+//! worker hosts them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,30 +16,31 @@ use crate::image::content::{Contents, ContentsBuilder};
 use crate::image::format::Format;
 use crate::tool::request::Request;
 
-/// The largest disk that is read through a reader, in bytes: it tells no holes, so that every byte costs time.
+/// The maximum size in bytes of a disk that is read: a reader reports no holes, so every byte costs time.
 pub(super) const READ_LIMIT_BYTES: u64 = 1 << 30;
 
-/// How much is read at once.
+/// The number of bytes that are read at once.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A crate that reads one format.
 pub(super) struct Reader {
-    /// Its name, as a tool and as a cargo feature.
+    /// The name, as a tool and as a cargo feature.
     pub(super) name: &'static str,
-    /// Its version.
+    /// The version.
     pub(super) version: &'static str,
     /// The format.
     pub(super) format: Format,
-    /// The create options of images that it says it cannot read, each with the feature in words.
+    /// The creation options of images that the crate reports as unsupported, each with the name of the feature.
     pub(super) lacks: &'static [(&'static str, &'static str)],
     /// Opens an image.
     pub(super) open: fn(&Path) -> std::result::Result<Disk, Refusal>,
-    /// The program that a person's calls stand in, made by [`reproducer`].
+    /// The program for the calls of a person, made by [`reproducer`].
     pub(super) by_hand: &'static str,
 }
 
-/// The program that the calls of a person stand in: it makes the same calls as the tool's own `open`. Given are the dependency, as in a
-/// manifest, and a function `open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn Error>>`.
+/// Defines the program for the calls of a person, which calls the library like the tool's own `open`. The arguments are
+/// the dependency, as in a manifest, and a function `open(path: &str) -> Result<(u64, impl Read + Seek), Box<dyn
+/// Error>>`.
 macro_rules! reproducer {
     ($dependency:literal, $open:literal) => {
         concat!(
@@ -54,7 +56,7 @@ macro_rules! reproducer {
 }
 pub(super) use reproducer;
 
-/// A disk, open.
+/// An open disk.
 pub(super) struct Disk {
     /// The guest-visible size in bytes.
     pub(super) size: u64,
@@ -62,16 +64,16 @@ pub(super) struct Disk {
     pub(super) bytes: Box<dyn ReadSeek>,
 }
 
-/// Bytes that can be read anywhere.
+/// A source of bytes with random access.
 pub(super) trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
 
 /// Why a disk cannot be read.
 pub(super) enum Refusal {
-    /// It has a feature that the crate says it does not know.
+    /// The disk has a feature that the crate reports as unknown.
     Unsupported(String),
-    /// Something is wrong with it.
+    /// Something is wrong with the disk.
     Refused(String),
 }
 

@@ -1,7 +1,7 @@
-//! One thing asked of a tool, and what came of it.
+//! Requests to tools, and their answers.
 //!
 //! Operations make requests and judge answers without knowing tools; tools answer requests without knowing operations.
-//! They meet here. A tool's failure is an answer; see `Exit`.
+//! A tool's failure is an answer; see `Exit`.
 
 mod answer;
 mod bench_plan;
@@ -30,16 +30,16 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation, as_object};
 
-/// One thing asked of a tool. The formats of images that are only read are not told to the tool (it finds them out, as in
-/// the Python harness), except for [`Request::Contents`].
+/// A request to a tool. The tool is not told the formats of images that it only reads (it probes them, as in the Python
+/// harness), except for [`Request::Contents`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// Make an image with the file's options.
+    /// Create an image with the file's options.
     Create {
-        /// The image to be made.
+        /// The image to create.
         file: ImageFile,
-        /// Its virtual size; in JSON in bytes.
+        /// The virtual size; in JSON in bytes.
         #[serde(rename = "size_bytes", with = "size_in_bytes")]
         size: Size,
     },
@@ -55,72 +55,72 @@ pub enum Request {
     },
     /// Copy an image's contents into a new image.
     Convert {
-        /// The image to be read.
+        /// The image to read.
         source: ImageFile,
-        /// The image to be made.
+        /// The image to create.
         target: ImageFile,
-        /// Whether its clusters are to be compressed.
+        /// Whether clusters are compressed.
         compress: bool,
     },
-    /// Copy what is seen in an internal snapshot into a new image.
+    /// Copy the contents of an internal snapshot into a new image.
     ConvertSnapshot {
         /// The image with the snapshot.
         source: ImageFile,
-        /// The image to be made.
+        /// The image to create.
         target: ImageFile,
-        /// Whether its clusters are to be compressed.
+        /// Whether clusters are compressed.
         compress: bool,
-        /// How the snapshot is named.
+        /// The name of the snapshot.
         snapshot: SnapshotKey,
     },
-    /// Foretell the file size of a conversion, in the shape of `qemu-img measure --output=json`.
+    /// Predict the file size of a conversion, in the shape of `qemu-img measure --output=json`.
     Measure {
-        /// The image to be converted.
+        /// The image to convert.
         source: ImageFile,
-        /// The format it would be converted to.
+        /// The target format.
         target: Format,
     },
     /// Change an image's virtual size.
     Resize {
         /// The image.
         file: ImageFile,
-        /// The new size, as it is asked for.
+        /// The new size, as given.
         size: NewSize,
         /// The new size in bytes.
         end_bytes: u64,
-        /// Whether losing data at the end is agreed to.
+        /// Whether `--shrink` allows losing data at the end.
         shrink: bool,
-        /// The preallocation mode of what is added.
+        /// The preallocation mode of the growth.
         preallocation: Option<Preallocation>,
     },
     /// Write guest data.
     Write {
         /// The image.
         file: ImageFile,
-        /// What is written, in this order.
+        /// The writes, in order.
         writes: Vec<Write>,
     },
-    /// Make guest data zero.
+    /// Write zeros.
     WriteZeroes {
         /// The image.
         file: ImageFile,
-        /// Guest offset in bytes.
+        /// The guest offset in bytes.
         offset: u64,
-        /// Number of bytes.
+        /// The number of bytes.
         length: u64,
-        /// Whether the space may be given back as well.
+        /// Whether the tool may unmap the range.
         unmap: bool,
     },
-    /// Give space back; what is given back reads as zeros.
+    /// Discard a range; it reads as zeros afterwards.
     Discard {
         /// The image.
         file: ImageFile,
-        /// Guest offset in bytes.
+        /// The guest offset in bytes.
         offset: u64,
-        /// Number of bytes.
+        /// The number of bytes.
         length: u64,
     },
-    /// Read the whole of what a guest would see.
+    /// Read all guest-visible contents.
     Contents {
         /// The image.
         file: ImageFile,
@@ -129,7 +129,7 @@ pub enum Request {
     Map {
         /// The image.
         file: ImageFile,
-        /// The part of it that is described.
+        /// The part to describe.
         window: Window,
     },
     /// Change a qcow2's creation options in place.
@@ -140,81 +140,81 @@ pub enum Request {
         #[serde(with = "as_object")]
         options: CreateOptions,
     },
-    /// Put an overlay onto another backing file.
+    /// Change the backing file of an overlay.
     Rebase {
         /// The overlay.
         file: ImageFile,
-        /// The new backing file's name, as it is to be recorded; none to detach.
+        /// The name of the new backing file, as it is to be recorded; `None` to remove it.
         new_backing: Option<String>,
-        /// How.
+        /// The mode.
         mode: RebaseMode,
     },
     /// Merge an overlay into its backing file.
     Commit {
         /// The overlay.
         file: ImageFile,
-        /// The backing file, when it is named with `-b`.
+        /// The backing file, if it is named with `-b`.
         base: Option<String>,
     },
     /// Copy a window of an image block by block into a new image.
     Dd {
-        /// The image to be read.
+        /// The image to read.
         source: ImageFile,
-        /// The image to be made.
+        /// The image to create.
         target: ImageFile,
         /// The block size in bytes.
         block_size: u64,
-        /// How many blocks of the source are looked at; none: all.
+        /// The number of blocks of the source; `None` for all.
         count: Option<u64>,
-        /// How many of them are passed over.
+        /// The number of blocks to skip.
         skip: u64,
     },
     /// Change a dirty bitmap of a qcow2.
     Bitmap {
         /// The image.
         file: ImageFile,
-        /// What is done, at once.
+        /// The changes, all in one call.
         actions: Vec<BitmapAction>,
-        /// The bitmap.
+        /// The bitmap's name.
         name: String,
     },
-    /// Read or write an image in a fixed rhythm.
+    /// Run a benchmark that reads or writes at a fixed stride.
     Bench {
         /// The image.
         file: ImageFile,
-        /// The rhythm.
+        /// The plan of requests.
         plan: BenchPlan,
     },
-    /// Say whether a guest would see the same in two images: a refusal says that it would not.
+    /// Compare the guest-visible contents of two images; a refusal means that they differ.
     Compare {
         /// One image.
         first: ImageFile,
         /// The other.
         second: ImageFile,
     },
-    /// Create, delete or apply an internal snapshot of a qcow2. Freed clusters are not to be discarded, so that what is in
-    /// them can be compared.
+    /// Create, delete or apply an internal snapshot of a qcow2. Freed clusters are not discarded, so that their
+    /// contents can be compared.
     Snapshot {
         /// The image.
         file: ImageFile,
-        /// What is done.
+        /// Which of the three.
         action: SnapshotAction,
-        /// The name of the new snapshot, or what names one that is there.
+        /// The name of the new snapshot, or the key of an existing one.
         snapshot: SnapshotKey,
     },
-    /// List a qcow2's internal snapshots, for a person, in the layout of qemu-img 9.0 and later.
+    /// List a qcow2's internal snapshots as text, in the layout of qemu-img 9.0 and later.
     SnapshotList {
         /// The image.
         file: ImageFile,
     },
-    /// Read the whole of what a guest would see if a snapshot were applied.
+    /// Read all guest-visible contents of a snapshot.
     SnapshotContents {
         /// The image.
         file: ImageFile,
         /// The snapshot's unique id string.
         id: String,
     },
-    /// Check a qcow2 and repair it. Some tools say in JSON whether they left something undone, as `repair-incomplete`.
+    /// Check a qcow2 and repair it. Some tools report in JSON whether the repair is incomplete, as `repair-incomplete`.
     Repair {
         /// The image.
         file: ImageFile,
@@ -240,30 +240,30 @@ mod size_in_bytes {
     }
 }
 
-/// What is done with a snapshot.
+/// What to do with a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotAction {
-    /// Make one of what the guest sees now.
+    /// Create one of the current contents.
     Create,
-    /// Remove one.
+    /// Delete one.
     Delete,
-    /// Let the guest see what it saw then.
+    /// Make its contents the current ones.
     Apply,
 }
 
-/// What a repair may touch.
+/// What a repair may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RepairTier {
-    /// Clusters that nobody uses.
+    /// Leaked clusters.
     Leaks,
     /// Everything.
     All,
 }
 
 impl RepairTier {
-    /// Its name on command lines.
+    /// Returns its name on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Leaks => "leaks",
@@ -273,7 +273,7 @@ impl RepairTier {
 }
 
 impl Request {
-    /// Whether it may write to no file at all.
+    /// Whether the request must not write to any file.
     pub fn is_reading(&self) -> bool {
         match self {
             Self::Bench { plan, .. } => !plan.writes,
@@ -289,7 +289,7 @@ impl Request {
         }
     }
 
-    /// Every image that it names.
+    /// Returns all images of the request.
     pub fn images(&self) -> Vec<&ImageFile> {
         match self {
             Self::Convert { source, target, .. }
@@ -300,7 +300,7 @@ impl Request {
         }
     }
 
-    /// The image it is asked of: the one that is made, changed or, where none is, read.
+    /// Returns the image that the request concerns: the one that is created or changed, otherwise the one that is read.
     pub fn file(&self) -> &ImageFile {
         match self {
             Self::Create { file, .. }

@@ -1,7 +1,8 @@
 //! `rqcow2`, the command of the qcow2-rs crate: describes qcow2 and converts it to raw.
 //!
-//! Its convert reads by io_uring and by nothing else (src/main.rs of qcow2-rs 0.1.6, `convert_from_qcow2` on Linux), which a tool in the sandbox does not
-//! have: there it is asked for info alone, which reads by plain calls. Its map and check tell nothing that could be compared.
+//! Its convert reads only by io_uring (src/main.rs of qcow2-rs 0.1.6, `convert_from_qcow2` on Linux), which the sandbox
+//! does not offer: there only info is supported, which reads by plain calls. Its map and check report nothing that can
+//! be compared.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,23 +20,23 @@ use crate::process::Captured;
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
-/// Where it panics when there is no io_uring: it cannot do without.
+/// Part of its panic message if io_uring is unavailable.
 const URING: &str = "tokio-uring";
 
-/// What it writes when a library call in its own main comes back with an error: that is how it refuses.
+/// The message if a library call in its main returns an error, which is how it refuses.
 const REFUSAL: &str = "called `Result::unwrap()` on an `Err` value: Qcow2Error { description: \"";
 const MAIN: &str = "src/main.rs:";
 
-/// Features that it says it does not know.
+/// The message for unknown features.
 const UNKNOWN: &str = "Unrecognized incompatible feature(s)";
 
-/// What stands before the size in bytes in what it says of an image.
+/// The text before the size in bytes in its description of an image.
 const SIZE: &str = "virtual_size: ";
 
 /// The exit code of a Rust program that panicked (library/std/src/rt.rs).
 const PANIC_EXIT: i32 = 101;
 
-/// The largest disk that is converted, in bytes: rqcow2 reads and writes out every cluster.
+/// The maximum disk size for a conversion, in bytes: rqcow2 reads and writes every cluster.
 const CONVERT_LIMIT_BYTES: u64 = 256 << 20;
 
 struct Rqcow2 {
@@ -45,7 +46,7 @@ struct Rqcow2 {
     version: String,
 }
 
-/// How it says which it is: by the name of its crate, which is clap's default.
+/// How it identifies itself: by the name of its crate, which is clap's default.
 const INTRODUCTION: Introduction = Introduction {
     argument: "--version",
     begins: &["qcow2-rs ", "rqcow2 "],
@@ -80,14 +81,14 @@ fn objection(file: &ImageFile) -> Option<String> {
     is_layered.then(|| "rqcow2's convert reads no backing files".to_owned())
 }
 
-/// The guest-visible size in bytes that info tells.
+/// Returns the guest-visible size in bytes that info reports.
 fn told_size(said: &str) -> Option<u64> {
     let (_, behind) = said.split_once(SIZE)?;
     let digits = behind.split(|other: char| !other.is_ascii_digit()).next()?;
     digits.parse().ok()
 }
 
-/// How it came out when it panicked.
+/// Returns the exit that a panic stands for.
 fn exit_of_panic(stderr: &str) -> Exit {
     if stderr.contains(URING) {
         return Exit::Unsupported(
@@ -149,7 +150,7 @@ impl Tool for Rqcow2 {
     fn wording(&self, request: &Request) -> Option<Reproducer> {
         let program = self.program.display().to_string();
         let file = match request {
-            // As far as it says the same as qemu-img's info.
+            // Only the facts that qemu-img's info has too.
             Request::Info { file } => {
                 let script = "\"$0\" info \"$1\" >listing 2>complaint; code=$?; cat complaint >&2; case $code in \
                     0) sed -n 's/^info .*virtual_size: \\([0-9]*\\).*/{\\n\"virtual-size\": \\1\\n}/p' listing ;; \
@@ -172,7 +173,7 @@ impl Rqcow2 {
         let arguments = words(["info", &file.path]);
         let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
         if answer.succeeded() {
-            // Without a size, what it said stands: that is no JSON, and is told as such.
+            // Without a size the output stays as it is; it is reported as not being JSON.
             if let Some(size) = told_size(&answer.stdout.text()) {
                 let json = json!({ "virtual-size": size, "format": file.format });
                 answer.stdout = Captured::from_text(json.to_string());
@@ -185,7 +186,7 @@ impl Rqcow2 {
     fn contents(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let path = call_context.directory.join(&file.path);
         let header = ImageBytes::open(&path).and_then(|image| Header::read(&image));
-        // One that cannot be read is for rqcow2 to refuse.
+        // rqcow2 itself refuses an unreadable header.
         if header.is_ok_and(|header| header.size > CONVERT_LIMIT_BYTES) {
             let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
             return Ok(Answer::unsupported(what));

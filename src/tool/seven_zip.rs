@@ -12,10 +12,10 @@ use crate::process::Captured;
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
-/// The largest disk that is extracted, in bytes: 7-Zip writes out every zero.
+/// The maximum disk size for an extraction, in bytes: 7-Zip writes every zero.
 const EXTRACT_LIMIT_BYTES: u64 = 512 << 20;
 
-/// What 7-Zip says of an image whose features it does not know (CPP/7zip/UI/Common/OpenArchive.cpp, ArchiveExtractCallback.cpp).
+/// 7-Zip's messages about unknown features (CPP/7zip/UI/Common/OpenArchive.cpp, ArchiveExtractCallback.cpp).
 const UNSUPPORTED: [&str; 2] = ["unsupported method", "unsupported feature"];
 
 struct SevenZip {
@@ -25,7 +25,7 @@ struct SevenZip {
     version: String,
 }
 
-/// How 7-Zip says which it is.
+/// How 7-Zip identifies itself.
 const INTRODUCTION: Introduction = Introduction {
     argument: "i",
     begins: &["7-Zip "],
@@ -45,7 +45,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     }))
 }
 
-/// The name of 7-Zip's handler.
+/// Returns the name of 7-Zip's handler.
 fn handler(format: Format) -> Option<&'static str> {
     match format.name() {
         "qcow2" | "qcow" => Some("qcow"),
@@ -66,7 +66,7 @@ fn objection(file: &ImageFile) -> Option<String> {
 }
 
 impl SevenZip {
-    /// Its own listing, one `NAME = VALUE` a line, as far as it says the same as qemu-img's info.
+    /// Lists the archive, one `NAME = VALUE` per line, and returns the facts that qemu-img's info has too.
     fn info(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let mut answer = self.run(["l", "-slt"], file, call_context)?;
         if answer.succeeded() {
@@ -107,7 +107,7 @@ impl SevenZip {
                 }
             }
         }
-        // Not there when it refused.
+        // The directory does not exist if 7-Zip refused.
         let _ = std::fs::remove_dir_all(out);
         Ok(answer)
     }
@@ -137,14 +137,14 @@ impl SevenZip {
     }
 }
 
-/// The line that says why: of several, the one that tells most.
+/// Returns the line with the reason; of several, the most specific one.
 fn reason(said: &str) -> Option<&str> {
     let begins = |word: &str| said.lines().find(|line| line.starts_with(word));
     let listed = said.lines().skip_while(|line| *line != "ERRORS:").nth(1);
     begins("Open ERROR").or(listed).or_else(|| begins("ERROR"))
 }
 
-/// The size of the one file in the archive.
+/// Returns the size of the one file in the archive.
 fn listed_size(listing: &str) -> Option<u64> {
     let of_files = listing.split("\n----------").nth(1)?;
     let size = of_files
@@ -153,7 +153,7 @@ fn listed_size(listing: &str) -> Option<u64> {
     size.trim().parse().ok()
 }
 
-/// The one file that was extracted.
+/// Reads the one file that was extracted.
 fn extracted(directory: &Path) -> std::result::Result<Contents, String> {
     let entries = std::fs::read_dir(directory).map_err(|error| error.to_string())?;
     let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -196,7 +196,7 @@ impl Tool for SevenZip {
 
     fn wording(&self, request: &Request) -> Option<Reproducer> {
         let script = match request {
-            // Its listing as far as it says the same as qemu-img's info.
+            // The facts of its listing that qemu-img's info has too.
             Request::Info { .. } => {
                 "\"$0\" l -slt \"-t$1\" -- \"$2\" >listing && sed -n 's/^Size = \\(.*\\)/{\\n\"virtual-size\": \\1\\n}/p' listing"
             }

@@ -1,6 +1,6 @@
-//! A tool as it is named on a command line: `NAME[:PATH]`.
+//! A tool as a command line names it: `NAME[:PATH]`.
 //!
-//! Read by the settings and by records; the list of tools ([`Row`](super::Row)) says which names there are.
+//! Settings and records parse it; the list of tools ([`Row`](super::Row)) has the valid names.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use crate::base::error::{Error, Result};
 
 use super::Row;
 
-/// The spec that stands for every tool of this machine.
+/// The spec that stands for all tools of this machine.
 const ALL: &str = "all";
 
 /// `NAME[:PATH]`, or `all`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolSpec {
-    /// A name out of the list.
+    /// A name from the list.
     pub name: String,
-    /// The program; without it, it is looked up on `PATH`.
+    /// The program; `None` to search `PATH`.
     pub path: Option<PathBuf>,
 }
 
@@ -53,7 +53,7 @@ impl FromStr for ToolSpec {
 }
 
 impl ToolSpec {
-    /// Whether it stands for every tool of this machine.
+    /// Whether it stands for all tools of this machine.
     pub fn is_all(&self) -> bool {
         self.name == ALL
     }

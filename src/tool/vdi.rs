@@ -27,7 +27,7 @@ fn open(path: &Path) -> Result<Disk, Refusal> {
     let file = File::open(path)?;
     let disk = VdiDisk::open(Box::new(file)).map_err(|error| {
         let said = error.to_string();
-        // It says so by words alone (vdi 0.2.0, src/lib.rs).
+        // Only the message shows it (vdi 0.2.0, src/lib.rs).
         match said.starts_with("Unsupported") || said.starts_with("Only dynamic") {
             true => Refusal::Unsupported(said),
             false => Refusal::Refused(said),

@@ -1,7 +1,8 @@
-//! The disposable process in which an embedded library works.
+//! The disposable process in which an embedded library runs.
 //!
-//! The program starts itself again with [`ARGUMENT`] and the library's name (`libraries.rs` knows which there are), and speaks the adapter protocol. A panic, an abort, a
-//! hang or a runaway allocation costs that process alone and becomes an answer: see [`Pool`](super::adapter::Pool).
+//! The program starts itself with [`ARGUMENT`] and the library's name (`libraries.rs` has the list), and speaks the
+//! adapter protocol. A panic, an abort, a hang or a runaway allocation affects only that process and becomes an answer:
+//! see [`Pool`](super::adapter::Pool).
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -11,15 +12,15 @@ use super::adapter::protocol::{Asked, Hello, Said};
 use crate::process;
 use crate::tool::request::Request;
 
-/// The hidden argument with which the program becomes a worker; the library's name follows.
+/// The hidden argument that makes the program a worker; the library's name follows.
 pub const ARGUMENT: &str = "__imgduel-worker";
 
 /// A library that a worker can host.
 pub(super) trait Library {
-    /// Who it is and what it can do.
+    /// Returns its name, version and capabilities.
     fn hello(&self) -> Hello;
 
-    /// What it makes of a request, in the directory that the request's files lie in.
+    /// Performs a request in the directory of its files.
     fn answer(&self, request: &Request, directory: &Path) -> Said;
 }
 
@@ -49,8 +50,8 @@ pub(super) fn serve(
 }
 
 fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -> Said {
-    // In a thread of its own, whose hash maps begin with the same keys whatever was asked before; the worker is thrown away after a panic, so
-    // no broken state is seen again.
+    // Each request has its own thread, so that hash maps start with the same keys whatever came before. After a panic
+    // the worker is discarded, so no broken state is reused.
     let answered = thread::scope(|scope| scope.spawn(|| library.answer(request, directory)).join());
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
@@ -71,7 +72,7 @@ fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -
 mod tests {
     use super::*;
 
-    /// Tells in which thread it was asked.
+    /// Answers with the name of its thread.
     struct Teller;
 
     impl Library for Teller {

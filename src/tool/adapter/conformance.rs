@@ -1,7 +1,8 @@
-//! Whether an adapter keeps to the protocol: what it offers is asked of it about plain images, and so are things that must go wrong.
+//! Checks whether an adapter conforms to the protocol: it gets the requests that it offers, on plain images, and
+//! requests that must fail.
 //!
-//! Called by `imgduel adapter-check`. A plain image that it reads differently is told too; finding finer differences is what campaigns
-//! are for.
+//! `imgduel adapter-check` calls it. It also reports a plain image that the adapter reads differently; finding subtler
+//! differences is the purpose of campaigns.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,19 +15,19 @@ use crate::process::SandboxPolicy;
 use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
 use crate::tool::{CallContext, Support, Tool};
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug)]
 pub struct Check {
-    /// What.
+    /// What was checked.
     pub what: String,
-    /// What is wrong with it; nothing when it is right.
+    /// What is wrong; `None` if nothing is.
     pub failure: Option<String>,
 }
 
-/// How large the plain images are, in bytes.
+/// The size of the plain images, in bytes.
 const SIZE_BYTES: u64 = 1 << 20;
 
-/// What a guest wrote into them.
+/// The data in the plain images.
 const WRITES: [Write; 2] = [
     Write {
         offset: 65536,
@@ -40,7 +41,7 @@ const WRITES: [Write; 2] = [
     },
 ];
 
-/// An adapter under examination, beside the reference that makes and reads its images.
+/// An adapter under test, with the reference that creates and reads its images.
 pub struct Examination<'tools> {
     /// The adapter.
     pub adapter: &'tools dyn Tool,
@@ -48,12 +49,12 @@ pub struct Examination<'tools> {
     pub reference: &'tools dyn Tool,
     /// An empty directory.
     pub directory: &'tools Path,
-    /// Wall time for one call.
+    /// The wall time limit of one call.
     pub limit: Duration,
 }
 
 impl Examination<'_> {
-    /// All checks, in order. An error means that the reference could not do its part.
+    /// Runs all checks, in order. An error means that the reference failed.
     pub fn checks(&self) -> Result<Vec<Check>> {
         let mut checks = Vec::new();
         for format in Format::all() {
@@ -88,7 +89,7 @@ impl Examination<'_> {
         tool.ask(request, &call_context)
     }
 
-    /// Makes the plain image of a format anew; its contents, or what the reference has against it.
+    /// Creates the plain image of a format; returns its contents, or why the reference refused.
     fn made(&self, file: &ImageFile) -> Result<std::result::Result<Contents, String>> {
         let create = Request::Create {
             file: file.clone(),
@@ -107,14 +108,14 @@ impl Examination<'_> {
         self.read(file)
     }
 
-    /// What the reference reads.
+    /// Returns the reference's reading.
     fn read(&self, file: &ImageFile) -> Result<std::result::Result<Contents, String>> {
         let answer = self.ask(self.reference, &Request::Contents { file: file.clone() })?;
         let described = answer.describe();
         Ok(answer.contents.ok_or(described))
     }
 
-    /// One request about a plain image: what is wrong with its answer.
+    /// Sends one request on a plain image and returns what is wrong with the answer.
     fn plain(&self, file: &ImageFile, request: &Request) -> Result<Option<String>> {
         let before = match self.made(file)? {
             Ok(contents) => contents,
@@ -159,7 +160,7 @@ impl Examination<'_> {
             Ok(contents) => {
                 let size = match request {
                     Request::Resize { end_bytes, .. } => *end_bytes,
-                    // What a format rounds up at creation is not at issue here.
+                    // The check does not depend on how a format rounds the size.
                     _ => contents.size,
                 };
                 difference(&contents, &Contents::of_writes(size, &wanted))
@@ -168,7 +169,8 @@ impl Examination<'_> {
         })
     }
 
-    /// A file that is not there, and one that is cut short: an orderly no, and the next request is answered all the same.
+    /// Checks a missing file and a truncated one: the adapter must refuse in an orderly way, and answer the next
+    /// request.
     fn what_must_go_wrong(&self, file: &ImageFile) -> Result<Vec<Check>> {
         let contents = Request::Contents { file: file.clone() };
         if self.adapter.support(&contents) != Support::Yes || file.format == Format::Raw {
@@ -222,7 +224,7 @@ fn all(byte: u8, length: u64) -> Write {
     }
 }
 
-/// The requests that can be checked on a plain image. Others may be offered; only campaigns ask them.
+/// Returns the requests that can be checked on a plain image. An adapter may offer more; only campaigns make those.
 fn requests(file: &ImageFile) -> Vec<Request> {
     let file = || file.clone();
     vec![

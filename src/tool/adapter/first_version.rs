@@ -1,7 +1,7 @@
-//! Requests as version 1 of the adapter protocol spells them: in words of qemu-img's command line.
+//! Requests in version 1 of the adapter protocol, which has arguments of qemu-img's command line.
 //!
-//! Used for adapters whose hello says that they speak version 1; frozen with it. Only what the harness says differs between the versions,
-//! so nothing is read here.
+//! Used for adapters whose hello has version 1; frozen like that version. Only the harness's messages differ between
+//! the versions, so nothing is parsed here.
 
 use serde::{Serialize, Serializer};
 
@@ -11,7 +11,7 @@ use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{ImageFile, RepairTier, Request, SnapshotAction};
 
-/// A request, to be written as a part of a line.
+/// A request, to be serialized as a part of a line.
 pub(super) struct FirstVersion<'request>(pub(super) &'request Request);
 
 /// An image.
@@ -38,7 +38,7 @@ impl<'file> From<&'file ImageFile> for Image<'file> {
     }
 }
 
-/// What stands in a field.
+/// The value of a field.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Value<'request> {
@@ -85,7 +85,7 @@ fn range<'request>(offset: u64, length: u64) -> [(&'static str, Value<'request>)
     ]
 }
 
-/// The fields behind the request's name, in their order.
+/// Returns the fields after the request's name, in order.
 fn fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
     let mut fields = match request {
         Request::Convert { source, target, .. }
@@ -105,7 +105,7 @@ fn fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
     fields
 }
 
-/// The fields behind the images.
+/// Returns the fields after the images.
 fn own_fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
     match request {
         Request::Create { size, .. } => vec![("size", Value::Text(size.as_str()))],

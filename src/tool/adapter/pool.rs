@@ -1,7 +1,8 @@
-//! Kept processes that speak the adapter protocol: started when they are needed, used again, replaced when they die.
+//! Persistent processes that speak the adapter protocol: started when needed, reused, and replaced when they die.
 //!
-//! Used by every tool that is not a plain command line. What such a process says is data: a line that is not the protocol, a death, a
-//! hang become answers. It does not look at what a request means. Each works in a [`Room`] of its own, the only place that it may write to.
+//! Used by every tool that is not a plain command line. The output of such a process is data: a line that violates the
+//! protocol, a crash or a hang becomes an answer. The pool does not interpret requests. Each process works in its own
+//! [`Room`], the only directory that it may write to.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,26 +25,26 @@ pub struct Start {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// What it sees in its environment beside the usual.
+    /// Variables of its environment in addition to the usual ones.
     pub environment: Vec<(OsString, OsString)>,
 }
 
-/// The kept processes of one tool.
+/// The persistent processes of one tool.
 pub struct Pool {
     start: Start,
     idle: Mutex<Vec<Kept>>,
 }
 
-/// A kept process. The process goes before its directory does.
+/// A persistent process. The process is dropped before its directory.
 struct Kept {
     dialogue: Dialogue,
     room: Room,
-    /// What it was started in.
+    /// The policy with which it was started.
     sandbox: SandboxPolicy,
 }
 
 impl Pool {
-    /// None yet.
+    /// Returns an empty pool.
     pub fn new(start: Start) -> Self {
         Self {
             start,
@@ -51,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// Starts one and asks who it is, within `limit`.
+    /// Starts a process and returns its hello, within `limit`.
     pub fn hello(&self, limit: Duration) -> Result<Hello> {
         let no_json = |error: serde_json::Error| Error::system(error.to_string());
         let hello = serde_json::to_string(&Asked::hello()).map_err(no_json)?;
@@ -100,7 +101,7 @@ impl Pool {
         Ok(hello)
     }
 
-    /// Asks one, in this version of the protocol. `words` is the request in words, for evidence.
+    /// Sends a request to a process, in this version of the protocol. `words` is the request in words, for evidence.
     pub fn ask(
         &self,
         request: &Request,
@@ -114,7 +115,7 @@ impl Pool {
             sandbox,
         } = self.taken(call_context)?;
         dialogue.limit_memory(call_context.memory_bytes_max)?;
-        // Without a sandbox it may write anywhere.
+        // Without confinement it may write anywhere.
         let mut visit = match call_context.sandbox.is_confined {
             true => Some(room.admit(call_context.directory)?),
             false => None,
@@ -134,7 +135,7 @@ impl Pool {
             Reply::Line {
                 stderr, dialogue, ..
             } if !is_back => {
-                // It may hold on to what it has moved.
+                // The process may hold the directory that it moved.
                 drop(dialogue);
                 let how = "it moved the directory that it was asked about".to_owned();
                 plain_answer(Exit::Crashed(how), stderr, Duration::ZERO)
@@ -171,7 +172,7 @@ impl Pool {
                 {
                     return Ok(kept);
                 }
-                // Of no use here: it ends.
+                // Such a process is useless here, so it ends.
                 Some(_) => {}
                 None => break,
             }
@@ -208,7 +209,7 @@ impl Pool {
     }
 }
 
-/// An answer, and the file that is to be read for it.
+/// An answer, and the file that it refers to.
 struct Half {
     answer: Answer,
     raw: Option<String>,
@@ -220,7 +221,7 @@ impl From<Answer> for Half {
     }
 }
 
-/// What a reply says, and the process, when it is there for another.
+/// Parses a reply; returns the process too if it can be reused.
 fn read(reply: Reply) -> (Half, Option<Dialogue>) {
     let (line, stderr, dialogue) = match reply {
         Reply::Line {
@@ -268,7 +269,7 @@ fn read(reply: Reply) -> (Half, Option<Dialogue>) {
     (Half { answer, raw }, Some(*dialogue))
 }
 
-/// Reads the contents that were left in a raw file, and removes it.
+/// Reads the contents from a raw file, and removes it.
 fn read_raw(name: &str, directory: &Path, answer: &mut Answer) {
     let is_plain = Path::new(name).file_name().is_some_and(|own| own == name);
     if !is_plain {
@@ -281,11 +282,11 @@ fn read_raw(name: &str, directory: &Path, answer: &mut Answer) {
         Ok(contents) => answer.contents = Some(contents),
         Err(error) => answer.exit = Exit::Crashed(format!("it left no contents: {error}")),
     }
-    // Not there when it left none.
+    // The file does not exist if the tool wrote none.
     let _ = std::fs::remove_file(path);
 }
 
-/// The answer of a process that is gone: it died under the request, or was killed at the limit.
+/// Returns the answer of a process that ended: it crashed during the request, or was killed at the limit.
 fn ended(ending: &Ending, stderr: Captured, cpu: Duration) -> Answer {
     let exit = match command_line::exit(ending) {
         Exit::Success => Exit::Crashed("the worker ended without an answer".to_owned()),
@@ -303,7 +304,7 @@ fn plain_answer(exit: Exit, stderr: Captured, cpu: Duration) -> Answer {
         stderr,
         contents: None,
         host_clusters: None,
-        // A library tells what its interface offers, not all that qemu-img prints.
+        // A library reports what its interface offers, not all facts of qemu-img.
         partial: true,
         duration: Duration::ZERO,
         cpu,

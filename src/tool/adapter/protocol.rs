@@ -1,7 +1,7 @@
-//! The adapter protocol: what is said to a kept tool, and what it says, one JSON object a line.
+//! The adapter protocol: the messages between the harness and a persistent tool, one JSON object per line.
 //!
-//! Spoken by the embedded libraries' worker, by the Python tools and by whatever `adapter:COMMAND` names. Documented for authors in
-//! `docs/adapters.md`; a change that an adapter could notice bumps [`VERSION`].
+//! The worker of the embedded libraries, the Python tools and every `adapter:COMMAND` speak it. `docs/adapters.md`
+//! documents it for authors; a change that an adapter could notice increases [`VERSION`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,33 +18,33 @@ use crate::tool::request::{ImageFile, Request};
 /// The newest version of the protocol.
 pub const VERSION: u32 = 2;
 
-/// The oldest version that is spoken too.
+/// The oldest version that is still supported.
 pub const OLDEST_VERSION: u32 = 1;
 
-/// What the harness says.
+/// A message of the harness.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Asked {
-    /// The first line: who are you?
+    /// The first line: the handshake.
     Hello {
-        /// [`OLDEST_VERSION`]: an adapter that knows no other looks at nothing else.
+        /// [`OLDEST_VERSION`]: an adapter that supports no other ignores the rest.
         hello: u32,
         /// [`VERSION`].
         #[serde(default)]
         newest: u32,
     },
-    /// Any other line: do this.
+    /// Any other line: a request.
     Request {
-        /// Where the files lie that the request names.
+        /// The directory of the request's files.
         directory: PathBuf,
-        /// What is asked; its fields stand beside this one.
+        /// The request; its fields are beside this one.
         #[serde(flatten)]
         request: Request,
     },
 }
 
 impl Asked {
-    /// The first line.
+    /// Returns the first line.
     pub fn hello() -> Self {
         Self::Hello {
             hello: OLDEST_VERSION,
@@ -52,7 +52,7 @@ impl Asked {
         }
     }
 
-    /// The line that asks `request` about files in `directory`, in this version of the protocol.
+    /// Returns the line for `request` on files in `directory`, in this version of the protocol.
     pub fn line(request: &Request, directory: &Path, version: u32) -> serde_json::Result<String> {
         if version == OLDEST_VERSION {
             return serde_json::to_string(&FirstAsked {
@@ -85,36 +85,36 @@ struct FirstAsked<'request> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
-    /// The version of the protocol that it speaks: [`OLDEST_VERSION`] to [`VERSION`].
+    /// The version of the protocol that the adapter speaks: [`OLDEST_VERSION`] to [`VERSION`].
     pub protocol: u32,
-    /// The tool's name.
+    /// The name of the tool.
     pub name: String,
-    /// The tool's version.
+    /// The version of the tool.
     pub version: String,
-    /// What it can be asked: a request's name, and the formats for which it can.
+    /// The supported requests: the name of a request, and the formats that it is supported for.
     pub can: BTreeMap<String, Vec<String>>,
-    /// Whether it reads what lies in the backing file.
+    /// Whether it reads data from the backing file.
     #[serde(default)]
     pub backing: bool,
-    /// What of these formats it lacks.
+    /// The unsupported features of these formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Lack>,
 }
 
-/// A feature that a tool lacks, known from the options an image was created with.
+/// An unsupported feature, known from an image's creation options.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lack {
     /// The format.
     pub format: String,
-    /// The create option, `NAME=VALUE`, or only `NAME`: whatever its value.
+    /// The creation option: `NAME=VALUE`, or `NAME` for any value.
     pub option: String,
-    /// The feature, in words.
+    /// The name of the feature.
     pub feature: String,
 }
 
 impl Hello {
-    /// What it can be asked about plain images; names and formats that are not known here are passed over.
+    /// Returns the capabilities for plain images. Unknown names and formats are ignored.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::of_formats(|request| {
             let offered = self.can.get(request).map_or(&[][..], Vec::as_slice);
@@ -123,7 +123,7 @@ impl Hello {
         })
     }
 
-    /// Why it cannot be asked this; nothing when it can.
+    /// Returns why the tool does not support the request; `None` if it does.
     pub fn objection(&self, request: &Request) -> Option<String> {
         let name = &self.name;
         let Some(formats) = self.can.get(request.name()) else {
@@ -158,32 +158,32 @@ impl Hello {
     }
 }
 
-/// The answer to a request. With none of `refused`, `unsupported` and `panicked`, it was done.
+/// The answer to a request. Without `refused`, `unsupported` and `panicked`, the tool performed it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Said {
-    /// The error, when the tool refused.
+    /// The error, if the tool refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// The feature, when the image has one that the tool says it does not know.
+    /// The feature, if the tool reports an unknown feature of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<String>,
-    /// The message, when the tool panicked or was broken by an exception that it does not mean to throw.
+    /// The message, if the tool panicked or an unexpected exception was thrown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panicked: Option<String>,
-    /// What it says, in the shape of qemu-img's JSON; what it leaves out is not compared.
+    /// The output, in the shape of qemu-img's JSON; missing facts are not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<serde_json::Value>,
-    /// For contents: the name of a raw file in the directory, sparse if it can be; it is read and removed.
+    /// For contents: the name of a raw file in the directory, preferably sparse; the harness reads and removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
-    /// For contents, between parts of this program: the contents themselves.
+    /// For contents within imgduel: the contents themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
-    /// CPU time in nanoseconds.
+    /// The CPU time in nanoseconds.
     #[serde(default)]
     pub cpu_ns: u64,
-    /// The most memory that the worker had at once meanwhile, in bytes.
+    /// The peak memory of the worker during the request, in bytes.
     #[serde(default)]
     pub peak_memory_bytes: u64,
 }

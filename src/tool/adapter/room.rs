@@ -1,8 +1,9 @@
-//! The directory of a kept process, the only one that it may write to, and how a side's directory comes to lie in it for one request.
+//! The directory of a persistent process, the only one that it may write to, and how a side's directory is moved into
+//! it for one request.
 //!
-//! Used by the pool. What a process may write to is fixed when it starts, and it outlives the cases; so not the process is let into a side's
-//! directory, but the directory is moved into the process's own, and back when the request is answered. A process that moves it elsewhere
-//! is found out.
+//! Used by the pool. The confinement of a process is fixed when it starts, and the process outlives the cases. So the
+//! process does not get access to a side's directory, but that directory is moved into the process's own, and back
+//! after the request. The harness detects a process that moves it elsewhere.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,21 +16,21 @@ use crate::base::error::{Error, Result};
 use crate::process;
 use crate::process::scratch::{self, Root};
 
-/// Where a directory can be made when there is none for temporary files (shm_overview(7)).
+/// Where a directory can be created if there is no directory for temporary files (shm_overview(7)).
 const SHARED_MEMORY: &str = "/dev/shm";
 
-/// A kept process's directory.
+/// The directory of a persistent process.
 pub(super) struct Room {
     root: Root,
 }
 
 impl Room {
-    /// An empty one in the file system of `directory`.
+    /// Creates an empty directory in the file system of `directory`.
     pub(super) fn beside(directory: &Path) -> Result<Self> {
         Self::make(&scratch::workdir_of(directory))
     }
 
-    /// An empty one where temporary files are, for a process that is only asked who it is.
+    /// Creates an empty directory among temporary files, for a process that gets no requests but the handshake.
     pub(super) fn apart() -> Result<Self> {
         let usual = Self::make(&std::env::temp_dir());
         usual.or_else(|error| Self::make(Path::new(SHARED_MEMORY)).map_err(|_| error))
@@ -40,12 +41,12 @@ impl Room {
         Ok(Self { root })
     }
 
-    /// Where it lies.
+    /// Returns the path.
     pub(super) fn path(&self) -> &Path {
         self.root.path()
     }
 
-    /// Whether it is still there, and a directory can be moved into it.
+    /// Whether it still exists, and a directory can be moved into it.
     pub(super) fn can_admit(&self, directory: &Path) -> bool {
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
         let own = device(self.path());
@@ -61,7 +62,7 @@ impl Room {
         let handle = open(directory, flags, Mode::empty()).map_err(|error| cannot(error.into()))?;
         let identity = identity(directory);
         if fs::symlink_metadata(&inside).is_ok() {
-            // Something that the process has put there.
+            // The process created something under this name.
             process::remove(&inside);
             let _ = fs::remove_file(&inside);
         }
@@ -76,7 +77,7 @@ impl Room {
     }
 }
 
-/// A side's directory in a kept process's.
+/// A side's directory inside the directory of a persistent process.
 pub(super) struct Visit {
     home: PathBuf,
     inside: PathBuf,
@@ -86,26 +87,26 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// Where it lies meanwhile.
+    /// Returns its present path.
     pub(super) fn inside(&self) -> &Path {
         &self.inside
     }
 
-    /// Moves it back; whether it was where it was put. Where it was not, it is to be asked again when the process is gone.
+    /// Moves it back and returns whether it was in its place. If it was not, try again after the process has ended.
     pub(super) fn end(&mut self) -> bool {
         if self.is_over {
             return true;
         }
         let is_back =
             |visit: &Self| visit.identity.is_some() && identity(&visit.home) == visit.identity;
-        // Looked at where the process has no say any more.
+        // The check is made outside the process's reach.
         if fs::rename(&self.inside, &self.home).is_ok() && is_back(self) {
             self.is_over = true;
         }
         self.is_over
     }
 
-    /// Brings it back from wherever it is; an empty one in its place where it is gone.
+    /// Moves it back from wherever it is, or creates an empty directory if it is gone.
     fn recover(&mut self) {
         if fs::symlink_metadata(&self.home).is_ok() {
             process::remove(&self.home);

@@ -1,9 +1,9 @@
-//! One answer, with the files that came of it, and its form on disk.
+//! One cached answer with its files, and the format of an entry on disk.
 //!
-//! A line with the form's version and a checksum of the rest; a line of JSON; the bytes of the files' data, one after the
-//! other. Neither holes nor long runs of written zeros are kept; they are told apart, and come back as what they were. So does space
-//! that the host keeps for a file without data in it: images are compared by what they take of the host. Where only a part of the
-//! space without data is so, nobody can say which, and the answer is not kept.
+//! An entry is a line with the version of the format and a checksum of the rest; a line of JSON; and the data of the
+//! files, concatenated. Holes and long runs of written zeros are not stored as data, but are distinguished and restored
+//! as they were. So is reserved host space without data, because images are compared by their host space. If only a
+//! part of the space without data is reserved, it is unknown which part, and the answer is not cached.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -23,23 +23,23 @@ use crate::image::content::Contents;
 use crate::process::Captured;
 use crate::tool::request::{Answer, Exit};
 
-/// The first word of an entry, and the version of its form.
+/// The first word of an entry, with the version of the format.
 const MAGIC: &str = "imgduel-reference-cache-4";
 
-/// The most bytes of file data that an entry may hold.
+/// The maximum number of bytes of file data in an entry.
 const DATA_BYTES_MAX: u64 = 32 << 20;
 
-/// The grain in which runs of written zeros are looked for.
+/// The alignment of runs of zeros that are searched for.
 const GRAIN_BYTES: u64 = 64 << 10;
 static ZEROS: [u8; GRAIN_BYTES as usize] = [0; GRAIN_BYTES as usize];
 
-/// An answer as it is kept.
+/// A cached answer.
 pub(super) struct Entry {
     head: Head,
-    /// The bytes of the files' data, from `start` on.
+    /// The data of the files, from `start` on.
     data: Vec<u8>,
     start: usize,
-    /// What it took when it was given; nothing of one that was read from disk, where another machine or another day may have written it.
+    /// The original duration; zero for an entry from disk, which another machine may have written on another day.
     duration: Duration,
     peak_memory_bytes: u64,
 }
@@ -52,9 +52,9 @@ struct Head {
     stderr: Captured,
     contents: Option<Contents>,
     partial: bool,
-    /// The files that are new or different; their data lie behind the head in this order.
+    /// The files that are new or changed; their data follows the head in this order.
     written: Vec<Written>,
-    /// The files that are gone.
+    /// The files that were removed.
     removed: Vec<String>,
 }
 
@@ -62,15 +62,15 @@ struct Head {
 struct Written {
     name: String,
     length: u64,
-    /// Whether the host keeps space for all of it, also where it has no data.
+    /// Whether host space is reserved for the whole file, even without data.
     is_reserved: bool,
     segments: Vec<Range<u64>>,
-    /// The parts of the segments that hold zeros only, in their order; their bytes are left out.
+    /// The parts of the segments that contain only zeros, in order; their bytes are not stored.
     zeros: Vec<Range<u64>>,
 }
 
 impl Written {
-    /// The parts of the segments, and whether each holds zeros only.
+    /// Returns the parts of the segments, and whether each contains only zeros.
     fn parts(&self) -> Vec<(Range<u64>, bool)> {
         let mut parts = Vec::new();
         let mut zeros = self.zeros.iter().peekable();
@@ -95,7 +95,7 @@ impl Written {
 }
 
 impl Entry {
-    /// Of an answer that was just given, in a directory that was like `before`.
+    /// Returns the entry of a new answer, in a directory that was in the state `before`.
     pub(super) fn of(
         answer: &Answer,
         directory: &Path,
@@ -163,17 +163,17 @@ impl Entry {
         })
     }
 
-    /// How many bytes of files it holds.
+    /// Returns the number of bytes of file data.
     pub(super) fn data_bytes(&self) -> u64 {
         (self.data.len() - self.start) as u64
     }
 
-    /// Does to the files in a directory what the tool did to them.
+    /// Repeats the tool's changes of the files in a directory.
     pub(super) fn put_files(&self, directory: &Path) -> io::Result<()> {
         let mut place = self.start;
         for file in &self.head.written {
             let path = directory.join(&file.name);
-            // In place of what is there: its links, if any, are the tool's to keep.
+            // The file is overwritten in place: the tool would keep its links, if any.
             let target = OpenOptions::new()
                 .write(true)
                 .create(true)
@@ -202,7 +202,7 @@ impl Entry {
         Ok(())
     }
 
-    /// The answer; no tool was called for it.
+    /// Returns the answer; no tool was called.
     pub(super) fn answer(&self) -> Answer {
         let head = &self.head;
         Answer {
@@ -220,7 +220,7 @@ impl Entry {
         }
     }
 
-    /// As it is written to disk.
+    /// Serializes the entry.
     pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let mut body = serde_json::to_vec(&self.head)?;
         body.push(b'\n');
@@ -230,7 +230,7 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// Reads what [`Entry::to_bytes`] wrote; `None` when it is anything else, to the bit.
+    /// Parses the output of [`Entry::to_bytes`]; returns `None` for anything else, to the bit.
     pub(super) fn read(mut from: impl Read) -> Option<Self> {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).ok()?;
@@ -253,7 +253,8 @@ impl Entry {
     }
 }
 
-/// Has the host keep space for a whole file, as the tool had; a file system that cannot do so would not have done it for the tool.
+/// Reserves host space for a whole file, like the tool. A file system that cannot do so could not have done it for the
+/// tool.
 fn reserve(file: &File, length: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, length) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
@@ -267,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    /// The entry of an answer that says nothing, with the files of a directory.
+    /// Returns the entry of an empty answer, with the files of a directory.
     fn of_files(directory: &Path) -> io::Result<Entry> {
         let head = Head {
             exit: Exit::Success,
@@ -317,7 +318,7 @@ mod tests {
         );
     }
 
-    /// The places where scratch may lie here: the temporary directory, and memory.
+    /// Returns directories in the possible places of scratch files: the temporary directory, and memory.
     fn scratches() -> Vec<tempfile::TempDir> {
         let memory = Path::new("/dev/shm");
         let memory = memory.is_dir().then(|| tempfile::tempdir_in(memory));

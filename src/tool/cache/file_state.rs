@@ -1,7 +1,7 @@
-//! What a file holds, as far as an answer can follow from it.
+//! The state of a file, as far as an answer can depend on it.
 //!
-//! Asked for all files of a directory before each answer. A file is read once, and again when somebody may have written to it:
-//! several requests in turn look at the same images.
+//! The cache needs the state of all files in a directory before each answer. A file is read once, and again if somebody
+//! may have written to it, because several successive requests use the same images.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -19,38 +19,39 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::image::content::{data_segments, each_piece, open_regular};
 use crate::process::write_watch::{WriteWatch, identity};
 
-/// How many files a thread remembers.
+/// The maximum number of files whose state a thread remembers.
 const REMEMBERED_MAX: usize = 64;
 
-/// The grain in which zeros are told from other bytes.
+/// The block size in which zeros are distinguished from data.
 const BLOCK_BYTES: u64 = 4096;
 
 /// The unit of stat(2)'s st_blocks.
 const HOST_BLOCK_BYTES: u64 = 512;
 
-/// What a file may take of the host beside its data before that counts as reserved: a file system's own blocks, in bytes.
+/// The host space beyond its data that a file may take without counting as reserved: blocks of the file system, in
+/// bytes.
 const BESIDE_DATA_MAX: u64 = 1 << 20;
 
-/// How much of the space in which a file has no data the host keeps for it (fallocate). That is seen in no byte, but it is space that
-/// a tool took, and a copy that leaves it out takes less.
+/// How much of a file's space without data is reserved on the host (fallocate). No byte shows it, but it is space that
+/// the tool took, and a copy without it takes less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reserve {
     /// No more than a file system needs.
     Nothing,
     /// All of it.
     Everything,
-    /// A part, and nobody says which.
+    /// An unknown part.
     Part,
 }
 
 impl Reserve {
-    /// Of a file with so much data, that takes so much of the host; all in bytes.
+    /// Returns the class of a file with this length, data and host space; all in bytes.
     fn of(length: u64, data: u64, allocated: u64) -> Self {
         let reserved = allocated.saturating_sub(data);
         if reserved <= BESIDE_DATA_MAX {
             return Self::Nothing;
         }
-        // What is reserved behind the end of a file is no part of the space in it.
+        // Space that is reserved beyond the end of the file does not count.
         match reserved.abs_diff(length - data) <= BESIDE_DATA_MAX {
             true => Self::Everything,
             false => Self::Part,
@@ -58,16 +59,16 @@ impl Reserve {
     }
 }
 
-/// What a file holds, and where: a hole is told from zeros, as tools do.
+/// The contents of a file and their layout: holes are distinguished from zeros, as tools do.
 #[derive(Clone)]
 pub(super) struct FileState {
     length: u64,
     segments: Arc<[Range<u64>]>,
     reserve: Reserve,
     hash: u128,
-    /// Of what a guest could read alone: holes and zeros are the same.
+    /// A hash of what a guest can read: holes and zeros are equal.
     bytes_hash: u128,
-    /// When it was last written to.
+    /// The modification time.
     modified: Option<SystemTime>,
 }
 
@@ -78,7 +79,7 @@ impl PartialEq for FileState {
     }
 }
 
-/// What an answer follows from: not from when a file was written.
+/// The text has only what an answer depends on, so not the modification time.
 impl fmt::Debug for FileState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -93,10 +94,10 @@ impl fmt::Debug for FileState {
 }
 
 impl FileState {
-    /// Of every file in a directory, by its name.
+    /// Returns the states of all files in a directory, by name.
     pub(super) fn of_all(directory: &Path) -> io::Result<BTreeMap<String, Self>> {
         thread_local! {
-            /// A thread is at one case at a time.
+            /// Each thread works on one case at a time.
             static MEMORY: RefCell<Memory> = RefCell::default();
         }
         MEMORY.with_borrow_mut(|memory| {
@@ -120,7 +121,7 @@ impl FileState {
         for segment in &segments {
             each_piece(&file, segment.clone(), |start, bytes| {
                 hash.update(bytes);
-                // In blocks that lie where they lie in the file, whatever the segment begins with.
+                // Blocks are aligned to the file, not to the segment.
                 let mut place = start;
                 let mut rest = bytes;
                 while !rest.is_empty() {
@@ -150,30 +151,30 @@ impl FileState {
         })
     }
 
-    /// Whether a file that was like this is so still, or was at least not written to: where its holes lie the system may tell otherwise later, of
-    /// space that it had reserved and not yet used.
+    /// Whether a file in this state is unchanged, or at least was not written to: the system may later report the holes
+    /// of reserved, unused space differently.
     pub(super) fn is_as_before(&self, now: &Self) -> bool {
         let same_bytes = (self.length, self.bytes_hash) == (now.length, now.bytes_hash);
         self == now || (same_bytes && self.modified == now.modified)
     }
 
-    /// In bytes.
+    /// Returns the length in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// What the host keeps for it beside its data.
+    /// Returns how much space without data is reserved.
     pub(super) fn reserve(&self) -> Reserve {
         self.reserve
     }
 
-    /// The ranges that hold data.
+    /// Returns the ranges with data.
     pub(super) fn segments(&self) -> &[Range<u64>] {
         &self.segments
     }
 }
 
-/// Files that were read, by device and inode, and are watched since before that.
+/// The files that were read, by device and inode; each has been watched since before that.
 #[derive(Default)]
 struct Memory {
     states: HashMap<(u64, u64), FileState>,
@@ -217,9 +218,9 @@ mod tests {
             ((64 * MIB, MIB, MIB + 8192), Reserve::Nothing),
             ((64 * MIB, MIB, 64 * MIB + 8192), Reserve::Everything),
             ((64 * MIB, MIB, 20 * MIB), Reserve::Part),
-            // Behind the end.
+            // Reserved space beyond the end.
             ((MIB, MIB, 20 * MIB), Reserve::Part),
-            // A file system that compresses.
+            // A compressing file system.
             ((64 * MIB, 64 * MIB, 4096), Reserve::Nothing),
         ];
         for ((length, data, allocated), expected) in cases {
@@ -236,7 +237,7 @@ mod tests {
         let mut before = states();
         assert_eq!(states(), before);
         let changes: [&dyn Fn(); 5] = [
-            // Of the same length.
+            // The new contents have the same length.
             &|| {
                 let file = File::options().write(true).open(&path).unwrap();
                 file.write_all_at(b"bits!", 0).unwrap();
@@ -253,7 +254,7 @@ mod tests {
                 fs::write(&other, "others").unwrap();
                 fs::rename(&other, &path).unwrap();
             },
-            // Perhaps with the same inode.
+            // The new file may have the same inode.
             &|| {
                 fs::remove_file(&path).unwrap();
                 fs::write(&path, "another").unwrap();
@@ -277,7 +278,7 @@ mod tests {
         file.write_all_at(&[1; BLOCK_BYTES as usize], 4 * BLOCK_BYTES)
             .unwrap();
         let before = FileState::of(&path).unwrap();
-        // The same bytes, the zeros behind them written: what a system may tell later of space that it had reserved.
+        // The same bytes, with the zeros at the end written: the system may report reserved space so later.
         file.write_all_at(&[0; 2 * BLOCK_BYTES as usize], 5 * BLOCK_BYTES)
             .unwrap();
         let told_otherwise = FileState::of(&path).unwrap();

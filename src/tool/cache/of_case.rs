@@ -1,14 +1,15 @@
-//! What the reference answered in a case, for the other candidates that are tried on it.
+//! The reference's answers in one case, for the other candidates on it.
 //!
-//! In memory, and gone with the case. Made by the contest. Unlike the [`Store`](super::Store) it also keeps what depends on the time of day
-//! and on this machine: within a case both are the same for all.
+//! They are kept in memory and dropped with the case. Campaigns with several candidates create it. Unlike the
+//! [`Store`](super::Store), it also keeps answers that depend on the time of day and on this machine, which are the
+//! same within a case.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::entry::Entry;
 
-/// How many bytes of file data are kept; what does not fit is asked again.
+/// The maximum number of bytes of file data; an answer beyond it is not cached.
 const DATA_BYTES_MAX: u64 = 128 << 20;
 
 /// The answers of one case.

@@ -1,7 +1,7 @@
-//! A directory of answers: one file each, named after what it follows from.
+//! A directory of cached answers: one file each, named after its key.
 //!
-//! Several processes may use one at the same time: files appear whole, and one that is wrong or damaged is dropped by who sees
-//! it first. It may be deleted at any moment. When it has grown over its bounds, what was not used for the longest time goes
+//! Several processes may use it at the same time: files appear atomically, and the first process that sees a damaged
+//! one removes it. It may be deleted at any time. If it exceeds its limits, the least recently used entries are removed
 //! first.
 
 use std::fs::{self, File};
@@ -12,11 +12,11 @@ use std::time::SystemTime;
 
 use super::entry::Entry;
 
-/// How much a store may hold when it is opened.
+/// The maximum size of a store when it is opened, in bytes.
 const BYTES_MAX: u64 = 512 << 20;
 const ENTRIES_MAX: usize = 20_000;
 
-/// The ending of an entry's name.
+/// The extension of an entry's name.
 const ENDING: &str = "answer";
 
 /// The answers in a directory.
@@ -30,16 +30,16 @@ pub struct Store {
 /// How a store was used since it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Answers that were there.
+    /// The number of answers that were found.
     pub found: u64,
-    /// Answers that were not.
+    /// The number of answers that were not found.
     pub not_found: u64,
-    /// Entries that were wrong or damaged, and were removed.
+    /// The number of damaged entries that were removed.
     pub dropped: u64,
 }
 
 impl Store {
-    /// The store in `directory`, which is made when the first answer is kept.
+    /// Opens the store in `directory`, which is created with the first answer.
     pub fn open(directory: &Path) -> Self {
         Self::bounded(directory, BYTES_MAX, ENTRIES_MAX)
     }
@@ -54,7 +54,7 @@ impl Store {
         }
     }
 
-    /// How it was used.
+    /// Returns how it was used.
     pub fn counts(&self) -> Counts {
         Counts {
             found: self.found.load(Ordering::Relaxed),
@@ -75,7 +75,7 @@ impl Store {
         let entry = Entry::read(&file);
         match entry {
             Some(_) => {
-                // Its age is that of its last use; where that cannot be noted, it is that of its making.
+                // The time of the last use; if it cannot be set, the time of creation stays.
                 let _ = file.set_modified(SystemTime::now());
                 count(&self.found);
             }
@@ -87,7 +87,7 @@ impl Store {
         entry
     }
 
-    /// A store that cannot be written to keeps nothing, and nothing else changes.
+    /// A store that cannot be written keeps nothing, without other effects.
     pub(super) fn keep(&self, key: &str, entry: &Entry) {
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&self.directory)?;
@@ -105,7 +105,7 @@ impl Store {
     }
 }
 
-/// Removes what is beyond the bounds, and as much again as makes room for a while.
+/// Removes the entries beyond the limits, and more, so that there is room for a while.
 fn trim(directory: &Path, bytes_max: u64, entries_max: usize) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut files: Vec<(SystemTime, u64, PathBuf)> = entries

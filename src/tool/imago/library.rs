@@ -1,4 +1,4 @@
-//! Requests as calls of the imago crate. Runs inside the worker, never in the harness itself.
+//! Requests as calls of the imago crate. Runs only inside the worker, never in the harness itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,16 +24,17 @@ use crate::image::format::Format;
 use crate::image::options::Preallocation;
 use crate::tool::request::{ImageFile, Request, Window};
 
-/// How much is read or written at once.
+/// The number of bytes that are read or written at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
 type Image = FormatAccess<File>;
 
-/// The library, as a worker hosts it.
+/// The library, hosted by a worker.
 pub struct Imago;
 
 impl Library for Imago {
-    /// What it can be asked is known to the tool's own row, from the image's options; here it only says who it is.
+    /// The tool's own file determines the supported requests from the image's options; the hello has only name and
+    /// version.
     fn hello(&self) -> Hello {
         Hello {
             protocol: protocol::VERSION,
@@ -45,7 +46,7 @@ impl Library for Imago {
         }
     }
 
-    /// Its errors are refusals.
+    /// The library's errors are refusals.
     fn answer(&self, request: &Request, directory: &Path) -> Said {
         let mut said = Said::default();
         if let Err(error) = call(request, directory, &mut said) {
@@ -72,7 +73,7 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         Request::Compare { first, second } => {
             let read = |file: &ImageFile| contents(&path(file), file.format);
             let (mut first, mut second) = (read(first)?, read(second)?);
-            // As qemu-img compares: what only the longer image has must be zeros.
+            // Like qemu-img: the part that only the longer image has must be zeros.
             first.size = first.size.max(second.size);
             second.size = first.size;
             if first != second {
@@ -90,7 +91,8 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
             ..
         } => {
             let mut image = open(&path(file), file.format, true)?;
-            // Without preallocation, qemu-img keeps a longer backing file from showing through; imago has a mode for that.
+            // Without preallocation, qemu-img prevents a longer backing file from showing through; imago has a mode for
+            // that.
             let mode = match mode(*preallocation) {
                 PreallocateMode::None if file.backing.is_some() => PreallocateMode::Zero,
                 mode => mode,
@@ -115,7 +117,7 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
             image.write_zeroes(*offset, *length)?;
             image.flush()?;
         }
-        // imago's way to zero and give back at once is to discard.
+        // imago zeroes and unmaps by a discard.
         Request::WriteZeroes {
             file,
             offset,
@@ -196,7 +198,7 @@ fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
     Ok(image)
 }
 
-/// imago's name for one of qemu-img's preallocation modes.
+/// Returns imago's name of a preallocation mode of qemu-img.
 fn mode(preallocation: Option<Preallocation>) -> PreallocateMode {
     match preallocation {
         None | Some(Preallocation::Off) => PreallocateMode::None,
@@ -206,10 +208,10 @@ fn mode(preallocation: Option<Preallocation>) -> PreallocateMode {
     }
 }
 
-/// The ranges of the guest address space that imago maps to data, without the holes of the files they are mapped to.
+/// Returns the ranges of the guest address space that imago maps to data, without holes of the underlying files.
 fn data_ranges(image: &Image, path: &Path, format: Format) -> io::Result<Vec<Range<u64>>> {
     if format == Format::Raw {
-        // imago maps a raw image to one range of data; its holes are its file's.
+        // imago maps a raw image as one range of data; the holes are the file's.
         return data_segments(&std::fs::File::open(path)?);
     }
     let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -217,7 +219,7 @@ fn data_ranges(image: &Image, path: &Path, format: Format) -> io::Result<Vec<Ran
         if matches!(mapping, Mapping::Zero { .. }) {
             return;
         }
-        // Pieces of a reading start at a block; mappings may be as small as 512 bytes.
+        // Pieces start at a block boundary; mappings may be as small as 512 bytes.
         let start = offset / BLOCK_BYTES * BLOCK_BYTES;
         let end = (offset + length)
             .next_multiple_of(BLOCK_BYTES)
@@ -282,7 +284,7 @@ fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Re
     let copy = create(to, target, source.size())?;
     for range in data_ranges(&source, from, format)? {
         each_piece(&source, range, |offset, bytes| {
-            // Blocks of zeros stay unallocated, as qemu-img leaves them.
+            // Blocks of zeros stay unallocated, as with qemu-img.
             for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
                 if block.iter().any(|byte| *byte != 0) {
                     copy.write(block, offset + index as u64 * BLOCK_BYTES)?;
@@ -294,8 +296,8 @@ fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Re
     copy.flush()
 }
 
-/// The map in the shape of `qemu-img map --output=json`, as far as imago tells, cut to the window. What lies side by side and is of one
-/// kind is told as one, as there: imago tells an unmapped terabyte in pieces of an L2 table.
+/// Returns the map in the shape of `qemu-img map --output=json`, as far as imago reports it, limited to the window.
+/// Adjacent ranges of one kind are joined, as there: imago reports an unmapped terabyte in pieces of one L2 table.
 fn map(image: &Image, window: Window) -> io::Result<Value> {
     let Range { start, end } = window.within(image.size());
     let mut extents: Vec<Extent> = Vec::new();

@@ -1,13 +1,13 @@
-//! Requests as calls of the imago crate that a person can read: the lines of a reproducer. Nothing is run.
+//! Requests as readable calls of the imago crate: the lines of a reproducer. Nothing is run.
 
 use crate::image::options::Preallocation;
 use crate::tool::FLAT_SUFFIX;
 use crate::tool::request::{ImageFile, Request, Window};
 
-/// The program that the calls stand in. It makes the same calls as [`library`](super::library).
+/// The program around the calls. It makes the same calls as [`library`](super::library).
 pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
 
-/// The call for a request; `None` when imago has none.
+/// Returns the call for a request; `None` if imago has none.
 pub(super) fn call(request: &Request) -> Option<String> {
     let both = |file: &ImageFile| format!("{:?}, {:?}", file.path, file.format.name());
     let options = |file: &ImageFile| {
@@ -88,6 +88,6 @@ pub(super) fn call(request: &Request) -> Option<String> {
         }
         _ => return None,
     };
-    // Nothing is told on standard output.
+    // The call prints nothing.
     Some(format!("{done}.map(|()| String::new())"))
 }

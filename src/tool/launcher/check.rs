@@ -1,7 +1,8 @@
-//! The two ways of starting a call, compared: same files before, same ending and same words after.
+//! Compares the two ways of starting a call: same files before, same exit and output after.
 //!
-//! Used by the launcher in its mode `check`. What a tool says anew each time (how long it took, how many blocks the file
-//! system gave to a file, the date of a snapshot, random identifiers) is masked; the lengths of all files it leaves must be the same.
+//! Used by the launcher in its mode `check`. Parts of the output that differ each time (durations, the number of blocks
+//! on the host, the date of a snapshot, random identifiers) are masked. All files must have the same lengths
+//! afterwards.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,13 +14,13 @@ use crate::base::error::{Error, Result};
 use crate::image::content::copy_sparse;
 use crate::process::{Ending, Finished, Invocation};
 
-/// What has been compared so far.
+/// The result so far.
 #[derive(Default)]
 pub(super) struct Comparison {
     so_far: Mutex<(u64, u64, Option<String>)>,
 }
 
-/// What is left of a call that must be the same each time.
+/// The parts of a result that must be the same each time.
 #[derive(PartialEq)]
 struct Trace {
     ending: String,
@@ -29,7 +30,7 @@ struct Trace {
 }
 
 impl Comparison {
-    /// Makes the call in both ways, each on its own copy of the files that are there, and hands on what came of the second.
+    /// Makes the call in both ways, each on its own copy of the files, and returns the second result.
     pub(super) fn of(
         &self,
         invocation: &Invocation<'_>,
@@ -84,7 +85,7 @@ impl Trace {
             );
         }
         let ending = match &finished.ending {
-            // How busy it was is never the same twice.
+            // The CPU time is never the same twice.
             Ending::TimedOut(_) => "ran out of time".to_owned(),
             ending => format!("{ending:?}"),
         };
@@ -130,7 +131,7 @@ impl Trace {
     }
 }
 
-/// What qemu-img and qemu-io say anew each time: the line begins (blanks aside) or ends so.
+/// Lines of qemu-img and qemu-io that differ each time start (after blanks) or end like this.
 const VOLATILE: [&str; 4] = [
     "\"actual-size\":",
     "\"cid\":",
@@ -138,10 +139,10 @@ const VOLATILE: [&str; 4] = [
     "disk size:",
 ];
 
-/// What the names of block nodes begin with.
+/// The beginning of names of block nodes.
 const NODE: &str = "#block";
 
-/// What qemu-io's lines about its speed contain, and a list of snapshots its dates.
+/// Parts of qemu-io's lines about its speed, and of the dates in a list of snapshots.
 const VOLATILE_WITHIN: [&str; 2] = [" ops; ", "\"date-"];
 
 fn masked(text: &str) -> String {
@@ -158,7 +159,7 @@ fn masked(text: &str) -> String {
     lines.join("\n")
 }
 
-/// qemu-img names its block nodes by a counter and two digits of chance (QEMU's util/id.c).
+/// qemu-img names its block nodes by a counter and two random digits (QEMU's util/id.c).
 fn without_node_numbers(line: &str) -> String {
     let mut parts = line.split(NODE);
     let first = parts.next().unwrap_or_default().to_owned();
@@ -168,12 +169,13 @@ fn without_node_numbers(line: &str) -> String {
     })
 }
 
-/// The first line of a vmdk's descriptor that is a file of its own; such a file is short.
+/// The first line of a vmdk's descriptor in a file of its own, which is short.
 const DESCRIPTOR: &[u8] = b"# Disk DescriptorFile\n";
 const DESCRIPTOR_BYTES_MAX: u64 = 64 << 10;
 
-/// A file's length; of a vmdk's descriptor that of its text without the content identifier, a number by chance with as many digits
-/// as it needs. When qemu-img sets another one, the file keeps its length, and what is behind the text is no part of it.
+/// Returns a file's length. For a vmdk's descriptor, it is the length of its text without the content identifier, which
+/// is random and has as many digits as it needs. If qemu-img sets another one, the file keeps its length, and the bytes
+/// after the text do not belong to it.
 fn comparable_length(path: &Path, length: u64) -> io::Result<u64> {
     if length > DESCRIPTOR_BYTES_MAX || !path.is_file() {
         return Ok(length);
@@ -189,7 +191,7 @@ fn comparable_length(path: &Path, length: u64) -> io::Result<u64> {
     Ok(others.map(|line| line.len() as u64 + 1).sum())
 }
 
-/// Copies the files of a directory, holes as holes. When each was written to stays: it tells which ones a call touches.
+/// Copies the files of a directory, with their holes and modification times, which show the files that a call touches.
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
     let entries = fs::read_dir(from).map_err(|error| Error::io("list", from, &error))?;
     for entry in entries.flatten() {

@@ -1,16 +1,16 @@
-//! What can be told of a program's file before it is started: whether a library can be preloaded into it.
+//! Whether a library can be preloaded into a program, according to its file.
 //!
-//! Used by the launcher. Whether the program then really waits to be forked only shows when it is started.
+//! Used by the launcher. Only starting the program shows whether it really waits to be forked.
 
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The mode bits of programs that run with the rights of somebody else; the loader preloads nothing into them.
+/// The mode bits of programs that run with another user's rights; the loader preloads nothing into them.
 const SET_ID_BITS: u32 = 0o6000;
 
-/// ELF: the parts of the file header that are looked at (System V ABI, "ELF Header" and "Program Header").
+/// ELF: the used parts of the file header (System V ABI, "ELF Header" and "Program Header").
 mod elf {
     pub(super) const MAGIC: &[u8] = b"\x7fELF";
     /// Magic, class and byte order.
@@ -20,11 +20,11 @@ mod elf {
     pub(super) const PROGRAM_HEADER_COUNT: std::ops::Range<usize> = 56..58;
     pub(super) const HEADER_BYTES: usize = 64;
     pub(super) const PROGRAM_HEADER_BYTES: usize = 56;
-    /// The type of a program header that names the dynamic loader.
+    /// The type of the program header that names the dynamic loader.
     pub(super) const INTERPRETER: [u8; 4] = 3u32.to_ne_bytes();
 }
 
-/// Whether the loader would put the preloaded half into this program; or what keeps it from that.
+/// Whether the loader would preload a library into this program; the error says why not.
 pub(super) fn can_be_preloaded(program: &Path) -> Result<(), String> {
     let read = |path: &Path| -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn can_be_preloaded(program: &Path) -> Result<(), String> {
     if !bytes.starts_with(elf::MAGIC) || bytes.len() < elf::HEADER_BYTES {
         return Err("it is no ELF program".to_owned());
     }
-    // What runs this program can run that one when machine, class and byte order are the same.
+    // A program with the same machine, class and byte order as this one can run here.
     let own = read(Path::new("/proc/self/exe")).map_err(|error| error.to_string())?;
     let same = |range: std::ops::Range<usize>| own.get(range.clone()) == bytes.get(range);
     if !same(0..elf::IDENTITY_BYTES) || !same(elf::MACHINE) {

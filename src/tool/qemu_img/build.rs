@@ -1,8 +1,8 @@
-//! What a build of qemu-img has: formats, commands, flags, options, and what some of their values need.
+//! The features of a build of qemu-img: formats, commands, flags, options, and the requirements of some values.
 //!
-//! Distributors leave out what they do not support, and an older release has not what came later. The program is asked itself, each
-//! thing once and not before somebody needs to know, and told by name what it lacks. What it does not say is not held against it: a build
-//! whose help cannot be read is asked everything. Used by qemu-img's own file; it judges no answer to a request.
+//! Distributions omit what they do not support, and older releases lack newer features. The program is queried, each
+//! item once and only when needed. If it does not report an item, the item is assumed to exist: a build whose help
+//! cannot be parsed gets all requests. Only qemu-img's own file uses this; it judges no answers.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::image::options::CreateOption;
 use crate::process::{self, Ending, Invocation, SandboxPolicy};
 use crate::tool::request::{ImageFile, Request};
 
-/// The commands that are asked, as `qemu-img --help` lists them.
+/// The commands of requests, as `qemu-img --help` lists them.
 const COMMANDS: [&str; 15] = [
     "amend", "bench", "bitmap", "check", "commit", "compare", "convert", "create", "dd", "info",
     "map", "measure", "rebase", "resize", "snapshot",
 ];
 
-/// Flags that came later than their commands.
+/// Flags that are newer than their commands.
 const LATER_FLAGS: [(&str, &str); 4] = [
     ("map", "--start-offset"),
     ("map", "--max-length"),
@@ -29,7 +29,7 @@ const LATER_FLAGS: [(&str, &str); 4] = [
     ("resize", "--shrink"),
 ];
 
-/// The create options that cases are drawn with.
+/// The creation options of drawn cases.
 const OPTIONS: [(Format, &[&str]); 8] = [
     (Format::Raw, &["preallocation"]),
     (
@@ -71,15 +71,16 @@ const OPTIONS: [(Format, &[&str]); 8] = [
     (Format::Parallels, &["cluster_size"]),
 ];
 
-/// The options of a qcow2 that leave a mark in the image which a build without them cannot read (incompatible features, qcow2
-/// specification), unless they have this value.
+/// The qcow2 options that set an incompatible feature in the image, so that a build without the option cannot read it
+/// (qcow2 specification), unless they have this value.
 const MARKS: [(&str, &str); 3] = [
     ("compression_type", "zlib"),
     ("data_file", ""),
     ("extended_l2", "off"),
 ];
 
-/// Values that a build may lack though it has their option, because they need a library. No help tells them: an image is made.
+/// Values that a build may lack even if it has the option, because they need a library. The help does not list them, so
+/// an image is created.
 const VALUES: [(&str, &str, &[&str]); 3] = [
     ("compression_type", "zstd", &[]),
     ("encrypt.format", "aes", &["-o", secret::KEY_SECRET]),
@@ -90,7 +91,7 @@ const VALUES: [(&str, &str, &[&str]); 3] = [
     ),
 ];
 
-/// A build, and what was heard of it.
+/// A build, and the results of the queries.
 pub(super) struct Build {
     program: PathBuf,
     limit: Duration,
@@ -98,25 +99,25 @@ pub(super) struct Build {
     heard: Mutex<HashMap<Vec<String>, Heard>>,
 }
 
-/// What its help lists; nothing where it lists none.
+/// The lists in its help; `None` if there is no list.
 struct Listed {
     commands: Option<HashSet<String>>,
     formats: Option<HashSet<String>>,
 }
 
-/// What came of a question.
+/// The result of a query.
 #[derive(Clone)]
 enum Heard {
-    /// It said this and ended with success.
+    /// The program succeeded with this output.
     Said(Arc<str>),
-    /// It said no.
+    /// The program refused.
     Refused,
-    /// Nothing that could be understood.
+    /// The output could not be understood.
     Nothing,
 }
 
 impl Build {
-    /// Nothing is asked yet. `limit` is for each question.
+    /// Returns a build without queries. `limit` is the time limit of each.
     pub(super) fn new(program: &Path, limit: Duration) -> Self {
         Self {
             program: program.to_owned(),
@@ -126,7 +127,7 @@ impl Build {
         }
     }
 
-    /// What of this request it lacks, by name; `line` is its command line, empty where qemu-io does it.
+    /// Returns the name of what the build lacks for this request; `line` is its command line, empty for qemu-io.
     pub(super) fn lack(&self, request: &Request, line: &[String]) -> Option<String> {
         let command = line.first().map(String::as_str);
         let lacking_command = command.and_then(|command| self.lacking_command(command));
@@ -156,13 +157,13 @@ impl Build {
             })
     }
 
-    /// Whether it has this command, where it is one of its own, and this format.
+    /// Whether the build has this command, if it is one of its own, and this format.
     pub(super) fn has(&self, command: Option<&str>, format: Format) -> bool {
         let lacking = command.and_then(|command| self.lacking_command(command));
         lacking.or_else(|| self.lacking_format(format)).is_none()
     }
 
-    /// All that it lacks of what cases are drawn with, by name.
+    /// Returns the names of all that the build lacks for drawn cases.
     pub(super) fn lacks(&self) -> Vec<String> {
         let commands = COMMANDS
             .iter()
@@ -188,7 +189,7 @@ impl Build {
             .collect()
     }
 
-    /// What it lacks to read an image, or one below it.
+    /// Returns what the build lacks to read an image or its backing images.
     fn unreadable(&self, file: &ImageFile) -> Option<String> {
         self.lacking_format(file.format)
             .or_else(|| {
@@ -206,7 +207,7 @@ impl Build {
             })
     }
 
-    /// What it lacks to make an image.
+    /// Returns what the build lacks to create an image.
     fn unmakeable(&self, file: &ImageFile) -> Option<String> {
         self.lacking_format(file.format)
             .or_else(|| {
@@ -247,7 +248,7 @@ impl Build {
     }
 
     fn lacking_option(&self, format: Format, option: &str) -> Option<String> {
-        // With the name of a file it tells those of what lies under the format as well; it does not make the file.
+        // With a file name, it also lists the options of the protocol below the format; it does not create the file.
         let said = self.says(&["create", "-f", format.name(), "-o", "help", "image"])?;
         let missing = missing_option(&said, [option].into_iter())?;
         Some(format!("the option {missing} of {format}"))
@@ -260,7 +261,7 @@ impl Build {
         wanted.find_map(|(option, value, _)| self.lacking_value(option, value))
     }
 
-    /// Where it makes a plain image, and refuses one with this value.
+    /// Returns the value if the build creates a plain image but refuses one with this value.
     fn lacking_value(&self, option: &str, value: &str) -> Option<String> {
         let plain = ["create", "-q", "-f", "qcow2"];
         let place = ["image", "1M"];
@@ -282,7 +283,8 @@ impl Build {
         }
     }
 
-    /// Asks, the first time; the lock is held meanwhile, for whoever asks the same would have to wait for it anyway.
+    /// Runs a query once. The lock is held meanwhile, because other threads with the same query would have to wait
+    /// anyway.
     fn hear(&self, arguments: &[&str]) -> Heard {
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -315,14 +317,14 @@ impl Build {
     }
 }
 
-/// The value of an option as it is spelled, if it was given.
+/// Returns the value of an option, if it was given.
 fn value(file: &ImageFile, name: &str) -> Option<String> {
     let mut options = file.options.iter();
     let given = options.find(|option| option.name() == name)?;
     Some(given.value())
 }
 
-/// The commands that its help lists: below "Command syntax:" until 10.0, below "Recognized commands" since.
+/// Returns the commands in its help: below "Command syntax:" until 10.0, below "Recognized commands" since.
 fn commands(help: &str) -> Option<impl Iterator<Item = &str>> {
     let begins = |line: &&str| {
         !["Command syntax:", "Recognized commands"]
@@ -330,14 +332,14 @@ fn commands(help: &str) -> Option<impl Iterator<Item = &str>> {
             .any(|b| line.starts_with(b))
     };
     let listed = help.lines().skip_while(begins).skip(1);
-    // Nothing is listed where there is no such line.
+    // Without such a line there is no list.
     listed.clone().next()?;
     let listed = listed.skip_while(|line| line.trim().is_empty());
     let listed = listed.take_while(|line| line.starts_with(' '));
     Some(listed.filter_map(|line| line.split_whitespace().next()))
 }
 
-/// The formats that its help lists: behind "Supported formats:" until 10.0, below "Supported image formats:" since.
+/// Returns the formats in its help: after "Supported formats:" until 10.0, below "Supported image formats:" since.
 fn formats(help: &str) -> Option<impl Iterator<Item = &str>> {
     let heads = ["Supported formats:", "Supported image formats:"];
     let mut found = heads.iter().filter_map(|head| help.split_once(head));
@@ -346,7 +348,8 @@ fn formats(help: &str) -> Option<impl Iterator<Item = &str>> {
     Some(listed.split_whitespace())
 }
 
-/// Whether the help of a command tells of a flag; until 10.0 each command's help is that of all, with a line for each.
+/// Whether the help of a command has a flag. Until 10.0, the help of every command is that of all, with one line for
+/// each.
 fn has_flag(help: &str, command: &str, flag: &str) -> Option<bool> {
     let told = match help.split_once("Command syntax:") {
         None if help.contains(command) => help,
@@ -361,7 +364,7 @@ fn has_flag(help: &str, command: &str, flag: &str) -> Option<bool> {
     Some(words.any(|word| word == flag))
 }
 
-/// The first of these options that a list of options does not have; none where it is no such list.
+/// Returns the first of these options that is missing from a list; `None` if the text is not such a list.
 fn missing_option<'a>(list: &str, mut wanted: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (_, listed) = list.split_once(" options")?;
     let has = |wanted: &str| {
@@ -380,13 +383,13 @@ fn missing_option<'a>(list: &str, mut wanted: impl Iterator<Item = &'a str>) -> 
 mod tests {
     use super::*;
 
-    /// Of 5.2 as Debian 11 has it, shortened.
+    /// The help of 5.2 in Debian 11, shortened.
     const OLD: &str = "qemu-img version 5.2.0 (Debian 1:5.2+dfsg-11+deb11u5)\n\nCommand syntax:\n  amend [--object objectdef] [-f fmt] filename\n  \
                        map [--object objectdef] [-f fmt] [--start-offset=offset] [-U] filename\n  resize [--shrink] filename [+ | -]size\n\nCommand \
                        parameters:\n  'filename' is a disk image filename\n  bitmap --max-length\n\nSupported formats: blkdebug qcow qcow2 raw vpc\n\nSee \
                        <https://qemu.org> for vmdk\n";
 
-    /// Of 11.1 as Debian unstable has it, shortened.
+    /// The help of 11.1 in Debian unstable, shortened.
     const NEW: &str = "QEMU disk image utility.  Usage:\n\nRecognized commands (run qemu-img COMMAND --help for command-specific help):\n\n  amend - \
                        Update format-specific options of the image\n  bitmap - Perform modifications\n\nSupported image formats:\n\n  blkdebug parallels\n  \
                        qcow2 raw\n\nSee <https://qemu.org>\n";

@@ -1,22 +1,22 @@
-//! Command lines of qemu-img and qemu-io for images that a file name alone does not open.
+//! Command lines of qemu-img and qemu-io for images that cannot be opened by a file name alone.
 //!
-//! An encrypted image is named by its options (`--image-opts`), because a file name has no place for the secret's id; so is a fixed
-//! vpc, which has nothing at its start that says what it is and would be taken for raw. Called with a finished command line; any
-//! other stays as it is. An encrypted backing file gets its secret through the options of the image that lies on it; commands that open no backing
-//! file (seen with qemu-img 10.0.2) refuse such options.
+//! An encrypted image is opened by options (`--image-opts`), because a file name cannot include the secret's id; so is
+//! a fixed vpc, which does not start with a signature and would be taken for raw. The input is a complete command line;
+//! any other stays as it is. An encrypted backing file gets its secret through the options of its overlay; commands
+//! that open no backing file (observed with qemu-img 10.0.2) refuse such options.
 
 use crate::image::format::Format;
 use crate::image::options::Subformat;
 use crate::tool::request::{ImageFile, Request};
 
-/// The secret: one for all images, for it protects nothing.
+/// The secret, which is the same for all images, because the data is not secret.
 pub(super) const OBJECT: &str = "secret,id=sec0,data=secret";
 
-/// The option that names the secret.
+/// The option that refers to the secret.
 pub(super) const KEY_SECRET: &str = "encrypt.key-secret=sec0";
 
-/// The command line `arguments` of a request, with the secret wherever an image needs it. `verbs` is how many words come before the
-/// first flag: one for qemu-img, none for qemu-io.
+/// Returns the command line `arguments` of a request, with the secret for every image that needs it. `verbs` is the
+/// number of words before the first flag: one for qemu-img, none for qemu-io.
 pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) -> Vec<String> {
     let (read, made) = images(request);
     let opens_all = opens_backing_files(request);
@@ -48,7 +48,7 @@ pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) 
     words
 }
 
-/// Whether nothing in its first bytes tells its format.
+/// Whether the first bytes do not identify the format.
 fn is_like_raw(file: &ImageFile) -> bool {
     file.format == Format::Vpc && file.options.subformat() == Some(Subformat::Fixed)
 }
@@ -57,7 +57,7 @@ fn opens_backing_files(request: &Request) -> bool {
     !matches!(request, Request::Info { .. } | Request::Bitmap { .. })
 }
 
-/// The options that name the secret of an image and of those below it, each with a comma before it.
+/// Returns the options with the secret of an image and of its backing images, each after a comma.
 fn keys(file: &ImageFile, opens_all: bool) -> String {
     let mut keys = String::new();
     let mut prefix = String::new();
@@ -72,7 +72,7 @@ fn keys(file: &ImageFile, opens_all: bool) -> String {
     keys
 }
 
-/// The images that a request opens, and the one that it makes.
+/// Returns the images that a request opens, and the one that it creates.
 pub(super) fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>) {
     match request {
         Request::Create { file, .. } => (Vec::new(), Some(file)),
@@ -84,7 +84,7 @@ pub(super) fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>)
     }
 }
 
-/// Puts the image's options where its name stands. A format beside it would contradict them.
+/// Replaces the image's name by its options. A format flag would contradict them.
 fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
     let keys = keys(file, opens_all);
     let options = format!("driver={},file.filename={}{keys}", file.format, file.path);
@@ -95,7 +95,7 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
         } else if *word == format!("if={}", file.path) {
             *word = format!("if={options}");
         } else if word.starts_with(&beginning) {
-            // A snapshot's command line names its image so already.
+            // The command line of a snapshot already has the options of its image.
             word.push_str(&keys);
         }
     }

@@ -1,4 +1,4 @@
-//! What came of a request.
+//! The answer to a request.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::image::content::Contents;
 use crate::process::{Captured, HitLimit, PostMortem};
 
-/// How a tool came out of a request.
+/// The exit of a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// It did it.
+    /// The tool performed the request.
     Success,
-    /// It said no, in an orderly way, with this exit code (1 for a library's error).
+    /// The tool refused it in an orderly way, with this exit code (1 for a library's error).
     Refused(i32),
-    /// It said that it does not know a feature of the image, this one: nothing was tested.
+    /// The tool reported that it does not know this feature of the image: nothing was tested.
     Unsupported(String),
-    /// It died: of a signal, or a panic.
+    /// The tool crashed: by a signal, or a panic.
     Crashed(String),
-    /// It was still at it when its time ran out.
+    /// The tool ran until its time limit.
     TimedOut(PostMortem),
-    /// It used up more than a tool may.
+    /// The tool exceeded another limit.
     HitLimit(HitLimit),
 }
 
 impl Exit {
-    /// In a few words.
+    /// Returns a short description.
     pub fn describe(&self) -> String {
         match self {
             Self::Success => "exit 0".to_owned(),
@@ -40,7 +40,8 @@ impl Exit {
         }
     }
 
-    /// Takes a text that begins with [`Exit::describe`] of a success, a refusal or a crash apart: how the tool came out, and what it said.
+    /// Parses a text that starts with [`Exit::describe`] of a success, a refusal or a crash: the class, and the message
+    /// after it.
     pub fn parted(described: &str) -> Option<(Ended, &str)> {
         if let Some(how) = described.strip_prefix("crashed: ") {
             return Some((Ended::Crashed, how));
@@ -55,24 +56,24 @@ impl Exit {
     }
 }
 
-/// How a tool came out of a request, in one word.
+/// The class of an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// It did it.
+    /// The tool performed the request.
     Succeeded,
-    /// It said no.
+    /// The tool refused it.
     Refused,
-    /// It died.
+    /// The tool crashed.
     Crashed,
 }
 
-/// What came of a request.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// How the tool came out of it.
+    /// The exit.
     pub exit: Exit,
-    /// The command line as it was run, or a library call in words.
+    /// The command line that ran, or a library call in words.
     pub command: Vec<String>,
     /// Standard output.
     pub stdout: Captured,
@@ -80,24 +81,23 @@ pub struct Answer {
     pub stderr: Captured,
     /// The guest-visible contents, for `Request::Contents` and `Request::SnapshotContents`.
     pub contents: Option<Contents>,
-    /// The host clusters, for the action of the harness that settles the dates of snapshots.
+    /// The host clusters, for the harness action that normalizes the dates of snapshots.
     pub host_clusters: Option<HostClusters>,
-    /// Whether the JSON on standard output tells only some of the facts that qemu-img would tell: what it leaves out is
-    /// then not compared.
+    /// Whether the JSON on standard output has only some of the facts that qemu-img reports: missing facts are not
+    /// compared.
     pub partial: bool,
     /// Wall time.
     pub duration: Duration,
     /// CPU time.
     pub cpu: Duration,
-    /// The most memory that the tool had at once, in bytes; 0 where that is not known.
+    /// The peak memory of the tool in bytes; 0 if unknown.
     pub peak_memory_bytes: u64,
-    /// How many times a tool was called for it: programs run, or library calls made; 0 when the harness read the answer
-    /// off a raw file by itself.
+    /// The number of calls of a tool: programs run, or library calls; 0 if the harness read a raw file itself.
     pub calls: u64,
 }
 
 impl Answer {
-    /// Nothing was asked: the image has this feature, which the tool does not know.
+    /// Returns an answer without a call: the image has this feature, which the tool does not support.
     pub fn unsupported(feature: String) -> Self {
         Self {
             exit: Exit::Unsupported(feature),
@@ -114,22 +114,22 @@ impl Answer {
         }
     }
 
-    /// Whether the tool was ended by a signal.
+    /// Whether the tool crashed.
     pub fn crashed(&self) -> bool {
         matches!(self.exit, Exit::Crashed(_))
     }
 
-    /// Whether the tool did what was asked.
+    /// Whether the tool performed the request.
     pub fn succeeded(&self) -> bool {
         self.exit == Exit::Success
     }
 
-    /// Standard output as JSON; the error names what is wrong with it.
+    /// Returns standard output as JSON; the error describes what is wrong with it.
     pub fn json(&self) -> Result<Value, String> {
         serde_json::from_slice(&self.stdout.bytes).map_err(|error| error.to_string())
     }
 
-    /// How the tool came out, with the first line it wrote about it.
+    /// Returns the exit, with the first line of the message.
     pub fn describe(&self) -> String {
         let said = self.stderr.first_line();
         if said.is_empty() {

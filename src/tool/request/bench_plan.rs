@@ -1,45 +1,45 @@
-//! The rhythm in which an image is read or written by a benchmark.
+//! The plan of a benchmark that reads or writes an image.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::content::Write;
 
-/// What is read or written at a time when nothing is said of it: qemu-img(1), bench.
+/// The default length of a request: qemu-img(1), bench.
 const DEFAULT_LENGTH_BYTES: u64 = 4096;
 
-/// The rhythm of a benchmark. What is left out is the tool's choice, by qemu-img(1): requests of 4096 bytes, one behind the other from the
-/// start, 64 under way at once.
+/// The plan of a benchmark. The defaults are the tool's (qemu-img(1)): requests of 4096 bytes, one after the other from
+/// the start, 64 in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BenchPlan {
-    /// How many requests.
+    /// The number of requests.
     pub count: u64,
-    /// How many are under way at once.
+    /// The number of requests in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<u64>,
-    /// Bytes of each.
+    /// The number of bytes of each request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// Bytes from the beginning of one to that of the next; none, or 0: as long as each is.
+    /// The distance between the starts of two requests in bytes; `None` or 0 for the length of a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<u64>,
-    /// Where the first begins, in bytes.
+    /// The offset of the first request, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// What is written; none: zeros.
+    /// The byte to write; `None` for zeros.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub byte: Option<u8>,
     /// Whether it writes.
     pub writes: bool,
-    /// After how many requests it flushes.
+    /// The number of requests between two flushes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flush_interval: Option<u64>,
-    /// Whether it goes on while it flushes.
+    /// Whether requests continue during a flush.
     pub no_drain: bool,
 }
 
 impl BenchPlan {
-    /// Every request in order, as if all of them were writes.
+    /// Returns all requests in order, as if they were writes.
     pub fn requests(self) -> impl Iterator<Item = Write> {
         let length = self.length.unwrap_or(DEFAULT_LENGTH_BYTES);
         let stride = match self.stride.unwrap_or(0) {
@@ -54,7 +54,7 @@ impl BenchPlan {
         })
     }
 
-    /// What is written, in order; nothing when it reads.
+    /// Returns the writes, in order; nothing for a read benchmark.
     pub fn written(self) -> Vec<Write> {
         match self.writes {
             true => self.requests().collect(),
@@ -62,7 +62,7 @@ impl BenchPlan {
         }
     }
 
-    /// How much is said beyond the number of requests.
+    /// Counts the parameters beyond the number of requests.
     pub fn details(self) -> usize {
         let given = [
             self.depth.is_some(),

@@ -1,4 +1,4 @@
-//! An image file, as requests name it.
+//! An image file in a request.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,24 +8,23 @@ use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
 /// An image file in a side's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageFile {
-    /// Its name, relative to the side's directory: the same on every side.
+    /// The name, relative to the side's directory: the same on both sides.
     pub path: String,
-    /// Its format.
+    /// The format.
     pub format: Format,
-    /// The options it is, or was, created with, as far as they are known. From them a tool knows beforehand whether it can
-    /// handle the image.
+    /// The creation options, as far as they are known. They determine beforehand whether a tool supports the image.
     #[serde(default, with = "as_object")]
     pub options: CreateOptions,
-    /// The image below it, as far as it is known.
+    /// The backing file, as far as it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backing: Option<Box<ImageFile>>,
-    /// Whether tools that only read it are told its format: one whose format cannot be found out, because it is damaged.
+    /// Whether tools that only read it are told its format, because a damaged image cannot be probed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub format_is_told: bool,
 }
 
 impl ImageFile {
-    /// A file with the format's default options, called `STEM.FORMAT`.
+    /// Returns a file with default options, named `STEM.FORMAT`.
     pub fn new(stem: &str, format: Format) -> Self {
         Self {
             path: format!("{stem}.{format}"),
@@ -36,7 +35,7 @@ impl ImageFile {
         }
     }
 
-    /// The same on top of `backing`, without the options that say so.
+    /// Returns the file as an overlay of `backing`, without the options that set it.
     pub fn over(self, backing: &Self) -> Self {
         Self {
             backing: Some(Box::new(backing.clone())),
@@ -44,13 +43,13 @@ impl ImageFile {
         }
     }
 
-    /// The same with these options.
+    /// Returns the file with these options.
     pub fn with_options(self, options: impl Into<CreateOptions>) -> Self {
         let options = options.into();
         Self { options, ..self }
     }
 
-    /// The options with which another image is put onto it.
+    /// Returns the options that make this image the backing file of another.
     pub fn backing_options(self) -> [CreateOption; 2] {
         [
             CreateOption::BackingFile(self.path),
@@ -58,12 +57,13 @@ impl ImageFile {
         ]
     }
 
-    /// Its name up to the first dot.
+    /// Returns the name up to the first dot.
     pub fn stem(&self) -> &str {
         self.path.split('.').next().unwrap_or_default()
     }
 
-    /// The names of all files whose bytes a guest may see in it, as far as they are known: its own and those below it.
+    /// Returns the names of all files with guest-visible data, as far as they are known: its own and those of its
+    /// backing files.
     pub fn names(&self) -> Vec<&str> {
         let mut names = vec![self.path.as_str()];
         names.extend(self.options.backing_file().map(String::as_str));
@@ -72,41 +72,41 @@ impl ImageFile {
         names
     }
 
-    /// The file that holds the guest data of a qcow2 (qcow2 specification, External data file).
+    /// Returns the external data file of a qcow2 (qcow2 specification, External data file).
     pub fn data_file(&self) -> Option<&str> {
         self.options.data_file().map(String::as_str)
     }
 
-    /// Whether the file called `name` is a part of it: itself, its data file, or an extent of a vmdk, which is named after it
-    /// (`STEM-flat.vmdk`, `STEM-s001.vmdk`, `STEM-f001.vmdk`: QEMU, block/vmdk.c).
+    /// Whether the file `name` belongs to the image: the image itself, its data file, or an extent of a vmdk, which is
+    /// named after it (`STEM-flat.vmdk`, `STEM-s001.vmdk`, `STEM-f001.vmdk`: QEMU, block/vmdk.c).
     pub fn owns(&self, name: &str) -> bool {
         let stem = self.path.strip_suffix(".vmdk");
         let extent = stem.and_then(|stem| name.strip_prefix(stem)?.strip_prefix('-'));
         name == self.path || Some(name) == self.data_file() || extent.is_some()
     }
 
-    /// Whether it lies in more files than [`ImageFile::names`] tells.
+    /// Whether it has more files than [`ImageFile::names`] returns.
     pub fn is_split(&self) -> bool {
         let below = self.backing.as_deref().is_some_and(Self::is_split);
         below || self.options.subformat().is_some_and(Subformat::is_split)
     }
 
-    /// Whether it can be read only with the secret.
+    /// Whether reading it needs the secret.
     pub fn is_encrypted(&self) -> bool {
         self.options.encrypt_format().is_some()
     }
 
-    /// Whether it, or an image below it, can be read only with the secret.
+    /// Whether reading it or one of its backing files needs the secret.
     pub fn is_locked(&self) -> bool {
         self.is_encrypted() || self.backing.as_deref().is_some_and(Self::is_locked)
     }
 
-    /// The cluster size in bytes of a qcow2 with these options: 64 KiB unless they say otherwise.
+    /// Returns the cluster size in bytes of a qcow2 with these options: 64 KiB by default.
     pub fn cluster_size(&self) -> u64 {
         self.options.cluster_size().unwrap_or(65536)
     }
 
-    /// Whether an image lies below it.
+    /// Whether it has a backing file.
     pub fn is_layered(&self) -> bool {
         self.backing.is_some() || self.options.backing_file().is_some()
     }

@@ -1,19 +1,19 @@
-//! What a step can be, in one word each: the one table of the names of requests and of the actions of the harness.
+//! The kinds of steps: the one table of the names of requests and harness actions.
 //!
-//! Records, facts and the subjects of differences hold the names. Says nothing of what a request is about: see [`Request`].
-//! No [`Request`] is of the kind of an action of the harness, and no tool is asked one.
+//! Records, facts and the subjects of differences have these names. For the parameters see [`Request`]. No [`Request`]
+//! has the kind of a harness action, and no tool gets one.
 
 use std::fmt;
 
 use super::Request;
 
-/// Writes out the kinds of requests and of the actions of the harness, with their names.
+/// Defines the kinds of requests and harness actions, with their names.
 macro_rules! kinds {
     (
         tool: $($variant:ident = $name:literal,)*;
         harness: $($action:ident = $action_name:literal,)*;
     ) => {
-        /// What is asked of a tool, or done by the harness.
+        /// The kind of a request or of a harness action.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum RequestKind {
             $(
@@ -27,10 +27,10 @@ macro_rules! kinds {
         }
 
         impl RequestKind {
-            /// Every one of them.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$variant,)* $(Self::$action,)*];
 
-            /// Its name in records.
+            /// Returns the name in records.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -40,7 +40,7 @@ macro_rules! kinds {
         }
 
         impl Request {
-            /// What is asked.
+            /// Returns the kind of the request.
             pub fn kind(&self) -> RequestKind {
                 match self {
                     $(Self::$variant { .. } => RequestKind::$variant,)*
@@ -86,7 +86,7 @@ kinds! {
 }
 
 impl RequestKind {
-    /// The one of this name.
+    /// Returns the kind of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
@@ -99,7 +99,7 @@ impl fmt::Display for RequestKind {
 }
 
 impl Request {
-    /// What is asked, in one word.
+    /// Returns the name of the kind.
     pub fn name(&self) -> &'static str {
         self.kind().name()
     }

@@ -1,4 +1,4 @@
-//! The size that an image is to have after a resize, as it is asked for.
+//! The new size of a resize, as given.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use crate::base::size::Size;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum NewSize {
-    /// This one.
+    /// This size.
     Absolute(Size),
-    /// So much more than before.
+    /// An increase.
     Grown(Size),
-    /// So much less than before.
+    /// A decrease.
     Shrunk(Size),
 }
 
 impl NewSize {
-    /// Reads a size, or a change with its sign.
+    /// Parses a size, or a change with its sign.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (new, digits): (fn(Size) -> Self, &str) = match text.as_bytes().first() {
             Some(b'+') => (Self::Grown, &text[1..]),
@@ -35,12 +35,12 @@ impl NewSize {
         }
     }
 
-    /// This many bytes.
+    /// Returns an absolute size.
     pub fn of_bytes(bytes: u64) -> Self {
         Self::Absolute(Size::of_bytes(bytes))
     }
 
-    /// What it comes to from a size in bytes, where that is a size.
+    /// Returns the new size in bytes for an old one, if the result is a valid size.
     pub fn bytes_from(&self, before: u64) -> Option<u64> {
         match self {
             Self::Absolute(size) => Some(size.bytes()),

@@ -1,8 +1,8 @@
-//! The parts of a request in the words of qemu-img's command line, and back.
+//! Parts of requests as arguments of qemu-img, and back.
 //!
-//! Used by the files of qemu-img and of instar, which has the same dialect; by version 1 of the adapter protocol; and by the JSON of cases,
-//! which has held these words since the Python harness. What is read here is refused in one line when it means nothing. Everybody else has
-//! the typed parts.
+//! Used by qemu-img and instar, which have the same dialect; by version 1 of the adapter protocol; and by the JSON of
+//! cases, which has had these arguments since the Python harness. Invalid arguments are refused with an error of one
+//! line. All other code uses the typed parts.
 
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::Format;
@@ -10,22 +10,22 @@ use crate::image::options::OptionValue;
 use crate::image::validity;
 use crate::tool::request::{BenchPlan, RebaseMode, SnapshotAction, SnapshotKey, Window};
 
-/// Something that is written in words of qemu-img's command line.
+/// A part that can be written as arguments of qemu-img.
 pub trait InWords: Sized {
-    /// The words.
+    /// Returns the arguments.
     fn words(&self) -> Vec<String>;
 
-    /// Reads them; the error says what is wrong, and what may be written.
+    /// Parses the arguments; the error describes what is wrong and what is valid.
     fn read(words: &[String]) -> Result<Self, String>;
 }
 
-/// For `#[serde(with)]`: a list of words.
+/// For `#[serde(with)]`: a list of arguments.
 pub mod as_words {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::InWords;
 
-    /// Writes the words.
+    /// Serializes the arguments.
     pub fn serialize<T: InWords, S: Serializer>(
         value: &T,
         serializer: S,
@@ -33,7 +33,7 @@ pub mod as_words {
         value.words().serialize(serializer)
     }
 
-    /// Reads the words.
+    /// Deserializes the arguments.
     pub fn deserialize<'de, T: InWords, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<T, D::Error> {
@@ -42,13 +42,13 @@ pub mod as_words {
     }
 }
 
-/// For `#[serde(with)]`: a list of words, or nothing.
+/// For `#[serde(with)]`: a list of arguments, or nothing.
 pub mod as_words_or_nothing {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::InWords;
 
-    /// Writes the words.
+    /// Serializes the arguments.
     pub fn serialize<T: InWords, S: Serializer>(
         value: &Option<T>,
         serializer: S,
@@ -56,7 +56,7 @@ pub mod as_words_or_nothing {
         value.as_ref().map(InWords::words).serialize(serializer)
     }
 
-    /// Reads the words.
+    /// Deserializes the arguments.
     pub fn deserialize<'de, T: InWords, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {
@@ -98,7 +98,7 @@ impl<'words> Flags<'words> {
     }
 }
 
-/// Puts the value of a flag into its place, once.
+/// Stores the value of a flag, which may be given once.
 fn put<T>(place: &mut Option<T>, flag: &str, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
@@ -113,7 +113,7 @@ fn unknown<T>(flag: &str, known: &str) -> Result<T, String> {
     ))
 }
 
-/// A flag with its value, where there is one.
+/// Returns a flag with its value, if there is one.
 fn flag(name: &str, value: Option<u64>) -> Vec<String> {
     let given = value.map(|value| [name.to_owned(), value.to_string()]);
     given.into_iter().flatten().collect()
@@ -246,7 +246,7 @@ impl InWords for BenchPlan {
     }
 }
 
-/// What `qemu-img snapshot -a`, `-d` and `convert -l` call a snapshot (qemu-img(1), SNAPSHOT_PARAM).
+/// Returns the argument of `qemu-img snapshot -a`, `-d` and `convert -l` for a snapshot (qemu-img(1), SNAPSHOT_PARAM).
 pub fn snapshot(key: &SnapshotKey) -> String {
     match key {
         SnapshotKey::Name(name) => format!("snapshot.name={name}"),
@@ -256,7 +256,8 @@ pub fn snapshot(key: &SnapshotKey) -> String {
     }
 }
 
-/// What `qemu-img snapshot` is told: what is done, and with which one. A new one is named by its name alone.
+/// Returns the arguments of `qemu-img snapshot`: the action and the snapshot. A new snapshot is given by its name
+/// alone.
 pub fn snapshot_change(action: SnapshotAction, key: &SnapshotKey) -> [String; 2] {
     let (flag, word) = match (action, key) {
         (SnapshotAction::Create, SnapshotKey::Name(name)) => ("-c", name.clone()),
@@ -267,7 +268,7 @@ pub fn snapshot_change(action: SnapshotAction, key: &SnapshotKey) -> [String; 2]
     [flag.to_owned(), word]
 }
 
-/// `qemu-img rebase`, beside `-b`.
+/// `qemu-img rebase`, without `-b`.
 impl InWords for RebaseMode {
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();

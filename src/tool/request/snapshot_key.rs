@@ -1,30 +1,32 @@
-//! By what an internal snapshot is named.
+//! The key of an internal snapshot.
 
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotAction;
 
-/// By what an internal snapshot is named. Ids are strings (qcow2 specification, Snapshots), and may be the names of other snapshots.
+/// The key of an internal snapshot. Ids are strings (qcow2 specification, Snapshots), and may be the names of other
+/// snapshots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SnapshotKey {
-    /// By its name.
+    /// The name.
     Name(String),
-    /// By its id.
+    /// The id.
     Id(String),
-    /// By both.
+    /// Both.
     IdAndName {
-        /// Its id.
+        /// The id.
         id: String,
-        /// Its name.
+        /// The name.
         name: String,
     },
-    /// By a word that is its id or its name, whichever the tool looks for.
+    /// A word that is an id or a name; the tool decides.
     IdOrName(String),
 }
 
 impl SnapshotKey {
-    /// What a word names where this is done: a new snapshot by its name, one that is there by its id or its name.
+    /// Returns the key that a word stands for in this action: the name of a new snapshot, or the id or name of an
+    /// existing one.
     pub fn word(action: SnapshotAction, word: &str) -> Self {
         match action {
             SnapshotAction::Create => Self::Name(word.to_owned()),

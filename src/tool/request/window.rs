@@ -2,30 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A part of a guest's address space; without a beginning from the start, without a length to the end.
+/// A part of a guest's address space; from the start if it has no start, and to the end if it has no length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Where it begins, in bytes.
+    /// The start, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<u64>,
-    /// How long it is at most, in bytes.
+    /// The maximum length, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
 }
 
 impl Window {
-    /// All of it.
+    /// The whole address space.
     pub const WHOLE: Self = Self {
         start: None,
         length: None,
     };
 
-    /// How many of its ends are given.
+    /// Returns how many of start and length are given.
     pub fn ends(self) -> usize {
         usize::from(self.start.is_some()) + usize::from(self.length.is_some())
     }
 
-    /// The bytes that it leaves of an image of `size` bytes.
+    /// Returns the range within an image of `size` bytes.
     pub fn within(self, size: u64) -> std::ops::Range<u64> {
         let start = self.start.unwrap_or(0);
         let end = self
