@@ -4,6 +4,7 @@ mod accepting;
 mod adapter_check;
 mod bug_report;
 mod converting;
+mod fuzzing;
 mod inspect;
 mod issues;
 mod manual;
@@ -19,36 +20,27 @@ mod stubs;
 mod tools;
 mod vacuity;
 
-use std::collections::HashSet;
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::base::error::{Cause, Error, Result};
 use crate::base::prose::printable;
-use crate::base::rng::fresh_seed;
-use crate::campaign;
-use crate::campaign::corpus::Corpus;
-use crate::campaign::guide::Guide;
-use crate::campaign::settings::{self, FUZZ_ITERATIONS, Read, Settings};
+use crate::campaign::settings::{self, Read, Settings};
 use crate::case::Case;
-use crate::case::cost;
 use crate::case::generation::Generation;
 use crate::frontend::serve_if_asked;
+use crate::report::complain;
 use crate::report::findings::try_to_keep;
 use crate::report::script;
 use crate::report::seed_file::SeedFile;
-use crate::report::{complain, python};
-use crate::run::record::{Record, Summary};
-use crate::tool::ToolSpec;
+use crate::run::record::Summary;
 
 use accepting::{AcceptArguments, accept};
 use adapter_check::{AdapterCheckArguments, adapter_check};
-use resuming::Resumed;
+use fuzzing::{FuzzArguments, fuzz};
 use run::{Run, Telling};
 use show::{ShowArguments, show};
 
@@ -100,52 +92,6 @@ enum Command {
     Completions(manual::CompletionsArguments),
     /// Print the manual page of imgduel or of one of its commands
     Man(manual::ManArguments),
-}
-
-#[derive(Args)]
-struct FuzzArguments {
-    #[command(flatten)]
-    settings: Settings,
-
-    /// Short for --candidate instar:PATH
-    #[arg(long, value_name = "PATH", conflicts_with = "candidates")]
-    instar: Option<PathBuf>,
-
-    /// Write records, summary and one report per divergence into DIR
-    #[arg(long, value_name = "DIR")]
-    log_dir: Option<PathBuf>,
-
-    /// File an issue for each new group of divergences, through gh
-    #[arg(long)]
-    create_issues: bool,
-
-    /// The URL of the workflow run, for the issues
-    #[arg(long, value_name = "URL")]
-    workflow_url: Option<String>,
-
-    /// Keep new findings as they were drawn, without shrinking them
-    #[arg(long)]
-    no_shrink: bool,
-
-    /// Print the whole evidence of each new group of divergences as it is found, not only the differences in its shrunken case
-    #[arg(short, long)]
-    verbose: bool,
-
-    /// Mutate cases that showed new behaviour (generations native1 and native2 only; default: --no-guidance)
-    #[arg(long, overrides_with = "no_guidance")]
-    guided: bool,
-
-    /// Begin with the cases in DIR, and keep cases there that show new behaviour (with --guided)
-    #[arg(long, value_name = "DIR")]
-    corpus: Option<PathBuf>,
-
-    /// Draw every case from its own number alone
-    #[arg(long, overrides_with = "guided")]
-    no_guidance: bool,
-
-    /// Continue the campaign that wrote these records
-    #[arg(long, value_name = "RECORDS")]
-    resume: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -233,138 +179,6 @@ fn generations_help() -> String {
         named("native"),
         named("malformed")
     )
-}
-
-fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
-    let FuzzArguments {
-        mut settings,
-        instar,
-        log_dir,
-        create_issues,
-        workflow_url,
-        no_shrink,
-        verbose,
-        guided,
-        corpus,
-        no_guidance: _,
-        resume,
-    } = arguments;
-    settings.candidates = instar.map_or(settings.candidates, of_instar);
-    settings.narrow();
-    if corpus.is_some() {
-        may_have_corpus(guided, resume.is_some(), &settings)?;
-    }
-    let resumed = resume.map(|path| Resumed::read(&path, guided, corpus.is_some(), &mut settings));
-    let resumed = resumed.transpose()?;
-    let generation = settings.generation()?;
-    let seed = settings.seed.unwrap_or_else(fresh_seed);
-    let is_without_end = settings.duration.is_some() && settings.iterations.is_none();
-    let (start, count) = settings.range(FUZZ_ITERATIONS)?;
-    // Without --iterations, the number of cases depends on the time alone.
-    let total = (!is_without_end).then_some(count);
-    let most = total.unwrap_or(u64::MAX);
-    let pool = settings.pool();
-    let pool = pool.as_deref();
-    let guide = || Guide::new(generation, seed, start, pool, most);
-    // A generation that cannot be guided is refused before anything is opened.
-    let guide = guided.then(|| guide().map(|_| guide)).transpose()?;
-    let corpus = corpus.map(|directory| Corpus::open(&directory, generation));
-    let corpus = corpus.transpose()?;
-    let fields = settings.fields();
-    let cases = generation.cases_of_fields(seed, start, pool, fields.as_deref())?;
-    if let Some(directory) = &log_dir {
-        log_into(directory, seed, &mut settings)?;
-    }
-    try_to_keep(&settings.findings)?;
-    let run = Run::open_for(&settings, log_dir, resumed)?;
-    let done = run.resumed.iter().filter_map(|record| record.iteration);
-    let done: HashSet<u64> = done.collect();
-    run.candidate_set.arenas()[0].run_canary()?;
-    tell_beginning(generation, seed, total, &settings);
-    let name = Some(generation.name.to_owned());
-    let mut summary = Summary::new(name, Some(seed), total.unwrap_or(0));
-    summary.guided = guided;
-    let candidate_set = Arc::clone(&run.candidate_set);
-    let concerns = move |case: &Case| !generation.passes_over() || candidate_set.concerns(case);
-    let run = Run {
-        issues: create_issues.then_some(workflow_url),
-        must_prove: true,
-        ..run
-    };
-    let telling = Telling::Groups {
-        shrink: !no_shrink,
-        verbose,
-    };
-    if let Some(guide) = guide {
-        let guide = Guide::after(|| Ok(guide()?.passing_over(concerns.clone())), &run.resumed)?;
-        let guide = match corpus {
-            None => guide,
-            Some(corpus) => with_corpus(guide, corpus, &run.resumed),
-        };
-        return run.campaign(guide, summary, telling);
-    }
-    let cases = campaign::passing_over(cases, concerns)
-        .take(usize::try_from(most).unwrap_or(usize::MAX))
-        .filter(move |case| case.iteration.is_none_or(|it| !done.contains(&it)))
-        .map(Ok);
-    run.campaign(cost::long_first(cases), summary, telling)
-}
-
-/// The one candidate that `--instar` names.
-fn of_instar(path: PathBuf) -> Vec<ToolSpec> {
-    vec![ToolSpec {
-        name: "instar".to_owned(),
-        path: Some(path),
-    }]
-}
-
-/// Returns a guide that begins with the cases of a corpus that have not been run yet.
-fn with_corpus(guide: Guide, corpus: Corpus, resumed: &[Record]) -> Guide {
-    corpus.objections().iter().for_each(complain);
-    let tried = resumed.iter().map(|record| record.id.clone());
-    let tried: HashSet<String> = tried.collect();
-    guide.with_corpus(corpus, |case| tried.contains(&case.id().to_string()))
-}
-
-/// Refuses a corpus in an unguided campaign, and in a resumed one without --seed.
-fn may_have_corpus(guided: bool, is_resumed: bool, settings: &Settings) -> Result<()> {
-    if !guided {
-        return Err(Error::usage(
-            "--corpus is for guided campaigns: add --guided",
-        ));
-    }
-    if is_resumed && settings.seed.is_none() {
-        return Err(Error::usage(
-            "a campaign with a corpus has cases of several seeds: name its own with --seed to resume it",
-        ));
-    }
-    Ok(())
-}
-
-/// Makes the log directory, and sends records and summary there unless the settings name other files.
-fn log_into(directory: &Path, seed: u64, settings: &mut Settings) -> Result<()> {
-    fs::create_dir_all(directory)
-        .map_err(|error| Error::io("make the log directory", directory, &error))?;
-    settings
-        .json
-        .get_or_insert(python::records_path(directory, seed));
-    settings
-        .summary
-        .get_or_insert(python::summary_path(directory, seed));
-    Ok(())
-}
-
-/// Prints generation, seed and number of cases on standard error, so that the campaign can be repeated.
-fn tell_beginning(generation: &Generation, seed: u64, total: Option<u64>, settings: &Settings) {
-    let how_many = total.map_or_else(String::new, |total| format!(", iterations {total}"));
-    let how_long = settings.duration.map_or_else(String::new, |duration| {
-        format!(", for {} s", duration.as_secs_f64())
-    });
-    let _ = writeln!(
-        std::io::stderr(),
-        "generation {}, seed {seed}{how_many}{how_long}",
-        generation.name
-    );
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {

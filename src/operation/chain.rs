@@ -29,7 +29,7 @@ pub use final_checks::{HOST_RATIO, HOST_SLACK, may_touch};
 pub use known_bug::KnownQemuBug;
 pub use parameters::window;
 pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
-pub use step::{BESIDE, ChainStep, ChainStepKind, Layer, Naming};
+pub use step::{BESIDE, ChainStep, ChainStepKind, Conversion, Layer, Naming};
 
 mod chain_state;
 mod final_checks;

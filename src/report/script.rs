@@ -23,6 +23,8 @@ use crate::tool::{Reproducer, Support, Tool};
 use calls::Calls;
 use checks::check;
 use input::{ScriptInput, came_out};
+use program::Program;
+use shell::Check;
 
 mod adapters;
 mod by_hand;
@@ -35,6 +37,7 @@ mod final_state;
 mod input;
 mod intermediate;
 mod outputs;
+mod program;
 mod responses;
 mod shell;
 
@@ -100,23 +103,9 @@ pub fn script(
     };
     let kind = DivergenceKind::named(name)
         .ok_or_else(|| none("this program knows no divergence of its kind"))?;
-    let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
-    let differences = record
-        .evidence
-        .as_ref()
-        .map_or(&[][..], |evidence| &evidence.differences);
-    let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
-    let file_limit = differences
-        .iter()
-        .any(is_endless)
-        .then(|| format!("ulimit -f {FILE_BLOCKS}; "));
-    let memory = match exits::is_about_a_peak(differences) {
-        true => MEMORY_KIB_MAX,
-        false => MEMORY_KIB,
-    };
-    let memory_limit =
-        (kind == DivergenceKind::MalformedMemory).then(|| format!("ulimit -v {memory}; "));
-    let own_limit = file_limit.or(memory_limit);
+    let evidence = record.evidence.as_ref();
+    let differences = evidence.map_or(&[][..], |evidence| &evidence.differences);
+    let resources = resource_limits(kind, differences);
     let case = record.case_shown()?;
     let operation = case
         .ops
@@ -127,18 +116,12 @@ pub fn script(
         index,
         candidate,
         reference,
-        limit: match kind {
-            DivergenceKind::CandidateTimeout => Some(format!("timeout {seconds} ")),
-            _ => own_limit
-                .as_ref()
-                .map(|limit| format!("sh -c '{limit}exec \"$@\"' sh ")),
-        },
+        limit: call_limit(kind, resources.as_deref(), limit),
         damage: damage(record),
         is_watched: final_state::is_watched(differences),
     };
     let context = case.context(index);
     let steps = operation.perform().steps(&context);
-    let evidence = record.evidence.as_ref();
     let observations =
         evidence.map_or_else(Observations::default, |evidence| came_out(&steps, evidence));
     let steps = match operation {
@@ -160,111 +143,31 @@ pub fn script(
     };
     let compared =
         check(&input).ok_or_else(|| none("its subject cannot be compared in a shell"))?;
-    let not_reproducible = || none("a tool cannot perform a step of it from a shell");
-    let head = head(record);
-    let image = script_context.image().ok_or_else(not_reproducible)?;
-    let reference_side = match observations.reference.is_some() {
-        true => script_context
-            .reference_side(&steps)
-            .ok_or_else(not_reproducible)?,
-        false => String::new(),
-    };
-    let run_reference = match reference_side.is_empty() {
-        true => "",
-        false => "(cd reference && reference_side); can_go_on\n",
-    };
-    let readings = if compared.reads_by_candidate {
-        script_context.candidate_readings(&outputs)
-    } else {
-        Vec::new()
-    };
-    let calls = script_context
-        .side(Side::Candidate, &steps, &readings)
-        .ok_or_else(not_reproducible)?;
-    let watch = if script_context.is_watched {
-        final_state::WATCH
-    } else {
-        ""
-    };
-    let functions = compared.functions.to_owned() + watch;
-    let compare = format!(
-        "{OUTPUTS}\n{}\n# It does not show.\nexit 1\n",
-        compared.text
-    );
-    let in_shell = |variables: String, calls: String| {
-        format!(
-            "#!/bin/sh\n{}\n# What the candidate does.\ncandidate_side() {{\n{calls}  :\n}}\n{reference_side}\n# All below prepares and compares.\n\
-             {PROGRAM}{variables}{FUNCTIONS}{functions}{SCRATCH}{image}\n{run_reference}(cd candidate && candidate_side); can_go_on\n\n{compare}",
-            commented(&head, "# "),
-        )
-    };
-    match calls {
-        Calls::Shell(calls) => Ok(in_shell(script_context.variables(true), calls)),
-        Calls::Adapter { command, calls } => {
-            // An adapter is one process for all its calls: only its time is limited.
-            let limit = script_context.limit.as_deref();
-            let limit = limit.filter(|_| kind == DivergenceKind::CandidateTimeout);
-            let limit = limit.unwrap_or_default();
-            let adapter = adapters::functions(&command, limit);
-            Ok(in_shell(script_context.variables(false) + &adapter, calls))
-        }
-        Calls::Rust { template, calls } => {
-            let variables = script_context.variables(false);
-            let head = commented(&head, "// ")
-                + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
-            let prepare = format!(
-                "{reference_side}\n{PROGRAM}{variables}{FUNCTIONS}{watch}\nmkdir candidate reference || exit 2\n{image}{run_reference}exit 0\n"
-            );
-            let functions = compared.functions;
-            let compare = format!("{PROGRAM}{variables}{functions}\n{compare}");
-            Ok(template
-                .replace("@HEAD@", &head)
-                .replace("@PREPARE@", &prepare)
-                .replace("@COMPARE@", &compare)
-                .replace("@LIMIT@", own_limit.as_deref().unwrap_or_default())
-                .replace("@CALLS@", &calls))
-        }
+    let program = script_context.program_of(&input, compared, head(record), resources);
+    program.ok_or_else(|| none("a tool cannot perform a step of it from a shell"))
+}
+
+/// What stands before each call, when the finding is about time or about what a tool would write without end.
+fn call_limit(kind: DivergenceKind, resources: Option<&str>, limit: Duration) -> Option<String> {
+    let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
+    match kind {
+        DivergenceKind::CandidateTimeout => Some(format!("timeout {seconds} ")),
+        _ => resources.map(|limits| format!("sh -c '{limits}exec \"$@\"' sh ")),
     }
 }
 
-/// Functions of every reproducer.
-const FUNCTIONS: &str = r#"
-# run NAME COMMAND...: leaves its exit code in the file `exits`, its output in NAME.out and NAME.err.
-run() {
-  name=$1; shift
-  "$@" >"$name.out" 2>"$name.err"
-  code=$?
-  echo "$code" >>exits
-  # The exit codes of a shell for a program that it cannot start.
-  case $code in 126 | 127) echo "cannot start $*" >&2; : >../not_started; exit 2 ;; esac
-  return "$code"
+/// What limits the resources of a tool, as a shell says it.
+fn resource_limits(kind: DivergenceKind, differences: &[Difference]) -> Option<String> {
+    let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
+    let memory = match exits::is_about_a_peak(differences) {
+        true => MEMORY_KIB_MAX,
+        false => MEMORY_KIB,
+    };
+    if differences.iter().any(is_endless) {
+        return Some(format!("ulimit -f {FILE_BLOCKS}; "));
+    }
+    (kind == DivergenceKind::MalformedMemory).then(|| format!("ulimit -v {memory}; "))
 }
-# can_go_on: ends the script when a program could not be started.
-can_go_on() { [ ! -e not_started ] || exit 2; }
-"#;
-
-/// A function that finds a tool's program.
-const PROGRAM: &str = r#"
-# program NAME: its path, wherever it is called from.
-program() {
-  found=$(command -v "$1") && [ -x "$found" ] || { echo "cannot start $1" >&2; return 2; }
-  case $found in /*) echo "$found" ;; *) echo "$PWD/$found" ;; esac
-}
-"#;
-
-/// Prints the outputs of both sides before the comparison.
-const OUTPUTS: &str = r#"
-# The output of each side.
-for output in candidate/*.out candidate/*.err reference/*.out reference/*.err; do
-  [ -s "$output" ] && { echo "--- $output"; head -c 2000 "$output" | cat -v; }
-done
-"#;
-
-const SCRATCH: &str = r#"
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" && mkdir candidate reference || exit 2
-"#;
 
 fn head(record: &Record) -> String {
     let kind = record.kind.as_deref().unwrap_or_default();
@@ -287,12 +190,50 @@ fn by_name(program: &str) -> String {
     name.replace(['"', '`', '$', '\\'], "")
 }
 
-fn commented(text: &str, mark: &str) -> String {
-    let lines = text.lines().map(|line| format!("{mark}{line}"));
-    lines.map(|line| format!("{}\n", line.trim_end())).collect()
-}
-
 impl ScriptContext<'_> {
+    /// Returns the whole program, or `None` if a tool cannot perform a step from a shell.
+    fn program_of(
+        &self,
+        input: &ScriptInput<'_>,
+        compared: Check,
+        head: String,
+        resources: Option<String>,
+    ) -> Option<String> {
+        let reference_side = match input.observations.reference {
+            Some(_) => self.reference_side(input.steps)?,
+            None => String::new(),
+        };
+        let readings = match compared.reads_by_candidate {
+            true => self.candidate_readings(input.outputs),
+            false => Vec::new(),
+        };
+        let calls = self.side(Side::Candidate, input.steps, &readings)?;
+        let program = Program {
+            head,
+            image: self.image()?,
+            reference_side,
+            watch: if self.is_watched {
+                final_state::WATCH
+            } else {
+                ""
+            },
+            compared,
+            resources,
+        };
+        Some(match calls {
+            Calls::Shell(calls) => program.in_shell(&self.variables(true), &calls),
+            Calls::Adapter { command, calls } => {
+                // An adapter is one process for all its calls: only its time is limited.
+                let limit = self.limit.as_deref();
+                let limit = limit.filter(|_| input.kind == DivergenceKind::CandidateTimeout);
+                let adapter = adapters::functions(&command, limit.unwrap_or_default());
+                program.in_shell(&(self.variables(false) + &adapter), &calls)
+            }
+            Calls::Rust { template, calls } => {
+                program.in_rust(template, &self.variables(false), &calls)
+            }
+        })
+    }
     /// Returns the steps on a damaged image that the reproducer performs: without inspections by the harness, and
     /// without read requests for which a tool has no command line and that do not matter for the divergence.
     fn reproducible_steps(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {

@@ -249,56 +249,68 @@ fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> 
 
 /// Returns the arguments that qemu-img and instar have in common, without the program.
 pub(super) fn shared_words(request: &Request) -> Vec<String> {
+    let verb = match request {
+        Request::SnapshotList { .. } => "snapshot",
+        other => other.name(),
+    };
+    [
+        words([verb]),
+        told_formats(request),
+        flags(request),
+        operands(request),
+    ]
+    .concat()
+}
+
+/// Returns the arguments that name the formats of the files.
+fn told_formats(request: &Request) -> Vec<String> {
     match request {
-        Request::Create { file, size } => {
-            let mut arguments = words(["create", "-f", file.format.name()]);
-            arguments.extend(told_options(&file.options));
-            arguments.extend(words([&file.path, size.as_str()]));
-            arguments
-        }
+        Request::Dd { target, .. } => words(["-O", target.format.name()]),
+        Request::Compare { first, second } => [told("-f", first), told("-F", second)].concat(),
+        Request::Commit { file, .. } | Request::Bitmap { file, .. } => told("-f", file),
+        Request::SnapshotList { .. } => Vec::new(),
+        other => words(["-f", other.file().format.name()]),
+    }
+}
+
+/// Returns the arguments between the formats and the operands.
+fn flags(request: &Request) -> Vec<String> {
+    match request {
+        Request::Create { file, .. } => told_options(&file.options),
+        Request::Amend { options, .. } => told_options(options),
         Request::Resize {
-            file,
-            size,
             shrink,
             preallocation,
             ..
         } => {
-            let mut arguments = words(["resize", "-f", file.format.name()]);
-            arguments.extend(shrink.then(|| "--shrink".to_owned()));
-            arguments.extend(
-                preallocation
-                    .iter()
-                    .flat_map(|mode| words(["--preallocation", mode.name()])),
-            );
-            arguments.extend([file.path.clone(), size.to_string()]);
-            arguments
-        }
-        Request::SnapshotList { file } => words(["snapshot", "-l", &file.path]),
-        Request::Amend { file, options } => {
-            let mut arguments = words(["amend", "-f", file.format.name()]);
-            arguments.extend(told_options(options));
-            arguments.push(file.path.clone());
-            arguments
+            let preallocated = preallocation.map(|mode| words(["--preallocation", mode.name()]));
+            let shrink = shrink.then(|| words(["--shrink"]));
+            [shrink.unwrap_or_default(), preallocated.unwrap_or_default()].concat()
         }
         Request::Rebase {
-            file,
-            new_backing,
-            mode,
+            new_backing, mode, ..
         } => {
             // An empty name removes the backing file.
             let onto = new_backing.as_deref().unwrap_or_default();
-            let mut arguments = words(["rebase", "-f", file.format.name(), "-b", onto]);
-            arguments.extend(mode.words());
-            arguments.push(file.path.clone());
-            arguments
+            [words(["-b", onto]), mode.words()].concat()
         }
-        Request::Commit { file, base } => {
-            let mut arguments = words(["commit"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(base.iter().flat_map(|base| words(["-b", base])));
-            arguments.push(file.path.clone());
-            arguments
+        Request::Commit { base, .. } => {
+            let base = base.as_deref().map(|base| words(["-b", base]));
+            base.unwrap_or_default()
         }
+        Request::Bitmap { actions, .. } => actions.words(),
+        Request::Bench { plan, .. } => plan.words(),
+        Request::SnapshotList { .. } => words(["-l"]),
+        _ => Vec::new(),
+    }
+}
+
+fn operands(request: &Request) -> Vec<String> {
+    match request {
+        Request::Create { file, size } => words([&file.path, size.as_str()]),
+        Request::Resize { file, size, .. } => words([&file.path, &size.to_string()]),
+        Request::Bitmap { file, name, .. } => words([&file.path, name]),
+        Request::Compare { first, second } => words([&first.path, &second.path]),
         Request::Dd {
             source,
             target,
@@ -306,38 +318,15 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
             count,
             skip,
         } => {
-            let mut arguments = words(["dd", "-O", target.format.name()]);
-            arguments.extend([format!("if={}", source.path), format!("of={}", target.path)]);
-            arguments.push(format!("bs={block_size}"));
-            arguments.extend(count.map(|count| format!("count={count}")));
-            arguments.extend((*skip > 0).then(|| format!("skip={skip}")));
-            arguments
+            let (from, to) = (&source.path, &target.path);
+            let files = [format!("if={from}"), format!("of={to}")].into_iter();
+            files
+                .chain([format!("bs={block_size}")])
+                .chain(count.map(|count| format!("count={count}")))
+                .chain((*skip > 0).then(|| format!("skip={skip}")))
+                .collect()
         }
-        Request::Bitmap {
-            file,
-            actions,
-            name,
-        } => {
-            let mut arguments = words(["bitmap"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(actions.words());
-            arguments.extend(words([&file.path, name]));
-            arguments
-        }
-        Request::Bench { file, plan } => {
-            let mut arguments = words(["bench", "-f", file.format.name()]);
-            arguments.extend(plan.words());
-            arguments.push(file.path.clone());
-            arguments
-        }
-        Request::Compare { first, second } => {
-            let mut arguments = words(["compare"]);
-            arguments.extend(told("-f", first));
-            arguments.extend(told("-F", second));
-            arguments.extend(words([&first.path, &second.path]));
-            arguments
-        }
-        _ => unreachable!("{} is spelled by each tool in its own way", request.name()),
+        other => words([&other.file().path]),
     }
 }
 

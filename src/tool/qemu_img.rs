@@ -238,24 +238,12 @@ fn arguments(request: &Request) -> Vec<String> {
 /// Returns the arguments without regard to encryption.
 fn plain_arguments(request: &Request) -> Vec<String> {
     match request {
-        Request::Info { file } => {
-            let mut arguments = words(["info"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(words(["--output=json", &file.path]));
-            arguments
-        }
-        Request::Check { file } => {
-            let mut arguments = words(["check"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(words(["--output=json", &file.path]));
-            arguments
-        }
-        Request::Map { file, window } => {
-            let mut arguments = words(["map"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(window.words());
-            arguments.extend(words(["--output=json", &file.path]));
-            arguments
+        Request::Info { file } => reported("info", Vec::new(), file),
+        Request::Check { file } => reported("check", Vec::new(), file),
+        Request::Repair { file, tier } => reported("check", words(["-r", tier.name()]), file),
+        Request::Map { file, window } => reported("map", window.words(), file),
+        Request::Measure { source, target } => {
+            reported("measure", words(["-O", target.name()]), source)
         }
         Request::Convert {
             source,
@@ -268,24 +256,7 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             compress,
             snapshot,
         } => conversion(source, target, *compress, Some(snapshot)),
-        Request::Measure { source, target } => {
-            let mut arguments = words(["measure"]);
-            arguments.extend(told("-f", source));
-            let target = target.name();
-            arguments.extend(words(["-O", target, "--output=json", &source.path]));
-            arguments
-        }
-        Request::Write { file, writes } => {
-            let commands = writes.iter().map(|write| {
-                let Write {
-                    byte,
-                    offset,
-                    length,
-                } = write;
-                format!("write -P {byte} {offset} {length}")
-            });
-            qemu_io_words(file, commands)
-        }
+        Request::Write { file, writes } => qemu_io_words(file, writes.iter().map(write_command)),
         Request::Snapshot {
             file,
             action,
@@ -297,12 +268,6 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             );
             let [flag, named] = qemu_words::snapshot_change(*action, snapshot);
             words(["snapshot", &flag, &named, "--image-opts", &options])
-        }
-        Request::Repair { file, tier } => {
-            let mut arguments = words(["check"]);
-            arguments.extend(told("-f", file));
-            arguments.extend(words(["-r", tier.name(), "--output=json", &file.path]));
-            arguments
         }
         Request::WriteZeroes {
             file,
@@ -332,6 +297,21 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             unreachable!("contents are read through a conversion")
         }
     }
+}
+
+/// A command line that asks for a report in JSON.
+fn reported(verb: &str, flags: Vec<String>, file: &ImageFile) -> Vec<String> {
+    let json = words(["--output=json", &file.path]);
+    [words([verb]), told("-f", file), flags, json].concat()
+}
+
+fn write_command(write: &Write) -> String {
+    let Write {
+        byte,
+        offset,
+        length,
+    } = write;
+    format!("write -P {byte} {offset} {length}")
 }
 
 fn conversion(

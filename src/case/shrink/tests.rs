@@ -397,10 +397,10 @@ fn a_snapshot_conversion_shrinks_to_the_snapshot_and_the_conversion() {
         let progress = shrunk_chain(case, converts);
         let chain = chain(&progress.case);
         assert_eq!((chain.layers.len(), chain.steps.len()), (1, 2), "{chain:?}");
-        let ChainStep::ConvertSnapshot { by, options, .. } = &chain.steps[1] else {
+        let ChainStep::ConvertSnapshot { by, to, .. } = &chain.steps[1] else {
             panic!("{chain:?}");
         };
-        assert!(*by == Naming::Name && options.is_empty());
+        assert!(*by == Naming::Name && to.options.is_empty());
     }
 }
 

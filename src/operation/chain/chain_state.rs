@@ -181,8 +181,8 @@ impl ChainState {
                 let (_, length) = window(least, *block_size, *count, *skip);
                 (self.target(*format, &CreateOptions::new()).path, length)
             }),
-            ChainStep::Convert { format, .. } | ChainStep::ConvertSnapshot { format, .. } => {
-                least.map(|least| (self.target(*format, &CreateOptions::new()).path, least))
+            ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
+                least.map(|least| (self.target(to.format, &CreateOptions::new()).path, least))
             }
             _ => None,
         };
@@ -215,48 +215,27 @@ impl ChainState {
             | ChainStep::Discard { offset, length } => {
                 self.model.zero(*offset, *length);
             }
-            ChainStep::Resize { size, .. } => {
-                let top = self.top();
-                let cut = *size < self.model.top.size && top.format == Format::Qcow2;
-                if cut && !size.is_multiple_of(top.cluster_size()) {
-                    let name = top.path.clone();
-                    self.unaligned.insert(name);
-                }
-                self.model.resize(*size);
-            }
+            ChainStep::Resize { size, .. } => self.resized(*size),
             ChainStep::Snapshot { action, name } => match action {
                 SnapshotAction::Create => self.model.create_snapshot(name),
                 SnapshotAction::Delete => self.model.delete_snapshot(name),
                 SnapshotAction::Apply => self.model.apply_snapshot(name),
             },
             ChainStep::Rebase { onto } => self.rebased(*onto),
-            ChainStep::Commit => {
-                self.model.commit();
-                let name = self.below().last().map(|file| file.path.clone());
-                self.changed_below.extend(name);
-            }
+            ChainStep::Commit => self.committed(),
             ChainStep::Amend { options } => self.amended(options),
             ChainStep::Bitmap { actions, name } => {
                 let cluster_size = self.top().cluster_size();
                 self.model.bitmap_changed(actions, name, cluster_size);
             }
-            ChainStep::Convert {
-                format, options, ..
-            } => {
-                let target = self.target(*format, options);
-                self.copied(target.clone());
-                self.model
-                    .convert(created_size(&target, self.model.top.size));
+            ChainStep::Convert(to) => {
+                let target = self.target(to.format, &to.options);
+                let size = self.copied(target, self.model.top.size);
+                self.model.convert(size);
             }
-            ChainStep::ConvertSnapshot {
-                name,
-                format,
-                options,
-                ..
-            } => {
-                let target = self.target(*format, options);
-                let size = created_size(&target, self.model.top.size);
-                self.copied(target);
+            ChainStep::ConvertSnapshot { name, to, .. } => {
+                let target = self.target(to.format, &to.options);
+                let size = self.copied(target, self.model.top.size);
                 self.model.convert_snapshot(name, size);
             }
             ChainStep::Below { layer, step } => {
@@ -273,25 +252,10 @@ impl ChainState {
             } => {
                 let (start, length) = window(self.model.top.size, *block_size, *count, *skip);
                 let target = self.target(*format, &CreateOptions::new());
-                self.copied(target.clone());
-                let size = created_size(&target, length.next_multiple_of(SECTOR_BYTES));
+                let size = self.copied(target, length.next_multiple_of(SECTOR_BYTES));
                 self.model.copy_window(start, length, size);
             }
-            ChainStep::Bench {
-                count,
-                length,
-                offset,
-                stride,
-                byte: Some(byte),
-                ..
-            } => {
-                let writes = (0..*count).map(|index| Write {
-                    offset: offset + index * stride,
-                    length: *length,
-                    byte: *byte,
-                });
-                writes.for_each(|write| self.model.write(&write));
-            }
+            ChainStep::Bench { .. } => self.benched(step),
             ChainStep::Read
             | ChainStep::Map
             | ChainStep::Info
@@ -299,17 +263,57 @@ impl ChainState {
             | ChainStep::Measure { .. }
             | ChainStep::Compare { .. }
             | ChainStep::Repair { .. }
-            | ChainStep::Bench { byte: None, .. }
             | ChainStep::SnapshotList
             | ChainStep::Refused { .. } => {}
         }
     }
 
-    /// Makes the copy the current image.
-    fn copied(&mut self, target: ImageFile) {
+    /// Makes the copy, created for `size` bytes, the current image. Returns its size.
+    fn copied(&mut self, target: ImageFile, size: u64) -> u64 {
+        let size = created_size(&target, size);
         self.previous = Some((self.top().clone(), self.model.top.clone()));
         self.files = vec![target];
         self.conversions += 1;
+        size
+    }
+
+    fn resized(&mut self, size: u64) {
+        let top = self.top();
+        let cut = size < self.model.top.size && top.format == Format::Qcow2;
+        if cut && !size.is_multiple_of(top.cluster_size()) {
+            let name = top.path.clone();
+            self.unaligned.insert(name);
+        }
+        self.model.resize(size);
+    }
+
+    fn committed(&mut self) {
+        self.model.commit();
+        let name = self.below().last().map(|file| file.path.clone());
+        self.changed_below.extend(name);
+    }
+
+    /// Applies the writes of a bench, if it writes.
+    fn benched(&mut self, step: &ChainStep) {
+        let ChainStep::Bench {
+            count,
+            length,
+            offset,
+            stride,
+            byte: Some(byte),
+            ..
+        } = *step
+        else {
+            return;
+        };
+        for index in 0..count {
+            let offset = offset + index * stride;
+            self.model.write(&Write {
+                offset,
+                length,
+                byte,
+            });
+        }
     }
 
     fn rebased(&mut self, onto: Option<usize>) {

@@ -211,16 +211,9 @@ impl KnownQemuBug {
                 true if !model.bitmaps.is_empty() => Some(Self::Version2Bitmaps),
                 _ => None,
             },
-            ChainStep::Convert {
-                format: Format::Qcow,
-                compress: true,
-                ..
+            ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
+                (to.format == Format::Qcow && to.compress).then_some(Self::CompressedQcow)
             }
-            | ChainStep::ConvertSnapshot {
-                format: Format::Qcow,
-                compress: true,
-                ..
-            } => Some(Self::CompressedQcow),
             ChainStep::Repair { .. } => {
                 let loses = !model.bitmaps.is_empty() && !model.snapshots.is_empty();
                 loses.then_some(Self::RepairedSnapshots)

@@ -45,18 +45,55 @@ impl Past {
         self.met.extend(&other.met);
         self.bytes_max = self.bytes_max.max(other.bytes_max);
     }
+
+    fn add_to(&self, facts: &mut Facts) {
+        for (key, features) in [("origin", &self.origin), ("met", &self.met)] {
+            let names = features.iter().map(|feature| feature.name());
+            names.for_each(|name| facts.add(key, name));
+        }
+        for (key, names) in [
+            ("done", &self.done),
+            ("own", &self.own),
+            ("before", &self.before),
+            ("own_before", &self.own_before),
+        ] {
+            names.iter().for_each(|name| facts.add(key, name));
+        }
+    }
 }
 
 #[derive(Default)]
 struct Ancestry(BTreeMap<String, Past>);
 
 impl Ancestry {
+    /// Returns the history of the layers of a chain. The results have the order of [`Chain::creation_steps`]: each layer is created and
+    /// written, and then its steps follow.
+    fn from_layers(chain: &Chain, context: &StepContext<'_>, observations: &Observations) -> Self {
+        let mut ancestry = Self::default();
+        let mut chain_state = ChainState::bare(&context.stem);
+        let step_results = observations.candidate.step_results.iter();
+        let mut is_own = step_results.map(|step_result| step_result.by == Side::Candidate);
+        let mut is_own = || is_own.next().unwrap_or(false);
+        for layer in &chain.layers {
+            chain_state.add_layer(layer);
+            ancestry.made(&chain_state, "create", is_own());
+            if !layer.writes.is_empty() {
+                ancestry.made(&chain_state, "write", is_own());
+            }
+            for step in &layer.steps {
+                ancestry.apply(&chain_state, step, is_own());
+                chain_state.advance(step, true);
+            }
+        }
+        ancestry
+    }
+
     fn past(&mut self, file: &ImageFile) -> &mut Past {
         self.0.entry(file.path.clone()).or_default()
     }
 
     /// Returns the history of everything that the current image shows; `done` and `own` are those of its own file.
-    fn of(&self, chain_state: &ChainState) -> Past {
+    fn past_of(&self, chain_state: &ChainState) -> Past {
         let files = chain_state.below().iter().chain([chain_state.top()]);
         let mut all = Past::default();
         for file in files {
@@ -92,7 +129,7 @@ impl Ancestry {
     /// Records a step, in the state before it.
     fn apply(&mut self, chain_state: &ChainState, step: &ChainStep, is_own: bool) {
         let (chain_state, step) = chain_state.resolved(step);
-        let (chain_state, inherited) = (&*chain_state, self.of(&chain_state));
+        let (chain_state, inherited) = (&*chain_state, self.past_of(&chain_state));
         let size = chain_state.model.top.size;
         let names = names(chain_state, step);
         let met = known_bugs(chain_state, step);
@@ -137,7 +174,7 @@ impl Ancestry {
 }
 
 fn is_compressed(step: &ChainStep) -> bool {
-    matches!(step, ChainStep::Convert { compress: true, .. })
+    matches!(step, ChainStep::Convert(to) if to.compress)
 }
 
 /// Returns the name of the step, and a more specific one for a resize.
@@ -165,29 +202,9 @@ pub(super) fn add(
     place: &Place,
     facts: &mut Facts,
 ) {
-    let mut ancestry = Ancestry::default();
-    let mut chain_state = ChainState::bare(&context.stem);
-    // The results have the order of `creation_steps`: each layer is created and written, and then its steps follow.
-    let mut step_results = observations.candidate.step_results.iter();
-    let mut is_own = || {
-        step_results
-            .next()
-            .is_some_and(|step_result| step_result.by == Side::Candidate)
-    };
-    for layer in &chain.layers {
-        chain_state.add_layer(layer);
-        ancestry.made(&chain_state, "create", is_own());
-        if !layer.writes.is_empty() {
-            ancestry.made(&chain_state, "write", is_own());
-        }
-        for step in &layer.steps {
-            ancestry.apply(&chain_state, step, is_own());
-            chain_state.advance(step, true);
-        }
-    }
-    let made = chain.creation_steps(context).len();
+    let mut ancestry = Ancestry::from_layers(chain, context, observations);
     let mut found = None;
-    let mut index = made;
+    let mut index = chain.creation_steps(context).len();
     let mut copy: Option<(Past, ChainStep, bool)> = None;
     let end = chain.follow(context, observations, |step, chain_state, ours, _| {
         if let Some((before, step, is_own)) = copy.take() {
@@ -202,10 +219,10 @@ pub(super) fn add(
             let (chain_state, step) = chain_state.resolved(step);
             let names = names(&chain_state, step);
             names.into_iter().for_each(|name| facts.add("step", name));
-            found = Some((ancestry.of(&chain_state), of_files(&chain_state)));
+            found = Some((ancestry.past_of(&chain_state), of_files(&chain_state)));
         }
         if step.is_copy() {
-            copy = Some((ancestry.of(chain_state), step.clone(), is_own));
+            copy = Some((ancestry.past_of(chain_state), step.clone(), is_own));
         }
         index += 1;
     });
@@ -214,26 +231,15 @@ pub(super) fn add(
     }
     let (past, files) = found.unwrap_or_else(|| {
         let name = place.file.as_ref();
-        let lower = end
-            .inspected_backing_images()
-            .find(|lower| name == Some(&lower.top().path));
+        let mut lower = end.inspected_backing_images();
+        let lower = lower.find(|lower| name == Some(&lower.top().path));
         let chain_state = lower.as_ref().unwrap_or(&end);
-        (ancestry.of(chain_state), of_files(chain_state))
+        (ancestry.past_of(chain_state), of_files(chain_state))
     });
-    for (key, values) in [("origin", &past.origin), ("met", &past.met)] {
-        values.iter().for_each(|value| facts.add(key, value.name()));
+    past.add_to(facts);
+    for (key, feature) in files {
+        facts.add(key, feature.name());
     }
-    for (key, values) in [
-        ("done", &past.done),
-        ("own", &past.own),
-        ("before", &past.before),
-        ("own_before", &past.own_before),
-    ] {
-        values.iter().for_each(|value| facts.add(key, value));
-    }
-    files
-        .into_iter()
-        .for_each(|(key, value)| facts.add(key, value.name()));
     space(observations, place, past.bytes_max, facts);
 }
 

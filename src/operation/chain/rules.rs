@@ -7,10 +7,11 @@
 
 use super::chain_state::ChainState;
 use super::parameters::window;
-use super::step::ChainStep;
+use super::step::{ChainStep, Conversion};
 use crate::image::bitmap_action::BitmapAction;
+use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
-use crate::image::options::{CreateOptions, Preallocation};
+use crate::image::options::Preallocation;
 use crate::oracle::observations::ExitExpectation;
 use crate::tool::request::{ImageFile, SnapshotAction};
 
@@ -103,36 +104,20 @@ impl ChainState {
     }
 
     fn sense(&self, step: &ChainStep) -> Sensible {
-        let (top, size) = (self.top(), self.model.top.size);
-        let is_qcow2 = top.format == Format::Qcow2;
-        let only_qcow2 = || only_if(is_qcow2, MayBeRefused("only a qcow2 has that"));
+        let format = self.top().format;
+        let only_qcow2 = || {
+            let only = "only a qcow2 has that";
+            only_if(format == Format::Qcow2, MayBeRefused(only))
+        };
         match step {
             ChainStep::Refused { .. } => Err(MustBeRefused("the case says so")),
             ChainStep::Below { layer, step } => self.sense_below(*layer, step),
-            ChainStep::Write { writes } => {
-                let mut out = writes.iter().map(|it| self.is_out(it.offset, it.length));
-                match (out.clone().any(|out| out), out.all(|out| out)) {
-                    (true, true) => Err(MustBeRefused("it reaches out of the image")),
-                    (true, false) => Err(Unsettled(
-                        "one of several writes reaches out of the image: some tools make the others, some none",
-                    )),
-                    _ => self.sense_of_writing(),
-                }
-            }
+            ChainStep::Write { writes } => self.sense_of_writes(writes),
             ChainStep::WriteZeroes { offset, length, .. } => {
                 self.sense_of_range(*offset, *length)?;
                 self.sense_of_writing()
             }
-            ChainStep::Discard { offset, length } => {
-                self.sense_of_range(*offset, *length)?;
-                let surely = "what is given back need not read as zeros here";
-                only_if(self.discards_surely(), Unsettled(surely))?;
-                let is_edge =
-                    |place: u64| place == size || place.is_multiple_of(top.cluster_size());
-                let is_whole = !is_qcow2 || (is_edge(*offset) && is_edge(offset + length));
-                let parts = "the parts of clusters need not read as zeros";
-                only_if(is_whole, Unsettled(parts))
-            }
+            ChainStep::Discard { offset, length } => self.sense_of_discard(*offset, *length),
             ChainStep::Resize {
                 size,
                 preallocation,
@@ -146,39 +131,13 @@ impl ChainState {
             }
             ChainStep::Bitmap { actions, name } => {
                 only_qcow2()?;
-                let is_there = |name: &String| self.model.bitmaps.contains_key(name);
-                let is_addition =
-                    |action: &BitmapAction| matches!(action, BitmapAction::Add { .. });
-                let adds = actions.iter().any(is_addition);
-                let there = "the bitmap is there already, or is not there";
-                only_if(is_there(name) != adds, MayBeRefused(there))?;
-                let merged = actions.iter().find_map(|action| match action {
-                    BitmapAction::Merge { source } => Some(source),
-                    _ => None,
-                });
-                let other = "the bitmap to be merged is not there";
-                only_if(merged.is_none_or(is_there), MayBeRefused(other))
+                self.sense_of_bitmap(actions, name)
             }
-            ChainStep::Convert {
-                format,
-                options,
-                compress,
-            } => self.sense_of_copy(*format, options, *compress),
-            ChainStep::ConvertSnapshot {
-                name,
-                format,
-                options,
-                compress,
-                ..
-            } => {
+            ChainStep::Convert(to) => self.sense_of_copy(to),
+            ChainStep::ConvertSnapshot { name, to, .. } => {
                 only_qcow2()?;
-                let snapshot = self.model.snapshots.get(name);
-                let seen = snapshot.and_then(|snapshot| snapshot.seen.as_ref());
-                // qemu-img reads the snapshot with the image's current size.
-                let is_settled = seen.is_some_and(|view| view.size == size);
-                let settled = "what `convert -l` sees in the snapshot is not settled";
-                only_if(is_settled, Unsettled(settled))?;
-                self.sense_of_copy(*format, options, *compress)
+                self.sense_of_reading(name)?;
+                self.sense_of_copy(to)
             }
             ChainStep::Dd {
                 block_size,
@@ -186,21 +145,21 @@ impl ChainState {
                 skip,
                 ..
             } => {
-                let (_, length) = window(size, *block_size, *count, *skip);
+                let (_, length) = window(self.model.top.size, *block_size, *count, *skip);
                 let sector = "a copy of less than a sector has no settled size";
                 only_if(length >= SECTOR_BYTES, Unsettled(sector))
             }
             ChainStep::Compare { with } => {
-                let is_there = self.counterpart(*with).is_some();
+                let other = self.counterpart(*with);
                 let nothing = "there is nothing to compare the image with";
-                only_if(is_there, Unsettled(nothing))
+                only_if(other.is_some(), Unsettled(nothing))
             }
             ChainStep::Check => {
                 let checked = "images of this format are not checked";
-                only_if(top.format.is_checked(), MayBeRefused(checked))
+                only_if(format.is_checked(), MayBeRefused(checked))
             }
             ChainStep::Repair { .. } => {
-                let is_repaired = matches!(top.format, Format::Qcow2 | Format::Parallels);
+                let is_repaired = matches!(format, Format::Qcow2 | Format::Parallels);
                 let repaired = "images of this format are not repaired";
                 only_if(is_repaired, MayBeRefused(repaired))?;
                 self.sense_of_writing()
@@ -222,6 +181,43 @@ impl ChainState {
     fn sense_of_range(&self, offset: u64, length: u64) -> Sensible {
         let out = MustBeRefused("it reaches out of the image");
         only_if(!self.is_out(offset, length), out)
+    }
+
+    fn sense_of_writes(&self, writes: &[Write]) -> Sensible {
+        let mut out = writes.iter().map(|it| self.is_out(it.offset, it.length));
+        match (out.clone().any(|out| out), out.all(|out| out)) {
+            (true, true) => Err(MustBeRefused("it reaches out of the image")),
+            (true, false) => Err(Unsettled(
+                "one of several writes reaches out of the image: some tools make the others, some none",
+            )),
+            _ => self.sense_of_writing(),
+        }
+    }
+
+    fn sense_of_discard(&self, offset: u64, length: u64) -> Sensible {
+        self.sense_of_range(offset, length)?;
+        let surely = "what is given back need not read as zeros here";
+        only_if(self.discards_surely(), Unsettled(surely))?;
+        let (top, size) = (self.top(), self.model.top.size);
+        let is_edge = |place: u64| place == size || place.is_multiple_of(top.cluster_size());
+        let is_qcow2 = top.format == Format::Qcow2;
+        let is_whole = !is_qcow2 || (is_edge(offset) && is_edge(offset + length));
+        let parts = "the parts of clusters need not read as zeros";
+        only_if(is_whole, Unsettled(parts))
+    }
+
+    fn sense_of_bitmap(&self, actions: &[BitmapAction], name: &String) -> Sensible {
+        let is_there = |name: &String| self.model.bitmaps.contains_key(name);
+        let is_addition = |action: &BitmapAction| matches!(action, BitmapAction::Add { .. });
+        let adds = actions.iter().any(is_addition);
+        let there = "the bitmap is there already, or is not there";
+        only_if(is_there(name) != adds, MayBeRefused(there))?;
+        let merged = actions.iter().find_map(|action| match action {
+            BitmapAction::Merge { source } => Some(source),
+            _ => None,
+        });
+        let other = "the bitmap to be merged is not there";
+        only_if(merged.is_none_or(is_there), MayBeRefused(other))
     }
 
     fn sense_of_writing(&self) -> Sensible {
@@ -310,6 +306,15 @@ impl ChainState {
         }
     }
 
+    fn sense_of_reading(&self, snapshot: &str) -> Sensible {
+        let snapshot = self.model.snapshots.get(snapshot);
+        let seen = snapshot.and_then(|snapshot| snapshot.seen.as_ref());
+        // qemu-img reads the snapshot with the image's current size.
+        let is_settled = seen.is_some_and(|view| view.size == self.model.top.size);
+        let settled = "what `convert -l` sees in the snapshot is not settled";
+        only_if(is_settled, Unsettled(settled))
+    }
+
     fn sense_of_rebase(&self, onto: Option<usize>) -> Sensible {
         let top = self.top();
         let only = "only a qcow2 is put onto another image";
@@ -350,12 +355,12 @@ impl ChainState {
         only_if(walked, Costly("a commit goes through the whole image"))
     }
 
-    fn sense_of_copy(&self, format: Format, options: &CreateOptions, compress: bool) -> Sensible {
-        let target = ImageFile::new("", format).with_options(options.clone());
+    fn sense_of_copy(&self, to: &Conversion) -> Sensible {
+        let target = ImageFile::new("", to.format).with_options(to.options.clone());
         only_if(holds(&target, self.model.top.size), MayBeRefused(TOO_LARGE))?;
-        let has_compressed = matches!(format, Format::Qcow2 | Format::Qcow);
+        let has_compressed = matches!(to.format, Format::Qcow2 | Format::Qcow);
         let is_plain = target.data_file().is_none() && !target.is_encrypted();
-        let can = !compress || (has_compressed && is_plain);
+        let can = !to.compress || (has_compressed && is_plain);
         only_if(can, MayBeRefused("its clusters cannot be compressed"))
     }
 

@@ -168,14 +168,9 @@ impl Chain {
 fn step_without_options(step: &ChainStep) -> ChainStep {
     let mut step = step.clone();
     match &mut step {
-        ChainStep::Convert {
-            options, compress, ..
-        }
-        | ChainStep::ConvertSnapshot {
-            options, compress, ..
-        } => {
-            options.clear();
-            *compress = false;
+        ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
+            to.options.clear();
+            to.compress = false;
         }
         ChainStep::Resize { preallocation, .. } => *preallocation = None,
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
@@ -215,12 +210,9 @@ fn options_of(step: &ChainStep) -> usize {
             let details = actions.iter().map(BitmapAction::details);
             (actions.len() + details.sum::<usize>()).saturating_sub(1)
         }
-        ChainStep::Convert {
-            options, compress, ..
+        ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
+            to.options.beyond_defaults() + usize::from(to.compress)
         }
-        | ChainStep::ConvertSnapshot {
-            options, compress, ..
-        } => options.beyond_defaults() + usize::from(*compress),
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => options_of(step),
         _ => 0,
     }

@@ -74,6 +74,18 @@ pub struct Layer {
     pub steps: Vec<ChainStep>,
 }
 
+/// The image that a conversion creates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conversion {
+    /// The new format.
+    pub format: Format,
+    /// The `-o` options.
+    #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+    pub options: CreateOptions,
+    /// Whether clusters are compressed.
+    pub compress: bool,
+}
+
 /// One step on the current image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
@@ -135,28 +147,16 @@ pub enum ChainStep {
         name: String,
     },
     /// Copies the image into a new one, which becomes the current image.
-    Convert {
-        /// The new format.
-        format: Format,
-        /// The `-o` options.
-        #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
-        options: CreateOptions,
-        /// Whether clusters are compressed.
-        compress: bool,
-    },
+    Convert(Conversion),
     /// Copies the contents of an internal snapshot into a new image, which becomes the current image.
     ConvertSnapshot {
         /// The snapshot's name.
         name: String,
         /// How the command line names it.
         by: Naming,
-        /// The new format.
-        format: Format,
-        /// The `-o` options.
-        #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
-        options: CreateOptions,
-        /// Whether clusters are compressed.
-        compress: bool,
+        /// The new image.
+        #[serde(flatten)]
+        to: Conversion,
     },
     /// Performs a step on a backing image that does not change its guest-visible contents.
     Below {
@@ -267,7 +267,7 @@ impl ChainStep {
     /// Returns the format of the image that the step creates.
     pub fn format(&self) -> Option<Format> {
         match self {
-            Self::Convert { format, .. } | Self::Dd { format, .. } => Some(*format),
+            Self::Convert(Conversion { format, .. }) | Self::Dd { format, .. } => Some(*format),
             _ => None,
         }
     }
@@ -275,9 +275,8 @@ impl ChainStep {
     /// Returns the `-o` options of the step.
     pub fn options(&self) -> &[CreateOption] {
         match self {
-            Self::Amend { options }
-            | Self::Convert { options, .. }
-            | Self::ConvertSnapshot { options, .. } => options.as_slice(),
+            Self::Amend { options } => options.as_slice(),
+            Self::Convert(to) | Self::ConvertSnapshot { to, .. } => to.options.as_slice(),
             Self::Below { step, .. } | Self::Refused { step } => step.options(),
             _ => &[],
         }

@@ -97,10 +97,10 @@ impl ChainStep {
                 let mut parts = actions.iter().map(BitmapAction::validity);
                 validity::at("flags", parts.find(Result::is_err).unwrap_or(Ok(())))
             }
-            Self::Convert { options, .. } => options.validity("options"),
-            Self::ConvertSnapshot { name, options, .. } => {
+            Self::Convert(to) => to.options.validity("options"),
+            Self::ConvertSnapshot { name, to, .. } => {
                 validity::name("name", name)?;
-                options.validity("options")
+                to.options.validity("options")
             }
             Self::Below { layer, step } => {
                 place("layer", Some(*layer))?;

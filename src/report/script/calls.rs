@@ -59,90 +59,43 @@ impl Around {
     }
 }
 
-impl ScriptContext<'_> {
-    /// Returns the calls of a side's steps and of the inspections after them.
-    pub(super) fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
-        let mut shell = String::new();
-        let mut rust = match self.is_watched {
+/// The lines of a side's calls as far as they are written, in both languages.
+struct Lines {
+    shell: String,
+    rust: String,
+    /// The program around the calls in Rust, once there is one.
+    template: Option<&'static str>,
+    /// The adapter's command, once it is called.
+    adapter: Option<Vec<String>>,
+}
+
+impl Lines {
+    fn new(is_watched: bool) -> Self {
+        let rust = match is_watched {
             true => format!(
                 "    let watching = |what: &str| {{ let _ = shell(&format!(\"{{}}{{what}}\", r##\"{WATCH}\"##)); }};\n"
             ),
             false => String::new(),
         };
-        let (mut found, mut adapter) = (None, None);
-        let steps = steps.iter().map(|step| {
-            (
-                self.executor(side, step),
-                step.task.clone(),
-                step.rule.ends(),
-            )
-        });
-        let places = steps.len();
-        let readings = readings
-            .iter()
-            .map(|request| (side, Task::Tool(request.clone()), false));
-        for (name, (by, task, or_stop)) in steps.chain(readings).enumerate() {
-            let stop = if or_stop { " || return" } else { "" };
-            if let Task::Harness(HarnessAction::Damage { file, .. }) = &task {
-                let file = quoted(&file.path);
-                let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
-                shell.push_str(&format!("  {line}{stop}\n"));
-                rust.push_str(&format!("    by_shell(\"{name}\", r##\"{line}\"##)?;\n"));
-                continue;
-            }
-            let request = match &task {
-                Task::Tool(request) => request,
-                Task::Harness(action) => {
-                    let line = by_hand::line(action, name, self.damage.as_deref())?;
-                    shell.push_str(&format!("  {line}\n"));
-                    continue;
-                }
-            };
-            // The contents that a step reads are kept under the step's number.
-            let flat = match request {
-                Request::Contents { file } if name < places => {
-                    Some(file.path.clone() + FLAT_SUFFIX)
-                }
-                _ => None,
-            };
-            let is_watched = self.is_watched && name < places;
-            let around = Around::step(name, is_watched, or_stop);
-            match self.tool(by).wording(request)? {
-                Reproducer::CommandLine(_) => {
-                    let limit = self.limit.as_deref().unwrap_or_default();
-                    let line = self.line(by, request)?;
-                    let (before, after) = &around.shell;
-                    shell.push_str(&format!("  {before}run {name} {limit}{line}{after}\n"));
-                    let io = self.writing_program(Side::Reference).unwrap_or_default();
-                    let line = line
-                        .replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
-                        .replace("\"$reference_io\"", &quoted(&io));
-                    let (before, after) = &around.rust;
-                    rust.push_str(&format!(
-                        "    {before}by_shell(\"{name}\", r##\"{line}\"##){after};\n"
-                    ));
-                }
-                Reproducer::AdapterLine { command, line } => {
-                    adapter = Some(command);
-                    let call = adapters::call(request, &line);
-                    let (before, after) = &around.shell;
-                    shell.push_str(&format!("  {before}run {name} {call}{after}\n"));
-                }
-                Reproducer::RustCall { template, call } => {
-                    found = Some(template);
-                    let (before, after) = &around.rust;
-                    rust.push_str(&format!("    {before}run(\"{name}\", || {call}){after};\n"));
-                }
-            }
-            if let Some(flat) = flat {
-                let quoted = quoted(&flat);
-                shell.push_str(&format!("  mv {quoted} {name}{FLAT_SUFFIX}\n"));
-                rust.push_str(&format!(
-                    "    let _ = std::fs::rename({flat:?}, \"{name}{FLAT_SUFFIX}\");\n"
-                ));
-            }
+        Self {
+            shell: String::new(),
+            rust,
+            template: None,
+            adapter: None,
         }
-        Some(match (found, adapter) {
+    }
+
+    fn in_shell(&mut self, line: &str) {
+        self.shell.push_str(&format!("  {line}\n"));
+    }
+
+    fn in_rust(&mut self, line: &str) {
+        self.rust.push_str(&format!("    {line}\n"));
+    }
+
+    fn done(self) -> Calls {
+        let Self { shell, rust, .. } = self;
+        match (self.template, self.adapter) {
             (Some(template), _) => Calls::Rust {
                 template,
                 calls: rust,
@@ -152,7 +105,80 @@ impl ScriptContext<'_> {
                 calls: shell,
             },
             (None, None) => Calls::Shell(shell),
-        })
+        }
+    }
+}
+
+impl ScriptContext<'_> {
+    /// Returns the calls of a side's steps and of the inspections after them.
+    pub(super) fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
+        let mut lines = Lines::new(self.is_watched);
+        for (name, step) in steps.iter().enumerate() {
+            let or_stop = step.rule.ends();
+            match &step.task {
+                Task::Harness(HarnessAction::Damage { file, .. }) => {
+                    let file = quoted(&file.path);
+                    let line = format!("{} && cp {file} {file}.before", self.damage.clone()?);
+                    let stop = if or_stop { " || return" } else { "" };
+                    lines.in_shell(&format!("{line}{stop}"));
+                    lines.in_rust(&format!("by_shell(\"{name}\", r##\"{line}\"##)?;"));
+                }
+                Task::Harness(action) => {
+                    lines.in_shell(&by_hand::line(action, name, self.damage.as_deref())?);
+                }
+                Task::Tool(request) => {
+                    let around = Around::step(name, self.is_watched, or_stop);
+                    let by = self.executor(side, step);
+                    self.call(&mut lines, name, by, request, &around)?;
+                    if let Request::Contents { file } = request {
+                        keep(&mut lines, name, file);
+                    }
+                }
+            }
+        }
+        for (place, request) in readings.iter().enumerate() {
+            let around = Around::step(steps.len() + place, false, false);
+            self.call(&mut lines, steps.len() + place, side, request, &around)?;
+        }
+        Some(lines.done())
+    }
+
+    /// Adds the call of a request.
+    fn call(
+        &self,
+        lines: &mut Lines,
+        name: usize,
+        by: Side,
+        request: &Request,
+        around: &Around,
+    ) -> Option<()> {
+        let ((before, after), (rust_before, rust_after)) = (&around.shell, &around.rust);
+        match self.tool(by).wording(request)? {
+            Reproducer::CommandLine(_) => {
+                let limit = self.limit.as_deref().unwrap_or_default();
+                let line = self.line(by, request)?;
+                lines.in_shell(&format!("{before}run {name} {limit}{line}{after}"));
+                let io = self.writing_program(Side::Reference).unwrap_or_default();
+                let line = line
+                    .replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
+                    .replace("\"$reference_io\"", &quoted(&io));
+                lines.in_rust(&format!(
+                    "{rust_before}by_shell(\"{name}\", r##\"{line}\"##){rust_after};"
+                ));
+            }
+            Reproducer::AdapterLine { command, line } => {
+                lines.adapter = Some(command);
+                let call = adapters::call(request, &line);
+                lines.in_shell(&format!("{before}run {name} {call}{after}"));
+            }
+            Reproducer::RustCall { template, call } => {
+                lines.template = Some(template);
+                lines.in_rust(&format!(
+                    "{rust_before}run(\"{name}\", || {call}){rust_after};"
+                ));
+            }
+        }
+        Some(())
     }
 
     /// Returns the candidate's requests that read every output, if it supports them: of its own copy, and of the
@@ -170,4 +196,13 @@ impl ScriptContext<'_> {
             .filter(|request| self.candidate.support(request) == Support::Yes)
             .collect()
     }
+}
+
+/// Keeps the contents that a step reads under the step's number.
+fn keep(lines: &mut Lines, name: usize, file: &ImageFile) {
+    let flat = file.path.clone() + FLAT_SUFFIX;
+    lines.in_shell(&format!("mv {} {name}{FLAT_SUFFIX}", quoted(&flat)));
+    lines.in_rust(&format!(
+        "let _ = std::fs::rename({flat:?}, \"{name}{FLAT_SUFFIX}\");"
+    ));
 }

@@ -22,7 +22,7 @@ pub(super) fn of_outputs(input: &ScriptInput<'_>) -> Option<Check> {
         };
         reads_by_candidate |=
             matches!(aspect, OutputAspect::Reading | OutputAspect::ReadingRefused);
-        text.push_str(&of_output(input, output, aspect)?);
+        text.push_str(&check_output(input, output, aspect)?);
     }
     (!text.is_empty()).then_some(Check {
         functions: "",
@@ -48,20 +48,22 @@ fn flattened(output: &Output, side: &str) -> String {
     )
 }
 
-fn of_output(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
-    let name = quoted(&output.file.path);
-    let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
-    // An encrypted image is opened with its secret.
-    let unlocked = Request::Convert {
+/// The conversion of an encrypted image, which is opened with its secret.
+fn unlocked(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
+    let convert = Request::Convert {
         source: output.file.clone(),
         target: ImageFile::new("true", Format::Raw),
         compress: false,
     };
-    let unlocked = output
-        .file
-        .is_locked()
-        .then(|| input.line(Side::Reference, &unlocked));
-    let flatten = |side: &str| match unlocked.iter().flatten().next() {
+    let is_locked = output.file.is_locked();
+    is_locked.then(|| input.line(Side::Reference, &convert))?
+}
+
+fn check_output(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) -> Option<String> {
+    let name = quoted(&output.file.path);
+    let flat = quoted(&format!("{}{FLAT_SUFFIX}", output.file.path));
+    let unlocked = unlocked(input, output);
+    let flatten = |side: &str| match &unlocked {
         Some(line) => format!("(cd {side} && rm -f true.raw && {line}) {QUIET}"),
         None => flattened(output, side),
     };

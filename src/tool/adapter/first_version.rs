@@ -9,7 +9,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::qemu_words::{self, InWords};
-use crate::tool::request::{ImageFile, RepairTier, Request, SnapshotAction};
+use crate::tool::request::{ImageFile, NewSize, RepairTier, Request, SnapshotAction};
 
 /// A request, to be serialized as a part of a line.
 pub(super) struct FirstVersion<'request>(pub(super) &'request Request);
@@ -85,6 +85,20 @@ fn range<'request>(offset: u64, length: u64) -> [(&'static str, Value<'request>)
     ]
 }
 
+fn new_size<'request>(
+    size: &NewSize,
+    end_bytes: u64,
+    shrink: bool,
+    preallocation: Option<Preallocation>,
+) -> [(&'static str, Value<'request>); 4] {
+    [
+        ("size", Value::Own(size.to_string())),
+        ("end_bytes", Value::Number(end_bytes)),
+        ("shrink", Value::Flag(shrink)),
+        ("preallocation", Value::Preallocation(preallocation)),
+    ]
+}
+
 /// Returns the fields after the request's name, in order.
 fn fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
     let mut fields = match request {
@@ -122,37 +136,28 @@ fn own_fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
             shrink,
             preallocation,
             ..
-        } => vec![
-            ("size", Value::Own(size.to_string())),
-            ("end_bytes", Value::Number(*end_bytes)),
-            ("shrink", Value::Flag(*shrink)),
-            ("preallocation", Value::Preallocation(*preallocation)),
-        ],
+        } => Vec::from(new_size(size, *end_bytes, *shrink, *preallocation)),
         Request::Write { writes, .. } => vec![("writes", Value::Writes(writes))],
         Request::WriteZeroes {
             offset,
             length,
             unmap,
             ..
-        } => [
-            range(*offset, *length).into(),
-            vec![("unmap", Value::Flag(*unmap))],
-        ]
-        .into_iter()
-        .flat_map(Vec::into_iter)
-        .collect(),
+        } => {
+            let mut fields = Vec::from(range(*offset, *length));
+            fields.push(("unmap", Value::Flag(*unmap)));
+            fields
+        }
         Request::Discard { offset, length, .. } => range(*offset, *length).into(),
         Request::Map { window, .. } => vec![("window", Value::Words(window.words()))],
         Request::Amend { options, .. } => vec![("options", Value::Options(options))],
         Request::Rebase {
             new_backing, mode, ..
-        } => vec![
-            (
-                "new_backing",
-                Value::Text(new_backing.as_deref().unwrap_or_default()),
-            ),
-            ("flags", Value::Words(mode.words())),
-        ],
+        } => {
+            let onto = new_backing.as_deref().unwrap_or_default();
+            let flags = Value::Words(mode.words());
+            vec![("new_backing", Value::Text(onto)), ("flags", flags)]
+        }
         Request::Commit { base, .. } => vec![("base", Value::MaybeText(base.as_deref()))],
         Request::Dd {
             block_size,
@@ -169,18 +174,16 @@ fn own_fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
             ("name", Value::Text(name)),
         ],
         Request::Bench { file, plan } => {
-            let format = ["-f".to_owned(), file.format.to_string()];
-            let words = [format.to_vec(), plan.words()].concat();
+            let format = vec!["-f".to_owned(), file.format.to_string()];
+            let words = [format, plan.words()].concat();
             vec![("arguments", Value::Words(words))]
         }
         Request::Snapshot {
             action, snapshot, ..
         } => {
             let [_, argument] = qemu_words::snapshot_change(*action, snapshot);
-            vec![
-                ("action", Value::Action(*action)),
-                ("argument", Value::Own(argument)),
-            ]
+            let action = Value::Action(*action);
+            vec![("action", action), ("argument", Value::Own(argument))]
         }
         Request::SnapshotContents { id, .. } => vec![("id", Value::Text(id))],
         Request::Repair { tier, .. } => vec![("tier", Value::Tier(*tier))],

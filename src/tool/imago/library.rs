@@ -72,65 +72,18 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         }
         Request::Compare { first, second } => {
             let read = |file: &ImageFile| contents(&path(file), file.format);
-            let (mut first, mut second) = (read(first)?, read(second)?);
-            // Like qemu-img: the part that only the longer image has must be zeros.
-            first.size = first.size.max(second.size);
-            second.size = first.size;
-            if first != second {
-                return Err(io::Error::other("the images differ"));
-            }
+            compare(read(first)?, read(second)?)?;
         }
         Request::Contents { file } => answer.contents = Some(contents(&path(file), file.format)?),
         Request::Convert { source, target, .. } => {
             convert(&path(source), source.format, &path(target), target)?;
         }
-        Request::Resize {
-            file,
-            end_bytes,
-            preallocation,
-            ..
-        } => {
+        Request::Resize { file, .. }
+        | Request::Write { file, .. }
+        | Request::WriteZeroes { file, .. }
+        | Request::Discard { file, .. } => {
             let mut image = open(&path(file), file.format, true)?;
-            // Without preallocation, qemu-img prevents a longer backing file from showing through; imago has a mode for
-            // that.
-            let mode = match mode(*preallocation) {
-                PreallocateMode::None if file.backing.is_some() => PreallocateMode::Zero,
-                mode => mode,
-            };
-            image.resize(*end_bytes, mode)?;
-            image.flush()?;
-        }
-        Request::Write { file, writes } => {
-            let image = open(&path(file), file.format, true)?;
-            for write in writes {
-                image.write(&vec![write.byte; write.length as usize], write.offset)?;
-            }
-            image.flush()?;
-        }
-        Request::WriteZeroes {
-            file,
-            offset,
-            length,
-            unmap: false,
-        } => {
-            let image = open(&path(file), file.format, true)?;
-            image.write_zeroes(*offset, *length)?;
-            image.flush()?;
-        }
-        // imago zeroes and unmaps by a discard.
-        Request::WriteZeroes {
-            file,
-            offset,
-            length,
-            ..
-        }
-        | Request::Discard {
-            file,
-            offset,
-            length,
-        } => {
-            let mut image = open(&path(file), file.format, true)?;
-            image.discard_to_zero(*offset, *length)?;
+            change(&mut image, request)?;
             image.flush()?;
         }
         Request::Check { .. }
@@ -146,10 +99,58 @@ fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()
         | Request::SnapshotContents { .. }
         | Request::ConvertSnapshot { .. }
         | Request::Repair { .. } => {
-            return Err(unsupported(format!("imago has no {}", request.name())));
+            return Err(missing(request));
         }
     }
     Ok(())
+}
+
+fn missing(request: &Request) -> io::Error {
+    unsupported(format!("imago has no {}", request.name()))
+}
+
+/// Changes an image that is open.
+fn change(image: &mut Image, request: &Request) -> io::Result<()> {
+    match request {
+        Request::Resize {
+            file,
+            end_bytes,
+            preallocation,
+            ..
+        } => {
+            // Without preallocation, qemu-img prevents a longer backing file from showing through; imago has a mode for
+            // that.
+            let mode = match mode(*preallocation) {
+                PreallocateMode::None if file.backing.is_some() => PreallocateMode::Zero,
+                mode => mode,
+            };
+            image.resize(*end_bytes, mode)
+        }
+        Request::Write { writes, .. } => writes.iter().try_for_each(|write| {
+            image.write(&vec![write.byte; write.length as usize], write.offset)
+        }),
+        Request::WriteZeroes {
+            offset,
+            length,
+            unmap: false,
+            ..
+        } => image.write_zeroes(*offset, *length),
+        // imago zeroes and unmaps by a discard.
+        Request::WriteZeroes { offset, length, .. } | Request::Discard { offset, length, .. } => {
+            image.discard_to_zero(*offset, *length)
+        }
+        other => Err(missing(other)),
+    }
+}
+
+/// Compares like qemu-img: the part that only the longer image has must be zeros.
+fn compare(mut first: Contents, mut second: Contents) -> io::Result<()> {
+    first.size = first.size.max(second.size);
+    second.size = first.size;
+    match first == second {
+        true => Ok(()),
+        false => Err(io::Error::other("the images differ")),
+    }
 }
 
 fn open(path: &Path, format: Format, write: bool) -> io::Result<Image> {

@@ -9,45 +9,40 @@ pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
 
 /// Returns the call for a request; `None` if imago has none.
 pub(super) fn call(request: &Request) -> Option<String> {
-    let both = |file: &ImageFile| format!("{:?}, {:?}", file.path, file.format.name());
-    let options = |file: &ImageFile| {
-        let options = file.options.iter().map(ToString::to_string);
-        format!("{:?}", options.collect::<Vec<String>>())
-    };
-    let told = match request {
+    match request {
         Request::Info { file } => Some(format!("info({})", both(file))),
         Request::Map { file, window } => {
             let Window { start, length } = window;
             Some(format!("map({}, {start:?}, {length:?})", both(file)))
         }
-        _ => None,
-    };
-    if told.is_some() {
-        return told;
+        // The call prints nothing.
+        other => Some(format!("{}.map(|()| String::new())", silent_call(other)?)),
     }
-    let done = match request {
+}
+
+fn both(file: &ImageFile) -> String {
+    format!("{:?}, {:?}", file.path, file.format.name())
+}
+
+fn options(file: &ImageFile) -> String {
+    let options = file.options.iter().map(ToString::to_string);
+    format!("{:?}", options.collect::<Vec<String>>())
+}
+
+/// Returns the call for a request whose answer has no report.
+fn silent_call(request: &Request) -> Option<String> {
+    Some(match request {
         Request::Create { file, size } => {
-            let size = size.bytes();
-            format!(
-                "create({}, {size}, &{}).map(drop)",
-                both(file),
-                options(file)
-            )
+            let (size, both, options) = (size.bytes(), both(file), options(file));
+            format!("create({both}, {size}, &{options}).map(drop)")
         }
         Request::Contents { file } => {
-            format!(
-                "flatten({}, {:?})",
-                both(file),
-                file.path.clone() + FLAT_SUFFIX
-            )
+            let flat = file.path.clone() + FLAT_SUFFIX;
+            format!("flatten({}, {flat:?})", both(file))
         }
         Request::Convert { source, target, .. } => {
-            format!(
-                "convert({}, {}, &{})",
-                both(source),
-                both(target),
-                options(target)
-            )
+            let (from, to, options) = (both(source), both(target), options(target));
+            format!("convert({from}, {to}, &{options})")
         }
         Request::Resize {
             file,
@@ -57,10 +52,8 @@ pub(super) fn call(request: &Request) -> Option<String> {
         } => {
             let is_overlay = file.backing.is_some();
             let preallocation = preallocation.map(Preallocation::name);
-            format!(
-                "resize({}, {end_bytes}, {preallocation:?}, {is_overlay})",
-                both(file)
-            )
+            let both = both(file);
+            format!("resize({both}, {end_bytes}, {preallocation:?}, {is_overlay})")
         }
         Request::WriteZeroes {
             file,
@@ -87,7 +80,5 @@ pub(super) fn call(request: &Request) -> Option<String> {
             format!("write({}, &{writes:?})", both(file))
         }
         _ => return None,
-    };
-    // The call prints nothing.
-    Some(format!("{done}.map(|()| String::new())"))
+    })
 }

@@ -6,7 +6,7 @@ use super::options::{self, Purpose};
 use crate::base::rng::NativeRandom;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
-use crate::operation::chain::{ChainState, ChainStep, Naming, window};
+use crate::operation::chain::{ChainState, ChainStep, Conversion, Naming, window};
 use crate::tool::request::ImageFile;
 
 /// Maximum size in bytes of images that are copied into formats other than raw and qcow2.
@@ -43,7 +43,7 @@ pub(super) fn convert(
     random: &mut NativeRandom,
     profile: &NativeProfile,
     chain_state: &ChainState,
-) -> ChainStep {
+) -> Conversion {
     let size = chain_state.model.top.size;
     let format = if random.percent(55) {
         Format::Qcow2
@@ -66,7 +66,7 @@ pub(super) fn convert(
     let fits = fits && (!full || size <= FULL_MAX) && size <= reach;
     let plain = target.data_file().is_none() && !target.is_encrypted();
     let compressible = matches!(format, Format::Qcow2 | Format::Qcow) && (plain || !fits);
-    ChainStep::Convert {
+    Conversion {
         format,
         options: if fits {
             drawn
@@ -89,21 +89,8 @@ pub(super) fn convert_snapshot(
     }
     let name = (*random.choice(&names)).clone();
     let by = *random.choice(&Naming::ALL);
-    let ChainStep::Convert {
-        format,
-        options,
-        compress,
-    } = convert(random, profile, chain_state)
-    else {
-        return None;
-    };
-    let step = ChainStep::ConvertSnapshot {
-        name,
-        by,
-        format,
-        options,
-        compress,
-    };
+    let to = convert(random, profile, chain_state);
+    let step = ChainStep::ConvertSnapshot { name, by, to };
     chain_state.admit(&step).is_admitted().then_some(step)
 }
 

@@ -11,7 +11,9 @@ use super::{NativeProfile, TRIES_MAX, backing, layers};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;
-use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind, KnownQemuBug, Layer};
+use crate::operation::chain::{
+    Chain, ChainState, ChainStep, ChainStepKind, Conversion, KnownQemuBug, Layer,
+};
 use crate::tool::request::ImageFile;
 
 /// Percentage of images that a conversion writes.
@@ -151,11 +153,11 @@ fn converted(
         && target.data_file().is_none()
         && !target.is_encrypted();
     let fits = format != Format::Qcow2 || edges::fits(source.size, Grain::for_file(&target));
-    let step = ChainStep::Convert {
+    let step = ChainStep::Convert(Conversion {
         format,
         options: if fits { options } else { CreateOptions::new() },
         compress: random.percent(COMPRESSED_PERCENT) && can_compress,
-    };
+    });
     (vec![source], Some(step))
 }
 

@@ -77,7 +77,9 @@ pub(super) fn draw(
         ChainStepKind::Commit => admitted(ChainStep::Commit),
         ChainStepKind::Amend if qcow2 => Some(amend(random, grain)),
         ChainStepKind::Bitmap if qcow2 => Some(bitmap(random, chain_state)),
-        ChainStepKind::Convert => Some(converts::convert(random, profile, chain_state)),
+        ChainStepKind::Convert => Some(ChainStep::Convert(converts::convert(
+            random, profile, chain_state,
+        ))),
         ChainStepKind::Read => Some(ChainStep::Read),
         ChainStepKind::Map => Some(ChainStep::Map),
         ChainStepKind::Info => Some(ChainStep::Info),

@@ -4,8 +4,10 @@ use super::super::parameters::{placed, plan};
 use super::{ChainState, ChainStep};
 use crate::image::content::Write;
 use crate::image::format::Format;
-use crate::image::options::CreateOptions;
-use crate::tool::request::{ImageFile, NewSize, RebaseMode, Request, SnapshotKey, Window};
+use crate::image::options::{CreateOptions, Preallocation};
+use crate::tool::request::{
+    ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey, Window,
+};
 
 impl ChainState {
     /// Returns the request of the step.
@@ -16,36 +18,24 @@ impl ChainState {
                 let (lower, step) = self.resolved(step);
                 lower.request(step)
             }
-            ChainStep::ConvertSnapshot {
-                name,
-                by,
-                format,
-                options,
-                compress,
-            } => {
-                let snapshot = self.model.snapshots.get(name);
-                let id = snapshot.map_or(0, |snapshot| snapshot.id);
-                Request::ConvertSnapshot {
-                    source: file,
-                    target: self.target(*format, options),
-                    compress: *compress,
-                    snapshot: by.key(id, name),
-                }
-            }
-            ChainStep::Write { writes } => Request::Write {
-                file,
-                writes: self.certain_writes(writes),
+            ChainStep::Refused { step } => self.request(step),
+            ChainStep::Convert(to) => Request::Convert {
+                source: file,
+                target: self.target(to.format, &to.options),
+                compress: to.compress,
             },
+            ChainStep::ConvertSnapshot { name, by, to } => Request::ConvertSnapshot {
+                source: file,
+                target: self.target(to.format, &to.options),
+                compress: to.compress,
+                snapshot: by.key(self.snapshot_id(name), name),
+            },
+            ChainStep::Write { writes } => self.write(writes),
             ChainStep::WriteZeroes {
                 offset,
                 length,
                 unmap,
-            } => Request::WriteZeroes {
-                file,
-                offset: *offset,
-                length: *length,
-                unmap: *unmap,
-            },
+            } => self.write_zeroes(*offset, *length, *unmap),
             ChainStep::Discard { offset, length } => Request::Discard {
                 file,
                 offset: *offset,
@@ -54,18 +44,8 @@ impl ChainState {
             ChainStep::Resize {
                 size,
                 preallocation,
-            } => Request::Resize {
-                file,
-                size: NewSize::of_bytes(*size),
-                end_bytes: *size,
-                shrink: *size < self.model.top.size,
-                preallocation: *preallocation,
-            },
-            ChainStep::Snapshot { action, name } => Request::Snapshot {
-                file,
-                action: *action,
-                snapshot: SnapshotKey::word(*action, name),
-            },
+            } => self.resize(*size, *preallocation),
+            ChainStep::Snapshot { action, name } => self.snapshot(*action, name),
             ChainStep::Rebase { onto } => self.rebase(*onto),
             ChainStep::Commit => Request::Commit { file, base: None },
             ChainStep::Amend { options } => Request::Amend {
@@ -76,15 +56,6 @@ impl ChainState {
                 file,
                 actions: actions.clone(),
                 name: name.clone(),
-            },
-            ChainStep::Convert {
-                format,
-                options,
-                compress,
-            } => Request::Convert {
-                source: file,
-                target: self.target(*format, options),
-                compress: *compress,
             },
             ChainStep::Read => Request::Contents { file },
             ChainStep::Map => Request::Map {
@@ -97,31 +68,74 @@ impl ChainState {
                 source: file,
                 target: *target,
             },
-            ChainStep::Compare { with } => Request::Compare {
-                second: self
-                    .counterpart(*with)
-                    .map_or_else(|| file.clone(), |(other, _)| other.clone()),
-                first: file,
-            },
+            ChainStep::Compare { with } => self.compare(*with),
             ChainStep::Dd {
                 format,
                 block_size,
                 count,
                 skip,
-            } => Request::Dd {
-                source: file,
-                target: self.target(*format, &CreateOptions::new()),
-                block_size: *block_size,
-                count: *count,
-                skip: *skip,
-            },
+            } => self.dd(*format, *block_size, *count, *skip),
             ChainStep::Repair { tier } => Request::Repair { file, tier: *tier },
-            ChainStep::Bench { .. } => Request::Bench {
-                plan: plan(step, self.is_of_doubtful_size()),
-                file,
-            },
+            ChainStep::Bench { .. } => self.bench(step),
             ChainStep::SnapshotList => Request::SnapshotList { file },
-            ChainStep::Refused { step } => self.request(step),
+        }
+    }
+
+    /// Returns the id of a snapshot, 0 if it does not exist.
+    fn snapshot_id(&self, name: &str) -> u64 {
+        let snapshot = self.model.snapshots.get(name);
+        snapshot.map_or(0, |snapshot| snapshot.id)
+    }
+
+    fn bench(&self, step: &ChainStep) -> Request {
+        Request::Bench {
+            plan: plan(step, self.is_of_doubtful_size()),
+            file: self.top().clone(),
+        }
+    }
+
+    fn dd(&self, format: Format, block_size: u64, count: Option<u64>, skip: u64) -> Request {
+        Request::Dd {
+            source: self.top().clone(),
+            target: self.target(format, &CreateOptions::new()),
+            block_size,
+            count,
+            skip,
+        }
+    }
+
+    fn resize(&self, size: u64, preallocation: Option<Preallocation>) -> Request {
+        Request::Resize {
+            file: self.top().clone(),
+            size: NewSize::of_bytes(size),
+            end_bytes: size,
+            shrink: size < self.model.top.size,
+            preallocation,
+        }
+    }
+
+    fn write_zeroes(&self, offset: u64, length: u64, unmap: bool) -> Request {
+        Request::WriteZeroes {
+            file: self.top().clone(),
+            offset,
+            length,
+            unmap,
+        }
+    }
+
+    fn snapshot(&self, action: SnapshotAction, name: &str) -> Request {
+        Request::Snapshot {
+            file: self.top().clone(),
+            action,
+            snapshot: SnapshotKey::word(action, name),
+        }
+    }
+
+    fn compare(&self, with: Option<usize>) -> Request {
+        let other = self.counterpart(with).map(|(file, _)| file);
+        Request::Compare {
+            first: self.top().clone(),
+            second: other.unwrap_or(self.top()).clone(),
         }
     }
 
@@ -142,18 +156,19 @@ impl ChainState {
         placed(&stem, format, options)
     }
 
-    /// Returns the writes of the request. If the image may end before one of them, tools differ: some perform all
-    /// writes that fit, some none after the first one that does not. Then the request has only the writes that fit in
-    /// any case, or a single one, which a tool performs or refuses as a whole.
-    fn certain_writes(&self, writes: &[Write]) -> Vec<Write> {
-        let Some(least) = self.least_size() else {
-            return writes.to_vec();
-        };
+    /// Returns the request to write. If the image may end before one of the writes, tools differ: some perform all writes that fit, some none
+    /// after the first one that does not. Then the request has only the writes that fit in any case, or a single one, which a tool performs
+    /// or refuses as a whole.
+    fn write(&self, writes: &[Write]) -> Request {
+        let least = self.least_size().unwrap_or(u64::MAX);
         let fits = |write: &&Write| write.offset + write.length <= least;
-        let sure: Vec<Write> = writes.iter().filter(fits).copied().collect();
+        let mut sure: Vec<Write> = writes.iter().filter(fits).copied().collect();
         if sure.is_empty() {
-            return writes.iter().take(1).copied().collect();
+            sure.extend(writes.first());
         }
-        sure
+        Request::Write {
+            file: self.top().clone(),
+            writes: sure,
+        }
     }
 }

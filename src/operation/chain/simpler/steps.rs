@@ -1,12 +1,12 @@
 //! Simpler versions of single steps, and of the ranges that they access.
 
-use super::super::step::{ChainStep, Naming};
+use super::super::step::{ChainStep, Conversion, Naming};
 use super::{FORMATS, SIZE_GRAIN, copies_and_benches, sizes};
 use crate::base::simpler::{elementwise, numbers, shorter, shorter_not_empty};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
-use crate::image::options::CreateOptions;
+use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::RepairTier;
 
 /// Offsets and lengths are rounded to multiples of these, in bytes.
@@ -45,28 +45,14 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
     match step {
         ChainStep::Write { writes } => {
             let fewer = shorter_not_empty(writes).into_iter();
-            let simpler = elementwise(writes, simpler_writes);
-            let lists = fewer.chain(simpler);
+            let lists = fewer.chain(elementwise(writes, simpler_writes));
             lists.map(|writes| ChainStep::Write { writes }).collect()
         }
         ChainStep::WriteZeroes {
             offset,
             length,
             unmap,
-        } => {
-            let ranges = ranges(*offset, *length).into_iter();
-            let kept = unmap.then_some(ChainStep::WriteZeroes {
-                offset: *offset,
-                length: *length,
-                unmap: false,
-            });
-            let simpler = ranges.map(|(offset, length)| ChainStep::WriteZeroes {
-                offset,
-                length,
-                unmap: *unmap,
-            });
-            kept.into_iter().chain(simpler).collect()
-        }
+        } => simpler_zeroes(*offset, *length, *unmap),
         ChainStep::Discard { offset, length } => {
             let ranges = ranges(*offset, *length).into_iter();
             ranges
@@ -76,17 +62,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
         ChainStep::Resize {
             size,
             preallocation,
-        } => {
-            let plain = preallocation.is_some().then_some(ChainStep::Resize {
-                size: *size,
-                preallocation: None,
-            });
-            let smaller = sizes(*size).into_iter().map(|size| ChainStep::Resize {
-                size,
-                preallocation: *preallocation,
-            });
-            plain.into_iter().chain(smaller).collect()
-        }
+        } => simpler_resizes(*size, *preallocation),
         ChainStep::Rebase { onto } => {
             let lower = (0..onto.unwrap_or(0)).map(Some);
             let none = onto.is_some().then_some(None);
@@ -98,78 +74,20 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             let fewer = fewer.map(CreateOptions::from);
             fewer.map(|options| ChainStep::Amend { options }).collect()
         }
-        ChainStep::Bitmap { actions, name } => {
-            let first = actions.iter().take(1);
-            let plain: Vec<BitmapAction> = first.map(BitmapAction::plain).collect();
-            let is_simpler = plain != *actions;
-            let plain = ChainStep::Bitmap {
-                actions: plain,
-                name: name.clone(),
-            };
-            is_simpler.then_some(plain).into_iter().collect()
+        ChainStep::Bitmap { actions, name } => simpler_bitmap(actions, name),
+        ChainStep::Convert(to) => {
+            let simpler = simpler_conversions(to).into_iter();
+            simpler.map(ChainStep::Convert).collect()
         }
-        ChainStep::Convert {
-            format,
-            options,
-            compress,
-        } => {
-            let simpler = simpler_conversions(*format, options, *compress);
-            simpler.into_iter().map(converted).collect()
-        }
-        ChainStep::ConvertSnapshot {
-            name,
-            by,
-            format,
-            options,
-            compress,
-        } => {
-            let whole = || (*format, options.clone(), *compress);
-            let of_snapshot = |by: Naming, (format, options, compress): Conversion| {
-                let name = name.clone();
-                ChainStep::ConvertSnapshot {
-                    name,
-                    by,
-                    format,
-                    options,
-                    compress,
-                }
-            };
-            let named = Naming::ALL.into_iter().take_while(|other| other != by);
-            let simpler = simpler_conversions(*format, options, *compress).into_iter();
-            std::iter::once(converted(whole()))
-                .chain(named.map(|by| of_snapshot(by, whole())))
-                .chain(simpler.map(|conversion| of_snapshot(*by, conversion)))
-                .collect()
-        }
-        // First on the current image, then on a lower one, then simpler.
-        ChainStep::Below { layer, step } => {
-            let below = |layer: usize, step: ChainStep| ChainStep::Below {
-                layer,
-                step: Box::new(step),
-            };
-            let lower = (0..*layer).map(|layer| below(layer, (**step).clone()));
-            let simpler = simpler_steps(step).into_iter();
-            std::iter::once((**step).clone())
-                .chain(lower)
-                .chain(simpler.map(|step| below(*layer, step)))
-                .collect()
-        }
+        ChainStep::ConvertSnapshot { name, by, to } => simpler_of_snapshot(name, *by, to),
+        ChainStep::Below { layer, step } => simpler_below(*layer, step),
         ChainStep::Refused { step } => {
             let simpler = simpler_steps(step).into_iter().map(Box::new);
             simpler.map(|step| ChainStep::Refused { step }).collect()
         }
-        ChainStep::Measure { target } => (*target != Format::Raw)
-            .then_some(ChainStep::Measure {
-                target: Format::Raw,
-            })
-            .into_iter()
-            .collect(),
-        ChainStep::Snapshot { .. }
-        | ChainStep::Commit
-        | ChainStep::Read
-        | ChainStep::Map
-        | ChainStep::Info
-        | ChainStep::Check => Vec::new(),
+        ChainStep::Measure { target } if *target != Format::Raw => vec![ChainStep::Measure {
+            target: Format::Raw,
+        }],
         ChainStep::Dd {
             format,
             block_size,
@@ -177,33 +95,105 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             skip,
         } => copies_and_benches::simpler_dd(*format, *block_size, *count, *skip),
         ChainStep::Bench { .. } => copies_and_benches::simpler_bench(step),
-        ChainStep::Repair { tier } => (*tier != RepairTier::Leaks)
-            .then_some(ChainStep::Repair {
-                tier: RepairTier::Leaks,
-            })
-            .into_iter()
-            .collect(),
-        ChainStep::Compare { .. } | ChainStep::SnapshotList => Vec::new(),
+        ChainStep::Repair { tier } if *tier != RepairTier::Leaks => vec![ChainStep::Repair {
+            tier: RepairTier::Leaks,
+        }],
+        ChainStep::Measure { .. }
+        | ChainStep::Repair { .. }
+        | ChainStep::Snapshot { .. }
+        | ChainStep::SnapshotList
+        | ChainStep::Commit
+        | ChainStep::Compare { .. }
+        | ChainStep::Read
+        | ChainStep::Map
+        | ChainStep::Info
+        | ChainStep::Check => Vec::new(),
     }
 }
 
-/// A conversion: format, options, and whether clusters are compressed.
-type Conversion = (Format, CreateOptions, bool);
+fn simpler_zeroes(offset: u64, length: u64, unmap: bool) -> Vec<ChainStep> {
+    let kept = unmap.then_some((offset, length, false));
+    let ranges = ranges(offset, length).into_iter();
+    let simpler = ranges.map(|(offset, length)| (offset, length, unmap));
+    let simpler = kept.into_iter().chain(simpler);
+    simpler
+        .map(|(offset, length, unmap)| ChainStep::WriteZeroes {
+            offset,
+            length,
+            unmap,
+        })
+        .collect()
+}
 
-fn converted((format, options, compress): Conversion) -> ChainStep {
-    ChainStep::Convert {
+fn simpler_resizes(size: u64, preallocation: Option<Preallocation>) -> Vec<ChainStep> {
+    let plain = preallocation.is_some().then_some((size, None));
+    let smaller = sizes(size).into_iter().map(|size| (size, preallocation));
+    let simpler = plain.into_iter().chain(smaller);
+    simpler
+        .map(|(size, preallocation)| ChainStep::Resize {
+            size,
+            preallocation,
+        })
+        .collect()
+}
+
+/// Returns the step with its first action alone, without details.
+fn simpler_bitmap(actions: &[BitmapAction], name: &str) -> Vec<ChainStep> {
+    let first = actions.iter().take(1);
+    let plain: Vec<BitmapAction> = first.map(BitmapAction::plain).collect();
+    let is_simpler = plain != *actions;
+    let plain = ChainStep::Bitmap {
+        actions: plain,
+        name: name.to_owned(),
+    };
+    is_simpler.then_some(plain).into_iter().collect()
+}
+
+fn simpler_conversions(to: &Conversion) -> Vec<Conversion> {
+    let is_simpler = |format: &Format| *format != to.format;
+    let formats = FORMATS.into_iter().take_while(is_simpler);
+    let formats = formats.map(|format| Conversion {
         format,
-        options,
-        compress,
-    }
+        options: CreateOptions::new(),
+        compress: false,
+    });
+    let plain = to.compress.then(|| Conversion {
+        compress: false,
+        ..to.clone()
+    });
+    let fewer = shorter(to.options.as_slice()).into_iter();
+    let fewer = fewer.map(|options| Conversion {
+        options: options.into(),
+        ..*to
+    });
+    formats.chain(plain).chain(fewer).collect()
 }
 
-fn simpler_conversions(format: Format, options: &CreateOptions, compress: bool) -> Vec<Conversion> {
-    let formats = FORMATS.into_iter().take_while(|simpler| *simpler != format);
-    let formats = formats.map(|format| (format, CreateOptions::new(), false));
-    let plain = compress.then(|| (format, options.clone(), false));
-    let fewer = shorter(options.as_slice()).into_iter();
-    let fewer = fewer.map(CreateOptions::from);
-    let fewer = fewer.map(|options| (format, options, compress));
-    formats.chain(plain).chain(fewer).collect()
+/// Returns the conversion of the whole image, then that of the snapshot by a simpler name, then simpler conversions of it.
+fn simpler_of_snapshot(name: &str, by: Naming, to: &Conversion) -> Vec<ChainStep> {
+    let of_snapshot = |by: Naming, to: Conversion| ChainStep::ConvertSnapshot {
+        name: name.to_owned(),
+        by,
+        to,
+    };
+    let named = Naming::ALL.into_iter().take_while(|other| *other != by);
+    let simpler = simpler_conversions(to).into_iter();
+    std::iter::once(ChainStep::Convert(to.clone()))
+        .chain(named.map(|by| of_snapshot(by, to.clone())))
+        .chain(simpler.map(|to| of_snapshot(by, to)))
+        .collect()
+}
+
+/// Returns the step on the current image, then on lower ones, then simpler steps.
+fn simpler_below(layer: usize, step: &ChainStep) -> Vec<ChainStep> {
+    let below = |layer: usize, step: ChainStep| ChainStep::Below {
+        layer,
+        step: Box::new(step),
+    };
+    let lower = (0..layer).map(|layer| below(layer, step.clone()));
+    let simpler = simpler_steps(step).into_iter();
+    std::iter::once(step.clone())
+        .chain(lower)
+        .chain(simpler.map(|step| below(layer, step)))
+        .collect()
 }

@@ -1,0 +1,269 @@
+//! `imgduel fuzz`: a campaign of fresh cases, guided by their behaviour or not.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::resuming::Resumed;
+use super::run::{Run, Telling};
+use crate::base::error::{Error, Result};
+use crate::base::rng::fresh_seed;
+use crate::campaign;
+use crate::campaign::corpus::Corpus;
+use crate::campaign::guide::Guide;
+use crate::campaign::settings::{FUZZ_ITERATIONS, Settings};
+use crate::case::Case;
+use crate::case::cost;
+use crate::case::generation::Generation;
+use crate::report::findings::try_to_keep;
+use crate::report::{complain, python};
+use crate::run::record::{Record, Summary};
+use crate::tool::ToolSpec;
+
+#[derive(Args)]
+pub(super) struct FuzzArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Short for --candidate instar:PATH
+    #[arg(long, value_name = "PATH", conflicts_with = "candidates")]
+    instar: Option<PathBuf>,
+
+    /// Write records, summary and one report per divergence into DIR
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+
+    /// File an issue for each new group of divergences, through gh
+    #[arg(long)]
+    create_issues: bool,
+
+    /// The URL of the workflow run, for the issues
+    #[arg(long, value_name = "URL")]
+    workflow_url: Option<String>,
+
+    /// Keep new findings as they were drawn, without shrinking them
+    #[arg(long)]
+    no_shrink: bool,
+
+    /// Print the whole evidence of each new group of divergences as it is found, not only the differences in its shrunken case
+    #[arg(short, long)]
+    verbose: bool,
+
+    /// Mutate cases that showed new behaviour (generations native1 and native2 only; default: --no-guidance)
+    #[arg(long, overrides_with = "no_guidance")]
+    guided: bool,
+
+    /// Begin with the cases in DIR, and keep cases there that show new behaviour (with --guided)
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+
+    /// Draw every case from its own number alone
+    #[arg(long, overrides_with = "guided")]
+    no_guidance: bool,
+
+    /// Continue the campaign that wrote these records
+    #[arg(long, value_name = "RECORDS")]
+    resume: Option<PathBuf>,
+}
+
+/// Which cases a campaign draws.
+struct Range {
+    generation: &'static Generation,
+    seed: u64,
+    start: u64,
+    /// How many; none where that depends on the time alone.
+    total: Option<u64>,
+}
+
+impl Range {
+    fn of_settings(settings: &Settings) -> Result<Self> {
+        let generation = settings.generation()?;
+        let is_without_end = settings.duration.is_some() && settings.iterations.is_none();
+        let (start, count) = settings.range(FUZZ_ITERATIONS)?;
+        Ok(Self {
+            generation,
+            seed: settings.seed.unwrap_or_else(fresh_seed),
+            start,
+            total: (!is_without_end).then_some(count),
+        })
+    }
+
+    fn guide(&self, settings: &Settings) -> Result<Guide> {
+        let most = self.total.unwrap_or(u64::MAX);
+        let pool = settings.pool();
+        Guide::new(
+            self.generation,
+            self.seed,
+            self.start,
+            pool.as_deref(),
+            most,
+        )
+    }
+
+    fn cases(&self, settings: &Settings) -> Result<impl Iterator<Item = Case> + Send + use<>> {
+        let (pool, fields) = (settings.pool(), settings.fields());
+        let (pool, fields) = (pool.as_deref(), fields.as_deref());
+        let generation = self.generation;
+        generation.cases_of_fields(self.seed, self.start, pool, fields)
+    }
+
+    /// Prints generation, seed and number of cases on standard error, so that the campaign can be repeated.
+    fn tell(&self, settings: &Settings) {
+        let (name, seed) = (self.generation.name, self.seed);
+        let total = self.total.map(|total| format!(", iterations {total}"));
+        let time = settings.duration.map(|duration| duration.as_secs_f64());
+        let time = time.map(|seconds| format!(", for {seconds} s"));
+        let (total, time) = (total.unwrap_or_default(), time.unwrap_or_default());
+        let _ = writeln!(
+            std::io::stderr(),
+            "generation {name}, seed {seed}{total}{time}"
+        );
+    }
+}
+
+/// Runs a campaign.
+pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
+    let FuzzArguments {
+        mut settings,
+        instar,
+        log_dir,
+        create_issues,
+        workflow_url,
+        no_shrink,
+        verbose,
+        guided,
+        corpus,
+        no_guidance: _,
+        resume,
+    } = arguments;
+    settings.candidates = instar.map_or(settings.candidates, instar_at);
+    settings.narrow();
+    if corpus.is_some() {
+        may_have_corpus(guided, resume.is_some(), &settings)?;
+    }
+    let resumed = resume.map(|path| Resumed::read(&path, guided, corpus.is_some(), &mut settings));
+    let resumed = resumed.transpose()?;
+    let range = Range::of_settings(&settings)?;
+    // A generation that cannot be guided, and a selection that it lacks, are refused before anything is opened.
+    if guided {
+        range.guide(&settings)?;
+    }
+    let corpus = corpus.map(|directory| Corpus::open(&directory, range.generation));
+    let corpus = corpus.transpose()?;
+    let cases = range.cases(&settings)?;
+    if let Some(directory) = &log_dir {
+        log_into(directory, range.seed, &mut settings)?;
+    }
+    try_to_keep(&settings.findings)?;
+    let run = Run::open_for(&settings, log_dir, resumed)?;
+    run.candidate_set.arenas()[0].run_canary()?;
+    range.tell(&settings);
+    let run = Run {
+        issues: create_issues.then_some(workflow_url),
+        must_prove: true,
+        ..run
+    };
+    let telling = Telling::Groups {
+        shrink: !no_shrink,
+        verbose,
+    };
+    match guided {
+        true => guided_campaign(run, &range, &settings, corpus, telling),
+        false => plain_campaign(run, &range, cases, telling),
+    }
+}
+
+fn guided_campaign(
+    run: Run,
+    range: &Range,
+    settings: &Settings,
+    corpus: Option<Corpus>,
+    telling: Telling,
+) -> Result<ExitCode> {
+    let guide = || Ok(range.guide(settings)?.passing_over(concerns(&run, range)));
+    let guide = Guide::after(guide, &run.resumed)?;
+    let guide = match corpus {
+        None => guide,
+        Some(corpus) => with_corpus(guide, corpus, &run.resumed),
+    };
+    run.campaign(guide, summary(range, true), telling)
+}
+
+fn plain_campaign(
+    run: Run,
+    range: &Range,
+    cases: impl Iterator<Item = Case> + Send + 'static,
+    telling: Telling,
+) -> Result<ExitCode> {
+    let done = run.resumed.iter().filter_map(|record| record.iteration);
+    let done: HashSet<u64> = done.collect();
+    let most = range.total.and_then(|most| usize::try_from(most).ok());
+    let cases = campaign::passing_over(cases, concerns(&run, range))
+        .take(most.unwrap_or(usize::MAX))
+        .filter(move |case| case.iteration.is_none_or(|it| !done.contains(&it)))
+        .map(Ok);
+    run.campaign(cost::long_first(cases), summary(range, false), telling)
+}
+
+fn summary(range: &Range, guided: bool) -> Summary {
+    let name = Some(range.generation.name.to_owned());
+    let mut summary = Summary::new(name, Some(range.seed), range.total.unwrap_or(0));
+    summary.guided = guided;
+    summary
+}
+
+/// Whether a case concerns any of the candidates, where its generation draws some that concern none.
+fn concerns(run: &Run, range: &Range) -> impl Fn(&Case) -> bool + Clone + Send + use<> {
+    let candidate_set = Arc::clone(&run.candidate_set);
+    let passes_over = range.generation.passes_over();
+    move |case: &Case| !passes_over || candidate_set.concerns(case)
+}
+
+/// The one candidate that `--instar` names.
+fn instar_at(path: PathBuf) -> Vec<ToolSpec> {
+    vec![ToolSpec {
+        name: "instar".to_owned(),
+        path: Some(path),
+    }]
+}
+
+/// Returns a guide that begins with the cases of a corpus that have not been run yet.
+fn with_corpus(guide: Guide, corpus: Corpus, resumed: &[Record]) -> Guide {
+    corpus.objections().iter().for_each(complain);
+    let tried = resumed.iter().map(|record| record.id.clone());
+    let tried: HashSet<String> = tried.collect();
+    guide.with_corpus(corpus, |case| tried.contains(&case.id().to_string()))
+}
+
+/// Refuses a corpus in an unguided campaign, and in a resumed one without --seed.
+fn may_have_corpus(guided: bool, is_resumed: bool, settings: &Settings) -> Result<()> {
+    if !guided {
+        return Err(Error::usage(
+            "--corpus is for guided campaigns: add --guided",
+        ));
+    }
+    if is_resumed && settings.seed.is_none() {
+        return Err(Error::usage(
+            "a campaign with a corpus has cases of several seeds: name its own with --seed to resume it",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the log directory, and sends records and summary there unless the settings name other files.
+fn log_into(directory: &Path, seed: u64, settings: &mut Settings) -> Result<()> {
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::io("make the log directory", directory, &error))?;
+    settings
+        .json
+        .get_or_insert(python::records_path(directory, seed));
+    settings
+        .summary
+        .get_or_insert(python::summary_path(directory, seed));
+    Ok(())
+}
