@@ -154,7 +154,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let _ = (
         operation.witnessed(&context, &observations),
-        Observed::of(&observations),
+        Observed::from_observations(&observations),
     );
     for said in [ours, theirs] {
         if let Ok(json) = serde_json::from_slice::<serde_json::Value>(said) {

@@ -49,7 +49,7 @@ thread_local! {
 
 impl Phase {
     /// Runs `work`, counts its wall time for this phase, and returns its result.
-    pub fn of<T>(self, work: impl FnOnce() -> T) -> T {
+    pub fn time<T>(self, work: impl FnOnce() -> T) -> T {
         let guard = Guard {
             outer: switch(Some(self)),
         };
@@ -96,8 +96,8 @@ mod tests {
         let current = || CURRENT.get().map(|(phase, _)| phase as usize);
         let before = totals()[Phase::Copying as usize];
         let pause = Duration::from_millis(5);
-        Phase::Fixture.of(|| {
-            Phase::Copying.of(|| {
+        Phase::Fixture.time(|| {
+            Phase::Copying.time(|| {
                 assert_eq!(current(), Some(Phase::Copying as usize));
                 std::thread::sleep(pause);
             });

@@ -61,7 +61,7 @@ pub struct Versions<'whole, Whole> {
 
 impl<'whole, Whole: Clone> Versions<'whole, Whole> {
     /// An empty collection for `whole`.
-    pub fn of(whole: &'whole Whole) -> Self {
+    pub fn new(whole: &'whole Whole) -> Self {
         Self {
             whole,
             found: Vec::new(),

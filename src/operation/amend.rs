@@ -91,7 +91,7 @@ impl Perform for Amend {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .each(
                 simpler::shorter(self.create_options.as_slice()),
                 |version, options| version.create_options = options.into(),

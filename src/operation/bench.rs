@@ -75,7 +75,7 @@ pub struct BenchRecipe {
 impl BenchRecipe {
     /// Returns versions without data, with default clusters, and smaller ones.
     fn simpler(&self) -> Vec<Self> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .when(self.prepopulate, |version| version.prepopulate = false)
             .when(self.cluster_size.is_some(), |version| {
                 version.cluster_size = None
@@ -226,7 +226,7 @@ impl Perform for Bench {
 
     fn simpler(&self) -> Vec<Operation> {
         let plainer = simpler::elementwise(&self.invocations, Invocation::simpler);
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .each(
                 simpler::shorter_not_empty(&self.invocations),
                 |version, invocations| version.invocations = invocations,

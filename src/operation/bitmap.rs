@@ -243,7 +243,7 @@ impl Perform for Bitmap {
 
     fn simpler(&self) -> Vec<Operation> {
         let plainer = simpler::elementwise(&self.invocations, plainer);
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .each(
                 simpler::shorter_not_empty(&self.invocations),
                 |version, invocations| version.invocations = invocations,

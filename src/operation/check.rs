@@ -57,7 +57,10 @@ impl Perform for Check {
         let Some((candidate, reference)) = observations.last_answers() else {
             return opinion().map(Verdict::from);
         };
-        let (found, standard) = (CheckCounts::of(candidate), CheckCounts::of(reference));
+        let (found, standard) = (
+            CheckCounts::from_answer(candidate),
+            CheckCounts::from_answer(reference),
+        );
         let difference = Difference::new(
             Subject::CheckResult {},
             found.to_string(),

@@ -106,7 +106,7 @@ impl Perform for Commit {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .each(
                 simpler::shorter(self.create_options.as_slice()),
                 |version, options| version.create_options = options.into(),

@@ -97,7 +97,7 @@ impl Perform for Create {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .when(self.target != Format::Raw, |version| {
                 version.target = Format::Raw;
                 version.options.clear();

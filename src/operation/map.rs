@@ -106,7 +106,7 @@ impl Perform for Map {
 
     fn simpler(&self) -> Vec<Operation> {
         let Window { start, length } = self.part();
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .when(start.is_some() || length.is_some(), |version| {
                 version.window = Some(Window::WHOLE)
             })

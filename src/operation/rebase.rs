@@ -224,7 +224,7 @@ impl Perform for Rebase {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .when(!self.new_backing.is_empty(), Self::detach)
             .when(self.mode == "unsafe", Self::make_safe)
             .each(

@@ -125,7 +125,7 @@ impl Perform for Repair {
 
     fn simpler(&self) -> Vec<Operation> {
         let is_default = self.cluster_size == DEFAULT_CLUSTER_SIZE;
-        let versions = Versions::of(self).when(!is_default, |version| {
+        let versions = Versions::new(self).when(!is_default, |version| {
             version.cluster_size = DEFAULT_CLUSTER_SIZE
         });
         versions.all().map(Operation::Repair).collect()
@@ -173,8 +173,8 @@ impl Perform for Repair {
     }
 
     fn judge(&self, _: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
-        let candidate = Outcome::of(&observations.candidate)?;
-        let reference = Outcome::of(observations.reference.as_ref()?)?;
+        let candidate = Outcome::from_side_run(&observations.candidate)?;
+        let reference = Outcome::from_side_run(observations.reference.as_ref()?)?;
         self.judge_counts(&candidate, &reference)
             .or_else(|| self.judge_contents(&candidate, &reference))
             .or_else(|| candidate.conservative())
@@ -190,14 +190,14 @@ struct Outcome<'observations> {
 }
 
 impl<'observations> Outcome<'observations> {
-    fn of(side_run: &'observations SideRun) -> Option<Self> {
+    fn from_side_run(side_run: &'observations SideRun) -> Option<Self> {
         let [.., baseline, repair, after, contents] = &side_run.step_results[..] else {
             return None;
         };
         Some(Self {
-            baseline: CheckCounts::of(&baseline.answer),
+            baseline: CheckCounts::from_answer(&baseline.answer),
             repair: &repair.answer,
-            after: CheckCounts::of(&after.answer),
+            after: CheckCounts::from_answer(&after.answer),
             contents: &contents.answer,
         })
     }

@@ -201,7 +201,7 @@ impl Perform for Resize {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .when(self.target != Format::Raw, |version| {
                 version.target = Format::Raw;
                 version.options.clear();

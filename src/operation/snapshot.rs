@@ -311,7 +311,7 @@ impl Perform for Snapshot {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let versions = Versions::of(self)
+        let versions = Versions::new(self)
             .each(simpler::shorter_not_empty(&self.chain), |version, chain| {
                 version.chain = chain
             })

@@ -28,7 +28,7 @@ const SHAPE_EXTENTS_MAX: usize = 8;
 
 impl Observed {
     /// The coverage of one operation.
-    pub fn of(observations: &Observations) -> Self {
+    pub fn from_observations(observations: &Observations) -> Self {
         let mut observed = Self::default();
         let reference = observations.reference.as_ref();
         let mut before = "start";

@@ -47,7 +47,7 @@ impl RefusalClass {
     }
 
     /// The class of what a tool wrote on standard error.
-    pub fn of(answer: &Answer) -> Self {
+    pub fn from_answer(answer: &Answer) -> Self {
         let output_text = answer.stderr.text().to_lowercase();
         WORDS
             .iter()
@@ -81,11 +81,11 @@ mod tests {
             ("", RefusalClass::Other),
         ];
         for (words, class) in classes {
-            assert_eq!(RefusalClass::of(&refused(words)), class, "{words}");
+            assert_eq!(RefusalClass::from_answer(&refused(words)), class, "{words}");
         }
         // What goes to standard output is a result.
         assert_eq!(
-            RefusalClass::of(&output_text("not found")),
+            RefusalClass::from_answer(&output_text("not found")),
             RefusalClass::Other
         );
     }

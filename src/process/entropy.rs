@@ -19,7 +19,7 @@ pub fn fix_entropy() {
     if LIBRARY.is_empty() || std::env::var_os(MARK).is_some() {
         return;
     }
-    let library = MemoryFile::of("imgduel-entropy", LIBRARY);
+    let library = MemoryFile::holding("imgduel-entropy", LIBRARY);
     if let Ok(path) = library.and_then(MemoryFile::hand_over) {
         // It returns only when it fails; then random bytes are what they are elsewhere.
         let _ = Command::new("/proc/self/exe")

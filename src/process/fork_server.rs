@@ -37,7 +37,7 @@ impl Preload {
         if LIBRARY.is_empty() {
             return Err("this program was built without a fork server".to_owned());
         }
-        let file = MemoryFile::of("imgduel-fork-server", LIBRARY);
+        let file = MemoryFile::holding("imgduel-fork-server", LIBRARY);
         Ok(Self {
             file: file.map_err(|error| error.to_string())?,
         })

@@ -17,7 +17,7 @@ pub(super) struct MemoryFile {
 
 impl MemoryFile {
     /// With these bytes; the name shows in `/proc` only.
-    pub(super) fn of(name: &str, bytes: &[u8]) -> io::Result<Self> {
+    pub(super) fn holding(name: &str, bytes: &[u8]) -> io::Result<Self> {
         let mut written = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
         written.write_all(bytes)?;
         // A program that is open for writing cannot be executed.

@@ -34,7 +34,7 @@ pub(super) struct Usage {
 type Identity = (u64, u64);
 
 /// What these processes take up, whose scratch directory this is.
-pub(super) fn of(scratch: &Path, processes: &[u64]) -> Usage {
+pub(super) fn measured_in(scratch: &Path, processes: &[u64]) -> Usage {
     let mut count = Count {
         device: fs::metadata(scratch).map_or(0, |found| found.dev()),
         ..Count::default()

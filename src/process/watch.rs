@@ -167,7 +167,7 @@ impl<'call> Watch<'call> {
         if pulse.processes.len() as u64 > limits.processes {
             return Some(HitLimit::new(Limit::Processes, limits.processes));
         }
-        let held = usage::of(self.scratch, &pulse.numbers);
+        let held = usage::measured_in(self.scratch, &pulse.numbers);
         // What several processes share is counted for each: the limit is far above that.
         if pulse.memory_bytes + held.memory_bytes > limits.memory_bytes {
             return Some(HitLimit::new(Limit::Memory, limits.memory_bytes));

@@ -24,7 +24,8 @@ pub(super) fn program() -> Result<&'static MemoryFile, &'static str> {
         if PROGRAM.is_empty() {
             return Err("this program was built without a zygote".to_owned());
         }
-        let file = MemoryFile::of("imgduel-zygote", PROGRAM).map_err(|error| error.to_string())?;
+        let file =
+            MemoryFile::holding("imgduel-zygote", PROGRAM).map_err(|error| error.to_string())?;
         let nothing = Setup::new(&SandboxPolicy::OPEN, None, None, None)
             .map_err(|error| error.to_string())?;
         start(&file, &nothing)?;

@@ -169,14 +169,14 @@ impl Drawn {
             differences: seen.differences.to_vec(),
             at: seen.at.to_vec(),
             cases: 1,
-            when: Condition::of(&seen),
+            when: Condition::narrowest(&seen),
         })
     }
 
     /// Adds another record of the same group.
     pub fn join(&mut self, record: &Record) {
         if let Some(seen) = record.sighting() {
-            self.when.join(&Condition::of(&seen));
+            self.when.join(&Condition::narrowest(&seen));
             self.cases += 1;
         }
     }

@@ -71,7 +71,7 @@ pub struct Call {
 
 impl Evidence {
     /// Returns the evidence for a verdict; `None` for a match or a skipped operation.
-    pub fn of(verdict: &Verdict, observations: &Observations) -> Option<Self> {
+    pub fn from_verdict(verdict: &Verdict, observations: &Observations) -> Option<Self> {
         let is_told = !matches!(verdict, Verdict::Match | Verdict::Unsupported { .. });
         is_told.then(|| Self::of_anything(verdict, observations))
     }

@@ -369,7 +369,7 @@ impl Record {
 
     /// The cause of its divergence.
     pub fn cause(&self) -> Option<Cause> {
-        Cause::of(&self.evidence.as_ref()?.differences)
+        Cause::from_differences(&self.evidence.as_ref()?.differences)
     }
 
     /// Whether the reference timed out in any of its operations.
@@ -405,7 +405,7 @@ fn operations(case: &Case, outcome: &Outcome, explained: &[Explained]) -> Vec<Op
             known: explained.known().cloned(),
             known_elsewhere: explained.elsewhere().cloned(),
             duration_ms: milliseconds(outcome.duration),
-            cause: Cause::of(outcome.verdict.differences()),
+            cause: Cause::from_differences(outcome.verdict.differences()),
         })
         .collect()
 }

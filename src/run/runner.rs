@@ -185,7 +185,7 @@ impl DifferentialRunner {
         wanted: &[usize],
         with_evidence: bool,
     ) -> Result<Outcome> {
-        Phase::Other.of(|| {
+        Phase::Other.time(|| {
             if let Some(outcome) = self.run_once(case, wanted, with_evidence, false)? {
                 return Ok(outcome);
             }
@@ -328,7 +328,7 @@ impl<'runner> CaseRun<'runner> {
             Err(reason) => return Ok(Verdict::Unsupported { reason }.into()),
         };
         if operation.reads_source() {
-            Phase::Fixture.of(|| self.make_source(context))?;
+            Phase::Fixture.time(|| self.make_source(context))?;
             if let Source::Failed(verdict) = &self.source {
                 return Ok(verdict.clone().into());
             }
@@ -343,7 +343,7 @@ impl<'runner> CaseRun<'runner> {
             if let Some(file) = operation.witnessed(context, &observations) {
                 observations.opinion = self.cross_check(&file)?;
             }
-            Phase::Comparing.of(|| {
+            Phase::Comparing.time(|| {
                 verdicts.extend(operation.judge(context, &observations));
                 verdicts.extend(judge::outputs(&observations, &outputs));
             });
@@ -351,7 +351,7 @@ impl<'runner> CaseRun<'runner> {
         if operation.reads_source() {
             verdicts.extend(self.source_changed(context)?);
         }
-        *observed = Observed::of(&observations);
+        *observed = Observed::from_observations(&observations);
         if operation.judges_by_aspect() {
             // The first aspect that differs is the cause of what differs in later ones.
             verdicts.sort_by_key(|verdict| verdict.aspect());
@@ -363,7 +363,7 @@ impl<'runner> CaseRun<'runner> {
         }
         let evidence = match self.with_evidence {
             true => Some(Evidence::of_anything(&verdict, &observations)),
-            false => Evidence::of(&verdict, &observations),
+            false => Evidence::from_verdict(&verdict, &observations),
         };
         let evidence = evidence
             .map(|evidence| self.illustrated(evidence, &verdict, operation, context, &outputs))

@@ -156,7 +156,7 @@ impl Tool for Cached {
         }
         let answer = self.tool.ask(request, call_context)?;
         if matches!(answer.exit, Exit::Success | Exit::Refused(_))
-            && let Ok(entry) = Entry::of(&answer, call_context.directory, &before)
+            && let Ok(entry) = Entry::from_answer(&answer, call_context.directory, &before)
         {
             self.shelf.keep(key, entry);
         }

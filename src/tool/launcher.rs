@@ -130,7 +130,7 @@ impl Launcher {
                 None => {
                     let both: [&dyn Fn() -> Result<Finished>; 2] =
                         [&|| run(invocation), &|| self.fork(invocation)];
-                    self.yard.comparison.of(invocation, both)
+                    self.yard.comparison.run_both(invocation, both)
                 }
             },
         }

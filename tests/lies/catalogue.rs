@@ -140,7 +140,7 @@ lies! {
         snapshot(call, "-a")?;
         let file = call.file();
         then(move || {
-            let size = Facts::of(&file).map_or(0, |facts| facts.size);
+            let size = Facts::read_from(&file).map_or(0, |facts| facts.size);
             scribble(&file, 0x77, size.saturating_sub(SECTOR), SECTOR);
         })
     };
@@ -170,7 +170,7 @@ lies! {
         let file = call.file();
         compressed(call).then(|| {
             then(move || {
-                let size = Facts::of(&file).map_or(0, |facts| facts.size);
+                let size = Facts::read_from(&file).map_or(0, |facts| facts.size);
                 flip(&file, size.saturating_sub(1));
             })
         })?
@@ -241,7 +241,7 @@ lies! {
     commits_past_the_end_of_a_version_2_image_wrongly rare: |call| {
         let facts = call.is("commit").then(|| call.facts()).flatten()?;
         let name = facts.backing?;
-        let base = Facts::of(&name).filter(|base| base.version == 2 && base.size < facts.size)?;
+        let base = Facts::read_from(&name).filter(|base| base.version == 2 && base.size < facts.size)?;
         then(move || flip(&name, base.size))
     };
     compresses_small_clusters_with_zstd_wrongly rare: |call| {
@@ -265,7 +265,7 @@ lies! {
     };
     writes_at_the_end_of_the_image_below_wrongly rare: |call| {
         let facts = call.facts()?;
-        let below = Facts::of(&facts.backing?)?.size;
+        let below = Facts::read_from(&facts.backing?)?.size;
         let write = call.writes().into_iter().find(|write| write.offset == below)?;
         flips(call, write.offset)
     };

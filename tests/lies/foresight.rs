@@ -129,7 +129,7 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
     }
     FORESEEN.with_borrow_mut(HashMap::clear);
     (
-        Observed::of(&observations).behaviours,
+        Observed::from_observations(&observations).behaviours,
         told.into_iter().collect(),
     )
 }

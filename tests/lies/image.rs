@@ -30,7 +30,7 @@ pub struct Facts {
 
 impl Facts {
     /// Reads the properties of an image from its header (QEMU's qcow2 specification, Header).
-    pub fn of(path: &str) -> Option<Self> {
+    pub fn read_from(path: &str) -> Option<Self> {
         if let Some(foreseen) = crate::foresight::facts(path) {
             return Some(foreseen);
         }
@@ -81,7 +81,7 @@ impl Facts {
 
 /// Writes unrequested guest data, up to the end of the image.
 pub fn scribble(path: &str, byte: u8, offset: u64, length: u64) {
-    let Some(facts) = Facts::of(path) else {
+    let Some(facts) = Facts::read_from(path) else {
         return;
     };
     let length = length.min(facts.size.saturating_sub(offset));
@@ -93,7 +93,7 @@ pub fn scribble(path: &str, byte: u8, offset: u64, length: u64) {
 
 /// Inverts the byte at a guest offset.
 pub fn flip(path: &str, offset: u64) {
-    let Some(facts) = Facts::of(path).filter(|facts| offset < facts.size) else {
+    let Some(facts) = Facts::read_from(path).filter(|facts| offset < facts.size) else {
         return;
     };
     let flat = format!("{path}.liar");
@@ -116,7 +116,7 @@ pub fn flip(path: &str, offset: u64) {
 
 /// Sets the refcount of the header's cluster to 2, which creates a leak in any image.
 pub fn leak(path: &str) {
-    let Some(facts) = Facts::of(path).filter(|facts| facts.refcount_bits >= 8) else {
+    let Some(facts) = Facts::read_from(path).filter(|facts| facts.refcount_bits >= 8) else {
         return;
     };
     let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {

@@ -78,7 +78,7 @@ impl Call {
 
     /// Returns the properties of the image before the call.
     pub fn facts(&self) -> Option<Facts> {
-        Facts::of(&self.file())
+        Facts::read_from(&self.file())
     }
 
     /// Returns the new size of a resize.

@@ -178,6 +178,16 @@ fn a_function_has_at_most_seventy_lines() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
+/// `of` alone says nothing: a name tells what comes out, or what it is made from.
+#[test]
+fn no_function_is_named_of() {
+    let defined = [["fn ", "of("].concat(), ["fn ", "of<"].concat()];
+    for source in all_code() {
+        let is_defined = defined.iter().any(|begin| source.text.contains(begin));
+        assert!(!is_defined, "{}: fn of", source.path.display());
+    }
+}
+
 #[test]
 fn half_of_the_files_have_at_most_150_lines_beside_their_unit_tests() {
     const MEDIAN_MAX: usize = 150;

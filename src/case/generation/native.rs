@@ -248,7 +248,7 @@ impl NativeProfile {
                     .then(|| backing::favoured(random, swarm.kinds()));
                 let kind = favoured.flatten().unwrap_or_else(|| swarm.kind(random));
                 let step = backing::draw(random, self, kind, &chain_state)?;
-                let known_bug = KnownQemuBug::of(&chain_state, &step);
+                let known_bug = KnownQemuBug::met_by(&chain_state, &step);
                 (known_bug.is_none() || known_bug == provoked).then_some(step)
             });
             if let Some(step) = step {

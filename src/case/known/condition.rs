@@ -88,7 +88,7 @@ const WORDS_MIN_CHARACTERS: usize = 8;
 impl Condition {
     /// The narrowest condition that holds for this divergence, and for the same at other places: the kind, the operation, what differs up to its
     /// first number, the formats, what was said or shown, who was alone, and what is true of the step and file.
-    pub fn of(seen: &Sighting<'_>) -> Self {
+    pub fn narrowest(seen: &Sighting<'_>) -> Self {
         let operation = &seen.case.ops[seen.index];
         let mut parameters = Map::new();
         let values = serde_json::to_value(operation).unwrap_or_default();
@@ -108,7 +108,11 @@ impl Condition {
             );
         }
         let mut shows = Vec::new();
-        let all: Option<Vec<Shows>> = seen.differences.iter().map(Shows::of).collect();
+        let all: Option<Vec<Shows>> = seen
+            .differences
+            .iter()
+            .map(Shows::from_difference)
+            .collect();
         for shown in all.into_iter().flatten() {
             add_new(&mut shows, shown);
         }
@@ -280,7 +284,7 @@ impl Condition {
 
     fn shows_hold(&self, differences: &[Difference]) -> bool {
         let is_one_of = |difference: &Difference| {
-            Shows::of(difference).is_some_and(|shown| self.shows.contains(&shown))
+            Shows::from_difference(difference).is_some_and(|shown| self.shows.contains(&shown))
         };
         self.shows.is_empty() || differences.iter().all(is_one_of)
     }

@@ -33,7 +33,7 @@ impl Shows {
     }
 
     /// How the values of a difference differ; nothing where they are no data.
-    pub fn of(difference: &Difference) -> Option<Self> {
+    pub fn from_difference(difference: &Difference) -> Option<Self> {
         if difference.subject.content_place() == Some(ContentPlace::Size) {
             return Some(Self::AnotherSize);
         }
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_told_by_which_side_shows_zeros() {
         let of = |candidate: &str, reference: &str| {
-            Shows::of(&Difference::written(
+            Shows::from_difference(&Difference::written(
                 "contents: byte at guest offset 0",
                 candidate,
                 reference,
@@ -91,6 +91,9 @@ mod tests {
     fn another_size_is_told_as_such() {
         let difference =
             Difference::written("contents of a: guest-visible size", "1 bytes", "2 bytes");
-        assert_eq!(Shows::of(&difference), Some(Shows::AnotherSize));
+        assert_eq!(
+            Shows::from_difference(&difference),
+            Some(Shows::AnotherSize)
+        );
     }
 }

@@ -156,7 +156,7 @@ fn refused(by: Side, words: &str) -> Symptom {
     };
     let difference = Difference::written("exit of convert", candidate, reference);
     Symptom {
-        cause: Cause::of(&[difference]),
+        cause: Cause::from_differences(&[difference]),
         ..symptom("convert")
     }
 }

@@ -51,7 +51,7 @@ impl Contents {
             Ok(builder.finish())
         };
         Phase::Hashing
-            .of(read)
+            .time(read)
             .map_err(|error| Error::io("read", path, &error))
     }
 }
@@ -187,7 +187,7 @@ fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])
     };
     let to = targets.first().copied().unwrap_or(from);
     Phase::Copying
-        .of(copy)
+        .time(copy)
         .map_err(|error| Error::io("copy an image to", to, &error))
 }
 

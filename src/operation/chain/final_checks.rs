@@ -84,7 +84,7 @@ pub(super) fn unclean(observations: &Observations, file: &ImageFile) -> Option<F
     let answer_of = |side_run: &SideRun| {
         let answer = side_run.reading(0, Side::Reference, is_check)?;
         answer.json().ok()?;
-        Some(CheckCounts::of(answer).to_string())
+        Some(CheckCounts::from_answer(answer).to_string())
     };
     let (ours, theirs) = (
         answer_of(&observations.candidate)?,

@@ -239,7 +239,7 @@ pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
 }
 
 fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::of(answer).to_string());
+    let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::from_answer(answer).to_string());
     witnesses(
         CHECK,
         Subject::IntermediateCheck {},

@@ -67,7 +67,7 @@ impl ChainStep {
 
     /// Whether the step meets [`KnownQemuBug::UnalignedRebase`] in a way that is never drawn: a backing image ends
     /// within a cluster of the overlay, or has smaller clusters, so that its allocation changes within a cluster of the
-    /// overlay. Separate from [`KnownQemuBug::of`], because that one determines which cases are drawn.
+    /// overlay. Separate from [`KnownQemuBug::met_by`], because that one determines which cases are drawn.
     fn rebases_over_finer_images(&self, chain_state: &ChainState) -> bool {
         let (size, cluster) = (chain_state.model.top.size, chain_state.top().cluster_size());
         let has_unaligned_tail = |end: u64| end < size && !end.is_multiple_of(cluster);
@@ -108,7 +108,7 @@ impl ChainState {
         let not_drawn = met
             .into_iter()
             .filter_map(|(is_met, bug)| is_met.then_some(bug));
-        let drawn = KnownQemuBug::of(self, step).map(KnownQemuBug::feature);
+        let drawn = KnownQemuBug::met_by(self, step).map(KnownQemuBug::feature);
         drawn.into_iter().chain(not_drawn)
     }
 
@@ -180,7 +180,7 @@ impl KnownQemuBug {
     }
 
     /// Returns the bug that the step meets in this state.
-    pub fn of(chain_state: &ChainState, step: &ChainStep) -> Option<Self> {
+    pub fn met_by(chain_state: &ChainState, step: &ChainStep) -> Option<Self> {
         let (chain_state, step) = chain_state.resolved(step);
         let (top, model) = (chain_state.top(), &chain_state.model);
         let size = model.top.size;

@@ -28,7 +28,7 @@ impl Chain {
         let mut chain_state = ChainState::start("", &self.layers);
         let mut known_bugs = Vec::new();
         for step in &self.steps {
-            known_bugs.extend(KnownQemuBug::of(&chain_state, step));
+            known_bugs.extend(KnownQemuBug::met_by(&chain_state, step));
             chain_state.advance_as_expected(step);
         }
         known_bugs
@@ -42,7 +42,7 @@ impl Chain {
         let mut steps = Vec::new();
         for step in &self.steps {
             let is_safe = |step: &ChainStep| {
-                let known_bug = KnownQemuBug::of(&chain_state, step);
+                let known_bug = KnownQemuBug::met_by(&chain_state, step);
                 known_bug.is_none_or(|known_bug| known_bugs.contains(&known_bug))
             };
             if let Some(step) = sanitized(step, &chain_state).filter(is_safe) {

@@ -35,7 +35,7 @@ const OUT_OF_MEMORY: [&str; 6] = [
 
 /// Returns the first failed check.
 pub(super) fn judge(observations: &Observations) -> Option<Finding> {
-    let pairs = Pairs::of(observations)?;
+    let pairs = Pairs::from_observations(observations)?;
     let checks: [fn(&Pair<'_>) -> Option<Finding>; 6] =
         [death, waste_of_memory, waste_of_disk, input, facts, exits];
     checks.iter().find_map(|check| {
@@ -60,7 +60,7 @@ struct Pairs<'observations>(Vec<Pair<'observations>>);
 
 impl<'observations> Pairs<'observations> {
     /// Returns the steps after the damage; `None` if the harness could not damage the image.
-    fn of(observations: &'observations Observations) -> Option<Self> {
+    fn from_observations(observations: &'observations Observations) -> Option<Self> {
         let reference = observations.reference.as_ref()?;
         let is_damage = |step_result: &StepResult| {
             matches!(

@@ -19,7 +19,7 @@ const CHECK_COUNTERS: [&str; 3] = ["corruptions", "leaks", "check-errors"];
 
 impl CheckCounts {
     /// Returns the counts in the answer to a check.
-    pub fn of(answer: &Answer) -> Self {
+    pub fn from_answer(answer: &Answer) -> Self {
         match answer.json() {
             Ok(json) => {
                 let count = |name: &str| json.get(name).and_then(Value::as_u64).unwrap_or(0);
@@ -80,11 +80,11 @@ mod tests {
     use serde_json::json;
 
     fn counts(json: Value) -> CheckCounts {
-        CheckCounts::of(&output_json(&json))
+        CheckCounts::from_answer(&output_json(&json))
     }
 
     fn none() -> CheckCounts {
-        CheckCounts::of(&refused("no"))
+        CheckCounts::from_answer(&refused("no"))
     }
 
     #[test]

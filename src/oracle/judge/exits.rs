@@ -118,8 +118,8 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
         }
         (true, true) => Judged::GoesOn,
         (false, false) => {
-            let [ours, theirs] =
-                [candidate, reference].map(|step_result| RefusalClass::of(&step_result.answer));
+            let [ours, theirs] = [candidate, reference]
+                .map(|step_result| RefusalClass::from_answer(&step_result.answer));
             if ours.contradicts(theirs) {
                 let subject = Subject::RefusalReason {
                     request,

@@ -153,7 +153,10 @@ impl Sides<'_> {
             return Vec::new();
         };
         let reference = self.read(Side::Reference, Side::Reference, RequestKind::Check);
-        let (found, reference) = (CheckCounts::of(candidate), reference.map(CheckCounts::of));
+        let (found, reference) = (
+            CheckCounts::from_answer(candidate),
+            reference.map(CheckCounts::from_answer),
+        );
         if found.is_clean() {
             return Vec::new();
         }

@@ -37,7 +37,7 @@ pub enum Told {
 
 impl Cause {
     /// The cause of a divergence with these differences; the first one counts, the others follow from it.
-    pub fn of(differences: &[Difference]) -> Option<Self> {
+    pub fn from_differences(differences: &[Difference]) -> Option<Self> {
         let first = differences.first()?;
         Some(Self {
             asked: match &first.subject {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn cause(what: &str, candidate: &str, reference: &str) -> Cause {
-        Cause::of(&[Difference::written(what, candidate, reference)]).unwrap()
+        Cause::from_differences(&[Difference::written(what, candidate, reference)]).unwrap()
     }
 
     #[test]
@@ -124,6 +124,6 @@ mod tests {
 
     #[test]
     fn nothing_that_differs_has_no_cause() {
-        assert_eq!(Cause::of(&[]), None);
+        assert_eq!(Cause::from_differences(&[]), None);
     }
 }

@@ -148,7 +148,7 @@ impl<'runner> CaseRun<'runner> {
         let before = self.scratch_dir.length(side, file);
         let grace = self.grace(by, done, cost);
         let directory = self.scratch_dir.directory(side);
-        let mut answer = calls(by).of(|| self.call_in(directory, by, request, grace))?;
+        let mut answer = calls(by).time(|| self.call_in(directory, by, request, grace))?;
         if let Exit::TimedOut(post_mortem) = &mut answer.exit {
             let now = self.scratch_dir.length(side, file).unwrap_or_default();
             let grown = now.saturating_sub(before.unwrap_or_default());
@@ -191,7 +191,7 @@ impl<'runner> CaseRun<'runner> {
 
     pub(super) fn call(&mut self, side: Side, by: Side, request: &Request) -> Result<Answer> {
         let grace = self.grace(by, None, Cost::default());
-        calls(by).of(|| self.call_in(self.scratch_dir.directory(side), by, request, grace))
+        calls(by).time(|| self.call_in(self.scratch_dir.directory(side), by, request, grace))
     }
 
     /// The grace period of a busy tool beyond its limit. The candidate's depends on how long the reference took for

@@ -62,7 +62,7 @@ pub(super) fn equivalent(first: &Path, second: &Path, format: Format) -> Result<
         same_bytes(first, second, &identifiers.unwrap_or_default())
     };
     Phase::Comparing
-        .of(compare)
+        .time(compare)
         .map_err(|error| Error::io("compare", first, &error))
 }
 

@@ -51,7 +51,7 @@ impl Remover {
     }
 
     pub(super) fn take(&self, leftover: Leftover) {
-        Phase::Cleanup.of(|| {
+        Phase::Cleanup.time(|| {
             let Some(leftovers) = &self.leftovers else {
                 return remove(leftover);
             };
@@ -73,7 +73,7 @@ impl Drop for Remover {
 }
 
 fn remove(leftover: Leftover) {
-    Phase::Cleanup.of(|| match leftover {
+    Phase::Cleanup.time(|| match leftover {
         // A file that cannot be removed now is removed with the case's directory.
         Leftover::Files(paths) => paths.iter().for_each(|path| {
             let _ = fs::remove_file(path);

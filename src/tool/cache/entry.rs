@@ -96,7 +96,7 @@ impl Written {
 
 impl Entry {
     /// Returns the entry of a new answer, in a directory that was in the state `before`.
-    pub(super) fn of(
+    pub(super) fn from_answer(
         answer: &Answer,
         directory: &Path,
         before: &BTreeMap<String, FileState>,
@@ -287,7 +287,7 @@ mod tests {
             duration: Duration::ZERO,
             peak_memory_bytes: 0,
         };
-        Entry::of(&nothing.answer(), directory, &BTreeMap::new())
+        Entry::from_answer(&nothing.answer(), directory, &BTreeMap::new())
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) enum Reserve {
 
 impl Reserve {
     /// Returns the class of a file with this length, data and host space; all in bytes.
-    fn of(length: u64, data: u64, allocated: u64) -> Self {
+    fn from_sizes(length: u64, data: u64, allocated: u64) -> Self {
         let reserved = allocated.saturating_sub(data);
         if reserved <= BESIDE_DATA_MAX {
             return Self::Nothing;
@@ -114,7 +114,7 @@ impl FileState {
         })
     }
 
-    fn of(path: &Path) -> io::Result<Self> {
+    fn read_from(path: &Path) -> io::Result<Self> {
         let file = open_regular(path)?;
         let segments = data_segments(&file)?;
         let (mut hash, mut bytes_hash) = (Xxh3::new(), Xxh3::new());
@@ -143,7 +143,7 @@ impl FileState {
         let data = data.sum::<u64>().min(length);
         Ok(Self {
             length,
-            reserve: Reserve::of(length, data, found.blocks() * HOST_BLOCK_BYTES),
+            reserve: Reserve::from_sizes(length, data, found.blocks() * HOST_BLOCK_BYTES),
             segments: segments.into(),
             hash: hash.digest128(),
             bytes_hash: bytes_hash.digest128(),
@@ -196,7 +196,7 @@ impl Memory {
             return Ok(state.clone());
         }
         let watched = self.watch.as_mut().map(|watch| watch.add(path));
-        let state = FileState::of(path)?;
+        let state = FileState::read_from(path)?;
         if watched.is_some_and(|added| added.is_ok()) {
             self.states.insert(identity, state.clone());
         }
@@ -224,7 +224,7 @@ mod tests {
             ((64 * MIB, 64 * MIB, 4096), Reserve::Nothing),
         ];
         for ((length, data, allocated), expected) in cases {
-            assert_eq!(Reserve::of(length, data, allocated), expected);
+            assert_eq!(Reserve::from_sizes(length, data, allocated), expected);
         }
     }
 
@@ -277,11 +277,11 @@ mod tests {
         file.set_len(16 * BLOCK_BYTES).unwrap();
         file.write_all_at(&[1; BLOCK_BYTES as usize], 4 * BLOCK_BYTES)
             .unwrap();
-        let before = FileState::of(&path).unwrap();
+        let before = FileState::read_from(&path).unwrap();
         // The same bytes, with the zeros at the end written: the system may report reserved space so later.
         file.write_all_at(&[0; 2 * BLOCK_BYTES as usize], 5 * BLOCK_BYTES)
             .unwrap();
-        let told_otherwise = FileState::of(&path).unwrap();
+        let told_otherwise = FileState::read_from(&path).unwrap();
         let untouched = FileState {
             modified: before.modified,
             ..told_otherwise.clone()
@@ -298,7 +298,7 @@ mod tests {
         file.write_all_at(&[2], 0).unwrap();
         let changed = FileState {
             modified: before.modified,
-            ..FileState::of(&path).unwrap()
+            ..FileState::read_from(&path).unwrap()
         };
         assert!(!before.is_as_before(&changed));
     }

@@ -31,7 +31,7 @@ struct Trace {
 
 impl Comparison {
     /// Makes the call in both ways, each on its own copy of the files, and returns the second result.
-    pub(super) fn of(
+    pub(super) fn run_both(
         &self,
         invocation: &Invocation<'_>,
         ways: [&dyn Fn() -> Result<Finished>; 2],
@@ -44,7 +44,7 @@ impl Comparison {
             empty(directory).map_err(failed)?;
             copy_files(before.path(), directory)?;
             let finished = way()?;
-            let trace = Trace::of(&finished, directory).map_err(failed)?;
+            let trace = Trace::from_finished(&finished, directory).map_err(failed)?;
             Ok::<_, Error>((finished, trace))
         };
         let [first, second] = ways;
@@ -74,7 +74,7 @@ impl Comparison {
 }
 
 impl Trace {
-    fn of(finished: &Finished, directory: &Path) -> io::Result<Self> {
+    fn from_finished(finished: &Finished, directory: &Path) -> io::Result<Self> {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;

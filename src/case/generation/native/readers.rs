@@ -98,7 +98,7 @@ pub(super) fn draw(
     let mut chain_state = ChainState::start("", &layers);
     let mut steps = Vec::new();
     let mut take = |step: ChainStep, chain_state: &mut ChainState| {
-        if KnownQemuBug::of(chain_state, &step).is_none() {
+        if KnownQemuBug::met_by(chain_state, &step).is_none() {
             chain_state.advance(&step, true);
             steps.push(step);
         }

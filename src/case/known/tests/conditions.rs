@@ -211,7 +211,7 @@ fn all_parameters_must_be_met() {
 fn the_condition_of_a_divergence_holds_for_it_and_for_the_same_at_another_place() {
     let mut seen = Seen::new(chain(&["encrypt.format=luks"]));
     seen.at = texts(&["file=encryption", "step=read"]);
-    let when = Condition::of(&seen.sighting());
+    let when = Condition::narrowest(&seen.sighting());
     assert!(when.holds(&seen.sighting()));
     assert_eq!(when.operation, ["chain"]);
     assert_eq!(when.kind, ["chain_content_divergence"]);
@@ -234,7 +234,7 @@ fn the_condition_of_a_divergence_holds_for_no_other_values_blame_step_or_file() 
         "0x1e",
         "0x1f",
     )];
-    let when = Condition::of(&seen.sighting());
+    let when = Condition::narrowest(&seen.sighting());
     assert!(when.holds(&seen.sighting()));
     let mut zeros = Seen::new(chain(&[]));
     zeros.at.clone_from(&seen.at);
@@ -264,13 +264,13 @@ fn the_condition_of_damage_names_it_and_that_of_a_conversion_the_formats() {
         "exit 1: this is no qcow2 of 3 kinds",
         "exit 0",
     )];
-    let when = Condition::of(&seen.sighting());
+    let when = Condition::narrowest(&seen.sighting());
     assert_eq!(when.damage, ["header.version"]);
     assert_eq!(when.features, ["qcow2", "header", "version"]);
     assert_eq!(when.candidate_says.as_deref(), Some(": this is no qcow"));
     assert_eq!((when.reference_says, when.shows), (None, Vec::new()));
     let converted = case(json!([{"op": "convert", "target": "qcow2"}]));
-    let when = Condition::of(&Seen::new(converted).sighting());
+    let when = Condition::narrowest(&Seen::new(converted).sighting());
     assert_eq!(when.parameters["target"], "qcow2");
     assert_eq!(when.parameters["image.format"], "vmdk");
 }
@@ -283,7 +283,7 @@ fn words_are_told_when_they_are_long_enough_and_in_every_value() {
             .iter()
             .map(|value| Difference::written("what", value, ""));
         seen.differences = differences.collect();
-        Condition::of(&seen.sighting()).candidate_says
+        Condition::narrowest(&seen.sighting()).candidate_says
     };
     assert_eq!(
         of(&["12345678 letters"]).as_deref(),
@@ -310,12 +310,12 @@ fn what_two_of_a_group_have_in_common_is_the_condition_of_both() {
     let mut second = Seen::new(chain(&[]));
     second.at = texts(&["file=qcow2", "step=read", "below=vmdk"]);
     second.differences = vec![Difference::written("size of 3", "0x01", "0x00")];
-    let mut when = Condition::of(&first.sighting());
+    let mut when = Condition::narrowest(&first.sighting());
     let other = Sighting {
         blame: Some(Blame::Unclear),
         ..second.sighting()
     };
-    when.join(&Condition::of(&other));
+    when.join(&Condition::narrowest(&other));
     assert!(when.holds(&first.sighting()) && when.holds(&other));
     assert_eq!(when.at, ["file=qcow2", "step=read"]);
     assert_eq!(when.differences, ["contents of *", "size of *"]);

@@ -136,7 +136,7 @@ fn entry(id: &str, seen: &Seen, own: &Sighting<'_>, arguments: &AcceptArguments)
         rate: None,
         when: match &seen.drawn {
             Some(drawn) => drawn.when.clone(),
-            None => Condition::of(own),
+            None => Condition::narrowest(own),
         },
         candidate: at(|found| &found.candidate),
         reference: at(|found| &found.reference),

@@ -59,7 +59,7 @@ impl ChainState {
                 ) && !step.is_copy()
             }
         };
-        is_allowed && KnownQemuBug::of(self, step).is_none()
+        is_allowed && KnownQemuBug::met_by(self, step).is_none()
     }
 }
 
