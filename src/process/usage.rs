@@ -215,13 +215,13 @@ mod tests {
         fs::set_permissions(&deep, fs::Permissions::from_mode(0o0)).expect("it is ours");
         let mut nameless = tempfile::tempfile_in(scratch.path()).expect("a file");
         nameless.write_all(&vec![1; MEBIBYTE]).expect("written");
-        let found = of(scratch.path(), &own()).scratch_bytes;
+        let found = measured_in(scratch.path(), &own()).scratch_bytes;
         let two = 2 * MEBIBYTE as u64;
         assert!((two..two + two / 4).contains(&found), "{found}");
         let mode = deep.metadata().expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0);
         drop(nameless);
-        let left = of(scratch.path(), &own()).scratch_bytes;
+        let left = measured_in(scratch.path(), &own()).scratch_bytes;
         assert!(left + MEBIBYTE as u64 <= found, "{left} of {found}");
     }
 
@@ -229,7 +229,7 @@ mod tests {
     fn what_lies_too_deep_to_be_counted_counts_as_too_much() {
         let scratch = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(scratch.path().join("d/".repeat(300))).expect("directories");
-        assert_eq!(of(scratch.path(), &own()).scratch_bytes, u64::MAX);
+        assert_eq!(measured_in(scratch.path(), &own()).scratch_bytes, u64::MAX);
     }
 
     #[test]
