@@ -10,6 +10,7 @@ pub mod findings;
 /// Reproducers: a finding as a program that shows it.
 pub mod script;
 
+pub mod against_recipe;
 pub mod bug_report;
 pub mod digest;
 pub mod files;

@@ -77,6 +77,21 @@ impl Difference {
         Self::new(subject, said(candidate), said(reference))
     }
 
+    /// Returns a line with the subject and all values.
+    pub fn summary(&self) -> String {
+        let Self {
+            subject,
+            candidate,
+            reference,
+            expected,
+        } = self;
+        let expected = expected
+            .as_ref()
+            .map(|expected| format!(", expected {expected}"))
+            .unwrap_or_default();
+        format!("{subject}: candidate {candidate}, reference {reference}{expected}")
+    }
+
     /// The same, with what the recipe says.
     pub fn with_expected(self, expected: impl Into<String>) -> Self {
         Self {
@@ -106,21 +121,10 @@ pub struct Finding {
 impl Finding {
     /// A finding with one difference, which is also its summary.
     pub fn of_difference(kind: DivergenceKind, difference: Difference) -> Self {
-        let Difference {
-            subject,
-            candidate,
-            reference,
-            expected,
-        } = &difference;
-        let expected = expected
-            .as_ref()
-            .map(|expected| format!(", expected {expected}"))
-            .unwrap_or_default();
-        let summary = format!("{subject}: candidate {candidate}, reference {reference}{expected}");
         Self {
             kind,
             blame: kind.usual_blame(),
-            summary,
+            summary: difference.summary(),
             differences: vec![difference],
             place: Place::default(),
             at: Vec::new(),

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use crate::base::prose::printable;
 use crate::case::known::Entry;
 use crate::oracle::observations::Side;
+use crate::report::against_recipe;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;
 
@@ -18,7 +19,8 @@ pub fn bug_report(
     entry: Option<&Entry>,
 ) -> String {
     let operation = record.operation.as_deref().unwrap_or_default();
-    let reason = printable(record.reason.as_deref().unwrap_or_default());
+    let reason = against_recipe::reason(record);
+    let reason = printable(&reason);
     let mut text = format!("# {}: {operation}: {reason}\n\n", record.candidate.name);
     let evidence = record.evidence.as_ref();
     what_differs(&mut text, record, evidence);
@@ -74,6 +76,7 @@ fn what_differs(text: &mut String, record: &Record, evidence: Option<&Evidence>)
         .into_iter()
         .flat_map(|evidence| &evidence.differences)
     {
+        let found = against_recipe::shown(record.kind.as_deref(), found);
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} |",

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::against_recipe;
 use super::digest::{Digest, Found};
 use super::terminal;
 use crate::base::prose::{counted, printable};
@@ -29,7 +30,7 @@ pub fn annotations(summary: &Summary, digest: &Digest) -> String {
         let example = &found.example;
         let file = example.seed_file.as_deref();
         let file = file.map(|file| format!("file={},", property(file)));
-        let reason = example.reason.as_deref().unwrap_or_default();
+        let reason = against_recipe::reason(example);
         let message = format!(
             "{reason}\n{}; see it again: {}",
             counted(found.count, "case"),
@@ -103,7 +104,7 @@ pub fn job_summary(summary: &Summary, digest: &Digest) -> String {
 
 /// The title of a group's issue: the same for all cases of the group.
 pub fn title(group: &Group) -> String {
-    let title = printable(&group.title()).replace('\n', " ");
+    let title = printable(&against_recipe::title(group)).replace('\n', " ");
     if title.chars().count() <= TITLE_CHARACTERS_MAX {
         return title;
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::against_recipe;
 use super::digest::{Digest, Found};
 use crate::base::error::{Error, Result};
 use crate::base::prose::{counted, printable};
@@ -279,7 +280,7 @@ fn inconclusive(summary: &Summary, records: &[Record]) -> Markup {
                         " " span.inconclusive { (record.kind.as_deref().unwrap_or_default()) }
                         " in " (record.operation.as_deref().unwrap_or_default())
                     }
-                    p { (record.reason.as_deref().unwrap_or_default()) }
+                    p { (against_recipe::reason(record)) }
                     pre tabindex="0" { (record.reproduce) }
                 }
             }

@@ -19,6 +19,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use head::{HEAD_BYTES, Head, SUITE_NAME, TAIL, serialized};
 
+use super::against_recipe;
 use super::terminal;
 use crate::base::error::{Error, Result};
 use crate::run::record::{Class, Record};
@@ -238,10 +239,10 @@ fn status(record: &Record, strict: bool) -> TestCaseStatus {
     if is_failure {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type(record.kind.as_deref().unwrap_or("divergence"));
-        let reason = record.reason.as_deref().unwrap_or_default();
+        let reason = against_recipe::reason(record);
         status.set_message(one_line(&match &record.known_elsewhere {
             Some(elsewhere) => format!("{}: {reason}", elsewhere.words()),
-            None => reason.to_owned(),
+            None => reason.into_owned(),
         }));
         status.set_description(shown_evidence(record));
         return status;

@@ -16,6 +16,7 @@ use crate::oracle::observations::{
     Executor, ExitExpectation, HarnessAction, Observations, Side, Step, Task,
 };
 use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
+use crate::report::against_recipe;
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
 use crate::tool::request::{ImageFile, Request, RequestKind};
@@ -175,7 +176,7 @@ fn head(record: &Record) -> String {
     format!(
         "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nCANDIDATE and REFERENCE name other programs than those on PATH.\n",
         operation,
-        printable(record.reason.as_deref().unwrap_or_default()),
+        printable(&against_recipe::reason(record)),
         record.candidate.name,
         record.candidate.version,
         record.reference.name,

@@ -3,6 +3,7 @@
 //! The test target and `imgduel replay FILE` read them. A seed has a case id, a whole case, or both; if it has a case,
 //! that is what runs.
 
+mod fields;
 mod name;
 
 use std::ffi::OsStr;
@@ -256,6 +257,10 @@ impl SeedFile {
     pub fn of_text(path: &Path, text: &str) -> Result<Self> {
         let wrong =
             |what: String| Error::usage(format!("{} is not a seed file: {what}", path.display()));
+        let parsed: serde_json::Result<serde_json::Value> = serde_json::from_str(text);
+        if let Some(missing) = parsed.ok().as_ref().and_then(fields::missing) {
+            return Err(wrong(format!("it lacks {missing}")));
+        }
         let seed = Self::parse(text).map_err(|error| wrong(error.to_string()))?;
         if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&seed.format_version) {
             return Err(wrong(format!(
@@ -388,6 +393,27 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn all_missing_fields_of_a_hand_written_seed_are_named_in_one_message() {
+        let message = |text: &str| {
+            let (_directory, path) = written(text);
+            SeedFile::read(&path).expect_err(text).to_string()
+        };
+        let none = message("{}");
+        for name in ["format_version", "why", "expected", "case", "id"] {
+            assert!(none.contains(&format!("\"{name}\"")), "{name}: {none}");
+        }
+        let some = message(r#"{"id": "ops7_s1_i3", "why": "w"}"#);
+        assert!(
+            some.ends_with(
+                "it lacks \"format_version\" (the number 4), \"expected\" (the expected verdict, usually \"match\")"
+            ),
+            "{some}"
+        );
+        let version = format!("the number {FORMAT_VERSION}");
+        assert_eq!(fields::REQUIRED[0].1, version);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! All texts for people on a terminal or in a failed test.
 
 pub mod brief;
+mod evidence;
 mod matrix;
 pub mod tools;
 
@@ -12,10 +13,10 @@ use std::path::Path;
 use crate::base::prose::{counted, printable};
 use crate::base::simpler::CaseSize;
 use crate::oracle::signature::Group;
-use crate::oracle::verdict::{Difference, InconclusiveKind};
+use crate::oracle::verdict::InconclusiveKind;
 use crate::process::SandboxLayer;
+use crate::report::against_recipe;
 use crate::run::evidence::quoted;
-use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::{Class, ElsewhereCount, Record, Summary, ToolName};
 
 /// One line for a record: id, verdict and reason.
@@ -34,7 +35,8 @@ pub fn line(record: &Record) -> String {
     if let Some(elsewhere) = &record.known_elsewhere {
         let _ = write!(line, " [{}]", elsewhere.words());
     }
-    if let Some(reason) = &record.reason {
+    if record.reason.is_some() {
+        let reason = against_recipe::reason(record);
         let _ = write!(line, ": {reason}");
     }
     line
@@ -62,15 +64,27 @@ pub fn as_assertion(trial: &str, record: &Record) -> String {
         return String::new();
     };
     let place = record.seed_file.as_deref().unwrap_or(&record.id);
+    let kind = record.kind.as_deref();
+    let shown = against_recipe::shown(kind, difference);
+    let (right, note) = match against_recipe::is_against_recipe(kind, difference) {
+        true => (
+            shown.expected.as_deref().unwrap_or_default(),
+            "left is both sides', right the recipe's",
+        ),
+        false => (
+            &*difference.reference,
+            "left is the candidate's, right the reference's",
+        ),
+    };
     format!(
-        "thread '{trial}' panicked at {place}:1:1:\nassertion `left == right` failed: {}\n  left: {:?}\n right: {:?}\nnote: left is the candidate's, right the reference's\n",
-        difference.subject, difference.candidate, difference.reference
+        "thread '{trial}' panicked at {place}:1:1:\nassertion `left == right` failed: {}\n  left: {:?}\n right: {right:?}\nnote: {note}\n",
+        shown.subject, shown.candidate
     )
 }
 
 /// Why a trial is ignored; `None` for one that ran to its end.
 pub fn ignored_reason(record: &Record) -> Option<String> {
-    let reason = record.reason.as_deref().unwrap_or_default();
+    let reason = against_recipe::reason(record);
     let kind = record.kind.as_deref().unwrap_or_default();
     match record.class() {
         Class::Match | Class::Divergence | Class::KnownElsewhere => None,
@@ -104,7 +118,7 @@ pub fn new_finding(path: &Path, group: &Group, count: u64) -> String {
     format!(
         "new finding ({}): {}\n  kept in {path}\n",
         counted(count, "case"),
-        group.title()
+        against_recipe::title(group)
     )
 }
 
@@ -174,6 +188,7 @@ pub fn evidence_block(record: &Record) -> String {
         let reason = operation
             .reason
             .as_deref()
+            .map(|reason| against_recipe::shown_reason(Some(kind), reason))
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
         let _ = writeln!(
@@ -183,73 +198,21 @@ pub fn evidence_block(record: &Record) -> String {
         );
     }
     if let (Some(blame), Some(aspect)) = (record.blame, record.aspect) {
-        let _ = writeln!(block, "  blame: {}; layer: {}", blame.name(), aspect.name());
+        let _ = writeln!(
+            block,
+            "  blame: {}; aspect: {}",
+            blame.name(),
+            aspect.name()
+        );
     }
-    if let Some(evidence) = &record.evidence {
-        add_evidence(&mut block, evidence);
+    if let Some(found) = &record.evidence {
+        evidence::add_evidence(&mut block, record.kind.as_deref(), found);
     }
     if let Some(kept) = &record.kept {
         let _ = writeln!(block, "  kept: {kept}");
     }
     let _ = writeln!(block, "  again: {}", record.reproduce);
     block
-}
-
-fn add_difference(block: &mut String, difference: &Difference) {
-    let _ = writeln!(block, "  {}", difference.subject);
-    let _ = writeln!(block, "    candidate: {}", difference.candidate);
-    let _ = writeln!(block, "    reference: {}", difference.reference);
-    if let Some(expected) = &difference.expected {
-        let _ = writeln!(block, "    expected:  {expected}");
-    }
-}
-
-fn add_evidence(block: &mut String, evidence: &Evidence) {
-    for difference in &evidence.differences {
-        add_difference(block, difference);
-    }
-    for call in &evidence.calls {
-        add_call(block, call);
-    }
-    for diff in &evidence.diffs {
-        let _ = writeln!(
-            block,
-            "  diff of the outputs of {} (- candidate, + reference)",
-            diff.request
-        );
-        for line in diff.text.lines() {
-            let _ = writeln!(block, "    {line}");
-        }
-    }
-    if let Some(again) = &evidence.again {
-        let _ = writeln!(block, "  the second time: {}", again.summary);
-        add_evidence(block, again);
-    }
-}
-
-fn add_call(block: &mut String, call: &Call) {
-    let side = call.side.name();
-    let by = if call.by == call.side {
-        String::new()
-    } else {
-        format!(", by the {}", call.by.name())
-    };
-    let command = shell_line(&call.command);
-    let _ = writeln!(block, "  in {side}/{by}: {command}");
-    let size = call
-        .file_bytes
-        .map(|bytes| format!("; {} has {bytes} bytes", call.file))
-        .unwrap_or_default();
-    let _ = writeln!(
-        block,
-        "    {} after {:.1} ms ({:.1} ms CPU){size}",
-        call.exit, call.duration_ms, call.cpu_ms
-    );
-    for (name, text) in [("out", &call.stdout), ("err", &call.stderr)] {
-        for line in text.lines() {
-            let _ = writeln!(block, "    {name}: {line}");
-        }
-    }
 }
 
 /// The parts of the sandbox, and whether each is available.
@@ -386,7 +349,7 @@ fn groups(summary: &Summary) -> String {
         let _ = writeln!(text, "groups of divergences:");
     }
     for counted in &summary.groups {
-        let title = counted.group.title();
+        let title = against_recipe::title(&counted.group);
         let _ = writeln!(
             text,
             "{:>8} {title}, first {}",

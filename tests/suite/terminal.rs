@@ -198,3 +198,57 @@ fn the_manual_has_a_page_for_the_command_and_one_for_each_of_its_commands() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("there is no command 'fuz'"));
 }
+
+/// With `dd_shifts` on both sides, both images agree with each other and contradict the recipe.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_contradiction_of_both_sides_to_the_recipe_names_the_recipe_in_every_report() {
+    let directory = ring::scratch();
+    let [records, page, junit] = ["records.jsonl", "page.html", "junit.xml"]
+        .map(|name| directory.path().join(name).display().to_string());
+    let shifts = format!("qemu-img:{}", ring::stand_in("dd_shifts").display());
+    let tools = ["--candidate", &shifts, "--reference", &shifts];
+    let cases = ["--generation", "ops16", "--seed", "7", "--ops", "dd"];
+    let files = ["--json", &records, "--html", &page, "--junit", &junit];
+    let findings = directory.path().join("findings").display().to_string();
+    let limits = [
+        "--iterations",
+        "40",
+        "--fail-fast",
+        "--no-shrink",
+        "--findings",
+        &findings,
+    ];
+    let campaign = [&["fuzz"][..], &tools, &cases, &files, &limits].concat();
+    let done = run(&campaign, &[]);
+    let terminal = text(&done.stdout) + &text(&done.stderr);
+    let stored = std::fs::read_to_string(&records).unwrap();
+    let record = stored.lines().find(|line| line.contains("dd_recipe"));
+    let record: serde_json::Value = serde_json::from_str(record.expect(&terminal)).unwrap();
+    assert!(record["reason"].as_str().unwrap().contains("reference"));
+    let id = record["id"].as_str().unwrap();
+    let replayed = run(
+        &[&["replay", id][..], &tools, &["--ops", "dd"]].concat(),
+        &[],
+    );
+    let reported = run(
+        &[&["report", id][..], &tools, &["--ops", "dd"]].concat(),
+        &[],
+    );
+    for report in [
+        terminal,
+        std::fs::read_to_string(&page).unwrap(),
+        std::fs::read_to_string(&junit).unwrap(),
+        text(&replayed.stdout),
+        text(&reported.stdout),
+    ] {
+        assert!(
+            report.contains("both sides") && report.contains("recipe"),
+            "{report}"
+        );
+        assert!(!report.contains("on both sides,:"), "{report}");
+    }
+}

@@ -20,7 +20,7 @@ use crate::report::findings;
 use crate::report::junit::{Fault, JunitFile};
 use crate::report::outlets::Outlets;
 use crate::report::seed_file::{Drawn, SeedFile, SeedPath};
-use crate::report::{self, github, is_on_github, terminal};
+use crate::report::{self, against_recipe, github, is_on_github, terminal};
 use crate::run::record::{Class, Record, Summary};
 use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
@@ -284,7 +284,7 @@ impl TestSession {
         let line = terminal::line(record);
         Some(format!(
             "{line}\n  the same as in {first}: {}\n  again: {}\n{}",
-            key.1.title(),
+            against_recipe::title(&key.1),
             record.reproduce,
             terminal::as_assertion(name, record)
         ))

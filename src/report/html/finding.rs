@@ -9,6 +9,7 @@ use super::picture;
 use crate::oracle::observations::Side;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::Difference;
+use crate::report::against_recipe;
 use crate::run::evidence::{Call, Evidence, OutputDiff, has_a_value, shell_line};
 use crate::run::record::Record;
 
@@ -21,7 +22,7 @@ pub(super) fn whole(name: &str, group: &Group, found: &Found, is_open: bool) -> 
     html! {
         details.finding id=(name) open[is_open] {
             (head(group, found))
-            p.reason { (record.reason.as_deref().unwrap_or_default()) }
+            p.reason { (against_recipe::reason(record)) }
             @if let Some(elsewhere) = &record.known_elsewhere { p { "It is " (elsewhere.words()) "." } }
             @if let Some(known) = &record.known { p { "Known as " code { (known) } "." } }
             @match &record.evidence {
@@ -51,14 +52,14 @@ fn head(group: &Group, found: &Found) -> Markup {
             span.count { (found.count) " " (times) }
             " " b { (group.kind) } " in " b { (group.operation) }
             br;
-            span.signature { (group.signature) }
+            span.signature { (against_recipe::signature(group)) }
         }
     }
 }
 
 fn shown(record: &Record, evidence: &Evidence) -> Markup {
     html! {
-        (differences(&evidence.differences))
+        (differences(record.kind.as_deref(), &evidence.differences))
         @if let Some(image) = &evidence.picture { (picture::picture(image)) }
         @for diff in &evidence.diffs { (output_diff(diff)) }
         h4 { "What was run" }
@@ -85,17 +86,21 @@ fn output_diff(diff: &OutputDiff) -> Markup {
     }
 }
 
-fn differences(differences: &[Difference]) -> Markup {
+fn differences(kind: Option<&str>, differences: &[Difference]) -> Markup {
+    let shown = differences.iter().take(DIFFERENCES_MAX);
+    let shown: Vec<_> = shown
+        .map(|found| against_recipe::shown(kind, found))
+        .collect();
     html! {
         @if !differences.is_empty() {
             div.scroll tabindex="0" role="group" aria-label="What differs" {
                 table.differences {
                     thead { tr {
                         th scope="col" { "what" } th scope="col" { "candidate" } th scope="col" { "reference" }
-                        @if differences.iter().any(|difference| difference.expected.is_some()) { th scope="col" { "expected" } }
+                        @if shown.iter().any(|difference| difference.expected.is_some()) { th scope="col" { "expected" } }
                     } }
                     tbody {
-                        @for difference in differences.iter().take(DIFFERENCES_MAX) {
+                        @for difference in &shown {
                             @let (candidate, reference) = marked(&difference.candidate, &difference.reference);
                             tr {
                                 th scope="row" { (difference.subject) }

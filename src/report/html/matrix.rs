@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use crate::base::prose::counted;
+use crate::report::against_recipe;
 use crate::run::record::{Cell, Row, Summary};
 
 /// The section; nothing for one candidate.
@@ -36,7 +37,7 @@ fn line(row: &Row, tools: &BTreeSet<&String>) -> Markup {
     html! {
         tr {
             th scope="row" {
-                (row.group.title())
+                (against_recipe::title(&row.group))
                 br; code { (row.first_id) } " " (counted(row.cases, "case"))
                 @if let Some(known) = &row.known { ", known as " (known) }
             }

@@ -4,9 +4,10 @@
 
 use std::fmt::Write as _;
 
-use super::{add_call, add_difference};
+use super::evidence::{add_call, add_difference};
 use crate::oracle::observations::Side;
 use crate::oracle::verdict::Difference;
+use crate::report::against_recipe;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;
 
@@ -19,14 +20,15 @@ const COMMANDS_MAX: usize = 12;
 /// What differs, the differing call on both sides, and the commands of one side up to it.
 pub fn evidence(record: &Record) -> String {
     let mut text = String::new();
-    if let Some(reason) = &record.reason {
+    if record.reason.is_some() {
+        let reason = against_recipe::reason(record);
         let _ = writeln!(text, "  {reason}");
     }
     let Some(evidence) = &record.evidence else {
         return text;
     };
     for difference in evidence.differences.iter().take(DIFFERENCES_MAX) {
-        add_difference(&mut text, difference);
+        add_difference(&mut text, record.kind.as_deref(), difference);
     }
     let left_out = evidence.differences.len().saturating_sub(DIFFERENCES_MAX);
     if left_out > 0 {

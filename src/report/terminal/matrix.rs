@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use crate::base::prose::counted;
+use crate::report::against_recipe;
 use crate::run::record::{Cell, CellOutcome, Row, Summary};
 
 /// The order of the outcomes in a row: the worst first.
@@ -47,7 +48,7 @@ fn one(row: &Row) -> String {
     let known = row.known.as_ref().map(|id| format!(", known as {id}"));
     let mut text = format!(
         "{}\n    {}, first {}{}\n",
-        row.group.title(),
+        against_recipe::title(&row.group),
         counted(row.cases, "case"),
         row.first_id,
         known.unwrap_or_default()
