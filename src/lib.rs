@@ -78,7 +78,7 @@ pub use tool::{CallContext, Capabilities, Reproducer, Support, Tool, ToolSpec};
 
 /// The messages of the adapter protocol, as `docs/adapters.md` describes them.
 pub mod adapter {
-    pub use crate::tool::adapter::protocol::{Asked, Hello, Lack, Said, VERSION};
+    pub use crate::tool::adapter::protocol::{Hello, Lack, Message, Response, VERSION};
 }
 
 /// The foundation: errors, text, sizes, versions, random numbers.

@@ -87,7 +87,7 @@ pub trait Tool: Send + Sync {
 
     /// Returns how a person makes the same request without imgduel; nothing is run. [`Request::Contents`] leaves the
     /// guest-visible contents beside the image, as a raw file whose name has the suffix [`FLAT_SUFFIX`].
-    fn wording(&self, request: &Request) -> Option<Reproducer>;
+    fn reproducer(&self, request: &Request) -> Option<Reproducer>;
 }
 
 /// A request in the language of one tool.

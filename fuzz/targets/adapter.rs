@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use imgduel::tool::adapter::protocol::{Asked, Hello, Said};
+use imgduel::tool::adapter::protocol::{Message, Hello, Response};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -12,16 +12,16 @@ fuzz_target!(|data: &[u8]| {
         lines.next().unwrap_or_default(),
     );
     let hello = serde_json::from_slice::<Hello>(first);
-    let asked = serde_json::from_slice::<Asked>(second);
-    if let (Ok(hello), Ok(Asked::Request { request, .. })) = (&hello, &asked) {
+    let asked = serde_json::from_slice::<Message>(second);
+    if let (Ok(hello), Ok(Message::Request { request, .. })) = (&hello, &asked) {
         let _ = hello.objection(request);
     }
-    if let Ok(Asked::Request { request, .. }) = &asked {
+    if let Ok(Message::Request { request, .. }) = &asked {
         let _ = (request.name(), request.file(), request.is_reading());
     }
     if let (Ok(one), Ok(other)) = (
-        serde_json::from_slice::<Said>(first),
-        serde_json::from_slice::<Said>(second),
+        serde_json::from_slice::<Response>(first),
+        serde_json::from_slice::<Response>(second),
     ) && let (Some(one), Some(other)) = (&one.contents, &other.contents)
     {
         let _ = (

@@ -85,7 +85,7 @@ fuzz_target!(|data: &[u8]| {
         ],
         candidate: side_run(ours, choice[3]),
         reference: (choice[5] & 2 == 0).then(|| side_run(theirs, choice[4])),
-        opinion: (choice[5] & 4 == 0).then(|| CrossCheck {
+        cross_check: (choice[5] & 4 == 0).then(|| CrossCheck {
             witness: "libyal",
             answer: answer(&steps[0].task, theirs, choice[4]),
         }),
@@ -159,8 +159,8 @@ fuzz_target!(|data: &[u8]| {
     for said in [ours, theirs] {
         if let Ok(json) = serde_json::from_slice::<serde_json::Value>(said) {
             let _ = Inventory::of_description(&json);
-            if let Some(opinion) = &observations.opinion {
-                let _ = judge::described(&json, opinion);
+            if let Some(cross_check) = &observations.cross_check {
+                let _ = judge::described(&json, cross_check);
             }
             let _ = normalize(json.clone(), Purpose::Creation, &observations.speakers);
             let _ = normalize(json, Purpose::Description, &observations.speakers);

@@ -48,14 +48,14 @@ impl Perform for Check {
     }
 
     fn judge(&self, _: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
-        let opinion = || {
+        let cross_check = || {
             judge::checked(
                 &observations.candidate.step_results.last()?.answer,
-                observations.opinion.as_ref()?,
+                observations.cross_check.as_ref()?,
             )
         };
         let Some((candidate, reference)) = observations.last_answers() else {
-            return opinion().map(Verdict::from);
+            return cross_check().map(Verdict::from);
         };
         let (found, standard) = (
             CheckCounts::from_answer(candidate),
@@ -68,7 +68,7 @@ impl Perform for Check {
         );
         (found != standard)
             .then(|| Finding::of_difference(OUTPUT, difference))
-            .or_else(opinion)
+            .or_else(cross_check)
             .map(Verdict::from)
     }
 }

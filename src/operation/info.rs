@@ -57,16 +57,16 @@ impl Perform for Info {
         if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
             return Some(virtual_size_finding(&described, &standard, size).into());
         }
-        let opinion = observations
-            .opinion
+        let cross_check = observations
+            .cross_check
             .as_ref()
-            .and_then(|opinion| judge::described(&described, opinion));
+            .and_then(|cross_check| judge::described(&described, cross_check));
         let [ours, theirs] = [described, standard].map(|description| {
             normalize(description, Purpose::Description, &observations.speakers)
         });
         let differences = json_differences(&ours, &theirs, candidate.partial);
         Finding::of_differences(OUTPUT, differences)
-            .or(opinion)
+            .or(cross_check)
             .map(Verdict::from)
     }
 }

@@ -22,10 +22,10 @@ use crate::oracle::observations::{
 };
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
-use settled::same_bytes;
+use host_clusters::same_bytes;
 
 mod history;
-pub mod settled;
+pub mod host_clusters;
 mod validity;
 
 const FIXTURE: DivergenceKind = DivergenceKind::SnapshotFixture;

@@ -50,7 +50,7 @@ impl Observed {
             };
             observed.count(check);
         }
-        if observations.opinion.is_some() {
+        if observations.cross_check.is_some() {
             observed.count("witness_opinions");
         }
         observed

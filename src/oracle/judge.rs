@@ -4,16 +4,16 @@
 //! The runner calls them.
 
 mod check_counts;
+mod cross_check;
 mod exits;
 mod json_difference;
-mod opinion;
 mod outputs;
 mod snapshots;
 
 pub use check_counts::CheckCounts;
+pub use cross_check::{FACTS as WITNESS_FACTS, checked, described};
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;
-pub use opinion::{FACTS as WITNESS_FACTS, checked, described};
 pub use outputs::outputs;
 
 use crate::oracle::verdict::{

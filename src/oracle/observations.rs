@@ -335,7 +335,7 @@ pub struct Observations {
     /// The reference's side; `None` when the reference cannot do the operation and it is judged without it.
     pub reference: Option<SideRun>,
     /// A third opinion, where the operation wants one and a witness gave one.
-    pub opinion: Option<CrossCheck>,
+    pub cross_check: Option<CrossCheck>,
 }
 
 impl Observations {

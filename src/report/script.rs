@@ -148,7 +148,7 @@ pub fn script(
     program.ok_or_else(|| none("a tool cannot perform a step of it from a shell"))
 }
 
-/// What stands before each call, when the finding is about time or about what a tool would write without end.
+/// Returns the prefix of each call, if the divergence is about time, memory, or output without end.
 fn call_limit(kind: DivergenceKind, resources: Option<&str>, limit: Duration) -> Option<String> {
     let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
     match kind {
@@ -157,7 +157,7 @@ fn call_limit(kind: DivergenceKind, resources: Option<&str>, limit: Duration) ->
     }
 }
 
-/// What limits the resources of a tool, as a shell says it.
+/// Returns the shell commands that limit a tool's resources.
 fn resource_limits(kind: DivergenceKind, differences: &[Difference]) -> Option<String> {
     let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
     let memory = match exits::is_about_a_peak(differences) {
@@ -250,7 +250,7 @@ impl ScriptContext<'_> {
             let is_reproducible = |side| {
                 let tool = self.tool(self.executor(side, step));
                 let request = step.task.request();
-                request.is_some_and(|request| tool.wording(request).is_some())
+                request.is_some_and(|request| tool.reproducer(request).is_some())
             };
             step.rule != ExitExpectation::Free
                 || [Side::Candidate, Side::Reference]
@@ -292,7 +292,7 @@ impl ScriptContext<'_> {
             file: ImageFile::new("", Format::Raw),
             writes: Vec::new(),
         };
-        let Reproducer::CommandLine(words) = self.tool(by).wording(&write)? else {
+        let Reproducer::CommandLine(words) = self.tool(by).reproducer(&write)? else {
             return None;
         };
         words
@@ -367,7 +367,7 @@ impl ScriptContext<'_> {
     /// Returns a command line in which the tool's own program is a variable.
     fn line(&self, by: Side, request: &Request) -> Option<String> {
         let tool = self.tool(by);
-        let Reproducer::CommandLine(words) = tool.wording(request)? else {
+        let Reproducer::CommandLine(words) = tool.reproducer(request)? else {
             return None;
         };
         let (program, arguments) = words.split_first()?;

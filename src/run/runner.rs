@@ -341,7 +341,7 @@ impl<'runner> CaseRun<'runner> {
         if exits.completed {
             self.inspect_outputs(&mut observations, &outputs)?;
             if let Some(file) = operation.witnessed(context, &observations) {
-                observations.opinion = self.cross_check(&file)?;
+                observations.cross_check = self.cross_check(&file)?;
             }
             Phase::Comparing.time(|| {
                 verdicts.extend(operation.judge(context, &observations));
@@ -396,7 +396,7 @@ impl<'runner> CaseRun<'runner> {
             speakers: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),
             candidate,
             reference,
-            opinion: None,
+            cross_check: None,
         })
     }
 }

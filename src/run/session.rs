@@ -21,7 +21,7 @@ use crate::run::evidence::shell_line;
 use crate::run::record::{Elsewhere, Explained, Record, ToolName};
 use crate::run::runner::{DifferentialRunner, Outcome};
 use crate::tool::Tool;
-use crate::tool::cache::{OfCase, Store, cached, shared};
+use crate::tool::cache::{CaseAnswers, Store, cached, shared};
 use programs::Programs;
 
 /// The opened tools and everything else that is needed to run cases.
@@ -87,9 +87,9 @@ impl Session {
 
     /// Returns a session that shares the reference's answers on one case with other candidates: `first` holds the
     /// answers of first runs, `again` those of confirmation runs.
-    pub fn with_shared_answers(&self, first: &Arc<OfCase>, again: &Arc<OfCase>) -> Self {
+    pub fn with_shared_answers(&self, first: &Arc<CaseAnswers>, again: &Arc<CaseAnswers>) -> Self {
         let makes_none = !self.runner.candidate.capabilities().can("snapshot");
-        let behind = |reference: &Arc<dyn Tool>, answers: &Arc<OfCase>| {
+        let behind = |reference: &Arc<dyn Tool>, answers: &Arc<CaseAnswers>| {
             shared(Arc::clone(reference), Arc::clone(answers), makes_none)
         };
         let runner = DifferentialRunner {

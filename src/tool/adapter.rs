@@ -19,10 +19,10 @@ pub use pool::{Pool, Start};
 mod conformance;
 mod first_version;
 mod pool;
+mod process_directory;
 pub mod protocol;
-mod room;
 
-use protocol::{Asked, Hello};
+use protocol::{Hello, Message};
 
 /// Returns how a person makes a request without imgduel, in the adapter's version of the protocol.
 pub(super) type Words = Box<dyn Fn(&Request, u32) -> Option<Reproducer> + Send + Sync>;
@@ -61,7 +61,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     let words = move |request: &Request, version: u32| {
         Some(Reproducer::AdapterLine {
             command: command.clone(),
-            line: Asked::line(request, Path::new(DIRECTORY_MARK), version).ok()?,
+            line: Message::line(request, Path::new(DIRECTORY_MARK), version).ok()?,
         })
     };
     start_with_words(start, tool_env, Box::new(words))
@@ -118,7 +118,7 @@ impl Tool for Adapter {
             .ask(request, self.hello.protocol, words, call_context)
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         match self.support(request) {
             Support::Yes => (self.words)(request, self.hello.protocol),
             Support::No(_) => None,

@@ -6,9 +6,9 @@
 //! than a clean exit, because a timeout or crash may be the machine's fault. `shared` wraps it for several candidates
 //! on one case, which make the same requests on the same bytes.
 
+mod case_answers;
 mod entry;
 mod file_state;
-mod of_case;
 mod store;
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use crate::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
 use entry::Entry;
 use file_state::FileState;
 
-pub use of_case::OfCase;
+pub use case_answers::CaseAnswers;
 pub use store::{Counts, Store};
 
 /// The reference with a cache.
@@ -42,8 +42,8 @@ enum Shelf {
     Store(Arc<Store>),
     /// In memory, for the other candidates on this case. Snapshots have dates: if a candidate creates snapshots itself,
     /// their dates are compared with the reference's, so the reference must create its own at the same time.
-    OfCase {
-        answers: Arc<OfCase>,
+    CaseAnswers {
+        answers: Arc<CaseAnswers>,
         snapshots: bool,
     },
 }
@@ -57,7 +57,7 @@ impl Shelf {
                 call_context.memory_bytes_max.is_none()
                     && !matches!(request, Request::Snapshot { .. } | Request::Bench { .. })
             }
-            Self::OfCase { snapshots, .. } => {
+            Self::CaseAnswers { snapshots, .. } => {
                 *snapshots || !matches!(request, Request::Snapshot { .. })
             }
         }
@@ -66,14 +66,14 @@ impl Shelf {
     fn find(&self, key: &str) -> Option<Arc<Entry>> {
         match self {
             Self::Store(store) => store.find(key).map(Arc::new),
-            Self::OfCase { answers, .. } => answers.find(key),
+            Self::CaseAnswers { answers, .. } => answers.find(key),
         }
     }
 
     fn keep(&self, key: String, entry: Entry) {
         match self {
             Self::Store(store) => store.keep(&key, &entry),
-            Self::OfCase { answers, .. } => answers.keep(key, entry),
+            Self::CaseAnswers { answers, .. } => answers.keep(key, entry),
         }
     }
 }
@@ -85,8 +85,8 @@ pub fn cached(tool: Arc<dyn Tool>, store: Arc<Store>) -> Arc<dyn Tool> {
 
 /// Returns `tool` behind a cache for one case: it gets only requests that it did not get for another candidate;
 /// `snapshots` allows sharing those too.
-pub fn shared(tool: Arc<dyn Tool>, answers: Arc<OfCase>, snapshots: bool) -> Arc<dyn Tool> {
-    behind(tool, Shelf::OfCase { answers, snapshots })
+pub fn shared(tool: Arc<dyn Tool>, answers: Arc<CaseAnswers>, snapshots: bool) -> Arc<dyn Tool> {
+    behind(tool, Shelf::CaseAnswers { answers, snapshots })
 }
 
 fn behind(tool: Arc<dyn Tool>, shelf: Shelf) -> Arc<dyn Tool> {
@@ -129,8 +129,8 @@ impl Tool for Cached {
         self.tool.lacks()
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
-        self.tool.wording(request)
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+        self.tool.reproducer(request)
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
@@ -175,10 +175,10 @@ impl Cached {
     ) -> Option<String> {
         let request = serde_json::to_string(request).ok()?;
         let limit = call_context.limit;
-        let mut said = format!("{}\n{request}\n{limit:?}\n{files:?}", self.identity);
+        let mut basis = format!("{}\n{request}\n{limit:?}\n{files:?}", self.identity);
         if let Some(memory) = call_context.memory_bytes_max {
-            said.push_str(&format!("\n{memory}"));
+            basis.push_str(&format!("\n{memory}"));
         }
-        Some(format!("{:032x}", xxh3_128(said.as_bytes())))
+        Some(format!("{:032x}", xxh3_128(basis.as_bytes())))
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Introduction {
 }
 
 /// The maximum length of a program's output in a message, in characters.
-const SAID_MAX: usize = 100;
+const OUTPUT_CHARACTERS_MAX: usize = 100;
 
 /// Finds the program of `spec`: its path, or its name on `PATH`.
 pub(super) fn find(spec: &ToolSpec) -> Result<PathBuf> {
@@ -100,12 +100,12 @@ pub(super) fn version(
         memory_bytes_max: None,
     };
     let finished = process::run(&invocation)?;
-    let (asked, shown) = (introduction.argument, program.display());
+    let (argument, shown) = (introduction.argument, program.display());
     if finished.ending != Ending::Exited(0) {
         let how = exit(&finished.ending).describe();
-        let said = quoted(&finished.stderr.first_line());
+        let output = quoted(&finished.stderr.first_line());
         return Err(Error::missing_tool(format!(
-            "{shown} {asked}: {how}, it says {said}"
+            "{shown} {argument}: {how}, it says {output}"
         )));
     }
     let line = finished.stdout.first_line();
@@ -121,7 +121,7 @@ pub(super) fn version(
         _ => {
             let expected = introduction.begins.join("' or '");
             let message = format!(
-                "{shown} is not {}: asked {asked}, it says {}, which does not begin with '{expected}' and tell a version",
+                "{shown} is not {}: asked {argument}, it says {}, which does not begin with '{expected}' and tell a version",
                 spec.name,
                 quoted(&line)
             );
@@ -134,13 +134,17 @@ pub(super) fn version(
 }
 
 /// Returns a program's output as text for a message of one line.
-pub(super) fn quoted(said: &str) -> String {
-    match said.trim() {
+pub(super) fn quoted(output: &str) -> String {
+    match output.trim() {
         "" => "nothing".to_owned(),
-        said => {
-            let told: String = said.chars().take(SAID_MAX).collect();
-            let rest = if told.len() < said.len() { "..." } else { "" };
-            format!("'{}{rest}'", told.escape_debug())
+        output => {
+            let start: String = output.chars().take(OUTPUT_CHARACTERS_MAX).collect();
+            let rest = if start.len() < output.len() {
+                "..."
+            } else {
+                ""
+            };
+            format!("'{}{rest}'", start.escape_debug())
         }
     }
 }
@@ -266,8 +270,10 @@ pub(super) fn shared_words(request: &Request) -> Vec<String> {
 fn told_formats(request: &Request) -> Vec<String> {
     match request {
         Request::Dd { target, .. } => words(["-O", target.format.name()]),
-        Request::Compare { first, second } => [told("-f", first), told("-F", second)].concat(),
-        Request::Commit { file, .. } | Request::Bitmap { file, .. } => told("-f", file),
+        Request::Compare { first, second } => {
+            [format_flag("-f", first), format_flag("-F", second)].concat()
+        }
+        Request::Commit { file, .. } | Request::Bitmap { file, .. } => format_flag("-f", file),
         Request::SnapshotList { .. } => Vec::new(),
         other => words(["-f", other.file().format.name()]),
     }
@@ -276,8 +282,8 @@ fn told_formats(request: &Request) -> Vec<String> {
 /// Returns the arguments between the formats and the operands.
 fn flags(request: &Request) -> Vec<String> {
     match request {
-        Request::Create { file, .. } => told_options(&file.options),
-        Request::Amend { options, .. } => told_options(options),
+        Request::Create { file, .. } => option_flags(&file.options),
+        Request::Amend { options, .. } => option_flags(options),
         Request::Resize {
             shrink,
             preallocation,
@@ -331,15 +337,15 @@ fn operands(request: &Request) -> Vec<String> {
 }
 
 /// Returns the arguments for options, each with its own `-o`.
-pub(super) fn told_options(options: &CreateOptions) -> Vec<String> {
-    let told = options
+pub(super) fn option_flags(options: &CreateOptions) -> Vec<String> {
+    let flags = options
         .iter()
         .map(|option| ["-o".to_owned(), option.to_string()]);
-    told.flatten().collect()
+    flags.flatten().collect()
 }
 
 /// Returns the arguments for a file's format, if it is to be given.
-pub(super) fn told(flag: &str, file: &ImageFile) -> Vec<String> {
+pub(super) fn format_flag(flag: &str, file: &ImageFile) -> Vec<String> {
     match file.format_is_told {
         true => words([flag, file.format.name()]),
         false => Vec::new(),
@@ -352,7 +358,7 @@ pub(super) fn flat(file: &ImageFile) -> String {
 }
 
 /// Returns a command line of `program` with these arguments.
-pub(super) fn wording(program: &Path, arguments: Vec<String>) -> Reproducer {
+pub(super) fn reproducer(program: &Path, arguments: Vec<String>) -> Reproducer {
     let program = program.display().to_string();
     Reproducer::CommandLine(std::iter::once(program).chain(arguments).collect())
 }

@@ -15,8 +15,8 @@ use crate::image::format::Format;
 use crate::image::options::{Compression, CreateOption, Preallocation, Subformat};
 use crate::tool::request::{Answer, ImageFile, Request};
 
+mod calls;
 pub(super) mod library;
-mod wording;
 
 /// The version in `Cargo.toml`; a test compares it with `Cargo.lock`.
 pub const VERSION: &str = "0.2.6";
@@ -111,9 +111,9 @@ impl Tool for Imago {
             .ask(request, protocol::VERSION, words, call_context)
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
-        let call = wording::call(request)?;
-        let template = wording::TEMPLATE;
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+        let call = calls::call(request)?;
+        let template = calls::TEMPLATE;
         Some(Reproducer::RustCall { template, call })
     }
 }

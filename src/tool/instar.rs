@@ -115,7 +115,7 @@ impl Tool for Instar {
         )
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let arguments = match request {
             Request::Write { .. }
             | Request::WriteZeroes { .. }
@@ -125,7 +125,7 @@ impl Tool for Instar {
             Request::Contents { file } => flatten(&file.path, &flat(file)),
             _ => arguments(request),
         };
-        Some(command_line::wording(&self.program, arguments))
+        Some(command_line::reproducer(&self.program, arguments))
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
         arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
         environment: Vec::new(),
     };
-    let words = |request: &Request, _| reader.wording(request);
+    let words = |request: &Request, _| reader.reproducer(request);
     adapter::start_with_words(start, tool_env, Box::new(words))
 }
 

@@ -58,15 +58,15 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
             arguments: arguments.to_vec(),
             environment: Vec::new(),
         };
-        let words = move |request: &Request, _| words.wording(request);
+        let words = move |request: &Request, _| words.reproducer(request);
         adapter::start_with_words(start, tool_env, Box::new(words))
     });
-    let mut said = String::new();
+    let mut reason = String::new();
     let mut answers = |tried: &Result<Arc<dyn Tool>>| match tried {
         Ok(_) => true,
         // The module may be there, but too slow to report its version.
         Err(error) => {
-            said = format!(": {error}");
+            reason = format!(": {error}");
             false
         }
     };
@@ -74,7 +74,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     first.unwrap_or_else(|| {
         let row = Row::named(&spec.name)?;
         Err(Error::missing_tool(format!(
-            "no Python here has {} ({}){said}",
+            "no Python here has {} ({}){reason}",
             spec.name, row.install
         )))
     })
@@ -95,17 +95,17 @@ struct ByHand {
 }
 
 impl ByHand {
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let (Request::Info { file } | Request::Contents { file }) = request else {
             return None;
         };
-        let (asked, format) = (request.name(), file.format.name());
+        let (name, format) = (request.name(), file.format.name());
         let words = [
             &self.program,
             "-c",
             &self.script,
             &self.name,
-            asked,
+            name,
             &file.path,
             format,
         ];

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::command_line::{self, Introduction, flat, told, words};
+use super::command_line::{self, Introduction, flat, format_flag, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::image::content::Write;
@@ -186,7 +186,7 @@ impl Tool for QemuImg {
         }
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let arguments = match request {
             Request::Contents { file } => {
                 let flattening = flatten(file.format, &file.path, &flat(file));
@@ -199,7 +199,7 @@ impl Tool for QemuImg {
             true => self.qemu_io.as_deref()?,
             false => &self.program,
         };
-        Some(command_line::wording(program, arguments))
+        Some(command_line::reproducer(program, arguments))
     }
 }
 
@@ -299,10 +299,10 @@ fn plain_arguments(request: &Request) -> Vec<String> {
     }
 }
 
-/// A command line that asks for a report in JSON.
+/// Returns a command line with JSON output.
 fn reported(verb: &str, flags: Vec<String>, file: &ImageFile) -> Vec<String> {
     let json = words(["--output=json", &file.path]);
-    [words([verb]), told("-f", file), flags, json].concat()
+    [words([verb]), format_flag("-f", file), flags, json].concat()
 }
 
 fn write_command(write: &Write) -> String {
@@ -321,12 +321,12 @@ fn conversion(
     snapshot: Option<&SnapshotKey>,
 ) -> Vec<String> {
     let mut arguments = words(["convert"]);
-    arguments.extend(told("-f", source));
+    arguments.extend(format_flag("-f", source));
     let snapshot = snapshot.map(qemu_words::snapshot);
     arguments.extend(snapshot.iter().flat_map(|named| words(["-l", named])));
     arguments.extend(words(["-O", target.format.name()]));
     arguments.extend(compress.then(|| "-c".to_owned()));
-    arguments.extend(command_line::told_options(&target.options));
+    arguments.extend(command_line::option_flags(&target.options));
     arguments.extend(words([&source.path, &target.path]));
     arguments
 }

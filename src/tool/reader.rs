@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::adapter::protocol::{self, Hello, Lack, Said};
+use super::adapter::protocol::{self, Hello, Lack, Response};
 use super::worker::Library;
 use super::{FLAT_SUFFIX, Reproducer};
 use crate::image::content::{Contents, ContentsBuilder};
@@ -104,19 +104,19 @@ impl Library for Reader {
         }
     }
 
-    fn answer(&self, request: &Request, directory: &Path) -> Said {
-        let mut said = Said::default();
-        match self.call(request, directory, &mut said) {
+    fn answer(&self, request: &Request, directory: &Path) -> Response {
+        let mut response = Response::default();
+        match self.call(request, directory, &mut response) {
             Ok(()) => {}
-            Err(Refusal::Unsupported(feature)) => said.unsupported = Some(feature),
-            Err(Refusal::Refused(why)) => said.refused = Some(why),
+            Err(Refusal::Unsupported(feature)) => response.unsupported = Some(feature),
+            Err(Refusal::Refused(why)) => response.refused = Some(why),
         }
-        said
+        response
     }
 }
 
 impl Reader {
-    pub(super) fn wording(&self, request: &Request) -> Option<Reproducer> {
+    pub(super) fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let (Request::Info { file } | Request::Contents { file }) = request else {
             return None;
         };
@@ -133,14 +133,14 @@ impl Reader {
         &self,
         request: &Request,
         directory: &Path,
-        said: &mut Said,
+        response: &mut Response,
     ) -> std::result::Result<(), Refusal> {
         let disk = (self.open)(&directory.join(&request.file().path))?;
         match request {
             Request::Info { .. } => {
-                said.json = Some(json!({ "virtual-size": disk.size, "format": self.format }));
+                response.json = Some(json!({ "virtual-size": disk.size, "format": self.format }));
             }
-            Request::Contents { .. } => said.contents = Some(contents(disk)?),
+            Request::Contents { .. } => response.contents = Some(contents(disk)?),
             other => {
                 let what = format!("{} has no {}", self.name, other.name());
                 return Err(Refusal::Unsupported(what));

@@ -82,8 +82,8 @@ fn objection(file: &ImageFile) -> Option<String> {
 }
 
 /// Returns the guest-visible size in bytes that info reports.
-fn told_size(said: &str) -> Option<u64> {
-    let (_, behind) = said.split_once(SIZE)?;
+fn reported_size(output: &str) -> Option<u64> {
+    let (_, behind) = output.split_once(SIZE)?;
     let digits = behind.split(|other: char| !other.is_ascii_digit()).next()?;
     digits.parse().ok()
 }
@@ -147,7 +147,7 @@ impl Tool for Rqcow2 {
         Ok(answer)
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let program = self.program.display().to_string();
         let file = match request {
             // Only the facts that qemu-img's info has too.
@@ -174,7 +174,7 @@ impl Rqcow2 {
         let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
         if answer.succeeded() {
             // Without a size the output stays as it is; it is reported as not being JSON.
-            if let Some(size) = told_size(&answer.stdout.text()) {
+            if let Some(size) = reported_size(&answer.stdout.text()) {
                 let json = json!({ "virtual-size": size, "format": file.format });
                 answer.stdout = Captured::from_text(json.to_string());
             }
@@ -201,9 +201,9 @@ mod tests {
 
     #[test]
     fn the_size_is_parsed_from_its_description_of_an_image() {
-        let said = "Image path \"a\"\ninfo Qcow2Info { block_size_shift: 9, rb_cache_cnt: 64, virtual_size: 1537 }\nbacking None\n";
-        assert_eq!(told_size(said), Some(1537));
-        assert_eq!(told_size("Image path"), None);
+        let output = "Image path \"a\"\ninfo Qcow2Info { block_size_shift: 9, rb_cache_cnt: 64, virtual_size: 1537 }\nbacking None\n";
+        assert_eq!(reported_size(output), Some(1537));
+        assert_eq!(reported_size("Image path"), None);
     }
 
     #[test]

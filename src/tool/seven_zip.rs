@@ -123,12 +123,12 @@ impl SevenZip {
         arguments.extend(words([&format!("-t{handler}"), "--", &file.path]));
         let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
         if let Exit::Refused(_) = answer.exit {
-            let said = answer.stdout.text() + &answer.stderr.text();
-            let small = said.to_lowercase();
+            let output = answer.stdout.text() + &answer.stderr.text();
+            let small = output.to_lowercase();
             let known = UNSUPPORTED.iter().find(|words| small.contains(**words));
             if let Some(words) = known {
                 answer.exit = Exit::Unsupported(format!("7zz: {words}"));
-            } else if let Some(why) = reason(&said) {
+            } else if let Some(why) = reason(&output) {
                 let all = format!("{why}\n{}", answer.stderr.text());
                 answer.stderr = Captured::from_text(all);
             }
@@ -138,9 +138,9 @@ impl SevenZip {
 }
 
 /// Returns the line with the reason; of several, the most specific one.
-fn reason(said: &str) -> Option<&str> {
-    let begins = |word: &str| said.lines().find(|line| line.starts_with(word));
-    let listed = said.lines().skip_while(|line| *line != "ERRORS:").nth(1);
+fn reason(output: &str) -> Option<&str> {
+    let begins = |word: &str| output.lines().find(|line| line.starts_with(word));
+    let listed = output.lines().skip_while(|line| *line != "ERRORS:").nth(1);
     begins("Open ERROR").or(listed).or_else(|| begins("ERROR"))
 }
 
@@ -194,7 +194,7 @@ impl Tool for SevenZip {
         }
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let script = match request {
             // The facts of its listing that qemu-img's info has too.
             Request::Info { .. } => {

@@ -26,11 +26,11 @@ pub(super) const READER: Reader = Reader {
 fn open(path: &Path) -> Result<Disk, Refusal> {
     let file = File::open(path)?;
     let disk = VdiDisk::open(Box::new(file)).map_err(|error| {
-        let said = error.to_string();
+        let message = error.to_string();
         // Only the message shows it (vdi 0.2.0, src/lib.rs).
-        match said.starts_with("Unsupported") || said.starts_with("Only dynamic") {
-            true => Refusal::Unsupported(said),
-            false => Refusal::Refused(said),
+        match message.starts_with("Unsupported") || message.starts_with("Only dynamic") {
+            true => Refusal::Unsupported(message),
+            false => Refusal::Refused(message),
         }
     })?;
     Ok(Disk {

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::thread;
 
-use super::adapter::protocol::{Asked, Hello, Said};
+use super::adapter::protocol::{Hello, Message, Response};
 use crate::process;
 use crate::tool::request::Request;
 
@@ -21,7 +21,7 @@ pub(super) trait Library {
     fn hello(&self) -> Hello;
 
     /// Performs a request in the directory of its files.
-    fn answer(&self, request: &Request, directory: &Path) -> Said;
+    fn answer(&self, request: &Request, directory: &Path) -> Response;
 }
 
 /// Serves until standard input closes.
@@ -32,15 +32,15 @@ pub(super) fn serve(
 ) -> io::Result<()> {
     for line in input.lines() {
         match serde_json::from_str(&line?)? {
-            Asked::Hello { .. } => serde_json::to_writer(&mut output, &library.hello())?,
-            Asked::Request {
+            Message::Hello { .. } => serde_json::to_writer(&mut output, &library.hello())?,
+            Message::Request {
                 directory, request, ..
             } => {
                 let started = process::own_cpu_time();
-                let mut said = answer(library, &request, &directory);
-                said.peak_memory_bytes = process::own_peak();
-                said.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
-                serde_json::to_writer(&mut output, &said)?;
+                let mut response = answer(library, &request, &directory);
+                response.peak_memory_bytes = process::own_peak();
+                response.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
+                serde_json::to_writer(&mut output, &response)?;
             }
         }
         output.write_all(b"\n")?;
@@ -49,7 +49,7 @@ pub(super) fn serve(
     Ok(())
 }
 
-fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -> Said {
+fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -> Response {
     // Each request has its own thread, so that hash maps start with the same keys whatever came before. After a panic
     // the worker is discarded, so no broken state is reused.
     let answered = thread::scope(|scope| scope.spawn(|| library.answer(request, directory)).join());
@@ -61,9 +61,9 @@ fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -
                 .map(|text| (*text).to_owned())
         });
         let panicked = Some(text.unwrap_or_else(|| "a panic without a message".to_owned()));
-        Said {
+        Response {
             panicked,
-            ..Said::default()
+            ..Response::default()
         }
     })
 }
@@ -80,11 +80,11 @@ mod tests {
             unreachable!("nobody asks")
         }
 
-        fn answer(&self, _: &Request, _: &Path) -> Said {
+        fn answer(&self, _: &Request, _: &Path) -> Response {
             let thread = format!("{:?}", thread::current().id());
-            Said {
+            Response {
                 json: Some(thread.into()),
-                ..Said::default()
+                ..Response::default()
             }
         }
     }
@@ -93,9 +93,9 @@ mod tests {
     fn every_request_has_its_own_thread_with_fresh_entropy() {
         let file = crate::tool::request::ImageFile::new("a", crate::image::format::Format::Raw);
         let request = Request::Info { file };
-        let asked = || answer(&Teller, &request, Path::new("/")).json;
+        let answer_again = || answer(&Teller, &request, Path::new("/")).json;
         let own = format!("{:?}", thread::current().id());
-        let (first, second) = (asked(), asked());
+        let (first, second) = (answer_again(), answer_again());
         assert!(first.is_some() && first != second);
         assert!(
             [first, second]

@@ -114,7 +114,7 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
         let Some(request) = step.task.request() else {
             continue;
         };
-        if let Some(Reproducer::CommandLine(words)) = tool.wording(request) {
+        if let Some(Reproducer::CommandLine(words)) = tool.reproducer(request) {
             let program = Path::new(&words[0]).file_name().unwrap_or_default();
             let call = Call {
                 program: program.to_string_lossy().into_owned(),

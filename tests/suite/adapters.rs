@@ -119,7 +119,7 @@ fn an_adapter_is_asked_in_the_version_that_it_says_it_speaks() {
                 length: None,
             },
         };
-        match adapter.wording(&request) {
+        match adapter.reproducer(&request) {
             Some(Reproducer::AdapterLine { line, .. }) => line,
             other => panic!("{other:?}"),
         }

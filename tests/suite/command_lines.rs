@@ -71,7 +71,7 @@ const LONG: [Row; 5] = [
 
 /// Returns the command line or adapter message for a request in one line, without the path of the program.
 fn line(tool: &dyn Tool, request: &imgduel::tool::request::Request) -> Option<String> {
-    match tool.wording(request)? {
+    match tool.reproducer(request)? {
         Reproducer::CommandLine(words) => Some(words[1..].join("\u{1f}")),
         Reproducer::AdapterLine { line, .. } => Some(line),
         Reproducer::RustCall { .. } => None,

@@ -184,8 +184,8 @@ impl Tool for Metered {
         self.tool.support(request)
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
-        self.tool.wording(request)
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+        self.tool.reproducer(request)
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {

@@ -39,8 +39,8 @@ impl Tool for Own {
         self.0.ask(request, call_context)
     }
 
-    fn wording(&self, request: &Request) -> Option<Reproducer> {
-        self.0.wording(request)
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+        self.0.reproducer(request)
     }
 }
 

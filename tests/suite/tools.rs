@@ -12,7 +12,7 @@ use imgduel::image::content::{Contents, Write};
 use imgduel::image::format::Format;
 use imgduel::image::options::{CreateOption, CreateOptions};
 use imgduel::process::SandboxPolicy;
-use imgduel::tool::adapter::protocol::{self, Asked};
+use imgduel::tool::adapter::protocol::{self, Message};
 use imgduel::tool::request::{
     Answer, BenchPlan, Exit, ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey,
     Window,
@@ -182,7 +182,7 @@ fn imago_never_needs_qemu_img() {
         file: image("alone", Format::Qcow2),
         size: Size::parse("1M").unwrap(),
     };
-    let request = Asked::line(&create, scratch.path(), protocol::VERSION).unwrap();
+    let request = Message::line(&create, scratch.path(), protocol::VERSION).unwrap();
     let mut worker = ring::imgduel()
         .args([imgduel::tool::worker::ARGUMENT, "imago"])
         .env_clear()
@@ -333,7 +333,7 @@ fn changes_of_guest_data_are_reproduced_with_qemu_io_and_not_with_qemu_img() {
         },
     ];
     for request in changing {
-        let Some(Reproducer::CommandLine(words)) = qemu_img.wording(&request) else {
+        let Some(Reproducer::CommandLine(words)) = qemu_img.reproducer(&request) else {
             panic!("{request:?} has no command line");
         };
         assert!(words[0].ends_with("qemu-io"), "{words:?}");

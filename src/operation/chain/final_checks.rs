@@ -259,8 +259,8 @@ fn witnessed(
     info: &Answer,
     chain_state: &ChainState,
 ) -> Option<Finding> {
-    let opinion = observations.opinion.as_ref()?;
-    let described = judge::described(&info.json().ok()?, opinion)?;
+    let cross_check = observations.cross_check.as_ref()?;
+    let described = judge::described(&info.json().ok()?, cross_check)?;
     let size = chain_state.model.top.size.to_string();
     let alone = described
         .differences

@@ -54,7 +54,7 @@ impl Sides<'_> {
         self.reading(owner, reader, |request| request.kind() == kind)
     }
 
-    /// Returns the answer of `reader` to the request that `asked` selects, on the copy of `owner`.
+    /// Returns the answer of `reader` to the request that `is_wanted` selects, on the copy of `owner`.
     pub(super) fn reading(
         &self,
         owner: Side,

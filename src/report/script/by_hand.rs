@@ -5,7 +5,7 @@
 
 use super::ScriptInput;
 use super::shell::{Check, NEEDS_IMGDUEL};
-use crate::operation::snapshot::settled::DATE_SLACK_SECONDS;
+use crate::operation::snapshot::host_clusters::DATE_SLACK_SECONDS;
 use crate::oracle::observations::{HarnessAction, Task};
 use crate::oracle::verdict::Subject;
 use crate::run::evidence::quoted;

@@ -153,7 +153,7 @@ impl ScriptContext<'_> {
         around: &Around,
     ) -> Option<()> {
         let ((before, after), (rust_before, rust_after)) = (&around.shell, &around.rust);
-        match self.tool(by).wording(request)? {
+        match self.tool(by).reproducer(request)? {
             Reproducer::CommandLine(_) => {
                 let limit = self.limit.as_deref().unwrap_or_default();
                 let line = self.line(by, request)?;

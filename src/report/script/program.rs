@@ -4,7 +4,7 @@ use super::shell::Check;
 
 /// The parts, beside the candidate's calls.
 pub(super) struct Program {
-    /// What it shows, as text.
+    /// The description of the divergence.
     pub(super) head: String,
     /// The lines that make the source image.
     pub(super) image: String,
@@ -14,7 +14,7 @@ pub(super) struct Program {
     pub(super) watch: &'static str,
     /// The comparison.
     pub(super) compared: Check,
-    /// The limits of a tool's resources, in a shell's words.
+    /// The shell commands that limit a tool's resources.
     pub(super) resources: Option<String>,
 }
 
@@ -65,13 +65,13 @@ impl Program {
         }
     }
 
-    /// What comes after both sides' calls.
+    /// Returns the part after both sides' calls.
     fn compare(&self) -> String {
         let text = &self.compared.text;
         format!("{OUTPUTS}\n{text}\n# It does not show.\nexit 1\n")
     }
 
-    /// A shell script.
+    /// Returns a shell script.
     pub(super) fn in_shell(&self, variables: &str, calls: &str) -> String {
         let Self {
             image,
@@ -87,7 +87,7 @@ impl Program {
         )
     }
 
-    /// A Rust program, from a template.
+    /// Returns a Rust program, from a template.
     pub(super) fn in_rust(&self, template: &str, variables: &str, calls: &str) -> String {
         let Self {
             image,

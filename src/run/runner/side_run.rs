@@ -162,16 +162,16 @@ impl<'runner> CaseRun<'runner> {
     pub(super) fn cross_check(&mut self, file: &ImageFile) -> Result<Option<CrossCheck>> {
         let directory = self.scratch_dir.directory(Side::Candidate);
         let ImageFile { format, path, .. } = file;
-        let opinion = self.runner.witnesses.hear(
+        let cross_check = self.runner.witnesses.hear(
             *format,
             path,
             &self.call_context(&directory, Duration::ZERO),
         )?;
-        if let Some(CrossCheck { answer, .. }) = &opinion {
+        if let Some(CrossCheck { answer, .. }) = &cross_check {
             self.tool_calls += answer.calls;
             self.tool_cpu += answer.cpu;
         }
-        Ok(opinion)
+        Ok(cross_check)
     }
 
     pub(super) fn tool(&self, by: Side) -> &'runner dyn Tool {

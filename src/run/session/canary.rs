@@ -77,7 +77,7 @@ impl Tool for Liar {
         Ok(answer)
     }
 
-    fn wording(&self, _: &Request) -> Option<Reproducer> {
+    fn reproducer(&self, _: &Request) -> Option<Reproducer> {
         None
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! Used by every tool that is not a plain command line. The output of such a process is data: a line that violates the
 //! protocol, a crash or a hang becomes an answer. The pool does not interpret requests. Each process works in its own
-//! [`Room`], the only directory that it may write to.
+//! [`ProcessDirectory`], the only directory that it may write to.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::protocol::{self, Asked, Hello, Said};
-use super::room::{Room, Visit};
+use super::process_directory::{MovedDirectory, ProcessDirectory};
+use super::protocol::{self, Hello, Message, Response};
 use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::process::{Captured, Dialogue, Ending, Invocation, Reply, SandboxPolicy};
@@ -38,7 +38,7 @@ pub struct Pool {
 /// A persistent process. The process is dropped before its directory.
 struct Kept {
     dialogue: Dialogue,
-    room: Room,
+    process_directory: ProcessDirectory,
     /// The policy with which it was started.
     sandbox: SandboxPolicy,
 }
@@ -55,12 +55,12 @@ impl Pool {
     /// Starts a process and returns its hello, within `limit`.
     pub fn hello(&self, limit: Duration) -> Result<Hello> {
         let no_json = |error: serde_json::Error| Error::system(error.to_string());
-        let hello = serde_json::to_string(&Asked::hello()).map_err(no_json)?;
+        let hello = serde_json::to_string(&Message::hello()).map_err(no_json)?;
         let who = self.start.program.display();
         let wrong = |what: String| Error::missing_tool(format!("{who}: {what}"));
         let sandbox = SandboxPolicy::default();
-        let room = Room::apart()?;
-        let directory = room.path().to_owned();
+        let process_directory = ProcessDirectory::apart()?;
+        let directory = process_directory.path().to_owned();
         let call_context = CallContext {
             directory: &directory,
             limit,
@@ -69,25 +69,25 @@ impl Pool {
             memory_bytes_max: None,
         };
         let terms = call_context.invocation(&self.start.program, &[]);
-        let dialogue = self.started(&room, &call_context)?;
+        let dialogue = self.started(&process_directory, &call_context)?;
         let hello: Hello = match dialogue.ask(&hello, &terms)? {
             Reply::Line { line, dialogue, .. } => {
                 self.give_back(Kept {
                     dialogue: *dialogue,
-                    room,
+                    process_directory,
                     sandbox,
                 });
                 serde_json::from_slice(&line).map_err(|error| {
-                    let said = command_line::quoted(&String::from_utf8_lossy(&line));
+                    let output = command_line::quoted(&String::from_utf8_lossy(&line));
                     wrong(format!(
-                        "its hello is not that of an adapter, it says {said}: {error}"
+                        "its hello is not that of an adapter, it says {output}: {error}"
                     ))
                 })?
             }
             Reply::Ended { ending, stderr, .. } => {
                 let how = command_line::exit(&ending).describe();
-                let said = command_line::quoted(&stderr.first_line());
-                return Err(wrong(format!("no hello came ({how}), it says {said}")));
+                let output = command_line::quoted(&stderr.first_line());
+                return Err(wrong(format!("no hello came ({how}), it says {output}")));
             }
         };
         let ours = protocol::OLDEST_VERSION..=protocol::VERSION;
@@ -111,26 +111,28 @@ impl Pool {
     ) -> Result<Answer> {
         let Kept {
             mut dialogue,
-            room,
+            process_directory,
             sandbox,
         } = self.taken(call_context)?;
         dialogue.limit_memory(call_context.memory_bytes_max)?;
         // Without confinement it may write anywhere.
-        let mut visit = match call_context.sandbox.is_confined {
-            true => Some(room.admit(call_context.directory)?),
+        let mut moved = match call_context.sandbox.is_confined {
+            true => Some(process_directory.admit(call_context.directory)?),
             false => None,
         };
-        let inside = visit.as_ref().map_or(call_context.directory, Visit::inside);
-        let asked = Asked::line(request, inside, version)
+        let inside = moved
+            .as_ref()
+            .map_or(call_context.directory, MovedDirectory::inside);
+        let message = Message::line(request, inside, version)
             .map_err(|error| Error::system(error.to_string()))?;
         let started = Instant::now();
         let terms = call_context.invocation(&self.start.program, &[]);
         let terms = Invocation {
-            directory: room.path(),
+            directory: process_directory.path(),
             ..terms
         };
-        let reply = dialogue.ask(&asked, &terms)?;
-        let is_back = visit.as_mut().is_none_or(Visit::end);
+        let reply = dialogue.ask(&message, &terms)?;
+        let is_back = moved.as_mut().is_none_or(MovedDirectory::end);
         let mut answer = match reply {
             Reply::Line {
                 stderr, dialogue, ..
@@ -141,12 +143,12 @@ impl Pool {
                 plain_answer(Exit::Crashed(how), stderr, Duration::ZERO)
             }
             reply => {
-                drop(visit);
+                drop(moved);
                 let (mut answer, dialogue) = read(reply);
                 if let Some(dialogue) = dialogue {
                     self.give_back(Kept {
                         dialogue,
-                        room,
+                        process_directory,
                         sandbox,
                     });
                 }
@@ -168,7 +170,7 @@ impl Pool {
             match waiting {
                 Some(kept)
                     if kept.sandbox == *call_context.sandbox
-                        && kept.room.can_admit(call_context.directory) =>
+                        && kept.process_directory.can_admit(call_context.directory) =>
                 {
                     return Ok(kept);
                 }
@@ -177,15 +179,19 @@ impl Pool {
                 None => break,
             }
         }
-        let room = Room::beside(call_context.directory)?;
+        let process_directory = ProcessDirectory::beside(call_context.directory)?;
         Ok(Kept {
-            dialogue: self.started(&room, call_context)?,
-            room,
+            dialogue: self.started(&process_directory, call_context)?,
+            process_directory,
             sandbox: call_context.sandbox.clone(),
         })
     }
 
-    fn started(&self, room: &Room, call_context: &CallContext<'_>) -> Result<Dialogue> {
+    fn started(
+        &self,
+        process_directory: &ProcessDirectory,
+        call_context: &CallContext<'_>,
+    ) -> Result<Dialogue> {
         let Start {
             program,
             arguments,
@@ -194,7 +200,7 @@ impl Pool {
         let mut environment = environment.clone();
         environment.push((RUN_VARIABLE.into(), run_token().into()));
         Dialogue::start(&Invocation {
-            directory: room.path(),
+            directory: process_directory.path(),
             environment: &environment,
             memory_bytes_max: None,
             ..call_context.invocation(program, arguments)
@@ -242,30 +248,35 @@ fn read(reply: Reply) -> (Half, Option<Dialogue>) {
             return (answer.into(), None);
         }
     };
-    let said: Said = match serde_json::from_slice(&line) {
-        Ok(said) => said,
+    let response: Response = match serde_json::from_slice(&line) {
+        Ok(response) => response,
         Err(error) => {
             let how = format!("its answer is not that of an adapter: {error}");
             let answer = plain_answer(Exit::Crashed(how), stderr, Duration::ZERO);
             return (answer.into(), None);
         }
     };
-    let cpu = Duration::from_nanos(said.cpu_ns);
+    let cpu = Duration::from_nanos(response.cpu_ns);
     let mut answer = plain_answer(Exit::Success, stderr, cpu);
-    answer.peak_memory_bytes = said.peak_memory_bytes;
-    if let Some(message) = said.panicked {
+    answer.peak_memory_bytes = response.peak_memory_bytes;
+    if let Some(message) = response.panicked {
         answer.exit = Exit::Crashed(format!("panic: {message}"));
         return (answer.into(), None);
     }
-    if let Some(feature) = said.unsupported {
+    if let Some(feature) = response.unsupported {
         answer.exit = Exit::Unsupported(feature);
-    } else if let Some(message) = said.refused {
+    } else if let Some(message) = response.refused {
         answer.exit = Exit::Refused(1);
         answer.stderr = Captured::from_text(message);
     }
-    answer.stdout = Captured::from_text(said.json.map(|json| json.to_string()).unwrap_or_default());
-    answer.contents = said.contents;
-    let raw = said.raw;
+    answer.stdout = Captured::from_text(
+        response
+            .json
+            .map(|json| json.to_string())
+            .unwrap_or_default(),
+    );
+    answer.contents = response.contents;
+    let raw = response.raw;
     (Half { answer, raw }, Some(*dialogue))
 }
 

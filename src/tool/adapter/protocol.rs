@@ -24,7 +24,7 @@ pub const OLDEST_VERSION: u32 = 1;
 /// A message of the harness.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Asked {
+pub enum Message {
     /// The first line: the handshake.
     Hello {
         /// [`OLDEST_VERSION`]: an adapter that supports no other ignores the rest.
@@ -43,7 +43,7 @@ pub enum Asked {
     },
 }
 
-impl Asked {
+impl Message {
     /// Returns the first line.
     pub fn hello() -> Self {
         Self::Hello {
@@ -161,7 +161,7 @@ impl Hello {
 /// The answer to a request. Without `refused`, `unsupported` and `panicked`, the tool performed it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Said {
+pub struct Response {
     /// The error, if the tool refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -239,7 +239,7 @@ mod tests {
     fn a_line_has_the_request_and_its_directory() {
         let options = &["cluster_size=4096", "extended_l2=on"];
         let request = contents(options);
-        let line = |version| Asked::line(&request, Path::new("/scratch"), version).expect("JSON");
+        let line = |version| Message::line(&request, Path::new("/scratch"), version).expect("JSON");
         assert_eq!(
             line(1),
             r#"{"directory":"/scratch","request":"contents","file":{"path":"a.qcow2","format":"qcow2","options":["cluster_size=4096","extended_l2=on"]}}"#
@@ -249,7 +249,7 @@ mod tests {
             line,
             r#"{"directory":"/scratch","request":"contents","file":{"path":"a.qcow2","format":"qcow2","options":{"cluster_size":4096,"extended_l2":true}}}"#
         );
-        let back: Asked = serde_json::from_str(&line).expect("the same");
-        assert!(matches!(back, Asked::Request { request, .. } if request == contents(options)));
+        let back: Message = serde_json::from_str(&line).expect("the same");
+        assert!(matches!(back, Message::Request { request, .. } if request == contents(options)));
     }
 }

@@ -309,14 +309,14 @@ mod tests {
         let path = scratch.path().join("image");
         fs::write(&path, "bytes").unwrap();
         let mut memory = Memory::default();
-        let mut look = || {
+        let mut read_again = || {
             memory.forget_what_changed();
             let remembered = memory.states.len();
             memory.state(&path).unwrap();
             remembered
         };
-        assert_eq!([look(), look(), look()], [0, 1, 1]);
+        assert_eq!([read_again(), read_again(), read_again()], [0, 1, 1]);
         drop(File::options().append(true).open(&path).unwrap());
-        assert_eq!([look(), look()], [0, 1]);
+        assert_eq!([read_again(), read_again()], [0, 1]);
     }
 }

@@ -17,7 +17,7 @@ use ::imago::{
 };
 use serde_json::{Value, json};
 
-use super::super::adapter::protocol::{self, Hello, Said};
+use super::super::adapter::protocol::{self, Hello, Response};
 use super::super::worker::Library;
 use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
 use crate::image::format::Format;
@@ -47,16 +47,16 @@ impl Library for Imago {
     }
 
     /// The library's errors are refusals.
-    fn answer(&self, request: &Request, directory: &Path) -> Said {
-        let mut said = Said::default();
-        if let Err(error) = call(request, directory, &mut said) {
-            said.refused = Some(error.to_string());
+    fn answer(&self, request: &Request, directory: &Path) -> Response {
+        let mut response = Response::default();
+        if let Err(error) = call(request, directory, &mut response) {
+            response.refused = Some(error.to_string());
         }
-        said
+        response
     }
 }
 
-fn call(request: &Request, directory: &Path, answer: &mut Said) -> io::Result<()> {
+fn call(request: &Request, directory: &Path, answer: &mut Response) -> io::Result<()> {
     let path = |file: &ImageFile| directory.join(&file.path);
     match request {
         Request::Create { file, size } => {
@@ -323,13 +323,13 @@ fn map(image: &Image, window: Window) -> io::Result<Value> {
             }),
         }
     })?;
-    let told = extents.iter().map(|extent| {
+    let entries = extents.iter().map(|extent| {
         json!({
             "start": extent.start, "length": extent.end - extent.start, "zero": extent.zero,
             "data": !extent.zero, "present": extent.present
         })
     });
-    Ok(told.collect::<Vec<_>>().into())
+    Ok(entries.collect::<Vec<_>>().into())
 }
 
 /// A range of the guest address space, in bytes, that is mapped in one way.

@@ -163,9 +163,9 @@ fn masked(text: &str) -> String {
 fn without_node_numbers(line: &str) -> String {
     let mut parts = line.split(NODE);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |said, part| {
+    parts.fold(first, |output, part| {
         let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit());
-        format!("{said}{NODE}{rest}")
+        format!("{output}{NODE}{rest}")
     })
 }
 
@@ -226,9 +226,9 @@ mod tests {
 
     #[test]
     fn the_numbers_of_block_nodes_are_masked_and_nothing_else() {
-        let said = "bitmap 'b' in '#block165' and '#block9': 17";
+        let output = "bitmap 'b' in '#block165' and '#block9': 17";
         let kept = "bitmap 'b' in '#block' and '#block': 17";
-        assert_eq!(masked(said), kept);
+        assert_eq!(masked(output), kept);
     }
 
     #[test]

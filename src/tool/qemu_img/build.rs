@@ -96,7 +96,7 @@ pub(super) struct Build {
     program: PathBuf,
     limit: Duration,
     listed: OnceLock<Listed>,
-    heard: Mutex<HashMap<Vec<String>, Heard>>,
+    results: Mutex<HashMap<Vec<String>, QueryResult>>,
 }
 
 /// The lists in its help; `None` if there is no list.
@@ -107,9 +107,9 @@ struct Listed {
 
 /// The result of a query.
 #[derive(Clone)]
-enum Heard {
+enum QueryResult {
     /// The program succeeded with this output.
-    Said(Arc<str>),
+    Output(Arc<str>),
     /// The program refused.
     Refused,
     /// The output could not be understood.
@@ -123,7 +123,7 @@ impl Build {
             program: program.to_owned(),
             limit,
             listed: OnceLock::new(),
-            heard: Mutex::default(),
+            results: Mutex::default(),
         }
     }
 
@@ -146,8 +146,8 @@ impl Build {
             .or_else(|| match request {
                 Request::Measure { target, .. } => self.lacking_format(*target),
                 Request::Amend { options, .. } => {
-                    let said = self.says(&["amend", "-f", "qcow2", "-o", "help"])?;
-                    let missing = missing_option(&said, options.iter().map(CreateOption::name))?;
+                    let output = self.output_of(&["amend", "-f", "qcow2", "-o", "help"])?;
+                    let missing = missing_option(&output, options.iter().map(CreateOption::name))?;
                     Some(format!("amend's option {missing}"))
                 }
                 Request::Rebase { mode, .. } => mode
@@ -234,23 +234,23 @@ impl Build {
 
     fn listed(&self) -> &Listed {
         self.listed.get_or_init(|| {
-            let said = self.says(&["--help"]).unwrap_or_default();
+            let output = self.output_of(&["--help"]).unwrap_or_default();
             Listed {
-                commands: commands(&said).map(|listed| listed.map(str::to_owned).collect()),
-                formats: formats(&said).map(|listed| listed.map(str::to_owned).collect()),
+                commands: commands(&output).map(|listed| listed.map(str::to_owned).collect()),
+                formats: formats(&output).map(|listed| listed.map(str::to_owned).collect()),
             }
         })
     }
 
     fn lacking_flag(&self, command: &str, flag: &str) -> Option<String> {
-        let said = self.says(&[command, "--help"])?;
-        (!has_flag(&said, command, flag)?).then(|| format!("{command} {flag}"))
+        let output = self.output_of(&[command, "--help"])?;
+        (!has_flag(&output, command, flag)?).then(|| format!("{command} {flag}"))
     }
 
     fn lacking_option(&self, format: Format, option: &str) -> Option<String> {
         // With a file name, it also lists the options of the protocol below the format; it does not create the file.
-        let said = self.says(&["create", "-f", format.name(), "-o", "help", "image"])?;
-        let missing = missing_option(&said, [option].into_iter())?;
+        let output = self.output_of(&["create", "-f", format.name(), "-o", "help", "image"])?;
+        let missing = missing_option(&output, [option].into_iter())?;
         Some(format!("the option {missing} of {format}"))
     }
 
@@ -271,32 +271,37 @@ impl Build {
         let wanted = format!("{option}={value}");
         let with = ["--object", secret::OBJECT, "-o", &wanted];
         let with = [&plain[..], &with, tool_env, &place].concat();
-        let refuses = matches!(self.hear(&with), Heard::Refused);
-        let makes_any = || matches!(self.hear(&[&plain[..], &place].concat()), Heard::Said(_));
+        let refuses = matches!(self.query(&with), QueryResult::Refused);
+        let makes_any = || {
+            matches!(
+                self.query(&[&plain[..], &place].concat()),
+                QueryResult::Output(_)
+            )
+        };
         (refuses && makes_any()).then_some(wanted)
     }
 
-    fn says(&self, arguments: &[&str]) -> Option<Arc<str>> {
-        match self.hear(arguments) {
-            Heard::Said(said) => Some(said),
-            Heard::Refused | Heard::Nothing => None,
+    fn output_of(&self, arguments: &[&str]) -> Option<Arc<str>> {
+        match self.query(arguments) {
+            QueryResult::Output(output) => Some(output),
+            QueryResult::Refused | QueryResult::Nothing => None,
         }
     }
 
     /// Runs a query once. The lock is held meanwhile, because other threads with the same query would have to wait
     /// anyway.
-    fn hear(&self, arguments: &[&str]) -> Heard {
+    fn query(&self, arguments: &[&str]) -> QueryResult {
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = heard.get(&arguments) {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = results.get(&arguments) {
             return known.clone();
         }
-        let answer = self.asked(&arguments).unwrap_or(Heard::Nothing);
-        heard.insert(arguments, answer.clone());
+        let answer = self.run_query(&arguments).unwrap_or(QueryResult::Nothing);
+        results.insert(arguments, answer.clone());
         answer
     }
 
-    fn asked(&self, arguments: &[String]) -> Option<Heard> {
+    fn run_query(&self, arguments: &[String]) -> Option<QueryResult> {
         let scratch = tempfile::tempdir().ok()?;
         let invocation = Invocation {
             program: &self.program,
@@ -310,9 +315,9 @@ impl Build {
         };
         let finished = process::run(&invocation).ok()?;
         Some(match finished.ending {
-            Ending::Exited(0) => Heard::Said(finished.stdout.text().into()),
-            Ending::Exited(_) => Heard::Refused,
-            _ => Heard::Nothing,
+            Ending::Exited(0) => QueryResult::Output(finished.stdout.text().into()),
+            Ending::Exited(_) => QueryResult::Refused,
+            _ => QueryResult::Nothing,
         })
     }
 }
@@ -351,7 +356,7 @@ fn formats(help: &str) -> Option<impl Iterator<Item = &str>> {
 /// Whether the help of a command has a flag. Until 10.0, the help of every command is that of all, with one line for
 /// each.
 fn has_flag(help: &str, command: &str, flag: &str) -> Option<bool> {
-    let told = match help.split_once("Command syntax:") {
+    let section = match help.split_once("Command syntax:") {
         None if help.contains(command) => help,
         None => return None,
         Some((_, listed)) => {
@@ -360,7 +365,7 @@ fn has_flag(help: &str, command: &str, flag: &str) -> Option<bool> {
         }
     };
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-    let mut words = told.split(|letter: char| !is_part(letter));
+    let mut words = section.split(|letter: char| !is_part(letter));
     Some(words.any(|word| word == flag))
 }
 

@@ -47,12 +47,12 @@ impl Exit {
             return Some((Ended::Crashed, how));
         }
         let rest = described.strip_prefix("exit ")?;
-        let (code, said) = rest.split_once(": ").unwrap_or((rest, ""));
+        let (code, message) = rest.split_once(": ").unwrap_or((rest, ""));
         let ended = match code.parse::<i32>().ok()? {
             0 => Ended::Succeeded,
             _ => Ended::Refused,
         };
-        Some((ended, said))
+        Some((ended, message))
     }
 }
 
@@ -131,11 +131,11 @@ impl Answer {
 
     /// Returns the exit, with the first line of the message.
     pub fn describe(&self) -> String {
-        let said = self.stderr.first_line();
-        if said.is_empty() {
+        let message = self.stderr.first_line();
+        if message.is_empty() {
             self.exit.describe()
         } else {
-            format!("{}: {said}", self.exit.describe())
+            format!("{}: {message}", self.exit.describe())
         }
     }
 }

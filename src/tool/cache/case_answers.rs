@@ -14,7 +14,7 @@ const DATA_BYTES_MAX: u64 = 128 << 20;
 
 /// The answers of one case.
 #[derive(Default)]
-pub struct OfCase {
+pub struct CaseAnswers {
     shelf: Mutex<Shelf>,
 }
 
@@ -24,7 +24,7 @@ struct Shelf {
     bytes: u64,
 }
 
-impl OfCase {
+impl CaseAnswers {
     pub(super) fn find(&self, key: &str) -> Option<Arc<Entry>> {
         self.lock().entries.get(key).cloned()
     }

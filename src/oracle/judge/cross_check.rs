@@ -17,18 +17,18 @@ pub const FACTS: [(&str, &str); 3] = [
 ];
 
 /// Compares the candidate's description of the image with the witness's, as far as both have a fact.
-pub fn described(candidate: &Value, opinion: &CrossCheck) -> Option<Finding> {
-    if !opinion.answer.succeeded() {
+pub fn described(candidate: &Value, cross_check: &CrossCheck) -> Option<Finding> {
+    if !cross_check.answer.succeeded() {
         return None;
     }
-    let text = opinion.answer.stdout.text();
+    let text = cross_check.answer.stdout.text();
     let reported = facts(&text);
     let differences = FACTS.iter().filter_map(|(words, key)| {
         let (_, witness) = reported.iter().find(|(name, _)| name == words)?;
         let ours = candidate.get(key)?.as_u64()?;
         let subject = || Subject::FactByWitness {
             fact: JsonPath::key(key),
-            witness: opinion.witness.to_owned(),
+            witness: cross_check.witness.to_owned(),
         };
         (ours != *witness)
             .then(|| Difference::new(subject(), ours.to_string(), witness.to_string()))
@@ -37,14 +37,14 @@ pub fn described(candidate: &Value, opinion: &CrossCheck) -> Option<Finding> {
 }
 
 /// Compares whether the candidate finds errors in the image with whether the witness can read it.
-pub fn checked(candidate: &Answer, opinion: &CrossCheck) -> Option<Finding> {
-    let witness = opinion.witness.to_owned();
+pub fn checked(candidate: &Answer, cross_check: &CrossCheck) -> Option<Finding> {
+    let witness = cross_check.witness.to_owned();
     let difference = Difference::new(
         Subject::ReadableByWitness { witness },
         candidate.describe(),
-        opinion.answer.describe(),
+        cross_check.answer.describe(),
     );
-    (candidate.succeeded() != opinion.answer.succeeded())
+    (candidate.succeeded() != cross_check.answer.succeeded())
         .then(|| Finding::of_difference(CHECK, difference))
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use crate::oracle::observations::sample::{done, output_text, refused};
     use serde_json::json;
 
-    fn opinion(answer: Answer) -> CrossCheck {
+    fn cross_check(answer: Answer) -> CrossCheck {
         CrossCheck {
             witness: "qcowinfo",
             answer,
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_fact_of_both_that_differs_is_reported() {
         let text = "\tFormat version\t\t: 3\n\tMedia size\t\t: 1.0 MiB (1048576 bytes)\n";
-        let info = |json: Value| described(&json, &opinion(output_text(text)));
+        let info = |json: Value| described(&json, &cross_check(output_text(text)));
         assert_eq!(
             info(json!({"virtual-size": 1 << 20, "format-version": 3})),
             None
@@ -99,14 +99,14 @@ mod tests {
                 exit: crate::tool::request::Exit::Refused(1),
                 ..output_text(text)
             },
-            ..opinion(done())
+            ..cross_check(done())
         };
         assert_eq!(described(&json!({"virtual-size": 512}), &refuses), None);
     }
 
     #[test]
     fn a_check_that_contradicts_the_witness_is_reported() {
-        let compared = |ours, theirs| checked(&ours, &opinion(theirs));
+        let compared = |ours, theirs| checked(&ours, &cross_check(theirs));
         assert_eq!(compared(done(), done()), None);
         assert_eq!(compared(refused("a"), refused("b")), None);
         let found = compared(done(), refused("b")).unwrap();

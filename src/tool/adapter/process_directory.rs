@@ -20,11 +20,11 @@ use crate::process::scratch::{self, Root};
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// The directory of a persistent process.
-pub(super) struct Room {
+pub(super) struct ProcessDirectory {
     root: Root,
 }
 
-impl Room {
+impl ProcessDirectory {
     /// Creates an empty directory in the file system of `directory`.
     pub(super) fn beside(directory: &Path) -> Result<Self> {
         Self::make(&scratch::workdir_of(directory))
@@ -54,7 +54,7 @@ impl Room {
     }
 
     /// Moves a side's directory into it.
-    pub(super) fn admit(&self, directory: &Path) -> Result<Visit> {
+    pub(super) fn admit(&self, directory: &Path) -> Result<MovedDirectory> {
         let cannot = |error| Error::io("give a kept tool", directory, &error);
         let name = directory.file_name().unwrap_or_default();
         let inside = self.path().join(name);
@@ -67,7 +67,7 @@ impl Room {
             let _ = fs::remove_file(&inside);
         }
         fs::rename(directory, &inside).map_err(cannot)?;
-        Ok(Visit {
+        Ok(MovedDirectory {
             home: directory.to_owned(),
             inside,
             handle,
@@ -78,7 +78,7 @@ impl Room {
 }
 
 /// A side's directory inside the directory of a persistent process.
-pub(super) struct Visit {
+pub(super) struct MovedDirectory {
     home: PathBuf,
     inside: PathBuf,
     handle: OwnedFd,
@@ -86,7 +86,7 @@ pub(super) struct Visit {
     is_over: bool,
 }
 
-impl Visit {
+impl MovedDirectory {
     /// Returns its present path.
     pub(super) fn inside(&self) -> &Path {
         &self.inside
@@ -121,7 +121,7 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for MovedDirectory {
     fn drop(&mut self) {
         if !self.end() {
             self.recover();
