@@ -73,7 +73,7 @@ pub use frontend::harness::Harness;
 pub use frontend::serve_if_asked;
 pub use frontend::trial::main as test_main;
 pub use run::record::Record;
-pub use tool::request::{Answer, Exit, Request};
+pub use tool::request::{Answer, CallUsage, Exit, Report, Request, Transcript};
 pub use tool::{CallContext, Capabilities, Reproducer, Support, Tool, ToolSpec};
 
 /// The messages of the adapter protocol, as `docs/adapters.md` describes them.

@@ -332,8 +332,8 @@ fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
         (Exit::Success, Exit::Success) => {
             let difference = Difference::new(
                 Subject::BenchFirstLine {},
-                candidate.stdout.first_line(),
-                reference.stdout.first_line(),
+                candidate.transcript.stdout.first_line(),
+                reference.transcript.stdout.first_line(),
             );
             (difference.candidate != difference.reference)
                 .then(|| Finding::of_difference(HEADER, difference))
@@ -354,7 +354,7 @@ fn judge_words(candidate: &Answer, reference: &Answer) -> Option<Finding> {
 
 /// Returns a tool's message without the prefixes of qemu-img and instar.
 fn complaint(answer: &Answer) -> String {
-    let line = answer.stderr.first_line();
+    let line = answer.transcript.stderr.first_line();
     let bare = line
         .strip_prefix("Error: \"")
         .and_then(|rest| rest.strip_suffix('"'))

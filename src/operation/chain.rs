@@ -158,8 +158,13 @@ impl Chain {
     /// Whether an answer shows the crash on a run of 2 GiB in an encrypted image.
     fn has_huge_run(&self, answers: [&Answer; 2]) -> bool {
         let mut dead = answers.into_iter().filter(|answer| answer.crashed());
-        let is_known_assertion =
-            |answer: &Answer| answer.stderr.text().contains("bdrv_co_do_block_status");
+        let is_known_assertion = |answer: &Answer| {
+            answer
+                .transcript
+                .stderr
+                .text()
+                .contains("bdrv_co_do_block_status")
+        };
         dead.any(is_known_assertion) && self.features().contains(&Feature::HugeEncryptedRun)
     }
 

@@ -6,7 +6,7 @@ use super::{DrawPython, Perform, Picker};
 use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::validity::Validity;
-use crate::oracle::judge::{self, CheckCounts};
+use crate::oracle::judge::{self, CheckResult};
 use crate::oracle::observations::{Observations, Step, StepContext};
 use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Subject, Verdict};
 use crate::tool::request::Request;
@@ -58,8 +58,8 @@ impl Perform for Check {
             return cross_check().map(Verdict::from);
         };
         let (found, standard) = (
-            CheckCounts::from_answer(candidate),
-            CheckCounts::from_answer(reference),
+            CheckResult::from_answer(candidate),
+            CheckResult::from_answer(reference),
         );
         let difference = Difference::new(
             Subject::CheckResult {},

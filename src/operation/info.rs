@@ -46,7 +46,7 @@ impl Perform for Info {
 
     fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
         let (candidate, reference) = observations.last_answers()?;
-        let (described, standard) = match (candidate.json(), reference.json()) {
+        let (described, standard) = match (candidate.report.tree(), reference.report.tree()) {
             (Ok(described), Ok(standard)) => (described, standard),
             (candidate, reference) => {
                 let difference = Difference::of_parsing(RequestKind::Info, &candidate, &reference);
@@ -55,16 +55,20 @@ impl Perform for Info {
         };
         let size = context.recipe.contents().size;
         if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
-            return Some(virtual_size_finding(&described, &standard, size).into());
+            return Some(virtual_size_finding(described, standard, size).into());
         }
         let cross_check = observations
             .cross_check
             .as_ref()
-            .and_then(|cross_check| judge::described(&described, cross_check));
+            .and_then(|cross_check| judge::described(described, cross_check));
         let [ours, theirs] = [described, standard].map(|description| {
-            normalize(description, Purpose::Description, &observations.speakers)
+            normalize(
+                description.clone(),
+                Purpose::Description,
+                &observations.speakers,
+            )
         });
-        let differences = json_differences(&ours, &theirs, candidate.partial);
+        let differences = json_differences(&ours, &theirs, candidate.report.is_partial());
         Finding::of_differences(OUTPUT, differences)
             .or(cross_check)
             .map(Verdict::from)

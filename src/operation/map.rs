@@ -157,8 +157,8 @@ impl Perform for Map {
     fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
         let (candidate, reference) = observations.last_answers()?;
         let maps = [candidate, reference].map(|answer| {
-            let map = answer.json();
-            map.map(|map| normalize(map, Purpose::Mapping, &observations.speakers))
+            let map = answer.report.tree();
+            map.map(|map| normalize(map.clone(), Purpose::Mapping, &observations.speakers))
         });
         let [map, standard] = maps;
         let (mapped, standard) = match (map, standard) {
@@ -204,8 +204,9 @@ fn filled(extents: &[Value]) -> Vec<Value> {
 /// Returns the fields to compare: for vpc not `present`, which tools define differently there; for a tool that reports
 /// only some, those.
 fn fields(context: &StepContext<'_>, answer: &Answer, extents: &[Value]) -> Vec<&'static str> {
-    let is_compared =
-        |name: &&str| !answer.partial || extents.iter().any(|extent| extent.get(name).is_some());
+    let is_compared = |name: &&str| {
+        !answer.report.is_partial() || extents.iter().any(|extent| extent.get(name).is_some())
+    };
     let vpc = context.recipe.format == Format::Vpc;
     FIELDS
         .into_iter()

@@ -120,7 +120,7 @@ impl Perform for Measure {
 
 fn judge_numbers(observations: &Observations) -> Option<Finding> {
     let (candidate, reference) = observations.last_answers()?;
-    let (candidate, reference) = match (candidate.json(), reference.json()) {
+    let (candidate, reference) = match (candidate.report.tree(), reference.report.tree()) {
         (Ok(candidate), Ok(reference)) => (candidate, reference),
         (candidate, reference) => {
             let difference = Difference::of_parsing(RequestKind::Measure, &candidate, &reference);
@@ -135,7 +135,7 @@ fn judge_numbers(observations: &Observations) -> Option<Finding> {
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
-    let differences = json_differences(&numbers(&candidate), &numbers(&reference), false);
+    let differences = json_differences(&numbers(candidate), &numbers(reference), false);
     Finding::of_differences(NUMERIC, differences).or_else(|| {
         let presence = |json: &Value| {
             if json.get("bitmaps").is_some() {
@@ -146,8 +146,8 @@ fn judge_numbers(observations: &Observations) -> Option<Finding> {
         };
         let difference = Difference::new(
             Subject::json_key("bitmaps"),
-            presence(&candidate),
-            presence(&reference),
+            presence(candidate),
+            presence(reference),
         );
         (difference.candidate != difference.reference)
             .then(|| Finding::of_difference(BITMAPS_PRESENCE, difference))
@@ -158,7 +158,7 @@ fn judge_alone(step_results: &[StepResult]) -> Option<Finding> {
     let [measured, converted] = step_results else {
         return None;
     };
-    let json = match measured.answer.json() {
+    let json = match measured.answer.report.tree() {
         Ok(json) => json,
         Err(error) => {
             let request = RequestKind::Measure;

@@ -16,14 +16,14 @@ use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
-use crate::oracle::judge::CheckCounts;
+use crate::oracle::judge::CheckResult;
 use crate::oracle::observations::{
     ExitExpectation, HarnessAction, Observations, SideRun, Step, StepContext,
 };
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
 };
-use crate::tool::request::{Answer, ImageFile, RepairTier, Request};
+use crate::tool::request::{Answer, ImageFile, RepairTier, Report, Request};
 
 const FIXTURE: DivergenceKind = DivergenceKind::RepairFixture;
 const SAFETY: DivergenceKind = DivergenceKind::RepairSafety;
@@ -183,9 +183,9 @@ impl Perform for Repair {
 
 /// The state of one side's image after the repair.
 struct Outcome<'observations> {
-    baseline: CheckCounts,
+    baseline: CheckResult,
     repair: &'observations Answer,
-    after: CheckCounts,
+    after: CheckResult,
     contents: &'observations Answer,
 }
 
@@ -195,17 +195,16 @@ impl<'observations> Outcome<'observations> {
             return None;
         };
         Some(Self {
-            baseline: CheckCounts::from_answer(&baseline.answer),
+            baseline: CheckResult::from_answer(&baseline.answer),
             repair: &repair.answer,
-            after: CheckCounts::from_answer(&after.answer),
+            after: CheckResult::from_answer(&after.answer),
             contents: &contents.answer,
         })
     }
 
     /// Whether the tool itself reports an incomplete repair. A tool without that key reports nothing.
     fn says_incomplete(&self) -> bool {
-        let json = self.repair.json().unwrap_or_default();
-        json["repair-incomplete"].as_bool() == Some(true)
+        matches!(self.repair.report, Report::Check(counts) if counts.is_incomplete)
     }
 
     /// Returns an inconclusive verdict if the tool reports an incomplete repair and that is true.
@@ -261,7 +260,7 @@ impl Repair {
             let finding = Finding::of_difference(kind, difference.with_expected(standard));
             Some(finding.into())
         };
-        let Some(found) = &candidate.contents.contents else {
+        let Some(found) = candidate.contents.report.contents() else {
             let subject = Subject::ContentsOfCleanImage {};
             let description = candidate.contents.describe();
             return (candidate.after.is_clean())
@@ -270,7 +269,7 @@ impl Repair {
         };
         let difference = found.difference(&expected)?;
         // A wrong recipe would be a defect of imgduel, and has its own kind.
-        let kind = match &reference.contents.contents {
+        let kind = match reference.contents.report.contents() {
             Some(standard) if standard == found => RECIPE,
             _ => DATA,
         };

@@ -148,7 +148,7 @@ fn exit_class(step_result: &StepResult) -> String {
     match &step_result.answer.exit {
         Exit::Success => DONE.to_owned(),
         Exit::Refused(_) => {
-            let line = step_result.answer.stderr.first_line();
+            let line = step_result.answer.transcript.stderr.first_line();
             let line = line.replace(&step_result.step.task.file().path, "");
             let words = line.chars().filter(|letter| !letter.is_ascii_digit());
             format!("refused {}", words.collect::<String>())
@@ -226,8 +226,13 @@ fn map_shape(task: &Task, answer: &Answer) -> Option<String> {
     if !matches!(task, Task::Tool(Request::Map { .. })) {
         return None;
     }
-    let json = answer.json().ok()?;
-    let extents = json.as_array()?.iter().take(SHAPE_EXTENTS_MAX);
+    let extents = answer
+        .report
+        .tree()
+        .ok()?
+        .as_array()?
+        .iter()
+        .take(SHAPE_EXTENTS_MAX);
     let letter = |extent: &serde_json::Value| {
         let depth = extent["depth"].as_u64().unwrap_or(0);
         let is = |key: &str, letter: char| if extent[key] == true { letter } else { '-' };

@@ -3,14 +3,14 @@
 //! The judges are pure functions from answers to verdicts. What is specific to an operation is judged in its own file.
 //! The runner calls them.
 
-mod check_counts;
+mod check_result;
 mod cross_check;
 mod exits;
 mod json_difference;
 mod outputs;
 mod snapshots;
 
-pub use check_counts::CheckCounts;
+pub use check_result::CheckResult;
 pub use cross_check::{FACTS as WITNESS_FACTS, checked, described};
 pub use exits::{Exits, exits};
 pub use json_difference::json_differences;

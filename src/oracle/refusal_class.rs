@@ -48,7 +48,7 @@ impl RefusalClass {
 
     /// The class of what a tool wrote on standard error.
     pub fn from_answer(answer: &Answer) -> Self {
-        let output_text = answer.stderr.text().to_lowercase();
+        let output_text = answer.transcript.stderr.text().to_lowercase();
         WORDS
             .iter()
             .find(|(word, _)| output_text.contains(word))

@@ -64,15 +64,11 @@ impl Difference {
     /// What two tools said was to be JSON, and at least one of them it was not: each one's error, or "JSON".
     pub fn of_parsing<T>(
         request: RequestKind,
-        candidate: &Result<T, String>,
-        reference: &Result<T, String>,
+        candidate: &Result<T, &str>,
+        reference: &Result<T, &str>,
     ) -> Self {
-        let said = |json: &Result<T, String>| {
-            json.as_ref()
-                .err()
-                .cloned()
-                .unwrap_or_else(|| "JSON".to_owned())
-        };
+        let said =
+            |json: &Result<T, &str>| json.as_ref().err().map_or("JSON", |why| *why).to_owned();
         let subject = Subject::OutputAsJson { request };
         Self::new(subject, said(candidate), said(reference))
     }
@@ -362,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_told_for_each_side() {
-        let (json, error): (Result<u8, String>, _) = (Ok(1), Err("at line 1".to_owned()));
+        let (json, error): (Result<u8, &str>, _) = (Ok(1), Err("at line 1"));
         let request = RequestKind::Map;
         let subject = || Subject::OutputAsJson { request };
         assert_eq!(subject().to_string(), "map as JSON");

@@ -12,7 +12,7 @@ use crate::image::format::Format;
 use crate::oracle::observations::CrossCheck;
 use crate::process::{self, Ending, Invocation};
 use crate::tool::CallContext;
-use crate::tool::request::{Answer, Exit};
+use crate::tool::request::{Answer, CallUsage, Exit, Report, Transcript};
 
 /// One row of the list of witnesses.
 struct Row {
@@ -131,16 +131,18 @@ impl Witnesses {
         };
         let answer = Answer {
             exit,
-            command: vec![witness.program.display().to_string(), name.to_owned()],
-            stdout: finished.stdout,
-            stderr: finished.stderr,
-            contents: None,
-            host_clusters: None,
-            partial: true,
-            duration: finished.elapsed,
-            cpu: finished.cpu,
-            peak_memory_bytes: 0,
-            calls: 1,
+            report: Report::Nothing,
+            usage: CallUsage {
+                duration: finished.elapsed,
+                cpu: finished.cpu,
+                peak_memory_bytes: 0,
+                calls: 1,
+            },
+            transcript: Transcript {
+                command: vec![witness.program.display().to_string(), name.to_owned()],
+                stdout: finished.stdout,
+                stderr: finished.stderr,
+            },
         };
         Ok(Some(CrossCheck {
             witness: witness.name,

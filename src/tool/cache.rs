@@ -148,9 +148,9 @@ impl Tool for Cached {
         if let Some(entry) = self.shelf.find(&key) {
             let put = entry.put_files(call_context.directory);
             put.map_err(|error| Error::io("put files into", call_context.directory, &error))?;
-            let mut answer = entry.answer();
-            if answer.duration.is_zero() {
-                answer.duration = started.elapsed();
+            let mut answer = entry.answer(request.kind());
+            if answer.usage.duration.is_zero() {
+                answer.usage.duration = started.elapsed();
             }
             return Ok(answer);
         }

@@ -10,10 +10,12 @@ use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;
-use crate::process::{self, Captured, Ending, Finished, Invocation, SandboxPolicy};
+use crate::process::{self, Ending, Finished, Invocation, SandboxPolicy};
 use crate::tool::launcher::Launcher;
 use crate::tool::request::qemu_words::InWords;
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{
+    Answer, CallUsage, Exit, ImageFile, Report, Request, RequestKind, Transcript,
+};
 
 /// The names of Linux signals that end tools, signal(7), for messages.
 const SIGNAL_NAMES: [(i32, &str); 15] = [
@@ -149,11 +151,12 @@ pub(super) fn quoted(output: &str) -> String {
     }
 }
 
-/// Runs a program in this context.
+/// Runs a program in this context, for a request of this kind, which says how to parse its standard output.
 pub(super) fn run(
     launcher: &Launcher,
     program: &Path,
     arguments: Vec<String>,
+    kind: RequestKind,
     call_context: &CallContext<'_>,
 ) -> Result<Answer> {
     let finished = launcher.run(&call_context.invocation(program, &arguments))?;
@@ -169,16 +172,18 @@ pub(super) fn run(
     command.extend(arguments);
     Ok(Answer {
         exit: exit(&ending),
-        command,
-        stdout,
-        stderr,
-        contents: None,
-        host_clusters: None,
-        partial: false,
-        duration: elapsed,
-        cpu,
-        peak_memory_bytes,
-        calls: 1,
+        report: Report::parse(kind, &stdout.bytes, false),
+        usage: CallUsage {
+            duration: elapsed,
+            cpu,
+            peak_memory_bytes,
+            calls: 1,
+        },
+        transcript: Transcript {
+            command,
+            stdout,
+            stderr,
+        },
     })
 }
 
@@ -206,16 +211,14 @@ pub(super) fn flattened(
     call_context: &CallContext<'_>,
 ) -> Result<Answer> {
     let flat = flat(file);
-    let mut answer = run(launcher, program, flatten(&file.path, &flat), call_context)?;
+    let (arguments, kind) = (flatten(&file.path, &flat), RequestKind::Contents);
+    let mut answer = run(launcher, program, arguments, kind, call_context)?;
     let flat = call_context.directory.join(flat);
     if answer.succeeded() {
         match Contents::of_raw_file(&flat) {
-            Ok(contents) => answer.contents = Some(contents),
+            Ok(contents) => answer.report = Report::Contents(contents),
             // A tool that reports success without creating the file has refused.
-            Err(error) => {
-                answer.exit = Exit::Refused(0);
-                answer.stderr = Captured::from_text(error.to_string());
-            }
+            Err(error) => answer.refuse(0, error),
         }
     }
     // The file does not exist if the tool refused.
@@ -225,30 +228,14 @@ pub(super) fn flattened(
 
 fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
     let started = Instant::now();
-    let read = Contents::of_raw_file(&call_context.directory.join(&file.path));
-    let exit = if read.is_ok() {
-        Exit::Success
-    } else {
-        Exit::Refused(1)
-    };
-    let stderr = read
-        .as_ref()
-        .err()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    Ok(Answer {
-        exit,
-        command: vec!["(read)".to_owned(), file.path.clone()],
-        stdout: Captured::default(),
-        stderr: Captured::from_text(stderr),
-        contents: read.ok(),
-        host_clusters: None,
-        partial: false,
-        duration: started.elapsed(),
-        cpu: std::time::Duration::ZERO,
-        peak_memory_bytes: 0,
-        calls: 0,
-    })
+    let mut answer = Answer::from(Exit::Success);
+    match Contents::of_raw_file(&call_context.directory.join(&file.path)) {
+        Ok(contents) => answer.report = Report::Contents(contents),
+        Err(error) => answer.refuse(1, error),
+    }
+    answer.transcript.command = words(["(read)", &file.path]);
+    answer.usage.duration = started.elapsed();
+    Ok(answer)
 }
 
 /// Returns the arguments that qemu-img and instar have in common, without the program.

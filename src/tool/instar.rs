@@ -111,6 +111,7 @@ impl Tool for Instar {
             &self.launcher,
             &self.program,
             arguments(request),
+            request.kind(),
             call_context,
         )
     }

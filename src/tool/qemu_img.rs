@@ -175,12 +175,14 @@ impl Tool for QemuImg {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
-                command_line::run(&self.launcher, qemu_io, arguments(request), call_context)
+                let (arguments, kind) = (arguments(request), request.kind());
+                command_line::run(&self.launcher, qemu_io, arguments, kind, call_context)
             }
             _ => command_line::run(
                 &self.launcher,
                 &self.program,
                 arguments(request),
+                request.kind(),
                 call_context,
             ),
         }

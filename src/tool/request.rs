@@ -10,15 +10,17 @@ mod kind;
 mod new_size;
 pub mod qemu_words;
 mod rebase_mode;
+mod report;
 mod snapshot_key;
 mod window;
 
-pub use answer::{Answer, Ended, Exit};
+pub use answer::{Answer, CallUsage, Ended, Exit, Transcript};
 pub use bench_plan::BenchPlan;
 pub use image_file::ImageFile;
 pub use kind::RequestKind;
 pub use new_size::NewSize;
 pub use rebase_mode::RebaseMode;
+pub use report::{CheckCounts, JsonReport, Report};
 pub use snapshot_key::SnapshotKey;
 pub use window::Window;
 

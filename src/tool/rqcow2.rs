@@ -18,7 +18,7 @@ use crate::image::format::Format;
 use crate::image::options::Compression;
 use crate::process::Captured;
 use crate::tool::launcher::Launcher;
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
 
 /// Part of its panic message if io_uring is unavailable.
 const URING: &str = "tokio-uring";
@@ -142,7 +142,7 @@ impl Tool for Rqcow2 {
             other => self.contents(other.file(), call_context)?,
         };
         if answer.exit == Exit::Refused(PANIC_EXIT) {
-            answer.exit = exit_of_panic(&answer.stderr.text());
+            answer.exit = exit_of_panic(&answer.transcript.stderr.text());
         }
         Ok(answer)
     }
@@ -171,14 +171,15 @@ impl Tool for Rqcow2 {
 impl Rqcow2 {
     fn info(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let arguments = words(["info", &file.path]);
-        let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
-        if answer.succeeded() {
-            // Without a size the output stays as it is; it is reported as not being JSON.
-            if let Some(size) = reported_size(&answer.stdout.text()) {
-                let json = json!({ "virtual-size": size, "format": file.format });
-                answer.stdout = Captured::from_text(json.to_string());
-            }
-            answer.partial = true;
+        let (launcher, program, kind) = (&self.launcher, &self.program, RequestKind::Info);
+        let mut answer = command_line::run(launcher, program, arguments, kind, call_context)?;
+        // Without a size the output stays as it is; it is reported as not being JSON.
+        if answer.succeeded()
+            && let Some(size) = reported_size(&answer.transcript.stdout.text())
+        {
+            let tree = json!({ "virtual-size": size, "format": file.format });
+            answer.transcript.stdout = Captured::from_text(tree.to_string());
+            answer.report = Report::from_json(kind, tree, true);
         }
         Ok(answer)
     }

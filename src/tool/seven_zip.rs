@@ -10,7 +10,7 @@ use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::process::Captured;
 use crate::tool::launcher::Launcher;
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
 
 /// The maximum disk size for an extraction, in bytes: 7-Zip writes every zero.
 const EXTRACT_LIMIT_BYTES: u64 = 512 << 20;
@@ -70,11 +70,11 @@ impl SevenZip {
     fn info(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let mut answer = self.run(["l", "-slt"], file, call_context)?;
         if answer.succeeded() {
-            match listed_size(&answer.stdout.text()) {
+            match listed_size(&answer.transcript.stdout.text()) {
                 Some(size) => {
-                    let json = serde_json::json!({ "virtual-size": size, "format": file.format });
-                    answer.stdout = Captured::from_text(json.to_string());
-                    answer.partial = true;
+                    let tree = serde_json::json!({ "virtual-size": size, "format": file.format });
+                    answer.transcript.stdout = Captured::from_text(tree.to_string());
+                    answer.report = Report::from_json(RequestKind::Info, tree, true);
                 }
                 None => answer.exit = Exit::Refused(0),
             }
@@ -84,7 +84,7 @@ impl SevenZip {
 
     fn contents(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let listing = self.run(["l", "-slt"], file, call_context)?;
-        let size = listed_size(&listing.stdout.text());
+        let size = listed_size(&listing.transcript.stdout.text());
         if !listing.succeeded() {
             return Ok(listing);
         }
@@ -95,16 +95,13 @@ impl SevenZip {
         }
         let out = format!("{}.out", file.path);
         let mut answer = self.run(["e", "-y", &format!("-o{out}")], file, call_context)?;
-        answer.calls += listing.calls;
-        answer.cpu += listing.cpu;
+        answer.usage.calls += listing.usage.calls;
+        answer.usage.cpu += listing.usage.cpu;
         let out = call_context.directory.join(out);
         if answer.succeeded() {
             match extracted(&out) {
-                Ok(contents) => answer.contents = Some(contents),
-                Err(why) => {
-                    answer.exit = Exit::Refused(0);
-                    answer.stderr = Captured::from_text(why);
-                }
+                Ok(contents) => answer.report = Report::Contents(contents),
+                Err(why) => answer.refuse(0, why),
             }
         }
         // The directory does not exist if 7-Zip refused.
@@ -121,16 +118,19 @@ impl SevenZip {
         let handler = handler(file.format).unwrap_or_default();
         let mut arguments = words(command);
         arguments.extend(words([&format!("-t{handler}"), "--", &file.path]));
-        let mut answer = command_line::run(&self.launcher, &self.program, arguments, call_context)?;
+        // Its listings are not JSON, so they are parsed here.
+        let kind = RequestKind::Contents;
+        let (launcher, program) = (&self.launcher, &self.program);
+        let mut answer = command_line::run(launcher, program, arguments, kind, call_context)?;
         if let Exit::Refused(_) = answer.exit {
-            let output = answer.stdout.text() + &answer.stderr.text();
+            let output = answer.transcript.stdout.text() + &answer.transcript.stderr.text();
             let small = output.to_lowercase();
             let known = UNSUPPORTED.iter().find(|words| small.contains(**words));
             if let Some(words) = known {
                 answer.exit = Exit::Unsupported(format!("7zz: {words}"));
             } else if let Some(why) = reason(&output) {
-                let all = format!("{why}\n{}", answer.stderr.text());
-                answer.stderr = Captured::from_text(all);
+                let all = format!("{why}\n{}", answer.transcript.stderr.text());
+                answer.transcript.stderr = Captured::from_text(all);
             }
         }
         Ok(answer)

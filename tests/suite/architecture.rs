@@ -216,6 +216,18 @@ fn judging_and_verdicts_never_see_tools_sandboxes_or_processes() {
     }
 }
 
+/// An answer has its report already: a judge that parsed standard output again would need to know how each tool prints.
+#[test]
+fn judges_parse_no_output_as_json() {
+    let judging = ["oracle", "operation"];
+    let sources = sources();
+    let judges = sources.iter().filter(|source| source.lies_in(&judging));
+    for source in judges.filter(|source| !is_test(source)) {
+        let parses = code_of(&source.text).contains("serde_json::from_");
+        assert!(!parses, "{}", source.path.display());
+    }
+}
+
 #[test]
 fn every_file_begins_with_a_description() {
     for source in sources() {

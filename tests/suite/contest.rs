@@ -190,8 +190,8 @@ impl Tool for Metered {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let answer = self.tool.ask(request, call_context)?;
-        let cpu_ns = u64::try_from(answer.cpu.as_nanos()).unwrap();
-        self.calls.fetch_add(answer.calls, Ordering::Relaxed);
+        let cpu_ns = u64::try_from(answer.usage.cpu.as_nanos()).unwrap();
+        self.calls.fetch_add(answer.usage.calls, Ordering::Relaxed);
         self.cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
         Ok(answer)
     }

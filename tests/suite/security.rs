@@ -145,7 +145,7 @@ fn adapter_outcomes(
     let tool = adapter(context, word, false);
     let answer = asked(&*tool, context, sandbox);
     assert!(answer.succeeded(), "{answer:?}");
-    serde_json::from_str(&answer.stdout.text()).unwrap()
+    serde_json::from_str(&answer.transcript.stdout.text()).unwrap()
 }
 
 /// Returns whether this machine supports a layer of the sandbox.

@@ -48,7 +48,7 @@ fn done(tool: &dyn Tool, request: &Request, directory: &Path) -> Answer {
         "{}: {} {:?}",
         tool.name(),
         answer.describe(),
-        answer.command
+        answer.transcript.command
     );
     answer
 }
@@ -88,10 +88,8 @@ fn smoke(spec: &str) {
         directory,
     );
 
-    let info = done(tool, &Request::Info { file: file() }, directory)
-        .json()
-        .unwrap();
-    assert_eq!(info["virtual-size"], 1 << 20);
+    let info = done(tool, &Request::Info { file: file() }, directory).report;
+    assert_eq!(info.tree().unwrap()["virtual-size"], 1 << 20);
     let resize = Request::Resize {
         file: file(),
         size: NewSize::of_bytes(2 << 20),
@@ -109,9 +107,8 @@ fn smoke(spec: &str) {
         },
         directory,
     )
-    .json()
-    .unwrap();
-    let extents = map.as_array().unwrap();
+    .report;
+    let extents = map.tree().unwrap().as_array().unwrap();
     let covered: u64 = extents
         .iter()
         .map(|extent| extent["length"].as_u64().unwrap())
@@ -131,8 +128,8 @@ fn smoke(spec: &str) {
         for reader in [tool, reference] {
             let read = done(reader, &Request::Contents { file: copy.clone() }, directory);
             assert_eq!(
-                read.contents,
-                Some(expected.clone()),
+                read.report.contents(),
+                Some(&expected),
                 "{target} read by {}",
                 reader.name()
             );

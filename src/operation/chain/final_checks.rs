@@ -9,12 +9,12 @@ use super::chain_state::ChainState;
 use super::inspection::{map_lie, witnesses};
 use crate::disk_format::qcow2::audit::{Audit, ranges_in_words};
 use crate::image::model::{Bitmap, View};
-use crate::oracle::judge::{self, CheckCounts};
+use crate::oracle::judge::{self, CheckResult};
 use crate::oracle::observations::{Observations, Side, SideRun, StepResult, Task};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place, Subject,
 };
-use crate::tool::request::{Answer, ImageFile, Request};
+use crate::tool::request::{Answer, ImageFile, Report, Request};
 
 const MAP: DivergenceKind = DivergenceKind::ChainMap;
 const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
@@ -59,7 +59,7 @@ pub(super) fn judge(
     };
     let mut found = Vec::new();
     if let Some(maps) = both("map").filter(|maps| maps.iter().all(|map| map.succeeded())) {
-        let [ours, theirs] = maps.map(|map| truth_of(map_lie(map, view)));
+        let [ours, theirs] = maps.map(|map| truth_of(map_lie(&map.report, view)));
         let file = file.path.clone();
         let subject = Subject::FinalMap { file };
         found.extend(witnesses(MAP, subject, [ours, theirs, truth_of(None)]));
@@ -81,11 +81,11 @@ pub(super) fn judge(
 /// Returns a finding if the reference's check reports the same errors in both sides' images. A correct image has none.
 pub(super) fn unclean(observations: &Observations, file: &ImageFile) -> Option<Finding> {
     let is_check = |request: &Request| matches!(request, Request::Check { .. });
-    let answer_of = |side_run: &SideRun| {
-        let answer = side_run.reading(0, Side::Reference, is_check)?;
-        answer.json().ok()?;
-        Some(CheckCounts::from_answer(answer).to_string())
-    };
+    let answer_of =
+        |side_run: &SideRun| match side_run.reading(0, Side::Reference, is_check)?.report {
+            Report::Check(counts) => Some(CheckResult::Counted(counts).to_string()),
+            _ => None,
+        };
     let (ours, theirs) = (
         answer_of(&observations.candidate)?,
         answer_of(observations.reference.as_ref()?)?,
@@ -103,10 +103,15 @@ fn truth_of(lie: Option<String>) -> String {
     lie.unwrap_or_else(|| "nothing untrue".to_owned())
 }
 
-fn audits(answers: [&Answer; 2], index: usize, chain_state: &ChainState) -> Vec<Finding> {
+fn audits<'answers>(
+    answers: [&'answers Answer; 2],
+    index: usize,
+    chain_state: &ChainState,
+) -> Vec<Finding> {
     let file = chain_state.top();
-    let read = |answer: &Answer| {
-        serde_json::from_slice::<Audit>(&answer.stdout.bytes).map_err(|_| answer.describe())
+    let read = |answer: &'answers Answer| match &answer.report {
+        Report::Audit(audit) => Ok(audit),
+        _ => Err(answer.describe()),
     };
     let (ours, theirs) = match answers.map(read) {
         [Ok(ours), Ok(theirs)] => (ours, theirs),
@@ -126,16 +131,12 @@ fn audits(answers: [&Answer; 2], index: usize, chain_state: &ChainState) -> Vec<
     let subject = Subject::Metadata {
         file: file.path.clone(),
     };
-    let problems = [
-        reported(&ours),
-        reported(&theirs),
-        "nothing wrong".to_owned(),
-    ];
+    let problems = [reported(ours), reported(theirs), "nothing wrong".to_owned()];
     let mut found: Vec<Finding> = witnesses(METADATA, subject, problems).into_iter().collect();
-    found.extend(headers(&ours, &theirs, chain_state));
-    found.extend(bitmaps(&ours, &theirs, index, chain_state));
-    found.extend(lost_snapshots(&ours, &theirs, chain_state));
-    found.extend(sizes(&ours, &theirs, file));
+    found.extend(headers(ours, theirs, chain_state));
+    found.extend(bitmaps(ours, theirs, index, chain_state));
+    found.extend(lost_snapshots(ours, theirs, chain_state));
+    found.extend(sizes(ours, theirs, file));
     found
 }
 
@@ -260,7 +261,7 @@ fn witnessed(
     chain_state: &ChainState,
 ) -> Option<Finding> {
     let cross_check = observations.cross_check.as_ref()?;
-    let described = judge::described(&info.json().ok()?, cross_check)?;
+    let described = judge::described(info.report.tree().ok()?, cross_check)?;
     let size = chain_state.model.top.size.to_string();
     let alone = described
         .differences

@@ -6,12 +6,12 @@ use super::chain_state::ChainState;
 use super::step::ChainStep;
 use crate::image::content::Contents;
 use crate::image::model::View;
-use crate::oracle::judge::CheckCounts;
+use crate::oracle::judge::CheckResult;
 use crate::oracle::observations::StepResult;
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Subject,
 };
-use crate::tool::request::{Answer, Exit};
+use crate::tool::request::{Answer, Exit, Report};
 
 const CONTENT: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Content);
 const RECIPE: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Recipe);
@@ -38,8 +38,8 @@ pub(super) fn judge(
         _ if !ours.succeeded() || !theirs.succeeded() => None,
         ChainStep::Read => contents(
             chain_state,
-            ours.contents.as_ref()?,
-            theirs.contents.as_ref()?,
+            ours.report.contents()?,
+            theirs.report.contents()?,
         ),
         ChainStep::Map => maps(chain_state, ours, theirs),
         ChainStep::Info => descriptions(chain_state, ours, theirs),
@@ -97,10 +97,7 @@ pub(super) fn witnesses(
 
 /// Compares the virtual size and, if the tool reports all facts, the bitmaps.
 fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let size = |answer: &Answer| match answer.json() {
-        Ok(json) => json["virtual-size"].to_string(),
-        Err(error) => error,
-    };
+    let size = |answer: &Answer| value(&answer.report, "virtual-size");
     let expected = chain_state.model.top.size.to_string();
     let sizes = [size(ours), size(theirs), expected];
     let file = || chain_state.top().path.clone();
@@ -111,9 +108,9 @@ fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Opt
     )
     .or_else(|| {
         let expected = expected_bitmaps(chain_state);
-        let reported = |answer: &Answer| match answer.partial {
-            true => expected.clone(),
-            false => reported_bitmaps(answer),
+        let reported = |answer: &Answer| match &answer.report {
+            Report::Json(report) if !report.is_partial => reported_bitmaps(&report.tree),
+            _ => expected.clone(),
         };
         let bitmaps = [reported(ours), reported(theirs), expected.clone()];
         witnesses(INFO, Subject::IntermediateBitmaps { file: file() }, bitmaps)
@@ -151,7 +148,7 @@ fn comparisons(
 /// Compares the first two columns of a snapshot list: id and name. The other columns have times and sizes of this run.
 fn lists(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let reported = |answer: &Answer| {
-        let text = answer.stdout.text();
+        let text = answer.transcript.stdout.text();
         let lines = text.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             let (id, name) = (words.next()?, words.next()?);
@@ -184,9 +181,8 @@ fn expected_bitmaps(chain_state: &ChainState) -> String {
 }
 
 /// Returns the reported bitmaps in the order of their names, like [`expected_bitmaps`].
-fn reported_bitmaps(answer: &Answer) -> String {
-    let json = answer.json().unwrap_or_default();
-    let bitmaps = json["format-specific"]["data"]["bitmaps"].as_array();
+fn reported_bitmaps(described: &Value) -> String {
+    let bitmaps = described["format-specific"]["data"]["bitmaps"].as_array();
     let mut reported: Vec<String> = bitmaps
         .into_iter()
         .flatten()
@@ -208,7 +204,8 @@ fn reported_bitmaps(answer: &Answer) -> String {
 /// report zeros where there is data.
 fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let reported = [ours, theirs].map(|answer| {
-        map_lie(answer, &chain_state.model.top).unwrap_or_else(|| "nothing untrue".to_owned())
+        map_lie(&answer.report, &chain_state.model.top)
+            .unwrap_or_else(|| "nothing untrue".to_owned())
     });
     let [ours, theirs] = reported;
     let file = chain_state.top().path.clone();
@@ -216,13 +213,11 @@ fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Find
     witnesses(MAP, subject, [ours, theirs, "nothing untrue".to_owned()])
 }
 
-pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
-    let json = match answer.json() {
-        Ok(json) => json,
-        Err(error) => return Some(error),
-    };
-    let Some(extents) = json.as_array() else {
-        return Some("no array".to_owned());
+pub(super) fn map_lie(report: &Report, view: &View) -> Option<String> {
+    let extents = match report.tree().map(Value::as_array) {
+        Ok(Some(extents)) => extents,
+        Ok(None) => return Some("no array".to_owned()),
+        Err(why) => return Some(why.to_owned()),
     };
     let mut reached = 0;
     for extent in extents {
@@ -239,7 +234,7 @@ pub(super) fn map_lie(answer: &Answer, view: &View) -> Option<String> {
 }
 
 fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let [ours, theirs] = [ours, theirs].map(|answer| CheckCounts::from_answer(answer).to_string());
+    let [ours, theirs] = [ours, theirs].map(|answer| CheckResult::from_answer(answer).to_string());
     witnesses(
         CHECK,
         Subject::IntermediateCheck {},
@@ -247,13 +242,16 @@ fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
     )
 }
 
+/// Returns a value of a report, or why there is no report.
+fn value(report: &Report, key: &str) -> String {
+    let value = report.tree().map(|tree| tree[key].to_string());
+    value.unwrap_or_else(str::to_owned)
+}
+
 /// Compares the size of a fully allocated copy, which depends only on the virtual size. The required size depends on
 /// how a tool allocates.
 fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let reported = |answer: &Answer| match answer.json() {
-        Ok(json) => json["fully-allocated"].to_string(),
-        Err(error) => error,
-    };
+    let reported = |answer: &Answer| value(&answer.report, "fully-allocated");
     let difference = Difference::new(
         Subject::IntermediateMeasure {},
         reported(ours),

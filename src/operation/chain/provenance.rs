@@ -15,7 +15,7 @@ use crate::operation::facts::{Facts, of_file};
 use crate::operation::feature::Feature;
 use crate::oracle::observations::{Observations, Side, StepContext};
 use crate::oracle::verdict::Place;
-use crate::tool::request::ImageFile;
+use crate::tool::request::{ImageFile, Report};
 
 /// The history of one file, or of all files that data came from.
 #[derive(Clone, Default)]
@@ -259,13 +259,7 @@ fn space(observations: &Observations, place: &Place, bytes_max: u64, facts: &mut
     let readings = observations.candidate.readings.iter();
     let mut audits = readings.filter(|reading| reading.task.name() == "audit");
     let audit = audits.find(|reading| reading.task.file().path == *name);
-    let audit = audit.and_then(|reading| {
-        serde_json::from_slice::<crate::disk_format::qcow2::audit::Audit>(
-            &reading.answer.stdout.bytes,
-        )
-        .ok()
-    });
-    if let Some(audit) = audit {
+    if let Some(Report::Audit(audit)) = audit.map(|reading| &reading.answer.report) {
         // Tables and preallocation take a little more.
         let fits =
             audit.allocated_bytes <= bytes_max.saturating_add(bytes_max / 8 + super::HOST_SLACK);
@@ -280,7 +274,7 @@ mod tests {
     use super::*;
     use crate::operation::Perform;
     use crate::oracle::observations::{SideRun, StepResult};
-    use crate::tool::request::{Answer, Exit};
+    use crate::tool::request::Exit;
 
     /// Returns the facts about a place in a chain whose steps were all performed by the candidate's own tool.
     fn facts(layers: Value, steps: Value, place: &Place) -> Vec<String> {
@@ -296,10 +290,7 @@ mod tests {
         let step_results = chain.steps(&context).into_iter().map(|step| StepResult {
             step,
             by: Side::Candidate,
-            answer: Answer {
-                exit: Exit::Success,
-                ..Answer::unsupported(String::new())
-            },
+            answer: Exit::Success.into(),
             file_bytes: None,
             changed_files: Vec::new(),
             scratch_bytes: 0,

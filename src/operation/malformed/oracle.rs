@@ -133,7 +133,7 @@ fn death(pair: &Pair<'_>) -> Option<Finding> {
     let request = pair.request;
     let starved = |step_result: &StepResult| {
         let (message, death) = (
-            step_result.answer.stderr.text(),
+            step_result.answer.transcript.stderr.text(),
             step_result.answer.describe(),
         );
         let message = format!("{message}\n{death}").to_lowercase();
@@ -189,10 +189,14 @@ fn class_of(step_result: &StepResult) -> String {
 
 fn waste_of_memory(pair: &Pair<'_>) -> Option<Finding> {
     let describe = |step_result: &StepResult| {
-        format!("{} bytes at once", step_result.answer.peak_memory_bytes)
+        format!(
+            "{} bytes at once",
+            step_result.answer.usage.peak_memory_bytes
+        )
     };
-    let is_waste =
-        |step_result: &StepResult| step_result.answer.peak_memory_bytes > PEAK_MEMORY_BYTES_MAX;
+    let is_waste = |step_result: &StepResult| {
+        step_result.answer.usage.peak_memory_bytes > PEAK_MEMORY_BYTES_MAX
+    };
     let request = pair.request;
     pair.finding(MEMORY, Subject::Memory { request }, describe, is_waste)
 }
@@ -216,7 +220,7 @@ fn input(pair: &Pair<'_>) -> Option<Finding> {
     let is_changed =
         |step_result: &StepResult| is_asked(step_result) && !step_result.answer.succeeded();
     let describe = |step_result: &StepResult| match is_changed(step_result) {
-        true => step_result.answer.stderr.first_line(),
+        true => step_result.answer.transcript.stderr.first_line(),
         false => "as it was".to_owned(),
     };
     let kind = DivergenceKind::InputChanged;
@@ -248,10 +252,8 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
         Task::Tool(Request::Info { .. }) => values(INFO, "virtual-size", ours, theirs),
         Task::Tool(Request::Measure { .. }) => values(INFO, "fully-allocated", ours, theirs),
         Task::Tool(Request::Contents { .. }) => {
-            let found = ours
-                .contents
-                .as_ref()?
-                .difference(theirs.contents.as_ref()?)?;
+            let (ours, theirs) = (ours.report.contents()?, theirs.report.contents()?);
+            let found = ours.difference(theirs)?;
             let place = found.place;
             let subject = match is_after_change {
                 true => Subject::ContentsAfterChange { place },
@@ -265,9 +267,9 @@ fn facts(pair: &Pair<'_>) -> Option<Finding> {
 }
 
 fn values(kind: DivergenceKind, key: &str, ours: &Answer, theirs: &Answer) -> Option<Finding> {
-    let value = |answer: &Answer| match answer.json() {
-        Ok(json) => json[key].to_string(),
-        Err(error) => format!("no JSON: {error}"),
+    let value = |answer: &Answer| match answer.report.tree() {
+        Ok(tree) => tree[key].to_string(),
+        Err(why) => format!("no JSON: {why}"),
     };
     let difference = Difference::new(Subject::json_key(key), value(ours), value(theirs));
     (difference.candidate != difference.reference).then(|| Finding::of_difference(kind, difference))

@@ -6,7 +6,7 @@ use crate::oracle::observations::{StepResult, Task};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, SnapshotStep, Subject, Verdict,
 };
-use crate::tool::request::{Answer, Request, qemu_words};
+use crate::tool::request::{Answer, Report, Request, qemu_words};
 
 const NORMALIZE: DivergenceKind = DivergenceKind::SnapshotNormalize;
 const BYTES: DivergenceKind = DivergenceKind::SnapshotBytes;
@@ -36,13 +36,13 @@ pub(super) fn same_bytes(
         }
         task => SnapshotStep::Other(task.kind()),
     };
-    let Some(standard) = &reference.host_clusters else {
+    let Report::HostClusters(standard) = &reference.report else {
         return Some(Verdict::inconclusive(
             InconclusiveKind::ReferenceUnsound,
             format!("the reference's image {after}: {}", reference.describe()),
         ));
     };
-    let Some(found) = &candidate.host_clusters else {
+    let Report::HostClusters(found) = &candidate.report else {
         let difference = Difference::new(
             Subject::SnapshotTable { after },
             candidate.describe(),

@@ -21,7 +21,7 @@ pub fn described(candidate: &Value, cross_check: &CrossCheck) -> Option<Finding>
     if !cross_check.answer.succeeded() {
         return None;
     }
-    let text = cross_check.answer.stdout.text();
+    let text = cross_check.answer.transcript.stdout.text();
     let reported = facts(&text);
     let differences = FACTS.iter().filter_map(|(words, key)| {
         let (_, witness) = reported.iter().find(|(name, _)| name == words)?;

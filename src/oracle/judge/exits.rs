@@ -169,7 +169,7 @@ fn fixture_refused(step_result: &StepResult) -> Option<Verdict> {
 /// Returns the message without the file's name, which differs between operations, so that equal reasons are counted
 /// together.
 fn without_name(step_result: &StepResult) -> String {
-    let line = step_result.answer.stderr.first_line();
+    let line = step_result.answer.transcript.stderr.first_line();
     line.replace(&format!("{}: ", step_result.step.task.file().path), "")
 }
 

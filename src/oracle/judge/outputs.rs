@@ -1,7 +1,7 @@
 //! Judges every image that either side wrote: the reference's description, check and contents of it, and the
 //! candidate's contents.
 
-use super::check_counts::CheckCounts;
+use super::check_result::CheckResult;
 use super::json_difference::json_differences;
 use super::{candidate_died, reference_failed};
 use crate::image::content::{ContentPlace, Contents};
@@ -112,13 +112,13 @@ impl Sides<'_> {
         let Some(reference) = reference else {
             return Vec::new();
         };
-        match (candidate.json(), reference.json()) {
+        match (candidate.report.tree(), reference.report.tree()) {
             (Ok(candidate), Ok(reference)) => {
                 // The reference described both copies.
                 let [_, reader] = &self.observations.speakers;
                 let readers = [reader.clone(), reader.clone()];
-                let candidate = normalize(candidate, Purpose::Creation, &readers);
-                let reference = normalize(reference, Purpose::Creation, &readers);
+                let candidate = normalize(candidate.clone(), Purpose::Creation, &readers);
+                let reference = normalize(reference.clone(), Purpose::Creation, &readers);
                 let found = json_differences(&candidate, &reference, false);
                 let sizes = [&candidate, &reference].map(|json| json["virtual-size"].as_u64());
                 let lists = [&candidate, &reference].map(Inventory::of_description);
@@ -154,13 +154,13 @@ impl Sides<'_> {
         };
         let reference = self.read(Side::Reference, Side::Reference, RequestKind::Check);
         let (found, reference) = (
-            CheckCounts::from_answer(candidate),
-            reference.map(CheckCounts::from_answer),
+            CheckResult::from_answer(candidate),
+            reference.map(CheckResult::from_answer),
         );
         if found.is_clean() {
             return Vec::new();
         }
-        let reference_clean = reference.as_ref().is_none_or(CheckCounts::is_clean);
+        let reference_clean = reference.as_ref().is_none_or(CheckResult::is_clean);
         if !reference_clean && reference.as_ref() == Some(&found) {
             let reason = format!(
                 "what either tool made of {} is not clean: {found}",
@@ -209,16 +209,16 @@ impl Sides<'_> {
         }
         let expected = &self.output.expected;
         let mut verdicts = Vec::new();
-        let read_of = |answer: Option<&Answer>| answer.and_then(|answer| answer.contents.clone());
-        let (candidate, reference) = (read_of(Some(by_reference)), read_of(own));
+        let candidate = by_reference.report.contents();
+        let reference = own.and_then(|answer| answer.report.contents());
         // The candidate's copy must equal the reference's; if there is none, the recipe.
-        let standard = reference.as_ref().unwrap_or(expected);
-        if let Some(candidate) = &candidate {
+        let standard = reference.unwrap_or(expected);
+        if let Some(candidate) = candidate {
             let subject = |place| Subject::Contents {
                 file: file(),
                 place,
             };
-            let blame = match &reference {
+            let blame = match reference {
                 Some(reference) => Blame::among(candidate, reference, expected),
                 // The reference's reading differs from the recipe, and there is no third witness.
                 None => Blame::Unclear,
@@ -226,7 +226,7 @@ impl Sides<'_> {
             let aspect = self.output.content_aspect;
             verdicts.extend(self.differ(aspect, subject, candidate, standard, blame));
         }
-        if let Some(reference) = reference.as_ref().filter(|_| candidate == reference) {
+        if let Some(reference) = reference.filter(|_| candidate == reference) {
             let subject = |place| Subject::ContentsOnBothSides {
                 file: file(),
                 place,
@@ -250,9 +250,9 @@ impl Sides<'_> {
         let expected = &self.output.expected;
         let theirs = self.read(owner, Side::Candidate, contents)?;
         let truth = self.read(owner, Side::Reference, contents)?;
-        let truth = truth.contents.as_ref()?;
+        let truth = truth.report.contents()?;
         let file = || self.output.file.path.clone();
-        if let Some(contents) = &theirs.contents {
+        if let Some(contents) = theirs.report.contents() {
             let subject = |place| Subject::Reading {
                 owner,
                 file: file(),

@@ -39,7 +39,7 @@ impl Sides<'_> {
             id: id.clone(),
             file: file.clone(),
         };
-        if let Some(reference) = reference.filter(|answer| answer.contents.is_none()) {
+        if let Some(reference) = reference.filter(|answer| answer.report.contents().is_none()) {
             let reason = format!(
                 "{unreadable}, on the reference's side: {}",
                 reference.describe()
@@ -49,10 +49,11 @@ impl Sides<'_> {
                 reason,
             ));
         }
-        let Some(found) = &candidate.contents else {
+        let reported = reference.and_then(|answer| answer.report.contents());
+        let Some(found) = candidate.report.contents() else {
             let difference = Difference::new(unreadable, candidate.describe(), "can be read");
             let kind = self.kind(OutputAspect::SnapshotContents);
-            let is_right = reference.is_some_and(|own| own.contents.as_ref() == Some(contents));
+            let is_right = reported == Some(contents);
             let blame = match is_right {
                 true => Blame::Candidate,
                 false => Blame::Unclear,
@@ -62,7 +63,6 @@ impl Sides<'_> {
         };
         // As for the image itself: the candidate's copy must equal the reference's, if there is one, and both must
         // equal the recipe.
-        let standard = reference.and_then(|answer| answer.contents.as_ref());
         let differs = |aspect, standard: &Contents| {
             let other = found.difference(standard)?;
             let subject = Subject::SnapshotContents {
@@ -72,11 +72,10 @@ impl Sides<'_> {
             };
             let difference = Difference::new(subject, other.first, other.second);
             let finding = Finding::of_difference(self.kind(aspect), difference);
-            let own = reference.and_then(|answer| answer.contents.as_ref());
-            let blame = own.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
+            let blame = reported.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
             Some(finding.blamed(blame).into())
         };
-        differs(OutputAspect::SnapshotContents, standard.unwrap_or(contents))
+        differs(OutputAspect::SnapshotContents, reported.unwrap_or(contents))
             .or_else(|| differs(OutputAspect::Recipe, contents))
     }
 
@@ -89,7 +88,7 @@ impl Sides<'_> {
         };
         let (candidate, reference) = (list(Side::Candidate)?, list(Side::Reference)?);
         let describe = |answer: &Answer| match answer.exit {
-            Exit::Success => answer.stdout.text(),
+            Exit::Success => answer.transcript.stdout.text(),
             _ => answer.describe(),
         };
         let (ours, theirs) = (describe(candidate), describe(reference));

@@ -11,19 +11,16 @@ use crate::oracle::observations::Task;
 use crate::oracle::verdict::OutputRole;
 pub use crate::process::Limit;
 use crate::process::{Captured, HitLimit, PostMortem};
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
 
 /// The size of the images in [`contents`].
 pub const BYTES: u64 = 1 << 20;
 
 /// Returns an answer with this exit.
 pub fn answer(exit: Exit) -> Answer {
-    Answer {
-        exit,
-        partial: false,
-        calls: 1,
-        ..Answer::unsupported(String::new())
-    }
+    let mut answer = Answer::from(exit);
+    answer.usage.calls = 1;
+    answer
 }
 
 /// Returns a success without output.
@@ -33,31 +30,40 @@ pub fn done() -> Answer {
 
 /// Returns a refusal with exit code 1 and this message.
 pub fn refused(words: &str) -> Answer {
-    Answer {
-        stderr: Captured::from_text(words),
-        ..answer(Exit::Refused(1))
-    }
+    let mut answer = done();
+    answer.refuse(1, words);
+    answer
 }
 
 /// Returns a success with this output.
 pub fn output_text(text: &str) -> Answer {
-    Answer {
-        stdout: Captured::from_text(text),
-        ..done()
-    }
+    let mut answer = done();
+    answer.transcript.stdout = Captured::from_text(text);
+    answer
 }
 
-/// Returns a success with this JSON as output.
-pub fn output_json(json: &Value) -> Answer {
-    output_text(&json.to_string())
+/// Returns a success of a request of this kind, with this output.
+pub fn reported(kind: RequestKind, text: &str) -> Answer {
+    let mut answer = output_text(text);
+    answer.report = Report::parse(kind, text.as_bytes(), false);
+    answer
+}
+
+/// Returns a description of an image.
+pub fn described(json: &Value) -> Answer {
+    reported(RequestKind::Info, &json.to_string())
+}
+
+/// Returns a check with this JSON.
+pub fn checked(json: &Value) -> Answer {
+    reported(RequestKind::Check, &json.to_string())
 }
 
 /// Returns a success with these contents.
 pub fn read(contents: &Contents) -> Answer {
-    Answer {
-        contents: Some(contents.clone()),
-        ..done()
-    }
+    let mut answer = done();
+    answer.report = Report::Contents(contents.clone());
+    answer
 }
 
 /// Returns a crash.

@@ -1,7 +1,5 @@
 //! The parts of a record that the checks need; nothing is run.
 
-use std::time::Duration;
-
 use super::ScriptContext;
 use crate::base::size::Size;
 use crate::image::content::Contents;
@@ -11,7 +9,6 @@ use crate::oracle::observations::{
     Observations, Output, Side, SideRun, Step, StepContext, StepResult,
 };
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Subject};
-use crate::process::Captured;
 use crate::run::evidence::Evidence;
 use crate::tool::request::{Answer, Ended, Exit, ImageFile, Request};
 
@@ -62,19 +59,7 @@ fn answer(exit: &str) -> Answer {
         Some((Ended::Succeeded, _)) => Exit::Success,
         _ => Exit::Refused(1),
     };
-    Answer {
-        peak_memory_bytes: 0,
-        exit,
-        command: Vec::new(),
-        stdout: Captured::default(),
-        stderr: Captured::default(),
-        contents: None,
-        host_clusters: None,
-        partial: false,
-        duration: Duration::ZERO,
-        cpu: Duration::ZERO,
-        calls: 0,
-    }
+    exit.into()
 }
 
 impl ScriptInput<'_> {

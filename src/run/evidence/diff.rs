@@ -51,7 +51,11 @@ pub(super) fn diffs(
     let pairs = step_results.chain(readings);
     let alike = pairs.filter(|[(ours, _), (theirs, _)]| ours.name() == theirs.name());
     let shown = alike.filter_map(|[(task, ours), (_, theirs)]| {
-        let text = diff(&whole(&ours.stdout)?, &whole(&theirs.stdout)?, differences)?;
+        let text = diff(
+            &whole(&ours.transcript.stdout)?,
+            &whole(&theirs.transcript.stdout)?,
+            differences,
+        )?;
         let request = task.name().to_owned();
         Some(OutputDiff { request, text })
     });

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ use crate::oracle::observations::{HarnessAction, Side};
 use crate::process::Captured;
 use crate::run::evidence::quoted;
 use crate::run::scratch_dir::ScratchDir;
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Report, Request};
 
 /// The unit of `st_blocks` in stat(2), in bytes.
 const HOST_BLOCK_BYTES: u64 = 512;
@@ -56,10 +56,10 @@ pub(super) fn carry_out(action: &HarnessAction, scratch_dir: &ScratchDir, side: 
         HarnessAction::HostClusters { .. } => {
             let image = ImageBytes::open(&path);
             match image.and_then(|image| HostClusters::settle_and_read(&image)) {
-                Ok(clusters) => Answer {
-                    host_clusters: Some(clusters),
-                    ..success(words, String::new(), started)
-                },
+                Ok(clusters) => {
+                    let report = Report::HostClusters(clusters);
+                    answer(report, words, String::new(), started)
+                }
                 Err(why) => refused(words, &why, started),
             }
         }
@@ -85,7 +85,10 @@ pub(super) fn carry_out_raw(request: &Request, directory: &Path) -> Answer {
         ),
     };
     match done {
-        Ok(output) => success(words, output, started),
+        Ok(output) => {
+            let report = Report::parse(request.kind(), output.as_bytes(), false);
+            answer(report, words, output, started)
+        }
         Err(why) => refused(words, &why, started),
     }
 }
@@ -96,19 +99,19 @@ fn words(name: &str, file: &ImageFile) -> Vec<String> {
 }
 
 fn success(words: Vec<String>, output: String, started: Instant) -> Answer {
-    answer(Exit::Success, words, output, String::new(), started)
+    answer(Report::Nothing, words, output, started)
 }
 
 fn refused(words: Vec<String>, why: &Unparsable, started: Instant) -> Answer {
-    let output = String::new();
-    answer(Exit::Refused(1), words, output, why.to_string(), started)
+    let mut answer = success(words, String::new(), started);
+    answer.refuse(1, why);
+    answer
 }
 
 /// The answer in place of a call that is not made.
 pub(super) fn refusal(request: &Request, why: String) -> Answer {
     let words = words(request.name(), request.file());
-    let output = String::new();
-    answer(Exit::Refused(1), words, output, why, Instant::now())
+    refused(words, &Unparsable::new(why), Instant::now())
 }
 
 /// The fields of `info` that matter for a raw file; its size is its length rounded up to whole sectors (QEMU,
@@ -156,26 +159,13 @@ fn in_shell(file: &str, writes: &[Write]) -> String {
     lines.collect::<Vec<_>>().join(" && ")
 }
 
-fn answer(
-    exit: Exit,
-    command: Vec<String>,
-    stdout: String,
-    stderr: String,
-    started: Instant,
-) -> Answer {
-    Answer {
-        exit,
-        command,
-        stdout: Captured::from_text(stdout),
-        stderr: Captured::from_text(stderr),
-        contents: None,
-        host_clusters: None,
-        partial: false,
-        duration: started.elapsed(),
-        cpu: Duration::ZERO,
-        peak_memory_bytes: 0,
-        calls: 0,
-    }
+fn answer(report: Report, command: Vec<String>, output: String, started: Instant) -> Answer {
+    let mut answer = Answer::from(Exit::Success);
+    answer.report = report;
+    answer.transcript.command = command;
+    answer.transcript.stdout = Captured::from_text(output);
+    answer.usage.duration = started.elapsed();
+    answer
 }
 
 /// Audits an image: the space that it takes on the host and, for qcow2, its metadata.
@@ -206,7 +196,8 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
                 audit.data_bytes += lengths.sum::<u64>();
             }
             let json = serde_json::to_string(&audit).unwrap_or_default();
-            success(words, json, started)
+            let report = Report::Audit(audit);
+            answer(report, words, json, started)
         }
         Err(why) => refused(words, &why, started),
     }

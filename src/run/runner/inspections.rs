@@ -49,8 +49,8 @@ impl CaseRun<'_> {
                         true => reading.answer.clone(),
                         false => self.inspect(Side::Reference, by, &reading.task)?,
                     };
-                    if is_raw && by == Side::Reference && answer.contents.is_some() {
-                        equivalent = answer.contents == reading.answer.contents;
+                    if is_raw && by == Side::Reference && answer.report.contents().is_some() {
+                        equivalent = answer.report == reading.answer.report;
                     }
                     side_run.readings.push(Inspection {
                         answer,

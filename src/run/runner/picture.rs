@@ -91,12 +91,12 @@ impl CaseRun<'_> {
             true => Side::Reference,
             false => Side::Candidate,
         };
-        let ours = self.call(Side::Candidate, reader, &request)?.contents;
+        let ours = self.call(Side::Candidate, reader, &request)?.report;
         let theirs = self
             .call(Side::Reference, Side::Reference, &request)?
-            .contents;
-        let both = ours.zip(theirs);
-        Ok(both.map_or_else(Vec::new, |(ours, theirs)| ours.differing_ranges(&theirs)))
+            .report;
+        let both = ours.contents().zip(theirs.contents());
+        Ok(both.map_or_else(Vec::new, |(ours, theirs)| ours.differing_ranges(theirs)))
     }
 
     /// The maps to draw: whose file, and which side's tool maps it.
@@ -126,8 +126,8 @@ impl CaseRun<'_> {
         if !answer.succeeded() {
             return Ok(Strip::without_map(side, by, answer.describe()));
         }
-        Ok(match answer.json() {
-            Ok(json) => Strip::of_json(side, by, &json),
+        Ok(match answer.report.tree() {
+            Ok(tree) => Strip::of_json(side, by, tree),
             Err(wrong) => {
                 Strip::without_map(side, by, format!("the output of map is not JSON: {wrong}"))
             }

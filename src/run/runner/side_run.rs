@@ -168,8 +168,8 @@ impl<'runner> CaseRun<'runner> {
             &self.call_context(&directory, Duration::ZERO),
         )?;
         if let Some(CrossCheck { answer, .. }) = &cross_check {
-            self.tool_calls += answer.calls;
-            self.tool_cpu += answer.cpu;
+            self.tool_calls += answer.usage.calls;
+            self.tool_cpu += answer.usage.cpu;
         }
         Ok(cross_check)
     }
@@ -208,7 +208,7 @@ impl<'runner> CaseRun<'runner> {
                 extra.min(limit * BUSY_REFERENCE_EXTRA_LIMITS_MAX)
             }
             (Side::Candidate, Some(step_result)) => {
-                (step_result.answer.duration * MUCH_SLOWER).saturating_sub(limit)
+                (step_result.answer.usage.duration * MUCH_SLOWER).saturating_sub(limit)
             }
             (Side::Candidate, None) => Duration::ZERO,
         }
@@ -258,8 +258,8 @@ impl<'runner> CaseRun<'runner> {
         if !call.is_disabled() {
             call.record("exit", answer.exit.describe());
         }
-        self.tool_calls += answer.calls;
-        self.tool_cpu += answer.cpu;
+        self.tool_calls += answer.usage.calls;
+        self.tool_cpu += answer.usage.cpu;
         Ok(answer)
     }
 }

@@ -100,7 +100,7 @@ impl CaseRun<'_> {
                 true => harness::carry_out_raw(request, &directory),
                 false => self.call_in(directory.clone(), Side::Reference, request, grace)?,
             };
-            self.fixture.push(answer.command.clone());
+            self.fixture.push(answer.transcript.command.clone());
             if !answer.succeeded() {
                 return Ok(Some(source_failed(request, &answer)));
             }

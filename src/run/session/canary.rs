@@ -15,7 +15,7 @@ use crate::image::content::Write;
 use crate::oracle::verdict::Verdict;
 use crate::process::Captured;
 use crate::run::runner::DifferentialRunner;
-use crate::tool::request::{Answer, Request};
+use crate::tool::request::{Answer, Report, Request};
 use crate::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
 
 /// The smallest case that exercises both faults.
@@ -57,9 +57,10 @@ impl Tool for Liar {
         let mut answer = self.0.ask(request, call_context)?;
         match request {
             Request::Info { .. } => {
-                let honest = answer.stdout.text();
+                let honest = answer.transcript.stdout.text();
                 let lie = honest.replace("\"virtual-size\": ", "\"virtual-size\": 1");
-                answer.stdout = Captured::from_text(lie);
+                answer.report = Report::parse(request.kind(), lie.as_bytes(), false);
+                answer.transcript.stdout = Captured::from_text(lie);
             }
             Request::Convert { target, .. } if answer.succeeded() => {
                 let lie = Request::Write {

@@ -12,7 +12,7 @@ use crate::base::size::Size;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::process::SandboxPolicy;
-use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Request, Window};
+use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Report, Request, Window};
 use crate::tool::{CallContext, Support, Tool};
 
 /// One check.
@@ -112,7 +112,7 @@ impl Examination<'_> {
     fn read(&self, file: &ImageFile) -> Result<std::result::Result<Contents, String>> {
         let answer = self.ask(self.reference, &Request::Contents { file: file.clone() })?;
         let described = answer.describe();
-        Ok(answer.contents.ok_or(described))
+        Ok(answer.report.contents().cloned().ok_or(described))
     }
 
     /// Sends one request on a plain image and returns what is wrong with the answer.
@@ -131,22 +131,25 @@ impl Examination<'_> {
         }
         let wanted: Vec<Write> = match request {
             Request::Info { .. } => {
-                let json = answer.json().unwrap_or_default();
-                let wrong = json["virtual-size"].as_u64() != Some(before.size);
+                let size = answer
+                    .report
+                    .tree()
+                    .map(|tree| tree["virtual-size"].as_u64());
+                let wrong = size != Ok(Some(before.size));
                 let want = before.size;
                 return Ok(wrong.then(|| format!("\"virtual-size\" is to be {want} in its json")));
             }
             Request::Map { .. } => {
-                let is_list = answer.json().is_ok_and(|json| json.is_array());
+                let is_list = answer.report.tree().is_ok_and(|tree| tree.is_array());
                 return Ok((!is_list).then(|| "its json is to be a list of extents".to_owned()));
             }
             Request::Check { .. } => {
-                let is_object = answer.json().is_ok_and(|json| json.is_object());
+                let is_object = matches!(answer.report, Report::Check(_));
                 return Ok((!is_object).then(|| "its json is to be an object".to_owned()));
             }
             Request::Contents { .. } => {
-                return Ok(match answer.contents {
-                    Some(contents) => difference(&contents, &before),
+                return Ok(match answer.report.contents() {
+                    Some(contents) => difference(contents, &before),
                     None => Some("it gives no \"raw\"".to_owned()),
                 });
             }

@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::process::{Captured, Dialogue, Ending, Invocation, Reply, SandboxPolicy};
 use crate::process::{RUN_VARIABLE, run_token};
-use crate::tool::request::{Answer, Exit, Request};
+use crate::tool::request::{Answer, Exit, Report, Request, RequestKind};
 use crate::tool::{CallContext, command_line};
 
 /// How a process is started.
@@ -144,7 +144,7 @@ impl Pool {
             }
             reply => {
                 drop(moved);
-                let (mut answer, dialogue) = read(reply);
+                let (mut answer, dialogue) = read(reply, request.kind());
                 if let Some(dialogue) = dialogue {
                     self.give_back(Kept {
                         dialogue,
@@ -158,8 +158,8 @@ impl Pool {
                 answer.answer
             }
         };
-        answer.duration = started.elapsed();
-        answer.command = words;
+        answer.usage.duration = started.elapsed();
+        answer.transcript.command = words;
         Ok(answer)
     }
 
@@ -227,8 +227,8 @@ impl From<Answer> for Half {
     }
 }
 
-/// Parses a reply; returns the process too if it can be reused.
-fn read(reply: Reply) -> (Half, Option<Dialogue>) {
+/// Parses a reply to a request of this kind; returns the process too if it can be reused.
+fn read(reply: Reply, kind: RequestKind) -> (Half, Option<Dialogue>) {
     let (line, stderr, dialogue) = match reply {
         Reply::Line {
             line,
@@ -241,10 +241,8 @@ fn read(reply: Reply) -> (Half, Option<Dialogue>) {
             cpu,
             peak_memory_bytes,
         } => {
-            let answer = Answer {
-                peak_memory_bytes,
-                ..ended(&ending, stderr, cpu)
-            };
+            let mut answer = ended(&ending, stderr, cpu);
+            answer.usage.peak_memory_bytes = peak_memory_bytes;
             return (answer.into(), None);
         }
     };
@@ -258,7 +256,7 @@ fn read(reply: Reply) -> (Half, Option<Dialogue>) {
     };
     let cpu = Duration::from_nanos(response.cpu_ns);
     let mut answer = plain_answer(Exit::Success, stderr, cpu);
-    answer.peak_memory_bytes = response.peak_memory_bytes;
+    answer.usage.peak_memory_bytes = response.peak_memory_bytes;
     if let Some(message) = response.panicked {
         answer.exit = Exit::Crashed(format!("panic: {message}"));
         return (answer.into(), None);
@@ -266,16 +264,17 @@ fn read(reply: Reply) -> (Half, Option<Dialogue>) {
     if let Some(feature) = response.unsupported {
         answer.exit = Exit::Unsupported(feature);
     } else if let Some(message) = response.refused {
-        answer.exit = Exit::Refused(1);
-        answer.stderr = Captured::from_text(message);
+        answer.refuse(1, message);
     }
-    answer.stdout = Captured::from_text(
-        response
-            .json
-            .map(|json| json.to_string())
-            .unwrap_or_default(),
-    );
-    answer.contents = response.contents;
+    // A library reports what its interface offers, not all facts of qemu-img.
+    let is_partial = true;
+    let text = response.json.as_ref().map(ToString::to_string);
+    answer.transcript.stdout = Captured::from_text(text.unwrap_or_default());
+    answer.report = match (response.contents, response.json) {
+        (Some(contents), _) => Report::Contents(contents),
+        (None, Some(tree)) => Report::from_json(kind, tree, is_partial),
+        (None, None) => Report::parse(kind, b"", is_partial),
+    };
     let raw = response.raw;
     (Half { answer, raw }, Some(*dialogue))
 }
@@ -290,7 +289,7 @@ fn read_raw(name: &str, directory: &Path, answer: &mut Answer) {
     }
     let path = directory.join(name);
     match Contents::of_raw_file(&path) {
-        Ok(contents) => answer.contents = Some(contents),
+        Ok(contents) => answer.report = Report::Contents(contents),
         Err(error) => answer.exit = Exit::Crashed(format!("it left no contents: {error}")),
     }
     // The file does not exist if the tool wrote none.
@@ -308,18 +307,9 @@ fn ended(ending: &Ending, stderr: Captured, cpu: Duration) -> Answer {
 }
 
 fn plain_answer(exit: Exit, stderr: Captured, cpu: Duration) -> Answer {
-    Answer {
-        exit,
-        command: Vec::new(),
-        stdout: Captured::default(),
-        stderr,
-        contents: None,
-        host_clusters: None,
-        // A library reports what its interface offers, not all facts of qemu-img.
-        partial: true,
-        duration: Duration::ZERO,
-        cpu,
-        peak_memory_bytes: 0,
-        calls: 1,
-    }
+    let mut answer = Answer::from(exit);
+    answer.transcript.stderr = stderr;
+    answer.usage.cpu = cpu;
+    answer.usage.calls = 1;
+    answer
 }

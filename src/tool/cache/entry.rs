@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::file_state::{FileState, Reserve};
 use crate::image::content::Contents;
 use crate::process::Captured;
-use crate::tool::request::{Answer, Exit};
+use crate::tool::request::{Answer, CallUsage, Exit, Report, RequestKind, Transcript};
 
 /// The first word of an entry, with the version of the format.
 const MAGIC: &str = "imgduel-reference-cache-4";
@@ -146,11 +146,11 @@ impl Entry {
         let gone = before.keys().filter(|name| !after.contains_key(*name));
         let head = Head {
             exit: answer.exit.clone(),
-            command: answer.command.clone(),
-            stdout: answer.stdout.clone(),
-            stderr: answer.stderr.clone(),
-            contents: answer.contents.clone(),
-            partial: answer.partial,
+            command: answer.transcript.command.clone(),
+            stdout: answer.transcript.stdout.clone(),
+            stderr: answer.transcript.stderr.clone(),
+            contents: answer.report.contents().cloned(),
+            partial: answer.report.is_partial(),
             written,
             removed: gone.cloned().collect(),
         };
@@ -158,8 +158,8 @@ impl Entry {
             head,
             data,
             start: 0,
-            duration: answer.duration,
-            peak_memory_bytes: answer.peak_memory_bytes,
+            duration: answer.usage.duration,
+            peak_memory_bytes: answer.usage.peak_memory_bytes,
         })
     }
 
@@ -202,21 +202,25 @@ impl Entry {
         Ok(())
     }
 
-    /// Returns the answer; no tool was called.
-    pub(super) fn answer(&self) -> Answer {
+    /// Returns the answer to a request of this kind; no tool was called.
+    pub(super) fn answer(&self, kind: RequestKind) -> Answer {
         let head = &self.head;
         Answer {
             exit: head.exit.clone(),
-            command: head.command.clone(),
-            stdout: head.stdout.clone(),
-            stderr: head.stderr.clone(),
-            contents: head.contents.clone(),
-            host_clusters: None,
-            partial: head.partial,
-            duration: self.duration,
-            cpu: Duration::ZERO,
-            peak_memory_bytes: self.peak_memory_bytes,
-            calls: 0,
+            report: match &head.contents {
+                Some(contents) => Report::Contents(contents.clone()),
+                None => Report::parse(kind, &head.stdout.bytes, head.partial),
+            },
+            usage: CallUsage {
+                duration: self.duration,
+                peak_memory_bytes: self.peak_memory_bytes,
+                ..CallUsage::default()
+            },
+            transcript: Transcript {
+                command: head.command.clone(),
+                stdout: head.stdout.clone(),
+                stderr: head.stderr.clone(),
+            },
         }
     }
 
@@ -287,7 +291,11 @@ mod tests {
             duration: Duration::ZERO,
             peak_memory_bytes: 0,
         };
-        Entry::from_answer(&nothing.answer(), directory, &BTreeMap::new())
+        Entry::from_answer(
+            &nothing.answer(RequestKind::Create),
+            directory,
+            &BTreeMap::new(),
+        )
     }
 
     #[test]

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::disk_format::qcow2::host_clusters::HostClusters;
-use crate::image::content::Contents;
+use super::report::Report;
 use crate::process::{Captured, HitLimit, PostMortem};
 
 /// The exit of a tool.
@@ -73,19 +71,17 @@ pub enum Ended {
 pub struct Answer {
     /// The exit.
     pub exit: Exit,
-    /// The command line that ran, or a library call in words.
-    pub command: Vec<String>,
-    /// Standard output.
-    pub stdout: Captured,
-    /// Standard error.
-    pub stderr: Captured,
-    /// The guest-visible contents, for `Request::Contents` and `Request::SnapshotContents`.
-    pub contents: Option<Contents>,
-    /// The host clusters, for the harness action that normalizes the dates of snapshots.
-    pub host_clusters: Option<HostClusters>,
-    /// Whether the JSON on standard output has only some of the facts that qemu-img reports: missing facts are not
-    /// compared.
-    pub partial: bool,
+    /// What was reported, parsed.
+    pub report: Report,
+    /// What the calls cost.
+    pub usage: CallUsage,
+    /// What was called, and what it printed.
+    pub transcript: Transcript,
+}
+
+/// What the calls for one answer cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallUsage {
     /// Wall time.
     pub duration: Duration,
     /// CPU time.
@@ -96,22 +92,39 @@ pub struct Answer {
     pub calls: u64,
 }
 
+/// The text of a call.
+#[derive(Clone, Debug, Default)]
+pub struct Transcript {
+    /// The command line that ran, or a library call in words.
+    pub command: Vec<String>,
+    /// Standard output.
+    pub stdout: Captured,
+    /// Standard error.
+    pub stderr: Captured,
+}
+
+impl From<Exit> for Answer {
+    /// Returns an answer without a call, of which only the exit is known.
+    fn from(exit: Exit) -> Self {
+        Self {
+            exit,
+            report: Report::Nothing,
+            usage: CallUsage::default(),
+            transcript: Transcript::default(),
+        }
+    }
+}
+
 impl Answer {
     /// Returns an answer without a call: the image has this feature, which the tool does not support.
     pub fn unsupported(feature: String) -> Self {
-        Self {
-            exit: Exit::Unsupported(feature),
-            command: Vec::new(),
-            stdout: Captured::default(),
-            stderr: Captured::default(),
-            contents: None,
-            host_clusters: None,
-            partial: true,
-            duration: Duration::ZERO,
-            cpu: Duration::ZERO,
-            peak_memory_bytes: 0,
-            calls: 0,
-        }
+        Exit::Unsupported(feature).into()
+    }
+
+    /// Turns the answer into a refusal, with this message.
+    pub fn refuse(&mut self, code: i32, message: impl ToString) {
+        self.exit = Exit::Refused(code);
+        self.transcript.stderr = Captured::from_text(message.to_string());
     }
 
     /// Whether the tool crashed.
@@ -124,14 +137,9 @@ impl Answer {
         self.exit == Exit::Success
     }
 
-    /// Returns standard output as JSON; the error describes what is wrong with it.
-    pub fn json(&self) -> Result<Value, String> {
-        serde_json::from_slice(&self.stdout.bytes).map_err(|error| error.to_string())
-    }
-
     /// Returns the exit, with the first line of the message.
     pub fn describe(&self) -> String {
-        let message = self.stderr.first_line();
+        let message = self.transcript.stderr.first_line();
         if message.is_empty() {
             self.exit.describe()
         } else {
@@ -145,9 +153,8 @@ mod tests {
     use super::*;
 
     fn answer(exit: Exit, stderr: &str) -> Answer {
-        let mut answer = Answer::unsupported(String::new());
-        answer.exit = exit;
-        answer.stderr.bytes = stderr.as_bytes().to_vec();
+        let mut answer = Answer::from(exit);
+        answer.transcript.stderr.bytes = stderr.as_bytes().to_vec();
         answer
     }
 

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::outputs;
 use crate::image::content::Contents;
 use crate::oracle::observations::sample::{
-    SampleInspection, by_reference, contents, crashed, done, file, inspected, output, output_json,
-    output_text, read, refused, timed_out, unsupported,
+    SampleInspection, by_reference, checked, contents, crashed, described, done, file, inspected,
+    output, read, refused, reported, timed_out, unsupported,
 };
 use crate::oracle::observations::{Inventory, Output, Side};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, InconclusiveKind, OutputAspect, OutputRole, Verdict,
 };
-use crate::tool::request::{Answer, Request};
+use crate::tool::request::{Answer, Request, RequestKind};
 
 fn info() -> Request {
     Request::Info { file: file() }
@@ -69,11 +69,8 @@ fn unsound(verdicts: &[Verdict], words: &str) {
 fn missing_and_equal_inspections_give_no_verdict() {
     assert_eq!(judged(Vec::new()), []);
     let image = json!({"virtual-size": 1 << 20, "format": "qcow2"});
-    assert_eq!(both(info(), output_json(&image), output_json(&image)), []);
-    assert_eq!(
-        both(check(), output_json(&json!({})), output_json(&json!({}))),
-        []
-    );
+    assert_eq!(both(info(), described(&image), described(&image)), []);
+    assert_eq!(both(check(), checked(&json!({})), checked(&json!({}))), []);
     let sound = read(&contents(1));
     assert_eq!(both(contents_of(), sound.clone(), sound), []);
 }
@@ -98,7 +95,7 @@ fn a_crash_while_reading_blames_the_reading_tool() {
     };
     assert_eq!(*kind, InconclusiveKind::QemuTimeout);
     // No other verdict on the image.
-    let sound = output_json(&json!({"virtual-size": 1}));
+    let sound = described(&json!({"virtual-size": 1}));
     assert_eq!(both(info(), timed_out(), sound).len(), 1);
     assert_eq!(
         judged(vec![(
@@ -121,8 +118,8 @@ fn inspections_of_other_outputs_are_ignored() {
 
 #[test]
 fn differing_descriptions_name_the_differing_keys() {
-    let ours = output_json(&json!({"virtual-size": 1 << 20, "cluster-size": 512}));
-    let theirs = output_json(&json!({"virtual-size": 1 << 20, "cluster-size": 65536}));
+    let ours = described(&json!({"virtual-size": 1 << 20, "cluster-size": 512}));
+    let theirs = described(&json!({"virtual-size": 1 << 20, "cluster-size": 65536}));
     let verdicts = both(info(), ours, theirs);
     let expected = difference("cluster-size", "512", "65536");
     assert_eq!(
@@ -133,7 +130,7 @@ fn differing_descriptions_name_the_differing_keys() {
 
 #[test]
 fn a_size_that_contradicts_the_recipe_blames_its_side() {
-    let size = |bytes: u64| output_json(&json!({"virtual-size": bytes}));
+    let size = |bytes: u64| described(&json!({"virtual-size": bytes}));
     let right = 1 << 20;
     for (ours, theirs, blame) in [
         (right, 512, Blame::Reference),
@@ -149,7 +146,7 @@ fn a_size_that_contradicts_the_recipe_blames_its_side() {
 fn a_list_that_contradicts_the_recipe_blames_its_side() {
     let list = |names: &[&str]| {
         let bitmaps: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
-        output_json(&json!({"virtual-size": 1, "format-specific": {"data": {"bitmaps": bitmaps}}}))
+        described(&json!({"virtual-size": 1, "format-specific": {"data": {"bitmaps": bitmaps}}}))
     };
     let with = |inventory: Option<Inventory>, ours: &[&str], theirs: &[&str]| {
         let output = Output {
@@ -170,19 +167,19 @@ fn a_list_that_contradicts_the_recipe_blames_its_side() {
     assert_eq!(with(inventory(), &[], &["a"]), Blame::Candidate);
     assert_eq!(with(None, &[], &["a"]), Blame::Unclear);
     // The lists agree; other facts differ.
-    let ours = output_json(&json!({"virtual-size": 1, "cluster-size": 512}));
+    let ours = described(&json!({"virtual-size": 1, "cluster-size": 512}));
     let output = Output {
         inventory: inventory(),
         ..output()
     };
-    let theirs = output_json(&json!({"virtual-size": 1}));
+    let theirs = described(&json!({"virtual-size": 1}));
     let verdicts = outputs(&inspected(by_reference(info(), ours, theirs)), &[output]);
     assert_eq!(finding(&verdicts).1, Blame::Unclear);
 }
 
 #[test]
 fn a_refused_description_blames_the_candidate_if_the_reference_reads_its_own_image() {
-    let sound = output_json(&json!({"virtual-size": 1}));
+    let sound = described(&json!({"virtual-size": 1}));
     let verdicts = both(info(), refused("bad"), sound.clone());
     let expected = difference(
         "info of 0-convert.qcow2 by the reference",
@@ -203,8 +200,8 @@ fn a_refused_description_blames_the_candidate_if_the_reference_reads_its_own_ima
 
 #[test]
 fn a_description_that_is_not_json_is_reported() {
-    let sound = output_json(&json!({"virtual-size": 1}));
-    let verdicts = both(info(), output_text("{"), sound);
+    let sound = described(&json!({"virtual-size": 1}));
+    let verdicts = both(info(), reported(RequestKind::Info, "{"), sound);
     let (aspect, _, found) = finding(&verdicts);
     assert_eq!(aspect, OutputAspect::InfoJson);
     assert_eq!(
@@ -215,7 +212,7 @@ fn a_description_that_is_not_json_is_reported() {
 
 #[test]
 fn check_errors_blame_the_candidate_unless_the_reference_s_own_image_has_some() {
-    let found = |json: Value| output_json(&json);
+    let found = |json: Value| checked(&json);
     let verdicts = both(check(), found(json!({"leaks": 2})), found(json!({})));
     let expected =
         difference("check of 0-convert.qcow2", "2 leaks", "clean").with_expected("clean");
@@ -249,7 +246,7 @@ fn check_errors_blame_the_candidate_unless_the_reference_s_own_image_has_some() 
 
 #[test]
 fn a_failed_check_has_its_own_kind() {
-    let verdicts = both(check(), refused("broken"), output_json(&json!({})));
+    let verdicts = both(check(), refused("broken"), checked(&json!({})));
     assert_eq!(finding(&verdicts).0, OutputAspect::CheckUnparseable,);
 }
 

@@ -2,70 +2,58 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use crate::tool::request::{Answer, CheckCounts, Report};
 
-use crate::tool::request::Answer;
-
-/// The counts of a check, from its JSON.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckCounts {
-    /// The description of the exit, if the check itself failed.
-    failed: Option<String>,
-    counts: [u64; 3],
+pub enum CheckResult {
+    /// The check itself failed, with the description of its exit.
+    Failed(String),
+    /// The check reported these counts.
+    Counted(CheckCounts),
 }
 
-/// The counters of `check --output=json` that must be zero. qemu-img omits those that are.
-const CHECK_COUNTERS: [&str; 3] = ["corruptions", "leaks", "check-errors"];
-
-impl CheckCounts {
-    /// Returns the counts in the answer to a check.
+impl CheckResult {
+    /// Returns the result in the answer to a check.
     pub fn from_answer(answer: &Answer) -> Self {
-        match answer.json() {
-            Ok(json) => {
-                let count = |name: &str| json.get(name).and_then(Value::as_u64).unwrap_or(0);
-                Self {
-                    failed: None,
-                    counts: CHECK_COUNTERS.map(count),
-                }
-            }
-            Err(_) => Self {
-                failed: Some(answer.describe()),
-                counts: [0; 3],
-            },
+        match answer.report {
+            Report::Check(counts) => Self::Counted(counts),
+            _ => Self::Failed(answer.describe()),
         }
     }
 
     /// Whether the check had no readable output.
     pub fn is_unparseable(&self) -> bool {
-        self.failed.is_some()
+        matches!(self, Self::Failed(_))
     }
 
     /// Whether any counter is higher than before. A check that failed, or that did not complete, is worse than any
     /// complete one.
     pub fn is_worse_than(&self, before: &Self) -> bool {
-        let check_errors = self.counts[CHECK_COUNTERS.len() - 1];
-        let mut counts = std::iter::zip(self.counts, before.counts);
-        self.failed.is_some() || check_errors > 0 || counts.any(|(now, before)| now > before)
+        let Self::Counted(now) = self else {
+            return true;
+        };
+        let before = match before {
+            Self::Counted(before) => *before,
+            Self::Failed(_) => CheckCounts::default(),
+        };
+        let mut counts = std::iter::zip(now.errors(), before.errors());
+        now.check_errors > 0 || counts.any(|((_, now), (_, before))| now > before)
     }
 
     /// Whether the check found nothing.
     pub fn is_clean(&self) -> bool {
-        self.failed.is_none() && self.counts == [0; 3]
+        matches!(self, Self::Counted(counts) if counts.errors().iter().all(|(_, count)| *count == 0))
     }
 }
 
-impl fmt::Display for CheckCounts {
+impl fmt::Display for CheckResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(failed) = &self.failed {
-            return write!(formatter, "no result ({failed})");
-        }
-        if self.is_clean() {
-            return formatter.write_str("clean");
-        }
-        let counts = CHECK_COUNTERS
-            .iter()
-            .zip(self.counts)
-            .filter(|(_, count)| *count > 0);
+        let counts = match self {
+            Self::Failed(why) => return write!(formatter, "no result ({why})"),
+            Self::Counted(_) if self.is_clean() => return formatter.write_str("clean"),
+            Self::Counted(counts) => counts.errors().into_iter().filter(|(_, count)| *count > 0),
+        };
         let counts: Vec<String> = counts
             .map(|(name, count)| format!("{count} {name}"))
             .collect();
@@ -76,15 +64,15 @@ impl fmt::Display for CheckCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::observations::sample::{output_json, refused};
+    use crate::oracle::observations::sample::{checked, refused};
     use serde_json::json;
 
-    fn counts(json: Value) -> CheckCounts {
-        CheckCounts::from_answer(&output_json(&json))
+    fn counts(json: serde_json::Value) -> CheckResult {
+        CheckResult::from_answer(&checked(&json))
     }
 
-    fn none() -> CheckCounts {
-        CheckCounts::from_answer(&refused("no"))
+    fn none() -> CheckResult {
+        CheckResult::from_answer(&refused("no"))
     }
 
     #[test]
