@@ -1,30 +1,30 @@
-//! What must agree: what an operation asks of each side, how the answers are compared, and what is said of them.
+//! The oracle: the steps of operations and their results, the comparison of the results, and the verdicts.
 //!
-//! Pure: an oracle sees requests and answers, never tools, processes or directories.
+//! It is pure: it sees requests and answers, never tools, processes or directories.
 
 /// The two sides.
 pub mod side;
 
-/// Why a tool refused.
+/// The reason of a refusal.
 pub mod refusal_class;
 
-/// What is said of an operation.
+/// Verdicts, kinds of divergence, and the subjects of differences.
 pub mod verdict;
 
-/// Which divergences are one finding.
+/// Grouping of divergences into findings.
 pub mod signature;
 
-/// What an operation asks of each side, and what came back.
+/// The steps of an operation, and their results on both sides.
 pub mod observations;
 
-/// Differences that mean nothing.
+/// Normalization of insignificant differences.
 pub mod normalize;
 
-/// What must agree in every operation.
+/// The judges of every operation.
 pub mod judge;
 
-/// What a case made the tools do, in classes.
+/// Behavioural coverage.
 pub mod coverage;
 
-/// A third opinion.
+/// Third tools that cross-check.
 pub mod witness;

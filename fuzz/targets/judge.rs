@@ -75,7 +75,7 @@ fuzz_target!(|data: &[u8]| {
         version: version.to_owned(),
     };
     let mut observations = Observations {
-        speakers: [
+        tool_versions: [
             speaker("7.2.0"),
             speaker(if choice[5] & 1 == 0 {
                 "10.0.2"
@@ -127,10 +127,10 @@ fuzz_target!(|data: &[u8]| {
             };
             observations
                 .candidate
-                .readings
+                .inspections
                 .push(reading(ours, choice[3] >> 3));
             if let Some(side_run) = &mut observations.reference {
-                side_run.readings.push(reading(theirs, choice[4] >> 3));
+                side_run.inspections.push(reading(theirs, choice[4] >> 3));
             }
         }
     }
@@ -162,8 +162,8 @@ fuzz_target!(|data: &[u8]| {
             if let Some(cross_check) = &observations.cross_check {
                 let _ = judge::described(&json, cross_check);
             }
-            let _ = normalize(json.clone(), Purpose::Creation, &observations.speakers);
-            let _ = normalize(json, Purpose::Description, &observations.speakers);
+            let _ = normalize(json.clone(), Purpose::Creation, &observations.tool_versions);
+            let _ = normalize(json, Purpose::Description, &observations.tool_versions);
         }
     }
 });

@@ -278,7 +278,7 @@ impl Perform for Bench {
             };
             // If both sides refuse, the operation continues with the next invocation.
             steps.push(Step {
-                rule: ExitExpectation::GoOn,
+                expected_exit: ExitExpectation::GoOn,
                 ..Step::own(bench)
             });
         }

@@ -288,7 +288,7 @@ impl Perform for Bitmap {
             };
             // If both sides refuse, the operation continues with the next command.
             Step {
-                rule: ExitExpectation::GoOn,
+                expected_exit: ExitExpectation::GoOn,
                 ..Step::own(request)
             }
         });

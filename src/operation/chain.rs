@@ -172,14 +172,15 @@ impl Chain {
     fn crashed_looking(&self, observations: &Observations) -> Option<Finding> {
         let is_map = |request: &Request| matches!(request, Request::Map { .. });
         let reference = observations.reference.as_ref()?;
-        let readings = observations.candidate.readings.iter();
-        let mut maps = readings.filter(|reading| reading.task.request().is_some_and(is_map));
-        maps.find_map(|reading| {
-            let (ours, output) = (&reading.answer, reading.output);
-            let theirs = reference.reading(output, Side::Reference, is_map)?;
+        let inspections = observations.candidate.inspections.iter();
+        let mut maps =
+            inspections.filter(|inspection| inspection.task.request().is_some_and(is_map));
+        maps.find_map(|inspection| {
+            let (ours, output) = (&inspection.answer, inspection.output);
+            let theirs = reference.inspection(output, Side::Reference, is_map)?;
             let is_known = self.has_huge_run([ours, theirs]);
             let finding = died(RequestKind::Map, ours, theirs).filter(|_| is_known)?;
-            Some(finding.placed(Place::file(&reading.task.file().path)))
+            Some(finding.placed(Place::file(&inspection.task.file().path)))
         })
     }
 
@@ -212,10 +213,10 @@ fn died(request: RequestKind, ours: &Answer, theirs: &Answer) -> Option<Finding>
     is_dead.then(|| finding.blamed(Blame::Reference))
 }
 
-fn shared_step(request: Request, rule: ExitExpectation) -> Step {
+fn shared_step(request: Request, expected_exit: ExitExpectation) -> Step {
     Step {
         executor: Executor::SideOrReference,
-        rule,
+        expected_exit,
         ..Step::own(request)
     }
 }
@@ -317,7 +318,7 @@ impl Perform for Chain {
         for step in &self.steps {
             steps.push(shared_step(
                 chain_state.request(step),
-                chain_state.rule(step),
+                chain_state.expected_exit(step),
             ));
             chain_state.advance_as_expected(step);
         }

@@ -65,7 +65,7 @@ impl Perform for Info {
             normalize(
                 description.clone(),
                 Purpose::Description,
-                &observations.speakers,
+                &observations.tool_versions,
             )
         });
         let differences = json_differences(&ours, &theirs, candidate.report.is_partial());

@@ -106,13 +106,13 @@ impl Perform for Malformed {
         let damage = Step {
             executor: Executor::Once,
             kind: FIXTURE,
-            rule: ExitExpectation::Agree,
+            expected_exit: ExitExpectation::Agree,
             ..Step::harness(damage)
         };
         // The oracle judges the exits.
         let free = |executor, request| Step {
             executor,
-            rule: ExitExpectation::Free,
+            expected_exit: ExitExpectation::Free,
             ..Step::own(request)
         };
         let reads = self.reads.iter();

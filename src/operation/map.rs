@@ -158,7 +158,7 @@ impl Perform for Map {
         let (candidate, reference) = observations.last_answers()?;
         let maps = [candidate, reference].map(|answer| {
             let map = answer.report.tree();
-            map.map(|map| normalize(map.clone(), Purpose::Mapping, &observations.speakers))
+            map.map(|map| normalize(map.clone(), Purpose::Mapping, &observations.tool_versions))
         });
         let [map, standard] = maps;
         let (mapped, standard) = match (map, standard) {

@@ -143,7 +143,7 @@ impl Perform for Repair {
         let tier = self.tier;
         // The judge below decides what these exits mean.
         let looked_at = |step: Step| Step {
-            rule: ExitExpectation::Free,
+            expected_exit: ExitExpectation::Free,
             ..step
         };
         let check = || looked_at(Step::fixture(Request::Check { file: file() }, FIXTURE));
@@ -159,7 +159,7 @@ impl Perform for Repair {
             ),
             Step {
                 kind: FIXTURE,
-                rule: ExitExpectation::Agree,
+                expected_exit: ExitExpectation::Agree,
                 ..Step::harness(HarnessAction::Corrupt {
                     file: file(),
                     corruption,

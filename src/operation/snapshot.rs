@@ -288,7 +288,7 @@ impl Snapshot {
                 };
                 // If both sides refuse, the operation continues with the next element.
                 let mut steps = vec![Step {
-                    rule: ExitExpectation::GoOn,
+                    expected_exit: ExitExpectation::GoOn,
                     ..Step::own(request)
                 }];
                 // Tools may leave anything in clusters that an apply frees (issue 381 of instar).

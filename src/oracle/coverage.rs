@@ -37,9 +37,9 @@ impl Observed {
             observed.add_step(before, candidate, reference);
             before = candidate.step.task.name();
         }
-        for reading in &observations.candidate.readings {
-            let is_own = reading.by == Side::Candidate;
-            let check = match &reading.task {
+        for inspection in &observations.candidate.inspections {
+            let is_own = inspection.by == Side::Candidate;
+            let check = match &inspection.task {
                 Task::Tool(Request::Contents { .. }) if is_own => "cross_readings",
                 Task::Tool(Request::Contents { .. }) => "contents_compared",
                 Task::Tool(Request::Info { .. }) => "facts_compared",

@@ -165,10 +165,14 @@ const STEPS: [Step; 13] = [
 ];
 
 /// Returns `description` without the parts that are insignificant for `purpose` when these two tools are compared.
-pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[ToolVersion; 2]) -> Value {
+pub fn normalize(
+    mut description: Value,
+    purpose: Purpose,
+    tool_versions: &[ToolVersion; 2],
+) -> Value {
     debug_assert!(STEPS.windows(2).all(|pair| pair[0].number < pair[1].number));
     let steps = STEPS.iter().filter(|step| step.purposes.contains(&purpose));
-    for step in steps.filter(|step| step.is_between(speakers)) {
+    for step in steps.filter(|step| step.is_between(tool_versions)) {
         match step.action {
             Action::Delete(keys) => delete(&mut description, keys),
             Action::DeleteAtTheTop(key) => {
@@ -183,9 +187,9 @@ pub fn normalize(mut description: Value, purpose: Purpose, speakers: &[ToolVersi
 
 impl Step {
     /// Whether the step applies to a comparison of these two tools.
-    fn is_between(&self, speakers: &[ToolVersion; 2]) -> bool {
+    fn is_between(&self, tool_versions: &[ToolVersion; 2]) -> bool {
         self.release.is_none_or(|release| {
-            let [first, second] = speakers;
+            let [first, second] = tool_versions;
             first.is_before(QEMU_IMG, release) != second.is_before(QEMU_IMG, release)
         })
     }
@@ -235,7 +239,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn speakers(candidate: (&str, &str), reference: (&str, &str)) -> [ToolVersion; 2] {
+    fn tool_versions(candidate: (&str, &str), reference: (&str, &str)) -> [ToolVersion; 2] {
         [candidate, reference].map(|(name, version)| ToolVersion {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -354,8 +358,8 @@ mod tests {
         let old = ("qemu-img", "7.2.22");
         let new = ("qemu-img", "10.0.2");
         for pair in [(old, new), (new, old), (old, ("imago", "0.2.6"))] {
-            let speakers = speakers(pair.0, pair.1);
-            let kept = normalize(description.clone(), Purpose::Description, &speakers);
+            let tool_versions = tool_versions(pair.0, pair.1);
+            let kept = normalize(description.clone(), Purpose::Description, &tool_versions);
             assert_eq!(kept, alone, "{pair:?}");
         }
         let strangers = [
@@ -366,8 +370,8 @@ mod tests {
             (("qemu-img", "unknown"), new),
         ];
         for pair in strangers {
-            let speakers = speakers(pair.0, pair.1);
-            let kept = normalize(description.clone(), Purpose::Description, &speakers);
+            let tool_versions = tool_versions(pair.0, pair.1);
+            let kept = normalize(description.clone(), Purpose::Description, &tool_versions);
             assert_eq!(kept, description, "{pair:?}");
         }
     }
@@ -379,8 +383,13 @@ mod tests {
         let old = ("qemu-img", "5.2.0");
         let new = ("qemu-img", "7.2.22");
         let newest = ("qemu-img", "10.0.2");
-        let mapped =
-            |pair: (_, _)| normalize(map.clone(), Purpose::Mapping, &speakers(pair.0, pair.1));
+        let mapped = |pair: (_, _)| {
+            normalize(
+                map.clone(),
+                Purpose::Mapping,
+                &tool_versions(pair.0, pair.1),
+            )
+        };
         assert_eq!(mapped((old, newest)), without);
         assert_eq!(mapped((newest, old)), without);
         for pair in [

@@ -1,7 +1,7 @@
-//! What an operation asks of each side, and what came back.
+//! The steps of an operation, and their results on both sides.
 //!
-//! Operations write `Step`s and `Output`s; the duel carries them out on each side; the judges get the `Observations`. Plain
-//! data: nothing here runs anything.
+//! Operations return `Step`s and `Output`s; the runner performs the steps and inspects the outputs on each side; the
+//! judges get the `Observations`. Plain data: nothing here runs anything.
 
 #[cfg(test)]
 pub mod sample;
@@ -19,21 +19,22 @@ use crate::image::content::{Contents, Write};
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
-/// What an operation may know when it writes its steps.
+/// What an operation knows when it builds its steps.
 #[derive(Clone, Debug)]
 pub struct StepContext<'case> {
-    /// The case's source image.
+    /// The recipe of the case's source image.
     pub recipe: &'case ImageRecipe,
-    /// Each side's private copy of it.
+    /// Each side's private copy of the source image.
     pub source: ImageFile,
-    /// The beginning of the names of the files that this operation makes; no other operation of the case has it.
+    /// The prefix of the names of files that this operation creates, unique within the case.
     pub stem: String,
-    /// A number that belongs to the case: whatever data an operation adds on its own is derived from it.
+    /// A number that depends on the case; an operation derives its own data from it.
     pub salt: u64,
 }
 
 impl StepContext<'_> {
-    /// A guest write whose byte belongs to the case and to `index`: never zero, other for every index below 7.
+    /// Returns a guest write whose byte depends on the case and on `index`: never zero, and different for every index
+    /// below 7.
     pub fn write(&self, index: u32, offset: u64, length: u64) -> Write {
         let own = (self.salt % 31) as u8;
         Write {
@@ -44,127 +45,128 @@ impl StepContext<'_> {
     }
 }
 
-/// Who carries out a step.
+/// Who performs a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     /// The side's own tool.
     Side,
-    /// The side's own tool, or, where it cannot, the reference: what counts comes later.
+    /// The side's own tool or, if it does not support the step, the reference; later steps matter more.
     SideOrReference,
-    /// The reference, on both sides: it prepares an image.
+    /// The reference, on both sides: the step prepares an image.
     Reference,
-    /// The harness itself, on both sides: no tool does it.
+    /// The harness, on both sides: no tool performs it.
     Harness,
-    /// The reference, on its own side alone: it makes what the harness will give to both.
+    /// The reference, on its own side alone: the harness gives the result to both.
     Once,
 }
 
-/// What one call of a tool may take in an operation that knows what is enough.
+/// The resource limits of one call in an operation that knows what suffices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceBounds {
-    /// Address space in bytes: enforced.
+    /// The address space in bytes, which is enforced.
     pub memory_bytes_max: u64,
-    /// Wall time, where the run's own limit is not shorter.
+    /// The wall time, unless the limit of the run is shorter.
     pub time: Duration,
 }
 
-/// What a step's exit means.
+/// What the exit of a step means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitExpectation {
-    /// Both sides must succeed or both refuse; a refusal is the end of the operation.
+    /// Both sides must succeed or both refuse; a refusal ends the operation.
     Agree,
-    /// Both sides must succeed: the recipe leaves no reason to refuse.
+    /// Both sides must succeed: the recipe gives no reason to refuse.
     Succeed,
-    /// Both sides must succeed or both refuse; either way the next step follows.
+    /// Both sides must succeed or both refuse; the next step follows in either case.
     GoOn,
     /// Both sides must refuse, and change nothing; the next step follows.
     Refuse,
-    /// Any exit will do but a crash or a timeout; the operation's own judge looks at what came of it.
+    /// Any exit but a crash or a timeout is allowed; the operation's own judge compares the results.
     Free,
 }
 
 impl ExitExpectation {
-    /// Whether a refusal is the end of the operation.
+    /// Whether a refusal ends the operation.
     pub fn ends(self) -> bool {
         matches!(self, Self::Agree | Self::Succeed)
     }
 }
 
-/// One request of an operation, made on each side.
+/// One step of an operation, performed on each side.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Who carries it out.
+    /// Who performs it.
     pub executor: Executor,
-    /// What is asked of a tool, or done by the harness.
+    /// The request to a tool, or the action of the harness.
     pub task: Task,
-    /// The kind of divergence when it succeeds on one side only.
+    /// The kind of divergence if it succeeds on one side only.
     pub kind: DivergenceKind,
     /// What its exit means.
-    pub rule: ExitExpectation,
+    pub expected_exit: ExitExpectation,
 }
 
 impl Step {
-    /// A step of the side's own tool; success on one side only is an exit-code divergence.
+    /// Returns a step of the side's own tool; success on one side only is an exit-code divergence.
     pub fn own(request: Request) -> Self {
         Self {
             executor: Executor::Side,
             task: Task::Tool(request),
             kind: DivergenceKind::ExitCode,
-            rule: ExitExpectation::Agree,
+            expected_exit: ExitExpectation::Agree,
         }
     }
 
-    /// A step of the harness itself, whose answer the operation's own judge looks at.
+    /// Returns a step of the harness, whose answer the operation's own judge compares.
     pub fn harness(action: HarnessAction) -> Self {
         Self {
             executor: Executor::Harness,
             task: Task::Harness(action),
             kind: DivergenceKind::ExitCode,
-            rule: ExitExpectation::Free,
+            expected_exit: ExitExpectation::Free,
         }
     }
 
-    /// A step of the reference on both sides, which prepares an image.
+    /// Returns a step of the reference on both sides, which prepares an image.
     pub fn fixture(request: Request, kind: DivergenceKind) -> Self {
         Self {
             executor: Executor::Reference,
             task: Task::Tool(request),
             kind,
-            rule: ExitExpectation::Agree,
+            expected_exit: ExitExpectation::Agree,
         }
     }
 }
 
-/// An image that an operation leaves on each side, to be examined there.
+/// A final image of an operation, which is inspected on each side.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The file.
     pub file: ImageFile,
-    /// What it is to the operation: the first words of the kinds of divergence found in it (`convert`, `commit_backing`, …).
+    /// Its role in the operation: the beginning of the names of its kinds of divergence (`convert`, `commit_backing`,
+    /// …).
     pub role: OutputRole,
-    /// What it is called when the contents differ.
+    /// The aspect of a divergence of its contents.
     pub content_aspect: OutputAspect,
-    /// What a guest must see in it.
+    /// The guest-visible contents that it must have.
     pub expected: Contents,
-    /// Its internal snapshots, when they are to be listed and read back.
+    /// The internal snapshots, if they are to be listed and read.
     pub snapshots: Option<Vec<ExpectedSnapshot>>,
-    /// What a description of it lists, where that is known.
+    /// What a description of it must list, if that is known.
     pub inventory: Option<Inventory>,
-    /// Whether the reference maps it and the harness audits it as well, for the operation's own judge.
+    /// Whether the reference also maps it and the harness audits it, for the operation's own judge.
     pub closely: bool,
 }
 
-/// What a description of an image lists.
+/// The lists in a description of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// Its internal snapshots: ids and names, in the order of the ids.
+    /// The internal snapshots: ids and names, in the order of the ids.
     pub snapshots: Vec<(u64, String)>,
-    /// The names of its persistent bitmaps, in their order.
+    /// The names of the persistent bitmaps, in order.
     pub bitmaps: Vec<String>,
 }
 
 impl Inventory {
-    /// What a description in the shape of `qemu-img info --output=json` lists.
+    /// Returns the lists of a description in the shape of `qemu-img info --output=json`.
     pub fn of_description(json: &serde_json::Value) -> Self {
         let name =
             |entry: &serde_json::Value| entry["name"].as_str().unwrap_or_default().to_owned();
@@ -186,14 +188,14 @@ impl Inventory {
 /// An internal snapshot that an output must have.
 #[derive(Clone, Debug)]
 pub struct ExpectedSnapshot {
-    /// Its unique id string.
+    /// The unique id string.
     pub id: String,
-    /// What a guest must see when it is applied.
+    /// The guest-visible contents that it must have.
     pub contents: Contents,
 }
 
 impl Output {
-    /// An output; when its contents differ, that is a `ROLE_content_divergence`.
+    /// Returns an output whose contents, if they differ, give a `ROLE_content_divergence`.
     pub fn new(file: ImageFile, role: OutputRole, expected: Contents) -> Self {
         Self {
             file,
@@ -207,139 +209,141 @@ impl Output {
     }
 }
 
-/// A step that was carried out.
+/// The result of a step.
 #[derive(Clone, Debug)]
 pub struct StepResult {
     /// The step.
     pub step: Step,
-    /// Whose tool did it; what the harness does itself counts as the reference's.
+    /// The side whose tool performed it; actions of the harness count as the reference's.
     pub by: Side,
-    /// What came of it.
+    /// The answer.
     pub answer: Answer,
-    /// The length in bytes of the request's file afterwards, when it is there.
+    /// The length in bytes of the request's file after the step, if it exists.
     pub file_bytes: Option<u64>,
-    /// The files of the side's directory that came, went, or were written to, in the order of their names. A write within a few
-    /// milliseconds of the last one to the same file may be missed, where it does not change the length.
+    /// The files of the side's directory that were created, removed or written, in the order of their names. A write
+    /// within a few milliseconds of the previous one to the same file may be missed if it does not change the length.
     pub changed_files: Vec<String>,
-    /// The space in bytes that all files of the side take afterwards; 0 in an operation without [`ResourceBounds`].
+    /// The space in bytes of all files of the side after the step; 0 in an operation without [`ResourceBounds`].
     pub scratch_bytes: u64,
 }
 
-/// A look at an output.
+/// An inspection of an output.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// Which of the operation's outputs.
+    /// The index of the output.
     pub output: usize,
-    /// Whose tool looked.
+    /// The side whose tool inspected it.
     pub by: Side,
-    /// What it was asked, or what the harness did in its place.
+    /// The request, or the action of the harness.
     pub task: Task,
-    /// What it said.
+    /// The answer.
     pub answer: Answer,
 }
 
-/// All that happened on one side in one operation.
+/// Everything that one side did in one operation.
 #[derive(Clone, Debug, Default)]
 pub struct SideRun {
-    /// The steps that were carried out: all, or up to the first that did not succeed.
+    /// The results of the steps: of all, or up to the first that did not succeed.
     pub step_results: Vec<StepResult>,
-    /// The looks at what they left.
-    pub readings: Vec<Inspection>,
-    /// The features that the side's tool met and said it does not know.
+    /// The inspections of the outputs.
+    pub inspections: Vec<Inspection>,
+    /// The features that the side's tool reported as unknown.
     pub lacks: Vec<String>,
 }
 
 impl SideRun {
-    /// Unsupported, when the candidate was asked and said each time that it does not know a feature: then nothing was tested.
+    /// Returns an unsupported verdict if the candidate reported an unknown feature for every request: then nothing was
+    /// tested.
     pub fn untested(&self) -> Option<Verdict> {
         let reason = self.lacks.first()?.clone();
         let step_results = self
             .step_results
             .iter()
             .map(|step_result| (step_result.by, &step_result.answer));
-        let readings = self
-            .readings
+        let inspections = self
+            .inspections
             .iter()
-            .map(|reading| (reading.by, &reading.answer));
+            .map(|inspection| (inspection.by, &inspection.answer));
         let tested = |(by, answer): (Side, &Answer)| {
             by == Side::Candidate && !matches!(answer.exit, Exit::Unsupported(_))
         };
-        (!step_results.chain(readings).any(tested)).then_some(Verdict::Unsupported { reason })
+        (!step_results.chain(inspections).any(tested)).then_some(Verdict::Unsupported { reason })
     }
 
-    /// Whether its last step ran out of time.
+    /// Whether the last step timed out.
     pub fn timed_out(&self) -> bool {
         let last = self.step_results.last();
         last.is_some_and(|step_result| matches!(step_result.answer.exit, Exit::TimedOut(_)))
     }
 
-    /// What the harness says of the space that the output takes on the host.
+    /// Returns the harness's audit of the output.
     pub fn audit(&self, output: usize) -> Option<&Answer> {
-        let found = self.readings.iter().find(|reading| {
-            let is_audit = matches!(reading.task, Task::Harness(HarnessAction::Audit { .. }));
-            reading.output == output && is_audit
+        let found = self.inspections.iter().find(|inspection| {
+            let is_audit = matches!(inspection.task, Task::Harness(HarnessAction::Audit { .. }));
+            inspection.output == output && is_audit
         });
-        found.map(|reading| &reading.answer)
+        found.map(|inspection| &inspection.answer)
     }
 
-    /// What `reader` said when it was asked of the output what `asked` looks for.
-    pub fn reading(
+    /// Returns the answer of `reader` to the request on the output that `asked` selects.
+    pub fn inspection(
         &self,
         output: usize,
         reader: Side,
         asked: impl Fn(&Request) -> bool,
     ) -> Option<&Answer> {
-        let found = self.readings.iter().find(|reading| {
-            reading.output == output
-                && reading.by == reader
-                && reading.task.request().is_some_and(&asked)
+        let found = self.inspections.iter().find(|inspection| {
+            inspection.output == output
+                && inspection.by == reader
+                && inspection.task.request().is_some_and(&asked)
         });
-        found.map(|reading| &reading.answer)
+        found.map(|inspection| &inspection.answer)
     }
 }
 
-/// What a witness said of the candidate's copy of the source image.
+/// The answer of a third tool about the candidate's copy of the source image.
 #[derive(Clone, Debug)]
 pub struct CrossCheck {
-    /// The witness's name.
+    /// The name of the third tool.
     pub witness: &'static str,
-    /// What it said.
+    /// Its answer.
     pub answer: Answer,
 }
 
-/// Which tool said something: what a release says may be what another does not say.
+/// A tool and its version: releases differ in what they report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolVersion {
-    /// Its name, as in a tool spec.
+    /// The name, as in a tool spec.
     pub name: String,
-    /// Its version, as it says itself.
+    /// The version that the tool reports.
     pub version: String,
 }
 
 impl ToolVersion {
-    /// Whether it is a release of `tool` before `release`, whose numbers are given from the most significant one. A version that does not
-    /// begin with numbers is before none.
+    /// Whether it is a release of `tool` before `release`, whose numbers start with the most significant one. A version
+    /// that does not start with numbers is before no release.
     pub fn is_before(&self, tool: &str, release: &[u64]) -> bool {
         let numbers = version::numbers(&self.version);
         self.name == tool && !numbers.is_empty() && *numbers < *release
     }
 }
 
-/// Both sides of one operation.
+/// The observations of both sides in one operation.
 #[derive(Clone, Debug, Default)]
 pub struct Observations {
     /// The tools of the two sides, the candidate first.
-    pub speakers: [ToolVersion; 2],
+    pub tool_versions: [ToolVersion; 2],
     /// The candidate's side.
     pub candidate: SideRun,
-    /// The reference's side; `None` when the reference cannot do the operation and it is judged without it.
+    /// The reference's side; `None` if the reference does not support the operation and the candidate is judged alone.
     pub reference: Option<SideRun>,
-    /// A third opinion, where the operation wants one and a witness gave one.
+    /// A cross-check by a third tool, if the operation has one and the tool answered.
     pub cross_check: Option<CrossCheck>,
 }
 
 impl Observations {
-    /// The answers of both sides to the last step, when both got there. For operations that judge what a tool said.
+    /// Returns the answers of both sides to the last step, if both got there, for operations that judge outputs of
+    /// tools.
     pub fn last_answers(&self) -> Option<(&Answer, &Answer)> {
         let candidate = &self.candidate.step_results.last()?.answer;
         let reference = &self.reference.as_ref()?.step_results.last()?.answer;

@@ -1,21 +1,22 @@
-//! Why a tool refused, as far as two tools' own words can be compared.
+//! The class of a refusal's reason, as far as the messages of two tools can be compared.
 
 use crate::tool::request::Answer;
 
-/// The classes of refusals. Only what both tools say plainly is told apart: tools have their own words.
+/// The classes of refusals. Only reasons that both tools state plainly are distinguished, because messages differ
+/// between tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalClass {
-    /// Something that was named is not there.
+    /// A file or object does not exist.
     NotThere,
-    /// The machine gave no space.
+    /// The machine has no space.
     NoSpace,
-    /// The machine gave no permission.
+    /// The machine denied permission.
     NoPermission,
-    /// Anything else.
+    /// Any other reason.
     Other,
 }
 
-/// Words that name a class, in lower case.
+/// Parts of messages that show a class, in lower case.
 const WORDS: [(&str, RefusalClass); 8] = [
     ("no such file", RefusalClass::NotThere),
     ("not found", RefusalClass::NotThere),
@@ -28,7 +29,7 @@ const WORDS: [(&str, RefusalClass); 8] = [
 ];
 
 impl RefusalClass {
-    /// All of them.
+    /// All classes.
     pub const ALL: [Self; 4] = [
         Self::NotThere,
         Self::NoSpace,
@@ -36,7 +37,7 @@ impl RefusalClass {
         Self::Other,
     ];
 
-    /// Its name in records.
+    /// Returns its name in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::NotThere => "NotThere",
@@ -46,7 +47,7 @@ impl RefusalClass {
         }
     }
 
-    /// The class of what a tool wrote on standard error.
+    /// Returns the class of a tool's message on standard error.
     pub fn from_answer(answer: &Answer) -> Self {
         let output_text = answer.transcript.stderr.text().to_lowercase();
         WORDS
@@ -55,7 +56,7 @@ impl RefusalClass {
             .map_or(Self::Other, |(_, class)| *class)
     }
 
-    /// Whether two refusals cannot be for the same reason. What neither names plainly may be.
+    /// Whether two refusals cannot have the same reason. Unstated reasons may be the same.
     pub fn contradicts(self, other: Self) -> bool {
         self != Self::Other && other != Self::Other && self != other
     }
@@ -83,7 +84,7 @@ mod tests {
         for (words, class) in classes {
             assert_eq!(RefusalClass::from_answer(&refused(words)), class, "{words}");
         }
-        // What goes to standard output is a result.
+        // Standard output has results, not messages.
         assert_eq!(
             RefusalClass::from_answer(&output_text("not found")),
             RefusalClass::Other

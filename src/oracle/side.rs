@@ -1,10 +1,10 @@
 //! The two sides of a comparison.
 //!
-//! Said of tools, of their directories and of their files, everywhere; knows nothing else.
+//! Used for tools, their directories and their files throughout the code.
 
 use serde::{Deserialize, Serialize};
 
-/// Which tool.
+/// One of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -15,7 +15,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Its name: in records, and of its directory.
+    /// Returns its name in records, which is also the name of its directory.
     pub fn name(self) -> &'static str {
         match self {
             Self::Candidate => "candidate",

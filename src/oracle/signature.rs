@@ -1,7 +1,8 @@
-//! Which divergences are one finding: the same kind, in the same operation, with the same signature.
+//! Groups divergences into findings: the same kind, in the same operation, with the same signature.
 //!
-//! A signature is what differs without what is particular to one case: its numbers, and the names of its files, which stand there by
-//! their roles. The one rule for all who group: the summary, the terminal, pending findings and every other report. Pure.
+//! A signature is the subject of the differences without what is specific to one case: numbers are replaced, and names
+//! of files stand as their roles. All grouping uses this rule: the summary, the terminal, pending findings and every
+//! other report. Pure.
 
 mod cause;
 mod role;
@@ -12,13 +13,13 @@ pub use cause::Cause;
 
 use crate::oracle::verdict::Difference;
 
-/// How many differences make a signature; what follows usually follows from them.
+/// The maximum number of differences in a signature; later ones usually follow from these.
 const SIGNATURE_PARTS_MAX: usize = 3;
 
-/// How long one part of a signature may be, in characters.
+/// The maximum length of one part of a signature, in characters.
 const PART_CHARACTERS_MAX: usize = 120;
 
-/// What divergences have in common.
+/// The common properties of divergences of one group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Group {
     /// The kind of divergence.
@@ -30,7 +31,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// The group of a divergence of this kind in this operation; `reason` stands in where nothing particular differs.
+    /// Returns the group of a divergence; `reason` is used if there are no differences.
     pub fn new(kind: &str, operation: &str, differences: &[Difference], reason: &str) -> Self {
         Self {
             kind: kind.to_owned(),
@@ -47,7 +48,7 @@ impl Group {
         }
     }
 
-    /// In one line.
+    /// Returns the group in one line.
     pub fn title(&self) -> String {
         format!("{} in {}: {}", self.kind, self.operation, self.signature)
     }
@@ -67,12 +68,12 @@ fn signature(differences: &[Difference], reason: &str) -> String {
     parts.join("; ")
 }
 
-/// A text without what is particular to one case.
+/// Returns a text without what is specific to one case.
 fn plain(text: &str) -> String {
     without_numbers(&role::named_by_roles(&without_places(text)))
 }
 
-/// Exits are told apart by what the tools said, values by where they are.
+/// Exits are distinguished by the tools' messages, values by their places.
 fn part(difference: &Difference) -> String {
     let Difference {
         subject,
@@ -87,13 +88,13 @@ fn part(difference: &Difference) -> String {
     }
 }
 
-/// Files in a side's directory without the way to it, which is another in every run.
+/// Returns a text without the directories of files, which differ in every run.
 fn without_places(text: &str) -> String {
     let mut plain = text.to_owned();
     for side in ["/candidate/", "/reference/"] {
         while let Some(end) = plain.find(side) {
             let begins_word = |letter: char| letter.is_whitespace() || "\"'(=:".contains(letter);
-            // Letters that are blank may have more than one byte.
+            // A blank may have more than one byte.
             let before = plain[..end].char_indices();
             let start = before
                 .rev()
@@ -105,7 +106,8 @@ fn without_places(text: &str) -> String {
     plain
 }
 
-/// Every number, hexadecimal ones included, becomes `N`; digits that end a word, as in `qcow2`, belong to it.
+/// Replaces every number, including hexadecimal ones, by `N`; digits at the end of a word, as in `qcow2`, belong to the
+/// word.
 fn without_numbers(text: &str) -> String {
     let mut plain = String::new();
     let mut letters = text.chars().peekable();
@@ -122,7 +124,7 @@ fn without_numbers(text: &str) -> String {
             false => next.is_ascii_digit(),
         };
         while letters.next_if(is_digit).is_some() {}
-        // A point belongs to a number that goes on behind it.
+        // A point belongs to a number if digits follow.
         let is_decimal = |mut rest: std::iter::Peekable<std::str::Chars<'_>>| {
             rest.next() == Some('.') && rest.next().is_some_and(|next| next.is_ascii_digit())
         };

@@ -1,7 +1,7 @@
-//! What is said of an operation, and of a case: match, divergence, flaky, inconclusive, unsupported.
+//! The verdict on an operation or a case: match, divergence, flaky, inconclusive, unsupported.
 //!
-//! Plain data, made by the judges, read by reports, shrinking and grouping. `DivergenceKind` is identity: small, `Copy`, `Eq`, `Hash`.
-//! `Finding` is what a person needs; no code matches on its text.
+//! Plain data, made by the judges and read by reports, shrinking and grouping. `DivergenceKind` identifies a kind:
+//! small, `Copy`, `Eq`, `Hash`. `Finding` has the details for a person; no code matches on its text.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ mod name;
 mod place;
 mod subject;
 
-/// One value that the sides do not share.
+/// A value that differs between the sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What differs: a path in the tools' JSON, a guest offset, an exit.
@@ -35,13 +35,13 @@ pub struct Difference {
     pub candidate: String,
     /// The reference's value.
     pub reference: String,
-    /// What the case's recipe says it must be, where it says anything.
+    /// The value that the recipe of the case requires, if it determines one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
 }
 
 impl Difference {
-    /// A difference of which the recipe says nothing.
+    /// Returns a difference without a required value.
     pub fn new(
         subject: Subject,
         candidate: impl Into<String>,
@@ -55,13 +55,14 @@ impl Difference {
         }
     }
 
-    /// One of a subject as it is written in records.
+    /// Returns a difference whose subject is given as in records.
     #[cfg(test)]
     pub fn written(what: &str, candidate: &str, reference: &str) -> Self {
         Self::new(Subject::parse(what), candidate, reference)
     }
 
-    /// What two tools said was to be JSON, and at least one of them it was not: each one's error, or "JSON".
+    /// Returns the difference of two outputs that should be JSON and of which at least one is not: each one's error, or
+    /// "JSON".
     pub fn of_parsing<T>(
         request: RequestKind,
         candidate: &Result<T, &str>,
@@ -88,7 +89,7 @@ impl Difference {
         format!("{subject}: candidate {candidate}, reference {reference}{expected}")
     }
 
-    /// The same, with what the recipe says.
+    /// Returns the difference with the value that the recipe requires.
     pub fn with_expected(self, expected: impl Into<String>) -> Self {
         Self {
             expected: Some(expected.into()),
@@ -97,25 +98,25 @@ impl Difference {
     }
 }
 
-/// A divergence, for a person.
+/// A divergence, with details for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Its kind.
+    /// The kind.
     pub kind: DivergenceKind,
-    /// Who is alone with it.
+    /// The side that is alone.
     pub blame: Blame,
-    /// One line that says what differs.
+    /// One line that describes the difference.
     pub summary: String,
     /// The values that differ.
     pub differences: Vec<Difference>,
-    /// In which step, or in which file that was left.
+    /// The step or the final image at which it lies.
     pub place: Place,
-    /// What is true of that step and that file, as [`facts`](crate::operation::facts) names it.
+    /// Facts about that step and that file; see [`facts`](crate::operation::facts).
     pub at: Vec<String>,
 }
 
 impl Finding {
-    /// A finding with one difference, which is also its summary.
+    /// Returns a finding with one difference, which is also its summary.
     pub fn of_difference(kind: DivergenceKind, difference: Difference) -> Self {
         Self {
             kind,
@@ -127,7 +128,7 @@ impl Finding {
         }
     }
 
-    /// The same, found in this place, unless it has one already.
+    /// Sets the place, unless the finding has one already.
     pub fn placed(mut self, place: Place) -> Self {
         if self.place == Place::default() {
             self.place = place;
@@ -135,12 +136,12 @@ impl Finding {
         self
     }
 
-    /// The same, with this blame.
+    /// Sets the blame.
     pub fn blamed(self, blame: Blame) -> Self {
         Self { blame, ..self }
     }
 
-    /// A finding of several differences; `None` when there are none.
+    /// Returns a finding with several differences; `None` if there are none.
     pub fn of_differences(kind: DivergenceKind, differences: Vec<Difference>) -> Option<Self> {
         let first = differences.first()?.clone();
         let more = match differences.len() {
@@ -160,31 +161,31 @@ impl From<Finding> for Verdict {
     }
 }
 
-/// What is said of one operation.
+/// The verdict on one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Everything that was compared agrees.
     Match,
     /// Something differs.
     Divergence(Finding),
-    /// Something differed, and did not when it was tried again.
+    /// Something differed, but not when the case ran again.
     Flaky(Finding),
     /// A check could not be made.
     Inconclusive {
-        /// Why, in one word.
+        /// The reason, as a kind.
         kind: InconclusiveKind,
-        /// Why, in a line.
+        /// The reason, in one line.
         reason: String,
     },
-    /// A side cannot do this; nothing was run.
+    /// A side does not support the operation; nothing was run.
     Unsupported {
-        /// Who cannot do what.
+        /// Which side does not support what.
         reason: String,
     },
 }
 
 impl Verdict {
-    /// An inconclusive verdict.
+    /// Returns an inconclusive verdict.
     pub fn inconclusive(kind: InconclusiveKind, reason: impl Into<String>) -> Self {
         Self::Inconclusive {
             kind,
@@ -192,7 +193,7 @@ impl Verdict {
         }
     }
 
-    /// The same; a divergence was found in this place, unless it has one already.
+    /// Sets the place of a divergence, unless it has one already.
     pub fn placed(self, place: Place) -> Self {
         match self {
             Self::Divergence(finding) => Self::Divergence(finding.placed(place)),
@@ -200,7 +201,7 @@ impl Verdict {
         }
     }
 
-    /// Its name in records.
+    /// Returns its name in records.
     pub fn name(&self) -> VerdictName {
         match self {
             Self::Match => VerdictName::Match,
@@ -211,7 +212,7 @@ impl Verdict {
         }
     }
 
-    /// The kind's name in records, where it has one.
+    /// Returns the name of its kind in records, if it has one.
     pub fn kind_name(&self) -> Option<String> {
         match self {
             Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.kind.to_string()),
@@ -220,7 +221,7 @@ impl Verdict {
         }
     }
 
-    /// The values that differ, for a divergence.
+    /// Returns the differences of a divergence.
     pub fn differences(&self) -> &[Difference] {
         match self {
             Self::Divergence(finding) | Self::Flaky(finding) => &finding.differences,
@@ -228,7 +229,7 @@ impl Verdict {
         }
     }
 
-    /// Who is alone, for a divergence.
+    /// Returns the blame of a divergence.
     pub fn blame(&self) -> Option<Blame> {
         match self {
             Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.blame),
@@ -236,7 +237,7 @@ impl Verdict {
         }
     }
 
-    /// The aspect that a divergence is about.
+    /// Returns the aspect of a divergence.
     pub fn aspect(&self) -> Option<Aspect> {
         match self {
             Self::Divergence(finding) | Self::Flaky(finding) => Some(finding.kind.aspect()),
@@ -244,7 +245,7 @@ impl Verdict {
         }
     }
 
-    /// Why, in a line; nothing for a match.
+    /// Returns the reason in one line; `None` for a match.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Match => None,
@@ -253,8 +254,8 @@ impl Verdict {
         }
     }
 
-    /// The one that counts out of what several checks said: the first divergence, else the first inconclusive, else
-    /// match.
+    /// Returns the verdict that counts among those of several checks: the first divergence, otherwise the first
+    /// inconclusive one, otherwise a match.
     pub fn worst(verdicts: Vec<Self>) -> Self {
         let rank = |verdict: &Self| match verdict {
             Self::Divergence(_) => 0,

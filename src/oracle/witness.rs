@@ -1,7 +1,7 @@
-//! libyal's info tools as witnesses: a third opinion on what an image is, and on whether it can be read at all.
+//! libyal's info tools as witnesses, which cross-check the description of an image and whether it can be read at all.
 //!
-//! Opened by the arena, asked by the duel about the candidate's copy of a source image, heard by the judges of `info`
-//! and `check`. A witness that is not installed is said out loud once, and in the summary.
+//! The session finds them, the runner runs them on the candidate's copy of a source image, and the judges of `info` and
+//! `check` use their answers. A missing witness is reported once at the start, and in the summary.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,12 +54,12 @@ struct Witness {
 }
 
 impl Witnesses {
-    /// Looks for all of them on `PATH` and asks each its version, within `limit`.
+    /// Searches all of them on `PATH` and reads their versions, within `limit`.
     pub fn find(limit: Duration) -> Self {
         Self::found_by(|name| which::which(name).ok(), limit)
     }
 
-    /// Looks for them in one directory only.
+    /// Searches them in one directory only.
     pub fn find_in(directory: &Path, limit: Duration) -> Self {
         Self::found_by(|name| which::which(directory.join(name)).ok(), limit)
     }
@@ -80,7 +80,7 @@ impl Witnesses {
         }
     }
 
-    /// Every witness that there could be, with its version where it is here.
+    /// Returns all possible witnesses, with their versions if they are installed.
     pub fn versions(&self) -> BTreeMap<&'static str, Option<String>> {
         let version = |row: &Row| self.found.iter().find(|found| found.name == row.name);
         WITNESSES
@@ -89,7 +89,7 @@ impl Witnesses {
             .collect()
     }
 
-    /// What to say about those that are missing; nothing when none is.
+    /// Returns a message about the missing ones; `None` if none is.
     pub fn missing(&self) -> Option<String> {
         let rows = || {
             WITNESSES
@@ -107,9 +107,9 @@ impl Witnesses {
         })
     }
 
-    /// The opinion on the image called `name` in `directory`; `None` when no witness reads its format, or the one that does ran
-    /// out of time or died, which says nothing about the image.
-    pub fn hear(
+    /// Returns the cross-check of the image `name` in `directory`; `None` if no witness reads its format, or if the one
+    /// that does timed out or crashed, which says nothing about the image.
+    pub fn cross_check(
         &self,
         format: Format,
         name: &str,
@@ -151,7 +151,7 @@ impl Witnesses {
     }
 }
 
-/// The last word of the first line of `-V`: "qcowinfo 20201213".
+/// Returns the last word of the first line of `-V`: "qcowinfo 20201213".
 fn version(program: &Path, limit: Duration) -> Option<String> {
     let arguments = ["-V".to_owned()];
     let directory = std::env::temp_dir();

@@ -252,7 +252,7 @@ impl ScriptContext<'_> {
                 let request = step.task.request();
                 request.is_some_and(|request| tool.reproducer(request).is_some())
             };
-            step.rule != ExitExpectation::Free
+            step.expected_exit != ExitExpectation::Free
                 || [Side::Candidate, Side::Reference]
                     .into_iter()
                     .all(is_reproducible)

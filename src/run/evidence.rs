@@ -116,12 +116,13 @@ fn calls(side: Side, side_run: &SideRun) -> Vec<Call> {
             &step_result.answer,
         )
     };
-    let reading = |reading: &Inspection| call(side, reading.by, &reading.task, &reading.answer);
+    let inspection =
+        |inspection: &Inspection| call(side, inspection.by, &inspection.task, &inspection.answer);
     side_run
         .step_results
         .iter()
         .map(step_result)
-        .chain(side_run.readings.iter().map(reading))
+        .chain(side_run.inspections.iter().map(inspection))
         .collect()
 }
 

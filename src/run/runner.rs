@@ -393,7 +393,7 @@ impl<'runner> CaseRun<'runner> {
             self.run_steps(Side::Candidate, steps, made, operation.bounds())?
         };
         Ok(Observations {
-            speakers: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),
+            tool_versions: [Side::Candidate, Side::Reference].map(|side| self.speaker(side)),
             candidate,
             reference,
             cross_check: None,

@@ -61,7 +61,7 @@ fn smooth(steps: &[Step]) -> Observations {
     let side_run = || SideRun {
         lacks: Vec::new(),
         step_results: steps.iter().map(step_result).collect(),
-        readings: Vec::new(),
+        inspections: Vec::new(),
     };
     Observations {
         candidate: side_run(),

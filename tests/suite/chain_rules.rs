@@ -145,7 +145,7 @@ fn no_step_writes_beyond_the_end_of_an_image_that_a_refused_commit_may_have_left
     let below: ChainStep = serde_json::from_value(below).unwrap();
     let mut chain_state = ChainState::start("", &layers);
     chain_state.advance_as_expected(&ChainStep::Commit);
-    assert_eq!(chain_state.rule(&below), ExitExpectation::GoOn);
+    assert_eq!(chain_state.expected_exit(&below), ExitExpectation::GoOn);
 }
 
 fn layer(format: &str, size: u64, options: &[&str]) -> Layer {

@@ -167,11 +167,13 @@ impl ChainState {
         }
         let least = self.least_size();
         let doubted = match step {
-            ChainStep::Resize { size, .. } if self.rule(step) == ExitExpectation::GoOn => {
+            ChainStep::Resize { size, .. } if self.expected_exit(step) == ExitExpectation::GoOn => {
                 let before = least.unwrap_or(self.model.top.size);
                 Some((self.top().path.clone(), before.min(*size)))
             }
-            ChainStep::Commit if self.rule(step) == ExitExpectation::GoOn => self.doubted_below(),
+            ChainStep::Commit if self.expected_exit(step) == ExitExpectation::GoOn => {
+                self.doubted_below()
+            }
             ChainStep::Dd {
                 format,
                 block_size,

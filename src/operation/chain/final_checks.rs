@@ -48,7 +48,7 @@ pub(super) fn judge(
         let has_name = |request: &Request| request.name() == name;
         side_run.and_then(|side_run| match name {
             AUDIT => side_run.audit(index),
-            _ => side_run.reading(index, Side::Reference, has_name),
+            _ => side_run.inspection(index, Side::Reference, has_name),
         })
     };
     let both = |name: &str| {
@@ -82,7 +82,7 @@ pub(super) fn judge(
 pub(super) fn unclean(observations: &Observations, file: &ImageFile) -> Option<Finding> {
     let is_check = |request: &Request| matches!(request, Request::Check { .. });
     let answer_of =
-        |side_run: &SideRun| match side_run.reading(0, Side::Reference, is_check)?.report {
+        |side_run: &SideRun| match side_run.inspection(0, Side::Reference, is_check)?.report {
             Report::Check(counts) => Some(CheckResult::Counted(counts).to_string()),
             _ => None,
         };

@@ -256,10 +256,10 @@ fn of_files(chain_state: &ChainState) -> Vec<(&'static str, Feature)> {
 /// Adds whether the candidate's file takes more host space than a guest could ever have filled.
 fn space(observations: &Observations, place: &Place, bytes_max: u64, facts: &mut Facts) {
     let Some(name) = &place.file else { return };
-    let readings = observations.candidate.readings.iter();
-    let mut audits = readings.filter(|reading| reading.task.name() == "audit");
-    let audit = audits.find(|reading| reading.task.file().path == *name);
-    if let Some(Report::Audit(audit)) = audit.map(|reading| &reading.answer.report) {
+    let inspections = observations.candidate.inspections.iter();
+    let mut audits = inspections.filter(|inspection| inspection.task.name() == "audit");
+    let audit = audits.find(|inspection| inspection.task.file().path == *name);
+    if let Some(Report::Audit(audit)) = audit.map(|inspection| &inspection.answer.report) {
         // Tables and preallocation take a little more.
         let fits =
             audit.allocated_bytes <= bytes_max.saturating_add(bytes_max / 8 + super::HOST_SLACK);

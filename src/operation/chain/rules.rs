@@ -76,7 +76,7 @@ impl ChainState {
     }
 
     /// Returns how the step must exit, even if it is not meaningful.
-    pub fn rule(&self, step: &ChainStep) -> ExitExpectation {
+    pub fn expected_exit(&self, step: &ChainStep) -> ExitExpectation {
         let exit = self.exit(step);
         match self.admit(step) {
             Admission::Rejected(MustBeRefused(_)) => ExitExpectation::Refuse,

@@ -71,7 +71,9 @@ fn pair(candidate: Option<&StepResult>, reference: Option<&StepResult>) -> Judge
     match (candidate, reference) {
         (Some(candidate), Some(reference)) => agree(candidate, reference),
         // The candidate did not run the step, because the reference times out at a later one.
-        (None, Some(reference)) if reference.answer.succeeded() || !reference.step.rule.ends() => {
+        (None, Some(reference))
+            if reference.answer.succeeded() || !reference.step.expected_exit.ends() =>
+        {
             Judged::GoesOn
         }
         _ => Judged::Ended(None),
@@ -98,7 +100,7 @@ fn both_ran_out(candidate: Option<&StepResult>, reference: Option<&StepResult>) 
 }
 
 fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
-    if candidate.step.rule == ExitExpectation::Free {
+    if candidate.step.expected_exit == ExitExpectation::Free {
         return Judged::GoesOn;
     }
     let request = candidate.step.task.kind();
@@ -111,7 +113,7 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
     };
     let exit = || difference(Subject::Exit { request });
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
-        (true, true) if candidate.step.rule == ExitExpectation::Refuse => {
+        (true, true) if candidate.step.expected_exit == ExitExpectation::Refuse => {
             let difference = exit().with_expected("a refusal");
             let finding = Finding::of_difference(RECIPE_EXIT, difference);
             Judged::Ended(Some(finding.blamed(Blame::Both).into()))
@@ -129,7 +131,7 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
                 let finding = Finding::of_difference(REFUSAL_CLASS, difference(subject));
                 return Judged::Ended(Some(Verdict::Divergence(finding)));
             }
-            match candidate.step.rule {
+            match candidate.step.expected_exit {
                 ExitExpectation::Agree => Judged::Ended(fixture_refused(candidate)),
                 ExitExpectation::Succeed => {
                     let difference = exit().with_expected("exit 0");
@@ -144,7 +146,7 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
         _ => {
             let finding = Finding::of_difference(candidate.step.kind, exit());
             let is_ours = candidate.answer.succeeded();
-            let finding = match candidate.step.rule {
+            let finding = match candidate.step.expected_exit {
                 ExitExpectation::Succeed if is_ours => finding.blamed(Blame::Reference),
                 ExitExpectation::Succeed => finding.blamed(Blame::Candidate),
                 ExitExpectation::Refuse if is_ours => finding.blamed(Blame::Candidate),
@@ -193,7 +195,7 @@ fn alone(step_result: &StepResult) -> Judged {
     if let Some(verdict) = died(step_result) {
         return Judged::Ended(Some(verdict));
     }
-    if step_result.answer.succeeded() || !step_result.step.rule.ends() {
+    if step_result.answer.succeeded() || !step_result.step.expected_exit.ends() {
         return Judged::GoesOn;
     }
     let reason = format!(

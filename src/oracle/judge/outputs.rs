@@ -51,11 +51,11 @@ impl Sides<'_> {
 
     /// Returns the answer of `reader` to this kind of request on the copy of `owner`.
     fn read(&self, owner: Side, reader: Side, kind: RequestKind) -> Option<&Answer> {
-        self.reading(owner, reader, |request| request.kind() == kind)
+        self.inspection(owner, reader, |request| request.kind() == kind)
     }
 
     /// Returns the answer of `reader` to the request that `is_wanted` selects, on the copy of `owner`.
-    pub(super) fn reading(
+    pub(super) fn inspection(
         &self,
         owner: Side,
         reader: Side,
@@ -66,7 +66,7 @@ impl Sides<'_> {
             Side::Reference => self.observations.reference.as_ref(),
         };
         // A crash or timeout is judged on its own, and says nothing about the image.
-        let answer = side_run?.reading(self.index, reader, is_wanted);
+        let answer = side_run?.inspection(self.index, reader, is_wanted);
         answer.filter(|answer| matches!(answer.exit, Exit::Success | Exit::Refused(_)))
     }
 
@@ -76,20 +76,20 @@ impl Sides<'_> {
             Some(&self.observations.candidate),
             self.observations.reference.as_ref(),
         ];
-        let readings = deeds
+        let inspections = deeds
             .into_iter()
             .flatten()
-            .flat_map(|side_run| &side_run.readings);
-        let verdicts = readings
-            .filter(|reading| reading.output == self.index)
-            .filter_map(|reading| {
+            .flat_map(|side_run| &side_run.inspections);
+        let verdicts = inspections
+            .filter(|inspection| inspection.output == self.index)
+            .filter_map(|inspection| {
                 let exit = Subject::ExitOfReading {
                     file: self.output.file.path.clone(),
-                    request: reading.task.kind(),
+                    request: inspection.task.kind(),
                 };
-                match reading.by {
-                    Side::Reference => reference_failed(&reading.answer),
-                    Side::Candidate => candidate_died(exit, &reading.answer, "done"),
+                match inspection.by {
+                    Side::Reference => reference_failed(&inspection.answer),
+                    Side::Candidate => candidate_died(exit, &inspection.answer, "done"),
                 }
             });
         verdicts.collect()
@@ -115,7 +115,7 @@ impl Sides<'_> {
         match (candidate.report.tree(), reference.report.tree()) {
             (Ok(candidate), Ok(reference)) => {
                 // The reference described both copies.
-                let [_, reader] = &self.observations.speakers;
+                let [_, reader] = &self.observations.tool_versions;
                 let readers = [reader.clone(), reader.clone()];
                 let candidate = normalize(candidate.clone(), Purpose::Creation, &readers);
                 let reference = normalize(reference.clone(), Purpose::Creation, &readers);

@@ -27,7 +27,7 @@ impl Sides<'_> {
     /// Compares the guest-visible contents of a snapshot of either copy with the recipe.
     fn snapshot_contents(&self, snapshot: &ExpectedSnapshot) -> Option<Verdict> {
         let read = |owner: Side| {
-            self.reading(owner, Side::Reference, |request| {
+            self.inspection(owner, Side::Reference, |request| {
                 matches!(request, Request::SnapshotContents { id, .. } if *id == snapshot.id)
             })
         };
@@ -82,7 +82,7 @@ impl Sides<'_> {
     /// Compares both tools' lists of the snapshots of one copy.
     fn snapshot_lists(&self, owner: Side) -> Option<Verdict> {
         let list = |by: Side| {
-            self.reading(owner, by, |request| {
+            self.inspection(owner, by, |request| {
                 matches!(request, Request::SnapshotList { .. })
             })
         };
@@ -121,7 +121,7 @@ mod tests {
     };
     use crate::oracle::verdict::{DivergenceKind, OutputAspect};
 
-    fn reading(id: &str) -> Request {
+    fn inspection(id: &str) -> Request {
         Request::SnapshotContents {
             file: file(),
             id: id.to_owned(),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn both(candidate: Answer, reference: Answer) -> Vec<Verdict> {
-        judged(by_reference(reading("7"), candidate, reference))
+        judged(by_reference(inspection("7"), candidate, reference))
     }
 
     fn finding(verdicts: &[Verdict]) -> (OutputAspect, Blame, &Difference) {
@@ -163,7 +163,7 @@ mod tests {
     fn correct_and_unread_snapshots_give_no_verdict() {
         assert_eq!(both(read(&contents(1)), read(&contents(1))), []);
         assert_eq!(judged(Vec::new()), []);
-        let of_another = by_reference(reading("8"), read(&contents(2)), read(&contents(3)));
+        let of_another = by_reference(inspection("8"), read(&contents(2)), read(&contents(3)));
         assert_eq!(judged(of_another), []);
     }
 
@@ -188,7 +188,7 @@ mod tests {
         let inspection = (
             Side::Candidate,
             Side::Reference,
-            reading("7"),
+            inspection("7"),
             read(&contents(2)),
         );
         let alone = judged(vec![inspection]);

@@ -114,9 +114,9 @@ pub fn output() -> Output {
 }
 
 /// Returns a step of the side's own tool, with this exit expectation.
-pub fn step(rule: ExitExpectation) -> Step {
+pub fn step(expected_exit: ExitExpectation) -> Step {
     Step {
-        rule,
+        expected_exit,
         ..Step::own(Request::Info { file: file() })
     }
 }
@@ -169,7 +169,7 @@ pub fn inspected(inspections: Vec<SampleInspection>) -> Observations {
             Side::Candidate => &mut observations.candidate,
             Side::Reference => observations.reference.get_or_insert_default(),
         };
-        side_run.readings.push(Inspection {
+        side_run.inspections.push(Inspection {
             output: 0,
             by,
             task: Task::Tool(request),

@@ -1,49 +1,49 @@
-//! What a step is: something that a tool is asked, or something that the harness does itself.
+//! The task of a step: a request to a tool, or an action of the harness.
 //!
-//! No tool is ever handed what is the harness's own.
+//! No tool gets an action of the harness.
 
 use crate::disk_format::damage::Damage;
 use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 
-/// What a step, or a look at what is left, is.
+/// The task of a step or of an inspection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Task {
-    /// A tool is asked this.
+    /// A request to a tool.
     Tool(Request),
-    /// The harness does this.
+    /// An action of the harness.
     Harness(HarnessAction),
 }
 
-/// What only the harness does.
+/// An action of the harness.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HarnessAction {
-    /// A qcow2 is damaged.
+    /// Damage a qcow2.
     Corrupt {
         /// The image.
         file: ImageFile,
-        /// How.
+        /// The mutation.
         corruption: FieldMutation,
     },
-    /// The reference's image is damaged, and the candidate given the same.
+    /// Damage the reference's image, and give the candidate a copy.
     Damage {
-        /// The image; every file whose name begins with its stem belongs to it.
+        /// The image; every file whose name starts with its stem belongs to it.
         file: ImageFile,
-        /// How.
+        /// The mutations.
         damages: Vec<Damage>,
     },
-    /// Whether the damaged image, and every file that belongs to it, is what it was.
+    /// Check that the damaged image, and every file that belongs to it, is unchanged.
     Untouched {
         /// The image.
         file: ImageFile,
     },
-    /// A qcow2's snapshot table is settled, and its host clusters are told.
+    /// Normalize the dates in a qcow2's snapshot table, and read its host clusters.
     HostClusters {
         /// The image.
         file: ImageFile,
     },
-    /// What an image takes on the host and, of a qcow2, whether its metadata holds together; the answer is the JSON of an
-    /// [`Audit`](crate::disk_format::qcow2::audit::Audit).
+    /// Measure the host space of an image and, for a qcow2, check the consistency of its metadata; the answer is the
+    /// JSON of an [`Audit`](crate::disk_format::qcow2::audit::Audit).
     Audit {
         /// The image.
         file: ImageFile,
@@ -51,7 +51,7 @@ pub enum HarnessAction {
 }
 
 impl HarnessAction {
-    /// What is done.
+    /// Returns the kind of the action.
     pub fn kind(&self) -> RequestKind {
         match self {
             Self::Corrupt { .. } => RequestKind::Corrupt,
@@ -62,12 +62,12 @@ impl HarnessAction {
         }
     }
 
-    /// What is done, in one word.
+    /// Returns the name of the kind.
     pub fn name(&self) -> &'static str {
         self.kind().name()
     }
 
-    /// The image.
+    /// Returns the image.
     pub fn file(&self) -> &ImageFile {
         match self {
             Self::Corrupt { file, .. }
@@ -80,7 +80,7 @@ impl HarnessAction {
 }
 
 impl Task {
-    /// What it is.
+    /// Returns the kind of the task.
     pub fn kind(&self) -> RequestKind {
         match self {
             Self::Tool(request) => request.kind(),
@@ -88,12 +88,12 @@ impl Task {
         }
     }
 
-    /// What it is, in one word.
+    /// Returns the name of the kind.
     pub fn name(&self) -> &'static str {
         self.kind().name()
     }
 
-    /// The image that it is about: the one that is made, changed or, where none is, read.
+    /// Returns the image that the task concerns: the one that is created or changed, otherwise the one that is read.
     pub fn file(&self) -> &ImageFile {
         match self {
             Self::Tool(request) => request.file(),
@@ -101,7 +101,7 @@ impl Task {
         }
     }
 
-    /// Whether it may write to no file at all.
+    /// Whether it must not write to any file.
     pub fn is_reading(&self) -> bool {
         match self {
             Self::Tool(request) => request.is_reading(),
@@ -109,7 +109,7 @@ impl Task {
         }
     }
 
-    /// What a tool is asked, if one is.
+    /// Returns the request to a tool, if it is one.
     pub fn request(&self) -> Option<&Request> {
         match self {
             Self::Tool(request) => Some(request),
@@ -117,7 +117,7 @@ impl Task {
         }
     }
 
-    /// What the harness does, if it does.
+    /// Returns the action of the harness, if it is one.
     pub fn action(&self) -> Option<&HarnessAction> {
         match self {
             Self::Tool(_) => None,

@@ -1,6 +1,6 @@
-//! What a divergence comes from, as far as two cases can be compared: who refused, and in which words.
+//! The cause of a divergence, as far as two cases can be compared: which side refused, and with which message.
 //!
-//! Part of what the shrinker keeps. Values are no part of it: they are others in a smaller case.
+//! The shrinker keeps the cause. Values are not part of it, because they differ in a smaller case.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,16 +8,16 @@ use super::plain;
 use crate::oracle::verdict::{Difference, Subject};
 use crate::tool::request::{Ended, Exit};
 
-/// What the judges put around what a tool said instead of a result.
+/// The text that the judges put around a message in place of a result.
 const NO_RESULT: (&str, char) = ("no result (", ')');
 
-/// What a divergence comes from.
+/// The cause of a divergence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cause {
-    /// What came out differently, where an exit differs.
+    /// The subject, if exits differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
-    /// What the candidate did instead of telling a value.
+    /// What the candidate did instead of reporting a value.
     pub candidate: Told,
     /// What the reference did.
     pub reference: Told,
@@ -27,16 +27,17 @@ pub struct Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Told {
-    /// It told a value, or was not asked.
+    /// It reported a value, or did not run the step.
     Value,
-    /// It did what was asked.
+    /// It performed the step.
     Done,
-    /// It refused, or died, in these words without numbers.
+    /// It refused or crashed with this message, without numbers.
     Said(Ended, String),
 }
 
 impl Cause {
-    /// The cause of a divergence with these differences; the first one counts, the others follow from it.
+    /// Returns the cause of a divergence with these differences; the first one counts, because the others follow from
+    /// it.
     pub fn from_differences(differences: &[Difference]) -> Option<Self> {
         let first = differences.first()?;
         Some(Self {

@@ -1,10 +1,10 @@
-//! The names of a case's files as the roles that they have: `3-chain-c0.qcow2` is `chain.qcow2`.
+//! Replaces the names of a case's files by their roles: `3-chain-c0.qcow2` becomes `chain.qcow2`.
 //!
-//! Called by the signature. Which operation of its case it was, and which image of its chain, is particular to one case.
+//! The signature uses it. The index of the operation, and of the image in its chain, are specific to one case.
 
 use crate::image::format::Format;
 
-/// A text with the names of files in it replaced by their roles.
+/// Returns a text in which names of files are replaced by their roles.
 pub(super) fn named_by_roles(text: &str) -> String {
     let belongs = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     let mut named = String::new();
@@ -14,7 +14,7 @@ pub(super) fn named_by_roles(text: &str) -> String {
         let end = from.find(|letter| !belongs(letter)).unwrap_or(from.len());
         let (word, behind) = from.split_at(end);
         named.push_str(between);
-        // What ends a sentence is no part of the name.
+        // A full stop does not belong to the name.
         let name = word.trim_end_matches('.');
         match role(name) {
             Some(role) => named.push_str(&role),
@@ -26,7 +26,7 @@ pub(super) fn named_by_roles(text: &str) -> String {
     named + rest
 }
 
-/// The role of the file with this name: `INDEX-OPERATION[-PART]....ENDING`, where parts that only number it are left out.
+/// Returns the role of a file of this name: `INDEX-OPERATION[-PART]....ENDING` without the parts that are only numbers.
 fn role(name: &str) -> Option<String> {
     let (index, rest) = name.split_once('-')?;
     let (stem, ending) = match rest.split_once('.') {
@@ -41,7 +41,7 @@ fn role(name: &str) -> Option<String> {
     Some(format!("{role}.{ending}"))
 }
 
-/// Whether it only numbers a file: `2`, `c0`, `s001`, or as an earlier version wrote a number.
+/// Whether the part is only a number of a file: `2`, `c0`, `s001`, or a number as an earlier version wrote it.
 fn is_number(part: &str) -> bool {
     let number = part
         .strip_prefix(|first: char| first.is_ascii_lowercase())
@@ -50,7 +50,7 @@ fn is_number(part: &str) -> bool {
     number == "N" || is_digits && !number.is_empty()
 }
 
-/// An earlier version took the point behind a number for a part of it: `chain-Nqcow2`.
+/// An earlier version took the point after a number for a part of it: `chain-Nqcow2`.
 fn without_point(rest: &str) -> Option<(&str, &str)> {
     let parted = |format: Format| {
         let stem = rest.strip_suffix(format.name())?;

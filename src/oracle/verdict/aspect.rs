@@ -1,34 +1,34 @@
-//! In which aspect of an image two tools disagree.
+//! The aspects of an image in which two tools may disagree.
 //!
-//! The order is that of causes: what differs in one aspect mostly differs in the later ones as well, so the first one is told.
-//! Which kind belongs to which aspect stands in the table of kinds. Records call it `layer`.
+//! The order is that of causes: a difference in one aspect usually causes differences in later ones, so the first one
+//! is reported. The table of kinds assigns each kind to an aspect. Records call it `layer`.
 
 use serde::{Deserialize, Serialize};
 
-/// An aspect, in the order in which they are looked at.
+/// An aspect, in the order in which differences are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
-    /// How the tool came out: done, refused, dead, out of time.
+    /// The exit of a tool: success, refusal, crash, timeout.
     Exit,
-    /// What a guest sees.
+    /// The guest-visible contents.
     Contents,
     /// Size and format facts.
     Facts,
-    /// What is allocated.
+    /// The allocation.
     Allocation,
-    /// Reference counts and tables: what a check finds.
+    /// Refcounts and tables: what a check finds.
     Metadata,
-    /// What is left on the host: an input that was written to.
+    /// The files on the host: their space, or a write to an input.
     Host,
-    /// What one tool sees in the other's image.
+    /// One tool's reading of the other's image.
     CrossReading,
-    /// What the tool says in words or figures of its own.
+    /// Messages and figures of a tool.
     Saying,
 }
 
 impl Aspect {
-    /// Its name in records.
+    /// Returns its name in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exit => "exit",

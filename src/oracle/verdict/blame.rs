@@ -1,11 +1,11 @@
-//! Who is alone with a divergence.
+//! The side that is alone with a divergence.
 //!
-//! Every check has up to three witnesses: the candidate, the reference, and what the recipe says. Given by the judges; read by
-//! reports and by the shrinker.
+//! Every check has up to three witnesses: the candidate, the reference, and the recipe. The judges set it; reports and
+//! the shrinker read it.
 
 use serde::{Deserialize, Serialize};
 
-/// Who is alone against the other two.
+/// The side that is alone against the other two witnesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
@@ -13,14 +13,14 @@ pub enum Blame {
     Candidate,
     /// The reference is alone.
     Reference,
-    /// The tools agree with each other, and not with the recipe.
+    /// The tools agree with each other and contradict the recipe.
     Both,
     /// There are fewer than three witnesses, or all three differ.
     Unclear,
 }
 
 impl Blame {
-    /// Who is alone, of three that do not all agree.
+    /// Returns the side that is alone among three witnesses that do not all agree.
     pub fn among<T: PartialEq + ?Sized>(candidate: &T, reference: &T, expected: &T) -> Self {
         match (
             candidate == reference,
@@ -34,7 +34,7 @@ impl Blame {
         }
     }
 
-    /// Its name in records.
+    /// Returns its name in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Candidate => "candidate",

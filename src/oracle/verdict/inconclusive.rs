@@ -1,10 +1,10 @@
-//! Why a check could not be made, in one word.
+//! The reasons why a check could not be made.
 //!
-//! Given by the judges; read by reports. The names are a contract: records hold them.
+//! The judges set them; reports read them. The names are stable, because records contain them.
 
 use std::fmt;
 
-/// Writes out the reasons with their names.
+/// Defines the reasons with their names.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// Why a check could not be made.
@@ -14,10 +14,10 @@ macro_rules! reasons {
         }
 
         impl InconclusiveKind {
-            /// Every one of them.
+            /// All reasons.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// Its name in records.
+            /// Returns its name in records.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -28,21 +28,21 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The reference ran out of time.
+    /// The reference timed out.
     QemuTimeout = "inconclusive_qemu_timeout",
-    /// Both ran out of time.
+    /// Both timed out.
     BothTimeout = "inconclusive_both_timeout",
-    /// The reference used up more than a tool may: memory, the disk, processes.
+    /// The reference exceeded a resource limit: memory, disk, processes.
     ReferenceLimit = "inconclusive_reference_limit",
-    /// Both used up more than a tool may, of the same.
+    /// Both exceeded the same resource limit.
     BothLimit = "inconclusive_both_limit",
-    /// The reference died.
+    /// The reference crashed.
     ReferenceCrash = "inconclusive_reference_crash",
-    /// What the reference made does not pass its own check, or it cannot read it back.
+    /// The reference's own output fails its check, or the reference cannot read it.
     ReferenceUnsound = "inconclusive_reference_unsound",
-    /// The candidate says itself that its repair is not complete.
+    /// The candidate itself reports an incomplete repair.
     RepairConservative = "inconclusive_repair_conservative",
-    /// The reference cannot say what is wrong with a damaged image.
+    /// The reference cannot determine the errors of a damaged image.
     RepairNoBaseline = "inconclusive_repair_no_baseline",
 }
 

@@ -1,7 +1,7 @@
-//! The kinds of divergence, all in one table: the name in records, the aspect of an image that each is about, and who is usually to blame.
+//! The kinds of divergence in one table: the name in records, the aspect of the image, and the usual blame.
 //!
-//! Made by the judges; read by reports, grouping and scripts. A kind that is not in the table cannot be made: the compiler says so.
-//! Names are a contract: records, seed files and the catalogue hold them.
+//! The judges make them; reports, grouping and reproducers read them. A kind that is not in the table does not compile.
+//! The names are stable, because records, seed files and the catalogue contain them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Aspect, Blame};
 
-/// Writes out an enum with a name for each variant.
+/// Defines an enum with a name for each variant.
 macro_rules! named {
     ($(#[$about:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
         $(#[$about])*
@@ -19,10 +19,10 @@ macro_rules! named {
         }
 
         impl $enum {
-            /// Every one of them.
+            /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// Its name, as it stands in the names of kinds.
+            /// Returns its name, as a part of the names of kinds.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -33,43 +33,43 @@ macro_rules! named {
 }
 
 named! {
-    /// An image that an operation leaves on each side, by the operation and, where it leaves several, by what the image is there.
+    /// A final image of an operation: the operation and, if it has several images, which one.
     OutputRole {
-        /// What `amend` changed.
+        /// The image that `amend` changed.
         Amend = "amend",
-        /// What `bench` wrote to.
+        /// The image that `bench` wrote to.
         Bench = "bench",
-        /// What `bitmap` changed.
+        /// The image that `bitmap` changed.
         Bitmap = "bitmap",
-        /// The topmost image of a chain.
+        /// The current image of a chain.
         Chain = "chain",
-        /// An image that a chain keeps below its topmost one.
+        /// A backing image of a chain.
         ChainBacking = "chain_backing",
-        /// Either image of a `commit`, in what is said of the operation.
+        /// Either image of a `commit`, in verdicts on the whole operation.
         Commit = "commit",
-        /// The image that was committed into.
+        /// The image that the overlay was committed into.
         CommitBacking = "commit_backing",
-        /// The image that was committed.
+        /// The overlay that was committed.
         CommitOverlay = "commit_overlay",
-        /// What `convert` made.
+        /// The image that `convert` created.
         Convert = "convert",
-        /// What `create` made.
+        /// The image that `create` created.
         Create = "create",
-        /// What `dd` made.
+        /// The image that `dd` created.
         Dd = "dd",
-        /// What `measure` measured.
+        /// The image that `measure` measured.
         Measure = "measure",
-        /// What `rebase` changed.
+        /// The image that `rebase` changed.
         Rebase = "rebase",
-        /// What `resize` changed.
+        /// The image that `resize` changed.
         Resize = "resize",
-        /// What `snapshot` changed.
+        /// The image that `snapshot` changed.
         Snapshot = "snapshot",
     }
 }
 
 impl OutputRole {
-    /// The whole operation, whichever of its images this is.
+    /// Returns the role that stands for the whole operation.
     pub fn operation(self) -> Self {
         match self {
             Self::ChainBacking => Self::Chain,
@@ -80,41 +80,41 @@ impl OutputRole {
 }
 
 named! {
-    /// What may be wrong with an image that an operation leaves.
+    /// What differs in a final image.
     OutputAspect {
-        /// The check of the candidate's image finds something.
+        /// The check of the candidate's image finds errors.
         Check = "check_divergence",
-        /// The check of the candidate's image gives no result.
+        /// The check of the candidate's image has no result.
         CheckUnparseable = "check_unparseable",
-        /// A guest sees something else in the candidate's image than in the reference's.
+        /// The guest-visible contents of the candidate's image differ from the reference's.
         Content = "content_divergence",
-        /// The same, as the operation `snapshot` has always called it.
+        /// The same, under the historical name of the operation `snapshot`.
         Compare = "compare_divergence",
-        /// The same, as the operation `bench` has always called it.
+        /// The same, under the historical name of the operation `bench`.
         Write = "write_divergence",
-        /// A guest sees something else in an internal snapshot.
+        /// The guest-visible contents of an internal snapshot differ.
         SnapshotContents = "contents_divergence",
         /// The reference cannot read the candidate's image.
         ContentReadback = "content_readback_failure",
-        /// The reference describes the candidate's image otherwise than its own.
+        /// The reference's descriptions of both images differ.
         Info = "info_divergence",
-        /// The reference's description is no JSON.
+        /// The reference's description is not JSON.
         InfoJson = "info_json_parse_failure",
         /// The reference cannot describe the candidate's image.
         InfoReadback = "info_readback_failure",
-        /// The tools list the internal snapshots otherwise.
+        /// The tools' lists of internal snapshots differ.
         List = "list_divergence",
-        /// The candidate reads something else in an image than the reference does.
+        /// The candidate's reading of an image differs from the reference's.
         Reading = "reading_divergence",
-        /// The candidate does not read an image that the reference reads.
+        /// The candidate refuses to read an image that the reference reads.
         ReadingRefused = "reading_refused",
-        /// Both tools agree, and not with what the recipe says.
+        /// Both tools agree and contradict the recipe.
         Recipe = "recipe_divergence",
     }
 }
 
 impl OutputAspect {
-    /// Whether it is said of the whole operation, not of one of its images.
+    /// Whether it concerns the whole operation, not one of its images.
     fn is_of_operation(self) -> bool {
         matches!(
             self,
@@ -137,22 +137,22 @@ impl OutputAspect {
     }
 }
 
-/// Writes out the kinds that are not about an image that an operation leaves.
+/// Defines the kinds that do not concern a final image.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $about:ident, $blame:ident;)*) => {
-        /// What kind of divergence: the Python harness's names where it had one.
+        /// The kind of a divergence, with the Python harness's name if it had one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DivergenceKind {
             $($(#[$doc])* $variant,)*
-            /// What is wrong with an image that an operation leaves; made by [`DivergenceKind::output`].
+            /// A divergence in a final image, made by [`DivergenceKind::output`].
             Output(OutputRole, OutputAspect),
         }
 
         impl DivergenceKind {
-            /// Those that are not about an image that an operation leaves.
+            /// The kinds that do not concern a final image.
             const PLAIN: &[Self] = &[$(Self::$variant),*];
 
-            /// The aspect of an image that it is about.
+            /// Returns its aspect.
             pub fn aspect(self) -> Aspect {
                 match self {
                     $(Self::$variant => Aspect::$about,)*
@@ -160,7 +160,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Who is to blame where nobody looked closer: the candidate, when the kind itself says so.
+            /// Returns the blame if no judge determined it: the candidate, if the kind implies that.
             pub(super) fn usual_blame(self) -> Blame {
                 match self {
                     $(Self::$variant => Blame::$blame,)*
@@ -183,126 +183,126 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// One side succeeded where the other did not.
+    /// One side succeeded and the other did not.
     ExitCode = "exit_code_divergence", Exit, Unclear;
-    /// Both refused what the recipe leaves no reason to refuse.
+    /// Both sides refused a step for which the recipe gives no reason to refuse.
     RecipeExit = "recipe_exit_divergence", Exit, Unclear;
-    /// Both refused, and not for the same reason.
+    /// Both sides refused, for different reasons.
     RefusalClass = "refusal_class_divergence", Exit, Unclear;
-    /// The candidate ran out of time, the reference did not.
+    /// The candidate timed out, the reference did not.
     CandidateTimeout = "candidate_timeout", Exit, Candidate;
-    /// The candidate died of a signal or a panic, whatever the reference did.
+    /// The candidate crashed by a signal or a panic, whatever the reference did.
     CandidateCrash = "candidate_crash", Exit, Candidate;
-    /// The candidate used up more than a tool may, and the reference did not.
+    /// The candidate exceeded a resource limit, the reference did not.
     CandidateLimit = "candidate_limit", Exit, Candidate;
-    /// The reference died where that is not taken as a lack of an answer.
+    /// The reference crashed in an operation in which that counts as a divergence.
     ReferenceCrash = "reference_crash", Exit, Unclear;
-    /// The candidate changed an image that it was only to read.
+    /// The candidate changed an image that it must only read.
     InputChanged = "input_changed_divergence", Host, Candidate;
 
-    /// An image to be amended could be made on one side only.
+    /// The image to amend could be created on one side only.
     AmendCreateSeed = "amend_create_seed_divergence", Exit, Unclear;
-    /// An image to be written to could be made on one side only.
+    /// The image to benchmark could be created on one side only.
     BenchFixture = "bench_fixture_create_failed", Exit, Unclear;
-    /// The tools tell their schedule otherwise.
+    /// The tools print different schedules.
     BenchHeader = "bench_header_divergence", Saying, Unclear;
-    /// The tools refuse a schedule in contradicting words.
+    /// The tools refuse a schedule with contradictory messages.
     BenchValidation = "bench_validation_divergence", Saying, Unclear;
-    /// An image to get a bitmap could be made on one side only.
+    /// The image for bitmaps could be created on one side only.
     BitmapFixture = "bitmap_fixture_create_failed", Exit, Unclear;
-    /// A check finds something else than the other tool's.
+    /// The tools' checks find different errors.
     CheckOutput = "check_output_divergence", Metadata, Unclear;
-    /// An image to be committed could be made on one side only.
+    /// The images to commit could be created on one side only.
     CommitFixture = "commit_fixture_create_failed", Exit, Unclear;
-    /// An image to be committed could be written to on one side only.
+    /// The images to commit could be written on one side only.
     CommitSeed = "commit_seed_failed", Exit, Unclear;
-    /// A description says something else than the other tool's.
+    /// The tools' descriptions differ.
     InfoOutput = "info_output_divergence", Facts, Unclear;
-    /// A map is no JSON.
+    /// A map is not JSON.
     MapJson = "map_json_parse_failure", Allocation, Unclear;
-    /// A map is no list of extents.
+    /// A map is not a list of extents.
     MapShape = "map_json_shape_divergence", Allocation, Unclear;
-    /// A map has more extents than the other tool's.
+    /// The maps have different numbers of extents.
     MapExtentCount = "map_extent_count_divergence", Allocation, Unclear;
-    /// An extent of a map is another than the other tool's.
+    /// An extent of the maps differs.
     MapField = "map_field_divergence", Allocation, Unclear;
-    /// The map of a file on the host shows holes where the other tool sees none.
+    /// A map reports holes of the image file, which the other tool does not look for.
     MapHostHoles = "map_host_holes_divergence", Allocation, Unclear;
-    /// A measurement is no JSON.
+    /// A measurement is not JSON.
     MeasureJson = "measure_json_parse_failure", Saying, Unclear;
-    /// A measurement has other numbers.
+    /// The numbers of the measurements differ.
     MeasureNumeric = "measure_numeric_divergence", Saying, Unclear;
-    /// One measurement tells of bitmaps, the other does not.
+    /// Only one measurement has a size of bitmaps.
     MeasureBitmaps = "measure_bitmaps_presence_divergence", Facts, Unclear;
-    /// A conversion took more than was foretold.
+    /// A conversion is larger than predicted.
     MeasureAboveBound = "measure_above_fully_allocated_bound", Saying, Unclear;
-    /// An image to be rebased could be made on one side only.
+    /// The images to rebase could be created on one side only.
     RebaseFixture = "rebase_fixture_create_failed", Exit, Unclear;
-    /// A damaged image could be made on one side only.
+    /// The damaged image could be created on one side only.
     RepairFixture = "repair_fixture_create_failed", Exit, Unclear;
-    /// A repair left the image worse than it was.
+    /// A repair made the image worse.
     RepairSafety = "repair_safety_divergence", Metadata, Unclear;
-    /// A repair left undone what has to be mended.
+    /// A repair did not remove what its tier covers.
     RepairCompleteness = "repair_completeness_divergence", Metadata, Unclear;
-    /// A repair changed what a guest sees.
+    /// A repair changed the guest-visible contents.
     RepairData = "repair_data_divergence", Contents, Unclear;
-    /// Both repairs left what a guest is not to see.
+    /// Both repairs gave the same contents, which contradict the recipe.
     RepairRecipe = "repair_recipe_divergence", Contents, Unclear;
-    /// An image to be resized could be made on one side only.
+    /// The image to resize could be created on one side only.
     ResizeCreateSeed = "resize_create_seed_divergence", Exit, Unclear;
-    /// An image to be resized could be written to on one side only.
+    /// The image to resize could be written on one side only.
     ResizeWrite = "resize_write_failure", Exit, Unclear;
-    /// An image to get snapshots could be made on one side only.
+    /// The image for snapshots could be created on one side only.
     SnapshotFixture = "snapshot_fixture_create_failed", Exit, Unclear;
-    /// An image with snapshots could be written to on one side only.
+    /// The image with snapshots could be written on one side only.
     SnapshotWrite = "snapshot_write_failed", Exit, Unclear;
-    /// A snapshot table could be settled on one side only.
+    /// The snapshot table could be normalized on one side only.
     SnapshotNormalize = "snapshot_normalize_failed", Exit, Unclear;
-    /// The host clusters of an image with snapshots hold other bytes.
+    /// The bytes of the host clusters of an image with snapshots differ.
     SnapshotBytes = "snapshot_byte_divergence", Contents, Unclear;
-    /// A snapshot has another date.
+    /// The dates of a snapshot differ.
     SnapshotDate = "snapshot_date_divergence", Facts, Unclear;
 
-    /// An image of a chain could be made on one side only.
+    /// An image of a chain could be created on one side only.
     ChainLayer = "chain_layer_create_failed", Exit, Unclear;
-    /// A map within or at the end of a chain says what is not so.
+    /// A map within a chain, or of a final image, is wrong.
     ChainMap = "chain_map_divergence", Allocation, Unclear;
-    /// A comparison within a chain says what is not so.
+    /// A comparison within a chain is wrong.
     ChainCompare = "chain_compare_content_divergence", Contents, Unclear;
-    /// A list of snapshots within a chain says what is not so.
+    /// A list of snapshots within a chain is wrong.
     ChainSnapshotInfo = "chain_snapshot_info_divergence", Facts, Unclear;
-    /// A measurement within a chain is another than the other tool's.
+    /// The measurements within a chain differ.
     ChainMeasure = "chain_measure_divergence", Saying, Unclear;
-    /// The metadata of an image do not hold together.
+    /// The metadata of an image is inconsistent.
     ChainMetadata = "chain_metadata_divergence", Metadata, Unclear;
-    /// The header of an image says what is not so.
+    /// A header field of an image is wrong.
     ChainHeader = "chain_header_metadata_divergence", Metadata, Unclear;
-    /// A dirty bitmap on disk is another than what was written makes it.
+    /// The dirty granules of a bitmap on disk are wrong.
     ChainDirty = "chain_dirty_metadata_divergence", Metadata, Unclear;
-    /// An image takes more space on the host, or other files were touched.
+    /// An image needs too much host space, or a step touched other files.
     ChainHost = "chain_host_divergence", Host, Unclear;
-    /// A third tool reads something else in the candidate's image.
+    /// A third tool reads the candidate's image differently.
     ChainWitness = "chain_witness_divergence", CrossReading, Unclear;
 
-    /// libyal's tools say other facts of the image.
+    /// libyal's tools report other facts about the image.
     WitnessInfo = "libyal_info_divergence", Facts, Unclear;
-    /// libyal's tools can read what the candidate calls unsound, or the other way round.
+    /// libyal's tools can read an image in which the candidate finds errors, or the other way round.
     WitnessCheck = "libyal_check_divergence", Metadata, Unclear;
 
-    /// An image to be damaged could be made on one side only.
+    /// The image to damage could be created on one side only.
     MalformedFixture = "malformed_fixture_create_failed", Exit, Unclear;
-    /// A damaged image made a tool take too much memory.
+    /// A tool needed too much memory for a damaged image.
     MalformedMemory = "malformed_memory_blowup", Host, Unclear;
-    /// A damaged image made a tool write too much.
+    /// A tool wrote too much because of a damaged image.
     MalformedDisk = "malformed_disk_blowup", Host, Unclear;
-    /// A damaged image reads otherwise.
+    /// The contents of a damaged image differ.
     MalformedContent = "malformed_content_divergence", Contents, Unclear;
-    /// A damaged image is described otherwise.
+    /// The descriptions of a damaged image differ.
     MalformedInfo = "malformed_info_divergence", Facts, Unclear;
 }
 
 impl DivergenceKind {
-    /// What is wrong with an image that an operation leaves. What is said of the whole operation is the same kind for each of its images.
+    /// Returns the kind for a final image. An aspect of the whole operation has the same kind for each of its images.
     pub fn output(role: OutputRole, aspect: OutputAspect) -> Self {
         match aspect.is_of_operation() {
             true => Self::Output(role.operation(), aspect),
@@ -310,7 +310,7 @@ impl DivergenceKind {
         }
     }
 
-    /// Every kind that can be made.
+    /// Returns all kinds.
     pub fn all() -> impl Iterator<Item = Self> {
         let outputs = OutputRole::ALL.iter().flat_map(|role| {
             let of_role = |aspect: &OutputAspect| Self::output(*role, *aspect);
@@ -320,7 +320,7 @@ impl DivergenceKind {
         Self::PLAIN.iter().copied().chain(outputs)
     }
 
-    /// Whether it is about a tool that dies, does not end, or takes too much.
+    /// Whether it concerns a tool that crashes, hangs, or needs too many resources.
     pub fn is_of_failing_tool(self) -> bool {
         matches!(
             self,
@@ -333,7 +333,7 @@ impl DivergenceKind {
         )
     }
 
-    /// The kind with this name in records.
+    /// Returns the kind with this name in records.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|kind| kind.to_string() == name)
     }

@@ -1,4 +1,4 @@
-//! The name of a verdict: what records and seed files hold of it.
+//! The name of a verdict, in records and seed files.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ pub enum VerdictName {
     Match,
     /// Something differs.
     Divergence,
-    /// Something differed, and did not when it was tried again.
+    /// Something differed, but not when the case ran again.
     Flaky,
     /// A check could not be made.
     Inconclusive,
-    /// A side cannot do this; nothing was run.
+    /// A side does not support the operation; nothing was run.
     Unsupported,
 }
 
 impl VerdictName {
-    /// As it stands in records.
+    /// Returns the name in records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Match => "match",
@@ -35,12 +35,12 @@ impl VerdictName {
 
 impl fmt::Display for VerdictName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Padding is kept: tables are made of it.
+        // Keeps the padding, which tables need.
         formatter.pad(self.as_str())
     }
 }
 
-/// Assertions about records read as the records do.
+/// For assertions in tests.
 impl PartialEq<&str> for VerdictName {
     fn eq(&self, name: &&str) -> bool {
         self.as_str() == *name

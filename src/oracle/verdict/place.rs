@@ -1,18 +1,18 @@
-//! Where a divergence lies: in a step of the operation, or in a file that is left when all steps are done.
+//! The place of a divergence: a step of the operation, or a final image.
 //!
-//! Given by the judges, who know it; the facts that the catalogue of known divergences asks for are derived from it.
+//! The judges set it; the facts for the catalogue of known divergences are derived from it.
 
-/// A step or a file. Neither: the operation's last step.
+/// A step or a file; if neither is set, the last step of the operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The step, by its place among the operation's steps.
+    /// The index of the step in the operation.
     pub step: Option<usize>,
-    /// The file that is left, by its name in a side's directory.
+    /// The name of the final image in a side's directory.
     pub file: Option<String>,
 }
 
 impl Place {
-    /// In this step.
+    /// Returns the place of a step.
     pub fn step(index: usize) -> Self {
         Self {
             step: Some(index),
@@ -20,7 +20,7 @@ impl Place {
         }
     }
 
-    /// In this file, when all steps are done.
+    /// Returns the place of a final image.
     pub fn file(name: &str) -> Self {
         Self {
             step: None,

@@ -1,11 +1,12 @@
-//! What differs: the subject of a difference, and the one table of how each is written.
+//! The subject of a difference, and the one table of how each is written.
 //!
-//! Made by the judges; signatures, the matrix, scripts, pages and the catalogue match on it. Records and seed files hold its text, which
-//! is read back into the same subject. The texts are a contract: groups of findings and the catalogue's entries are known by them.
+//! The judges make subjects; signatures, the matrix, reproducers, pages and the catalogue match on them. Records and
+//! seed files contain the text, which is parsed back into the same subject. The texts are stable, because they identify
+//! groups of findings and entries of the catalogue.
 
-mod asked;
 mod json_path;
 mod part;
+mod queries;
 mod template;
 
 use std::fmt;
@@ -23,12 +24,12 @@ use crate::oracle::side::Side;
 use crate::tool::request::{RepairTier, RequestKind};
 use part::Part;
 
-/// A text that no version of this program that we know of writes. Only reading a file makes one.
+/// A text that no known version of this program writes. Only reading a file creates one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownSubject(String);
 
-/// Writes out the subjects: their fields, the name of each kind, and the text, in which the fields stand between words. Of texts that
-/// two rows could write the first row reads it.
+/// Defines the subjects: their fields, the name of each kind, and the text with the fields between words. If two rows
+/// could write the same text, the first one parses it.
 macro_rules! subjects {
     ($(
         $(#[$doc:meta])*
@@ -39,23 +40,23 @@ macro_rules! subjects {
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum Subject {
             $($(#[$doc])* $variant { $($(#[$field_doc])* $field: $type,)* },)*
-            /// A file of another version says something else.
+            /// A text of another version.
             Other(UnknownSubject),
         }
 
-        /// What differs, without where.
+        /// The kind of a subject, without its fields.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum SubjectKind {
             $($(#[$doc])* $variant,)*
-            /// A file of another version says something else.
+            /// A text of another version.
             Other,
         }
 
         impl SubjectKind {
-            /// Every one of them.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$variant,)* Self::Other];
 
-            /// Its name.
+            /// Returns its name.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -65,7 +66,7 @@ macro_rules! subjects {
         }
 
         impl Subject {
-            /// What differs, without where.
+            /// Returns the kind.
             pub fn kind(&self) -> SubjectKind {
                 match self {
                     $(Self::$variant { .. } => SubjectKind::$variant,)*
@@ -73,7 +74,7 @@ macro_rules! subjects {
                 }
             }
 
-            /// What [`fmt::Display`] wrote.
+            /// Parses what [`fmt::Display`] wrote.
             pub fn parse(text: &str) -> Self {
                 $(
                     #[allow(unused_mut, unused_variables, reason = "some subjects have no fields")]
@@ -106,7 +107,7 @@ macro_rules! subjects {
             }
         }
 
-        /// One subject of each kind that the judges make.
+        /// Returns one subject of each kind.
         #[cfg(test)]
         pub fn samples() -> Vec<Subject> {
             vec![$(Subject::$variant { $($field: Part::sample()),* }),*]
@@ -115,19 +116,19 @@ macro_rules! subjects {
 }
 
 subjects! {
-    /// How the reading of a file that is left came out.
+    /// The exit of an inspection of a final image.
     ExitOfReading {
         /// The file.
         file: String,
-        /// What was asked.
+        /// The request.
         request: RequestKind
     } = "exit_of_reading", "exit of reading " file " by " request "";
-    /// How a request came out.
+    /// The exit of a request.
     Exit {
         /// The request.
         request: RequestKind
     } = "exit", "exit of " request "";
-    /// Why a request is refused.
+    /// The reason of a refusal.
     RefusalReason {
         /// The request.
         request: RequestKind,
@@ -136,222 +137,222 @@ subjects! {
         /// The class of the reference's reason.
         reference: RefusalClass
     } = "refusal_reason", "why " request " is refused (" candidate " or " reference ")";
-    /// How much memory a request takes.
+    /// The memory that a request needs.
     Memory {
         /// The request.
         request: RequestKind
     } = "memory", "memory of " request "";
-    /// How much space all files take after a request.
+    /// The space of all files after a request.
     DiskSpace {
         /// The request.
         request: RequestKind
     } = "disk_space", "disk space after " request "";
-    /// A damaged image after tools have only read it.
+    /// A damaged image after requests that only read it.
     ImageOnlyRead {} = "image_only_read", "the image after it was only read";
 
-    /// What a guest sees of an image that a repair left clean.
+    /// The contents of an image that a repair left clean.
     ContentsOfCleanImage {} = "contents_of_clean_image", "contents of the clean image";
-    /// What a guest sees after a repair.
+    /// The contents after a repair.
     ContentsAfterRepair {
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "contents_after_repair", "contents after the repair: " place "";
-    /// What a guest sees of a damaged image that was changed.
+    /// The contents of a damaged image after a change.
     ContentsAfterChange {
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "contents_after_change", "contents after the change: " place "";
-    /// What a guest sees of a damaged image.
+    /// The contents of a damaged image.
     ContentsOfDamaged {
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "contents_of_damaged", "contents: " place "";
-    /// What a guest sees between two steps.
+    /// The contents at a step that reads.
     IntermediateContents {
         /// The image.
         file: String,
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "contents_midway", "contents of " file ", read midway: " place "";
-    /// What a guest sees of an image that is left, the same on both sides.
+    /// The contents of a final image, which are the same on both sides and contradict the recipe.
     ContentsOnBothSides {
         /// The image.
         file: String,
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "contents_on_both_sides", "contents of " file ", on both sides,: " place "";
-    /// What a guest sees of an image that is left.
+    /// The contents of a final image.
     Contents {
         /// The image.
         file: String,
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "contents", "contents of " file ": " place "";
-    /// What the candidate reads in an image that is left.
+    /// The candidate's reading of a final image.
     Reading {
-        /// Whose image it is.
+        /// The side that wrote the image.
         owner: Side,
         /// The image.
         file: String,
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "reading", "the " owner "'s " file ", as the candidate reads it: " place "";
-    /// Whether the candidate reads an image that is left.
+    /// Whether the candidate can read a final image.
     ReadingRefused {
-        /// Whose image it is.
+        /// The side that wrote the image.
         owner: Side,
         /// The image.
         file: String
     } = "reading_refused", "the " owner "'s " file ", as the candidate reads it";
 
-    /// What a guest sees in an internal snapshot.
+    /// The contents of an internal snapshot.
     SnapshotContents {
-        /// The snapshot's id.
+        /// The id of the snapshot.
         id: String,
         /// The image.
         file: String,
-        /// Where.
+        /// The place in it.
         place: ContentPlace
     } = "snapshot_contents", "snapshot " id " in " file ": " place "";
-    /// How a snapshot table can be settled.
+    /// Whether the snapshot table can be normalized.
     SnapshotTable {
-        /// The step after which it was.
+        /// The step before it.
         after: SnapshotStep
     } = "snapshot_table", "snapshot table " after "";
     /// Whether an internal snapshot can be read.
     SnapshotUnreadable {
-        /// The snapshot's id.
+        /// The id of the snapshot.
         id: String,
         /// The image.
         file: String
     } = "snapshot_unreadable", "snapshot " id " in " file "";
     /// A line of a list of internal snapshots.
     SnapshotListLine {
-        /// Its number, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// Whose image it is.
+        /// The side that wrote the image.
         owner: Side,
         /// The image.
         file: String
     } = "snapshot_list_line", "line " line " of the list of snapshots in the " owner "'s " file "";
-    /// When an internal snapshot was made.
+    /// The date of an internal snapshot.
     SnapshotDate {
-        /// Its place in the snapshot table, from 0.
+        /// The index in the snapshot table, from 0.
         entry: usize,
-        /// The step after which it was looked at.
+        /// The step before it.
         after: SnapshotStep
     } = "snapshot_date", "date of snapshot table entry " entry " " after ", in seconds since the Epoch";
     /// The bytes of an image's host clusters.
     HostClusters {
-        /// Where, roughly.
+        /// The region of the file.
         region: HostRegion,
-        /// The step after which they were looked at.
+        /// The step before it.
         after: SnapshotStep,
-        /// Where exactly.
+        /// The exact place.
         place: HostPlace
     } = "host_clusters", "" region " " after ": " place "";
 
-    /// The virtual size that is told between two steps.
+    /// The virtual size that a step reports.
     IntermediateVirtualSize {
         /// The image.
         file: String
     } = "virtual_size_midway", "virtual-size of " file ", midway";
-    /// The bitmaps that are told between two steps.
+    /// The bitmaps that a step reports.
     IntermediateBitmaps {
         /// The image.
         file: String
     } = "bitmaps_midway", "bitmaps of " file ", midway";
-    /// What a map between two steps says that is not so.
+    /// The wrong statement of a map at a step.
     IntermediateMap {
         /// The image.
         file: String
     } = "map_midway", "map of " file ", midway";
-    /// Whether two images show a guest the same.
+    /// Whether two images have the same guest-visible contents.
     Compare {
-        /// One image.
+        /// The first image.
         first: String,
-        /// The other.
+        /// The second image.
         second: String
     } = "compare", "compare of " first " and " second "";
-    /// The snapshots that are listed between two steps.
+    /// The snapshots that a step lists.
     IntermediateSnapshotsListed {
         /// The image.
         file: String
     } = "snapshots_listed_midway", "snapshots of " file ", listed midway";
-    /// What a check between two steps finds.
+    /// The errors that a step finds.
     IntermediateCheck {} = "check_midway", "check, midway";
-    /// What a measurement between two steps says.
+    /// The measurement of a step.
     IntermediateMeasure {} = "measure_midway", "fully-allocated, midway";
 
-    /// What the reference's map of an image that is left says that is not so.
+    /// The wrong statement of the reference's map of a final image.
     FinalMap {
         /// The image.
         file: String
     } = "map_left", "map of " file " by the reference";
-    /// Whether the reference reads an image that is left.
+    /// Whether the reference can read a final image.
     Readback {
-        /// What it was asked.
+        /// The request.
         request: RequestKind,
         /// The image.
         file: String
     } = "readback", "" request " of " file " by the reference";
-    /// What the reference's check of an image finds that both sides left in the same way.
+    /// The errors that the reference's check finds in both sides' final image.
     CheckOnBothSides {
         /// The image.
         file: String
     } = "check_on_both_sides", "check of " file ", on both sides";
-    /// What the reference's check of an image that is left finds.
+    /// The errors that the reference's check finds in a final image.
     FinalCheck {
         /// The image.
         file: String
     } = "check_left", "check of " file "";
-    /// What the reference's check finds after a repair.
+    /// The errors that the reference's check finds after a repair.
     CheckAfterRepair {
-        /// What was to be repaired.
+        /// The tier of the repair.
         tier: RepairTier,
-        /// What had been damaged.
+        /// The damage.
         corruption: FieldMutation,
-        /// How the repair came out.
+        /// The exit of the repair.
         exit: String
     } = "check_after_repair", "check after " tier " of " corruption " (" exit ")";
-    /// How many snapshots an image has that is left.
+    /// The number of snapshots of a final image.
     SnapshotCount {
         /// The image.
         file: String
     } = "snapshot_count", "snapshots of " file "";
-    /// Whether our own reading understands the metadata of an image that is left.
+    /// Whether our own audit can parse the metadata of a final image.
     MetadataUnreadable {
         /// The image.
         file: String
     } = "metadata_unreadable", "whether the metadata of " file " can be read";
-    /// What our own reading finds wrong with the metadata of an image that is left.
+    /// The errors that our own audit finds in the metadata of a final image.
     Metadata {
         /// The image.
         file: String
     } = "metadata", "metadata of " file "";
-    /// A field of a qcow2's header, or of its extensions.
+    /// A field of a qcow2's header or header extensions.
     HeaderField {
         /// The field.
         field: String
     } = "header_field", "header field " field "";
-    /// What is dirty in a bitmap of an image below others.
+    /// The dirty granules of a bitmap of a backing image.
     BitmapGranulesBelow {
         /// The bitmap.
         bitmap: String,
         /// The image.
         file: String
     } = "bitmap_granules_below", "granules that are dirty in the bitmap " bitmap " of " file "";
-    /// What is dirty in a bitmap of the current image.
+    /// The dirty granules of a bitmap of the current image.
     BitmapGranules {
         /// The bitmap.
         bitmap: String
     } = "bitmap_granules", "granules that are dirty in the bitmap " bitmap "";
-    /// What an image that is left takes on the host.
+    /// The host space of a final image.
     HostSpace {
         /// The image.
         file: String
     } = "host_space", "host space of " file "";
-    /// Which files a step touches.
+    /// The files that a step touches.
     TouchedFiles {
         /// The step.
         request: RequestKind
@@ -359,56 +360,56 @@ subjects! {
 
     /// The source image after an operation that only reads it.
     SourceContents {
-        /// Where.
+        /// The place in it.
         place: ContentPlace,
         /// The file.
         file: String
     } = "source_contents", "" place " in the file " file "";
-    /// Whether the source image is still there.
+    /// Whether the source image still exists.
     SourceFile {
         /// The file.
         file: String
     } = "source_file", "the file " file "";
 
-    /// Whether a third tool can read what the candidate calls sound, or the other way round.
+    /// Whether a third tool can read an image, compared with the candidate's check.
     ReadableByWitness {
-        /// The tool.
+        /// The third tool.
         witness: String
     } = "readable_by_witness", "whether the image can be read, by " witness "";
-    /// What a third tool says of a fact.
+    /// A fact that a third tool reports.
     FactByWitness {
         /// The fact.
         fact: JsonPath,
-        /// The tool.
+        /// The third tool.
         witness: String
     } = "fact_by_witness", "" fact " by " witness "";
 
-    /// What a check of the source image finds.
+    /// The result of a check of the source image.
     CheckResult {} = "check_result", "result of check";
-    /// How much a conversion took.
+    /// The size of a conversion.
     ConvertedBytes {} = "converted_bytes", "bytes of the converted file";
-    /// Whether what a tool wrote is JSON.
+    /// Whether a tool's output is JSON.
     OutputAsJson {
-        /// What it was asked.
+        /// The request.
         request: RequestKind
     } = "output_as_json", "" request " as JSON";
     /// Whether a map is a list.
     MapShape {} = "map_shape", "map";
-    /// How many extents a map has.
+    /// The number of extents of a map.
     ExtentCount {} = "extent_count", "number of extents";
-    /// What `bench` writes first.
+    /// The first line of `bench`'s output.
     BenchFirstLine {} = "bench_first_line", "first line of bench";
-    /// What `bench` complains of.
+    /// The message of `bench`.
     BenchComplaint {} = "bench_complaint", "complaint of bench";
-    /// A value in the JSON that a tool wrote.
+    /// A value in a tool's JSON.
     JsonValue {
-        /// Where it stands.
+        /// The path of the value.
         path: JsonPath
     } = "json_value", "" path "";
 }
 
 impl SubjectKind {
-    /// The one of this name.
+    /// Returns the kind of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }

@@ -114,7 +114,7 @@ impl ScriptContext<'_> {
     pub(super) fn side(&self, side: Side, steps: &[Step], readings: &[Request]) -> Option<Calls> {
         let mut lines = Lines::new(self.is_watched);
         for (name, step) in steps.iter().enumerate() {
-            let or_stop = step.rule.ends();
+            let or_stop = step.expected_exit.ends();
             match &step.task {
                 Task::Harness(HarnessAction::Damage { file, .. }) => {
                     let file = quoted(&file.path);

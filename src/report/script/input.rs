@@ -41,7 +41,7 @@ pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Observations {
         });
         SideRun {
             step_results: step_results.collect(),
-            readings: Vec::new(),
+            inspections: Vec::new(),
             lacks: Vec::new(),
         }
     };

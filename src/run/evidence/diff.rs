@@ -46,9 +46,9 @@ pub(super) fn diffs(
                 (&theirs.step.task, &theirs.answer),
             ]
         });
-    let readings = std::iter::zip(&candidate.readings, &reference.readings)
+    let inspections = std::iter::zip(&candidate.inspections, &reference.inspections)
         .map(|(ours, theirs)| [(&ours.task, &ours.answer), (&theirs.task, &theirs.answer)]);
-    let pairs = step_results.chain(readings);
+    let pairs = step_results.chain(inspections);
     let alike = pairs.filter(|[(ours, _), (theirs, _)]| ours.name() == theirs.name());
     let shown = alike.filter_map(|[(task, ours), (_, theirs)]| {
         let text = diff(

@@ -29,7 +29,7 @@ impl CaseRun<'_> {
                     observations.candidate.lacks.push(feature);
                     continue;
                 }
-                let reading = Inspection {
+                let inspection = Inspection {
                     output: index,
                     by,
                     task,
@@ -37,7 +37,7 @@ impl CaseRun<'_> {
                 };
                 if let Some(side_run) = &mut observations.reference {
                     let serves_both = equivalent
-                        && match reading.task {
+                        && match inspection.task {
                             // These report space on the host, holes included.
                             Task::Harness(HarnessAction::Audit { .. })
                             | Task::Tool(Request::Map { .. }) => {
@@ -46,18 +46,18 @@ impl CaseRun<'_> {
                             _ => true,
                         };
                     let answer = match serves_both {
-                        true => reading.answer.clone(),
-                        false => self.inspect(Side::Reference, by, &reading.task)?,
+                        true => inspection.answer.clone(),
+                        false => self.inspect(Side::Reference, by, &inspection.task)?,
                     };
                     if is_raw && by == Side::Reference && answer.report.contents().is_some() {
-                        equivalent = answer.report == reading.answer.report;
+                        equivalent = answer.report == inspection.answer.report;
                     }
-                    side_run.readings.push(Inspection {
+                    side_run.inspections.push(Inspection {
                         answer,
-                        ..reading.clone()
+                        ..inspection.clone()
                     });
                 }
-                observations.candidate.readings.push(reading);
+                observations.candidate.inspections.push(inspection);
             }
         }
         Ok(())

@@ -63,7 +63,7 @@ impl<'runner> CaseRun<'runner> {
             let is_damage = matches!(step.task, Task::Harness(HarnessAction::Damage { .. }));
             let goes_on = match answer.exit {
                 Exit::Success => true,
-                Exit::Refused(_) => !step.rule.ends(),
+                Exit::Refused(_) => !step.expected_exit.ends(),
                 Exit::Unsupported(_) | Exit::Crashed(_) | Exit::TimedOut(_) | Exit::HitLimit(_) => {
                     false
                 }
@@ -162,7 +162,7 @@ impl<'runner> CaseRun<'runner> {
     pub(super) fn cross_check(&mut self, file: &ImageFile) -> Result<Option<CrossCheck>> {
         let directory = self.scratch_dir.directory(Side::Candidate);
         let ImageFile { format, path, .. } = file;
-        let cross_check = self.runner.witnesses.hear(
+        let cross_check = self.runner.witnesses.cross_check(
             *format,
             path,
             &self.call_context(&directory, Duration::ZERO),

@@ -16,7 +16,7 @@ impl ChainState {
                 match step {
                     // No such image exists.
                     ChainStep::Below { .. } => ExitExpectation::GoOn,
-                    step => lower.rule(step),
+                    step => lower.expected_exit(step),
                 }
             }
             // The judges compare the result, not the exit.
@@ -54,7 +54,7 @@ impl ChainState {
             ChainStep::Snapshot { .. } => true,
             step => {
                 !matches!(
-                    self.rule(step),
+                    self.expected_exit(step),
                     ExitExpectation::GoOn | ExitExpectation::Refuse
                 ) && !step.is_copy()
             }

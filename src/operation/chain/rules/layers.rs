@@ -63,10 +63,10 @@ impl ChainState {
             Unsettled(child),
         )?;
         let is_resize = matches!(step, ChainStep::Resize { .. });
-        let rule = lower.rule(step);
+        let expected_exit = lower.expected_exit(step);
         let keeps = "the image below may keep its size";
         only_if(
-            !is_resize || rule == ExitExpectation::Succeed,
+            !is_resize || expected_exit == ExitExpectation::Succeed,
             Unsettled(keeps),
         )?;
         let mut after = lower.clone();

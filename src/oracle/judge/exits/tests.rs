@@ -9,12 +9,12 @@ use crate::tool::request::Answer;
 
 /// Returns the verdicts on one step, and whether both sides completed the steps.
 fn judged(
-    rule: ExitExpectation,
+    expected_exit: ExitExpectation,
     candidate: impl Into<Option<Answer>>,
     reference: impl Into<Option<Answer>>,
 ) -> (Vec<Verdict>, bool) {
     let found = exits(&observations(&[(
-        step(rule),
+        step(expected_exit),
         candidate.into(),
         reference.into(),
     )]));
@@ -43,27 +43,27 @@ const ENDED: (Vec<Verdict>, bool) = (Vec::new(), false);
 
 #[test]
 fn equal_exits_give_no_verdict() {
-    for rule in [
+    for expected_exit in [
         ExitExpectation::Agree,
         ExitExpectation::Succeed,
         ExitExpectation::GoOn,
         ExitExpectation::Free,
     ] {
-        assert_eq!(judged(rule, done(), done()), SILENT);
+        assert_eq!(judged(expected_exit, done(), done()), SILENT);
     }
 }
 
 #[test]
 fn success_on_only_one_side_blames_the_side_that_contradicts_the_recipe() {
     let exit = DivergenceKind::ExitCode;
-    for (rule, ours, theirs) in [
+    for (expected_exit, ours, theirs) in [
         (ExitExpectation::Agree, Blame::Unclear, Blame::Unclear),
         (ExitExpectation::GoOn, Blame::Unclear, Blame::Unclear),
         (ExitExpectation::Succeed, Blame::Candidate, Blame::Reference),
     ] {
-        let refuses = judged(rule, refused("no"), done());
+        let refuses = judged(expected_exit, refused("no"), done());
         assert_eq!(finding(refuses), (exit, ours));
-        let accepts = judged(rule, done(), refused("no"));
+        let accepts = judged(expected_exit, done(), refused("no"));
         assert_eq!(finding(accepts), (exit, theirs));
     }
     assert_eq!(judged(ExitExpectation::Free, refused("no"), done()), SILENT);
@@ -90,7 +90,7 @@ fn a_difference_of_exits_has_the_request_and_both_answers() {
 
 #[test]
 fn two_refusals_contradict_a_recipe_that_requires_success() {
-    let both = |rule| judged(rule, refused("no"), refused("no"));
+    let both = |expected_exit| judged(expected_exit, refused("no"), refused("no"));
     assert_eq!(both(ExitExpectation::Agree), ENDED);
     assert_eq!(both(ExitExpectation::GoOn), SILENT);
     assert_eq!(both(ExitExpectation::Free), SILENT);
@@ -101,12 +101,12 @@ fn two_refusals_contradict_a_recipe_that_requires_success() {
 #[test]
 fn refusals_for_contradictory_reasons_are_a_divergence() {
     let (there, space) = ("No such file", "No space left on device");
-    for rule in [
+    for expected_exit in [
         ExitExpectation::Agree,
         ExitExpectation::Succeed,
         ExitExpectation::GoOn,
     ] {
-        let found = finding(judged(rule, refused(there), refused(space)));
+        let found = finding(judged(expected_exit, refused(there), refused(space)));
         assert_eq!(found, (DivergenceKind::RefusalClass, Blame::Unclear));
     }
     let verdicts = judged(ExitExpectation::GoOn, refused(there), refused(space)).0;
@@ -130,8 +130,8 @@ fn a_crash_of_the_candidate_blames_it_whatever_the_reference_did() {
     ];
     for (answer, kind) in died {
         for other in [Some(done()), Some(refused("no")), None] {
-            for rule in [ExitExpectation::Agree, ExitExpectation::Free] {
-                let found = finding(judged(rule, answer.clone(), other.clone()));
+            for expected_exit in [ExitExpectation::Agree, ExitExpectation::Free] {
+                let found = finding(judged(expected_exit, answer.clone(), other.clone()));
                 assert_eq!(found, (kind, Blame::Candidate));
             }
         }
@@ -196,21 +196,25 @@ fn a_missing_feature_of_the_candidate_ends_the_operation_without_a_verdict() {
 
 #[test]
 fn if_one_side_did_not_run_a_step_the_other_continues_as_far_as_allowed() {
-    let steps = |theirs: Answer, rule| {
+    let steps = |theirs: Answer, expected_exit| {
         exits(&observations(&[
-            (step(rule), None, Some(theirs)),
+            (step(expected_exit), None, Some(theirs)),
             (step(ExitExpectation::Agree), None, Some(timed_out())),
         ]))
     };
-    for (theirs, rule, goes_on) in [
+    for (theirs, expected_exit, goes_on) in [
         (done(), ExitExpectation::Agree, true),
         (refused("no"), ExitExpectation::GoOn, true),
         (refused("no"), ExitExpectation::Free, true),
         (refused("no"), ExitExpectation::Agree, false),
         (refused("no"), ExitExpectation::Succeed, false),
     ] {
-        let found = steps(theirs, rule);
-        assert_eq!(found.verdicts.len(), usize::from(goes_on), "{rule:?}");
+        let found = steps(theirs, expected_exit);
+        assert_eq!(
+            found.verdicts.len(),
+            usize::from(goes_on),
+            "{expected_exit:?}"
+        );
         assert!(!found.completed);
     }
     assert_eq!(judged(ExitExpectation::Agree, done(), None), ENDED);
@@ -241,8 +245,8 @@ fn steps_are_judged_in_order_up_to_the_one_that_ends_the_operation() {
 
 #[test]
 fn a_candidate_without_a_reference_is_judged_alone() {
-    let alone = |rule, answer| {
-        let mut observations = observations(&[(step(rule), Some(answer), None)]);
+    let alone = |expected_exit, answer| {
+        let mut observations = observations(&[(step(expected_exit), Some(answer), None)]);
         observations.reference = None;
         let found = exits(&observations);
         (found.verdicts, found.completed)

@@ -111,7 +111,7 @@ fn a_crash_while_reading_blames_the_reading_tool() {
 #[test]
 fn inspections_of_other_outputs_are_ignored() {
     let mut inspections = inspected(by_reference(info(), crashed(), done()));
-    inspections.candidate.readings[0].output = 1;
+    inspections.candidate.inspections[0].output = 1;
     assert_eq!(outputs(&inspections, &[output()]), []);
     assert_eq!(outputs(&inspections, &[output(), output()]).len(), 1);
 }

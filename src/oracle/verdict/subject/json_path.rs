@@ -1,10 +1,10 @@
-//! Where a value stands in JSON: `format-specific.data.bitmaps[0].name`.
+//! The path of a value in JSON: `format-specific.data.bitmaps[0].name`.
 //!
-//! Part of subjects. Of a whole document the path is empty.
+//! Part of subjects. The path of a whole document is empty.
 
 use std::fmt;
 
-/// Where a value stands.
+/// The path of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JsonPath(Vec<Step>);
 
@@ -15,17 +15,17 @@ enum Step {
 }
 
 impl JsonPath {
-    /// A value of the document itself.
+    /// Returns the path of a top-level value.
     pub fn key(key: &str) -> Self {
         Self::default().below(key)
     }
 
-    /// What stands behind `key` in the object that is here.
+    /// Returns the path of the value under `key` in this object.
     pub fn below(&self, key: &str) -> Self {
         self.then(Step::Key(key.to_owned()))
     }
 
-    /// What stands at this place of the list that is here, counted from 0.
+    /// Returns the path of the element `index`, from 0, in this list.
     pub fn at(&self, index: usize) -> Self {
         self.then(Step::Index(index))
     }
@@ -36,7 +36,7 @@ impl JsonPath {
         Self(steps)
     }
 
-    /// The last name in it; nothing for the whole document and for a value of a list.
+    /// Returns the last key; `None` for the whole document and for an element of a list.
     pub fn last_key(&self) -> Option<&str> {
         match self.0.last()? {
             Step::Key(key) => Some(key),
@@ -44,17 +44,17 @@ impl JsonPath {
         }
     }
 
-    /// How many names and places lead to it.
+    /// Returns the number of keys and indices.
     pub fn depth(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it leads through a list.
+    /// Whether it has an index of a list.
     pub fn has_index(&self) -> bool {
         self.0.iter().any(|step| matches!(step, Step::Index(_)))
     }
 
-    /// What [`fmt::Display`] wrote, of names as tools give them: of letters, digits, `-` and `_`.
+    /// Parses what [`fmt::Display`] wrote, if all keys consist of letters, digits, `-` and `_`.
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::default());
@@ -64,7 +64,7 @@ impl JsonPath {
             let (key, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
             let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
             match key.is_empty() {
-                // Only the document itself has places without a name.
+                // Only the document itself can have an index without a key.
                 true if place > 0 || indices.is_empty() => return None,
                 true => {}
                 false if !key.chars().all(is_letter) => return None,

@@ -1,6 +1,6 @@
-//! What stands between the words of a subject's text: names, numbers, places, each read as it is written.
+//! The parts between the words of a subject's text: names, numbers, places; each is parsed as it is written.
 //!
-//! Used by the table of subjects alone.
+//! Only the table of subjects uses it.
 
 use std::fmt::{self, Display};
 
@@ -17,15 +17,15 @@ pub(super) trait Part: Sized {
     /// Writes it.
     fn write(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// What was written.
+    /// Parses it.
     fn read(text: &str) -> Option<Self>;
 
-    /// One of them.
+    /// Returns a sample.
     #[cfg(test)]
     fn sample() -> Self;
 }
 
-/// Parts that write themselves and can read what they wrote.
+/// Implements parts by their own display and parsing.
 macro_rules! parts {
     ($($type:ty: $read:expr, $sample:expr;)*) => {
         $(impl Part for $type {
@@ -54,7 +54,7 @@ parts! {
     usize: |text: &str| text.parse().ok(), 3;
 }
 
-/// Parts that have a name each.
+/// Implements parts that each have a name.
 macro_rules! named_parts {
     ($($type:ty: $all:expr, $name:expr;)*) => {
         $(impl Part for $type {
@@ -82,17 +82,17 @@ named_parts! {
     Side: [Side::Candidate, Side::Reference], Side::name;
 }
 
-/// The step after which a snapshot table is looked at.
+/// The step before an inspection of a snapshot table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SnapshotStep {
-    /// Something was done with a snapshot.
+    /// A snapshot command.
     Snapshot {
-        /// What.
+        /// The action.
         action: SnapshotAction,
-        /// The name of the new snapshot, or the argument that names one.
+        /// The name of the new snapshot, or the argument that selects one.
         argument: String,
     },
-    /// Something else was done.
+    /// Another step.
     Other(RequestKind),
 }
 

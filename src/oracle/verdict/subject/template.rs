@@ -1,12 +1,12 @@
-//! A text as words with parts between them, taken apart again.
+//! Parses a text that consists of fixed words with parts between them.
 //!
-//! Used by the table of subjects. Which of several ways to take a text apart is the right one, the parts themselves say.
+//! Used by the table of subjects. If a text can be divided in several ways, the parts decide which is right.
 
-/// Longer texts are not taken apart: nothing that this program writes is as long.
+/// The maximum length of a text; this program writes no longer ones.
 const TEXT_BYTES_MAX: usize = 4096;
 
-/// What `build` makes of the parts that stand between these words, for the first way to divide the text of which it makes anything.
-/// The text begins with the first of `words` and ends with the last.
+/// Returns what `build` makes of the parts between these words, for the first division of the text that it accepts. The
+/// text must start with the first of `words` and end with the last.
 pub(super) fn read<T>(
     text: &str,
     words: &[&str],
@@ -59,7 +59,7 @@ mod tests {
         let owned = |parts: &[&str]| Some(parts.iter().map(|part| (*part).to_owned()).collect());
         assert_eq!(parts("of a", &["of ", ""]), owned(&["a"]));
         assert_eq!(parts("of a of b", &["of ", " of ", ""]), owned(&["a", "b"]));
-        // The first place would leave a part that is too long.
+        // Dividing at the first match would leave a part that is too long.
         assert_eq!(parts("a-b-cde", &["", "-", ""]), owned(&["a-b", "cde"]));
         assert_eq!(parts("plain", &["plain"]), owned(&[]));
         for (text, words) in [

@@ -1,4 +1,4 @@
-//! Every subject is read as it is written, and no two are written alike.
+//! Tests that every subject is parsed as it is written, and that no two are written alike.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -39,7 +39,7 @@ fn every_request_and_every_place_is_read_back() {
     let of_exits = RequestKind::ALL
         .iter()
         .map(|request| Subject::Exit { request: *request });
-    let readings = RequestKind::ALL
+    let inspections = RequestKind::ALL
         .iter()
         .map(|request| Subject::ExitOfReading {
             file: file(),
@@ -67,7 +67,7 @@ fn every_request_and_every_place_is_read_back() {
     let all = of_contents
         .into_iter()
         .chain(of_exits)
-        .chain(readings)
+        .chain(inspections)
         .chain(host)
         .chain([other]);
     for subject in all {

@@ -1,4 +1,4 @@
-//! What others ask of a subject beside its variant, and how files hold it: as its text.
+//! Queries about subjects, and their form in files, which is their text.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -6,19 +6,19 @@ use super::{JsonPath, Subject};
 use crate::image::content::ContentPlace;
 
 impl Subject {
-    /// The value of this name in a tool's JSON.
+    /// Returns the subject for a top-level key of a tool's JSON.
     pub fn json_key(key: &str) -> Self {
         Self::JsonValue {
             path: JsonPath::key(key),
         }
     }
 
-    /// Whether it is how a tool came out of something.
+    /// Whether it is an exit.
     pub fn is_exit(&self) -> bool {
         matches!(self, Self::Exit { .. } | Self::ExitOfReading { .. })
     }
 
-    /// Where in what a guest sees the difference lies, for a difference of contents.
+    /// Returns the guest-visible place of a difference of contents.
     pub fn content_place(&self) -> Option<ContentPlace> {
         match self {
             Self::ContentsAfterRepair { place }
