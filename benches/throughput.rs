@@ -21,6 +21,7 @@ use imgduel::base::phase::{PHASES, totals};
 use imgduel::campaign::candidate_set::CandidateSet;
 use imgduel::campaign::settings::Settings;
 use imgduel::campaign::{self, Pace};
+use imgduel::case::generation::Selection;
 use imgduel::oracle::verdict::VerdictName;
 use imgduel::run::record::Summary;
 use imgduel::tool::ToolEnv;
@@ -156,7 +157,11 @@ fn run(flags: &[&str], seed: u64, iterations: u64, jobs: u64) -> Figures {
         ..ToolEnv::of_this_program(settings.timeout, settings.launcher()).unwrap()
     };
     let contest = Arc::new(CandidateSet::open(&settings, &tool_env).unwrap());
-    let cases = settings.generation().unwrap().cases(seed, 0, None).unwrap();
+    let cases = settings
+        .generation()
+        .unwrap()
+        .cases(seed, 0, &Selection::ALL)
+        .unwrap();
     let cases = cases.take(iterations as usize).map(Ok);
     let pace = Pace {
         jobs: jobs as usize,

@@ -22,6 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
 use crate::base::simpler::CaseSize;
+use crate::case::generation::Selection;
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
 use crate::operation::Operation;
@@ -170,6 +171,14 @@ impl Case {
             let validity = operation.perform().validity(&self.image);
             validity::at(format!(" ({})", operation.name()), validity)
         })
+    }
+
+    /// Returns the selection that the case was drawn from.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            operations: self.ops_filter.clone(),
+            fields: self.fields_filter.clone(),
+        }
     }
 
     /// Returns the id.

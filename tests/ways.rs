@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use imgduel::campaign::{self, Pace};
 use imgduel::case::Case;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::run::record::{Record, Summary};
 use imgduel::run::scratch_dir::{Place, Remover};
 use imgduel::run::session::Session;
@@ -34,7 +34,10 @@ type Said = BTreeMap<String, Vec<String>>;
 fn cases(share: &[(&str, usize)]) -> Vec<Case> {
     let drawn = share.iter().flat_map(|(generation, count)| {
         let generation = Generation::named(generation).unwrap();
-        generation.cases(SEED, 0, None).unwrap().take(*count)
+        generation
+            .cases(SEED, 0, &Selection::ALL)
+            .unwrap()
+            .take(*count)
     });
     drawn.collect()
 }

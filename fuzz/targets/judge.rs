@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::image::content::{Contents, Write};
 use imgduel::oracle::coverage::Observed;
 use imgduel::oracle::judge;
@@ -29,7 +29,7 @@ const CASES: usize = 40;
 
 static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let of = |name: &str| {
-        let cases = Generation::named(name).and_then(|generation| generation.cases(1, 0, None));
+        let cases = Generation::named(name).and_then(|generation| generation.cases(1, 0, &Selection::ALL));
         cases
             .expect("a generation of ours")
             .take(CASES)

@@ -9,7 +9,7 @@ use imgduel::base::size::Size;
 use imgduel::campaign::settings::Settings;
 use imgduel::campaign::settings::reading::{Read, read_from};
 use imgduel::case::CaseId;
-use imgduel::case::generation::{Generation, ancestry};
+use imgduel::case::generation::{Generation, Selection, ancestry};
 use imgduel::tool::ToolSpec;
 use libfuzzer_sys::fuzz_target;
 
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         let drawn = id.campaign().map_or(0, |(_, iteration)| iteration);
         let is_quick = drawn <= ITERATION_MAX || !base.starts_with("ops");
         if is_quick && changes.len() <= CHANGES_MAX {
-            let _ = Generation::case(&id, None);
+            let _ = Generation::case(&id, &Selection::ALL);
         }
     }
     let words = std::iter::once("imgduel").chain(text.split('\n'));
@@ -48,10 +48,9 @@ fuzz_target!(|data: &[u8]| {
         Ok(Read::Arguments(read)) => {
             let CommandLine { mut settings } = *read;
             settings.narrow();
-            let _ = (settings.pool(), settings.fields(), settings.all_terms());
+            let _ = (settings.selection(), settings.all_terms());
             if let Ok(generation) = settings.generation() {
-                let (pool, fields) = (settings.pool(), settings.fields());
-                let cases = generation.cases_of_fields(1, 0, pool.as_deref(), fields.as_deref());
+                let cases = generation.cases(1, 0, &settings.selection());
                 let _ = cases.map(|mut cases| cases.next());
             }
         }

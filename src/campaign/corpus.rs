@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<Case> {
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let case: Case = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("it is not a case: {error}")))?;
-    let again = Generation::case(&case.id(), case.ops_filter.as_deref());
+    let again = Generation::case(&case.id(), &case.selection());
     match again {
         Ok(again) if again == case => Ok(case),
         Ok(_) => Err(wrong(format!("{} is another case", case.id()))),
@@ -154,10 +154,11 @@ fn read(path: &Path) -> Result<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::generation::Selection;
 
     fn cases(count: usize) -> (Vec<Case>, &'static Generation) {
         let generation = Generation::named("native1").unwrap();
-        let cases = generation.cases(5, 0, None).unwrap();
+        let cases = generation.cases(5, 0, &Selection::ALL).unwrap();
         (cases.take(count).collect(), generation)
     }
 

@@ -17,8 +17,8 @@ use super::{CaseSource, passing_over};
 use crate::base::error::{Error, Result};
 use crate::base::rng::NativeRandom;
 use crate::case::Case;
-use crate::case::generation::Generation;
 use crate::case::generation::ancestry::{Change, lineage};
+use crate::case::generation::{Generation, Selection};
 use crate::image::options::Encryption;
 use crate::operation::Operation;
 use crate::oracle::coverage::Observed;
@@ -60,7 +60,7 @@ type Drawn = Box<dyn Iterator<Item = Case> + Send>;
 pub struct Guide {
     seed: u64,
     start: u64,
-    pool: Option<Vec<String>>,
+    selection: Selection,
     fresh: Peekable<Drawn>,
     random: NativeRandom,
     left: u64,
@@ -100,7 +100,7 @@ impl Guide {
         generation: &'static Generation,
         seed: u64,
         start: u64,
-        pool: Option<&[String]>,
+        selection: &Selection,
         cases: u64,
     ) -> Result<Self> {
         if !generation.can_be_guided() {
@@ -112,8 +112,8 @@ impl Guide {
         Ok(Self {
             seed,
             start,
-            pool: pool.map(<[String]>::to_vec),
-            fresh: Drawn::peekable(Box::new(generation.cases(seed, start, pool)?)),
+            selection: selection.clone(),
+            fresh: Drawn::peekable(Box::new(generation.cases(seed, start, selection)?)),
             random: NativeRandom::new(NativeRandom::iteration_seed(seed ^ TAG, start)),
             left: cases,
             parents: Vec::new(),
@@ -309,7 +309,7 @@ mod tests {
 
     fn guide(cases: u64) -> Guide {
         let generation = Generation::named("native1").unwrap();
-        Guide::new(generation, 5, 0, None, cases).unwrap()
+        Guide::new(generation, 5, 0, &Selection::ALL, cases).unwrap()
     }
 
     fn run(mut guide: Guide) -> Vec<Case> {
@@ -330,7 +330,10 @@ mod tests {
         let children = cases.iter().filter(|case| case.generation != "native1");
         assert!(children.clone().count() > 80);
         for case in children {
-            assert_eq!(Generation::case(&case.id(), None).unwrap(), *case);
+            assert_eq!(
+                Generation::case(&case.id(), &Selection::ALL).unwrap(),
+                *case
+            );
             let text = serde_json::to_string(case).unwrap();
             assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), *case);
         }
@@ -354,13 +357,13 @@ mod tests {
         let generation = Generation::named("native1").unwrap();
         let cases = run(guide(100));
         let fresh = cases.iter().filter(|case| case.generation == "native1");
-        let drawn = generation.cases(5, 0, None).unwrap();
+        let drawn = generation.cases(5, 0, &Selection::ALL).unwrap();
         assert!(fresh.zip(drawn).all(|(fresh, drawn)| *fresh == drawn));
     }
 
     #[test]
     fn the_generations_of_the_python_harness_cannot_be_guided() {
-        let error = Guide::new(Generation::usual(), 1, 0, None, 1)
+        let error = Guide::new(Generation::usual(), 1, 0, &Selection::ALL, 1)
             .err()
             .unwrap();
         assert!(error.to_string().contains("cannot be guided"), "{error}");

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
 use crate::base::log::{self, Filter};
-use crate::case::generation::{Generation, ITERATION_MAX};
+use crate::case::generation::{Generation, ITERATION_MAX, Selection};
 use crate::case::known::Catalogue;
 use crate::disk_format::damage::structure_names;
 use crate::process::{SandboxPolicy, pass_on};
@@ -232,8 +232,8 @@ impl Settings {
             return Generation::named(name);
         }
         let names = self.candidates.iter().map(|spec| spec.name.as_str());
-        let (names, pool): (Vec<&str>, _) = (names.collect(), self.pool());
-        Ok(Generation::fitting(&names, pool.as_deref(), self.wide))
+        let names: Vec<&str> = names.collect();
+        Ok(Generation::fitting(&names, &self.selection(), self.wide))
     }
 
     /// Returns whether the reference is the default one.
@@ -252,20 +252,18 @@ impl Settings {
         let [spec] = &*self.candidates else { return };
         let wanted = self.generation.as_deref().map(Generation::named);
         if let (Some(Ok(wide)), false, None) = (wanted, self.wide, &self.fields)
-            && let Some(narrowed) = wide.narrowed_to(&spec.name, self.pool().as_deref())
+            && let Some(narrowed) = wide.narrowed_to(&spec.name, &self.selection())
         {
             self.generation = Some(narrowed.name.to_owned());
         }
     }
 
-    /// Returns the operations of `--ops`: the comma-separated names without blanks.
-    pub fn pool(&self) -> Option<Vec<String>> {
-        self.ops.as_deref().map(comma_list)
-    }
-
-    /// Returns the structures and fields of `--fields`, in the same form.
-    pub fn fields(&self) -> Option<Vec<String>> {
-        self.fields.as_deref().map(comma_list)
+    /// Returns the operations of `--ops` and the fields of `--fields`: the comma-separated names without blanks.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            operations: self.ops.as_deref().map(comma_list),
+            fields: self.fields.as_deref().map(comma_list),
+        }
     }
 
     /// Returns the flags that reproduce these settings for one candidate: both tools as given, and every other setting that changes

@@ -165,7 +165,7 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
     use crate::base::size::Size;
-    use crate::case::generation::Generation;
+    use crate::case::generation::{Generation, Selection};
     use crate::image::options::CreateOptions;
     use crate::tool::request::NewSize;
 
@@ -225,7 +225,10 @@ mod tests {
     #[test]
     fn a_known_slow_case_comes_first_in_its_group_and_no_case_is_lost() {
         let generation = Generation::named("ops7").unwrap();
-        let cases = generation.cases(59095591, 0, None).unwrap().take(800);
+        let cases = generation
+            .cases(59095591, 0, &Selection::ALL)
+            .unwrap()
+            .take(800);
         let ordered: Vec<u64> = long_first(cases.map(Ok::<_, ()>))
             .map(|case| case.unwrap().iteration.unwrap())
             .collect();

@@ -7,6 +7,9 @@ pub mod ancestry;
 mod malformed;
 mod native;
 mod python;
+mod selection;
+
+pub use selection::Selection;
 
 use crate::base::error::{Error, Result};
 use crate::case::{Case, CaseId, Origin};
@@ -165,13 +168,10 @@ impl Generation {
     }
 
     /// Returns the default generation for these candidates: the usual one if all of them support its operations, otherwise the native
-    /// one whose profile fits them. A generation that lacks an operation of `pool` is not chosen. With `is_wide`, the native generation
+    /// one whose profile fits them. A generation that lacks a selected operation is not chosen. With `is_wide`, the native generation
     /// is native1 without a narrower profile.
-    pub fn fitting(tools: &[&str], pool: Option<&[String]>, is_wide: bool) -> &'static Self {
-        let has_all = |generation: &&'static Self| {
-            let has = |name: &String| generation.operations().contains(&name.as_str());
-            pool.is_none_or(|pool| pool.iter().all(has))
-        };
+    pub fn fitting(tools: &[&str], selection: &Selection, is_wide: bool) -> &'static Self {
+        let has_all = |generation: &&'static Self| selection.is_within(&generation.operations());
         let can_do = |known: &[&str]| tools.iter().all(|tool| known.contains(tool));
         let own = match can_do(&WHOLE_TOOLS) {
             true => None,
@@ -209,14 +209,14 @@ impl Generation {
         })
     }
 
-    /// Returns the narrower generation for this tool; `None` if there is none, or if it lacks an operation of `pool`.
-    pub fn narrowed_to(&self, tool: &str, pool: Option<&[String]>) -> Option<&'static Self> {
+    /// Returns the narrower generation for this tool; `None` if there is none, or if it lacks a selected operation.
+    pub fn narrowed_to(&self, tool: &str, selection: &Selection) -> Option<&'static Self> {
         let (_, _, narrowed) = NARROWINGS
             .iter()
             .find(|(wide, narrow, _)| (*wide, *narrow) == (self.name, tool))?;
         let narrowed = Self::named(narrowed).ok()?;
-        let has = |name: &String| narrowed.operations().contains(&name.as_str());
-        pool.is_none_or(|pool| pool.iter().all(has))
+        selection
+            .is_within(&narrowed.operations())
             .then_some(narrowed)
     }
 
@@ -229,26 +229,15 @@ impl Generation {
         }
     }
 
-    /// Returns an endless iterator over the cases of `seed`, from iteration `start` on. `pool` replaces the generation's own list of
-    /// operations; its order and repetitions matter. Fails if `pool` has an unknown name or `start` is beyond [`ITERATION_MAX`].
+    /// Returns an endless iterator over the cases of `seed`, from iteration `start` on. Fails if `selection` has an
+    /// unknown name, or fields for a generation that damages none, or `start` is beyond [`ITERATION_MAX`].
     pub fn cases(
         &'static self,
         seed: u64,
         start: u64,
-        pool: Option<&[String]>,
+        selection: &Selection,
     ) -> Result<impl Iterator<Item = Case> + use<>> {
-        self.cases_of_fields(seed, start, pool, None)
-    }
-
-    /// Like [`Generation::cases`]. `fields` restricts the damaged structures and fields; only malformed generations accept it.
-    pub fn cases_of_fields(
-        &'static self,
-        seed: u64,
-        start: u64,
-        pool: Option<&[String]>,
-        fields: Option<&[String]>,
-    ) -> Result<impl Iterator<Item = Case> + use<>> {
-        let fields = fields.map(<[String]>::to_vec);
+        let fields = selection.fields.clone();
         match (&self.draws, &fields) {
             (_, None) => {}
             (Draws::Malformed(_), Some(fields)) => malformed::checked_fields(fields)?,
@@ -259,7 +248,7 @@ impl Generation {
                 )));
             }
         }
-        let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
+        let pool = self.checked_pool(selection)?;
         if start > ITERATION_MAX {
             return Err(Error::usage(format!(
                 "there is no iteration {start}: they are numbered from 0 to {ITERATION_MAX}"
@@ -286,27 +275,18 @@ impl Generation {
         }))
     }
 
-    /// Returns the case with this id. `pool` has the same meaning as in [`Generation::cases`]. If the name contains changes, they are
+    /// Returns the case with this id. If the name contains changes, they are
     /// applied to the drawn case in order.
-    pub fn case(id: &CaseId, pool: Option<&[String]>) -> Result<Case> {
-        Self::case_of_fields(id, pool, None)
-    }
-
-    /// Like [`Generation::case`]. `fields` has the same meaning as in [`Generation::cases_of_fields`].
-    pub fn case_of_fields(
-        id: &CaseId,
-        pool: Option<&[String]>,
-        fields: Option<&[String]>,
-    ) -> Result<Case> {
+    pub fn case(id: &CaseId, selection: &Selection) -> Result<Case> {
         let (base, changes) = ancestry::lineage(&id.generation);
         let generation = Self::named(base)?;
         let (seed, iteration) = match id.origin {
             Origin::Campaign { seed, iteration } => (seed, iteration),
             Origin::IterationSeed(seed) => {
-                return generation.case_of_iteration_seed(id, seed, pool);
+                return generation.case_of_iteration_seed(id, seed, selection);
             }
         };
-        let mut cases = generation.cases_of_fields(seed, iteration, pool, fields)?;
+        let mut cases = generation.cases(seed, iteration, selection)?;
         let drawn = cases.next().expect("the cases of a seed have no end");
         let mut changes = changes.into_iter();
         changes.try_fold(drawn, |parent, change| Self::child(&parent, change))
@@ -317,7 +297,7 @@ impl Generation {
         &self,
         id: &CaseId,
         seed: u32,
-        pool: Option<&[String]>,
+        selection: &Selection,
     ) -> Result<Case> {
         let Draws::Python(python) = &self.draws else {
             return Err(Error::usage(format!(
@@ -325,7 +305,7 @@ impl Generation {
                 self.name
             )));
         };
-        let pool = pool.map(|pool| self.checked_pool(pool)).transpose()?;
+        let pool = self.checked_pool(selection)?;
         Ok(python.decode(id.clone(), u64::from(seed), pool.as_deref()))
     }
 
@@ -342,7 +322,7 @@ impl Generation {
             Change::Splice(iteration) => {
                 let seed = parent.seed.expect("only a campaign's case is changed");
                 let id = CaseId::in_campaign(base, seed, iteration);
-                Some(Self::case(&id, parent.ops_filter.as_deref())?)
+                Some(Self::case(&id, &parent.selection())?)
             }
         };
         Ok(profile.changed(parent, change, partner.as_ref()))
@@ -359,8 +339,11 @@ impl Generation {
         !matches!(self.draws, Draws::Python(_))
     }
 
-    /// Returns the static names of the operations in `pool`. Fails if it is empty or has an unknown name.
-    fn checked_pool(&self, pool: &[String]) -> Result<Vec<&'static str>> {
+    /// Returns the static names of the selected operations. Fails if there is none or an unknown one.
+    fn checked_pool(&self, selection: &Selection) -> Result<Option<Vec<&'static str>>> {
+        let Some(pool) = &selection.operations else {
+            return Ok(None);
+        };
         if pool.is_empty() {
             return Err(Error::usage(
                 "--ops names no operation: write them with commas, as in info,resize",
@@ -377,6 +360,6 @@ impl Generation {
                 ))
             })
         };
-        pool.iter().map(known).collect()
+        pool.iter().map(known).collect::<Result<_>>().map(Some)
     }
 }

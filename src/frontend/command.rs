@@ -215,8 +215,7 @@ fn named_case(name: &str, settings: &Settings) -> Result<(Case, Option<SeedFile>
         let seed = SeedFile::read(Path::new(name))?;
         return Ok((seed.case()?, Some(seed)));
     }
-    let (pool, fields) = (settings.pool(), settings.fields());
-    let case = Generation::case_of_fields(&name.parse()?, pool.as_deref(), fields.as_deref())?;
+    let case = Generation::case(&name.parse()?, &settings.selection())?;
     Ok((case, None))
 }
 

@@ -9,7 +9,7 @@ use crate::base::error::Result;
 use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::Settings;
 use crate::case::CaseId;
-use crate::case::generation::Generation;
+use crate::case::generation::{Generation, Selection};
 use crate::run::record::Record;
 use crate::tool::{Tool, ToolEnv};
 
@@ -45,6 +45,6 @@ impl Harness {
     /// does not exist.
     pub fn run(&self, id: &CaseId) -> Result<Vec<Record>> {
         self.candidate_set
-            .run_confirmed(&Generation::case_of_fields(id, None, None)?)
+            .run_confirmed(&Generation::case(id, &Selection::ALL)?)
     }
 }

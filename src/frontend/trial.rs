@@ -21,7 +21,7 @@ use crate::campaign::settings::{
 };
 use crate::case::CaseId;
 use crate::case::cost;
-use crate::case::generation::Generation;
+use crate::case::generation::{Generation, Selection};
 use crate::frontend::libtest::{self, Flags, Format, Trial};
 use crate::frontend::serve_if_asked;
 use crate::frontend::trace::{Trace, is_one_of_many};
@@ -122,7 +122,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
     let is_whole = flags.means_all() && !is_one_of_many();
     let drawn = tools
         .filter(|_| is_whole)
-        .map(|tools| trials.fresh.supported(&settings, tools))
+        .map(|tools| trials.fresh.supported(tools))
         .transpose()?;
     let has_tools = tools.is_some();
     let (mut named, left_out) = trials.named(&flags, drawn)?;
@@ -131,7 +131,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         stage.expect(named.len() as u64);
     }
     let stage = Arc::new(stage);
-    let runnable = runnable(named, &stage, trials.fresh.pool.as_ref());
+    let runnable = runnable(named, &stage);
     let conclusion = libtest::run(&flags, runnable, left_out, jobs, fail_fast)?;
     if flags.list {
         return Ok(ExitCode::SUCCESS);
@@ -151,9 +151,9 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Makes the trials runnable.
-fn runnable(named: Vec<Named>, stage: &Arc<TestSession>, pool: Option<&Vec<String>>) -> Vec<Trial> {
+fn runnable(named: Vec<Named>, stage: &Arc<TestSession>) -> Vec<Trial> {
     let trial = |named: Named| {
-        let (stage, pool) = (Arc::clone(stage), pool.cloned());
+        let stage = Arc::clone(stage);
         let Named {
             name,
             ignored,
@@ -168,7 +168,7 @@ fn runnable(named: Vec<Named>, stage: &Arc<TestSession>, pool: Option<&Vec<Strin
             name,
             ignored,
             source: path,
-            run: Box::new(move || stage.run(&own_name, &source, pool.as_deref())),
+            run: Box::new(move || stage.run(&own_name, &source)),
         }
     };
     named.into_iter().map(trial).collect()
@@ -177,13 +177,12 @@ fn runnable(named: Vec<Named>, stage: &Arc<TestSession>, pool: Option<&Vec<Strin
 /// Moves the longest of the first trials to the front, so that no long trial is still running when all others have
 /// ended.
 fn long_first(named: &mut [Named], settings: &Settings) {
-    let (pool, fields) = (settings.pool(), settings.fields());
-    let (pool, fields) = (pool.as_deref(), fields.as_deref());
+    let selection = settings.selection();
     let first = named.len().min(cost::LOOK_AHEAD_CASES);
     // A single trial needs no order. A seed that cannot be read reports its error when it runs.
     if first > 1 {
         named[..first].sort_by_cached_key(|named| {
-            let read = stage::read(&named.source, pool, fields);
+            let read = stage::read(&named.source, &selection);
             Reverse(read.map_or(0, |(case, _)| cost::of_case(&case)))
         });
     }
@@ -204,13 +203,12 @@ struct Fresh {
     seed: u64,
     start: u64,
     count: u64,
-    pool: Option<Vec<String>>,
+    selection: Selection,
 }
 
 impl Fresh {
     fn from_settings(settings: &Settings) -> Result<Self> {
         let generation = settings.generation()?;
-        let pool = settings.pool();
         let usual_count = match settings.duration {
             Some(_) => FUZZ_ITERATIONS,
             None => TEST_ITERATIONS,
@@ -226,26 +224,22 @@ impl Fresh {
             seed: settings.seed.unwrap_or(TEST_SEED),
             start,
             count,
-            pool: pool.clone(),
+            selection: settings.selection(),
         };
-        // Decodes nothing yet, but refuses a pool that the generation does not have.
-        let fields = settings.fields();
-        let (pool, fields) = (pool.as_deref(), fields.as_deref());
-        drop(generation.cases_of_fields(fresh.seed, fresh.start, pool, fields)?);
+        // Decodes nothing yet, but refuses a selection that the generation does not have.
+        drop(generation.cases(fresh.seed, fresh.start, &fresh.selection)?);
         Ok(fresh)
     }
 
     /// The ids of the cases that at least one candidate supports; all cases, unless the generation passes over
     /// unsupported ones.
-    fn supported(&self, settings: &Settings, tools: &CandidateSet) -> Result<Vec<CaseId>> {
+    fn supported(&self, tools: &CandidateSet) -> Result<Vec<CaseId>> {
         if !self.generation.passes_over() {
             return Ok(self.ids().collect());
         }
-        let fields = settings.fields();
-        let (pool, fields) = (self.pool.as_deref(), fields.as_deref());
         let cases = self
             .generation
-            .cases_of_fields(self.seed, self.start, pool, fields)?;
+            .cases(self.seed, self.start, &self.selection)?;
         Ok(TestSession::supported(tools, cases, self.count))
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::whole_file::write_json;
-use crate::case::generation::Generation;
+use crate::case::generation::{Generation, Selection};
 use crate::case::known::{self, Condition, Sighting};
 use crate::case::{Case, CaseId};
 use crate::operation::Operation;
@@ -278,7 +278,7 @@ impl SeedFile {
     pub fn case(&self) -> Result<Case> {
         match (&self.case, &self.id) {
             (Some(case), _) => Ok(case.clone()),
-            (None, Some(id)) => Generation::case(&id.parse::<CaseId>()?, None),
+            (None, Some(id)) => Generation::case(&id.parse::<CaseId>()?, &Selection::ALL),
             (None, None) => Err(Error::usage("a seed file has neither an id nor a case")),
         }
     }
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_written_out_case_is_what_runs_whatever_the_id_says() {
-        let case = Generation::case(&"ops7_s1_i3".parse().unwrap(), None).unwrap();
+        let case = Generation::case(&"ops7_s1_i3".parse().unwrap(), &Selection::ALL).unwrap();
         let seed = SeedFile {
             format_version: 1,
             id: Some("ops7_s1_i9".to_owned()),
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_case_alone_is_a_seed() {
-        let case = Generation::case(&"ops7_s1_i3".parse().unwrap(), None).unwrap();
+        let case = Generation::case(&"ops7_s1_i3".parse().unwrap(), &Selection::ALL).unwrap();
         let (_directory, path) = written(&serde_json::to_string(&case).unwrap());
         assert_eq!(SeedFile::read(&path).unwrap().case().unwrap(), case);
     }

@@ -15,6 +15,7 @@ use tracing::span::EnteredSpan;
 
 use crate::base::error::{Error, Result};
 use crate::case::Case;
+use crate::case::generation::Selection;
 use crate::case::known::{Catalogue, Said, Sighting};
 use crate::oracle::verdict::Verdict;
 use crate::run::evidence::shell_line;
@@ -208,9 +209,8 @@ impl Session {
     }
 
     fn record(&self, case: Case, outcome: Outcome, started: Timestamp) -> Record {
-        let fields = case.fields_filter.as_deref();
         let id = case.id().to_string();
-        let reproduce = self.reproduce(&id, case.ops_filter.as_deref(), fields);
+        let reproduce = self.reproduce(&id, &case.selection());
         let (candidate, reference) = (self.candidate_name(), self.reference_name());
         let explained: Vec<Explained> = outcome
             .operations
@@ -229,20 +229,10 @@ impl Session {
     }
 
     /// The command line that runs a case again with the same settings.
-    pub fn reproduce(
-        &self,
-        id: &str,
-        pool: Option<&[String]>,
-        fields: Option<&[String]>,
-    ) -> String {
+    pub fn reproduce(&self, id: &str, selection: &Selection) -> String {
         let mut words = ["imgduel", "replay"].map(str::to_owned).to_vec();
         words.push(id.to_owned());
-        if let Some(pool) = pool {
-            words.extend(["--ops".to_owned(), pool.join(",")]);
-        }
-        if let Some(fields) = fields {
-            words.extend(["--fields".to_owned(), fields.join(",")]);
-        }
+        words.extend(selection.flags());
         words.extend(self.terms.flags.iter().cloned());
         shell_line(&words)
     }

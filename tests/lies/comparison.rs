@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imgduel::campaign::CaseSource;
 use imgduel::campaign::guide::Guide;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::run::session::Session;
 
 use crate::catalogue::LIES;
@@ -67,9 +67,9 @@ fn campaign(stage: &mut TestSession, seed: u64, cases: u64, is_guided: bool) -> 
     let session = ring::session("qemu-img", "qemu-img", LIMIT, workdir.path());
     let generation = Generation::named("native1").unwrap();
     let mut supply: Box<dyn CaseSource> = match is_guided {
-        true => Box::new(Guide::new(generation, seed, 0, None, cases).unwrap()),
+        true => Box::new(Guide::new(generation, seed, 0, &Selection::ALL, cases).unwrap()),
         false => {
-            let drawn = generation.cases(seed, 0, None).unwrap();
+            let drawn = generation.cases(seed, 0, &Selection::ALL).unwrap();
             Box::new(drawn.take(cases as usize).map(Ok))
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imgduel::base::simpler::CaseSize;
 use imgduel::case::Case;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::shrink::{Limits, Progress, shrink};
 use imgduel::run::record::Record;
 use imgduel::run::session::Session;
@@ -129,7 +129,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
     let honest = ring::open("qemu-img");
     let generation = Generation::named("native1").unwrap();
     let drawn: Vec<Case> = generation
-        .cases(SEED, 0, None)
+        .cases(SEED, 0, &Selection::ALL)
         .unwrap()
         .take(most)
         .collect();

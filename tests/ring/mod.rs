@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::known::Catalogue;
 use imgduel::operation::Operation;
 use imgduel::oracle::witness::Witnesses;
@@ -158,10 +158,11 @@ pub fn cases(
     seed: u64,
     operations: &[&str],
 ) -> impl Iterator<Item = Case> + use<> {
-    let pool: Vec<String> = operations.iter().map(|name| (*name).to_owned()).collect();
+    let operations = operations.iter().map(|name| (*name).to_owned());
+    let selection = Selection::of_operations(Some(operations.collect()));
     let generation = Generation::named(generation).unwrap();
     generation
-        .cases(seed, 0, Some(&pool))
+        .cases(seed, 0, &selection)
         .unwrap()
         .filter(is_quick)
 }

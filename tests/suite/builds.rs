@@ -9,7 +9,7 @@ use std::time::Duration;
 use imgduel::base::error::Cause;
 use imgduel::base::size::Size;
 use imgduel::case::Case;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::image::bitmap_action::BitmapAction;
 use imgduel::image::format::Format;
 use imgduel::image::options::CreateOptions;
@@ -126,7 +126,7 @@ fn a_build_that_refuses_a_request_without_declaring_it_unsupported_still_gets_it
 /// Returns the first drawn cases that contain a parallels image.
 fn cases_with_parallels(count: usize) -> Vec<Case> {
     let generation = Generation::named("native1").unwrap();
-    let drawn = generation.cases(16, 0, None).unwrap();
+    let drawn = generation.cases(16, 0, &Selection::ALL).unwrap();
     let has_it = |case: &Case| serde_json::to_string(case).unwrap().contains("parallels");
     drawn.filter(has_it).take(count).collect()
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::{Case, CaseId};
 use imgduel::image::format::Format;
 use imgduel::run::record::Record;
@@ -77,7 +77,7 @@ fn an_embedded_library_writes_the_same_image_in_each_run() {
     let id: CaseId = "ops7_s1_i000199".parse().unwrap();
     let store = tempfile::tempdir().unwrap();
     let not_found = [(); 3].map(|()| {
-        let case = Generation::case(&id, None).unwrap();
+        let case = Generation::case(&id, &Selection::ALL).unwrap();
         let (record, counts) = try_case_with(case, "qemu-img", store.path());
         assert_eq!(record.verdict, "match");
         counts.not_found

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use imgduel::case::generation::Generation;
 use imgduel::case::generation::ancestry::Change;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::{Case, CaseId};
 use imgduel::operation::Operation;
 use imgduel::operation::chain::{Admission, Chain, ChainState, ChainStep, Layer, Rejection};
@@ -76,7 +76,7 @@ fn all_are_admitted(seed: u64, cases: usize) {
     for name in GENERATIONS {
         let generation = Generation::named(name).unwrap();
         let drawn: Vec<Case> = generation
-            .cases(seed, 0, None)
+            .cases(seed, 0, &Selection::ALL)
             .unwrap()
             .take(cases)
             .collect();
@@ -124,7 +124,7 @@ fn no_child_commits_into_a_chain_with_a_parallels_image() {
         "native1_x13_s1_i000024",
         "native1_x33_s1_i000024",
     ] {
-        let case = Generation::case(&id.parse::<CaseId>().unwrap(), None).unwrap();
+        let case = Generation::case(&id.parse::<CaseId>().unwrap(), &Selection::ALL).unwrap();
         assert_eq!(objection(chain(&case)), None, "{id}");
         let commits = |step: &ChainStep| *step == ChainStep::Commit;
         assert!(!chain(&case).steps.iter().any(commits), "{id}");

@@ -15,7 +15,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::image::format::Format;
 use imgduel::tool::{Reproducer, Tool};
 use xxhash_rust::xxh3::xxh3_128;
@@ -81,7 +81,11 @@ fn line(tool: &dyn Tool, request: &imgduel::tool::request::Request) -> Option<St
 fn lines(tools: &[std::sync::Arc<dyn Tool>], generation: &str, cases: usize) -> String {
     let mut lines = String::new();
     let generation = Generation::named(generation).unwrap();
-    for case in generation.cases(SEED, 0, None).unwrap().take(cases) {
+    for case in generation
+        .cases(SEED, 0, &Selection::ALL)
+        .unwrap()
+        .take(cases)
+    {
         for (index, operation) in case.ops.iter().enumerate() {
             for step in operation.perform().steps(&case.context(index)) {
                 let Some(request) = step.task.request() else {

@@ -4,6 +4,7 @@
 #![cfg(not(any(missing_qemu_img, missing_python)))]
 
 use crate::ring;
+use imgduel::case::generation::Selection;
 
 use std::path::Path;
 use std::process::Output;
@@ -234,7 +235,7 @@ fn cases_for(candidate: &str, generation: &str, count: usize) -> Vec<Case> {
         workdir.path(),
     );
     let cases = imgduel::case::generation::Generation::named(generation).unwrap();
-    let cases = cases.cases(7, 0, None).unwrap();
+    let cases = cases.cases(7, 0, &Selection::ALL).unwrap();
     cases
         .filter(|case| runner.concerns(case))
         .take(count)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::report::script::script;
 use imgduel::run::record::Record;
 use imgduel::run::session::Session;
@@ -43,7 +43,7 @@ fn crates() -> Vec<(&'static str, [&'static str; 2])> {
 /// Returns findings of a crate, each of a different group.
 fn findings(session: &Session, generation: &str, most: usize) -> Vec<Record> {
     let cases = Generation::named(generation).unwrap();
-    let cases = cases.cases(SEED, 0, None).unwrap();
+    let cases = cases.cases(SEED, 0, &Selection::ALL).unwrap();
     let cases = cases.filter(|case| session.concerns(case)).take(CASES);
     let mut seen = BTreeSet::new();
     let records = cases.map(|case| session.try_case(case).unwrap());

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::{
     Answer, CallContext, Capabilities, Harness, Reproducer, Request, Result, Settings, Support,
     Tool,
@@ -93,11 +94,7 @@ fn an_implementation_of_tool_can_be_the_candidate() {
         &settings,
         &ring::tool_env(),
     );
-    let case = imgduel::case::generation::Generation::case_of_fields(
-        &"ops7_s3_i0".parse().unwrap(),
-        None,
-        None,
-    );
+    let case = Generation::case(&"ops7_s3_i0".parse().unwrap(), &Selection::ALL);
     let records = contest.unwrap().run_confirmed(&case.unwrap()).unwrap();
     let [record] = &*records else {
         panic!("one candidate, one record")

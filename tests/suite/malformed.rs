@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use imgduel::case::Case;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::disk_format::damage::{self, Cut, Damage, Value};
 use imgduel::image::content::Write;
 use imgduel::image::format::Format;
@@ -182,11 +182,11 @@ fn a_crashed_worker_is_a_finding_and_the_next_case_gets_a_new_one() {
 fn decoding_is_deterministic_and_a_case_survives_its_json_form() {
     for name in ["malformed1", "malformed1_imago"] {
         let generation = Generation::named(name).unwrap();
-        for case in generation.cases(5, 0, None).unwrap().take(300) {
+        for case in generation.cases(5, 0, &Selection::ALL).unwrap().take(300) {
             let text = serde_json::to_string(&case).unwrap();
             let read: Case = serde_json::from_str(&text).unwrap();
             assert_eq!(read, case);
-            assert_eq!(Generation::case(&case.id(), None).unwrap(), case);
+            assert_eq!(Generation::case(&case.id(), &Selection::ALL).unwrap(), case);
         }
     }
 }
@@ -197,22 +197,24 @@ fn the_cases_are_those_of_the_first_release() {
     let golden = include_str!("../golden/malformed1.jsonl");
     for line in golden.lines() {
         let case: Case = serde_json::from_str(line).unwrap();
-        assert_eq!(Generation::case(&case.id(), None).unwrap(), case);
+        assert_eq!(Generation::case(&case.id(), &Selection::ALL).unwrap(), case);
     }
     assert_eq!(golden.lines().count(), 11);
 }
 
-fn fields(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+fn fields(names: &[&str]) -> Selection {
+    let fields = names.iter().map(|name| (*name).to_owned());
+    Selection {
+        fields: Some(fields.collect()),
+        ..Selection::ALL
+    }
 }
 
 #[test]
 fn fields_select_what_is_damaged_and_an_unknown_field_is_an_error_with_the_list() {
     let generation = Generation::named("malformed1").unwrap();
     let wanted = fields(&["bat", "l2_table.entry"]);
-    let cases = generation
-        .cases_of_fields(3, 0, None, Some(&wanted))
-        .unwrap();
+    let cases = generation.cases(3, 0, &wanted).unwrap();
     for case in cases.take(200) {
         let text = serde_json::to_string(&case.ops).unwrap();
         assert!(
@@ -223,21 +225,14 @@ fn fields_select_what_is_damaged_and_an_unknown_field_is_an_error_with_the_list(
     }
     for wrong in ["l3_table", "l2_table.size"] {
         let wrong = fields(&[wrong]);
-        let error = generation
-            .cases_of_fields(3, 0, None, Some(&wrong))
-            .err()
-            .unwrap();
+        let error = generation.cases(3, 0, &wrong).err().unwrap();
         let text = error.to_string();
         assert!(
             text.contains("snapshot_table") && !text.contains('\n'),
             "{text}"
         );
     }
-    assert!(
-        Generation::usual()
-            .cases_of_fields(3, 0, None, Some(&wanted))
-            .is_err()
-    );
+    assert!(Generation::usual().cases(3, 0, &wanted).is_err());
 }
 
 #[test]

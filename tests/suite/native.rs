@@ -7,7 +7,7 @@ use crate::ring;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::{Case, CaseId};
 use imgduel::oracle::observations::StepContext;
 use imgduel::tool::Support;
@@ -31,8 +31,7 @@ fn a_native_id_decodes_to_the_frozen_case() {
         .collect();
     assert!(frozen.len() >= 40);
     for (line, case) in frozen {
-        let pool = case.ops_filter.clone();
-        let decoded = Generation::case(&case.id(), pool.as_deref()).unwrap();
+        let decoded = Generation::case(&case.id(), &case.selection()).unwrap();
         assert_eq!(serde_json::to_string(&decoded).unwrap(), line);
         assert_eq!(decoded, case);
     }
@@ -48,7 +47,7 @@ fn the_id_of_a_child_decodes_to_the_frozen_case() {
     assert!(children.iter().all(|text| text.lines().count() >= 6));
     for line in children.iter().flat_map(|text| text.lines()) {
         let case: Case = serde_json::from_str(line).unwrap();
-        let decoded = Generation::case(&case.id(), None).unwrap();
+        let decoded = Generation::case(&case.id(), &Selection::ALL).unwrap();
         assert_eq!(serde_json::to_string(&decoded).unwrap(), line);
     }
 }
@@ -56,9 +55,14 @@ fn the_id_of_a_child_decodes_to_the_frozen_case() {
 #[test]
 fn a_case_decoded_from_its_id_equals_the_one_of_its_campaign() {
     let generation = Generation::named("native1").unwrap();
-    for (iteration, case) in generation.cases(9, 0, None).unwrap().take(50).enumerate() {
+    for (iteration, case) in generation
+        .cases(9, 0, &Selection::ALL)
+        .unwrap()
+        .take(50)
+        .enumerate()
+    {
         let id = CaseId::in_campaign("native1", 9, iteration as u64);
-        assert_eq!(Generation::case(&id, None).unwrap(), case);
+        assert_eq!(Generation::case(&id, &Selection::ALL).unwrap(), case);
         let text = serde_json::to_string(&case).unwrap();
         assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
     }
@@ -136,7 +140,7 @@ fn share_of_imago(generation: &str, cases: usize) -> (usize, usize, usize) {
     let imago = ring::open("imago");
     let generation = Generation::named(generation).unwrap();
     let (mut asked, mut done, mut idle) = (0, 0, 0);
-    for case in generation.cases(5, 0, None).unwrap().take(cases) {
+    for case in generation.cases(5, 0, &Selection::ALL).unwrap().take(cases) {
         let requests = requests(&case);
         for request in &requests {
             let file = request.file().clone();
@@ -181,7 +185,7 @@ fn read_last(case: &Case) -> ImageFile {
 fn the_cases_for_readers_cover_all_formats_evenly_and_end_with_a_read() {
     let generation = Generation::named("native1_readers").unwrap();
     let mut counts = BTreeMap::new();
-    for case in generation.cases(3, 0, None).unwrap().take(700) {
+    for case in generation.cases(3, 0, &Selection::ALL).unwrap().take(700) {
         *counts.entry(read_last(&case).format.name()).or_insert(0) += 1;
     }
     // A conversion that triggers a known qemu-img bug is omitted, and its raw source is read: compressed qcow.
@@ -205,7 +209,7 @@ fn every_embedded_reader_can_read_most_of_the_cases_of_its_format() {
     ];
     for (name, format, least_percent) in readers {
         let reader = ring::open(name);
-        let cases = generation.cases(3, 0, None).unwrap().take(350);
+        let cases = generation.cases(3, 0, &Selection::ALL).unwrap().take(350);
         let files: Vec<ImageFile> = cases
             .map(|case| read_last(&case))
             .filter(|file| file.format.name() == format)

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use imgduel::case::CaseId;
-use imgduel::case::generation::Generation;
+use imgduel::case::generation::{Generation, Selection};
 use serde_json::Value;
 
 use crate::ring;
@@ -41,7 +41,7 @@ fn every_golden_case_of_the_known_generations_decodes_exactly() {
         let pool: Option<Vec<String>> = golden
             .get("ops_filter")
             .map(|pool| serde_json::from_value(pool.clone()).unwrap());
-        let case = Generation::case(&id(golden), pool.as_deref()).unwrap();
+        let case = Generation::case(&id(golden), &Selection::of_operations(pool)).unwrap();
         let mut golden = golden.clone();
         // Only that file names the issue in which a seed was quoted.
         golden.as_object_mut().unwrap().remove("issue");
@@ -53,7 +53,11 @@ fn every_golden_case_of_the_known_generations_decodes_exactly() {
 
 #[test]
 fn a_case_survives_its_json_form() {
-    for case in Generation::usual().cases(7, 0, None).unwrap().take(200) {
+    for case in Generation::usual()
+        .cases(7, 0, &Selection::ALL)
+        .unwrap()
+        .take(200)
+    {
         let text = serde_json::to_string(&case).unwrap();
         assert_eq!(
             serde_json::from_str::<imgduel::case::Case>(&text).unwrap(),

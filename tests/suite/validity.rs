@@ -10,8 +10,8 @@ use std::time::Duration;
 use imgduel::base::error::Result;
 use imgduel::case::Case;
 use imgduel::case::cost;
-use imgduel::case::generation::Generation;
 use imgduel::case::generation::ancestry::Change;
+use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::shrink::{Limits, Progress, Symptom, shrink};
 use imgduel::oracle::observations::Observations;
 use imgduel::report::seed_file::SeedFile;
@@ -45,7 +45,7 @@ impl Draws {
 fn drawn(generation: &str, seed: u64, count: usize) -> Vec<Case> {
     let generation = Generation::named(generation).unwrap();
     generation
-        .cases(seed, 0, None)
+        .cases(seed, 0, &Selection::ALL)
         .unwrap()
         .take(count)
         .collect()

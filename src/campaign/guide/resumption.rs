@@ -41,7 +41,7 @@ impl Guide {
         let mut done = HashSet::new();
         let mut count = 0;
         for of_case in records.chunk_by(|one, next| one.id == next.id) {
-            let case = Generation::case(&of_case[0].id.parse()?, self.pool.as_deref())?;
+            let case = Generation::case(&of_case[0].id.parse()?, &self.selection)?;
             if lineage(&case.generation).1.is_empty() && case.seed == Some(self.seed) {
                 done.extend(case.iteration);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Limits, Progress, Symptom, shrink};
 use crate::base::error::Error;
 use crate::case::Case;
-use crate::case::generation::Generation;
+use crate::case::generation::{Generation, Selection};
 use crate::operation::Operation;
 use crate::operation::chain::{Chain, ChainStep, Layer, Naming};
 use crate::oracle::observations::Side;
@@ -31,7 +31,7 @@ fn symptom(operation: &str) -> Symptom {
 /// Returns the first case of ops16 that contains this operation and at least two others.
 fn case_with(operation: &str) -> Case {
     let generation = Generation::named("ops16").unwrap();
-    let mut cases = generation.cases(7, 0, None).unwrap();
+    let mut cases = generation.cases(7, 0, &Selection::ALL).unwrap();
     let has = |case: &Case| case.ops.iter().any(|found| found.name() == operation);
     cases.find(|case| case.ops.len() > 2 && has(case)).unwrap()
 }
@@ -52,7 +52,7 @@ fn chains(has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
 /// Returns the cases of a native generation whose chain satisfies `has`.
 fn chains_of(generation: &str, has: impl Fn(&Chain) -> bool) -> impl Iterator<Item = Case> {
     let generation = Generation::named(generation).unwrap();
-    let cases = generation.cases(3, 0, None).unwrap();
+    let cases = generation.cases(3, 0, &Selection::ALL).unwrap();
     cases.filter(move |case| has(chain(case)))
 }
 
@@ -108,7 +108,7 @@ fn shrinking_keeps_what_the_symptom_depends_on() {
     };
     let mut cases = Generation::named("ops16")
         .unwrap()
-        .cases(7, 0, None)
+        .cases(7, 0, &Selection::ALL)
         .unwrap();
     let case = cases.find(|case| !needs(case).is_empty()).unwrap();
     let mut progress = Progress::new(case, symptom("resize"));

@@ -95,21 +95,18 @@ impl Range {
 
     fn guide(&self, settings: &Settings) -> Result<Guide> {
         let most = self.total.unwrap_or(u64::MAX);
-        let pool = settings.pool();
         Guide::new(
             self.generation,
             self.seed,
             self.start,
-            pool.as_deref(),
+            &settings.selection(),
             most,
         )
     }
 
     fn cases(&self, settings: &Settings) -> Result<impl Iterator<Item = Case> + Send + use<>> {
-        let (pool, fields) = (settings.pool(), settings.fields());
-        let (pool, fields) = (pool.as_deref(), fields.as_deref());
         let generation = self.generation;
-        generation.cases_of_fields(self.seed, self.start, pool, fields)
+        generation.cases(self.seed, self.start, &settings.selection())
     }
 
     /// Prints generation, seed and number of cases on standard error, so that the campaign can be repeated.

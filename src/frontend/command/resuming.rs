@@ -89,7 +89,7 @@ impl Resumed {
         candidate_set: &CandidateSet,
     ) -> Result<RecordFile> {
         let arenas = candidate_set.arenas();
-        let (pool, fields) = (settings.pool(), settings.fields());
+        let selection = settings.selection();
         // Whether a record was made with the settings of this run by the given session.
         let is_of = |record: &Record, session: &Session| {
             let (drawn, _) = lineage(&record.generation);
@@ -101,8 +101,7 @@ impl Resumed {
                 && (self.has_corpus || settings.seed == record.seed)
                 && record.candidate == session.candidate_name()
                 && record.reference == session.reference_name()
-                && record.reproduce
-                    == session.reproduce(&record.id, pool.as_deref(), fields.as_deref())
+                && record.reproduce == session.reproduce(&record.id, &selection)
         };
         let mut whole = 0;
         for case in cases(&self.records) {

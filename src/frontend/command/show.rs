@@ -24,22 +24,20 @@ pub(super) struct ShowArguments {
 
 /// Prints the cases of every id.
 pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
-    let pool = arguments.settings.pool();
-    let fields = arguments.settings.fields();
+    let selection = arguments.settings.selection();
     let mut output = std::io::stdout().lock();
     for text in &arguments.ids {
         let (first, last) = id_range(text)?;
         let (base, changes) = lineage(&first.generation);
         let generation = Generation::named(base)?;
         let Some((seed, iteration)) = first.campaign() else {
-            let case = Generation::case_of_fields(&first, pool.as_deref(), fields.as_deref())?;
+            let case = Generation::case(&first, &selection)?;
             if !is_printed(&mut output, &case)? {
                 return Ok(ExitCode::SUCCESS);
             }
             continue;
         };
-        let drawn =
-            generation.cases_of_fields(seed, iteration, pool.as_deref(), fields.as_deref())?;
+        let drawn = generation.cases(seed, iteration, &selection)?;
         for case in drawn.take((last - iteration).saturating_add(1) as usize) {
             let mut changes = changes.iter();
             let case = changes.try_fold(case, |case, change| Generation::child(&case, *change))?;

@@ -53,7 +53,7 @@ pub(super) fn complaint(
             cases.flaky
         )));
     }
-    let pool = settings.pool()?;
+    let pool = settings.selection().operations?;
     let never: Vec<&str> = pool
         .iter()
         .filter(|name| {

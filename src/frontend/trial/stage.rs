@@ -10,7 +10,7 @@ use crate::base::error::{Cause, Error, Result};
 use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::passing_over;
 use crate::campaign::settings::Settings;
-use crate::case::generation::Generation;
+use crate::case::generation::{Generation, Selection};
 use crate::case::{Case, CaseId};
 use crate::frontend::libtest::{Format, Outcome};
 use crate::frontend::trace::{Trace, is_one_of_many, target_directory};
@@ -152,24 +152,19 @@ impl TestSession {
     }
 
     /// Runs a trial: decodes its case, runs it, and writes its records.
-    pub(super) fn run(&self, name: &str, source: &Source, pool: Option<&[String]>) -> Outcome {
+    pub(super) fn run(&self, name: &str, source: &Source) -> Outcome {
         let is_over = self.until.is_some_and(|until| Instant::now() >= until);
         if is_over && matches!(source, Source::Fresh(_)) {
             return Outcome::Ignored("not run: the time limit of --duration is reached".to_owned());
         }
-        match self.record(name, source, pool) {
+        match self.record(name, source) {
             Ok((records, seed)) => self.outcome_of_all(name, &records, seed.as_ref()),
             Err(error) => self.not_possible(name, &error),
         }
     }
 
-    fn record(
-        &self,
-        name: &str,
-        source: &Source,
-        pool: Option<&[String]>,
-    ) -> Result<(Vec<Record>, Option<SeedFile>)> {
-        let (case, seed) = read(source, pool, self.settings.fields().as_deref())?;
+    fn record(&self, name: &str, source: &Source) -> Result<(Vec<Record>, Option<SeedFile>)> {
+        let (case, seed) = read(source, &self.settings.selection())?;
         let candidate_set = self.candidate_set()?;
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
@@ -385,16 +380,12 @@ impl TestSession {
 }
 
 /// Returns the case of a source, and the parsed seed file if it is a seed.
-pub(super) fn read(
-    source: &Source,
-    pool: Option<&[String]>,
-    fields: Option<&[String]>,
-) -> Result<(Case, Option<SeedFile>)> {
+pub(super) fn read(source: &Source, selection: &Selection) -> Result<(Case, Option<SeedFile>)> {
     match source {
         Source::Seed(path) => {
             let seed = SeedFile::read(&path.path)?;
             Ok((seed.case()?, Some(seed)))
         }
-        Source::Fresh(id) => Ok((Generation::case_of_fields(id, pool, fields)?, None)),
+        Source::Fresh(id) => Ok((Generation::case(id, selection)?, None)),
     }
 }

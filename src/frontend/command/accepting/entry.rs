@@ -13,7 +13,7 @@ use super::{AcceptArguments, added, file_of, how_it_is_found, read_or_empty};
 use crate::base::error::{Error, Result};
 use crate::base::whole_file::write_text;
 use crate::case::Case;
-use crate::case::generation::Generation;
+use crate::case::generation::{Generation, Selection};
 use crate::case::known::{Catalogue, Condition, Entry, Range, Right, Said, Sighting};
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::Difference;
@@ -171,7 +171,7 @@ fn with_example(entry: Entry, case: &Case) -> Entry {
 
 /// Whether its id names this very case.
 fn is_drawn(case: &Case) -> bool {
-    let drawn = Generation::case(&case.id(), None);
+    let drawn = Generation::case(&case.id(), &Selection::ALL);
     drawn.is_ok_and(|drawn| drawn.ops == case.ops && drawn.image == case.image)
 }
 
