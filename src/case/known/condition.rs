@@ -86,8 +86,8 @@ const TARGET: &str = "target";
 const WORDS_MIN_CHARACTERS: usize = 8;
 
 impl Condition {
-    /// The narrowest condition that holds for this divergence, and for the same at other places: the kind, the operation, what differs up to its
-    /// first number, the formats, what was said or shown, who was alone, and what is true of the step and file.
+    /// The narrowest condition that holds for this divergence, and for the same at other places: the kind, the operation, what differs
+    /// (by its kind, or its text up to the first number where that says more), the formats, what was said or shown, who was alone, and what is true of the step and file.
     pub fn narrowest(seen: &Sighting<'_>) -> Self {
         let operation = &seen.case.ops[seen.index];
         let mut parameters = Map::new();
@@ -100,21 +100,19 @@ impl Condition {
             let format = seen.case.image.format.name();
             parameters.insert("image.format".to_owned(), Value::from(format));
         }
-        let mut patterns: Vec<String> = Vec::new();
-        for difference in seen.differences {
-            add_new(
-                &mut patterns,
-                up_to_a_number(&difference.subject.to_string()),
-            );
-        }
         let mut shows = Vec::new();
-        let all: Option<Vec<Shows>> = seen
-            .differences
-            .iter()
-            .map(Shows::from_difference)
-            .collect();
+        let found = seen.differences.iter();
+        let all: Option<Vec<Shows>> = found.clone().map(Shows::from_difference).collect();
         for shown in all.into_iter().flatten() {
             add_new(&mut shows, shown);
+        }
+        let (mut subjects, mut differences) = (Vec::new(), Vec::new());
+        for subject in found.map(|difference| &difference.subject) {
+            let pattern = up_to_a_number(&subject.to_string());
+            match is_told_by_kind(subject, &pattern, seen.at, !shows.is_empty()) {
+                true => add_new(&mut subjects, subject.kind()),
+                false => add_new(&mut differences, pattern),
+            }
         }
         Self {
             operation: vec![operation.name().to_owned()],
@@ -137,8 +135,8 @@ impl Condition {
             any_at: Vec::new(),
             not_at: Vec::new(),
             blame: seen.blame.into_iter().collect(),
-            subjects: Vec::new(),
-            differences: patterns,
+            subjects,
+            differences,
             shows,
             candidate_says: words_of_all(seen.differences.iter().map(|found| &found.candidate)),
             reference_says: words_of_all(seen.differences.iter().map(|found| &found.reference)),
@@ -362,6 +360,23 @@ fn join_words(words: &mut Option<String>, other: &Option<String>) {
 }
 
 /// The text, or its beginning up to the first number, as a pattern.
+/// Whether the kind of a subject, with the rest of the condition, says as much as the pattern of its text: the pattern ends before the first
+/// field, or `at` names the request that came out so, or `shows` tells a wrong size from wrong data.
+fn is_told_by_kind(subject: &Subject, pattern: &str, at: &[String], has_shows: bool) -> bool {
+    let kind = subject.kind();
+    let words = pattern.strip_suffix('*').unwrap_or(pattern);
+    let is_request_told = match subject {
+        Subject::Exit { request } | Subject::ExitOfReading { request, .. } => {
+            at.contains(&format!("step={request}"))
+        }
+        _ => false,
+    };
+    kind != SubjectKind::Other
+        && (kind.begins().starts_with(words)
+            || is_request_told
+            || (has_shows && subject.content_place().is_some()))
+}
+
 fn up_to_a_number(text: &str) -> String {
     match text.find(|letter: char| letter.is_ascii_digit()) {
         Some(place) => format!("{}*", &text[..place]),

@@ -63,6 +63,14 @@ macro_rules! subjects {
                     Self::Other => "other",
                 }
             }
+
+            /// The words with which its text begins, before the first field.
+            pub fn begins(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $first,)*
+                    Self::Other => "",
+                }
+            }
         }
 
         impl Subject {

@@ -1,7 +1,7 @@
 //! When a condition holds, clause by clause.
 
 use super::*;
-use crate::oracle::verdict::Subject;
+use crate::oracle::verdict::{Subject, SubjectKind};
 
 /// Whether the condition, changed so, holds for the divergence.
 fn holds(seen: &Seen, change: impl FnOnce(&mut Condition)) -> bool {
@@ -215,13 +215,39 @@ fn the_condition_of_a_divergence_holds_for_it_and_for_the_same_at_another_place(
     assert!(when.holds(&seen.sighting()));
     assert_eq!(when.operation, ["chain"]);
     assert_eq!(when.kind, ["chain_content_divergence"]);
-    assert_eq!(when.differences, ["contents of *"]);
+    assert_eq!(when.subjects, [SubjectKind::Contents]);
+    assert!(when.differences.is_empty());
     assert_eq!(when.blame, [Blame::Candidate]);
     assert_eq!(when.shows, [Shows::ZerosForData]);
     assert_eq!(when.at, seen.at);
     assert!(when.features.is_empty() && when.parameters.is_empty() && when.damage.is_empty());
     seen.differences[0].subject = Subject::parse("contents of 7.qcow2: byte at guest offset 0");
     assert!(when.holds(&seen.sighting()));
+}
+
+#[test]
+fn what_differs_is_named_by_its_kind_unless_its_text_says_more() {
+    let of = |subject: &str, at: &[&str]| {
+        let mut seen = Seen::new(chain(&[]));
+        seen.at = texts(at);
+        seen.differences = vec![Difference::written(subject, "exit 1", "exit 0")];
+        let when = Condition::narrowest(&seen.sighting());
+        assert!(when.holds(&seen.sighting()), "{when:?}");
+        (when.subjects, when.differences)
+    };
+    let kind = |kind| (vec![kind], Vec::new());
+    let text = |text: &str| (Vec::new(), texts(&[text]));
+    assert_eq!(of("exit of info", &["step=info"]), kind(SubjectKind::Exit));
+    assert_eq!(of("exit of info", &["step=left"]), text("exit of info"));
+    let metadata = "metadata of 0-chain-1.qcow2";
+    assert_eq!(of(metadata, &[]), kind(SubjectKind::Metadata));
+    assert_eq!(
+        of("check, midway", &[]),
+        kind(SubjectKind::IntermediateCheck)
+    );
+    let field = "header field nb_snapshots";
+    assert_eq!(of(field, &[]), text(field));
+    assert_eq!(of("cluster-size", &[]), text("cluster-size"));
 }
 
 /// A wrong byte of one kind of image is not every wrong byte: another tool may return zeros everywhere.
@@ -318,7 +344,8 @@ fn what_two_of_a_group_have_in_common_is_the_condition_of_both() {
     when.join(&Condition::narrowest(&other));
     assert!(when.holds(&first.sighting()) && when.holds(&other));
     assert_eq!(when.at, ["file=qcow2", "step=read"]);
-    assert_eq!(when.differences, ["contents of *", "size of *"]);
+    assert_eq!(when.subjects, [SubjectKind::Contents]);
+    assert_eq!(when.differences, ["size of *"]);
     assert_eq!(when.blame, [Blame::Candidate, Blame::Unclear]);
     assert_eq!(when.shows, [Shows::ZerosForData, Shows::DataForZeros]);
 }
