@@ -23,6 +23,7 @@ use crate::tool::request::{Answer, Request};
 
 pub use capabilities::{Capabilities, Capability};
 pub use spec::ToolSpec;
+pub use wrapper::ToolWrapper;
 
 pub mod adapter;
 mod arithmetic;
@@ -47,6 +48,7 @@ mod vhdx_core;
 #[cfg(feature = "vmdk-core")]
 mod vmdk_core;
 pub mod worker;
+mod wrapper;
 
 /// A disk-image tool.
 pub trait Tool: Send + Sync {

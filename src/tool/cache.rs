@@ -13,7 +13,6 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Exit, Request};
-use crate::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
+use crate::tool::{CallContext, Tool, ToolWrapper};
 use entry::Entry;
 use file_state::FileState;
 
@@ -100,37 +99,9 @@ fn behind(tool: Arc<dyn Tool>, shelf: Shelf) -> Arc<dyn Tool> {
     })
 }
 
-impl Tool for Cached {
-    fn name(&self) -> &str {
-        self.tool.name()
-    }
-
-    fn version(&self) -> &str {
-        self.tool.version()
-    }
-
-    fn program(&self) -> Option<&Path> {
-        self.tool.program()
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.tool.capabilities()
-    }
-
-    fn support(&self, request: &Request) -> Support {
-        self.tool.support(request)
-    }
-
-    fn lack(&self, request: &Request) -> Option<String> {
-        self.tool.lack(request)
-    }
-
-    fn lacks(&self) -> Vec<String> {
-        self.tool.lacks()
-    }
-
-    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        self.tool.reproducer(request)
+impl ToolWrapper for Cached {
+    fn inner(&self) -> &dyn Tool {
+        &*self.tool
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {

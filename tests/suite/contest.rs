@@ -6,7 +6,6 @@
 use crate::ring;
 use imgduel::case::generation::Selection;
 
-use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +16,7 @@ use imgduel::campaign::candidate_set::CandidateSet;
 use imgduel::campaign::settings::Settings;
 use imgduel::case::Case;
 use imgduel::tool::request::{Answer, Request};
-use imgduel::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
+use imgduel::tool::{CallContext, Tool, ToolWrapper};
 use serde_json::Value;
 
 fn lying(lie: &str) -> String {
@@ -164,29 +163,9 @@ struct Metered {
     cpu_ns: AtomicU64,
 }
 
-impl Tool for Metered {
-    fn name(&self) -> &str {
-        self.tool.name()
-    }
-
-    fn version(&self) -> &str {
-        self.tool.version()
-    }
-
-    fn program(&self) -> Option<&Path> {
-        self.tool.program()
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.tool.capabilities()
-    }
-
-    fn support(&self, request: &Request) -> Support {
-        self.tool.support(request)
-    }
-
-    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        self.tool.reproducer(request)
+impl ToolWrapper for Metered {
+    fn inner(&self) -> &dyn Tool {
+        &*self.tool
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {

@@ -16,7 +16,7 @@ use crate::oracle::verdict::Verdict;
 use crate::process::Captured;
 use crate::run::runner::DifferentialRunner;
 use crate::tool::request::{Answer, Report, Request};
-use crate::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
+use crate::tool::{CallContext, Reproducer, Tool, ToolWrapper};
 
 /// The smallest case that exercises both faults.
 const CASE: &str = r#"{"generation": "canary", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
@@ -31,26 +31,18 @@ const LIE: u8 = 0xa5;
 
 struct Liar(Arc<dyn Tool>);
 
-impl Tool for Liar {
-    fn name(&self) -> &'static str {
-        "canary"
+impl ToolWrapper for Liar {
+    fn inner(&self) -> &dyn Tool {
+        &*self.0
     }
 
-    fn version(&self) -> &str {
-        self.0.version()
+    fn name(&self) -> &'static str {
+        "canary"
     }
 
     /// `None`, so that it does not count as the same program as the reference.
     fn program(&self) -> Option<&Path> {
         None
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
-    }
-
-    fn support(&self, request: &Request) -> Support {
-        self.0.support(request)
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
