@@ -1,12 +1,12 @@
-//! The only room that starts programs: one call, its limit, and what came of it.
+//! The only module that starts programs: one call, its limits, and its result.
 //!
-//! The command-line tools call [`run`]; the library tools' worker is kept and spoken to through `Dialogue`. Each child
-//! leads a process group of its own, sees a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole
-//! group at its limit. A tool is put into a sandbox (`SandboxPolicy`). What the child meant by its exit is not known here: that is the tools'
-//! business.
+//! The command-line tools call [`run`]; the worker of the library tools is persistent and uses `Dialogue`. Each child
+//! leads its own process group, has a clean environment (`LC_ALL=C`, `TZ=UTC`), and is killed with its whole group at
+//! its limit. A tool runs in a sandbox (`SandboxPolicy`). Only the tools know the meaning of an exit code.
 //!
-//! The `wait-timeout` crate waits for one child; here a whole process group is killed, its CPU time and peak memory are read, busy is told from
-//! stuck, and a forked tool is no child of this process. Hence pidfds and `poll`.
+//! The `wait-timeout` crate waits for one child. Here a whole process group is killed, its CPU time and peak memory are
+//! read, busy is distinguished from stuck, and a forked tool is not a child of this process. So pidfds and `poll` are
+//! necessary.
 //!
 //! # Reading order
 //!
@@ -18,11 +18,11 @@
 //! * A `child`, from start to reaping; what starts it: `zygote`, `namespaces`, `zygote_pool`, `scratch`, `spawning`.
 //! * The ways in: `call`, `fork_server`, `dialogue`; `layers`, `reaper`, `write_watch`.
 
-/// The process beside this one that cleans up.
+/// The process that cleans up.
 pub mod reaper;
 /// The scratch directories of a run.
 pub mod scratch;
-/// Who has had a file open for writing.
+/// Detects writers of a file.
 pub mod write_watch;
 
 mod call;
@@ -45,7 +45,7 @@ mod memory_file;
 mod namespaces;
 mod policy;
 mod post_mortem;
-/// The messages between this program and those that start tools for it; both ends include the one file.
+/// The messages between this program and those that start tools for it; both ends include this file.
 #[path = "../preload/protocol.rs"]
 #[allow(dead_code, reason = "each end uses a part")]
 mod protocol;

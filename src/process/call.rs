@@ -1,6 +1,6 @@
-//! A call of a program from its start to its end: started anew, or forked from a tool that is loaded already.
+//! A call of a program from its start to its end: as a new process, or as a fork of a tool that is already loaded.
 //!
-//! The command-line tools' way in. What is kept and spoken to is in `dialogue.rs`.
+//! The command-line tools use it. `dialogue.rs` is for persistent processes.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,13 @@ use super::watch::Watch;
 use super::{interrupt, protocol, spawning};
 use crate::base::error::Result;
 
-/// How long a pipe may stay open after the child itself has ended (a grandchild holds it) before it is given up.
+/// How long a pipe may stay open after the child has ended, because a grandchild holds it.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
 
 /// A call that ends within this time is short.
 const SHORT: Duration = Duration::from_millis(40);
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// How the child ended.
@@ -33,9 +33,9 @@ pub struct Finished {
     pub stderr: Captured,
     /// Wall time from start to end.
     pub elapsed: Duration,
-    /// CPU time of the child and of those it waited for, from the system.
+    /// The CPU time of the child and of its own children that it waited for, from the system.
     pub cpu: Duration,
-    /// The most memory that the child had at once, in bytes, from the system; not below what this program had when it started it.
+    /// The peak memory of the child in bytes, from the system; at least that of this program when it started the child.
     pub peak_memory_bytes: u64,
 }
 
@@ -45,20 +45,20 @@ pub fn run(invocation: &Invocation<'_>) -> Result<Finished> {
     spawning::spawn(invocation, false, attend).map(|(finished, _)| finished)
 }
 
-/// What came of a call to a fork server.
+/// The result of a call to a fork server.
 pub enum Forked {
-    /// It was not made: too long to be said, or the server is gone. Nothing has happened.
+    /// The call was not made: its message is too long, or the server is gone. Nothing has happened.
     NotMade,
-    /// It was made.
+    /// The call was made.
     Made {
-        /// What came of it.
+        /// The result.
         finished: Box<Finished>,
-        /// The server, ready for the next call; gone when the child could not be reaped.
+        /// The server, ready for the next call; `None` if the child could not be reaped.
         server: Option<ForkServer>,
     },
 }
 
-/// The same as [`run`], by a fork of a tool that is loaded already.
+/// Like [`run`], by a fork of a tool that is already loaded.
 pub fn run_forked(
     invocation: &Invocation<'_>,
     omissions: Omissions,
@@ -70,9 +70,9 @@ pub fn run_forked(
     let Started::Yes((mut finished, server)) = watch(child, pipes, invocation)? else {
         return Ok(Forked::NotMade);
     };
-    // A fork has the memory of its server as well: what is its own is not told.
+    // The memory of a fork includes its server's, so its own peak is unknown.
     finished.peak_memory_bytes = 0;
-    // A child that could not be set up ends so before the tool's main, and says nothing: the call was not made.
+    // A child whose setup failed ends like this before the tool's main, without output: the call was not made.
     let is_silent = finished.stdout.bytes.is_empty() && finished.stderr.bytes.is_empty();
     if finished.ending == Ending::Exited(protocol::EXIT_LOST) && is_silent {
         return Ok(Forked::NotMade);
@@ -83,7 +83,7 @@ pub fn run_forked(
     })
 }
 
-/// Sees a child through to its end or its limit; or why there is none.
+/// Watches a child to its end or its limit; returns why there is none otherwise.
 fn watch(
     mut child: Child,
     pipes: Pipes,
@@ -92,7 +92,7 @@ fn watch(
     let mut stdout = Capture::new(pipes.stdout, CAPTURE_LIMIT_BYTES);
     let mut stderr = Capture::new(pipes.stderr, CAPTURE_LIMIT_BYTES);
     let mut cut_short = None;
-    // What it says at first waits in its pipes, so that a short call wakes this thread but once.
+    // The first output waits in its pipes, so that a short call wakes this thread only once.
     let mut end = [PollFd::from_borrowed_fd(child.end(), PollFlags::IN)];
     interrupt::wait(&mut end, child.started + SHORT)?;
     let mut ended = child.has_ended()?;
@@ -122,7 +122,7 @@ fn watch(
                 }
                 watch.next()
             }
-            // Nothing was heard of it for so long that it will be asked for elsewhere.
+            // The server did not answer for so long that the call is made elsewhere.
             (None, false) => return Ok(Started::No(NotStarted::ByServer)),
         };
         let mut waits: Vec<PollFd<'_>> = Vec::with_capacity(3);
@@ -136,7 +136,8 @@ fn watch(
     finish(child, stdout, stderr, cut_short, invocation)
 }
 
-/// Reaps a child: what came of it, or why there was none. `cut_short` is how it is to end that goes on.
+/// Reaps a child, and returns its result or why there was none. `cut_short` is the ending of a child that must be
+/// killed.
 fn finish(
     child: Child,
     mut stdout: Capture,
@@ -144,7 +145,7 @@ fn finish(
     cut_short: Option<Ending>,
     invocation: &Invocation<'_>,
 ) -> Result<Started<(Finished, Option<Server>)>> {
-    // Also after a clean end: whatever it left running in its group goes with it.
+    // Even after a clean exit, everything that it left running in its group is killed.
     let reaped = match child.kill_and_reap()? {
         Started::Yes(reaped) => reaped,
         Started::No(why) => return Ok(Started::No(why)),
@@ -168,7 +169,7 @@ fn finish(
     Ok(Started::Yes((finished, reaped.server)))
 }
 
-/// CPU time this process has used so far, without its children.
+/// Returns the CPU time that this process has used so far, without its children.
 pub fn own_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(

@@ -1,4 +1,4 @@
-//! What a child writes on one of its streams, kept up to a limit.
+//! Captures a stream of a child, up to a limit.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 
-/// How much of one stream is kept; the rest is read, counted and dropped.
+/// The maximum number of bytes of a stream that are kept; the rest is read, counted and dropped.
 pub const CAPTURE_LIMIT_BYTES: usize = 4 << 20;
 
-/// How much is read at once.
+/// The number of bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// How much room is made for the first reading of a stream.
+/// The size of the first buffer of a stream.
 const FIRST_BYTES: usize = 4 << 10;
 
-/// The bytes of one stream, as they came.
+/// The captured bytes of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
-    /// What was kept: the beginning of the stream.
+    /// The beginning of the stream.
     pub bytes: Vec<u8>,
-    /// How many bytes came after that and were dropped.
+    /// The number of bytes after that, which were dropped.
     pub dropped_bytes: u64,
 }
 
 impl Captured {
-    /// The text of a library tool, which had no stream.
+    /// Returns the text of a library tool, which has no stream.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self {
             bytes: text.into().into_bytes(),
@@ -37,12 +37,12 @@ impl Captured {
         }
     }
 
-    /// As text; what is not UTF-8 shows as U+FFFD.
+    /// Returns the bytes as text; invalid UTF-8 becomes U+FFFD.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// The first line that is not blank, trimmed; empty when there is none.
+    /// Returns the first line that is not blank, trimmed; empty if there is none.
     pub fn first_line(&self) -> String {
         let text = self.text();
         text.lines()
@@ -53,7 +53,7 @@ impl Captured {
     }
 }
 
-/// One stream being read.
+/// A stream that is being read.
 pub(super) struct Capture {
     pipe: Option<File>,
     captured: Captured,
@@ -61,7 +61,7 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Takes over the reading end of a pipe.
+    /// Takes ownership of the reading end of a pipe.
     pub(super) fn new(pipe: OwnedFd, limit_bytes: usize) -> Self {
         Self {
             pipe: Some(File::from(pipe)),
@@ -70,7 +70,7 @@ impl Capture {
         }
     }
 
-    /// The pipe to wait for, while it is open.
+    /// Returns the pipe to wait for, while it is open.
     pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
@@ -80,7 +80,7 @@ impl Capture {
         self.pipe.is_none()
     }
 
-    /// Reads until nothing more is there at the moment.
+    /// Reads everything that is available.
     pub(super) fn read_what_is_there(&mut self) -> Result<()> {
         const AT_ONCE: Timespec = Timespec {
             tv_sec: 0,
@@ -109,7 +109,7 @@ impl Capture {
                 self.captured.dropped_bytes += read.unwrap_or_default() as u64;
                 read
             } else {
-                // Into what is there already: most of what tools say fits into the first piece.
+                // Into the existing buffer: most outputs fit into the first piece.
                 bytes.reserve(FIRST_BYTES.max(bytes.len().min(READ_BYTES)).min(room));
                 rustix::io::read(pipe, spare_capacity(bytes))
             };
@@ -123,24 +123,24 @@ impl Capture {
         Ok(())
     }
 
-    /// Takes the bytes up to and including the first line feed, when one has come.
+    /// Removes and returns the bytes up to and including the first line feed, if there is one.
     pub(super) fn take_line(&mut self) -> Option<Vec<u8>> {
         let end = self.captured.bytes.iter().position(|byte| *byte == b'\n')?;
         let rest = self.captured.bytes.split_off(end + 1);
         Some(std::mem::replace(&mut self.captured.bytes, rest))
     }
 
-    /// What was kept.
+    /// Returns the captured bytes.
     pub(super) fn finish(self) -> Captured {
         self.captured
     }
 
-    /// Takes what has been kept so far.
+    /// Removes and returns the bytes that were captured so far.
     pub(super) fn take(&mut self) -> Captured {
         std::mem::take(&mut self.captured)
     }
 
-    /// Drops what came beyond the limit: the room that is reserved may be more than was asked for.
+    /// Drops the bytes beyond the limit: a buffer may have more capacity than was requested.
     fn cut(&mut self) {
         let beyond = self.captured.bytes.len().saturating_sub(self.limit_bytes);
         self.captured.bytes.truncate(self.limit_bytes);

@@ -1,7 +1,8 @@
-//! A child that leads a process group of its own, from its start to its reaping.
+//! A child that leads its own process group, from its start to its reaping.
 //!
-//! It knows the server that forked it, a zygote or a fork server, but not which: where the server goes when the child is reaped is told by whoever
-//! starts it. Used by `spawning.rs`, and by `call.rs` and `dialogue.rs`, which see a child through.
+//! It knows the server that forked it, but not whether that is a zygote or a fork server; the caller provides where the
+//! server goes after the child is reaped. `spawning.rs` uses it, and so do `call.rs` and `dialogue.rs`, which watch a
+//! child to its end.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,37 +25,37 @@ use super::server::{Call, Ended, NotStarted, Server, TURN_PATIENCE, Word};
 use super::{confined_thread, confinement};
 use crate::base::error::{Error, Result};
 
-/// How long a killed child may take to be gone (one in an uninterruptible wait takes its time) before its reaping is
-/// left to a thread.
+/// How long a killed child may take to end, for example in an uninterruptible wait, before its reaping is left to a
+/// thread.
 const KILL_GRACE: Duration = Duration::from_millis(500);
 
 /// A child and its group.
 pub(super) struct Child {
     parent: Option<Parent>,
-    /// None: a server's child, whose id was not needed yet.
+    /// `None` for a server's child whose id was not needed yet.
     leader: Option<Pid>,
-    /// What its server has said of its end.
+    /// The server's message about its end.
     told: Option<Told>,
     /// When it was started.
     pub(super) started: Instant,
 }
 
-/// What came of a start.
+/// The result of a start.
 pub(super) enum Started<T> {
-    /// It has become the tool.
+    /// The tool runs.
     Yes(T),
-    /// It has not.
+    /// The tool does not run.
     No(NotStarted),
 }
 
-/// Takes a server that waits for the next call.
+/// Takes back a server that waits for the next call.
 pub(super) type Home = Box<dyn FnOnce(Server) + Send + Sync>;
 
-/// Whose child it is, and so who reaps it.
+/// The parent of a child, which reaps it.
 enum Parent {
-    /// Ours; the descriptor can be read when it has ended.
+    /// This process; the descriptor becomes readable when the child has ended.
     Us(process::Child, OwnedFd),
-    /// A server's, and where that goes then; none: to whoever has the child reaped.
+    /// A server, and where it goes afterwards; `None` for the caller that has the child reaped.
     Server(Box<Server>, Option<Home>),
 }
 
@@ -67,7 +68,7 @@ impl Parent {
     }
 }
 
-/// How a server's child came to its end.
+/// How a server's child ended.
 enum Told {
     Ended(Ended),
     NotStarted(NotStarted),
@@ -82,26 +83,26 @@ pub(super) struct Pipes {
     pub(super) stderr: OwnedFd,
 }
 
-/// A child that is gone.
+/// A child that has ended.
 pub(super) struct Reaped {
     pub(super) ending: Ending,
     pub(super) elapsed: Duration,
     pub(super) cpu: Duration,
     pub(super) peak_memory_bytes: u64,
-    /// The server that it came from, where that has no home and is still there.
+    /// Its server, if it has no home and still exists.
     pub(super) server: Option<Server>,
 }
 
 impl Child {
-    /// The leader's process id, which is also the group's, as soon as it is there; `None` when it has not come to be, or nothing is heard of
-    /// it.
+    /// Returns the leader's process id, which is also the group's, as soon as it exists; `None` if it was not created,
+    /// or if the server does not answer.
     pub(super) fn leader(&mut self) -> Option<Pid> {
         let server = self.parent.as_ref().and_then(Parent::server);
         self.leader = self.leader.or_else(|| server?.child());
         self.leader
     }
 
-    /// The group and, where it is known, the session that all of it is in.
+    /// Returns the group and, if known, the session of all its members.
     pub(super) fn kin(&mut self) -> Option<Kin> {
         let leader = self.leader()?;
         let server = self.parent.as_ref().and_then(Parent::server);
@@ -109,7 +110,7 @@ impl Child {
         Some(Kin { leader, session })
     }
 
-    /// Waits until the leader of a group that is spoken to has become the tool; the child again, and who belongs to it.
+    /// Waits until the leader of a persistent group has become the tool; returns the child and its group.
     pub(super) fn await_start(mut self) -> Result<Started<(Self, Kin)>> {
         if self.leader.is_none() {
             self.ends_within(TURN_PATIENCE)?;
@@ -123,7 +124,7 @@ impl Child {
         }))
     }
 
-    /// Becomes readable when the leader has ended.
+    /// Returns a descriptor that becomes readable when the leader has ended.
     pub(super) fn end(&self) -> BorrowedFd<'_> {
         match self.parent.as_ref().expect("a child is reaped once") {
             Parent::Us(_, pidfd) => pidfd.as_fd(),
@@ -131,13 +132,13 @@ impl Child {
         }
     }
 
-    /// Whether the leader has ended (it may still be unreaped), or has not come to be.
+    /// Whether the leader has ended (it may be unreaped), or was not created.
     pub(super) fn has_ended(&mut self) -> Result<bool> {
         self.ends_within(Duration::ZERO)
     }
 
-    /// Whether the leader has ended, and its server, which may stand in a long line for a processor, has still to tell of it, which is then
-    /// waited for.
+    /// Whether the leader has ended but its server has not reported it yet, because it may be waiting for a processor.
+    /// The server's message is then awaited.
     pub(super) fn ended_unheard(&mut self) -> Result<bool> {
         let watched = self
             .leader()
@@ -148,7 +149,7 @@ impl Child {
     }
 
     /// Kills the whole group and reaps its leader. The leader is reaped last, so that its group id cannot have been
-    /// given to somebody else when the group is killed.
+    /// reused when the group is killed.
     pub(super) fn kill_and_reap(mut self) -> Result<Started<Reaped>> {
         self.kill();
         let gone = self.ends_within(KILL_GRACE)? || self.ended_unheard()?;
@@ -179,7 +180,8 @@ impl Child {
         }
     }
 
-    /// What a server told of its child's end, which may be nothing: then the child is `lost`. A server that is still there goes home.
+    /// Handles a server's message about its child's end. If there is none, the child is `lost`. A server that still
+    /// exists goes home.
     fn reaped_by_server(
         &mut self,
         server: Server,
@@ -197,7 +199,7 @@ impl Child {
             Some(Told::Nothing) if self.leader.is_none() => {
                 return Started::No(NotStarted::ByServer);
             }
-            // A server that cannot reap it is ended, and leaves it to the system.
+            // A server that cannot reap it is ended, so that the system reaps it.
             Some(Told::Nothing) | None => return Started::Yes(lost),
         };
         let mut left = server.reap().then_some(server);
@@ -216,12 +218,13 @@ impl Child {
     }
 
     fn kill(&mut self) {
-        // One that has not come to be may have left a number that is somebody else's by now.
+        // A child that was not created may have left a number that another process has by now.
         if matches!(self.told, Some(Told::NotStarted(_))) {
             return;
         }
         if let Some(leader) = self.leader() {
-            // The group may be gone already, which is as good; the leader may have left it, and is there until it is reaped.
+            // The group may have ended already, which is as good; the leader may have left it, and exists until it is
+            // reaped.
             let _ = kill_process_group(leader, Signal::KILL);
             let _ = kill_process(leader, Signal::KILL);
         }
@@ -254,7 +257,7 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Reached with the child still there only when the harness gives up half-way: nothing may stay behind.
+    /// The child still exists here only if the harness gives up half-way: nothing may stay behind.
     fn drop(&mut self) {
         if self.parent.is_some() {
             self.kill();
@@ -266,17 +269,17 @@ impl Drop for Child {
     }
 }
 
-/// A call that is about to be put to a server.
+/// A call that is about to be sent to a server.
 pub(super) struct Put<'call> {
     pub(super) invocation: &'call Invocation<'call>,
     pub(super) omissions: Omissions,
-    /// Standard input is a pipe.
+    /// Whether standard input is a pipe.
     pub(super) spoken_to: bool,
     pub(super) limits: &'call [SetLimit],
 }
 
 impl Put<'_> {
-    /// Puts it: the child to be, with its streams. The server goes home when the child is reaped.
+    /// Sends the call; returns the future child with its streams. The server goes home when the child is reaped.
     pub(super) fn by_server(
         &self,
         mut server: Server,
@@ -324,7 +327,8 @@ impl Put<'_> {
     }
 }
 
-/// Starts a child by this process, where there is no zygote: confined in a thread of its own, limited as soon as can be after the start.
+/// Starts a child from this process, if there is no zygote: confined in a separate thread, and limited as soon as
+/// possible after the start.
 pub(super) fn by_us(
     invocation: &Invocation<'_>,
     spoken_to: bool,
@@ -375,7 +379,7 @@ pub(super) fn by_us(
     Ok((child, pipes))
 }
 
-/// A directory that is gone shows as a program that is not there.
+/// A missing directory is reported like a missing program.
 pub(super) fn cannot_start(invocation: &Invocation<'_>, error: &io::Error) -> Error {
     let Invocation {
         program, directory, ..

@@ -1,7 +1,8 @@
-//! The sandbox without a zygote: a thread that is confined for good and starts one tool, and limits that are set just after the start.
+//! The sandbox without a zygote: a thread that is confined permanently and starts one tool, and limits that are set
+//! just after the start.
 //!
-//! Used where this program was built without a zygote, or cannot execute it: a child has what its parent's thread has, but for limits. No
-//! namespaces and no session of its own.
+//! Used if this program was built without a zygote, or cannot execute it. A child inherits everything from its parent's
+//! thread except limits. It has no namespaces and no session of its own.
 
 use std::io;
 use std::path::Path;
@@ -22,8 +23,8 @@ const RESOURCES: [(u32, Resource); 6] = [
     (libc::RLIMIT_CPU, Resource::Cpu),
 ];
 
-/// Does `side_run` in a thread of its own that is confined for good, with everything that it starts: writing below `scratch` only,
-/// where there is one.
+/// Runs `side_run` in a thread that is confined permanently, with everything that it starts: it may write only below
+/// `scratch`, if given.
 pub(super) fn confine<T: Send>(
     policy: &SandboxPolicy,
     scratch: Option<&Path>,
@@ -49,7 +50,7 @@ fn enter(policy: &SandboxPolicy, scratch: Option<&Path>) -> io::Result<()> {
     refusal::enter(policy.is_confined, policy.flushes_off)
 }
 
-/// Limits a process that was started. One that has ended already needs no limits.
+/// Limits a running process. One that has already ended needs no limits.
 pub(super) fn limit_late(process: Pid, limits: &[SetLimit]) {
     for limit in limits {
         let meant = RESOURCES

@@ -1,8 +1,9 @@
-//! What the kernel enforces on a thread and everything that it starts: Landlock and capabilities, for anybody, without privileges, and for good.
+//! What the kernel enforces on a thread and everything that it starts, permanently and without privileges: Landlock and
+//! capabilities.
 //!
-//! Entered by a child itself before it is the tool, or, where there is no zygote, in a thread that does nothing but start one tool. Reading is not
-//! restricted: a tool may read whatever the person who started imgduel may read. The system calls that are refused are in `refusal.rs`; where
-//! Landlock or seccomp is missing, `layers.rs` says so.
+//! A child enters it before it becomes the tool; without a zygote, a thread does that starts a single tool. Reading is
+//! not restricted: a tool may read whatever the user may read. `refusal.rs` has the refused system calls; `layers.rs`
+//! reports missing Landlock or seccomp.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,22 +21,22 @@ use rustix::thread::{
 
 use super::policy::SandboxPolicy;
 
-/// Files outside the scratch directory that may be written to: what is written there is gone, and the devices through which an
-/// instar runs its guest.
+/// Writable files outside the scratch directory: devices that discard data, and those with which instar runs its guest.
 const WRITABLE: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/kvm"];
 
-/// The capabilities that root's tools keep: that of reading what others own. They would let it do to the machine, and read of other
-/// processes, what nobody else's tools can.
+/// The capabilities that root's tools keep: reading other users' files. The others would let a tool change the machine
+/// and read other processes, which other users' tools cannot.
 pub(super) const RIGHTS_KEPT: u64 = 1 << CAP_DAC_OVERRIDE;
 const CAP_DAC_OVERRIDE: u64 = 1;
 
-/// The calling thread may write below `directory` only; it may not use TCP, nor signal anybody outside. Kernels that know only
-/// part of this enforce that part.
+/// Lets the calling thread write only below `directory`, and refuses TCP and signals to processes outside. A kernel
+/// that supports only a part of this enforces that part.
 pub(super) fn write_only_below(directory: &Path) -> io::Result<()> {
     restrict(directory).map(drop).map_err(io::Error::other)
 }
 
-/// What a child in `scratch` restricts itself by; nothing, where it is not to, or the kernel has no Landlock.
+/// Returns the ruleset with which a child in `scratch` restricts itself; `None` if it must not, or if the kernel has no
+/// Landlock.
 pub(super) fn ruleset_of_policy(
     policy: &SandboxPolicy,
     scratch: &Path,
@@ -46,7 +47,7 @@ pub(super) fn ruleset_of_policy(
     }
 }
 
-/// The same for whoever is confined anyway.
+/// Returns the ruleset for a process that is confined anyway.
 pub(super) fn ruleset_below(directory: &Path) -> io::Result<Option<OwnedFd>> {
     ruleset(directory).map(Into::into).map_err(io::Error::other)
 }
@@ -60,9 +61,9 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn ruleset(directory: &Path) -> Result<RulesetCreated, Failure> {
     static OUTSIDE: LazyLock<Vec<PathFd>> =
         LazyLock::new(|| WRITABLE.into_iter().flat_map(PathFd::new).collect());
-    // Among it what changes a device's settings, a terminal's for one (ABI 5, Linux 6.10).
+    // This includes changing the settings of a device, for example a terminal (ABI 5, Linux 6.10).
     let writing = AccessFs::from_write(ABI::V5);
-    // No devices are made: they would be ways to the whole machine.
+    // Creating devices is refused, because they would give access to the whole machine.
     let below = writing & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
     let into_files: BitFlags<AccessFs> =
         AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
@@ -78,11 +79,11 @@ fn ruleset(directory: &Path) -> Result<RulesetCreated, Failure> {
     Ok(ruleset)
 }
 
-/// The calling thread, and all that it starts, gives up every capability but [`RIGHTS_KEPT`], where it has any.
+/// Removes all capabilities except [`RIGHTS_KEPT`] from the calling thread and everything that it starts.
 pub(super) fn give_up_rights() -> io::Result<()> {
     let kept = CapabilitySet::from_bits_retain(RIGHTS_KEPT);
     for capability in CapabilitySet::all().difference(kept) {
-        // Refused to whoever has no rights anyway.
+        // This fails for a process without rights, which does not matter.
         let _ = remove_capability_from_bounding_set(capability);
     }
     let _ = clear_ambient_capability_set();

@@ -1,7 +1,7 @@
-//! A child that is kept and spoken to in lines.
+//! A persistent child that exchanges lines with the harness.
 //!
-//! The library tools' worker lives behind one. A line goes in, a line comes out, within a limit; when the child ends
-//! or its time runs out instead, the dialogue is over and says how.
+//! The worker of the library tools uses it. Each line that is sent gets one line in return, within a limit. If the
+//! child ends or times out instead, the dialogue is over and returns the ending.
 
 use std::io::Write;
 use std::process::ChildStdin;
@@ -18,11 +18,11 @@ use super::watch::Watch;
 use super::{interrupt, memory, spawning};
 use crate::base::error::{Error, Result};
 
-/// The longest line a child may answer with (a reading of a full gigabyte takes some 16 MiB); what is longer never
-/// comes to its end and is a timeout.
+/// The maximum length of a line of the child (a reading of a full gigabyte takes about 16 MiB); a longer one never ends
+/// and becomes a timeout.
 const LINE_LIMIT_BYTES: usize = 64 << 20;
 
-/// A kept child.
+/// A persistent child.
 pub struct Dialogue {
     child: Child,
     kin: Kin,
@@ -32,32 +32,32 @@ pub struct Dialogue {
     memory_bytes_max: Option<u64>,
 }
 
-/// What a line was answered with.
+/// The reply to a line.
 pub enum Reply {
-    /// A line; the dialogue goes on.
+    /// A line; the dialogue continues.
     Line {
         /// The line, with its line feed.
         line: Vec<u8>,
-        /// What the child wrote on standard error meanwhile.
+        /// What the child wrote to standard error meanwhile.
         stderr: Captured,
         /// The child, ready for the next line.
         dialogue: Box<Dialogue>,
     },
-    /// The child is gone.
+    /// The child has ended.
     Ended {
         /// How it ended.
         ending: Ending,
-        /// What it had written on standard error.
+        /// What it wrote to standard error.
         stderr: Captured,
-        /// CPU time over its whole life.
+        /// The CPU time of its whole life.
         cpu: Duration,
-        /// The most memory it had at once, in bytes.
+        /// Its peak memory, in bytes.
         peak_memory_bytes: u64,
     },
 }
 
 impl Dialogue {
-    /// Starts the child; the invocation's limit is not used, each [`Dialogue::ask`] has its own.
+    /// Starts the child. The invocation's limit is not used, because each [`Dialogue::ask`] has its own.
     pub fn start(invocation: &Invocation<'_>) -> Result<Self> {
         spawning::spawn(invocation, true, |child, pipes| {
             let Some(stdin) = pipes.stdin else {
@@ -78,7 +78,7 @@ impl Dialogue {
         })
     }
 
-    /// How large the child's address space may become from here on, in bytes; nothing: as large as it likes.
+    /// Sets the maximum address space of the child from now on, in bytes; `None` for no limit.
     pub fn limit_memory(&mut self, bytes: Option<u64>) -> Result<()> {
         if self.memory_bytes_max != bytes {
             memory::limit(self.kin.leader, bytes)?;
@@ -87,10 +87,11 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Sends `line` (without line feed) and waits for a line in return, with the limit, grace, sandbox and directory of `terms`.
+    /// Sends `line` (without line feed) and waits for a line in return, with the limit, grace, sandbox and directory of
+    /// `terms`.
     pub fn ask(mut self, line: &str, terms: &Invocation<'_>) -> Result<Reply> {
         memory::forget_peak(self.kin.leader);
-        // A child that is gone already shows below, by its closed output.
+        // A child that has already ended is detected below, by its closed output.
         let _ = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
         let Invocation {
             directory,
@@ -131,7 +132,7 @@ impl Dialogue {
                     .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
             );
             interrupt::wait(&mut waits, watch.next())?;
-            // Looked at before the streams are read a last time, so that no last word is missed.
+            // Checked before the streams are read for the last time, so that no output is missed.
             ended = self.child.has_ended()?;
         }
     }

@@ -1,6 +1,6 @@
 //! How a child ended, as plain data.
 //!
-//! What the child meant by its exit code is not known here: that is the tools' business.
+//! The meaning of an exit code is known only to the tools.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -16,14 +16,14 @@ pub enum Ending {
     Exited(i32),
     /// By this signal.
     Signaled(i32),
-    /// It was still running at its limit and was killed with its whole group.
+    /// It ran until its limit and was killed with its whole group.
     TimedOut(PostMortem),
-    /// It used up more than its limits allow.
+    /// It exceeded one of its limits.
     HitLimit(HitLimit),
 }
 
 impl Ending {
-    /// Of a child that ended by itself or by a signal.
+    /// Returns the ending of a child that ended by itself or by a signal.
     pub(super) fn from_status(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(code), _) => Self::Exited(code),
@@ -31,7 +31,7 @@ impl Ending {
         }
     }
 
-    /// The limit that it tells of, by its signal or by what the tool complained about.
+    /// Returns the limit that the signal or the message indicates.
     pub(super) fn limit_hit(&self, limits: &Limits, complaint: &Captured) -> Option<HitLimit> {
         match self {
             Self::Signaled(libc::SIGXFSZ) => {
@@ -54,7 +54,7 @@ impl Ending {
     }
 }
 
-/// How programs say that no memory was left: strerror(ENOMEM), the shells, the GNU tools, GLib, Rust, C++, Python.
+/// The messages of programs without memory: strerror(ENOMEM), the shells, the GNU tools, GLib, Rust, C++, Python.
 const MEMORY_COMPLAINTS: [&str; 8] = [
     "Cannot allocate memory",
     "Out of memory",

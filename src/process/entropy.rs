@@ -1,27 +1,27 @@
-//! The same random bytes in each run for what works inside this program.
+//! Fixes the random bytes of code that runs inside this program.
 //!
-//! Asked for by a worker before it does anything: an embedded library then does on a case what it did before, to the byte, so that a seed
-//! replays and the cache knows what the reference said of it. Programs of others are left as they are.
+//! A worker calls it first: an embedded library then does the same on a case in each run, to the byte, so that seeds
+//! replay and cached answers stay valid. Other programs are not affected.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::memory_file::MemoryFile;
 
-/// What is preloaded (`preload/entropy.rs`), as `build.rs` made it; empty where it could not be made.
+/// The preloaded library (`preload/entropy.rs`), as `build.rs` built it; empty if it could not be built.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/entropy"));
 
-/// What tells a program that it was started so.
+/// The variable that marks a program that was started like this.
 const MARK: &str = "IMGDUEL_CHANCE";
 
-/// Becomes this program anew, with the same arguments and the system's random bytes fixed. Returns where that is done, or cannot be.
+/// Executes this program again, with the same arguments and fixed random bytes. Returns if that is done, or impossible.
 pub fn fix_entropy() {
     if LIBRARY.is_empty() || std::env::var_os(MARK).is_some() {
         return;
     }
     let library = MemoryFile::holding("imgduel-entropy", LIBRARY);
     if let Ok(path) = library.and_then(MemoryFile::hand_over) {
-        // It returns only when it fails; then random bytes are what they are elsewhere.
+        // It returns only if it fails; random bytes are then the system's.
         let _ = Command::new("/proc/self/exe")
             .args(std::env::args_os().skip(1))
             .env("LD_PRELOAD", path)

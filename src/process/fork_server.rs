@@ -1,9 +1,9 @@
-//! A tool that was stopped just before its `main`, and is forked for every call.
+//! A tool that is stopped just before its `main`, and forked for every call.
 //!
-//! Loading and linking a tool costs more than most calls do: qemu-img uses 3.3 ms of CPU from `execve` to the end of
-//! `info`, and 1.3 ms when it is forked at this point. Kept in pools by the launcher; a call that was forked is watched
-//! like any other ([`Child`](super::child::Child)). The other half, inside the tool, is `preload/fork_server.rs`; how the two speak
-//! is told in [`Server`].
+//! Loading and linking a tool costs more than most calls: qemu-img uses 3.3 ms of CPU from `execve` to the end of
+//! `info`, and 1.3 ms if it is forked at this point. The launcher keeps the servers in pools; a forked call is watched
+//! like any other ([`Child`](super::child::Child)). The other half, inside the tool, is `preload/fork_server.rs`;
+//! [`Server`] describes the protocol.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,14 +16,14 @@ use super::server::{NOT_WAITING, Server};
 use super::setup::Setup;
 use super::{confined_thread, namespaces, scratch, zygote};
 
-/// The preloaded half, as `build.rs` made it; empty where it could not be made.
+/// The preloaded half, as `build.rs` built it; empty if it could not be built.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork_server"));
 
-/// What tells a preloaded tool that its standard input is a server's socket.
+/// The variable that tells a preloaded tool that its standard input is a server's socket.
 const MARK: (&str, &str) = ("IMGDUEL_FORK_SERVER", "1");
 
-/// Where the loader finds the library: at the standard error of the process itself. In a sandbox, /proc tells nothing of other processes,
-/// and nothing else is inherited.
+/// Where the loader finds the library: the standard error of the process itself. In a sandbox, /proc does not show
+/// other processes, and nothing else is inherited.
 const LIBRARY_PATH: &str = "/proc/self/fd/2";
 
 /// The preloaded half in a file without a name, for as long as servers may be started.
@@ -32,7 +32,7 @@ pub struct Preload {
 }
 
 impl Preload {
-    /// Makes it ready; or why that cannot be.
+    /// Prepares it; the error says why that is impossible.
     pub fn new() -> Result<Self, String> {
         if LIBRARY.is_empty() {
             return Err("this program was built without a fork server".to_owned());
@@ -48,8 +48,9 @@ impl Preload {
 pub struct ForkServer(pub(super) Server);
 
 impl ForkServer {
-    /// Loads the tool; or why it does not answer as a fork server. It is kept for many scratch directories, so it may itself write below
-    /// `place`, in which those lie; each of its children then confines itself to its own. It inherits no descriptor, where there is a zygote.
+    /// Loads the tool; the error says why it does not answer as a fork server. It serves many scratch directories, so
+    /// it may itself write below `place`, which contains them; each of its children then confines itself to its own.
+    /// With a zygote, it inherits no descriptors.
     pub fn start(
         program: &Path,
         preload: &Preload,
@@ -60,7 +61,7 @@ impl ForkServer {
         let library = preload.file.opened().map_err(|error| error.to_string())?;
         let zygote = zygote::program();
         let mut command = match zygote {
-            // It closes what it inherited, enters the setup and becomes the program.
+            // The zygote closes what it inherited, enters the setup and becomes the program.
             Ok(zygote) => {
                 let mut command = Command::new(zygote.path());
                 command.arg(program);
@@ -74,7 +75,7 @@ impl ForkServer {
             .envs(CHILD_ENVIRONMENT)
             .envs(passed().iter().cloned())
             .env("LD_PRELOAD", LIBRARY_PATH)
-            // What is bound here need not be bound in every child.
+            // Symbols that are bound here need not be bound in every child.
             .env("LD_BIND_NOW", "1")
             .env(MARK.0, MARK.1)
             .stderr(Stdio::from(library));

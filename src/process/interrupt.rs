@@ -1,8 +1,9 @@
-//! The wish to stop, and the one place that waits.
+//! Requests to stop, and the one place that waits.
 //!
-//! A signal handler sets the wish ([`request_stop`]); the campaign reads it between cases, and [`wait`] looks at it: a case in flight may come to its
-//! end within [`POLITE`], then the call that it makes is ended; a second Ctrl-C ends it at once. [`readable_within`] does not look: it is for what
-//! answers as soon as it gets a processor.
+//! A signal handler requests a stop ([`request_stop`]); the campaign checks it between cases, and [`wait`] checks it
+//! too: a case in flight may complete within [`POLITE`], then its current call is killed; a second Ctrl-C kills it at
+//! once. [`readable_within`] does not check, because it waits for processes that answer as soon as they get a
+//! processor.
 
 use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;
@@ -14,36 +15,36 @@ use rustix::io::Errno;
 
 use crate::base::error::{Error, Result};
 
-/// The longest a wait goes on without looking whether a stop was asked for.
+/// The maximum time of a wait without checking for a stop.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
-/// How long after the first wish the cases in flight may go on.
+/// How long the cases in flight may continue after the first request.
 const POLITE: Duration = Duration::from_secs(1);
 
 static WISHES: AtomicU8 = AtomicU8::new(0);
 
-/// When the first wish came.
+/// When the first request came.
 static FIRST: OnceLock<Instant> = OnceLock::new();
 
-/// What was asked for.
+/// What was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
-    /// Nothing: go on.
+    /// Nothing.
     None,
-    /// Begin no other case; those in flight have a moment to come to their end.
+    /// Start no other case; those in flight may complete for a moment.
     Politely,
-    /// Kill what runs, clean up, stop.
+    /// Kill what runs, clean up, and stop.
     AtOnce,
 }
 
-/// Asks to stop: politely the first time, at once from the second time on.
+/// Requests a stop: politely the first time, at once from the second time on.
 pub fn request_stop() {
     FIRST.get_or_init(Instant::now);
     let wishes = WISHES.load(Ordering::Relaxed);
     WISHES.store(wishes.saturating_add(1), Ordering::Relaxed);
 }
 
-/// What has been asked for so far; what was asked for politely is meant when it was not heard for a while.
+/// Returns what was requested so far. A polite request becomes one to stop at once if it is not fulfilled for a while.
 pub fn stop_requested() -> Interrupt {
     match WISHES.load(Ordering::Relaxed) {
         0 => Interrupt::None,
@@ -52,12 +53,12 @@ pub fn stop_requested() -> Interrupt {
     }
 }
 
-/// How long ago a stop was first asked for; nothing when it was not.
+/// Returns how long ago a stop was first requested; zero if it was not.
 pub fn stop_requested_for() -> Duration {
     FIRST.get().map_or(Duration::ZERO, Instant::elapsed)
 }
 
-/// Whether this can be read, or has come to its end, within `grace`; no signal cuts the wait short.
+/// Whether the descriptor becomes readable, or reaches its end, within `grace`; signals do not shorten the wait.
 pub(super) fn readable_within(
     descriptor: BorrowedFd<'_>,
     grace: Duration,
@@ -80,7 +81,7 @@ fn timeout(duration: Duration) -> Timespec {
     }
 }
 
-/// Waits until one of `waits` is ready or `until` has come; an error when a stop at once was asked for.
+/// Waits until one of `waits` is ready or until `until`; returns an error if a stop at once was requested.
 pub(super) fn wait(waits: &mut [PollFd<'_>], until: Instant) -> Result<()> {
     loop {
         if stop_requested() == Interrupt::AtOnce {

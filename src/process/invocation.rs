@@ -1,4 +1,4 @@
-//! One call of a program, as plain data, and the environment that it sees.
+//! One call of a program, as plain data, and its environment.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::policy::SandboxPolicy;
 
-/// The environment every child sees, beside `PATH`.
+/// The environment of every child, in addition to `PATH`.
 pub const CHILD_ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")];
 
 /// One call of a program.
@@ -15,34 +15,35 @@ pub const CHILD_ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("TZ", "UTC")
 pub struct Invocation<'call> {
     /// The program, as a path.
     pub program: &'call Path,
-    /// Its arguments, without the program's own name.
+    /// The arguments, without the program's own name.
     pub arguments: &'call [String],
     /// The working directory, which is also the child's `TMPDIR`.
     pub directory: &'call Path,
-    /// Wall time it may take.
+    /// The wall time limit.
     pub limit: Duration,
-    /// Wall time that it may take beyond its limit for as long as it is busy.
+    /// The additional wall time of a call that is busy.
     pub grace: Duration,
-    /// What it may use up and touch, with `directory` as its scratch; none: it is no tool under test, but trusted.
+    /// The policy, with `directory` as scratch directory; `None` for a trusted program that is not under test.
     pub sandbox: Option<&'call SandboxPolicy>,
-    /// What it sees in its environment beside [`CHILD_ENVIRONMENT`] and `PATH`; nothing, for a tool.
+    /// Variables of its environment in addition to [`CHILD_ENVIRONMENT`] and `PATH`; none for a tool.
     pub environment: &'call [(OsString, OsString)],
-    /// How large its address space may become, in bytes; as large as it likes when nothing is said.
+    /// The maximum address space in bytes; `None` for no limit.
     pub memory_bytes_max: Option<u64>,
 }
 
-/// What a forked call leaves out of what the tool does by itself.
+/// What a forked call omits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Omissions {
     /// Waiting for the disk: a flush succeeds at once.
     pub flushes: bool,
-    /// The destructors of its libraries. The tool's own exit handlers and destructors are run, and its streams flushed.
+    /// The destructors of its libraries. The tool's own exit handlers and destructors run, and its streams are flushed.
     pub library_destructors: bool,
 }
 
 static PASSED: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
 
-/// Lets every child see these variables as this program does; those that are not set are none. Once, before any tool is started.
+/// Passes these variables on to every child; those that are not set are omitted. Call it once, before any tool is
+/// started.
 pub fn pass_on(names: &[String]) {
     let variables = names
         .iter()
@@ -50,12 +51,12 @@ pub fn pass_on(names: &[String]) {
     let _ = PASSED.set(variables.collect());
 }
 
-/// What was named so.
+/// Returns the passed variables.
 pub(super) fn passed() -> &'static [(OsString, OsString)] {
     PASSED.get().map_or(&[], Vec::as_slice)
 }
 
-/// What a child sees as its environment.
+/// Returns the environment of a child.
 pub(super) fn environment(invocation: &Invocation<'_>) -> Vec<(OsString, OsString)> {
     let path = std::env::var_os("PATH").map(|path| ("PATH".into(), path));
     let fixed = CHILD_ENVIRONMENT.map(|(name, value)| (name.into(), value.into()));

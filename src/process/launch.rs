@@ -1,16 +1,17 @@
-//! The start of a program by this process: a zygote, a fork server, and, where there is no zygote, a tool.
+//! Starts a program from this process: a zygote, a fork server, or, without a zygote, a tool.
 
 use std::io;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// How often a start is tried again while the program's file is still open for writing somewhere (ETXTBSY).
+/// The number of retries while the program's file is open for writing somewhere (ETXTBSY).
 pub(super) const START_TRIES: u32 = 20;
 
-/// The pause before each.
+/// The pause before each retry.
 pub(super) const START_PAUSE: Duration = Duration::from_millis(5);
 
-/// Starts a program, again when it is being written to by a fork of this process that has not come to its own program yet.
+/// Starts a program; retries if a fork of this process that has not executed its own program yet holds it open for
+/// writing.
 pub(super) fn launch(command: &mut Command) -> io::Result<Child> {
     let mut tries = 0;
     loop {
@@ -24,7 +25,7 @@ pub(super) fn launch(command: &mut Command) -> io::Result<Child> {
     }
 }
 
-/// Whether what kept a program from being started may be over in a moment: ETXTBSY, or (EAGAIN) no process to spare.
+/// Whether the error may disappear in a moment: ETXTBSY, or no free process (EAGAIN).
 pub(super) fn may_pass(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,6 +1,6 @@
-//! The parts of the sandbox, each tried out on this machine.
+//! The parts of the sandbox, each tested on this machine.
 //!
-//! Shown by `imgduel tools` and at the head of a run. Nothing here confines anybody but the thread that tries.
+//! `imgduel tools` and the head of a run show them. Only the thread that tests is confined.
 
 use landlock::RulesetStatus;
 
@@ -11,11 +11,11 @@ use super::{confinement, namespaces, refusal, zygote};
 pub struct SandboxLayer {
     /// What it does.
     pub name: &'static str,
-    /// Why it is missing, wholly or in part; none: it is there.
+    /// Why it is missing, completely or partly; `None` if it is available.
     pub missing: Option<String>,
 }
 
-/// Every part of the sandbox, tried out on this machine.
+/// Tests every part of the sandbox on this machine.
 pub fn layers() -> Vec<SandboxLayer> {
     let in_thread = |attempt: fn() -> Option<String>| {
         let tried = std::thread::spawn(attempt).join();

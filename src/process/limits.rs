@@ -1,45 +1,46 @@
-//! What one call may use up, and which limit one ran into: plain data.
+//! The resource limits of one call, and the limit that a call exceeded: plain data.
 //!
-//! Part of a [`SandboxPolicy`](super::SandboxPolicy); records hold a [`HitLimit`]. Who enforces them is told in `policy.rs` and `watch.rs`.
+//! Part of a [`SandboxPolicy`](super::SandboxPolicy); records contain a [`HitLimit`]. `policy.rs` and `watch.rs`
+//! describe who enforces them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Address space of one process, in bytes.
+/// The default maximum address space of one process, in bytes.
 pub const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
 
-/// Memory that a call's processes may have in use together, in bytes.
+/// The default maximum memory in use by all processes of a call, in bytes.
 pub const MEMORY_BYTES: u64 = 2 << 30;
 
-/// The length of one file, in bytes. Sparse images are long; what they take up is limited by [`SCRATCH_BYTES`].
+/// The default maximum length of one file, in bytes. Sparse images are long; [`SCRATCH_BYTES`] limits their space.
 pub const FILE_BYTES: u64 = 1 << 42;
 
-/// Files that one process may have open.
+/// The default maximum number of open files of one process.
 pub const OPEN_FILES: u64 = 256;
 
-/// Processes of one call.
+/// The default maximum number of processes of one call.
 pub const PROCESSES: u64 = 64;
 
-/// What a side's scratch directory may take up on the disk, in bytes.
+/// The default maximum disk space of a side's scratch directory, in bytes.
 pub const SCRATCH_BYTES: u64 = 6 << 30;
 
-/// What one call may use up.
+/// The resource limits of one call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Address space of each process, in bytes.
+    /// The address space of each process, in bytes.
     pub address_space_bytes: u64,
-    /// Memory in use by all processes, in bytes.
+    /// The memory in use by all processes, in bytes.
     pub memory_bytes: u64,
     /// The length of each file, in bytes.
     pub file_bytes: u64,
-    /// Open files of each process.
+    /// The open files of each process.
     pub open_files: u64,
-    /// Processes.
+    /// The number of processes.
     pub processes: u64,
-    /// CPU time of each process, in whole seconds; none: four times the wall time.
+    /// The CPU time of each process, in whole seconds; `None` for four times the wall time.
     pub cpu_seconds: Option<u64>,
-    /// What the scratch directory may take up on the disk, in bytes.
+    /// The disk space of the scratch directory, in bytes.
     pub scratch_bytes: u64,
 }
 
@@ -57,7 +58,7 @@ impl Default for Limits {
     }
 }
 
-/// A limit as the system takes it, setrlimit(2).
+/// A limit in the form of the system, setrlimit(2).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SetLimit {
     pub(super) resource: u32,
@@ -65,7 +66,7 @@ pub(super) struct SetLimit {
     pub(super) hard: u64,
 }
 
-/// What there is a limit of.
+/// A limited resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
@@ -73,18 +74,18 @@ pub enum Limit {
     Memory,
     /// The length of a file in bytes.
     FileSize,
-    /// Open files of a process.
+    /// The open files of a process.
     OpenFiles,
-    /// Processes.
+    /// The number of processes.
     Processes,
-    /// CPU time in seconds; 0 when it goes by the wall time.
+    /// The CPU time in seconds; 0 if it depends on the wall time.
     Cpu,
-    /// Bytes of the scratch directory on the disk.
+    /// The disk space of the scratch directory in bytes.
     DiskQuota,
 }
 
 impl Limit {
-    /// Its name, in words.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -97,12 +98,12 @@ impl Limit {
     }
 }
 
-/// A limit that a tool ran into.
+/// A limit that a tool exceeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HitLimit {
-    /// Of what.
+    /// The resource.
     pub limit: Limit,
-    /// How much is allowed, in the limit's own unit.
+    /// The limit, in the unit of the resource.
     pub allowed: u64,
 }
 

@@ -1,6 +1,7 @@
-//! The mark of a run's directory: what tells our directories from those of other people.
+//! The mark of a run's directory, which distinguishes our directories from other people's.
 //!
-//! Nothing is ever removed for its name alone. Written by `scratch.rs`, read by the reaper and by the sweep of the next run.
+//! Nothing is ever removed because of its name alone. `scratch.rs` writes the mark; the reaper and the sweep of the
+//! next run read it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,22 +12,22 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-/// The beginning of the names of all of them.
+/// The prefix of the names of all run directories.
 pub(super) const PREFIX: &str = "imgduel-";
 
-/// The file that says whose a directory is. No tool may write beside it.
+/// The file with the mark. No tool may write beside it.
 pub(super) const MARK_NAME: &str = ".imgduel-mark";
 
-/// What the mark says of its maker.
+/// The maker in the mark.
 const MAKER: &str = "imgduel scratch directory";
 
-/// A mark that is longer is none of ours.
+/// A longer file is not a mark.
 const MARK_BYTES_MAX: u64 = 4096;
 
-/// The variable that tells a kept child's run.
+/// The variable with the run of a persistent child.
 pub const RUN_VARIABLE: &str = "IMGDUEL_RUN";
 
-/// What no other run on this machine has in the names of its scratch directories.
+/// Returns a token that no other run on this machine has in the names of its scratch directories.
 pub fn run_token() -> &'static str {
     static TOKEN: OnceLock<String> = OnceLock::new();
     TOKEN.get_or_init(|| {
@@ -36,20 +37,20 @@ pub fn run_token() -> &'static str {
     })
 }
 
-/// What a run writes into its directory, for those that come after it.
+/// What a run writes into its directory, for later runs.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mark {
     made_by: String,
-    /// The directory's name and inode: a copy, or one that somebody has taken for himself, is no longer ours.
+    /// The directory's name and inode: a copy, or a directory that somebody took over, is not ours any more.
     name: String,
     inode: u64,
     pub(super) run: String,
     owner: u32,
-    /// Which time the machine is up.
+    /// The boot of the machine.
     boot: String,
     process: u32,
-    /// When the process was started, in clock ticks since the machine is up.
+    /// The start time of the process, in clock ticks since boot.
     started: u64,
 }
 
@@ -78,7 +79,8 @@ impl Mark {
         file.write_all(serde_json::to_string(self)?.as_bytes())
     }
 
-    /// The mark of a directory that a run of this user has made and that is where and what it was; nothing for any other.
+    /// Reads the mark of a directory that a run of this user created and that was neither moved nor replaced; `None`
+    /// for any other.
     pub(super) fn read(directory: &Path) -> Option<Self> {
         let own = rustix::process::geteuid().as_raw();
         let found = fs::symlink_metadata(directory).ok()?;
@@ -104,13 +106,13 @@ impl Mark {
         is_ours.then_some(mark)
     }
 
-    /// Whether the run that made it may still be there.
+    /// Whether the run that created it may still exist.
     pub(super) fn run_is_there(&self) -> bool {
         self.boot == boot() && start_of(self.process) == Some(self.started)
     }
 }
 
-/// The directories in `workdir` that runs of this user have made, with their marks.
+/// Returns the directories in `workdir` that runs of this user created, with their marks.
 pub(super) fn marked(workdir: &Path) -> Vec<(PathBuf, Mark)> {
     let entries = fs::read_dir(workdir).into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
@@ -133,7 +135,7 @@ fn boot() -> String {
     boot.trim().to_owned()
 }
 
-/// proc_pid_stat(5): the 22nd field, the 20th behind the name in parentheses.
+/// proc_pid_stat(5): the 22nd field, which is the 20th after the name in parentheses.
 fn start_of(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;

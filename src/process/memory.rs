@@ -1,7 +1,8 @@
-//! How much memory a process may have, and how much it had.
+//! Limits and measures the memory of a process.
 //!
-//! A tool is limited before its start (`SandboxPolicy::set_limits`); here, from outside, is limited what is kept and does one thing after
-//! another. It is a limit of the address space, so that what is allocated and never touched counts as well.
+//! A tool is limited before its start (`SandboxPolicy::set_limits`); this module limits persistent processes from
+//! outside, which perform one request after another. It limits the address space, so that memory that is allocated and
+//! never touched counts as well.
 
 use std::fs;
 
@@ -9,11 +10,11 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::base::error::{Error, Result};
 
-/// How the kernel is told to forget the peak: proc_pid_clear_refs(5).
+/// The value that makes the kernel reset the peak: proc_pid_clear_refs(5).
 const FORGET_PEAK: &str = "5";
 
-/// Limits the address space of a process that is there, or takes the limit away as far as its policy allows. One that is gone already
-/// needs none.
+/// Limits the address space of a running process, or removes the limit as far as its policy allows. A process that has
+/// already ended needs none.
 pub(super) fn limit(process: Pid, bytes: Option<u64>) -> Result<()> {
     let maximum = maximum(process);
     let within = |bytes: u64| maximum.map_or(bytes, |maximum| bytes.min(maximum));
@@ -29,7 +30,7 @@ pub(super) fn limit(process: Pid, bytes: Option<u64>) -> Result<()> {
     }
 }
 
-/// What the process may raise its own limit to, in bytes: the policy's. Nobody may raise that.
+/// Returns the maximum in bytes to which the process may raise its own limit: the policy's, which nobody may raise.
 fn maximum(process: Pid) -> Option<u64> {
     let limits = format!("/proc/{}/limits", process.as_raw_nonzero());
     let limits = fs::read_to_string(limits).ok()?;
@@ -39,13 +40,13 @@ fn maximum(process: Pid) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Lets the kernel forget the most memory that a process had at once. Where it does not offer that, the peak of the whole life is told.
+/// Makes the kernel reset the peak memory of a process. Without support, the peak of its whole life is reported.
 pub(super) fn forget_peak(process: Pid) {
     let path = format!("/proc/{}/clear_refs", process.as_raw_nonzero());
     let _ = fs::write(path, FORGET_PEAK);
 }
 
-/// The most memory that this process had at once since it was told to forget, in bytes; 0 where the system does not tell.
+/// Returns the peak memory of this process since the last reset, in bytes; 0 if the system does not report it.
 pub fn own_peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

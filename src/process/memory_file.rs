@@ -1,6 +1,7 @@
-//! A file without a name: a program or a library that imgduel carries, where the system can load it.
+//! A file without a name, for a program or library that imgduel carries and the system must load.
 //!
-//! Used by the zygote, the fork server and fixed entropy. It is closed in every program that is started, unless it is handed over.
+//! The zygote, the fork server and fixed entropy use it. It is closed in every program that is started, unless it is
+//! handed over.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,13 +11,13 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-/// A file in memory that is only read any more.
+/// A read-only file in memory.
 pub(super) struct MemoryFile {
     file: File,
 }
 
 impl MemoryFile {
-    /// With these bytes; the name shows in `/proc` only.
+    /// Creates a file with these bytes; the name only shows in `/proc`.
     pub(super) fn holding(name: &str, bytes: &[u8]) -> io::Result<Self> {
         let mut written = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
         written.write_all(bytes)?;
@@ -25,12 +26,12 @@ impl MemoryFile {
         Ok(Self { file })
     }
 
-    /// Where this process, and one that it is about to start, finds it.
+    /// Returns the path for this process, and for one that it is about to start.
     pub(super) fn path(&self) -> PathBuf {
         path_of(&self.file)
     }
 
-    /// Where a program that this process becomes finds it.
+    /// Returns the path for a program that this process becomes.
     pub(super) fn hand_over(self) -> io::Result<PathBuf> {
         fcntl_setfd(&self.file, FdFlags::empty())?;
         let path = self.path();
@@ -38,7 +39,7 @@ impl MemoryFile {
         Ok(path)
     }
 
-    /// The same once more, to be handed over.
+    /// Opens the file again, to hand it over.
     pub(super) fn opened(&self) -> io::Result<File> {
         File::open(self.path())
     }

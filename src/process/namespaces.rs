@@ -1,8 +1,9 @@
-//! Namespaces for tools, where the machine allows them: defence in depth behind Landlock and seccomp.
+//! Namespaces for tools, if the machine allows them: defence in depth behind Landlock and seccomp.
 //!
-//! A zygote that is apart sees every mount read-only but the run's own directory, so that rights, owners, times and attributes of files
-//! outside cannot be changed either, which Landlock does not see; and has neither the machine's System V IPC nor its network. How it is
-//! entered is `preload/setup.rs`; here is found out, once, which way this machine allows.
+//! In its namespaces, a zygote sees every mount read-only except the run's own directory, so that it also cannot change
+//! rights, owners, times and attributes of files outside, which Landlock does not protect; and it has neither the
+//! machine's System V IPC nor its network. `preload/setup.rs` enters them; this module finds out, once, which way the
+//! machine allows.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -14,7 +15,7 @@ static FOUND: OnceLock<Result<Way, String>> = OnceLock::new();
 
 fn found() -> &'static Result<Way, String> {
     FOUND.get_or_init(|| {
-        // Where a zygote itself is confined anyway, trying costs nothing but its start.
+        // A zygote is confined anyway, so a trial costs only its start.
         let place = std::env::temp_dir();
         let place = place.canonicalize().unwrap_or(place);
         let try_out = |needs_users| {
@@ -25,12 +26,12 @@ fn found() -> &'static Result<Way, String> {
     })
 }
 
-/// The way of this machine; nothing where there is none.
+/// Returns the way that this machine allows; `None` if there is none.
 pub(super) fn way() -> Option<Way> {
     found().as_ref().ok().copied()
 }
 
-/// Why there is no way; nothing where there is one.
+/// Returns why there is no way; `None` if there is one.
 pub(super) fn objection() -> Option<String> {
     let why = found().as_ref().err()?;
     Some(format!("{why}: the other layers stand without them"))

@@ -1,27 +1,28 @@
-//! The sandbox of a tool, as plain data: what a tool may use up, and what it may touch.
+//! The sandbox policy of a tool, as plain data: its resource limits, and what it may access.
 //!
-//! Images are hostile, and so may be the tool. A [`SandboxPolicy`] is enforced on a child before it is the tool, by its zygote (`setup.rs`) and by
-//! what each call gives it; without a zygote, `confined_thread.rs` does what can be done from outside. What a machine lacks is told by
-//! `layers`, never silently left out. `watch.rs` watches for a call that uses up more than it may.
+//! Images are hostile, and the tool may be too. A zygote (`setup.rs`) enforces a [`SandboxPolicy`] on a child before it
+//! becomes the tool, together with the parts that are specific to a call; without a zygote, `confined_thread.rs` does
+//! what is possible from outside. `layers` reports what a machine lacks; nothing is omitted silently. `watch.rs`
+//! detects a call that exceeds its limits.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::limits::{Limits, SetLimit};
 
-/// CPU time of one process, for each second of wall time that the call may take.
+/// The CPU time of one process for each second of the call's wall time limit.
 const CPU_SECONDS_PER_SECOND: u64 = 4;
 
-/// What a tool may use up and touch.
+/// The resource limits of a tool, and what it may access.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SandboxPolicy {
-    /// What it may use up; none: whatever there is.
+    /// The resource limits; `None` for no limits.
     pub limits: Option<Limits>,
-    /// Whether it may write to its scratch directory only, and reach no network.
+    /// Whether it may only write to its scratch directory, and use no network.
     pub is_confined: bool,
-    /// Whether it is also put into namespaces of its own, where the machine allows it.
+    /// Whether it also gets its own namespaces, if the machine allows them.
     pub is_apart: bool,
-    /// Whether its flushes to the disk are made to succeed without being done.
+    /// Whether its flushes to the disk succeed without effect.
     pub flushes_off: bool,
 }
 
@@ -45,7 +46,7 @@ impl SandboxPolicy {
         flushes_off: false,
     };
 
-    /// The same policy with flushes off.
+    /// Returns the policy with flushes off.
     pub fn without_flushes(&self) -> Self {
         Self {
             flushes_off: true,
@@ -53,13 +54,13 @@ impl SandboxPolicy {
         }
     }
 
-    /// Whether it asks for namespaces, where the machine allows them.
+    /// Whether it requires namespaces, if the machine allows them.
     pub(super) fn wants_namespaces(&self) -> bool {
         self.is_confined && self.is_apart
     }
 
-    /// What a process is limited to that may take `wall` time (none: it is kept, and does many things), and this much address space, in
-    /// bytes, where that is less than the policy's.
+    /// Returns the limits of a process with the wall time limit `wall` (`None` for a persistent process, which performs
+    /// many requests), and with this address space in bytes if it is less than the policy's.
     pub(super) fn set_limits(&self, wall: Option<Duration>, memory: Option<u64>) -> Vec<SetLimit> {
         let limit = |resource, soft, hard| SetLimit {
             resource,
@@ -86,15 +87,16 @@ impl SandboxPolicy {
         let by_wall = |wall: Duration| (wall.as_secs() + 1) * CPU_SECONDS_PER_SECOND;
         if let Some(wall) = wall {
             let seconds = limits.cpu_seconds.unwrap_or(by_wall(wall));
-            // It ends a process by SIGXCPU; one that will not hear it is killed a second later.
+            // SIGXCPU ends the process; one that ignores it is killed a second later.
             set.push(limit(libc::RLIMIT_CPU, seconds, seconds + 1));
         }
         set
     }
 }
 
-/// The kernel counts processes and threads by user, and not at all for root: this is only what stops a tool that forks faster than it can be
-/// watched from taking the machine with it. What was there at the beginning of the run, and as many more as tools may reasonably need.
+/// The kernel counts processes and threads per user, and not at all for root: this only prevents a tool that forks
+/// faster than it can be watched from exhausting the machine. It is the number at the beginning of the run plus a
+/// reasonable number for tools.
 fn processes_of_user_max() -> u64 {
     const SPARE: u64 = 4096;
     static THERE: OnceLock<u64> = OnceLock::new();

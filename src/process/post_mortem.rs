@@ -1,4 +1,4 @@
-//! What a process group was doing when its time ran out: busy or stuck.
+//! The state of a process group at its timeout: busy or stuck.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::pulse::{ProcessState, Pulse};
 /// Read from `/proc` just before the group is killed. What could not be read is zero or empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PostMortem {
-    /// How long it ran, in seconds: its limit, and any time that it was given beyond for being busy.
+    /// How long it ran, in seconds: its limit, plus any extension for being busy.
     pub limit_seconds: f64,
-    /// Whether it still moved in the last tenth of its limit: CPU time or I/O went on. One that did not is stuck.
+    /// Whether CPU time or I/O progressed in the last tenth of its limit. A group without progress is stuck.
     #[serde(default)]
     pub is_busy: bool,
-    /// CPU time the group had used, in seconds.
+    /// The CPU time of the group, in seconds.
     pub cpu_seconds: f64,
-    /// Bytes the group had sent to storage.
+    /// The bytes that the group sent to storage.
     pub bytes_written: u64,
-    /// Every process of the group.
+    /// All processes of the group.
     pub processes: Vec<ProcessState>,
-    /// How far it had come with what it was known to have to do.
+    /// The progress of its expected work, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
 }
@@ -29,7 +29,7 @@ pub struct PostMortem {
 impl PostMortem {
     pub(super) fn new(pulse: Pulse, ran: Duration, is_busy: bool) -> Self {
         Self {
-            // To the millisecond: it is read by people.
+            // Rounded to milliseconds for people.
             limit_seconds: (ran.as_secs_f64() * 1e3).round() / 1e3,
             is_busy,
             cpu_seconds: pulse.cpu_seconds(),

@@ -1,7 +1,7 @@
-//! The pulse of a process group: what it has used up, and whether it moves.
+//! The activity of a process group: the resources that it has used, and whether it makes progress.
 //!
-//! Read from `/proc` while a call takes long. Two of them tell a busy tool from a stuck one: wall time alone cannot, on a loaded machine
-//! or a slow disk.
+//! Read from `/proc` while a call takes long. Two samples distinguish a busy tool from a stuck one: wall time alone
+//! cannot, on a loaded machine or a slow disk.
 
 use std::fs;
 use std::time::Duration;
@@ -9,17 +9,19 @@ use std::time::Duration;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-/// Who belongs to a call.
+/// The processes of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kin {
-    /// Leads the group.
+    /// The leader of the group.
     pub(super) leader: Pid,
-    /// The session of its server, which is there for this call alone; then those count too that have left the group.
+    /// The session of its server, if that serves this call alone; processes that left the group but not the session
+    /// then count too.
     pub(super) session: Option<Pid>,
 }
 
 impl Kin {
-    /// Whether a process of this number, group and session belongs to it. The server, which leads the session, does not.
+    /// Whether a process of this number, group and session belongs to the call. The server, which leads the session,
+    /// does not.
     fn has(self, process: u64, group: u64, session: u64) -> bool {
         let number = |id: Pid| id.as_raw_nonzero().get() as u64;
         let is_of = |own: Pid| number(own) == session && number(own) != process;
@@ -27,24 +29,24 @@ impl Kin {
     }
 }
 
-/// What a group has used up so far. What could not be read is zero or empty.
+/// The resources that a group has used so far. What could not be read is zero or empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Pulse {
-    /// CPU time in clock ticks.
+    /// The CPU time in clock ticks.
     pub(super) ticks: u64,
-    /// Bytes sent to storage.
+    /// The bytes sent to storage.
     pub(super) bytes_written: u64,
-    /// Bytes fetched from storage.
+    /// The bytes fetched from storage.
     bytes_read: u64,
-    /// System calls that read or wrote.
+    /// The number of system calls that read or wrote.
     calls: u64,
-    /// Memory in use, in bytes.
+    /// The memory in use, in bytes.
     pub(super) memory_bytes: u64,
-    /// Whether any of its threads runs or wants to run.
+    /// Whether any of its threads runs or waits for a processor.
     wants_processor: bool,
     /// Whether any of its threads waits for a device.
     wants_device: bool,
-    /// Every process of the group.
+    /// All processes of the group.
     pub(super) processes: Vec<ProcessState>,
     /// Their numbers.
     pub(super) numbers: Vec<u64>,
@@ -53,27 +55,27 @@ pub(super) struct Pulse {
 /// One process of the group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessState {
-    /// Its name, as the kernel keeps it (15 bytes).
+    /// The name, as the kernel keeps it (15 bytes).
     pub name: String,
     /// The kernel's letter: R running, S sleeping, D waiting for a device, T stopped, Z ended.
     pub state: String,
-    /// The kernel function it waits in; "0" or empty when it runs or the kernel does not tell.
+    /// The kernel function in which it waits; "0" or empty if it runs or the kernel does not report it.
     pub wait_channel: String,
 }
 
 impl Pulse {
-    /// Of all of them.
+    /// Samples all processes of the group.
     pub(super) fn of_group(kin: Kin) -> Self {
         Self::of_members(kin, |_| true)
     }
 
-    /// The same soon after the leader's start: of the processes that were started after it, which all others of its group were. Looking
-    /// into every process of a machine costs more than a short call.
+    /// Samples a group soon after its leader's start: only processes that were started after the leader are examined,
+    /// because examining every process of a machine costs more than a short call.
     pub(super) fn of_young_group(kin: Kin) -> Self {
         let first = kin.leader.as_raw_nonzero().get() as u64;
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        // proc_loadavg(5): the fifth field is the process id that was given last. They are given in turn, from the lowest on after the
-        // highest.
+        // proc_loadavg(5): the fifth field is the most recent process id. Ids are assigned in increasing order, and
+        // wrap around after the highest.
         let last = load.split_whitespace().nth(4);
         let last = last
             .and_then(|id| id.parse::<u64>().ok())
@@ -99,13 +101,14 @@ impl Pulse {
         pulse
     }
 
-    /// CPU time in seconds.
+    /// Returns the CPU time in seconds.
     pub(super) fn cpu_seconds(&self) -> f64 {
         self.ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 
-    /// Whether the group has moved since: CPU time or I/O went on, or a thread of it has, or only waits for, a processor or a device.
-    /// On a loaded machine one may wait for its turn a long time; that is not its fault.
+    /// Whether the group has made progress since `earlier`: CPU time or I/O increased, or a thread of it used, or only
+    /// waits for, a processor or a device. On a loaded machine a thread may wait a long time, which is not the tool's
+    /// fault.
     pub(super) fn has_moved_since(&self, earlier: &Self) -> bool {
         let counters = |pulse: &Self| {
             (
@@ -118,8 +121,8 @@ impl Pulse {
         self.wants_processor || self.wants_device || counters(self) != counters(earlier)
     }
 
-    /// Whether the group wants a processor and has had less than a quarter of one in this time, at whose beginning it had used
-    /// `cpu_seconds_before`: then the machine keeps it waiting.
+    /// Whether the group needs a processor and has had less than a quarter of one in this time, at whose beginning it
+    /// had used `cpu_seconds_before`: then the machine is too slow.
     pub(super) fn is_starved(&self, cpu_seconds_before: f64, time: Duration) -> bool {
         let had = self.cpu_seconds() - cpu_seconds_before;
         self.wants_processor && had < time.as_secs_f64() / 4.0
@@ -177,8 +180,8 @@ fn states_of_threads(process: &str) -> impl Iterator<Item = String> {
         })
 }
 
-/// The parts of `/proc/PID/stat`, proc_pid_stat(5): pid (comm) state ppid pgrp ... utime is field 14, stime 15, rss 24. The name
-/// may hold blanks and parentheses, so fields are counted from the last ')': state is 0.
+/// The fields of `/proc/PID/stat`, proc_pid_stat(5): pid (comm) state ppid pgrp ... utime is field 14, stime 15, rss
+/// 24. The name may contain blanks and parentheses, so fields are counted from the last ')': state is 0.
 struct Stat<'text> {
     name: &'text str,
     fields: Vec<&'text str>,

@@ -1,9 +1,10 @@
-//! The reaper: a process beside this one that cleans up when this one is gone, however it went.
+//! The reaper: a process that cleans up after this one has ended, in whatever way.
 //!
-//! A harness that is killed by SIGKILL can do nothing any more: its tools would go on, and its scratch directories stay. The program starts
-//! itself again with `ARGUMENT`, as a process that does nothing but wait for the end of its standard input, which only the harness holds open. Then
-//! it kills every process that works in a scratch directory of that run, and removes those directories. After an orderly end it finds nothing to do.
-//! `sweep` is for what even the reaper could not clean up: the next run calls it.
+//! A harness that is killed by SIGKILL cannot clean up: its tools would continue, and its scratch directories would
+//! stay. The program starts itself again with `ARGUMENT`, as a process that only waits for the end of its standard
+//! input, which only the harness holds open. Then it kills every process that works in a scratch directory of that run,
+//! and removes those directories. After an orderly end there is nothing to do. `sweep` is for what even the reaper
+//! could not clean up: the next run calls it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,13 +22,14 @@ use super::mark::{RUN_VARIABLE, marked, run_token};
 use super::removal::remove;
 use crate::base::error::{Error, Result};
 
-/// The hidden argument with which the program becomes a reaper; the directory of the scratch directories and the run's token follow.
+/// The hidden argument that makes the program a reaper; the parent of the scratch directories and the run's token
+/// follow.
 const ARGUMENT: &str = "__imgduel-warden";
 
-/// How long processes that were killed are waited for.
+/// How long to wait for killed processes to end.
 const KILL_GRACE: Duration = Duration::from_secs(3);
 
-/// Posts the reaper, once: `program` is this very program. Its standard input stays open for as long as this process lives.
+/// Starts the reaper, once: `program` is this program. Its standard input stays open as long as this process lives.
 pub fn post(program: &Path, workdir: &Path) -> Result<()> {
     static POSTED: OnceLock<Option<ChildStdin>> = OnceLock::new();
     let mut failed = None;
@@ -40,7 +42,7 @@ pub fn post(program: &Path, workdir: &Path) -> Result<()> {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C on the terminal is not for it.
+            // Ctrl-C on the terminal does not reach it.
             .process_group(0)
             .spawn();
         match child {
@@ -54,7 +56,7 @@ pub fn post(program: &Path, workdir: &Path) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// Becomes the reaper when the program was started as one. To be called first in `main`.
+/// Becomes the reaper if the program was started as one. Call it first in `main`.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT {
@@ -69,7 +71,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
         .is_ok_and(|count| count > 0)
     {}
     let (workdir, temporary) = (PathBuf::from(workdir), std::env::temp_dir());
-    // Where tools are asked who they are.
+    // The directory in which tools report their versions.
     let temporary = Some(temporary).filter(|temporary| *temporary != workdir);
     for place in temporary.into_iter().chain([workdir]) {
         clean_up(&place, &token.to_string_lossy());
@@ -90,13 +92,13 @@ fn clean_up(workdir: &Path, token: &str) {
     own.iter().for_each(|path| remove(path));
 }
 
-/// Whether an environment variable says that its process works in a directory or below.
+/// Whether an environment variable says that its process works in a directory or below it.
 fn lies_in(variable: &[u8], directory: &Path) -> bool {
     let place = variable.strip_prefix(b"TMPDIR=");
     place.is_some_and(|place| Path::new(OsStr::from_bytes(place)).starts_with(directory))
 }
 
-/// Kills every process that has such a variable in its environment, until there is none.
+/// Kills every process with such a variable in its environment, until there is none.
 fn kill_all(is_meant: impl Fn(&[u8]) -> bool) {
     let deadline = Instant::now() + KILL_GRACE;
     let own = std::process::id();
@@ -120,8 +122,8 @@ fn kill_all(is_meant: impl Fn(&[u8]) -> bool) {
     }
 }
 
-/// Removes what runs that are gone have left in `workdir`, and kills what still works there: what was removed. Only what
-/// bears a run's mark is touched; a directory in use is locked by its run.
+/// Removes what runs that have ended left in `workdir`, kills what still works there, and returns what was removed.
+/// Only directories with a run's mark are touched; the run locks a directory in use.
 pub fn sweep(workdir: &Path) -> Vec<PathBuf> {
     let mut swept = Vec::new();
     for (path, mark) in marked(workdir) {

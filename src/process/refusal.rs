@@ -1,7 +1,8 @@
-//! The system calls that a tool is refused, by seccomp: for anybody, without privileges, and for good.
+//! The system calls that a tool is refused, by seccomp: permanently and without privileges.
 //!
-//! Made once as filters; a zygote enters them from its first message, a thread by [`enter`]. A filter sees numbers and arguments, not what
-//! pointers lead to: what hangs on a path is Landlock's. What each group of calls would give a tool is told beside it.
+//! The filters are built once; a zygote enters them by its first message, a thread by [`enter`]. A filter sees numbers
+//! and arguments, not what pointers refer to: Landlock handles paths. A comment at each group says what its calls would
+//! allow a tool.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,14 +26,14 @@ const FLUSHES: [i64; 5] = [
 
 /// Refused whatever their arguments.
 const REFUSED: &[i64] = &[
-    // A way out but its output. A pair of sockets is left: [`conditional`].
+    // Communication other than its output. Pairs of sockets are allowed: see [`conditional`].
     libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
-    // A session, and so perhaps a terminal, of its own.
+    // A session of its own, and so possibly a terminal.
     libc::SYS_setsid,
-    // What outlives its processes: System V IPC, POSIX queues, keys.
+    // Objects that outlive its processes: System V IPC, POSIX queues, keys.
     libc::SYS_shmget,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -49,7 +50,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_add_key,
     libc::SYS_request_key,
     libc::SYS_keyctl,
-    // Other processes: their memory, their descriptors, what they have in common.
+    // Other processes: their memory, descriptors and shared resources.
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
     libc::SYS_process_madvise,
@@ -58,7 +59,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_kcmp,
     libc::SYS_ptrace,
     libc::SYS_perf_event_open,
-    // Files outside, of which Landlock does not see owners, attributes and flags.
+    // Files outside, whose owners, attributes and flags Landlock does not protect.
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_setxattr,
@@ -70,7 +71,7 @@ const REFUSED: &[i64] = &[
     SYS_SETXATTRAT,
     SYS_REMOVEXATTRAT,
     SYS_FILE_SETATTR,
-    // Rights and views that it could make for itself, in namespaces of its own.
+    // Rights and views that it could create for itself, in its own namespaces.
     libc::SYS_unshare,
     libc::SYS_setns,
     libc::SYS_mount,
@@ -83,29 +84,30 @@ const REFUSED: &[i64] = &[
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
     libc::SYS_mount_setattr,
-    // Much of the kernel, for nothing that an image needs.
+    // Large parts of the kernel that no image needs.
     libc::SYS_bpf,
     libc::SYS_userfaultfd,
     libc::SYS_quotactl,
 ];
 
-/// Those of one architecture.
+/// Calls of one architecture.
 #[cfg(target_arch = "x86_64")]
 const REFUSED_HERE: &[i64] = &[libc::SYS_chown, libc::SYS_lchown];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[i64] = &[];
 
-/// The same on every architecture since Linux 5.1 (include/uapi/asm-generic/unistd.h); not known to every libc.
+/// The number is the same on every architecture since Linux 5.1 (include/uapi/asm-generic/unistd.h); not every libc has
+/// it.
 const SYS_PROCESS_MRELEASE: i64 = 448;
 const SYS_SETXATTRAT: i64 = 463;
 const SYS_REMOVEXATTRAT: i64 = 466;
 const SYS_FILE_SETATTR: i64 = 469;
 
-/// Not there: a program that wants it falls back to what a filter sees. The kernel works a ring past all filters, and takes the flags of
-/// `clone3` where no filter can read them.
+/// Calls that appear to be missing: a program falls back to calls that a filter sees. The kernel processes an io_uring
+/// without filters, and takes the flags of `clone3` from memory that a filter cannot read.
 const NOT_THERE: &[i64] = &[libc::SYS_io_uring_setup, libc::SYS_clone3];
 
-/// Calls on a process, whose number is the first argument, 0 meaning the caller.
+/// Calls on a process whose number is the first argument; 0 means the caller.
 const ON_A_PROCESS: &[i64] = &[
     libc::SYS_sched_setscheduler,
     libc::SYS_sched_setparam,
@@ -118,7 +120,7 @@ const ON_A_PROCESS: &[i64] = &[
 /// PRIO_USER and IOPRIO_WHO_USER: all processes of a user.
 const ALL_OF_USER: [(i64, u64); 2] = [(libc::SYS_setpriority, 2), (libc::SYS_ioprio_set, 3)];
 
-/// Namespaces that `clone` makes (clone(2)): of mounts, groups, names, IPC, users, processes, the network.
+/// The namespaces that `clone` creates (clone(2)): mounts, groups, names, IPC, users, processes, the network.
 const NAMESPACES: [u64; 7] = [
     0x2_0000,
     0x200_0000,
@@ -129,8 +131,8 @@ const NAMESPACES: [u64; 7] = [
     0x4000_0000,
 ];
 
-/// ioctl(2) requests of terminals all have the letter 'T'. These only ask, or concern the descriptor alone: TCGETS, TIOCGPGRP, TIOCGWINSZ,
-/// FIONREAD, FIONBIO, TIOCGSID, FIONCLEX, FIOCLEX, FIOASYNC, TCGETS2.
+/// All ioctl(2) requests of terminals have the letter 'T'. These only query, or concern the descriptor alone: TCGETS,
+/// TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, TIOCGSID, FIONCLEX, FIOCLEX, FIOASYNC, TCGETS2.
 const TERMINAL_LETTER: (u64, u64) = (0xff00, 0x5400);
 const TERMINAL_QUESTIONS: [u64; 10] = [
     0x5401,
@@ -148,10 +150,11 @@ const TERMINAL_QUESTIONS: [u64; 10] = [
 /// FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS and FS_IOC_FSSETXATTR (ioctl_iflags(2)).
 const FILE_FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 
-/// PR_SET_DUMPABLE: a process that hides from those who watch over it.
+/// PR_SET_DUMPABLE: a process could hide from its watchers.
 const SET_DUMPABLE: u64 = 4;
 
-/// On x86-64, a second way to make the same calls (x32): the same numbers with this bit, but for some that have numbers of their own.
+/// On x86-64, a second way to make the same calls (x32): the same numbers with this bit, except for some with their own
+/// numbers.
 const X32_BIT: i64 = 0x4000_0000;
 const X32_OWN: [(i64, i64); 5] = [
     (libc::SYS_ioctl, 514),
@@ -173,7 +176,7 @@ fn when(
     SeccompCondition::new(argument, size, op, value)
 }
 
-/// Refused by their arguments: each rule's conditions hold together.
+/// Calls that are refused depending on their arguments: all conditions of a rule must hold.
 fn conditional() -> Made<Rules> {
     let rule = |conditions: Vec<Made<SeccompCondition>>| {
         let conditions: Made<Vec<SeccompCondition>> = conditions.into_iter().collect();
@@ -187,10 +190,11 @@ fn conditional() -> Made<Rules> {
         let (others, all) = (when(1, Dword, Ne, 0), when(0, Dword, Eq, all_of_user));
         rules.insert(call, vec![rule(vec![others])?, rule(vec![all])?]);
     }
-    // Limits of others may be asked for, and not set.
+    // Limits of other processes may be read, but not set.
     let set = vec![when(0, Dword, Ne, 0), when(2, Qword, Ne, 0)];
     rules.insert(libc::SYS_prlimit64, vec![rule(set)?]);
-    // Datagrams go to whom they name, whoever they were paired with; a raw local socket is the same.
+    // Datagrams go to the address that they name, whatever their socket is paired with; so do those of a raw local
+    // socket.
     let datagrams = [libc::SOCK_DGRAM, libc::SOCK_RAW]
         .map(|kind| rule(vec![when(1, Dword, MaskedEq(0xf), kind as u64)]));
     let datagrams: Made<Vec<SeccompRule>> = datagrams.into_iter().collect();
@@ -222,8 +226,8 @@ fn of_calls(calls: &[i64]) -> Rules {
     calls.iter().map(|call| (*call, Vec::new())).collect()
 }
 
-/// The filter by which these calls fail with this error, or succeed undone with 0; nothing where seccompiler does not know the
-/// architecture, which `layers` tells.
+/// Returns the filter by which these calls fail with this error, or succeed without effect with 0; `None` if
+/// seccompiler does not know the architecture, which `layers` reports.
 fn filter(rules: Made<Rules>, error: i32) -> Option<BpfProgram> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).ok()?;
     let mut rules = rules.ok()?;
@@ -247,7 +251,7 @@ static MISSING: LazyLock<Option<BpfProgram>> =
     LazyLock::new(|| filter(Ok(of_calls(NOT_THERE)), libc::ENOSYS));
 static DONE: LazyLock<Option<BpfProgram>> = LazyLock::new(|| filter(Ok(of_calls(&FLUSHES)), 0));
 
-/// The filters of what is confined, and of what is to flush nothing.
+/// Returns the filters for a confined process, and for one whose flushes are off.
 pub(super) fn filters(is_confined: bool, flushes_off: bool) -> Vec<&'static BpfProgram> {
     let confining = is_confined.then(|| [NOT_PERMITTED.as_ref(), MISSING.as_ref()]);
     let flushing = flushes_off.then(|| DONE.as_ref());
@@ -255,7 +259,7 @@ pub(super) fn filters(is_confined: bool, flushes_off: bool) -> Vec<&'static BpfP
     filters.flatten().collect()
 }
 
-/// The calling thread, and all that it starts, enters them.
+/// Enters the filters in the calling thread, and in everything that it starts.
 pub(super) fn enter(is_confined: bool, flushes_off: bool) -> io::Result<()> {
     let filters = filters(is_confined, flushes_off);
     filters
@@ -263,7 +267,7 @@ pub(super) fn enter(is_confined: bool, flushes_off: bool) -> io::Result<()> {
         .try_for_each(|filter| apply_filter(filter).map_err(io::Error::other))
 }
 
-/// Why there are no filters; nothing when there are.
+/// Returns why there are no filters; `None` if there are.
 pub(super) fn objection() -> Option<String> {
     let unknown = TargetArch::try_from(std::env::consts::ARCH).err();
     let unknown = unknown.map(|_| "no filters for this architecture".to_owned());

@@ -1,4 +1,4 @@
-//! The removal of a scratch directory, whatever a tool did in it.
+//! Removes a scratch directory, whatever a tool did in it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ pub fn remove(directory: &Path) {
     if !is_there(directory) {
         return;
     }
-    // One directory after the other: what lies in it is moved up before it goes, so that no depth matters, nor rights.
+    // One directory after the other is moved up before it is removed, so that neither depth nor access rights matter.
     let mut number = 0_u64;
     loop {
         open_up(directory);
@@ -41,7 +41,7 @@ pub fn remove(directory: &Path) {
             break;
         }
     }
-    // What is left then is not ours to remove.
+    // What remains cannot be removed by this user.
     let _ = fs::remove_dir_all(directory);
 }
 

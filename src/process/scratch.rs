@@ -1,7 +1,7 @@
-//! The scratch directories of a run: all below one directory of its own, which is marked and locked.
+//! The scratch directories of a run: all below one directory of the run, which is marked and locked.
 //!
-//! Made by the sandbox, the fixtures and the pools of kept tools; removed by whoever made them, else by the reaper or the next run
-//! (`mark.rs` tells how those know ours).
+//! The sandbox, the fixtures and the pools of persistent tools create them; their creators remove them, otherwise the
+//! reaper or the next run (`mark.rs` describes how those recognize ours).
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -14,17 +14,17 @@ use super::removal::remove;
 use super::zygote_pool;
 use crate::base::error::{Error, Result};
 
-/// The beginning of the name of a case's directory that is to stay.
+/// The prefix of the name of a case's directory that is kept.
 pub const KEPT_PREFIX: &str = "imgduel-kept-";
 
-/// The directory of a run in one place, with all its scratch directories. It goes with the last of those who hold it.
+/// The directory of a run in one place, with all its scratch directories. It is removed with its last holder.
 pub struct RunDirectory {
     path: PathBuf,
-    /// Held for as long as the directory is there, so that no other run takes it for one that was left behind.
+    /// Held as long as the directory exists, so that no other run takes it for a remainder.
     _lock: File,
 }
 
-/// Those of this process.
+/// The run directories of this process.
 static OPEN: Mutex<Option<HashMap<PathBuf, Weak<RunDirectory>>>> = Mutex::new(None);
 
 fn open() -> MutexGuard<'static, Option<HashMap<PathBuf, Weak<RunDirectory>>>> {
@@ -32,7 +32,7 @@ fn open() -> MutexGuard<'static, Option<HashMap<PathBuf, Weak<RunDirectory>>>> {
 }
 
 impl RunDirectory {
-    /// This run's in `workdir`.
+    /// Returns this run's directory in `workdir`.
     pub fn in_place(workdir: &Path) -> Result<Arc<Self>> {
         let cannot = |error| Error::io("make a scratch directory in", workdir, &error);
         let absolute = std::path::absolute(workdir).map_err(cannot)?;
@@ -53,7 +53,7 @@ impl RunDirectory {
             .prefix(&prefix)
             .tempdir_in(workdir)?;
         let lock = File::open(made.path())?;
-        // A file system without locks: then the mark alone tells that its run is there.
+        // On a file system without locks, only the mark shows that its run exists.
         let _ = lock.try_lock();
         Mark::new(made.path())?.write(made.path())?;
         Ok(Self {
@@ -62,34 +62,35 @@ impl RunDirectory {
         })
     }
 
-    /// Where it lies.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it was made in.
+    /// Returns the directory that it was created in.
     pub fn workdir(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 }
 
-/// The directory of this run in which a directory of a side lies; none, where it lies elsewhere.
+/// Returns the directory of this run that contains a side's directory; `None` for any other.
 pub(super) fn run_directory_of(side: &Path) -> Option<&Path> {
     side.ancestors().take(3).find_map(is_run_directory)
 }
 
-/// The place in which this run has, or would have, its directory so that what lies beside `side` is in the same file system.
+/// Returns the directory in which this run has, or would have, its directory so that it is in the same file system as
+/// `side`.
 pub fn workdir_of(side: &Path) -> PathBuf {
     let run = run_directory_of(side);
     let workdir = run.unwrap_or(side).parent();
     workdir.unwrap_or(side).to_owned()
 }
 
-/// The same path when it is a directory of this run.
+/// Returns the path if it is a directory of this run.
 pub(super) fn is_run_directory(path: &Path) -> Option<&Path> {
     let open = open();
     let run = open.as_ref()?.get(path.parent()?)?.upgrade()?;
-    // Its end is not to come under the lock.
+    // It must not be dropped under the lock.
     drop(open);
     (run.path == path).then_some(path)
 }
@@ -101,7 +102,7 @@ impl Drop for RunDirectory {
     }
 }
 
-/// A scratch directory: a case's, or one for something that is kept.
+/// A scratch directory: a case's, or a persistent process's.
 pub struct Root {
     path: PathBuf,
     is_kept: bool,
@@ -109,7 +110,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// Makes one whose name begins with `name` among those of this run in `workdir`.
+    /// Creates one with this prefix of its name, in this run's directory in `workdir`.
     pub fn make(workdir: &Path, name: &str) -> Result<Self> {
         let run = RunDirectory::in_place(workdir)?;
         let cannot = |error| Error::io("make a scratch directory in", run.path(), &error);
@@ -124,17 +125,17 @@ impl Root {
         })
     }
 
-    /// Where it lies.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What all of them are made in.
+    /// Returns the directory that contains the run directories.
     pub fn workdir(&self) -> &Path {
         self.run.workdir()
     }
 
-    /// Leaves it, under a name that no clean-up goes by, beside the directories of runs.
+    /// Keeps it, under a name that no clean-up recognizes, beside the run directories.
     pub fn keep(mut self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let kept = self.workdir().join(format!("{KEPT_PREFIX}{name}"));

@@ -1,6 +1,6 @@
-//! A process that starts tools on request: a zygote, or a tool that was stopped before its `main`.
+//! A process that starts tools on request: a zygote, or a tool that is stopped before its `main`.
 //!
-//! How the two ends speak is told in `preload/protocol.rs`, which both include; the other end is `preload/attendance.rs`.
+//! `preload/protocol.rs` describes the protocol, and both ends include it; the other end is `preload/attendance.rs`.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -26,20 +26,20 @@ use super::limits::SetLimit;
 use super::protocol::{self, CallHead, MESSAGE_BYTES, PidFileEntry, REAP, Reply, call_flag};
 use super::setup::Setup;
 
-/// How long a program may take to be there that may turn out to be no server.
+/// How long a program that may turn out to be no server may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one that is there may take for a fork: it needs but a processor, for which it may stand in a long line. One that is gone
-/// is told at once.
+/// How long a server may take for a fork: it only needs a processor, for which it may have to wait. A server that ended
+/// is detected at once.
 pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is said of a program that is no server.
+/// The message about a program that is not a server.
 pub(super) const NOT_WAITING: &str = "it does not wait for calls";
 
-/// How long one may take to end by itself.
+/// How long a server may take to end by itself.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often the pid_file is looked into for a child that is not there yet.
+/// The interval for checking the pid file for a child that does not exist yet.
 const PID_FILE_PAUSE: Duration = Duration::from_millis(1);
 
 /// A process that waits for calls.
@@ -48,31 +48,31 @@ pub(super) struct Server {
     socket: OwnedFd,
     /// Where a child writes the number of its call and its own id, eight bytes each.
     pid_file: File,
-    /// How many calls were put.
+    /// The number of calls that were sent.
     calls: u64,
     leads_session: bool,
 }
 
-/// A call, as it is put to a server.
+/// A call, as it is sent to a server.
 pub(super) struct Call<'call> {
     pub(super) invocation: &'call Invocation<'call>,
     pub(super) omissions: Omissions,
     pub(super) limits: &'call [SetLimit],
-    /// None: nothing is there to read.
+    /// `None` for an empty standard input.
     pub(super) stdin: Option<BorrowedFd<'call>>,
     pub(super) stdout: BorrowedFd<'call>,
     pub(super) stderr: BorrowedFd<'call>,
-    /// What the child restricts itself by.
+    /// The ruleset with which the child restricts itself.
     pub(super) ruleset: Option<BorrowedFd<'call>>,
-    /// Whether the server has a word to say at the start.
+    /// Whether the server sends a message at the start of the child.
     pub(super) tells_start: bool,
 }
 
-/// What a server says of its child.
+/// A server's message about its child.
 pub(super) enum Word {
     /// It has become the tool.
     Started(Pid),
-    /// It has ended; nobody else gets its id until it is reaped.
+    /// It has ended; its id is not reused until it is reaped.
     Ended(Ended),
     /// It has not become the tool.
     NotStarted(NotStarted),
@@ -88,15 +88,15 @@ pub(super) struct Ended {
 
 /// Why there is no child.
 pub(super) enum NotStarted {
-    /// The call is too long, or the server is of no use (any more).
+    /// The message of the call is too long, or the server is unusable.
     ByServer,
     /// The system refused it; the server waits for the next call.
     BySystem(io::Error),
 }
 
 impl Server {
-    /// Starts a server by this command, with `start` to do it; or why it does not wait for calls. With a `setup`, the command is a
-    /// zygote, which enters it first and leads a session of its own.
+    /// Starts a server by this command, with `start`; the error says why it does not wait for calls. With a `setup`,
+    /// the command is a zygote, which enters it first and leads its own session.
     pub(super) fn start(
         command: &mut Command,
         setup: Option<&Setup<'_>>,
@@ -124,7 +124,7 @@ impl Server {
             }
         }
         let process = start(command).map_err(|error| error.to_string())?;
-        // The command holds the server's end of the socket, whose closing shows that the server is gone.
+        // The command holds the server's end of the socket; its closing shows that the server has ended.
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut server = Self {
             process,
@@ -144,7 +144,7 @@ impl Server {
         Err(why)
     }
 
-    /// Puts a call; an error when it cannot be said, or there is nobody to hear it. What comes of it is told later.
+    /// Sends a call; returns an error if its message is too long or the server has ended. The result is reported later.
     pub(super) fn put(&mut self, call: &Call<'_>) -> Result<(), NotStarted> {
         self.calls += 1;
         let message = message(call, self.calls).ok_or(NotStarted::ByServer)?;
@@ -161,13 +161,13 @@ impl Server {
         sent.map(drop).map_err(|_| NotStarted::ByServer)
     }
 
-    /// Can be read when there is a word of the child, or the server is gone.
+    /// Returns a descriptor that becomes readable when there is a message, or the server has ended.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// The next word of the child of the call that was put last, within `grace`; `None` when none came. A server that is gone, and with
-    /// it the child's status, is an error: the call was not made where no child is in the pid_file.
+    /// Returns the next message about the child of the last call, within `grace`; `None` if none came. A server that
+    /// has ended, and with it the child's status, is an error: if the pid file has no child, the call was not made.
     pub(super) fn word(&self, grace: Duration) -> Result<Option<Word>, Errno> {
         match self.receive(grace) {
             Ok(said) => Self::understood(said).map(Some),
@@ -199,11 +199,12 @@ impl Server {
         })
     }
 
-    /// The child of the call that was put last, once it is there; `None` when it has not come to be, which the next word tells of.
+    /// Returns the child of the last call, once it exists; `None` if it was not created, which the next message
+    /// reports.
     pub(super) fn child(&self) -> Option<Pid> {
         let until = Instant::now() + TURN_PATIENCE;
         loop {
-            // Looked at before the pid_file: what is not there now, and has no word to come, will not be there.
+            // Checked before the pid file: a child that is not there now, without a message to come, will not be there.
             let is_over = readable_within(self.socket(), Duration::ZERO).unwrap_or(true);
             let entered = self.entered();
             if entered.is_some() || is_over || Instant::now() > until {
@@ -221,7 +222,7 @@ impl Server {
         process.filter(|_| call == self.calls)
     }
 
-    /// Lets the child be reaped, which has ended; whether the server is still there for the next call.
+    /// Lets the server reap the child, which has ended; returns whether the server still exists for the next call.
     pub(super) fn reap(&self) -> bool {
         send(&self.socket, REAP, SendFlags::NOSIGNAL).is_ok()
     }
@@ -230,7 +231,7 @@ impl Server {
         if !grace.is_zero() && !readable_within(self.socket(), grace)? {
             return Err(Errno::TIMEDOUT);
         }
-        // One more than a reply has, so that a longer one is not taken for one.
+        // One byte more than a reply, so that a longer message is not taken for one.
         let mut bytes = [0; Reply::BYTES + 1];
         match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
             Ok((received, _)) => Reply::decode(&bytes[..received]).ok_or(Errno::PIPE),
@@ -239,12 +240,14 @@ impl Server {
         }
     }
 
-    /// The session in which it and all that comes from it are, which nobody leaves; none where it has none of its own.
+    /// Returns the session of the server and everything that it starts, which no process can leave; `None` if it has no
+    /// session of its own.
     pub(super) fn session(&self) -> Option<Pid> {
         self.leads_session.then(|| Pid::from_child(&self.process))
     }
 
-    /// With its socket closed, it ends whatever comes from it and itself; one that does not look is killed.
+    /// If its socket is closed, the server ends itself and everything that it started; one that does not notice is
+    /// killed.
     fn end(&mut self) {
         let watched = pidfd_open(Pid::from_child(&self.process), PidfdFlags::empty());
         if shutdown(&self.socket, Shutdown::Both).is_ok()
@@ -263,7 +266,7 @@ impl Drop for Server {
     }
 }
 
-/// The message of a call, as [`CallHead`] says; `None` when it cannot be said.
+/// Returns the message of a call, as described by [`CallHead`]; `None` if it is too long.
 fn message(call: &Call<'_>, number: u64) -> Option<Vec<u8>> {
     let Call {
         invocation, limits, ..

@@ -1,6 +1,7 @@
-//! What a zygote enters before it takes a call: told by the first message on its socket.
+//! What a zygote enters before it takes a call: the first message on its socket.
 //!
-//! Made of a policy by whoever starts a zygote or a fork server. The other end is `preload/setup.rs`; `preload/protocol.rs` says what each part is.
+//! Whoever starts a zygote or a fork server builds it from a policy. The other end is `preload/setup.rs`;
+//! `preload/protocol.rs` describes each part.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,25 +15,26 @@ use super::policy::SandboxPolicy;
 use super::protocol::{SetupHead, setup_flag};
 use super::{confinement, refusal};
 
-/// How namespaces are made.
+/// How namespaces are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Way {
-    /// Inside a namespace of users, in which anybody has the rights for it.
+    /// Inside a user namespace, in which any user has the necessary rights.
     pub(super) needs_users: bool,
 }
 
-/// What is to be entered.
+/// What a zygote must enter.
 pub(super) struct Setup<'place> {
     flags: u64,
     filters: Vec<&'static BpfProgram>,
     ruleset: Option<OwnedFd>,
-    /// What stays writable, apart.
+    /// The directory that stays writable in the namespaces.
     place: Option<&'place Path>,
 }
 
 impl<'place> Setup<'place> {
-    /// Makes that of a policy. What is started may write below `below` only, where there is one, else each of its children is to confine
-    /// itself; it is put apart in this `way`, where there is one and the policy allows it, with `place` as the one place that is not read-only.
+    /// Returns the setup for a policy. Its processes may only write below `below`, if given; otherwise each of its
+    /// children must confine itself. It enters namespaces in this `way`, if given and allowed by the policy, with
+    /// `place` as the only directory that is not read-only.
     pub(super) fn new(
         policy: &SandboxPolicy,
         below: Option<&Path>,
@@ -60,14 +62,15 @@ impl<'place> Setup<'place> {
         })
     }
 
-    /// Does without namespaces, for a place where they cannot be had though the machine has them; whether it had them.
+    /// Removes the namespaces, for a place where they are unavailable although the machine has them; returns whether
+    /// there were any.
     pub(super) fn stay(&mut self) -> bool {
         let was_apart = self.flags & setup_flag::IS_APART != 0;
         self.flags &= !(setup_flag::IS_APART | setup_flag::NEEDS_USERS);
         was_apart
     }
 
-    /// The same apart in this way, to try it.
+    /// Returns a setup that only tests the namespaces in this way.
     pub(super) fn trial(way: Way, place: &'place Path) -> Self {
         let users = if way.needs_users {
             setup_flag::NEEDS_USERS
@@ -82,7 +85,7 @@ impl<'place> Setup<'place> {
         }
     }
 
-    /// Puts it as the first message.
+    /// Sends it as the first message.
     pub(super) fn send(&self, socket: &OwnedFd) -> io::Result<()> {
         let mut filters = [0; SetupHead::FILTERS_MAX];
         for (length, filter) in filters.iter_mut().zip(&self.filters) {

@@ -1,6 +1,7 @@
-//! The start of a tool: by a zygote where there is one, else by this process; by a fork of a tool that is loaded already.
+//! Starts a tool: by a zygote if there is one, otherwise from this process; or by a fork of a tool that is already
+//! loaded.
 //!
-//! Used by `call.rs` and `dialogue.rs`, which see the child through.
+//! `call.rs` and `dialogue.rs` use it, which watch the child to its end.
 
 use std::path::Path;
 
@@ -12,7 +13,8 @@ use super::server::{NotStarted, Server};
 use super::{child, scratch, zygote_pool};
 use crate::base::error::{Error, Result};
 
-/// Starts the program as the leader of a new group, standard input a pipe when `spoken_to`, else empty, and has `attend` see it through.
+/// Starts the program as the leader of a new group, with a pipe as standard input if `spoken_to`, otherwise an empty
+/// one, and has `attend` watch it.
 pub(super) fn spawn<T>(
     invocation: &Invocation<'_>,
     spoken_to: bool,
@@ -21,7 +23,7 @@ pub(super) fn spawn<T>(
     let policy = invocation.sandbox.unwrap_or(&SandboxPolicy::OPEN);
     let wall = invocation.limit + invocation.grace;
     let limits = policy.set_limits((!spoken_to).then_some(wall), invocation.memory_bytes_max);
-    // One that is named by its file alone is looked for on PATH, which a zygote does not do.
+    // A program without a directory is searched on PATH, which a zygote does not do.
     let is_path = invocation.program.components().nth(1).is_some();
     let mut tries = 0;
     let place = scratch::run_directory_of(invocation.directory);
@@ -59,7 +61,7 @@ pub(super) fn spawn<T>(
     }
 }
 
-/// The same by a fork of a tool that is loaded already; its server is handed back when the child is reaped.
+/// Starts it by a fork of a tool that is already loaded; its server is returned when the child is reaped.
 pub(super) fn fork(
     invocation: &Invocation<'_>,
     omissions: Omissions,

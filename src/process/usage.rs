@@ -1,8 +1,8 @@
-//! What a call takes up that its directory listing and its processes' memory do not show.
+//! The resources of a call that neither the listing of its directory nor the memory of its processes shows.
 //!
-//! Asked by the watch while a call takes long. Space: however deep, in directories that cannot be read, in files that are open or mapped and
-//! have no name any more. Memory: in files without a name that live in memory (memfd_create(2)), mapped or not. What only the kernel
-//! sees (a descriptor on its way through a socket, say) is not seen here either.
+//! The watch samples it while a call takes long. Space: at any depth, in unreadable directories, and in files that are
+//! open or mapped but have no name any more. Memory: in files without a name that live in memory (memfd_create(2)),
+//! mapped or not. What only the kernel knows (for example a descriptor on its way through a socket) is not counted.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
@@ -18,22 +18,23 @@ use rustix::fs::{
 /// The unit of st_blocks, whatever the file system's own is (stat(2)).
 const BLOCK_BYTES: u64 = 512;
 
-/// Directories one below the other. No tool needs as many, and each is a descriptor here: what lies deeper counts as more than there may be.
+/// The maximum depth of nested directories. No tool needs as many, and each takes a descriptor here: anything deeper
+/// counts as more than the limit.
 const DEPTH_MAX: u32 = 256;
 
-/// What is taken up.
+/// The resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// On the disk of the scratch directory, in bytes.
     pub(super) scratch_bytes: u64,
-    /// Of memory, beside what the processes themselves have in use, in bytes.
+    /// In memory, in addition to what the processes have in use, in bytes.
     pub(super) memory_bytes: u64,
 }
 
-/// A file: its device and inode.
+/// The device and inode of a file.
 type Identity = (u64, u64);
 
-/// What these processes take up, whose scratch directory this is.
+/// Returns the resources of these processes and their scratch directory.
 pub(super) fn measured_in(scratch: &Path, processes: &[u64]) -> Usage {
     let mut count = Count {
         device: fs::metadata(scratch).map_or(0, |found| found.dev()),
@@ -43,11 +44,11 @@ pub(super) fn measured_in(scratch: &Path, processes: &[u64]) -> Usage {
     if let Ok(directory) = open(scratch, flags, Mode::empty()) {
         count.add_directory(directory, DEPTH_MAX);
     }
-    // All descriptors before all mappings: of a file that is open, the system tells what it takes up.
+    // All descriptors come before all mappings, because the system reports the space of an open file.
     processes.iter().for_each(|id| count.add_descriptors(*id));
     processes.iter().for_each(|id| count.add_mappings(*id));
     let in_memory = count.memory_bytes;
-    // What is mapped and touched is in use by a process already.
+    // Mapped memory that was touched is already in use by a process.
     let counted = match in_memory {
         0 => 0,
         _ => processes.iter().map(|id| shared_bytes(*id)).sum(),
@@ -60,11 +61,11 @@ pub(super) fn measured_in(scratch: &Path, processes: &[u64]) -> Usage {
 
 #[derive(Default)]
 struct Count {
-    /// Of the scratch directory.
+    /// The device of the scratch directory.
     device: u64,
     scratch_bytes: u64,
     memory_bytes: u64,
-    /// Those with several names, or none.
+    /// Files with several names, or none.
     seen: HashSet<Identity>,
 }
 
@@ -96,11 +97,12 @@ impl Count {
         }
     }
 
-    /// A directory, also one whose rights shut its owner out. They are as they were afterwards; until all of it is counted they are not,
-    /// for without them nothing in it can be looked at.
+    /// Counts a directory, even one whose access rights exclude its owner. The rights are changed while it is counted,
+    /// because nothing in it can be examined otherwise, and restored afterwards.
     fn add_below(&mut self, directory: &OwnedFd, name: &CStr, mode: RawMode, depth: u32) {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // The directory itself, whatever the tool puts in its place meanwhile: rights are never changed by name.
+        // The descriptor refers to the directory itself, whatever the tool puts in its place: rights are never changed
+        // by name.
         let Ok(held) = openat(directory, name, flags | OFlags::PATH, Mode::empty()) else {
             return;
         };
@@ -115,7 +117,7 @@ impl Count {
         change(Mode::from_raw_mode(mode));
     }
 
-    /// Files that are open and have no name any more.
+    /// Counts open files that have no name any more.
     fn add_descriptors(&mut self, process: u64) {
         let descriptors = fs::read_dir(format!("/proc/{process}/fd"));
         for descriptor in descriptors.into_iter().flatten().flatten() {
@@ -136,7 +138,7 @@ impl Count {
         }
     }
 
-    /// Files that are mapped and have no name any more: how long the mappings are, as no more is told.
+    /// Counts mapped files that have no name any more: by the length of the mappings, as nothing else is known.
     fn add_mappings(&mut self, process: u64) {
         let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
         for line in maps.lines().filter(|line| line.ends_with(" (deleted)")) {
@@ -164,12 +166,12 @@ impl Count {
     }
 }
 
-/// The link says "/memfd:NAME (deleted)".
+/// The link reads "/memfd:NAME (deleted)".
 fn is_memfd(descriptor: &Path) -> bool {
     fs::read_link(descriptor).is_ok_and(|name| name.to_string_lossy().starts_with("/memfd:"))
 }
 
-/// Of a line of proc_pid_maps(5): length, device, inode and name.
+/// Parses a line of proc_pid_maps(5): length, device, inode and name.
 fn mapping(line: &str) -> Option<(u64, (u32, u32), u64, &str)> {
     let mut fields = line.split_whitespace();
     let (begin, end) = fields.next()?.split_once('-')?;
@@ -182,7 +184,7 @@ fn mapping(line: &str) -> Option<(u64, (u32, u32), u64, &str)> {
     Some((length, device, inode, fields.next()?))
 }
 
-/// What a process has in use of shared memory, in bytes.
+/// Returns the shared memory that a process has in use, in bytes.
 fn shared_bytes(process: u64) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status

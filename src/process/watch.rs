@@ -1,6 +1,7 @@
-//! Looks after a call that takes long: whether it uses up more than it may, and, at its limit, whether it is busy or stuck.
+//! Watches a call that takes long: whether it exceeds its resource limits and, at its time limit, whether it is busy or
+//! stuck.
 //!
-//! A short call is never looked at, so that it costs nothing. Used by [`run`](super::call::run) and the dialogue.
+//! A short call is never sampled, so it costs nothing. [`run`](super::call::run) and the dialogue use it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,21 +14,21 @@ use super::post_mortem::PostMortem;
 use super::pulse::{Kin, Pulse};
 use super::usage;
 
-/// How soon after its start a call is first looked at; every later look comes after twice the time, up to [`LOOK_RARELY`].
+/// The time from the start to the first sample; each later interval is twice as long, up to [`LOOK_RARELY`].
 const LOOK_FIRST: Duration = Duration::from_millis(50);
 
-/// For how long after its start a call's processes are told from others by being younger than it: in this time, a machine does not
-/// come to the end of its process ids and round to the same again.
+/// The time after the start in which a call's processes are recognized by being younger than it: a machine does not
+/// wrap around its process ids in this time.
 const YOUNG: Duration = Duration::from_millis(500);
 
-/// The longest time between two looks.
+/// The maximum interval between two samples.
 const LOOK_RARELY: Duration = Duration::from_millis(250);
 
-/// How many times its limit a call may take that wants a processor and hardly gets one: it is given its limit anew, because it is the machine
-/// that is slow, and not the tool.
+/// The maximum number of time limits for a call that needs a processor and hardly gets one: its limit starts again,
+/// because the machine is slow, not the tool.
 const STARVED_LIMITS_MAX: u32 = 10;
 
-/// A call under way.
+/// A call in progress.
 pub(super) struct Watch<'call> {
     kin: Kin,
     started: Instant,
@@ -35,15 +36,16 @@ pub(super) struct Watch<'call> {
     limits: Option<&'call Limits>,
     scratch: &'call Path,
     limit: Duration,
-    /// Time that is left for movement to show: a tenth of the limit.
+    /// The time in which progress must show: a tenth of the limit.
     window: Duration,
     deadline: Instant,
-    /// A busy call may go on until then.
+    /// The deadline of a busy call.
     last_deadline: Instant,
-    /// One that is starved may go on until then.
+    /// The deadline of a starved call.
     last_deadline_starved: Instant,
     before: Option<Pulse>,
-    /// When it was first looked at since it began, or was given its limit anew, and the CPU time in seconds that it had used by then.
+    /// The time of the first sample since the start, or since the limit started again, and the CPU time in seconds at
+    /// that time.
     first: Option<(Instant, f64)>,
     next_pulse: Instant,
     next_look: Instant,
@@ -51,7 +53,7 @@ pub(super) struct Watch<'call> {
 }
 
 impl<'call> Watch<'call> {
-    /// Of a call from its start on.
+    /// Watches a call from its start on.
     pub(super) fn new(kin: Kin, started: Instant, invocation: &Invocation<'call>) -> Self {
         let Invocation {
             directory,
@@ -67,7 +69,7 @@ impl<'call> Watch<'call> {
         }
     }
 
-    /// Of a group that is given something to do at `started` and may take `limit` for it, and `grace` more while it is busy.
+    /// Watches a group that gets a request at `started` with this `limit`, and `grace` in addition while it is busy.
     pub(super) fn of_kin(kin: Kin, started: Instant, limit: Duration, grace: Duration) -> Self {
         let window = limit / 10;
         let deadline = started + limit;
@@ -90,7 +92,7 @@ impl<'call> Watch<'call> {
         }
     }
 
-    /// The same, with an eye on what it uses up.
+    /// Also watches its resource limits.
     pub(super) fn limited(
         self,
         sandbox: Option<&'call SandboxPolicy>,
@@ -103,7 +105,7 @@ impl<'call> Watch<'call> {
         }
     }
 
-    /// The moment at which to look next.
+    /// Returns the time of the next sample.
     pub(super) fn next(&self) -> Instant {
         let next = self.next_pulse.min(self.deadline);
         match self.limits {
@@ -112,7 +114,7 @@ impl<'call> Watch<'call> {
         }
     }
 
-    /// Looks, when the moment has come: how the call is to end, if it is not to go on.
+    /// Takes a sample if it is time; returns the ending if the call must not continue.
     pub(super) fn look(&mut self) -> Option<Ending> {
         let now = Instant::now();
         if now < self.next() {
@@ -134,7 +136,7 @@ impl<'call> Watch<'call> {
             return None;
         }
         let Some(before) = &self.before else {
-            // The harness itself had to wait for its turn: then movement has to show from now on.
+            // The harness itself had to wait for a processor: progress must show from now on.
             self.deadline = now + self.window;
             self.next_pulse = self.deadline;
             self.before = Some(pulse);
@@ -168,7 +170,7 @@ impl<'call> Watch<'call> {
             return Some(HitLimit::new(Limit::Processes, limits.processes));
         }
         let held = usage::measured_in(self.scratch, &pulse.numbers);
-        // What several processes share is counted for each: the limit is far above that.
+        // Memory that processes share counts for each of them: the limit is far above that.
         if pulse.memory_bytes + held.memory_bytes > limits.memory_bytes {
             return Some(HitLimit::new(Limit::Memory, limits.memory_bytes));
         }

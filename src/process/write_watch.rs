@@ -1,9 +1,9 @@
-//! Tells whether anybody has had a file open for writing, by inotify(7).
+//! Detects whether anybody has had a file open for writing, by inotify(7).
 //!
-//! Used for source images that are only to be read, by the sandbox and the fixtures, and for what the cache has read. To write to a file,
-//! also through a mapping, takes a descriptor that is open for writing, whose closing is told, by the end of its process at the latest: so
-//! nothing needs to be read to know that a file is what it was. Who it was is not told. The descriptors of inotify are kept: to close one
-//! costs the kernel a grace period.
+//! The sandbox and the fixtures use it for source images that must only be read, and the cache for files that it has
+//! read. Writing to a file, even through a mapping, requires a descriptor that is open for writing, and its closing is
+//! reported, at the latest when its process ends: so no file must be read to know that it is unchanged. It is not
+//! reported who wrote. The inotify descriptors are kept, because closing one costs the kernel a grace period.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,29 +15,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-/// What is told of a watched file: its closing by whoever could write to it, and its cutting, which takes no descriptor.
+/// The events of a watched file: closing by a possible writer, and truncation, which needs no descriptor.
 const WRITES: WatchFlags = WatchFlags::CLOSE_WRITE.union(WatchFlags::MODIFY);
 
-/// Room for some events without names (`struct inotify_event`).
+/// The size of a buffer for some events without names (`struct inotify_event`).
 const EVENTS_BYTES: usize = 512;
 
-/// Descriptors that watch for nobody at the moment; what they still tell of files that are gone concerns nobody.
+/// Unused descriptors; events of removed files that they still report are ignored.
 static IDLE: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 
 fn idle() -> MutexGuard<'static, Vec<OwnedFd>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Files under watch.
+/// Watched files.
 #[derive(Debug)]
 pub struct WriteWatch {
     inotify: Option<OwnedFd>,
-    /// What tells their events from those of files that are gone.
+    /// Distinguishes their events from those of removed files.
     numbers: Vec<i32>,
 }
 
 impl WriteWatch {
-    /// Watches nothing yet.
+    /// Returns an empty watch.
     pub fn begin() -> io::Result<Self> {
         let waiting = idle().pop();
         let inotify = match waiting {
@@ -48,12 +48,12 @@ impl WriteWatch {
             inotify: Some(inotify),
             numbers: Vec::new(),
         };
-        // What still waits there is about files of others.
+        // The pending events concern files of earlier watches.
         watch.has_seen_any();
         Ok(watch)
     }
 
-    /// Watches a regular file from here on, whatever other names it has.
+    /// Watches a regular file from now on, whatever other names it has.
     pub fn add(&mut self, path: &Path) -> io::Result<()> {
         let inotify = self.inotify.as_ref().ok_or(io::ErrorKind::NotFound)?;
         self.numbers
@@ -61,7 +61,8 @@ impl WriteWatch {
         Ok(())
     }
 
-    /// Whether somebody may have written to one of the files since this was asked last, or one is gone: its inode may be another's by now.
+    /// Whether somebody may have written to one of the files since the last query, or one was removed: its inode may
+    /// have been reused.
     pub fn has_seen_any(&self) -> bool {
         let Some(inotify) = &self.inotify else {
             return true;
@@ -89,7 +90,7 @@ impl Drop for WriteWatch {
     }
 }
 
-/// A file that is to stay what it is and where it is.
+/// A file that must not be changed or replaced.
 #[derive(Debug)]
 pub struct Guarded {
     path: PathBuf,
@@ -98,7 +99,7 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Guards it from here on.
+    /// Guards the file from now on.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let mut watch = WriteWatch::begin()?;
         watch.add(path)?;
@@ -109,14 +110,14 @@ impl Guarded {
         })
     }
 
-    /// Whether somebody may have written to the file, or has put another in its place.
+    /// Whether somebody may have written to the file or replaced it.
     pub fn may_have_changed(&self) -> bool {
         let is_there = identity(&self.path).is_ok_and(|found| found == self.identity);
         !is_there || self.watch.has_seen_any()
     }
 }
 
-/// Device and inode of what lies at a path.
+/// Returns device and inode of a path.
 pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let found = path.symlink_metadata()?;
     Ok((found.dev(), found.ino()))
@@ -142,7 +143,7 @@ mod tests {
         drop(quiet);
         let changes: [&dyn Fn(); 5] = [
             &|| drop(File::options().write(true).open(&path).unwrap()),
-            // By its other name, without a change of its length.
+            // By its other name, without changing its length.
             &|| {
                 let mut file = File::options().write(true).open(&other).unwrap();
                 file.write_all(b"bits!").unwrap();

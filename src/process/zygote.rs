@@ -1,9 +1,10 @@
 //! Zygotes: small processes that start tools, each confined before its first instruction.
 //!
-//! What has to happen in a child before it is the tool cannot be had by safe code in this process. A zygote
-//! (`preload/zygote.rs`, put into memory and executed from there) does it: it is kept, as a child of this process, and takes call
-//! after call ([`Server`]). What is the same for all calls of a policy it enters once ([`Setup`]), and what it starts has it from it; limits
-//! and the Landlock ruleset are each call's own. Here a zygote is started; those that are kept are in `zygote_pool.rs`.
+//! Safe code in this process cannot do what must happen in a child before it becomes the tool. A zygote
+//! (`preload/zygote.rs`, loaded into memory and executed from there) does it: it is a persistent child of this process,
+//! and takes call after call ([`Server`]). It enters once what is the same for all calls of a policy ([`Setup`]), and
+//! its children inherit it; limits and the Landlock ruleset are specific to each call. This module starts a zygote;
+//! `zygote_pool.rs` keeps them.
 
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -14,10 +15,10 @@ use super::policy::SandboxPolicy;
 use super::server::Server;
 use super::setup::Setup;
 
-/// The program, as `build.rs` made it; empty where it could not be made.
+/// The program, as `build.rs` built it; empty if it could not be built.
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/zygote"));
 
-/// The program where it can be executed; or why there is none.
+/// Returns the executable program; the error says why there is none.
 pub(super) fn program() -> Result<&'static MemoryFile, &'static str> {
     static MADE: OnceLock<Result<MemoryFile, String>> = OnceLock::new();
     let make = || {
@@ -34,14 +35,14 @@ pub(super) fn program() -> Result<&'static MemoryFile, &'static str> {
     MADE.get_or_init(make).as_ref().map_err(String::as_str)
 }
 
-/// Starts a zygote that enters this first; or why it does not wait for calls.
+/// Starts a zygote that enters this setup first; the error says why it does not wait for calls.
 pub(super) fn start(program: &MemoryFile, setup: &Setup<'_>) -> Result<Server, String> {
     let mut command = Command::new(program.path());
     command.env_clear().stderr(Stdio::null());
     Server::start(&mut command, Some(setup), launch)
 }
 
-/// Whether a zygote can enter this; or why not.
+/// Whether a zygote can enter this setup; the error says why not.
 pub(super) fn can_enter(setup: &Setup<'_>) -> Result<(), String> {
     start(program()?, setup).map(drop)
 }

@@ -1,7 +1,7 @@
 //! The zygotes that wait for calls, by what they have entered.
 //!
-//! One call at a time: there are as many as calls were under way at once. They end with this process, or when the place that stays writable for
-//! them goes.
+//! Each takes one call at a time, so there are as many as there were simultaneous calls. They end with this process, or
+//! when their writable directory is removed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use super::server::Server;
 use super::setup::Setup;
 use super::{namespaces, zygote};
 
-/// The most zygotes of a kind that wait for calls.
+/// The maximum number of idle zygotes of a kind.
 const IDLE_MAX: usize = 64;
 
-/// What a zygote has entered: whether it is confined, whether flushes are off, and the place beside which all is read-only.
+/// What a zygote has entered: whether it is confined, whether flushes are off, and the only writable directory.
 type Entered = (bool, bool, Option<PathBuf>);
 
-/// Those that wait for calls.
+/// The idle zygotes.
 static IDLE: LazyLock<Mutex<HashMap<Entered, Vec<Server>>>> = LazyLock::new(Mutex::default);
 
 fn entered(policy: &SandboxPolicy, place: Option<&Path>) -> Entered {
@@ -34,14 +34,14 @@ fn idle() -> MutexGuard<'static, HashMap<Entered, Vec<Server>>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A zygote for a call with this policy in `place`, the run's directory; or why there is none.
+/// Returns a zygote for a call with this policy in `place`, the run's directory; the error says why there is none.
 pub(super) fn take(policy: &SandboxPolicy, place: Option<&Path>) -> Result<Server, String> {
     let program = zygote::program()?;
     let waiting = idle().get_mut(&entered(policy, place)).and_then(Vec::pop);
     if let Some(server) = waiting {
         return Ok(server);
     }
-    // What may be written to is each call's own.
+    // The writable directory is specific to each call.
     let way = place
         .filter(|_| policy.wants_namespaces())
         .and_then(|_| namespaces::way());
@@ -52,7 +52,7 @@ pub(super) fn take(policy: &SandboxPolicy, place: Option<&Path>) -> Result<Serve
     })
 }
 
-/// Keeps a zygote for the next call with such a policy in this place.
+/// Keeps a zygote for the next call with this policy in this place.
 pub(super) fn put_back(policy: &SandboxPolicy, place: Option<&Path>, server: Server) {
     let mut idle = idle();
     let waiting = idle.entry(entered(policy, place)).or_default();
@@ -61,7 +61,7 @@ pub(super) fn put_back(policy: &SandboxPolicy, place: Option<&Path>, server: Ser
     }
 }
 
-/// Ends those that wait for calls in a place that is about to go.
+/// Ends the idle zygotes of a directory that is about to be removed.
 pub(super) fn forget(place: &Path) {
     let is_there = |(_, _, there): &Entered| there.as_deref() == Some(place);
     let gone: Vec<_> = idle().extract_if(|entered, _| is_there(entered)).collect();
