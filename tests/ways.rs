@@ -95,7 +95,7 @@ fn run(
     let total = cases.len() as u64;
     let cases: Vec<Case> = cases.to_vec();
     let ended = campaign::run(
-        &Arc::new(imgduel::campaign::candidate_set::CandidateSet::of_arena(
+        &Arc::new(imgduel::campaign::candidate_set::CandidateSet::of_session(
             session,
         )),
         cases.into_iter().map(Ok),

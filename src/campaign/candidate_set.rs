@@ -26,10 +26,10 @@ use crate::tool::{self, Tool, ToolEnv, ToolSpec};
 
 /// The sessions of all candidates.
 pub struct CandidateSet {
-    arenas: Vec<Session>,
+    sessions: Vec<Session>,
     /// Why tools that `all` includes are missing.
     absent: Vec<Error>,
-    /// The launcher of the tools, if this contest opened them.
+    /// The launcher of the tools, if this set opened them.
     launcher: Option<Arc<Launcher>>,
     /// Keeps the run's scratch directory alive between cases.
     scratch: Option<Arc<RunDirectory>>,
@@ -99,7 +99,7 @@ impl CandidateSet {
         let remover = Arc::new(Remover::start());
         // All sides of all candidates share the source images that the reference creates.
         let fixtures = Arc::default();
-        let arenas = candidates.into_iter().map(|(spec, candidate)| {
+        let sessions = candidates.into_iter().map(|(spec, candidate)| {
             let runner = DifferentialRunner {
                 candidate,
                 reference: Arc::clone(&reference),
@@ -118,7 +118,7 @@ impl CandidateSet {
             Session::in_run(runner, Arc::clone(&catalogue), terms, Arc::clone(&gate))
         });
         Ok(Self {
-            arenas: arenas.collect(),
+            sessions: sessions.collect(),
             absent: Vec::new(),
             launcher: Some(Arc::clone(&tool_env.launcher)),
             scratch: Some(scratch),
@@ -126,10 +126,10 @@ impl CandidateSet {
         })
     }
 
-    /// Returns a contest of a single candidate.
-    pub fn of_arena(session: Session) -> Self {
+    /// Returns a set with a single candidate.
+    pub fn of_session(session: Session) -> Self {
         Self {
-            arenas: vec![session],
+            sessions: vec![session],
             absent: Vec::new(),
             launcher: None,
             scratch: None,
@@ -137,12 +137,12 @@ impl CandidateSet {
         }
     }
 
-    /// Returns a contest that caches the reference's answers in `store`.
+    /// Returns a set that caches the reference's answers in `store`.
     pub fn with_cache(&self, store: &Arc<Store>) -> Self {
-        let arenas = self.arenas.iter();
-        let arenas = arenas.map(|session| session.with_cache(Arc::clone(store)));
+        let sessions = self.sessions.iter();
+        let sessions = sessions.map(|session| session.with_cache(Arc::clone(store)));
         Self {
-            arenas: arenas.collect(),
+            sessions: sessions.collect(),
             absent: self.absent.clone(),
             launcher: self.launcher.clone(),
             scratch: self.scratch.clone(),
@@ -151,13 +151,13 @@ impl CandidateSet {
     }
 
     /// Returns the session of each candidate, in order.
-    pub fn arenas(&self) -> &[Session] {
-        &self.arenas
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
     }
 
     /// Returns the session of the only candidate. Fails if there are several.
     pub fn only(&self) -> Result<&Session> {
-        match &*self.arenas {
+        match &*self.sessions {
             [session] => Ok(session),
             _ => Err(Error::usage(
                 "this needs exactly one candidate: name one with --candidate",
@@ -166,9 +166,9 @@ impl CandidateSet {
     }
 
     /// Returns the session of a candidate; the first session if there is no such candidate.
-    pub fn arena_of(&self, candidate: &ToolName) -> &Session {
+    pub fn session_of(&self, candidate: &ToolName) -> &Session {
         let own = |session: &&Session| session.candidate_name() == *candidate;
-        self.arenas.iter().find(own).unwrap_or(&self.arenas[0])
+        self.sessions.iter().find(own).unwrap_or(&self.sessions[0])
     }
 
     /// Returns the notices to show before the run: missing tools and witnesses, tools that cannot be forked, removed directories, catalogues
@@ -183,7 +183,7 @@ impl CandidateSet {
                 "removed {path}, the scratch directory of a run that is gone"
             ))
         });
-        let of_json = self.arenas[0].catalogue().of_json.iter().map(|path| {
+        let of_json = self.sessions[0].catalogue().of_json.iter().map(|path| {
             let path = path.display();
             Error::system(format!(
                 "{path} is a catalogue of the old form: imgduel convert-catalogue {path} {USUAL_DIRECTORY} makes a directory of it that can be edited"
@@ -192,14 +192,14 @@ impl CandidateSet {
         absent
             .chain(swept)
             .chain(of_json)
-            .chain(self.arenas[0].missing_witnesses())
+            .chain(self.sessions[0].missing_witnesses())
             .chain(fallbacks.map(Error::system))
             .collect()
     }
 
     /// Returns every possible witness, with its version if it is installed.
     pub fn witnesses(&self) -> BTreeMap<&'static str, Option<String>> {
-        self.arenas[0].witnesses()
+        self.sessions[0].witnesses()
     }
 
     /// Returns the result of `--exec-mode check` in one line, or an error if a tool behaved differently when forked. `None` in other modes.
@@ -217,14 +217,14 @@ impl CandidateSet {
 
     /// Returns whether any candidate supports at least one request of this case.
     pub fn concerns(&self, case: &Case) -> bool {
-        self.arenas.iter().any(|session| session.concerns(case))
+        self.sessions.iter().any(|session| session.concerns(case))
     }
 
     /// Runs a case with every candidate, and confirms divergences by running it again.
     pub fn run_confirmed(&self, case: &Case) -> Result<Vec<Record>> {
         let (first, again) = (Arc::default(), Arc::default());
-        let several = self.arenas.len() > 1;
-        let tried = self.arenas.iter().map(|session| {
+        let several = self.sessions.len() > 1;
+        let tried = self.sessions.iter().map(|session| {
             // Steps that the reference performs on both sides run only once. Reuse requires reading the files, which would cost more
             // than it saves for a single candidate that writes.
             match several || session.is_of_reader() {

@@ -1,8 +1,8 @@
 //! The catalogue of known divergences.
 //!
-//! A real difference between a tool and qemu-img that has been understood gets an entry: what each side does, who is
-//! right by which specification, and a condition narrow enough that nothing new hides behind it. Entries are kept in a directory of files
-//! that people edit, of which a copy is built in; asked by the arena. Nothing here prints or writes a file.
+//! An understood difference between a tool and qemu-img gets an entry: what each side does, which side is right by
+//! which specification, and a condition that is narrow enough to hide nothing new. The entries are in a directory of
+//! files that people edit, with a built-in copy. The session queries it. Nothing here prints or writes a file.
 
 mod condition;
 mod edit;
@@ -27,92 +27,93 @@ use crate::operation::{OPERATION_NAMES, facts};
 use crate::oracle::verdict::DivergenceKind;
 use files::Shared;
 
-/// The directory of the catalogue that is read when none is named, in the current directory.
+/// The default directory of the catalogue, in the current directory.
 pub const USUAL_DIRECTORY: &str = "known";
 
-/// The file of JSON in which a catalogue was kept before, in a directory of seeds.
+/// The JSON file of an earlier form of the catalogue, in a directory of seeds.
 pub const JSON_NAME: &str = "known-divergences.json";
 
-/// The same where it is read when no catalogue is named.
+/// The default path of that file.
 const USUAL_JSON: &str = "fuzz-seeds/known-divergences.json";
 
-/// How often an entry fires, of the cases that have what it is about, where it does not say so.
+/// The default rate at which an entry fires in the cases that it concerns.
 const USUAL_RATE: f64 = 0.05;
 
-/// So many times the number of cases in which an entry fires once on the average must pass before its silence says something: it is silent by
-/// chance in one of twenty runs then.
+/// The multiple of the mean number of cases between two firings of an entry after which its silence is significant:
+/// with this factor, an entry is silent by chance in one of twenty runs.
 const SILENT_TIMES: f64 = 3.0;
 
-/// Damage that is of no structure: a file that is cut off, and bytes that are overwritten at a place.
+/// Mutations that concern no structure: truncation, and bytes overwritten at an offset.
 const NOT_OF_A_STRUCTURE: [&str; 2] = ["truncated", "overwritten"];
 
 /// All entries.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// In their order: the first that fits a divergence names it.
+    /// The entries in order: the first that matches a divergence names it.
     pub entries: Vec<Entry>,
-    /// Files of JSON that it was read from: `imgduel convert-catalogue` makes a directory of them.
+    /// The JSON files that it was read from: `imgduel convert-catalogue` converts them into a directory.
     pub of_json: Vec<PathBuf>,
 }
 
-/// One understood difference.
+/// An understood difference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its name, never used again for another.
+    /// The name, which is never reused.
     pub id: String,
-    /// The candidate it is about.
+    /// The candidate that it concerns.
     pub tool: String,
-    /// The versions it was seen in: any of these.
+    /// The versions in which it was seen: any of these.
     pub versions: Vec<Range>,
-    /// Whether it is about the reference, so that it shows whatever the candidate is; `tool` and `versions` are then the reference's.
+    /// Whether it concerns the reference, so that it shows whatever the candidate is; `tool` and `versions` are then
+    /// the reference's.
     pub of_reference: bool,
-    /// Of the cases that have what it is about, the share in which it shows, for one that is rare.
+    /// The share of the concerned cases in which it shows, if it is rare.
     pub rate: Option<f64>,
-    /// When it shows.
+    /// The condition.
     pub when: Condition,
     /// What the candidate does.
     pub candidate: String,
     /// What qemu-img does.
     pub reference: String,
-    /// Who is right.
+    /// Which side is right.
     pub right: Right,
-    /// By which section of which specification or documentation.
+    /// The section of the specification or documentation.
     pub specification: String,
-    /// Why it is so and why it is left so.
+    /// The cause, and why it stays so.
     pub why: String,
-    /// Cases that show it, by their ids, or files of cases, in the catalogue's directory.
+    /// Cases that show it: ids, or files in the catalogue's directory.
     pub examples: Vec<String>,
-    /// The candidate with which an example shows it, where it is about the reference.
+    /// The candidate with which an example shows it, if it concerns the reference.
     pub example_with: Option<String>,
     /// Why it has no example.
     pub no_example: Option<String>,
 }
 
-/// What the catalogue says of a divergence.
+/// What the catalogue knows about a divergence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Said<'catalogue> {
     /// It is known.
     Known(&'catalogue Entry),
-    /// It is known of other versions of the same tool.
+    /// It is known in other versions of the same tool.
     Elsewhere(&'catalogue Entry),
 }
 
 impl Catalogue {
-    /// The catalogue that is built in.
+    /// Returns the built-in catalogue.
     ///
     /// # Errors
     ///
-    /// None that a test has not seen.
+    /// None, because a test parses it.
     pub fn built_in() -> Result<Self> {
         Ok(files::assembled(&files::built_in(), Shared::default())?.0)
     }
 
-    /// The built-in catalogue, and before it what a directory or file says: the one that is named, or else those of the current directory
-    /// if there are any. Where both have an entry of the same id, that of the directory counts.
+    /// Returns the entries of the given directory or file, or of the defaults in the current directory if there are
+    /// any, followed by the built-in catalogue. If both have an entry with the same id, the first one counts.
     ///
     /// # Errors
     ///
-    /// What cannot be read, by file and line.
+    /// Names what cannot be parsed, by file and line.
     pub fn open(named: Option<&Path>) -> Result<Self> {
         let usual = || {
             let directory = Path::new(USUAL_DIRECTORY);
@@ -130,16 +131,16 @@ impl Catalogue {
         Ok(own.before(built_in))
     }
 
-    /// One without entries.
+    /// Returns a catalogue without entries.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// Reads a directory or a file, alone: its entries may rest on classes that are built in.
+    /// Reads only a directory or a file; its entries may use built-in classes.
     ///
     /// # Errors
     ///
-    /// What cannot be read, by file and line.
+    /// Names what cannot be parsed, by file and line.
     pub fn read(path: &Path) -> Result<Self> {
         let (_, shared) = files::assembled(&files::built_in(), Shared::default())?;
         Self::resting_on(path, &shared)
@@ -159,20 +160,20 @@ impl Catalogue {
         })
     }
 
-    /// The files of a directory by name, or the one that is named.
+    /// Returns the files of a directory, sorted by name, or the given file.
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
         files::paths(path)
     }
 
-    /// Reads the text of one file of a catalogue, by the name that it has in messages.
+    /// Parses one file of a catalogue; `name` is its name in messages.
     ///
     /// # Errors
     ///
-    /// What cannot be read, by line.
+    /// Names what cannot be parsed, by line.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let source = files::Source {
             name: name.to_owned(),
@@ -181,7 +182,7 @@ impl Catalogue {
         Ok(files::assembled(&[source], Shared::default())?.0)
     }
 
-    /// These entries, and then those of another catalogue whose ids are not among them.
+    /// Returns these entries, followed by those of another catalogue whose ids are not among them.
     fn before(mut self, other: Self) -> Self {
         let others = other.entries.into_iter();
         let more: Vec<Entry> = others
@@ -192,12 +193,12 @@ impl Catalogue {
         self
     }
 
-    /// The entry of this id.
+    /// Returns the entry with this id.
     pub fn named(&self, id: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// What it says of a divergence; candidate and reference by name and version.
+    /// Returns what the catalogue knows about a divergence; candidate and reference are given by name and version.
     pub fn says(
         &self,
         candidate: (&str, &str),
@@ -217,7 +218,7 @@ impl Catalogue {
         elsewhere
     }
 
-    /// The entries that might have fired in an operation of a case.
+    /// Returns the entries that could have fired in an operation of a case.
     pub fn reached<'catalogue>(
         &'catalogue self,
         candidate: (&'catalogue str, &'catalogue str),
@@ -232,7 +233,7 @@ impl Catalogue {
         })
     }
 
-    /// The entries that never name a divergence, because an earlier one explains all that they do: each with that one.
+    /// Returns the entries that never fire because an earlier one explains all that they explain, each with that one.
     pub fn shadowed(&self) -> Vec<(&Entry, &Entry)> {
         let mut found = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
@@ -245,12 +246,12 @@ impl Catalogue {
 }
 
 impl Entry {
-    /// Whether it is about one of these tools, whatever its version.
+    /// Whether it concerns one of these tools, in any version.
     fn is_about_tool(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
         self.tool == self.subject(candidate, reference).0
     }
 
-    /// Whether it is about this version of one of these tools.
+    /// Whether it concerns this version of one of these tools.
     pub fn is_about(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
         let (tool, version) = self.subject(candidate, reference);
         let mut known = self.versions.iter();
@@ -269,32 +270,32 @@ impl Entry {
         }
     }
 
-    /// The versions in words.
+    /// Returns the versions in words.
     pub fn versions_in_words(&self) -> String {
         let ranges = self.versions.iter().map(Range::in_words);
         ranges.collect::<Vec<String>>().join(", ")
     }
 
-    /// In how many cases that have what it is about it must have been silent before that says something.
+    /// Returns the number of concerned cases after which its silence is significant.
     pub fn silent_cases_min(&self) -> u64 {
         (SILENT_TIMES / self.rate.unwrap_or(USUAL_RATE)).ceil() as u64
     }
 
-    /// Whether it explains all that `other` explains.
+    /// Whether it explains everything that `other` explains.
     pub fn covers(&self, other: &Self) -> bool {
         let of_versions = |known: &Range| {
             let mut wide = self.versions.iter();
             wide.any(|wide| wide.contains(known))
         };
-        // What is about the reference shows whatever the candidate is, and the other way round nothing can be told.
+        // An entry on the reference shows whatever the candidate is; for the converse nothing can be concluded.
         self.tool == other.tool
             && self.of_reference == other.of_reference
             && other.versions.iter().all(of_versions)
             && self.when.covers(&other.when)
     }
 
-    /// Whether it is about a tool that dies, hangs or takes too much. An exception that a Python module raises is an error told
-    /// properly, though the oracle counts it as a crash; that it runs out of memory is none.
+    /// Whether it concerns a tool that crashes, hangs or exhausts resources. An exception of a Python module is a
+    /// proper error report, although the oracle counts it as a crash; running out of memory is not.
     pub fn is_about_exhaustion(&self) -> bool {
         let kinds = self.when.kind.iter();
         let is_deadly = kinds
@@ -305,7 +306,8 @@ impl Entry {
         is_deadly && !is_exception
     }
 
-    /// What is wrong with it, if anything is: words that nothing ever says, so that it could never fire, or fires for all.
+    /// Returns what is wrong with the entry, if anything: texts that never occur, so that it could never fire, or that
+    /// it would always fire.
     fn objection(&self) -> Option<String> {
         let when = &self.when;
         let lists = [
@@ -350,7 +352,7 @@ fn fact_objection(fact: &String) -> Option<String> {
     })
 }
 
-/// Whether it is a catalogue of JSON.
+/// Whether the path is a catalogue in JSON.
 pub fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "json")
 }

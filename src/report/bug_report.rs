@@ -1,7 +1,7 @@
-//! A divergence as a bug report in Markdown: what differs, the versions, a program that shows it, what both sides said, and who is right
-//! where the catalogue knows it.
+//! A divergence as a bug report in Markdown: the differing values, the versions, a reproducer, the output of both
+//! sides, and who is right if the catalogue knows it.
 //!
-//! Made of a record; runs nothing. Called by the command.
+//! Made from a record; runs nothing. The command calls it.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::report::against_recipe;
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;
 
-/// The report. `script` is the program, or why there is none.
+/// Returns the report. `script` is the reproducer, or why there is none.
 pub fn bug_report(
     record: &Record,
     script: Result<String, String>,
@@ -89,7 +89,7 @@ fn what_differs(text: &mut String, record: &Record, evidence: Option<&Evidence>)
     text.push('\n');
 }
 
-/// A call as a person would have typed it, and what came of it.
+/// Returns a call as a person would type it, with its output.
 fn told(call: &Call) -> String {
     let mut text = format!("$ {}\n", printable(&shell_line(&call.command)));
     for said in [&call.stdout, &call.stderr] {
@@ -131,7 +131,7 @@ fn who_is_right(text: &mut String, record: &Record, entry: Option<&Entry>) {
     );
 }
 
-/// A block of code whose fence is longer than any in it.
+/// Returns a block of code whose fence is longer than any fence in it.
 fn block(text: &mut String, language: &str, code: &str) {
     let mut fence = "```".to_owned();
     while code.contains(&fence) {

@@ -1,4 +1,4 @@
-//! The page: one file for the browser, with everything in it and nothing fetched.
+//! The page: one HTML file that contains everything and fetches nothing.
 //!
 //! A pure function of the summary and the digest. maud escapes all text. Its parts: `finding` is one group of divergences, `matrix`
 //! many tools in one table, `picture` the image's maps. Called by the outlets.
@@ -20,13 +20,14 @@ use crate::oracle::signature::Group;
 use crate::report::terminal;
 use crate::run::record::{Record, Summary, Tally, ToolName};
 
-/// How much of the page findings may fill, in bytes: the rest of it is small. Those that no longer fit are told in a line.
+/// The maximum size of the findings on the page, in bytes; the rest of the page is small. A line reports those that no
+/// longer fit.
 const FINDINGS_BYTES_MAX: usize = 4_000_000;
 
-/// How many findings are told at all.
+/// The maximum number of findings.
 const FINDINGS_MAX: usize = 1000;
 
-/// How many findings are unfolded at first.
+/// The number of findings that are unfolded at first.
 const UNFOLDED_MAX: usize = 3;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -186,7 +187,7 @@ fn tallies(title: &str, first: &str, tallies: &BTreeMap<String, Tally>) -> Marku
     }
 }
 
-/// A bar of the verdicts' shares.
+/// Returns a bar with the shares of the verdicts.
 fn share(tally: Tally) -> Markup {
     let parts = [
         ("match", tally.matches),
@@ -247,7 +248,7 @@ fn findings(id: &str, title: &str, groups: &BTreeMap<Group, Found>, budget: &mut
     }
 }
 
-/// Nothing at all when there are none: most campaigns have none.
+/// Empty if there are none, as in most campaigns.
 fn flaky(summary: &Summary, records: &[Record]) -> Markup {
     html! {
         @if summary.flaky_count > 0 {

@@ -1,7 +1,7 @@
 //! A session: the two tools, the catalogue and the settings of a run, opened once. It takes a case and returns its
 //! record.
 //!
-//! The contest opens one session for each candidate.
+//! A candidate set opens one session for each candidate.
 
 mod canary;
 mod confirmation;

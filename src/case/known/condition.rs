@@ -1,6 +1,6 @@
-//! When an entry of the catalogue fits a divergence, and the narrowest condition that fits one which was found.
+//! The condition of an entry of the catalogue, and the narrowest condition for a given divergence.
 //!
-//! Pure; asked by the catalogue, and by `imgduel accept`. A condition is met when everything that it gives is met.
+//! Pure. The catalogue evaluates it, and `imgduel accept` derives it. All given parts must hold.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,54 +10,54 @@ use crate::case::Case;
 use crate::operation::Operation;
 use crate::oracle::verdict::{Blame, Difference, Subject, SubjectKind};
 
-/// When an entry fits: everything that is given must hold.
+/// A condition; all given parts must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
-    /// The operation, one of these.
+    /// The operation is one of these.
     pub operation: Vec<String>,
-    /// The kind of divergence, one of these.
+    /// The kind of divergence is one of these.
     pub kind: Vec<String>,
-    /// The operation's parameters as in the case's JSON, or the image's behind `image.`: a value, or a list of which one must be
-    /// the parameter (or, where the parameter is a list, be in it).
+    /// Parameters of the operation as in the case's JSON, or of the image under `image.`: a value, or a list that must
+    /// contain the parameter (or share an element with it, if the parameter is a list).
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
-    /// What the operation must have besides, as it names it itself ([`Perform::features`](crate::operation::Perform::features)). It is
-    /// true of the whole case: what is true of the step and file that differ stands in `at`.
+    /// Features that the operation must have ([`Perform::features`](crate::operation::Perform::features)). They concern
+    /// the whole case; `at` concerns the step and file that differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
-    /// Of these the operation must have at least one.
+    /// Features of which the operation must have at least one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub any_feature: Vec<String>,
-    /// Of what is done to a damaged image, at least one piece must be one of these: `STRUCTURE.FIELD`, `STRUCTURE` for any of its
-    /// fields, or `truncated` for a file that is cut off, wherever.
+    /// Mutations of a damaged image, of which at least one must be among these: `STRUCTURE.FIELD`, `STRUCTURE` for any
+    /// of its fields, or `truncated` for a truncation anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<String>,
-    /// What must be true of the step or file that differs, each of these ([`facts`](crate::operation::facts)).
+    /// Facts that must all hold for the step or file that differs ([`facts`](crate::operation::facts)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<String>,
-    /// Of these facts at least one must be true of it.
+    /// Facts of which at least one must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub any_at: Vec<String>,
-    /// None of these facts may be true of it.
+    /// Facts of which none may hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_at: Vec<String>,
-    /// Who is alone with it, one of these.
+    /// The blame is one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blame: Vec<Blame>,
-    /// What differs, wherever: every difference found must be of one of these kinds, or one of `differences`.
+    /// The kinds of subjects: every difference must have one of these kinds, or match `differences`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<SubjectKind>,
-    /// What differs, as its text: every difference found must be one of these, or begin with one of these that ends in `*`.
+    /// The texts of subjects: every difference must have one of these texts, or start with one that ends in `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
-    /// What the candidate shows where the reference shows something else, one of these.
+    /// How the candidate's contents differ from the reference's: one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shows: Vec<Shows>,
-    /// Words that the candidate's value of a difference must contain.
+    /// A text that the candidate's value of a difference must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate_says: Option<String>,
-    /// Words that the reference's value of a difference must contain.
+    /// A text that the reference's value of a difference must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_says: Option<String>,
 }
@@ -67,27 +67,28 @@ pub struct Condition {
 pub struct Sighting<'seen> {
     /// The case.
     pub case: &'seen Case,
-    /// The operation's place in it.
+    /// The index of the operation.
     pub index: usize,
     /// The kind of divergence.
     pub kind: &'seen str,
-    /// Who is alone with it, where that is known.
+    /// The blame, if it is known.
     pub blame: Option<Blame>,
     /// The values that differ.
     pub differences: &'seen [Difference],
-    /// What is true of the step or file that differs.
+    /// The facts about the step or file that differs.
     pub at: &'seen [String],
 }
 
-/// The parameter of an operation that says what it is asked to make.
+/// The parameter of an operation with the format of its output.
 const TARGET: &str = "target";
 
-/// Words that are told in common by all of some values; shorter ones say too little.
+/// The minimum length of a text that all of several values contain; shorter ones are not specific enough.
 const WORDS_MIN_CHARACTERS: usize = 8;
 
 impl Condition {
-    /// The narrowest condition that holds for this divergence, and for the same at other places: the kind, the operation, what differs
-    /// (by its kind, or its text up to the first number where that says more), the formats, what was said or shown, who was alone, and what is true of the step and file.
+    /// Returns the narrowest condition that holds for this divergence and for the same one at other places: the kind,
+    /// the operation, the subject (by its kind, or by its text up to the first number if that is more specific), the
+    /// formats, the texts or contents, the blame, and the facts about the step and file.
     pub fn narrowest(seen: &Sighting<'_>) -> Self {
         let operation = &seen.case.ops[seen.index];
         let mut parameters = Map::new();
@@ -109,7 +110,7 @@ impl Condition {
         let (mut subjects, mut differences) = (Vec::new(), Vec::new());
         for subject in found.map(|difference| &difference.subject) {
             let pattern = up_to_a_number(&subject.to_string());
-            match is_told_by_kind(subject, &pattern, seen.at, !shows.is_empty()) {
+            match kind_suffices(subject, &pattern, seen.at, !shows.is_empty()) {
                 true => add_new(&mut subjects, subject.kind()),
                 false => add_new(&mut differences, pattern),
             }
@@ -119,7 +120,7 @@ impl Condition {
             kind: vec![seen.kind.to_owned()],
             parameters,
             features: match seen.at.is_empty() {
-                // What is true of the step and file says more than what is true of the case.
+                // The facts about the step and file are more specific than those about the case.
                 true => operation.perform().features(),
                 false => Vec::new(),
             }
@@ -143,8 +144,8 @@ impl Condition {
         }
     }
 
-    /// The same for another divergence of the same group too: what both have in common. Words that are not told by both, and parameters that
-    /// differ, are left out.
+    /// Widens the condition so that it also holds for another divergence of the same group: it keeps what both have in
+    /// common. Texts that only one has, and parameters that differ, are removed.
     pub fn join(&mut self, other: &Self) {
         self.at.retain(|fact| other.at.contains(fact));
         self.parameters
@@ -155,7 +156,7 @@ impl Condition {
         for pattern in &other.differences {
             add_new(&mut self.differences, pattern.clone());
         }
-        // One of several is enough: where one of the two asks for none, there is none that both have.
+        // One of several suffices: if one of the two requires none, they have none in common.
         self.damage = match self.damage.iter().any(|name| other.damage.contains(name)) {
             true => self
                 .damage
@@ -171,7 +172,7 @@ impl Condition {
         join_words(&mut self.reference_says, &other.reference_says);
     }
 
-    /// Whether an operation of the case is one in which it may show.
+    /// Whether the divergence may show in this operation of the case.
     pub fn could_hold(&self, case: &Case, index: usize) -> bool {
         let operation = &case.ops[index];
         self.operation.iter().any(|name| name == operation.name())
@@ -202,7 +203,7 @@ impl Condition {
             && self.could_hold(seen.case, seen.index)
     }
 
-    /// Whether everything for which `other` holds is a divergence for which this holds too, as far as that can be told from the two.
+    /// Whether it holds for every divergence for which `other` holds, as far as the two conditions show.
     pub fn covers(&self, other: &Self) -> bool {
         let all =
             |wanted: &[String], given: &[String]| wanted.iter().all(|one| given.contains(one));
@@ -266,7 +267,7 @@ impl Condition {
             && words(&self.reference_says, &other.reference_says)
     }
 
-    /// Whether a subject is one of those that it names, by kind or by text.
+    /// Whether it names the subject, by kind or by text.
     fn is_about(&self, subject: &Subject) -> bool {
         let text = subject.to_string();
         let mut patterns = self.differences.iter();
@@ -338,7 +339,7 @@ fn add_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
-/// One of either; where one of the two takes any, so do both.
+/// One of either suffices; if one of the two allows any, so does the result.
 fn join_any<T: PartialEq + Clone>(list: &mut Vec<T>, other: &[T]) {
     match other.is_empty() {
         true => list.clear(),
@@ -347,7 +348,7 @@ fn join_any<T: PartialEq + Clone>(list: &mut Vec<T>, other: &[T]) {
     }
 }
 
-/// Words that both say: the shorter ones, where the others contain them.
+/// Keeps the text that both contain: the shorter one, if the other contains it.
 fn join_words(words: &mut Option<String>, other: &Option<String>) {
     let both = words.take().zip(other.as_ref());
     *words = both.and_then(|(mine, theirs)| {
@@ -359,10 +360,9 @@ fn join_words(words: &mut Option<String>, other: &Option<String>) {
     });
 }
 
-/// The text, or its beginning up to the first number, as a pattern.
-/// Whether the kind of a subject, with the rest of the condition, says as much as the pattern of its text: the pattern ends before the first
-/// field, or `at` names the request that came out so, or `shows` tells a wrong size from wrong data.
-fn is_told_by_kind(subject: &Subject, pattern: &str, at: &[String], has_shows: bool) -> bool {
+/// Whether the kind of a subject, together with the rest of the condition, is as specific as the pattern of its text: the
+/// pattern ends before the first field, or `at` names the request, or `shows` distinguishes a wrong size from wrong data.
+fn kind_suffices(subject: &Subject, pattern: &str, at: &[String], has_shows: bool) -> bool {
     let kind = subject.kind();
     let words = pattern.strip_suffix('*').unwrap_or(pattern);
     let is_request_told = match subject {
@@ -384,7 +384,7 @@ fn up_to_a_number(text: &str) -> String {
     }
 }
 
-/// The longest words without a number in the first value, when they are long enough to mean something and in all values.
+/// Returns the longest text without a number in the first value, if it is long enough and all values contain it.
 fn words_of_all<'value>(mut values: impl Iterator<Item = &'value String>) -> Option<String> {
     let first = values.next()?;
     let parts = first.split(|letter: char| letter.is_ascii_digit() || letter == '\'');

@@ -1,6 +1,6 @@
-//! Changes of the catalogue's files as texts, in which everything else stays as people wrote it, comments too.
+//! Edits the catalogue's files as text, so that everything else stays as people wrote it, including comments.
 //!
-//! Called by `imgduel accept` and by the conversion of a catalogue of JSON. Writes no file.
+//! `imgduel accept` and the conversion of a JSON catalogue use it. It writes no file.
 
 use serde_json::{Map, Value as Json};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
@@ -9,22 +9,22 @@ use super::{Catalogue, Condition, Entry, Range};
 use crate::base::error::{Error, Result};
 use crate::image::format::Format;
 
-/// The array of tables of the entries.
+/// The array of tables with the entries.
 const KNOWN: &str = "known";
 
 impl Catalogue {
-    /// The file of a directory in which the entries about a tool stand.
+    /// Returns the name of the file with the entries of a tool.
     pub fn file_name(tool: &str) -> String {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
         let plain = |letter| if is_plain(letter) { letter } else { '-' };
         format!("{}.toml", tool.chars().map(plain).collect::<String>())
     }
 
-    /// The text of a file with one more entry, at its end; of a new file where there is none.
+    /// Returns the text of a file with one more entry at its end; of a new file if there is none.
     ///
     /// # Errors
     ///
-    /// Where the text is no TOML.
+    /// If the text is not valid TOML.
     pub fn with_entry(text: Option<&str>, entry: &Entry) -> Result<String> {
         let mut document = match text {
             Some(text) => parsed(text)?,
@@ -44,11 +44,12 @@ impl Catalogue {
         Ok(document.to_string())
     }
 
-    /// The text of a file in which an entry speaks of other versions of one tool; nothing where the file does not have the entry.
+    /// Returns the text of a file in which an entry has other versions of one tool; `None` if the file does not have
+    /// the entry.
     ///
     /// # Errors
     ///
-    /// Where the text is no TOML.
+    /// If the text is not valid TOML.
     pub fn with_versions(
         text: &str,
         id: &str,
@@ -78,7 +79,7 @@ impl Catalogue {
     }
 }
 
-/// Whether the table that is the entry of this id is one that several tools share; nothing where it is another entry.
+/// Whether the table of the entry with this id is shared by several tools; `None` if it is another entry.
 fn is_shared_entry(table: &Table, id: &str, tool: &str) -> Option<bool> {
     let own = table.get("id").and_then(Item::as_str)?;
     let shared_by = table.get("tools").and_then(Item::as_array);
@@ -108,7 +109,7 @@ fn new_file(entry: &Entry) -> DocumentMut {
     document
 }
 
-/// What was said of all tools of a shared entry stays said of the others.
+/// The other tools of a shared entry keep their versions.
 fn put_versions_of_one(table: &mut Table, tool: &str, words: Value) {
     let before = table.remove("versions");
     let mut by_tool = match before.as_ref().and_then(Item::as_inline_table) {
@@ -128,7 +129,7 @@ fn put_versions_of_one(table: &mut Table, tool: &str, words: Value) {
     table.insert("versions", Item::Value(by_tool.into()));
 }
 
-/// An entry in full, as a table.
+/// Returns an entry in full, as a table.
 fn table(entry: &Entry) -> Table {
     let mut table = Table::new();
     let mut put = |key: &str, value: Option<Value>| {
@@ -192,7 +193,7 @@ fn one_or_more(values: impl Iterator<Item = String>) -> Value {
     texts(&values).unwrap_or_else(|| Array::new().into())
 }
 
-/// One text, or a list of them, or nothing.
+/// Returns one text, a list of texts, or nothing.
 fn texts(values: &[String]) -> Option<Value> {
     match values {
         [one] => Some(one.into()),
@@ -210,7 +211,7 @@ fn inline_table(map: &Map<String, Json>) -> Value {
     pairs.collect::<InlineTable>().into()
 }
 
-/// A value of JSON; nothing for `null`, which TOML does not have.
+/// Converts a value of JSON; `None` for `null`, which TOML does not have.
 fn value(json: &Json) -> Option<Value> {
     Some(match json {
         Json::Null => return None,

@@ -1,8 +1,9 @@
-//! Of which versions of a tool an entry of the catalogue speaks: `>=0.2.0, <0.2.7`.
+//! The versions of a tool that an entry of the catalogue concerns: `>=0.2.0, <0.2.7`.
 //!
-//! A range is a list of bounds that must all hold: `=`, `>=`, `>`, `<=` or `<` and a version, or `0.2.*` for everything that begins so.
-//! Versions are compared by the numbers that they begin with, so that `20201213`, `25.01` and `10.0.13-1 (Debian)` have their order; what
-//! begins with no number equals itself alone. Not the ranges of Cargo: `^` and `~` mean nothing here, for tools do not keep its rules.
+//! A range is a list of bounds that must all hold: `=`, `>=`, `>`, `<=` or `<` and a version, or `0.2.*` for all
+//! versions that start like this. Versions are compared by their leading numbers, so that `20201213`, `25.01` and
+//! `10.0.13-1 (Debian)` are ordered; a version without leading numbers equals only itself. These are not Cargo's
+//! ranges: there is no `^` or `~`, because tools do not follow its rules.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,14 +16,14 @@ use crate::base::version::numbers;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range(Vec<Bound>);
 
-/// One bound: how a version is compared, with which.
+/// One bound: a relation and a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bound {
     relation: Relation,
     version: String,
 }
 
-/// How a version must compare.
+/// The relation between a version and the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
     AtLeast,
@@ -30,11 +31,11 @@ enum Relation {
     Above,
     Below,
     Equals,
-    /// It begins so, up to a dot.
+    /// It starts like this, up to a dot.
     Begins,
 }
 
-/// The relations that stand before a version; the longer ones come first.
+/// The signs before a version; longer ones come first.
 const SIGNS: [(&str, Relation); 5] = [
     (">=", Relation::AtLeast),
     ("<=", Relation::AtMost),
@@ -43,10 +44,10 @@ const SIGNS: [(&str, Relation); 5] = [
     ("=", Relation::Equals),
 ];
 
-/// What stands behind a version that is the beginning of others.
+/// The suffix of a version that stands for all that start like it.
 const ANY: &str = ".*";
 
-/// What stood between the first and the last version of a range in catalogues of JSON.
+/// The separator of the first and the last version of a range in JSON catalogues.
 const TO: &str = "..=";
 
 impl Bound {
@@ -65,7 +66,7 @@ impl Bound {
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             }
             Relation::Equals if own.is_empty() || other.is_empty() => self.version == version,
-            // What has no numbers is in no order.
+            // Versions without numbers have no order.
             _ if own.is_empty() || other.is_empty() => false,
             Relation::Equals => other == own,
             Relation::AtLeast => other >= own,
@@ -116,16 +117,16 @@ impl Bound {
 }
 
 impl Range {
-    /// The range of one version alone.
+    /// Returns the range of a single version.
     pub fn only(version: &str) -> Self {
         Self(vec![Bound::new(Relation::Equals, version)])
     }
 
-    /// The range that catalogues of JSON wrote as `0.2.5..=0.2.6`, or as a version alone that meant what begins with it too.
+    /// Parses a range of a JSON catalogue: `0.2.5..=0.2.6`, or a single version, which included all that start like it.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// Describes what is wrong with it.
     pub fn parse_json(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -140,25 +141,25 @@ impl Range {
         }
     }
 
-    /// Whether it speaks of this version.
+    /// Whether it includes this version.
     pub fn covers(&self, version: &str) -> bool {
         self.0.iter().all(|bound| bound.covers(version))
     }
 
-    /// Whether it speaks of all that `inner` speaks of.
+    /// Whether it includes everything that `inner` includes.
     pub fn contains(&self, inner: &Self) -> bool {
         let has = |bound: &Bound| inner.0.iter().any(|inner| bound.contains(inner));
         self.0.iter().all(has)
     }
 
-    /// Whether a release that nobody has tried is outside it: it has an upper end.
+    /// Whether it excludes future releases: it has an upper end.
     pub fn ends(&self) -> bool {
         use Relation::{AtMost, Below, Equals};
         let is_end = |bound: &Bound| matches!(bound.relation, AtMost | Below | Equals);
         self.0.iter().any(is_end)
     }
 
-    /// The words for a person: a range of one version is that version.
+    /// Returns the range for people: the range of one version is that version.
     pub fn in_words(&self) -> String {
         match &self.0[..] {
             [one] if matches!(one.relation, Relation::Equals | Relation::Begins) => {

@@ -1,28 +1,28 @@
-//! What a candidate shows a guest where the reference shows something else: how, without the values themselves.
+//! How the guest-visible contents of the candidate differ from the reference's, without the values themselves.
 //!
-//! Asked by conditions. Only of contents: other values have words.
+//! Conditions use it, only for contents; other values have texts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::content::ContentPlace;
 use crate::oracle::verdict::Difference;
 
-/// How two values of a guest's data differ.
+/// How two values of guest data differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shows {
-    /// The candidate shows zeros where there is data.
+    /// The candidate has zeros where the reference has data.
     ZerosForData,
-    /// The candidate shows data where there are zeros.
+    /// The candidate has data where the reference has zeros.
     DataForZeros,
-    /// Both show data, not the same.
+    /// Both have data, but different data.
     OtherData,
-    /// The image has another size.
+    /// The sizes differ.
     AnotherSize,
 }
 
 impl Shows {
-    /// Its name in files.
+    /// Returns its name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::ZerosForData => "zeros_for_data",
@@ -32,7 +32,7 @@ impl Shows {
         }
     }
 
-    /// How the values of a difference differ; nothing where they are no data.
+    /// Returns how the values of a difference differ; `None` if they are not guest data.
     pub fn from_difference(difference: &Difference) -> Option<Self> {
         if difference.subject.content_place() == Some(ContentPlace::Size) {
             return Some(Self::AnotherSize);
@@ -47,7 +47,7 @@ impl Shows {
     }
 }
 
-/// Whether it is data that is all zero; nothing where it is no data.
+/// Whether the value is data of only zeros; `None` if it is not data.
 fn is_zero(value: &str) -> Option<bool> {
     if value == "zeros" {
         return Some(true);

@@ -1,6 +1,7 @@
-//! `imgduel convert-catalogue`: a catalogue that was kept as one file of JSON becomes a directory of files, one for each tool.
+//! `imgduel convert-catalogue`: converts a JSON catalogue into a directory of files, one for each tool.
 //!
-//! For catalogues of users, who are told of it when one is read. It merges nothing: every entry is written out in full, without an example.
+//! For users' catalogues; a notice recommends it when one is read. It merges nothing: every entry is written in full,
+//! without an example.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

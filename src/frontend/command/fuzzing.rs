@@ -158,7 +158,7 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     }
     try_to_keep(&settings.findings)?;
     let run = Run::open_for(&settings, log_dir, resumed)?;
-    run.candidate_set.arenas()[0].run_canary()?;
+    run.candidate_set.sessions()[0].run_canary()?;
     range.tell(&settings);
     let run = Run {
         issues: create_issues.then_some(workflow_url),

@@ -1,6 +1,7 @@
-//! `imgduel inspect`: what lies on disk in a qcow2, by our own reading; for the scripts of findings that a tool's own words do not show.
+//! `imgduel inspect`: prints the metadata of a qcow2 according to our own parser, for reproducers of divergences that
+//! no tool's output shows.
 //!
-//! Called by the command. The image is copied first: nothing is written to it.
+//! The command calls it. The image is copied first, and nothing is written to it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use crate::disk_format::qcow2::{ImageBytes, Unparsable};
 use crate::image::content::copy_sparse;
 
 #[derive(Args)]
-/// What is looked at.
+/// The arguments of `imgduel inspect`.
 pub(super) struct InspectArguments {
     /// A qcow2
     #[arg(value_name = "FILE")]
@@ -38,7 +39,7 @@ pub(super) struct InspectArguments {
     against: Option<PathBuf>,
 }
 
-/// Prints what is asked for, or everything as JSON.
+/// Prints the selected part, or everything as JSON.
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
     let file = &arguments.file;
     if let Some(other) = &arguments.against {
@@ -76,7 +77,7 @@ fn clusters(file: &Path) -> Result<HostClusters> {
     read(file, HostClusters::settle_and_read)
 }
 
-/// What is read of a copy.
+/// Reads a copy.
 fn read<T>(
     file: &Path,
     look: impl Fn(&ImageBytes) -> std::result::Result<T, Unparsable>,

@@ -88,7 +88,7 @@ impl Resumed {
         settings: &Settings,
         candidate_set: &CandidateSet,
     ) -> Result<RecordFile> {
-        let arenas = candidate_set.arenas();
+        let arenas = candidate_set.sessions();
         let selection = settings.selection();
         // Whether a record was made with the settings of this run by the given session.
         let is_of = |record: &Record, session: &Session| {

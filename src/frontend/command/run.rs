@@ -94,7 +94,7 @@ impl Run {
         summary.witnesses = self.candidate_set.witnesses();
         // The number of cases of a campaign that is limited by time is known only at its end.
         let is_timed = summary.iterations == 0;
-        let arenas = self.candidate_set.arenas().len() as u64;
+        let arenas = self.candidate_set.sessions().len() as u64;
         summary.iterations = summary.iterations.saturating_mul(arenas);
         let mut progress = Progress::new((!is_timed).then_some(summary.iterations));
         let pace = Pace {

@@ -166,7 +166,7 @@ pub(super) fn keep_new(
             && shrunk_groups < AUTOMATIC_GROUPS_MAX
             && started.elapsed() < AUTOMATIC_TIME_MAX;
         let shrink = || {
-            let session = candidate_set.arena_of(&record.candidate);
+            let session = candidate_set.session_of(&record.candidate);
             let (directory, limits) = (&settings.findings, AUTOMATIC_LIMITS);
             shrink_record(session, record, &found.group, &groups, directory, limits)
         };
@@ -188,7 +188,7 @@ pub(super) fn keep_new(
                 text.push_str(&evidence);
                 text.push_str(&terminal::replay_command(
                     &path,
-                    candidate_set.arena_of(&record.candidate).spec(),
+                    candidate_set.session_of(&record.candidate).spec(),
                 ));
                 text.push_str(&format!("  as it was drawn: {}\n", record.reproduce));
             }

@@ -1,4 +1,5 @@
-//! One group of divergences on the page: what differs, both sides beside each other, the picture, how to see it again.
+//! One group of divergences on the page: the differing values, both sides' calls side by side, the picture, and how to
+//! reproduce it.
 
 use std::collections::HashSet;
 
@@ -13,10 +14,10 @@ use crate::report::against_recipe;
 use crate::run::evidence::{Call, Evidence, OutputDiff, has_a_value, shell_line};
 use crate::run::record::Record;
 
-/// How many differences of one case are shown.
+/// The maximum number of differences that are shown for one case.
 const DIFFERENCES_MAX: usize = 40;
 
-/// A group with its example.
+/// Returns a group with its example.
 pub(super) fn whole(name: &str, group: &Group, found: &Found, is_open: bool) -> Markup {
     let record = &found.example;
     html! {
@@ -35,7 +36,7 @@ pub(super) fn whole(name: &str, group: &Group, found: &Found, is_open: bool) -> 
     }
 }
 
-/// A group for which there is no room.
+/// Returns a group without its example, because the page is full.
 pub(super) fn short(name: &str, group: &Group, found: &Found) -> Markup {
     html! {
         details.finding id=(name) {
@@ -67,7 +68,7 @@ fn shown(record: &Record, evidence: &Evidence) -> Markup {
     }
 }
 
-/// The outputs of both sides as a diff.
+/// Returns the outputs of both sides as a diff.
 fn output_diff(diff: &OutputDiff) -> Markup {
     html! {
         details.line open {
@@ -119,7 +120,7 @@ fn differences(kind: Option<&str>, differences: &[Difference]) -> Markup {
     }
 }
 
-/// Two values with the part marked in which they differ: what lies between their common beginning and their common end.
+/// Marks the differing part of two values: between their common beginning and their common end.
 fn marked(first: &str, second: &str) -> (Markup, Markup) {
     let letters = || std::iter::zip(first.chars(), second.chars());
     let start: usize = letters()
@@ -142,7 +143,7 @@ fn marked(first: &str, second: &str) -> (Markup, Markup) {
     (mark(first), mark(second))
 }
 
-/// Both sides' calls in their order, beside each other: both made the same ones, as far as they came.
+/// Returns both sides' calls in order, side by side: both made the same calls, as far as they got.
 fn calls(record: &Record, calls: &[Call], differences: &[Difference]) -> Markup {
     let of = |side: Side| calls.iter().filter(move |call| call.side == side);
     let (candidate, reference): (Vec<&Call>, Vec<&Call>) =
@@ -165,7 +166,7 @@ fn calls(record: &Record, calls: &[Call], differences: &[Difference]) -> Markup 
     }
 }
 
-/// A call, with what differs in it marked: of all that is not alike, only what was compared and found to differ.
+/// Returns a call in which the differing values are marked: only what was compared and differs.
 fn call(call: Option<&Call>, other: Option<&Call>, differences: &[Difference]) -> Markup {
     let Some(call) = call else {
         return html! { div.call.missing { p { "not run" } } };
@@ -194,9 +195,10 @@ fn call(call: Option<&Call>, other: Option<&Call>, differences: &[Difference]) -
     }
 }
 
-/// An output, the lines marked that hold what differs, and that the other side's does not have.
+/// Returns an output in which lines are marked that have a differing value and that the other side's output does not
+/// have.
 fn output(text: &str, other: Option<&str>, differences: &[Difference]) -> Markup {
-    // Where the other side said nothing at all, marking everything would show nothing.
+    // If the other side's output is empty, marking everything would not help.
     let other = other.filter(|other| !other.is_empty());
     let lines: Option<HashSet<&str>> = other.map(|other| other.lines().map(str::trim).collect());
     let is_own = |line: &str| {
@@ -223,7 +225,7 @@ fn by_hand(record: &Record) -> Markup {
     let own: Vec<&Call> = evidence
         .iter()
         .flat_map(|evidence| &evidence.calls)
-        // What the harness read off a raw file by itself is no command.
+        // What the harness read from a raw file itself is not a command.
         .filter(|call| !call.command.iter().any(|word| word.starts_with('[')))
         .collect();
     html! {

@@ -15,7 +15,7 @@ const NARROWEST: f64 = 2.0;
 /// How many ranges are listed in figures.
 const LISTED_MAX: usize = 100;
 
-/// A row of ranges and what they look like.
+/// A row of ranges and their appearance.
 struct Row<'picture> {
     label: String,
     class: &'static str,
@@ -124,7 +124,7 @@ fn range(picture: &Picture, start: u64, length: u64, class: &str, top: f64, heig
     }
 }
 
-/// The same for those who read figures.
+/// Returns the same as numbers.
 fn figures(picture: &Picture) -> Markup {
     let listed = |ranges: &[(u64, u64)]| {
         let shown = ranges.iter().take(LISTED_MAX);
@@ -159,7 +159,7 @@ fn data(strip: &Strip) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// A size as people say it.
+/// Returns a size in a readable unit.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.into_iter().find(|(_, unit)| bytes >= *unit) {

@@ -154,7 +154,8 @@ fn entry(id: &str, seen: &Seen, own: &Sighting<'_>, arguments: &AcceptArguments)
     with_example(entry, own.case)
 }
 
-/// The same with its case as example, or why that is none. What crashes a tool, or exhausts it, has no example at all.
+/// Returns the entry with its case as example, or with the reason why there is none. A crash or exhaustion never has an
+/// example.
 fn with_example(entry: Entry, case: &Case) -> Entry {
     let is_whole = case.ops_filter.is_none() && case.fields_filter.is_none();
     let (examples, no_example) = match is_whole && is_drawn(case) {
@@ -169,7 +170,7 @@ fn with_example(entry: Entry, case: &Case) -> Entry {
     }
 }
 
-/// Whether its id names this very case.
+/// Whether the id decodes to this case.
 fn is_drawn(case: &Case) -> bool {
     let drawn = Generation::case(&case.id(), &Selection::ALL);
     drawn.is_ok_and(|drawn| drawn.ops == case.ops && drawn.image == case.image)
