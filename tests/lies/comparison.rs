@@ -51,13 +51,15 @@ impl Outcome {
 /// The stand-ins, each opened on first use.
 struct TestSession {
     liars: Liars,
-    arenas: BTreeMap<&'static str, Session>,
+    sessions: BTreeMap<&'static str, Session>,
 }
 
 impl TestSession {
     fn session(&mut self, lie: &'static str) -> &Session {
         let liars = &self.liars;
-        self.arenas.entry(lie).or_insert_with(|| liars.session(lie))
+        self.sessions
+            .entry(lie)
+            .or_insert_with(|| liars.session(lie))
     }
 }
 
@@ -105,7 +107,7 @@ pub fn compare() {
     let liars = Liars::new();
     let mut stage = TestSession {
         liars,
-        arenas: BTreeMap::new(),
+        sessions: BTreeMap::new(),
     };
     let mut outcomes = Vec::new();
     println!("seed | | cases | behaviours | tool CPU, s | rare lies found");

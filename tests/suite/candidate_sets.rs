@@ -196,9 +196,9 @@ fn cost_of_reference(candidates: &[&str], cases: &[Case]) -> (u64, u64) {
     let line = line.into_iter().chain(["--candidate"]);
     let Line { settings } = Line::parse_from(line.chain([&*candidates.join(",")]));
     let reference: Arc<dyn Tool> = Arc::clone(&metered) as Arc<dyn Tool>;
-    let contest = CandidateSet::against(reference, &settings, &ring::tool_env()).unwrap();
+    let candidate_set = CandidateSet::against(reference, &settings, &ring::tool_env()).unwrap();
     for case in cases {
-        contest.run_confirmed(case).unwrap();
+        candidate_set.run_confirmed(case).unwrap();
     }
     let cpu_ns = metered.cpu_ns.load(Ordering::Relaxed);
     (metered.calls.load(Ordering::Relaxed), cpu_ns / 1_000_000)

@@ -1,7 +1,8 @@
-//! The catalogue's files: read, put together, and the copy of them that is built in.
+//! Reads the catalogue's files, combines them, and has the built-in copy.
 //!
-//! Called by [`Catalogue`]. A file speaks of one tool (`tool`), or each of its entries names its own (`tools`); classes may stand in any file.
-//! An error is one line that begins with the file's name and the line in it. It does not know when an entry fits.
+//! [`Catalogue`] calls it. A file concerns one tool (`tool`), or each of its entries names its tools (`tools`); classes
+//! may be in any file. An error is one line that begins with the name of the file and the line number. This module does
+//! not evaluate conditions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,17 +15,17 @@ use super::written::{ByTool, Several, WrittenEntry};
 use super::{Catalogue, Entry, Range};
 use crate::base::error::{Error, Result};
 
-/// How a catalogue's file ends.
+/// The extension of a catalogue's file.
 const ENDING: &str = "toml";
 
-/// A file of `known/`, built in.
+/// Includes a file of `known/`.
 macro_rules! built_in {
     ($($name:literal)*) => {
         [$(($name, include_str!(concat!("../../../known/", $name)))),*]
     };
 }
 
-/// The files that are built in, by name; a test holds them against the directory.
+/// The built-in files by name; a test compares them with the directory.
 pub(super) const BUILT_IN: [(&str, &str); 16] = built_in! {
     "7zz.toml"
     "classes.toml"
@@ -48,11 +49,11 @@ pub(super) const BUILT_IN: [(&str, &str); 16] = built_in! {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CatalogueFile {
-    /// The tool that its entries are about, unless they name others.
+    /// The tool of its entries, unless they name others.
     tool: Option<String>,
-    /// What the ids of entries that several tools share begin with for this tool, where that is not its name.
+    /// The prefix of the ids of shared entries for this tool, if that is not its name.
     prefix: Option<String>,
-    /// The versions of entries that do not say otherwise.
+    /// The versions of entries without their own.
     versions: Option<Several<Range>>,
     #[serde(default)]
     class: Vec<Spanned<WrittenEntry>>,
@@ -60,25 +61,25 @@ struct CatalogueFile {
     known: Vec<Spanned<WrittenEntry>>,
 }
 
-/// What all files say of one tool.
+/// What all files together say about one tool.
 #[derive(Clone, Debug, Default)]
 struct ToolDefaults {
     prefix: Option<String>,
     versions: Vec<Range>,
 }
 
-/// What entries of any file may rest on.
+/// What entries of any file may refer to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shared {
     tools: BTreeMap<String, ToolDefaults>,
     classes: BTreeMap<String, WrittenEntry>,
 }
 
-/// The text of a file, by its name in messages.
+/// The text of a file.
 pub(super) struct Source {
-    /// Its name.
+    /// The name in messages.
     pub name: String,
-    /// What stands in it.
+    /// The text.
     pub text: String,
 }
 
@@ -93,7 +94,7 @@ impl Source {
     }
 }
 
-/// The files that are built in.
+/// Returns the built-in files.
 pub(super) fn built_in() -> Vec<Source> {
     let source = |(name, text): (&str, &str)| Source {
         name: format!("known/{name}"),
@@ -102,7 +103,7 @@ pub(super) fn built_in() -> Vec<Source> {
     BUILT_IN.into_iter().map(source).collect()
 }
 
-/// The files of a directory by name, or the one that is named.
+/// Returns the files of a directory, sorted by name, or the given file.
 pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -115,7 +116,7 @@ pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The texts of those files.
+/// Reads those files.
 pub(super) fn read(path: &Path) -> Result<Vec<Source>> {
     let source = |path: PathBuf| {
         let text = fs::read_to_string(&path)
@@ -132,13 +133,13 @@ fn is_of_catalogue(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == ENDING)
 }
 
-/// Whether it is a directory that holds files of a catalogue.
+/// Whether it is a directory with files of a catalogue.
 pub(super) fn is_directory(path: &Path) -> bool {
     let mut files = fs::read_dir(path).into_iter().flatten().flatten();
     files.any(|file| is_of_catalogue(&file.path()))
 }
 
-/// The catalogue of these files, which may rest on what `shared` has.
+/// Returns the catalogue of these files, which may refer to `shared`.
 pub(super) fn assembled(sources: &[Source], mut shared: Shared) -> Result<(Catalogue, Shared)> {
     let mut files = Vec::new();
     for source in sources {
@@ -168,7 +169,7 @@ pub(super) fn assembled(sources: &[Source], mut shared: Shared) -> Result<(Catal
             }
         }
     }
-    // A defect of the reference shows whatever the candidate is: it comes first.
+    // A defect of the reference shows whatever the candidate is, so it comes first.
     catalogue.entries.sort_by_key(|entry| !entry.of_reference);
     Ok((catalogue, shared))
 }
@@ -213,7 +214,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The entries that are written as one: one for each of its tools.
+    /// Returns the entries of one written entry: one for each of its tools.
     fn entries(
         &self,
         written: &WrittenEntry,

@@ -1,6 +1,6 @@
-//! Catalogues as they were kept before there was a directory of them: one file of JSON.
+//! Catalogues in their earlier form: one JSON file.
 //!
-//! Read by [`Catalogue`], for those that users have, and nowhere written any more.
+//! [`Catalogue`] reads it for users who still have one. Nothing writes it any more.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Catalogue, Condition, Entry, Range, Right};
 use crate::base::error::{Error, Result};
 
-/// The versions of the format that there were. Version 2 added ranges of versions, the facts `at`, `any_at` and `not_at`, `shows`, and
+/// The versions of the format. Version 2 added ranges of versions, the facts `at`, `any_at` and `not_at`, `shows`, and
 /// `rate`.
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=2;
 
@@ -38,7 +38,7 @@ struct JsonEntry {
     why: String,
 }
 
-/// Reads one.
+/// Parses one.
 pub(super) fn parsed(text: &str) -> Result<Catalogue> {
     let file: JsonCatalogue =
         serde_json::from_str(text).map_err(|error| Error::usage(error.to_string()))?;
@@ -57,7 +57,7 @@ pub(super) fn parsed(text: &str) -> Result<Catalogue> {
         let twice = (!ids.insert(id.clone())).then(|| "its id is used twice".to_owned());
         let entry = twice.map_or_else(|| entry.checked(), Err);
         let entry = entry.map_err(|objection| {
-            // As serde tells of what it cannot read.
+            // In the form of serde's errors.
             let line = line_of(text, &id).map(|line| format!(" at line {line}"));
             let line = line.unwrap_or_default();
             Error::usage(format!("entry {id}{line}: {objection}"))
@@ -90,7 +90,7 @@ impl JsonEntry {
     }
 }
 
-/// The line of a catalogue's text on which an entry's last id of this name stands.
+/// Returns the line of the last id with this name in a catalogue's text.
 fn line_of(text: &str, id: &str) -> Option<usize> {
     let wanted = format!("\"id\": {}", serde_json::Value::from(id));
     let lines: Vec<&str> = text.lines().collect();

@@ -1,10 +1,10 @@
-//! Who is right where two tools differ, as an entry of the catalogue says.
+//! Which side is right, according to an entry of the catalogue.
 //!
-//! Written by people; read by `imgduel accept`. Nothing is decided by it.
+//! People write it; `imgduel accept` reads it. It does not influence verdicts.
 
 use serde::{Deserialize, Serialize};
 
-/// Who is right.
+/// Which side is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
@@ -12,16 +12,16 @@ pub enum Right {
     Candidate,
     /// qemu-img.
     Reference,
-    /// Either may do what it does.
+    /// Both behaviours are allowed.
     Both,
-    /// Neither does what it should.
+    /// Neither side behaves correctly.
     Neither,
-    /// Nobody has found out yet.
+    /// It is not known yet.
     Unclear,
 }
 
 impl Right {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 5] = [
         Self::Candidate,
         Self::Reference,
@@ -30,7 +30,7 @@ impl Right {
         Self::Unclear,
     ];
 
-    /// Its name in files and flags.
+    /// Returns its name in files and flags.
     pub fn name(self) -> &'static str {
         match self {
             Self::Candidate => "candidate",
@@ -41,7 +41,7 @@ impl Right {
         }
     }
 
-    /// The one of this name.
+    /// Returns the value with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|right| right.name() == name)
     }

@@ -1,4 +1,4 @@
-//! Tests of the catalogue: what it reads and refuses, which entry it names, and when a condition holds; all from plain data.
+//! Tests of the catalogue on plain data: what it accepts and refuses, which entry it names, and when a condition holds.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ mod narrow;
 mod reading;
 mod writing;
 
-/// A case with these operations, as its JSON has them.
+/// Returns a case with these operations in JSON.
 fn case(ops: Value) -> Case {
     let case = json!({
         "generation": "g", "seed": 1, "iteration": 0, "iter_seed": 1, "words_used": 0, "ops": ops,
@@ -20,13 +20,13 @@ fn case(ops: Value) -> Case {
     serde_json::from_value(case).unwrap()
 }
 
-/// A qcow2 that is read: encrypted, or with these options.
+/// Returns a case that reads a qcow2: encrypted, or with these options.
 fn chain(options: &[&str]) -> Case {
     let layer = json!({"format": "qcow2", "size": 1 << 20, "options": options});
     case(json!([{"op": "chain", "layers": [layer], "steps": [{"step": "read"}]}]))
 }
 
-/// A damaged qcow2; each piece of damage as its JSON has it.
+/// Returns a case with a damaged qcow2; the mutations are in JSON.
 fn malformed(damages: Value) -> Case {
     let base_image = json!({"format": "qcow2", "size": 65536, "snapshots": 0, "bitmaps": 0});
     case(
@@ -50,7 +50,7 @@ fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-/// A condition that asks for the operation, the kind and what differs alone.
+/// Returns a condition with only the operation, the kind and the subject.
 fn condition() -> Condition {
     let plain = json!({
         "operation": ["chain"], "kind": ["chain_content_divergence"], "differences": ["contents of*"],
@@ -84,7 +84,7 @@ fn catalogue(entries: Vec<Entry>) -> Catalogue {
     }
 }
 
-/// The same divergence for whoever asks.
+/// A divergence, owned by the test.
 struct Seen {
     case: Case,
     differences: Vec<Difference>,

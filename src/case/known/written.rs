@@ -1,7 +1,7 @@
-//! An entry of the catalogue, or a class of entries, as it stands in a file: what is not said there is taken from the entry's class.
+//! An entry of the catalogue, or a class of entries, as a file has it: missing keys are taken from the entry's class.
 //!
-//! Read by serde, which refuses keys and values that there are not; made into an [`Entry`] for each of its tools by the files' reader. It
-//! does not judge whether an entry makes sense.
+//! serde parses it and refuses unknown keys and values; `files.rs` turns it into an [`Entry`] for each of its tools. It
+//! does not judge whether an entry is meaningful.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,20 +16,20 @@ use super::{Condition, Entry, Range, Right, Shows};
 use crate::image::format::Format;
 use crate::oracle::verdict::{Blame, SubjectKind};
 
-/// One value, or a list of them.
+/// One value, or a list of values.
 #[derive(Clone, Debug)]
 pub(super) struct Several<T>(pub Vec<T>);
 
-/// Values for all tools of an entry, or a table of them by tool.
+/// Values for all tools of an entry, or a table of values by tool.
 #[derive(Clone, Debug)]
 pub(super) enum ByTool<T> {
-    /// For all tools.
+    /// The values for all tools.
     All(Vec<T>),
-    /// For each tool its own.
+    /// The values by tool.
     Each(BTreeMap<String, Several<T>>),
 }
 
-/// What stands in a file below `[[known]]` or `[[class]]`.
+/// The content of a `[[known]]` or `[[class]]` table.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenEntry {
@@ -66,7 +66,7 @@ pub(super) struct WrittenEntry {
     pub no_example: Option<ByTool<String>>,
 }
 
-/// A written entry of these fields: its own, or else those of its class.
+/// Returns an entry with these fields: its own, or otherwise those of its class.
 macro_rules! fall_back {
     ($own:ident, $class:ident: $($field:ident)*) => {
         WrittenEntry { $($field: $own.$field.clone().or_else(|| $class.$field.clone()),)* }
@@ -74,8 +74,8 @@ macro_rules! fall_back {
 }
 
 impl WrittenEntry {
-    /// The same with what it does not say taken from its class. What differs is said by two keys: where it has one, the class's other one
-    /// does not count.
+    /// Returns the entry with missing keys taken from its class. Two keys describe the subject: if the entry has one of
+    /// them, the class's other one is ignored.
     pub fn with_class(&self, class: &Self) -> Self {
         let mut whole = self.or_class(class);
         if self.subject.is_some() || self.differs.is_some() {
@@ -91,11 +91,11 @@ impl WrittenEntry {
         }
     }
 
-    /// The entry about one tool.
+    /// Returns the entry for one tool.
     ///
     /// # Errors
     ///
-    /// Says which key is missing.
+    /// Names the missing key.
     pub fn entry(&self, id: String, tool: &str, usual: &[Range]) -> Result<Entry, String> {
         let text = |value: &Option<String>, name| value.clone().ok_or(missing(name));
         let versions = self.versions.as_ref().and_then(|one| one.of_tool(tool));
@@ -158,7 +158,7 @@ fn list<T: Clone>(values: &Option<Several<T>>) -> Vec<T> {
 }
 
 impl<T> ByTool<T> {
-    /// What is said of this tool.
+    /// Returns the values for this tool.
     pub fn of_tool(&self, tool: &str) -> Option<&[T]> {
         match self {
             Self::All(values) => Some(values),
@@ -166,7 +166,7 @@ impl<T> ByTool<T> {
         }
     }
 
-    /// The tools that it names.
+    /// Returns the tools that it names.
     pub fn tools(&self) -> impl Iterator<Item = &String> {
         let tools = match self {
             Self::All(_) => None,
@@ -176,7 +176,7 @@ impl<T> ByTool<T> {
     }
 }
 
-/// Takes one text or a list, and gives what it made of it to `T`.
+/// Accepts one text or a list, and converts each to `T`.
 struct OneOrMore<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMore<T> {
@@ -201,7 +201,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Several<T> {
     }
 }
 
-/// Takes the same, or a table of them by tool.
+/// Accepts the same, or a table by tool.
 struct OneOrMoreByTool<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMoreByTool<T> {

@@ -88,7 +88,7 @@ impl Resumed {
         settings: &Settings,
         candidate_set: &CandidateSet,
     ) -> Result<RecordFile> {
-        let arenas = candidate_set.sessions();
+        let sessions = candidate_set.sessions();
         let selection = settings.selection();
         // Whether a record was made with the settings of this run by the given session.
         let is_of = |record: &Record, session: &Session| {
@@ -106,12 +106,12 @@ impl Resumed {
         let mut whole = 0;
         for case in cases(&self.records) {
             for (place, record) in case.iter().enumerate() {
-                match arenas.get(place) {
+                match sessions.get(place) {
                     Some(session) if is_of(record, session) => {}
                     _ => return Err(self.other_terms(record)),
                 }
             }
-            if case.len() == arenas.len() {
+            if case.len() == sessions.len() {
                 whole += case.len();
             } else if whole + case.len() < self.records.len() {
                 return Err(self.other_terms(&case[0]));

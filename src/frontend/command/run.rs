@@ -94,8 +94,8 @@ impl Run {
         summary.witnesses = self.candidate_set.witnesses();
         // The number of cases of a campaign that is limited by time is known only at its end.
         let is_timed = summary.iterations == 0;
-        let arenas = self.candidate_set.sessions().len() as u64;
-        summary.iterations = summary.iterations.saturating_mul(arenas);
+        let sessions = self.candidate_set.sessions().len() as u64;
+        summary.iterations = summary.iterations.saturating_mul(sessions);
         let mut progress = Progress::new((!is_timed).then_some(summary.iterations));
         let pace = Pace {
             jobs: self.settings.jobs(),

@@ -1,9 +1,9 @@
-//! When a condition holds, clause by clause.
+//! Tests when a condition holds, clause by clause.
 
 use super::*;
 use crate::oracle::verdict::{Subject, SubjectKind};
 
-/// Whether the condition, changed so, holds for the divergence.
+/// Whether the changed condition holds for the divergence.
 fn holds(seen: &Seen, change: impl FnOnce(&mut Condition)) -> bool {
     let mut condition = condition();
     change(&mut condition);

@@ -1,4 +1,4 @@
-//! When one entry explains all that another does.
+//! Tests when one entry explains everything that another explains.
 
 use super::*;
 

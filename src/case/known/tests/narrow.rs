@@ -1,9 +1,9 @@
-//! Entries that ask for the step or file that differs: what is true of another file of the case is not enough.
+//! Tests of entries on the step or file that differs: facts about another file of the case do not suffice.
 
 use super::*;
 use crate::oracle::verdict::samples;
 
-/// Entries whose condition once was true of whole cases.
+/// Entries whose condition used to concern whole cases.
 const NARROWED: [&str; 22] = [
     "imago-ignores-encryption",
     "imago-grows-over-what-a-cluster-holds",
@@ -29,7 +29,7 @@ const NARROWED: [&str; 22] = [
     "libvhdi-checks-the-regions-of-a-vhdx",
 ];
 
-/// A text that a condition takes.
+/// Returns a text that the condition accepts.
 fn what_differs(when: &Condition) -> String {
     let sample = samples()
         .into_iter()
@@ -45,7 +45,7 @@ fn an_entry_that_asks_for_the_place_holds_for_no_other_place_and_no_other_blame(
     let catalogue = Catalogue::built_in().unwrap();
     for id in NARROWED {
         let mut when = catalogue.named(id).unwrap().when.clone();
-        // What the case must have beside is no matter of the place.
+        // The requirements on the case do not concern the place.
         (when.features, when.damage) = (Vec::new(), Vec::new());
         when.operation = texts(&["chain"]);
         let value = |words: &Option<String>, usual: &str| words.clone().unwrap_or(usual.to_owned());

@@ -1,4 +1,4 @@
-//! What the files of a catalogue may say, and how they are put together.
+//! Tests of what the files of a catalogue may contain, and how they are combined.
 
 use super::super::files::{BUILT_IN, Shared, Source, assembled};
 use super::*;
