@@ -3,9 +3,10 @@
 //! The dialects are in the tools' own files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CallContext, FLAT_SUFFIX, Reproducer, Row, ToolEnv, ToolSpec};
+use super::{CallContext, FLAT_SUFFIX, Row, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -151,82 +152,97 @@ pub(super) fn quoted(output: &str) -> String {
     }
 }
 
-/// Runs a program in this context, for a request of this kind, which says how to parse its standard output.
-pub(super) fn run(
-    launcher: &Launcher,
-    program: &Path,
-    arguments: Vec<String>,
-    kind: RequestKind,
-    call_context: &CallContext<'_>,
-) -> Result<Answer> {
-    let finished = launcher.run(&call_context.invocation(program, &arguments))?;
-    let Finished {
-        ending,
-        stdout,
-        stderr,
-        elapsed,
-        cpu,
-        peak_memory_bytes,
-    } = finished;
-    let mut command = vec![program.display().to_string()];
-    command.extend(arguments);
-    Ok(Answer {
-        exit: exit(&ending),
-        report: Report::parse(kind, &stdout.bytes, false),
-        usage: CallUsage {
-            duration: elapsed,
-            cpu,
-            peak_memory_bytes,
-            calls: 1,
-        },
-        transcript: Transcript {
-            command,
+/// The program of a tool.
+pub(super) struct Program {
+    /// Its path.
+    pub(super) path: PathBuf,
+    launcher: Arc<Launcher>,
+}
+
+impl Program {
+    pub(super) fn new(path: PathBuf, tool_env: &ToolEnv) -> Self {
+        let launcher = Arc::clone(&tool_env.launcher);
+        Self { path, launcher }
+    }
+
+    /// Runs it for a request of this kind, which says how to parse its standard output.
+    pub(super) fn run(
+        &self,
+        arguments: Vec<String>,
+        kind: RequestKind,
+        call_context: &CallContext<'_>,
+    ) -> Result<Answer> {
+        let invocation = call_context.invocation(&self.path, &arguments);
+        let Finished {
+            ending,
             stdout,
             stderr,
-        },
-    })
-}
-
-/// Reads the guest-visible contents of `file`. A raw image is read directly; any other is first flattened by the
-/// command that `flatten` returns for the names of the two files.
-pub(super) fn contents(
-    launcher: &Launcher,
-    program: &Path,
-    file: &ImageFile,
-    flatten: impl Fn(&str, &str) -> Vec<String>,
-    call_context: &CallContext<'_>,
-) -> Result<Answer> {
-    if file.format == Format::Raw {
-        return read_raw(file, call_context);
+            elapsed,
+            cpu,
+            peak_memory_bytes,
+        } = self.launcher.run(&invocation)?;
+        Ok(Answer {
+            exit: exit(&ending),
+            report: Report::parse(kind, &stdout.bytes, false),
+            usage: CallUsage {
+                duration: elapsed,
+                cpu,
+                peak_memory_bytes,
+                calls: 1,
+            },
+            transcript: Transcript {
+                command: self.line(arguments),
+                stdout,
+                stderr,
+            },
+        })
     }
-    flattened(launcher, program, file, flatten, call_context)
-}
 
-/// Reads the output of `flatten` for `file`, whatever its format.
-pub(super) fn flattened(
-    launcher: &Launcher,
-    program: &Path,
-    file: &ImageFile,
-    flatten: impl Fn(&str, &str) -> Vec<String>,
-    call_context: &CallContext<'_>,
-) -> Result<Answer> {
-    let flat = flat(file);
-    let (arguments, kind) = (flatten(&file.path, &flat), RequestKind::Contents);
-    let mut answer = run(launcher, program, arguments, kind, call_context)?;
-    let flat = call_context.directory.join(flat);
-    if answer.succeeded() {
-        match Contents::of_raw_file(&flat) {
-            Ok(contents) => answer.report = Report::Contents(contents),
-            // A tool that reports success without creating the file has refused.
-            Err(error) => answer.refuse(0, error),
+    /// Reads the guest-visible contents of `file`. A raw image is read directly; any other is first flattened by the
+    /// command that `flatten` returns for the names of the two files.
+    pub(super) fn contents(
+        &self,
+        file: &ImageFile,
+        flatten: impl Fn(&str, &str) -> Vec<String>,
+        call_context: &CallContext<'_>,
+    ) -> Result<Answer> {
+        match file.format {
+            Format::Raw => Ok(read_raw(file, call_context)),
+            _ => self.flattened(file, flatten, call_context),
         }
     }
-    // The file does not exist if the tool refused.
-    let _ = std::fs::remove_file(flat);
-    Ok(answer)
+
+    /// Reads the output of `flatten` for `file`, whatever its format.
+    pub(super) fn flattened(
+        &self,
+        file: &ImageFile,
+        flatten: impl Fn(&str, &str) -> Vec<String>,
+        call_context: &CallContext<'_>,
+    ) -> Result<Answer> {
+        let flat = flat(file);
+        let arguments = flatten(&file.path, &flat);
+        let mut answer = self.run(arguments, RequestKind::Contents, call_context)?;
+        let flat = call_context.directory.join(flat);
+        if answer.succeeded() {
+            match Contents::of_raw_file(&flat) {
+                Ok(contents) => answer.report = Report::Contents(contents),
+                // A tool that reports success without creating the file has refused.
+                Err(error) => answer.refuse(0, error),
+            }
+        }
+        // The file does not exist if the tool refused.
+        let _ = std::fs::remove_file(flat);
+        Ok(answer)
+    }
+
+    /// Returns a command line in full.
+    pub(super) fn line(&self, arguments: Vec<String>) -> Vec<String> {
+        let program = self.path.display().to_string();
+        std::iter::once(program).chain(arguments).collect()
+    }
 }
 
-fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
+fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Answer {
     let started = Instant::now();
     let mut answer = Answer::from(Exit::Success);
     match Contents::of_raw_file(&call_context.directory.join(&file.path)) {
@@ -235,7 +251,7 @@ fn read_raw(file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> 
     }
     answer.transcript.command = words(["(read)", &file.path]);
     answer.usage.duration = started.elapsed();
-    Ok(answer)
+    answer
 }
 
 /// Returns the arguments that qemu-img and instar have in common, without the program.
@@ -342,12 +358,6 @@ pub(super) fn format_flag(flag: &str, file: &ImageFile) -> Vec<String> {
 /// Returns the name of a file's flattened image.
 pub(super) fn flat(file: &ImageFile) -> String {
     format!("{}{FLAT_SUFFIX}", file.path)
-}
-
-/// Returns a command line of `program` with these arguments.
-pub(super) fn reproducer(program: &Path, arguments: Vec<String>) -> Reproducer {
-    let program = program.display().to_string();
-    Reproducer::CommandLine(std::iter::once(program).chain(arguments).collect())
 }
 
 /// Returns the words of a command line.

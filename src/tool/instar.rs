@@ -3,22 +3,20 @@
 //! Its dialect and its limits follow its documentation. Its deliberate differences belong into the catalogue of known
 //! divergences, not here; only what it does not support at all is unsupported.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::command_line::{self, Introduction, flat, words};
+use super::command_line::{self, Introduction, Program, flat, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::image::format::Format;
-use crate::tool::launcher::Launcher;
 use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{Answer, ImageFile, Request};
 
 struct Instar {
     capabilities: Capabilities,
-    program: PathBuf,
+    program: Program,
     version: String,
-    launcher: Arc<Launcher>,
 }
 
 /// How instar identifies itself.
@@ -32,9 +30,8 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     let version = command_line::version(spec, &program, &INTRODUCTION, tool_env)?;
     Ok(Arc::new(Instar {
         capabilities: capabilities(),
-        program,
+        program: Program::new(program, tool_env),
         version,
-        launcher: Arc::clone(&tool_env.launcher),
     }))
 }
 
@@ -48,7 +45,7 @@ impl Tool for Instar {
     }
 
     fn program(&self) -> Option<&Path> {
-        Some(&self.program)
+        Some(&self.program.path)
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -98,22 +95,12 @@ impl Tool for Instar {
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
-        if let Request::Contents { file } = request {
-            return command_line::contents(
-                &self.launcher,
-                &self.program,
-                file,
-                flatten,
-                call_context,
-            );
+        match request {
+            Request::Contents { file } => self.program.contents(file, flatten, call_context),
+            _ => self
+                .program
+                .run(arguments(request), request.kind(), call_context),
         }
-        command_line::run(
-            &self.launcher,
-            &self.program,
-            arguments(request),
-            request.kind(),
-            call_context,
-        )
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
@@ -126,7 +113,7 @@ impl Tool for Instar {
             Request::Contents { file } => flatten(&file.path, &flat(file)),
             _ => arguments(request),
         };
-        Some(command_line::reproducer(&self.program, arguments))
+        Some(Reproducer::CommandLine(self.program.line(arguments)))
     }
 }
 

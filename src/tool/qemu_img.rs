@@ -3,15 +3,14 @@
 //! Its dialect follows qemu-img(1), with the arguments of the Python harness. Guest writes use the qemu-io beside it,
 //! or on `PATH`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::command_line::{self, Introduction, flat, format_flag, words};
+use super::command_line::{self, Introduction, Program, flat, format_flag, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::image::content::Write;
 use crate::image::format::Format;
-use crate::tool::launcher::Launcher;
 use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{Answer, ImageFile, Request, SnapshotKey};
 use build::Build;
@@ -24,10 +23,9 @@ const SNAPSHOT_LIST_MAJOR: u32 = 9;
 
 struct QemuImg {
     capabilities: OnceLock<Capabilities>,
-    program: PathBuf,
-    qemu_io: Option<PathBuf>,
+    program: Program,
+    qemu_io: Option<Program>,
     version: String,
-    launcher: Arc<Launcher>,
     build: Build,
 }
 
@@ -47,10 +45,9 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     Ok(Arc::new(QemuImg {
         capabilities: OnceLock::new(),
         build: Build::new(&program, tool_env.limit),
-        program,
-        qemu_io,
+        program: Program::new(program, tool_env),
+        qemu_io: qemu_io.map(|path| Program::new(path, tool_env)),
         version,
-        launcher: Arc::clone(&tool_env.launcher),
     }))
 }
 
@@ -72,7 +69,7 @@ impl Tool for QemuImg {
     }
 
     fn program(&self) -> Option<&Path> {
-        Some(&self.program)
+        Some(&self.program.path)
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -158,7 +155,7 @@ impl Tool for QemuImg {
                 let flatten = |from: &str, to: &str| {
                     secret::unlocked(request, flatten(file.format, from, to), 1)
                 };
-                command_line::contents(&self.launcher, &self.program, file, flatten, call_context)
+                self.program.contents(file, flatten, call_context)
             }
             Request::SnapshotContents { file, id } => {
                 let snapshot = qemu_words::snapshot(&SnapshotKey::Id(id.clone()));
@@ -169,22 +166,17 @@ impl Tool for QemuImg {
                     ]);
                     secret::unlocked(request, line, 1)
                 };
-                command_line::flattened(&self.launcher, &self.program, file, flatten, call_context)
+                self.program.flattened(file, flatten, call_context)
             }
             request if is_for_qemu_io(request) => {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
-                let qemu_io = self.qemu_io.as_deref().ok_or_else(missing)?;
-                let (arguments, kind) = (arguments(request), request.kind());
-                command_line::run(&self.launcher, qemu_io, arguments, kind, call_context)
+                let qemu_io = self.qemu_io.as_ref().ok_or_else(missing)?;
+                qemu_io.run(arguments(request), request.kind(), call_context)
             }
-            _ => command_line::run(
-                &self.launcher,
-                &self.program,
-                arguments(request),
-                request.kind(),
-                call_context,
-            ),
+            _ => self
+                .program
+                .run(arguments(request), request.kind(), call_context),
         }
     }
 
@@ -198,10 +190,10 @@ impl Tool for QemuImg {
             _ => arguments(request),
         };
         let program = match is_for_qemu_io(request) {
-            true => self.qemu_io.as_deref()?,
+            true => self.qemu_io.as_ref()?,
             false => &self.program,
         };
-        Some(command_line::reproducer(program, arguments))
+        Some(Reproducer::CommandLine(program.line(arguments)))
     }
 }
 

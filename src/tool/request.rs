@@ -20,7 +20,7 @@ pub use image_file::ImageFile;
 pub use kind::RequestKind;
 pub use new_size::NewSize;
 pub use rebase_mode::RebaseMode;
-pub use report::{CheckCounts, JsonReport, Report};
+pub use report::{CheckCounts, Report};
 pub use snapshot_key::SnapshotKey;
 pub use window::Window;
 

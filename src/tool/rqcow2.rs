@@ -4,12 +4,12 @@
 //! does not offer: there only info is supported, which reads by plain calls. Its map and check report nothing that can
 //! be compared.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::command_line::{self, Introduction, words};
+use super::command_line::{self, Introduction, Program, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::disk_format::qcow2::ImageBytes;
@@ -17,7 +17,6 @@ use crate::disk_format::qcow2::header::Header;
 use crate::image::format::Format;
 use crate::image::options::Compression;
 use crate::process::Captured;
-use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
 
 /// Part of its panic message if io_uring is unavailable.
@@ -41,8 +40,7 @@ const CONVERT_LIMIT_BYTES: u64 = 256 << 20;
 
 struct Rqcow2 {
     capabilities: Capabilities,
-    launcher: Arc<Launcher>,
-    program: PathBuf,
+    program: Program,
     version: String,
 }
 
@@ -58,8 +56,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     let capabilities = Capabilities::none().with(&["info", "contents"], &[Format::Qcow2]);
     Ok(Arc::new(Rqcow2 {
         capabilities,
-        launcher: Arc::clone(&tool_env.launcher),
-        program,
+        program: Program::new(program, tool_env),
         version,
     }))
 }
@@ -122,7 +119,7 @@ impl Tool for Rqcow2 {
     }
 
     fn program(&self) -> Option<&Path> {
-        Some(&self.program)
+        Some(&self.program.path)
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -148,7 +145,7 @@ impl Tool for Rqcow2 {
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        let program = self.program.display().to_string();
+        let program = self.program.path.display().to_string();
         let file = match request {
             // Only the facts that qemu-img's info has too.
             Request::Info { file } => {
@@ -162,17 +159,16 @@ impl Tool for Rqcow2 {
             Request::Contents { file } => file,
             _ => return None,
         };
-        let mut line = vec![program];
-        line.extend(flatten(&file.path, &command_line::flat(file)));
-        Some(Reproducer::CommandLine(line))
+        let line = flatten(&file.path, &command_line::flat(file));
+        Some(Reproducer::CommandLine(self.program.line(line)))
     }
 }
 
 impl Rqcow2 {
     fn info(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
         let arguments = words(["info", &file.path]);
-        let (launcher, program, kind) = (&self.launcher, &self.program, RequestKind::Info);
-        let mut answer = command_line::run(launcher, program, arguments, kind, call_context)?;
+        let kind = RequestKind::Info;
+        let mut answer = self.program.run(arguments, kind, call_context)?;
         // Without a size the output stays as it is; it is reported as not being JSON.
         if answer.succeeded()
             && let Some(size) = reported_size(&answer.transcript.stdout.text())
@@ -192,7 +188,7 @@ impl Rqcow2 {
             let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
             return Ok(Answer::unsupported(what));
         }
-        command_line::flattened(&self.launcher, &self.program, file, flatten, call_context)
+        self.program.flattened(file, flatten, call_context)
     }
 }
 

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, Introduction, words};
+use super::command_line::{self, Introduction, Program, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::process::Captured;
-use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
 
 /// The maximum disk size for an extraction, in bytes: 7-Zip writes every zero.
@@ -20,8 +19,7 @@ const UNSUPPORTED: [&str; 2] = ["unsupported method", "unsupported feature"];
 
 struct SevenZip {
     capabilities: Capabilities,
-    launcher: Arc<Launcher>,
-    program: PathBuf,
+    program: Program,
     version: String,
 }
 
@@ -39,8 +37,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
         .collect();
     Ok(Arc::new(SevenZip {
         capabilities: Capabilities::none().with(&["info", "contents"], &formats),
-        launcher: Arc::clone(&tool_env.launcher),
-        program,
+        program: Program::new(program, tool_env),
         version,
     }))
 }
@@ -120,8 +117,7 @@ impl SevenZip {
         arguments.extend(words([&format!("-t{handler}"), "--", &file.path]));
         // Its listings are not JSON, so they are parsed here.
         let kind = RequestKind::Contents;
-        let (launcher, program) = (&self.launcher, &self.program);
-        let mut answer = command_line::run(launcher, program, arguments, kind, call_context)?;
+        let mut answer = self.program.run(arguments, kind, call_context)?;
         if let Exit::Refused(_) = answer.exit {
             let output = answer.transcript.stdout.text() + &answer.transcript.stderr.text();
             let small = output.to_lowercase();
@@ -173,7 +169,7 @@ impl Tool for SevenZip {
     }
 
     fn program(&self) -> Option<&Path> {
-        Some(&self.program)
+        Some(&self.program.path)
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -205,7 +201,7 @@ impl Tool for SevenZip {
         };
         let file = request.file();
         let handler = handler(file.format)?;
-        let program = self.program.display().to_string();
+        let program = self.program.path.display().to_string();
         Some(Reproducer::CommandLine(words([
             "sh", "-c", script, &program, handler, &file.path,
         ])))

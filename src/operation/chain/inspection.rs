@@ -109,7 +109,10 @@ fn descriptions(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Opt
     .or_else(|| {
         let expected = expected_bitmaps(chain_state);
         let reported = |answer: &Answer| match &answer.report {
-            Report::Json(report) if !report.is_partial => reported_bitmaps(&report.tree),
+            Report::Json {
+                tree,
+                is_partial: false,
+            } => reported_bitmaps(tree),
             _ => expected.clone(),
         };
         let bitmaps = [reported(ours), reported(theirs), expected.clone()];

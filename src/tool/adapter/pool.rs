@@ -144,7 +144,7 @@ impl Pool {
             }
             reply => {
                 drop(moved);
-                let (mut answer, dialogue) = read(reply, request.kind());
+                let (answer, dialogue) = read(reply, request.kind(), call_context.directory);
                 if let Some(dialogue) = dialogue {
                     self.give_back(Kept {
                         dialogue,
@@ -152,10 +152,7 @@ impl Pool {
                         sandbox,
                     });
                 }
-                if let Some(raw) = answer.raw.take() {
-                    read_raw(&raw, call_context.directory, &mut answer.answer);
-                }
-                answer.answer
+                answer
             }
         };
         answer.usage.duration = started.elapsed();
@@ -215,20 +212,8 @@ impl Pool {
     }
 }
 
-/// An answer, and the file that it refers to.
-struct Half {
-    answer: Answer,
-    raw: Option<String>,
-}
-
-impl From<Answer> for Half {
-    fn from(answer: Answer) -> Self {
-        Self { answer, raw: None }
-    }
-}
-
-/// Parses a reply to a request of this kind; returns the process too if it can be reused.
-fn read(reply: Reply, kind: RequestKind) -> (Half, Option<Dialogue>) {
+/// Parses a reply to a request of this kind, about files in a directory; returns the process too if it can be reused.
+fn read(reply: Reply, kind: RequestKind, directory: &Path) -> (Answer, Option<Dialogue>) {
     let (line, stderr, dialogue) = match reply {
         Reply::Line {
             line,
@@ -243,7 +228,7 @@ fn read(reply: Reply, kind: RequestKind) -> (Half, Option<Dialogue>) {
         } => {
             let mut answer = ended(&ending, stderr, cpu);
             answer.usage.peak_memory_bytes = peak_memory_bytes;
-            return (answer.into(), None);
+            return (answer, None);
         }
     };
     let response: Response = match serde_json::from_slice(&line) {
@@ -251,7 +236,7 @@ fn read(reply: Reply, kind: RequestKind) -> (Half, Option<Dialogue>) {
         Err(error) => {
             let how = format!("its answer is not that of an adapter: {error}");
             let answer = plain_answer(Exit::Crashed(how), stderr, Duration::ZERO);
-            return (answer.into(), None);
+            return (answer, None);
         }
     };
     let cpu = Duration::from_nanos(response.cpu_ns);
@@ -259,7 +244,7 @@ fn read(reply: Reply, kind: RequestKind) -> (Half, Option<Dialogue>) {
     answer.usage.peak_memory_bytes = response.peak_memory_bytes;
     if let Some(message) = response.panicked {
         answer.exit = Exit::Crashed(format!("panic: {message}"));
-        return (answer.into(), None);
+        return (answer, None);
     }
     if let Some(feature) = response.unsupported {
         answer.exit = Exit::Unsupported(feature);
@@ -275,8 +260,10 @@ fn read(reply: Reply, kind: RequestKind) -> (Half, Option<Dialogue>) {
         (None, Some(tree)) => Report::from_json(kind, tree, is_partial),
         (None, None) => Report::parse(kind, b"", is_partial),
     };
-    let raw = response.raw;
-    (Half { answer, raw }, Some(*dialogue))
+    if let Some(raw) = response.raw {
+        read_raw(&raw, directory, &mut answer);
+    }
+    (answer, Some(*dialogue))
 }
 
 /// Reads the contents from a raw file, and removes it.

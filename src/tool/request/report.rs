@@ -14,7 +14,12 @@ pub enum Report {
     #[default]
     Nothing,
     /// The JSON of `info`, `measure` or `map`: a tree, because the judges compare whatever it contains.
-    Json(JsonReport),
+    Json {
+        /// The JSON.
+        tree: Value,
+        /// Whether it has only some of the facts that qemu-img reports: missing facts are not compared.
+        is_partial: bool,
+    },
     /// The counts of `check` or `repair`.
     Check(CheckCounts),
     /// The request calls for JSON, and standard output cannot be parsed; with the reason.
@@ -25,15 +30,6 @@ pub enum Report {
     HostClusters(HostClusters),
     /// The audit of an image by the harness.
     Audit(Audit),
-}
-
-/// A report in JSON.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JsonReport {
-    /// The JSON.
-    pub tree: Value,
-    /// Whether it has only some of the facts that qemu-img reports: missing facts are not compared.
-    pub is_partial: bool,
 }
 
 /// The counts of a check. qemu-img omits those that are zero.
@@ -97,7 +93,7 @@ impl Report {
                 Self::Unparsable("the JSON is no object".to_owned())
             }
             RequestKind::Info | RequestKind::Measure | RequestKind::Map => {
-                Self::Json(JsonReport { tree, is_partial })
+                Self::Json { tree, is_partial }
             }
             _ => Self::Nothing,
         }
@@ -106,7 +102,7 @@ impl Report {
     /// Returns the tree of a report in JSON, or why there is none.
     pub fn tree(&self) -> Result<&Value, &str> {
         match self {
-            Self::Json(report) => Ok(&report.tree),
+            Self::Json { tree, .. } => Ok(tree),
             Self::Unparsable(why) => Err(why),
             _ => Err("no JSON"),
         }
@@ -114,7 +110,13 @@ impl Report {
 
     /// Whether the report has only some of the facts that qemu-img reports.
     pub fn is_partial(&self) -> bool {
-        matches!(self, Self::Json(report) if report.is_partial)
+        matches!(
+            self,
+            Self::Json {
+                is_partial: true,
+                ..
+            }
+        )
     }
 
     /// Returns the guest-visible contents.
