@@ -6,7 +6,6 @@
 #![no_main]
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
@@ -21,7 +20,7 @@ use imgduel::oracle::observations::{
 use imgduel::oracle::signature::Group;
 use imgduel::oracle::verdict::Verdict;
 use imgduel::process::Captured;
-use imgduel::tool::request::{Answer, Exit, Request, Window};
+use imgduel::tool::request::{Answer, Exit, Report, Request, Window};
 use libfuzzer_sys::fuzz_target;
 
 /// Cases of each generation that are judged.
@@ -176,10 +175,6 @@ fn answer(task: &Task, said: &[u8], how: u8) -> Answer {
         6 => Exit::Unsupported("a feature".to_owned()),
         _ => Exit::Refused(63),
     };
-    let reads = matches!(
-        task,
-        Task::Tool(Request::Contents { .. } | Request::SnapshotContents { .. })
-    );
     let write = Write {
         offset: u64::from(how) << 9,
         length: 512,
@@ -189,17 +184,20 @@ fn answer(task: &Task, said: &[u8], how: u8) -> Answer {
         bytes: bytes.to_vec(),
         dropped_bytes: 0,
     };
-    Answer {
-        contents: (reads && exit == Exit::Success).then(|| Contents::of_writes(1 << 20, &[write])),
-        exit,
-        command: Vec::new(),
-        stdout: captured(said),
-        stderr: captured(if how & 8 == 0 { b"" } else { said }),
-        host_clusters: None,
-        partial: how & 16 != 0,
-        duration: Duration::ZERO,
-        cpu: Duration::ZERO,
-        peak_memory_bytes: 0,
-        calls: 1,
-    }
+    let mut answer = Answer::from(exit);
+    answer.report = match task {
+        Task::Tool(Request::Contents { .. } | Request::SnapshotContents { .. })
+            if answer.succeeded() =>
+        {
+            Report::Contents(Contents::of_writes(1 << 20, &[write]))
+        }
+        Task::Harness(HarnessAction::Audit { .. }) => {
+            serde_json::from_slice(said).map_or(Report::Nothing, Report::Audit)
+        }
+        task => Report::parse(task.kind(), said, how & 16 != 0),
+    };
+    answer.transcript.stdout = captured(said);
+    answer.transcript.stderr = captured(if how & 8 == 0 { b"" } else { said });
+    answer.usage.calls = 1;
+    answer
 }
