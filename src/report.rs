@@ -17,9 +17,9 @@ pub mod files;
 pub mod github;
 pub mod html;
 pub mod junit;
-pub mod outlets;
 pub mod progress;
 pub mod python;
+pub mod sinks;
 pub mod terminal;
 
 use std::io::Write;

@@ -56,8 +56,8 @@ pub fn bug_report(
         let calls: Vec<&Call> = calls.filter(|call| call.side == side).collect();
         if !calls.is_empty() {
             let _ = write!(text, "## What {name} does\n\n");
-            let told: String = calls.into_iter().map(told).collect();
-            block(&mut text, "text", &told);
+            let transcript: String = calls.into_iter().map(transcript).collect();
+            block(&mut text, "text", &transcript);
         }
     }
     who_is_right(&mut text, record, entry);
@@ -90,16 +90,16 @@ fn what_differs(text: &mut String, record: &Record, evidence: Option<&Evidence>)
 }
 
 /// Returns a call as a person would type it, with its output.
-fn told(call: &Call) -> String {
+fn transcript(call: &Call) -> String {
     let mut text = format!("$ {}\n", printable(&shell_line(&call.command)));
-    for said in [&call.stdout, &call.stderr] {
-        let said = printable(said);
-        let line_end = if said.is_empty() || said.ends_with('\n') {
+    for output in [&call.stdout, &call.stderr] {
+        let output = printable(output);
+        let line_end = if output.is_empty() || output.ends_with('\n') {
             ""
         } else {
             "\n"
         };
-        text.push_str(&said);
+        text.push_str(&output);
         text.push_str(line_end);
     }
     let _ = writeln!(text, "({})", call.exit);

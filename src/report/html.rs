@@ -1,7 +1,7 @@
 //! The page: one HTML file that contains everything and fetches nothing.
 //!
 //! A pure function of the summary and the digest. maud escapes all text. Its parts: `finding` is one group of divergences, `matrix`
-//! many tools in one table, `picture` the image's maps. Called by the outlets.
+//! many tools in one table, `picture` the image's maps. Called by the sinks.
 
 mod finding;
 mod matrix;

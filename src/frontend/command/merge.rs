@@ -17,7 +17,7 @@ use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::case::generation::ancestry::lineage;
 use crate::process::own_cpu_time;
-use crate::report::outlets::Outlets;
+use crate::report::sinks::Sinks;
 use crate::report::terminal;
 use crate::run::record::{Record, Summary};
 
@@ -53,7 +53,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
             "there is no record in these files: a merge of nothing proves nothing",
         ));
     }
-    let mut outlets = Outlets::open(&arguments.settings)?;
+    let mut sinks = Sinks::open(&arguments.settings)?;
     let mut joined = Joined::new(last.len() as u64);
     for (file, path) in files.iter().enumerate() {
         each_line(path, |number, line| {
@@ -64,17 +64,17 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
                 return Ok(());
             }
             joined.add(&record);
-            outlets.add(&record)
+            sinks.add(&record)
         })?;
     }
     let summary = joined.finish();
-    outlets.finish(&summary)?;
+    sinks.finish(&summary)?;
     print_text(&terminal::summary(&summary));
     print_text(&terminal::stale(&stale_known(
         &summary,
         &arguments.settings,
     )));
-    tell_github(&summary, outlets.digest());
+    tell_github(&summary, sinks.digest());
     Ok(exit_code(&summary, &arguments.settings))
 }
 

@@ -16,8 +16,8 @@ use crate::campaign::settings::Settings;
 use crate::campaign::{self, CaseSource, Ended, Pace};
 use crate::report::findings::Findings;
 use crate::report::junit::Fault;
-use crate::report::outlets::Outlets;
 use crate::report::progress::Progress;
+use crate::report::sinks::Sinks;
 use crate::report::{complain, python, terminal};
 use crate::run::record::{Record, Summary};
 use crate::tool::ToolEnv;
@@ -34,7 +34,7 @@ pub(super) enum Telling {
 /// The opened tools and report files of one run.
 pub(super) struct Run {
     pub(super) candidate_set: Arc<CandidateSet>,
-    pub(super) outlets: Outlets,
+    pub(super) sinks: Sinks,
     pub(super) settings: Settings,
     pub(super) log_dir: Option<PathBuf>,
     /// The seed files that cases came from, by case id.
@@ -61,19 +61,19 @@ impl Run {
         stopping::listen()?;
         let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
         let candidate_set = Arc::new(CandidateSet::open(settings, &tool_env)?);
-        let outlets = match &mut resumed {
+        let sinks = match &mut resumed {
             Some(resumed) => {
                 let records = resumed.go_on(settings, &candidate_set)?;
-                Outlets::open_with(settings, Some(records))?
+                Sinks::open_with(settings, Some(records))?
             }
-            None => Outlets::open(settings)?,
+            None => Sinks::open(settings)?,
         };
         candidate_set.notices().iter().for_each(complain);
         let unseen = settings.unseen_variables().map(Error::system);
         unseen.iter().for_each(complain);
         Ok(Self {
             candidate_set,
-            outlets,
+            sinks,
             settings: settings.clone(),
             log_dir,
             seed_files: HashMap::new(),
@@ -107,7 +107,7 @@ impl Run {
         for record in &self.resumed {
             progress.add_resumed();
             findings.add(record);
-            self.outlets.remember(record)?;
+            self.sinks.remember(record)?;
         }
         let candidate_set = Arc::clone(&self.candidate_set);
         let Ended { summary, cut_short } =
@@ -124,7 +124,7 @@ impl Run {
             .as_ref()
             .filter(|error| error.cause() != Cause::Interrupted)
         {
-            self.outlets.add_fault(&Fault {
+            self.sinks.add_fault(&Fault {
                 name: "imgduel::campaign",
                 message: &error.to_string(),
                 is_missing_tool: error.cause() == Cause::MissingTool,
@@ -134,7 +134,7 @@ impl Run {
         let found = findings.in_order();
         let (kept, stopped) =
             shrinking::keep_new(&self.candidate_set, &self.settings, &found, is_shrinking);
-        let written = self.outlets.finish(&summary);
+        let written = self.sinks.finish(&summary);
         print_text(&kept);
         let compared = self.tell(&summary, remark);
         match cut_short.or(stopped).or(compared.err()) {
@@ -180,7 +180,7 @@ impl Run {
         if let Some(directory) = log_dir.filter(|_| record.class().is_open()) {
             python::write_divergence(directory, record)?;
         }
-        self.outlets.add(record)
+        self.sinks.add(record)
     }
 
     /// Notes in the summary if the campaign compared too little. Returns a remark if that is no failure.
@@ -188,7 +188,7 @@ impl Run {
         if !self.must_prove || self.settings.allow_vacuous {
             return None;
         }
-        let complaint = vacuity::complaint(summary, self.outlets.digest(), &self.settings)?;
+        let complaint = vacuity::complaint(summary, self.sinks.digest(), &self.settings)?;
         if complaint.is_failure {
             summary.vacuous = Some(complaint.why);
             return None;
@@ -206,9 +206,9 @@ impl Run {
                 "{why}: not a failure with so few cases, but they prove little\n"
             ));
         }
-        tell_github(summary, self.outlets.digest());
+        tell_github(summary, self.sinks.digest());
         if let Some(workflow_url) = &self.issues {
-            issues::create(&self.outlets.digest().groups, workflow_url.as_deref());
+            issues::create(&self.sinks.digest().groups, workflow_url.as_deref());
         }
         let compared = self.candidate_set.compared().transpose();
         if let Ok(Some(line)) = &compared {

@@ -18,8 +18,8 @@ use crate::oracle::signature::Group;
 use crate::process::own_cpu_time;
 use crate::report::findings;
 use crate::report::junit::{Fault, JunitFile};
-use crate::report::outlets::Outlets;
 use crate::report::seed_file::{Drawn, SeedFile, SeedPath};
+use crate::report::sinks::Sinks;
 use crate::report::{self, against_recipe, github, is_on_github, terminal};
 use crate::run::record::{Class, Record, Summary};
 use crate::tool::ToolEnv;
@@ -58,7 +58,7 @@ struct Written {
     summary: Summary,
     /// The figures of the fresh cases alone.
     campaign: Summary,
-    outlets: Outlets,
+    sinks: Sinks,
     /// The JUnit document for standard output, if that is the format.
     document: Option<JunitFile<Vec<u8>>>,
 }
@@ -84,16 +84,16 @@ impl TestSession {
         trace: Option<Trace>,
         junit_on_stdout: bool,
     ) -> Result<Self> {
-        let outlets = match is_one_of_many() {
-            true => Outlets::open_for_one_trial(&settings)?,
-            false => Outlets::open(&settings)?,
+        let sinks = match is_one_of_many() {
+            true => Sinks::open_for_one_trial(&settings)?,
+            false => Sinks::open(&settings)?,
         };
         let document = junit_on_stdout
             .then(|| JunitFile::begin(Vec::new(), Path::new("standard output"), settings.strict));
         let written = Written {
             summary: Summary::new(None, None, 0),
             campaign: Summary::new(None, None, 0),
-            outlets,
+            sinks,
             document: document.transpose()?,
         };
         // Under nextest each trial is a run of its own, without a common deadline.
@@ -194,7 +194,7 @@ impl TestSession {
                 written.campaign.add_case(&records);
             }
             for record in &records {
-                written.outlets.add(record)?;
+                written.sinks.add(record)?;
                 let document = written.document.as_mut();
                 document.map_or(Ok(()), |document| document.append(record))?;
             }
@@ -320,7 +320,7 @@ impl TestSession {
         if let Some(written) = &mut *self.lock() {
             let document = written.document.as_mut();
             // The trial's outcome is this error, even if the report cannot be written.
-            let _ = written.outlets.add_fault(&fault);
+            let _ = written.sinks.add_fault(&fault);
             let _ = document.map_or(Ok(()), |document| document.append_fault(&fault));
         }
         match is_missing_tool {
@@ -351,9 +351,9 @@ impl TestSession {
         written
             .summary
             .finish(self.started.elapsed(), own_cpu_time());
-        written.outlets.finish(&written.summary)?;
+        written.sinks.finish(&written.summary)?;
         if !is_one_of_many() {
-            let digest = written.outlets.digest();
+            let digest = written.sinks.digest();
             // Programs read the other formats.
             if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
                 terminal::write_text(&github::annotations(&written.summary, digest));

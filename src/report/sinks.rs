@@ -15,7 +15,7 @@ use crate::campaign::settings::Settings;
 use crate::run::record::{Record, Summary};
 
 /// The report files of one run.
-pub struct Outlets {
+pub struct Sinks {
     records: Option<RecordFile>,
     junit: Option<JunitFile>,
     page: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub struct Outlets {
     digest: Digest,
 }
 
-impl Outlets {
+impl Sinks {
     /// Opens the files that the settings name.
     pub fn open(settings: &Settings) -> Result<Self> {
         no_file_twice(settings)?;
