@@ -27,5 +27,8 @@ pub mod qcow;
 /// The on-disk format of parallels.
 pub mod parallels;
 
+/// Plain readers and writers of whole images.
+pub mod plain;
+
 /// Mutations of an image's metadata.
 pub mod damage;

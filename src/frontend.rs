@@ -23,6 +23,7 @@ pub mod harness;
 use std::process::ExitCode;
 
 use crate::process::reaper;
+use crate::run::case_worker;
 use crate::tool::libraries;
 
 /// Runs as a helper process of imgduel if this program was started as one. Returns the exit code that `main` must return
@@ -32,5 +33,7 @@ use crate::tool::libraries;
 /// process of their own, and another process cleans up if the run is killed; both are this program, started again.
 #[must_use = "a helper process must end with this exit code"]
 pub fn serve_if_asked() -> Option<ExitCode> {
-    reaper::serve_if_asked().or_else(libraries::serve_if_asked)
+    reaper::serve_if_asked()
+        .or_else(libraries::serve_if_asked)
+        .or_else(case_worker::serve_if_asked)
 }

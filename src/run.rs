@@ -14,6 +14,9 @@ pub mod fixture;
 /// Runs one case through the candidate and the reference.
 pub mod runner;
 
+/// Whole cases in a worker, against the model alone.
+pub mod case_worker;
+
 /// The record of a case and the summary of a campaign.
 pub mod record;
 

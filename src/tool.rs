@@ -30,7 +30,9 @@ mod arithmetic;
 mod capabilities;
 mod command_line;
 mod imago;
+mod in_process;
 mod instar;
+pub mod model;
 mod python;
 #[cfg(feature = "qcow2-core")]
 mod qcow2_core;
@@ -230,7 +232,7 @@ pub struct Row {
 }
 
 /// All tools.
-pub static TOOLS: [Row; 15] = [
+pub static TOOLS: [Row; 16] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
@@ -246,6 +248,14 @@ pub static TOOLS: [Row; 15] = [
         embedded: false,
         reference: true,
         open: qemu_img::open,
+    },
+    Row {
+        name: model::NAME,
+        about: "our own model with plain readers and writers: a reference where nothing is installed",
+        install: "part of this program",
+        embedded: true,
+        reference: true,
+        open: model::open,
     },
     Row {
         name: "instar",
@@ -389,7 +399,7 @@ pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Too
     let row = Row::named(&spec.name)?;
     if !row.reference {
         return Err(Error::usage(format!(
-            "{spec} cannot be the reference: only qemu-img can"
+            "{spec} cannot be the reference: only qemu-img and model can"
         )));
     }
     let tool_env = ToolEnv {

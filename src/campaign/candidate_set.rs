@@ -10,19 +10,20 @@ use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
 use crate::base::prose::counted;
-use crate::campaign::settings::Settings;
+use crate::campaign::settings::{DEFAULT_REFERENCE, Settings};
 use crate::case::Case;
 use crate::case::known::USUAL_DIRECTORY;
 use crate::oracle::witness::Witnesses;
 use crate::process::reaper;
 use crate::process::scratch::RunDirectory;
+use crate::run::case_worker::CaseWorkers;
 use crate::run::record::{Record, ToolName};
 use crate::run::runner::DifferentialRunner;
 use crate::run::scratch_dir::Remover;
 use crate::run::session::{Session, Terms};
 use crate::tool::cache::Store;
 use crate::tool::launcher::Launcher;
-use crate::tool::{self, Tool, ToolEnv, ToolSpec};
+use crate::tool::{self, Tool, ToolEnv, ToolSpec, libraries, model};
 
 /// The sessions of all candidates.
 pub struct CandidateSet {
@@ -41,14 +42,29 @@ impl CandidateSet {
     /// Opens the reference and the candidates that the settings name. Missing tools fail, except that those of `all` are omitted and listed
     /// in the notices.
     pub fn open(settings: &Settings, tool_env: &ToolEnv) -> Result<Self> {
-        let reference = tool::open_reference(&settings.reference, tool_env)?;
+        let reference = tool::open_reference(&settings.reference(), tool_env)?;
         Self::against(reference, settings, tool_env)
     }
 
     /// Returns whether the reference that the settings name is installed, with everything that fixtures need.
     pub fn has_reference(settings: &Settings, tool_env: &ToolEnv) -> bool {
-        let reference = tool::open_reference(&settings.reference, tool_env);
+        let reference = tool::open_reference(&settings.reference(), tool_env);
         reference.is_ok_and(|reference| can_make_fixtures(&*reference).is_ok())
+    }
+
+    /// Like [`CandidateSet::open`]. If the default reference is not installed, the model takes its place where it can. Also returns the settings that
+    /// are in force, and why the default reference is not.
+    pub fn open_available(
+        settings: &Settings,
+        tool_env: &ToolEnv,
+    ) -> Result<(Self, Settings, Option<Error>)> {
+        let absent = tool::open_reference(&settings.reference(), tool_env)
+            .and_then(|reference| can_make_fixtures(&*reference))
+            .err();
+        let Some(instead) = settings.with_model_instead(absent.is_some()) else {
+            return Ok((Self::open(settings, tool_env)?, settings.clone(), None));
+        };
+        Ok((Self::open(&instead, tool_env)?, instead, absent))
     }
 
     /// Like [`CandidateSet::open`], with a reference that is already open.
@@ -71,7 +87,7 @@ impl CandidateSet {
         settings: &Settings,
         tool_env: &ToolEnv,
     ) -> Result<Self> {
-        let reference = tool::open_reference(&settings.reference, tool_env)?;
+        let reference = tool::open_reference(&settings.reference(), tool_env)?;
         let spec = ToolSpec {
             name: candidate.name().to_owned(),
             path: None,
@@ -110,12 +126,31 @@ impl CandidateSet {
                 keep: settings.keep,
                 fixtures: Arc::clone(&fixtures),
                 remover: Arc::clone(&remover),
+                is_alone: false,
             };
+            // Only the model is as good inside a worker as here.
+            let judges_alone = runner.reference.name() == model::NAME;
+            let workers = judges_alone
+                .then(|| libraries::in_process(&spec.name))
+                .flatten()
+                .map(|_| {
+                    let program = tool_env.worker_program.clone();
+                    let workers = CaseWorkers::new(
+                        program,
+                        &spec.name,
+                        workdir.clone(),
+                        settings.sandbox(),
+                        settings.timeout,
+                    );
+                    Arc::new(workers)
+                });
             let terms = Terms {
                 candidate: spec.to_string(),
                 flags: settings.terms(&spec),
             };
-            Session::in_run(runner, Arc::clone(&catalogue), terms, Arc::clone(&gate))
+            let session = Session::in_run(runner, Arc::clone(&catalogue), terms, Arc::clone(&gate));
+            let second = judges_alone.then(|| second_reference(tool_env)).flatten();
+            session.with_workers(workers).with_second_reference(second)
         });
         Ok(Self {
             sessions: sessions.collect(),
@@ -236,6 +271,23 @@ impl CandidateSet {
         });
         tried.collect()
     }
+}
+
+/// qemu-img, if it is installed with all that fixtures need.
+fn second_reference(tool_env: &ToolEnv) -> Option<Arc<dyn Tool>> {
+    let spec = ToolSpec {
+        name: DEFAULT_REFERENCE.to_owned(),
+        path: None,
+    };
+    let reference = tool::open_reference(&spec, tool_env).ok()?;
+    can_make_fixtures(&*reference).is_ok().then_some(reference)
+}
+
+/// The notice that the model is the only judge.
+pub fn second_judge(absent: &Error) -> Error {
+    Error::missing_tool(format!(
+        "the model is the only judge, because {absent}: it would be a second one"
+    ))
 }
 
 type Candidate = (ToolSpec, Arc<dyn Tool>);

@@ -20,8 +20,8 @@ use crate::case::known::Catalogue;
 use crate::disk_format::damage::structure_names;
 use crate::process::{SandboxPolicy, pass_on};
 use crate::run::scratch_dir::Place;
-use crate::tool::ToolSpec;
 use crate::tool::launcher::{ExecMode, Launcher};
+use crate::tool::{ToolSpec, libraries, model};
 pub use reading::{Read, read};
 pub use values::jobs as parse_jobs;
 
@@ -38,7 +38,7 @@ pub const TEST_ITERATIONS: u64 = 12;
 pub const TEST_SEED: u64 = 1;
 
 /// The default reference.
-const DEFAULT_REFERENCE: &str = "qemu-img";
+pub(super) const DEFAULT_REFERENCE: &str = "qemu-img";
 
 /// The default time limit of one tool call. The default value of the flag repeats it as `30`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,9 +51,9 @@ pub struct Settings {
     #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
     pub candidates: Vec<ToolSpec>,
 
-    /// The tool to compare with: qemu-img or qemu-img:PATH
-    #[arg(long, value_name = "SPEC", env = "IMGDUEL_REFERENCE", default_value = DEFAULT_REFERENCE, value_parser = parse::<ToolSpec>)]
-    pub reference: ToolSpec,
+    /// The tool to compare with: qemu-img, qemu-img:PATH, or model, which is part of this program (default: qemu-img; where that is not installed, model)
+    #[arg(long = "reference", value_name = "SPEC", env = "IMGDUEL_REFERENCE", value_parser = parse::<ToolSpec>)]
+    named_reference: Option<ToolSpec>,
 
     /// The generation that decodes seeds into cases (default: what fits the candidate: ops16 for qemu-img and instar, native1_imago for imago, native1_readers for others)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
@@ -236,9 +236,33 @@ impl Settings {
         Ok(Generation::fitting(&names, &self.selection(), self.wide))
     }
 
+    /// Returns the reference.
+    pub fn reference(&self) -> ToolSpec {
+        let usual = || ToolSpec {
+            name: DEFAULT_REFERENCE.to_owned(),
+            path: None,
+        };
+        self.named_reference.clone().unwrap_or_else(usual)
+    }
+
     /// Returns whether the reference is the default one.
     pub fn has_default_reference(&self) -> bool {
-        self.reference.to_string() == DEFAULT_REFERENCE
+        self.reference().to_string() == DEFAULT_REFERENCE
+    }
+
+    /// Returns the same settings with the model as reference if none is named, `absent` says that the default one is not installed, and the model can
+    /// judge every candidate: embedded libraries.
+    pub fn with_model_instead(&self, absent: bool) -> Option<Self> {
+        let can_judge = |spec: &ToolSpec| libraries::in_process(&spec.name).is_some();
+        let replaces = absent && self.named_reference.is_none();
+        let is_possible = replaces && self.candidates.iter().all(can_judge);
+        is_possible.then(|| Self {
+            named_reference: Some(ToolSpec {
+                name: model::NAME.to_owned(),
+                path: None,
+            }),
+            ..self.clone()
+        })
     }
 
     /// Returns the time at which `--duration` ends if the campaign starts now.
@@ -271,7 +295,7 @@ impl Settings {
     pub fn terms(&self, candidate: &ToolSpec) -> Vec<String> {
         let mut terms = vec!["--candidate".to_owned(), candidate.to_string()];
         if !self.has_default_reference() {
-            terms.extend(["--reference".to_owned(), self.reference.to_string()]);
+            terms.extend(["--reference".to_owned(), self.reference().to_string()]);
         }
         if self.timeout != DEFAULT_TIMEOUT {
             let seconds = self.timeout.as_secs_f64().to_string();

@@ -120,9 +120,26 @@ impl ImageBytes {
 }
 
 /// The unsigned big-endian integer of `LENGTH` bytes at `offset`; missing bytes count as zero.
-fn number<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
-    let field = (offset..offset + LENGTH).map(|place| bytes.get(place).copied().unwrap_or(0));
-    field.fold(0, |number, byte| number << 8 | u64::from(byte))
+pub(super) fn number<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
+    let mut word = [0; 8];
+    let there = bytes.get(offset..).unwrap_or_default();
+    let length = there.len().min(LENGTH);
+    word[8 - LENGTH..][..length].copy_from_slice(&there[..length]);
+    u64::from_be_bytes(word)
+}
+
+/// How many bytes of a table are compared with zeros at once.
+const SKIPPED_BYTES: usize = 256;
+
+/// The entries of a table of 8 bytes each that are not zero, with their numbers. Most tables are nearly empty.
+pub(super) fn entries_in_use(table: &[u8]) -> impl Iterator<Item = (u64, u64)> {
+    let pieces = table.chunks(SKIPPED_BYTES).enumerate();
+    let in_use = pieces.filter(|(_, piece)| **piece != [0; SKIPPED_BYTES][..piece.len()]);
+    in_use.flat_map(|(piece, bytes)| {
+        let first = (piece * SKIPPED_BYTES / 8) as u64;
+        let entries = bytes.chunks_exact(8).map(|entry| number::<8>(entry, 0));
+        (first..).zip(entries).filter(|(_, entry)| *entry != 0)
+    })
 }
 
 /// Images for the tests of this module, created with the qemu-img on PATH.

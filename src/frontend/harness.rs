@@ -27,7 +27,7 @@ impl Harness {
     /// that candidate's worker.
     pub fn open(settings: &Settings) -> Result<Self> {
         let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
-        let candidate_set = CandidateSet::open(settings, &tool_env)?;
+        let candidate_set = CandidateSet::open_available(settings, &tool_env)?.0;
         Ok(Self { candidate_set })
     }
 

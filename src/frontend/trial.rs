@@ -119,6 +119,10 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         true => None,
         false => stage.tools()?,
     };
+    if tools.is_some() {
+        let notice = stage.absent_reference();
+        notice.iter().for_each(crate::report::complain);
+    }
     let is_whole = flags.means_all() && !is_one_of_many();
     let drawn = tools
         .filter(|_| is_whole)

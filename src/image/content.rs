@@ -16,18 +16,18 @@ mod place;
 mod ranges;
 mod sample;
 mod sparse;
+mod zeros;
 
 pub use place::ContentPlace;
 pub use sparse::{
     copy_sparse, copy_sparse_to_each, data_segments, each_piece, open_regular,
     open_regular_to_write, same_bytes, write_at,
 };
+use zeros::ZEROS;
+pub use zeros::is_zero;
 
 /// The block size of the sparse form: 4096 bytes.
 pub const BLOCK_BYTES: u64 = 4096;
-
-/// A block of zeros.
-const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
 /// How many runs keep the bytes of one block, so that a difference can be reported to the byte.
 const SAMPLED_RUNS_MAX: usize = 64;
@@ -323,8 +323,7 @@ impl ContentsBuilder {
             "each piece of contents must start at a block"
         );
         for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
-            // Comparing slices is many times faster than looking for a non-zero byte.
-            if *block != ZEROS[..block.len()] {
+            if !is_zero(block) {
                 self.add_block(offset / BLOCK_BYTES + index as u64, block);
             }
         }

@@ -370,7 +370,7 @@ impl Perform for Chain {
     }
 
     fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
-        let reference = observations.reference.as_ref()?;
+        let reference = observations.reference_or_candidate();
         let pairs = || {
             let pairs = observations
                 .candidate

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::image::options::CreateOption;
@@ -12,7 +13,7 @@ use crate::oracle::observations::{HarnessAction, Observations, Side, Step, StepR
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// Coverage of one operation, or of several.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// Fingerprints of the behaviours: combinations of a request's class, its outcome, the kind of image, and the request before it.
     pub behaviours: BTreeSet<u32>,

@@ -342,6 +342,12 @@ pub struct Observations {
 }
 
 impl Observations {
+    /// Returns the reference's side. Where no reference takes part it is the candidate's own, so that only the model can
+    /// contradict it.
+    pub fn reference_or_candidate(&self) -> &SideRun {
+        self.reference.as_ref().unwrap_or(&self.candidate)
+    }
+
     /// Returns the answers of both sides to the last step, if both got there, for operations that judge outputs of
     /// tools.
     pub fn last_answers(&self) -> Option<(&Answer, &Answer)> {

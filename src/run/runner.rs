@@ -4,6 +4,7 @@
 //! the candidate; then the images that they leave are inspected, and the judges compare. A divergence in one operation
 //! does not stop the following ones. The session calls it.
 
+mod alone;
 mod harness;
 mod inspections;
 mod picture;
@@ -23,7 +24,7 @@ use crate::oracle::judge;
 use crate::oracle::observations::{
     Executor, Observations, ResourceBounds, Side, SideRun, Step, StepContext,
 };
-use crate::oracle::verdict::Verdict;
+use crate::oracle::verdict::{InconclusiveKind, Verdict};
 use crate::oracle::witness::Witnesses;
 use crate::process::SandboxPolicy;
 use crate::run::evidence::Evidence;
@@ -54,6 +55,8 @@ pub struct DifferentialRunner {
     pub fixtures: Arc<Fixtures>,
     /// The thread that deletes files in the background.
     pub remover: Arc<Remover>,
+    /// Whether the candidate's side alone is run, and judged by the model: chains only.
+    pub is_alone: bool,
 }
 
 /// The result of a case.
@@ -152,7 +155,7 @@ impl DifferentialRunner {
             return Err(lack);
         }
         match objection(&*self.reference) {
-            None => Ok(true),
+            None => Ok(!self.is_alone),
             Some(_) if operation.stands_alone() => Ok(false),
             Some(reason) => Err(reason),
         }
@@ -358,6 +361,12 @@ impl<'runner> CaseRun<'runner> {
         }
         verdicts.extend(observations.candidate.untested());
         let mut verdict = Verdict::worst(verdicts);
+        if self.runner.is_alone && verdict == Verdict::Match {
+            let unsure = alone::why_unsure(&observations, &outputs);
+            let unsure =
+                unsure.map(|why| Verdict::inconclusive(InconclusiveKind::NotRepeated, why));
+            verdict = unsure.unwrap_or(verdict);
+        }
         if let Verdict::Divergence(finding) = &mut verdict {
             finding.at = operation.facts(context, &observations, &outputs, &finding.place);
         }

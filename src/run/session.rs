@@ -17,10 +17,11 @@ use crate::base::error::{Error, Result};
 use crate::case::Case;
 use crate::case::generation::Selection;
 use crate::case::known::{Catalogue, Said, Sighting};
-use crate::oracle::verdict::Verdict;
+use crate::oracle::verdict::{InconclusiveKind, Verdict};
+use crate::run::case_worker::{CaseWorkers, Doubt, Tried};
 use crate::run::evidence::shell_line;
 use crate::run::record::{Elsewhere, Explained, Record, ToolName};
-use crate::run::runner::{DifferentialRunner, Outcome};
+use crate::run::runner::{DifferentialRunner, OperationOutcome, Outcome};
 use crate::tool::Tool;
 use crate::tool::cache::{CaseAnswers, Store, cached, shared};
 use programs::Programs;
@@ -36,6 +37,10 @@ pub struct Session {
     /// Cases that run in parallel hold it for reading; a confirmation that must run alone holds it for writing.
     gate: Arc<RwLock<()>>,
     programs: Programs,
+    /// Workers that run whole cases with the candidate and the model alone, where the model is the reference.
+    workers: Option<Arc<CaseWorkers>>,
+    /// A second reference, which is asked about what the model as reference finds.
+    second: Option<Arc<dyn Tool>>,
 }
 
 /// How to set up the same session from a command line.
@@ -68,7 +73,44 @@ impl Session {
             catalogue,
             terms,
             gate,
+            workers: None,
+            second: None,
         }
+    }
+
+    /// Returns the same session with workers that run whole cases, if there are any.
+    pub fn with_workers(self, workers: Option<Arc<CaseWorkers>>) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// Returns the same session with a second reference, if there is one.
+    pub fn with_second_reference(self, second: Option<Arc<dyn Tool>>) -> Self {
+        Self { second, ..self }
+    }
+
+    /// Runs a case once: in a worker if the model alone can judge it, and, if that finds anything, call by call.
+    fn run_once(&self, case: &Case) -> Result<Outcome> {
+        let workers = self.workers.as_ref().filter(|_| CaseWorkers::can(case));
+        let Some(workers) = workers.filter(|_| self.runner.concerns(case)) else {
+            return self.runner.run(case);
+        };
+        let doubt = match workers.run(case)? {
+            Tried::Clean(outcome) => return Ok(outcome),
+            Tried::Doubtful(doubt) => doubt,
+        };
+        let mut outcome = self.runner.run(case)?;
+        let is_clean = |operation: &OperationOutcome| operation.verdict == Verdict::Match;
+        let is_match = outcome.operations.iter().all(is_clean);
+        if let (Doubt::Found(summary), true) = (doubt, is_match) {
+            let reason = format!("in a worker: {summary}; call by call it is a match");
+            let verdict = Verdict::inconclusive(InconclusiveKind::NotRepeated, reason);
+            outcome
+                .operations
+                .iter_mut()
+                .take(1)
+                .for_each(|first| first.verdict = verdict.clone());
+        }
+        Ok(outcome)
     }
 
     /// Returns a session that answers reference calls from `store` where it can.
@@ -153,7 +195,7 @@ impl Session {
     pub fn try_case(&self, case: Case) -> Result<Record> {
         let _case = self.span(&case);
         let started = Timestamp::now();
-        let outcome = self.runner.run(&case)?;
+        let outcome = self.run_once(&case)?;
         Ok(self.record(case, outcome, started))
     }
 

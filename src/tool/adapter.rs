@@ -14,6 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Request};
 
 pub use conformance::{Check, Examination};
+pub(super) use pool::answer;
 pub use pool::{Pool, Start};
 
 mod conformance;

@@ -59,46 +59,7 @@ impl Tool for Imago {
     }
 
     fn support(&self, request: &Request) -> Support {
-        let objection = match request {
-            Request::Check { .. }
-            | Request::Measure { .. }
-            | Request::Amend { .. }
-            | Request::Rebase { .. }
-            | Request::Commit { .. }
-            | Request::Dd { .. }
-            | Request::Bitmap { .. }
-            | Request::Bench { .. }
-            | Request::Snapshot { .. }
-            | Request::SnapshotList { .. }
-            | Request::SnapshotContents { .. }
-            | Request::ConvertSnapshot { .. }
-            | Request::Repair { .. } => Some(format!("imago has no {}", request.name())),
-            Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
-            Request::Convert { compress: true, .. } => {
-                Some("imago cannot write compressed clusters".to_owned())
-            }
-            Request::Convert { source, target, .. } => cannot_open(source)
-                .or_else(|| cannot_open(target))
-                .or_else(|| cannot_create(target)),
-            Request::Resize {
-                file,
-                shrink: false,
-                ..
-            } if file.backing.is_some() => cannot_open(file).or_else(|| cannot_zero(file)),
-            Request::Resize { file, .. } | Request::Write { file, .. } => {
-                cannot_open(file).or_else(|| cannot_write(file))
-            }
-            Request::Info { file } | Request::Contents { file } | Request::Map { file, .. } => {
-                cannot_open(file)
-            }
-            Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => cannot_open(file)
-                .or_else(|| cannot_write(file))
-                .or_else(|| cannot_zero(file)),
-            Request::Compare { first, second } => {
-                cannot_open(first).or_else(|| cannot_open(second))
-            }
-        };
-        Support::unless(objection)
+        Support::unless(objection(request))
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
@@ -118,7 +79,48 @@ impl Tool for Imago {
     }
 }
 
-fn capabilities() -> Capabilities {
+/// Why imago cannot be asked this; `None` if it can.
+pub(super) fn objection(request: &Request) -> Option<String> {
+    match request {
+        Request::Check { .. }
+        | Request::Measure { .. }
+        | Request::Amend { .. }
+        | Request::Rebase { .. }
+        | Request::Commit { .. }
+        | Request::Dd { .. }
+        | Request::Bitmap { .. }
+        | Request::Bench { .. }
+        | Request::Snapshot { .. }
+        | Request::SnapshotList { .. }
+        | Request::SnapshotContents { .. }
+        | Request::ConvertSnapshot { .. }
+        | Request::Repair { .. } => Some(format!("imago has no {}", request.name())),
+        Request::Create { file, .. } => cannot_open(file).or_else(|| cannot_create(file)),
+        Request::Convert { compress: true, .. } => {
+            Some("imago cannot write compressed clusters".to_owned())
+        }
+        Request::Convert { source, target, .. } => cannot_open(source)
+            .or_else(|| cannot_open(target))
+            .or_else(|| cannot_create(target)),
+        Request::Resize {
+            file,
+            shrink: false,
+            ..
+        } if file.backing.is_some() => cannot_open(file).or_else(|| cannot_zero(file)),
+        Request::Resize { file, .. } | Request::Write { file, .. } => {
+            cannot_open(file).or_else(|| cannot_write(file))
+        }
+        Request::Info { file } | Request::Contents { file } | Request::Map { file, .. } => {
+            cannot_open(file)
+        }
+        Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => cannot_open(file)
+            .or_else(|| cannot_write(file))
+            .or_else(|| cannot_zero(file)),
+        Request::Compare { first, second } => cannot_open(first).or_else(|| cannot_open(second)),
+    }
+}
+
+pub(super) fn capabilities() -> Capabilities {
     let written = [Format::Raw, Format::Qcow2];
     let changes = [
         "convert",

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::adapter::{self, Start};
-use super::imago::library::Imago;
+use super::imago::{self, library::Imago};
+use super::in_process::{InProcess, Objection};
 use super::reader::Reader;
 use super::worker::{self, Library};
 use super::{Tool, ToolEnv, ToolSpec};
@@ -58,6 +59,12 @@ fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
         "imago" => Some(&Imago),
         other => reader(other).map(|reader| reader as &(dyn Library + Sync)),
     }
+}
+
+/// Opens a library in this process, which dies with it. Returns `None` if there is no such library.
+pub fn in_process(name: &str) -> Option<Arc<dyn Tool>> {
+    let own = (name == "imago").then_some((imago::capabilities(), imago::objection as Objection));
+    Some(Arc::new(InProcess::new(library(name)?, own)))
 }
 
 /// Becomes a worker if the program was started as one, and serves until standard input closes. Call it first in `main`.

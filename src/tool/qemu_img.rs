@@ -181,20 +181,32 @@ impl Tool for QemuImg {
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        let arguments = match request {
-            Request::Contents { file } => {
-                let flattening = flatten(file.format, &file.path, &flat(file));
-                secret::unlocked(request, flattening, 1)
-            }
-            Request::SnapshotContents { .. } => return None,
-            _ => arguments(request),
-        };
-        let program = match is_for_qemu_io(request) {
-            true => self.qemu_io.as_ref()?,
-            false => &self.program,
-        };
-        Some(Reproducer::CommandLine(program.line(arguments)))
+        let qemu_io = self.qemu_io.as_ref().map(|program| program.path.as_path());
+        by_hand(request, &self.program.path, qemu_io)
     }
+}
+
+/// Returns the command line by which a person asks these programs.
+pub(super) fn by_hand(
+    request: &Request,
+    qemu_img: &Path,
+    qemu_io: Option<&Path>,
+) -> Option<Reproducer> {
+    let arguments = match request {
+        Request::Contents { file } => {
+            let flattening = flatten(file.format, &file.path, &flat(file));
+            secret::unlocked(request, flattening, 1)
+        }
+        Request::SnapshotContents { .. } => return None,
+        _ => arguments(request),
+    };
+    let program = match is_for_qemu_io(request) {
+        true => qemu_io?,
+        false => qemu_img,
+    };
+    let program = program.display().to_string();
+    let line = std::iter::once(program).chain(arguments);
+    Some(Reproducer::CommandLine(line.collect()))
 }
 
 /// Returns the capabilities of a build that lacks nothing.

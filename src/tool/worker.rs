@@ -49,7 +49,11 @@ pub(super) fn serve(
     Ok(())
 }
 
-fn answer(library: &(dyn Library + Sync), request: &Request, directory: &Path) -> Response {
+pub(super) fn answer(
+    library: &(dyn Library + Sync),
+    request: &Request,
+    directory: &Path,
+) -> Response {
     // Each request has its own thread, so that hash maps start with the same keys whatever came before. After a panic
     // the worker is discarded, so no broken state is reused.
     let answered = thread::scope(|scope| scope.spawn(|| library.answer(request, directory)).join());

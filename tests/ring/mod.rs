@@ -131,6 +131,7 @@ pub fn runner(
         witnesses: Witnesses::find(limit),
         fixtures: Arc::new(Fixtures::none()),
         remover: Arc::new(Remover::at_once()),
+        is_alone: false,
     }
 }
 

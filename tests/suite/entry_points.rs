@@ -106,13 +106,41 @@ fn a_wrong_value_in_the_environment_is_reported_too() {
 
 #[test]
 fn the_error_about_a_missing_qemu_img_names_the_package_to_install() {
+    // The model cannot take its place where it is named, nor judge a program.
+    for named in [["--reference", "qemu-img"], ["--candidate", "adapter:true"]] {
+        let output = ring::imgduel()
+            .arg("fuzz")
+            .args(named)
+            .env("PATH", "/no/such/directory")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{named:?}");
+        let told = text(&output.stderr);
+        assert!(told.contains("apt-get install qemu-utils"), "{told}");
+    }
+}
+
+#[test]
+fn a_campaign_without_qemu_img_is_judged_by_the_model() {
+    let directory = ring::scratch();
+    let summary = directory.path().join("summary.json");
     let output = ring::imgduel()
-        .arg("fuzz")
+        .args(["fuzz", "--seed", "1", "--iterations", "20", "--summary"])
+        .arg(&summary)
+        .current_dir(directory.path())
         .env("PATH", "/no/such/directory")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("apt-get install qemu-utils"));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(
+        told.contains("the model is the only judge") && told.contains("qemu-utils"),
+        "{told}"
+    );
+    let summary: Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+    assert_eq!(summary["reference"]["name"], "model");
+    assert_eq!(summary["unsupported_count"], 0);
+    assert_eq!(summary["iterations_completed"], 20);
 }
 
 fn fuzz(directory: &Path, arguments: &[&str]) -> (Output, Value, Vec<Value>) {

@@ -28,6 +28,7 @@ mod fork_server;
 mod host_space;
 mod inputs;
 mod malformed;
+mod model;
 mod native;
 mod package;
 mod picture;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::extensions::{Extensions, FoundBitmap};
 use super::header::Header;
 use super::refcounts::RefcountTable;
-use super::{ImageBytes, Unparsable, number, snapshot_table};
+use super::{ImageBytes, Unparsable, entries_in_use, number, snapshot_table};
 
 /// How many problems are reported for one image.
 const PROBLEMS_MAX: usize = 8;
@@ -197,7 +197,7 @@ impl Walk<'_> {
         self.count_table(length)?;
         let table = self.image.read("an L1 table", offset, length)?;
         self.refer(offset, length);
-        for entry in table.chunks_exact(8).map(|bytes| number::<8>(bytes, 0)) {
+        for (_, entry) in entries_in_use(&table) {
             let place = entry & OFFSET;
             if place == 0 {
                 continue;
@@ -229,14 +229,14 @@ impl Walk<'_> {
         let size = self.header.cluster_size();
         self.count_table(size)?;
         let table = self.image.read("an L2 table", place, size)?;
-        let extended = self.header.l2_entry_bytes() == 16;
-        for bytes in table.chunks_exact(self.header.l2_entry_bytes() as usize) {
-            let entry = number::<8>(bytes, 0);
-            if extended {
-                let bitmap = number::<8>(bytes, 8);
-                if (bitmap >> 32) & bitmap & 0xffff_ffff != 0 && entry & COMPRESSED == 0 {
-                    self.add_problem(format!("subclusters of {entry:#x} are both data and zeros"));
-                }
+        if self.header.l2_entry_bytes() == 8 {
+            entries_in_use(&table).for_each(|(_, entry)| self.l2_entry(entry, active));
+            return Ok(());
+        }
+        for bytes in table.chunks_exact(16) {
+            let (entry, bitmap) = (number::<8>(bytes, 0), number::<8>(bytes, 8));
+            if (bitmap >> 32) & bitmap & 0xffff_ffff != 0 && entry & COMPRESSED == 0 {
+                self.add_problem(format!("subclusters of {entry:#x} are both data and zeros"));
             }
             self.l2_entry(entry, active);
         }

@@ -159,6 +159,37 @@ impl Extensions {
         Ok(facts)
     }
 
+    fn text(&self, kind: u64) -> Option<String> {
+        let data = self.found.get(&kind)?;
+        Some(String::from_utf8_lossy(data).into_owned())
+    }
+
+    /// The stored name of the backing file, and that of its format.
+    pub fn backing(&self) -> Option<(String, Option<String>)> {
+        let name = self.backing_file.clone();
+        (!name.is_empty()).then(|| (name, self.text(BACKING_FORMAT)))
+    }
+
+    /// The stored name of the external data file; empty where there is none.
+    pub fn data_file(&self) -> String {
+        self.text(DATA_FILE).unwrap_or_default()
+    }
+
+    /// Whether guest data is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.crypt_method != 0
+    }
+
+    /// Whether updates of refcounts may be postponed (bit 0 of `compatible_features`).
+    pub fn has_lazy_refcounts(&self) -> bool {
+        self.compatible_features & 1 != 0
+    }
+
+    /// Whether the external data file must remain a valid raw image (bit 1 of `autoclear_features`).
+    pub fn is_data_file_raw(&self) -> bool {
+        self.autoclear_features & 2 != 0
+    }
+
     /// The regions (offset, length) in bytes that extensions point to: the encryption header and the bitmap directory, without the bitmaps.
     pub(super) fn regions(&self) -> Vec<(u64, u64)> {
         let encryption = self.found.get(&ENCRYPTION).filter(|data| data.len() >= 16);

@@ -4,7 +4,7 @@
 //! allocated.
 
 use super::header::Header;
-use super::{ImageBytes, Unparsable, number};
+use super::{ImageBytes, Unparsable, entries_in_use, number};
 
 /// QEMU's limit for the length of the refcount table, in bytes.
 const REFCOUNT_TABLE_BYTES_MAX: u64 = 8 << 20;
@@ -39,8 +39,10 @@ impl RefcountTable {
             )));
         }
         let bytes = image.read("the refcount table", header.refcount_table_offset, length)?;
-        let entries = bytes.chunks_exact(8).map(|entry| number::<8>(entry, 0));
-        let blocks: Vec<u64> = entries.map(|entry| entry & REFCOUNT_BLOCK_OFFSET).collect();
+        let mut blocks = vec![0; bytes.len() / 8];
+        for (index, entry) in entries_in_use(&bytes) {
+            blocks[index as usize] = entry & REFCOUNT_BLOCK_OFFSET;
+        }
         if let Some(offset) = blocks.iter().find(|offset| *offset % cluster_size != 0) {
             return Err(Unparsable::new(format!(
                 "the refcount block at {offset:#x} is not aligned"
@@ -105,7 +107,11 @@ impl RefcountTable {
         let mut counted = 0;
         for (place, offset) in (0..).zip(&self.blocks).filter(|(_, offset)| **offset != 0) {
             let block = self.block(image, *offset)?;
-            for index in 0..entries {
+            // A piece of 8 bytes that is zero has no refcount.
+            let width = 64 / self.refcount_bits;
+            let in_use = entries_in_use(&block);
+            let in_use = in_use.flat_map(|(piece, _)| piece * width..(piece + 1) * width);
+            for index in in_use {
                 let refcount = entry(&block, index, self.refcount_bits);
                 if refcount == 0 {
                     continue;

@@ -32,7 +32,7 @@ pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCod
         path: Some((&arguments.command).into()),
     };
     let adapter = tool::open(&spec, &tool_env)?;
-    let reference = tool::open_reference(&settings.reference, &tool_env)?;
+    let reference = tool::open_reference(&settings.reference(), &tool_env)?;
     let workdir = settings.workdir();
     let directory = tempfile::tempdir_in(&workdir)
         .map_err(|error| Error::io("make a scratch directory in", &workdir, &error))?;

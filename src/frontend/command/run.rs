@@ -11,7 +11,7 @@ use super::outcome::{exit_code, is_failure, stale_known, tell_github};
 use super::resuming::Resumed;
 use super::{EXIT_DIVERGENCE, issues, print_text, resuming, shrinking, stopping, vacuity};
 use crate::base::error::{Cause, Error, Result};
-use crate::campaign::candidate_set::CandidateSet;
+use crate::campaign::candidate_set::{CandidateSet, second_judge};
 use crate::campaign::settings::Settings;
 use crate::campaign::{self, CaseSource, Ended, Pace};
 use crate::report::findings::Findings;
@@ -60,7 +60,10 @@ impl Run {
         settings.begin_log();
         stopping::listen()?;
         let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
-        let candidate_set = Arc::new(CandidateSet::open(settings, &tool_env)?);
+        let (candidate_set, settings, absent) = CandidateSet::open_available(settings, &tool_env)?;
+        let (candidate_set, settings) = (Arc::new(candidate_set), &settings);
+        let notice = absent.as_ref().map(second_judge);
+        notice.iter().for_each(complain);
         let sinks = match &mut resumed {
             Some(resumed) => {
                 let records = resumed.go_on(settings, &candidate_set)?;

@@ -75,7 +75,8 @@ pub(super) fn tools(arguments: &ToolsArguments) -> Result<ExitCode> {
 /// The named tools of a row, each build once; or, if none is named, the tool that is found by default.
 fn specs(row: &Row, settings: &Settings) -> Vec<ToolSpec> {
     let mut specs: Vec<ToolSpec> = Vec::new();
-    let chosen = settings.candidates.iter().chain([&settings.reference]);
+    let reference = settings.reference();
+    let chosen = settings.candidates.iter().chain([&reference]);
     for spec in chosen.filter(|spec| spec.name == row.name) {
         if !specs.contains(spec) {
             specs.push(spec.clone());

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::SEED_DIRECTORY;
 use crate::base::error::{Cause, Error, Result};
-use crate::campaign::candidate_set::CandidateSet;
+use crate::campaign::candidate_set::{CandidateSet, second_judge};
 use crate::campaign::passing_over;
 use crate::campaign::settings::Settings;
 use crate::case::generation::{Generation, Selection};
@@ -41,7 +41,7 @@ pub(super) enum Source {
 pub(super) struct TestSession {
     settings: Settings,
     trace: Option<Trace>,
-    candidate_set: OnceLock<Result<CandidateSet>>,
+    candidate_set: OnceLock<Result<Opened>>,
     /// The candidates behind a cache of reference answers, for cases that are the same in every run; `None` without a
     /// cache.
     with_answers: OnceLock<Option<CandidateSet>>,
@@ -51,6 +51,12 @@ pub(super) struct TestSession {
     started: Instant,
     /// The time after which no more cases of the campaign are begun.
     until: Option<Instant>,
+}
+
+/// The opened tools, and why the default reference is not among them, if the model takes its place.
+struct Opened {
+    candidate_set: CandidateSet,
+    absent: Option<Error>,
 }
 
 /// The reports in progress. The lock is held while a record is written, never while a case runs.
@@ -131,13 +137,27 @@ impl TestSession {
         }
     }
 
-    fn candidate_set(&self) -> Result<&CandidateSet> {
+    fn opened(&self) -> Result<&Opened> {
         let open = || {
             ToolEnv::of_this_program(self.settings.timeout, self.settings.launcher())
-                .and_then(|tool_env| CandidateSet::open(&self.settings, &tool_env))
+                .and_then(|tool_env| CandidateSet::open_available(&self.settings, &tool_env))
+                .map(|(candidate_set, _, absent)| Opened {
+                    candidate_set,
+                    absent,
+                })
         };
-        let candidate_set = self.candidate_set.get_or_init(open);
-        candidate_set.as_ref().map_err(Clone::clone)
+        let opened = self.candidate_set.get_or_init(open);
+        opened.as_ref().map_err(Clone::clone)
+    }
+
+    /// The notice that the default reference is not installed, if the model takes its place.
+    pub(super) fn absent_reference(&self) -> Option<Error> {
+        let opened = self.opened().ok()?;
+        opened.absent.as_ref().map(second_judge)
+    }
+
+    fn candidate_set(&self) -> Result<&CandidateSet> {
+        Ok(&self.opened()?.candidate_set)
     }
 
     /// The ids of the first `count` cases that at least one candidate supports.
@@ -165,7 +185,13 @@ impl TestSession {
 
     fn record(&self, name: &str, source: &Source) -> Result<(Vec<Record>, Option<SeedFile>)> {
         let (case, seed) = read(source, &self.settings.selection())?;
-        let candidate_set = self.candidate_set()?;
+        let Opened {
+            candidate_set,
+            absent,
+        } = self.opened()?;
+        if let (Source::Seed(_), Some(absent)) = (source, absent) {
+            return Err(absent.clone());
+        }
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
             Source::Fresh(_) => self.settings.has_usual_campaign(),

@@ -42,14 +42,14 @@ pub(super) fn judge(
     let (file, view) = (chain_state.top(), &chain_state.model.top);
     let answer_of = |owner: Side, name: &str| {
         let side_run = match owner {
-            Side::Candidate => Some(&observations.candidate),
-            Side::Reference => observations.reference.as_ref(),
+            Side::Candidate => &observations.candidate,
+            Side::Reference => observations.reference_or_candidate(),
         };
         let has_name = |request: &Request| request.name() == name;
-        side_run.and_then(|side_run| match name {
+        match name {
             AUDIT => side_run.audit(index),
             _ => side_run.inspection(index, Side::Reference, has_name),
-        })
+        }
     };
     let both = |name: &str| {
         Some([
@@ -88,7 +88,7 @@ pub(super) fn unclean(observations: &Observations, file: &ImageFile) -> Option<F
         };
     let (ours, theirs) = (
         answer_of(&observations.candidate)?,
-        answer_of(observations.reference.as_ref()?)?,
+        answer_of(observations.reference_or_candidate())?,
     );
     let subject = Subject::CheckOnBothSides {
         file: file.path.clone(),
@@ -113,6 +113,7 @@ fn audits<'answers>(
         Report::Audit(audit) => Ok(audit),
         _ => Err(answer.describe()),
     };
+    let is_alone = std::ptr::eq(answers[0], answers[1]);
     let (ours, theirs) = match answers.map(read) {
         [Ok(ours), Ok(theirs)] => (ours, theirs),
         refused => {
@@ -133,7 +134,10 @@ fn audits<'answers>(
     };
     let problems = [reported(ours), reported(theirs), "nothing wrong".to_owned()];
     let mut found: Vec<Finding> = witnesses(METADATA, subject, problems).into_iter().collect();
-    found.extend(headers(ours, theirs, chain_state));
+    match is_alone {
+        true => found.extend(unexpected_fields(ours, chain_state)),
+        false => found.extend(headers(ours, theirs, chain_state)),
+    }
     found.extend(bitmaps(ours, theirs, index, chain_state));
     found.extend(lost_snapshots(ours, theirs, chain_state));
     found.extend(sizes(ours, theirs, file));
@@ -177,6 +181,39 @@ fn lost_snapshots(ours: &Audit, theirs: &Audit, chain_state: &ChainState) -> Opt
     };
     let reported = [ours.clone(), theirs.clone(), expected];
     witnesses(METADATA, subject, reported).filter(|_| ours == theirs)
+}
+
+/// Compares an image's header with all that the recipe says of it, where no other image of the recipe was made.
+fn unexpected_fields(audit: &Audit, chain_state: &ChainState) -> Option<Finding> {
+    if audit.facts.is_empty() {
+        return None;
+    }
+    let (top, options) = (chain_state.top(), &chain_state.top().options);
+    let below = chain_state.below().last();
+    let numbers = [
+        ("version", if options.is_version_2() { 2 } else { 3 }),
+        ("cluster_bits", u64::from(top.cluster_size().ilog2())),
+        (
+            "refcount_order",
+            u64::from(options.refcount_width().ilog2()),
+        ),
+    ];
+    let texts = [
+        ("backing_file", below.map(|file| file.path.clone())),
+        ("backing_format", below.map(|file| file.format.to_string())),
+        ("data_file", options.data_file().cloned()),
+    ];
+    let mut expected = expected_fields(chain_state);
+    expected.extend(numbers.map(|(name, number)| (name, number.to_string())));
+    expected.extend(texts.map(|(name, text)| (name, text.unwrap_or_default())));
+    let differences = expected.into_iter().filter_map(|(name, expected)| {
+        let value = audit.facts.get(name).map_or("absent", String::as_str);
+        let field = name.to_owned();
+        let difference = Difference::new(Subject::HeaderField { field }, value, value);
+        (value != expected).then(|| difference.with_expected(expected))
+    });
+    let finding = Finding::of_differences(HEADER, differences.collect())?;
+    Some(finding.blamed(Blame::Both))
 }
 
 fn expected_fields(chain_state: &ChainState) -> BTreeMap<&'static str, String> {

@@ -40,6 +40,8 @@ reasons! {
     ReferenceCrash = "inconclusive_reference_crash",
     /// The reference's own output fails its check, or the reference cannot read it.
     ReferenceUnsound = "inconclusive_reference_unsound",
+    /// A worker saw the candidate and the model disagree, and a second run, call by call, did not.
+    NotRepeated = "inconclusive_not_repeated",
     /// The candidate itself reports an incomplete repair.
     RepairConservative = "inconclusive_repair_conservative",
     /// The reference cannot determine the errors of a damaged image.

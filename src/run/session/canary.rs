@@ -50,7 +50,9 @@ impl ToolWrapper for Liar {
         match request {
             Request::Info { .. } => {
                 let honest = answer.transcript.stdout.text();
-                let lie = honest.replace("\"virtual-size\": ", "\"virtual-size\": 1");
+                let lie = ["\"virtual-size\": ", "\"virtual-size\":"]
+                    .iter()
+                    .fold(honest, |text, size| text.replace(size, &format!("{size}1")));
                 answer.report = Report::parse(request.kind(), lie.as_bytes(), false);
                 answer.transcript.stdout = Captured::from_text(lie);
             }
@@ -152,6 +154,7 @@ mod tests {
             keep: false,
             fixtures: Arc::default(),
             remover: Arc::new(Remover::start()),
+            is_alone: false,
         };
         let session = Session::new(runner, Catalogue::built_in().unwrap());
         session.run_canary().unwrap();

@@ -23,7 +23,7 @@ impl Session {
     pub(super) fn run_and_confirm(&self, case: &Case) -> Result<Outcome> {
         let mut outcome = {
             let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-            self.runner.run(case)?
+            self.run_once(case)?
         };
         // Only the first run keeps its scratch directory. The second run calls the reference anew, not its cache.
         let runner = DifferentialRunner {
@@ -79,7 +79,48 @@ impl Session {
                 merge_divergences,
             )?;
         }
+        self.ask_second_reference(case, &mut outcome)?;
         Ok(outcome)
+    }
+
+    /// Runs a case that shows a new divergence from the model against the second reference too, and adds to the finding what comes of it.
+    fn ask_second_reference(&self, case: &Case, outcome: &mut Outcome) -> Result<()> {
+        let Some(second) = &self.second else {
+            return Ok(());
+        };
+        let places = 0..outcome.operations.len();
+        let new: Vec<usize> = places
+            .filter(|place| self.is_new(case, *place, outcome))
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let runner = DifferentialRunner {
+            keep: false,
+            reference: Arc::clone(second),
+            ..self.runner.clone()
+        };
+        let again = runner.run(case)?;
+        let who = format!("{} {}", second.name(), second.version());
+        for place in new {
+            let seen = &again.operations[place].verdict;
+            if let Verdict::Divergence(finding) = &mut outcome.operations[place].verdict {
+                let opinion = match seen {
+                    Verdict::Divergence(found) if found.kind == finding.kind => {
+                        format!("{who} as reference shows it too")
+                    }
+                    Verdict::Match => {
+                        format!("only the model sees it: {who} as reference shows a match")
+                    }
+                    other => format!(
+                        "{who} as reference: {}",
+                        other.reason().unwrap_or("nothing could be told")
+                    ),
+                };
+                finding.summary = format!("{}; {opinion}", finding.summary);
+            }
+        }
+        Ok(())
     }
 
     fn is_new(&self, case: &Case, place: usize, outcome: &Outcome) -> bool {

@@ -240,11 +240,30 @@ fn read(reply: Reply, kind: RequestKind, directory: &Path) -> (Answer, Option<Di
         }
     };
     let cpu = Duration::from_nanos(response.cpu_ns);
+    let raw = response.raw.clone();
+    match answer(kind, response, stderr, cpu) {
+        (answer, true) => (answer, None),
+        (mut answer, false) => {
+            if let Some(raw) = raw {
+                read_raw(&raw, directory, &mut answer);
+            }
+            (answer, Some(*dialogue))
+        }
+    }
+}
+
+/// Turns an adapter's response into an answer. Also returns whether it is broken from now on.
+pub(in super::super) fn answer(
+    kind: RequestKind,
+    response: Response,
+    stderr: Captured,
+    cpu: Duration,
+) -> (Answer, bool) {
     let mut answer = plain_answer(Exit::Success, stderr, cpu);
     answer.usage.peak_memory_bytes = response.peak_memory_bytes;
     if let Some(message) = response.panicked {
         answer.exit = Exit::Crashed(format!("panic: {message}"));
-        return (answer, None);
+        return (answer, true);
     }
     if let Some(feature) = response.unsupported {
         answer.exit = Exit::Unsupported(feature);
@@ -260,10 +279,7 @@ fn read(reply: Reply, kind: RequestKind, directory: &Path) -> (Answer, Option<Di
         (None, Some(tree)) => Report::from_json(kind, tree, is_partial),
         (None, None) => Report::parse(kind, b"", is_partial),
     };
-    if let Some(raw) = response.raw {
-        read_raw(&raw, directory, &mut answer);
-    }
-    (answer, Some(*dialogue))
+    (answer, false)
 }
 
 /// Reads the contents from a raw file, and removes it.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::super::adapter::protocol::{self, Hello, Response};
 use super::super::worker::Library;
-use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments};
+use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments, is_zero};
 use crate::image::format::Format;
 use crate::image::options::Preallocation;
 use crate::tool::request::{ImageFile, Request, Window};
@@ -287,7 +287,7 @@ fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Re
         each_piece(&source, range, |offset, bytes| {
             // Blocks of zeros stay unallocated, as with qemu-img.
             for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
-                if block.iter().any(|byte| *byte != 0) {
+                if !is_zero(block) {
                     copy.write(block, offset + index as u64 * BLOCK_BYTES)?;
                 }
             }

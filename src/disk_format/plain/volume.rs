@@ -1,0 +1,391 @@
+//! An open image with the images below it: what a guest reads, writes, zeroes, discards and resizes.
+//!
+//! A raw or flat image changes at once; a qcow2 changes in memory until [`Volume::save`] writes it anew.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cluster::Cluster;
+use super::flat::FlatFile;
+use super::map::{Map, Stretch};
+use super::qcow2_file::Qcow2File;
+use crate::disk_format::qcow2::Unparsable;
+use crate::disk_format::qcow2::header::MAGIC;
+use crate::image::content::{self, BLOCK_BYTES, Contents, ContentsBuilder};
+use crate::image::format::Format;
+
+/// The most images that lie on each other: what is in a file may lead back to itself.
+const DEPTH_MAX: usize = 16;
+/// How much is read at once, in bytes.
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// How an image's guest bytes are kept.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In files as they are.
+    Flat(FlatFile),
+    /// In clusters.
+    Qcow2(Box<Qcow2File>),
+}
+
+/// An open image.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// The guest-visible size in bytes.
+    pub size: u64,
+    /// How its bytes are kept.
+    pub store: Store,
+    /// The image below it.
+    pub below: Option<Box<Volume>>,
+}
+
+impl Volume {
+    /// Opens an image and those below it, which its header names.
+    pub fn open(path: &Path, format: Format) -> Result<Self, Unparsable> {
+        Self::open_at(path, format, 0)
+    }
+
+    fn open_at(path: &Path, format: Format, depth: usize) -> Result<Self, Unparsable> {
+        if depth > DEPTH_MAX {
+            return Err(Unparsable::new("too many images lie on each other"));
+        }
+        let (store, size) = match format {
+            Format::Raw => {
+                FlatFile::open_raw(path).map(|(flat, size)| (Store::Flat(flat), size))?
+            }
+            Format::Vmdk => {
+                FlatFile::open_vmdk(path).map(|(flat, size)| (Store::Flat(flat), size))?
+            }
+            Format::Qcow2 => {
+                let (file, size) = Qcow2File::open(path)?;
+                (Store::Qcow2(Box::new(file)), size)
+            }
+            other => return Err(Unparsable::new(format!("{other} is not read here"))),
+        };
+        let mut volume = Self {
+            path: path.to_owned(),
+            format,
+            size,
+            store,
+            below: None,
+        };
+        volume.open_below(depth)?;
+        Ok(volume)
+    }
+
+    fn open_below(&mut self, depth: usize) -> Result<(), Unparsable> {
+        let Store::Qcow2(file) = &self.store else {
+            return Ok(());
+        };
+        self.below = None;
+        if let Some((name, format)) = &file.backing {
+            if name.contains('/') {
+                return Err(Unparsable::new(
+                    "the backing file lies in another directory",
+                ));
+            }
+            let path = self.path.with_file_name(name);
+            let known = |name: &String| Format::all().find(|format| format.name() == name);
+            let format = match format {
+                Some(name) => known(name)
+                    .ok_or_else(|| Unparsable::new(format!("the backing format '{name}'")))?,
+                None => guessed(&path)?,
+            };
+            self.below = Some(Box::new(Self::open_at(&path, format, depth + 1)?));
+        }
+        Ok(())
+    }
+
+    /// A new, empty qcow2 at `path`, which [`Volume::save`] writes.
+    pub fn new_qcow2(path: &Path, file: Qcow2File, size: u64) -> Result<Self, Unparsable> {
+        let mut volume = Self {
+            path: path.to_owned(),
+            format: Format::Qcow2,
+            size,
+            store: Store::Qcow2(Box::new(file)),
+            below: None,
+        };
+        volume.open_below(0)?;
+        Ok(volume)
+    }
+
+    /// Its tables, if it is a qcow2.
+    pub fn qcow2(&mut self) -> Result<&mut Qcow2File, Unparsable> {
+        match &mut self.store {
+            Store::Qcow2(file) => Ok(file),
+            Store::Flat(_) => Err(Unparsable::new("only a qcow2 can do that")),
+        }
+    }
+
+    /// Writes a qcow2 anew; `packs` compresses what is new in it. The image below is not written.
+    pub fn save(&self, packs: bool) -> Result<(), Unparsable> {
+        match &self.store {
+            Store::Flat(_) => Ok(()),
+            Store::Qcow2(file) => file.store(&self.path, self.size, packs),
+        }
+    }
+
+    /// The image as it was when the snapshot was made, which is named by its id or its name.
+    pub fn at_snapshot(&self, named: &str) -> Result<Self, Unparsable> {
+        let mut volume = self.clone();
+        let file = volume.qcow2()?;
+        let found = file.snapshot(named).cloned();
+        let found = found.ok_or_else(|| Unparsable::new("there is no such snapshot"))?;
+        file.clusters = found.clusters;
+        volume.size = found.size;
+        Ok(volume)
+    }
+
+    /// Reads guest bytes; those beyond the end are zeros.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Unparsable> {
+        let there = self.size.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        let (bytes, beyond) = bytes.split_at_mut(there);
+        beyond.fill(0);
+        let file = match &self.store {
+            Store::Flat(file) => return file.read(offset, bytes),
+            Store::Qcow2(file) => file,
+        };
+        let size = file.cluster_size();
+        let mut done = 0;
+        while done < bytes.len() {
+            let place = offset + done as u64;
+            let within = place % size;
+            let length = ((size - within) as usize).min(bytes.len() - done);
+            let part = &mut bytes[done..done + length];
+            match (file.clusters.get(&(place / size)), &self.below) {
+                (Some(cluster), _) => file.read(cluster, within as usize, part)?,
+                (None, Some(below)) => below.read(place, part)?,
+                (None, None) => part.fill(0),
+            }
+            done += length;
+        }
+        Ok(())
+    }
+
+    /// Writes guest bytes. Fails if they reach beyond the end.
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Unparsable> {
+        self.is_inside(offset, bytes.len() as u64)?;
+        if let Store::Flat(file) = &self.store {
+            return file.write(offset, bytes);
+        }
+        self.change(offset, bytes.len() as u64, |part, from| {
+            part.copy_from_slice(&bytes[from..from + part.len()]);
+        })
+    }
+
+    /// Makes a range zero: whole clusters are described as zeros, or given back where that shows the same. A flat image `keeps` its space on the host.
+    pub fn zero(&mut self, offset: u64, length: u64, keeps: bool) -> Result<(), Unparsable> {
+        self.is_inside(offset, length)?;
+        let (end, size, has_below) = (offset + length, self.size, self.below.is_some());
+        let file = match &mut self.store {
+            Store::Flat(file) => return file.zero(offset, length, keeps),
+            Store::Qcow2(file) => file,
+        };
+        let cluster_size = file.cluster_size();
+        let first = offset.div_ceil(cluster_size);
+        // The last cluster of an image may end behind it.
+        let last = match end == size {
+            true => end.div_ceil(cluster_size),
+            false => end / cluster_size,
+        };
+        if first < last && !has_below {
+            let covered: Vec<u64> = file
+                .clusters
+                .range(first..last)
+                .map(|(guest, _)| *guest)
+                .collect();
+            covered.iter().for_each(|guest| {
+                file.clusters.remove(guest);
+            });
+        } else if first < last {
+            let zeros = file.zeros();
+            file.clusters
+                .extend((first..last).map(|guest| (guest, zeros.clone())));
+        }
+        let (head, tail) = (
+            (first * cluster_size).min(end),
+            (last * cluster_size).max(offset),
+        );
+        for (from, to) in [(offset, head), (tail.max(head), end)] {
+            if from < to && !self.is_zero(from, to)? {
+                self.change(from, to - from, |part, _| part.fill(0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the size. What is added reads as zeros, even where a longer image below has data; what is cut off is gone.
+    pub fn resize(&mut self, size: u64) -> Result<(), Unparsable> {
+        let (old, has_below) = (self.size, self.below.is_some());
+        let below = self.below.as_ref().map_or(0, |below| below.size);
+        let file = match &mut self.store {
+            Store::Flat(file) => {
+                file.resize(size)?;
+                self.size = size;
+                return Ok(());
+            }
+            Store::Qcow2(file) => file,
+        };
+        let cluster_size = file.cluster_size();
+        let hidden = old.div_ceil(cluster_size)..size.min(below).div_ceil(cluster_size);
+        if size < old {
+            file.clusters.split_off(&size.div_ceil(cluster_size));
+        } else if !hidden.is_empty() && file.version < 3 {
+            let why = "Operation not supported: version 2 cannot hide what the backing file holds";
+            return Err(Unparsable::new(why));
+        } else if file.version < 3 && has_below {
+            // As qemu-img does: version 2 has no other way to say that these clusters are zeros.
+            let added = old.div_ceil(cluster_size)..size.div_ceil(cluster_size);
+            let zeros = file.zeros();
+            file.clusters
+                .extend(added.map(|guest| (guest, zeros.clone())));
+        } else {
+            let hidden = hidden.map(|guest| (guest, Cluster::Zero));
+            file.clusters.extend(hidden);
+        }
+        // The cluster in which the image ended, or ends now, holds nothing behind that end.
+        let edge = old.min(size);
+        let is_split = edge % cluster_size != 0 && old != size;
+        let holds = file.clusters.contains_key(&(edge / cluster_size)) || below > edge;
+        self.size = size.min(old);
+        if is_split && holds {
+            let start = edge / cluster_size * cluster_size;
+            let mut bytes = vec![0; cluster_size as usize];
+            self.read(start, &mut bytes)?;
+            let zeros = content::is_zero(&bytes);
+            let file = self.qcow2()?;
+            let new = match zeros {
+                true => file.zeros(),
+                false => Cluster::New(Arc::new(bytes)),
+            };
+            file.clusters.insert(edge / cluster_size, new);
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    fn is_inside(&self, offset: u64, length: u64) -> Result<(), Unparsable> {
+        let end = offset.checked_add(length);
+        match end.is_some_and(|end| end <= self.size) {
+            true => Ok(()),
+            false => Err(Unparsable::new(format!(
+                "Input/output error: {length} bytes at {offset} reach beyond the end of the image"
+            ))),
+        }
+    }
+
+    /// Changes bytes of a qcow2 cluster by cluster. `edit` gets the part of a cluster that is changed, and how many bytes of the range come before it.
+    fn change(
+        &mut self,
+        offset: u64,
+        length: u64,
+        mut edit: impl FnMut(&mut [u8], usize),
+    ) -> Result<(), Unparsable> {
+        let (size, end) = (self.qcow2()?.cluster_size(), offset + length);
+        for guest in offset / size..end.div_ceil(size) {
+            let (from, to) = ((guest * size).max(offset), ((guest + 1) * size).min(end));
+            let mut bytes = vec![0; size as usize];
+            if to - from < size {
+                self.read(guest * size, &mut bytes)?;
+            }
+            let part = (from - guest * size) as usize..(to - guest * size) as usize;
+            edit(&mut bytes[part], (from - offset) as usize);
+            let new = Cluster::New(Arc::new(bytes));
+            self.qcow2()?.clusters.insert(guest, new);
+        }
+        Ok(())
+    }
+
+    /// Whether a guest reads only zeros in a range.
+    pub fn is_zero(&self, from: u64, to: u64) -> Result<bool, Unparsable> {
+        let mut bytes = vec![0; PIECE_BYTES.min(to - from) as usize];
+        let mut place = from;
+        while place < to {
+            let length = ((to - place) as usize).min(bytes.len());
+            let part = &mut bytes[..length];
+            self.read(place, part)?;
+            if !content::is_zero(part) {
+                return Ok(false);
+            }
+            place += length as u64;
+        }
+        Ok(true)
+    }
+
+    /// How the guest's address space is mapped, ascending and without a gap.
+    pub fn stretches(&self) -> Result<Vec<Stretch>, Unparsable> {
+        let mut map = Map {
+            stretches: Vec::new(),
+            size: self.size,
+        };
+        match &self.store {
+            Store::Flat(file) => {
+                for (from, to) in file.data()? {
+                    map.fill_to(from, true);
+                    map.add(to, false, true);
+                }
+                map.fill_to(self.size, true);
+            }
+            Store::Qcow2(file) => {
+                let below = match &self.below {
+                    Some(below) => below.stretches()?,
+                    None => Vec::new(),
+                };
+                let size = file.cluster_size();
+                for (guest, cluster) in &file.clusters {
+                    map.show(&below, guest * size);
+                    map.add((guest + 1) * size, matches!(cluster, Cluster::Zero), true);
+                }
+                map.show(&below, self.size);
+                map.fill_to(self.size, false);
+            }
+        }
+        Ok(map.stretches)
+    }
+
+    /// The guest-visible contents.
+    pub fn contents(&self) -> Result<Contents, Unparsable> {
+        let mut builder = ContentsBuilder::new(self.size);
+        self.each_piece(|offset, bytes| {
+            builder.add(offset, bytes);
+            Ok(())
+        })?;
+        Ok(builder.finish())
+    }
+
+    /// Calls `visit` with all guest bytes that are not known to be zeros, in ascending pieces that begin at a block of [`BLOCK_BYTES`].
+    pub fn each_piece(
+        &self,
+        mut visit: impl FnMut(u64, &[u8]) -> Result<(), Unparsable>,
+    ) -> Result<(), Unparsable> {
+        let mut reached = 0;
+        let mut bytes = vec![0; PIECE_BYTES as usize];
+        for stretch in self.stretches()?.iter().filter(|stretch| !stretch.zero) {
+            let mut place = (stretch.start / BLOCK_BYTES * BLOCK_BYTES).max(reached);
+            let end = stretch.end.next_multiple_of(BLOCK_BYTES).min(self.size);
+            while place < end {
+                let part = &mut bytes[..(end - place).min(PIECE_BYTES) as usize];
+                self.read(place, part)?;
+                visit(place, part)?;
+                place += part.len() as u64;
+            }
+            reached = reached.max(end);
+        }
+        Ok(())
+    }
+}
+
+/// The format of a backing file of which the overlay does not tell it.
+fn guessed(path: &Path) -> Result<Format, Unparsable> {
+    let file = std::fs::File::open(path)?;
+    let mut bytes = [0; 4];
+    super::cluster::read_padded(&file, 0, &mut bytes)?;
+    Ok(match &bytes {
+        magic if *magic == MAGIC => Format::Qcow2,
+        b"# Di" => Format::Vmdk,
+        _ => Format::Raw,
+    })
+}

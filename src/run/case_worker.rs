@@ -1,0 +1,141 @@
+//! Whole cases in a worker: an embedded candidate against the model alone.
+//!
+//! The program starts itself again with [`ARGUMENT`] and the candidate's name. The worker reads a case a line, runs it with the library in its own process,
+//! in memory and without the reference's side, and says whether the model found anything. It gives no verdict: the session runs a case that is not clean
+//! again, call by call, with a reference. A panic, an abort, a hang or a runaway allocation costs the worker and this one case.
+
+mod pool;
+
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, Result};
+use crate::case::Case;
+use crate::oracle::coverage::Observed;
+use crate::oracle::verdict::Verdict;
+use crate::oracle::witness::Witnesses;
+use crate::process::{self, SandboxPolicy};
+use crate::run::runner::DifferentialRunner;
+use crate::run::scratch_dir::Remover;
+use crate::tool::{Tool, libraries, model};
+
+pub use pool::{CaseWorkers, Tried};
+
+/// The hidden argument with which the program becomes a case worker; the candidate's name follows.
+pub const ARGUMENT: &str = "__imgduel-case-worker";
+
+/// Wall time of one call inside a worker: never used up, because the worker as a whole has a limit.
+const CASE_CALL_LIMIT: Duration = Duration::from_secs(3600);
+
+/// What a case worker says of a case.
+#[derive(Debug, Serialize, Deserialize)]
+struct Report {
+    /// What each operation showed.
+    observed: Vec<Observed>,
+    /// What is wrong; none: every check was made and agrees.
+    doubt: Option<Doubt>,
+    /// How many calls were made.
+    calls: u64,
+    /// CPU time in nanoseconds.
+    cpu_ns: u64,
+}
+
+/// Why a case is run again with a reference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The model and the candidate disagree.
+    Found(String),
+    /// The model alone cannot tell.
+    Unsure(String),
+}
+
+/// Becomes a case worker if the program was started as one, and serves until standard input closes.
+pub fn serve_if_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != ARGUMENT {
+        return None;
+    }
+    let candidate = arguments
+        .next()
+        .and_then(|name| libraries::in_process(&name));
+    let Some(candidate) = candidate else {
+        return Some(ExitCode::FAILURE);
+    };
+    process::fix_entropy();
+    let runner = runner(candidate, Path::new("."));
+    let served = serve(&runner, io::stdin().lock(), io::stdout().lock());
+    Some(match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+/// A runner of the candidate alone, with its scratch directories in `workdir`.
+fn runner(candidate: Arc<dyn Tool>, workdir: &Path) -> DifferentialRunner {
+    DifferentialRunner {
+        candidate,
+        reference: model::tool(),
+        limit: CASE_CALL_LIMIT,
+        // Nothing is started here: the whole process is in a sandbox.
+        sandbox: SandboxPolicy::OPEN,
+        workdir: workdir.to_owned(),
+        witnesses: Witnesses::default(),
+        keep: false,
+        fixtures: Arc::default(),
+        remover: Arc::new(Remover::start()),
+        is_alone: true,
+    }
+}
+
+fn serve(runner: &DifferentialRunner, input: impl BufRead, mut output: impl Write) -> Result<()> {
+    let failed = |error: io::Error| Error::system(error.to_string());
+    for line in input.lines() {
+        let case: Case = serde_json::from_str(&line.map_err(failed)?)
+            .map_err(|error| Error::system(error.to_string()))?;
+        let started = process::own_cpu_time();
+        let mut report = tried(runner, &case)?;
+        report.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
+        serde_json::to_writer(&mut output, &report).map_err(|error| failed(error.into()))?;
+        output
+            .write_all(b"\n")
+            .and_then(|()| output.flush())
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn tried(runner: &DifferentialRunner, case: &Case) -> Result<Report> {
+    let outcome = runner.run(case)?;
+    let doubts = outcome
+        .operations
+        .iter()
+        .filter_map(|operation| doubt(&operation.verdict));
+    Ok(Report {
+        doubt: doubts.max_by_key(|doubt| matches!(doubt, Doubt::Found(_))),
+        calls: outcome.tool_calls,
+        observed: outcome
+            .operations
+            .into_iter()
+            .map(|operation| operation.observed)
+            .collect(),
+        cpu_ns: 0,
+    })
+}
+
+fn doubt(verdict: &Verdict) -> Option<Doubt> {
+    match verdict {
+        Verdict::Match => None,
+        Verdict::Divergence(finding) | Verdict::Flaky(finding) => {
+            Some(Doubt::Found(finding.summary.clone()))
+        }
+        Verdict::Inconclusive { reason, .. } | Verdict::Unsupported { reason } => {
+            Some(Doubt::Unsure(reason.clone()))
+        }
+    }
+}

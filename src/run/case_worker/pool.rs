@@ -1,0 +1,155 @@
+//! The case workers of a campaign, which are started when they are needed and kept.
+//!
+//! The session calls it. A worker that found something is thrown away, so that nothing which it remembers touches the next case.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{ARGUMENT, Doubt, Report};
+use crate::base::error::{Error, Result};
+use crate::case::Case;
+use crate::operation::Operation;
+use crate::oracle::verdict::Verdict;
+use crate::process::scratch::Root;
+use crate::process::{Dialogue, Invocation, RUN_VARIABLE, Reply, SandboxPolicy, run_token};
+use crate::run::runner::{OperationOutcome, Outcome};
+
+/// Workers of one candidate.
+pub struct CaseWorkers {
+    program: PathBuf,
+    arguments: Vec<String>,
+    workdir: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+    sandbox: SandboxPolicy,
+    /// Wall time that a case may take.
+    limit: Duration,
+    idle: Mutex<Vec<Kept>>,
+}
+
+struct Kept {
+    dialogue: Dialogue,
+    root: Root,
+}
+
+/// What came of a case in a worker.
+pub enum Tried {
+    /// Every check was made and agrees.
+    Clean(Outcome),
+    /// It is to be run with a reference.
+    Doubtful(Doubt),
+}
+
+impl CaseWorkers {
+    /// Workers of the embedded library `candidate`, hosted by `program`, with directories in `workdir`.
+    pub fn new(
+        program: PathBuf,
+        candidate: &str,
+        workdir: PathBuf,
+        sandbox: SandboxPolicy,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            program,
+            arguments: vec![ARGUMENT.to_owned(), candidate.to_owned()],
+            workdir,
+            environment: environment(),
+            sandbox,
+            limit,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Whether the model alone can judge a case: it judges chains.
+    pub fn can(case: &Case) -> bool {
+        let is_chain = |operation: &Operation| matches!(operation, Operation::Chain(_));
+        case.ops.iter().all(is_chain)
+    }
+
+    /// Runs a case in a worker.
+    pub fn run(&self, case: &Case) -> Result<Tried> {
+        let started = Instant::now();
+        let Kept { dialogue, root } = self.taken()?;
+        let line = serde_json::to_string(case).map_err(|error| Error::system(error.to_string()))?;
+        let reply = dialogue.ask(&line, &self.invocation(&root))?;
+        let (line, dialogue) = match reply {
+            Reply::Line { line, dialogue, .. } => (line, dialogue),
+            Reply::Ended { ending, .. } => {
+                return Ok(Tried::Doubtful(Doubt::Unsure(format!(
+                    "the worker ended: {ending:?}"
+                ))));
+            }
+        };
+        let report: Report = serde_json::from_slice(&line)
+            .map_err(|error| Error::system(format!("a case worker's answer: {error}")))?;
+        if let Some(doubt) = report.doubt {
+            return Ok(Tried::Doubtful(doubt));
+        }
+        self.idle().push(Kept {
+            dialogue: *dialogue,
+            root,
+        });
+        let duration = started.elapsed();
+        let operations = report
+            .observed
+            .into_iter()
+            .map(|observed| OperationOutcome {
+                verdict: Verdict::Match,
+                evidence: None,
+                observed,
+                is_stuck: false,
+                duration,
+            });
+        Ok(Tried::Clean(Outcome {
+            operations: operations.collect(),
+            duration,
+            tool_calls: report.calls,
+            tool_cpu: Duration::from_nanos(report.cpu_ns),
+            kept: None,
+        }))
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Kept>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken(&self) -> Result<Kept> {
+        let waiting = self.idle().pop();
+        if let Some(kept) = waiting {
+            return Ok(kept);
+        }
+        let root = Root::make(&self.workdir, "cases")?;
+        let dialogue = Dialogue::start(&self.invocation(&root))?;
+        Ok(Kept { dialogue, root })
+    }
+
+    fn invocation<'call>(&'call self, root: &'call Root) -> Invocation<'call> {
+        Invocation {
+            program: &self.program,
+            arguments: &self.arguments,
+            directory: root.path(),
+            limit: self.limit,
+            grace: Duration::ZERO,
+            sandbox: Some(&self.sandbox),
+            environment: &self.environment,
+            memory_bytes_max: None,
+        }
+    }
+}
+
+/// How the C library of a worker allocates (mallopt(3)): it keeps large buffers for the next call instead of giving their pages back. Other C libraries
+/// ignore it.
+fn environment() -> Vec<(OsString, OsString)> {
+    let kept = "268435456";
+    let settings = [
+        ("MALLOC_ARENA_MAX", "1"),
+        ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+        ("MALLOC_TRIM_THRESHOLD_", kept),
+    ];
+    let mut environment: Vec<(OsString, OsString)> = settings
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+    environment.push((RUN_VARIABLE.into(), run_token().into()));
+    environment
+}

@@ -1,0 +1,190 @@
+//! Requests that bring guest data from one image into another.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::changes::{create, open, word};
+use super::{Done, Outcome, no};
+use crate::disk_format::plain::{Cluster, Volume};
+use crate::disk_format::qcow2::Unparsable;
+use crate::image::content::{BLOCK_BYTES, is_zero};
+use crate::image::format::SECTOR_BYTES;
+use crate::tool::request::{ImageFile, Request};
+
+/// How much is copied at once, in bytes: whole clusters.
+const PIECE_BYTES: usize = 2 << 20;
+
+pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
+    match request {
+        Request::Convert {
+            source,
+            target,
+            compress,
+        } => {
+            let from = open(source, directory)?;
+            copy(&from, 0..from.size, target, *compress, directory)?;
+        }
+        Request::ConvertSnapshot {
+            source,
+            target,
+            compress,
+            snapshot,
+        } => {
+            let image = open(source, directory)?;
+            let from = image.at_snapshot(word(snapshot))?;
+            // The snapshot is read in the size of the image, as qemu-img does.
+            copy(&from, 0..image.size, target, *compress, directory)?;
+        }
+        Request::Dd {
+            source,
+            target,
+            block_size,
+            count,
+            skip,
+        } => {
+            let from = open(source, directory)?;
+            let end = count.map_or(from.size, |count| count.saturating_mul(*block_size));
+            let end = end.min(from.size);
+            let start = skip.saturating_mul(*block_size).min(end);
+            copy_blocks(&from, start..end, target, directory)?;
+        }
+        Request::Rebase {
+            file,
+            new_backing,
+            mode,
+        } => {
+            let format = mode.backing_format;
+            let new = new_backing
+                .as_ref()
+                .map(|name| (name.clone(), format.map(|format| format.to_string())));
+            rebase(file, new, mode.is_unsafe, directory)?;
+        }
+        Request::Commit { file, .. } => commit(file, directory)?,
+        other => return Err(no(other)),
+    }
+    Ok(Done::default())
+}
+
+/// Copies a guest range into a new image; blocks of zeros stay unallocated.
+fn copy(
+    from: &Volume,
+    range: Range<u64>,
+    target: &ImageFile,
+    packs: bool,
+    directory: &Path,
+) -> Result<(), Unparsable> {
+    let length = (range.end - range.start).next_multiple_of(SECTOR_BYTES);
+    let mut to = create(target, length, directory)?;
+    from.each_piece(|offset, bytes| {
+        for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
+            let start = offset + index as u64 * BLOCK_BYTES;
+            let (first, last) = (
+                start.max(range.start),
+                (start + block.len() as u64).min(range.end),
+            );
+            if first >= last {
+                continue;
+            }
+            let part = &block[(first - start) as usize..(last - start) as usize];
+            if !is_zero(part) {
+                to.write(first - range.start, part)?;
+            }
+        }
+        Ok(())
+    })?;
+    to.save(packs)
+}
+
+/// Copies a guest range into a new image, zeros included.
+fn copy_blocks(
+    from: &Volume,
+    range: Range<u64>,
+    target: &ImageFile,
+    directory: &Path,
+) -> Result<(), Unparsable> {
+    let length = (range.end - range.start).next_multiple_of(SECTOR_BYTES);
+    let mut to = create(target, length, directory)?;
+    let mut bytes = vec![0; PIECE_BYTES];
+    let mut place = range.start;
+    while place < range.end {
+        let part = ((range.end - place) as usize).min(PIECE_BYTES);
+        let part = &mut bytes[..part];
+        from.read(place, part)?;
+        to.write(place - range.start, part)?;
+        place += part.len() as u64;
+    }
+    to.save(false)
+}
+
+/// Puts an overlay onto another image, or onto none, so that a guest sees the same.
+fn rebase(
+    file: &ImageFile,
+    new: Option<(String, Option<String>)>,
+    is_unsafe: bool,
+    directory: &Path,
+) -> Result<(), Unparsable> {
+    let old = open(file, directory)?;
+    let mut overlay = old.clone();
+    let image = overlay.qcow2()?;
+    let cluster_size = image.cluster_size();
+    image.backing = new;
+    let empty = Volume::new_qcow2(&directory.join(&file.path), image.clone(), old.size)?;
+    overlay.below = empty.below;
+    if !is_unsafe {
+        let mut seen = BTreeMap::new();
+        for volume in [&old, &overlay] {
+            let stretches = volume.stretches()?;
+            let shown = stretches.iter().filter(|stretch| !stretch.zero);
+            for stretch in shown {
+                let clusters = stretch.start / cluster_size..stretch.end.div_ceil(cluster_size);
+                seen.extend(clusters.map(|guest| (guest, ())));
+            }
+        }
+        let [mut before, mut after] = [(); 2].map(|()| vec![0; cluster_size as usize]);
+        for guest in seen.into_keys() {
+            old.read(guest * cluster_size, &mut before)?;
+            overlay.read(guest * cluster_size, &mut after)?;
+            if before == after {
+                continue;
+            }
+            let length = cluster_size.min(old.size - guest * cluster_size);
+            if is_zero(&before) {
+                overlay.zero(guest * cluster_size, length, false)?;
+            } else {
+                overlay.write(guest * cluster_size, &before[..length as usize])?;
+            }
+        }
+    }
+    overlay.save(false)
+}
+
+/// Merges an overlay into the image below it, and empties it.
+fn commit(file: &ImageFile, directory: &Path) -> Result<(), Unparsable> {
+    let mut overlay = open(file, directory)?;
+    let below = overlay.below.take();
+    let mut below = below.ok_or_else(|| Unparsable::new("Image does not have a backing file"))?;
+    if below.size < overlay.size {
+        below.resize(overlay.size)?;
+    }
+    let size = overlay.size;
+    let image = overlay.qcow2()?;
+    let cluster_size = image.cluster_size();
+    let clusters = std::mem::take(&mut image.clusters);
+    for (guest, cluster) in &clusters {
+        let offset = guest * cluster_size;
+        if offset >= size {
+            continue;
+        }
+        let length = cluster_size.min(size - offset);
+        if matches!(cluster, Cluster::Zero) {
+            below.zero(offset, length, false)?;
+            continue;
+        }
+        let mut bytes = vec![0; length as usize];
+        overlay.qcow2()?.read(cluster, 0, &mut bytes)?;
+        below.write(offset, &bytes)?;
+    }
+    below.save(false)?;
+    overlay.save(false)
+}

@@ -1,0 +1,171 @@
+//! Requests that only read.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::changes::open;
+use super::{Done, Outcome, no};
+use crate::disk_format::plain::{Store, Volume};
+use crate::disk_format::qcow2::audit::Audit;
+use crate::disk_format::qcow2::{ImageBytes, Unparsable};
+use crate::image::format::Format;
+use crate::tool::request::{ImageFile, Request, Window};
+
+/// The exit codes of `qemu-img check` for an image with errors, and for one that only leaks.
+const CORRUPT: i32 = 2;
+const LEAKS: i32 = 3;
+
+/// The cluster size and the width of refcounts of an image for which a measure is asked, in bytes.
+const MEASURED_CLUSTER: u64 = 65536;
+const MEASURED_REFCOUNT: u64 = 2;
+
+pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
+    let said = |output: String| Done {
+        output,
+        ..Done::default()
+    };
+    if let Request::Check { file } = request {
+        return check(file, directory);
+    }
+    let volume = open(request.file(), directory)?;
+    match request {
+        Request::Info { .. } => Ok(said(info(&volume).to_string())),
+        Request::Map { window, .. } => Ok(said(map(&volume, *window)?.to_string())),
+        Request::Measure { target, .. } => Ok(said(measure(volume.size, *target).to_string())),
+        Request::Contents { .. } => Ok(Done {
+            contents: Some(volume.contents()?),
+            ..Done::default()
+        }),
+        Request::SnapshotContents { id, .. } => {
+            let mut snapshot = volume.at_snapshot(id)?;
+            snapshot.size = volume.size;
+            Ok(Done {
+                contents: Some(snapshot.contents()?),
+                ..Done::default()
+            })
+        }
+        Request::Compare { second, .. } => {
+            let other = open(second, directory)?;
+            let (mut ours, mut theirs) = (volume.contents()?, other.contents()?);
+            // What only the longer image has must be zeros.
+            ours.size = ours.size.max(theirs.size);
+            theirs.size = ours.size;
+            Ok(Done {
+                code: i32::from(ours != theirs),
+                ..Done::default()
+            })
+        }
+        other => Err(no(other)),
+    }
+}
+
+/// In the shape of `qemu-img check --output=json`, counted by our audit.
+fn check(file: &ImageFile, directory: &Path) -> Outcome {
+    match file.format {
+        Format::Qcow2 => {}
+        // Flat extents have no metadata that could be wrong.
+        Format::Vmdk => {
+            open(file, directory)?;
+            let output = json!({ "format": file.format, "check-errors": 0 }).to_string();
+            return Ok(Done {
+                output,
+                ..Done::default()
+            });
+        }
+        _ => return Err(Unparsable::new("This image format does not support checks")),
+    }
+    let image = ImageBytes::open(&directory.join(&file.path))?;
+    let audit = Audit::of_qcow2(&image)?;
+    let leaks = audit
+        .problems
+        .iter()
+        .filter(|problem| problem.contains(" is leaked"));
+    let leaks = leaks.count();
+    let corruptions = audit.problems.len() - leaks;
+    let code = match (corruptions, leaks) {
+        (0, 0) => 0,
+        (0, _) => LEAKS,
+        _ => CORRUPT,
+    };
+    let json = json!({ "format": file.format, "corruptions": corruptions, "leaks": leaks, "check-errors": 0 });
+    Ok(Done {
+        output: json.to_string(),
+        code,
+        ..Done::default()
+    })
+}
+
+/// In the shape of `qemu-img info --output=json`.
+fn info(volume: &Volume) -> Value {
+    let mut json = json!({ "virtual-size": volume.size, "format": volume.format });
+    let Store::Qcow2(image) = &volume.store else {
+        return json;
+    };
+    json["cluster-size"] = image.cluster_size().into();
+    if let Some((name, format)) = &image.backing {
+        json["backing-filename"] = name.as_str().into();
+        json["backing-filename-format"] = format.clone().into();
+    }
+    if !image.snapshots.is_empty() {
+        let snapshots = image.snapshots.iter();
+        let snapshots = snapshots.map(|found| json!({ "id": found.id, "name": found.name }));
+        json["snapshots"] = snapshots.collect();
+    }
+    let compat = if image.version == 2 { "0.10" } else { "1.1" };
+    let mut data = json!({ "compat": compat, "refcount-bits": 1_u64 << image.refcount_order });
+    if image.version > 2 {
+        data["lazy-refcounts"] = image.lazy_refcounts.into();
+    }
+    if let Some(name) = &image.data_file {
+        data["data-file"] = name.as_str().into();
+        data["data-file-raw"] = image.data_file_raw.into();
+    }
+    json["format-specific"] = json!({ "type": "qcow2", "data": data });
+    json
+}
+
+/// In the shape of `qemu-img map --output=json`.
+fn map(volume: &Volume, window: Window) -> Result<Value, Unparsable> {
+    let range = window.within(volume.size);
+    let stretches = volume.stretches()?;
+    let told = stretches.iter().filter_map(|stretch| {
+        let (start, end) = (stretch.start.max(range.start), stretch.end.min(range.end));
+        (start < end).then(|| {
+            json!({
+                "start": start, "length": end - start, "zero": stretch.zero,
+                "data": !stretch.zero, "present": stretch.present
+            })
+        })
+    });
+    Ok(told.collect())
+}
+
+/// In the shape of `qemu-img measure --output=json`: what a fully allocated image of the usual options takes.
+fn measure(size: u64, target: Format) -> Value {
+    let fully = match target {
+        Format::Qcow2 => fully_allocated(size),
+        _ => size,
+    };
+    json!({ "required": fully, "fully-allocated": fully })
+}
+
+/// The length of a qcow2 of the usual options whose clusters are all allocated, in bytes: header, L1 table, L2 tables, refcounts, data.
+fn fully_allocated(size: u64) -> u64 {
+    let cluster = MEASURED_CLUSTER;
+    let data = size.next_multiple_of(cluster);
+    let per_table = cluster / 8;
+    let l2 = (data / cluster).next_multiple_of(per_table) * 8;
+    let l1 = (l2 / cluster).next_multiple_of(per_table) * 8;
+    let used = (cluster + l2 + l1 + data) / cluster;
+    let per_block = cluster / MEASURED_REFCOUNT;
+    let (mut blocks, mut table) = (0, 0);
+    loop {
+        let wanted = (used + blocks + table).div_ceil(per_block);
+        let tables = (wanted * 8).div_ceil(cluster);
+        if (wanted, tables) == (blocks, table) {
+            return (used + blocks + table) * cluster;
+        }
+        (blocks, table) = (wanted, tables);
+    }
+}

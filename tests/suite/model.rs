@@ -1,0 +1,486 @@
+//! The model as reference: it agrees with itself and with qemu-img, its mistakes are noticed, and its images are sound.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgduel::Result;
+use imgduel::case::Case;
+use imgduel::case::generation::{Generation, Selection};
+
+use imgduel::image::content::{Contents, Write};
+use imgduel::image::format::Format;
+use imgduel::image::options::{CreateOption, CreateOptions};
+use imgduel::operation::chain::Chain;
+use imgduel::oracle::verdict::Verdict;
+use imgduel::oracle::witness::Witnesses;
+use imgduel::process::{Captured, SandboxPolicy};
+use imgduel::run::case_worker::{CaseWorkers, Tried};
+use imgduel::run::runner::DifferentialRunner;
+use imgduel::run::scratch_dir::Remover;
+use imgduel::tool::request::{Answer, Exit, ImageFile, NewSize, Report, Request, SnapshotAction};
+use imgduel::tool::{CallContext, Capabilities, Reproducer, Support, Tool, model};
+
+use crate::ring;
+
+/// What a mistaken model does before it acts, and after.
+struct Mistake {
+    name: &'static str,
+    /// Changes what it is asked; `None`: it says that it is done, and does nothing.
+    asked: fn(Request) -> Option<Request>,
+    /// Changes what it answers.
+    answered: fn(&Request, &mut Answer),
+}
+
+fn as_asked(request: Request) -> Option<Request> {
+    Some(request)
+}
+
+fn as_answered(_: &Request, _: &mut Answer) {}
+
+/// Replaces a part of what it prints.
+fn replaced(request: &Request, answer: &mut Answer, from: &str, to: &str) {
+    let text = answer.transcript.stdout.text().replacen(from, to, 1);
+    answer.report = Report::parse(request.kind(), text.as_bytes(), true);
+    answer.transcript.stdout = Captured::from_text(text);
+}
+
+const MISTAKES: [Mistake; 20] = [
+    Mistake {
+        name: "a write loses its last bytes",
+        asked: |request| match request {
+            Request::Write { file, mut writes } => {
+                writes.iter_mut().for_each(|write| write.length -= 1);
+                writes.retain(|write| write.length > 0);
+                Some(Request::Write { file, writes })
+            }
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a write puts another byte",
+        asked: |request| match request {
+            Request::Write { file, mut writes } => {
+                writes.iter_mut().for_each(|write| write.byte ^= 1);
+                Some(Request::Write { file, writes })
+            }
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "only the first of several writes is made",
+        asked: |request| match request {
+            Request::Write { file, mut writes } => {
+                writes.truncate(1);
+                Some(Request::Write { file, writes })
+            }
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "zeros are not written",
+        asked: |request| match request {
+            Request::WriteZeroes { .. } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a discard keeps the bytes",
+        asked: |request| match request {
+            Request::Discard { .. } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a resize is a sector too large",
+        asked: |request| match request {
+            Request::Resize {
+                file,
+                end_bytes,
+                shrink,
+                preallocation,
+                ..
+            } => Some(Request::Resize {
+                file,
+                size: NewSize::of_bytes(end_bytes + 512),
+                end_bytes: end_bytes + 512,
+                shrink,
+                preallocation,
+            }),
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a resize is not made",
+        asked: |request| match request {
+            Request::Resize { .. } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a snapshot is not applied",
+        asked: |request| match request {
+            Request::Snapshot {
+                action: SnapshotAction::Apply,
+                ..
+            } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a snapshot is not made",
+        asked: |request| match request {
+            Request::Snapshot {
+                action: SnapshotAction::Create,
+                ..
+            } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a snapshot is not deleted",
+        asked: |request| match request {
+            Request::Snapshot {
+                action: SnapshotAction::Delete,
+                ..
+            } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a rebase changes the name alone",
+        asked: |request| match request {
+            Request::Rebase {
+                file,
+                new_backing,
+                mut mode,
+            } => {
+                mode.is_unsafe = true;
+                Some(Request::Rebase {
+                    file,
+                    new_backing,
+                    mode,
+                })
+            }
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "an image is created a sector too small",
+        asked: |request| match request {
+            Request::Create { file, size }
+                if size.bytes() > 1024 && file.format == Format::Qcow2 =>
+            {
+                let size = imgduel::base::size::Size::of_bytes(size.bytes() - 512);
+                Some(Request::Create { file, size })
+            }
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "the cluster size is ignored",
+        asked: |request| match request {
+            Request::Create { mut file, size } => {
+                file.options
+                    .retain(|option| !matches!(option, CreateOption::ClusterSize(_)));
+                Some(Request::Create { file, size })
+            }
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "an amendment is not made",
+        asked: |request| match request {
+            Request::Amend { .. } => None,
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a copy begins at the start of the image",
+        asked: |request| match request {
+            Request::Dd {
+                source,
+                target,
+                block_size,
+                count,
+                ..
+            } => Some(Request::Dd {
+                source,
+                target,
+                block_size,
+                count,
+                skip: 0,
+            }),
+            other => Some(other),
+        },
+        answered: as_answered,
+    },
+    Mistake {
+        name: "a reading shows zeros alone",
+        asked: as_asked,
+        answered: |_, answer| {
+            if let Report::Contents(contents) = &mut answer.report {
+                *contents = Contents::zeros(contents.size);
+            }
+        },
+    },
+    Mistake {
+        name: "a description tells another size",
+        asked: as_asked,
+        answered: |request, answer| {
+            if matches!(request, Request::Info { .. }) {
+                replaced(request, answer, "\"virtual-size\":", "\"virtual-size\":1");
+            }
+        },
+    },
+    Mistake {
+        name: "a map calls data zeros",
+        asked: as_asked,
+        answered: |request, answer| {
+            if matches!(request, Request::Map { .. }) {
+                replaced(request, answer, "\"zero\":false", "\"zero\":true");
+            }
+        },
+    },
+    Mistake {
+        name: "a check finds a leak",
+        asked: as_asked,
+        answered: |request, answer| {
+            if matches!(request, Request::Check { .. }) {
+                replaced(request, answer, "\"leaks\":0", "\"leaks\":1");
+            }
+        },
+    },
+    Mistake {
+        name: "a comparison finds everything alike",
+        asked: as_asked,
+        answered: |request, answer| {
+            if matches!(request, Request::Compare { .. }) {
+                answer.exit = match answer.exit {
+                    Exit::Success => Exit::Refused(1),
+                    _ => Exit::Success,
+                };
+            }
+        },
+    },
+];
+
+/// The model with a mistake.
+struct Mistaken {
+    model: Arc<dyn Tool>,
+    mistake: &'static Mistake,
+}
+
+impl Tool for Mistaken {
+    fn name(&self) -> &'static str {
+        "mistaken"
+    }
+
+    fn version(&self) -> &str {
+        self.model.version()
+    }
+
+    fn program(&self) -> Option<&Path> {
+        None
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.model.capabilities()
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        self.model.support(request)
+    }
+
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
+        let Some(changed) = (self.mistake.asked)(request.clone()) else {
+            let file = request.file().clone();
+            let mut answer = self.model.ask(&Request::Info { file }, call_context)?;
+            answer.transcript.stdout = Captured::default();
+            return Ok(answer);
+        };
+        let mut answer = self.model.ask(&changed, call_context)?;
+        (self.mistake.answered)(request, &mut answer);
+        Ok(answer)
+    }
+
+    fn reproducer(&self, _: &Request) -> Option<Reproducer> {
+        None
+    }
+}
+
+fn runner(
+    candidate: Arc<dyn Tool>,
+    reference: Arc<dyn Tool>,
+    workdir: &Path,
+) -> DifferentialRunner {
+    DifferentialRunner {
+        candidate,
+        reference,
+        limit: Duration::from_secs(30),
+        sandbox: SandboxPolicy::default(),
+        workdir: workdir.to_owned(),
+        witnesses: Witnesses::default(),
+        keep: false,
+        fixtures: Arc::default(),
+        remover: Arc::new(Remover::at_once()),
+        is_alone: false,
+    }
+}
+
+fn cases(seed: u64) -> impl Iterator<Item = Case> {
+    let generation = Generation::named("native1_imago").unwrap();
+    generation.cases(seed, 0, &Selection::default()).unwrap()
+}
+
+#[test]
+fn the_model_agrees_with_itself_over_sixty_cases() {
+    let workdir = ring::scratch();
+    let runner = runner(model::tool(), model::tool(), workdir.path());
+    for case in cases(3).take(60) {
+        let outcome = runner.run(&case).unwrap();
+        for operation in outcome.operations {
+            let verdict = operation.verdict;
+            let is_fine = matches!(verdict, Verdict::Match | Verdict::Unsupported { .. });
+            assert!(is_fine, "{}: {verdict:?}", case.id());
+        }
+    }
+}
+
+#[test]
+fn each_of_twenty_mistakes_of_the_model_is_noticed() {
+    let workdir = ring::scratch();
+    for mistake in &MISTAKES {
+        let model = model::tool();
+        let mistaken = Arc::new(Mistaken { model, mistake });
+        let runner = runner(model::tool(), mistaken, workdir.path());
+        let noticed = cases(4).take(300).position(|case| {
+            let outcome = runner.run(&case).unwrap();
+            let mut operations = outcome.operations.iter();
+            operations.any(|operation| matches!(operation.verdict, Verdict::Divergence(_)))
+        });
+        assert!(noticed.is_some(), "nobody noticed that {}", mistake.name);
+    }
+}
+
+/// An image of each kind that the model writes, and the options that qemu-img opens it with.
+fn kinds() -> Vec<ImageFile> {
+    let qcow2 = [
+        &[][..],
+        &["cluster_size=512"],
+        &["cluster_size=2097152"],
+        &["compat=0.10"],
+        &["refcount_bits=1"],
+        &["refcount_bits=64"],
+        &["lazy_refcounts=on"],
+        &["preallocation=metadata"],
+        &["data_file=own.data"],
+        &["data_file=own.data", "data_file_raw=on"],
+    ];
+    let qcow2 = qcow2.map(|options| (Format::Qcow2, options));
+    let vmdk = [
+        &["subformat=monolithicFlat"][..],
+        &["subformat=twoGbMaxExtentFlat"],
+    ];
+    let vmdk = vmdk.map(|options| (Format::Vmdk, options));
+    let all = qcow2
+        .into_iter()
+        .chain(vmdk)
+        .chain([(Format::Raw, &[][..])]);
+    let file = |(format, options): (Format, &[&str])| {
+        ImageFile::new("own", format).with_options(CreateOptions::parse(options).unwrap())
+    };
+    all.map(file).collect()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn qemu_img_opens_and_reads_what_the_model_writes_and_finds_it_sound() {
+    let (model, qemu_img) = (model::tool(), ring::open("qemu-img"));
+    let writes = [(0, 4096, 1), (70_000, 1, 2), (3 << 20, 65_536, 3)];
+    let writes = writes.map(|(offset, length, byte)| Write {
+        offset,
+        length,
+        byte,
+    });
+    for file in kinds() {
+        let workdir = ring::scratch();
+        let call_context = CallContext {
+            directory: workdir.path(),
+            limit: Duration::from_secs(30),
+            grace: Duration::ZERO,
+            sandbox: &SandboxPolicy::OPEN,
+            memory_bytes_max: None,
+        };
+        let ask = |tool: &Arc<dyn Tool>, request: Request| {
+            let answer = tool.ask(&request, &call_context).unwrap();
+            assert!(answer.succeeded(), "{request:?}: {}", answer.describe());
+            answer
+        };
+        let size = imgduel::base::size::Size::of_bytes(4 << 20);
+        let same = || file.clone();
+        ask(&model, Request::Create { file: same(), size });
+        let written = writes.to_vec();
+        ask(
+            &model,
+            Request::Write {
+                file: same(),
+                writes: written,
+            },
+        );
+        let expected = Contents::of_writes(4 << 20, &writes);
+        for tool in [&model, &qemu_img] {
+            let read = ask(tool, Request::Contents { file: same() });
+            assert_eq!(read.report.contents(), Some(&expected), "{file:?}");
+            if file.format.is_checked() {
+                ask(tool, Request::Check { file: same() });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_worker_runs_whole_cases_and_lasts() {
+    let workdir = ring::scratch();
+    let workers = CaseWorkers::new(
+        ring::PROGRAM.into(),
+        "imago",
+        workdir.path().to_owned(),
+        SandboxPolicy::default(),
+        Duration::from_secs(30),
+    );
+    let chains = cases(5).filter(CaseWorkers::can).take(20);
+    let clean = chains.filter(|case| matches!(workers.run(case).unwrap(), Tried::Clean(_)));
+    assert!(clean.count() >= 15);
+}
+
+#[test]
+fn only_chains_are_for_the_model_alone() {
+    let other = Generation::named("ops16").unwrap();
+    let case = other
+        .cases(1, 0, &Selection::default())
+        .unwrap()
+        .next()
+        .unwrap();
+    assert!(!CaseWorkers::can(&case) && CaseWorkers::can(&cases(1).next().unwrap()));
+    assert_eq!(Chain::no_source().format, Format::Raw);
+}
