@@ -1,7 +1,7 @@
 //! Differential fuzzing of disk-image tools.
 //!
 //! imgduel runs the same operation on the same disk image with two tools and says whether they agree. The *reference* is
-//! qemu-img; the *candidate* is whatever is under test. A *case* is an image recipe and a list of operations, decoded
+//! qemu-img, or the model where that is not installed; the *candidate* is whatever is under test. A *case* is an image recipe and a list of operations, decoded
 //! whole from (generation, seed, iteration) before anything runs.
 //!
 //! Most people use the command `imgduel` and the documents in `docs/`. This library is for three uses:
@@ -55,7 +55,7 @@
 //!
 //! * Linux only: processes are watched by pidfd and `/proc`.
 //! * A seed is a whole number of at most 64 bits; its sign is ignored, as in Python.
-//! * The reference can only be qemu-img: it also creates the source images.
+//! * The reference can only be qemu-img, which also creates the source images, or the model, which knows raw, plain qcow2 and flat vmdk.
 //! * Tools are forked after loading, where glibc would call `main`. A program whose constructors store arguments or environment variables would
 //!   see those of the loading process. `--exec-mode check` detects such a tool.
 //! * Only the first 4 MiB of each output stream of a tool are captured.
