@@ -474,6 +474,19 @@ fn a_worker_runs_whole_cases_and_lasts() {
 }
 
 #[test]
+fn a_downgrade_clears_lazy_refcounts_for_good() {
+    let workdir = ring::scratch();
+    let mut runner = runner(model::tool(), model::tool(), workdir.path());
+    runner.is_alone = true;
+    let case = r#"{"generation": "native1_imago", "iter_seed": 0, "words_used": 0, "image": {"format": "raw", "virtual_size": "1M", "pattern": "zeros"},
+        "ops": [{"op": "chain", "layers": [{"format": "qcow2", "size": 1048576, "options": ["lazy_refcounts=on"]}],
+        "steps": [{"step": "amend", "options": ["compat=0.10"]}, {"step": "amend", "options": ["compat=1.1"]}, {"step": "read"}]}]}"#;
+    let case: Case = serde_json::from_str(case).unwrap();
+    let verdict = &runner.run(&case).unwrap().operations[0].verdict;
+    assert!(!matches!(verdict, Verdict::Divergence(_)), "{verdict:?}");
+}
+
+#[test]
 fn only_chains_are_for_the_model_alone() {
     let other = Generation::named("ops16").unwrap();
     let case = other

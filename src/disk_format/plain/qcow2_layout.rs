@@ -13,7 +13,7 @@ use super::cluster::{Cluster, packed, put_refcount};
 use super::qcow2_file::{EXTERNAL_DATA_FILE, Qcow2File};
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::header::MAGIC;
-use crate::image::content::is_zero;
+use crate::image::content::{BLOCK_BYTES, is_zero};
 
 /// Bit 63 of a table entry: the refcount is exactly one.
 const COPIED: u64 = 1 << 63;
@@ -285,11 +285,21 @@ impl Layout<'_> {
                 table[place..place + 8].copy_from_slice(&word.to_be_bytes());
             }
             let place = self.allocate(1);
-            self.file.write_all_at(&table, place)?;
+            self.write_table(&table, place)?;
             let word = (place | copied).to_be_bytes();
             self.file.write_all_at(&word, offset + index * 8)?;
         }
         Ok((offset, entries))
+    }
+
+    /// Writes a table of a whole cluster, and leaves holes where it is empty.
+    fn write_table(&self, table: &[u8], place: u64) -> Result<(), Unparsable> {
+        for (index, block) in (0..).zip(table.chunks(BLOCK_BYTES as usize)) {
+            if !is_zero(block) {
+                self.file.write_all_at(block, place + index * BLOCK_BYTES)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the tables of the snapshots and the snapshot table. Returns its offset.
@@ -339,7 +349,7 @@ impl Layout<'_> {
                 put_refcount(&mut bytes, index, bits, *count)?;
             }
             let place = first + block * size;
-            self.file.write_all_at(&bytes, place)?;
+            self.write_table(&bytes, place)?;
             self.file
                 .write_all_at(&place.to_be_bytes(), table + block * 8)?;
         }

@@ -37,6 +37,8 @@ pub struct ChainState {
     doubtful: BTreeMap<String, u64>,
     /// The names of images that may lack their bitmaps, because version 2 has none.
     unsure_bitmaps: BTreeSet<String>,
+    /// The names of images that had version 2, and whose lazy refcounts were not asked for since.
+    downgraded: BTreeSet<String>,
 }
 
 impl ChainState {
@@ -65,6 +67,7 @@ impl ChainState {
             unaligned: BTreeSet::new(),
             doubtful: BTreeMap::new(),
             unsure_bitmaps: BTreeSet::new(),
+            downgraded: BTreeSet::new(),
         }
     }
 
@@ -338,6 +341,18 @@ impl ChainState {
     fn amended(&mut self, options: &CreateOptions) {
         let top = self.files.last_mut().expect("a chain has an image");
         top.options.amend(options);
+        if top.options.is_version_2() {
+            self.downgraded.insert(top.path.clone());
+        } else if options.lazy_refcounts().is_some() {
+            self.downgraded.remove(&top.path);
+        }
+    }
+
+    /// Whether the current image has lazy refcounts. Version 2 has none, and an upgrade does not bring them back.
+    pub(super) fn has_lazy_refcounts(&self) -> bool {
+        let top = self.top();
+        let is_asked = top.options.lazy_refcounts() == Some(true);
+        is_asked && !top.options.is_version_2() && !self.downgraded.contains(&top.path)
     }
 }
 

@@ -219,7 +219,7 @@ fn unexpected_fields(audit: &Audit, chain_state: &ChainState) -> Option<Finding>
 fn expected_fields(chain_state: &ChainState) -> BTreeMap<&'static str, String> {
     let (top, model) = (chain_state.top(), &chain_state.model);
     let options = &top.options;
-    let lazy = !options.is_version_2() && options.lazy_refcounts() == Some(true);
+    let lazy = chain_state.has_lazy_refcounts();
     let is_raw = options.data_file_raw() == Some(true);
     let autoclear = u64::from(!model.bitmaps.is_empty()) + 2 * u64::from(is_raw);
     let fields = [

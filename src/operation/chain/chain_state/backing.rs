@@ -25,6 +25,7 @@ impl ChainState {
         self.unaligned = lower.unaligned;
         self.doubtful = lower.doubtful;
         self.unsure_bitmaps = lower.unsure_bitmaps;
+        self.downgraded = lower.downgraded;
         self.model.replace_lower(index, lower.model);
         let above = self.files.split_off(index + 1);
         self.files = lower.files;
