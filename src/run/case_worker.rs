@@ -1,6 +1,6 @@
 //! Whole cases in a worker: an embedded candidate against the model alone.
 //!
-//! The program starts itself again with [`ARGUMENT`] and the candidate's name. The worker reads a case a line, runs it with the library in its own process,
+//! The program starts itself again with a hidden argument and the candidate's name. The worker reads a case a line, runs it with the library in its own process,
 //! in memory and without the reference's side, and says whether the model found anything. It gives no verdict: the session runs a case that is not clean
 //! again, call by call, with a reference. A panic, an abort, a hang or a runaway allocation costs the worker and this one case.
 
