@@ -46,3 +46,16 @@ impl Right {
         Self::ALL.into_iter().find(|right| right.name() == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_is_found_by_its_name_and_nothing_by_another() {
+        for right in Right::ALL {
+            assert!(Right::named(right.name()) == Some(right));
+        }
+        assert!(Right::named("nobody").is_none());
+    }
+}

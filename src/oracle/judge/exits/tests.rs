@@ -60,6 +60,7 @@ fn success_on_only_one_side_blames_the_side_that_contradicts_the_recipe() {
         (ExitExpectation::Agree, Blame::Unclear, Blame::Unclear),
         (ExitExpectation::GoOn, Blame::Unclear, Blame::Unclear),
         (ExitExpectation::Succeed, Blame::Candidate, Blame::Reference),
+        (ExitExpectation::Refuse, Blame::Reference, Blame::Candidate),
     ] {
         let refuses = judged(expected_exit, refused("no"), done());
         assert_eq!(finding(refuses), (exit, ours));
