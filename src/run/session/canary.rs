@@ -49,12 +49,11 @@ impl ToolWrapper for Liar {
         let mut answer = self.0.ask(request, call_context)?;
         match request {
             Request::Info { .. } => {
-                let honest = answer.transcript.stdout.text();
-                let lie = ["\"virtual-size\": ", "\"virtual-size\":"]
-                    .iter()
-                    .fold(honest, |text, size| text.replace(size, &format!("{size}1")));
-                answer.report = Report::parse(request.kind(), lie.as_bytes(), false);
-                answer.transcript.stdout = Captured::from_text(lie);
+                if let Report::Json { tree, .. } = &mut answer.report {
+                    let size = tree["virtual-size"].as_u64();
+                    tree["virtual-size"] = size.map(|size| size + 512).into();
+                    answer.transcript.stdout = Captured::from_text(tree.to_string());
+                }
             }
             Request::Convert { target, .. } if answer.succeeded() => {
                 let lie = Request::Write {
