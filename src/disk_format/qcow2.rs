@@ -6,14 +6,12 @@
 //! never a panic. This module reads no guest contents (tools do) and repairs nothing.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-
-use rustix::fs::OFlags;
-
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use crate::image::content::open_regular_to_change;
 
 pub mod audit;
 pub mod cluster_mapping;
@@ -60,12 +58,7 @@ pub struct ImageBytes {
 impl ImageBytes {
     /// Opens an image for reading and writing. Does not follow a symbolic link, and does not wait for a named pipe.
     pub fn open(path: &Path) -> Result<Self, Unparsable> {
-        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags.bits() as i32)
-            .open(path)?;
+        let file = open_regular_to_change(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }

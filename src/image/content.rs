@@ -20,8 +20,8 @@ mod zeros;
 
 pub use place::ContentPlace;
 pub use sparse::{
-    copy_sparse, copy_sparse_to_each, data_segments, each_piece, open_regular,
-    open_regular_to_write, same_bytes, write_at,
+    copy_sparse, copy_sparse_to_each, create_in_place, data_segments, each_piece, open_regular,
+    open_regular_to_change, open_regular_to_write, same_bytes, write_at,
 };
 use zeros::ZEROS;
 pub use zeros::is_zero;

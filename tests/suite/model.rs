@@ -459,6 +459,49 @@ fn qemu_img_opens_and_reads_what_the_model_writes_and_finds_it_sound() {
 }
 
 #[test]
+fn the_model_writes_through_no_link_that_a_tool_left() {
+    let (workdir, elsewhere) = (ring::scratch(), ring::scratch());
+    let kept = elsewhere.path().join("kept");
+    std::fs::write(&kept, "mine").unwrap();
+    let call_context = CallContext {
+        directory: workdir.path(),
+        limit: Duration::from_secs(30),
+        grace: Duration::ZERO,
+        sandbox: &SandboxPolicy::OPEN,
+        memory_bytes_max: None,
+    };
+    let ask = |request: &Request| model::tool().ask(request, &call_context).unwrap();
+    let size = imgduel::base::size::Size::of_bytes(1 << 20);
+    for file in kinds() {
+        let names = [
+            file.path.clone(),
+            format!("{}.new", file.path),
+            "own-flat.vmdk".to_owned(),
+            "own-f001.vmdk".to_owned(),
+            "own.data".to_owned(),
+            "own.data.new".to_owned(),
+        ];
+        for name in names {
+            let path = workdir.path().join(name);
+            let _ = std::fs::remove_file(&path);
+            std::os::unix::fs::symlink(&kept, path).unwrap();
+        }
+        let (file, size) = (file, size.clone());
+        let created = ask(&Request::Create {
+            file: file.clone(),
+            size,
+        });
+        assert!(created.succeeded(), "{}", created.describe());
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "mine", "{file:?}");
+        let path = workdir.path().join(&file.path);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&kept, &path).unwrap();
+        let read = ask(&Request::Contents { file });
+        assert!(!read.succeeded());
+    }
+}
+
+#[test]
 fn a_worker_runs_whole_cases_and_lasts() {
     let workdir = ring::scratch();
     let workers = CaseWorkers::new(

@@ -3,7 +3,8 @@
 //! A change is made at once. Descriptors follow "Virtual Disk Format 5.0".
 
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use super::cluster::read_padded;
 use crate::disk_format::qcow2::Unparsable;
-use crate::image::content::data_segments;
+use crate::image::content::{create_in_place, data_segments, open_regular, open_regular_to_change};
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::{CreateOptions, Subformat};
 
@@ -44,7 +45,7 @@ pub struct FlatFile {
 impl FlatFile {
     /// Opens a raw image. Its size is its length rounded up to whole sectors (QEMU, block/raw-format.c).
     pub fn open_raw(path: &Path) -> Result<(Self, u64), Unparsable> {
-        let file = open(path)?;
+        let file = open_regular_to_change(path)?;
         let length = file.metadata()?.len().next_multiple_of(SECTOR_BYTES);
         let extent = Extent {
             file: Arc::new(file),
@@ -58,11 +59,12 @@ impl FlatFile {
 
     /// Opens a vmdk by its descriptor. Fails for extents that are not flat.
     pub fn open_vmdk(path: &Path) -> Result<(Self, u64), Unparsable> {
-        let descriptor = open(path)?;
-        if descriptor.metadata()?.len() > DESCRIPTOR_BYTES_MAX {
+        let mut file = open_regular(path)?;
+        if file.metadata()?.len() > DESCRIPTOR_BYTES_MAX {
             return Err(Unparsable::new("the file is no descriptor of a vmdk"));
         }
-        let text = fs::read_to_string(path)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
         if !text.starts_with("# Disk DescriptorFile") {
             return Err(Unparsable::new("the file is no descriptor of a vmdk"));
         }
@@ -90,7 +92,7 @@ impl FlatFile {
                 .unwrap_or(0);
             let length = sectors.checked_mul(SECTOR_BYTES).ok_or_else(wrong)?;
             extents.push(Extent {
-                file: Arc::new(open(&directory.join(name))?),
+                file: Arc::new(open_regular_to_change(&directory.join(name))?),
                 start,
                 length,
                 offset: offset.checked_mul(SECTOR_BYTES).ok_or_else(wrong)?,
@@ -180,17 +182,9 @@ impl FlatFile {
     }
 }
 
-fn open(path: &Path) -> Result<File, Unparsable> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(Unparsable::new("it is no regular file")),
-    }
-}
-
 /// Makes a raw image of `size` zero bytes; one that was there is replaced.
 pub fn create_raw(path: &Path, size: u64) -> Result<(), Unparsable> {
-    let file = File::create(path)?;
+    let file = create_in_place(path)?;
     Ok(file.set_len(size.next_multiple_of(SECTOR_BYTES))?)
 }
 
@@ -228,5 +222,5 @@ pub fn create_flat_vmdk(path: &Path, size: u64, options: &CreateOptions) -> Resu
          ddb.virtualHWVersion = \"{hardware}\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"{heads}\"\n\
          ddb.geometry.sectors = \"{track}\"\nddb.adapterType = \"{adapter}\"\n"
     );
-    Ok(fs::write(path, descriptor)?)
+    Ok(create_in_place(path)?.write_all(descriptor.as_bytes())?)
 }

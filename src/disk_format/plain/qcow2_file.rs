@@ -14,7 +14,7 @@ use crate::disk_format::qcow2::header::Header;
 use crate::disk_format::qcow2::{
     ImageBytes, Unparsable, entries_in_use, extensions, number, snapshot_table,
 };
-use crate::image::content::data_segments;
+use crate::image::content::{data_segments, open_regular};
 use crate::image::options::CreateOptions;
 
 /// Bits 9-55 of a table entry: the offset.
@@ -102,7 +102,7 @@ impl Qcow2File {
             Some(name) if name.contains('/') => {
                 return Err(Unparsable::new("the data file lies in another directory"));
             }
-            Some(name) => File::open(path.with_file_name(name))?,
+            Some(name) => open_regular(&path.with_file_name(name))?,
             None => image.file().try_clone()?,
         };
         let found = Self {

@@ -13,7 +13,7 @@ use super::cluster::{Cluster, packed, put_refcount};
 use super::qcow2_file::{EXTERNAL_DATA_FILE, Qcow2File};
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::header::MAGIC;
-use crate::image::content::{BLOCK_BYTES, is_zero};
+use crate::image::content::{BLOCK_BYTES, create_in_place, is_zero};
 
 /// Bit 63 of a table entry: the refcount is exactly one.
 const COPIED: u64 = 1 << 63;
@@ -41,13 +41,8 @@ impl Qcow2File {
         let new_external = external.as_deref().map(beside);
         let mut layout = Layout {
             image: self,
-            file: File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(&new)?,
-            external: new_external.as_deref().map(File::create).transpose()?,
+            file: create_in_place(&new)?,
+            external: new_external.as_deref().map(create_in_place).transpose()?,
             counts: vec![1],
             placed: HashMap::new(),
             room: None,

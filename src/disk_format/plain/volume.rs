@@ -380,7 +380,7 @@ impl Volume {
 
 /// The format of a backing file of which the overlay does not tell it.
 fn guessed(path: &Path) -> Result<Format, Unparsable> {
-    let file = std::fs::File::open(path)?;
+    let file = content::open_regular(path)?;
     let mut bytes = [0; 4];
     super::cluster::read_padded(&file, 0, &mut bytes)?;
     Ok(match &bytes {

@@ -67,6 +67,21 @@ pub fn open_regular_to_write(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().write(true), path)
 }
 
+/// Opens an existing regular file for reading and writing, and fails for anything else, as [`open_regular`] does.
+pub fn open_regular_to_change(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).write(true), path)
+}
+
+/// Creates an empty file for reading and writing in place of whatever has this name: a symbolic link is replaced, not followed.
+pub fn create_in_place(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).open(path)
+}
+
 fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = options.custom_flags(flags.bits() as i32).open(path)?;
