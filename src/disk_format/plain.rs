@@ -13,6 +13,6 @@ mod volume;
 
 pub use cluster::{Cluster, StoredSnapshot};
 pub use flat::{FlatFile, create_flat_vmdk, create_raw};
-pub use map::Stretch;
+pub use map::MappedRange;
 pub use qcow2_file::Qcow2File;
 pub use volume::{Store, Volume};

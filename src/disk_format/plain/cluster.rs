@@ -1,4 +1,4 @@
-//! Guest clusters of a qcow2 as its tables describe them, its snapshots, and the encodings of compressed clusters and refcounts.
+//! Guest clusters of a qcow2 as its tables describe them, its snapshots, and the compression of clusters.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,8 +12,6 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use crate::disk_format::qcow2::Unparsable;
 
-/// The unit in which the length of a compressed cluster is stored, in bytes.
-const SECTOR: u64 = 512;
 /// The run-length strategy of deflate, by its number in zlib: no match reaches back more than a byte, so that every reader's window is large enough.
 const RUN_LENGTHS: i32 = 3;
 
@@ -27,7 +25,7 @@ pub enum Cluster {
     /// It lies at this offset of the file that holds guest data, in bytes.
     Stored(u64),
     /// It lies compressed at `offset`, within `length` bytes.
-    Packed {
+    Compressed {
         /// Offset in the file, in bytes.
         offset: u64,
         /// The most bytes that it takes there.
@@ -51,10 +49,10 @@ impl Cluster {
             Self::Zero | Self::Reserved => bytes.fill(0),
             Self::New(data) => bytes.copy_from_slice(&data[start..start + bytes.len()]),
             Self::Stored(offset) => read_padded(file()?, offset + start as u64, bytes)?,
-            Self::Packed { offset, length } => {
-                let mut packed = vec![0; *length as usize];
-                read_padded(file()?, *offset, &mut packed)?;
-                let data = decompress_to_vec_with_limit(&packed, cluster_size as usize)
+            Self::Compressed { offset, length } => {
+                let mut stored = vec![0; *length as usize];
+                read_padded(file()?, *offset, &mut stored)?;
+                let data = decompress_to_vec_with_limit(&stored, cluster_size as usize)
                     .map_err(|error| Unparsable::new(format!("a compressed cluster: {error}")))?;
                 let part = data.get(start..start + bytes.len());
                 let part = part.ok_or_else(|| Unparsable::new("a compressed cluster is short"))?;
@@ -62,17 +60,6 @@ impl Cluster {
             }
         }
         Ok(())
-    }
-
-    /// The place of a compressed cluster from its table entry, without the two flags on top ("Compressed Clusters Descriptor").
-    pub(super) fn packed(descriptor: u64, cluster_bits: u32) -> Self {
-        let bits = 62 - (cluster_bits - 8);
-        let offset = descriptor & ((1 << bits) - 1);
-        let sectors = descriptor >> bits;
-        Self::Packed {
-            offset,
-            length: (sectors + 1) * SECTOR - offset % SECTOR,
-        }
     }
 }
 
@@ -105,35 +92,12 @@ pub struct StoredSnapshot {
 }
 
 /// Compresses a cluster; `None` if that makes it no shorter.
-pub(super) fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
     // No zlib header: a negative width of the window.
     let flags = create_comp_flags_from_zip_params(6, -15, RUN_LENGTHS);
     let mut state = CompressorOxide::new(flags);
-    let mut packed = vec![0; bytes.len()];
-    let (status, _, length) = compress(&mut state, bytes, &mut packed, TDEFLFlush::Finish);
-    packed.truncate(length);
-    (status == TDEFLStatus::Done && length + 1 < bytes.len()).then_some(packed)
-}
-
-/// Sets the refcount number `index` of a block, `bits` bits wide. Fails if it does not fit.
-pub(super) fn put_refcount(
-    block: &mut [u8],
-    index: u64,
-    bits: u64,
-    count: u64,
-) -> Result<(), Unparsable> {
-    if bits < 64 && count >> bits != 0 {
-        return Err(Unparsable::new(format!(
-            "a refcount of {count} does not fit into {bits} bits"
-        )));
-    }
-    if bits < 8 {
-        let place = index * bits;
-        block[(place / 8) as usize] |= (count << (place % 8)) as u8;
-        return Ok(());
-    }
-    let bytes = (bits / 8) as usize;
-    let place = index as usize * bytes;
-    block[place..place + bytes].copy_from_slice(&count.to_be_bytes()[8 - bytes..]);
-    Ok(())
+    let mut output = vec![0; bytes.len()];
+    let (status, _, length) = compress(&mut state, bytes, &mut output, TDEFLFlush::Finish);
+    output.truncate(length);
+    (status == TDEFLStatus::Done && length + 1 < bytes.len()).then_some(output)
 }

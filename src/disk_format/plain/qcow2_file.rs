@@ -10,25 +10,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cluster::{Cluster, StoredSnapshot};
-use crate::disk_format::qcow2::header::Header;
+use crate::disk_format::qcow2::audit::TABLE_BYTES_MAX;
+use crate::disk_format::qcow2::cluster_mapping::{COMPRESSED, OFFSET, compressed_range};
+use crate::disk_format::qcow2::header::{EXTERNAL_DATA_FILE, Header};
 use crate::disk_format::qcow2::{
     ImageBytes, Unparsable, entries_in_use, extensions, number, snapshot_table,
 };
 use crate::image::content::{data_segments, open_regular};
 use crate::image::options::CreateOptions;
 
-/// Bits 9-55 of a table entry: the offset.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// Bit 62 of an L2 entry: a compressed cluster.
-const COMPRESSED: u64 = 1 << 62;
 /// Bit 0 of an L2 entry, from version 3 on: the cluster reads as zeros.
 const ZERO: u64 = 1;
 /// Bits of `incompatible_features` that are known here: refcounts may be stale, and an external data file.
 const KNOWN_FEATURES: u64 = 1 | EXTERNAL_DATA_FILE;
-/// Bit 2 of `incompatible_features`.
-pub(super) const EXTERNAL_DATA_FILE: u64 = 1 << 2;
-/// How many bytes of L1 and L2 tables are read of one image.
-const TABLE_BYTES_MAX: u64 = 256 << 20;
 
 /// A qcow2.
 #[derive(Clone, Debug)]
@@ -214,8 +208,8 @@ impl Tables<'_> {
     /// What an L2 entry describes.
     fn cluster(&self, entry: u64, guest: u64) -> Result<Option<Cluster>, Unparsable> {
         if entry & COMPRESSED != 0 {
-            let descriptor = entry & (COMPRESSED - 1);
-            return Ok(Some(Cluster::packed(descriptor, self.header.cluster_bits)));
+            let (offset, length) = compressed_range(entry, self.header.cluster_bits);
+            return Ok(Some(Cluster::Compressed { offset, length }));
         }
         if entry & ZERO != 0 && self.header.version >= 3 {
             return Ok(Some(Cluster::Zero));

@@ -9,25 +9,20 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::cluster::{Cluster, packed, put_refcount};
-use super::qcow2_file::{EXTERNAL_DATA_FILE, Qcow2File};
+use super::cluster::{Cluster, compressed};
+use super::qcow2_file::Qcow2File;
 use crate::disk_format::qcow2::Unparsable;
-use crate::disk_format::qcow2::header::MAGIC;
+use crate::disk_format::qcow2::cluster_mapping::{
+    COMPRESSED, COMPRESSED_SECTOR, COPIED, compressed_offset_bits, compressed_range,
+};
+use crate::disk_format::qcow2::extensions::{BACKING_FORMAT, DATA_FILE};
+use crate::disk_format::qcow2::header::{EXTERNAL_DATA_FILE, MAGIC};
+use crate::disk_format::qcow2::refcounts::set_entry;
 use crate::image::content::{BLOCK_BYTES, create_in_place, is_zero};
 
-/// Bit 63 of a table entry: the refcount is exactly one.
-const COPIED: u64 = 1 << 63;
-/// Bit 62 of an L2 entry: a compressed cluster.
-const COMPRESSED: u64 = 1 << 62;
-/// The types of the header extensions that are written.
-const BACKING_FORMAT: u32 = 0xe279_2aca;
-const DATA_FILE: u32 = 0x4441_5441;
-/// The unit in which the length of a compressed cluster is stored, in bytes.
-const SECTOR: u64 = 512;
-
 impl Qcow2File {
-    /// Writes the image to `path`, which is replaced when all is written; its external data file likewise. `packs` compresses what is new.
-    pub(super) fn store(&self, path: &Path, size: u64, packs: bool) -> Result<(), Unparsable> {
+    /// Writes the image to `path`, which is replaced when all is written; its external data file likewise. `compress` compresses what is new.
+    pub(super) fn store(&self, path: &Path, size: u64, compress: bool) -> Result<(), Unparsable> {
         let beside = |name: &Path| {
             let mut hidden = name.as_os_str().to_owned();
             hidden.push(".new");
@@ -46,7 +41,7 @@ impl Qcow2File {
             counts: vec![1],
             placed: HashMap::new(),
             room: None,
-            packs,
+            compress,
             data: self.data_segments()?,
         };
         if let Some(external) = &layout.external {
@@ -67,15 +62,15 @@ enum Entry {
     Zero,
     /// The offset of the cluster in bytes.
     At(u64),
-    /// The descriptor of a compressed cluster.
-    Packed(u64),
+    /// A compressed cluster: the whole entry.
+    Compressed(u64),
 }
 
-/// By what two descriptions of one cluster are recognized.
+/// By what the active tables and those of the snapshots recognize a guest cluster that they share: its number, and its data.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
-    Stored(u64),
-    New(*const u8),
+    Stored(u64, u64),
+    New(u64, *const u8),
 }
 
 type Placed = BTreeMap<u64, Entry>;
@@ -90,7 +85,7 @@ struct Layout<'image> {
     placed: HashMap<Key, Entry>,
     /// Where the next compressed cluster may begin, within the last cluster.
     room: Option<u64>,
-    packs: bool,
+    compress: bool,
     /// The ranges of the present file that hold data, in bytes.
     data: Vec<Range<u64>>,
 }
@@ -127,18 +122,18 @@ impl Layout<'_> {
             let key = match cluster {
                 Cluster::Zero => return Ok((*guest, Entry::Zero)),
                 Cluster::Reserved => return Ok((*guest, self.reserve(*guest))),
-                Cluster::Stored(offset) | Cluster::Packed { offset, .. } => Key::Stored(*offset),
-                Cluster::New(data) => Key::New(Arc::as_ptr(data).cast()),
+                Cluster::Stored(offset) | Cluster::Compressed { offset, .. } => {
+                    Key::Stored(*guest, *offset)
+                }
+                Cluster::New(data) => Key::New(*guest, Arc::as_ptr(data).cast()),
             };
-            // Equal bytes that stand in several places have one buffer; each place has a cluster of its own all the same, but in the snapshots.
             let shared = self.placed.get(&key).copied();
-            let is_shared = shared.filter(|_| !self.image.snapshots.is_empty());
-            let entry = match (is_shared, self.external.is_some()) {
-                (Some(entry), false) => {
+            let entry = match shared.filter(|_| self.external.is_none()) {
+                Some(entry) => {
                     self.count_again(entry);
                     entry
                 }
-                _ => self.add(*guest, cluster)?,
+                None => self.add(*guest, cluster)?,
             };
             self.placed.insert(key, entry);
             Ok((*guest, entry))
@@ -173,27 +168,12 @@ impl Layout<'_> {
         match entry {
             Entry::Zero => {}
             Entry::At(offset) => self.counts[(offset / size) as usize] += 1,
-            Entry::Packed(descriptor) => {
-                let (first, last) = self.packed_clusters(descriptor);
-                self.counts[first..=last]
-                    .iter_mut()
-                    .for_each(|count| *count += 1);
+            Entry::Compressed(entry) => {
+                let (offset, length) = compressed_range(entry, self.image.cluster_bits);
+                let clusters = offset / size..(offset + length).div_ceil(size);
+                clusters.for_each(|cluster| self.counts[cluster as usize] += 1);
             }
         }
-    }
-
-    /// The first and the last host cluster that a compressed cluster touches.
-    fn packed_clusters(&self, descriptor: u64) -> (usize, usize) {
-        let Cluster::Packed { offset, length } =
-            Cluster::packed(descriptor, self.image.cluster_bits)
-        else {
-            return (0, 0);
-        };
-        let size = self.image.cluster_size();
-        (
-            (offset / size) as usize,
-            ((offset + length - 1) / size) as usize,
-        )
     }
 
     /// Writes a cluster's data.
@@ -208,10 +188,13 @@ impl Layout<'_> {
                 stored.as_slice()
             }
         };
-        let is_packed = matches!(cluster, Cluster::Packed { .. });
-        let is_to_be_packed = is_packed || (self.packs && matches!(cluster, Cluster::New(_)));
-        if let Some(packed) = is_to_be_packed.then(|| packed(bytes)).flatten() {
-            return self.add_packed(&packed);
+        let is_compressed = match cluster {
+            Cluster::Compressed { .. } => true,
+            Cluster::New(_) => self.compress,
+            _ => false,
+        };
+        if let Some(stored) = is_compressed.then(|| compressed(bytes)).flatten() {
+            return self.add_compressed(&stored);
         }
         // A tool that wrote zeros has given them space on the host.
         let is_written = !is_zero(bytes) || self.is_data(cluster);
@@ -226,8 +209,8 @@ impl Layout<'_> {
         Ok(entry)
     }
 
-    fn add_packed(&mut self, packed: &[u8]) -> Result<Entry, Unparsable> {
-        let (size, length) = (self.image.cluster_size(), packed.len() as u64);
+    fn add_compressed(&mut self, stored: &[u8]) -> Result<Entry, Unparsable> {
+        let (size, length) = (self.image.cluster_size(), stored.len() as u64);
         let count_max = u64::MAX >> (64 - (1_u64 << self.image.refcount_order));
         let last = self.counts.len() as u64 - 1;
         let room = self.room.filter(|offset| {
@@ -241,11 +224,13 @@ impl Layout<'_> {
             }
             None => self.allocate(1),
         };
-        self.file.write_all_at(packed, offset)?;
-        self.room = Some((offset + length).next_multiple_of(SECTOR));
-        let bits = 62 - (self.image.cluster_bits - 8);
-        let sectors = (offset + length - 1) / SECTOR - offset / SECTOR;
-        Ok(Entry::Packed(sectors << bits | offset))
+        self.file.write_all_at(stored, offset)?;
+        self.room = Some((offset + length).next_multiple_of(COMPRESSED_SECTOR));
+        let bits = compressed_offset_bits(self.image.cluster_bits);
+        let [first, last] = [offset, offset + length - 1].map(|byte| byte / COMPRESSED_SECTOR);
+        Ok(Entry::Compressed(
+            COMPRESSED | (last - first) << bits | offset,
+        ))
     }
 
     /// Writes the L2 tables and the L1 table. Returns the offset and the number of entries of the L1 table.
@@ -272,7 +257,7 @@ impl Layout<'_> {
                 };
                 let word = match *entry {
                     Entry::Zero => 1,
-                    Entry::Packed(descriptor) => COMPRESSED | descriptor,
+                    Entry::Compressed(entry) => entry,
                     Entry::At(offset) if once(offset) => offset | copied,
                     Entry::At(offset) => offset,
                 };
@@ -341,7 +326,7 @@ impl Layout<'_> {
             let to = to.min(self.counts.len() as u64);
             let mut bytes = vec![0; size as usize];
             for (index, count) in (0..).zip(&self.counts[from as usize..to as usize]) {
-                put_refcount(&mut bytes, index, bits, *count)?;
+                set_entry(&mut bytes, index, bits, *count)?;
             }
             let place = first + block * size;
             self.write_table(&bytes, place)?;
@@ -361,8 +346,8 @@ impl Layout<'_> {
         let image = self.image;
         let length: u32 = if image.version == 2 { 72 } else { 104 };
         let mut extensions = Vec::new();
-        let mut extend = |kind: u32, data: &[u8]| {
-            extensions.extend(kind.to_be_bytes());
+        let mut extend = |kind: u64, data: &[u8]| {
+            extensions.extend((kind as u32).to_be_bytes());
             extensions.extend((data.len() as u32).to_be_bytes());
             extensions.extend(data);
             extensions.resize(extensions.len().next_multiple_of(8), 0);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::flat::FlatFile;
-use super::map::{Map, Stretch};
+use super::map::{Map, MappedRange};
 use super::qcow2_file::Qcow2File;
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::header::MAGIC;
@@ -120,11 +120,11 @@ impl Volume {
         }
     }
 
-    /// Writes a qcow2 anew; `packs` compresses what is new in it. The image below is not written.
-    pub fn save(&self, packs: bool) -> Result<(), Unparsable> {
+    /// Writes a qcow2 anew; `compress` compresses what is new in it. The image below is not written.
+    pub fn save(&self, compress: bool) -> Result<(), Unparsable> {
         match &self.store {
             Store::Flat(_) => Ok(()),
-            Store::Qcow2(file) => file.store(&self.path, self.size, packs),
+            Store::Qcow2(file) => file.store(&self.path, self.size, compress),
         }
     }
 
@@ -316,9 +316,9 @@ impl Volume {
     }
 
     /// How the guest's address space is mapped, ascending and without a gap.
-    pub fn stretches(&self) -> Result<Vec<Stretch>, Unparsable> {
+    pub fn mapped_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
         let mut map = Map {
-            stretches: Vec::new(),
+            mapped_ranges: Vec::new(),
             size: self.size,
         };
         match &self.store {
@@ -331,7 +331,7 @@ impl Volume {
             }
             Store::Qcow2(file) => {
                 let below = match &self.below {
-                    Some(below) => below.stretches()?,
+                    Some(below) => below.mapped_ranges()?,
                     None => Vec::new(),
                 };
                 let size = file.cluster_size();
@@ -343,7 +343,7 @@ impl Volume {
                 map.fill_to(self.size, false);
             }
         }
-        Ok(map.stretches)
+        Ok(map.mapped_ranges)
     }
 
     /// The guest-visible contents.
@@ -363,9 +363,9 @@ impl Volume {
     ) -> Result<(), Unparsable> {
         let mut reached = 0;
         let mut bytes = vec![0; PIECE_BYTES as usize];
-        for stretch in self.stretches()?.iter().filter(|stretch| !stretch.zero) {
-            let mut place = (stretch.start / BLOCK_BYTES * BLOCK_BYTES).max(reached);
-            let end = stretch.end.next_multiple_of(BLOCK_BYTES).min(self.size);
+        for mapped in self.mapped_ranges()?.iter().filter(|mapped| !mapped.zero) {
+            let mut place = (mapped.start / BLOCK_BYTES * BLOCK_BYTES).max(reached);
+            let end = mapped.end.next_multiple_of(BLOCK_BYTES).min(self.size);
             while place < end {
                 let part = &mut bytes[..(end - place).min(PIECE_BYTES) as usize];
                 self.read(place, part)?;

@@ -8,30 +8,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cluster_mapping::{COMPRESSED, COPIED, OFFSET, compressed_range};
 use super::extensions::{Extensions, FoundBitmap};
-use super::header::Header;
+use super::header::{EXTERNAL_DATA_FILE, Header};
 use super::refcounts::RefcountTable;
 use super::{ImageBytes, Unparsable, entries_in_use, number, snapshot_table};
 
 /// How many problems are reported for one image.
 const PROBLEMS_MAX: usize = 8;
 /// How many bytes of L1 and L2 tables are read of one image. Without a limit, many entries that point to one table would take for ever.
-const TABLE_BYTES_MAX: u64 = 256 << 20;
+pub(in crate::disk_format) const TABLE_BYTES_MAX: u64 = 256 << 20;
 
 /// The most bytes that any other structure may occupy: QEMU's limit for a snapshot table (QCOW_MAX_SNAPSHOTS_SIZE).
 const STRUCTURE_BYTES_MAX: u64 = 64 << 20;
-/// Bits 9-55 of an L1 or L2 entry: the offset.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// Bit 63 of an L1 or L2 entry: the refcount is exactly one.
-const COPIED: u64 = 1 << 63;
-/// Bit 62 of an L2 entry: a compressed cluster.
-const COMPRESSED: u64 = 1 << 62;
-/// The unit of a compressed cluster's length: 512 bytes.
-const SECTOR: u64 = 512;
 /// Bit 0 of `incompatible_features`: refcounts may be stale.
 const DIRTY: u64 = 1;
-/// Bit 2 of `incompatible_features`: guest clusters lie in an external data file, and have no refcounts.
-const EXTERNAL_DATA_FILE: u64 = 1 << 2;
 
 /// The result of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +31,9 @@ pub struct Audit {
     pub facts: BTreeMap<String, String>,
     /// Violations of the specification.
     pub problems: Vec<String>,
+    /// How many of them are leaked clusters. Only for the code that makes the audit: not part of its JSON.
+    #[serde(skip)]
+    pub leaks: usize,
     /// The bitmaps, sorted by name.
     pub bitmaps: Vec<FoundBitmap>,
     /// The length of all files of the image, in bytes.
@@ -87,7 +81,7 @@ impl Audit {
                     .for_each(|place| walk.refer(*place, header.cluster_size()));
             }
             walk.tables()?;
-            audit.problems = walk.compare_with_refcounts()?;
+            (audit.problems, audit.leaks) = walk.compare_with_refcounts()?;
         }
         audit.bitmaps = bitmaps.into_iter().map(|bitmap| bitmap.found).collect();
         audit
@@ -246,12 +240,8 @@ impl Walk<'_> {
     fn l2_entry(&mut self, entry: u64, active: bool) {
         let size = self.header.cluster_size();
         if entry & COMPRESSED != 0 {
-            // "Compressed Clusters Descriptor": x = 62 - (cluster_bits - 8).
-            let bits = 62 - (self.header.cluster_bits - 8);
-            let offset = entry & ((1 << bits) - 1);
-            let sectors = (entry & (COMPRESSED - 1)) >> bits;
-            let end = offset / SECTOR * SECTOR + (sectors + 1) * SECTOR;
-            self.refer(offset, end - offset);
+            let (offset, length) = compressed_range(entry, self.header.cluster_bits);
+            self.refer(offset, length);
             if entry & COPIED != 0 {
                 self.add_problem(format!("the compressed entry {entry:#x} has bit 63"));
             }
@@ -271,8 +261,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Compares references with refcounts, and checks bit 63 of every active entry. Returns all problems of the walk.
-    fn compare_with_refcounts(mut self) -> Result<Vec<String>, Unparsable> {
+    /// Compares references with refcounts, and checks bit 63 of every active entry. Returns all problems of the walk, and how many of
+    /// them are leaks.
+    fn compare_with_refcounts(mut self) -> Result<(Vec<String>, usize), Unparsable> {
         let table = RefcountTable::read(self.image, self.header)?;
         let mut counted = BTreeMap::new();
         table.each_counted(self.image, |cluster, refcount| {
@@ -288,6 +279,7 @@ impl Walk<'_> {
                 ));
             }
         }
+        let others = self.problems.len();
         for (cluster, refcount) in &counted {
             let references = references.get(cluster).copied().unwrap_or(0);
             if *refcount > references {
@@ -296,6 +288,7 @@ impl Walk<'_> {
                 ));
             }
         }
+        let leaks = self.problems.len() - others;
         for (cluster, copied, kind) in std::mem::take(&mut self.copied) {
             let refcount = counted.get(&cluster).copied().unwrap_or(0);
             if copied != (refcount == 1) {
@@ -305,7 +298,7 @@ impl Walk<'_> {
                 ));
             }
         }
-        Ok(self.problems)
+        Ok((self.problems, leaks))
     }
 }
 

@@ -7,13 +7,30 @@ use super::header::Header;
 use super::{ImageBytes, Unparsable, number};
 
 /// Bits 9-55 of an L1 entry, and of the standard cluster descriptor of an L2 entry: the offset.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+pub(in crate::disk_format) const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 
 /// Bit 63: the refcount is exactly one.
-const COPIED: u64 = 1 << 63;
+pub(in crate::disk_format) const COPIED: u64 = 1 << 63;
 
 /// Bit 62 of an L2 entry: a compressed cluster.
-const COMPRESSED: u64 = 1 << 62;
+pub(in crate::disk_format) const COMPRESSED: u64 = 1 << 62;
+
+/// The unit of a compressed cluster's length: 512 bytes.
+pub(in crate::disk_format) const COMPRESSED_SECTOR: u64 = 512;
+
+/// The number of bits of the offset in an entry of a compressed cluster: "Compressed Clusters Descriptor", x = 62 - (cluster_bits - 8).
+pub(in crate::disk_format) fn compressed_offset_bits(cluster_bits: u32) -> u32 {
+    62 - (cluster_bits - 8)
+}
+
+/// The offset of a compressed cluster and the most bytes that it takes there, from its entry.
+pub(in crate::disk_format) fn compressed_range(entry: u64, cluster_bits: u32) -> (u64, u64) {
+    let bits = compressed_offset_bits(cluster_bits);
+    let offset = entry & ((1 << bits) - 1);
+    let sectors = (entry & (COMPRESSED - 1)) >> bits;
+    let length = (sectors + 1) * COMPRESSED_SECTOR - offset % COMPRESSED_SECTOR;
+    (offset, length)
+}
 
 /// An L2 table entry, without the subcluster bitmap of an extended entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

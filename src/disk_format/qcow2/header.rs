@@ -22,6 +22,9 @@ const REFCOUNT_ORDER_MAX: u32 = 6;
 /// The refcount_order of version 2: 16 bits.
 const VERSION_2_REFCOUNT_ORDER: u32 = 4;
 
+/// Bit 2 of `incompatible_features`: guest clusters lie in an external data file, and have no refcounts.
+pub(in crate::disk_format) const EXTERNAL_DATA_FILE: u64 = 1 << 2;
+
 /// Bit 4 of `incompatible_features`: L2 entries have 16 bytes.
 const EXTENDED_L2_ENTRIES: u64 = 1 << 4;
 

@@ -162,7 +162,7 @@ fn entry(block: &[u8], index: u64, refcount_bits: u64) -> u64 {
 }
 
 /// Writes the entry `index` of a refcount block. Fails if the refcount does not fit into `refcount_bits`.
-fn set_entry(
+pub(in crate::disk_format) fn set_entry(
     block: &mut [u8],
     index: u64,
     refcount_bits: u64,

@@ -134,10 +134,10 @@ fn rebase(
     if !is_unsafe {
         let mut seen = BTreeMap::new();
         for volume in [&old, &overlay] {
-            let stretches = volume.stretches()?;
-            let shown = stretches.iter().filter(|stretch| !stretch.zero);
-            for stretch in shown {
-                let clusters = stretch.start / cluster_size..stretch.end.div_ceil(cluster_size);
+            let mapped_ranges = volume.mapped_ranges()?;
+            let shown = mapped_ranges.iter().filter(|mapped| !mapped.zero);
+            for mapped in shown {
+                let clusters = mapped.start / cluster_size..mapped.end.div_ceil(cluster_size);
                 seen.extend(clusters.map(|guest| (guest, ())));
             }
         }

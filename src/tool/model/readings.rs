@@ -77,11 +77,7 @@ fn check(file: &ImageFile, directory: &Path) -> Outcome {
     }
     let image = ImageBytes::open(&directory.join(&file.path))?;
     let audit = Audit::of_qcow2(&image)?;
-    let leaks = audit
-        .problems
-        .iter()
-        .filter(|problem| problem.contains(" is leaked"));
-    let leaks = leaks.count();
+    let leaks = audit.leaks;
     let corruptions = audit.problems.len() - leaks;
     let code = match (corruptions, leaks) {
         (0, 0) => 0,
@@ -128,13 +124,13 @@ fn info(volume: &Volume) -> Value {
 /// In the shape of `qemu-img map --output=json`.
 fn map(volume: &Volume, window: Window) -> Result<Value, Unparsable> {
     let range = window.within(volume.size);
-    let stretches = volume.stretches()?;
-    let told = stretches.iter().filter_map(|stretch| {
-        let (start, end) = (stretch.start.max(range.start), stretch.end.min(range.end));
+    let mapped_ranges = volume.mapped_ranges()?;
+    let told = mapped_ranges.iter().filter_map(|mapped| {
+        let (start, end) = (mapped.start.max(range.start), mapped.end.min(range.end));
         (start < end).then(|| {
             json!({
-                "start": start, "length": end - start, "zero": stretch.zero,
-                "data": !stretch.zero, "present": stretch.present
+                "start": start, "length": end - start, "zero": mapped.zero,
+                "data": !mapped.zero, "present": mapped.present
             })
         })
     });
