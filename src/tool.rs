@@ -366,10 +366,7 @@ pub static TOOLS: [Row; 16] = [
 impl Row {
     /// Returns the spec without a path.
     pub fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: self.name.to_owned(),
-            path: None,
-        }
+        ToolSpec::named(self.name)
     }
 
     /// Whether `all` includes it: not the reference, which is there anyway, nor a tool that needs a command.

@@ -58,13 +58,20 @@ impl CandidateSet {
         settings: &Settings,
         tool_env: &ToolEnv,
     ) -> Result<(Self, Settings, Option<Error>)> {
-        let absent = tool::open_reference(&settings.reference(), tool_env)
-            .and_then(|reference| can_make_fixtures(&*reference))
-            .err();
-        let Some(instead) = settings.with_model_instead(absent.is_some()) else {
-            return Ok((Self::open(settings, tool_env)?, settings.clone(), None));
-        };
-        Ok((Self::open(&instead, tool_env)?, instead, absent))
+        let reference = tool::open_reference(&settings.reference(), tool_env);
+        let reference = reference.and_then(|reference| {
+            can_make_fixtures(&*reference)?;
+            Ok(reference)
+        });
+        match (reference, settings.with_model_instead()) {
+            (Err(absent), Some(instead)) => {
+                Ok((Self::open(&instead, tool_env)?, instead, Some(absent)))
+            }
+            (reference, _) => {
+                let candidate_set = Self::against(reference?, settings, tool_env)?;
+                Ok((candidate_set, settings.clone(), None))
+            }
+        }
     }
 
     /// Like [`CandidateSet::open`], with a reference that is already open.
@@ -74,8 +81,19 @@ impl CandidateSet {
         tool_env: &ToolEnv,
     ) -> Result<Self> {
         let (candidates, absent) = open_candidates(&settings.candidates, tool_env)?;
+        let is_model = reference.name() == model::NAME;
         let candidate_set = Self::between(reference, candidates, settings, tool_env)?;
+        let sessions = candidate_set.sessions.into_iter();
+        // Only the model is as good inside a worker as here.
+        let sessions = sessions.map(|session| match is_model {
+            true => {
+                let workers = case_workers(session.spec(), settings, tool_env);
+                session.with_workers(workers)
+            }
+            false => session,
+        });
         Ok(Self {
+            sessions: sessions.collect(),
             absent,
             ..candidate_set
         })
@@ -88,10 +106,7 @@ impl CandidateSet {
         tool_env: &ToolEnv,
     ) -> Result<Self> {
         let reference = tool::open_reference(&settings.reference(), tool_env)?;
-        let spec = ToolSpec {
-            name: candidate.name().to_owned(),
-            path: None,
-        };
+        let spec = ToolSpec::named(candidate.name());
         Self::between(reference, vec![(spec, candidate)], settings, tool_env)
     }
 
@@ -115,6 +130,8 @@ impl CandidateSet {
         let remover = Arc::new(Remover::start());
         // All sides of all candidates share the source images that the reference creates.
         let fixtures = Arc::default();
+        let is_model = reference.name() == model::NAME;
+        let second = is_model.then(|| second_reference(tool_env)).flatten();
         let sessions = candidates.into_iter().map(|(spec, candidate)| {
             let runner = DifferentialRunner {
                 candidate,
@@ -128,29 +145,12 @@ impl CandidateSet {
                 remover: Arc::clone(&remover),
                 is_alone: false,
             };
-            // Only the model is as good inside a worker as here.
-            let judges_alone = runner.reference.name() == model::NAME;
-            let workers = judges_alone
-                .then(|| libraries::in_process(&spec.name))
-                .flatten()
-                .map(|_| {
-                    let program = tool_env.worker_program.clone();
-                    let workers = CaseWorkers::new(
-                        program,
-                        &spec.name,
-                        workdir.clone(),
-                        settings.sandbox(),
-                        settings.timeout,
-                    );
-                    Arc::new(workers)
-                });
             let terms = Terms {
                 candidate: spec.to_string(),
                 flags: settings.terms(&spec),
             };
             let session = Session::in_run(runner, Arc::clone(&catalogue), terms, Arc::clone(&gate));
-            let second = judges_alone.then(|| second_reference(tool_env)).flatten();
-            session.with_workers(workers).with_second_reference(second)
+            session.with_second_reference(second.clone())
         });
         Ok(Self {
             sessions: sessions.collect(),
@@ -273,13 +273,26 @@ impl CandidateSet {
     }
 }
 
+/// Workers that run whole cases of a candidate, if it is an embedded library.
+fn case_workers(
+    candidate: &str,
+    settings: &Settings,
+    tool_env: &ToolEnv,
+) -> Option<Arc<CaseWorkers>> {
+    libraries::is_embedded(candidate).then(|| {
+        Arc::new(CaseWorkers::new(
+            tool_env.worker_program.clone(),
+            candidate,
+            settings.workdir(),
+            settings.sandbox(),
+            settings.timeout,
+        ))
+    })
+}
+
 /// qemu-img, if it is installed with all that fixtures need.
 fn second_reference(tool_env: &ToolEnv) -> Option<Arc<dyn Tool>> {
-    let spec = ToolSpec {
-        name: DEFAULT_REFERENCE.to_owned(),
-        path: None,
-    };
-    let reference = tool::open_reference(&spec, tool_env).ok()?;
+    let reference = tool::open_reference(&ToolSpec::named(DEFAULT_REFERENCE), tool_env).ok()?;
     can_make_fixtures(&*reference).is_ok().then_some(reference)
 }
 

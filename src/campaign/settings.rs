@@ -238,10 +238,7 @@ impl Settings {
 
     /// Returns the reference.
     pub fn reference(&self) -> ToolSpec {
-        let usual = || ToolSpec {
-            name: DEFAULT_REFERENCE.to_owned(),
-            path: None,
-        };
+        let usual = || ToolSpec::named(DEFAULT_REFERENCE);
         self.named_reference.clone().unwrap_or_else(usual)
     }
 
@@ -250,17 +247,13 @@ impl Settings {
         self.reference().to_string() == DEFAULT_REFERENCE
     }
 
-    /// Returns the same settings with the model as reference if none is named, `absent` says that the default one is not installed, and the model can
-    /// judge every candidate: embedded libraries.
-    pub fn with_model_instead(&self, absent: bool) -> Option<Self> {
-        let can_judge = |spec: &ToolSpec| libraries::in_process(&spec.name).is_some();
-        let replaces = absent && self.named_reference.is_none();
-        let is_possible = replaces && self.candidates.iter().all(can_judge);
+    /// Returns the same settings with the model as reference if none is named, and the model can judge every candidate: embedded libraries.
+    pub fn with_model_instead(&self) -> Option<Self> {
+        let can_judge = |spec: &ToolSpec| libraries::is_embedded(&spec.name);
+        let is_unnamed = self.named_reference.is_none();
+        let is_possible = is_unnamed && self.candidates.iter().all(can_judge);
         is_possible.then(|| Self {
-            named_reference: Some(ToolSpec {
-                name: model::NAME.to_owned(),
-                path: None,
-            }),
+            named_reference: Some(ToolSpec::named(model::NAME)),
             ..self.clone()
         })
     }

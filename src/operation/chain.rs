@@ -25,9 +25,8 @@ use crate::oracle::verdict::{
 use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 
 pub use chain_state::ChainState;
-pub use final_checks::{HOST_RATIO, HOST_SLACK, may_touch};
+pub use final_checks::{HOST_RATIO, HOST_SLACK, is_bloated, may_touch};
 pub use known_bug::KnownQemuBug;
-pub use parameters::window;
 pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
 pub use step::{BESIDE, ChainStep, ChainStepKind, Conversion, Layer, Naming};
 

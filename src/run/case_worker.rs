@@ -34,7 +34,7 @@ const CASE_CALL_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What a case worker says of a case.
 #[derive(Debug, Serialize, Deserialize)]
-struct Report {
+struct CaseReport {
     /// What each operation showed.
     observed: Vec<Observed>,
     /// What is wrong; none: every check was made and agrees.
@@ -110,13 +110,13 @@ fn serve(runner: &DifferentialRunner, input: impl BufRead, mut output: impl Writ
     Ok(())
 }
 
-fn tried(runner: &DifferentialRunner, case: &Case) -> Result<Report> {
+fn tried(runner: &DifferentialRunner, case: &Case) -> Result<CaseReport> {
     let outcome = runner.run(case)?;
     let doubts = outcome
         .operations
         .iter()
         .filter_map(|operation| doubt(&operation.verdict));
-    Ok(Report {
+    Ok(CaseReport {
         doubt: doubts.max_by_key(|doubt| matches!(doubt, Doubt::Found(_))),
         calls: outcome.tool_calls,
         observed: outcome

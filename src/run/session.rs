@@ -21,7 +21,7 @@ use crate::oracle::verdict::{InconclusiveKind, Verdict};
 use crate::run::case_worker::{CaseWorkers, Doubt, Tried};
 use crate::run::evidence::shell_line;
 use crate::run::record::{Elsewhere, Explained, Record, ToolName};
-use crate::run::runner::{DifferentialRunner, OperationOutcome, Outcome};
+use crate::run::runner::{DifferentialRunner, Outcome};
 use crate::tool::Tool;
 use crate::tool::cache::{CaseAnswers, Store, cached, shared};
 use programs::Programs;
@@ -91,7 +91,7 @@ impl Session {
     /// Runs a case once: in a worker if the model alone can judge it, and, if that finds anything, call by call.
     fn run_once(&self, case: &Case) -> Result<Outcome> {
         let workers = self.workers.as_ref().filter(|_| CaseWorkers::can(case));
-        let Some(workers) = workers.filter(|_| self.runner.concerns(case)) else {
+        let Some(workers) = workers else {
             return self.runner.run(case);
         };
         let doubt = match workers.run(case)? {
@@ -99,16 +99,16 @@ impl Session {
             Tried::Doubtful(doubt) => doubt,
         };
         let mut outcome = self.runner.run(case)?;
-        let is_clean = |operation: &OperationOutcome| operation.verdict == Verdict::Match;
-        let is_match = outcome.operations.iter().all(is_clean);
-        if let (Doubt::Found(summary), true) = (doubt, is_match) {
+        let mut verdicts = outcome
+            .operations
+            .iter()
+            .map(|operation| &operation.verdict);
+        let is_match = verdicts.all(|verdict| *verdict == Verdict::Match);
+        if let (Doubt::Found(summary), true, [first, ..]) =
+            (doubt, is_match, &mut outcome.operations[..])
+        {
             let reason = format!("in a worker: {summary}; call by call it is a match");
-            let verdict = Verdict::inconclusive(InconclusiveKind::NotRepeated, reason);
-            outcome
-                .operations
-                .iter_mut()
-                .take(1)
-                .for_each(|first| first.verdict = verdict.clone());
+            first.verdict = Verdict::inconclusive(InconclusiveKind::NotRepeated, reason);
         }
         Ok(outcome)
     }

@@ -67,10 +67,14 @@ impl Tool for InProcess {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let started = Instant::now();
-        let said = worker::answer(self.library, request, call_context.directory);
+        let response = worker::answer(self.library, request, call_context.directory);
         // The CPU time is counted for the case as a whole.
-        let (mut answer, _) =
-            adapter::answer(request.kind(), said, Captured::default(), Duration::ZERO);
+        let (mut answer, _) = adapter::answer(
+            request.kind(),
+            response,
+            Captured::default(),
+            Duration::ZERO,
+        );
         answer.usage.duration = started.elapsed();
         answer.transcript.command = [self.name(), request.name()].map(str::to_owned).into();
         Ok(answer)

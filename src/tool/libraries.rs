@@ -61,6 +61,11 @@ fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
     }
 }
 
+/// Whether this program was built with a library of this name.
+pub fn is_embedded(name: &str) -> bool {
+    library(name).is_some()
+}
+
 /// Opens a library in this process, which dies with it. Returns `None` if there is no such library.
 pub fn in_process(name: &str) -> Option<Arc<dyn Tool>> {
     let own = (name == "imago").then_some((imago::capabilities(), imago::objection as Objection));

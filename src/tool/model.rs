@@ -8,9 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec, qemu_img};
-use crate::base::error::Result;
+use crate::base::error;
 use crate::disk_format::qcow2::Unparsable;
+use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::{Compression, Subformat};
 use crate::process::Captured;
@@ -29,21 +32,19 @@ const FORMATS: [Format; 3] = [Format::Raw, Format::Qcow2, Format::Vmdk];
 /// What came of a request.
 #[derive(Default)]
 struct Done {
-    /// The JSON or the text that a tool would print.
-    output: String,
+    /// The JSON that a tool would print.
+    json: Option<Value>,
     /// What a guest sees.
-    contents: Option<crate::image::content::Contents>,
+    contents: Option<Contents>,
     /// The exit code of an answer that is no success and no error: the images differ, or something is wrong with one.
     code: i32,
 }
-
-type Outcome = std::result::Result<Done, Unparsable>;
 
 struct ModelTool {
     capabilities: Capabilities,
 }
 
-pub(super) fn open(_: &ToolSpec, _: &ToolEnv) -> Result<Arc<dyn Tool>> {
+pub(super) fn open(_: &ToolSpec, _: &ToolEnv) -> error::Result<Arc<dyn Tool>> {
     Ok(tool())
 }
 
@@ -113,7 +114,7 @@ impl Tool for ModelTool {
         }
     }
 
-    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> error::Result<Answer> {
         let started = Instant::now();
         let outcome = answered(request, call_context.directory);
         let command = [NAME, request.name(), &request.file().path];
@@ -122,11 +123,13 @@ impl Tool for ModelTool {
         answer.usage.calls = 1;
         match outcome {
             Ok(done) => {
-                answer.transcript.stdout = Captured::from_text(done.output.clone());
-                answer.report = match done.contents {
-                    Some(contents) => Report::Contents(contents),
-                    None => Report::parse(request.kind(), done.output.as_bytes(), true),
-                };
+                if let Some(json) = done.json {
+                    answer.transcript.stdout = Captured::from_text(json.to_string());
+                    answer.report = Report::from_json(request.kind(), json, true);
+                }
+                if let Some(contents) = done.contents {
+                    answer.report = Report::Contents(contents);
+                }
                 if done.code != 0 {
                     answer.exit = Exit::Refused(done.code);
                 }
@@ -156,11 +159,11 @@ fn unknown(file: &ImageFile) -> Option<String> {
         Format::Vmdk => Some("vmdk with sparse extents"),
         other => Some(other.name()),
     };
-    let own = own.map(|what| format!("the model does not know {what}"));
+    let own = own.map(|what| format!("the model does not support {what}"));
     own.or_else(|| unknown(file.backing.as_deref()?))
 }
 
-fn answered(request: &Request, directory: &Path) -> Outcome {
+fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
     match request {
         Request::Create { .. }
         | Request::Resize { .. }

@@ -22,7 +22,7 @@ pub use new_size::NewSize;
 pub use rebase_mode::RebaseMode;
 pub use report::{CheckCounts, Report};
 pub use snapshot_key::SnapshotKey;
-pub use window::Window;
+pub use window::{Window, dd_range};
 
 use serde::{Deserialize, Serialize};
 

@@ -53,6 +53,14 @@ impl FromStr for ToolSpec {
 }
 
 impl ToolSpec {
+    /// Returns the spec of the tool of this name, without a path.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: None,
+        }
+    }
+
     /// Whether it stands for all tools of this machine.
     pub fn is_all(&self) -> bool {
         self.name == ALL

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parameters::{placed, window};
+use super::parameters::placed;
 use super::step::{ChainStep, Layer};
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
@@ -13,7 +13,7 @@ use crate::image::model::{Model, View};
 use crate::image::options::{CreateOptions, Subformat};
 use crate::oracle::observations::ExitExpectation;
 use crate::oracle::observations::Inventory;
-use crate::tool::request::{ImageFile, SnapshotAction};
+use crate::tool::request::{ImageFile, SnapshotAction, dd_range};
 
 mod backing;
 mod requests;
@@ -183,7 +183,7 @@ impl ChainState {
                 count,
                 skip,
             } => least.map(|least| {
-                let (_, length) = window(least, *block_size, *count, *skip);
+                let (_, length) = dd_range(least, *block_size, *count, *skip);
                 (self.target(*format, &CreateOptions::new()).path, length)
             }),
             ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
@@ -255,7 +255,7 @@ impl ChainState {
                 count,
                 skip,
             } => {
-                let (start, length) = window(self.model.top.size, *block_size, *count, *skip);
+                let (start, length) = dd_range(self.model.top.size, *block_size, *count, *skip);
                 let target = self.target(*format, &CreateOptions::new());
                 let size = self.copied(target, length.next_multiple_of(SECTOR_BYTES));
                 self.model.copy_window(start, length, size);

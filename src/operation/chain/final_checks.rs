@@ -24,6 +24,11 @@ const DIRTY: DivergenceKind = DivergenceKind::ChainDirty;
 const HOST: DivergenceKind = DivergenceKind::ChainHost;
 const WITNESS: DivergenceKind = DivergenceKind::ChainWitness;
 
+/// Whether an image takes much more of the host, in bytes, than is enough.
+pub fn is_bloated(allocated: u64, enough: u64) -> bool {
+    allocated > enough.saturating_mul(HOST_RATIO).saturating_add(HOST_SLACK)
+}
+
 /// The limit of an image's host space, as a multiple of the other side's.
 pub const HOST_RATIO: u64 = 4;
 /// The host space that is allowed beyond [`HOST_RATIO`], in bytes: a few of the largest clusters.
@@ -66,6 +71,9 @@ pub(super) fn judge(
     }
     if let Some(answers) = both(AUDIT) {
         found.extend(audits(answers, index, chain_state));
+        if let (None, Report::Audit(audit)) = (&observations.reference, &answers[0].report) {
+            found.extend(unexpected_fields(audit, chain_state));
+        }
     }
     // The third tool has read only the current image.
     if let Some(info) = answer_of(Side::Candidate, "info").filter(|_| index == 0) {
@@ -113,7 +121,6 @@ fn audits<'answers>(
         Report::Audit(audit) => Ok(audit),
         _ => Err(answer.describe()),
     };
-    let is_alone = std::ptr::eq(answers[0], answers[1]);
     let (ours, theirs) = match answers.map(read) {
         [Ok(ours), Ok(theirs)] => (ours, theirs),
         refused => {
@@ -134,10 +141,7 @@ fn audits<'answers>(
     };
     let problems = [reported(ours), reported(theirs), "nothing wrong".to_owned()];
     let mut found: Vec<Finding> = witnesses(METADATA, subject, problems).into_iter().collect();
-    match is_alone {
-        true => found.extend(unexpected_fields(ours, chain_state)),
-        false => found.extend(headers(ours, theirs, chain_state)),
-    }
+    found.extend(headers(ours, theirs, chain_state));
     found.extend(bitmaps(ours, theirs, index, chain_state));
     found.extend(lost_snapshots(ours, theirs, chain_state));
     found.extend(sizes(ours, theirs, file));
@@ -272,7 +276,7 @@ fn granules(dirty: &View, bitmap: &Bitmap) -> Vec<(u64, u64)> {
 fn sizes(ours: &Audit, theirs: &Audit, file: &ImageFile) -> Option<Finding> {
     let bloated = |one: &Audit, other: &Audit| {
         let enough = other.allocated_bytes.max(other.data_bytes);
-        one.allocated_bytes > enough.saturating_mul(HOST_RATIO).saturating_add(HOST_SLACK)
+        is_bloated(one.allocated_bytes, enough)
     };
     let blame = if bloated(ours, theirs) {
         Blame::Candidate

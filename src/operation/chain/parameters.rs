@@ -1,5 +1,4 @@
-//! The parameters of requests that are computed from steps: names and options of files, the plan of a bench, the window
-//! of a dd.
+//! The parameters of requests that are computed from steps: names and options of files, and the plan of a bench.
 
 use super::step::{BESIDE, ChainStep};
 use crate::image::format::Format;
@@ -15,13 +14,6 @@ pub(super) fn placed(stem: &str, format: Format, options: &CreateOptions) -> Ima
         option => option.clone(),
     });
     ImageFile::new(stem, format).with_options(placed.collect::<CreateOptions>())
-}
-
-/// Returns the guest range that dd copies: (start, length) in bytes.
-pub fn window(size: u64, block_size: u64, count: Option<u64>, skip: u64) -> (u64, u64) {
-    let end = count.map_or(size, |count| count.saturating_mul(block_size).min(size));
-    let start = skip.saturating_mul(block_size).min(end);
-    (start, end - start)
 }
 
 /// Returns the plan of a bench. If the bench may reach beyond the end of the image, `singly` limits it to one request

@@ -6,14 +6,13 @@
 //! ([`KnownQemuBug`](super::KnownQemuBug)).
 
 use super::chain_state::ChainState;
-use super::parameters::window;
 use super::step::{ChainStep, Conversion};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::Preallocation;
 use crate::oracle::observations::ExitExpectation;
-use crate::tool::request::{ImageFile, SnapshotAction};
+use crate::tool::request::{ImageFile, SnapshotAction, dd_range};
 
 use cost::PREALLOCATED_BYTES_MAX;
 pub use cost::{REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
@@ -145,7 +144,7 @@ impl ChainState {
                 skip,
                 ..
             } => {
-                let (_, length) = window(self.model.top.size, *block_size, *count, *skip);
+                let (_, length) = dd_range(self.model.top.size, *block_size, *count, *skip);
                 let sector = "a copy of less than a sector has no settled size";
                 only_if(length >= SECTOR_BYTES, Unsettled(sector))
             }

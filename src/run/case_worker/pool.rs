@@ -4,10 +4,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{ARGUMENT, Doubt, Report};
+use super::{ARGUMENT, CaseReport, Doubt};
 use crate::base::error::{Error, Result};
 use crate::case::Case;
 use crate::operation::Operation;
@@ -81,15 +81,17 @@ impl CaseWorkers {
                 ))));
             }
         };
-        let report: Report = serde_json::from_slice(&line)
+        let report: CaseReport = serde_json::from_slice(&line)
             .map_err(|error| Error::system(format!("a case worker's answer: {error}")))?;
+        if !matches!(report.doubt, Some(Doubt::Found(_))) {
+            self.idle().push(Kept {
+                dialogue: *dialogue,
+                root,
+            });
+        }
         if let Some(doubt) = report.doubt {
             return Ok(Tried::Doubtful(doubt));
         }
-        self.idle().push(Kept {
-            dialogue: *dialogue,
-            root,
-        });
         let duration = started.elapsed();
         let operations = report
             .observed
@@ -110,7 +112,7 @@ impl CaseWorkers {
         }))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Kept>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -141,11 +143,10 @@ impl CaseWorkers {
 /// How the C library of a worker allocates (mallopt(3)): it keeps large buffers for the next call instead of giving their pages back. Other C libraries
 /// ignore it.
 fn environment() -> Vec<(OsString, OsString)> {
-    let kept = "268435456";
     let settings = [
         ("MALLOC_ARENA_MAX", "1"),
         ("MALLOC_MMAP_THRESHOLD_", "33554432"),
-        ("MALLOC_TRIM_THRESHOLD_", kept),
+        ("MALLOC_TRIM_THRESHOLD_", "268435456"),
     ];
     let mut environment: Vec<(OsString, OsString)> = settings
         .map(|(name, value)| (name.into(), value.into()))

@@ -3,7 +3,7 @@
 //! The runner asks where no reference takes part. Whatever is named here is run again with a reference: too much costs time, too little a finding.
 
 use crate::image::content::Contents;
-use crate::operation::chain::{HOST_RATIO, HOST_SLACK};
+use crate::operation::chain::is_bloated;
 use crate::oracle::observations::{ExitExpectation, Observations, Output, Side};
 use crate::tool::request::{Exit, ImageFile, Report};
 
@@ -26,8 +26,8 @@ pub(super) fn why_unsure(observations: &Observations, outputs: &[Output]) -> Opt
         };
         let allocated = audit.allocated_bytes;
         let enough = needed(&output.file, &output.expected);
-        let is_bloated = allocated > enough.saturating_mul(HOST_RATIO).saturating_add(HOST_SLACK);
-        is_bloated.then(|| format!("{} takes {allocated} bytes on the host", output.file.path))
+        is_bloated(allocated, enough)
+            .then(|| format!("{} takes {allocated} bytes on the host", output.file.path))
     })
 }
 

@@ -100,7 +100,10 @@ impl Session {
             reference: Arc::clone(second),
             ..self.runner.clone()
         };
-        let again = runner.run(case)?;
+        let again = {
+            let _beside = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+            runner.run(case)?
+        };
         let who = format!("{} {}", second.name(), second.version());
         for place in new {
             let seen = &again.operations[place].verdict;

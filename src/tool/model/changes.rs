@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Done, Outcome, no};
+use super::{Done, no};
 use crate::disk_format::plain::{
     Cluster, Qcow2File, StoredSnapshot, Volume, create_flat_vmdk, create_raw,
 };
@@ -13,7 +13,7 @@ use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{Compat, CreateOption, CreateOptions, Preallocation};
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
 
-pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
+pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
     let file = request.file();
     if let Request::Create { size, .. } = request {
         create(file, size.bytes(), directory)?;

@@ -1,21 +1,21 @@
 //! Requests that bring guest data from one image into another.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
 use super::changes::{create, open, word};
-use super::{Done, Outcome, no};
+use super::{Done, no};
 use crate::disk_format::plain::{Cluster, Volume};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::{BLOCK_BYTES, is_zero};
 use crate::image::format::SECTOR_BYTES;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, dd_range};
 
 /// How much is copied at once, in bytes: whole clusters.
 const PIECE_BYTES: usize = 2 << 20;
 
-pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
+pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
     match request {
         Request::Convert {
             source,
@@ -44,10 +44,8 @@ pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
             skip,
         } => {
             let from = open(source, directory)?;
-            let end = count.map_or(from.size, |count| count.saturating_mul(*block_size));
-            let end = end.min(from.size);
-            let start = skip.saturating_mul(*block_size).min(end);
-            copy_blocks(&from, start..end, target, directory)?;
+            let (start, length) = dd_range(from.size, *block_size, *count, *skip);
+            copy_blocks(&from, start..start + length, target, directory)?;
         }
         Request::Rebase {
             file,
@@ -132,17 +130,17 @@ fn rebase(
     let empty = Volume::new_qcow2(&directory.join(&file.path), image.clone(), old.size)?;
     overlay.below = empty.below;
     if !is_unsafe {
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for volume in [&old, &overlay] {
             let mapped_ranges = volume.mapped_ranges()?;
             let shown = mapped_ranges.iter().filter(|mapped| !mapped.zero);
             for mapped in shown {
                 let clusters = mapped.start / cluster_size..mapped.end.div_ceil(cluster_size);
-                seen.extend(clusters.map(|guest| (guest, ())));
+                seen.extend(clusters);
             }
         }
         let [mut before, mut after] = [(); 2].map(|()| vec![0; cluster_size as usize]);
-        for guest in seen.into_keys() {
+        for guest in seen {
             old.read(guest * cluster_size, &mut before)?;
             overlay.read(guest * cluster_size, &mut after)?;
             if before == after {

@@ -5,10 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::changes::open;
-use super::{Done, Outcome, no};
+use super::{Done, no};
 use crate::disk_format::plain::{Store, Volume};
 use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
+use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::tool::request::{ImageFile, Request, Window};
 
@@ -20,9 +21,13 @@ const LEAKS: i32 = 3;
 const MEASURED_CLUSTER: u64 = 65536;
 const MEASURED_REFCOUNT: u64 = 2;
 
-pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
-    let said = |output: String| Done {
-        output,
+pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
+    let reported = |json: Value| Done {
+        json: Some(json),
+        ..Done::default()
+    };
+    let seen = |contents: Contents| Done {
+        contents: Some(contents),
         ..Done::default()
     };
     if let Request::Check { file } = request {
@@ -30,29 +35,20 @@ pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
     }
     let volume = open(request.file(), directory)?;
     match request {
-        Request::Info { .. } => Ok(said(info(&volume).to_string())),
-        Request::Map { window, .. } => Ok(said(map(&volume, *window)?.to_string())),
-        Request::Measure { target, .. } => Ok(said(measure(volume.size, *target).to_string())),
-        Request::Contents { .. } => Ok(Done {
-            contents: Some(volume.contents()?),
-            ..Done::default()
-        }),
+        Request::Info { .. } => Ok(reported(info(&volume))),
+        Request::Map { window, .. } => Ok(reported(map(&volume, *window)?)),
+        Request::Measure { target, .. } => Ok(reported(measure(volume.size, *target))),
+        Request::Contents { .. } => Ok(seen(volume.contents()?)),
         Request::SnapshotContents { id, .. } => {
             let mut snapshot = volume.at_snapshot(id)?;
             snapshot.size = volume.size;
-            Ok(Done {
-                contents: Some(snapshot.contents()?),
-                ..Done::default()
-            })
+            Ok(seen(snapshot.contents()?))
         }
         Request::Compare { second, .. } => {
             let other = open(second, directory)?;
-            let (mut ours, mut theirs) = (volume.contents()?, other.contents()?);
-            // What only the longer image has must be zeros.
-            ours.size = ours.size.max(theirs.size);
-            theirs.size = ours.size;
+            let is_same = volume.contents()?.shows_the_same(other.contents()?);
             Ok(Done {
-                code: i32::from(ours != theirs),
+                code: i32::from(!is_same),
                 ..Done::default()
             })
         }
@@ -61,15 +57,15 @@ pub(super) fn answered(request: &Request, directory: &Path) -> Outcome {
 }
 
 /// In the shape of `qemu-img check --output=json`, counted by our audit.
-fn check(file: &ImageFile, directory: &Path) -> Outcome {
+fn check(file: &ImageFile, directory: &Path) -> Result<Done, Unparsable> {
     match file.format {
         Format::Qcow2 => {}
         // Flat extents have no metadata that could be wrong.
         Format::Vmdk => {
             open(file, directory)?;
-            let output = json!({ "format": file.format, "check-errors": 0 }).to_string();
+            let json = json!({ "format": file.format, "check-errors": 0 });
             return Ok(Done {
-                output,
+                json: Some(json),
                 ..Done::default()
             });
         }
@@ -86,7 +82,7 @@ fn check(file: &ImageFile, directory: &Path) -> Outcome {
     };
     let json = json!({ "format": file.format, "corruptions": corruptions, "leaks": leaks, "check-errors": 0 });
     Ok(Done {
-        output: json.to_string(),
+        json: Some(json),
         code,
         ..Done::default()
     })
@@ -125,7 +121,7 @@ fn info(volume: &Volume) -> Value {
 fn map(volume: &Volume, window: Window) -> Result<Value, Unparsable> {
     let range = window.within(volume.size);
     let mapped_ranges = volume.mapped_ranges()?;
-    let told = mapped_ranges.iter().filter_map(|mapped| {
+    let extents = mapped_ranges.iter().filter_map(|mapped| {
         let (start, end) = (mapped.start.max(range.start), mapped.end.min(range.end));
         (start < end).then(|| {
             json!({
@@ -134,7 +130,7 @@ fn map(volume: &Volume, window: Window) -> Result<Value, Unparsable> {
             })
         })
     });
-    Ok(told.collect())
+    Ok(extents.collect())
 }
 
 /// In the shape of `qemu-img measure --output=json`: what a fully allocated image of the usual options takes.

@@ -34,3 +34,10 @@ impl Window {
         start..end.min(size)
     }
 }
+
+/// Returns the guest range that dd copies: (start, length) in bytes.
+pub fn dd_range(size: u64, block_size: u64, count: Option<u64>, skip: u64) -> (u64, u64) {
+    let end = count.map_or(size, |count| count.saturating_mul(block_size).min(size));
+    let start = skip.saturating_mul(block_size).min(end);
+    (start, end - start)
+}

@@ -6,8 +6,8 @@ use super::options::{self, Purpose};
 use crate::base::rng::NativeRandom;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
-use crate::operation::chain::{ChainState, ChainStep, Conversion, Naming, window};
-use crate::tool::request::ImageFile;
+use crate::operation::chain::{ChainState, ChainStep, Conversion, Naming};
+use crate::tool::request::{ImageFile, dd_range};
 
 /// Maximum size in bytes of images that are copied into formats other than raw and qcow2.
 const FOREIGN_MAX: u64 = 4 << 30;
@@ -133,7 +133,7 @@ pub(super) fn dd(
         1 => Some(blocks + random.below(3)),
         _ => None,
     };
-    let (_, length) = window(size, block_size, count, skip);
+    let (_, length) = dd_range(size, block_size, count, skip);
     let bearable = (SECTOR_BYTES..=DD_BYTES_MAX).contains(&length)
         && length.div_ceil(block_size) <= BLOCKS_MAX;
     bearable.then_some(ChainStep::Dd {

@@ -2,8 +2,8 @@
 
 use super::super::Chain;
 use super::super::chain_state::ChainState;
-use super::super::parameters::window;
 use super::super::step::ChainStep;
+use crate::tool::request::dd_range;
 
 /// The maximum image size in bytes for a rebase or commit, which reads the whole image.
 pub const WALKED_BYTES_MAX: u64 = 64 << 20;
@@ -52,7 +52,7 @@ impl ChainState {
                 skip,
                 ..
             } => {
-                let (_, length) = window(size, *block_size, *count, *skip);
+                let (_, length) = dd_range(size, *block_size, *count, *skip);
                 length / block_size > BLOCKS_MAX
             }
             _ => false,
