@@ -17,7 +17,7 @@ use imgduel::operation::chain::Chain;
 use imgduel::oracle::verdict::Verdict;
 use imgduel::oracle::witness::Witnesses;
 use imgduel::process::{Captured, SandboxPolicy};
-use imgduel::run::case_worker::{CaseWorkers, Tried};
+use imgduel::run::case_worker::{CaseWorkers, Doubt, Tried};
 use imgduel::run::runner::DifferentialRunner;
 use imgduel::run::scratch_dir::Remover;
 use imgduel::tool::request::{Answer, Exit, ImageFile, NewSize, Report, Request, SnapshotAction};
@@ -516,15 +516,46 @@ fn a_worker_runs_whole_cases_and_lasts() {
     assert!(clean.count() >= 15);
 }
 
+/// A chain on one qcow2 of 1 MiB.
+fn chain(options: &str, steps: &str) -> Case {
+    let case = format!(
+        r#"{{"generation": "native1_imago", "iter_seed": 0, "words_used": 0, "image": {{"format": "raw", "virtual_size": "1M", "pattern": "zeros"}},
+        "ops": [{{"op": "chain", "layers": [{{"format": "qcow2", "size": 1048576, "options": [{options}]}}], "steps": [{steps}]}}]}}"#
+    );
+    serde_json::from_str(&case).unwrap()
+}
+
+#[test]
+fn success_where_a_reference_may_refuse_is_left_to_the_reference() {
+    let workdir = ring::scratch();
+    let workers = CaseWorkers::new(
+        ring::PROGRAM.into(),
+        "imago",
+        workdir.path().to_owned(),
+        SandboxPolicy::default(),
+        Duration::from_secs(30),
+    );
+    // qemu-img refuses to resize it, imago does not.
+    let snapshot = r#"{"step": "snapshot", "action": "create", "name": "first"}"#;
+    let resize = r#"{"step": "resize", "size": 2097152}"#;
+    let case = chain(r#""compat=0.10""#, &format!("{snapshot}, {resize}"));
+    assert!(matches!(
+        workers.run(&case).unwrap(),
+        Tried::Doubtful(Doubt::Unsure(_))
+    ));
+}
+
 #[test]
 fn a_downgrade_clears_lazy_refcounts_for_good() {
     let workdir = ring::scratch();
     let mut runner = runner(model::tool(), model::tool(), workdir.path());
     runner.is_alone = true;
-    let case = r#"{"generation": "native1_imago", "iter_seed": 0, "words_used": 0, "image": {"format": "raw", "virtual_size": "1M", "pattern": "zeros"},
-        "ops": [{"op": "chain", "layers": [{"format": "qcow2", "size": 1048576, "options": ["lazy_refcounts=on"]}],
-        "steps": [{"step": "amend", "options": ["compat=0.10"]}, {"step": "amend", "options": ["compat=1.1"]}, {"step": "read"}]}]}"#;
-    let case: Case = serde_json::from_str(case).unwrap();
+    let amend = |compat: &str| format!(r#"{{"step": "amend", "options": ["compat={compat}"]}}"#);
+    let steps = format!("{}, {}", amend("0.10"), amend("1.1"));
+    let case = chain(
+        r#""lazy_refcounts=on""#,
+        &format!(r#"{steps}, {{"step": "read"}}"#),
+    );
     let verdict = &runner.run(&case).unwrap().operations[0].verdict;
     assert!(!matches!(verdict, Verdict::Divergence(_)), "{verdict:?}");
 }

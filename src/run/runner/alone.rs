@@ -5,16 +5,17 @@
 use crate::image::content::Contents;
 use crate::operation::chain::is_bloated;
 use crate::oracle::observations::{ExitExpectation, Observations, Output, Side};
-use crate::tool::request::{Exit, ImageFile, Report};
+use crate::tool::request::{ImageFile, Report};
 
 /// Why a reference has to be asked; `None` if the model is enough.
 pub(super) fn why_unsure(observations: &Observations, outputs: &[Output]) -> Option<String> {
     let mut steps = observations.candidate.step_results.iter();
-    let refused = steps.find(|result| {
+    // Whichever way it came out: success is wrong where a reference refuses.
+    let open = steps.find(|result| {
         let may_refuse = result.step.expected_exit == ExitExpectation::GoOn;
-        may_refuse && result.by == Side::Candidate && matches!(result.answer.exit, Exit::Refused(_))
+        may_refuse && result.by == Side::Candidate
     });
-    if let Some(result) = refused {
+    if let Some(result) = open {
         let request = result.step.task.name();
         return Some(format!(
             "{request} may be refused, and the model does not know whether"
