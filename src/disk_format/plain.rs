@@ -1,13 +1,15 @@
 //! Plain readers and writers of whole images: raw, flat vmdk and qcow2, with the images below them.
 //!
 //! The model as reference uses them in place of a tool: it makes the images that a candidate cannot make, reads what a candidate left, and carries out
-//! the steps that a candidate lacks. They follow the formats' specifications, share nothing with any tool, and are made to be simple rather than fast: a
-//! qcow2 that changes is written anew as a whole. What they do not know (encryption, subclusters, zstd, sparse extents of vmdk) they refuse by name.
+//! the steps that a candidate lacks. They follow the formats' specifications, share nothing with any tool, and are made to be simple rather than fast: of a
+//! qcow2 that changes all tables are written anew. What they do not know (encryption, subclusters, zstd, sparse extents of vmdk) they refuse by name.
 
 mod cluster;
 mod flat;
+mod host_space;
 mod map;
 mod qcow2_file;
+mod qcow2_header;
 mod qcow2_layout;
 mod volume;
 

@@ -1,8 +1,8 @@
 //! Whole cases in a worker: an embedded candidate against the model alone.
 //!
 //! The program starts itself again with a hidden argument and the candidate's name. The worker reads a case a line, runs it with the library in its own process,
-//! in memory and without the reference's side, and says whether the model found anything. It gives no verdict: the session runs a case that is not clean
-//! again, call by call, with a reference. A panic, an abort, a hang or a runaway allocation costs the worker and this one case.
+//! in memory and first without the reference's side, and says whether the model found anything; where the candidate's side alone cannot tell, it runs the case
+//! with both. It gives no verdict: the session runs a case that is not clean again, call by call, with a reference. A panic, an abort, a hang or a runaway allocation costs the worker and this one case.
 
 mod pool;
 
@@ -20,7 +20,7 @@ use crate::oracle::coverage::Observed;
 use crate::oracle::verdict::Verdict;
 use crate::oracle::witness::Witnesses;
 use crate::process::{self, SandboxPolicy};
-use crate::run::runner::DifferentialRunner;
+use crate::run::runner::{DifferentialRunner, OperationOutcome, Outcome};
 use crate::run::scratch_dir::Remover;
 use crate::tool::{Tool, libraries, model};
 
@@ -35,14 +35,22 @@ const CASE_CALL_LIMIT: Duration = Duration::from_secs(3600);
 /// What a case worker says of a case.
 #[derive(Debug, Serialize, Deserialize)]
 struct CaseReport {
-    /// What each operation showed.
-    observed: Vec<Observed>,
+    /// What came of each operation.
+    operations: Vec<OperationReport>,
     /// What is wrong; none: every check was made and agrees.
     doubt: Option<Doubt>,
     /// How many calls were made.
     calls: u64,
     /// CPU time in nanoseconds.
     cpu_ns: u64,
+}
+
+/// What a case worker says of an operation of a case in which it found nothing.
+#[derive(Debug, Serialize, Deserialize)]
+struct OperationReport {
+    observed: Observed,
+    /// Why the operation was skipped; none: every check was made and agrees.
+    skipped: Option<String>,
 }
 
 /// Why a case is run again with a reference.
@@ -111,31 +119,43 @@ fn serve(runner: &DifferentialRunner, input: impl BufRead, mut output: impl Writ
 }
 
 fn tried(runner: &DifferentialRunner, case: &Case) -> Result<CaseReport> {
-    let outcome = runner.run(case)?;
-    let doubts = outcome
-        .operations
-        .iter()
-        .filter_map(|operation| doubt(&operation.verdict));
+    let mut outcome = runner.run(case)?;
+    let mut calls = outcome.tool_calls;
+    if matches!(worst_doubt(&outcome), Some(Doubt::Unsure(_))) {
+        let with_both = DifferentialRunner {
+            is_alone: false,
+            ..runner.clone()
+        };
+        outcome = with_both.run(case)?;
+        calls += outcome.tool_calls;
+    }
+    let report = |operation: OperationOutcome| OperationReport {
+        observed: operation.observed,
+        skipped: match operation.verdict {
+            Verdict::Unsupported { reason } => Some(reason),
+            _ => None,
+        },
+    };
     Ok(CaseReport {
-        doubt: doubts.max_by_key(|doubt| matches!(doubt, Doubt::Found(_))),
-        calls: outcome.tool_calls,
-        observed: outcome
-            .operations
-            .into_iter()
-            .map(|operation| operation.observed)
-            .collect(),
+        doubt: worst_doubt(&outcome),
+        operations: outcome.operations.into_iter().map(report).collect(),
+        calls,
         cpu_ns: 0,
     })
 }
 
+fn worst_doubt(outcome: &Outcome) -> Option<Doubt> {
+    let operations = outcome.operations.iter();
+    let doubts = operations.filter_map(|operation| doubt(&operation.verdict));
+    doubts.max_by_key(|doubt| matches!(doubt, Doubt::Found(_)))
+}
+
 fn doubt(verdict: &Verdict) -> Option<Doubt> {
     match verdict {
-        Verdict::Match => None,
+        Verdict::Match | Verdict::Unsupported { .. } => None,
         Verdict::Divergence(finding) | Verdict::Flaky(finding) => {
             Some(Doubt::Found(finding.summary.clone()))
         }
-        Verdict::Inconclusive { reason, .. } | Verdict::Unsupported { reason } => {
-            Some(Doubt::Unsure(reason.clone()))
-        }
+        Verdict::Inconclusive { reason, .. } => Some(Doubt::Unsure(reason.clone())),
     }
 }

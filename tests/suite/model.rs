@@ -526,7 +526,7 @@ fn chain(options: &str, steps: &str) -> Case {
 }
 
 #[test]
-fn success_where_a_reference_may_refuse_is_left_to_the_reference() {
+fn success_where_the_reference_refuses_is_found_in_the_worker() {
     let workdir = ring::scratch();
     let workers = CaseWorkers::new(
         ring::PROGRAM.into(),
@@ -541,7 +541,7 @@ fn success_where_a_reference_may_refuse_is_left_to_the_reference() {
     let case = chain(r#""compat=0.10""#, &format!("{snapshot}, {resize}"));
     assert!(matches!(
         workers.run(&case).unwrap(),
-        Tried::Doubtful(Doubt::Unsure(_))
+        Tried::Doubtful(Doubt::Found(_))
     ));
 }
 

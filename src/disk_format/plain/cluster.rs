@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -36,6 +37,20 @@ pub enum Cluster {
 }
 
 impl Cluster {
+    /// Whether it may hold anything but zeros: not if it never got any, or if its place in the file is a hole. `written` are the file's ranges that hold
+    /// data, ascending, in bytes.
+    pub(super) fn has_data(&self, cluster_size: u64, written: &[Range<u64>]) -> bool {
+        match self {
+            Self::Zero | Self::Reserved => false,
+            Self::Stored(offset) => {
+                let first = written.partition_point(|data| data.end <= *offset);
+                let is_over = |data: &Range<u64>| data.start < offset + cluster_size;
+                written.get(first).is_some_and(is_over)
+            }
+            Self::Compressed { .. } | Self::New(_) => true,
+        }
+    }
+
     /// Reads the cluster's bytes from `start` on into `bytes`, from the file that holds guest data.
     pub(super) fn read(
         &self,

@@ -1,4 +1,4 @@
-//! A qcow2 as its tables describe it: read whole, changed in memory, written anew.
+//! A qcow2 as its tables describe it: read whole, changed in memory, and its tables written anew.
 //!
 //! [`qcow2_layout`](super::qcow2_layout) writes it; [`Volume`](super::Volume) puts it onto the image below. "Header", "Cluster mapping" and "Snapshots" in
 //! QEMU's qcow2 specification.
@@ -16,7 +16,7 @@ use crate::disk_format::qcow2::header::{EXTERNAL_DATA_FILE, Header};
 use crate::disk_format::qcow2::{
     ImageBytes, Unparsable, entries_in_use, extensions, number, snapshot_table,
 };
-use crate::image::content::{data_segments, open_regular};
+use crate::image::content::{data_segments, open_regular_to_change};
 use crate::image::options::CreateOptions;
 
 /// Bit 0 of an L2 entry, from version 3 on: the cluster reads as zeros.
@@ -46,7 +46,9 @@ pub struct Qcow2File {
     /// The internal snapshots, in the table's order.
     pub snapshots: Vec<StoredSnapshot>,
     /// The file that holds the guest data of [`Cluster::Stored`].
-    source: Option<Arc<File>>,
+    pub(super) source: Option<Arc<File>>,
+    /// The file that its tables were read from.
+    pub(super) image: Option<Arc<File>>,
 }
 
 impl Qcow2File {
@@ -66,6 +68,7 @@ impl Qcow2File {
             clusters: BTreeMap::new(),
             snapshots: Vec::new(),
             source: None,
+            image: None,
         }
     }
 
@@ -96,7 +99,7 @@ impl Qcow2File {
             Some(name) if name.contains('/') => {
                 return Err(Unparsable::new("the data file lies in another directory"));
             }
-            Some(name) => open_regular(&path.with_file_name(name))?,
+            Some(name) => open_regular_to_change(&path.with_file_name(name))?,
             None => image.file().try_clone()?,
         };
         let found = Self {
@@ -110,6 +113,7 @@ impl Qcow2File {
             clusters,
             snapshots,
             source: Some(Arc::new(source)),
+            image: Some(Arc::new(image.file().try_clone()?)),
         };
         Ok((found, header.size))
     }
@@ -120,6 +124,11 @@ impl Qcow2File {
             2 => Cluster::New(Arc::new(vec![0; self.cluster_size() as usize])),
             _ => Cluster::Zero,
         }
+    }
+
+    /// The highest refcount that its refcount blocks can hold.
+    pub(super) fn refcount_max(&self) -> u64 {
+        u64::MAX >> (64 - (1_u64 << self.refcount_order))
     }
 
     /// In bytes.

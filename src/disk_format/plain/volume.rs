@@ -287,11 +287,15 @@ impl Volume {
         let (size, end) = (self.qcow2()?.cluster_size(), offset + length);
         for guest in offset / size..end.div_ceil(size) {
             let (from, to) = ((guest * size).max(offset), ((guest + 1) * size).min(end));
+            let part = (from - guest * size) as usize..(to - guest * size) as usize;
+            if let Some(Cluster::New(bytes)) = self.qcow2()?.clusters.get_mut(&guest) {
+                edit(&mut Arc::make_mut(bytes)[part], (from - offset) as usize);
+                continue;
+            }
             let mut bytes = vec![0; size as usize];
             if to - from < size {
                 self.read(guest * size, &mut bytes)?;
             }
-            let part = (from - guest * size) as usize..(to - guest * size) as usize;
             edit(&mut bytes[part], (from - offset) as usize);
             let new = Cluster::New(Arc::new(bytes));
             self.qcow2()?.clusters.insert(guest, new);
@@ -317,6 +321,15 @@ impl Volume {
 
     /// How the guest's address space is mapped, ascending and without a gap.
     pub fn mapped_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
+        self.ranges(false)
+    }
+
+    /// As [`mapped_ranges`](Self::mapped_ranges), but clusters whose place in the file was never written to count as zeros, which they read as.
+    fn read_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
+        self.ranges(true)
+    }
+
+    fn ranges(&self, sees_holes: bool) -> Result<Vec<MappedRange>, Unparsable> {
         let mut map = Map {
             mapped_ranges: Vec::new(),
             size: self.size,
@@ -331,13 +344,18 @@ impl Volume {
             }
             Store::Qcow2(file) => {
                 let below = match &self.below {
-                    Some(below) => below.mapped_ranges()?,
+                    Some(below) => below.ranges(sees_holes)?,
                     None => Vec::new(),
                 };
                 let size = file.cluster_size();
+                let written = sees_holes.then(|| file.data_segments()).transpose()?;
                 for (guest, cluster) in &file.clusters {
                     map.show(&below, guest * size);
-                    map.add((guest + 1) * size, matches!(cluster, Cluster::Zero), true);
+                    let is_hole = written
+                        .as_ref()
+                        .is_some_and(|written| !cluster.has_data(size, written));
+                    let is_zero = is_hole || matches!(cluster, Cluster::Zero);
+                    map.add((guest + 1) * size, is_zero, true);
                 }
                 map.show(&below, self.size);
                 map.fill_to(self.size, false);
@@ -363,7 +381,7 @@ impl Volume {
     ) -> Result<(), Unparsable> {
         let mut reached = 0;
         let mut bytes = vec![0; PIECE_BYTES as usize];
-        for mapped in self.mapped_ranges()?.iter().filter(|mapped| !mapped.zero) {
+        for mapped in self.read_ranges()?.iter().filter(|mapped| !mapped.zero) {
             let mut place = (mapped.start / BLOCK_BYTES * BLOCK_BYTES).max(reached);
             let end = mapped.end.next_multiple_of(BLOCK_BYTES).min(self.size);
             while place < end {

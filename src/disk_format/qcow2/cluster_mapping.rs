@@ -32,6 +32,12 @@ pub(in crate::disk_format) fn compressed_range(entry: u64, cluster_bits: u32) ->
     (offset, length)
 }
 
+/// The entry of a compressed cluster that lies at `offset` and takes `length` bytes there.
+pub(in crate::disk_format) fn compressed_entry(offset: u64, length: u64, cluster_bits: u32) -> u64 {
+    let [first, last] = [offset, offset + length - 1].map(|byte| byte / COMPRESSED_SECTOR);
+    COMPRESSED | (last - first) << compressed_offset_bits(cluster_bits) | offset
+}
+
 /// An L2 table entry, without the subcluster bitmap of an extended entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L2Entry(pub u64);

@@ -35,7 +35,7 @@ struct Kept {
 
 /// What came of a case in a worker.
 pub enum Tried {
-    /// Every check was made and agrees.
+    /// Every check was made and agrees, but for operations that were skipped.
     Clean(Outcome),
     /// It is to be run with a reference.
     Doubtful(Doubt),
@@ -93,16 +93,17 @@ impl CaseWorkers {
             return Ok(Tried::Doubtful(doubt));
         }
         let duration = started.elapsed();
-        let operations = report
-            .observed
-            .into_iter()
-            .map(|observed| OperationOutcome {
-                verdict: Verdict::Match,
-                evidence: None,
-                observed,
-                is_stuck: false,
-                duration,
-            });
+        let operations = report.operations.into_iter();
+        let operations = operations.map(|operation| OperationOutcome {
+            verdict: match operation.skipped {
+                None => Verdict::Match,
+                Some(reason) => Verdict::Unsupported { reason },
+            },
+            evidence: None,
+            observed: operation.observed,
+            is_stuck: false,
+            duration,
+        });
         Ok(Tried::Clean(Outcome {
             operations: operations.collect(),
             duration,

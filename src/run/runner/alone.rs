@@ -25,6 +25,15 @@ pub(super) fn why_unsure(observations: &Observations, outputs: &[Output]) -> Opt
         let Report::Audit(audit) = &observations.candidate.audit(index)?.report else {
             return None;
         };
+        let mut steps = observations.candidate.step_results.iter();
+        let is_own = steps.any(|result| {
+            let mut changed = result.changed_files.iter();
+            result.by == Side::Candidate && changed.any(|name| output.file.owns(name))
+        });
+        // Of an image that the candidate never changed, the space is not its fault.
+        if !is_own {
+            return None;
+        }
         let allocated = audit.allocated_bytes;
         let enough = needed(&output.file, &output.expected);
         is_bloated(allocated, enough)

@@ -1,9 +1,9 @@
 //! Requests as calls of the imago crate. Runs only inside the worker, never in the harness itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::imago::file::File;
 use ::imago::format::PreallocateMode;
@@ -201,28 +201,88 @@ fn mode(preallocation: Option<Preallocation>) -> PreallocateMode {
     }
 }
 
-/// Returns the ranges of the guest address space that imago maps to data, without holes of the underlying files.
+/// Returns the ranges of the guest address space that imago maps to data, without the inner part of holes of the underlying files.
 fn data_ranges(image: &Image, path: &Path, format: Format) -> io::Result<Vec<Range<u64>>> {
     if format == Format::Raw {
         // imago maps a raw image as one range of data; the holes are the file's.
         return data_segments(&std::fs::File::open(path)?);
     }
     let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut written = Written::default();
     each_mapping(image, |offset, length, mapping| {
-        if matches!(mapping, Mapping::Zero { .. }) {
-            return;
-        }
-        // Pieces start at a block boundary; mappings may be as small as 512 bytes.
-        let start = offset / BLOCK_BYTES * BLOCK_BYTES;
-        let end = (offset + length)
-            .next_multiple_of(BLOCK_BYTES)
-            .min(image.size());
-        match ranges.last_mut() {
-            Some(last) if last.end >= start => last.end = last.end.max(end),
-            _ => ranges.push(start..end),
+        let parts = match mapping {
+            Mapping::Zero { .. } => Vec::new(),
+            Mapping::Raw {
+                storage,
+                offset: place,
+                ..
+            } => written.read_parts(*storage, *place..*place + length),
+            _ => vec![0..length],
+        };
+        for part in parts {
+            // Pieces start at a block boundary; mappings may be as small as 512 bytes.
+            let start = (offset + part.start) / BLOCK_BYTES * BLOCK_BYTES;
+            let end = (offset + part.end)
+                .next_multiple_of(BLOCK_BYTES)
+                .min(image.size());
+            match ranges.last_mut() {
+                Some(last) if last.end >= start => last.end = last.end.max(end),
+                _ => ranges.push(start..end),
+            }
         }
     })?;
     Ok(ranges)
+}
+
+/// Where the files below an image hold data, by their names.
+#[derive(Default)]
+struct Written(HashMap<PathBuf, Vec<Range<u64>>>);
+
+impl Written {
+    /// The parts of a range of a file that are read, relative to its start: those with data, and of each hole up to [`PIECE_BYTES`] at both ends. Imago
+    /// reads a hole as any other place, so that gigabytes of it show no more than its ends do.
+    fn read_parts(&mut self, storage: &File, range: Range<u64>) -> Vec<Range<u64>> {
+        let whole = vec![0..range.end - range.start];
+        let Some(path) = storage.get_filename() else {
+            return whole;
+        };
+        let written = self.0.entry(path).or_insert_with_key(|path| {
+            let segments = std::fs::File::open(path).and_then(|file| data_segments(&file));
+            segments.unwrap_or_else(|_| vec![0..u64::MAX])
+        });
+        without_inner_holes(&range, written)
+    }
+}
+
+/// The parts of `range`, relative to its start, without what lies in a hole between `written` ranges and is more than [`PIECE_BYTES`] from both of its ends.
+fn without_inner_holes(range: &Range<u64>, written: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut parts: Vec<Range<u64>> = Vec::new();
+    let mut reached = range.start;
+    let first = written.partition_point(|data| data.end <= range.start);
+    let within = written[first..]
+        .iter()
+        .take_while(|data| data.start < range.end);
+    let ends = within
+        .map(|data| (data.start, data.end))
+        .chain([(range.end, range.end)]);
+    for (start, end) in ends {
+        let (start, end) = (start.max(reached), end.min(range.end));
+        let is_long = start - reached > 2 * PIECE_BYTES;
+        let (head, tail) = match is_long {
+            true => (reached + PIECE_BYTES, start - PIECE_BYTES),
+            false => (start, start),
+        };
+        for (from, to) in [(reached, head), (tail, end)] {
+            let part = from - range.start..to - range.start;
+            match parts.last_mut() {
+                Some(last) if last.end == part.start => last.end = part.end,
+                _ if part.is_empty() => {}
+                _ => parts.push(part),
+            }
+        }
+        reached = end;
+    }
+    parts
 }
 
 fn each_mapping(
@@ -334,4 +394,30 @@ struct Extent {
 
 fn unsupported(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn of_a_long_hole_both_ends_are_read_and_of_data_everything() {
+        let parts = |range: Range<u64>, written: &[Range<u64>]| {
+            without_inner_holes(&(range.start * MIB..range.end * MIB), written)
+                .into_iter()
+                .map(|part| (part.start / MIB, part.end / MIB))
+                .collect::<Vec<_>>()
+        };
+        let data = [100 * MIB..110 * MIB, 111 * MIB..112 * MIB];
+        // No data at all, a short hole, and data within.
+        assert_eq!(parts(0..90, &data), [(0, 1), (89, 90)]);
+        assert_eq!(parts(0..2, &data), [(0, 2)]);
+        assert_eq!(parts(0..200, &data), [(0, 1), (99, 113), (199, 200)]);
+        // The range begins or ends within data.
+        assert_eq!(parts(105..108, &data), [(0, 3)]);
+        assert_eq!(parts(109..120, &data), [(0, 4), (10, 11)]);
+        assert_eq!(parts(90..105, &data), [(0, 1), (9, 15)]);
+    }
 }
