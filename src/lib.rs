@@ -73,12 +73,24 @@ pub use frontend::harness::Harness;
 pub use frontend::serve_if_asked;
 pub use frontend::trial::main as test_main;
 pub use run::record::Record;
+pub use tool::library::{AsyncLibrary, Error as LibraryError, Library};
 pub use tool::request::{Answer, CallUsage, Exit, Report, Request, Transcript};
 pub use tool::{CallContext, Capabilities, Reproducer, Support, Tool, ToolSpec};
 
 /// The messages of the adapter protocol, as `docs/adapters.md` describes them.
 pub mod adapter {
     pub use crate::tool::adapter::protocol::{Hello, Lack, Message, Response, VERSION};
+}
+
+/// The interface of a library under test: what the author of a crate implements.
+pub mod library {
+    pub use crate::image::format::Format;
+    pub use crate::image::options::{CreateOption, CreateOptions, Preallocation};
+    pub use crate::tool::library::{
+        Access, AsyncLibrary, Blocking, Error, Extent, Info, Library, Offer, Resize, Result,
+        block_on,
+    };
+    pub use crate::tool::request::{CheckCounts, ImageFile};
 }
 
 /// The foundation: errors, text, sizes, versions, random numbers.

@@ -29,9 +29,11 @@ pub mod adapter;
 mod arithmetic;
 mod capabilities;
 mod command_line;
+mod embedded;
 mod imago;
 mod in_process;
 mod instar;
+pub mod library;
 pub mod model;
 mod python;
 #[cfg(feature = "qcow2-core")]
@@ -239,7 +241,7 @@ pub static TOOLS: [Row; 16] = [
         install: "part of this program",
         embedded: true,
         reference: false,
-        open: imago::open,
+        open: libraries::open,
     },
     Row {
         name: "qemu-img",
@@ -386,9 +388,17 @@ impl Row {
     }
 }
 
+/// Whether the tool of this name is part of this program. Fails if there is no such tool.
+fn is_embedded(name: &str) -> Result<bool> {
+    Ok(libraries::is_brought(name) || Row::named(name)?.embedded)
+}
+
 /// Opens the tool of `spec`: finds it and reads its version.
 pub fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
-    (Row::named(&spec.name)?.open)(spec, tool_env)
+    match libraries::is_brought(&spec.name) {
+        true => libraries::open(spec, tool_env),
+        false => (Row::named(&spec.name)?.open)(spec, tool_env),
+    }
 }
 
 /// Opens the reference: a tool that can also create fixtures, started as [`Launcher::for_reference`] describes.

@@ -1,4 +1,4 @@
-//! Tools that speak the adapter protocol: other programs, the Python tools, and the embedded readers.
+//! Tools that speak the adapter protocol: other programs and the Python tools.
 //!
 //! The hello message declares what the tool supports; it gets no other requests. Its [`Pool`] sends them.
 
@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::command_line;
 use super::{
     CallContext, Capabilities, DIRECTORY_MARK, Reproducer, Support, Tool, ToolEnv, ToolSpec,
-    arithmetic,
 };
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Request};
@@ -33,7 +32,6 @@ struct Adapter {
     hello: Hello,
     pool: Pool,
     words: Words,
-    build: Option<&'static str>,
 }
 
 /// Opens `adapter:COMMAND`. The command is split at blanks.
@@ -74,8 +72,6 @@ pub(super) fn start_with_words(
     tool_env: &ToolEnv,
     words: Words,
 ) -> Result<Arc<dyn Tool>> {
-    // An adapter that imgduel hosts was built with it.
-    let build = (start.program == tool_env.worker_program).then(arithmetic::build);
     let pool = Pool::new(start);
     let hello = pool.hello(tool_env.limit)?;
     Ok(Arc::new(Adapter {
@@ -83,7 +79,6 @@ pub(super) fn start_with_words(
         hello,
         pool,
         words,
-        build,
     }))
 }
 
@@ -98,10 +93,6 @@ impl Tool for Adapter {
 
     fn program(&self) -> Option<&Path> {
         None
-    }
-
-    fn build(&self) -> Option<&'static str> {
-        self.build
     }
 
     fn capabilities(&self) -> &Capabilities {

@@ -3,17 +3,10 @@
 //! This file declares what it supports; [`library`] makes the calls, inside the worker. Nothing is ever passed to
 //! qemu-img: what imago's interface does not offer is unsupported.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use super::adapter::{Pool, Start, protocol};
-use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
-use super::{arithmetic, worker};
-use crate::base::error::Result;
-use crate::image::content::Write;
+use super::library::Offer;
 use crate::image::format::Format;
-use crate::image::options::{Compression, CreateOption, Preallocation, Subformat};
-use crate::tool::request::{Answer, ImageFile, Request};
+use crate::image::options::{Compression, CreateOption, Subformat};
+use crate::tool::request::{ImageFile, Request};
 
 mod calls;
 pub(super) mod library;
@@ -21,66 +14,8 @@ pub(super) mod library;
 /// The version in `Cargo.toml`; a test compares it with `Cargo.lock`.
 pub const VERSION: &str = "0.2.6";
 
-struct Imago {
-    capabilities: Capabilities,
-    pool: Pool,
-}
-
-pub(super) fn open(_: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
-    Ok(Arc::new(Imago {
-        capabilities: capabilities(),
-        pool: Pool::new(Start {
-            program: tool_env.worker_program.clone(),
-            arguments: vec![worker::ARGUMENT.to_owned(), "imago".to_owned()],
-            environment: Vec::new(),
-        }),
-    }))
-}
-
-impl Tool for Imago {
-    fn name(&self) -> &str {
-        "imago"
-    }
-
-    fn version(&self) -> &str {
-        VERSION
-    }
-
-    fn program(&self) -> Option<&Path> {
-        None
-    }
-
-    fn build(&self) -> Option<&'static str> {
-        Some(arithmetic::build())
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn support(&self, request: &Request) -> Support {
-        Support::unless(objection(request))
-    }
-
-    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
-        let words = vec![
-            "imago".to_owned(),
-            request.name().to_owned(),
-            in_words(request),
-        ];
-        self.pool
-            .ask(request, protocol::VERSION, words, call_context)
-    }
-
-    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        let call = calls::call(request)?;
-        let template = calls::TEMPLATE;
-        Some(Reproducer::RustCall { template, call })
-    }
-}
-
 /// Why imago cannot be asked this; `None` if it can.
-pub(super) fn objection(request: &Request) -> Option<String> {
+fn objection(request: &Request) -> Option<String> {
     match request {
         Request::Check { .. }
         | Request::Measure { .. }
@@ -120,9 +55,13 @@ pub(super) fn objection(request: &Request) -> Option<String> {
     }
 }
 
-pub(super) fn capabilities() -> Capabilities {
-    let written = [Format::Raw, Format::Qcow2];
-    let changes = [
+/// The requests that imago is asked for plain images; [`objection`] knows more.
+fn offer() -> Offer {
+    let requests = [
+        "info",
+        "contents",
+        "map",
+        "compare",
         "convert",
         "create",
         "resize",
@@ -130,9 +69,11 @@ pub(super) fn capabilities() -> Capabilities {
         "write_zeroes",
         "discard",
     ];
-    Capabilities::none()
-        .with(&["info", "contents", "map", "compare"], &written)
-        .with(&changes, &written)
+    Offer::new("imago", VERSION)
+        .takes(&requests, ["raw", "qcow2"])
+        .with_backing()
+        .with_data_files()
+        .with_encryption()
 }
 
 /// The formats that imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. It
@@ -194,50 +135,6 @@ fn cannot_create(file: &ImageFile) -> Option<String> {
     let missing = names.find(|name| !offered.contains(name));
     let missing = missing.or(file.backing.as_ref().map(|_| "a backing file"));
     missing.map(|name| format!("imago cannot create {} with {name}", file.format))
-}
-
-/// Returns the parameters of a request in words, for evidence.
-fn in_words(request: &Request) -> String {
-    match request {
-        Request::Create { file, size } => {
-            let options = file.options.iter().map(ToString::to_string);
-            let options: Vec<String> = options.collect();
-            format!("{} {size} [{}]", file.path, options.join(","))
-        }
-        Request::Convert { source, target, .. } => format!("{} to {}", source.path, target.path),
-        Request::Resize {
-            file,
-            end_bytes,
-            preallocation,
-            ..
-        } => {
-            let mode = preallocation.map_or("none", Preallocation::name);
-            format!("{} to {end_bytes} bytes, preallocation {mode}", file.path)
-        }
-        Request::Write { file, writes } => {
-            let written = writes.iter().map(|write| {
-                let Write {
-                    byte,
-                    offset,
-                    length,
-                } = write;
-                format!(" {byte:#04x} at {offset} for {length}")
-            });
-            format!("{}{}", file.path, written.collect::<String>())
-        }
-        Request::WriteZeroes {
-            file,
-            offset,
-            length,
-            ..
-        }
-        | Request::Discard {
-            file,
-            offset,
-            length,
-        } => format!("{} at {offset} for {length}", file.path),
-        _ => request.file().path.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! An embedded library as a tool in this very process, without a worker of its own.
+//! A library as a tool in this very process, without a worker of its own.
 //!
 //! Only a process that may die with the library opens one: the case worker, which runs whole cases. Everyone else goes through
 //! [`Pool`](super::adapter::Pool).
@@ -7,36 +7,27 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::adapter::{self, protocol::Hello};
-use super::worker::{self, Library};
-use super::{CallContext, Capabilities, Reproducer, Support, Tool};
+use super::library::hosting::{Delivery, Hosted};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, embedded, worker};
 use crate::base::error::Result;
 use crate::process::Captured;
 use crate::tool::request::{Answer, Request};
 
-/// What a library cannot be asked, beyond what its [`Hello`] tells.
-pub(super) type Objection = fn(&Request) -> Option<String>;
-
 /// A library, called directly.
 pub(super) struct InProcess {
-    library: &'static (dyn Library + Sync),
+    library: &'static dyn Hosted,
     hello: Hello,
     capabilities: Capabilities,
-    objection: Option<Objection>,
 }
 
 impl InProcess {
-    /// Opens a library. `own` is what its tool knows about it itself: its capabilities, and what it objects to.
-    pub(super) fn new(
-        library: &'static (dyn Library + Sync),
-        own: Option<(Capabilities, Objection)>,
-    ) -> Self {
+    /// Opens a library.
+    pub(super) fn new(library: &'static dyn Hosted) -> Self {
         let hello = library.hello();
-        let (capabilities, objection) = own.unzip();
         Self {
             library,
-            capabilities: capabilities.unwrap_or_else(|| hello.capabilities()),
+            capabilities: hello.capabilities(),
             hello,
-            objection,
         }
     }
 }
@@ -59,15 +50,17 @@ impl Tool for InProcess {
     }
 
     fn support(&self, request: &Request) -> Support {
-        Support::unless(match self.objection {
-            Some(objection) => objection(request),
-            None => self.hello.objection(request),
-        })
+        embedded::support(self.library, &self.hello, request)
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let started = Instant::now();
-        let response = worker::answer(self.library, request, call_context.directory);
+        let response = worker::answer(
+            self.library,
+            request,
+            call_context.directory,
+            Delivery::Inside,
+        );
         // The CPU time is counted for the case as a whole.
         let (mut answer, _) = adapter::answer(
             request.kind(),

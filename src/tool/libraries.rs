@@ -1,21 +1,22 @@
-//! The embedded libraries: their list, how each is opened as a tool, and the worker that hosts one.
+//! The libraries that this program hosts: those that are built in, those that a test target brings along, and the worker that hosts one.
 //!
-//! The list of tools uses it, and both entry points at the beginning of `main`. Each library's calls are in its own
+//! The list of tools uses it, and every entry point at the beginning of `main`. Each library's calls are in its own
 //! file.
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::adapter::{self, Start};
-use super::imago::{self, library::Imago};
-use super::in_process::{InProcess, Objection};
+use super::imago::library::Imago;
+use super::in_process::InProcess;
+use super::library::hosting::{Delivery, Hosted};
 use super::reader::Reader;
-use super::worker::{self, Library};
-use super::{Tool, ToolEnv, ToolSpec};
+use super::{Row, Tool, ToolEnv, ToolSpec, embedded, worker};
 use crate::base::error::{Error, Result};
 use crate::process;
-use crate::tool::request::Request;
+
+/// The libraries that a test target brings along.
+static BROUGHT: OnceLock<Vec<&'static dyn Hosted>> = OnceLock::new();
 
 /// The embedded readers.
 static READERS: &[Reader] = &[
@@ -36,53 +37,102 @@ fn reader(name: &str) -> Option<&'static Reader> {
     READERS.iter().find(|reader| reader.name == name)
 }
 
-/// Opens a reader: a worker that hosts it.
+/// Brings libraries along, for the rest of this process; once, before any tool is named. Fails if the name of one is taken, or is no name.
+pub fn bring(libraries: Vec<Box<dyn Hosted>>) -> Result<()> {
+    let mut names: Vec<String> = Vec::new();
+    for library in &libraries {
+        let name = library.offer().name().to_owned();
+        let is_plain = |letter: char| letter.is_alphanumeric() || "-_.+".contains(letter);
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(Error::usage(format!(
+                "'{name}' is no name for a library: letters, digits and -_.+ make one"
+            )));
+        }
+        if names.contains(&name) || Row::named(&name).is_ok() || name == ToolSpec::ALL {
+            return Err(Error::usage(format!(
+                "there is another tool of the name {name}: give the library another one"
+            )));
+        }
+        names.push(name);
+    }
+    let libraries = libraries.into_iter().map(|library| &*Box::leak(library));
+    BROUGHT
+        .set(libraries.collect())
+        .map_err(|_| Error::usage("the libraries of this program are there already"))
+}
+
+fn brought_ones() -> &'static [&'static dyn Hosted] {
+    BROUGHT.get().map_or(&[], Vec::as_slice)
+}
+
+/// Returns the names of the libraries that this program brings along.
+pub fn brought() -> Vec<String> {
+    let libraries = brought_ones().iter();
+    libraries
+        .map(|library| library.offer().name().to_owned())
+        .collect()
+}
+
+/// Whether a library of this name is brought along.
+pub fn is_brought(name: &str) -> bool {
+    brought_library(name).is_some()
+}
+
+/// Whether a library that is brought along writes images.
+pub fn is_brought_writer(name: &str) -> bool {
+    brought_library(name).is_some_and(|library| library.offer().is_of_writer())
+}
+
+fn brought_library(name: &str) -> Option<&'static dyn Hosted> {
+    let mut libraries = brought_ones().iter().copied();
+    libraries.find(|library| library.offer().name() == name)
+}
+
+/// Opens a library: a tool whose workers host it.
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let name = &spec.name;
-    let reader = reader(name).ok_or_else(|| {
+    let library = library(name).ok_or_else(|| {
         Error::missing_tool(format!(
             "this program was built without {name} (cargo build --features {name})"
         ))
     })?;
-    let start = Start {
-        program: tool_env.worker_program.clone(),
-        arguments: vec![worker::ARGUMENT.to_owned(), reader.name.to_owned()],
-        environment: Vec::new(),
-    };
-    let words = |request: &Request, _| reader.reproducer(request);
-    adapter::start_with_words(start, tool_env, Box::new(words))
+    embedded::open(library, tool_env)
 }
 
 /// Returns the library of this name.
-fn library(name: &str) -> Option<&'static (dyn Library + Sync)> {
+fn library(name: &str) -> Option<&'static dyn Hosted> {
     match name {
         "imago" => Some(&Imago),
-        other => reader(other).map(|reader| reader as &(dyn Library + Sync)),
+        other => match reader(other) {
+            Some(reader) => Some(reader),
+            None => brought_library(other),
+        },
     }
 }
 
-/// Whether this program was built with a library of this name.
+/// Whether this program hosts a library of this name.
 pub fn is_embedded(name: &str) -> bool {
     library(name).is_some()
 }
 
 /// Opens a library in this process, which dies with it. Returns `None` if there is no such library.
 pub fn in_process(name: &str) -> Option<Arc<dyn Tool>> {
-    let own = (name == "imago").then_some((imago::capabilities(), imago::objection as Objection));
-    Some(Arc::new(InProcess::new(library(name)?, own)))
+    Some(Arc::new(InProcess::new(library(name)?)))
 }
 
 /// Becomes a worker if the program was started as one, and serves until standard input closes. Call it first in `main`.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next()? != worker::ARGUMENT {
-        return None;
-    }
+    let delivery = match arguments.next()?.as_str() {
+        worker::ARGUMENT => Delivery::Inside,
+        worker::ADAPTER_ARGUMENT => Delivery::AsFile,
+        _ => return None,
+    };
     let Some(library) = arguments.next().and_then(|name| library(&name)) else {
         return Some(ExitCode::FAILURE);
     };
     process::fix_entropy();
-    let served = worker::serve(library, io::stdin().lock(), io::stdout().lock());
+    let served = worker::serve(library, delivery, io::stdin().lock(), io::stdout().lock());
     Some(if served.is_ok() {
         ExitCode::SUCCESS
     } else {

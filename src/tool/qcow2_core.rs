@@ -4,7 +4,8 @@ use std::path::Path;
 
 use ::qcow2::{Qcow2Error, Qcow2Reader};
 
-use super::reader::{Disk, Reader, Refusal, reproducer};
+use super::library::{Error, Result};
+use super::reader::{Disk, Reader, reproducer};
 use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -27,18 +28,16 @@ pub(super) const READER: Reader = Reader {
     ),
 };
 
-fn open(path: &Path) -> Result<Disk, Refusal> {
+fn open(path: &Path) -> Result<Disk> {
     let reader = Qcow2Reader::open(path).map_err(|error| match error {
         Qcow2Error::UnsupportedVersion(_)
         | Qcow2Error::EncryptedNotSupported
         | Qcow2Error::BackingFileNotSupported
         | Qcow2Error::CompressedCluster
-        | Qcow2Error::UnsupportedIncompatibleFeatures(_) => Refusal::Unsupported(error.to_string()),
+        | Qcow2Error::UnsupportedIncompatibleFeatures(_) => Error::Unsupported(error.to_string()),
         Qcow2Error::Io(error) => error.into(),
-        other => Refusal::Refused(other.to_string()),
+        other => Error::Refused(other.to_string()),
     })?;
-    Ok(Disk {
-        size: reader.virtual_disk_size(),
-        bytes: Box::new(reader),
-    })
+    let size = reader.virtual_disk_size();
+    Ok(Disk::new(size, reader))
 }

@@ -3,24 +3,13 @@
 //! This file has their common parts; each defines a [`Reader`] in its own file, and `libraries.rs` lists them. The
 //! worker hosts them.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde_json::json;
-
-use super::adapter::protocol::{self, Hello, Lack, Response};
-use super::worker::Library;
+use super::library::{Access, Info, Library, Offer, Result};
 use super::{FLAT_SUFFIX, Reproducer};
-use crate::image::content::{Contents, ContentsBuilder};
 use crate::image::format::Format;
-use crate::tool::request::Request;
-
-/// The maximum size in bytes of a disk that is read: a reader reports no holes, so every byte costs time.
-pub(super) const READ_LIMIT_BYTES: u64 = 1 << 30;
-
-/// The number of bytes that are read at once.
-const PIECE_BYTES: usize = 1 << 20;
+use crate::tool::request::{ImageFile, Request};
 
 /// A crate that reads one format.
 pub(super) struct Reader {
@@ -33,7 +22,7 @@ pub(super) struct Reader {
     /// The creation options of images that the crate reports as unsupported, each with the name of the feature.
     pub(super) lacks: &'static [(&'static str, &'static str)],
     /// Opens an image.
-    pub(super) open: fn(&Path) -> std::result::Result<Disk, Refusal>,
+    pub(super) open: fn(&Path) -> Result<Disk>,
     /// The program for the calls of a person, made by [`reproducer`].
     pub(super) by_hand: &'static str,
 }
@@ -59,9 +48,22 @@ pub(super) use reproducer;
 /// An open disk.
 pub(super) struct Disk {
     /// The guest-visible size in bytes.
-    pub(super) size: u64,
+    size: u64,
     /// The guest-visible bytes.
-    pub(super) bytes: Box<dyn ReadSeek>,
+    bytes: Box<dyn ReadSeek>,
+    /// Where the next byte is read.
+    position: Option<u64>,
+}
+
+impl Disk {
+    /// Returns a disk of `size` bytes.
+    pub(super) fn new(size: u64, bytes: impl ReadSeek + 'static) -> Self {
+        Self {
+            size,
+            bytes: Box::new(bytes),
+            position: None,
+        }
+    }
 }
 
 /// A source of bytes with random access.
@@ -69,54 +71,37 @@ pub(super) trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
 
-/// Why a disk cannot be read.
-pub(super) enum Refusal {
-    /// The disk has a feature that the crate reports as unknown.
-    Unsupported(String),
-    /// Something is wrong with the disk.
-    Refused(String),
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::Unsupported => Self::Unsupported(error.to_string()),
-            _ => Self::Refused(error.to_string()),
-        }
-    }
-}
-
 impl Library for Reader {
-    fn hello(&self) -> Hello {
-        let format = || self.format.name().to_owned();
-        let lack = |(option, feature): &(&str, &str)| Lack {
-            format: format(),
-            option: (*option).to_owned(),
-            feature: (*feature).to_owned(),
-        };
-        Hello {
-            protocol: protocol::VERSION,
-            name: self.name.to_owned(),
-            version: self.version.to_owned(),
-            can: BTreeMap::from(["info", "contents"].map(|name| (name.to_owned(), vec![format()]))),
-            backing: false,
-            lacks: self.lacks.iter().map(lack).collect(),
-        }
+    type Image = Disk;
+
+    fn capabilities(&self) -> Offer {
+        let format = self.format.name();
+        let offer = Offer::new(self.name, self.version)
+            .takes(&["info", "contents"], [format])
+            .with_data_files()
+            .with_encryption();
+        let lacks = self.lacks.iter();
+        lacks.fold(offer, |offer, (option, feature)| {
+            offer.lacks(format, option, feature)
+        })
     }
 
-    fn answer(&self, request: &Request, directory: &Path) -> Response {
-        let mut response = Response::default();
-        match self.call(request, directory, &mut response) {
-            Ok(()) => {}
-            Err(Refusal::Unsupported(feature)) => response.unsupported = Some(feature),
-            Err(Refusal::Refused(why)) => response.refused = Some(why),
-        }
-        response
+    fn open(&self, path: &Path, _: &ImageFile, _: Access) -> Result<Disk> {
+        (self.open)(path)
     }
-}
 
-impl Reader {
-    pub(super) fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+    fn info(&self, image: &mut Disk) -> Result<Info> {
+        Ok(Info::of_size(image.size))
+    }
+
+    fn read(&self, image: &mut Disk, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        if image.position.replace(offset + buffer.len() as u64) != Some(offset) {
+            image.bytes.seek(SeekFrom::Start(offset))?;
+        }
+        Ok(image.bytes.read_exact(buffer)?)
+    }
+
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let (Request::Info { file } | Request::Contents { file }) = request else {
             return None;
         };
@@ -128,43 +113,4 @@ impl Reader {
         let template = self.by_hand;
         Some(Reproducer::RustCall { template, call })
     }
-
-    fn call(
-        &self,
-        request: &Request,
-        directory: &Path,
-        response: &mut Response,
-    ) -> std::result::Result<(), Refusal> {
-        let disk = (self.open)(&directory.join(&request.file().path))?;
-        match request {
-            Request::Info { .. } => {
-                response.json = Some(json!({ "virtual-size": disk.size, "format": self.format }));
-            }
-            Request::Contents { .. } => response.contents = Some(contents(disk)?),
-            other => {
-                let what = format!("{} has no {}", self.name, other.name());
-                return Err(Refusal::Unsupported(what));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn contents(mut disk: Disk) -> std::result::Result<Contents, Refusal> {
-    if disk.size > READ_LIMIT_BYTES {
-        let what = format!("disks above {READ_LIMIT_BYTES} bytes are not read through it");
-        return Err(Refusal::Unsupported(what));
-    }
-    let mut contents = ContentsBuilder::new(disk.size);
-    let mut piece = vec![0; PIECE_BYTES];
-    disk.bytes.seek(SeekFrom::Start(0))?;
-    let mut offset = 0;
-    while offset < disk.size {
-        let length = (disk.size - offset).min(PIECE_BYTES as u64) as usize;
-        let part = &mut piece[..length];
-        disk.bytes.read_exact(part)?;
-        contents.add(offset, part);
-        offset += length as u64;
-    }
-    Ok(contents.finish())
 }

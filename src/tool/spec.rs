@@ -8,10 +8,7 @@ use std::str::FromStr;
 
 use crate::base::error::{Error, Result};
 
-use super::Row;
-
-/// The spec that stands for all tools of this machine.
-const ALL: &str = "all";
+use super::is_embedded;
 
 /// `NAME[:PATH]`, or `all`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +32,12 @@ impl FromStr for ToolSpec {
             }
             Some((name, path)) => (name, Some(PathBuf::from(path))),
         };
-        if (name, &path) == (ALL, &None) {
+        if (name, &path) == (Self::ALL, &None) {
             let name = name.to_owned();
             return Ok(Self { name, path });
         }
-        let row = Row::named(name)?;
-        if path.is_some() && row.embedded {
+        let is_embedded = is_embedded(name)?;
+        if path.is_some() && is_embedded {
             return Err(Error::usage(format!(
                 "{name} is embedded: write it without ':PATH'"
             )));
@@ -53,6 +50,9 @@ impl FromStr for ToolSpec {
 }
 
 impl ToolSpec {
+    /// The spec that stands for all tools of this machine.
+    pub const ALL: &str = "all";
+
     /// Returns the spec of the tool of this name, without a path.
     pub fn named(name: &str) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl ToolSpec {
 
     /// Whether it stands for all tools of this machine.
     pub fn is_all(&self) -> bool {
-        self.name == ALL
+        self.name == Self::ALL
     }
 }
 

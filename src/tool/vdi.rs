@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ::vdi::VdiDisk;
 
-use super::reader::{Disk, Reader, Refusal, reproducer};
+use super::library::{Error, Result};
+use super::reader::{Disk, Reader, reproducer};
 use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -23,18 +24,16 @@ pub(super) const READER: Reader = Reader {
     ),
 };
 
-fn open(path: &Path) -> Result<Disk, Refusal> {
+fn open(path: &Path) -> Result<Disk> {
     let file = File::open(path)?;
     let disk = VdiDisk::open(Box::new(file)).map_err(|error| {
         let message = error.to_string();
         // Only the message shows it (vdi 0.2.0, src/lib.rs).
         match message.starts_with("Unsupported") || message.starts_with("Only dynamic") {
-            true => Refusal::Unsupported(message),
-            false => Refusal::Refused(message),
+            true => Error::Unsupported(message),
+            false => Error::Refused(message),
         }
     })?;
-    Ok(Disk {
-        size: disk.header.disk_size,
-        bytes: Box::new(disk),
-    })
+    let size = disk.header.disk_size;
+    Ok(Disk::new(size, disk))
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use ::vhdx::{VhdxError, VhdxReader};
 
-use super::reader::{Disk, Reader, Refusal, reproducer};
+use super::library::{Error, Result};
+use super::reader::{Disk, Reader, reproducer};
 use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -22,14 +23,12 @@ pub(super) const READER: Reader = Reader {
     ),
 };
 
-fn open(path: &Path) -> Result<Disk, Refusal> {
+fn open(path: &Path) -> Result<Disk> {
     let reader = VhdxReader::open(path).map_err(|error| match error {
-        VhdxError::DifferencingNotSupported => Refusal::Unsupported(error.to_string()),
+        VhdxError::DifferencingNotSupported => Error::Unsupported(error.to_string()),
         VhdxError::Io(error) => error.into(),
-        other => Refusal::Refused(other.to_string()),
+        other => Error::Refused(other.to_string()),
     })?;
-    Ok(Disk {
-        size: reader.virtual_disk_size(),
-        bytes: Box::new(reader),
-    })
+    let size = reader.virtual_disk_size();
+    Ok(Disk::new(size, reader))
 }

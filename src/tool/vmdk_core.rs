@@ -4,7 +4,8 @@ use std::path::Path;
 
 use ::vmdk::{VmdkError, VmdkReader};
 
-use super::reader::{Disk, Reader, Refusal, reproducer};
+use super::library::{Error, Result};
+use super::reader::{Disk, Reader, reproducer};
 use crate::image::format::Format;
 
 pub(super) const READER: Reader = Reader {
@@ -22,16 +23,14 @@ pub(super) const READER: Reader = Reader {
     ),
 };
 
-fn open(path: &Path) -> Result<Disk, Refusal> {
+fn open(path: &Path) -> Result<Disk> {
     let reader = VmdkReader::open_path(path).map_err(|error| match error {
         VmdkError::UnsupportedVersion(_)
         | VmdkError::CompressedNotSupported
-        | VmdkError::UnsupportedDiskType(_) => Refusal::Unsupported(error.to_string()),
+        | VmdkError::UnsupportedDiskType(_) => Error::Unsupported(error.to_string()),
         VmdkError::Io(error) => error.into(),
-        other => Refusal::Refused(other.to_string()),
+        other => Error::Refused(other.to_string()),
     })?;
-    Ok(Disk {
-        size: reader.virtual_disk_size(),
-        bytes: Box::new(reader),
-    })
+    let size = reader.virtual_disk_size();
+    Ok(Disk::new(size, reader))
 }

@@ -1,4 +1,4 @@
-//! The disposable process in which an embedded library runs.
+//! The disposable process in which a library runs.
 //!
 //! The program starts itself with [`ARGUMENT`] and the library's name (`libraries.rs` has the list), and speaks the
 //! adapter protocol. A panic, an abort, a hang or a runaway allocation affects only that process and becomes an answer:
@@ -8,25 +8,21 @@ use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::thread;
 
-use super::adapter::protocol::{Hello, Message, Response};
+use super::adapter::protocol::{Message, Response};
+use super::library::hosting::{Delivery, Hosted};
 use crate::process;
 use crate::tool::request::Request;
 
 /// The hidden argument that makes the program a worker; the library's name follows.
 pub const ARGUMENT: &str = "__imgduel-worker";
 
-/// A library that a worker can host.
-pub(super) trait Library {
-    /// Returns its name, version and capabilities.
-    fn hello(&self) -> Hello;
-
-    /// Performs a request in the directory of its files.
-    fn answer(&self, request: &Request, directory: &Path) -> Response;
-}
+/// The argument that makes the program an adapter for everyone; the library's name follows. Scripts name it.
+pub const ADAPTER_ARGUMENT: &str = "serve-adapter";
 
 /// Serves until standard input closes.
 pub(super) fn serve(
-    library: &(dyn Library + Sync),
+    library: &dyn Hosted,
+    delivery: Delivery,
     input: impl BufRead,
     mut output: impl Write,
 ) -> io::Result<()> {
@@ -37,7 +33,7 @@ pub(super) fn serve(
                 directory, request, ..
             } => {
                 let started = process::own_cpu_time();
-                let mut response = answer(library, &request, &directory);
+                let mut response = answer(library, &request, &directory, delivery);
                 response.peak_memory_bytes = process::own_peak();
                 response.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
                 serde_json::to_writer(&mut output, &response)?;
@@ -49,14 +45,19 @@ pub(super) fn serve(
     Ok(())
 }
 
+/// Asks a library in a thread of its own, and turns a panic into an answer.
 pub(super) fn answer(
-    library: &(dyn Library + Sync),
+    library: &dyn Hosted,
     request: &Request,
     directory: &Path,
+    delivery: Delivery,
 ) -> Response {
     // Each request has its own thread, so that hash maps start with the same keys whatever came before. After a panic
     // the worker is discarded, so no broken state is reused.
-    let answered = thread::scope(|scope| scope.spawn(|| library.answer(request, directory)).join());
+    let answered = thread::scope(|scope| {
+        let asked = || library.answer(request, directory, delivery);
+        scope.spawn(asked).join()
+    });
     answered.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {
@@ -75,21 +76,36 @@ pub(super) fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::adapter::protocol::Hello;
+    use crate::tool::library::Offer;
+    use crate::tool::{Reproducer, Support};
 
     /// Answers with the name of its thread.
     struct Teller;
 
-    impl Library for Teller {
+    impl Hosted for Teller {
+        fn offer(&self) -> Offer {
+            Offer::new("teller", "1")
+        }
+
         fn hello(&self) -> Hello {
             unreachable!("nobody asks")
         }
 
-        fn answer(&self, _: &Request, _: &Path) -> Response {
+        fn answer(&self, _: &Request, _: &Path, _: Delivery) -> Response {
             let thread = format!("{:?}", thread::current().id());
             Response {
                 json: Some(thread.into()),
                 ..Response::default()
             }
+        }
+
+        fn own_support(&self, _: &Request) -> Option<Support> {
+            None
+        }
+
+        fn own_reproducer(&self, _: &Request) -> Option<Reproducer> {
+            None
         }
     }
 
@@ -97,7 +113,7 @@ mod tests {
     fn every_request_has_its_own_thread_with_fresh_entropy() {
         let file = crate::tool::request::ImageFile::new("a", crate::image::format::Format::Raw);
         let request = Request::Info { file };
-        let answer_again = || answer(&Teller, &request, Path::new("/")).json;
+        let answer_again = || answer(&Teller, &request, Path::new("/"), Delivery::Inside).json;
         let own = format!("{:?}", thread::current().id());
         let (first, second) = (answer_again(), answer_again());
         assert!(first.is_some() && first != second);

@@ -1,6 +1,6 @@
 //! Requests as calls of the imago crate. Runs only inside the worker, never in the harness itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use ::imago::{
     DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, Mapping, Storage,
     StorageCreateOptions,
 };
-use serde_json::{Value, json};
 
-use super::super::adapter::protocol::{self, Hello, Response};
-use super::super::worker::Library;
-use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, data_segments, is_zero};
+use super::calls;
+use crate::image::content::{BLOCK_BYTES, data_segments};
 use crate::image::format::Format;
 use crate::image::options::Preallocation;
-use crate::tool::request::{ImageFile, Request, Window};
+use crate::tool::library::{Access, Error, Extent, Info, Library, Offer, Resize, Result};
+use crate::tool::request::{ImageFile, Request};
+use crate::tool::{Reproducer, Support};
 
-/// The number of bytes that are read or written at once.
+/// The number of bytes at both ends of a hole that are read.
 const PIECE_BYTES: u64 = 1 << 20;
 
 type Image = FormatAccess<File>;
@@ -32,116 +32,111 @@ type Image = FormatAccess<File>;
 /// The library, hosted by a worker.
 pub struct Imago;
 
+/// An open image.
+pub struct Opened {
+    image: Image,
+    path: PathBuf,
+    format: Format,
+}
+
+/// The library's errors are refusals, whatever their kind: what it does not know is said in [`super::objection`].
+fn refused(error: io::Error) -> Error {
+    Error::refused(error)
+}
+
 impl Library for Imago {
-    /// The tool's own file determines the supported requests from the image's options; the hello has only name and
-    /// version.
-    fn hello(&self) -> Hello {
-        Hello {
-            protocol: protocol::VERSION,
-            name: "imago".to_owned(),
-            version: super::VERSION.to_owned(),
-            can: BTreeMap::new(),
-            backing: true,
-            lacks: Vec::new(),
+    type Image = Opened;
+
+    fn capabilities(&self) -> Offer {
+        super::offer()
+    }
+
+    fn open(&self, path: &Path, file: &ImageFile, access: Access) -> Result<Opened> {
+        let image = open(path, file.format, access == Access::Write).map_err(refused)?;
+        Ok(Opened {
+            image,
+            path: path.to_owned(),
+            format: file.format,
+        })
+    }
+
+    fn create(&self, path: &Path, file: &ImageFile, size: u64) -> Result<Opened> {
+        Ok(Opened {
+            image: create(path, file, size).map_err(refused)?,
+            path: path.to_owned(),
+            format: file.format,
+        })
+    }
+
+    fn info(&self, opened: &mut Opened) -> Result<Info> {
+        Ok(Info::of_size(opened.image.size()))
+    }
+
+    fn read(&self, opened: &mut Opened, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        opened.image.read(buffer, offset).map_err(refused)
+    }
+
+    fn write(&self, opened: &mut Opened, offset: u64, bytes: &[u8]) -> Result<()> {
+        opened.image.write(bytes, offset).map_err(refused)
+    }
+
+    /// imago zeroes and unmaps by a discard.
+    fn zero(&self, opened: &mut Opened, offset: u64, length: u64, unmap: bool) -> Result<()> {
+        match unmap {
+            true => self.discard(opened, offset, length),
+            false => opened.image.write_zeroes(offset, length).map_err(refused),
         }
     }
 
-    /// The library's errors are refusals.
-    fn answer(&self, request: &Request, directory: &Path) -> Response {
-        let mut response = Response::default();
-        if let Err(error) = call(request, directory, &mut response) {
-            response.refused = Some(error.to_string());
-        }
-        response
+    fn discard(&self, opened: &mut Opened, offset: u64, length: u64) -> Result<()> {
+        let done = opened.image.discard_to_zero(offset, length);
+        done.map_err(refused)
     }
-}
 
-fn call(request: &Request, directory: &Path, answer: &mut Response) -> io::Result<()> {
-    let path = |file: &ImageFile| directory.join(&file.path);
-    match request {
-        Request::Create { file, size } => {
-            create(&path(file), file, size.bytes())?;
-        }
-        Request::Info { file } => {
-            let image = open(&path(file), file.format, false)?;
-            answer.json = Some(json!({ "virtual-size": image.size(), "format": file.format }));
-        }
-        Request::Map { file, window } => {
-            let image = open(&path(file), file.format, false)?;
-            answer.json = Some(map(&image, *window)?);
-        }
-        Request::Compare { first, second } => {
-            let read = |file: &ImageFile| contents(&path(file), file.format);
-            if !read(first)?.shows_the_same(read(second)?) {
-                return Err(io::Error::other("the images differ"));
-            }
-        }
-        Request::Contents { file } => answer.contents = Some(contents(&path(file), file.format)?),
-        Request::Convert { source, target, .. } => {
-            convert(&path(source), source.format, &path(target), target)?;
-        }
-        Request::Resize { file, .. }
-        | Request::Write { file, .. }
-        | Request::WriteZeroes { file, .. }
-        | Request::Discard { file, .. } => {
-            let mut image = open(&path(file), file.format, true)?;
-            change(&mut image, request)?;
-            image.flush()?;
-        }
-        Request::Check { .. }
-        | Request::Measure { .. }
-        | Request::Amend { .. }
-        | Request::Rebase { .. }
-        | Request::Commit { .. }
-        | Request::Dd { .. }
-        | Request::Bitmap { .. }
-        | Request::Bench { .. }
-        | Request::Snapshot { .. }
-        | Request::SnapshotList { .. }
-        | Request::SnapshotContents { .. }
-        | Request::ConvertSnapshot { .. }
-        | Request::Repair { .. } => {
-            return Err(missing(request));
-        }
+    fn resize(&self, opened: &mut Opened, resize: &Resize) -> Result<()> {
+        // Without preallocation, qemu-img prevents a longer backing file from showing through; imago has a mode for
+        // that.
+        let mode = match mode(resize.preallocation) {
+            PreallocateMode::None if resize.is_overlay => PreallocateMode::Zero,
+            mode => mode,
+        };
+        opened.image.resize(resize.end_bytes, mode).map_err(refused)
     }
-    Ok(())
-}
 
-fn missing(request: &Request) -> io::Error {
-    unsupported(format!("imago has no {}", request.name()))
-}
-
-/// Changes an image that is open.
-fn change(image: &mut Image, request: &Request) -> io::Result<()> {
-    match request {
-        Request::Resize {
-            file,
-            end_bytes,
-            preallocation,
-            ..
-        } => {
-            // Without preallocation, qemu-img prevents a longer backing file from showing through; imago has a mode for
-            // that.
-            let mode = match mode(*preallocation) {
-                PreallocateMode::None if file.backing.is_some() => PreallocateMode::Zero,
-                mode => mode,
+    /// imago reports an unmapped terabyte in pieces of one L2 table.
+    fn map(&self, opened: &mut Opened, _: Range<u64>) -> Result<Vec<Extent>> {
+        let mut extents = Vec::new();
+        each_mapping(&opened.image, |offset, length, mapping| {
+            let (zero, present) = match mapping {
+                Mapping::Zero { explicit, .. } => (true, *explicit),
+                _ => (false, true),
             };
-            image.resize(*end_bytes, mode)
-        }
-        Request::Write { writes, .. } => writes.iter().try_for_each(|write| {
-            image.write(&vec![write.byte; write.length as usize], write.offset)
-        }),
-        Request::WriteZeroes {
-            offset,
-            length,
-            unmap: false,
-            ..
-        } => image.write_zeroes(*offset, *length),
-        // imago zeroes and unmaps by a discard.
-        Request::WriteZeroes { offset, length, .. } | Request::Discard { offset, length, .. } => {
-            image.discard_to_zero(*offset, *length)
-        }
-        other => Err(missing(other)),
+            extents.push(Extent {
+                range: offset..offset + length,
+                zero,
+                present,
+            });
+        })
+        .map_err(refused)?;
+        Ok(extents)
+    }
+
+    fn flush(&self, opened: &mut Opened) -> Result<()> {
+        opened.image.flush().map_err(refused)
+    }
+
+    fn data(&self, opened: &mut Opened) -> Result<Vec<Range<u64>>> {
+        data_ranges(&opened.image, &opened.path, opened.format).map_err(refused)
+    }
+
+    fn support(&self, request: &Request) -> Option<Support> {
+        Some(Support::unless(super::objection(request)))
+    }
+
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+        let call = calls::call(request)?;
+        let template = calls::TEMPLATE;
+        Some(Reproducer::RustCall { template, call })
     }
 }
 
@@ -187,7 +182,6 @@ fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
         }
         other => return Err(unsupported(format!("imago does not create {other}"))),
     };
-    image.flush()?;
     Ok(image)
 }
 
@@ -301,95 +295,6 @@ fn each_mapping(
         offset += length;
     }
     Ok(())
-}
-
-fn each_piece(
-    image: &Image,
-    range: Range<u64>,
-    mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; PIECE_BYTES.min(range.end.saturating_sub(range.start)) as usize];
-    let mut offset = range.start;
-    while offset < range.end {
-        let length = (range.end - offset).min(PIECE_BYTES) as usize;
-        image.read(&mut buffer[..length], offset)?;
-        visit(offset, &buffer[..length])?;
-        offset += length as u64;
-    }
-    Ok(())
-}
-
-fn contents(path: &Path, format: Format) -> io::Result<Contents> {
-    let image = open(path, format, false)?;
-    let mut builder = ContentsBuilder::new(image.size());
-    for range in data_ranges(&image, path, format)? {
-        let range = range.start..range.end.next_multiple_of(BLOCK_BYTES).min(image.size());
-        each_piece(&image, range, |offset, bytes| {
-            builder.add(offset, bytes);
-            Ok(())
-        })?;
-    }
-    Ok(builder.finish())
-}
-
-fn convert(from: &Path, format: Format, to: &Path, target: &ImageFile) -> io::Result<()> {
-    let source = open(from, format, false)?;
-    let copy = create(to, target, source.size())?;
-    for range in data_ranges(&source, from, format)? {
-        each_piece(&source, range, |offset, bytes| {
-            // Blocks of zeros stay unallocated, as with qemu-img.
-            for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
-                if !is_zero(block) {
-                    copy.write(block, offset + index as u64 * BLOCK_BYTES)?;
-                }
-            }
-            Ok(())
-        })?;
-    }
-    copy.flush()
-}
-
-/// Returns the map in the shape of `qemu-img map --output=json`, as far as imago reports it, limited to the window.
-/// Adjacent ranges of one kind are joined, as there: imago reports an unmapped terabyte in pieces of one L2 table.
-fn map(image: &Image, window: Window) -> io::Result<Value> {
-    let Range { start, end } = window.within(image.size());
-    let mut extents: Vec<Extent> = Vec::new();
-    each_mapping(image, |offset, length, mapping| {
-        let (from, to) = (offset.max(start), (offset + length).min(end));
-        if from >= to {
-            return;
-        }
-        let (zero, present) = match mapping {
-            Mapping::Zero { explicit, .. } => (true, *explicit),
-            _ => (false, true),
-        };
-        match extents.last_mut() {
-            Some(last) if (last.end, last.zero, last.present) == (from, zero, present) => {
-                last.end = to;
-            }
-            _ => extents.push(Extent {
-                start: from,
-                end: to,
-                zero,
-                present,
-            }),
-        }
-    })?;
-    let entries = extents.iter().map(|extent| {
-        json!({
-            "start": extent.start, "length": extent.end - extent.start, "zero": extent.zero,
-            "data": !extent.zero, "present": extent.present
-        })
-    });
-    Ok(entries.collect::<Vec<_>>().into())
-}
-
-/// A range of the guest address space, in bytes, that is mapped in one way.
-struct Extent {
-    start: u64,
-    end: u64,
-    zero: bool,
-    present: bool,
 }
 
 fn unsupported(message: String) -> io::Error {
