@@ -8,7 +8,7 @@
 
 use std::process::ExitCode;
 
-use imgduel::{Harness, Settings};
+use imgduel::{Runner, Settings};
 
 fn main() -> ExitCode {
     // Embedded libraries run in this very program, started once more.
@@ -27,8 +27,8 @@ fn main() -> ExitCode {
 fn try_case() -> imgduel::Result<()> {
     let mut words = std::env::args().skip(1);
     let id = words.next().unwrap_or("native1_s7_i000003".to_owned());
-    let harness = Harness::open(&Settings::from_flags(words)?)?;
-    for record in harness.run(&id.parse()?)? {
+    let runner = Runner::open(&Settings::from_flags(words)?)?;
+    for record in runner.run(&id.parse()?)? {
         let candidate = &record.candidate;
         println!(
             "{} {}: {}",

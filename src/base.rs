@@ -14,6 +14,9 @@ pub mod log;
 /// Wall time by phase of a case.
 pub mod phase;
 
+/// How a person starts this program.
+pub mod program;
+
 /// The order of versions.
 pub mod version;
 

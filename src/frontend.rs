@@ -17,7 +17,10 @@ pub mod trial;
 /// The command `imgduel`.
 pub mod command;
 
-/// The harness as a library, for other programs.
+/// Cases in programs of one's own.
+pub mod runner;
+
+/// A test target for libraries of one's own.
 pub mod harness;
 
 use std::process::ExitCode;
@@ -29,7 +32,7 @@ use crate::tool::libraries;
 /// Runs as a helper process of imgduel if this program was started as one. Returns the exit code that `main` must return
 /// at once, or `None` if this is no helper process.
 ///
-/// Every program that opens a [`Harness`](crate::Harness) must call it first in `main`: embedded libraries run in a
+/// Every program that opens a [`Runner`](crate::Runner) must call it first in `main`: embedded libraries run in a
 /// process of their own, and another process cleans up if the run is killed; both are this program, started again.
 #[must_use = "a helper process must end with this exit code"]
 pub fn serve_if_asked() -> Option<ExitCode> {

@@ -22,19 +22,19 @@
 //! # Cases in a program of one's own
 //!
 //! ```no_run
-//! use imgduel::{Harness, Settings};
+//! use imgduel::{Runner, Settings};
 //!
 //! fn try_one() -> imgduel::Result<()> {
 //!     let settings = Settings::from_flags(["--candidate", "qemu-img:/opt/qemu-9/bin/qemu-img"])?;
-//!     let harness = Harness::open(&settings)?;
-//!     for record in harness.run(&"native1_s7_i000003".parse()?)? {
+//!     let runner = Runner::open(&settings)?;
+//!     for record in runner.run(&"native1_s7_i000003".parse()?)? {
 //!         println!("{}: {}", record.candidate.name, record.verdict);
 //!     }
 //!     Ok(())
 //! }
 //! ```
 //!
-//! Such a program calls [`serve_if_asked`] first in `main`; `examples/one_case.rs` is a whole one. [`Harness::with_candidate`] takes an
+//! Such a program calls [`serve_if_asked`] first in `main`; `examples/one_case.rs` is a whole one. [`Runner::with_candidate`] takes an
 //! implementation of [`Tool`] as the candidate.
 //!
 //! # An adapter in Rust
@@ -70,12 +70,29 @@ pub use campaign::settings::Settings;
 pub use case::{Case, CaseId};
 pub use frontend::command::main as command_main;
 pub use frontend::harness::Harness;
+pub use frontend::runner::Runner;
 pub use frontend::serve_if_asked;
 pub use frontend::trial::main as test_main;
 pub use run::record::Record;
 pub use tool::library::{AsyncLibrary, Error as LibraryError, Library};
 pub use tool::request::{Answer, CallUsage, Exit, Report, Request, Transcript};
 pub use tool::{CallContext, Capabilities, Reproducer, Support, Tool, ToolSpec};
+
+/// Writes the `main` of a test target whose candidates are these libraries; each `async_candidate` is an [`AsyncLibrary`].
+///
+/// The target has `harness = false` in `Cargo.toml`. This is the whole of it, beside the `impl` of [`Library`]:
+///
+/// ```ignore
+/// imgduel::harness! { candidate = MyImages }
+/// ```
+#[macro_export]
+macro_rules! harness {
+    ($($kind:ident = $library:expr),+ $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::Harness::new(env!("CARGO_MANIFEST_DIR"))$(.$kind($library))+.main()
+        }
+    };
+}
 
 /// The messages of the adapter protocol, as `docs/adapters.md` describes them.
 pub mod adapter {

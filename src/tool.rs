@@ -30,6 +30,7 @@ mod arithmetic;
 mod capabilities;
 mod command_line;
 mod embedded;
+#[cfg(feature = "imago")]
 mod imago;
 mod in_process;
 mod instar;
@@ -39,6 +40,13 @@ mod python;
 #[cfg(feature = "qcow2-core")]
 mod qcow2_core;
 mod qemu_img;
+#[cfg(any(
+    feature = "qcow2-core",
+    feature = "vdi",
+    feature = "vhd-core",
+    feature = "vhdx-core",
+    feature = "vmdk-core"
+))]
 mod reader;
 mod rqcow2;
 mod seven_zip;
@@ -379,7 +387,10 @@ impl Row {
     /// Returns the row of this name.
     pub fn named(name: &str) -> Result<&'static Self> {
         TOOLS.iter().find(|row| row.name == name).ok_or_else(|| {
-            let known: Vec<&str> = TOOLS.iter().map(|row| row.name).collect();
+            let brought = libraries::brought().into_iter();
+            let known: Vec<String> = brought
+                .chain(TOOLS.iter().map(|row| row.name.to_owned()))
+                .collect();
             Error::usage(format!(
                 "there is no tool '{name}': known are {}",
                 known.join(", ")

@@ -23,7 +23,7 @@ use crate::run::scratch_dir::Remover;
 use crate::run::session::{Session, Terms};
 use crate::tool::cache::Store;
 use crate::tool::launcher::Launcher;
-use crate::tool::{self, Tool, ToolEnv, ToolSpec, libraries, model};
+use crate::tool::{self, Row, Tool, ToolEnv, ToolSpec, libraries, model};
 
 /// The sessions of all candidates.
 pub struct CandidateSet {
@@ -313,9 +313,14 @@ fn open_candidates(specs: &[ToolSpec], tool_env: &ToolEnv) -> Result<(Vec<Candid
             candidates.push((spec.clone(), tool::open(spec, tool_env)?));
             continue;
         }
-        for row in tool::TOOLS.iter().filter(|row| row.is_for_all()) {
-            match tool::open(&row.spec(), tool_env) {
-                Ok(tool) => candidates.push((row.spec(), tool)),
+        let rows = tool::TOOLS.iter().filter(|row| row.is_for_all());
+        let brought = libraries::brought().into_iter();
+        let all = brought
+            .map(|name| ToolSpec::named(&name))
+            .chain(rows.map(Row::spec));
+        for spec in all {
+            match tool::open(&spec, tool_env) {
+                Ok(tool) => candidates.push((spec, tool)),
                 Err(error) => absent.push(error),
             }
         }

@@ -3,12 +3,16 @@
 //! The parsers, the help and the separation of the test target's arguments are all derived from one struct. This module checks values;
 //! files and tools are checked where they are opened.
 
+/// `imgduel.toml`.
+pub mod file;
+mod flags;
+mod from_flags;
 /// How the command line and the environment are read.
 pub mod reading;
+mod resolved;
 mod unseen;
 mod values;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +27,7 @@ use crate::run::scratch_dir::Place;
 use crate::tool::launcher::{ExecMode, Launcher};
 use crate::tool::{ToolSpec, libraries, model};
 pub use reading::{Read, read};
+pub use resolved::{Resolved, resolved};
 pub use values::jobs as parse_jobs;
 
 /// The default number of cases of a campaign of the command.
@@ -39,6 +44,9 @@ pub const TEST_SEED: u64 = 1;
 
 /// The default reference.
 pub(super) const DEFAULT_REFERENCE: &str = "qemu-img";
+
+/// The embedded library that writes, whose generations fit others that write.
+const WRITING_LIBRARY: &str = "imago";
 
 /// The default time limit of one tool call. The default value of the flag repeats it as `30`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -135,6 +143,10 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", env = "IMGDUEL_PASS_ENV", value_delimiter = ',', value_parser = values::variable)]
     pub pass_env: Vec<String>,
 
+    /// The directory of the regression seeds (default: fuzz-seeds/ in the package)
+    #[arg(long, value_name = "DIR", env = "IMGDUEL_SEEDS")]
+    pub seeds: Option<PathBuf>,
+
     /// The directory for new findings, until they are accepted
     #[arg(
         long,
@@ -180,32 +192,20 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = values::switch)]
     pub strict: bool,
 
+    /// A file of settings, which flags and variables overrule (default: imgduel.toml here or beside the package's Cargo.toml)
+    #[arg(long, value_name = "FILE", env = "IMGDUEL_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The profile of imgduel.toml that is put over its other settings
+    #[arg(long, value_name = "NAME", env = "IMGDUEL_PROFILE")]
+    profile: Option<String>,
+
     /// Log on standard error what the harness itself does, from LEVEL on: info (cases), debug (operations, calls of tools), trace (steps); MODULE=LEVEL narrows it (default: off)
     #[arg(long, value_name = "LEVEL", env = "IMGDUEL_LOG", value_parser = parse::<Filter>)]
     log: Option<Filter>,
 }
 
-/// A command line that consists only of settings.
-#[derive(clap::Parser)]
-#[command(name = "imgduel", disable_help_flag = true)]
-struct Flags {
-    #[command(flatten)]
-    settings: Settings,
-}
-
 impl Settings {
-    /// Parses settings as the command does, from flags such as `["--candidate", "qemu-img", "--timeout", "10"]`. Missing flags are taken from
-    /// environment variables, then from the defaults that `docs/command.md` lists. Fails with a one-line usage error.
-    pub fn from_flags<Word: Into<OsString>>(flags: impl IntoIterator<Item = Word>) -> Result<Self> {
-        let words: Vec<OsString> = std::iter::once("imgduel".into())
-            .chain(flags.into_iter().map(Into::into))
-            .collect();
-        match reading::read_from::<Flags>(&words)? {
-            Read::Arguments(flags) => Ok(flags.settings),
-            Read::Help(_) | Read::NoCommand => Err(Error::usage("these are no settings")),
-        }
-    }
-
     /// Returns whether the test target runs its default campaign, which is the same in every run.
     pub fn has_usual_campaign(&self) -> bool {
         let numbers = self.seed.is_some() || self.iterations.is_some() || self.duration.is_some();
@@ -231,7 +231,7 @@ impl Settings {
         if let Some(name) = &self.generation {
             return Generation::named(name);
         }
-        let names = self.candidates.iter().map(|spec| spec.name.as_str());
+        let names = self.candidates.iter().map(drawn_like);
         let names: Vec<&str> = names.collect();
         Ok(Generation::fitting(&names, &self.selection(), self.wide))
     }
@@ -269,7 +269,7 @@ impl Settings {
         let [spec] = &*self.candidates else { return };
         let wanted = self.generation.as_deref().map(Generation::named);
         if let (Some(Ok(wide)), false, None) = (wanted, self.wide, &self.fields)
-            && let Some(narrowed) = wide.narrowed_to(&spec.name, &self.selection())
+            && let Some(narrowed) = wide.narrowed_to(drawn_like(spec), &self.selection())
         {
             self.generation = Some(narrowed.name.to_owned());
         }
@@ -360,6 +360,14 @@ impl Settings {
     pub fn jobs(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.jobs.unwrap_or_else(processors)
+    }
+}
+
+/// Returns the name of the tool whose generations fit this one. A library that writes is given what imago is given: what it does not support is passed over.
+fn drawn_like(spec: &ToolSpec) -> &str {
+    match libraries::is_brought_writer(&spec.name) {
+        true => WRITING_LIBRARY,
+        false => &spec.name,
     }
 }
 

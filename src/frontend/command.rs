@@ -3,6 +3,7 @@
 mod accepting;
 mod adapter_check;
 mod bug_report;
+mod config;
 mod converting;
 mod fuzzing;
 mod inspect;
@@ -84,6 +85,8 @@ enum Command {
     Tools(tools::ToolsArguments),
     /// Check whether a program conforms to the adapter protocol (docs/adapters.md)
     AdapterCheck(AdapterCheckArguments),
+    /// Print which settings hold, and where each comes from: a flag, a variable, imgduel.toml
+    Config(config::ConfigArguments),
     /// Join the records of many processes or machines into one summary, JUnit and page
     Merge(merge::MergeArguments),
     /// Write the stub functions by which editors find the regression seeds
@@ -130,7 +133,7 @@ pub fn main() -> ExitCode {
         Ok(Read::Help(text)) => return print_text(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, tools, adapter-check, merge, stubs, completions or man (see --help)",
+                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
             ));
         }
         Err(error) => return failed(&error),
@@ -147,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Show(arguments) => show(&arguments),
         Command::Tools(arguments) => tools::tools(&arguments),
         Command::AdapterCheck(arguments) => adapter_check(&arguments),
+        Command::Config(arguments) => config::config(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Stubs(arguments) => stubs::stubs(&arguments),
         Command::Completions(arguments) => {

@@ -1,50 +1,136 @@
-//! The harness as a library: opens the tools that the settings name, takes the id of a case, and returns its records.
+//! A test target for libraries of one's own: the harness that the author of a crate adds.
 //!
-//! For other programs; imgduel itself does not call it. It runs no campaigns and writes no reports: the command and the
-//! test target do that.
+//! The test binary is everything at once: the test target (`trial`), the workers in which the libraries run, and the command (`command`) with these libraries
+//! as its candidates. The macro `harness!` writes its `main`.
 
-use std::sync::Arc;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use crate::base::error::Result;
-use crate::campaign::candidate_set::CandidateSet;
-use crate::campaign::settings::Settings;
-use crate::case::CaseId;
-use crate::case::generation::{Generation, Selection};
-use crate::run::record::Record;
-use crate::tool::{Tool, ToolEnv};
+use crate::base::program;
+use crate::frontend::libtest::Flags;
+use crate::frontend::{command, trial};
+use crate::report::complain;
+use crate::tool::libraries;
+use crate::tool::library::hosting::Hosted;
+use crate::tool::library::{AsyncLibrary, Blocking, Library};
 
-/// The reference and one or more candidates, opened.
+/// The length of the hash that cargo appends to the name of a test program.
+const HASH_LETTERS: usize = 16;
+
+/// A test target with libraries of its own as candidates.
 ///
-/// Dropping it ends the processes that it keeps and removes their scratch directories.
+/// `cargo test` runs the seeds in `fuzz-seeds/` and some fresh cases with each of them; `cargo test --test differential -- replay ID` and every other
+/// command of imgduel works with them as well.
 pub struct Harness {
-    candidate_set: CandidateSet,
+    package: PathBuf,
+    libraries: Vec<Box<dyn Hosted>>,
 }
 
 impl Harness {
-    /// Opens the tools that the settings name. An error says which tool is missing and how to install it.
-    ///
-    /// A program that opens an embedded candidate (`imago`, …) must call [`serve_if_asked`](crate::serve_if_asked) first: it is started again as
-    /// that candidate's worker.
-    pub fn open(settings: &Settings) -> Result<Self> {
-        let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
-        let candidate_set = CandidateSet::open_available(settings, &tool_env)?.0;
-        Ok(Self { candidate_set })
+    /// Returns a harness of the package in this directory, `env!("CARGO_MANIFEST_DIR")`, without candidates yet.
+    pub fn new(package: impl Into<PathBuf>) -> Self {
+        Self {
+            package: package.into(),
+            libraries: Vec::new(),
+        }
     }
 
-    /// Opens the reference that the settings name, and compares it with a tool of the caller's own. It ignores the candidates in the settings.
-    pub fn with_candidate(candidate: Arc<dyn Tool>, settings: &Settings) -> Result<Self> {
-        let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
-        let candidate_set = CandidateSet::with_candidate(candidate, settings, &tool_env)?;
-        Ok(Self { candidate_set })
+    /// Adds a library as candidate.
+    pub fn candidate(mut self, library: impl Library) -> Self {
+        self.libraries.push(Box::new(library));
+        self
     }
 
-    /// Runs a case with every candidate and confirms divergences. Returns one record for each candidate, in the order of
-    /// the settings.
-    ///
-    /// A tool that fails, crashes or hangs gives a record. An error means that the harness itself failed, or that the case
-    /// does not exist.
-    pub fn run(&self, id: &CaseId) -> Result<Vec<Record>> {
-        self.candidate_set
-            .run_confirmed(&Generation::case(id, &Selection::ALL)?)
+    /// Adds an asynchronous library as candidate.
+    pub fn async_candidate(self, library: impl AsyncLibrary) -> Self {
+        self.candidate(Blocking(library))
+    }
+
+    /// Runs as what the arguments of this process ask for: a worker, a command of imgduel, or the test target. Returns the exit code of `main`.
+    #[must_use = "main has to return it"]
+    pub fn main(self) -> ExitCode {
+        if let Err(error) = libraries::bring(self.libraries) {
+            complain(&error);
+            return ExitCode::from(2);
+        }
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        program::is_started_with(starting_words(arguments.first().map(Path::new)));
+        match is_command(&arguments) {
+            true => command::main(),
+            false => trial::main(&self.package),
+        }
+    }
+}
+
+/// Whether the arguments are a command of imgduel and not filters of the test target: a command's name, followed by something, and no flag that only test
+/// targets have.
+fn is_command(arguments: &[OsString]) -> bool {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let [_, first, _, ..] = &*words else {
+        return false;
+    };
+    let grammar = command::grammar();
+    let mut commands = grammar.get_subcommands();
+    let is_named = commands.any(|command| command.get_name() == *first);
+    is_named && !words.iter().any(|word| Flags::has(word))
+}
+
+/// Returns the words that start this test target through cargo.
+fn starting_words(program: Option<&Path>) -> Vec<String> {
+    let stem = program.and_then(Path::file_stem);
+    let stem = stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let is_hash = |hash: &str| {
+        hash.len() == HASH_LETTERS && hash.bytes().all(|letter| letter.is_ascii_hexdigit())
+    };
+    let target = match stem.rsplit_once('-') {
+        Some((target, hash)) if is_hash(hash) => target,
+        _ => &stem,
+    };
+    let package = std::env::var("CARGO_PKG_NAME").ok();
+    let package = package.iter().flat_map(|name| ["-p", name]);
+    ["cargo", "test"]
+        .into_iter()
+        .chain(package)
+        .chain(["--test", target, "--"])
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_command_is_told_from_a_filter() {
+        for line in [
+            "differential replay native1_s1_i0",
+            "differential fuzz --duration 10m",
+            "differential config .",
+        ] {
+            assert!(is_command(&words(line)), "{line}");
+        }
+        for line in [
+            "differential",
+            "differential replay",
+            "differential fuzz --nocapture",
+            "differential regression::replay --exact",
+            "differential --list --format terse",
+            "differential script --exact --nocapture",
+        ] {
+            assert!(!is_command(&words(line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_test_program_is_started_through_cargo() {
+        let words = starting_words(Some(Path::new("/t/deps/differential-0123456789abcdef")));
+        assert_eq!(words[words.len() - 3..], ["--test", "differential", "--"]);
+        let words = starting_words(Some(Path::new("/t/my-test")));
+        assert_eq!(words[words.len() - 2], "my-test");
     }
 }

@@ -113,6 +113,23 @@ pub struct Flags {
     unstable: Vec<Unstable>,
 }
 
+impl Flags {
+    /// Whether a word of a command line is a flag of a libtest binary.
+    pub fn has(word: &str) -> bool {
+        let word = word.split('=').next().unwrap_or_default();
+        let grammar = Self::augment_args(clap::Command::default());
+        let is_it = |flag: &clap::Arg| {
+            let long = word.strip_prefix("--");
+            let short = word.strip_prefix('-').filter(|rest| rest.len() == 1);
+            let aliases = flag.get_all_aliases().unwrap_or_default();
+            let letter = flag.get_short().map(String::from);
+            long.is_some_and(|long| flag.get_long() == Some(long) || aliases.contains(&long))
+                || (short.is_some() && short == letter.as_deref())
+        };
+        grammar.get_arguments().any(is_it)
+    }
+}
+
 /// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {

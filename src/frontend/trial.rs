@@ -15,6 +15,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 
 use crate::base::error::{Error, Result};
+use crate::base::program;
 use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::{
     self, FUZZ_ITERATIONS, Read, Settings, TEST_ITERATIONS, TEST_SEED,
@@ -103,7 +104,10 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         trace.carry_over()?;
     }
     let trials = Trials {
-        seeds: seed_directory(package),
+        seeds: match &settings.seeds {
+            Some(directory) => directory.clone(),
+            None => seed_directory(package),
+        },
         fresh: Fresh::from_settings(&settings)?,
         trace: trace.clone(),
     };
@@ -220,7 +224,8 @@ impl Fresh {
         let (start, count) = settings.range(usual_count)?;
         if count > FRESH_TRIALS_MAX {
             return Err(Error::usage(format!(
-                "{count} iterations are too many for the test target, which takes up to {FRESH_TRIALS_MAX}: use imgduel fuzz"
+                "{count} iterations are too many for the test target, which takes up to {FRESH_TRIALS_MAX}: use {} fuzz",
+                program::line()
             )));
         }
         let fresh = Self {

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::base::program;
 use crate::base::prose::{counted, printable};
 use crate::base::simpler::CaseSize;
 use crate::oracle::signature::Group;
@@ -151,10 +152,9 @@ pub fn shrunk(before: CaseSize, after: CaseSize, attempts: usize, finished: bool
         true => "no smaller case shows it".to_owned(),
         false => words.join(", "),
     };
-    let more = if finished {
-        ""
-    } else {
-        " (not finished: imgduel shrink continues)"
+    let more = match finished {
+        true => String::new(),
+        false => format!(" (not finished: {} shrink continues)", program::line()),
     };
     format!(
         "  shrunk in {}: {words}{more}\n",
@@ -166,7 +166,8 @@ pub fn shrunk(before: CaseSize, after: CaseSize, attempts: usize, finished: bool
 pub fn replay_command(path: &Path, candidate: &str) -> String {
     let path = quoted(&path.display().to_string());
     format!(
-        "  again: imgduel replay {path} --candidate {}\n",
+        "  again: {} replay {path} --candidate {}\n",
+        program::line(),
         quoted(candidate)
     )
 }
@@ -383,7 +384,8 @@ fn elsewhere(counts: &[ElsewhereCount]) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "to accept this of {tool} too: imgduel accept --extend {} {}",
+            "to accept this of {tool} too: {} accept --extend {} {}",
+            program::line(),
             ids.join(","),
             quoted(&tool.version)
         );

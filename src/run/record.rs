@@ -23,6 +23,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
+use crate::base::program;
 use crate::case::generation::ancestry;
 use crate::case::known::Sighting;
 use crate::case::shrink::Symptom;
@@ -297,8 +298,10 @@ impl Record {
     pub fn case_shown(&self) -> Result<&Case> {
         self.case.as_ref().ok_or_else(|| {
             Error::usage(format!(
-                "the record of {} does not hold its case: try it again with imgduel replay {}",
-                self.id, self.id
+                "the record of {} does not hold its case: try it again with {} replay {}",
+                self.id,
+                program::line(),
+                self.id
             ))
         })
     }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tracing::span::EnteredSpan;
 
 use crate::base::error::{Error, Result};
+use crate::base::program;
 use crate::case::Case;
 use crate::case::generation::Selection;
 use crate::case::known::{Catalogue, Said, Sighting};
@@ -272,8 +273,8 @@ impl Session {
 
     /// The command line that runs a case again with the same settings.
     pub fn reproduce(&self, id: &str, selection: &Selection) -> String {
-        let mut words = ["imgduel", "replay"].map(str::to_owned).to_vec();
-        words.push(id.to_owned());
+        let mut words = program::words();
+        words.extend(["replay", id].map(str::to_owned));
         words.extend(selection.flags());
         words.extend(self.terms.flags.iter().cloned());
         shell_line(&words)

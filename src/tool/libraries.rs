@@ -7,10 +7,8 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use super::imago::library::Imago;
 use super::in_process::InProcess;
 use super::library::hosting::{Delivery, Hosted};
-use super::reader::Reader;
 use super::{Row, Tool, ToolEnv, ToolSpec, embedded, worker};
 use crate::base::error::{Error, Result};
 use crate::process;
@@ -18,24 +16,21 @@ use crate::process;
 /// The libraries that a test target brings along.
 static BROUGHT: OnceLock<Vec<&'static dyn Hosted>> = OnceLock::new();
 
-/// The embedded readers.
-static READERS: &[Reader] = &[
+/// The libraries that are built in, by name: each is a feature of this crate.
+static BUILT_IN: &[(&str, &dyn Hosted)] = &[
+    #[cfg(feature = "imago")]
+    ("imago", &super::imago::library::Imago),
     #[cfg(feature = "qcow2-core")]
-    super::qcow2_core::READER,
+    ("qcow2-core", &super::qcow2_core::READER),
     #[cfg(feature = "vdi")]
-    super::vdi::READER,
+    ("vdi", &super::vdi::READER),
     #[cfg(feature = "vmdk-core")]
-    super::vmdk_core::READER,
+    ("vmdk-core", &super::vmdk_core::READER),
     #[cfg(feature = "vhd-core")]
-    super::vhd_core::READER,
+    ("vhd-core", &super::vhd_core::READER),
     #[cfg(feature = "vhdx-core")]
-    super::vhdx_core::READER,
+    ("vhdx-core", &super::vhdx_core::READER),
 ];
-
-/// Returns the reader of this name.
-fn reader(name: &str) -> Option<&'static Reader> {
-    READERS.iter().find(|reader| reader.name == name)
-}
 
 /// Brings libraries along, for the rest of this process; once, before any tool is named. Fails if the name of one is taken, or is no name.
 pub fn bring(libraries: Vec<Box<dyn Hosted>>) -> Result<()> {
@@ -101,13 +96,10 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
 
 /// Returns the library of this name.
 fn library(name: &str) -> Option<&'static dyn Hosted> {
-    match name {
-        "imago" => Some(&Imago),
-        other => match reader(other) {
-            Some(reader) => Some(reader),
-            None => brought_library(other),
-        },
-    }
+    let built_in = BUILT_IN.iter().find(|(own, _)| *own == name);
+    built_in
+        .map(|(_, library)| *library)
+        .or_else(|| brought_library(name))
 }
 
 /// Whether this program hosts a library of this name.

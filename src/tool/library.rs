@@ -5,7 +5,7 @@
 
 mod asynchronous;
 mod error;
-pub(super) mod hosting;
+pub mod hosting;
 mod offer;
 mod probe;
 

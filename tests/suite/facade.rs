@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use imgduel::case::generation::{Generation, Selection};
 use imgduel::{
-    Answer, CallContext, Capabilities, Harness, Reproducer, Request, Result, Settings, Support,
-    Tool,
+    Answer, CallContext, Capabilities, Reproducer, Request, Result, Runner, Settings, Support, Tool,
 };
 
 use crate::ring;
@@ -101,5 +100,5 @@ fn an_implementation_of_tool_can_be_the_candidate() {
     };
     assert_eq!(record.candidate.name, "own");
     assert_eq!(record.verdict.to_string(), "match");
-    let _: fn(Arc<dyn Tool>, &Settings) -> Result<Harness> = Harness::with_candidate;
+    let _: fn(Arc<dyn Tool>, &Settings) -> Result<Runner> = Runner::with_candidate;
 }

@@ -53,7 +53,12 @@ pub(super) struct AcceptArguments {
     records: Vec<PathBuf>,
 
     /// The directory of the seeds
-    #[arg(long, value_name = "DIR", default_value = "fuzz-seeds")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMGDUEL_SEEDS",
+        default_value = "fuzz-seeds"
+    )]
     seeds: PathBuf,
 
     /// The catalogue that the entry goes into: a directory, in which it goes into its tool's file, or one file

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::SEED_DIRECTORY;
 use crate::base::error::{Cause, Error, Result};
+use crate::base::program;
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
 use crate::campaign::passing_over;
 use crate::campaign::settings::Settings;
@@ -208,7 +209,10 @@ impl TestSession {
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {
-                record.came_from_file(format!("{SEED_DIRECTORY}/{}.json", seed.stem));
+                let directory = self.settings.seeds.as_deref();
+                let directory = directory.unwrap_or(Path::new(SEED_DIRECTORY));
+                let file = directory.join(format!("{}.json", seed.stem));
+                record.came_from_file(file.display().to_string());
             }
         }
         if let Some(trace) = &self.trace {
@@ -327,8 +331,9 @@ impl TestSession {
         let drawn = Drawn::from_record(record);
         match SeedFile::resolved(record, &group, drawn.as_ref()).write(&path) {
             Ok(()) => format!(
-                "  kept in {} (imgduel shrink makes it smaller)\n",
-                path.display()
+                "  kept in {} ({} shrink makes it smaller)\n",
+                path.display(),
+                program::line()
             ),
             Err(error) => format!("  not kept: {error}\n"),
         }
