@@ -88,7 +88,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 fn runner(candidate: Arc<dyn Tool>, workdir: &Path) -> DifferentialRunner {
     DifferentialRunner {
         candidate,
-        reference: model::tool(),
+        reference: model::sparing_tool(),
         limit: CASE_CALL_LIMIT,
         // Nothing is started here: the whole process is in a sandbox.
         sandbox: SandboxPolicy::OPEN,

@@ -42,6 +42,8 @@ struct Done {
 
 struct ModelTool {
     capabilities: Capabilities,
+    /// Whether zeros that qemu-img would write out take space on the host.
+    takes_space: bool,
 }
 
 pub(super) fn open(_: &ToolSpec, _: &ToolEnv) -> error::Result<Arc<dyn Tool>> {
@@ -52,6 +54,15 @@ pub(super) fn open(_: &ToolSpec, _: &ToolEnv) -> error::Result<Arc<dyn Tool>> {
 pub fn tool() -> Arc<dyn Tool> {
     Arc::new(ModelTool {
         capabilities: capabilities(),
+        takes_space: true,
+    })
+}
+
+/// The model where nobody compares how much space the images that it makes take: it writes no zeros out.
+pub fn sparing_tool() -> Arc<dyn Tool> {
+    Arc::new(ModelTool {
+        capabilities: capabilities(),
+        takes_space: false,
     })
 }
 
@@ -116,7 +127,7 @@ impl Tool for ModelTool {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> error::Result<Answer> {
         let started = Instant::now();
-        let outcome = answered(request, call_context.directory);
+        let outcome = answered(request, call_context.directory, self.takes_space);
         let command = [NAME, request.name(), &request.file().path];
         let mut answer = Answer::from(Exit::Success);
         answer.transcript.command = command.map(str::to_owned).into();
@@ -163,7 +174,7 @@ fn unknown(file: &ImageFile) -> Option<String> {
     own.or_else(|| unknown(file.backing.as_deref()?))
 }
 
-fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
+fn answered(request: &Request, directory: &Path, takes_space: bool) -> Result<Done, Unparsable> {
     match request {
         Request::Create { .. }
         | Request::Resize { .. }
@@ -177,7 +188,7 @@ fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
         | Request::ConvertSnapshot { .. }
         | Request::Dd { .. }
         | Request::Rebase { .. }
-        | Request::Commit { .. } => copies::answered(request, directory),
+        | Request::Commit { .. } => copies::answered(request, directory, takes_space),
         Request::Info { .. }
         | Request::Check { .. }
         | Request::Measure { .. }

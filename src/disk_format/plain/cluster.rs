@@ -39,7 +39,7 @@ pub enum Cluster {
 impl Cluster {
     /// Whether it may hold anything but zeros: not if it never got any, or if its place in the file is a hole. `written` are the file's ranges that hold
     /// data, ascending, in bytes.
-    pub(super) fn has_data(&self, cluster_size: u64, written: &[Range<u64>]) -> bool {
+    pub fn has_data(&self, cluster_size: u64, written: &[Range<u64>]) -> bool {
         match self {
             Self::Zero | Self::Reserved => false,
             Self::Stored(offset) => {

@@ -148,7 +148,7 @@ pub(super) fn punch_between(
     end: u64,
 ) -> Result<(), Unparsable> {
     let mut reached = 0;
-    for range in kept.chain([end..end]) {
+    for range in kept.chain(std::iter::once(end..end)) {
         if reached < range.start {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             fallocate(file, flags, reached, range.start - reached).map_err(std::io::Error::from)?;

@@ -147,7 +147,7 @@ impl Qcow2File {
     }
 
     /// The ranges of the file that holds guest data which are no holes, in bytes.
-    pub(super) fn data_segments(&self) -> Result<Vec<Range<u64>>, Unparsable> {
+    pub fn data_segments(&self) -> Result<Vec<Range<u64>>, Unparsable> {
         match &self.source {
             Some(source) => Ok(data_segments(source)?),
             None => Ok(Vec::new()),

@@ -13,9 +13,7 @@ use super::cluster::{Cluster, compressed};
 use super::host_space::{HostSpace, punch_between};
 use super::qcow2_file::Qcow2File;
 use crate::disk_format::qcow2::Unparsable;
-use crate::disk_format::qcow2::cluster_mapping::{
-    COMPRESSED_SECTOR, COPIED, compressed_entry, compressed_range,
-};
+use crate::disk_format::qcow2::cluster_mapping::{COPIED, compressed_entry, compressed_range};
 use crate::disk_format::qcow2::refcounts::set_entry;
 use crate::image::content::{BLOCK_BYTES, create_in_place, is_zero};
 
@@ -264,7 +262,8 @@ impl Layout<'_> {
             None => self.space.allocate(1),
         };
         self.file.write_all_at(stored, offset)?;
-        self.room = Some((offset + length).next_multiple_of(COMPRESSED_SECTOR));
+        // The next one begins at the next byte, as QEMU packs them (qcow2_alloc_bytes).
+        self.room = Some(offset + length);
         let entry = compressed_entry(offset, length, self.image.cluster_bits);
         Ok(Entry::Compressed(entry))
     }
@@ -372,3 +371,6 @@ impl Layout<'_> {
         Ok((table, clusters))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,7 +176,8 @@ impl Volume {
         })
     }
 
-    /// Makes a range zero: whole clusters are described as zeros, or given back where that shows the same. A flat image `keeps` its space on the host.
+    /// Makes a range zero: whole clusters are described as zeros, or given back where that shows the same. A flat image `keeps` its space on the
+    /// host, and so does a raw external data file.
     pub fn zero(&mut self, offset: u64, length: u64, keeps: bool) -> Result<(), Unparsable> {
         self.is_inside(offset, length)?;
         let (end, size, has_below) = (offset + length, self.size, self.below.is_some());
@@ -191,7 +192,12 @@ impl Volume {
             true => end.div_ceil(cluster_size),
             false => end / cluster_size,
         };
-        if first < last && !has_below {
+        if first < last && keeps && file.data_file_raw {
+            // QEMU passes it on to the data file (qcow2_subcluster_zeroize).
+            let zeros = Cluster::New(Arc::new(vec![0; cluster_size as usize]));
+            file.clusters
+                .extend((first..last).map(|guest| (guest, zeros.clone())));
+        } else if first < last && !has_below {
             let covered: Vec<u64> = file
                 .clusters
                 .range(first..last)
@@ -217,9 +223,21 @@ impl Volume {
         Ok(())
     }
 
+    /// Gives the whole clusters of a range places in the file without writing to them; only for an image that has no data there.
+    pub fn reserve(&mut self, offset: u64, length: u64) -> Result<(), Unparsable> {
+        self.is_inside(offset, length)?;
+        if let Store::Qcow2(file) = &mut self.store {
+            let size = file.cluster_size();
+            let guests = offset.div_ceil(size)..(offset + length) / size;
+            file.clusters
+                .extend(guests.map(|guest| (guest, Cluster::Reserved)));
+        }
+        Ok(())
+    }
+
     /// Changes the size. What is added reads as zeros, even where a longer image below has data; what is cut off is gone.
     pub fn resize(&mut self, size: u64) -> Result<(), Unparsable> {
-        let (old, has_below) = (self.size, self.below.is_some());
+        let old = self.size;
         let below = self.below.as_ref().map_or(0, |below| below.size);
         let file = match &mut self.store {
             Store::Flat(file) => {
@@ -236,19 +254,13 @@ impl Volume {
         } else if !hidden.is_empty() && file.version < 3 {
             let why = "Operation not supported: version 2 cannot hide what the backing file holds";
             return Err(Unparsable::new(why));
-        } else if file.version < 3 && has_below {
-            // As qemu-img does: version 2 has no other way to say that these clusters are zeros.
-            let added = old.div_ceil(cluster_size)..size.div_ceil(cluster_size);
-            let zeros = file.zeros();
-            file.clusters
-                .extend(added.map(|guest| (guest, zeros.clone())));
         } else {
             let hidden = hidden.map(|guest| (guest, Cluster::Zero));
             file.clusters.extend(hidden);
         }
         // The cluster in which the image ended, or ends now, holds nothing behind that end.
         let edge = old.min(size);
-        let is_split = edge % cluster_size != 0 && old != size;
+        let is_split = !edge.is_multiple_of(cluster_size) && old != size;
         let holds = file.clusters.contains_key(&(edge / cluster_size)) || below > edge;
         self.size = size.min(old);
         if is_split && holds {
@@ -325,7 +337,7 @@ impl Volume {
     }
 
     /// As [`mapped_ranges`](Self::mapped_ranges), but clusters whose place in the file was never written to count as zeros, which they read as.
-    fn read_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
+    pub fn read_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
         self.ranges(true)
     }
 

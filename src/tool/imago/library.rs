@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -210,8 +211,8 @@ fn data_ranges(image: &Image, path: &Path, format: Format) -> io::Result<Vec<Ran
                 storage,
                 offset: place,
                 ..
-            } => written.read_parts(*storage, *place..*place + length),
-            _ => vec![0..length],
+            } => written.read_parts(storage, *place..*place + length),
+            _ => iter::once(0..length).collect(),
         };
         for part in parts {
             // Pieces start at a block boundary; mappings may be as small as 512 bytes.
@@ -236,13 +237,12 @@ impl Written {
     /// The parts of a range of a file that are read, relative to its start: those with data, and of each hole up to [`PIECE_BYTES`] at both ends. Imago
     /// reads a hole as any other place, so that gigabytes of it show no more than its ends do.
     fn read_parts(&mut self, storage: &File, range: Range<u64>) -> Vec<Range<u64>> {
-        let whole = vec![0..range.end - range.start];
         let Some(path) = storage.get_filename() else {
-            return whole;
+            return iter::once(0..range.end - range.start).collect();
         };
         let written = self.0.entry(path).or_insert_with_key(|path| {
             let segments = std::fs::File::open(path).and_then(|file| data_segments(&file));
-            segments.unwrap_or_else(|_| vec![0..u64::MAX])
+            segments.unwrap_or_else(|_| iter::once(0..u64::MAX).collect())
         });
         without_inner_holes(&range, written)
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::changes::{create, open, word};
 use super::{Done, no};
-use crate::disk_format::plain::{Cluster, Volume};
+use crate::disk_format::plain::Volume;
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::{BLOCK_BYTES, is_zero};
 use crate::image::format::SECTOR_BYTES;
@@ -15,7 +15,11 @@ use crate::tool::request::{ImageFile, Request, dd_range};
 /// How much is copied at once, in bytes: whole clusters.
 const PIECE_BYTES: usize = 2 << 20;
 
-pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
+pub(super) fn answered(
+    request: &Request,
+    directory: &Path,
+    takes_space: bool,
+) -> Result<Done, Unparsable> {
     match request {
         Request::Convert {
             source,
@@ -45,7 +49,7 @@ pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unpa
         } => {
             let from = open(source, directory)?;
             let (start, length) = dd_range(from.size, *block_size, *count, *skip);
-            copy_blocks(&from, start..start + length, target, directory)?;
+            copy_blocks(&from, start..start + length, target, takes_space, directory)?;
         }
         Request::Rebase {
             file,
@@ -94,23 +98,36 @@ fn copy(
     to.save(packs)
 }
 
-/// Copies a guest range into a new image, zeros included.
+/// Copies a guest range into a new image, zeros included, which take space if `takes_space`.
 fn copy_blocks(
     from: &Volume,
     range: Range<u64>,
     target: &ImageFile,
+    takes_space: bool,
     directory: &Path,
 ) -> Result<(), Unparsable> {
     let length = (range.end - range.start).next_multiple_of(SECTOR_BYTES);
     let mut to = create(target, length, directory)?;
     let mut bytes = vec![0; PIECE_BYTES];
-    let mut place = range.start;
-    while place < range.end {
-        let part = ((range.end - place) as usize).min(PIECE_BYTES);
-        let part = &mut bytes[..part];
-        from.read(place, part)?;
-        to.write(place - range.start, part)?;
-        place += part.len() as u64;
+    let mapped_ranges = from.read_ranges()?;
+    let past = std::iter::once((range.start.max(from.size), range.end, true));
+    let parts = mapped_ranges.iter().map(|mapped| {
+        let (start, end) = (mapped.start.max(range.start), mapped.end.min(range.end));
+        (start, end, mapped.zero)
+    });
+    for (start, end, is_zero) in parts.chain(past) {
+        let mut place = start;
+        while place < end {
+            let length = end - place;
+            if is_zero && !takes_space {
+                to.reserve(place - range.start, length)?;
+                break;
+            }
+            let part = &mut bytes[..(length as usize).min(PIECE_BYTES)];
+            from.read(place, part)?;
+            to.write(place - range.start, part)?;
+            place += part.len() as u64;
+        }
     }
     to.save(false)
 }
@@ -169,13 +186,15 @@ fn commit(file: &ImageFile, directory: &Path) -> Result<(), Unparsable> {
     let image = overlay.qcow2()?;
     let cluster_size = image.cluster_size();
     let clusters = std::mem::take(&mut image.clusters);
+    let written = image.data_segments()?;
     for (guest, cluster) in &clusters {
         let offset = guest * cluster_size;
         if offset >= size {
             continue;
         }
         let length = cluster_size.min(size - offset);
-        if matches!(cluster, Cluster::Zero) {
+        // What was never written to is merged as zeros, as qemu-img does, and takes no space below.
+        if !cluster.has_data(cluster_size, &written) {
             below.zero(offset, length, false)?;
             continue;
         }
