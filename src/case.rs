@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
 use crate::base::simpler::CaseSize;
-use crate::case::generation::Selection;
+use crate::case::generation::{Generation, Selection};
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
 use crate::operation::Operation;
@@ -130,9 +130,14 @@ pub struct Case {
     pub seed: Option<u64>,
     /// The iteration, from 0; `None` if `seed` is `None`.
     pub iteration: Option<u64>,
-    /// The seed of this iteration's own random number generator.
-    pub iter_seed: u64,
-    /// The source image.
+    /// The seed of this iteration's own random number generator; `None` where seed and iteration themselves are the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iter_seed: Option<u64>,
+    /// The source image; left out in a case that has none.
+    #[serde(
+        default = "ImageRecipe::absent",
+        skip_serializing_if = "ImageRecipe::is_absent"
+    )]
     pub image: ImageRecipe,
     /// The operations, in the order in which they run.
     pub ops: Vec<Operation>,
@@ -155,7 +160,14 @@ impl Serialize for Case {
 
 impl<'de> Deserialize<'de> for Case {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let case = Self::deserialize(deserializer)?;
+        let mut case = Self::deserialize(deserializer)?;
+        if let Some(dmg) = &mut case.image.dmg {
+            dmg.payload = Generation::payload(case.iter_seed.unwrap_or_default());
+            validity::at("image", dmg.validity_of_chunks()).map_err(D::Error::custom)?;
+            if dmg.guest_sha256.is_empty() {
+                dmg.complete();
+            }
+        }
         case.validity().map_err(D::Error::custom)?;
         Ok(case)
     }
@@ -165,8 +177,21 @@ impl Case {
     /// Returns an error that names the first invalid field. Cases read from files need this check; generated ones are valid.
     fn validity(&self) -> Validity {
         validity::identifier("generation", &self.generation)?;
-        validity::at("image", self.image.validity())?;
+        if self.iter_seed.is_none() && self.seed.is_none() {
+            return Err("iter_seed is missing: write it, or seed and iteration".to_owned());
+        }
         validity::not_empty("ops", &self.ops)?;
+        match self.image.is_absent() {
+            false => validity::at("image", self.image.validity())?,
+            true if self
+                .ops
+                .iter()
+                .any(|operation| operation.perform().reads_source()) =>
+            {
+                return Err("image is missing: an operation reads it".to_owned());
+            }
+            true => {}
+        }
         validity::each("ops", &self.ops, |operation| {
             let validity = operation.perform().validity(&self.image);
             validity::at(format!(" ({})", operation.name()), validity)
@@ -186,7 +211,7 @@ impl Case {
         let origin = match (self.seed, self.iteration) {
             (Some(seed), Some(iteration)) => Origin::Campaign { seed, iteration },
             // Only the Python generations have cases without a campaign. Their seeds have 32 bits.
-            _ => Origin::IterationSeed(self.iter_seed as u32),
+            _ => Origin::IterationSeed(self.iter_seed.unwrap_or_default() as u32),
         };
         CaseId {
             generation: self.generation.clone(),
@@ -218,7 +243,7 @@ impl Case {
             recipe,
             source,
             stem: format!("{index}-{}", self.ops[index].name()),
-            salt: self.iter_seed,
+            salt: self.iter_seed.unwrap_or_default(),
         }
     }
 }

@@ -27,6 +27,9 @@ pub mod qcow;
 /// The on-disk format of parallels.
 pub mod parallels;
 
+/// The on-disk format of dmg: a writer.
+pub mod dmg;
+
 /// Plain readers and writers of whole images.
 pub mod plain;
 

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::base::rng::PythonRandom;
 use crate::base::simpler::CaseSize;
 use crate::image::ImageRecipe;
+use crate::image::format::Format;
 use crate::image::validity::Validity;
 use crate::oracle::observations::{Observations, Output, ResourceBounds, Step, StepContext};
 use crate::oracle::verdict::{Place, Verdict};
 use crate::tool::request::ImageFile;
 use facts::Facts;
 use feature::Feature;
+use snapshot_bearing::{Command, Form, PlainRecipe, SnapshotBearing};
 
 pub mod amend;
 pub mod bench;
@@ -36,6 +38,7 @@ pub mod rebase;
 pub mod repair;
 pub mod resize;
 pub mod snapshot;
+pub mod snapshot_bearing;
 
 /// The interface of an operation. The steps are the same for each side.
 pub trait Perform {
@@ -152,6 +155,28 @@ pub enum Picker {
     V1,
     /// From ops13 on: create and resize draw refcount_bits too.
     V2,
+    /// From ops16s on: commit, rebase and bench draw first whether their images have snapshots.
+    V3,
+}
+
+/// Whether the Python harness added the format to those of its source images after its generation ops16s. It maps and measures none of these
+/// images, and draws nothing for that.
+pub fn is_added(format: Format) -> bool {
+    matches!(
+        format,
+        Format::Vdi | Format::Parallels | Format::Qcow | Format::Dmg
+    )
+}
+
+/// The parameters of an operation, as its interface.
+trait AsPerform {
+    fn as_perform(&self) -> &dyn Perform;
+}
+
+impl<Parameters: Perform> AsPerform for Parameters {
+    fn as_perform(&self) -> &dyn Perform {
+        self
+    }
 }
 
 /// Draws an operation for the Python generations.
@@ -210,8 +235,8 @@ macro_rules! operations {
             /// Returns the operation's interface.
             pub fn perform(&self) -> &dyn Perform {
                 match self {
-                    $(Self::$variant(parameters) => parameters,)*
-                    $(Self::$own_variant(parameters) => parameters,)*
+                    $(Self::$variant(parameters) => parameters.as_perform(),)*
+                    $(Self::$own_variant(parameters) => parameters.as_perform(),)*
                 }
             }
         }
@@ -228,17 +253,57 @@ operations! {
         Create = "create", create::Create;
         Resize = "resize", resize::Resize;
         Amend = "amend", amend::Amend;
-        Rebase = "rebase", rebase::Rebase;
-        Commit = "commit", commit::Commit;
+        Rebase = "rebase", Form<rebase::Rebase>;
+        Commit = "commit", Form<commit::Commit>;
         Map = "map", map::Map;
         Snapshot = "snapshot", snapshot::Snapshot;
         Repair = "repair", repair::Repair;
         Dd = "dd", dd::Dd;
         Bitmap = "bitmap", bitmap::Bitmap;
-        Bench = "bench", bench::Bench;
+        Bench = "bench", Form<bench::Bench>;
     }
     ours {
         Chain = "chain", chain::Chain;
         Malformed = "malformed", malformed::Malformed;
+    }
+}
+
+impl PlainRecipe for commit::Commit {
+    const COMMAND: Command = Command::Commit;
+}
+
+impl From<commit::Commit> for Operation {
+    fn from(plain: commit::Commit) -> Self {
+        Self::Commit(Form::Plain(plain))
+    }
+}
+
+impl PlainRecipe for rebase::Rebase {
+    const COMMAND: Command = Command::Rebase;
+}
+
+impl From<rebase::Rebase> for Operation {
+    fn from(plain: rebase::Rebase) -> Self {
+        Self::Rebase(Form::Plain(plain))
+    }
+}
+
+impl PlainRecipe for bench::Bench {
+    const COMMAND: Command = Command::Bench;
+}
+
+impl From<bench::Bench> for Operation {
+    fn from(plain: bench::Bench) -> Self {
+        Self::Bench(Form::Plain(plain))
+    }
+}
+
+impl From<SnapshotBearing> for Operation {
+    fn from(recipe: SnapshotBearing) -> Self {
+        match recipe.command {
+            Command::Commit => Self::Commit(Form::SnapshotBearing(recipe)),
+            Command::Rebase => Self::Rebase(Form::SnapshotBearing(recipe)),
+            Command::Bench => Self::Bench(Form::SnapshotBearing(recipe)),
+        }
     }
 }

@@ -300,7 +300,7 @@ mod tests {
         let tool = serde_json::json!({"name": "t", "version": "1"});
         let record = serde_json::json!({
             "format_version": FORMAT_VERSION, "id": case.id().to_string(), "generation": case.generation, "seed": case.seed,
-            "iteration": case.iteration, "iter_seed": case.iter_seed, "verdict": "match", "candidate": tool,
+            "iteration": case.iteration, "iter_seed": case.iter_seed.unwrap_or_default(), "verdict": "match", "candidate": tool,
             "reference": tool, "operations": [], "duration_ms": 1.0, "tool_calls": 1, "tool_cpu_ms": 1.0,
             "behaviours": kinds.chain([steps]).collect::<BTreeSet<u32>>(),
         });

@@ -13,6 +13,7 @@ pub use selection::Selection;
 
 use crate::base::error::{Error, Result};
 use crate::case::{Case, CaseId, Origin};
+use crate::image::dmg::Payload;
 use crate::operation::Picker;
 use ancestry::Change;
 use native::NativeProfile;
@@ -29,6 +30,8 @@ pub struct Generation {
 enum Draws {
     /// Draws the same cases as the Python harness.
     Python(PythonGeneration),
+    /// Draws the same cases as cow-soak, a script of the Python harness.
+    Soak,
     /// Draws chains of steps within this profile.
     Native(&'static NativeProfile),
     /// Draws damaged images within this profile.
@@ -43,19 +46,29 @@ pub const ITERATION_MAX: u64 = 99_999_999;
 const DEFAULT_NAME: &str = "ops16";
 
 /// The generations of the Python harness, oldest first, then the native ones.
-static GENERATIONS: [Generation; 20] = [
-    python("ops4", &V1_OPERATIONS, 4, Picker::V1),
-    python("ops5", &V1_OPERATIONS, 5, Picker::V1),
-    python("ops6", &V1_OPERATIONS, 6, Picker::V1),
-    python("ops7", &V1_OPERATIONS, 7, Picker::V1),
-    python("ops8", &V1_OPERATIONS, 8, Picker::V1),
-    python("ops9", &V1_OPERATIONS, 9, Picker::V1),
-    python("ops10", &V1_OPERATIONS, 10, Picker::V1),
-    python("ops11", &V1_OPERATIONS, 11, Picker::V1),
-    python("ops13", &V2_OPERATIONS, 13, Picker::V2),
-    python("ops14", &V2_OPERATIONS, 14, Picker::V2),
-    python("ops15", &V2_OPERATIONS, 15, Picker::V2),
-    python("ops16", &V2_OPERATIONS, 16, Picker::V2),
+static GENERATIONS: [Generation; 26] = [
+    python("ops4", &V1_OPERATIONS, 4, Picker::V1, 4),
+    python("ops5", &V1_OPERATIONS, 5, Picker::V1, 4),
+    python("ops6", &V1_OPERATIONS, 6, Picker::V1, 4),
+    python("ops7", &V1_OPERATIONS, 7, Picker::V1, 4),
+    python("ops8", &V1_OPERATIONS, 8, Picker::V1, 4),
+    python("ops9", &V1_OPERATIONS, 9, Picker::V1, 4),
+    python("ops10", &V1_OPERATIONS, 10, Picker::V1, 4),
+    python("ops11", &V1_OPERATIONS, 11, Picker::V1, 4),
+    python("ops13", &V2_OPERATIONS, 13, Picker::V2, 4),
+    python("ops14", &V2_OPERATIONS, 14, Picker::V2, 4),
+    python("ops15", &V2_OPERATIONS, 15, Picker::V2, 4),
+    python("ops16", &V2_OPERATIONS, 16, Picker::V2, 4),
+    python("ops16s", &V2_OPERATIONS, 16, Picker::V3, 4),
+    python("ops16v", &V2_OPERATIONS, 16, Picker::V3, 5),
+    python("ops16p", &V2_OPERATIONS, 16, Picker::V3, 6),
+    // Inferred: the text of ops16q was never seen. It came between its neighbours, and had the compressed form of qcow.
+    python("ops16q", &V2_OPERATIONS, 16, Picker::V3, 7),
+    python("ops16d", &V2_OPERATIONS, 16, Picker::V3, 8),
+    Generation {
+        name: "cow_soak",
+        draws: Draws::Soak,
+    },
     native("native1", &native::WIDE),
     native("native1_imago", &native::IMAGO),
     native("native1_readers", &native::READERS),
@@ -112,28 +125,31 @@ const NARROWINGS: [(&str, &str, &str); 3] = [
 const WHOLE_TOOLS: [&str; 2] = ["qemu-img", "instar"];
 
 /// Former generations of the Python harness that cannot be decoded: the name and what is unknown about them.
-const NOT_KNOWN: [(&str, &str); 2] = [
-    (
-        "ops12",
-        "it came between ops11 and ops13, and whether it drew refcount_bits is not known",
-    ),
-    (
-        "ops16s",
-        "it draws more for commit, rebase and bench than ops16, and where is not known",
-    ),
-];
+const NOT_KNOWN: [(&str, &str); 1] = [(
+    "ops12",
+    "it came between ops11 and ops13, and whether it drew refcount_bits is not known",
+)];
 
-/// Defines a Python generation that draws from the first `count` of `operations`.
+/// Names of the Python harness that are no identifiers, and those that ids have instead.
+const ALIASES: [(&str, &str); 1] = [("cow-soak", "cow_soak")];
+
+/// Defines a Python generation that draws from the first `count` of `operations`, and source images of the first `format_count` formats.
 const fn python(
     name: &'static str,
     operations: &'static [&'static str],
     count: usize,
     picker: Picker,
+    format_count: usize,
 ) -> Generation {
     let (operations, _) = operations.split_at(count);
+    let (formats, _) = python::FORMATS.split_at(format_count);
     Generation {
         name,
-        draws: Draws::Python(PythonGeneration { operations, picker }),
+        draws: Draws::Python(PythonGeneration {
+            operations,
+            picker,
+            formats,
+        }),
     }
 }
 
@@ -194,9 +210,9 @@ impl Generation {
                 "{name} cannot be replayed: {missing}"
             )));
         }
-        let found = GENERATIONS
-            .iter()
-            .find(|generation| generation.name == name);
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        let own = alias.map_or(name, |(_, own)| own);
+        let found = GENERATIONS.iter().find(|generation| generation.name == own);
         found.ok_or_else(|| {
             let known: Vec<&str> = GENERATIONS
                 .iter()
@@ -224,6 +240,7 @@ impl Generation {
     pub fn operations(&self) -> Vec<&'static str> {
         match &self.draws {
             Draws::Python(python) => python.operations.to_vec(),
+            Draws::Soak => python::SOAK_OPERATIONS.to_vec(),
             Draws::Native(profile) => profile.names(),
             Draws::Malformed(profile) => profile.kinds.to_vec(),
         }
@@ -259,6 +276,8 @@ impl Generation {
                 let seeds = python::iteration_seeds(seed);
                 Box::new((0..).zip(seeds).skip(start as usize))
             }
+            // Seed and iteration themselves are the seed.
+            Draws::Soak => Box::new((start..).map(|iteration| (iteration, 0))),
             Draws::Native(_) | Draws::Malformed(_) => {
                 Box::new(native::iteration_seeds(seed, start))
             }
@@ -267,6 +286,7 @@ impl Generation {
             let id = CaseId::in_campaign(self.name, seed, iteration);
             match &self.draws {
                 Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
+                Draws::Soak => python::decode_soak(id, pool.as_deref()),
                 Draws::Native(profile) => profile.decode(id, iter_seed, pool.as_deref()),
                 Draws::Malformed(profile) => {
                     profile.decode(id, iter_seed, pool.as_deref(), fields.as_deref())
@@ -301,7 +321,7 @@ impl Generation {
     ) -> Result<Case> {
         let Draws::Python(python) = &self.draws else {
             return Err(Error::usage(format!(
-                "{id} holds an iteration's own seed, which only the generations of the Python harness (ops4 to ops16) accept: write {}_sSEED_iITERATION",
+                "{id} holds an iteration's own seed, which only the generations of the Python harness (ops4 to ops16d) accept: write {}_sSEED_iITERATION",
                 self.name
             )));
         };
@@ -328,6 +348,11 @@ impl Generation {
         Ok(profile.changed(parent, change, partner.as_ref()))
     }
 
+    /// Returns where the data of a dmg come from in a case with this seed of its own.
+    pub fn payload(iter_seed: u64) -> Payload {
+        python::payload(iter_seed)
+    }
+
     /// Returns whether a guided campaign can use the generation, that is, whether its cases can be mutated and spliced.
     pub fn can_be_guided(&self) -> bool {
         matches!(self.draws, Draws::Native(_))
@@ -336,7 +361,7 @@ impl Generation {
     /// Returns whether a campaign omits cases that no candidate supports. The Python generations keep them, so that iteration numbers
     /// match those of the Python harness.
     pub fn passes_over(&self) -> bool {
-        !matches!(self.draws, Draws::Python(_))
+        !matches!(self.draws, Draws::Python(_) | Draws::Soak)
     }
 
     /// Returns the static names of the selected operations. Fails if there is none or an unknown one.

@@ -171,6 +171,7 @@ fn generations_help() -> String {
     format!(
         "Generations (--generation NAME):\n\
          \x20 The Python harness's, bit for bit: one image, two to four operations on it, each on its own copy\n    {}\n\
+         \x20 A retired script of it: a commit, rebase or bench of images with internal snapshots\n    {}\n\
          \x20 Stateful: an image on a chain of backing files, and steps that each go on with what the last one left; _imago and _readers are\n\
          \x20 narrowed to what such tools can do\n    {}\n\
          \x20 Damaged images: a valid one with one to four fields replaced (--fields)\n    {}\n\n\
@@ -180,6 +181,7 @@ fn generations_help() -> String {
          \x20 imgduel fuzz --generation malformed1 --candidate all --html page.html\n\
          \x20 imgduel fuzz --resume records.jsonl",
         named("ops"),
+        named("cow"),
         named("native"),
         named("malformed")
     )

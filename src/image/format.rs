@@ -30,6 +30,8 @@ pub enum Format {
     Qcow,
     /// Parallels' expandable image (docs/interop/parallels in QEMU).
     Parallels,
+    /// Apple's disk image (UDIF), which tools only read.
+    Dmg,
 }
 
 /// One row of the table of formats.
@@ -40,7 +42,7 @@ struct Row {
     checked: bool,
 }
 
-const FORMATS: [Row; 8] = [
+const FORMATS: [Row; 9] = [
     Row {
         format: Format::Raw,
         name: "raw",
@@ -81,6 +83,11 @@ const FORMATS: [Row; 8] = [
         name: "parallels",
         checked: true,
     },
+    Row {
+        format: Format::Dmg,
+        name: "dmg",
+        checked: false,
+    },
 ];
 
 impl Format {
@@ -92,6 +99,11 @@ impl Format {
     /// The format's name on a qemu-img command line, also used as a file name extension.
     pub fn name(self) -> &'static str {
         self.row().name
+    }
+
+    /// Whether any tool writes the format. The harness makes images of the others.
+    pub fn is_written(self) -> bool {
+        self != Self::Dmg
     }
 
     /// Whether `qemu-img check` supports the format.

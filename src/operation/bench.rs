@@ -237,7 +237,7 @@ impl Perform for Bench {
             .each(plainer, |version, invocations| {
                 version.invocations = invocations
             });
-        versions.all().map(Operation::Bench).collect()
+        versions.all().map(Operation::from).collect()
     }
 
     fn case_size(&self) -> CaseSize {

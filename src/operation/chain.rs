@@ -12,9 +12,9 @@ use super::feature::Feature;
 use super::{Operation, Perform};
 use crate::base::simpler::CaseSize;
 use crate::base::size::Size;
+use crate::image::ImageRecipe;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::validity::Validity;
-use crate::image::{ImageRecipe, Pattern};
 use crate::oracle::observations::{
     Executor, ExitExpectation, ExpectedSnapshot, Observations, Output, Side, Step, StepContext,
     StepResult, Task,
@@ -59,13 +59,7 @@ pub struct Chain {
 impl Chain {
     /// Returns the source image of a case that has only chains. No image is created from it.
     pub fn no_source() -> ImageRecipe {
-        ImageRecipe {
-            format: Format::Raw,
-            virtual_size: Size::literal("1M"),
-            pattern: Pattern::Zeros,
-            cluster_size: None,
-            writes: None,
-        }
+        ImageRecipe::plain(Format::Raw, Size::literal("1M"))
     }
 
     /// Returns the steps that create the layers.

@@ -118,7 +118,7 @@ impl Perform for Commit {
             .each(simpler::sizes(&self.overlay_size), |version, size| {
                 version.overlay_size = size
             });
-        versions.all().map(Operation::Commit).collect()
+        versions.all().map(Operation::from).collect()
     }
 
     fn case_size(&self) -> CaseSize {

@@ -6,7 +6,7 @@ use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
 use crate::base::simpler::{self, CaseSize};
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::Contents;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::validity::{self, Validity};
 use crate::oracle::observations::{Observations, Output, Step, StepContext};
@@ -55,7 +55,7 @@ pub struct Dd {
 }
 
 impl DrawPython for Dd {
-    fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, _: Picker) -> Self {
+    fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, picker: Picker) -> Self {
         let target = *random.choice(&TARGETS);
         let size = probe(image);
         let kind = random.random();
@@ -74,13 +74,18 @@ impl DrawPython for Dd {
             // int(1.5 * blocks), but at least 1.
             _ => Some(random.randint(1, (blocks + blocks / 2).max(1).min(cap))),
         };
-        Self::new(target, size, bs, count, skip)
+        let mut drawn = Self::new(target, size, bs, count, skip);
+        if picker == Picker::V3 {
+            // The later generations are not known to pass over anything.
+            drawn.skipped = None;
+        }
+        drawn
     }
 }
 
 /// Returns the virtual size in bytes for which a window is drawn.
 fn probe(image: &ImageRecipe) -> u64 {
-    image.format.created_size(image.virtual_size.bytes())
+    image.created_bytes()
 }
 
 impl Dd {
@@ -113,18 +118,12 @@ impl Dd {
     /// Returns the source's data, moved and cut to the window.
     fn expected(&self, context: &StepContext<'_>) -> Contents {
         let start = self.skip.saturating_mul(self.bs);
-        let moved = context.recipe.all_writes().into_iter().filter_map(|write| {
-            let write = write.within(start, start.saturating_add(self.out_vsize))?;
-            Some(Write {
-                offset: write.offset - start,
-                ..write
-            })
-        });
-        let moved: Vec<Write> = moved.collect();
         let size = self
             .target
             .created_size(self.out_vsize.next_multiple_of(SECTOR_BYTES));
-        Contents::of_writes(size, &moved)
+        let mut window = context.recipe.contents_within(start, self.out_vsize);
+        window.size = size;
+        window
     }
 }
 
@@ -132,7 +131,11 @@ impl Perform for Dd {
     fn validity(&self, image: &ImageRecipe) -> Validity {
         validity::number("bs", self.bs, 1..=validity::BYTES_MAX)?;
         let whole = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
-        match *self == whole {
+        let carried_out = Self {
+            skipped: None,
+            ..whole.clone()
+        };
+        match *self == whole || *self == carried_out {
             true => Ok(()),
             false => Err(format!(
                 " does not follow from the image: write virtual_size_probe {}, out_vsize {}, {}",
@@ -182,7 +185,10 @@ impl Perform for Dd {
     }
 
     fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
-        let sanitized = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
+        let mut sanitized = Self::new(self.target, probe(image), self.bs, self.count, self.skip);
+        if self.skipped.is_none() && self.out_vsize == 0 {
+            sanitized.skipped = None;
+        }
         Some(Operation::Dd(sanitized))
     }
 

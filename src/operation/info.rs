@@ -9,8 +9,8 @@ use crate::image::ImageRecipe;
 use crate::image::validity::Validity;
 use crate::oracle::judge::{self, json_differences};
 use crate::oracle::normalize::{Purpose, normalize};
-use crate::oracle::observations::{Observations, Step, StepContext};
-use crate::oracle::verdict::{Difference, DivergenceKind, Finding, Subject, Verdict};
+use crate::oracle::observations::{Observations, Output, Step, StepContext};
+use crate::oracle::verdict::{Difference, DivergenceKind, Finding, OutputRole, Subject, Verdict};
 use crate::tool::request::{Request, RequestKind};
 
 const OUTPUT: DivergenceKind = DivergenceKind::InfoOutput;
@@ -44,6 +44,16 @@ impl Perform for Info {
         })]
     }
 
+    /// An image that no tool writes is read as well: no other operation shows what a reader reads of it.
+    fn outputs(&self, context: &StepContext<'_>, _: &Observations) -> Vec<Output> {
+        let is_written = context.source.format.is_written();
+        let read = || {
+            let contents = context.recipe.contents();
+            Output::new(context.source.clone(), OutputRole::Info, contents)
+        };
+        (!is_written).then(read).into_iter().collect()
+    }
+
     fn judge(&self, context: &StepContext<'_>, observations: &Observations) -> Option<Verdict> {
         let (candidate, reference) = observations.last_answers()?;
         let (described, standard) = match (candidate.report.tree(), reference.report.tree()) {
@@ -53,7 +63,7 @@ impl Perform for Info {
                 return Some(Finding::of_difference(OUTPUT, difference).into());
             }
         };
-        let size = context.recipe.contents().size;
+        let size = context.recipe.created_bytes();
         if described.get("virtual-size").and_then(Value::as_u64) != Some(size) {
             return Some(virtual_size_finding(described, standard, size).into());
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DrawPython, Operation, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker, is_added};
 use crate::base::rng::PythonRandom;
 use crate::base::simpler::{CaseSize, Versions};
 use crate::image::ImageRecipe;
@@ -44,21 +44,21 @@ pub struct Map {
         with = "as_words_or_nothing"
     )]
     pub window: Option<Window>,
-    /// Why the operation is skipped: raw images are not mapped.
+    /// Why the operation is skipped: the format of an image that is not mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
 
 impl DrawPython for Map {
     fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, _: Picker) -> Self {
-        if image.format == Format::Raw {
+        if image.format == Format::Raw || is_added(image.format) {
             return Self {
                 virtual_size_probe: None,
                 window: None,
-                skipped: Some("raw".to_owned()),
+                skipped: Some(image.format.name().to_owned()),
             };
         }
-        let size = image.format.created_size(image.virtual_size.bytes());
+        let size = image.created_bytes();
         let mut window = Window::WHOLE;
         if size >= 2 * WINDOW_GRAIN_BYTES {
             let cut = |value: u64| value / WINDOW_GRAIN_BYTES * WINDOW_GRAIN_BYTES;
@@ -126,12 +126,14 @@ impl Perform for Map {
     }
 
     fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
-        let is_mapped = image.format != Format::Raw;
-        let size = image.format.created_size(image.virtual_size.bytes());
+        // The Python harness maps none of the formats that it added; a case of another origin may.
+        let is_passed_over = is_added(image.format) && self.skipped.is_some();
+        let is_mapped = image.format != Format::Raw && !is_passed_over;
+        let size = image.created_bytes();
         let sanitized = Self {
             virtual_size_probe: is_mapped.then_some(size),
             window: is_mapped.then(|| self.part()),
-            skipped: (!is_mapped).then(|| "raw".to_owned()),
+            skipped: (!is_mapped).then(|| image.format.name().to_owned()),
         };
         Some(Operation::Map(sanitized))
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DrawPython, Operation, Perform, Picker};
+use super::{DrawPython, Operation, Perform, Picker, is_added};
 use crate::base::rng::PythonRandom;
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
@@ -35,43 +35,88 @@ pub const BOUND_SLACK_BYTES: u64 = 1 << 20;
 /// The parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// The format of the conversion.
-    pub target: Format,
+    /// The format of the conversion; `None` if the operation is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Format>,
+    /// Why the operation is skipped: the format of an image that is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 impl DrawPython for Measure {
-    fn draw_python(random: &mut PythonRandom, _: &ImageRecipe, _: Picker) -> Self {
-        Self {
-            target: *random.choice(&TARGETS),
+    fn draw_python(random: &mut PythonRandom, image: &ImageRecipe, _: Picker) -> Self {
+        match is_added(image.format) {
+            true => Self::passed_over(image.format),
+            false => Self::to(*random.choice(&TARGETS)),
         }
     }
 }
 
 impl Measure {
+    fn to(target: Format) -> Self {
+        Self {
+            target: Some(target),
+            skipped: None,
+        }
+    }
+
+    fn passed_over(format: Format) -> Self {
+        Self {
+            target: None,
+            skipped: Some(format.name().to_owned()),
+        }
+    }
+
+    /// The format of the conversion. Where the operation is skipped, nobody asks.
+    fn target(&self) -> Format {
+        self.target.unwrap_or(Format::Raw)
+    }
+
     fn reference_measures(&self) -> bool {
-        matches!(self.target, Format::Raw | Format::Qcow2)
+        matches!(self.target(), Format::Raw | Format::Qcow2)
     }
 
     fn file(&self, context: &StepContext<'_>) -> ImageFile {
-        ImageFile::new(&context.stem, self.target)
+        ImageFile::new(&context.stem, self.target())
     }
 }
 
 impl Perform for Measure {
-    fn validity(&self, _: &ImageRecipe) -> Validity {
-        Ok(())
+    fn validity(&self, image: &ImageRecipe) -> Validity {
+        match (self.target, &self.skipped) {
+            (Some(_), None) => Ok(()),
+            (None, Some(why)) if is_added(image.format) && why == image.format.name() => Ok(()),
+            _ => Err(
+                " has no target, or is skipped for another reason than its image: write a target"
+                    .to_owned(),
+            ),
+        }
     }
 
     fn reads_source(&self) -> bool {
-        true
+        self.skipped.is_none()
+    }
+
+    fn skipped(&self) -> Option<String> {
+        let format = self.skipped.as_ref()?;
+        Some(format!("measure of a {format} image is skipped"))
+    }
+
+    fn sanitized(&self, image: &ImageRecipe) -> Option<Operation> {
+        let is_skipped = self.skipped.is_some();
+        let sanitized = match is_skipped && is_added(image.format) {
+            true => Self::passed_over(image.format),
+            false => Self::to(self.target()),
+        };
+        Some(Operation::Measure(sanitized))
     }
 
     /// Versions that convert to raw, or at least to a format that qemu-img measures.
     fn simpler(&self) -> Vec<Operation> {
         let simpler = [Format::Raw, Format::Qcow2].into_iter();
-        let simpler = simpler.take_while(|target| *target != self.target);
+        let simpler = simpler.take_while(|target| *target != self.target());
         simpler
-            .map(|target| Operation::Measure(Self { target }))
+            .map(|target| Operation::Measure(Self::to(target)))
             .collect()
     }
 
@@ -83,7 +128,7 @@ impl Perform for Measure {
         let source = || context.source.clone();
         let mut steps = vec![Step::own(Request::Measure {
             source: source(),
-            target: self.target,
+            target: self.target(),
         })];
         if !self.reference_measures() {
             let target = self.file(context);
@@ -101,7 +146,7 @@ impl Perform for Measure {
             return Vec::new();
         }
         let mut expected = context.recipe.contents();
-        expected.size = self.target.created_size(expected.size);
+        expected.size = self.target().created_size(expected.size);
         vec![Output::new(
             self.file(context),
             OutputRole::Measure,

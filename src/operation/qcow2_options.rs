@@ -20,7 +20,7 @@ pub(super) struct Qcow2Options {
     pub(super) extended_l2: bool,
 }
 
-/// Draws cluster size (out of `cluster_sizes`, in bytes), extended_l2, lazy_refcounts and, with [`Picker::V2`],
+/// Draws cluster size (out of `cluster_sizes`, in bytes), extended_l2, lazy_refcounts and, with [`Picker::V2`] or later,
 /// refcount_bits.
 pub(super) fn draw_python(
     random: &mut PythonRandom,
@@ -31,7 +31,7 @@ pub(super) fn draw_python(
     // Draws in any case, because the Python picker does.
     let extended_l2 = random.chance(0.3) && cluster_size >= EXTENDED_L2_CLUSTER_MIN_BYTES;
     let lazy_refcounts = random.chance(0.3);
-    let draws_refcount_bits = picker == Picker::V2 && random.chance(0.4);
+    let draws_refcount_bits = picker != Picker::V1 && random.chance(0.4);
     let refcount_bits = draws_refcount_bits.then(|| *random.choice(&REFCOUNT_BITS));
 
     let mut options = CreateOptions::from([CreateOption::ClusterSize(cluster_size)]);

@@ -237,7 +237,7 @@ impl Perform for Rebase {
             .each(simpler::sizes(&self.new_backing_size), |version, size| {
                 version.new_backing_size = size
             });
-        versions.all().map(Operation::Rebase).collect()
+        versions.all().map(Operation::from).collect()
     }
 
     fn case_size(&self) -> CaseSize {

@@ -34,7 +34,7 @@ pub fn write_divergence(directory: &Path, record: &Record) -> Result<()> {
         "virtual_size": image.virtual_size,
         "pattern": image.pattern,
         "operations": case.ops.iter().map(crate::operation::Operation::name).collect::<Vec<_>>(),
-        "iter_seed": record.iter_seed,
+        "iter_seed": case.iter_seed,
     });
     if let Some(cluster_size) = image.cluster_size {
         attributes["cluster_size"] = json!(cluster_size);

@@ -13,12 +13,13 @@ use crate::case::Case;
 use crate::image::format::Format;
 use crate::operation::Operation;
 use crate::oracle::observations::{
-    Executor, ExitExpectation, HarnessAction, Observations, Side, Step, Task,
+    Executor, ExitExpectation, HarnessAction, Observations, Side, Step, StepContext, Task,
 };
 use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
 use crate::report::against_recipe;
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
+use crate::run::runner::dmg_by_hand;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 use crate::tool::{Reproducer, Support, Tool};
 use calls::Calls;
@@ -306,22 +307,8 @@ impl ScriptContext<'_> {
         let mut text = String::new();
         let context = self.case.context(self.index);
         if self.case.ops[self.index].perform().reads_source() {
-            let recipe = &self.case.image;
-            let file = || context.source.clone();
-            let mut requests = vec![Request::Create {
-                file: file(),
-                size: recipe.virtual_size.clone(),
-            }];
-            let writes = recipe.all_writes();
-            if !writes.is_empty() {
-                requests.push(Request::Write {
-                    file: file(),
-                    writes,
-                });
-            }
             text.push_str("\n# The image.\n");
-            for request in &requests {
-                let line = self.line(Side::Reference, request)?;
+            for line in self.image_lines(&context)? {
                 text.push_str(&format!("(cd reference && {line}) >/dev/null || exit 2\n"));
             }
             let name = quoted(&context.source.path);
@@ -330,6 +317,47 @@ impl ScriptContext<'_> {
             ));
         }
         Some(text)
+    }
+
+    /// Returns the commands that create the source image.
+    fn image_lines(&self, context: &StepContext<'_>) -> Option<Vec<String>> {
+        let recipe = &self.case.image;
+        let file = || context.source.clone();
+        if let Some(dmg) = &recipe.dmg {
+            let words = dmg_by_hand::words(dmg, &context.source.path);
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            return Some(vec![words.join(" ")]);
+        }
+        let mut requests = vec![Request::Create {
+            file: file(),
+            size: recipe.size_to_create(),
+        }];
+        let writes = recipe.all_writes();
+        if !writes.is_empty() {
+            requests.push(Request::Write {
+                file: file(),
+                writes,
+            });
+        }
+        let lines = requests
+            .iter()
+            .map(|request| self.line(Side::Reference, request));
+        let mut lines = lines.collect::<Option<Vec<String>>>()?;
+        if recipe.is_compressed() {
+            let target = ImageFile::new("compressed", context.source.format);
+            let [from, to] = [&target.path, &context.source.path].map(|name| quoted(name));
+            let convert = Request::Convert {
+                source: file(),
+                target: target.clone(),
+                compress: true,
+            };
+            let convert = self.line(Side::Reference, &convert)?;
+            let info = self.line(Side::Reference, &Request::Info { file: target })?;
+            lines.push(format!(
+                "{{ {convert} || [ $? = 1 ]; }} && {{ ! {info} || mv {from} {to}; }}"
+            ));
+        }
+        Some(lines)
     }
 
     /// Returns the function with all calls of the reference.

@@ -83,7 +83,7 @@ pub struct Record {
     pub seed: Option<u64>,
     /// The iteration in that campaign.
     pub iteration: Option<u64>,
-    /// The seed of this case alone.
+    /// The seed of this case alone; 0 where there is none.
     pub iter_seed: u64,
     /// The verdict.
     pub verdict: VerdictName,
@@ -247,7 +247,7 @@ impl Record {
             generation: id.generation,
             seed,
             iteration,
-            iter_seed: case.iter_seed,
+            iter_seed: case.iter_seed.unwrap_or_default(),
             verdict,
             kind: decided.and_then(|operation| operation.kind.clone()),
             blame: said.and_then(Verdict::blame),

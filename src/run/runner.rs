@@ -5,6 +5,7 @@
 //! does not stop the following ones. The session calls it.
 
 mod alone;
+pub mod dmg_by_hand;
 mod harness;
 mod inspections;
 mod picture;
@@ -169,9 +170,10 @@ impl DifferentialRunner {
         context: &StepContext<'_>,
         steps: &[Step],
     ) -> Option<String> {
-        let source = operation.reads_source().then(|| Request::Create {
+        let is_made_by_it = operation.reads_source() && context.source.format.is_written();
+        let source = is_made_by_it.then(|| Request::Create {
             file: context.source.clone(),
-            size: context.recipe.virtual_size.clone(),
+            size: context.recipe.size_to_create(),
         });
         let is_its = |step: &&Step| !matches!(step.executor, Executor::Side | Executor::Harness);
         let its = steps

@@ -29,6 +29,22 @@ const NAMES: [&str; 19] = [
     "compare",
 ];
 
+/// Those that create or change an image.
+const WRITING: [&str; 12] = [
+    "convert",
+    "dd",
+    "create",
+    "resize",
+    "write",
+    "write_zeroes",
+    "discard",
+    "amend",
+    "rebase",
+    "commit",
+    "bitmap",
+    "snapshot",
+];
+
 /// One row: a request, and the formats that it is supported for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
@@ -56,9 +72,12 @@ impl Capabilities {
         Self::of_formats(|_| Vec::new())
     }
 
-    /// Returns all requests for all formats.
+    /// Returns all requests for all formats, except that no tool writes some of them.
     pub fn everything() -> Self {
-        Self::of_formats(|_| Format::all().collect())
+        Self::of_formats(|request| {
+            let is_possible = |format: &Format| format.is_written() || !WRITING.contains(&request);
+            Format::all().filter(is_possible).collect()
+        })
     }
 
     /// Returns each request with the formats that `formats` returns for its name.

@@ -103,9 +103,12 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
         Format::Qcow2 => None,
         Format::Vmdk if is_flat(file) => None,
         Format::Vmdk => Some("imago cannot open vmdk with sparse extents".to_owned()),
-        Format::Vpc | Format::Vhdx | Format::Vdi | Format::Qcow | Format::Parallels => {
-            Some(format!("imago cannot open {}", file.format))
-        }
+        Format::Vpc
+        | Format::Vhdx
+        | Format::Vdi
+        | Format::Qcow
+        | Format::Parallels
+        | Format::Dmg => Some(format!("imago cannot open {}", file.format)),
     }
 }
 

@@ -91,7 +91,7 @@ impl Tool for Instar {
             }
             _ => None,
         };
-        Support::unless(objection)
+        Support::unless(objection.or_else(|| request.objection_of_format()))
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {

@@ -131,6 +131,7 @@ impl Tool for QemuImg {
             ),
             _ => None,
         };
+        let objection = objection.or_else(|| request.objection_of_format());
         Support::unless(objection.or_else(|| self.lack(request)))
     }
 
@@ -212,7 +213,9 @@ pub(super) fn by_hand(
 /// Returns the capabilities of a build that lacks nothing.
 fn capabilities(has_qemu_io: bool) -> Capabilities {
     let checked: Vec<Format> = Format::all().filter(|format| format.is_checked()).collect();
-    let written: Vec<Format> = Format::all().filter(|_| has_qemu_io).collect();
+    let written: Vec<Format> = Format::all()
+        .filter(|format| has_qemu_io && format.is_written())
+        .collect();
     Capabilities::everything()
         .with(&["check"], &checked)
         .with(&["measure", "resize"], &[Format::Raw, Format::Qcow2])

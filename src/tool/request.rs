@@ -291,6 +291,13 @@ impl Request {
         }
     }
 
+    /// Returns why nobody can carry it out: it creates or changes an image of a format that no tool writes.
+    pub fn objection_of_format(&self) -> Option<String> {
+        let format = self.file().format;
+        let is_possible = self.is_reading() || format.is_written();
+        (!is_possible).then(|| format!("no tool writes {format}"))
+    }
+
     /// Returns all images of the request.
     pub fn images(&self) -> Vec<&ImageFile> {
         match self {

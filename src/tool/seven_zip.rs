@@ -1,12 +1,13 @@
-//! 7-Zip: lists and extracts disk images as archives of one file.
+//! 7-Zip: lists and extracts disk images as archives of one file, and a dmg as one of a file for each of its block tables.
 
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command_line::{self, Introduction, Program, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
-use crate::image::content::Contents;
+use crate::image::content::{Contents, open_regular, open_regular_to_change};
 use crate::image::format::Format;
 use crate::process::Captured;
 use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
@@ -50,6 +51,7 @@ fn handler(format: Format) -> Option<&'static str> {
         "vpc" => Some("vhd"),
         "vhdx" => Some("vhdx"),
         "vdi" => Some("vdi"),
+        "dmg" => Some("dmg"),
         _ => None,
     }
 }
@@ -140,23 +142,52 @@ fn reason(output: &str) -> Option<&str> {
     begins("Open ERROR").or(listed).or_else(|| begins("ERROR"))
 }
 
-/// Returns the size of the one file in the archive.
+/// Returns the size of all files in the archive.
 fn listed_size(listing: &str) -> Option<u64> {
     let of_files = listing.split("\n----------").nth(1)?;
-    let size = of_files
+    let sizes = of_files
         .lines()
-        .find_map(|line| line.strip_prefix("Size = "))?;
-    size.trim().parse().ok()
+        .filter_map(|line| line.strip_prefix("Size = "));
+    let sizes = sizes.map(|size| size.trim().parse::<u64>().ok());
+    let sizes = sizes.collect::<Option<Vec<u64>>>()?;
+    (!sizes.is_empty()).then(|| {
+        sizes
+            .iter()
+            .fold(0_u64, |all, size| all.saturating_add(*size))
+    })
 }
 
-/// Reads the one file that was extracted.
+/// Reads what was extracted: one file, or those of a dmg, which are joined in the order of their numbers.
 fn extracted(directory: &Path) -> std::result::Result<Contents, String> {
     let entries = std::fs::read_dir(directory).map_err(|error| error.to_string())?;
-    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    match &*files {
-        [file] => Contents::of_raw_file(file).map_err(|error| error.to_string()),
-        files => Err(format!("{} files were extracted", files.len())),
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort_by_key(|path| number_of_name(path));
+    let [first, others @ ..] = &*files else {
+        return Err("no file was extracted".to_owned());
+    };
+    if others.iter().any(|path| number_of_name(path).is_none()) {
+        return Err(format!("{} files were extracted", files.len()));
     }
+    let joined = || -> std::io::Result<()> {
+        let mut whole = open_regular_to_change(first)?;
+        whole.seek(SeekFrom::End(0))?;
+        for path in others {
+            std::io::copy(&mut open_regular(path)?, &mut whole)?;
+        }
+        Ok(())
+    };
+    joined().map_err(|error| error.to_string())?;
+    Contents::of_raw_file(first).map_err(|error| error.to_string())
+}
+
+/// Returns the number with which a file's name begins: 7-Zip names the parts of a dmg so.
+fn number_of_name(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let digits = name.len()
+        - name
+            .trim_start_matches(|digit: char| digit.is_ascii_digit())
+            .len();
+    name[..digits].parse().ok()
 }
 
 impl Tool for SevenZip {
@@ -223,9 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn the_listed_size_is_that_of_the_file_and_not_of_the_archive() {
+    fn the_listed_size_is_that_of_the_files_and_not_of_the_archive() {
         let listing = "--\nType = QCOW\nPhysical Size = 393216\n\n----------\nSize = 4194304\nPacked Size = 393216\n";
         assert_eq!(super::listed_size(listing), Some(4_194_304));
         assert_eq!(super::listed_size("ERROR: a : Cannot open"), None);
+        let parts = "--\nType = Dmg\n\n----------\nPath = 0\nSize = 512\n\nPath = 1\nSize = 1024\n";
+        assert_eq!(super::listed_size(parts), Some(1536));
     }
 }

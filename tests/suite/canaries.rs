@@ -169,6 +169,26 @@ fn a_conversion_larger_than_measured_is_detected_even_if_the_reference_cannot_me
     );
 }
 
+/// Asserts that a wrong reading of a dmg, which no other operation than info compares, is reported.
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_flipped_byte_in_a_reading_of_a_dmg_is_caught() {
+    let workdir = ring::scratch();
+    let liar = stand_in("reads_wrongly");
+    let session = ring::session(&liar, "qemu-img", LIMIT, workdir.path());
+    let cases = ring::cases("ops16d", SEED, &["info"]);
+    let cases = cases.filter(|case| case.image.format.name() == "dmg");
+    let record = ring::first_that_differs(&session, cases, 3).expect("the lie is not detected");
+    assert_eq!(
+        record.kind.as_deref(),
+        Some("info_reading_divergence"),
+        "{record:#?}"
+    );
+}
+
 macro_rules! canaries {
     ($($name:ident: $lie:literal in $operation:literal is $kind:literal;)*) => {
         $(

@@ -43,6 +43,7 @@ mod scratch_disks;
 mod script_kinds;
 mod scripts;
 mod security;
+mod snapshot_canaries;
 mod stopping;
 mod terminal;
 mod test_target;

@@ -37,7 +37,7 @@ fn case(damage: Damage, reads: &[ReadRequest]) -> Case {
         generation: "malformed1".to_owned(),
         seed: Some(0),
         iteration: Some(0),
-        iter_seed: 0,
+        iter_seed: Some(0),
         image: Chain::no_source(),
         ops: vec![Operation::Malformed(Malformed {
             base_image,

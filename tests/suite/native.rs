@@ -126,7 +126,7 @@ fn requests(case: &Case) -> Vec<Request> {
         recipe: &case.image,
         source: ImageFile::new("image", case.image.format),
         stem: "0-chain".to_owned(),
-        salt: case.iter_seed,
+        salt: case.iter_seed.unwrap_or_default(),
     };
     let steps = case.ops[0].perform().steps(&context);
     steps

@@ -467,3 +467,67 @@ fn the_capabilities_of_a_tool_are_what_it_supports_of_plain_images() {
         }
     }
 }
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_7zz),
+    ignore = "qemu-img or 7zz is not here (on Debian and Ubuntu: apt-get install qemu-utils 7zip)"
+)]
+fn a_dmg_is_read_by_each_tool_that_can() {
+    let workdir = ring::scratch();
+    for tool in ["qemu-img", "7zz"] {
+        let session = ring::session(tool, "qemu-img", Duration::from_secs(30), workdir.path());
+        let mut forms = std::collections::BTreeSet::new();
+        let cases = ring::cases("ops16d", 3, &["info"]).take(150);
+        for case in cases.filter(|case| case.image.dmg.is_some()) {
+            let dmg = case.image.dmg.clone().unwrap();
+            // 7-Zip wants more before the data of a resource fork: the catalogue says so.
+            if tool == "7zz" && dmg.resource_fork {
+                continue;
+            }
+            let record = session.try_case(case).unwrap();
+            assert_eq!(record.verdict, "match", "{record:#?}");
+            forms.insert((dmg.split.is_some(), dmg.resource_fork));
+        }
+        assert_eq!(forms.len(), if tool == "7zz" { 2 } else { 4 }, "{forms:?}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_python),
+    ignore = "qemu-img or python3 is not here (on Debian and Ubuntu: apt-get install qemu-utils python3)"
+)]
+fn the_command_that_makes_a_dmg_by_hand_makes_one_with_the_same_contents() {
+    use imgduel::image::content::Contents;
+    use imgduel::run::runner::dmg_by_hand;
+
+    let workdir = ring::scratch();
+    let in_it = |name: &str| workdir.path().join(name);
+    let mut forms = std::collections::BTreeSet::new();
+    let cases = ring::cases("ops16d", 3, &["info"]).take(150);
+    for dmg in cases.filter_map(|case| case.image.dmg) {
+        if !forms.insert((dmg.split.is_some(), dmg.resource_fork)) {
+            continue;
+        }
+        let words = dmg_by_hand::words(&dmg, "image.dmg");
+        let flatten = [
+            "qemu-img",
+            "convert",
+            "-f",
+            "dmg",
+            "-O",
+            "raw",
+            "image.dmg",
+            "flat",
+        ];
+        for line in [words, flatten.map(str::to_owned).into()] {
+            let mut command = std::process::Command::new(&line[0]);
+            command.args(&line[1..]).current_dir(workdir.path());
+            assert!(command.status().unwrap().success(), "{line:?}");
+        }
+        let flat = Contents::of_raw_file(&in_it("flat")).unwrap();
+        assert_eq!(flat, dmg.contents_within(0, dmg.bytes()));
+    }
+    assert_eq!(forms.len(), 4, "{forms:?}");
+}

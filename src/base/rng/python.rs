@@ -4,6 +4,7 @@
 //! its words into numbers (Lib/random.py, Modules/_randommodule.c). Only the methods that the generations use are here.
 
 use rand_mt::Mt;
+use sha2::{Digest, Sha512};
 
 /// A random generator that also counts the 32-bit words it has returned.
 pub struct PythonRandom {
@@ -22,6 +23,21 @@ impl PythonRandom {
         };
         Self {
             engine,
+            words_used: 0,
+        }
+    }
+
+    /// `random.Random(text)`, seeding of version 2: the key is the text in UTF-8 and its SHA-512 digest, together one big-endian number.
+    pub fn of_text(text: &str) -> Self {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.extend(Sha512::digest(text.as_bytes()));
+        // The digest is never all zeros, so that only leading zero limbs of a text that begins with NUL would have to go.
+        let mut key: Vec<u32> = bytes.rchunks(4).map(big_endian).collect();
+        while key.len() > 1 && key.last() == Some(&0) {
+            key.pop();
+        }
+        Self {
+            engine: Mt::new_with_key(key),
             words_used: 0,
         }
     }
@@ -92,10 +108,37 @@ impl PythonRandom {
         &items[index].0
     }
 
+    /// Fills `bytes` as `randbytes(len(bytes))` does, whose number has the first byte as its lowest: a word for each four bytes. Panics if
+    /// the length is not a multiple of four.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        assert!(
+            bytes.len().is_multiple_of(4),
+            "whole words are drawn, not {} bytes",
+            bytes.len()
+        );
+        for four in bytes.chunks_exact_mut(4) {
+            four.copy_from_slice(&self.word().to_le_bytes());
+        }
+    }
+
+    /// Draws `count` words that nobody looks at.
+    pub fn skip(&mut self, count: u64) {
+        (0..count).for_each(|_| {
+            self.word();
+        });
+    }
+
     fn word(&mut self) -> u32 {
         self.words_used += 1;
         self.engine.next_u32()
     }
+}
+
+/// The number of up to four bytes, the highest first.
+fn big_endian(bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| (number << 8) | u32::from(*byte))
 }
 
 #[cfg(test)]
@@ -258,5 +301,34 @@ mod tests {
                 golden.seed
             );
         }
+    }
+
+    #[test]
+    fn a_text_seeds_as_in_cpython() {
+        let golden: [(&str, [u64; 3]); 4] = [
+            ("20260713-plan-0", [1568932719, 1888108006, 2759166506]),
+            ("20260713-fixture-0", [2460149286, 2158306542, 2286898957]),
+            ("", [4124137760, 1951988028, 2557274880]),
+            ("ä", [401371285, 395899643, 2265009906]),
+        ];
+        for (text, words) in golden {
+            let mut random = PythonRandom::of_text(text);
+            let drawn = std::array::from_fn(|_| random.getrandbits(32));
+            assert_eq!(drawn, words, "{text}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_words_lowest_byte_first() {
+        let (mut bytes, mut words) = (PythonRandom::new(42), PythonRandom::new(42));
+        let mut filled = [0; 12];
+        bytes.fill(&mut filled);
+        assert_eq!(
+            filled,
+            [157, 121, 177, 163, 127, 49, 128, 28, 209, 26, 103, 6]
+        );
+        words.skip(3);
+        assert_eq!(bytes.words_used(), words.words_used());
+        assert_eq!(bytes.random(), words.random());
     }
 }

@@ -158,7 +158,7 @@ impl MalformedProfile {
             generation: id.generation,
             seed,
             iteration,
-            iter_seed,
+            iter_seed: Some(iter_seed),
             image: Chain::no_source(),
             ops: vec![Operation::Malformed(malformed)],
             words_used: random.words_used(),

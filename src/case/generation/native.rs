@@ -213,7 +213,7 @@ impl NativeProfile {
             generation: id.generation,
             seed,
             iteration,
-            iter_seed,
+            iter_seed: Some(iter_seed),
             image: Chain::no_source(),
             ops: vec![Operation::Chain(chain)],
             words_used: random.words_used(),

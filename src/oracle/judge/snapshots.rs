@@ -52,7 +52,7 @@ impl Sides<'_> {
         let reported = reference.and_then(|answer| answer.report.contents());
         let Some(found) = candidate.report.contents() else {
             let difference = Difference::new(unreadable, candidate.describe(), "can be read");
-            let kind = self.kind(OutputAspect::SnapshotContents);
+            let kind = self.kind(self.output.role.snapshot_aspect(false));
             let is_right = reported == Some(contents);
             let blame = match is_right {
                 true => Blame::Candidate,
@@ -75,7 +75,8 @@ impl Sides<'_> {
             let blame = reported.map_or(Blame::Unclear, |own| Blame::among(found, own, contents));
             Some(finding.blamed(blame).into())
         };
-        differs(OutputAspect::SnapshotContents, reported.unwrap_or(contents))
+        let aspect = self.output.role.snapshot_aspect(true);
+        differs(aspect, reported.unwrap_or(contents))
             .or_else(|| differs(OutputAspect::Recipe, contents))
     }
 

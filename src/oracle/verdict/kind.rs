@@ -39,6 +39,8 @@ named! {
         Amend = "amend",
         /// The image that `bench` wrote to.
         Bench = "bench",
+        /// The image with snapshots that `bench` wrote to.
+        BenchSnapshot = "bench_snapshot",
         /// The image that `bitmap` changed.
         Bitmap = "bitmap",
         /// The current image of a chain.
@@ -51,16 +53,22 @@ named! {
         CommitBacking = "commit_backing",
         /// The overlay that was committed.
         CommitOverlay = "commit_overlay",
+        /// Either image of a `commit`, where one has snapshots.
+        CommitSnapshot = "commit_snapshot",
         /// The image that `convert` created.
         Convert = "convert",
         /// The image that `create` created.
         Create = "create",
         /// The image that `dd` created.
         Dd = "dd",
+        /// The source image that `info` described.
+        Info = "info",
         /// The image that `measure` measured.
         Measure = "measure",
         /// The image that `rebase` changed.
         Rebase = "rebase",
+        /// The image with snapshots that `rebase` changed.
+        RebaseSnapshot = "rebase_snapshot",
         /// The image that `resize` changed.
         Resize = "resize",
         /// The image that `snapshot` changed.
@@ -69,6 +77,19 @@ named! {
 }
 
 impl OutputRole {
+    /// Returns the aspect under which a snapshot of the image that differs, or cannot be read, is reported.
+    pub fn snapshot_aspect(self, is_read: bool) -> OutputAspect {
+        match self {
+            Self::BenchSnapshot | Self::CommitSnapshot | Self::RebaseSnapshot if is_read => {
+                OutputAspect::SnapshotReadback
+            }
+            Self::BenchSnapshot | Self::CommitSnapshot | Self::RebaseSnapshot => {
+                OutputAspect::SnapshotReadbackError
+            }
+            _ => OutputAspect::SnapshotContents,
+        }
+    }
+
     /// Returns the role that stands for the whole operation.
     pub fn operation(self) -> Self {
         match self {
@@ -108,6 +129,12 @@ named! {
         Reading = "reading_divergence",
         /// The candidate refuses to read an image that the reference reads.
         ReadingRefused = "reading_refused",
+        /// The refcounts of the candidate's image are not the numbers of its references.
+        Refcounts = "refcount_divergence",
+        /// A snapshot of an image that another operation changed differs.
+        SnapshotReadback = "readback_divergence",
+        /// Such a snapshot cannot be read.
+        SnapshotReadbackError = "readback_error",
         /// Both tools agree and contradict the recipe.
         Recipe = "recipe_divergence",
     }
@@ -124,10 +151,11 @@ impl OutputAspect {
 
     fn aspect(self) -> Aspect {
         match self {
-            Self::Content | Self::Compare | Self::Write | Self::SnapshotContents | Self::Recipe => {
+            Self::Content | Self::Compare | Self::Write | Self::Recipe => Aspect::Contents,
+            Self::SnapshotContents | Self::SnapshotReadback | Self::SnapshotReadbackError => {
                 Aspect::Contents
             }
-            Self::Check | Self::CheckUnparseable => Aspect::Metadata,
+            Self::Check | Self::CheckUnparseable | Self::Refcounts => Aspect::Metadata,
             Self::Info | Self::InfoJson => Aspect::Facts,
             Self::ContentReadback | Self::InfoReadback | Self::Reading | Self::ReadingRefused => {
                 Aspect::CrossReading
@@ -346,92 +374,4 @@ impl Serialize for DivergenceKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_has_a_name_of_its_own_by_which_it_is_found_again() {
-        let names: Vec<String> = DivergenceKind::all().map(|kind| kind.to_string()).collect();
-        let different: BTreeSet<&String> = names.iter().collect();
-        assert_eq!(different.len(), names.len());
-        for kind in DivergenceKind::all() {
-            assert_eq!(DivergenceKind::named(&kind.to_string()), Some(kind));
-        }
-        assert_eq!(DivergenceKind::named("no_such_divergence"), None);
-        let written = serde_json::to_string(&DivergenceKind::ExitCode).unwrap();
-        assert_eq!(written, "\"exit_code_divergence\"");
-    }
-
-    #[test]
-    fn what_is_said_of_a_whole_operation_is_the_same_for_each_of_its_images() {
-        let kind = |role, aspect| DivergenceKind::output(role, aspect).to_string();
-        for role in [OutputRole::CommitBacking, OutputRole::CommitOverlay] {
-            let read = kind(role, OutputAspect::ContentReadback);
-            assert_eq!(read, "commit_content_readback_failure");
-        }
-        assert_eq!(
-            kind(OutputRole::ChainBacking, OutputAspect::InfoReadback),
-            "chain_info_readback_failure"
-        );
-        assert_eq!(
-            kind(OutputRole::CommitOverlay, OutputAspect::Content),
-            "commit_overlay_content_divergence"
-        );
-        assert_eq!(
-            kind(OutputRole::ChainBacking, OutputAspect::Check),
-            "chain_backing_check_divergence"
-        );
-    }
-
-    #[test]
-    fn a_kind_is_about_the_aspect_that_differs_whatever_words_its_name_has() {
-        let aspects = [
-            ("exit_code_divergence", Aspect::Exit),
-            ("resize_write_failure", Aspect::Exit),
-            ("amend_create_seed_divergence", Aspect::Exit),
-            ("resize_content_divergence", Aspect::Contents),
-            ("snapshot_byte_divergence", Aspect::Contents),
-            ("snapshot_compare_divergence", Aspect::Contents),
-            ("bench_write_divergence", Aspect::Contents),
-            ("repair_data_divergence", Aspect::Contents),
-            ("repair_safety_divergence", Aspect::Metadata),
-            ("resize_info_divergence", Aspect::Facts),
-            ("measure_bitmaps_presence_divergence", Aspect::Facts),
-            ("bitmap_info_divergence", Aspect::Facts),
-            ("chain_map_divergence", Aspect::Allocation),
-            ("map_field_divergence", Aspect::Allocation),
-            ("convert_check_divergence", Aspect::Metadata),
-            ("chain_metadata_divergence", Aspect::Metadata),
-            ("input_changed_divergence", Aspect::Host),
-            ("chain_host_divergence", Aspect::Host),
-            ("malformed_memory_blowup", Aspect::Host),
-            ("malformed_disk_blowup", Aspect::Host),
-            ("convert_reading_refused", Aspect::CrossReading),
-            ("commit_info_readback_failure", Aspect::CrossReading),
-            ("measure_numeric_divergence", Aspect::Saying),
-        ];
-        for (name, aspect) in aspects {
-            let kind = DivergenceKind::named(name).unwrap();
-            assert_eq!(kind.aspect(), aspect, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_only_the_candidate_can_do_is_usually_its_fault() {
-        let blamed = [
-            DivergenceKind::CandidateCrash,
-            DivergenceKind::CandidateTimeout,
-            DivergenceKind::CandidateLimit,
-            DivergenceKind::InputChanged,
-        ];
-        for kind in DivergenceKind::all() {
-            let blame = match blamed.contains(&kind) {
-                true => Blame::Candidate,
-                false => Blame::Unclear,
-            };
-            assert_eq!(kind.usual_blame(), blame, "{kind}");
-        }
-    }
-}
+mod tests;

@@ -3,18 +3,20 @@
 //!
 //! The runner calls it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{CaseRun, DifferentialRunner, harness, picture};
-use crate::base::error::Result;
+use super::{CaseRun, DifferentialRunner, dmg_by_hand, harness, picture};
+use crate::base::error::{Error, Result};
 use crate::case::cost::Cost;
+use crate::disk_format::dmg;
 use crate::image::content::{Contents, copy_sparse, write_at};
+use crate::image::dmg::DmgRecipe;
 use crate::oracle::observations::{Side, StepContext};
 use crate::oracle::verdict::{
     Difference, DivergenceKind, Finding, InconclusiveKind, Subject, Verdict,
 };
 use crate::process::write_watch::Guarded;
-use crate::tool::request::{Answer, Exit, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
 /// The state of the case's source image.
 pub(super) enum Source {
@@ -36,9 +38,12 @@ impl CaseRun<'_> {
         }
         let file = || context.source.clone();
         let recipe = context.recipe;
+        if let Some(dmg) = &recipe.dmg {
+            return self.write_dmg(dmg, &context.source.path);
+        }
         let mut requests = vec![Request::Create {
             file: file(),
-            size: recipe.virtual_size.clone(),
+            size: recipe.size_to_create(),
         }];
         if !recipe.writes().is_empty() {
             requests.push(Request::Write {
@@ -75,15 +80,68 @@ impl CaseRun<'_> {
             write_at(&original, offset, &bytes)?;
             self.fixture.push(picture::in_shell(name, offset, &bytes));
         }
+        let original = match recipe.is_compressed() {
+            true => self.compressed(&context.source, original)?,
+            false => original,
+        };
+        self.give(&original, name)
+    }
+
+    /// Gives the finished image to each side.
+    fn give(&mut self, original: &Path, name: &str) -> Result<()> {
         let shared = match self.privately {
             true => None,
-            false => self.scratch_dir.share_source(&original, name)?,
+            false => self.scratch_dir.share_source(original, name)?,
         };
         self.source = match shared {
             Some(guarded) => Source::Shared(guarded),
-            None => Source::Private(self.scratch_dir.copy_source(&original, name)?),
+            None => Source::Private(self.scratch_dir.copy_source(original, name)?),
         };
         Ok(())
+    }
+
+    /// Writes a dmg, which no tool can.
+    fn write_dmg(&mut self, dmg: &DmgRecipe, name: &str) -> Result<()> {
+        let original = self.scratch_dir.source_directory().join(name);
+        let written = std::fs::write(&original, dmg::written(dmg));
+        written.map_err(|error| Error::io("write the source image", &original, &error))?;
+        self.fixture.push(dmg_by_hand::words(dmg, name));
+        self.give(&original, name)
+    }
+
+    /// Returns the path of a copy of the image with compressed clusters. As in the Python harness, it counts if it can be opened, whatever the
+    /// conversion says: qemu-img 10.0.2 exits with 1 after every compressed conversion to qcow. Otherwise it is the image itself.
+    fn compressed(&mut self, source: &ImageFile, original: PathBuf) -> Result<PathBuf> {
+        let directory = self.scratch_dir.source_directory();
+        let inside = directory.join(&source.path);
+        if inside != original {
+            copy_sparse(&original, &inside)?;
+        }
+        let target = ImageFile::new("compressed", source.format);
+        let convert = Request::Convert {
+            source: source.clone(),
+            target: target.clone(),
+            compress: true,
+        };
+        let info = Request::Info {
+            file: target.clone(),
+        };
+        let grace = self.grace(Side::Reference, None, Cost::default());
+        let converted = self.call_in(directory.clone(), Side::Reference, &convert, grace)?;
+        let is_done = matches!(converted.exit, Exit::Success | Exit::Refused(1));
+        let is_opened = is_done
+            && self
+                .call_in(directory.clone(), Side::Reference, &info, grace)?
+                .succeeded();
+        if !is_opened {
+            return Ok(inside);
+        }
+        self.fixture.push(converted.transcript.command);
+        let (from, to) = (target.path, source.path.clone());
+        std::fs::rename(directory.join(&from), &inside)
+            .map_err(|error| Error::io("rename the compressed image to", &inside, &error))?;
+        self.fixture.push(vec!["mv".to_owned(), from, to]);
+        Ok(inside)
     }
 
     /// Makes the source image from `requests[made]` on. Returns the verdict if a request fails.

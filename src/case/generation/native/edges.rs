@@ -37,7 +37,7 @@ impl Grain {
     pub(super) fn for_file(file: &ImageFile) -> Self {
         let cluster = match file.format {
             Format::Qcow2 => file.cluster_size(),
-            Format::Raw => 4096,
+            Format::Raw | Format::Dmg => 4096,
             Format::Vmdk => 65536,
             Format::Vpc => 2 << 20,
             Format::Vhdx => 8 << 20,

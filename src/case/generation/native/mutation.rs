@@ -39,7 +39,7 @@ impl NativeProfile {
             Change::Mutation(number) => number,
             Change::Splice(iteration) => iteration | SPLICE_TAG,
         };
-        let iter_seed = NativeRandom::iteration_seed(parent.iter_seed, number);
+        let iter_seed = NativeRandom::iteration_seed(parent.iter_seed.unwrap_or_default(), number);
         let mut random = NativeRandom::new(iter_seed);
         let pool = match &parent.ops_filter {
             Some(pool) => super::named(pool),
@@ -55,7 +55,7 @@ impl NativeProfile {
         let ops = ops.collect();
         Case {
             generation: change.name(&parent.generation),
-            iter_seed,
+            iter_seed: Some(iter_seed),
             ops,
             words_used: random.words_used(),
             ..parent.clone()

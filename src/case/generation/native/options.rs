@@ -87,7 +87,7 @@ pub(super) fn draw(
             let sizes = [65536, 131_072, 1_048_576, 4_194_304].map(CreateOption::ClusterSize);
             some_of(random, &[(50, &sizes)])
         }
-        Format::Raw => CreateOptions::new(),
+        Format::Raw | Format::Dmg => CreateOptions::new(),
     }
 }
 
