@@ -6,6 +6,7 @@ mod bug_report;
 mod config;
 mod converting;
 mod fuzzing;
+mod init;
 mod inspect;
 mod issues;
 mod manual;
@@ -81,6 +82,8 @@ enum Command {
     /// Make a directory of a catalogue that is one file of JSON
     #[command(hide = true)]
     ConvertCatalogue(converting::ConvertArguments),
+    /// Give a repository its test target, seeds, settings and workflow files; overwrite nothing
+    Init(init::InitArguments),
     /// List every tool: whether it is installed, its version, how to get it
     Tools(tools::ToolsArguments),
     /// Check whether a program conforms to the adapter protocol (docs/adapters.md)
@@ -133,7 +136,7 @@ pub fn main() -> ExitCode {
         Ok(Read::Help(text)) => return print_text(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
+                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, init, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
             ));
         }
         Err(error) => return failed(&error),
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Accept(arguments) => accept(arguments),
         Command::ConvertCatalogue(arguments) => converting::convert(&arguments),
         Command::Show(arguments) => show(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Tools(arguments) => tools::tools(&arguments),
         Command::AdapterCheck(arguments) => adapter_check(&arguments),
         Command::Config(arguments) => config::config(&arguments),

@@ -421,10 +421,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_seeds_is_an_error() {
+    fn a_directory_without_seeds_and_a_missing_one_have_none() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(known::JSON_NAME), "{}").unwrap();
-        assert!(list(directory.path()).is_err());
-        assert!(list(&directory.path().join("missing")).is_err());
+        assert_eq!(list(directory.path()).unwrap(), []);
+        assert_eq!(list(&directory.path().join("missing")).unwrap(), []);
+        assert_eq!(count(&directory.path().join("missing")).unwrap(), 0);
     }
 }

@@ -1,6 +1,6 @@
-//! Where editors find the regression seeds. Made by `cargo run -- stubs`; do not edit.
+//! Where editors find the regression seeds. Made by `imgduel stubs`; do not edit.
 //!
-//! The functions are empty and never run: `tests/differential.rs` has its own harness, which runs the trial of the same path.
+//! The functions are empty and never run: the test target has its own harness, which runs the trial of the same path.
 
 /// Runs `fuzz-seeds/clusters_of_two_mebibytes.json`.
 #[test]

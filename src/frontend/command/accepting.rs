@@ -12,6 +12,8 @@ use clap::Args;
 use crate::base::error::{Error, Result};
 use crate::base::whole_file::write_text;
 use crate::case::known::{Catalogue, Entry, Range, Right, USUAL_DIRECTORY, is_json};
+use crate::frontend::stubs::{self, STUBS_FILE};
+use crate::frontend::trial::SEED_DIRECTORY;
 use crate::report::seed_file::{self, SeedFile};
 
 #[derive(Args)]
@@ -57,7 +59,7 @@ pub(super) struct AcceptArguments {
         long,
         value_name = "DIR",
         env = "IMGDUEL_SEEDS",
-        default_value = "fuzz-seeds"
+        default_value = SEED_DIRECTORY
     )]
     seeds: PathBuf,
 
@@ -93,19 +95,23 @@ fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
     check_stem(stem, directory)?;
     let path = directory.join(format!("{stem}.json"));
     seed.write(&path)?;
-    Ok(format!(
-        "{}: regression::{stem} from now on\n",
-        path.display()
-    ))
+    let mut message = format!("{}: regression::{stem} from now on\n", path.display());
+    let stubs_file = Path::new(STUBS_FILE);
+    if directory == Path::new(SEED_DIRECTORY) && stubs::is_own(stubs_file) {
+        let source = stubs::source(&seed_file::list(directory)?);
+        write_text(stubs_file, &source, "write the stubs to")?;
+        message.push_str(&format!("{STUBS_FILE}: written anew\n"));
+    }
+    Ok(message)
 }
 
 /// Checks that a stem is an identifier and that no other stem contains it or is part of it: editors run tests by a
 /// part of their names.
 fn check_stem(stem: &str, directory: &Path) -> Result<()> {
     seed_file::check_stem(stem)?;
-    let there = if directory.is_dir() {
-        // The list of a directory without seeds is an error, but the directory may take its first seed.
-        seed_file::list(directory).unwrap_or_default()
+    // The usual directory is made for its first seed.
+    let there = if directory.is_dir() || directory == Path::new(SEED_DIRECTORY) {
+        seed_file::list(directory)?
     } else {
         return Err(Error::usage(format!(
             "there is no directory {} for the seed (see --seeds)",
