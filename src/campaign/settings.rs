@@ -22,6 +22,7 @@ use crate::base::log::{self, Filter};
 use crate::case::generation::{Generation, ITERATION_MAX, Selection};
 use crate::case::known::Catalogue;
 use crate::disk_format::damage::structure_names;
+use crate::image::format::Format;
 use crate::process::{SandboxPolicy, pass_on};
 use crate::run::scratch_dir::Place;
 use crate::tool::launcher::{ExecMode, Launcher};
@@ -47,6 +48,9 @@ pub(super) const DEFAULT_REFERENCE: &str = "qemu-img";
 
 /// The embedded library that writes, whose generations fit others that write.
 const WRITING_LIBRARY: &str = "imago";
+
+/// The formats that its generations change.
+const OF_WRITERS: [Format; 2] = [Format::Raw, Format::Qcow2];
 
 /// The default time limit of one tool call. The default value of the flag repeats it as `30`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -233,7 +237,8 @@ impl Settings {
         }
         let names = self.candidates.iter().map(drawn_like);
         let names: Vec<&str> = names.collect();
-        Ok(Generation::fitting(&names, &self.selection(), self.wide))
+        let is_wide = self.wide || self.candidates.iter().any(writes_other_formats);
+        Ok(Generation::fitting(&names, &self.selection(), is_wide))
     }
 
     /// Returns the reference.
@@ -256,6 +261,17 @@ impl Settings {
             named_reference: Some(ToolSpec::named(model::NAME)),
             ..self.clone()
         })
+    }
+
+    /// Returns the same settings with the model as reference and only those candidates that are libraries; `None` if there are none.
+    pub fn against_model(&self) -> Option<Self> {
+        let mut own = Self {
+            named_reference: Some(ToolSpec::named(model::NAME)),
+            ..self.clone()
+        };
+        own.candidates
+            .retain(|spec| libraries::is_embedded(&spec.name));
+        (!own.candidates.is_empty()).then_some(own)
     }
 
     /// Returns the time at which `--duration` ends if the campaign starts now.
@@ -363,12 +379,20 @@ impl Settings {
     }
 }
 
-/// Returns the name of the tool whose generations fit this one. A library that writes is given what imago is given: what it does not support is passed over.
+/// Returns the name of the tool whose generations fit this one. A library that writes qcow2 or raw is given what imago is given: what it does not support is
+/// passed over.
 fn drawn_like(spec: &ToolSpec) -> &str {
-    match libraries::is_brought_writer(&spec.name) {
+    let written = libraries::written_formats(&spec.name);
+    match written.iter().any(|format| OF_WRITERS.contains(format)) {
         true => WRITING_LIBRARY,
         false => &spec.name,
     }
+}
+
+/// Whether a library writes only formats that no narrower generation changes.
+fn writes_other_formats(spec: &ToolSpec) -> bool {
+    let written = libraries::written_formats(&spec.name);
+    !written.is_empty() && !written.iter().any(|format| OF_WRITERS.contains(format))
 }
 
 fn comma_list(text: &str) -> Vec<String> {

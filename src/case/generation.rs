@@ -364,6 +364,11 @@ impl Generation {
         !matches!(self.draws, Draws::Python(_) | Draws::Soak)
     }
 
+    /// Whether its cases are chains of steps, which the model alone can judge.
+    pub fn is_of_chains(&self) -> bool {
+        matches!(self.draws, Draws::Native(_))
+    }
+
     /// Returns the static names of the selected operations. Fails if there is none or an unknown one.
     fn checked_pool(&self, selection: &Selection) -> Result<Option<Vec<&'static str>>> {
         let Some(pool) = &selection.operations else {

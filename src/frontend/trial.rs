@@ -4,6 +4,7 @@
 //! the first trial that runs opens the tools. A trial prints nothing; its output is its failure text or the reason why
 //! it is ignored.
 
+mod against_model;
 mod stage;
 
 use std::cmp::Reverse;
@@ -28,6 +29,7 @@ use crate::frontend::serve_if_asked;
 use crate::frontend::trace::{Trace, is_one_of_many};
 use crate::report::seed_file::{self, SeedPath};
 use crate::report::terminal;
+use against_model::AgainstModel;
 use stage::{Source, TestSession};
 
 /// The directory of the regression seeds in the package.
@@ -48,6 +50,9 @@ const REGRESSION: &str = "regression";
 /// The module of the fresh cases' trials, `campaign::CASE-ID`.
 const CAMPAIGN: &str = "campaign";
 
+/// The module of the trial against the model, `model::GENERATION_sSEED`.
+const MODEL: &str = "model";
+
 /// Runs every regression seed and some fresh cases with two disk-image tools, as named trials.
 #[derive(Parser)]
 #[command(name = "differential", args_override_self = true)]
@@ -61,6 +66,10 @@ struct Arguments {
     /// Where each trial that has a process of its own writes its record (default: imgduel-records/ in the target directory)
     #[arg(long, value_name = "DIR", env = "IMGDUEL_RECORDS")]
     records: Option<PathBuf>,
+
+    /// How many cases are held against the model alone in one trial, as far as its nine seconds last; 0: no such trial
+    #[arg(long, value_name = "N", env = "IMGDUEL_MODEL_CASES", default_value_t = against_model::CASES)]
+    model_cases: u64,
 }
 
 /// The definition of the command line, for a caller that checks a command line without running it.
@@ -97,6 +106,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         flags,
         mut settings,
         records,
+        model_cases,
     } = arguments;
     settings.narrow();
     let trace = Trace::open(records, settings.all_terms());
@@ -109,6 +119,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
             None => seed_directory(package),
         },
         fresh: Fresh::from_settings(&settings)?,
+        model: AgainstModel::from_settings(&settings, model_cases)?,
         trace: trace.clone(),
     };
     let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
@@ -169,7 +180,7 @@ fn runnable(named: Vec<Named>, stage: &Arc<TestSession>) -> Vec<Trial> {
         } = named;
         let path = match &source {
             Source::Seed(seed) => Some(seed.path.clone()),
-            Source::Fresh(_) => None,
+            Source::Fresh(_) | Source::Model(_) => None,
         };
         let own_name = name.clone();
         Trial {
@@ -190,6 +201,10 @@ fn long_first(named: &mut [Named], settings: &Settings) {
     // A single trial needs no order. A seed that cannot be read reports its error when it runs.
     if first > 1 {
         named[..first].sort_by_cached_key(|named| {
+            // The trial of many cases takes longest.
+            if matches!(named.source, Source::Model(_)) {
+                return Reverse(u64::MAX);
+            }
             let read = stage::read(&named.source, &selection);
             Reverse(read.map_or(0, |(case, _)| cost::of_case(&case)))
         });
@@ -273,6 +288,7 @@ impl Fresh {
 struct Trials {
     seeds: PathBuf,
     fresh: Fresh,
+    model: Option<AgainstModel>,
     trace: Option<Trace>,
 }
 
@@ -293,7 +309,9 @@ impl Trials {
         let marks = self.trace.as_ref().map_or_else(HashMap::new, Trace::marks);
         let seeds = seed_file::list(&self.seeds)?.into_iter().map(Source::Seed);
         let drawn = drawn.unwrap_or_else(|| self.fresh.ids().collect());
-        let sources = seeds.chain(drawn.into_iter().map(Source::Fresh));
+        let model = self.model.iter().cloned().map(Source::Model);
+        let drawn = drawn.into_iter().map(Source::Fresh);
+        let sources = seeds.chain(model).chain(drawn);
         let named = sources.map(|source| {
             let name = trial_name(&source);
             Named {
@@ -312,6 +330,12 @@ impl Trials {
             let source = match name.split_once("::") {
                 Some((REGRESSION, stem)) => seed_file::find(&self.seeds, stem).map(Source::Seed),
                 Some((CAMPAIGN, id)) => self.fresh.id(id).map(Source::Fresh),
+                Some((MODEL, name)) => {
+                    let model = self.model.clone();
+                    model
+                        .filter(|model| model.name() == name)
+                        .map(Source::Model)
+                }
                 _ => None,
             };
             let is_new = found.iter().all(|other| other.name != *name);
@@ -322,6 +346,7 @@ impl Trials {
             }));
         }
         let all = seed_file::count(&self.seeds)? + self.fresh.count;
+        let all = all + u64::from(self.model.is_some());
         let left_out = all.saturating_sub(found.len() as u64);
         Ok((found, left_out))
     }
@@ -331,5 +356,6 @@ fn trial_name(source: &Source) -> String {
     match source {
         Source::Seed(SeedPath { stem, .. }) => format!("{REGRESSION}::{stem}"),
         Source::Fresh(id) => format!("{CAMPAIGN}::{id}"),
+        Source::Model(cases) => format!("{MODEL}::{}", cases.name()),
     }
 }

@@ -11,6 +11,7 @@ use super::in_process::InProcess;
 use super::library::hosting::{Delivery, Hosted};
 use super::{Row, Tool, ToolEnv, ToolSpec, embedded, worker};
 use crate::base::error::{Error, Result};
+use crate::image::format::Format;
 use crate::process;
 
 /// The libraries that a test target brings along.
@@ -73,9 +74,10 @@ pub fn is_brought(name: &str) -> bool {
     brought_library(name).is_some()
 }
 
-/// Whether a library that is brought along writes images.
-pub fn is_brought_writer(name: &str) -> bool {
-    brought_library(name).is_some_and(|library| library.offer().is_of_writer())
+/// Returns the formats that a library which is brought along writes; none for others.
+pub fn written_formats(name: &str) -> Vec<Format> {
+    let library = brought_library(name);
+    library.map_or_else(Vec::new, |library| library.offer().written().collect())
 }
 
 fn brought_library(name: &str) -> Option<&'static dyn Hosted> {

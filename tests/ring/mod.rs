@@ -51,6 +51,8 @@ pub fn started(program: impl AsRef<OsStr>) -> Command {
     set.filter(is_of_that_run).for_each(|name| {
         command.env_remove(name);
     });
+    // Nine seconds in each test target that a test starts would be too much; whoever is interested in that trial asks for it.
+    command.env("IMGDUEL_MODEL_CASES", "0");
     command
 }
 

@@ -30,6 +30,7 @@ mod inputs;
 mod malformed;
 mod model;
 mod native;
+mod outsiders;
 mod package;
 mod picture;
 mod processes;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
+use super::against_model::AgainstModel;
 use crate::base::error::{Cause, Error, Result};
 use crate::base::program;
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
@@ -26,16 +27,20 @@ use crate::run::record::{Class, Record, Summary};
 use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
 
+mod model_trial;
+
 /// The directory of the cached reference answers in the target directory.
 const CACHE_DIRECTORY: &str = "imgduel-cache";
 
 /// The source of a trial's case.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Source {
     /// A regression seed.
     Seed(SeedPath),
     /// A fresh case of the campaign.
     Fresh(CaseId),
+    /// As many cases as there is time for, against the model alone.
+    Model(AgainstModel),
 }
 
 /// The state that the trials of one run share.
@@ -49,6 +54,8 @@ pub(super) struct TestSession {
     written: Mutex<Option<Written>>,
     /// The first trial that showed a group of divergences, by candidate and group.
     shown: Mutex<HashMap<(String, Group), String>>,
+    /// What the trial against the model has to say, when it has ended.
+    said: Mutex<Option<String>>,
     started: Instant,
     /// The time after which no more cases of the campaign are begun.
     until: Option<Instant>,
@@ -80,6 +87,7 @@ impl TestSession {
             with_answers: OnceLock::new(),
             written: Mutex::new(None),
             shown: Mutex::default(),
+            said: Mutex::default(),
             started: Instant::now(),
             until: None,
         }
@@ -178,7 +186,11 @@ impl TestSession {
         if is_over && matches!(source, Source::Fresh(_)) {
             return Outcome::Ignored("not run: the time limit of --duration is reached".to_owned());
         }
-        match self.record(name, source) {
+        let recorded = match source {
+            Source::Model(cases) => return self.against_model(name, cases),
+            Source::Seed(_) | Source::Fresh(_) => self.record(name, source),
+        };
+        match recorded {
             Ok((records, seed)) => self.outcome_of_all(name, &records, seed.as_ref()),
             Err(error) => self.not_possible(name, &error),
         }
@@ -195,7 +207,7 @@ impl TestSession {
         }
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
-            Source::Fresh(_) => self.settings.has_usual_campaign(),
+            Source::Fresh(_) | Source::Model(_) => self.settings.has_usual_campaign(),
         };
         let candidate_set = match is_the_same_each_time {
             true => self
@@ -383,10 +395,15 @@ impl TestSession {
             .summary
             .finish(self.started.elapsed(), own_cpu_time());
         written.sinks.finish(&written.summary)?;
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_for_people = matches!(format, Format::Pretty | Format::Terse);
+        if let Some(line) = said.as_ref().filter(|_| is_for_people) {
+            terminal::write_text(&format!("{line}\n"));
+        }
         if !is_one_of_many() {
             let digest = written.sinks.digest();
             // Programs read the other formats.
-            if is_on_github() && matches!(format, Format::Pretty | Format::Terse) {
+            if is_on_github() && is_for_people {
                 terminal::write_text(&github::annotations(&written.summary, digest));
             }
             report::tell_github(&written.summary, digest);
@@ -410,7 +427,7 @@ impl TestSession {
     }
 }
 
-/// Returns the case of a source, and the parsed seed file if it is a seed.
+/// Returns the case of a source, and the parsed seed file if it is a seed. Fails for many cases.
 pub(super) fn read(source: &Source, selection: &Selection) -> Result<(Case, Option<SeedFile>)> {
     match source {
         Source::Seed(path) => {
@@ -418,5 +435,6 @@ pub(super) fn read(source: &Source, selection: &Selection) -> Result<(Case, Opti
             Ok((seed.case()?, Some(seed)))
         }
         Source::Fresh(id) => Ok((Generation::case(id, selection)?, None)),
+        Source::Model(_) => Err(Error::usage("there are many cases, not one")),
     }
 }

@@ -141,9 +141,9 @@ impl Offer {
         self
     }
 
-    /// Whether it writes any format.
-    pub(in super::super) fn is_of_writer(&self) -> bool {
-        self.can.contains_key("write")
+    /// Returns the formats that it writes.
+    pub(in super::super) fn written(&self) -> impl Iterator<Item = Format> {
+        self.formats("write")
     }
 
     /// Returns the formats that are offered for this request.
@@ -158,7 +158,7 @@ impl Offer {
     }
 
     /// Returns the offer in the words of the adapter protocol, without the requests that `is_had` denies.
-    pub(super) fn hello(&self, is_had: impl Fn(&str) -> bool) -> Hello {
+    pub(in super::super) fn hello(&self, is_had: impl Fn(&str) -> bool) -> Hello {
         let can = self.can.iter().filter(|(request, _)| is_had(request));
         Hello {
             protocol: protocol::VERSION,
