@@ -8,16 +8,20 @@
 //!
 //! # A test target
 //!
-//! A package with seeds in `fuzz-seeds/` has this as `tests/differential.rs`, with `harness = false` in its `Cargo.toml`:
+//! A crate that reads or writes disk images has this as `tests/differential.rs`, with `harness = false` in its `Cargo.toml`; `imgduel init` makes both, and
+//! `docs/repository.md` is about the rest:
 //!
-//! ```no_run
-//! use std::path::Path;
-//! use std::process::ExitCode;
+//! ```ignore
+//! struct MyImages;
 //!
-//! fn main() -> ExitCode {
-//!     imgduel::test_main(Path::new(env!("CARGO_MANIFEST_DIR")))
+//! impl imgduel::Library for MyImages {
+//!     // capabilities() and open(), and of info(), read(), write(), … what there is.
 //! }
+//!
+//! imgduel::harness! { candidate = MyImages }
 //! ```
+//!
+//! [`Library`] has a whole one. [`test_main`] is a test target with the tools that the settings name.
 //!
 //! # Cases in a program of one's own
 //!

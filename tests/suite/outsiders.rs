@@ -91,6 +91,10 @@ impl<'crate_> Repository<'crate_> {
         };
         let lock = fs::read(ring::package().join("Cargo.lock")).unwrap();
         fs::write(repository.path("Cargo.lock"), lock).unwrap();
+        fs::create_dir(repository.path(".cargo")).unwrap();
+        let place = ring::package().display().to_string();
+        let patch = format!("patch.crates-io.imgduel.path = \"{place}\"\n");
+        fs::write(repository.path(".cargo/config.toml"), patch).unwrap();
         repository
     }
 
@@ -136,16 +140,11 @@ impl<'crate_> Repository<'crate_> {
         cargo.args(arguments).output().unwrap()
     }
 
-    /// cargo with this checkout in place of the released crate, and with the target directory of these tests.
+    /// cargo, which finds this checkout in place of the released crate, with the target directory of these tests.
     fn cargo(&self) -> Command {
         let mut cargo = ring::started(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        let place = format!(
-            "patch.crates-io.imgduel.path=\"{}\"",
-            ring::package().display()
-        );
         let target = Path::new(ring::PROGRAM).ancestors().nth(2).unwrap();
         cargo
-            .args(["--config", &place])
             .args(self.outsider.is_offline.then_some("--offline"))
             .env("CARGO_TARGET_DIR", target)
             .current_dir(self.directory.path());
@@ -253,6 +252,49 @@ fn a_writer_around_a_crate_of_the_registry_goes_from_init_to_green() {
 #[ignore = "builds crates of the registry: cargo test --test suite -- --ignored outsiders"]
 fn an_asynchronous_reader_goes_from_init_to_green() {
     from_init_to_green(&ASYNCHRONOUS, &["--seed", "3", "--iterations", "20"]);
+}
+
+/// The trials come in the shards of nextest, and `merge` joins their records to one JUnit file.
+#[test]
+#[cfg_attr(
+    missing_nextest,
+    ignore = "cargo-nextest is not here (cargo install cargo-nextest)"
+)]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn nextest_runs_the_trials_in_shards() {
+    let sharded = Outsider {
+        name: "sharded-reader",
+        ..READER
+    };
+    let repository = Repository::new(&sharded);
+    repository.write_library("offset", "offset");
+    repository.initialize();
+    for shard in ["count:1/2", "count:2/2"] {
+        let mut nextest = repository.cargo();
+        let run = [
+            "nextest",
+            "run",
+            "--profile",
+            "ci",
+            "--test",
+            "differential",
+        ];
+        nextest.args(run).args(["--partition", shard]);
+        let output = nextest.env("IMGDUEL_RECORDS", repository.path("records"));
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{}", both(&output));
+    }
+    let merged = repository.target(&["merge", "records", "--junit", "junit.xml"]);
+    assert!(
+        text(&merged.stdout).contains("13 of 13 cases"),
+        "{}",
+        both(&merged)
+    );
+    let junit = fs::read_to_string(repository.path("junit.xml")).unwrap();
+    assert!(junit.contains("regression::first_chain"), "{junit}");
 }
 
 /// What a library does to its process is an answer.

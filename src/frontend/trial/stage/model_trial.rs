@@ -1,18 +1,18 @@
 //! How the trial against the model ends: its divergences, and the line that says how much was tried.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use super::TestSession;
+use crate::base::prose::counted;
 use crate::frontend::libtest::Outcome;
 use crate::frontend::trial::against_model::{AgainstModel, Tried};
-
-/// How many divergences of one run are shown in full.
-const SHOWN_MAX: usize = 20;
 
 impl TestSession {
     /// Runs the trial.
     pub(super) fn against_model(&self, name: &str, cases: &AgainstModel) -> Outcome {
         let mut texts: Vec<String> = Vec::new();
+        let (mut shown, mut more) = (HashSet::new(), 0);
         let done = cases.run(|record| {
             let mut record = record.clone();
             record.trial = Some(name.to_owned());
@@ -22,9 +22,10 @@ impl TestSession {
                 let document = written.document.as_mut();
                 document.map_or(Ok(()), |document| document.append(&record))?;
             }
-            if let (true, Outcome::Failed(text)) =
-                (texts.len() < SHOWN_MAX, self.outcome(name, &record, None))
-            {
+            // Of each group, the first case tells everything.
+            if !shown.insert((record.candidate.to_string(), record.group())) {
+                more += 1;
+            } else if let Outcome::Failed(text) = self.outcome(name, &record, None) {
                 texts.push(text);
             }
             Ok(())
@@ -35,7 +36,13 @@ impl TestSession {
         };
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
         match (texts.is_empty(), compared) {
-            (false, _) => Outcome::Failed(format!("{line}\n{}", texts.join("\n"))),
+            (false, _) => {
+                let more = match more {
+                    0 => String::new(),
+                    more => format!("\n{} more of the same\n", counted(more, "case")),
+                };
+                Outcome::Failed(format!("{line}\n{}{more}", texts.join("\n")))
+            }
             (true, 0) => Outcome::Ignored(line),
             (true, _) => Outcome::Passed,
         }
