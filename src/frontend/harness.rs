@@ -65,7 +65,7 @@ impl Harness {
 
 /// Whether the arguments are a command of imgduel and not filters of the test target: a command's name, followed by something, and no flag that only test
 /// targets have.
-fn is_command(arguments: &[OsString]) -> bool {
+pub fn is_command(arguments: &[OsString]) -> bool {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let [_, first, _, ..] = &*words else {
         return false;

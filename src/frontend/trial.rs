@@ -29,6 +29,7 @@ use crate::frontend::serve_if_asked;
 use crate::frontend::trace::{Trace, is_one_of_many};
 use crate::report::seed_file::{self, SeedPath};
 use crate::report::terminal;
+use crate::tool::libraries;
 use against_model::AgainstModel;
 use stage::{Source, TestSession};
 
@@ -119,7 +120,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
             None => seed_directory(package),
         },
         fresh: Fresh::from_settings(&settings)?,
-        model: AgainstModel::from_settings(&settings, model_cases)?,
+        model: AgainstModel::from_settings(&settings, model_cases)?.map(Box::new),
         trace: trace.clone(),
     };
     let (jobs, fail_fast) = (settings.jobs, settings.fail_fast);
@@ -129,18 +130,19 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         true => TestSession::for_listing(settings.clone()),
         false => TestSession::open(settings.clone(), trace, junit_on_stdout)?,
     };
-    // Listing needs no tool.
+    // Listing needs no tool, but to know which cases a library of this target supports, which is opened at once.
     let tools = match flags.list {
-        true => None,
+        true if libraries::brought().is_empty() => None,
+        true => stage.tools().ok().flatten(),
         false => stage.tools()?,
     };
-    if tools.is_some() {
+    if tools.is_some() && !flags.list {
         let notice = stage.absent_reference();
         notice.iter().for_each(crate::report::complain);
     }
     let is_whole = flags.means_all() && !is_one_of_many();
     let drawn = tools
-        .filter(|_| is_whole)
+        .filter(|_| is_whole || flags.list)
         .map(|tools| trials.fresh.supported(tools))
         .transpose()?;
     let has_tools = tools.is_some();
@@ -288,7 +290,7 @@ impl Fresh {
 struct Trials {
     seeds: PathBuf,
     fresh: Fresh,
-    model: Option<AgainstModel>,
+    model: Option<Box<AgainstModel>>,
     trace: Option<Trace>,
 }
 

@@ -277,10 +277,20 @@ fn objection(words: &[String], is_whole: bool) -> Option<String> {
     let (grammar, given) = match (words[0].as_str(), words[1].as_str()) {
         ("imgduel", _) => (command::grammar(), &words[1..]),
         ("cargo", "run") if !behind.is_empty() => (command::grammar(), behind),
+        ("cargo", "test") if has("differential") && names_command(behind) => {
+            (command::grammar(), behind)
+        }
         ("cargo", "test") if has("differential") => (trial::grammar(), behind),
         _ => return None,
     };
     refused(&grammar, given.to_vec(), is_whole)
+}
+
+/// Whether the arguments of a test target with libraries of its own are a command.
+fn names_command(behind: &[String]) -> bool {
+    let words = std::iter::once("differential").chain(behind.iter().map(String::as_str));
+    let words: Vec<std::ffi::OsString> = words.map(Into::into).collect();
+    imgduel::frontend::harness::is_command(&words)
 }
 
 /// Returns clap's error about a command line. Placeholder values in capitals count as valid.

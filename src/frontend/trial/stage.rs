@@ -40,7 +40,7 @@ pub(super) enum Source {
     /// A fresh case of the campaign.
     Fresh(CaseId),
     /// As many cases as there is time for, against the model alone.
-    Model(AgainstModel),
+    Model(Box<AgainstModel>),
 }
 
 /// The state that the trials of one run share.
