@@ -149,9 +149,8 @@ fn vpc_created_size(bytes: u64) -> u64 {
 /// How many sectors beyond the requested size the search for a geometry tries: one cylinder of the largest geometry (16 x 255).
 const VPC_GEOMETRY_STEPS: u64 = 16 * 255;
 
-/// The number of sectors (cylinders x heads x sectors per track) of the geometry for a disk of `sectors`: "CHS Calculation", appendix of the VHD
-/// specification 1.0.
-fn vpc_geometry_sectors(sectors: u64) -> u64 {
+/// The geometry of a vpc for a disk of `sectors`: cylinders, heads, sectors per track ("CHS Calculation", appendix of the VHD specification 1.0).
+pub fn vpc_geometry(sectors: u64) -> (u64, u64, u64) {
     let sectors = sectors.min(65535 * 16 * 255);
     let (per_track, heads, cylinders_times_heads);
     if sectors > 65535 * 16 * 63 {
@@ -176,7 +175,13 @@ fn vpc_geometry_sectors(sectors: u64) -> u64 {
         heads = head_count;
         cylinders_times_heads = product;
     }
-    cylinders_times_heads / heads * heads * per_track
+    (cylinders_times_heads / heads, heads, per_track)
+}
+
+/// The number of sectors of the geometry for a disk of `sectors`.
+fn vpc_geometry_sectors(sectors: u64) -> u64 {
+    let (cylinders, heads, per_track) = vpc_geometry(sectors);
+    cylinders * heads * per_track
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The model as reference: our own readers and writers in place of a tool.
 //!
-//! It is what `--reference model` names. It works inside this program, on the files of the side that it is asked about, and knows raw, flat vmdk and
-//! qcow2 as far as [`plain`](crate::disk_format::plain) does. What a guest must see it does not decide: the operations hold every answer against the
+//! It is what `--reference model` names. It works inside this program, on the files of the side that it is asked about, and knows raw, qcow2,
+//! vmdk, vpc, vhdx and vdi as far as [`plain`](crate::disk_format::plain) does. What a guest must see it does not decide: the operations hold every answer against the
 //! [`Model`](crate::image::model::Model), which goes the same way without any file.
 
 use std::path::Path;
@@ -27,7 +27,14 @@ mod readings;
 pub const NAME: &str = "model";
 
 /// The formats of the images that it reads and writes.
-const FORMATS: [Format; 3] = [Format::Raw, Format::Qcow2, Format::Vmdk];
+const FORMATS: [Format; 6] = [
+    Format::Raw,
+    Format::Qcow2,
+    Format::Vmdk,
+    Format::Vpc,
+    Format::Vhdx,
+    Format::Vdi,
+];
 
 /// What came of a request.
 #[derive(Default)]
@@ -166,8 +173,13 @@ fn unknown(file: &ImageFile) -> Option<String> {
         Format::Qcow2 if file.options.has_extended_l2() => Some("extended_l2"),
         Format::Qcow2 if file.options.compression_type() == Some(Compression::Zstd) => Some("zstd"),
         Format::Qcow2 => None,
-        Format::Vmdk if file.options.subformat().is_some_and(Subformat::is_flat) => None,
-        Format::Vmdk => Some("vmdk with sparse extents"),
+        Format::Vmdk if file.options.subformat() == Some(Subformat::StreamOptimized) => {
+            Some("streamOptimized vmdk")
+        }
+        Format::Vmdk | Format::Vpc | Format::Vhdx | Format::Vdi if file.backing.is_some() => {
+            Some("differencing images")
+        }
+        Format::Vmdk | Format::Vpc | Format::Vhdx | Format::Vdi => None,
         other => Some(other.name()),
     };
     let own = own.map(|what| format!("the model does not support {what}"));

@@ -18,7 +18,7 @@ use crate::image::format::SECTOR_BYTES;
 use crate::image::options::{CreateOptions, Subformat};
 
 /// The most bytes of an extent that a `twoGbMaxExtentFlat` image has.
-const EXTENT_BYTES_MAX: u64 = 2 << 30;
+pub(super) const EXTENT_BYTES_MAX: u64 = 2 << 30;
 /// The longest descriptor that is read, in bytes.
 const DESCRIPTOR_BYTES_MAX: u64 = 64 << 10;
 /// How much is written of zeros at once, where the file system cannot make a hole.
@@ -59,15 +59,7 @@ impl FlatFile {
 
     /// Opens a vmdk by its descriptor. Fails for extents that are not flat.
     pub fn open_vmdk(path: &Path) -> Result<(Self, u64), Unparsable> {
-        let mut file = open_regular(path)?;
-        if file.metadata()?.len() > DESCRIPTOR_BYTES_MAX {
-            return Err(Unparsable::new("the file is no descriptor of a vmdk"));
-        }
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        if !text.starts_with("# Disk DescriptorFile") {
-            return Err(Unparsable::new("the file is no descriptor of a vmdk"));
-        }
+        let text = read_descriptor(path)?;
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut extents = Vec::new();
         let mut start: u64 = 0;
@@ -209,6 +201,31 @@ pub fn create_flat_vmdk(path: &Path, size: u64, options: &CreateOptions) -> Resu
             break;
         }
     }
+    let text = descriptor(size, options, subformat, &extents);
+    Ok(create_in_place(path)?.write_all(text.as_bytes())?)
+}
+
+/// The text of a descriptor file.
+pub(super) fn read_descriptor(path: &Path) -> Result<String, Unparsable> {
+    let mut file = open_regular(path)?;
+    let mut text = String::new();
+    if file.metadata()?.len() <= DESCRIPTOR_BYTES_MAX {
+        file.read_to_string(&mut text)?;
+    }
+    match text.starts_with("# Disk DescriptorFile") {
+        true => Ok(text),
+        false => Err(Unparsable::new("the file is no descriptor of a vmdk")),
+    }
+}
+
+/// The descriptor of an image of `size` bytes with these options and lines of `extents`; `subformat` is that of an image for which none is given.
+pub(super) fn descriptor(
+    size: u64,
+    options: &CreateOptions,
+    subformat: Subformat,
+    extents: &str,
+) -> String {
+    let subformat = options.subformat().unwrap_or(subformat);
     let text = |given: Option<&String>, usual: &str| given.map_or(usual, String::as_str).to_owned();
     let hardware = match options.compat6() {
         Some(true) => "6".to_owned(),
@@ -217,10 +234,9 @@ pub fn create_flat_vmdk(path: &Path, size: u64, options: &CreateOptions) -> Resu
     let adapter = text(options.adapter_type(), "ide");
     let (heads, track) = (16, 63);
     let cylinders = size / (heads * track * SECTOR_BYTES);
-    let descriptor = format!(
+    format!(
         "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"{subformat}\"\n\n# Extents\n{extents}\n# Disk Data Base\n#DDB\n\n\
          ddb.virtualHWVersion = \"{hardware}\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"{heads}\"\n\
          ddb.geometry.sectors = \"{track}\"\nddb.adapterType = \"{adapter}\"\n"
-    );
-    Ok(create_in_place(path)?.write_all(descriptor.as_bytes())?)
+    )
 }

@@ -39,7 +39,7 @@ impl HostSpace {
         let size = image.cluster_size();
         let mut space = Self::new(size);
         let of_snapshots = image.snapshots.iter().map(|snapshot| &snapshot.clusters);
-        let tables = of_snapshots.chain([&image.clusters]);
+        let tables = of_snapshots.chain([&image.map.clusters]);
         let ranges = tables.flat_map(|clusters| {
             clusters.values().filter_map(|cluster| match cluster {
                 Cluster::Stored(offset) if image.data_file.is_none() => {

@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::cluster::{Cluster, StoredSnapshot};
+use super::cluster_map::ClusterMap;
 use crate::disk_format::qcow2::audit::TABLE_BYTES_MAX;
 use crate::disk_format::qcow2::cluster_mapping::{COMPRESSED, OFFSET, compressed_range};
 use crate::disk_format::qcow2::header::{EXTERNAL_DATA_FILE, Header};
 use crate::disk_format::qcow2::{
     ImageBytes, Unparsable, entries_in_use, extensions, number, snapshot_table,
 };
-use crate::image::content::{data_segments, open_regular_to_change};
+use crate::image::content::open_regular_to_change;
 use crate::image::options::CreateOptions;
 
 /// Bit 0 of an L2 entry, from version 3 on: the cluster reads as zeros.
@@ -41,12 +41,10 @@ pub struct Qcow2File {
     pub data_file: Option<String>,
     /// Whether the external data file must remain a valid raw image.
     pub data_file_raw: bool,
-    /// What the active tables describe, by the number of the guest cluster.
-    pub clusters: BTreeMap<u64, Cluster>,
+    /// What the active tables describe.
+    pub map: ClusterMap,
     /// The internal snapshots, in the table's order.
     pub snapshots: Vec<StoredSnapshot>,
-    /// The file that holds the guest data of [`Cluster::Stored`].
-    pub(super) source: Option<Arc<File>>,
     /// The file that its tables were read from.
     pub(super) image: Option<Arc<File>>,
 }
@@ -55,9 +53,10 @@ impl Qcow2File {
     /// An empty image with these options.
     pub fn with_options(options: &CreateOptions) -> Self {
         let backing_format = options.backing_format().map(|format| format.to_string());
+        let cluster_bits = options.cluster_size().unwrap_or(65536).ilog2();
         Self {
             version: if options.is_version_2() { 2 } else { 3 },
-            cluster_bits: options.cluster_size().unwrap_or(65536).ilog2(),
+            cluster_bits,
             refcount_order: options.refcount_width().ilog2(),
             lazy_refcounts: options.lazy_refcounts() == Some(true),
             backing: options
@@ -65,9 +64,8 @@ impl Qcow2File {
                 .map(|name| (name.clone(), backing_format)),
             data_file: options.data_file().cloned(),
             data_file_raw: options.data_file_raw() == Some(true),
-            clusters: BTreeMap::new(),
+            map: ClusterMap::new(1 << cluster_bits),
             snapshots: Vec::new(),
-            source: None,
             image: None,
         }
     }
@@ -110,9 +108,12 @@ impl Qcow2File {
             backing: parts.backing(),
             data_file,
             data_file_raw: parts.is_data_file_raw(),
-            clusters,
+            map: ClusterMap {
+                cluster_size: header.cluster_size(),
+                clusters,
+                source: Some(Arc::new(source)),
+            },
             snapshots,
-            source: Some(Arc::new(source)),
             image: Some(Arc::new(image.file().try_clone()?)),
         };
         Ok((found, header.size))
@@ -134,24 +135,6 @@ impl Qcow2File {
     /// In bytes.
     pub fn cluster_size(&self) -> u64 {
         1 << self.cluster_bits
-    }
-
-    /// Reads a part of one cluster, from `start` bytes behind its beginning.
-    pub fn read(
-        &self,
-        cluster: &Cluster,
-        start: usize,
-        bytes: &mut [u8],
-    ) -> Result<(), Unparsable> {
-        cluster.read(self.source.as_deref(), self.cluster_size(), start, bytes)
-    }
-
-    /// The ranges of the file that holds guest data which are no holes, in bytes.
-    pub fn data_segments(&self) -> Result<Vec<Range<u64>>, Unparsable> {
-        match &self.source {
-            Some(source) => Ok(data_segments(source)?),
-            None => Ok(Vec::new()),
-        }
     }
 
     /// The snapshot that has this id or, where none has it, this name.

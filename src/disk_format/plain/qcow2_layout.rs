@@ -42,7 +42,10 @@ impl Qcow2File {
         space.clear(image)?;
         // The header is as long as its cluster: what is not written of it is zeros.
         image.write_all_at(&vec![0; self.cluster_size() as usize], 0)?;
-        let external = self.data_file.is_some().then_some(self.source.as_deref());
+        let external = self
+            .data_file
+            .is_some()
+            .then_some(self.map.source.as_deref());
         let layout = Layout {
             image: self,
             file: image,
@@ -80,7 +83,7 @@ impl Qcow2File {
             placed: HashMap::new(),
             room: None,
             compress,
-            data: self.data_segments()?,
+            data: self.map.data_segments()?,
         };
         layout.write(size)?;
         fs::rename(new, path)?;
@@ -142,7 +145,7 @@ impl Layout<'_> {
             external.set_len(size)?;
         }
         // All data comes first, so that the refcounts are known when the tables are written.
-        let active = self.place(&image.clusters)?;
+        let active = self.place(&image.map.clusters)?;
         let of_snapshots: Vec<Placed> = image
             .snapshots
             .iter()
@@ -227,7 +230,7 @@ impl Layout<'_> {
             Cluster::New(data) => data.as_slice(),
             _ => {
                 stored.resize(size as usize, 0);
-                self.image.read(cluster, 0, &mut stored)?;
+                self.image.map.read(cluster, 0, &mut stored)?;
                 stored.as_slice()
             }
         };

@@ -1,23 +1,22 @@
 //! An open image with the images below it: what a guest reads, writes, zeroes, discards and resizes.
 //!
-//! A raw or flat image changes at once; a qcow2 changes in memory until [`Volume::save`] writes it anew.
+//! A raw or flat image changes at once; any other changes in memory until [`Volume::save`] writes it anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::block_file::{BlockFile, is_flat_vmdk};
 use super::cluster::Cluster;
+use super::cluster_map::ClusterMap;
 use super::flat::FlatFile;
-use super::map::{Map, MappedRange};
 use super::qcow2_file::Qcow2File;
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::header::MAGIC;
-use crate::image::content::{self, BLOCK_BYTES, Contents, ContentsBuilder};
+use crate::image::content;
 use crate::image::format::Format;
 
 /// The most images that lie on each other: what is in a file may lead back to itself.
 const DEPTH_MAX: usize = 16;
-/// How much is read at once, in bytes.
-const PIECE_BYTES: u64 = 256 << 10;
 
 /// How an image's guest bytes are kept.
 #[derive(Clone, Debug)]
@@ -26,6 +25,8 @@ pub enum Store {
     Flat(FlatFile),
     /// In clusters.
     Qcow2(Box<Qcow2File>),
+    /// In blocks that one table maps: vmdk with a sparse extent, vpc, vhdx, vdi.
+    Blocks(Box<BlockFile>),
 }
 
 /// An open image.
@@ -56,14 +57,17 @@ impl Volume {
             Format::Raw => {
                 FlatFile::open_raw(path).map(|(flat, size)| (Store::Flat(flat), size))?
             }
-            Format::Vmdk => {
+            Format::Vmdk if is_flat_vmdk(path)? => {
                 FlatFile::open_vmdk(path).map(|(flat, size)| (Store::Flat(flat), size))?
             }
             Format::Qcow2 => {
                 let (file, size) = Qcow2File::open(path)?;
                 (Store::Qcow2(Box::new(file)), size)
             }
-            other => return Err(Unparsable::new(format!("{other} is not read here"))),
+            other => {
+                let (file, size) = BlockFile::open(path, other)?;
+                (Store::Blocks(Box::new(file)), size)
+            }
         };
         let mut volume = Self {
             path: path.to_owned(),
@@ -99,6 +103,17 @@ impl Volume {
         Ok(())
     }
 
+    /// A new image in blocks at `path`, which [`Volume::save`] writes.
+    pub fn new_blocks(path: &Path, file: BlockFile, format: Format, size: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            format,
+            size,
+            store: Store::Blocks(Box::new(file)),
+            below: None,
+        }
+    }
+
     /// A new, empty qcow2 at `path`, which [`Volume::save`] writes.
     pub fn new_qcow2(path: &Path, file: Qcow2File, size: u64) -> Result<Self, Unparsable> {
         let mut volume = Self {
@@ -116,15 +131,24 @@ impl Volume {
     pub fn qcow2(&mut self) -> Result<&mut Qcow2File, Unparsable> {
         match &mut self.store {
             Store::Qcow2(file) => Ok(file),
-            Store::Flat(_) => Err(Unparsable::new("only a qcow2 can do that")),
+            Store::Flat(_) | Store::Blocks(_) => Err(Unparsable::new("only a qcow2 can do that")),
         }
     }
 
-    /// Writes a qcow2 anew; `compress` compresses what is new in it. The image below is not written.
+    fn map(&mut self) -> Result<&mut ClusterMap, Unparsable> {
+        match &mut self.store {
+            Store::Qcow2(file) => Ok(&mut file.map),
+            Store::Blocks(file) => Ok(&mut file.map),
+            Store::Flat(_) => Err(Unparsable::new("a flat image has no tables")),
+        }
+    }
+
+    /// Writes what is no flat image; `compress` compresses what is new in it. The image below is not written.
     pub fn save(&self, compress: bool) -> Result<(), Unparsable> {
         match &self.store {
             Store::Flat(_) => Ok(()),
             Store::Qcow2(file) => file.store(&self.path, self.size, compress),
+            Store::Blocks(file) => file.store(&self.path, self.size),
         }
     }
 
@@ -134,7 +158,7 @@ impl Volume {
         let file = volume.qcow2()?;
         let found = file.snapshot(named).cloned();
         let found = found.ok_or_else(|| Unparsable::new("there is no such snapshot"))?;
-        file.clusters = found.clusters;
+        file.map.clusters = found.clusters;
         volume.size = found.size;
         Ok(volume)
     }
@@ -144,19 +168,20 @@ impl Volume {
         let there = self.size.saturating_sub(offset).min(bytes.len() as u64) as usize;
         let (bytes, beyond) = bytes.split_at_mut(there);
         beyond.fill(0);
-        let file = match &self.store {
+        let map = match &self.store {
             Store::Flat(file) => return file.read(offset, bytes),
-            Store::Qcow2(file) => file,
+            Store::Qcow2(file) => &file.map,
+            Store::Blocks(file) => &file.map,
         };
-        let size = file.cluster_size();
+        let size = map.cluster_size;
         let mut done = 0;
         while done < bytes.len() {
             let place = offset + done as u64;
             let within = place % size;
             let length = ((size - within) as usize).min(bytes.len() - done);
             let part = &mut bytes[done..done + length];
-            match (file.clusters.get(&(place / size)), &self.below) {
-                (Some(cluster), _) => file.read(cluster, within as usize, part)?,
+            match (map.clusters.get(&(place / size)), &self.below) {
+                (Some(cluster), _) => map.read(cluster, within as usize, part)?,
                 (None, Some(below)) => below.read(place, part)?,
                 (None, None) => part.fill(0),
             }
@@ -181,34 +206,37 @@ impl Volume {
     pub fn zero(&mut self, offset: u64, length: u64, keeps: bool) -> Result<(), Unparsable> {
         self.is_inside(offset, length)?;
         let (end, size, has_below) = (offset + length, self.size, self.below.is_some());
-        let file = match &mut self.store {
+        let (map, zeros, is_raw_outside) = match &mut self.store {
             Store::Flat(file) => return file.zero(offset, length, keeps),
-            Store::Qcow2(file) => file,
+            Store::Qcow2(file) => {
+                let zeros = file.zeros();
+                (&mut file.map, zeros, file.data_file_raw)
+            }
+            Store::Blocks(file) => (&mut file.map, Cluster::Zero, false),
         };
-        let cluster_size = file.cluster_size();
+        let cluster_size = map.cluster_size;
         let first = offset.div_ceil(cluster_size);
         // The last cluster of an image may end behind it.
         let last = match end == size {
             true => end.div_ceil(cluster_size),
             false => end / cluster_size,
         };
-        if first < last && keeps && file.data_file_raw {
+        if first < last && keeps && is_raw_outside {
             // QEMU passes it on to the data file (qcow2_subcluster_zeroize).
             let zeros = Cluster::New(Arc::new(vec![0; cluster_size as usize]));
-            file.clusters
+            map.clusters
                 .extend((first..last).map(|guest| (guest, zeros.clone())));
         } else if first < last && !has_below {
-            let covered: Vec<u64> = file
+            let covered: Vec<u64> = map
                 .clusters
                 .range(first..last)
                 .map(|(guest, _)| *guest)
                 .collect();
             covered.iter().for_each(|guest| {
-                file.clusters.remove(guest);
+                map.clusters.remove(guest);
             });
         } else if first < last {
-            let zeros = file.zeros();
-            file.clusters
+            map.clusters
                 .extend((first..last).map(|guest| (guest, zeros.clone())));
         }
         let (head, tail) = (
@@ -229,7 +257,8 @@ impl Volume {
         if let Store::Qcow2(file) = &mut self.store {
             let size = file.cluster_size();
             let guests = offset.div_ceil(size)..(offset + length) / size;
-            file.clusters
+            file.map
+                .clusters
                 .extend(guests.map(|guest| (guest, Cluster::Reserved)));
         }
         Ok(())
@@ -246,22 +275,26 @@ impl Volume {
                 return Ok(());
             }
             Store::Qcow2(file) => file,
+            Store::Blocks(_) => {
+                let why = "Image format driver does not support resize";
+                return Err(Unparsable::new(why));
+            }
         };
         let cluster_size = file.cluster_size();
         let hidden = old.div_ceil(cluster_size)..size.min(below).div_ceil(cluster_size);
         if size < old {
-            file.clusters.split_off(&size.div_ceil(cluster_size));
+            file.map.clusters.split_off(&size.div_ceil(cluster_size));
         } else if !hidden.is_empty() && file.version < 3 {
             let why = "Operation not supported: version 2 cannot hide what the backing file holds";
             return Err(Unparsable::new(why));
         } else {
             let hidden = hidden.map(|guest| (guest, Cluster::Zero));
-            file.clusters.extend(hidden);
+            file.map.clusters.extend(hidden);
         }
         // The cluster in which the image ended, or ends now, holds nothing behind that end.
         let edge = old.min(size);
         let is_split = !edge.is_multiple_of(cluster_size) && old != size;
-        let holds = file.clusters.contains_key(&(edge / cluster_size)) || below > edge;
+        let holds = file.map.clusters.contains_key(&(edge / cluster_size)) || below > edge;
         self.size = size.min(old);
         if is_split && holds {
             let start = edge / cluster_size * cluster_size;
@@ -273,7 +306,7 @@ impl Volume {
                 true => file.zeros(),
                 false => Cluster::New(Arc::new(bytes)),
             };
-            file.clusters.insert(edge / cluster_size, new);
+            file.map.clusters.insert(edge / cluster_size, new);
         }
         self.size = size;
         Ok(())
@@ -296,11 +329,11 @@ impl Volume {
         length: u64,
         mut edit: impl FnMut(&mut [u8], usize),
     ) -> Result<(), Unparsable> {
-        let (size, end) = (self.qcow2()?.cluster_size(), offset + length);
+        let (size, end) = (self.map()?.cluster_size, offset + length);
         for guest in offset / size..end.div_ceil(size) {
             let (from, to) = ((guest * size).max(offset), ((guest + 1) * size).min(end));
             let part = (from - guest * size) as usize..(to - guest * size) as usize;
-            if let Some(Cluster::New(bytes)) = self.qcow2()?.clusters.get_mut(&guest) {
+            if let Some(Cluster::New(bytes)) = self.map()?.clusters.get_mut(&guest) {
                 edit(&mut Arc::make_mut(bytes)[part], (from - offset) as usize);
                 continue;
             }
@@ -310,99 +343,7 @@ impl Volume {
             }
             edit(&mut bytes[part], (from - offset) as usize);
             let new = Cluster::New(Arc::new(bytes));
-            self.qcow2()?.clusters.insert(guest, new);
-        }
-        Ok(())
-    }
-
-    /// Whether a guest reads only zeros in a range.
-    pub fn is_zero(&self, from: u64, to: u64) -> Result<bool, Unparsable> {
-        let mut bytes = vec![0; PIECE_BYTES.min(to - from) as usize];
-        let mut place = from;
-        while place < to {
-            let length = ((to - place) as usize).min(bytes.len());
-            let part = &mut bytes[..length];
-            self.read(place, part)?;
-            if !content::is_zero(part) {
-                return Ok(false);
-            }
-            place += length as u64;
-        }
-        Ok(true)
-    }
-
-    /// How the guest's address space is mapped, ascending and without a gap.
-    pub fn mapped_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
-        self.ranges(false)
-    }
-
-    /// As [`mapped_ranges`](Self::mapped_ranges), but clusters whose place in the file was never written to count as zeros, which they read as.
-    pub fn read_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
-        self.ranges(true)
-    }
-
-    fn ranges(&self, sees_holes: bool) -> Result<Vec<MappedRange>, Unparsable> {
-        let mut map = Map {
-            mapped_ranges: Vec::new(),
-            size: self.size,
-        };
-        match &self.store {
-            Store::Flat(file) => {
-                for (from, to) in file.data()? {
-                    map.fill_to(from, true);
-                    map.add(to, false, true);
-                }
-                map.fill_to(self.size, true);
-            }
-            Store::Qcow2(file) => {
-                let below = match &self.below {
-                    Some(below) => below.ranges(sees_holes)?,
-                    None => Vec::new(),
-                };
-                let size = file.cluster_size();
-                let written = sees_holes.then(|| file.data_segments()).transpose()?;
-                for (guest, cluster) in &file.clusters {
-                    map.show(&below, guest * size);
-                    let is_hole = written
-                        .as_ref()
-                        .is_some_and(|written| !cluster.has_data(size, written));
-                    let is_zero = is_hole || matches!(cluster, Cluster::Zero);
-                    map.add((guest + 1) * size, is_zero, true);
-                }
-                map.show(&below, self.size);
-                map.fill_to(self.size, false);
-            }
-        }
-        Ok(map.mapped_ranges)
-    }
-
-    /// The guest-visible contents.
-    pub fn contents(&self) -> Result<Contents, Unparsable> {
-        let mut builder = ContentsBuilder::new(self.size);
-        self.each_piece(|offset, bytes| {
-            builder.add(offset, bytes);
-            Ok(())
-        })?;
-        Ok(builder.finish())
-    }
-
-    /// Calls `visit` with all guest bytes that are not known to be zeros, in ascending pieces that begin at a block of [`BLOCK_BYTES`].
-    pub fn each_piece(
-        &self,
-        mut visit: impl FnMut(u64, &[u8]) -> Result<(), Unparsable>,
-    ) -> Result<(), Unparsable> {
-        let mut reached = 0;
-        let mut bytes = vec![0; PIECE_BYTES as usize];
-        for mapped in self.read_ranges()?.iter().filter(|mapped| !mapped.zero) {
-            let mut place = (mapped.start / BLOCK_BYTES * BLOCK_BYTES).max(reached);
-            let end = mapped.end.next_multiple_of(BLOCK_BYTES).min(self.size);
-            while place < end {
-                let part = &mut bytes[..(end - place).min(PIECE_BYTES) as usize];
-                self.read(place, part)?;
-                visit(place, part)?;
-                place += part.len() as u64;
-            }
-            reached = reached.max(end);
+            self.map()?.clusters.insert(guest, new);
         }
         Ok(())
     }

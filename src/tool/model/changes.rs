@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Done, no};
 use crate::disk_format::plain::{
-    Cluster, Qcow2File, StoredSnapshot, Volume, create_flat_vmdk, create_raw,
+    BlockFile, Cluster, Qcow2File, StoredSnapshot, Volume, create_flat_vmdk, create_raw,
 };
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::{Format, SECTOR_BYTES};
-use crate::image::options::{Compat, CreateOption, CreateOptions, Preallocation};
+use crate::image::options::{Compat, CreateOption, CreateOptions, Preallocation, Subformat};
 use crate::tool::request::{ImageFile, Request, SnapshotAction, SnapshotKey};
 
 pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unparsable> {
@@ -79,13 +79,19 @@ pub(super) fn open(file: &ImageFile, directory: &Path) -> Result<Volume, Unparsa
 /// Makes an image without data, and opens it.
 pub(super) fn create(file: &ImageFile, size: u64, directory: &Path) -> Result<Volume, Unparsable> {
     let path = directory.join(&file.path);
-    let size = file
-        .format
-        .created_size(size)
-        .next_multiple_of(SECTOR_BYTES);
+    let asked = size.next_multiple_of(SECTOR_BYTES);
+    let size = file.format.created_size(asked);
     match file.format {
         Format::Raw => create_raw(&path, size)?,
-        Format::Vmdk => create_flat_vmdk(&path, size, &file.options)?,
+        Format::Vmdk if file.options.subformat().is_some_and(Subformat::is_flat) => {
+            create_flat_vmdk(&path, size, &file.options)?;
+        }
+        Format::Vmdk | Format::Vpc | Format::Vhdx | Format::Vdi => {
+            let (image, size) = BlockFile::new(file.format, &file.options, asked)?;
+            let volume = Volume::new_blocks(&path, image, file.format, size);
+            volume.save(false)?;
+            return Ok(volume);
+        }
         Format::Qcow2 => {
             let image = Qcow2File::with_options(&file.options);
             let mut volume = Volume::new_qcow2(&path, image, size)?;
@@ -125,6 +131,7 @@ fn preallocate(volume: &mut Volume, start: u64, mode: Preallocation) -> Result<(
     };
     for guest in start / cluster_size..size.div_ceil(cluster_size) {
         image
+            .map
             .clusters
             .entry(guest)
             .or_insert_with(|| cluster.clone());
@@ -186,7 +193,7 @@ fn downgrade(image: &mut Qcow2File, size: u64, has_below: bool) -> Result<(), Un
         .snapshots
         .iter_mut()
         .map(|snapshot| &mut snapshot.clusters);
-    for clusters in of_snapshots.chain([&mut image.clusters]) {
+    for clusters in of_snapshots.chain([&mut image.map.clusters]) {
         clusters.retain(|_, cluster| has_below || !matches!(cluster, Cluster::Zero));
         for cluster in clusters.values_mut() {
             if matches!(cluster, Cluster::Zero) {
@@ -226,14 +233,14 @@ fn change_snapshots(
                 name: named.to_owned(),
                 size,
                 date: (now.as_secs() as u32, now.subsec_nanos()),
-                clusters: image.clusters.clone(),
+                clusters: image.map.clusters.clone(),
             });
         }
         (SnapshotAction::Delete, Some(found)) => {
             image.snapshots.retain(|snapshot| snapshot.id != found.id);
         }
         (SnapshotAction::Apply, Some(found)) => {
-            image.clusters = found.clusters;
+            image.map.clusters = found.clusters;
             volume.size = found.size;
         }
         (_, None) => return Err(Unparsable::new(format!("No such snapshot: {named}"))),

@@ -185,8 +185,8 @@ fn commit(file: &ImageFile, directory: &Path) -> Result<(), Unparsable> {
     let size = overlay.size;
     let image = overlay.qcow2()?;
     let cluster_size = image.cluster_size();
-    let clusters = std::mem::take(&mut image.clusters);
-    let written = image.data_segments()?;
+    let clusters = std::mem::take(&mut image.map.clusters);
+    let written = image.map.data_segments()?;
     for (guest, cluster) in &clusters {
         let offset = guest * cluster_size;
         if offset >= size {
@@ -199,7 +199,7 @@ fn commit(file: &ImageFile, directory: &Path) -> Result<(), Unparsable> {
             continue;
         }
         let mut bytes = vec![0; length as usize];
-        overlay.qcow2()?.read(cluster, 0, &mut bytes)?;
+        overlay.qcow2()?.map.read(cluster, 0, &mut bytes)?;
         below.write(offset, &bytes)?;
     }
     below.save(false)?;

@@ -60,8 +60,8 @@ pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unpa
 fn check(file: &ImageFile, directory: &Path) -> Result<Done, Unparsable> {
     match file.format {
         Format::Qcow2 => {}
-        // Flat extents have no metadata that could be wrong.
-        Format::Vmdk => {
+        // Of these, opening reads all metadata that there is.
+        Format::Vmdk | Format::Vhdx | Format::Vdi => {
             open(file, directory)?;
             let json = json!({ "format": file.format, "check-errors": 0 });
             return Ok(Done {

@@ -19,7 +19,7 @@ fn written(path: &Path) -> Volume {
 }
 
 fn offsets(volume: &mut Volume) -> Vec<u64> {
-    let clusters = volume.qcow2().unwrap().clusters.values();
+    let clusters = volume.qcow2().unwrap().map.clusters.values();
     let offset = |cluster: &Cluster| match cluster {
         Cluster::Stored(offset) => *offset,
         other => panic!("{other:?}"),
@@ -44,7 +44,7 @@ fn guest_data_stays_where_it_is_when_a_snapshot_is_made() {
         name: "first".to_owned(),
         size: SIZE,
         date: (0, 0),
-        clusters: image.clusters.clone(),
+        clusters: image.map.clusters.clone(),
     });
     volume.save(false).unwrap();
     // What is written afterwards goes elsewhere, and the snapshot keeps what it had.
@@ -73,7 +73,7 @@ fn a_refcount_that_does_not_fit_leaves_the_image_as_it_was() {
         name: String::new(),
         size: SIZE,
         date: (0, 0),
-        clusters: image.clusters.clone(),
+        clusters: image.map.clusters.clone(),
     };
     image.snapshots = vec![snapshot(1)];
     image.refcount_order = 0;
