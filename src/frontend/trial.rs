@@ -51,12 +51,22 @@ const REGRESSION: &str = "regression";
 /// The module of the fresh cases' trials, `campaign::CASE-ID`.
 const CAMPAIGN: &str = "campaign";
 
+/// The commands that somebody may write alone, as if they were no filters.
+const COMMANDS: [&str; 7] = [
+    "fuzz", "replay", "shrink", "script", "report", "accept", "config",
+];
+
 /// The module of the trial against the model, `model::GENERATION_sSEED`.
 const MODEL: &str = "model";
 
 /// Runs every regression seed and some fresh cases with two disk-image tools, as named trials.
 #[derive(Parser)]
-#[command(name = "differential", args_override_self = true)]
+#[command(
+    name = "differential",
+    args_override_self = true,
+    after_help = "In a target with libraries of its own, a command of imgduel may stand in place of filters: fuzz --duration 1m, replay ID, shrink, script,\n\
+        report, accept, merge, config . (see imgduel --help)"
+)]
 struct Arguments {
     #[command(flatten, next_help_heading = "Flags of every libtest binary")]
     flags: Flags,
@@ -152,6 +162,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         stage.expect(named.len() as u64);
     }
     let stage = Arc::new(stage);
+    hint_at_command(&flags);
     let runnable = runnable(named, &stage);
     let conclusion = libtest::run(&flags, runnable, left_out, jobs, fail_fast)?;
     if flags.list {
@@ -169,6 +180,17 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         (0, Some(_)) => ExitCode::from(EXIT_VACUOUS),
         _ => ExitCode::from(EXIT_FAILED),
     })
+}
+
+/// Says what to write if the only filter is the name of a command.
+fn hint_at_command(flags: &Flags) {
+    let [filter] = &*flags.filters else { return };
+    if !libraries::brought().is_empty() && COMMANDS.contains(&&**filter) {
+        crate::report::complain(&Error::usage(format!(
+            "'{filter}' is taken for a filter: as a command it needs something behind it, as in {} fuzz --duration 1m",
+            program::line()
+        )));
+    }
 }
 
 /// Makes the trials runnable.

@@ -49,6 +49,9 @@ pub fn bring(libraries: Vec<Box<dyn Hosted>>) -> Result<()> {
                 "there is another tool of the name {name}: give the library another one"
             )));
         }
+        if let Some(mistake) = library.offer().mistake() {
+            return Err(Error::usage(mistake));
+        }
         names.push(name);
     }
     let libraries = libraries.into_iter().map(|library| &*Box::leak(library));

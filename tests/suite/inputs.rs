@@ -320,3 +320,100 @@ fn a_script_exits_2_if_its_candidate_cannot_be_started_and_accepts_a_relative_pa
         assert_eq!(said.contains("--- candidate/"), code != 2, "{said}");
     }
 }
+
+/// Asserts that a command in a directory with these settings fails in one line with `words`.
+fn refused_settings(text_of_file: &str, arguments: &[&str], words: &str) {
+    let directory = ring::scratch();
+    fs::write(directory.path().join("imgduel.toml"), text_of_file).unwrap();
+    let mut command = command(arguments, &[]);
+    let output = command.current_dir(directory.path()).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text_of_file:?}: {said}");
+    assert!(said.contains(words), "{text_of_file:?}: {said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_wrong_setting_in_imgduel_toml_is_told_with_file_and_line() {
+    for (text_of_file, words) in [
+        (
+            "\ntimeot = 3\n",
+            "imgduel.toml:2: there is no setting 'timeot': is timeout meant?",
+        ),
+        (
+            "no_cache = true\n",
+            "imgduel.toml:1: there is no setting 'no_cache': is no-cache meant?",
+        ),
+        (
+            "config = \"a\"\n",
+            "imgduel.toml:1: there is no setting 'config'",
+        ),
+        (
+            "jobs = 0\n",
+            "imgduel.toml:1: jobs: invalid value '0': write a whole number above 0",
+        ),
+        (
+            "timeout = \"soon\"\n",
+            "imgduel.toml:1: timeout: invalid value 'soon': a timeout is",
+        ),
+        ("wide = 3\n", "imgduel.toml:1: wide: write true or false"),
+        (
+            "guided = \"often\"\n",
+            "imgduel.toml:1: guided: write true or false",
+        ),
+        (
+            "candidate = \"imagoo\"\n",
+            "imgduel.toml:1: candidate: invalid value 'imagoo': there is no tool",
+        ),
+        (
+            "[profile.ci]\n\njobs = -1\n",
+            "imgduel.toml:3: jobs: invalid value '-1'",
+        ),
+        ("jobs = = 1\n", "imgduel.toml:1: "),
+    ] {
+        refused_settings(text_of_file, &["config"], words);
+        refused_settings(text_of_file, &["fuzz"], words);
+    }
+    refused_settings(
+        "[profile.ci]\n",
+        &["config", "--profile", "night"],
+        "it has ci",
+    );
+}
+
+#[test]
+fn the_environment_wins_over_imgduel_toml_and_a_flag_over_both() {
+    let directory = ring::scratch();
+    let file = "jobs = 3\ntimeout = 7\nwide = true\n\n[profile.ci]\ntimeout = 8\n";
+    fs::write(directory.path().join("imgduel.toml"), file).unwrap();
+    let shown = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command(&[&["config"], arguments].concat(), variables);
+        let output = command.current_dir(directory.path()).output().unwrap();
+        stdout(&output)
+    };
+    let has = |text: &str, setting: &str, source: &str| {
+        let line = text.lines().find(|line| line.starts_with(setting));
+        let line = line.unwrap_or_else(|| panic!("no {setting}: {text}"));
+        assert!(line.ends_with(&format!("# {source}")), "{line}");
+    };
+    let plain = shown(&[], &[]);
+    has(&plain, "jobs = 3", "imgduel.toml:1");
+    has(&plain, "timeout = 7", "imgduel.toml:2");
+    has(&plain, "wide = true", "imgduel.toml:3");
+    has(&plain, "findings = fuzz-findings", "default");
+    let with_environment = shown(&[], &[("IMGDUEL_JOBS", "4"), ("IMGDUEL_PROFILE", "ci")]);
+    has(&with_environment, "jobs = 4", "IMGDUEL_JOBS");
+    has(&with_environment, "timeout = 8", "imgduel.toml:6");
+    let with_flag = shown(&["--jobs", "5"], &[("IMGDUEL_JOBS", "4")]);
+    has(&with_flag, "jobs = 5", "--jobs");
+    // A campaign takes them, too: two of the candidates that the file names.
+    let file = "candidate = [\"imago\", \"qcow2-core\"]\nreference = \"model\"\niterations = 2\nseed = 1\n";
+    fs::write(directory.path().join("imgduel.toml"), file).unwrap();
+    let mut fuzz = command(&["fuzz"], &[]);
+    let output = fuzz.current_dir(directory.path()).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("imago 0.2.6, qcow2-core 0.3.4, reference model"),
+        "{said}"
+    );
+}

@@ -102,22 +102,29 @@ impl ConfigFile {
                 put(&mut entries, self.entry(key, item)?);
             }
         }
-        // The other profiles are read as well, so that a mistake in one is found before it is wanted.
-        let mut own = None;
-        for (name, table) in self.profiles()? {
-            let rows = rows(table).into_iter();
-            let read: Result<Vec<Entry>> = rows.map(|(key, item)| self.entry(key, item)).collect();
-            let read = read?;
-            if Some(name.get()) == profile {
-                own = Some(read);
-            }
-        }
-        match (own, profile) {
-            (Some(own), _) => own.into_iter().for_each(|entry| put(&mut entries, entry)),
-            (None, Some(name)) => return Err(self.no_profile(name)?),
-            (None, None) => {}
+        let Some(wanted) = profile else {
+            return Ok(entries);
+        };
+        let mut profiles = self.profiles()?.into_iter();
+        let Some((_, own)) = profiles.find(|(name, _)| name.get() == wanted) else {
+            return Err(self.no_profile(wanted)?);
+        };
+        for (key, item) in rows(own) {
+            put(&mut entries, self.entry(key, item)?);
         }
         Ok(entries)
+    }
+
+    /// Returns the settings of all profiles and those outside, in the order of the file.
+    pub fn every_entry(&self) -> Result<Vec<Entry>> {
+        let outside = rows(&self.document).into_iter();
+        let outside = outside.filter(|(key, _)| key.get() != PROFILES);
+        let profiles = self.profiles()?.into_iter();
+        let inside = profiles.flat_map(|(_, table)| rows(table));
+        outside
+            .chain(inside)
+            .map(|(key, item)| self.entry(key, item))
+            .collect()
     }
 
     fn profiles(&self) -> Result<Vec<(&Key, &Table)>> {
@@ -245,7 +252,10 @@ mod tests {
     }
 
     fn refusal(text: &str, profile: Option<&str>) -> String {
-        let entries = file(text).and_then(|file| file.entries(profile));
+        let entries = file(text).and_then(|file| {
+            file.every_entry()?;
+            file.entries(profile)
+        });
         entries.expect_err(text).to_string()
     }
 

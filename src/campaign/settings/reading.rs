@@ -119,9 +119,9 @@ pub(super) fn entries(words: &[OsString]) -> Result<Vec<Entry>> {
             None => Ok(Vec::new()),
         };
     };
-    let entries = file.entries(profile.as_deref())?;
-    entries.iter().try_for_each(check)?;
-    Ok(entries)
+    // A mistake in a profile is told before that is wanted.
+    file.every_entry()?.iter().try_for_each(check)?;
+    file.entries(profile.as_deref())
 }
 
 /// Returns the value of a flag or its variable, found before the command line is parsed.
@@ -150,8 +150,10 @@ fn check(entry: &Entry) -> Result<()> {
             false => Err(Error::usage(format!("{place}: {key}: write true or false"))),
         };
     }
-    let command = Flags::command()
+    let mut command = Flags::command()
         .mut_args(|argument| argument.env(Resettable::<clap::builder::OsStr>::Reset));
+    // Only a built argument can be shown.
+    command.build();
     let mut arguments = command.get_arguments();
     let known = arguments.find(|argument| argument.get_long() == Some(key));
     let Some(argument) = known.filter(|_| !OWN.contains(&&**key)) else {

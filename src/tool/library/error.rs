@@ -66,3 +66,18 @@ impl fmt::Display for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_a_refusal_but_an_unknown_feature() {
+        let of_text: Error = "x".parse::<u8>().unwrap_err().into();
+        assert!(matches!(of_text, Error::Refused(_)));
+        let of_io: Error = io::Error::other("no").into();
+        assert_eq!(of_io, Error::refused("no"));
+        let unknown: Error = io::Error::new(io::ErrorKind::Unsupported, "zstd").into();
+        assert_eq!(unknown, Error::unsupported("zstd"));
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::tool::adapter::protocol::{self, Hello, Lack};
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, RequestKind};
 
 /// The requests that need an image only to be read.
 const READING: [&str; 5] = ["info", "contents", "map", "check", "compare"];
@@ -146,6 +146,24 @@ impl Offer {
         self.formats("write")
     }
 
+    /// Returns what of the offer is no request or no format, in one line; `None` if all is well.
+    pub(in super::super) fn mistake(&self) -> Option<String> {
+        let name = &self.name;
+        let of_request = |request: &&String| RequestKind::named(request).is_none();
+        if let Some(request) = self.can.keys().find(of_request) {
+            return Some(format!("{name} offers '{request}', which is no request"));
+        }
+        let of_lacks = self.lacks.iter().map(|lack| &lack.format);
+        let mut named = self.can.values().flatten().chain(of_lacks);
+        let is_known = |text: &str| Format::all().any(|format| format.name() == text);
+        let unknown = named.find(|text| !is_known(text))?;
+        let known: Vec<&str> = Format::all().map(|format| format.name()).collect();
+        Some(format!(
+            "{name} offers the format '{unknown}': known are {}",
+            known.join(", ")
+        ))
+    }
+
     /// Returns the formats that are offered for this request.
     pub(super) fn formats(&self, request: &str) -> impl Iterator<Item = Format> {
         let named = self.can.get(request).into_iter().flatten();
@@ -206,4 +224,49 @@ impl Offer {
 /// Returns an image and those below it.
 fn with_below(file: &ImageFile) -> impl Iterator<Item = &ImageFile> {
     std::iter::successors(Some(file), |file| file.backing.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::options::CreateOptions;
+
+    fn file(options: &[&str]) -> ImageFile {
+        let options = CreateOptions::parse(options).expect("options of ours");
+        ImageFile::new("a", Format::Qcow2).with_options(options)
+    }
+
+    #[test]
+    fn what_is_not_offered_is_not_asked() {
+        let offer = Offer::new("own", "1").writes(["qcow2"]);
+        let info = |options: &[&str]| Request::Info {
+            file: file(options),
+        };
+        let encrypted = info(&["encrypt.format=luks"]);
+        let objection = offer.objection(&encrypted);
+        assert_eq!(objection.as_deref(), Some("own takes no encrypted images"));
+        assert_eq!(offer.clone().with_encryption().objection(&encrypted), None);
+        let split = info(&["data_file=d.raw"]);
+        assert!(offer.objection(&split).is_some());
+        assert_eq!(offer.clone().with_data_files().objection(&split), None);
+        let create = Request::Create {
+            file: file(&["cluster_size=4096"]),
+            size: crate::base::size::Size::of_bytes(512),
+        };
+        let objection = offer.objection(&create);
+        let said = "own cannot create qcow2 with cluster_size";
+        assert_eq!(objection.as_deref(), Some(said));
+        let offer = offer.create_options(["cluster_size"]);
+        assert_eq!(offer.objection(&create), None);
+    }
+
+    #[test]
+    fn a_misspelt_offer_is_told() {
+        let mistake = |offer: Offer| offer.mistake();
+        assert_eq!(mistake(Offer::new("own", "1").reads(["qcow2"])), None);
+        let format = mistake(Offer::new("own", "1").reads(["qcow3"])).unwrap();
+        assert!(format.contains("'qcow3': known are raw"), "{format}");
+        let request = mistake(Offer::new("own", "1").takes(&["look"], ["raw"])).unwrap();
+        assert!(request.contains("'look'"), "{request}");
+    }
 }
