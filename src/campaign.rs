@@ -9,6 +9,9 @@ pub mod settings;
 /// Runs the same cases with several candidates.
 pub mod candidate_set;
 
+/// Tools that a run must have.
+pub mod required;
+
 pub mod corpus;
 pub mod guide;
 

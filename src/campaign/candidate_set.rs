@@ -363,7 +363,7 @@ fn open_workdir(settings: &Settings, tool_env: &ToolEnv) -> Result<(PathBuf, Vec
 }
 
 /// Fails unless the reference can write guest data, which fixtures need.
-fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
+pub(super) fn can_make_fixtures(reference: &dyn Tool) -> Result<()> {
     match reference.capabilities().can("write") {
         true => Ok(()),
         false => Err(Error::missing_tool(

@@ -196,6 +196,19 @@ pub struct Settings {
     #[arg(long, env = "IMGDUEL_STRICT", value_parser = values::switch)]
     pub strict: bool,
 
+    /// Fail unless these are installed, with commas or repeated: tools of imgduel tools, or witnesses such as qcowinfo
+    #[arg(
+        long = "require-tool",
+        value_name = "NAME",
+        env = "IMGDUEL_REQUIRE_TOOL",
+        value_delimiter = ','
+    )]
+    pub required_tools: Vec<String>,
+
+    /// Fail if a witness is not installed: a second opinion about a whole format would silently be missing
+    #[arg(long, env = "IMGDUEL_FAIL_WITHOUT_WITNESS", value_parser = values::switch)]
+    pub fail_without_witness: bool,
+
     /// A file of settings, which flags and variables overrule (default: imgduel.toml here or beside the package's Cargo.toml)
     #[arg(long, value_name = "FILE", env = "IMGDUEL_CONFIG")]
     config: Option<PathBuf>,

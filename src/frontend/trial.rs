@@ -140,12 +140,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         true => TestSession::for_listing(settings.clone()),
         false => TestSession::open(settings.clone(), trace, junit_on_stdout)?,
     };
-    // Listing needs no tool, but to know which cases a library of this target supports, which is opened at once.
-    let tools = match flags.list {
-        true if libraries::brought().is_empty() => None,
-        true => stage.tools().ok().flatten(),
-        false => stage.tools()?,
-    };
+    let tools = opened(&flags, &stage)?;
     if tools.is_some() && !flags.list {
         let notice = stage.absent_reference();
         notice.iter().for_each(crate::report::complain);
@@ -180,6 +175,21 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         (0, Some(_)) => ExitCode::from(EXIT_VACUOUS),
         _ => ExitCode::from(EXIT_FAILED),
     })
+}
+
+/// Opens the tools, as far as they are needed. Listing needs none, but to know which cases a library of this target supports.
+fn opened<'stage>(
+    flags: &Flags,
+    stage: &'stage TestSession,
+) -> Result<Option<&'stage CandidateSet>> {
+    match flags.list {
+        true if libraries::brought().is_empty() => Ok(None),
+        true => Ok(stage.tools().ok().flatten()),
+        false => {
+            stage.check_required()?;
+            stage.tools()
+        }
+    }
 }
 
 /// Says what to write if the only filter is the name of a command.

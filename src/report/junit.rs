@@ -5,6 +5,7 @@
 //! case alone. The reports of both entry points call it.
 
 mod head;
+mod limit;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,6 +19,7 @@ use chrono::{DateTime, Utc};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use head::{HEAD_BYTES, Head, SUITE_NAME, TAIL, serialized};
+use limit::{BYTES_MAX, Limit};
 
 use super::against_recipe;
 use super::terminal;
@@ -41,6 +43,9 @@ pub struct JunitFile<W: WriteAt = File> {
     end: u64,
     /// Hashes of the names so far: GitLab drops one of two cases with the same name.
     names: HashSet<u64>,
+    limit: Limit,
+    /// The case that counts what is left out, as text; it stands last.
+    remark: String,
 }
 
 /// An output that can be written at any offset.
@@ -102,6 +107,8 @@ impl<W: WriteAt> JunitFile<W> {
             head_is_due: Instant::now(),
             end: HEAD_BYTES as u64,
             names: HashSet::new(),
+            limit: Limit::new(BYTES_MAX),
+            remark: String::new(),
         };
         file.write("")?;
         Ok(file)
@@ -109,11 +116,27 @@ impl<W: WriteAt> JunitFile<W> {
 
     /// Appends a case.
     pub fn append(&mut self, record: &Record) -> Result<()> {
-        self.head.count(record);
         let (classname, name) = (class_name(record), self.own_name(record));
         let case = test_case(record, &classname, &name, self.head.strict);
+        let is_failure = matches!(case.status, TestCaseStatus::NonSuccess { .. });
         let text = self.cut_out(case)?;
+        if !self.limit.has_room(self.end, text.len(), is_failure) {
+            return self.leave_out(is_failure);
+        }
+        self.head.count(record);
         self.write(&text)
+    }
+
+    /// Counts a case for which there is no room.
+    fn leave_out(&mut self, is_failure: bool) -> Result<()> {
+        let (cases, failures, skipped) = self.limit.leave_out(is_failure);
+        self.head.tests += cases;
+        self.head.failures += failures;
+        self.head.skipped = self.head.skipped.saturating_add_signed(skipped);
+        let case = self.limit.case();
+        let text = case.map(|case| self.cut_out(case)).transpose()?;
+        self.remark = text.unwrap_or_default();
+        self.write("")
     }
 
     /// The record's name, with a number if the class already has a case of that name.
@@ -169,7 +192,7 @@ impl<W: WriteAt> JunitFile<W> {
     /// Writes a case and the end of the document, and updates the head if it is due.
     fn write(&mut self, case: &str) -> Result<()> {
         let wrong = |error: io::Error| Error::io("write JUnit to", &self.path, &error);
-        let text = format!("{case}{TAIL}");
+        let text = format!("{case}{}{TAIL}", self.remark);
         self.output
             .write_at(text.as_bytes(), self.end)
             .map_err(wrong)?;
@@ -340,6 +363,31 @@ mod tests {
             assert_eq!(so_far.matches("<testcase ").count(), place + 1);
             assert!(so_far.trim_end().ends_with("</testsuites>"));
         }
+    }
+
+    #[test]
+    fn what_is_too_large_is_left_out_and_counted_failures_last() {
+        let mut file = begun();
+        file.limit = Limit::new(5000);
+        for place in 0..30 {
+            let verdict = ["match", "divergence"][place % 2];
+            file.append(&record(&format!("c{place}"), verdict, "why"))
+                .unwrap();
+            let so_far = String::from_utf8(file.output.clone()).unwrap();
+            assert!(so_far.ends_with(TAIL) && so_far.len() < 5700, "{so_far}");
+        }
+        let text = text(file);
+        let elements = text.matches("<testcase ").count();
+        let failures = text.matches("<failure ").count();
+        let counts = format!("tests=\"{elements}\" skipped=\"0\" failures=\"{failures}\"");
+        assert!(text.contains(&counts), "{counts}: {text}");
+        let (matches, left_out) = (elements - failures, 31 - elements);
+        assert!(failures - 1 > matches, "{text}");
+        let said = format!(
+            "{left_out} cases not in this file, which would be too large for GitLab, {} failures among them",
+            15 - (failures - 1)
+        );
+        assert!(text.contains(&said), "{said}: {text}");
     }
 
     #[test]

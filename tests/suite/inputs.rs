@@ -417,3 +417,33 @@ fn the_environment_wins_over_imgduel_toml_and_a_flag_over_both() {
         "{said}"
     );
 }
+
+#[test]
+fn a_tool_that_is_required_and_a_witness_that_is_missing_end_the_run_at_once() {
+    for (flags, words) in [
+        (&["--require-tool", "7zz"][..], "apt-get install 7zip"),
+        (&["--require-tool", "imago,qcowinfo"], "libqcow-utils"),
+        (
+            &["--require-tool", "sevenzip"],
+            "there is no tool 'sevenzip'",
+        ),
+        (&["--fail-without-witness"], "vhdiinfo"),
+    ] {
+        let fuzz = ["fuzz", "--reference", "model", "--iterations", "1"];
+        refused(&[&fuzz, flags].concat(), &[("PATH", "/nowhere")], &[words]);
+    }
+    let here = [
+        "fuzz",
+        "--reference",
+        "model",
+        "--seed",
+        "1",
+        "--iterations",
+        "2",
+    ];
+    let output = command(
+        &[&here[..], &["--require-tool", "imago,model"]].concat(),
+        &[],
+    );
+    stdout(&{ output }.output().unwrap());
+}

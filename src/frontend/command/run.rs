@@ -13,7 +13,7 @@ use super::{EXIT_DIVERGENCE, issues, print_text, resuming, shrinking, stopping, 
 use crate::base::error::{Cause, Error, Result};
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
 use crate::campaign::settings::Settings;
-use crate::campaign::{self, CaseSource, Ended, Pace};
+use crate::campaign::{self, CaseSource, Ended, Pace, required};
 use crate::report::findings::Findings;
 use crate::report::junit::Fault;
 use crate::report::progress::Progress;
@@ -60,6 +60,7 @@ impl Run {
         settings.begin_log();
         stopping::listen()?;
         let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
+        required::check(settings, &tool_env)?;
         let (candidate_set, settings, absent) = CandidateSet::open_available(settings, &tool_env)?;
         let (candidate_set, settings) = (Arc::new(candidate_set), &settings);
         let notice = absent.as_ref().map(second_judge);

@@ -10,8 +10,8 @@ use super::against_model::AgainstModel;
 use crate::base::error::{Cause, Error, Result};
 use crate::base::program;
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
-use crate::campaign::passing_over;
 use crate::campaign::settings::Settings;
+use crate::campaign::{passing_over, required};
 use crate::case::generation::{Generation, Selection};
 use crate::case::{Case, CaseId};
 use crate::frontend::libtest::{Format, Outcome};
@@ -126,6 +126,12 @@ impl TestSession {
         if let Some(written) = &mut *self.lock() {
             written.summary.iterations = total;
         }
+    }
+
+    /// Fails if a tool that the settings require is not installed.
+    pub(super) fn check_required(&self) -> Result<()> {
+        let tool_env = ToolEnv::of_this_program(self.settings.timeout, self.settings.launcher())?;
+        required::check(&self.settings, &tool_env)
     }
 
     /// The tools that the settings name, opened at the first call. Fails if a named tool is missing or wrong, because
