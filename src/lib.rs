@@ -59,7 +59,7 @@
 //!
 //! * Linux only: processes are watched by pidfd and `/proc`.
 //! * A seed is a whole number of at most 64 bits; its sign is ignored, as in Python.
-//! * The reference can only be qemu-img, which also creates the source images, or the model, which knows raw, plain qcow2 and flat vmdk.
+//! * The reference can only be qemu-img, which also creates the source images, or the model, which knows raw, plain qcow2, vmdk, vpc, vhdx and vdi.
 //! * Tools are forked after loading, where glibc would call `main`. A program whose constructors store arguments or environment variables would
 //!   see those of the loading process. `--exec-mode check` detects such a tool.
 //! * Only the first 4 MiB of each output stream of a tool are captured.

@@ -235,7 +235,7 @@ pub(super) fn descriptor(
     let (heads, track) = (16, 63);
     let cylinders = size / (heads * track * SECTOR_BYTES);
     format!(
-        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"{subformat}\"\n\n# Extents\n{extents}\n# Disk Data Base\n#DDB\n\n\
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"{subformat}\"\n\n# Extent description\n{extents}\n# The Disk Data Base\n#DDB\n\n\
          ddb.virtualHWVersion = \"{hardware}\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"{heads}\"\n\
          ddb.geometry.sectors = \"{track}\"\nddb.adapterType = \"{adapter}\"\n"
     )
