@@ -16,6 +16,7 @@ pub mod digest;
 pub mod files;
 pub mod github;
 pub mod html;
+pub mod instar_issue;
 pub mod junit;
 pub mod progress;
 pub mod python;

@@ -348,6 +348,11 @@ impl Generation {
         Ok(profile.changed(parent, change, partner.as_ref()))
     }
 
+    /// Returns whether the main script of the Python harness draws these cases.
+    pub fn is_of_python_harness(&self) -> bool {
+        matches!(self.draws, Draws::Python(_))
+    }
+
     /// Returns where the data of a dmg come from in a case with this seed of its own.
     pub fn payload(iter_seed: u64) -> Payload {
         python::payload(iter_seed)

@@ -131,7 +131,8 @@ pub fn issue_body(group: &Group, found: &Found, workflow_url: Option<&str>) -> S
     text
 }
 
-fn evidence(found: &Found) -> String {
+/// The evidence of a group's first case, in Markdown.
+pub fn evidence(found: &Found) -> String {
     let block = terminal::evidence_block(&found.example);
     let block: String = printable(&block)
         .chars()

@@ -102,6 +102,16 @@ fn errors_name_the_wrong_variable_and_a_flag_overrides_it() {
         &[("IMGDUEL_JOBS", "2")],
         &["for '--jobs <N>'"],
     );
+    refused(
+        &["fuzz", "--create-issues", "--issue-format", "jira"],
+        &[],
+        &["imgduel, instar"],
+    );
+    refused(
+        &["fuzz", "--issue-format", "instar"],
+        &[],
+        &["--create-issues"],
+    );
     stdout(
         &command(
             &["show", "ops7_s1_i0", "--jobs", "2"],

@@ -272,6 +272,10 @@ fn merging_uses_the_last_run_of_a_case_and_rejects_invalid_records() {
 
 /// Runs a campaign with a stand-in for `gh`, which keeps its issues in `store`.
 fn fuzz_with_gh(store: &Path, path: &str, seed: &str) -> Output {
+    fuzz_with_gh_in(store, path, seed, "imgduel")
+}
+
+fn fuzz_with_gh_in(store: &Path, path: &str, seed: &str, format: &str) -> Output {
     imgduel(&[
         "fuzz",
         "--generation",
@@ -286,6 +290,8 @@ fn fuzz_with_gh(store: &Path, path: &str, seed: &str) -> Output {
     .args(["--candidate", "qemu-img:tests/stand_ins/wrong_virtual_size"])
     .args([
         "--create-issues",
+        "--issue-format",
+        format,
         "--workflow-url",
         "https://ci.example/run/7",
     ])
@@ -328,6 +334,48 @@ fn a_group_gets_one_issue_and_its_second_finding_a_comment() {
     assert_eq!(body.matches("--- comment").count(), 1);
     assert_eq!(body.matches("https://ci.example/run/7").count(), 2);
     assert!(body.contains("imgduel replay ops7_s3_i00000"), "{body}");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn an_issue_for_instar_names_type_seed_and_iteration_and_there_is_one_for_a_group() {
+    let store = tempfile::tempdir().unwrap();
+    let path = format!(
+        "{}:{}",
+        ring::package().join("tests/stand_ins").display(),
+        std::env::var("PATH").unwrap()
+    );
+    for seed in ["3", "4"] {
+        let output = fuzz_with_gh_in(store.path(), &path, seed, "instar");
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    }
+    let read = |name: &str| std::fs::read_to_string(store.path().join(name)).unwrap();
+    let title = read("1.title");
+    let (kind, origin) = title.split_once(" (seed 3, iter ").unwrap();
+    assert_eq!(kind, "Differential fuzz: info_output_divergence");
+    let iteration: u64 = origin.strip_suffix(')').unwrap().parse().unwrap();
+    assert_eq!(read("1.label"), "security-audit");
+    let body = read("1.body");
+    let line = format!(
+        "python3 scripts/differential-fuzz.py --instar src/target/release/instar --iterations {} --seed 3 --fail-fast --ops info",
+        iteration + 1
+    );
+    for wanted in [
+        &*line,
+        "**Seed:** `3`",
+        "imgduel replay ops7_s3_i00000",
+        "https://ci.example/run/7",
+    ] {
+        assert!(body.contains(wanted), "{wanted}: {body}");
+    }
+    assert_eq!(body.matches("--- comment").count(), 1);
+    assert!(
+        !store.path().join("2.title").exists(),
+        "one group, one issue"
+    );
 }
 
 #[test]

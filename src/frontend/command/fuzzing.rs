@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::issues::{Filing, IssueFormat};
 use super::resuming::Resumed;
 use super::run::{Run, Telling};
 use crate::base::error::{Error, Result};
@@ -41,6 +42,10 @@ pub(super) struct FuzzArguments {
     /// File an issue for each new group of divergences, through gh
     #[arg(long)]
     create_issues: bool,
+
+    /// How issues are titled and written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = IssueFormat::Imgduel, requires = "create_issues")]
+    issue_format: IssueFormat,
 
     /// The URL of the workflow run, for the issues
     #[arg(long, value_name = "URL")]
@@ -130,6 +135,7 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         instar,
         log_dir,
         create_issues,
+        issue_format,
         workflow_url,
         no_shrink,
         verbose,
@@ -161,7 +167,10 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     run.candidate_set.sessions()[0].run_canary()?;
     range.tell(&settings);
     let run = Run {
-        issues: create_issues.then_some(workflow_url),
+        issues: create_issues.then_some(Filing {
+            format: issue_format,
+            workflow_url,
+        }),
         must_prove: true,
         ..run
     };

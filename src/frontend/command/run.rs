@@ -39,8 +39,8 @@ pub(super) struct Run {
     pub(super) log_dir: Option<PathBuf>,
     /// The seed files that cases came from, by case id.
     pub(super) seed_files: HashMap<String, String>,
-    /// Whether to file issues, and the URL of the workflow run that they name.
-    pub(super) issues: Option<Option<String>>,
+    /// How to file issues, if they are to be filed.
+    pub(super) issues: Option<issues::Filing>,
     /// Whether the run is a campaign, which fails if it compares too little to prove anything.
     pub(super) must_prove: bool,
     /// The records of the run that is resumed.
@@ -211,8 +211,8 @@ impl Run {
             ));
         }
         tell_github(summary, self.sinks.digest());
-        if let Some(workflow_url) = &self.issues {
-            issues::create(&self.sinks.digest().groups, workflow_url.as_deref());
+        if let Some(filing) = &self.issues {
+            issues::create(&self.sinks.digest().groups, filing);
         }
         let compared = self.candidate_set.compared().transpose();
         if let Ok(Some(line)) = &compared {
