@@ -17,7 +17,8 @@ const PROGRAMS: [(&str, &str); 7] = [
 ];
 
 /// Python modules that tests need: a name, the modules, and whether any interpreter on `PATH` will do, as for a tool, or it must be the first.
-const MODULES: [(&str, &str, bool); 5] = [
+const MODULES: [(&str, &str, bool); 6] = [
+    ("pytest", "pytest", false),
     ("junit_readers", "junitparser, xmlschema", false),
     ("libqcow", "pyqcow", true),
     ("libvmdk", "pyvmdk", true),

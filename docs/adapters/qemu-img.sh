@@ -25,7 +25,8 @@ while IFS= read -r line; do
         jq -c -n --argjson formats "$formats" --arg version "$version" \
             '{protocol: 2, name: "qemu-img.sh", version: $version, backing: true,
               can: {info: $formats, contents: $formats, map: $formats, create: $formats,
-                    check: ["qcow2"]}}'
+                    check: ["qcow2"]},
+              lacks: [{format: "qcow2", option: "encrypt.format", feature: "encryption"}]}'
         continue
     fi
     cd "$(field .directory)" || exit 1

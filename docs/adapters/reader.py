@@ -37,7 +37,7 @@ def read(path, format):
 def answer(asked):
     if "hello" in asked:
         can = {"info": ["raw", "qcow2"], "contents": ["raw", "qcow2"]}
-        lacks = [{"format": "qcow2", "option": "extended_l2=on", "feature": "extended L2 entries"}]
+        lacks = [{"format": "qcow2", "option": name, "feature": name} for name in ("extended_l2=on", "data_file", "encrypt.format")]
         return {"protocol": 2, "name": "reader.py", "version": "1.0", "can": can, "lacks": lacks}
     path = os.path.join(asked["directory"], asked["file"]["path"])
     try:

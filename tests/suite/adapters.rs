@@ -52,7 +52,7 @@ fn the_examples_of_the_documentation_pass_their_checks() {
         Duration::from_secs(30),
     );
     assert_eq!(wrong(&checks), Vec::<String>::new());
-    assert_eq!(checks.len(), 7);
+    assert_eq!(checks.len(), 8);
     let text = std::fs::read_to_string(documented("reader.py")).unwrap();
     assert!(text.lines().count() <= 60, "an example is short");
 }
@@ -66,7 +66,7 @@ fn the_shell_example_of_the_documentation_passes_its_checks() {
     let path = ring::package().join("docs/adapters/qemu-img.sh");
     let checks = examined(&path.display().to_string(), Duration::from_secs(30));
     assert_eq!(wrong(&checks), Vec::<String>::new());
-    assert_eq!(checks.len(), 12);
+    assert_eq!(checks.len(), 16);
 }
 
 #[test]
@@ -199,4 +199,93 @@ fn the_example_in_rust_passes_its_checks() {
     assert_eq!(checks.len(), 2, "info and contents of raw");
     let text = std::fs::read_to_string(ring::package().join("examples/adapter_minimal.rs"));
     assert!(text.unwrap().lines().count() <= 60, "an example is short");
+}
+
+/// The checks of what made most first divergences false ones, each with an adapter that is wrong in just that.
+#[test]
+#[cfg_attr(missing_python, ignore = "python3 is not here")]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn an_adapter_that_claims_a_feature_which_it_lacks_is_told_what_to_do() {
+    let path = ring::package().join("docs/adapters/reader.py");
+    let honest = std::fs::read_to_string(path).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let lying = directory.path().join("reader.py");
+    let claim = "\"data_file\", ";
+    assert!(honest.contains(claim));
+    std::fs::write(&lying, honest.replace(claim, "")).unwrap();
+    let command = format!("python3 {}", lying.display());
+    let wrong = wrong(&examined(&command, Duration::from_secs(30)));
+    let [only] = &*wrong else { panic!("{wrong:?}") };
+    assert!(only.contains("an external data file: byte at"), "{only}");
+    assert!(
+        only.contains("not the adapter's working directory"),
+        "{only}"
+    );
+
+    // It reads backing files, as it says, but looks for them where it works itself.
+    let backing = honest.replace("\"lacks\": lacks}", "\"lacks\": lacks, \"backing\": True}");
+    std::fs::write(&lying, backing).unwrap();
+    let wrong = self::wrong(&examined(&command, Duration::from_secs(30)));
+    // It says in an orderly way that it cannot.
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_example_in_c_passes_its_checks() {
+    let directory = tempfile::tempdir().unwrap();
+    let adapter = directory.path().join("adapter");
+    let made = ring::started("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&adapter)
+        .arg(ring::package().join("contrib/c/adapter.c"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let checks = examined(&adapter.display().to_string(), Duration::from_secs(30));
+    assert_eq!(wrong(&checks), Vec::<String>::new());
+    assert_eq!(checks.len(), 2);
+}
+
+#[test]
+#[cfg_attr(missing_pytest, ignore = "pytest is not here (pip install pytest)")]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn pytest_collects_the_trials() {
+    let directory = tempfile::tempdir().unwrap();
+    let example = ring::package().join("contrib/pytest");
+    for name in ["adapter.py", "conftest.py"] {
+        std::fs::copy(example.join(name), directory.path().join(name)).unwrap();
+    }
+    let pytest = || {
+        let mut pytest = ring::started("python3");
+        pytest
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+            .env("IMGDUEL", ring::PROGRAM)
+            .current_dir(directory.path());
+        let output = pytest.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said)
+    };
+    let (is_green, said) = pytest();
+    assert!(is_green && said.contains("20 passed"), "{said}");
+    // A defect, and it is red.
+    let adapter = directory.path().join("adapter.py");
+    let text = std::fs::read_to_string(&adapter).unwrap();
+    let wrong = text.replace("return data +", "return data[:512] * (len(data) // 512) +");
+    assert_ne!(text, wrong);
+    std::fs::write(adapter, wrong).unwrap();
+    let (is_green, said) = pytest();
+    assert!(
+        !is_green && said.contains("chain_content_divergence"),
+        "{said}"
+    );
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::EXIT_DIVERGENCE;
 use crate::base::error::{Error, Result};
+use crate::base::program;
 use crate::base::prose::{counted, printable};
 use crate::campaign::settings::Settings;
 use crate::tool::adapter::Examination;
@@ -57,6 +58,15 @@ pub(super) fn adapter_check(arguments: &AdapterCheckArguments) -> Result<ExitCod
         .count();
     let count = counted(checks.len() as u64, "check");
     text += &format!("{count}, {wrong} wrong\n");
+    let fitting = match adapter.capabilities().can("write") {
+        true => "native1",
+        false => "native1_readers",
+    };
+    text += &format!(
+        "next: {} fuzz --candidate 'adapter:{}' --generation {fitting}\n",
+        program::line(),
+        arguments.command
+    );
     // A reader that has seen enough closes the pipe; that is no error.
     let _ = output.write_all(printable(&text).as_bytes());
     Ok(match wrong {

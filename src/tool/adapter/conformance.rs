@@ -4,6 +4,8 @@
 //! `imgduel adapter-check` calls it. It also reports a plain image that the adapter reads differently; finding subtler
 //! differences is the purpose of campaigns.
 
+mod features;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -70,6 +72,7 @@ impl Examination<'_> {
             }
             checks.extend(self.what_must_go_wrong(&file)?);
         }
+        checks.extend(self.features()?);
         if checks.is_empty() {
             checks.push(Check {
                 what: "hello".to_owned(),

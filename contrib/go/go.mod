@@ -1,0 +1,3 @@
+module mypackage
+
+go 1.21
