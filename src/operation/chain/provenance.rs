@@ -177,12 +177,13 @@ fn is_compressed(step: &ChainStep) -> bool {
     matches!(step, ChainStep::Convert(to) if to.compress)
 }
 
-/// Returns the name of the step, and a more specific one for a resize.
+/// Returns the name of the step, and a more specific one for a resize and for an amend to version 2.
 fn names(chain_state: &ChainState, step: &ChainStep) -> Vec<&'static str> {
     let size = chain_state.model.top.size;
     let more = match step {
         ChainStep::Resize { size: wanted, .. } if *wanted > size => Some("grow"),
         ChainStep::Resize { size: wanted, .. } if *wanted < size => Some("shrink"),
+        ChainStep::Amend { options } if options.is_version_2() => Some("downgrade"),
         _ => None,
     };
     std::iter::once(step.name()).chain(more).collect()
