@@ -111,6 +111,19 @@ impl SparseVmdk {
         }
         plan.written
             .push((0, self.header(size, [redundant, own, overhead])));
+        let (name, text) = self.named_descriptor(path, size)?;
+        match self.is_split {
+            true => plan.extent = Some((name, text)),
+            false => plan
+                .written
+                .push((DESCRIPTOR * SECTOR_BYTES, text.into_bytes())),
+        }
+        plan.length = end * SECTOR_BYTES;
+        Ok(plan)
+    }
+
+    /// The name of the file that holds the extent, and the text of the descriptor. Fails if that does not fit into the extent.
+    fn named_descriptor(&self, path: &Path, size: u64) -> Result<(String, String), Unparsable> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = match self.is_split {
             true => format!("{stem}-s001.vmdk"),
@@ -132,14 +145,7 @@ impl SparseVmdk {
                 "the descriptor does not fit into the extent",
             ));
         }
-        match self.is_split {
-            true => plan.extent = Some((name, text)),
-            false => plan
-                .written
-                .push((DESCRIPTOR * SECTOR_BYTES, text.into_bytes())),
-        }
-        plan.length = end * SECTOR_BYTES;
-        Ok(plan)
+        Ok((name, text))
     }
 
     fn header(&self, size: u64, [redundant, own, overhead]: [u64; 3]) -> Vec<u8> {
