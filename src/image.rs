@@ -257,6 +257,9 @@ impl ImageRecipe {
 
     /// Shrink candidates of the recipe, those that remove most first.
     pub fn simpler(&self) -> Vec<Self> {
+        if self.is_absent() {
+            return Vec::new();
+        }
         let empty = |format| Self::plain(format, Size::literal("1M"));
         let formats = || {
             SIMPLER_FORMATS

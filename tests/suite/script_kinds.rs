@@ -119,6 +119,12 @@ macro_rules! scripts {
 }
 
 scripts! {
+    a_lost_cluster_of_a_snapshot_has_a_script: "snapshot_cluster_is_lost" in ["rebase"], "cow_soak", from 0, is "rebase_snapshot_readback_divergence";
+    a_snapshot_that_cannot_be_read_has_a_script: "snapshot_becomes_unreadable" in ["bench"], "cow_soak", from 0, is "bench_snapshot_readback_error";
+    a_shared_cluster_that_is_counted_once_has_a_script: "shared_refcount_is_lost" in ["commit"], "cow_soak", from 0, is "commit_snapshot_refcount_divergence";
+    a_leak_beside_snapshots_has_a_script: "shared_clusters_leak" in ["commit"], "cow_soak", from 0, is "commit_snapshot_check_divergence";
+    a_wrong_sector_beside_snapshots_has_a_script: "loses_what_it_writes" in ["bench"], "cow_soak", from 0, is "bench_snapshot_compare_divergence";
+    a_wrong_reading_of_a_dmg_has_a_script: "reads_wrongly" in ["info"], "ops16d", from 0, is "info_reading_divergence";
     wrong_contents_in_the_middle_of_a_chain_are_reproduced: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", from 0, is "chain_content_divergence";
     a_wrong_map_in_the_middle_of_a_chain_is_reproduced: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", from 0, is "chain_map_divergence";
     a_wrong_size_in_the_middle_of_a_chain_is_reproduced: "chain/describes_another_size/qemu-img" in ["info"], "native1", from 0, is "chain_info_divergence";

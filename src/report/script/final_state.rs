@@ -33,10 +33,14 @@ pub(super) fn is_watched(differences: &[Difference]) -> bool {
 
 /// Returns the check for a final image or its files; `None` for other subjects.
 pub(super) fn of_what_is_left(input: &ScriptInput<'_>) -> Option<Check> {
-    let Operation::Chain(_) = input.operation else {
-        return None;
-    };
     let difference = input.differences.first()?;
+    let is_metadata = matches!(
+        difference.subject,
+        Subject::Metadata { .. } | Subject::MetadataUnreadable { .. }
+    );
+    if !is_metadata && !matches!(input.operation, Operation::Chain(_)) {
+        return None;
+    }
     let expected = difference.expected.as_deref();
     let output = |name: &str| input.outputs.iter().find(|left| left.file.path == name);
     let text = match &difference.subject {

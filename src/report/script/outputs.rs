@@ -104,7 +104,12 @@ fn check_output(input: &ScriptInput<'_>, output: &Output, aspect: OutputAspect) 
             };
             compare("candidate") + &compare("reference")
         }
-        OutputAspect::SnapshotContents | OutputAspect::Recipe if of_snapshots => {
+        OutputAspect::SnapshotContents
+        | OutputAspect::SnapshotReadback
+        | OutputAspect::SnapshotReadbackError
+        | OutputAspect::Recipe
+            if of_snapshots =>
+        {
             snapshots(input, output, aspect)?
         }
         OutputAspect::Recipe => {
