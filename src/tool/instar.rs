@@ -186,10 +186,19 @@ fn commit(request: &Request, file: &ImageFile, base: Option<&String>) -> Vec<Str
 /// Returns the arguments of a request, without the program.
 fn arguments(request: &Request) -> Vec<String> {
     match request {
-        Request::Info { file } => words(["info", "--output", "json", &file.path]),
+        Request::Info { file } => {
+            let told = command_line::format_flag("-f", file);
+            [
+                words(["info"]),
+                told,
+                words(["--output", "json", &file.path]),
+            ]
+            .concat()
+        }
         Request::Check { file } => words(["check", "--output", "json", &file.path]),
         Request::Map { file, window } => {
             let mut arguments = words(["map"]);
+            arguments.extend(command_line::format_flag("-f", file));
             arguments.extend(window.words());
             arguments.extend(words(["--output", "json", &file.path]));
             arguments
@@ -206,14 +215,12 @@ fn arguments(request: &Request) -> Vec<String> {
             snapshot,
         } => conversion(source, target, *compress, Some(snapshot)),
         Request::Commit { file, base } => commit(request, file, base.as_ref()),
-        Request::Measure { source, target } => words([
-            "measure",
-            "-O",
-            target.name(),
-            "--output",
-            "json",
-            &source.path,
-        ]),
+        Request::Measure { source, target } => {
+            let told = command_line::format_flag("-f", source);
+            let last = words(["--output", "json", &source.path]);
+            [words(["measure", "-O", target.name()]), told, last].concat()
+        }
+        Request::Compare { first, second } => words(["compare", &first.path, &second.path]),
         Request::Snapshot {
             file,
             action,
@@ -233,8 +240,7 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Rebase { .. }
         | Request::Dd { .. }
         | Request::Bitmap { .. }
-        | Request::Bench { .. }
-        | Request::Compare { .. } => command_line::shared_words(request),
+        | Request::Bench { .. } => command_line::shared_words(request),
         Request::Contents { .. }
         | Request::Write { .. }
         | Request::WriteZeroes { .. }

@@ -25,7 +25,7 @@ struct Limit {
 }
 
 /// The limits, of which the first one that excludes a request is reported.
-const LIMITS: [Limit; 28] = [
+const LIMITS: [Limit; 30] = [
     limit(
         "I6",
         "instar refuses raw images without a partition table",
@@ -99,6 +99,19 @@ const LIMITS: [Limit; 28] = [
             );
             changed && request.file().format != Format::Qcow2
         },
+    ),
+    limit(
+        "secret",
+        "instar is given no secret for an encrypted image",
+        |request| {
+            let is_locked = request.images().into_iter().any(ImageFile::is_locked);
+            is_locked && !matches!(request, Request::Info { .. })
+        },
+    ),
+    limit(
+        "C14",
+        "instar takes a fixed vpc for raw where a command has no flag for its format",
+        |request| sources(request).into_iter().any(is_fixed_vpc),
     ),
     limit(
         "guest data",
@@ -319,6 +332,27 @@ fn described(request: &Request) -> Option<&ImageFile> {
         Request::Measure { source, .. } => Some(source),
         _ => None,
     }
+}
+
+/// Returns the images that a command reads without being told their format.
+fn sources(request: &Request) -> Vec<&ImageFile> {
+    match request {
+        Request::Convert { source, .. }
+        | Request::ConvertSnapshot { source, .. }
+        | Request::Dd { source, .. } => vec![source],
+        Request::Check { file } | Request::Contents { file } => vec![file],
+        Request::Compare { first, second } => vec![first, second],
+        // These have a flag, which is used where the format is to be told.
+        other => described(other)
+            .into_iter()
+            .filter(|file| !file.format_is_told)
+            .collect(),
+    }
+}
+
+/// A fixed vpc has its footer at the end, and nothing at the start that tells it from raw.
+fn is_fixed_vpc(file: &ImageFile) -> bool {
+    file.format == Format::Vpc && file.options.subformat() == Some(Subformat::Fixed)
 }
 
 fn created(request: &Request) -> Option<&ImageFile> {

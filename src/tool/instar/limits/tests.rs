@@ -124,3 +124,17 @@ fn a_snapshot_with_a_number_for_a_name_is_not_asked_for_by_name() {
     assert_eq!(objection(&name("alpha")), None);
     assert_eq!(objection(&convert(SnapshotKey::Id("2".to_owned()))), None);
 }
+
+#[test]
+fn a_fixed_vpc_is_read_only_where_its_format_can_be_told() {
+    let fixed = [CreateOption::Subformat(Subformat::Fixed)];
+    let file = ImageFile::new("image", Format::Vpc).with_options(fixed);
+    let contents = |file: ImageFile| Request::Contents { file };
+    assert!(objection_to(contents(file.clone())).contains("C14"));
+    let info = Request::Info { file };
+    assert_eq!(objection(&info), None);
+    assert_eq!(
+        objection(&contents(ImageFile::new("image", Format::Vpc))),
+        None
+    );
+}
