@@ -27,6 +27,9 @@ pub mod qcow;
 /// The on-disk format of parallels.
 pub mod parallels;
 
+/// What an image file from outside is.
+pub mod probe;
+
 /// The on-disk format of dmg: a writer.
 pub mod dmg;
 

@@ -17,6 +17,12 @@ pub mod runner;
 /// Whole cases in a worker, against the model alone.
 pub mod case_worker;
 
+/// An image from outside, with the files that it needs.
+pub mod outside_image;
+
+/// What every tool says of one image from outside.
+pub mod views;
+
 /// The record of a case and the summary of a campaign.
 pub mod record;
 

@@ -75,7 +75,7 @@ enum Command {
     Script(CaseArguments),
     /// Print the bug report of a divergence, in Markdown
     Report(CaseArguments),
-    /// Print what lies on disk in a qcow2
+    /// Show images to every tool of this machine: who reads them alike; or print what lies on disk in a qcow2
     Inspect(inspect::InspectArguments),
     /// Turn a pending finding into a regression seed or an entry of the catalogue
     Accept(AcceptArguments),

@@ -4,6 +4,7 @@ pub mod brief;
 mod evidence;
 mod matrix;
 pub mod tools;
+pub mod views;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -27,6 +27,7 @@ mod findings;
 mod fork_server;
 mod host_space;
 mod inputs;
+mod inspecting;
 mod malformed;
 mod model;
 mod native;

@@ -1,7 +1,9 @@
-//! `imgduel inspect`: prints the metadata of a qcow2 according to our own parser, for reproducers of divergences that
-//! no tool's output shows.
+//! `imgduel inspect`: shows images from outside to every tool, or prints the metadata of a qcow2 according to our own parser, for reproducers of
+//! divergences that no tool's output shows.
 //!
 //! The command calls it. The image is copied first, and nothing is written to it.
+
+mod views;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,13 +16,31 @@ use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
 use crate::image::content::copy_sparse;
+use crate::tool::ToolSpec;
 
 #[derive(Args)]
 /// The arguments of `imgduel inspect`.
 pub(super) struct InspectArguments {
-    /// A qcow2
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Images, or directories of images; one qcow2 with the flags that print a part of it
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Ask only this tool: NAME, NAME:PATH or adapter:COMMAND; more with commas or repeated (default: all of this machine)
+    #[arg(
+        long = "tool",
+        value_name = "SPEC",
+        value_delimiter = ',',
+        conflicts_with = "look"
+    )]
+    tools: Vec<ToolSpec>,
+
+    /// Print what the tools say as JSON
+    #[arg(long, conflicts_with = "look")]
+    json: bool,
+
+    /// Print what lies on disk in a qcow2, as JSON: header fields, bitmaps, what is wrong with its metadata
+    #[arg(long, group = "look")]
+    metadata: bool,
 
     /// Print this field of its header, or of the header's extensions
     #[arg(long, value_name = "NAME", group = "look")]
@@ -39,9 +59,20 @@ pub(super) struct InspectArguments {
     against: Option<PathBuf>,
 }
 
-/// Prints the selected part, or everything as JSON.
+/// Prints the selected part of a qcow2, or what the tools say of the images.
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
-    let file = &arguments.file;
+    let is_part = arguments.metadata
+        || arguments.dates
+        || arguments.field.is_some()
+        || arguments.bitmap.is_some()
+        || arguments.against.is_some();
+    if !is_part {
+        return views::show(&arguments.files, &arguments.tools, arguments.json);
+    }
+    let [file] = &arguments.files[..] else {
+        let why = "a part of a qcow2 is printed of one FILE at a time";
+        return Err(Error::usage(why.to_owned()));
+    };
     if let Some(other) = &arguments.against {
         let Some(found) = clusters(file)?.difference(&clusters(other)?) else {
             return Ok(ExitCode::SUCCESS);

@@ -1,0 +1,107 @@
+//! `imgduel inspect FILE...`: what every tool of this machine says of images from outside.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::super::{EXIT_DIVERGENCE, print_exact, print_text};
+use crate::base::error::{Error, Result};
+use crate::campaign::settings::Settings;
+use crate::report::terminal;
+use crate::run::outside_image::OutsideImage;
+use crate::run::views::{self, Looking, View};
+use crate::tool::{self, Row, TOOLS, Tool, ToolEnv, ToolSpec};
+
+/// One image in the JSON.
+#[derive(Serialize)]
+struct Report<'image> {
+    file: &'image Path,
+    format: &'static str,
+    companions: Vec<&'image Path>,
+    left_out: &'image [String],
+    tools: Vec<View>,
+}
+
+/// Shows the images to the tools, and prints what they say. Returns 1 if tools differ, or if one dies.
+pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Result<ExitCode> {
+    let images = files.iter().map(|file| within(file));
+    let images = images.collect::<Result<Vec<Vec<PathBuf>>>>()?.concat();
+    let images = images.iter().map(|path| OutsideImage::find(path));
+    let images = images.collect::<Result<Vec<OutsideImage>>>()?;
+    let settings = Settings::from_flags::<&str>([])?;
+    let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
+    let tools = opened(specs, &tool_env)?;
+    let (workdir, sandbox) = (settings.workdir(), settings.sandbox());
+    let looking = Looking {
+        workdir: &workdir,
+        limit: settings.timeout,
+        sandbox: &sandbox,
+    };
+    // What is a part of another of these images is none itself.
+    let parts: BTreeSet<&PathBuf> = images.iter().flat_map(|image| &image.parts).collect();
+    let is_whole =
+        |image: &&OutsideImage| !image.taken.iter().take(1).any(|path| parts.contains(path));
+    let (mut reports, mut agree) = (Vec::new(), true);
+    for image in images.iter().filter(is_whole) {
+        let seen = views::of_all(&tools, image, &looking)?;
+        agree &= views::agree(&seen);
+        if !as_json {
+            print_text(&terminal::views::views(image, &seen));
+            continue;
+        }
+        let mut taken = image.taken.iter().map(PathBuf::as_path);
+        reports.push(Report {
+            file: taken.next().unwrap_or(Path::new("")),
+            format: image.file.format.name(),
+            companions: taken.collect(),
+            left_out: &image.left,
+            tools: seen,
+        });
+    }
+    if as_json {
+        let json = serde_json::to_string_pretty(&reports);
+        let json = json.map_err(|error| Error::system(error.to_string()))?;
+        print_exact(&format!("{json}\n"));
+    }
+    Ok(match agree {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_DIVERGENCE),
+    })
+}
+
+/// The image itself, or the regular files of a directory in the order of their names.
+fn within(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| Error::io("list", path, &error))?;
+    let files = entries.iter().map(fs::DirEntry::path);
+    let mut files: Vec<PathBuf> = files.filter(|file| file.is_file()).collect();
+    files.sort();
+    match files.is_empty() {
+        true => Err(Error::usage(format!(
+            "{}: no file is in it",
+            path.display()
+        ))),
+        false => Ok(files),
+    }
+}
+
+/// The named tools or, if none is named, all of this machine.
+fn opened(specs: &[ToolSpec], tool_env: &ToolEnv) -> Result<Vec<Arc<dyn Tool>>> {
+    if !specs.is_empty() && !specs.iter().any(ToolSpec::is_all) {
+        return specs
+            .iter()
+            .map(|spec| tool::open(spec, tool_env))
+            .collect();
+    }
+    let here = TOOLS.iter().map(Row::spec);
+    Ok(here
+        .filter_map(|spec| tool::open(&spec, tool_env).ok())
+        .collect())
+}

@@ -1,0 +1,98 @@
+//! What all tools say of one image, as a text for a terminal.
+
+use std::fmt::Write as _;
+
+use crate::base::prose::{counted, printable, wrapped};
+use crate::run::outside_image::OutsideImage;
+use crate::run::views::{Outcome, View};
+
+/// The usual width of a terminal, in columns.
+const WIDTH: usize = 100;
+
+/// The image and its files, a line for each tool that was asked, and who agrees.
+pub fn views(image: &OutsideImage, views: &[View]) -> String {
+    let path = image.taken.first().map(|path| path.display().to_string());
+    let mut text = format!("{}: {}", path.unwrap_or_default(), image.file.format);
+    let more = image
+        .taken
+        .iter()
+        .skip(1)
+        .filter_map(|path| path.file_name());
+    let more: Vec<_> = more
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    if !more.is_empty() {
+        let _ = write!(text, ", with {}", more.join(", "));
+    }
+    text.push('\n');
+    for left in &image.left {
+        let _ = writeln!(text, "  left out: {left}");
+    }
+    let asked = views
+        .iter()
+        .filter(|view| !matches!(view.outcome, Outcome::Skipped(_)));
+    let widths = asked.clone().map(|view| view.tool.chars().count());
+    let width = widths.max().unwrap_or_default();
+    for view in asked {
+        let indent = " ".repeat(width + 2);
+        let line = format!("{indent}{}", printable(&said(view)));
+        let words = wrapped(&line, WIDTH, &indent);
+        let _ = write!(text, "{:width$}  {}", view.tool, words.trim_start());
+    }
+    let skipped = views
+        .iter()
+        .filter(|view| matches!(view.outcome, Outcome::Skipped(_)));
+    let skipped: Vec<&str> = skipped.map(|view| view.tool.as_str()).collect();
+    if !skipped.is_empty() {
+        let line = format!(
+            "not asked, because they read no such image: {}",
+            skipped.join(", ")
+        );
+        text.push_str(&wrapped(&line, WIDTH, "    "));
+    }
+    let _ = writeln!(text, "{}", summary(views));
+    text
+}
+
+/// What one tool says.
+fn said(view: &View) -> String {
+    let mut said = match &view.outcome {
+        Outcome::Read(seen) => {
+            let group = char::from(b'A' + (seen.group.min(25)) as u8);
+            let size = counted(seen.size, "byte");
+            let mut said = format!(
+                "{group}  {size}, {} of them in blocks with data",
+                seen.non_zero_bytes
+            );
+            if let Some(differs) = &seen.differs {
+                let _ = write!(said, "; differs at {differs}");
+                if !seen.ranges.is_empty() {
+                    let bytes: u64 = seen.ranges.iter().map(|(_, length)| length).sum();
+                    let ranges = counted(seen.ranges.len() as u64, "range");
+                    let _ = write!(said, "; {ranges}, {} in all", counted(bytes, "byte"));
+                }
+            }
+            said
+        }
+        Outcome::Refuses(words) => format!("refuses: {words}"),
+        Outcome::Dies(words) => format!("dies: {words}"),
+        Outcome::Unsupported(what) => format!("skips it: {what}"),
+        Outcome::Skipped(why) => why.clone(),
+    };
+    if let Some(check) = &view.check {
+        let _ = write!(said, "; check: {check}");
+    }
+    said
+}
+
+/// Who agrees, in one line.
+fn summary(views: &[View]) -> String {
+    let read: Vec<_> = views.iter().filter_map(View::seen).collect();
+    let most = read.iter().filter(|seen| seen.group == 0).count();
+    match (read.len(), most) {
+        (0, _) => "no tool reads it".to_owned(),
+        (1, _) => "one tool reads it: nothing to compare".to_owned(),
+        (all, most) if all == most => format!("all {all} tools that read it see the same"),
+        (all, most) => format!("{most} of {all} tools that read it see the same"),
+    }
+}
