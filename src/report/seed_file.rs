@@ -46,6 +46,9 @@ pub struct SeedFile {
     pub why: String,
     /// The expected result, and under which circumstances another result is expected.
     pub expected: String,
+    /// A candidate that carries it out in addition to those of the run, because the usual one lacks what the seed is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
     /// The result when the case was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
@@ -210,6 +213,7 @@ impl SeedFile {
             case: record.case.clone(),
             why: format!("found with {}: {}", record.candidate.name, group.title()),
             expected: "match".to_owned(),
+            candidate: None,
             seen: Some(seen),
         }
     }
@@ -243,6 +247,7 @@ impl SeedFile {
             case: Some(serde_json::from_str(text)?),
             why: String::new(),
             expected: "match".to_owned(),
+            candidate: None,
             seen: None,
         })
     }
@@ -368,6 +373,7 @@ mod tests {
             case: Some(case.clone()),
             why: String::new(),
             expected: String::new(),
+            candidate: None,
             seen: None,
         };
         let (_directory, path) = written(&serde_json::to_string(&seed).unwrap());

@@ -417,27 +417,23 @@ const OF_ISSUES: [(&str, &str); 8] = [
 fn the_seeds_of_eight_issues_run_by_name_and_carry_out_what_they_are_about() {
     let directory = tempfile::tempdir().unwrap();
     let records = directory.path().join("records.jsonl");
-    let (candidate, records_flag) = (["--candidate", "qemu-img"], ["--json"]);
-    let arguments = [
-        &candidate[..],
-        &records_flag,
-        &[records.to_str().unwrap(), "issue_"],
-    ];
-    let output = test_target(&arguments.concat());
+    // No candidate is named: a seed about what the usual one lacks names its own.
+    let output = test_target(&["--json", records.to_str().unwrap(), "issue_"]);
     assert!(output.status.success(), "{}", text(&output.stdout));
     let records = std::fs::read_to_string(&records).unwrap();
     let records: Vec<Value> = records
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(records.len(), OF_ISSUES.len());
     for (issue, operation) in OF_ISSUES {
         let trial = format!("regression::{issue}_");
         let is_it = |record: &&Value| record["trial"].as_str().unwrap().starts_with(&trial);
-        let record = records.iter().find(is_it).unwrap();
-        let done = record["operations"].as_array().unwrap();
         let is_done = |done: &Value| done["op"] == operation && done["verdict"] == "match";
-        assert!(done.iter().any(is_done), "{record}");
+        let does_it = |record: &&Value| {
+            let mut done = record["operations"].as_array().unwrap().iter();
+            done.any(is_done)
+        };
+        let record = records.iter().filter(is_it).find(does_it).unwrap();
         // Answers of the reference that an earlier run kept are no calls.
         assert!(record["tool_calls"].as_u64().unwrap() > 1, "{record}");
     }

@@ -28,6 +28,7 @@ use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
 
 mod model_trial;
+mod seed_candidates;
 
 /// The directory of the cached reference answers in the target directory.
 const CACHE_DIRECTORY: &str = "imgduel-cache";
@@ -52,6 +53,7 @@ pub(super) struct TestSession {
     /// cache.
     with_answers: OnceLock<Option<CandidateSet>>,
     written: Mutex<Option<Written>>,
+    of_seeds: seed_candidates::SeedCandidates,
     /// The first trial that showed a group of divergences, by candidate and group.
     shown: Mutex<HashMap<(String, Group), String>>,
     /// What the trial against the model has to say, when it has ended.
@@ -86,6 +88,7 @@ impl TestSession {
             candidate_set: OnceLock::new(),
             with_answers: OnceLock::new(),
             written: Mutex::new(None),
+            of_seeds: seed_candidates::SeedCandidates::default(),
             shown: Mutex::default(),
             said: Mutex::default(),
             started: Instant::now(),
@@ -224,6 +227,7 @@ impl TestSession {
         }
         .unwrap_or(candidate_set);
         let mut records = candidate_set.run_confirmed(&case)?;
+        records.extend(self.of_seeds.run(seed.as_ref(), &self.settings, &case)?);
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {
