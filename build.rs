@@ -62,12 +62,33 @@ const RELEASES: [(&str, &str, &[&str], &str); 6] = [
 fn main() {
     println!("cargo::rerun-if-changed=preload");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
-    PRELOADED.iter().for_each(preload);
-    println!("cargo::rerun-if-env-changed=PATH");
     println!("cargo::rerun-if-changed=build.rs");
+    PRELOADED.iter().for_each(preload);
+    declare();
+    // A package from the registry has no tests: nobody asks what they would need.
+    if Path::new("tests/suite").is_dir() {
+        println!("cargo::rerun-if-env-changed=PATH");
+        look_for_programs();
+    }
+}
+
+/// Tells the compiler which conditions there are, whether or not they are looked into.
+fn declare() {
+    let missing = PROGRAMS.iter().map(|(name, _)| *name);
+    let modules = MODULES.iter().map(|(name, ..)| *name);
+    let others = ["mount_namespaces", "other_users"];
+    for name in missing.chain(modules).chain(others) {
+        println!("cargo::rustc-check-cfg=cfg(missing_{name})");
+    }
+    for (name, ..) in RELEASES {
+        println!("cargo::rustc-check-cfg=cfg(another_{name})");
+    }
+}
+
+/// Looks for what the tests need, and sets a condition for each that is not there.
+fn look_for_programs() {
     let path = std::env::var_os("PATH").unwrap_or_default();
     for (name, program) in PROGRAMS {
-        println!("cargo::rustc-check-cfg=cfg(missing_{name})");
         let places: Vec<PathBuf> = std::env::split_paths(&path)
             .map(|directory| directory.join(program))
             .collect();
@@ -87,7 +108,6 @@ fn main() {
     }
     // Modules lie anywhere: only an interpreter itself can tell. After installing them, touch build.rs.
     for (name, modules, any_will_do) in MODULES {
-        println!("cargo::rustc-check-cfg=cfg(missing_{name})");
         let interpreters = std::env::split_paths(&path).map(|directory| directory.join("python3"));
         let has_them = |interpreter: PathBuf| {
             let asked = Command::new(interpreter)
@@ -102,7 +122,6 @@ fn main() {
         }
     }
     for (name, program, arguments, wanted) in RELEASES {
-        println!("cargo::rustc-check-cfg=cfg(another_{name})");
         let programs = std::env::split_paths(&path).map(|directory| directory.join(program));
         let answers = programs.filter_map(|program| {
             let answer = Command::new(program).args(arguments).output().ok()?;
@@ -114,14 +133,12 @@ fn main() {
             println!("cargo::rustc-cfg=another_{name}");
         }
     }
-    println!("cargo::rustc-check-cfg=cfg(missing_mount_namespaces)");
     let asked = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "true"])
         .output();
     if !asked.is_ok_and(|answer| answer.status.success()) {
         println!("cargo::rustc-cfg=missing_mount_namespaces");
     }
-    println!("cargo::rustc-check-cfg=cfg(missing_other_users)");
     if !other_users() {
         println!("cargo::rustc-cfg=missing_other_users");
     }

@@ -215,6 +215,15 @@ fn from_init_to_green(outsider: &Outsider, fuzz: &[&str]) {
     );
     assert!(!red.status.success());
 
+    // As an editor starts one test.
+    let flags = ["regression::planted", "--exact", "--show-output"];
+    let alone = repository.target(&flags);
+    assert!(
+        text(&alone.stdout).contains("0 passed; 1 failed"),
+        "{}",
+        both(&alone)
+    );
+
     // Mended, and green.
     repository.write_library(right, right);
     let green = repository.target(&["regression::"]);
@@ -252,6 +261,30 @@ fn a_writer_around_a_crate_of_the_registry_goes_from_init_to_green() {
 #[ignore = "builds crates of the registry: cargo test --test suite -- --ignored outsiders"]
 fn an_asynchronous_reader_goes_from_init_to_green() {
     from_init_to_green(&ASYNCHRONOUS, &["--seed", "3", "--iterations", "20"]);
+}
+
+/// None of the libraries that imgduel embeds is built for somebody else's test.
+#[test]
+fn somebody_elses_test_needs_none_of_the_embedded_libraries() {
+    let repository = Repository::new(&READER);
+    repository.write_library("offset", "offset");
+    repository.initialize();
+    let mut tree = repository.cargo();
+    let output = tree.args(["tree", "--edges", "all", "--prefix", "none"]);
+    let output = output.output().unwrap();
+    let crates = text(&output.stdout);
+    assert!(crates.contains("imgduel v"), "{}", both(&output));
+    for embedded in [
+        "imago",
+        "qcow2-core",
+        "vdi",
+        "vmdk-core",
+        "vhd-core",
+        "vhdx-core",
+    ] {
+        let is_it = |line: &str| line.split(' ').next() == Some(embedded);
+        assert!(!crates.lines().any(is_it), "{embedded}: {crates}");
+    }
 }
 
 /// The trials come in the shards of nextest, and `merge` joins their records to one JUnit file.
