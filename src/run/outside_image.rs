@@ -31,7 +31,9 @@ impl OutsideImage {
     /// Finds an image's files. Fails if it is no regular file or its name is no UTF-8.
     pub fn find(path: &Path) -> Result<Self> {
         let mut found = Found::default();
-        let file = found.image(path, None, 0)?;
+        // A link that a person names is followed; one that an image names is not.
+        let target = fs::canonicalize(path).ok().filter(|_| path.is_symlink());
+        let file = found.image(target.as_deref().unwrap_or(path), None, 0)?;
         let Found { taken, parts, left } = found;
         Ok(Self {
             file,
@@ -94,6 +96,12 @@ impl Found {
                 continue;
             }
             let beside = path.with_file_name(&named);
+            if self.taken.contains(&beside) {
+                self.left.push(format!(
+                    "{named}: it lies below itself, or is there already"
+                ));
+                continue;
+            }
             if let Err(error) = open_regular(&beside) {
                 self.left.push(format!("{named}: {error}"));
                 continue;

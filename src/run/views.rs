@@ -200,12 +200,29 @@ impl View {
     }
 }
 
-/// Whether all tools that read the image see the same, and none died of it.
-pub fn agree(views: &[View]) -> bool {
+/// Whether the tools that looked at an image agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// All of at least two tools that read it see the same, and none died of it.
+    Same,
+    /// Fewer than two tools read it: nothing was compared.
+    NotCompared,
+    /// Tools see different contents, or one died.
+    Apart,
+}
+
+/// Compares what they say.
+pub fn agreement(views: &[View]) -> Agreement {
     let is_apart = |view: &View| match &view.outcome {
         Outcome::Read(seen) => seen.group > 0,
         Outcome::Dies(_) => true,
         Outcome::Refuses(_) | Outcome::Unsupported(_) | Outcome::Skipped(_) => false,
     };
-    !views.iter().any(is_apart)
+    if views.iter().any(is_apart) {
+        return Agreement::Apart;
+    }
+    match views.iter().filter_map(View::seen).count() {
+        0 | 1 => Agreement::NotCompared,
+        _ => Agreement::Same,
+    }
 }

@@ -140,7 +140,33 @@ fn what_an_image_names_and_is_not_there_is_told() {
     let left = seen["left_out"][0].as_str().unwrap();
     assert!(left.starts_with("below.qcow2: No such file"), "{left}");
     assert!(seen["tools"][0]["outcome"]["refuses"].is_string(), "{seen}");
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(3), "nothing was compared");
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn an_image_that_lies_on_itself_is_taken_once() {
+    let scratch = ring::scratch();
+    image(scratch.path(), "own.qcow2", "qcow2", &[]);
+    let rebase = [
+        "rebase",
+        "-u",
+        "-b",
+        "own.qcow2",
+        "-F",
+        "qcow2",
+        "own.qcow2",
+    ];
+    made(scratch.path(), "qemu-img", &rebase);
+    let (seen, _) = said(scratch.path(), &["own.qcow2", "--tool", "model"]);
+    let left = seen["left_out"][0].as_str().unwrap();
+    assert!(
+        left.starts_with("own.qcow2: it lies below itself"),
+        "{left}"
+    );
 }
 
 #[test]

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::super::{EXIT_DIVERGENCE, print_exact, print_text};
+use super::super::{EXIT_DIVERGENCE, EXIT_VACUOUS, print_exact, print_text};
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::report::terminal;
 use crate::run::outside_image::OutsideImage;
-use crate::run::views::{self, Looking, View};
+use crate::run::views::{self, Agreement, Looking, View};
 use crate::tool::{self, Row, TOOLS, Tool, ToolEnv, ToolSpec};
 
 /// One image in the JSON.
@@ -26,7 +26,7 @@ struct Report<'image> {
     tools: Vec<View>,
 }
 
-/// Shows the images to the tools, and prints what they say. Returns 1 if tools differ, or if one dies.
+/// Shows the images to the tools, and prints what they say. Returns 1 if tools differ or one dies, 3 if nothing was compared.
 pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Result<ExitCode> {
     let images = files.iter().map(|file| within(file));
     let images = images.collect::<Result<Vec<Vec<PathBuf>>>>()?.concat();
@@ -45,10 +45,10 @@ pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Resu
     let parts: BTreeSet<&PathBuf> = images.iter().flat_map(|image| &image.parts).collect();
     let is_whole =
         |image: &&OutsideImage| !image.taken.iter().take(1).any(|path| parts.contains(path));
-    let (mut reports, mut agree) = (Vec::new(), true);
+    let (mut reports, mut agreements) = (Vec::new(), Vec::new());
     for image in images.iter().filter(is_whole) {
         let seen = views::of_all(&tools, image, &looking)?;
-        agree &= views::agree(&seen);
+        agreements.push(views::agreement(&seen));
         if !as_json {
             print_text(&terminal::views::views(image, &seen));
             continue;
@@ -67,9 +67,11 @@ pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Resu
         let json = json.map_err(|error| Error::system(error.to_string()))?;
         print_exact(&format!("{json}\n"));
     }
-    Ok(match agree {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(EXIT_DIVERGENCE),
+    let is_any = |wanted: Agreement| agreements.contains(&wanted);
+    Ok(match (is_any(Agreement::Apart), is_any(Agreement::Same)) {
+        (true, _) => ExitCode::from(EXIT_DIVERGENCE),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::from(EXIT_VACUOUS),
     })
 }
 
