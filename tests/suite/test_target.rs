@@ -185,7 +185,7 @@ fn the_first_trial_of_a_group_prints_the_evidence_and_the_others_refer_to_it() {
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]
 fn the_junit_format_is_one_document_and_names_the_seed_file() {
-    let stem = "issue_315_measure_of_a_vpc_source";
+    let stem = "measure_of_a_sparse_copy";
     let output = test_target(&["--format", "junit", "-Z", "unstable-options", stem]);
     let document = text(&output.stdout);
     assert!(
