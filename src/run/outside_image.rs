@@ -1,6 +1,6 @@
 //! An image that a person has: found with the files that it needs, and copied for each tool that looks at it.
 //!
-//! [`views`](super::views) uses it. Nothing is written to the image or its directory, and no name is followed out of that directory.
+//! `views.rs` uses it. Nothing is written to the image or its directory, and no name is followed out of that directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
