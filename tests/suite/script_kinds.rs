@@ -124,7 +124,6 @@ scripts! {
     a_shared_cluster_that_is_counted_once_has_a_script: "shared_refcount_is_lost" in ["commit"], "cow_soak", from 0, is "commit_snapshot_refcount_divergence";
     a_leak_beside_snapshots_has_a_script: "shared_clusters_leak" in ["commit"], "cow_soak", from 0, is "commit_snapshot_check_divergence";
     a_wrong_sector_beside_snapshots_has_a_script: "loses_what_it_writes" in ["bench"], "cow_soak", from 0, is "bench_snapshot_compare_divergence";
-    a_wrong_reading_of_a_dmg_has_a_script: "reads_wrongly" in ["info"], "ops16d", from 0, is "info_reading_divergence";
     wrong_contents_in_the_middle_of_a_chain_are_reproduced: "chain/discards_nothing/qemu-img" in ["write", "discard", "read"], "native1", from 0, is "chain_content_divergence";
     a_wrong_map_in_the_middle_of_a_chain_is_reproduced: "chain/maps_data_as_zeros/qemu-img" in ["map"], "native1", from 0, is "chain_map_divergence";
     a_wrong_size_in_the_middle_of_a_chain_is_reproduced: "chain/describes_another_size/qemu-img" in ["info"], "native1", from 0, is "chain_info_divergence";
@@ -135,6 +134,22 @@ scripts! {
     a_lost_snapshot_of_a_backing_image_is_reproduced: "chain/commit_loses_the_snapshots_below/qemu-img" in ["write", "commit", "below"], "native2", from 2, is "chain_backing_contents_divergence";
     a_lost_bitmap_of_a_backing_image_is_reproduced: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 14, is "chain_backing_info_divergence";
     a_repair_that_loses_data_is_reproduced: "repair_loses_data" in ["repair"], "ops16", from 0, is "repair_data_divergence";
+}
+
+/// Its script makes the image with Python.
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_python),
+    ignore = "qemu-img or python3 is not here (on Debian and Ubuntu: apt-get install qemu-utils python3)"
+)]
+fn a_wrong_reading_of_a_dmg_has_a_script() {
+    defect_is_reproduced(
+        "reads_wrongly",
+        "ops16d",
+        &["info"],
+        0,
+        "info_reading_divergence",
+    );
 }
 
 /// The stand-ins of the slow test, and the kinds as which they are detected.
