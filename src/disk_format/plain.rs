@@ -11,6 +11,7 @@ mod flat;
 mod guest_view;
 mod host_space;
 mod map;
+mod new_file;
 mod qcow2_file;
 mod qcow2_header;
 mod qcow2_layout;

@@ -533,16 +533,20 @@ fn the_model_writes_through_no_link_that_a_tool_left() {
     }
 }
 
+fn workers(workdir: &Path) -> CaseWorkers {
+    CaseWorkers::new(
+        ring::PROGRAM.into(),
+        "imago",
+        workdir.to_owned(),
+        SandboxPolicy::default(),
+        Duration::from_secs(30),
+    )
+}
+
 #[test]
 fn a_worker_runs_whole_cases_and_lasts() {
     let workdir = ring::scratch();
-    let workers = CaseWorkers::new(
-        ring::PROGRAM.into(),
-        "imago",
-        workdir.path().to_owned(),
-        SandboxPolicy::default(),
-        Duration::from_secs(30),
-    );
+    let workers = workers(workdir.path());
     let chains = cases(5).filter(CaseWorkers::can).take(20);
     let clean = chains.filter(|case| matches!(workers.run(case).unwrap(), Tried::Clean(_)));
     assert!(clean.count() >= 15);
@@ -560,13 +564,7 @@ fn chain(options: &str, steps: &str) -> Case {
 #[test]
 fn success_where_the_reference_refuses_is_found_in_the_worker() {
     let workdir = ring::scratch();
-    let workers = CaseWorkers::new(
-        ring::PROGRAM.into(),
-        "imago",
-        workdir.path().to_owned(),
-        SandboxPolicy::default(),
-        Duration::from_secs(30),
-    );
+    let workers = workers(workdir.path());
     // qemu-img refuses to resize it, imago does not.
     let snapshot = r#"{"step": "snapshot", "action": "create", "name": "first"}"#;
     let resize = r#"{"step": "resize", "size": 2097152}"#;

@@ -15,15 +15,14 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::cluster_map::ClusterMap;
+use super::new_file::{beside, write_sparse};
 use crate::disk_format::qcow2::Unparsable;
-use crate::image::content::{
-    BLOCK_BYTES, create_in_place, data_segments, is_zero, open_regular_to_change,
-};
+use crate::image::content::{create_in_place, data_segments, open_regular_to_change};
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;
 
@@ -150,13 +149,14 @@ impl BlockFile {
         let piece = piece_bytes(&kind);
         let per_block = kind.block_bytes() / piece;
         let pieces = size.div_ceil(piece);
-        if blocks.len() as u64 * per_block > PIECES_MAX {
-            let why = "the image has more blocks than are read here";
-            return Err(Unparsable::new(why));
-        }
+        are_few(blocks.len() as u64, &kind)?;
         let written = data_segments(&file)?;
         let mut map = ClusterMap::new(piece);
         for (block, place) in blocks {
+            // The offset is what a file says: one that no file reaches is none.
+            if place.is_some_and(|offset| offset > i64::MAX as u64) {
+                return Err(Unparsable::new(format!("the place of block {block}")));
+            }
             for index in 0..per_block {
                 let guest = block * per_block + index;
                 if guest >= pieces {
@@ -219,14 +219,19 @@ impl BlockFile {
     }
 }
 
-fn piece_bytes(kind: &Kind) -> u64 {
-    kind.block_bytes().min(PIECE_BYTES)
+/// Fails if so many blocks are more than are kept in memory.
+fn are_few(blocks: u64, kind: &Kind) -> Result<(), Unparsable> {
+    let per_block = kind.block_bytes() / piece_bytes(kind);
+    match blocks.saturating_mul(per_block) > PIECES_MAX {
+        true => Err(Unparsable::new(
+            "the image has more blocks than are read here",
+        )),
+        false => Ok(()),
+    }
 }
 
-fn beside(path: &Path) -> PathBuf {
-    let mut hidden = path.as_os_str().to_owned();
-    hidden.push(".new");
-    PathBuf::from(hidden)
+fn piece_bytes(kind: &Kind) -> u64 {
+    kind.block_bytes().min(PIECE_BYTES)
 }
 
 /// A piece that has a place in the file; one in a hole was never written to.
@@ -238,16 +243,6 @@ fn stored(offset: u64, length: u64, written: &[Range<u64>]) -> Cluster {
     }
 }
 
-/// Writes bytes, and leaves holes where they are zeros.
-fn write_sparse(file: &File, bytes: &[u8], offset: u64) -> Result<(), Unparsable> {
-    for (index, block) in (0..).zip(bytes.chunks(BLOCK_BYTES as usize)) {
-        if !is_zero(block) {
-            file.write_all_at(block, offset + index * BLOCK_BYTES)?;
-        }
-    }
-    Ok(())
-}
-
 /// Reads `length` bytes from `offset` of a file. Fails if they are not all there, or for more than 256 MiB.
 fn read(file: &File, offset: u64, length: u64) -> Result<Vec<u8>, Unparsable> {
     if length > 256 << 20 {
@@ -256,6 +251,15 @@ fn read(file: &File, offset: u64, length: u64) -> Result<Vec<u8>, Unparsable> {
     let mut bytes = vec![0; length as usize];
     file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes)
+}
+
+/// A little-endian number of `LENGTH` bytes at `offset`; what is not there is zero.
+fn word<const LENGTH: usize>(bytes: &[u8], offset: u64) -> u64 {
+    let there = bytes.get(offset as usize..).unwrap_or_default();
+    let mut word = [0; 8];
+    let length = there.len().min(LENGTH);
+    word[..length].copy_from_slice(&there[..length]);
+    u64::from_le_bytes(word)
 }
 
 /// Puts `bytes` at `offset` of a structure.

@@ -60,12 +60,12 @@ impl Volume {
         let size = described.cluster_size;
         let written = sees_holes.then(|| described.data_segments()).transpose()?;
         for (guest, cluster) in &described.clusters {
-            map.show(&below, guest * size);
+            map.show(&below, guest.saturating_mul(size));
             let is_hole = written
                 .as_ref()
                 .is_some_and(|written| !cluster.has_data(size, written));
             let is_zero = is_hole || matches!(cluster, Cluster::Zero);
-            map.add((guest + 1) * size, is_zero, true);
+            map.add((guest + 1).saturating_mul(size), is_zero, true);
         }
         map.show(&below, self.size);
         map.fill_to(self.size, false);

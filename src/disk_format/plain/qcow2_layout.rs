@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use super::cluster::{Cluster, compressed};
 use super::host_space::{HostSpace, punch_between};
+use super::new_file::{beside, write_sparse};
 use super::qcow2_file::Qcow2File;
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::cluster_mapping::{COPIED, compressed_entry, compressed_range};
 use crate::disk_format::qcow2::refcounts::set_entry;
-use crate::image::content::{BLOCK_BYTES, create_in_place, is_zero};
+use crate::image::content::create_in_place;
 
 impl Qcow2File {
     /// Writes the image to `path`. If it was read from there, guest data stays where it is; otherwise the file is replaced when all is written. `compress`
@@ -61,11 +62,6 @@ impl Qcow2File {
     }
 
     fn store_anew(&self, path: &Path, size: u64, compress: bool) -> Result<(), Unparsable> {
-        let beside = |name: &Path| {
-            let mut hidden = name.as_os_str().to_owned();
-            hidden.push(".new");
-            std::path::PathBuf::from(hidden)
-        };
         let new = beside(path);
         let external = self
             .data_file
@@ -301,21 +297,11 @@ impl Layout<'_> {
                 table[place..place + 8].copy_from_slice(&word.to_be_bytes());
             }
             let place = self.space.allocate(1);
-            self.write_table(&table, place)?;
+            write_sparse(self.file, &table, place)?;
             let word = (place | copied).to_be_bytes();
             self.file.write_all_at(&word, offset + index * 8)?;
         }
         Ok((offset, entries))
-    }
-
-    /// Writes a table of a whole cluster, and leaves holes where it is empty.
-    fn write_table(&self, table: &[u8], place: u64) -> Result<(), Unparsable> {
-        for (index, block) in (0..).zip(table.chunks(BLOCK_BYTES as usize)) {
-            if !is_zero(block) {
-                self.file.write_all_at(block, place + index * BLOCK_BYTES)?;
-            }
-        }
-        Ok(())
     }
 
     /// Writes the tables of the snapshots and the snapshot table. Returns its offset.
@@ -367,7 +353,7 @@ impl Layout<'_> {
                 set_entry(&mut bytes, index, bits, *count)?;
             }
             let place = first + block * size;
-            self.write_table(&bytes, place)?;
+            write_sparse(self.file, &bytes, place)?;
             self.file
                 .write_all_at(&place.to_be_bytes(), table + block * 8)?;
         }

@@ -69,6 +69,9 @@ impl Volume {
                 (Store::Blocks(Box::new(file)), size)
             }
         };
+        if size > i64::MAX as u64 {
+            return Err(Unparsable::new(format!("a disk of {size} bytes")));
+        }
         let mut volume = Self {
             path: path.to_owned(),
             format,

@@ -60,3 +60,25 @@ fn a_vhdx_of_more_than_a_chunk_has_its_entries_beside_those_of_the_bitmaps() {
     let again = Volume::open(&path, Format::Vhdx).unwrap();
     assert_eq!(again.contents().unwrap(), expected);
 }
+
+#[test]
+fn an_image_that_claims_more_blocks_than_it_can_have_is_refused_or_ends_with_its_table() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("image");
+    let changed = |format, given: &[&str], at: u64, value: &[u8]| {
+        let (image, size) = BlockFile::new(format, &options(given), SIZE).unwrap();
+        Volume::new_blocks(&path, image, format, size)
+            .save(false)
+            .unwrap();
+        open_regular_to_change(&path)
+            .unwrap()
+            .write_all_at(value, at)
+            .unwrap();
+        BlockFile::open(&path, format).map(|(image, _)| image.map.clusters.len())
+    };
+    // The footer's current size of a fixed vpc, and the virtual disk size of a vhdx.
+    let fixed = ["subformat=fixed", "force_size=on"];
+    assert!(changed(Format::Vpc, &fixed, SIZE + 48, &[0x10; 8]).is_err());
+    let item = 2 * (1 << 20) + vhdx::FIRST_ITEM + 8;
+    assert!(changed(Format::Vhdx, &[], item, &[0x10; 8]).is_ok());
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use super::{Kind, Plan, Table, put, read};
+use super::{Kind, Plan, Table, put, read, word};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::CreateOptions;
@@ -79,23 +79,20 @@ impl Vdi {
 /// Reads the header and the block map.
 pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
     let header = read(file, 0, MAP)?;
-    let word = |offset: usize| {
-        let bytes = header[offset..offset + 4].try_into().unwrap_or_default();
-        u32::from_le_bytes(bytes)
-    };
-    if word(64) != SIGNATURE || word(68) != VERSION {
+    let word = |offset| word::<4>(&header, offset);
+    if word(64) != u64::from(SIGNATURE) || word(68) != u64::from(VERSION) {
         return Err(Unparsable::new("the file is no vdi of version 1.1"));
     }
-    if u64::from(word(376)) != BLOCK_BYTES || word(380) != 0 {
+    if word(376) != BLOCK_BYTES || word(380) != 0 {
         return Err(Unparsable::new("a vdi with blocks of another size"));
     }
     if !matches!(word(76), 1 | 2) {
         return Err(Unparsable::new(format!("a vdi of type {}", word(76))));
     }
-    let map = read(file, u64::from(word(340)), u64::from(word(384)) * 4)?;
+    let map = read(file, word(340), word(384) * 4)?;
     let blocks = (0..).zip(map.chunks_exact(4)).filter_map(|(block, entry)| {
         let entry = u32::from_le_bytes(entry.try_into().unwrap_or_default());
-        let offset = u64::from(word(344)) + u64::from(entry) * BLOCK_BYTES;
+        let offset = word(344) + u64::from(entry) * BLOCK_BYTES;
         match entry {
             UNALLOCATED => None,
             DISCARDED => Some((block, None)),
@@ -106,7 +103,7 @@ pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
         kind: Kind::Vdi(Vdi {
             is_static: word(76) == 2,
         }),
-        size: u64::from(word(368)) | u64::from(word(372)) << 32,
+        size: word(368) | word(372) << 32,
         blocks: blocks.collect(),
     })
 }

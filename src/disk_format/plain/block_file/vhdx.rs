@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use super::{Kind, Plan, Table, put, read};
+use super::{Kind, Plan, Table, put, read, word};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::{CreateOptions, Subformat};
@@ -32,7 +32,7 @@ const ZERO: u64 = 2;
 const UNMAPPED: u64 = 3;
 const FULLY_PRESENT: u64 = 6;
 /// Where the items of the metadata begin, behind its table.
-const FIRST_ITEM: u64 = 64 * KIB;
+pub(super) const FIRST_ITEM: u64 = 64 * KIB;
 
 /// What the options of a vhdx say.
 #[derive(Clone, Debug)]
@@ -232,7 +232,8 @@ pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
         let mut entries = (1..=word::<2>(&names, 10).min(2047)).map(|index| index * 32);
         let entry = entries.find(|entry| names[*entry as usize..][..16] == stored_guid(name));
         let entry = entry.ok_or_else(|| Unparsable::new("a vhdx without one of its items"))?;
-        read(file, metadata + word::<4>(&names, entry + 16), length)
+        let place = metadata.saturating_add(word::<4>(&names, entry + 16));
+        read(file, place, length)
     };
     let parameters = item(FILE_PARAMETERS, 8)?;
     let flags = word::<4>(&parameters, 4);
@@ -253,7 +254,9 @@ pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
     let size = word::<8>(&item(VIRTUAL_DISK_SIZE, 8)?, 0);
     let (bat, bat_bytes) = region(BAT_REGION)?;
     let table = read(file, bat, bat_bytes)?;
-    let blocks = (0..size.div_ceil(image.block_bytes)).filter_map(|block| {
+    // What the table has no entry for is not there, however large the image says that it is.
+    let described = size.div_ceil(image.block_bytes).min(bat_bytes / 8);
+    let blocks = (0..described).filter_map(|block| {
         let entry = word::<8>(&table, image.entry(block) * 8);
         match entry & 7 {
             FULLY_PRESENT => Some((block, Some(entry & !(MIB - 1)))),
@@ -264,13 +267,4 @@ pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
     let blocks = blocks.collect();
     let kind = Kind::Vhdx(image);
     Ok(Table { kind, size, blocks })
-}
-
-/// A little-endian number of `LENGTH` bytes at `offset`; what is not there is zero.
-fn word<const LENGTH: usize>(bytes: &[u8], offset: u64) -> u64 {
-    let there = bytes.get(offset as usize..).unwrap_or_default();
-    let mut word = [0; 8];
-    let length = there.len().min(LENGTH);
-    word[..length].copy_from_slice(&there[..length]);
-    u64::from_le_bytes(word)
 }

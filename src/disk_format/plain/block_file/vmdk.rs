@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::super::flat::{EXTENT_BYTES_MAX, descriptor, read_descriptor};
-use super::{Kind, Plan, Table, put, read};
+use super::{Kind, PIECES_MAX, Plan, Table, put, read, word};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::open_regular;
 use crate::image::format::SECTOR_BYTES;
@@ -209,17 +209,12 @@ pub(super) fn extent(path: &Path) -> Result<PathBuf, Unparsable> {
 /// Reads the header, the grain directory and the grain tables of an extent, and the descriptor of the image at `path`.
 pub(super) fn table(file: &File, path: &Path, is_split: bool) -> Result<Table, Unparsable> {
     let header = read(file, 0, SECTOR_BYTES)?;
-    let long = |offset: usize| {
-        u64::from_le_bytes(header[offset..offset + 8].try_into().unwrap_or_default())
-    };
-    let short = |bytes: &[u8], offset: usize| {
-        u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap_or_default())
-    };
-    let flags = short(&header, 8);
-    if !header.starts_with(MAGIC) || flags & COMPRESSED != 0 {
+    let long = |offset| word::<8>(&header, offset);
+    let flags = word::<4>(&header, 8);
+    if !header.starts_with(MAGIC) || flags & u64::from(COMPRESSED) != 0 {
         return Err(Unparsable::new("the extent is not plainly sparse"));
     }
-    let (grain, entries) = (long(20), u64::from(short(&header, 44)));
+    let (grain, entries) = (long(20), word::<4>(&header, 44));
     if !(8..=2048).contains(&grain) || !grain.is_power_of_two() || entries != TABLE_ENTRIES {
         return Err(Unparsable::new(
             "a vmdk with grains or grain tables of another size",
@@ -229,21 +224,26 @@ pub(super) fn table(file: &File, path: &Path, is_split: bool) -> Result<Table, U
     let size = long(12).saturating_mul(SECTOR_BYTES);
     let tables = size.div_ceil(grain_bytes * TABLE_ENTRIES);
     let directory = read(file, long(56).saturating_mul(SECTOR_BYTES), tables * 4)?;
-    let is_zeroed = flags & ZEROED != 0;
+    let is_zeroed = flags & u64::from(ZEROED) != 0;
     let mut blocks = Vec::new();
     for (index, place) in (0..).zip(directory.chunks_exact(4)) {
-        let place = u64::from(short(place, 0)) * SECTOR_BYTES;
+        let place = word::<4>(place, 0) * SECTOR_BYTES;
         if place == 0 {
             continue;
         }
         let table = read(file, place, TABLE_ENTRIES * 4)?;
         for (within, entry) in (0..).zip(table.chunks_exact(4)) {
-            let offset = match short(entry, 0) {
+            let offset = match word::<4>(entry, 0) {
                 0 => continue,
-                ZERO if is_zeroed => None,
-                sector => Some(u64::from(sector) * SECTOR_BYTES),
+                sector if is_zeroed && sector == u64::from(ZERO) => None,
+                sector => Some(sector * SECTOR_BYTES),
             };
             blocks.push((index * TABLE_ENTRIES + within, offset));
+        }
+        if blocks.len() as u64 > PIECES_MAX {
+            return Err(Unparsable::new(
+                "the image has more grains than are read here",
+            ));
         }
     }
     let text = match is_split {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use super::{Kind, Plan, Table, put, read};
+use super::{Kind, Plan, Table, are_few, put, read};
 use crate::disk_format::qcow2::{Unparsable, number};
 use crate::image::format::{Format, SECTOR_BYTES, vpc_geometry};
 use crate::image::options::{CreateOptions, Subformat};
@@ -141,6 +141,7 @@ pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
     let kind = Kind::Vpc(Vpc { is_fixed, is_exact });
     let count = size.div_ceil(BLOCK_BYTES);
     if is_fixed {
+        are_few(count, &kind)?;
         let blocks = (0..count).map(|block| (block, Some(block * BLOCK_BYTES)));
         let blocks = blocks.collect();
         return Ok(Table { kind, size, blocks });
