@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::simpler::{self, CaseSize};
 use crate::base::size::Size;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::dmg::DmgRecipe;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
@@ -235,7 +235,7 @@ impl ImageRecipe {
                 bytes.map(move |(index, byte)| Write {
                     offset: offset + index as u64,
                     length: 1,
-                    byte,
+                    fill: Fill::Byte(byte),
                 })
             });
         self.writes().iter().copied().chain(table).collect()

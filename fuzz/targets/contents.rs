@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use imgduel::image::content::{
+use imgduel::image::content::{Fill, 
     Contents, Write, copy_sparse_to_each, data_segments, open_regular, same_bytes,
 };
 use libfuzzer_sys::fuzz_target;
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         writes.push(Write {
             offset,
             length,
-            byte: piece[4],
+            fill: Fill::Byte(piece[4]),
         });
     }
     size += u64::from(u16::from_le_bytes([tail[0], tail[1]]));

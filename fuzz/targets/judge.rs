@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
-use imgduel::image::content::{Contents, Write};
+use imgduel::image::content::{Fill, Contents, Write};
 use imgduel::oracle::coverage::Observed;
 use imgduel::oracle::judge;
 use imgduel::oracle::normalize::{Purpose, normalize};
@@ -178,7 +178,7 @@ fn answer(task: &Task, said: &[u8], how: u8) -> Answer {
     let write = Write {
         offset: u64::from(how) << 9,
         length: 512,
-        byte: how,
+        fill: Fill::Byte(how),
     };
     let captured = |bytes: &[u8]| Captured {
         bytes: bytes.to_vec(),

@@ -4,25 +4,27 @@
 //! equal 4 KiB blocks, without all-zero blocks. Holes are never read. Two contents are equal exactly when these forms are equal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::base::simpler;
-use crate::image::format::SECTOR_BYTES;
-
+mod fill;
 mod place;
 mod ranges;
 mod sample;
 mod sparse;
+mod write;
 mod zeros;
 
+pub use fill::{Fill, Recipe, Texture};
 pub use place::ContentPlace;
 pub use sparse::{
     copy_sparse, copy_sparse_to_each, create_in_place, data_segments, each_piece, open_regular,
     open_regular_to_change, open_regular_to_write, same_bytes, write_at,
 };
+pub use write::Write;
 use zeros::ZEROS;
 pub use zeros::is_zero;
 
@@ -32,16 +34,28 @@ pub const BLOCK_BYTES: u64 = 4096;
 /// How many runs keep the bytes of one block, so that a difference can be reported to the byte.
 const SAMPLED_RUNS_MAX: usize = 64;
 
+/// The most writes that [`Contents::writes`] returns for contents that were read.
+const WRITES_MAX: usize = 4096;
+
 /// The most non-zero bytes that [`Contents::writes`] expresses as writes.
 const WRITES_BYTES_MAX: u64 = 1 << 29;
 
 /// Guest-visible contents. Deserialization checks the runs, because a persistent tool process may send any JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Contents {
     /// The guest-visible size in bytes.
     pub size: u64,
     runs: Vec<Run>,
+    /// The writes that make these contents, where they are known: they say shorter what the runs hold. Equality ignores them.
+    #[serde(skip)]
+    made_by: Option<Arc<[Write]>>,
+}
+
+impl PartialEq for Contents {
+    fn eq(&self, other: &Self) -> bool {
+        (self.size, &self.runs) == (other.size, &other.runs)
+    }
 }
 
 /// Adjacent blocks with the same bytes, which are not all zero.
@@ -61,43 +75,6 @@ struct Run {
 impl PartialEq for Run {
     fn eq(&self, other: &Self) -> bool {
         (self.first, self.count, self.fingerprint) == (other.first, other.count, other.fingerprint)
-    }
-}
-
-/// A guest write: `length` times `byte`, from guest offset `offset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Write {
-    /// Guest offset in bytes.
-    pub offset: u64,
-    /// Number of bytes.
-    pub length: u64,
-    /// The byte that the write repeats.
-    pub byte: u8,
-}
-
-impl Write {
-    /// Shrink candidates of the write: nearer to the start of the image, shorter, or with the byte 1.
-    pub fn simpler(&self) -> Vec<Self> {
-        let offsets = simpler::numbers(self.offset, &[0, 65536]).into_iter();
-        // A guest can only write at the start of a sector.
-        let offsets = offsets.map(|offset| offset / SECTOR_BYTES * SECTOR_BYTES);
-        let lengths = simpler::numbers(self.length, &[SECTOR_BYTES, 4096, 65536]).into_iter();
-        let lengths = lengths.filter(|length| *length >= SECTOR_BYTES);
-        let at = offsets.map(|offset| Self { offset, ..*self });
-        let shorter = lengths.map(|length| Self { length, ..*self });
-        let byte = (self.byte > 1).then_some(Self { byte: 1, ..*self });
-        at.chain(shorter).chain(byte).collect()
-    }
-
-    /// The part of the write within [`start`, `end`) of the guest address space; `None` if there is no overlap.
-    pub fn within(&self, start: u64, end: u64) -> Option<Self> {
-        let offset = self.offset.max(start);
-        let stop = (self.offset + self.length).min(end);
-        (offset < stop).then(|| Self {
-            offset,
-            length: stop - offset,
-            byte: self.byte,
-        })
     }
 }
 
@@ -149,6 +126,52 @@ impl Contents {
         Self {
             size,
             runs: Vec::new(),
+            made_by: None,
+        }
+    }
+
+    /// The contents of an image of `size` zero bytes after `writes`, which are ascending and do not overlap. No more than a block is held at a
+    /// time.
+    pub fn of_runs(size: u64, writes: &[Write]) -> Self {
+        let mut builder = ContentsBuilder::new(size);
+        let mut block = [0; BLOCK_BYTES as usize];
+        // The block that is being filled; a write may end in it and the next one begin.
+        let mut open = None;
+        for write in writes {
+            let mut offset = write.offset;
+            let end = write.offset.saturating_add(write.length).min(size);
+            while offset < end {
+                let index = offset / BLOCK_BYTES;
+                if let Some(done) = open.filter(|done| *done != index) {
+                    builder.add_whole(done, 1, &block);
+                    open = None;
+                }
+                let start = offset % BLOCK_BYTES;
+                let whole = (end - offset) / BLOCK_BYTES;
+                if let (Fill::Byte(byte), 0, 2..) = (write.fill, start, whole) {
+                    block.fill(byte);
+                    builder.add_whole(index, whole, &block);
+                    offset += whole * BLOCK_BYTES;
+                    continue;
+                }
+                if open.is_none() {
+                    block.fill(0);
+                    open = Some(index);
+                }
+                let stop = (start + (end - offset)).min(BLOCK_BYTES);
+                write
+                    .fill
+                    .put(offset, &mut block[start as usize..stop as usize]);
+                offset += stop - start;
+            }
+        }
+        if let Some(done) = open {
+            builder.add_whole(done, 1, &block);
+        }
+        let made_by = Some(writes.into());
+        Self {
+            made_by,
+            ..builder.finish()
         }
     }
 
@@ -164,7 +187,9 @@ impl Contents {
                     .or_insert_with(|| vec![0; BLOCK_BYTES as usize]);
                 let start = offset % BLOCK_BYTES;
                 let stop = (start + (end - offset)).min(BLOCK_BYTES);
-                block[start as usize..stop as usize].fill(write.byte);
+                write
+                    .fill
+                    .put(offset, &mut block[start as usize..stop as usize]);
                 offset += stop - start;
             }
         }
@@ -200,11 +225,14 @@ impl Contents {
         ranges
     }
 
-    /// Writes that turn an empty image of this size into these contents. `None` if the contents are larger than [`WRITES_BYTES_MAX`], or if a run
-    /// has no sample.
+    /// Writes that turn an empty image of this size into these contents: those that made it, if they are known. `None` if the contents are
+    /// larger than [`WRITES_BYTES_MAX`], if a run has no sample, or if it takes more than [`WRITES_MAX`].
     pub fn writes(&self) -> Option<Vec<Write>> {
         if self.non_zero_bytes() > WRITES_BYTES_MAX {
             return None;
+        }
+        if let Some(writes) = &self.made_by {
+            return Some(writes.to_vec());
         }
         let mut writes: Vec<Write> = Vec::new();
         for run in &self.runs {
@@ -212,14 +240,19 @@ impl Contents {
             let blocks = (run.first..run.first + run.count).map(|block| block * BLOCK_BYTES);
             let bytes = blocks.flat_map(|block| (block..).zip(sample.iter().copied()));
             for (offset, byte) in bytes.filter(|(offset, byte)| *byte != 0 && *offset < self.size) {
+                if writes.len() > WRITES_MAX {
+                    return None;
+                }
                 match writes.last_mut() {
-                    Some(last) if last.byte == byte && last.offset + last.length == offset => {
+                    Some(last)
+                        if last.fill == Fill::Byte(byte) && last.offset + last.length == offset =>
+                    {
                         last.length += 1;
                     }
                     _ => writes.push(Write {
                         offset,
                         length: 1,
-                        byte,
+                        fill: Fill::Byte(byte),
                     }),
                 }
             }
@@ -329,6 +362,17 @@ impl ContentsBuilder {
         }
     }
 
+    /// Adds `count` equal blocks from block `index` on; zeros are left out.
+    fn add_whole(&mut self, index: u64, count: u64, block: &[u8]) {
+        if is_zero(block) {
+            return;
+        }
+        self.add_block(index, block);
+        if let Some(last) = self.contents.runs.last_mut() {
+            last.count += count - 1;
+        }
+    }
+
     /// Returns the contents.
     pub fn finish(self) -> Contents {
         self.contents
@@ -371,7 +415,7 @@ mod tests {
         Write {
             offset,
             length,
-            byte,
+            fill: Fill::Byte(byte),
         }
     }
 

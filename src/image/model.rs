@@ -103,7 +103,7 @@ impl Model {
     /// Applies a guest write.
     pub fn write(&mut self, write: &Write) {
         self.top
-            .fill(write.offset, write.offset + write.length, write.byte);
+            .fill(write.offset, write.offset + write.length, write.fill);
         self.record(write.offset, write.length);
     }
 
@@ -215,12 +215,13 @@ impl Model {
 mod tests {
     use super::*;
     use crate::image::bitmap_action::BitmapAction;
+    use crate::image::content::Fill;
 
     fn write(offset: u64, length: u64, byte: u8) -> Write {
         Write {
             offset,
             length,
-            byte,
+            fill: Fill::Byte(byte),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::base::rng::PythonRandom;
 use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
@@ -191,7 +191,7 @@ impl Bench {
                 .map(|(offset, byte)| Write {
                     offset,
                     length: 1,
-                    byte,
+                    fill: Fill::Byte(byte),
                 })
                 .to_vec(),
             _ if self.recipe.prepopulate => {
@@ -199,7 +199,7 @@ impl Bench {
                 vec![Write {
                     offset: 0,
                     length,
-                    byte: POPULATED_BYTE,
+                    fill: Fill::Byte(POPULATED_BYTE),
                 }]
             }
             _ => Vec::new(),

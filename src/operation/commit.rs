@@ -10,7 +10,7 @@ use crate::base::rng::PythonRandom;
 use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
@@ -29,7 +29,7 @@ const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
 const SEED_64K: Write = Write {
     offset: 0,
     length: 65536,
-    byte: 0xab,
+    fill: Fill::Byte(0xab),
 };
 
 /// The parameters.

@@ -10,7 +10,7 @@ use crate::base::rng::PythonRandom;
 use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions};
 use crate::image::validity::{self, Validity};
@@ -190,7 +190,7 @@ impl Rebase {
             Write {
                 offset: start,
                 length: end - start,
-                byte: 0,
+                fill: Fill::Byte(0),
             }
         });
         self.next_writes(context).into_iter().chain(zeros)

@@ -12,7 +12,7 @@ use crate::base::simpler::{CaseSize, Versions};
 use crate::base::size::Size;
 use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
 use crate::image::validity::{self, Validity};
@@ -54,7 +54,7 @@ const fn data(index: u64, byte: u8) -> Write {
     Write {
         offset: index * LENGTH_BYTES,
         length: LENGTH_BYTES,
-        byte,
+        fill: Fill::Byte(byte),
     }
 }
 
@@ -90,14 +90,14 @@ impl Repair {
 
     /// Returns what a guest sees in the damaged image, and must still see after the repair.
     pub fn expected(&self) -> Contents {
-        let cluster = |index: u64, byte: u8| Write {
+        let cluster = |index: u64, fill: Fill| Write {
             offset: index * self.cluster_size,
             length: self.cluster_size,
-            byte,
+            fill,
         };
         let damaged = match self.corruption {
-            FieldMutation::LeakedCluster => Some(cluster(0, 0)),
-            FieldMutation::Overlapping => Some(cluster(1, WRITES[0].byte)),
+            FieldMutation::LeakedCluster => Some(cluster(0, Fill::Byte(0))),
+            FieldMutation::Overlapping => Some(cluster(1, WRITES[0].fill)),
             FieldMutation::RefcountZero
             | FieldMutation::RefcountTooHigh
             | FieldMutation::StaleCopied => None,

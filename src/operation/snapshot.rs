@@ -12,7 +12,7 @@ use crate::base::rng::PythonRandom;
 use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::image::validity::Validity;
@@ -79,7 +79,7 @@ impl Element {
             Self::Write(_, offset, length, byte) => Some(Write {
                 offset,
                 length,
-                byte,
+                fill: Fill::Byte(byte),
             }),
             Self::Named(..) => None,
         }

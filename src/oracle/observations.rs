@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::base::version;
 use crate::image::ImageRecipe;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, OutputRole, Verdict};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
 
@@ -40,7 +40,7 @@ impl StepContext<'_> {
         Write {
             offset,
             length,
-            byte: 1 + own + 32 * (index % 7) as u8,
+            fill: Fill::Byte(1 + own + 32 * (index % 7) as u8),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     CallContext, Capabilities, DIRECTORY_MARK, Reproducer, Support, Tool, ToolEnv, ToolSpec,
 };
 use crate::base::error::{Error, Result};
-use crate::tool::request::{Answer, Request};
+use crate::tool::request::{Answer, DataFile, Request};
 
 pub use conformance::{Check, Examination};
 pub(super) use pool::answer;
@@ -106,8 +106,10 @@ impl Tool for Adapter {
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let words = [&*self.hello.name, request.name(), &request.file().path];
         let words = words.map(str::to_owned).to_vec();
-        self.pool
-            .ask(request, self.hello.protocol, words, call_context)
+        DataFile::around(request, call_context.directory, || {
+            self.pool
+                .ask(request, self.hello.protocol, words, call_context)
+        })
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {

@@ -131,11 +131,11 @@ fn in_words(request: &Request) -> String {
         Request::Write { file, writes } => {
             let written = writes.iter().map(|write| {
                 let Write {
-                    byte,
+                    fill,
                     offset,
                     length,
                 } = write;
-                format!(" {byte:#04x} at {offset} for {length}")
+                format!(" {fill} at {offset} for {length}")
             });
             format!("{}{}", file.path, written.collect::<String>())
         }

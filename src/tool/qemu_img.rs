@@ -9,10 +9,10 @@ use std::sync::{Arc, OnceLock};
 use super::command_line::{self, Introduction, Program, flat, format_flag, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::tool::request::qemu_words::{self, InWords};
-use crate::tool::request::{Answer, ImageFile, Request, SnapshotKey};
+use crate::tool::request::{Answer, DataFile, ImageFile, Request, SnapshotKey};
 use build::Build;
 
 mod build;
@@ -173,7 +173,9 @@ impl Tool for QemuImg {
                 let missing =
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_ref().ok_or_else(missing)?;
-                qemu_io.run(arguments(request), request.kind(), call_context)
+                DataFile::around(request, call_context.directory, || {
+                    qemu_io.run(arguments(request), request.kind(), call_context)
+                })
             }
             _ => self
                 .program
@@ -265,7 +267,13 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             compress,
             snapshot,
         } => conversion(source, target, *compress, Some(snapshot)),
-        Request::Write { file, writes } => qemu_io_words(file, writes.iter().map(write_command)),
+        Request::Write { file, writes } => {
+            let commands = writes.iter().enumerate();
+            qemu_io_words(
+                file,
+                commands.map(|(index, write)| write_command(file, index, write)),
+            )
+        }
         Request::Snapshot {
             file,
             action,
@@ -314,13 +322,16 @@ fn reported(verb: &str, flags: Vec<String>, file: &ImageFile) -> Vec<String> {
     [words([verb]), format_flag("-f", file), flags, json].concat()
 }
 
-fn write_command(write: &Write) -> String {
+fn write_command(file: &ImageFile, index: usize, write: &Write) -> String {
     let Write {
-        byte,
+        fill,
         offset,
         length,
     } = write;
-    format!("write -P {byte} {offset} {length}")
+    match fill {
+        Fill::Byte(byte) => format!("write -P {byte} {offset} {length}"),
+        Fill::Data(_) => format!("write -s {} {offset} {length}", DataFile::name(file, index)),
+    }
 }
 
 fn conversion(

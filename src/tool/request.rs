@@ -5,6 +5,7 @@
 
 mod answer;
 mod bench_plan;
+mod data_file;
 mod image_file;
 mod kind;
 mod new_size;
@@ -16,6 +17,7 @@ mod window;
 
 pub use answer::{Answer, CallUsage, Ended, Exit, Transcript};
 pub use bench_plan::BenchPlan;
+pub use data_file::DataFile;
 pub use image_file::ImageFile;
 pub use kind::RequestKind;
 pub use new_size::NewSize;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
 use imgduel::disk_format::damage::{self, Cut, Damage, Value};
-use imgduel::image::content::Write;
+use imgduel::image::content::{Fill, Write};
 use imgduel::image::format::Format;
 use imgduel::operation::Operation;
 use imgduel::operation::chain::Chain;
@@ -29,7 +29,7 @@ fn case(damage: Damage, reads: &[ReadRequest]) -> Case {
         writes: vec![Write {
             offset: 0,
             length: 65536,
-            byte: 7,
+            fill: Fill::Byte(7),
         }],
         ..BaseImage::empty(Format::Qcow2, 1 << 20)
     };

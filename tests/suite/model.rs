@@ -10,7 +10,7 @@ use imgduel::Result;
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
 
-use imgduel::image::content::{Contents, Write};
+use imgduel::image::content::{Contents, Fill, Write};
 use imgduel::image::format::Format;
 use imgduel::image::options::{CreateOption, CreateOptions};
 use imgduel::operation::chain::Chain;
@@ -47,6 +47,17 @@ fn replaced(request: &Request, answer: &mut Answer, from: &str, to: &str) {
     answer.transcript.stdout = Captured::from_text(text);
 }
 
+/// Writes other data.
+fn flip(write: &mut Write) {
+    write.fill = match write.fill {
+        Fill::Byte(byte) => Fill::Byte(byte ^ 1),
+        Fill::Data(recipe) => Fill::Data(Recipe {
+            seed: recipe.seed ^ 1,
+            ..recipe
+        }),
+    };
+}
+
 const MISTAKES: [Mistake; 20] = [
     Mistake {
         name: "a write loses its last bytes",
@@ -64,7 +75,7 @@ const MISTAKES: [Mistake; 20] = [
         name: "a write puts another byte",
         asked: |request| match request {
             Request::Write { file, mut writes } => {
-                writes.iter_mut().for_each(|write| write.byte ^= 1);
+                writes.iter_mut().for_each(flip);
                 Some(Request::Write { file, writes })
             }
             other => Some(other),
@@ -445,7 +456,7 @@ fn is_read_alike(writer: &Arc<dyn Tool>, readers: &[&Arc<dyn Tool>], file: &Imag
     let writes = writes.map(|(offset, length, byte)| Write {
         offset,
         length,
-        byte,
+        fill: Fill::Byte(byte),
     });
     let workdir = ring::scratch();
     let call_context = CallContext {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use imgduel::base::size::Size;
-use imgduel::image::content::{Contents, Write};
+use imgduel::image::content::{Contents, Fill, Write};
 use imgduel::image::format::Format;
 use imgduel::image::options::{CreateOption, CreateOptions};
 use imgduel::process::SandboxPolicy;
@@ -77,7 +77,7 @@ fn smoke(spec: &str) {
     let writes = [Write {
         offset: 65536,
         length: 5000,
-        byte: 0xa5,
+        fill: Fill::Byte(0xa5),
     }];
     done(
         reference,
@@ -288,7 +288,7 @@ fn the_worker_turns_a_panic_into_a_crash() {
     let write = Write {
         offset: 0,
         length: u64::MAX,
-        byte: 1,
+        fill: Fill::Byte(1),
     };
     let answer = ask(
         &*imago,

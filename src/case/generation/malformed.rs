@@ -10,7 +10,7 @@ use crate::base::rng::NativeRandom;
 use crate::case::{Case, CaseId};
 use crate::disk_format::damage::{self, Cut, Damage};
 use crate::disk_format::structure::{FieldKind, Structure};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::Operation;
@@ -298,7 +298,7 @@ fn change(random: &mut NativeRandom, pool: &[&str], writes: &[Write], size: u64)
     let written = Write {
         offset: if random.percent(50) { near } else { offset },
         length,
-        byte: 0xa5,
+        fill: Fill::Byte(0xa5),
     };
     let changes = [
         Change::Write(written),

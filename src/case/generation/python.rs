@@ -7,7 +7,7 @@
 use crate::base::rng::PythonRandom;
 use crate::base::size::Size;
 use crate::case::{Case, CaseId};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::dmg::{Chunk, ChunkKind, DmgRecipe, Payload, SECTOR_WORDS};
 use crate::image::format::Format;
 use crate::image::{ImageRecipe, Pattern};
@@ -186,6 +186,6 @@ fn draw_write(random: &mut PythonRandom) -> Write {
     Write {
         offset,
         length,
-        byte,
+        fill: Fill::Byte(byte),
     }
 }

@@ -39,14 +39,14 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::content::Write;
+    use crate::image::content::{Fill, Write};
 
     #[test]
     fn adjacent_differing_blocks_form_one_range_and_equal_blocks_are_left_out() {
         let write = |offset, length, byte| Write {
             offset,
             length,
-            byte,
+            fill: Fill::Byte(byte),
         };
         let first = Contents::of_writes(1 << 20, &[write(0, 8192, 1), write(65536, 4096, 2)]);
         let second = Contents::of_writes(1 << 20, &[write(4096, 8192, 1), write(65536, 4096, 2)]);

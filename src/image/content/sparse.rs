@@ -242,7 +242,7 @@ pub fn each_piece(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Write;
+    use super::super::{Fill, Write};
     use super::*;
     use std::time::Instant;
 
@@ -278,12 +278,12 @@ mod tests {
             Write {
                 offset: 8192,
                 length: 512,
-                byte: 5,
+                fill: Fill::Byte(5),
             },
             Write {
                 offset: (1 << 30) - 512,
                 length: 512,
-                byte: 6,
+                fill: Fill::Byte(6),
             },
         ];
         assert_eq!(
@@ -301,7 +301,7 @@ mod tests {
             &[Write {
                 offset: 4999,
                 length: 1,
-                byte: 1,
+                fill: Fill::Byte(1),
             }],
         );
         assert_eq!(Contents::of_raw_file(&path).unwrap(), expected);

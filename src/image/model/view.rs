@@ -1,16 +1,16 @@
-//! What a guest sees in one image of the model: its size, and runs of equal non-zero bytes.
+//! What a guest sees in one image of the model: its size, and runs of data of one fill.
 
 use std::collections::BTreeMap;
 
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 
 /// Mutable guest-visible contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The guest-visible size in bytes.
     pub size: u64,
-    /// Start offset to (end offset, byte). Runs do not overlap, and no byte is zero.
-    runs: BTreeMap<u64, (u64, u8)>,
+    /// Start offset to (end offset, fill). Runs do not overlap, and none is of zeros.
+    runs: BTreeMap<u64, (u64, Fill)>,
 }
 
 impl View {
@@ -22,13 +22,14 @@ impl View {
         }
     }
 
-    /// Fills [`start`, `end`) with `byte`, up to the end of the image.
-    pub fn fill(&mut self, start: u64, end: u64, byte: u8) {
+    /// Fills [`start`, `end`), up to the end of the image.
+    pub fn fill(&mut self, start: u64, end: u64, fill: impl Into<Fill>) {
+        let fill = fill.into();
         let end = end.min(self.size);
         if start >= end {
             return;
         }
-        let overlapping: Vec<(u64, (u64, u8))> = self
+        let overlapping: Vec<(u64, (u64, Fill))> = self
             .runs
             .range(..end)
             .rev()
@@ -44,8 +45,8 @@ impl View {
                 self.runs.insert(end, (stop, old));
             }
         }
-        if byte != 0 {
-            self.runs.insert(start, (end, byte));
+        if !fill.is_zero() {
+            self.runs.insert(start, (end, fill));
         }
     }
 
@@ -61,18 +62,18 @@ impl View {
     pub fn cover(&mut self, other: &Self) {
         self.size = self.size.max(other.size);
         self.fill(0, other.size, 0);
-        for (start, (end, byte)) in &other.runs {
-            self.fill(*start, *end, *byte);
+        for (start, (end, fill)) in &other.runs {
+            self.fill(*start, *end, *fill);
         }
     }
 
     /// A new view of the `length` bytes from `start`.
     pub fn window(&self, start: u64, length: u64) -> Self {
         let mut view = Self::zeros(length);
-        for (from, (end, byte)) in &self.runs {
+        for (from, (end, fill)) in &self.runs {
             let first = (*from).max(start);
             if first < *end {
-                view.fill(first - start, end - start, *byte);
+                view.fill(first - start, end - start, fill.moved_down(start));
             }
         }
         view
@@ -83,15 +84,19 @@ impl View {
         self.runs.iter().map(|(start, (end, _))| (*start, *end))
     }
 
-    /// The run that contains `place`, as (start, end, byte); zeros between runs count as a run. Neighbouring runs may have the same byte.
-    pub fn run_at(&self, place: u64) -> (u64, u64, u8) {
+    /// The run that contains `place`, as (start, end, fill); zeros between runs count as a run. Neighbouring runs may have the same fill.
+    pub fn run_at(&self, place: u64) -> (u64, u64, Fill) {
         let before = self.runs.range(..=place).next_back();
         match before {
-            Some((start, (end, byte))) if *end > place => (*start, *end, *byte),
+            Some((start, (end, fill))) if *end > place => (*start, *end, *fill),
             _ => {
                 let start = before.map_or(0, |(_, (end, _))| *end);
                 let next = self.runs.range(place..).next();
-                (start, next.map_or(self.size, |(from, _)| *from), 0)
+                (
+                    start,
+                    next.map_or(self.size, |(from, _)| *from),
+                    Fill::Byte(0),
+                )
             }
         }
     }
@@ -110,16 +115,17 @@ impl View {
 
     /// The view in the form in which contents are compared.
     pub fn contents(&self) -> Contents {
-        let writes: Vec<Write> = self
-            .runs
-            .iter()
-            .map(|(start, (end, byte))| Write {
-                offset: *start,
-                length: end - start,
-                byte: *byte,
-            })
-            .collect();
-        Contents::of_writes(self.size, &writes)
+        Contents::of_runs(self.size, &self.writes())
+    }
+
+    /// The writes that turn an empty image of this size into this view: ascending, without overlap.
+    pub fn writes(&self) -> Vec<Write> {
+        let runs = self.runs.iter().map(|(start, (end, fill))| Write {
+            offset: *start,
+            length: end - start,
+            fill: *fill,
+        });
+        runs.collect()
     }
 }
 
@@ -154,7 +160,8 @@ mod tests {
             (400, (400, 1000, 0)),
             (999, (400, 1000, 0)),
         ] {
-            assert_eq!(view.run_at(place), run);
+            let (start, end, byte) = run;
+            assert_eq!(view.run_at(place), (start, end, Fill::Byte(byte)));
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::parameters::placed;
 use super::step::{ChainStep, Layer};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::model::{Model, View};
 use crate::image::options::{CreateOptions, Subformat};
@@ -316,7 +316,7 @@ impl ChainState {
             self.model.write(&Write {
                 offset,
                 length,
-                byte,
+                fill: Fill::Byte(byte),
             });
         }
     }

@@ -196,6 +196,7 @@ fn whole_clusters(offset: u64, length: u64, chain_state: &ChainState) -> ChainSt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::content::Fill;
     use crate::image::options::{CreateOption, CreateOptions};
     use crate::tool::request::SnapshotAction;
 
@@ -249,7 +250,7 @@ mod tests {
         let write = |offset, length| Write {
             offset,
             length,
-            byte: 1,
+            fill: Fill::Byte(1),
         };
         let steps = vec![
             ChainStep::Write {

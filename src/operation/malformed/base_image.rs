@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::simpler;
 use crate::base::size::Size;
 use crate::image::bitmap_action::BitmapAction;
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Encryption, Subformat};
 use crate::image::validity::{self, Validity};
@@ -186,7 +186,7 @@ impl BaseImage {
         vec![Write {
             offset: 0,
             length: self.size.min(1024),
-            byte,
+            fill: Fill::Byte(byte),
         }]
     }
 

@@ -68,12 +68,13 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::content::Fill;
 
     fn write(byte: u8) -> Write {
         Write {
             offset: 0,
             length: 512,
-            byte,
+            fill: Fill::Byte(byte),
         }
     }
 

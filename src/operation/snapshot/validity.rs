@@ -1,7 +1,7 @@
 //! Validates a list of snapshots and writes from a file.
 
 use super::{BASE_GRAIN_BYTES, Element, Snapshot};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::validity::{self, Validity};
 
 impl Snapshot {
@@ -32,7 +32,7 @@ impl Snapshot {
                 let write = Write {
                     offset: *offset,
                     length: *length,
-                    byte: *byte,
+                    fill: Fill::Byte(*byte),
                 };
                 match write.within(0, size) == Some(write) {
                     true => Ok(()),

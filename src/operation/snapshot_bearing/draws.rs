@@ -3,7 +3,7 @@
 use super::steps::{Deed, FixtureImage, FixtureStep};
 use super::{Command, Shape, SnapshotBearing};
 use crate::base::rng::PythonRandom;
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::SECTOR_BYTES;
 
 const CLUSTER_SIZES: [u64; 3] = [512, 4096, 65536];
@@ -83,7 +83,7 @@ impl SnapshotBearing {
                 vec![Write {
                     offset,
                     length,
-                    byte,
+                    fill: Fill::Byte(byte),
                 }]
             };
             self.add(FixtureImage::Img, part_writes(offset, step, byte));
@@ -123,7 +123,7 @@ impl SnapshotBearing {
             Write {
                 offset,
                 length,
-                byte,
+                fill: Fill::Byte(byte),
             }
         };
         let writes = (0..count).map(draw).collect();

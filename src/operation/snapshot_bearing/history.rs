@@ -4,7 +4,7 @@
 //! itself is read from the backing file as it is now (qcow2 specification, "Cluster mapping", "Snapshots").
 
 use super::steps::{FixtureImage, FixtureStep};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 
 /// The steps of a recipe.
 pub(super) struct History<'steps> {
@@ -46,7 +46,7 @@ impl<'steps> History<'steps> {
             seen.push(Write {
                 offset: start,
                 length: end - start,
-                byte: 0,
+                fill: Fill::Byte(0),
             });
             let copied = then.iter().filter_map(|below| below.within(start, end));
             seen.extend(copied);
@@ -71,7 +71,7 @@ mod tests {
         let write = |offset, byte| Write {
             offset,
             length: 512,
-            byte,
+            fill: Fill::Byte(byte),
         };
         let history = History::new(4096, &[]);
         let (then, now) = (

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::simpler;
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::validity::{self, Validity};
 
 /// An image of a recipe.
@@ -82,7 +82,7 @@ impl TryFrom<Written> for FixtureStep {
                 let writes = writes.into_iter().map(|(offset, length, byte)| Write {
                     offset,
                     length,
-                    byte,
+                    fill: Fill::Byte(byte),
                 });
                 (image, Deed::Writes(writes.collect()))
             }
@@ -102,8 +102,11 @@ impl From<FixtureStep> for Written {
         match step.deed {
             Deed::Snapshot(name) => Self::Snapshot(format!("snapshot {image}"), name),
             Deed::Writes(writes) => {
-                let writes = writes.iter();
-                let parts = writes.map(|write| (write.offset, write.length, write.byte));
+                let parts = writes.iter().map(|write| match write.fill {
+                    Fill::Byte(byte) => (write.offset, write.length, byte),
+                    // No history has data of a recipe.
+                    Fill::Data(_) => (write.offset, write.length, 1),
+                });
                 Self::Writes(image.to_owned(), parts.collect())
             }
         }

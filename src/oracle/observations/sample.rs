@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{ExitExpectation, Inspection, Observations, Output, Side, SideRun, Step, StepResult};
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::oracle::observations::Task;
 use crate::oracle::verdict::OutputRole;
@@ -98,7 +98,7 @@ pub fn contents(byte: u8) -> Contents {
     let write = Write {
         offset: 0,
         length: 4096,
-        byte,
+        fill: Fill::Byte(byte),
     };
     Contents::of_writes(BYTES, &[write])
 }

@@ -6,7 +6,7 @@ use super::{ScriptContext, adapters, by_hand};
 use crate::oracle::observations::{HarnessAction, Output, Side, Step, Task};
 use crate::report::script::final_state::WATCH;
 use crate::run::evidence::quoted;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{DataFile, ImageFile, Request};
 use crate::tool::{FLAT_SUFFIX, Reproducer, Support};
 
 /// The candidate's calls, in the language of the reproducer.
@@ -153,6 +153,11 @@ impl ScriptContext<'_> {
         around: &Around,
     ) -> Option<()> {
         let ((before, after), (rust_before, rust_after)) = (&around.shell, &around.rust);
+        for data in DataFile::needed_by(request) {
+            let line = format!("{} >{}", data.in_awk(), quoted(&data.name));
+            lines.in_shell(&line);
+            lines.in_rust(&format!("let _ = shell(r##\"{line}\"##);"));
+        }
         match self.tool(by).reproducer(request)? {
             Reproducer::CommandLine(_) => {
                 let limit = self.limit.as_deref().unwrap_or_default();

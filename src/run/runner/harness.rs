@@ -15,7 +15,7 @@ use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
-use crate::image::content::{Write, data_segments, open_regular, open_regular_to_write};
+use crate::image::content::{Fill, Write, data_segments, open_regular, open_regular_to_write};
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::oracle::observations::{HarnessAction, Side};
 use crate::process::Captured;
@@ -139,7 +139,7 @@ fn written(path: &Path, writes: &[Write]) -> Result<(), Unparsable> {
                     "the write reaches beyond the end of the image",
                 ));
             }
-            let bytes = vec![write.byte; write.length as usize];
+            let bytes = write.bytes();
             file.write_all_at(&bytes, write.offset)?;
         }
         Ok(())
@@ -150,9 +150,17 @@ fn written(path: &Path, writes: &[Write]) -> Result<(), Unparsable> {
 /// The shell command that makes the same writes.
 fn in_shell(file: &str, writes: &[Write]) -> String {
     let lines = writes.iter().map(|write| {
-        let Write { offset, length, byte } = write;
+        let Write {
+            offset,
+            length,
+            fill,
+        } = write;
+        let data = match fill {
+            Fill::Byte(byte) => format!("head -c {length} /dev/zero | tr '\\0' '\\{byte:03o}'"),
+            Fill::Data(recipe) => recipe.in_awk(*offset, *length),
+        };
         format!(
-            "head -c {length} /dev/zero | tr '\\0' '\\{byte:03o}' | dd of={} bs=1 seek={offset} conv=notrunc status=none",
+            "{data} | dd of={} bs=1 seek={offset} conv=notrunc status=none",
             quoted(file)
         )
     });

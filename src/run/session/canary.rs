@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Session;
 use crate::base::error::{Error, Result};
 use crate::case::Case;
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::oracle::verdict::Verdict;
 use crate::process::Captured;
 use crate::run::runner::DifferentialRunner;
@@ -61,7 +61,7 @@ impl ToolWrapper for Liar {
                     writes: vec![Write {
                         offset: 0,
                         length: 512,
-                        byte: LIE,
+                        fill: Fill::Byte(LIE),
                     }],
                 };
                 self.0.ask(&lie, call_context)?;

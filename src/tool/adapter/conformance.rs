@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::base::error::Result;
 use crate::base::size::Size;
-use crate::image::content::{Contents, Write};
+use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
 use crate::process::SandboxPolicy;
 use crate::tool::request::{Answer, Exit, ImageFile, NewSize, Report, Request, Window};
@@ -34,12 +34,12 @@ const WRITES: [Write; 2] = [
     Write {
         offset: 65536,
         length: 4096,
-        byte: 0x5a,
+        fill: Fill::Byte(0x5a),
     },
     Write {
         offset: SIZE_BYTES - 512,
         length: 512,
-        byte: 0x77,
+        fill: Fill::Byte(0x77),
     },
 ];
 
@@ -227,7 +227,7 @@ fn all(byte: u8, length: u64) -> Write {
     Write {
         offset: 0,
         length,
-        byte,
+        fill: Fill::Byte(byte),
     }
 }
 

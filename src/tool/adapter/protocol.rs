@@ -13,7 +13,7 @@ use super::first_version::FirstVersion;
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{DataFile, ImageFile, Request};
 
 /// The newest version of the protocol.
 pub const VERSION: u32 = 2;
@@ -64,10 +64,19 @@ impl Message {
                 request: FirstVersion(request),
             });
         }
-        serde_json::to_string(&Self::Request {
+        let line = Self::Request {
             directory: directory.to_owned(),
             request: request.clone(),
-        })
+        };
+        let needed = DataFile::needed_by(request);
+        if needed.is_empty() {
+            return serde_json::to_string(&line);
+        }
+        let mut line = serde_json::to_value(&line)?;
+        for file in needed {
+            line["writes"][file.index]["data_file"] = file.name.into();
+        }
+        serde_json::to_string(&line)
     }
 }
 
@@ -96,6 +105,9 @@ pub struct Hello {
     /// Whether it reads data from the backing file.
     #[serde(default)]
     pub backing: bool,
+    /// Whether it takes the data of a write from the file that `data_file` names, where `byte` is missing.
+    #[serde(default)]
+    pub data_from_files: bool,
     /// The unsupported features of these formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Lack>,
@@ -134,6 +146,9 @@ impl Hello {
         let foreign = files.iter().find(|file| !can(file.format));
         if let Some(file) = foreign {
             return Some(format!("{name} cannot {} {}", request.name(), file.format));
+        }
+        if !self.data_from_files && !DataFile::needed_by(request).is_empty() {
+            return Some(format!("{name} writes repeated bytes only"));
         }
         files.into_iter().find_map(|file| self.cannot_open(file))
     }

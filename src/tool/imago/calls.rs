@@ -1,8 +1,9 @@
 //! Requests as readable calls of the imago crate: the lines of a reproducer. Nothing is run.
 
+use crate::image::content::{Fill, Write};
 use crate::image::options::Preallocation;
 use crate::tool::FLAT_SUFFIX;
-use crate::tool::request::{ImageFile, Request, Window};
+use crate::tool::request::{DataFile, ImageFile, Request, Window};
 
 /// The program around the calls. It makes the same calls as [`library`](super::library).
 pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
@@ -73,12 +74,35 @@ fn silent_call(request: &Request) -> Option<String> {
             length,
         } => format!("discard({}, {offset}, {length})", both(file)),
         Request::Write { file, writes } => {
-            let writes = writes.iter();
-            let writes: Vec<_> = writes
-                .map(|write| (write.offset, write.length, write.byte))
-                .collect();
-            format!("write({}, &{writes:?})", both(file))
+            let bytes = writes.iter().map(|write| match write.fill {
+                Fill::Byte(byte) => Some((write.offset, write.length, byte)),
+                Fill::Data(_) => None,
+            });
+            match bytes.collect::<Option<Vec<_>>>() {
+                Some(writes) => format!("write({}, &{writes:?})", both(file)),
+                None => written_data(file, writes),
+            }
         }
         _ => return None,
     })
+}
+
+/// Returns the call for writes of which some have their data in a file.
+fn written_data(file: &ImageFile, writes: &[Write]) -> String {
+    let parts = writes.iter().enumerate().map(|(index, write)| {
+        let Write {
+            offset,
+            length,
+            fill,
+        } = write;
+        match fill {
+            Fill::Byte(byte) => format!("({offset}, vec![{byte}; {length}])"),
+            Fill::Data(_) => format!(
+                "({offset}, std::fs::read({:?})?)",
+                DataFile::name(file, index)
+            ),
+        }
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    format!("write_data({}, &[{parts}])", both(file))
 }

@@ -180,7 +180,7 @@ fn changed<L: Library>(library: &L, image: &mut L::Image, request: &Request) -> 
             library.resize(image, &resize)
         }
         Request::Write { writes, .. } => writes.iter().try_for_each(|write| {
-            let bytes = vec![write.byte; write.length as usize];
+            let bytes = write.bytes();
             library.write(image, write.offset, &bytes)
         }),
         Request::WriteZeroes {

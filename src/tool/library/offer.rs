@@ -186,6 +186,7 @@ impl Offer {
                 .map(|(request, formats)| (request.clone(), formats.clone()))
                 .collect(),
             backing: self.backing,
+            data_from_files: true,
             lacks: self.lacks.clone(),
         }
     }

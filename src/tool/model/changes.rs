@@ -47,12 +47,12 @@ pub(super) fn answered(request: &Request, directory: &Path) -> Result<Done, Unpa
         }
         Request::Write { writes, .. } => {
             for write in writes {
-                volume.write(write.offset, &vec![write.byte; write.length as usize])?;
+                volume.write(write.offset, &write.bytes())?;
             }
         }
         Request::Bench { plan, .. } => {
             for write in plan.written() {
-                volume.write(write.offset, &vec![write.byte; write.length as usize])?;
+                volume.write(write.offset, &write.bytes())?;
             }
         }
         Request::WriteZeroes {

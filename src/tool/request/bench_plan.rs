@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 
 /// The default length of a request: qemu-img(1), bench.
 const DEFAULT_LENGTH_BYTES: u64 = 4096;
@@ -50,7 +50,7 @@ impl BenchPlan {
         (0..self.count).map(move |index| Write {
             offset: offset.saturating_add(index.saturating_mul(stride)),
             length,
-            byte: self.byte.unwrap_or(0),
+            fill: Fill::Byte(self.byte.unwrap_or(0)),
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::base::rng::NativeRandom;
 use crate::base::size::Size;
 use crate::disk_format::structure::{FieldKind, Structure};
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, Compression, CreateOption, Subformat};
 use crate::operation::malformed::BaseImage;
@@ -102,7 +102,7 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
         base_image.writes.push(Write {
             offset,
             length: longest.min(base_image.size - offset),
-            byte: 0x11 * (index as u8 + 1),
+            fill: Fill::Byte(0x11 * (index as u8 + 1)),
         });
     }
     base_image

@@ -146,13 +146,13 @@ fn rewrite(random: &mut NativeRandom, lower: &ChainState) -> Option<ChainStep> {
     }
     let grain = Grain::for_file(lower.top());
     let place = edges::offset(random, view.size, grain, &lower.edges());
-    let (start, end, byte) = view.run_at(place);
+    let (start, end, fill) = view.run_at(place);
     let start = if random.percent(50) { start } else { place };
     let length = edges::length(random, start, end, grain, WRITE_BYTES_MAX);
     let write = Write {
         offset: start,
         length,
-        byte,
+        fill,
     };
     Some(ChainStep::Write {
         writes: vec![write],

@@ -4,7 +4,7 @@
 //! tables in it: shrinking flushes three times per table (see [`crate::case::cost`]).
 
 use crate::base::rng::NativeRandom;
-use crate::image::content::Write;
+use crate::image::content::{Fill, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::tool::request::ImageFile;
 
@@ -171,7 +171,7 @@ pub(super) fn writes(
             Write {
                 offset,
                 length,
-                byte,
+                fill: Fill::Byte(byte),
             }
         })
         .collect()

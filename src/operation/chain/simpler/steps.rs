@@ -30,14 +30,14 @@ fn ranges(offset: u64, length: u64) -> Vec<(u64, u64)> {
 
 pub(super) fn simpler_writes(write: &Write) -> Vec<Write> {
     let ranges = ranges(write.offset, write.length).into_iter();
-    let byte = (write.byte > 1).then_some(Write { byte: 1, ..*write });
+    let fills = write.fill.simpler().into_iter();
     ranges
         .map(|(offset, length)| Write {
             offset,
             length,
             ..*write
         })
-        .chain(byte)
+        .chain(fills.map(|fill| Write { fill, ..*write }))
         .collect()
 }
 
