@@ -105,7 +105,7 @@ impl Guide {
     ) -> Result<Self> {
         if !generation.can_be_guided() {
             return Err(Error::usage(format!(
-                "{} cannot be guided, because its cases cannot be mutated: name native1, native2 or a narrower variant of them",
+                "{} cannot be guided, because its cases cannot be mutated: name native1, native2, native3 or a narrower variant of them",
                 generation.name
             )));
         }

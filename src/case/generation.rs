@@ -46,7 +46,7 @@ pub const ITERATION_MAX: u64 = 99_999_999;
 const DEFAULT_NAME: &str = "ops16";
 
 /// The generations of the Python harness, oldest first, then the native ones.
-static GENERATIONS: [Generation; 26] = [
+static GENERATIONS: [Generation; 29] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1, 4),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1, 4),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1, 4),
@@ -74,6 +74,9 @@ static GENERATIONS: [Generation; 26] = [
     native("native1_readers", &native::READERS),
     native("native2", &native::DEEP),
     native("native2_imago", &native::DEEP_IMAGO),
+    native("native3", &native::RICH),
+    native("native3_imago", &native::RICH_IMAGO),
+    native("native3_readers", &native::TEXTURED_READERS),
     malformed("malformed1", &malformed::WIDE),
     malformed("malformed1_imago", &malformed::IMAGO),
     malformed("malformed1_readers", &malformed::READERS),
@@ -115,9 +118,10 @@ const V2_OPERATIONS: [&str; 16] = [
 ];
 
 /// The narrower generations for tools that support less than qemu-img: the wide generation, the tool, the narrower generation.
-const NARROWINGS: [(&str, &str, &str); 3] = [
+const NARROWINGS: [(&str, &str, &str); 4] = [
     ("native1", "imago", "native1_imago"),
     ("native2", "imago", "native2_imago"),
+    ("native3", "imago", "native3_imago"),
     ("malformed1", "imago", "malformed1_imago"),
 ];
 
@@ -334,7 +338,7 @@ impl Generation {
         let (base, _) = ancestry::lineage(&parent.generation);
         let Draws::Native(profile) = &Self::named(base)?.draws else {
             return Err(Error::usage(format!(
-                "cases of {base} cannot be mutated: only those of native1, native2 and their narrower variants can"
+                "cases of {base} cannot be mutated: only those of native1 to native3 and their narrower variants can"
             )));
         };
         let partner = match change {

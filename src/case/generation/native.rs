@@ -25,13 +25,16 @@ mod mutation;
 mod options;
 mod readers;
 mod steps;
+mod textures;
 
-pub(super) use readers::READERS;
+pub(super) use readers::{READERS, TEXTURED_READERS};
 
 /// The maximum number of steps of a chain.
 const STEPS_MAX: u64 = 9;
 /// Percentage of cases that may trigger a known qemu-img bug.
 const PROVOKED_PERCENT: u64 = 4;
+/// Percentage of writes of native3 whose data is not a repeated byte.
+const TEXTURED_PERCENT: u64 = 65;
 /// The number of kinds of steps that native2 added, at the end of the list.
 const NATIVE2_KINDS: usize = 2;
 /// How many kinds are tried for a step before it is skipped.
@@ -55,6 +58,8 @@ pub struct NativeProfile {
     pub goes_below: bool,
     /// The maximum virtual size of images without a backing file, in bytes.
     pub size_bytes_max: u64,
+    /// Percentage of writes whose data is not a repeated byte.
+    pub textured_percent: u64,
 }
 
 /// All kinds of steps that are drawn, those of native2 at the end. The order determines what an id decodes to.
@@ -119,6 +124,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     for_readers: false,
     goes_below: false,
     size_bytes_max: u64::MAX,
+    textured_percent: 0,
 };
 
 /// [`WIDE`] with the kinds that native2 added: conversions of snapshots, and steps on backing images.
@@ -170,6 +176,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     for_readers: false,
     goes_below: false,
     size_bytes_max: u64::MAX,
+    textured_percent: 0,
 };
 
 /// [`IMAGO`] with the kinds that native2 added. Backing images have no bitmaps either, because imago drops them on writes.
@@ -177,6 +184,18 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
     kinds: &IMAGO_KINDS,
     goes_below: true,
     ..IMAGO
+};
+
+/// [`DEEP`] with data of all textures.
+pub(super) static RICH: NativeProfile = NativeProfile {
+    textured_percent: TEXTURED_PERCENT,
+    ..DEEP
+};
+
+/// [`DEEP_IMAGO`] with data of all textures.
+pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
+    textured_percent: TEXTURED_PERCENT,
+    ..DEEP_IMAGO
 };
 
 /// Returns the kinds of steps without those that native2 added.

@@ -76,6 +76,12 @@ pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
     ..super::WIDE
 };
 
+/// [`READERS`] with data of all textures.
+pub(in crate::case::generation) static TEXTURED_READERS: NativeProfile = NativeProfile {
+    textured_percent: super::TEXTURED_PERCENT,
+    ..READERS
+};
+
 /// Draws a chain of one image, sometimes with a backing file, and its inspections.
 pub(super) fn draw(
     random: &mut NativeRandom,
