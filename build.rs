@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
@@ -14,16 +14,19 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("jq", "jq"),
     ("7zz", "7zz"),
     ("rqcow2", "rqcow2"),
+    ("vbox_img", "vbox-img"),
+    ("bximage", "bximage"),
 ];
 
 /// Python modules that tests need: a name, the modules, and whether any interpreter on `PATH` will do, as for a tool, or it must be the first.
-const MODULES: [(&str, &str, bool); 6] = [
+const MODULES: [(&str, &str, bool); 7] = [
     ("pytest", "pytest", false),
     ("junit_readers", "junitparser, xmlschema", false),
     ("libqcow", "pyqcow", true),
     ("libvmdk", "pyvmdk", true),
     ("libvhdi", "pyvhdi", true),
     ("dissect", "dissect.hypervisor", true),
+    ("fs_explorer", "fs_explorer", true),
 ];
 
 /// Releases of whose defects tests tell: a name, a program, what it is asked, and what is in its answer then. With any other, `another_NAME` is set.

@@ -17,16 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::error::{Error, Result};
-use crate::process::{Invocation, SandboxPolicy};
 use crate::tool::launcher::Launcher;
 use crate::tool::request::{Answer, Request};
 
+pub use call_context::CallContext;
 pub use capabilities::{Capabilities, Capability};
 pub use spec::ToolSpec;
 pub use wrapper::ToolWrapper;
 
 pub mod adapter;
 mod arithmetic;
+mod bximage;
+mod call_context;
 mod capabilities;
 mod command_line;
 mod embedded;
@@ -51,6 +53,7 @@ mod reader;
 mod rqcow2;
 mod seven_zip;
 mod spec;
+mod vbox_img;
 #[cfg(feature = "vdi")]
 mod vdi;
 #[cfg(feature = "vhd-core")]
@@ -154,48 +157,6 @@ impl Support {
     }
 }
 
-/// Where a tool works, and its limits.
-#[derive(Clone, Copy, Debug)]
-pub struct CallContext<'call> {
-    /// The side's directory. Requests name files relative to it.
-    pub directory: &'call Path,
-    /// The wall time limit of one call.
-    pub limit: Duration,
-    /// The additional wall time of a call that is busy.
-    pub grace: Duration,
-    /// The resource limits and the confinement of the tool.
-    pub sandbox: &'call SandboxPolicy,
-    /// The maximum address space in bytes, if that is less than the sandbox allows.
-    pub memory_bytes_max: Option<u64>,
-}
-
-impl<'call> CallContext<'call> {
-    /// Returns an invocation of `program` in this context.
-    pub fn invocation(
-        &self,
-        program: &'call Path,
-        arguments: &'call [String],
-    ) -> Invocation<'call> {
-        let Self {
-            directory,
-            limit,
-            grace,
-            sandbox,
-            memory_bytes_max,
-        } = *self;
-        Invocation {
-            program,
-            arguments,
-            directory,
-            limit,
-            grace,
-            sandbox: Some(sandbox),
-            environment: &[],
-            memory_bytes_max,
-        }
-    }
-}
-
 /// The minimum time limit for reporting a version.
 const OPENING_LIMIT_MIN: Duration = Duration::from_secs(5);
 
@@ -242,7 +203,7 @@ pub struct Row {
 }
 
 /// All tools.
-pub static TOOLS: [Row; 16] = [
+pub static TOOLS: [Row; 19] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
@@ -362,6 +323,30 @@ pub static TOOLS: [Row; 16] = [
         embedded: false,
         reference: false,
         open: python::open,
+    },
+    Row {
+        name: "fs-explorer",
+        about: "fs-explorer's readers of virtual disks, in Python",
+        install: "pip install fs-explorer",
+        embedded: false,
+        reference: false,
+        open: python::open,
+    },
+    Row {
+        name: "vbox-img",
+        about: "VirtualBox's vbox-img: reads the formats of VirtualBox, and qcow2",
+        install: "on Debian: COMPONENTS='main contrib' contrib/unpack-debian.sh virtualbox sid DIR",
+        embedded: false,
+        reference: false,
+        open: vbox_img::open,
+    },
+    Row {
+        name: "bximage",
+        about: "the bximage of Bochs: reads vmdk, vpc, vhdx and vdi",
+        install: "on Debian and Ubuntu: apt-get install bximage; 3.1: contrib/unpack-debian.sh bximage sid DIR",
+        embedded: false,
+        reference: false,
+        open: bximage::open,
     },
     Row {
         name: "adapter",

@@ -16,6 +16,7 @@ use crate::tool::request::Request;
 const SERVE: &str = include_str!("python/serve.py");
 
 const DISSECT: &str = include_str!("python/dissect.py");
+const FS_EXPLORER: &str = include_str!("python/fs_explorer.py");
 const LIBYAL: &str = include_str!("python/libyal.py");
 
 /// The end of a script that a person runs, after its own `opened()` and instead of serving.
@@ -27,6 +28,7 @@ const MODULES: &str =
 
 /// The exceptions by which each tool refuses, as in its call of `serve`.
 const DISSECT_REFUSALS: &str = "(Error, NotImplementedError, ValueError, EOFError, OSError)";
+const FS_EXPLORER_REFUSALS: &str = "(FsExplorerError, OSError) + PARSING";
 const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
 
 /// The name of an interpreter; each of this name on `PATH` is tried.
@@ -40,6 +42,7 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     };
     let (own, refusals) = match &*spec.name {
         "dissect.hypervisor" => (DISSECT, DISSECT_REFUSALS),
+        "fs-explorer" => (FS_EXPLORER, FS_EXPLORER_REFUSALS),
         _ => (LIBYAL, LIBYAL_REFUSALS),
     };
     let arguments = [

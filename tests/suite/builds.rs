@@ -180,7 +180,10 @@ fn a_program_that_is_not_the_named_tool_is_reported_in_one_line_with_its_output(
             Err(error) => (error.cause(), error.to_string()),
         }
     };
-    for name in ["qemu-img", "instar", "7zz", "rqcow2", "libqcow", "adapter"] {
+    let programs = [
+        "qemu-img", "instar", "7zz", "rqcow2", "libqcow", "vbox-img", "bximage", "adapter",
+    ];
+    for name in programs {
         let named = [
             (
                 directory.as_str(),

@@ -107,6 +107,8 @@ examples! {
     every_example_of_libvmdk_fires_its_entry_alone: "libvmdk", missing_libvmdk;
     every_example_of_libvhdi_fires_its_entry_alone: "libvhdi", missing_libvhdi;
     every_example_of_dissect_fires_its_entry_alone: "dissect.hypervisor", missing_dissect;
+    every_example_of_vbox_img_fires_its_entry_alone: "vbox-img", missing_vbox_img;
+    every_example_of_bximage_fires_its_entry_alone: "bximage", missing_bximage;
     every_example_of_qcow2_core_fires_its_entry_alone: "qcow2-core", not(feature = "qcow2-core");
     every_example_of_vdi_fires_its_entry_alone: "vdi", not(feature = "vdi");
     every_example_of_vhd_core_fires_its_entry_alone: "vhd-core", not(feature = "vhd-core");

@@ -166,3 +166,21 @@ fn the_defects_of_libvhdi_show() {
 fn the_defects_of_dissect_hypervisor_show() {
     show("dissect-", "dissect.hypervisor", "3.21");
 }
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_vbox_img),
+    ignore = "qemu-img or vbox-img is not here (contrib/unpack-debian.sh virtualbox sid DIR, with COMPONENTS='main contrib')"
+)]
+fn the_defects_of_vbox_img_show() {
+    show("vbox-img-", "vbox-img", "7.2.22");
+}
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_bximage),
+    ignore = "qemu-img or bximage is not here (contrib/unpack-debian.sh bximage sid DIR)"
+)]
+fn the_defects_of_bximage_show() {
+    show("bximage-", "bximage", "3.1");
+}

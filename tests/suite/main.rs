@@ -35,6 +35,7 @@ mod outsiders;
 mod package;
 mod picture;
 mod processes;
+mod readers;
 mod refusals;
 mod replay;
 mod reports;

@@ -442,6 +442,9 @@ fn the_capabilities_of_a_tool_are_what_it_supports_of_plain_images() {
         "7zz",
         "rqcow2",
         "libqcow",
+        "fs-explorer",
+        "vbox-img",
+        "bximage",
     ];
     let opened = specs.map(|spec| tool::open(&spec.parse().unwrap(), &ring::tool_env()));
     assert!(

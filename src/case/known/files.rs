@@ -26,8 +26,9 @@ macro_rules! built_in {
 }
 
 /// The built-in files by name; a test compares them with the directory.
-pub(super) const BUILT_IN: [(&str, &str); 16] = built_in! {
+pub(super) const BUILT_IN: [(&str, &str); 18] = built_in! {
     "7zz.toml"
+    "bximage.toml"
     "classes.toml"
     "dissect.hypervisor.toml"
     "imago.toml"
@@ -39,6 +40,7 @@ pub(super) const BUILT_IN: [(&str, &str); 16] = built_in! {
     "qemu-img.toml"
     "rqcow2.toml"
     "shared.toml"
+    "vbox-img.toml"
     "vdi.toml"
     "vhd-core.toml"
     "vhdx-core.toml"

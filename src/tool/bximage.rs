@@ -1,0 +1,177 @@
+//! Bochs' `bximage`: reads an image by converting it to a flat file.
+//!
+//! It probes the format itself and copies what it does not know as it is. It tells no version, and its info tells a geometry and no size, so that
+//! it is asked for contents alone.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command_line::{self, Program, words};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
+use crate::base::error::{Error, Result};
+use crate::disk_format::plain::Volume;
+use crate::image::format::Format;
+use crate::process::{self, Captured, Ending, Invocation, SandboxPolicy};
+use crate::tool::request::{Answer, Exit, ImageFile, Request};
+
+/// The maximum disk size for a conversion, in bytes: it reads every sector, 1 GiB in about a second.
+const CONVERT_LIMIT_BYTES: u64 = 1 << 30;
+
+/// The formats that it probes (bximage.cc of Bochs 3.1, hdimage_init_image and the classes' check_format).
+const FORMATS: [Format; 4] = [Format::Vmdk, Format::Vpc, Format::Vhdx, Format::Vdi];
+
+/// What it says of a file that no class of it takes.
+const UNDETECTED: &str = "source disk image mode not detected";
+
+/// What every version prints.
+const BANNER: &str = "Tool for Bochs";
+
+struct Bximage {
+    capabilities: Capabilities,
+    program: Program,
+    version: &'static str,
+}
+
+pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
+    let program = command_line::find(spec)?;
+    let version = version(spec, &program, tool_env)?;
+    let reads = |format: &Format| version != OLDER || *format != Format::Vhdx;
+    let formats: Vec<Format> = FORMATS.into_iter().filter(reads).collect();
+    Ok(Arc::new(Bximage {
+        capabilities: Capabilities::none().with(&["contents"], &formats),
+        program: Program::new(program, tool_env),
+        version,
+    }))
+}
+
+/// The first release with vhdx, and what stands for those before it.
+const WITH_VHDX: &str = "3.1";
+const OLDER: &str = "3.0";
+
+/// Tells releases apart by what they can do: 3.1 was the first to create a vhdx.
+fn version(spec: &ToolSpec, program: &Path, tool_env: &ToolEnv) -> Result<&'static str> {
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
+    let arguments = words(["-func=create", "-hd=10M", "-imgmode=vhdx", "-q", "image"]);
+    let finished = process::run(&Invocation {
+        program,
+        arguments: &arguments,
+        directory: scratch.path(),
+        limit: tool_env.limit,
+        grace: Duration::ZERO,
+        sandbox: Some(&SandboxPolicy::default()),
+        environment: &[],
+        memory_bytes_max: None,
+    })?;
+    let said = finished.stdout.text() + &finished.stderr.text();
+    if !said.contains(BANNER) {
+        let shown = command_line::quoted(&said);
+        let message = format!("{} is not bximage: it says {shown}", program.display());
+        return Err(match spec.path {
+            Some(_) => Error::usage(message),
+            None => Error::missing_tool(message),
+        });
+    }
+    Ok(match finished.ending {
+        Ending::Exited(0) => WITH_VHDX,
+        _ => OLDER,
+    })
+}
+
+fn objection(file: &ImageFile, formats: &[Format]) -> Option<String> {
+    if !formats.contains(&file.format) {
+        return Some(format!("bximage does not read {}", file.format));
+    }
+    let is_layered = file.is_layered();
+    is_layered.then(|| "bximage reads no parent".to_owned())
+}
+
+fn flatten(from: &str, to: &str) -> Vec<String> {
+    words(["-func=convert", "-imgmode=flat", "-q", from, to])
+}
+
+/// Drops its progress, of which it prints a thousand times what it says else, and tells a file that it does not know from one that it refuses.
+fn understood(mut answer: Answer) -> Answer {
+    let output = answer.transcript.stdout.text();
+    if output.contains('\u{8}') {
+        let pieces = output.split('\u{8}').filter(|piece| !piece.ends_with("%]"));
+        let kept: String = pieces.filter(|piece| !piece.is_empty()).collect();
+        answer.transcript.stdout = Captured::from_text(kept);
+    }
+    let said = answer.transcript.stdout.text() + &answer.transcript.stderr.text();
+    if said.contains(UNDETECTED) {
+        answer.exit = Exit::Unsupported(UNDETECTED.to_owned());
+    } else if let Exit::Refused(code) = answer.exit {
+        let reason = said.lines().rev().find(|line| !line.trim().is_empty());
+        let reason = reason.unwrap_or_default().trim().to_owned();
+        answer.refuse(code, reason);
+    }
+    answer
+}
+
+impl Tool for Bximage {
+    fn name(&self) -> &str {
+        "bximage"
+    }
+
+    fn version(&self) -> &str {
+        self.version
+    }
+
+    fn program(&self) -> Option<&Path> {
+        Some(&self.program.path)
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn support(&self, request: &Request) -> Support {
+        Support::unless(match request {
+            Request::Contents { file } => objection(file, self.capabilities.formats("contents")),
+            other => Some(format!("bximage is not asked for {}", other.name())),
+        })
+    }
+
+    fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
+        let file = request.file();
+        let volume = Volume::open(&call_context.directory.join(&file.path), file.format);
+        // bximage itself says what it does with what the plain readers do not read.
+        if volume.is_ok_and(|volume| volume.size > CONVERT_LIMIT_BYTES) {
+            let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
+            return Ok(Answer::unsupported(what));
+        }
+        let answer = self.program.flattened(file, flatten, call_context)?;
+        Ok(understood(answer))
+    }
+
+    fn reproducer(&self, request: &Request) -> Option<Reproducer> {
+        let Request::Contents { file } = request else {
+            return None;
+        };
+        let line = flatten(&file.path, &command_line::flat(file));
+        Some(Reproducer::CommandLine(self.program.line(line)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_progress_is_no_part_of_what_it_says() {
+        let mut answer = Answer::from(Exit::Success);
+        let said = "source image mode = 'vbox'\nConverting image file: [  0%]\u{8}\u{8}\u{8}\u{8}\u{8}  1%]\u{8}\u{8}\u{8}\u{8}\u{8}100%] Done.\n";
+        answer.transcript.stdout = Captured::from_text(said.to_owned());
+        let kept = understood(answer).transcript.stdout.text();
+        assert_eq!(kept, "source image mode = 'vbox'\n100%] Done.\n");
+    }
+
+    #[test]
+    fn a_file_that_it_does_not_know_is_no_refusal() {
+        let mut answer = Answer::from(Exit::Refused(1));
+        answer.transcript.stdout = Captured::from_text(format!("\n{UNDETECTED}\n"));
+        assert!(matches!(understood(answer).exit, Exit::Unsupported(_)));
+    }
+}
