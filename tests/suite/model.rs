@@ -10,7 +10,7 @@ use imgduel::Result;
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
 
-use imgduel::image::content::{Contents, Fill, Write};
+use imgduel::image::content::{Contents, Fill, Recipe, Write};
 use imgduel::image::format::Format;
 use imgduel::image::options::{CreateOption, CreateOptions};
 use imgduel::operation::chain::Chain;
