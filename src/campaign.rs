@@ -12,6 +12,9 @@ pub mod candidate_set;
 /// Tools that a run must have.
 pub mod required;
 
+/// All tools of this machine.
+pub mod tools_here;
+
 pub mod corpus;
 pub mod guide;
 

@@ -30,6 +30,9 @@ pub mod parallels;
 /// What an image file from outside is.
 pub mod probe;
 
+/// What of an image is structure, and what is guest data.
+pub mod skeleton;
+
 /// The on-disk format of dmg: a writer.
 pub mod dmg;
 

@@ -20,6 +20,9 @@ pub mod case_worker;
 /// An image from outside, with the files that it needs.
 pub mod outside_image;
 
+/// An image that a repository keeps.
+pub mod kept_image;
+
 /// What every tool says of one image from outside.
 pub mod views;
 

@@ -18,6 +18,11 @@ pub fn write_json(path: &Path, value: &impl Serialize, what: &str) -> Result<()>
 
 /// Writes `text` to `path` atomically, and creates missing directories. `what` describes the action in errors.
 pub fn write_text(path: &Path, text: &str, what: &str) -> Result<()> {
+    write_bytes(path, text.as_bytes(), what)
+}
+
+/// Writes `bytes` to `path` atomically, and creates missing directories. `what` describes the action in errors.
+pub fn write_bytes(path: &Path, bytes: &[u8], what: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let directory = path
             .parent()
@@ -25,7 +30,7 @@ pub fn write_text(path: &Path, text: &str, what: &str) -> Result<()> {
         let directory = directory.unwrap_or(Path::new("."));
         fs::create_dir_all(directory)?;
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        std::io::Write::write_all(&mut file, bytes)?;
         // A temporary file is readable by its owner only; this file gets the usual permissions.
         file.as_file()
             .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;

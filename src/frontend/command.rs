@@ -1,5 +1,6 @@
 //! The command `imgduel`: its sub-commands, each of which makes a few library calls, and its exit codes.
 
+mod accept_image;
 mod accepting;
 mod adapter_check;
 mod bug_report;
@@ -79,6 +80,8 @@ enum Command {
     Inspect(inspect::InspectArguments),
     /// Turn a pending finding into a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
+    /// Keep an image as a trial of the test target, without its guest data
+    AcceptImage(accept_image::AcceptImageArguments),
     /// Make a directory of a catalogue that is one file of JSON
     #[command(hide = true)]
     ConvertCatalogue(converting::ConvertArguments),
@@ -136,7 +139,7 @@ pub fn main() -> ExitCode {
         Ok(Read::Help(text)) => return print_text(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, init, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
+                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, accept-image, init, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
             ));
         }
         Err(error) => return failed(&error),
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => bug_report::report(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Accept(arguments) => accept(arguments),
+        Command::AcceptImage(arguments) => accept_image::accept_image(&arguments),
         Command::ConvertCatalogue(arguments) => converting::convert(&arguments),
         Command::Show(arguments) => show(&arguments),
         Command::Init(arguments) => init::init(&arguments),

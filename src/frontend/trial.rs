@@ -29,6 +29,7 @@ use crate::frontend::serve_if_asked;
 use crate::frontend::trace::{Trace, is_one_of_many};
 use crate::report::seed_file::{self, SeedPath};
 use crate::report::terminal;
+use crate::run::kept_image;
 use crate::tool::libraries;
 use against_model::AgainstModel;
 use stage::{Source, TestSession};
@@ -55,6 +56,9 @@ const CAMPAIGN: &str = "campaign";
 const COMMANDS: [&str; 7] = [
     "fuzz", "replay", "shrink", "script", "report", "accept", "config",
 ];
+
+/// The module of the kept images' trials, `image::STEM`.
+const IMAGE: &str = "image";
 
 /// The module of the trial against the model, `model::GENERATION_sSEED`.
 const MODEL: &str = "model";
@@ -214,6 +218,7 @@ fn runnable(named: Vec<Named>, stage: &Arc<TestSession>) -> Vec<Trial> {
         } = named;
         let path = match &source {
             Source::Seed(seed) => Some(seed.path.clone()),
+            Source::Image(image) => Some(image.path.clone()),
             Source::Fresh(_) | Source::Model(_) => None,
         };
         let own_name = name.clone();
@@ -342,10 +347,13 @@ impl Trials {
         }
         let marks = self.trace.as_ref().map_or_else(HashMap::new, Trace::marks);
         let seeds = seed_file::list(&self.seeds)?.into_iter().map(Source::Seed);
+        let images = kept_image::list(&self.seeds)?
+            .into_iter()
+            .map(Source::Image);
         let drawn = drawn.unwrap_or_else(|| self.fresh.ids().collect());
         let model = self.model.iter().cloned().map(Source::Model);
         let drawn = drawn.into_iter().map(Source::Fresh);
-        let sources = seeds.chain(model).chain(drawn);
+        let sources = seeds.chain(images).chain(model).chain(drawn);
         let named = sources.map(|source| {
             let name = trial_name(&source);
             Named {
@@ -364,6 +372,10 @@ impl Trials {
             let source = match name.split_once("::") {
                 Some((REGRESSION, stem)) => seed_file::find(&self.seeds, stem).map(Source::Seed),
                 Some((CAMPAIGN, id)) => self.fresh.id(id).map(Source::Fresh),
+                Some((IMAGE, stem)) => kept_image::list(&self.seeds)?
+                    .into_iter()
+                    .find(|image| image.stem == stem)
+                    .map(Source::Image),
                 Some((MODEL, name)) => {
                     let model = self.model.clone();
                     model
@@ -380,7 +392,8 @@ impl Trials {
             }));
         }
         let all = seed_file::count(&self.seeds)? + self.fresh.count;
-        let all = all + u64::from(self.model.is_some());
+        let images = kept_image::list(&self.seeds)?.len() as u64;
+        let all = all + images + u64::from(self.model.is_some());
         let left_out = all.saturating_sub(found.len() as u64);
         Ok((found, left_out))
     }
@@ -390,6 +403,7 @@ fn trial_name(source: &Source) -> String {
     match source {
         Source::Seed(SeedPath { stem, .. }) => format!("{REGRESSION}::{stem}"),
         Source::Fresh(id) => format!("{CAMPAIGN}::{id}"),
+        Source::Image(image) => format!("{IMAGE}::{}", image.stem),
         Source::Model(cases) => format!("{MODEL}::{}", cases.name()),
     }
 }

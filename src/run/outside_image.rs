@@ -17,10 +17,14 @@ const DEPTH_MAX: usize = 16;
 
 /// An image from outside.
 pub struct OutsideImage {
+    /// As a person names it.
+    pub shown: PathBuf,
     /// As a tool names it in a directory with copies of all files.
     pub file: ImageFile,
     /// The files that are copied, the image first.
     pub taken: Vec<PathBuf>,
+    /// The format of each of them; that of an extent or a data file is of the image that it belongs to.
+    pub formats: Vec<Format>,
     /// Those of them that are no images: extents and data files.
     pub parts: Vec<PathBuf>,
     /// The files that it names and that are not copied, each with the reason.
@@ -34,10 +38,17 @@ impl OutsideImage {
         // A link that a person names is followed; one that an image names is not.
         let target = fs::canonicalize(path).ok().filter(|_| path.is_symlink());
         let file = found.image(target.as_deref().unwrap_or(path), None, 0)?;
-        let Found { taken, parts, left } = found;
+        let Found {
+            taken,
+            formats,
+            parts,
+            left,
+        } = found;
         Ok(Self {
+            shown: path.to_owned(),
             file,
             taken,
+            formats,
             parts,
             left,
         })
@@ -65,6 +76,7 @@ impl OutsideImage {
 #[derive(Default)]
 struct Found {
     taken: Vec<PathBuf>,
+    formats: Vec<Format>,
     parts: Vec<PathBuf>,
     left: Vec<String>,
 }
@@ -81,6 +93,7 @@ impl Found {
         let mut file = ImageFile::new("image", format);
         file.path = name.to_owned();
         self.taken.push(path.to_owned());
+        self.formats.push(format);
         let companions = match probe::companions(path, format) {
             Ok(companions) => companions,
             Err(why) => {
@@ -119,16 +132,17 @@ impl Found {
                     .push(format!("{named}: too many images lie on each other")),
                 Role::DataFile => {
                     file.options.push(CreateOption::DataFile(named));
-                    self.part(beside);
+                    self.part(beside, format);
                 }
-                Role::Extent => self.part(beside),
+                Role::Extent => self.part(beside, format),
             }
         }
         Ok(file)
     }
 
-    fn part(&mut self, path: PathBuf) {
+    fn part(&mut self, path: PathBuf, format: Format) {
         self.taken.push(path.clone());
+        self.formats.push(format);
         self.parts.push(path);
     }
 }

@@ -190,7 +190,24 @@ fn compare(views: &mut [View]) {
     }
 }
 
+impl Seen {
+    /// What the tool reads.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+}
+
 impl View {
+    /// How it stands: what came of it, and with whom the tool agrees. It does not depend on what the data are.
+    pub fn stand(&self) -> String {
+        match &self.outcome {
+            Outcome::Read(seen) => format!("reads as group {}", seen.group),
+            Outcome::Refuses(_) => "refuses".to_owned(),
+            Outcome::Dies(_) => "dies".to_owned(),
+            Outcome::Unsupported(_) | Outcome::Skipped(_) => "skips it".to_owned(),
+        }
+    }
+
     /// What it reads, if it reads the image.
     pub fn seen(&self) -> Option<&Seen> {
         match &self.outcome {

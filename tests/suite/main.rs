@@ -28,6 +28,7 @@ mod fork_server;
 mod host_space;
 mod inputs;
 mod inspecting;
+mod kept_images;
 mod malformed;
 mod model;
 mod native;

@@ -194,8 +194,13 @@ impl Extensions {
     pub(super) fn regions(&self) -> Vec<(u64, u64)> {
         let encryption = self.found.get(&ENCRYPTION).filter(|data| data.len() >= 16);
         let encryption = encryption.map(|data| (number::<8>(data, 0), number::<8>(data, 8)));
-        let directory = self.directory().map(|(offset, length, _)| (offset, length));
+        let directory = self.bitmap_directory();
         encryption.into_iter().chain(directory).collect()
+    }
+
+    /// The bitmap directory, as (offset, length in bytes). `None` if there is none, or if it is invalid.
+    pub fn bitmap_directory(&self) -> Option<(u64, u64)> {
+        self.directory().map(|(offset, length, _)| (offset, length))
     }
 
     /// The bitmap directory, as (offset, length in bytes, number of entries). `None` if there is none, or if it is invalid.

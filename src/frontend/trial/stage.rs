@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
-use super::against_model::AgainstModel;
 use crate::base::error::{Cause, Error, Result};
 use crate::base::program;
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
 use crate::campaign::settings::Settings;
 use crate::campaign::{passing_over, required};
-use crate::case::generation::{Generation, Selection};
 use crate::case::{Case, CaseId};
 use crate::frontend::libtest::{Format, Outcome};
 use crate::frontend::trace::{Trace, is_one_of_many, target_directory};
@@ -20,29 +18,22 @@ use crate::oracle::signature::Group;
 use crate::process::own_cpu_time;
 use crate::report::findings;
 use crate::report::junit::{Fault, JunitFile};
-use crate::report::seed_file::{Drawn, SeedFile, SeedPath};
+use crate::report::seed_file::{Drawn, SeedFile};
 use crate::report::sinks::Sinks;
 use crate::report::{self, against_recipe, github, is_on_github, terminal};
 use crate::run::record::{Class, Record, Summary};
 use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
 
+mod image_trial;
 mod model_trial;
 mod seed_candidates;
+mod source;
+
+pub(super) use source::{Source, read};
 
 /// The directory of the cached reference answers in the target directory.
 const CACHE_DIRECTORY: &str = "imgduel-cache";
-
-/// The source of a trial's case.
-#[derive(Clone)]
-pub(super) enum Source {
-    /// A regression seed.
-    Seed(SeedPath),
-    /// A fresh case of the campaign.
-    Fresh(CaseId),
-    /// As many cases as there is time for, against the model alone.
-    Model(Box<AgainstModel>),
-}
 
 /// The state that the trials of one run share.
 pub(super) struct TestSession {
@@ -54,6 +45,7 @@ pub(super) struct TestSession {
     with_answers: OnceLock<Option<CandidateSet>>,
     written: Mutex<Option<Written>>,
     of_seeds: seed_candidates::SeedCandidates,
+    of_images: image_trial::ToolsOfImages,
     /// The first trial that showed a group of divergences, by candidate and group.
     shown: Mutex<HashMap<(String, Group), String>>,
     /// What the trial against the model has to say, when it has ended.
@@ -89,6 +81,7 @@ impl TestSession {
             with_answers: OnceLock::new(),
             written: Mutex::new(None),
             of_seeds: seed_candidates::SeedCandidates::default(),
+            of_images: image_trial::ToolsOfImages::default(),
             shown: Mutex::default(),
             said: Mutex::default(),
             started: Instant::now(),
@@ -197,6 +190,7 @@ impl TestSession {
         }
         let recorded = match source {
             Source::Model(cases) => return self.against_model(name, cases),
+            Source::Image(image) => return self.kept_image(name, image),
             Source::Seed(_) | Source::Fresh(_) => self.record(name, source),
         };
         match recorded {
@@ -216,7 +210,9 @@ impl TestSession {
         }
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
-            Source::Fresh(_) | Source::Model(_) => self.settings.has_usual_campaign(),
+            Source::Fresh(_) | Source::Image(_) | Source::Model(_) => {
+                self.settings.has_usual_campaign()
+            }
         };
         let candidate_set = match is_the_same_each_time {
             true => self
@@ -434,17 +430,5 @@ impl TestSession {
 
     fn lock(&self) -> MutexGuard<'_, Option<Written>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns the case of a source, and the parsed seed file if it is a seed. Fails for many cases.
-pub(super) fn read(source: &Source, selection: &Selection) -> Result<(Case, Option<SeedFile>)> {
-    match source {
-        Source::Seed(path) => {
-            let seed = SeedFile::read(&path.path)?;
-            Ok((seed.case()?, Some(seed)))
-        }
-        Source::Fresh(id) => Ok((Generation::case(id, selection)?, None)),
-        Source::Model(_) => Err(Error::usage("there are many cases, not one")),
     }
 }

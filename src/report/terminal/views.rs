@@ -11,8 +11,7 @@ const WIDTH: usize = 100;
 
 /// The image and its files, a line for each tool that was asked, and who agrees.
 pub fn views(image: &OutsideImage, views: &[View]) -> String {
-    let path = image.taken.first().map(|path| path.display().to_string());
-    let mut text = format!("{}: {}", path.unwrap_or_default(), image.file.format);
+    let mut text = format!("{}: {}", image.shown.display(), image.file.format);
     let more = image
         .taken
         .iter()

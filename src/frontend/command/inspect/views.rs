@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::super::{EXIT_DIVERGENCE, EXIT_VACUOUS, print_exact, print_text};
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
+use crate::campaign::tools_here;
 use crate::report::terminal;
+use crate::run::kept_image::{ENDING, KeptImage};
 use crate::run::outside_image::OutsideImage;
 use crate::run::views::{self, Agreement, Looking, View};
-use crate::tool::{self, Row, TOOLS, Tool, ToolEnv, ToolSpec};
+use crate::tool::{ToolEnv, ToolSpec};
 
 /// One image in the JSON.
 #[derive(Serialize)]
@@ -30,11 +31,27 @@ struct Report<'image> {
 pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Result<ExitCode> {
     let images = files.iter().map(|file| within(file));
     let images = images.collect::<Result<Vec<Vec<PathBuf>>>>()?.concat();
-    let images = images.iter().map(|path| OutsideImage::find(path));
-    let images = images.collect::<Result<Vec<OutsideImage>>>()?;
+    let mut unpacked = Vec::new();
+    let mut found = Vec::new();
+    for path in &images {
+        found.push(
+            match path.extension().is_some_and(|ending| ending == ENDING) {
+                true => {
+                    let directory = scratch()?;
+                    let (kept, bytes) = KeptImage::read(path)?;
+                    let mut image = OutsideImage::find(&kept.make(&bytes, directory.path())?)?;
+                    image.shown.clone_from(path);
+                    unpacked.push(directory);
+                    image
+                }
+                false => OutsideImage::find(path)?,
+            },
+        );
+    }
+    let images = found;
     let settings = Settings::from_flags::<&str>([])?;
     let tool_env = ToolEnv::of_this_program(settings.timeout, settings.launcher())?;
-    let tools = opened(specs, &tool_env)?;
+    let tools = tools_here::open(specs, &tool_env)?;
     let (workdir, sandbox) = (settings.workdir(), settings.sandbox());
     let looking = Looking {
         workdir: &workdir,
@@ -53,11 +70,11 @@ pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Resu
             print_text(&terminal::views::views(image, &seen));
             continue;
         }
-        let mut taken = image.taken.iter().map(PathBuf::as_path);
+        let companions = image.taken.iter().skip(1);
         reports.push(Report {
-            file: taken.next().unwrap_or(Path::new("")),
+            file: &image.shown,
             format: image.file.format.name(),
-            companions: taken.collect(),
+            companions: companions.map(PathBuf::as_path).collect(),
             left_out: &image.left,
             tools: seen,
         });
@@ -73,6 +90,11 @@ pub(super) fn show(files: &[PathBuf], specs: &[ToolSpec], as_json: bool) -> Resu
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::from(EXIT_VACUOUS),
     })
+}
+
+fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))
 }
 
 /// The image itself, or the regular files of a directory in the order of their names.
@@ -92,18 +114,4 @@ fn within(path: &Path) -> Result<Vec<PathBuf>> {
         ))),
         false => Ok(files),
     }
-}
-
-/// The named tools or, if none is named, all of this machine.
-fn opened(specs: &[ToolSpec], tool_env: &ToolEnv) -> Result<Vec<Arc<dyn Tool>>> {
-    if !specs.is_empty() && !specs.iter().any(ToolSpec::is_all) {
-        return specs
-            .iter()
-            .map(|spec| tool::open(spec, tool_env))
-            .collect();
-    }
-    let here = TOOLS.iter().map(Row::spec);
-    Ok(here
-        .filter_map(|spec| tool::open(&spec, tool_env).ok())
-        .collect())
 }
