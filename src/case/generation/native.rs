@@ -18,6 +18,7 @@ use crate::operation::Operation;
 use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind, KnownQemuBug, Layer};
 
 mod backing;
+mod budget;
 mod converts;
 mod edges;
 mod layers;
@@ -35,6 +36,8 @@ const STEPS_MAX: u64 = 9;
 const PROVOKED_PERCENT: u64 = 4;
 /// Percentage of writes of native3 whose data is not a repeated byte.
 const TEXTURED_PERCENT: u64 = 65;
+/// The budget of native3, in microseconds: three of ten chains cost more.
+const BUDGET: u64 = 30_000;
 /// The number of kinds of steps that native2 added, at the end of the list.
 const NATIVE2_KINDS: usize = 2;
 /// How many kinds are tried for a step before it is skipped.
@@ -60,6 +63,8 @@ pub struct NativeProfile {
     pub size_bytes_max: u64,
     /// Percentage of writes whose data is not a repeated byte.
     pub textured_percent: u64,
+    /// The CPU time of the reference above which chains are drawn rarer, in microseconds.
+    pub budget: Option<u64>,
 }
 
 /// All kinds of steps that are drawn, those of native2 at the end. The order determines what an id decodes to.
@@ -125,6 +130,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     goes_below: false,
     size_bytes_max: u64::MAX,
     textured_percent: 0,
+    budget: None,
 };
 
 /// [`WIDE`] with the kinds that native2 added: conversions of snapshots, and steps on backing images.
@@ -177,6 +183,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     goes_below: false,
     size_bytes_max: u64::MAX,
     textured_percent: 0,
+    budget: None,
 };
 
 /// [`IMAGO`] with the kinds that native2 added. Backing images have no bitmaps either, because imago drops them on writes.
@@ -189,12 +196,14 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
 /// [`DEEP`] with data of all textures.
 pub(super) static RICH: NativeProfile = NativeProfile {
     textured_percent: TEXTURED_PERCENT,
+    budget: Some(BUDGET),
     ..DEEP
 };
 
 /// [`DEEP_IMAGO`] with data of all textures.
 pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
     textured_percent: TEXTURED_PERCENT,
+    budget: Some(BUDGET),
     ..DEEP_IMAGO
 };
 
@@ -223,10 +232,10 @@ impl NativeProfile {
             Some(pool) => named(pool),
             None => self.kinds.to_vec(),
         };
-        let chain = match self.for_readers {
-            true => readers::draw(&mut random, self, &kinds),
-            false => self.chain(&mut random, &kinds),
-        };
+        let chain = budget::within(&mut random, self.budget, |random| match self.for_readers {
+            true => readers::draw(random, self, &kinds),
+            false => self.chain(random, &kinds),
+        });
         let (seed, iteration) = id.campaign().unzip();
         Case {
             generation: id.generation,

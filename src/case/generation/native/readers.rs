@@ -79,6 +79,7 @@ pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
 /// [`READERS`] with data of all textures.
 pub(in crate::case::generation) static TEXTURED_READERS: NativeProfile = NativeProfile {
     textured_percent: super::TEXTURED_PERCENT,
+    budget: Some(super::BUDGET),
     ..READERS
 };
 
