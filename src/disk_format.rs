@@ -33,14 +33,14 @@ pub mod probe;
 /// What of an image is structure, and what is guest data.
 pub mod skeleton;
 
-/// What is in an image's file, in words.
-pub mod description;
-
 /// The on-disk format of dmg: a writer.
 pub mod dmg;
 
 /// Plain readers and writers of whole images.
 pub mod plain;
+
+/// Writers of images in valid and unusual states.
+pub mod writer;
 
 /// Mutations of an image's metadata.
 pub mod damage;

@@ -24,6 +24,9 @@ pub mod options;
 /// The recipe of a dmg.
 pub mod dmg;
 
+/// The unusual features that a valid image may have.
+pub mod unusual;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::simpler::{self, CaseSize};

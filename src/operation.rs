@@ -39,6 +39,7 @@ pub mod repair;
 pub mod resize;
 pub mod snapshot;
 pub mod snapshot_bearing;
+pub mod written;
 
 /// The interface of an operation. The steps are the same for each side.
 pub trait Perform {
@@ -122,6 +123,11 @@ pub trait Perform {
     /// Whether, of several differences, the one of the first aspect of the image is reported instead of the one found
     /// first.
     fn judges_by_aspect(&self) -> bool {
+        false
+    }
+
+    /// Whether it judges the exits of its steps itself, those of the reference included.
+    fn judges_exits(&self) -> bool {
         false
     }
 
@@ -265,6 +271,7 @@ operations! {
     ours {
         Chain = "chain", chain::Chain;
         Malformed = "malformed", malformed::Malformed;
+        Written = "written", written::Written;
     }
 }
 

@@ -9,6 +9,8 @@ pub mod cache;
 pub mod launcher;
 /// The libraries that are built in.
 pub mod libraries;
+/// What tools are known to refuse.
+pub mod refusals;
 /// Requests and answers.
 pub mod request;
 

@@ -8,6 +8,7 @@ mod malformed;
 mod native;
 mod python;
 mod selection;
+mod written;
 
 pub use selection::Selection;
 
@@ -36,6 +37,8 @@ enum Draws {
     Native(&'static NativeProfile),
     /// Draws damaged images within this profile.
     Malformed(&'static malformed::MalformedProfile),
+    /// Draws images of our own writers within this profile.
+    Written(&'static written::WrittenProfile),
 }
 
 /// The last iteration of a seed. The Python generations compute the seeds of all earlier iterations first, which takes a second for
@@ -46,7 +49,7 @@ pub const ITERATION_MAX: u64 = 99_999_999;
 const DEFAULT_NAME: &str = "ops16";
 
 /// The generations of the Python harness, oldest first, then the native ones.
-static GENERATIONS: [Generation; 29] = [
+static GENERATIONS: [Generation; 30] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1, 4),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1, 4),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1, 4),
@@ -80,6 +83,10 @@ static GENERATIONS: [Generation; 29] = [
     malformed("malformed1", &malformed::WIDE),
     malformed("malformed1_imago", &malformed::IMAGO),
     malformed("malformed1_readers", &malformed::READERS),
+    Generation {
+        name: "readers3",
+        draws: Draws::Written(&written::READERS),
+    },
 ];
 
 /// The operations up to ops11: each generation appended one.
@@ -247,6 +254,7 @@ impl Generation {
             Draws::Soak => python::SOAK_OPERATIONS.to_vec(),
             Draws::Native(profile) => profile.names(),
             Draws::Malformed(profile) => profile.kinds.to_vec(),
+            Draws::Written(profile) => profile.looks.to_vec(),
         }
     }
 
@@ -282,7 +290,7 @@ impl Generation {
             }
             // Seed and iteration themselves are the seed.
             Draws::Soak => Box::new((start..).map(|iteration| (iteration, 0))),
-            Draws::Native(_) | Draws::Malformed(_) => {
+            Draws::Native(_) | Draws::Malformed(_) | Draws::Written(_) => {
                 Box::new(native::iteration_seeds(seed, start))
             }
         };
@@ -292,6 +300,7 @@ impl Generation {
                 Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
                 Draws::Soak => python::decode_soak(id, pool.as_deref()),
                 Draws::Native(profile) => profile.decode(id, iter_seed, pool.as_deref()),
+                Draws::Written(profile) => profile.decode(id, iter_seed, pool.as_deref()),
                 Draws::Malformed(profile) => {
                     profile.decode(id, iter_seed, pool.as_deref(), fields.as_deref())
                 }
@@ -373,9 +382,9 @@ impl Generation {
         !matches!(self.draws, Draws::Python(_) | Draws::Soak)
     }
 
-    /// Whether its cases are chains of steps, which the model alone can judge.
-    pub fn is_of_chains(&self) -> bool {
-        matches!(self.draws, Draws::Native(_))
+    /// Whether the model alone can judge its cases: chains of steps, and images of our own writers.
+    pub fn is_judged_by_model(&self) -> bool {
+        matches!(self.draws, Draws::Native(_) | Draws::Written(_))
     }
 
     /// Returns the static names of the selected operations. Fails if there is none or an unknown one.

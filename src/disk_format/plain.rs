@@ -4,7 +4,7 @@
 //! the steps that a candidate lacks. They follow the formats' specifications, share nothing with any tool, and are made to be simple rather than fast: of a
 //! qcow2 that changes all tables are written anew. What they do not know (encryption, subclusters, zstd, differencing images) they refuse by name.
 
-mod block_file;
+pub(in crate::disk_format) mod block_file;
 mod cluster;
 mod cluster_map;
 mod flat;
@@ -18,6 +18,7 @@ mod qcow2_layout;
 mod volume;
 
 pub use block_file::BlockFile;
+pub(in crate::disk_format) use cluster::compressed;
 pub use cluster::{Cluster, StoredSnapshot};
 pub use flat::{FlatFile, create_flat_vmdk, create_raw};
 pub use map::MappedRange;

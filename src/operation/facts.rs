@@ -89,6 +89,7 @@ pub fn of_file(file: &ImageFile) -> Vec<Feature> {
     let mut features = vec![Feature::Format(file.format)];
     features.extend(of_options(file.options.iter()));
     features.extend(file.backing.is_some().then_some(Feature::Backed));
+    features.extend(file.unusual.iter().copied().map(Feature::Unusual));
     features
 }
 

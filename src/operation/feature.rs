@@ -6,6 +6,7 @@
 
 use super::chain::ChainStepKind;
 use crate::image::format::Format;
+use crate::image::unusual::Unusual;
 
 /// Defines the features that have their own name.
 macro_rules! features {
@@ -19,6 +20,8 @@ macro_rules! features {
             Step(ChainStepKind),
             /// A damaged structure or field, or the kind of mutation, as the tables of mutations name it.
             Damage(&'static str),
+            /// An unusual feature of an image of our own.
+            Unusual(Unusual),
             $($(#[$doc])* $variant,)*
         }
 
@@ -32,6 +35,7 @@ macro_rules! features {
                     Self::Format(format) => format.name(),
                     Self::Step(kind) => kind.name(),
                     Self::Damage(name) => name,
+                    Self::Unusual(unusual) => unusual.name(),
                     $(Self::$variant => $name,)*
                 }
             }
@@ -115,7 +119,9 @@ impl Feature {
     pub fn named(name: &str) -> Option<Self> {
         let formats = Format::all().map(Self::Format);
         let steps = ChainStepKind::ALL.iter().copied().map(Self::Step);
-        let mut all = Self::OWN.iter().copied().chain(formats).chain(steps);
+        let unusual = Unusual::ALL.iter().copied().map(Self::Unusual);
+        let own = Self::OWN.iter().copied();
+        let mut all = own.chain(formats).chain(steps).chain(unusual);
         all.find(|feature| feature.name() == name)
     }
 }
@@ -134,6 +140,10 @@ mod tests {
         }
         for format in Format::all() {
             assert_eq!(Feature::named(format.name()), Some(Feature::Format(format)));
+        }
+        for unusual in Unusual::ALL {
+            let feature = Feature::Unusual(*unusual);
+            assert_eq!(Feature::named(unusual.name()), Some(feature));
         }
         assert_eq!(Feature::named("no_such_feature"), None);
     }

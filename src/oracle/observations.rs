@@ -52,6 +52,8 @@ pub enum Executor {
     Side,
     /// The side's own tool or, if it does not support the step, the reference; later steps matter more.
     SideOrReference,
+    /// The side's own tool; if it does not support the step, nobody does it, and later steps follow.
+    SideIfAble,
     /// The reference, on both sides: the step prepares an image.
     Reference,
     /// The harness, on both sides: no tool performs it.

@@ -175,7 +175,12 @@ impl DifferentialRunner {
             file: context.source.clone(),
             size: context.recipe.size_to_create(),
         });
-        let is_its = |step: &&Step| !matches!(step.executor, Executor::Side | Executor::Harness);
+        let is_its = |step: &&Step| {
+            !matches!(
+                step.executor,
+                Executor::Side | Executor::SideIfAble | Executor::Harness
+            )
+        };
         let its = steps
             .iter()
             .filter(is_its)
@@ -339,7 +344,10 @@ impl<'runner> CaseRun<'runner> {
             }
         }
         let mut observations = self.observations(operation, &steps, with_reference)?;
-        let exits = judge::exits(&observations);
+        let exits = match operation.judges_exits() {
+            true => judge::Exits::left_to_the_operation(),
+            false => judge::exits(&observations),
+        };
         let mut verdicts: Vec<Verdict> = operation.judge_steps(&observations).into_iter().collect();
         verdicts.extend(exits.verdicts);
         let outputs = operation.outputs(context, &observations);

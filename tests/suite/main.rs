@@ -54,3 +54,4 @@ mod test_target;
 mod timeouts;
 mod tools;
 mod validity;
+mod written;

@@ -4,7 +4,7 @@
 //! which tells where the blocks of a file lie, and lays out a new file. Differencing images are not known here.
 
 mod vdi;
-mod vhdx;
+pub(in crate::disk_format) mod vhdx;
 mod vmdk;
 mod vpc;
 

@@ -107,7 +107,7 @@ pub struct StoredSnapshot {
 }
 
 /// Compresses a cluster; `None` if that makes it no shorter.
-pub(super) fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::disk_format) fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
     // No zlib header: a negative width of the window.
     let flags = create_comp_flags_from_zip_params(6, -15, RUN_LENGTHS);
     let mut state = CompressorOxide::new(flags);

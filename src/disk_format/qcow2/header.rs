@@ -26,7 +26,7 @@ const VERSION_2_REFCOUNT_ORDER: u32 = 4;
 pub(in crate::disk_format) const EXTERNAL_DATA_FILE: u64 = 1 << 2;
 
 /// Bit 4 of `incompatible_features`: L2 entries have 16 bytes.
-const EXTENDED_L2_ENTRIES: u64 = 1 << 4;
+pub(in crate::disk_format) const EXTENDED_L2_ENTRIES: u64 = 1 << 4;
 
 /// The fields of the header. Offsets are in bytes from the start of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ impl AgainstModel {
         };
         let generation = settings.generation()?;
         let seed = settings.seed.unwrap_or(TEST_SEED);
-        Ok(generation.is_of_chains().then_some(Self {
+        Ok(generation.is_judged_by_model().then_some(Self {
             settings,
             generation,
             seed,

@@ -4,6 +4,7 @@
 
 use crate::disk_format::damage::Damage;
 use crate::disk_format::qcow2::corruption::FieldMutation;
+use crate::disk_format::writer::WrittenFiles;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 
 /// The task of a step or of an inspection.
@@ -37,6 +38,20 @@ pub enum HarnessAction {
         /// The image.
         file: ImageFile,
     },
+    /// Write an image of our own.
+    WriteImage {
+        /// The image; every file whose name starts with its stem belongs to it.
+        file: ImageFile,
+        /// All files.
+        files: WrittenFiles,
+    },
+    /// Check that all files of an image of our own are as they were written.
+    Unchanged {
+        /// The image.
+        file: ImageFile,
+        /// All files.
+        files: WrittenFiles,
+    },
     /// Normalize the dates in a qcow2's snapshot table, and read its host clusters.
     HostClusters {
         /// The image.
@@ -57,6 +72,8 @@ impl HarnessAction {
             Self::Corrupt { .. } => RequestKind::Corrupt,
             Self::Damage { .. } => RequestKind::Damage,
             Self::Untouched { .. } => RequestKind::Untouched,
+            Self::WriteImage { .. } => RequestKind::WriteImage,
+            Self::Unchanged { .. } => RequestKind::Unchanged,
             Self::HostClusters { .. } => RequestKind::HostClusters,
             Self::Audit { .. } => RequestKind::Audit,
         }
@@ -73,6 +90,8 @@ impl HarnessAction {
             Self::Corrupt { file, .. }
             | Self::Damage { file, .. }
             | Self::Untouched { file }
+            | Self::WriteImage { file, .. }
+            | Self::Unchanged { file, .. }
             | Self::HostClusters { file }
             | Self::Audit { file } => file,
         }

@@ -327,6 +327,21 @@ kinds! {
     MalformedContent = "malformed_content_divergence", Contents, Unclear;
     /// The descriptions of a damaged image differ.
     MalformedInfo = "malformed_info_divergence", Facts, Unclear;
+
+    /// A tool refuses an image of our own, which is valid.
+    WrittenRefused = "written_image_refused", Exit, Unclear;
+    /// A tool shows other bytes of an image of our own than a guest must see.
+    WrittenContent = "written_content_divergence", Contents, Unclear;
+    /// A tool describes an image of our own wrongly.
+    WrittenInfo = "written_info_divergence", Facts, Unclear;
+    /// A tool maps an image of our own wrongly.
+    WrittenMap = "written_map_divergence", Allocation, Unclear;
+    /// A tool finds errors in an image of our own, which has none.
+    WrittenCheck = "written_check_divergence", Metadata, Unclear;
+    /// A tool compares an image of our own wrongly.
+    WrittenCompare = "written_compare_divergence", Contents, Unclear;
+    /// The measurements of an image of our own differ.
+    WrittenMeasure = "written_measure_divergence", Saying, Unclear;
 }
 
 impl DivergenceKind {

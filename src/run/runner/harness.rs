@@ -46,6 +46,16 @@ pub(super) fn carry_out(action: &HarnessAction, scratch_dir: &ScratchDir, side: 
             None => success(words, String::new(), started),
             Some(change) => refused(words, &Unparsable::new(change), started),
         },
+        HarnessAction::WriteImage { files, .. } => match files.write_into(&directory) {
+            Ok(names) => success(words, names.join("\n"), started),
+            Err(why) => refused(words, &why, started),
+        },
+        HarnessAction::Unchanged { files, .. } => {
+            match files.changed_in(&directory, &scratch_dir.source_directory()) {
+                None => success(words, String::new(), started),
+                Some(change) => refused(words, &Unparsable::new(change), started),
+            }
+        }
         HarnessAction::Corrupt { corruption, .. } => match corrupt(*corruption, &path) {
             Ok(line) => {
                 let words = ["sh".to_owned(), "-c".to_owned(), line];

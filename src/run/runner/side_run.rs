@@ -18,7 +18,7 @@ use crate::oracle::observations::{
 };
 use crate::run::scratch_dir::{ScratchDir, Stamps};
 use crate::tool::request::{Answer, Exit, ImageFile, Request};
-use crate::tool::{CallContext, Support, Tool};
+use crate::tool::{CallContext, Support, Tool, refusals};
 
 /// The grace period of a busy reference beyond its limit, in multiples of the limit.
 pub const BUSY_REFERENCE_EXTRA_LIMITS: u32 = 2;
@@ -63,6 +63,7 @@ impl<'runner> CaseRun<'runner> {
             let is_damage = matches!(step.task, Task::Harness(HarnessAction::Damage { .. }));
             let goes_on = match answer.exit {
                 Exit::Success => true,
+                Exit::Unsupported(_) if step.executor == Executor::SideIfAble => true,
                 Exit::Refused(_) => !step.expected_exit.ends(),
                 Exit::Unsupported(_) | Exit::Crashed(_) | Exit::TimedOut(_) | Exit::HitLimit(_) => {
                     false
@@ -95,6 +96,14 @@ impl<'runner> CaseRun<'runner> {
         request.is_some_and(|request| self.tool(side).support(request) == Support::Yes)
     }
 
+    /// Why a side's own tool does not support the task; `None` if it does.
+    fn cannot(&self, side: Side, task: &Task) -> Option<String> {
+        match self.tool(side).support(task.request()?) {
+            Support::Yes => None,
+            Support::No(why) => Some(why),
+        }
+    }
+
     /// Runs one step on a side. Returns whose tool ran it, and the answer. A feature that the side's tool lacks is added
     /// to `lacks`.
     fn step(
@@ -108,8 +117,15 @@ impl<'runner> CaseRun<'runner> {
         let by = match step.executor {
             Executor::Side => side,
             Executor::SideOrReference if self.can(side, &step.task) => side,
+            Executor::SideIfAble => side,
             _ => Side::Reference,
         };
+        if step.executor == Executor::SideIfAble
+            && let Some(lack) = self.cannot(side, &step.task)
+        {
+            lacks.push(lack.clone());
+            return Ok((by, Answer::unsupported(lack)));
+        }
         let request = match &step.task {
             Task::Harness(action) => {
                 return Ok((by, harness::carry_out(action, self.scratch_dir, side)));
@@ -153,6 +169,12 @@ impl<'runner> CaseRun<'runner> {
             let now = self.scratch_dir.length(side, file).unwrap_or_default();
             let grown = now.saturating_sub(before.unwrap_or_default());
             post_mortem.progress = cost.progress(grown);
+        }
+        // A refusal that the tool's capabilities name is no answer about this image.
+        if let (Exit::Refused(_), Some(feature)) =
+            (&answer.exit, refusals::known(self.tool(by).name(), request))
+        {
+            answer.exit = Exit::Unsupported(feature.to_owned());
         }
         Ok(answer)
     }

@@ -24,6 +24,7 @@ pub const OLDEST_VERSION: u32 = 1;
 /// A message of the harness.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "there is one message at a time")]
 pub enum Message {
     /// The first line: the handshake.
     Hello {

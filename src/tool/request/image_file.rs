@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
+use crate::image::unusual::Unusual;
 
 /// An image file in a side's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct ImageFile {
     /// Whether tools that only read it are told its format, because a damaged image cannot be probed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub format_is_told: bool,
+    /// Its unusual features. They tell what a tool may refuse; tools are not told them.
+    #[serde(skip)]
+    pub unusual: Box<[Unusual]>,
 }
 
 impl ImageFile {
@@ -32,6 +36,7 @@ impl ImageFile {
             options: CreateOptions::new(),
             backing: None,
             format_is_told: false,
+            unusual: Box::default(),
         }
     }
 

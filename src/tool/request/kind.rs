@@ -80,6 +80,8 @@ kinds! {
     Corrupt = "corrupt",
     Damage = "damage",
     Untouched = "untouched",
+    WriteImage = "write_image",
+    Unchanged = "unchanged",
     HostClusters = "host_clusters",
     Audit = "audit",
     ;

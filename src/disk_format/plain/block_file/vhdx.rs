@@ -11,28 +11,31 @@ use crate::image::options::{CreateOptions, Subformat};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-const HEADER_BYTES: u64 = 4 * KIB;
+pub(in crate::disk_format) const HEADER_BYTES: u64 = 4 * KIB;
 const REGION_TABLE_BYTES: u64 = 64 * KIB;
-const HEADERS: [u64; 2] = [64 * KIB, 128 * KIB];
-const REGION_TABLES: [u64; 2] = [192 * KIB, 256 * KIB];
+pub(in crate::disk_format) const HEADERS: [u64; 2] = [64 * KIB, 128 * KIB];
+pub(in crate::disk_format) const REGION_TABLES: [u64; 2] = [192 * KIB, 256 * KIB];
 /// Where the checksum of a header and of a region table stands (2.2.2, 2.2.3).
 const CHECKSUM: usize = 4;
 /// How many sectors a sector bitmap block describes, which decides where their entries stand between those of payload blocks (2.5).
-const BITMAP_SECTORS: u64 = 1 << 23;
+pub(in crate::disk_format) const BITMAP_SECTORS: u64 = 1 << 23;
 /// GUIDs of the two regions (2.2.3.2) and of the metadata items (2.6.2), as they are stored.
-const BAT_REGION: u128 = 0x2dc2_7766_f623_4200_9d64_115e_9bfd_4a08;
-const METADATA_REGION: u128 = 0x8b7c_a206_4790_4b9a_b8fe_575f_050f_886e;
-const FILE_PARAMETERS: u128 = 0xcaa1_6737_fa36_4d43_b3b6_33f0_aa44_e76b;
-const VIRTUAL_DISK_SIZE: u128 = 0x2fa5_4224_cd1b_4876_b211_5dbe_d83b_f4b8;
-const VIRTUAL_DISK_ID: u128 = 0xbeca_12ab_b2e6_4523_93ef_c309_e000_c746;
-const LOGICAL_SECTOR_SIZE: u128 = 0x8141_bf1d_a96f_4709_ba47_f233_a8fa_ab5f;
-const PHYSICAL_SECTOR_SIZE: u128 = 0xcda3_48c7_445d_4471_9cc9_e988_5251_c556;
+pub(in crate::disk_format) const BAT_REGION: u128 = 0x2dc2_7766_f623_4200_9d64_115e_9bfd_4a08;
+pub(in crate::disk_format) const METADATA_REGION: u128 = 0x8b7c_a206_4790_4b9a_b8fe_575f_050f_886e;
+pub(in crate::disk_format) const FILE_PARAMETERS: u128 = 0xcaa1_6737_fa36_4d43_b3b6_33f0_aa44_e76b;
+pub(in crate::disk_format) const VIRTUAL_DISK_SIZE: u128 =
+    0x2fa5_4224_cd1b_4876_b211_5dbe_d83b_f4b8;
+pub(in crate::disk_format) const VIRTUAL_DISK_ID: u128 = 0xbeca_12ab_b2e6_4523_93ef_c309_e000_c746;
+pub(in crate::disk_format) const LOGICAL_SECTOR_SIZE: u128 =
+    0x8141_bf1d_a96f_4709_ba47_f233_a8fa_ab5f;
+pub(in crate::disk_format) const PHYSICAL_SECTOR_SIZE: u128 =
+    0xcda3_48c7_445d_4471_9cc9_e988_5251_c556;
 /// States of a payload block (2.5.1.1).
-const ZERO: u64 = 2;
-const UNMAPPED: u64 = 3;
-const FULLY_PRESENT: u64 = 6;
+pub(in crate::disk_format) const ZERO: u64 = 2;
+pub(in crate::disk_format) const UNMAPPED: u64 = 3;
+pub(in crate::disk_format) const FULLY_PRESENT: u64 = 6;
 /// Where the items of the metadata begin, behind its table.
-pub(super) const FIRST_ITEM: u64 = 64 * KIB;
+pub(in crate::disk_format) const FIRST_ITEM: u64 = 64 * KIB;
 
 /// What the options of a vhdx say.
 #[derive(Clone, Debug)]
@@ -113,8 +116,8 @@ impl Vhdx {
             plan.written.push((offset, self.header(sequence)));
         }
         let regions = [
-            (BAT_REGION, bat, bat_bytes),
-            (METADATA_REGION, metadata, MIB),
+            (BAT_REGION, bat, bat_bytes, 1),
+            (METADATA_REGION, metadata, MIB, 1),
         ];
         for offset in REGION_TABLES {
             plan.written.push((offset, region_table(&regions)));
@@ -170,7 +173,7 @@ impl Vhdx {
 }
 
 /// A GUID as it is stored: its first three groups are little-endian.
-fn stored_guid(guid: u128) -> [u8; 16] {
+pub(in crate::disk_format) fn stored_guid(guid: u128) -> [u8; 16] {
     let mut bytes = guid.to_be_bytes();
     bytes[..4].reverse();
     bytes[4..6].reverse();
@@ -178,22 +181,24 @@ fn stored_guid(guid: u128) -> [u8; 16] {
     bytes
 }
 
-fn seal(structure: &mut [u8]) {
+/// Computes a structure's checksum, which stands at byte 4, anew.
+pub(in crate::disk_format) fn seal(structure: &mut [u8]) {
     put(structure, CHECKSUM, &[0; 4]);
     let sum = crc32c::crc32c(structure);
     put(structure, CHECKSUM, &sum.to_le_bytes());
 }
 
-fn region_table(regions: &[(u128, u64, u64)]) -> Vec<u8> {
+/// Returns a region table. Each region has its name, its offset and length in bytes, and 1 if a reader must know it.
+pub(in crate::disk_format) fn region_table(regions: &[(u128, u64, u64, u32)]) -> Vec<u8> {
     let mut table = vec![0; REGION_TABLE_BYTES as usize];
     put(&mut table, 0, b"regi");
     put(&mut table, 8, &(regions.len() as u32).to_le_bytes());
-    for (index, (name, offset, length)) in regions.iter().enumerate() {
+    for (index, (name, offset, length, required)) in regions.iter().enumerate() {
         let entry = 16 + index * 32;
         put(&mut table, entry, &stored_guid(*name));
         put(&mut table, entry + 16, &offset.to_le_bytes());
         put(&mut table, entry + 24, &(*length as u32).to_le_bytes());
-        put(&mut table, entry + 28, &1_u32.to_le_bytes());
+        put(&mut table, entry + 28, &required.to_le_bytes());
     }
     seal(&mut table);
     table

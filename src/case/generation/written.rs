@@ -1,0 +1,155 @@
+//! Draws images of our own writers, in valid and unusual states, and what tools are asked about them.
+//!
+//! The format comes first, then the unit (the size of a cluster or block), the size, the unusual features, and the writes, which prefer the
+//! edges of units. A quarter of the cases has one unusual feature, a quarter has two, the others are swarms: what one tool refuses must not
+//! hide what it misreads.
+
+mod qcow2;
+mod vhdx;
+mod writes;
+
+use crate::base::rng::NativeRandom;
+use crate::case::{Case, CaseId};
+use crate::disk_format::writer::{WrittenImage, WrittenLayer};
+use crate::image::format::Format;
+use crate::image::options::CreateOptions;
+use crate::image::unusual::Unusual;
+use crate::operation::Operation;
+use crate::operation::chain::Chain;
+use crate::operation::written::{Look, Writer, Written};
+
+/// Percentage of the questions that a case asks.
+const LOOK_PERCENT: u64 = 45;
+/// Weights of one unusual feature, two, few and many.
+const SWARM_WEIGHTS: [u64; 4] = [25, 25, 30, 20];
+/// Percentages of the features of a format in a swarm of few and of many.
+const FEW_PERCENT: u64 = 12;
+const MANY_PERCENT: u64 = 45;
+
+/// The profile of a generation: what it may draw.
+pub struct WrittenProfile {
+    /// The formats and their weights.
+    formats: &'static [(Format, u64)],
+    /// The questions.
+    pub looks: &'static [&'static str],
+}
+
+/// Every format that a writer of ours makes.
+pub(super) static READERS: WrittenProfile = WrittenProfile {
+    formats: &[(Format::Qcow2, 5), (Format::Vhdx, 4)],
+    looks: &[
+        "info",
+        "check",
+        "map",
+        "contents",
+        "measure",
+        "convert",
+        "convert_qcow2",
+        "compare",
+        "compare_other",
+        "snapshot",
+    ],
+};
+
+impl WrittenProfile {
+    /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's questions.
+    pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
+        let mut random = NativeRandom::new(iter_seed);
+        let weights: Vec<u64> = self.formats.iter().map(|(_, weight)| *weight).collect();
+        let format = self.formats[random.weighted(&weights)].0;
+        let image = match format {
+            Format::Qcow2 => qcow2::draw(&mut random),
+            _ => vhdx::draw(&mut random),
+        };
+        let names = pool.unwrap_or(self.looks).to_vec();
+        let is_drawn = |random: &mut NativeRandom, look: &Look| {
+            let is_there = names.contains(&look.name());
+            (random.percent(LOOK_PERCENT) || *look == Look::Contents) && is_there
+        };
+        let mut looks: Vec<Look> = Look::ALL
+            .into_iter()
+            .filter(|look| is_drawn(&mut random, look))
+            .collect();
+        if looks.is_empty() {
+            looks.push(Look::Contents);
+        }
+        let written = Written {
+            writer: Writer::Own,
+            image,
+            looks,
+        };
+        let (seed, iteration) = id.campaign().unzip();
+        Case {
+            generation: id.generation,
+            seed,
+            iteration,
+            iter_seed: Some(iter_seed),
+            image: Chain::no_source(),
+            ops: vec![Operation::Written(written)],
+            words_used: random.words_used(),
+            ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
+            fields_filter: None,
+        }
+    }
+}
+
+/// Draws unusual features of a format.
+fn unusual(random: &mut NativeRandom, format: Format) -> Vec<Unusual> {
+    let all = Unusual::of_format(format);
+    let mut drawn = match random.weighted(&SWARM_WEIGHTS) {
+        0 => vec![*random.choice(&all)],
+        1 => vec![*random.choice(&all), *random.choice(&all)],
+        swarm => {
+            let percent = if swarm == 2 {
+                FEW_PERCENT
+            } else {
+                MANY_PERCENT
+            };
+            all.into_iter()
+                .filter(|_| random.percent(percent))
+                .collect()
+        }
+    };
+    drawn.sort();
+    drawn.dedup();
+    drawn
+}
+
+/// Returns a layer without features and writes.
+fn plain(format: Format, size: u64, unit_bits: u32, seed: u64) -> WrittenLayer {
+    WrittenLayer {
+        format,
+        size,
+        unit_bits,
+        options: CreateOptions::new(),
+        unusual: Vec::new(),
+        seed,
+        writes: Vec::new(),
+    }
+}
+
+/// Draws a size in bytes: mostly a few units, often a sector or so away from their edge.
+fn size(random: &mut NativeRandom, unit: u64, bytes_max: u64) -> u64 {
+    const SECTOR: u64 = 512;
+    let units_max = (bytes_max / unit).max(1);
+    let units = match random.below(4) {
+        0 => random.between(1, 3),
+        1 => random.between(1, 24),
+        2 => random.between(1, 400),
+        _ => random.between(1, units_max),
+    };
+    let whole = units.min(units_max) * unit;
+    let off = match random.below(5) {
+        0 => SECTOR * random.between(1, 8),
+        1 => SECTOR * random.below(unit / SECTOR),
+        _ => 0,
+    };
+    whole.saturating_sub(off).max(SECTOR)
+}
+
+/// Returns an image without others below.
+fn alone(layer: WrittenLayer) -> WrittenImage {
+    WrittenImage {
+        layers: vec![layer],
+    }
+}

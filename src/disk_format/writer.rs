@@ -1,0 +1,297 @@
+//! Writers of our own: images in states that are valid and unusual, made from a recipe.
+//!
+//! One file per format. The same recipe always gives the same bytes, and tells what a guest sees in them ([`Guest`]), whatever any tool reads.
+//! The operation `written` has them written and judges tools by them; a generation draws the recipes. No tool is run here, and nothing is read.
+
+mod files;
+mod guest;
+mod host_file;
+mod qcow2;
+mod space;
+mod vhdx;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::qcow2::Unparsable;
+use crate::base::simpler::{self, Versions};
+use crate::base::size::Size;
+use crate::image::content::Write;
+use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions};
+use crate::image::unusual::Unusual;
+use crate::image::validity::{self, Validity};
+
+pub use files::WrittenFiles;
+pub use guest::Guest;
+pub use host_file::HostFile;
+
+/// The most images that lie on each other.
+const LAYERS_MAX: usize = 8;
+
+/// The usual size of clusters, as a power of two in bytes.
+const QCOW2_USUAL_BITS: u32 = 16;
+const VHDX_USUAL_BITS: u32 = 20;
+
+/// How many units that no write touches are set to zero at most, and among how many.
+const MARKED_MAX: usize = 6;
+const MARKED_AMONG: u64 = 96;
+
+/// One image of a chain, with its writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WrittenLayer {
+    /// The format.
+    pub format: Format,
+    /// The virtual size in bytes.
+    pub size: u64,
+    /// The size of a cluster or block, as a power of two in bytes; a raw image has none.
+    #[serde(default)]
+    pub unit_bits: u32,
+    /// The options that `qemu-img create` has for the same, without the size of units: tools declare by them what they support.
+    #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+    pub options: CreateOptions,
+    /// The unusual features.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unusual: Vec<Unusual>,
+    /// Determines the order of the parts, and which units are of which kind.
+    #[serde(default)]
+    pub seed: u64,
+    /// The guest writes, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<Write>,
+}
+
+impl WrittenLayer {
+    /// Whether it has the feature.
+    pub fn has(&self, feature: Unusual) -> bool {
+        self.unusual.contains(&feature)
+    }
+
+    /// The size of a cluster or block in bytes.
+    pub(crate) fn unit(&self) -> u64 {
+        1 << self.unit_bits
+    }
+
+    /// Returns the units of which its own writes touch at least a byte.
+    pub(crate) fn touched(&self) -> BTreeSet<u64> {
+        guest::touched(&self.writes, self.unit(), self.size)
+    }
+
+    /// Returns the units that are set to zero: some of those that no write touches.
+    pub(crate) fn zero_units(&self) -> Vec<u64> {
+        let features = [
+            Unusual::ZeroClusters,
+            Unusual::ZeroesOverData,
+            Unusual::BlockStates,
+        ];
+        let version_2 = self.options.is_version_2();
+        if version_2 || !features.iter().any(|feature| self.has(*feature)) {
+            return Vec::new();
+        }
+        let touched = self.touched();
+        let units = self.size.div_ceil(self.unit()).min(MARKED_AMONG);
+        let free = (0..units).filter(|unit| !touched.contains(unit));
+        let marked = free.filter(|unit| space::mixed(self.seed ^ 1, *unit).is_multiple_of(3));
+        marked.take(MARKED_MAX).collect()
+    }
+
+    fn range(&self, unit: u64) -> Range<u64> {
+        let start = unit * self.unit();
+        start..(start + self.unit()).min(self.size)
+    }
+
+    /// Returns what a guest sees in it, given what it sees in the image below.
+    fn guest(&self, below: Option<&Guest>, writes: &[Write]) -> Guest {
+        let start = match below {
+            Some(below) => below.below(self.size),
+            None => Guest::zeros(self.size),
+        };
+        let zeros = self.zero_units().into_iter().map(|unit| self.range(unit));
+        start.zeroed(zeros).after(writes)
+    }
+
+    /// Checks a layer that was read from a file.
+    fn validity(&self) -> Validity {
+        validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
+        let bits = match self.format {
+            Format::Qcow2 => 9..=21,
+            Format::Vhdx => 20..=28,
+            _ => 0..=28,
+        };
+        validity::number("unit_bits", self.unit_bits.into(), bits)?;
+        self.options.validity("options")?;
+        validity::writes("writes", &self.writes)
+    }
+
+    /// Returns simpler versions.
+    fn simpler(&self) -> Vec<Self> {
+        let fewer = simpler::shorter(&self.unusual);
+        let writes = simpler::shorter(&self.writes);
+        let options = simpler::shorter(self.options.as_slice());
+        let sizes = [65536, 1 << 20, 4 << 20].into_iter();
+        let sizes = sizes.filter(|size| *size < self.size);
+        let simpler_writes = simpler::elementwise(&self.writes, Write::simpler);
+        Versions::new(self)
+            .each(fewer, |layer, unusual| layer.unusual = unusual)
+            .each(writes, |layer, writes| layer.writes = writes)
+            .each(options, |layer, options| layer.options = options.into())
+            .each(sizes, |layer, size| {
+                layer.size = size;
+                let inside = layer.writes.iter();
+                layer.writes = inside.filter_map(|write| write.within(0, size)).collect();
+            })
+            .each(simpler_writes, |layer, writes| layer.writes = writes)
+            .when(self.seed > 0, |layer| layer.seed = 0)
+            .each(usual_bits(self), |layer, bits| layer.unit_bits = bits)
+            .all()
+            .collect()
+    }
+}
+
+/// Returns the usual size of a format's units, if the layer has another.
+fn usual_bits(layer: &WrittenLayer) -> Option<u32> {
+    let bits = match layer.format {
+        Format::Qcow2 => QCOW2_USUAL_BITS,
+        Format::Vhdx => VHDX_USUAL_BITS,
+        _ => layer.unit_bits,
+    };
+    (bits != layer.unit_bits).then_some(bits)
+}
+
+/// A chain of images, each on the one before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WrittenImage {
+    /// The images, the lowest first.
+    pub layers: Vec<WrittenLayer>,
+}
+
+/// What the writer of a layer knows of the one below.
+#[derive(Clone, Debug)]
+pub(crate) struct Below {
+    /// The name by which it is recorded.
+    pub(crate) name: String,
+    /// Its format.
+    pub(crate) format: Format,
+    /// What a guest sees in it.
+    pub(crate) guest: Guest,
+}
+
+impl WrittenImage {
+    /// Checks a recipe that was read from a file.
+    pub fn validity(&self) -> Validity {
+        validity::not_empty("layers", &self.layers)?;
+        validity::number("layers", self.layers.len() as u64, 1..=LAYERS_MAX as u64)?;
+        validity::each("layers", &self.layers, WrittenLayer::validity)
+    }
+
+    /// The image that tools are asked about.
+    pub fn top(&self) -> &WrittenLayer {
+        &self.layers[self.layers.len() - 1]
+    }
+
+    /// Returns the name of a layer's file.
+    pub fn name(&self, index: usize, stem: &str) -> String {
+        let format = self.layers[index].format;
+        match index + 1 == self.layers.len() {
+            true => format!("{stem}.{format}"),
+            false => format!("{stem}-b{index}.{format}"),
+        }
+    }
+
+    /// Returns what a guest sees in the topmost image.
+    pub fn guest(&self) -> Guest {
+        self.guest_of(self.layers.len()).unwrap_or_default()
+    }
+
+    /// Returns what a guest sees in the topmost of the first `count` images.
+    fn guest_of(&self, count: usize) -> Option<Guest> {
+        let layers = self.layers[..count].iter();
+        layers.fold(None, |below: Option<Guest>, layer| {
+            Some(layer.guest(below.as_ref(), &layer.writes))
+        })
+    }
+
+    /// Returns what a guest sees in the internal snapshot of the topmost image, if that has one, of its own size.
+    pub fn snapshot(&self) -> Option<Guest> {
+        let below = self.guest_of(self.layers.len() - 1);
+        match self.top().format {
+            Format::Qcow2 => qcow2::snapshot(self.top(), below.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the image below by which the topmost one records it.
+    pub fn backing_name(&self, stem: &str) -> Option<String> {
+        let below = self.layers.len().checked_sub(2)?;
+        Some(self.name(below, stem))
+    }
+
+    /// Returns all files. Fails where the format has no room for what the recipe says.
+    pub fn files(&self, stem: &str) -> Result<Vec<HostFile>, Unparsable> {
+        let mut files = Vec::new();
+        let mut below: Option<Below> = None;
+        for index in 0..self.layers.len() {
+            let name = self.name(index, stem);
+            let layer = &self.placed(index, stem);
+            files.extend(written(layer, &name, below.as_ref())?);
+            let guest = layer.guest(below.as_ref().map(|below| &below.guest), &layer.writes);
+            let format = layer.format;
+            below = Some(Below {
+                name,
+                format,
+                guest,
+            });
+        }
+        Ok(files)
+    }
+
+    /// Returns a layer with all of its options: its external data file, if it has one, has its name among the files of this case, and the size of
+    /// its units is told where it is not the usual one.
+    pub fn placed(&self, index: usize, stem: &str) -> WrittenLayer {
+        let mut layer = self.layers[index].clone();
+        match layer.format {
+            Format::Qcow2 if layer.unit_bits != QCOW2_USUAL_BITS => {
+                layer.options.push(CreateOption::ClusterSize(layer.unit()));
+            }
+            Format::Vhdx => {
+                let block = Size::of_bytes(layer.unit());
+                layer.options.push(CreateOption::BlockSize(block));
+            }
+            _ => {}
+        }
+        if layer.options.data_file().is_some() {
+            let name = self.name(index, stem).replace(".qcow2", "-data.raw");
+            layer
+                .options
+                .retain(|option| !matches!(option, CreateOption::DataFile(_)));
+            layer.options.push(CreateOption::DataFile(name));
+        }
+        layer
+    }
+
+    /// Returns simpler versions: fewer images, fewer features, fewer and simpler writes.
+    pub fn simpler(&self) -> Vec<Self> {
+        let layers = simpler::shorter_not_empty(&self.layers).into_iter();
+        let simpler = simpler::elementwise(&self.layers, WrittenLayer::simpler).into_iter();
+        layers
+            .chain(simpler)
+            .map(|layers| Self { layers })
+            .collect()
+    }
+}
+
+/// Returns the files of one layer, its own first.
+fn written(
+    layer: &WrittenLayer,
+    name: &str,
+    below: Option<&Below>,
+) -> Result<Vec<HostFile>, Unparsable> {
+    match layer.format {
+        Format::Raw => Ok(vec![layer.guest(None, &layer.writes).flat(name)]),
+        Format::Qcow2 => qcow2::files(layer, name, below),
+        Format::Vhdx => vhdx::files(layer, name, below),
+        other => Err(Unparsable::new(format!("no writer of ours makes {other}"))),
+    }
+}

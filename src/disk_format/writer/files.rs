@@ -1,0 +1,92 @@
+//! All files of a written image, planned once for both sides and for every comparison.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::{HostFile, WrittenImage};
+use crate::disk_format::qcow2::Unparsable;
+use crate::image::content::Write;
+
+/// All files of a written image: those of the image, and raw ones to compare it with.
+#[derive(Clone, Debug)]
+pub struct WrittenFiles {
+    image: WrittenImage,
+    stem: String,
+    with_flat: bool,
+    planned: Arc<OnceLock<Result<Vec<HostFile>, Unparsable>>>,
+}
+
+impl PartialEq for WrittenFiles {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.image, &self.stem, self.with_flat) == (&other.image, &other.stem, other.with_flat)
+    }
+}
+
+impl WrittenFiles {
+    /// Returns the files of an image, whose names all begin with `stem`. `with_flat` says whether a raw file with the same contents belongs to
+    /// them, and one with others.
+    pub fn new(image: WrittenImage, stem: impl Into<String>, with_flat: bool) -> Self {
+        Self {
+            image,
+            stem: stem.into(),
+            with_flat,
+            planned: Arc::default(),
+        }
+    }
+
+    /// Returns the name of the raw file with the same contents.
+    pub fn flat_name(stem: &str) -> String {
+        format!("{stem}-flat.raw")
+    }
+
+    /// Returns the name of the raw file of the same size in which one byte differs.
+    pub fn other_name(stem: &str) -> String {
+        format!("{stem}-other.raw")
+    }
+
+    /// Returns all files. Fails where a format has no room for what the recipe says.
+    pub fn all(&self) -> Result<&[HostFile], Unparsable> {
+        let planned = self.planned.get_or_init(|| self.plan()).as_ref();
+        planned.map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    fn plan(&self) -> Result<Vec<HostFile>, Unparsable> {
+        let mut files = self.image.files(&self.stem)?;
+        if self.with_flat {
+            let guest = self.image.guest();
+            let place = self
+                .image
+                .top()
+                .writes
+                .last()
+                .map_or(0, |write| write.offset);
+            let place = place.min(guest.size - 1);
+            let byte = !guest.bytes(place..place + 1)[0];
+            let change = Write::repeated(place, 1, byte);
+            files.push(guest.flat(&Self::flat_name(&self.stem)));
+            files.push(guest.after(&[change]).flat(&Self::other_name(&self.stem)));
+        }
+        Ok(files)
+    }
+
+    /// Writes all files into a directory. Returns their names.
+    pub fn write_into(&self, directory: &Path) -> Result<Vec<String>, Unparsable> {
+        let mut names = Vec::new();
+        for file in self.all()? {
+            file.write_into(directory)?;
+            names.push(file.name.clone());
+        }
+        Ok(names)
+    }
+
+    /// Describes the first file in a directory that is not as it was written. `beside` is a directory for files to compare with.
+    pub fn changed_in(&self, directory: &Path, beside: &Path) -> Option<String> {
+        match self.all() {
+            Ok(files) => {
+                let mut changes = files.iter().map(|file| file.changed_in(directory, beside));
+                changes.find_map(|change| change)
+            }
+            Err(why) => Some(why.to_string()),
+        }
+    }
+}

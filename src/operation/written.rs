@@ -1,0 +1,175 @@
+//! `written`: tools read an image that a writer of our own made, in a state that is valid and unusual.
+//!
+//! The `readers3` generations draw these cases. The harness writes the same image on both sides; then the tools describe, check, map, read,
+//! copy and compare it, and change nothing. What a guest must see follows from the recipe alone, so that the verdict needs no right reference:
+//! the reference only helps to tell a defect of a tool from one of ours.
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::{Operation, Perform};
+use crate::base::simpler::{self, CaseSize};
+use crate::disk_format::writer::{WrittenFiles, WrittenImage};
+use crate::image::ImageRecipe;
+use crate::image::validity::{self, Validity};
+use crate::operation::feature::Feature;
+use crate::oracle::observations::{HarnessAction, Observations, Output, Step, StepContext};
+use crate::oracle::verdict::{Place, Verdict};
+use crate::tool::request::ImageFile;
+
+pub use requests::Look;
+
+mod expectation;
+mod map;
+mod oracle;
+mod requests;
+
+/// Who writes the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Writer {
+    /// A writer of our own.
+    #[default]
+    Own,
+}
+
+impl Writer {
+    fn is_own(&self) -> bool {
+        *self == Self::Own
+    }
+}
+
+/// A `written` operation, as a generation draws it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// Who writes the image.
+    #[serde(default, skip_serializing_if = "Writer::is_own")]
+    pub writer: Writer,
+    /// The image.
+    #[serde(flatten)]
+    pub image: WrittenImage,
+    /// What is asked about it, in order.
+    pub looks: Vec<Look>,
+}
+
+impl Written {
+    fn with(&self, change: impl FnOnce(&mut Self)) -> Operation {
+        let mut version = self.clone();
+        change(&mut version);
+        Operation::Written(version)
+    }
+
+    /// Returns the topmost image as requests name it.
+    pub fn file(&self, stem: &str) -> ImageFile {
+        let mut file: Option<ImageFile> = None;
+        for index in 0..self.image.layers.len() {
+            let layer = self.image.placed(index, stem);
+            let mut own = ImageFile::new(stem, layer.format).with_options(layer.options);
+            own.path = self.image.name(index, stem);
+            own.unusual = layer.unusual.into();
+            own.backing = file.map(Box::new);
+            file = Some(own);
+        }
+        let top = file.unwrap_or_else(|| ImageFile::new(stem, self.image.top().format));
+        let is_raw = top.format == crate::image::format::Format::Raw;
+        ImageFile {
+            // Of a raw image, a guest's data may look like another format.
+            format_is_told: is_raw,
+            ..top
+        }
+    }
+
+    fn files(&self, stem: &str) -> WrittenFiles {
+        let with_flat = self.looks.iter().any(|look| look.compares());
+        WrittenFiles::new(self.image.clone(), stem, with_flat)
+    }
+}
+
+impl Perform for Written {
+    fn validity(&self, _: &ImageRecipe) -> Validity {
+        self.image.validity()?;
+        validity::not_empty("looks", &self.looks)
+    }
+
+    fn reads_source(&self) -> bool {
+        false
+    }
+
+    fn judges_exits(&self) -> bool {
+        true
+    }
+
+    fn stands_alone(&self) -> bool {
+        true
+    }
+
+    fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
+        let stem = &context.stem;
+        let file = self.file(stem);
+        let files = self.files(stem);
+        let mut steps = vec![Step::harness(HarnessAction::WriteImage {
+            file: file.clone(),
+            files: files.clone(),
+        })];
+        let has_snapshot = self.image.snapshot().is_some();
+        for look in &self.looks {
+            steps.extend(look.steps(&file, stem, has_snapshot));
+        }
+        steps.push(Step::harness(HarnessAction::Unchanged { file, files }));
+        steps
+    }
+
+    fn judge_steps(&self, observations: &Observations) -> Option<Verdict> {
+        oracle::judge(self, observations)
+    }
+
+    /// Returns the format, the options and the unusual features, of the backing images too.
+    fn features(&self) -> Vec<Feature> {
+        let mut features = Vec::new();
+        let mut file = Some(self.file("written"));
+        while let Some(image) = file {
+            features.extend(super::facts::of_file(&image));
+            file = image.backing.map(|below| *below);
+        }
+        features.dedup();
+        features
+    }
+
+    fn facts(
+        &self,
+        _: &StepContext<'_>,
+        observations: &Observations,
+        outputs: &[Output],
+        place: &Place,
+    ) -> Vec<String> {
+        let mut facts = Facts::of_place(observations, outputs, place);
+        let top = self.image.top();
+        if top.writes.is_empty() {
+            facts.add("file", Feature::Empty.name());
+        }
+        if !top.size.is_multiple_of(1024) {
+            facts.add("file", Feature::OddSectors.name());
+        }
+        facts.in_order()
+    }
+
+    fn simpler(&self) -> Vec<Operation> {
+        let looks = simpler::shorter_not_empty(&self.looks).into_iter();
+        let looks = looks.map(|looks| self.with(|case| case.looks = looks));
+        let images = self.image.simpler().into_iter();
+        let images = images.map(|image| self.with(|case| case.image = image));
+        looks.chain(images).collect()
+    }
+
+    fn case_size(&self) -> CaseSize {
+        let layers = self.image.layers.iter();
+        let features = layers
+            .clone()
+            .map(|layer| layer.unusual.len() + layer.options.len());
+        CaseSize {
+            operations: self.looks.len() + self.image.layers.len(),
+            options: features.sum(),
+            writes: layers.map(|layer| layer.writes.len()).sum(),
+        }
+    }
+}
