@@ -95,9 +95,14 @@ fn flatten(from: &str, to: &str) -> Vec<String> {
 fn understood(mut answer: Answer) -> Answer {
     let output = answer.transcript.stdout.text();
     if output.contains('\u{8}') {
-        let pieces = output.split('\u{8}').filter(|piece| !piece.ends_with("%]"));
-        let kept: String = pieces.filter(|piece| !piece.is_empty()).collect();
-        answer.transcript.stdout = Captured::from_text(kept);
+        // Of a number that the next one is written over, what stands before its bracket stays.
+        let kept = output
+            .split('\u{8}')
+            .map(|piece| match piece.ends_with("%]") {
+                true => piece.rfind('[').map_or("", |end| &piece[..end]),
+                false => piece,
+            });
+        answer.transcript.stdout = Captured::from_text(kept.collect::<String>());
     }
     let said = answer.transcript.stdout.text() + &answer.transcript.stderr.text();
     if said.contains(UNDETECTED) {
@@ -165,7 +170,10 @@ mod tests {
         let said = "source image mode = 'vbox'\nConverting image file: [  0%]\u{8}\u{8}\u{8}\u{8}\u{8}  1%]\u{8}\u{8}\u{8}\u{8}\u{8}100%] Done.\n";
         answer.transcript.stdout = Captured::from_text(said.to_owned());
         let kept = understood(answer).transcript.stdout.text();
-        assert_eq!(kept, "source image mode = 'vbox'\n100%] Done.\n");
+        assert_eq!(
+            kept,
+            "source image mode = 'vbox'\nConverting image file: 100%] Done.\n"
+        );
     }
 
     #[test]
