@@ -1,4 +1,4 @@
-//! Compares guided and unguided campaigns: the same number of cases of the same seeds, qemu-img against itself. Prints the coverage, the CPU
+//! Compares guided and unguided campaigns, and generations: the same number of cases of the same seeds, qemu-img against itself. Prints the coverage, the CPU
 //! time of the tools, and the case that finds each rare lie.
 //!
 //! A case that triggers a rare lie runs once more against the stand-in with this lie: the lie counts as found if that run diverges and blames
@@ -145,4 +145,95 @@ pub fn compare() {
             of_seeds.map(|[unguided, guided]| format!("{} / {}", told(unguided), told(guided)));
         println!("{} | {}", lie.name, row.collect::<Vec<_>>().join(" | "));
     }
+}
+
+/// The generations whose lies' CPU time is compared, the older one first.
+const GENERATIONS: [&str; 2] = ["native1", "native3"];
+
+/// Runs campaigns of both generations, guided and unguided, and prints for each lie the tools' CPU time until a case tells it, as a ratio. No
+/// stand-in runs: the other lies of this file are found by the first or second case that tells them. `IMGDUEL_CASES` cases each, with
+/// `IMGDUEL_SEEDS` seeds.
+pub fn generations() {
+    let number = |name: &str, usual: u64| {
+        let given = std::env::var(name).ok();
+        given.and_then(|text| text.parse().ok()).unwrap_or(usual)
+    };
+    let (cases, seeds) = (number("IMGDUEL_CASES", 200), number("IMGDUEL_SEEDS", 3));
+    let mut until: BTreeMap<(&str, bool, &str), Vec<f64>> = BTreeMap::new();
+    for (seed, is_guided) in (1..=seeds).flat_map(|seed| [(seed, false), (seed, true)]) {
+        for name in GENERATIONS {
+            let (told, spent) = told(name, seed, cases, is_guided);
+            println!(
+                "{name}, seed {seed}, guided {is_guided}: {} of {} lies, {spent:.1} s",
+                told.len(),
+                LIES.len()
+            );
+            for lie in LIES {
+                // Never told: it takes longer than the whole campaign.
+                let cpu = told.get(lie.name).copied().unwrap_or(spent);
+                until
+                    .entry((name, is_guided, lie.name))
+                    .or_default()
+                    .push(cpu);
+            }
+        }
+    }
+    let mean = |name, is_guided, lie: &'static str| {
+        let all = &until[&(name, is_guided, lie)];
+        all.iter().sum::<f64>() / all.len() as f64
+    };
+    for is_guided in [false, true] {
+        let [old, new] = GENERATIONS.map(|name| {
+            let mut means: Vec<f64> = LIES
+                .iter()
+                .map(|lie| mean(name, is_guided, lie.name))
+                .collect();
+            means.sort_unstable_by(f64::total_cmp);
+            (means[means.len() / 2], means.iter().sum::<f64>())
+        });
+        println!(
+            "guided {is_guided}: median {:.2} s and {:.2} s, sum {:.0} s and {:.0} s",
+            old.0, new.0, old.1, new.1
+        );
+        let mut ratios: Vec<(f64, &str)> = LIES
+            .iter()
+            .map(|lie| {
+                (
+                    mean("native3", is_guided, lie.name) / mean("native1", is_guided, lie.name),
+                    lie.name,
+                )
+            })
+            .collect();
+        ratios.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        println!(
+            "median ratio {:.2}; {ratios:.2?}",
+            ratios[ratios.len() / 2].0
+        );
+    }
+}
+
+/// Returns the CPU time until each lie is told, and of the whole campaign, in seconds.
+fn told(name: &str, seed: u64, cases: u64, is_guided: bool) -> (BTreeMap<&'static str, f64>, f64) {
+    let honest = ring::open("qemu-img");
+    let workdir = ring::scratch();
+    let session = ring::session("qemu-img", "qemu-img", LIMIT, workdir.path());
+    let generation = Generation::named(name).unwrap();
+    let mut supply: Box<dyn CaseSource> = match is_guided {
+        true => Box::new(Guide::new(generation, seed, 0, &Selection::ALL, cases).unwrap()),
+        false => {
+            let drawn = generation.cases(seed, 0, &Selection::ALL).unwrap();
+            Box::new(drawn.take(cases as usize).map(Ok))
+        }
+    };
+    let (mut told, mut cpu) = (BTreeMap::new(), 0.0);
+    while let Some(case) = supply.next() {
+        let case = case.unwrap();
+        let record = session.try_case(case.clone()).unwrap();
+        supply.learn(&case, &record);
+        cpu += record.tool_cpu_ms / 1000.0;
+        for lie in foreseen(&case, &*honest).1 {
+            told.entry(lie).or_insert(cpu);
+        }
+    }
+    (told, cpu)
 }

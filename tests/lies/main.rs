@@ -48,6 +48,11 @@ fn main() -> ExitCode {
             comparison::compare,
         )
         .with_ignored_flag(true),
+        trial(
+            "generations_are_compared_by_the_cpu_time_until_each_lie_is_told",
+            comparison::generations,
+        )
+        .with_ignored_flag(true),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -30,12 +30,10 @@ mod textures;
 
 pub(super) use readers::{READERS, TEXTURED_READERS};
 
-/// The maximum number of steps of a chain.
-const STEPS_MAX: u64 = 9;
 /// Percentage of cases that may trigger a known qemu-img bug.
 const PROVOKED_PERCENT: u64 = 4;
-/// Percentage of writes of native3 whose data is not a repeated byte.
-const TEXTURED_PERCENT: u64 = 65;
+/// Percentage of chains of native3 with data other than repeated bytes.
+const TEXTURED_PERCENT: u64 = 50;
 /// The budget of native3, in microseconds: three of ten chains cost more.
 const BUDGET: u64 = 30_000;
 /// The number of kinds of steps that native2 added, at the end of the list.
@@ -59,9 +57,13 @@ pub struct NativeProfile {
     pub for_readers: bool,
     /// Whether backing images may be encrypted, have snapshots and bitmaps, and be modified.
     pub goes_below: bool,
+    /// Percentage of steps on and of what lies below, independent of the case's swarm weights.
+    pub favoured_percent: u64,
+    /// The maximum number of steps of a chain.
+    pub steps_max: u64,
     /// The maximum virtual size of images without a backing file, in bytes.
     pub size_bytes_max: u64,
-    /// Percentage of writes whose data is not a repeated byte.
+    /// Percentage of chains that have data other than repeated bytes.
     pub textured_percent: u64,
     /// The CPU time of the reference above which chains are drawn rarer, in microseconds.
     pub budget: Option<u64>,
@@ -128,6 +130,8 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     provokes: true,
     for_readers: false,
     goes_below: false,
+    favoured_percent: 35,
+    steps_max: 9,
     size_bytes_max: u64::MAX,
     textured_percent: 0,
     budget: None,
@@ -181,6 +185,8 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     provokes: false,
     for_readers: false,
     goes_below: false,
+    favoured_percent: 35,
+    steps_max: 9,
     size_bytes_max: u64::MAX,
     textured_percent: 0,
     budget: None,
@@ -195,6 +201,8 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
 
 /// [`DEEP`] with data of all textures.
 pub(super) static RICH: NativeProfile = NativeProfile {
+    favoured_percent: 12,
+    steps_max: 13,
     textured_percent: TEXTURED_PERCENT,
     budget: Some(BUDGET),
     ..DEEP
@@ -202,6 +210,8 @@ pub(super) static RICH: NativeProfile = NativeProfile {
 
 /// [`DEEP_IMAGO`] with data of all textures.
 pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
+    favoured_percent: 12,
+    steps_max: 13,
     textured_percent: TEXTURED_PERCENT,
     budget: Some(BUDGET),
     ..DEEP_IMAGO
@@ -232,10 +242,11 @@ impl NativeProfile {
             Some(pool) => named(pool),
             None => self.kinds.to_vec(),
         };
-        let chain = budget::within(&mut random, self.budget, |random| match self.for_readers {
+        let mut chain = budget::within(&mut random, self.budget, |random| match self.for_readers {
             true => readers::draw(random, self, &kinds),
             false => self.chain(random, &kinds),
         });
+        textures::give(&mut random, self.textured_percent, &mut chain);
         let (seed, iteration) = id.campaign().unzip();
         Case {
             generation: id.generation,
@@ -268,12 +279,12 @@ impl NativeProfile {
     ) -> Vec<ChainStep> {
         let mut chain_state = ChainState::start("", layers);
         let mut steps = Vec::new();
-        for _ in 0..random.between(2, STEPS_MAX) {
+        for _ in 0..random.between(2, self.steps_max) {
             // Some kinds are not possible in the current state of the chain.
             let step = (0..TRIES_MAX).find_map(|_| {
                 let favoured = self
                     .goes_below
-                    .then(|| backing::favoured(random, swarm.kinds()));
+                    .then(|| backing::favoured(random, self, swarm.kinds()));
                 let kind = favoured.flatten().unwrap_or_else(|| swarm.kind(random));
                 let step = backing::draw(random, self, kind, &chain_state)?;
                 let known_bug = KnownQemuBug::met_by(&chain_state, &step);

@@ -15,8 +15,6 @@ use crate::operation::chain::{ChainState, ChainStep, ChainStepKind, Layer};
 const PREPARED_PERCENT: u64 = 50;
 /// The maximum number of such steps.
 const PREPARED_MAX: u64 = 5;
-/// Percentage of steps of a favoured kind, independent of the case's swarm weights: these kinds are the purpose of the generation.
-const FAVOURED_PERCENT: u64 = 35;
 /// The favoured kinds and their weights.
 const FAVOURED: [(ChainStepKind, u64); 2] = [
     (ChainStepKind::Below, 4),
@@ -116,8 +114,12 @@ fn draw_below(
 }
 
 /// Draws a favoured kind from `pool`; `None` in most calls.
-pub(super) fn favoured(random: &mut NativeRandom, pool: &[ChainStepKind]) -> Option<ChainStepKind> {
-    match random.percent(FAVOURED_PERCENT) {
+pub(super) fn favoured(
+    random: &mut NativeRandom,
+    profile: &NativeProfile,
+    pool: &[ChainStepKind],
+) -> Option<ChainStepKind> {
+    match random.percent(profile.favoured_percent) {
         true => kind(random, pool, &FAVOURED),
         false => None,
     }

@@ -2,7 +2,7 @@
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::{NativeProfile, backing, textures};
+use super::{NativeProfile, backing};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Subformat};
@@ -163,7 +163,6 @@ pub(super) fn with_options(
             .size;
         let others: Vec<u64> = edge.into_iter().collect();
         layer.writes = edges::writes(random, real, grain, &others, 3);
-        textures::give(random, profile, &mut layer.writes);
     }
     layer
 }

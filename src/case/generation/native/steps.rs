@@ -2,7 +2,7 @@
 //! step is possible in the current state.
 
 use super::edges::{self, Grain};
-use super::{NativeProfile, converts, textures};
+use super::{NativeProfile, converts};
 use crate::base::rng::NativeRandom;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
@@ -55,11 +55,9 @@ pub(super) fn draw(
     let admitted = |step: ChainStep| chain_state.admit(&step).is_admitted().then_some(step);
     match kind {
         ChainStepKind::Write | ChainStepKind::WriteZeroes if !chain_state.is_writable() => None,
-        ChainStepKind::Write => {
-            let mut writes = edges::writes(random, size, grain, &edges, 2);
-            textures::give(random, profile, &mut writes);
-            Some(ChainStep::Write { writes })
-        }
+        ChainStepKind::Write => Some(ChainStep::Write {
+            writes: edges::writes(random, size, grain, &edges, 2),
+        }),
         ChainStepKind::WriteZeroes => {
             let offset = edges::offset(random, size, grain, &edges);
             let length = edges::length(random, offset, size, grain, zero_limit(chain_state, grain));

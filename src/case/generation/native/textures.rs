@@ -1,8 +1,11 @@
-//! Gives drawn writes data other than a repeated byte. Only profiles with textures do.
+//! Gives a drawn chain data other than repeated bytes. Only profiles with textures do.
+//!
+//! A chain is drawn with bytes, and then each byte stands for data of its own wherever it is written, so that a step that writes once more
+//! what is there still does.
 
-use super::NativeProfile;
 use crate::base::rng::NativeRandom;
 use crate::image::content::{Fill, Recipe, Texture, Write};
+use crate::operation::chain::{Chain, ChainStep};
 
 /// The textures and their weights: text above all, since it makes compressed clusters of many lengths.
 const WEIGHTS: [(Texture, u64); 4] = [
@@ -11,23 +14,51 @@ const WEIGHTS: [(Texture, u64); 4] = [
     (Texture::Noise, 2),
     (Texture::Mixed, 3),
 ];
-/// The number of seeds. Few, so that the same data is written twice now and then.
-const SEEDS: u64 = 64;
+/// Percentage of bytes that stay bytes.
+const BYTES_PERCENT: u64 = 25;
 
-/// Replaces the bytes of some writes. Zeros stay, and draws nothing if the profile has no textures.
-pub(super) fn give(random: &mut NativeRandom, profile: &NativeProfile, writes: &mut [Write]) {
-    if profile.textured_percent == 0 {
+/// Gives `percent` of all chains textures. Draws nothing if that is 0.
+pub(super) fn give(random: &mut NativeRandom, percent: u64, chain: &mut Chain) {
+    if percent == 0 || !random.percent(percent) {
         return;
     }
-    for write in writes.iter_mut().filter(|write| !write.fill.is_zero()) {
+    let mut fills: Vec<Fill> = (0..=u8::MAX).map(Fill::Byte).collect();
+    // Zeros stay zeros.
+    for (seed, fill) in (0..).zip(&mut fills).skip(1) {
         let texture = WEIGHTS[random.weighted(&WEIGHTS.map(|(_, weight)| weight))].0;
-        let seed = random.between(1, SEEDS) as u32;
-        if random.percent(profile.textured_percent) {
-            write.fill = Fill::Data(Recipe {
+        if !random.percent(BYTES_PERCENT) {
+            *fill = Fill::Data(Recipe {
                 texture,
                 seed,
                 shift: 0,
             });
+        }
+    }
+    for layer in &mut chain.layers {
+        replace(&mut layer.writes, &fills);
+        layer
+            .steps
+            .iter_mut()
+            .for_each(|step| of_step(step, &fills));
+    }
+    chain
+        .steps
+        .iter_mut()
+        .for_each(|step| of_step(step, &fills));
+}
+
+fn of_step(step: &mut ChainStep, fills: &[Fill]) {
+    match step {
+        ChainStep::Write { writes } => replace(writes, fills),
+        ChainStep::Below { step, .. } | ChainStep::Refused { step } => of_step(step, fills),
+        _ => {}
+    }
+}
+
+fn replace(writes: &mut [Write], fills: &[Fill]) {
+    for write in writes {
+        if let Fill::Byte(byte) = write.fill {
+            write.fill = fills[usize::from(byte)];
         }
     }
 }
