@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::Timestamp;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::outcome::{exit_code, stale_known, tell_github};
 use super::print_text;
@@ -34,16 +35,17 @@ pub(super) struct MergeArguments {
 pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     let files = files(&arguments.records)?;
     // If a case was run several times, its last record counts.
-    let mut last: HashMap<(String, String), (usize, usize)> = HashMap::new();
+    let mut last: HashMap<u128, (u32, u32)> = HashMap::new();
     for (file, path) in files.iter().enumerate() {
         each_line(path, |number, line| {
             let key: Key = parse(path, number, line)?;
-            let name = (key.trial.unwrap_or(key.id), key.reproduce);
+            let name = hash(key.trial.as_deref().unwrap_or(&key.id), &key.reproduce);
+            let place = (file as u32, number as u32);
             // A record that was only carried over yields to any other record of the case.
             if key.carried_over {
-                last.entry(name).or_insert((file, number));
+                last.entry(name).or_insert(place);
             } else {
-                last.insert(name, (file, number));
+                last.insert(name, place);
             }
             Ok(())
         })?;
@@ -59,8 +61,8 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
         each_line(path, |number, line| {
             let record: Record = parse(path, number, line)?;
             let name = record.trial.as_ref().unwrap_or(&record.id);
-            let name = (name.clone(), record.reproduce.clone());
-            if last.get(&name) != Some(&(file, number)) {
+            let name = hash(name, &record.reproduce);
+            if last.get(&name) != Some(&(file as u32, number as u32)) {
                 return Ok(());
             }
             joined.add(&record);
@@ -76,6 +78,11 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<ExitCode> {
     )));
     tell_github(&summary, sinks.digest());
     Ok(exit_code(&summary, &arguments.settings))
+}
+
+/// The identity of a case, by name and settings: a million cases are kept by their hashes, in about 30 MiB.
+fn hash(name: &str, reproduce: &str) -> u128 {
+    xxh3_128(format!("{name}\0{reproduce}").as_bytes())
 }
 
 /// The summary of merged records. Its elapsed time is that from the first start to the last end.
