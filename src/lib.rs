@@ -105,13 +105,14 @@ pub mod adapter {
 
 /// The interface of a library under test: what the author of a crate implements.
 pub mod library {
+    pub use crate::image::content::{Fill, Recipe, Texture, Write};
     pub use crate::image::format::Format;
     pub use crate::image::options::{CreateOption, CreateOptions, Preallocation};
     pub use crate::tool::library::{
-        Access, AsyncLibrary, Blocking, Error, Extent, Info, Library, Offer, Resize, Result,
-        block_on,
+        Access, AsyncLibrary, Blocking, Error, Extent, Info, Library, Offer, Outcome, Resize,
+        Result, block_on, one_by_one,
     };
-    pub use crate::tool::request::{CheckCounts, ImageFile};
+    pub use crate::tool::request::{CheckCounts, ImageFile, SessionRequest};
 }
 
 /// The foundation: errors, text, sizes, versions, random numbers.

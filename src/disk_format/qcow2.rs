@@ -171,6 +171,7 @@ mod fixture {
                 grace: Duration::ZERO,
                 sandbox: None,
                 environment: &[],
+                input: None,
                 memory_bytes_max: None,
             };
             let finished = run(&invocation).unwrap();

@@ -38,9 +38,11 @@ mod parameters;
 mod provenance;
 mod rules;
 mod sanitize;
+mod session;
 mod simpler;
 mod step;
 mod validity;
+mod witnesses;
 
 /// The reference crashed because of a known defect.
 const REFERENCE_CRASH: DivergenceKind = DivergenceKind::ReferenceCrash;

@@ -163,6 +163,7 @@ fn version(program: &Path, limit: Duration) -> Option<String> {
         grace: Duration::ZERO,
         sandbox: None,
         environment: &[],
+        input: None,
         memory_bytes_max: None,
     })
     .ok()?;

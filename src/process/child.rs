@@ -4,6 +4,7 @@
 //! server goes after the child is reaped. `spawning.rs` uses it, and so do `call.rs` and `dialogue.rs`, which watch a
 //! child to its end.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,7 @@ use super::interrupt::readable_within;
 use super::invocation::{Invocation, Omissions, environment};
 use super::launch::launch;
 use super::limits::SetLimit;
+use super::memory_file::MemoryFile;
 use super::policy::SandboxPolicy;
 use super::pulse::Kin;
 use super::server::{Call, Ended, NotStarted, Server, TURN_PATIENCE, Word};
@@ -294,6 +296,7 @@ impl Put<'_> {
         let (stdout, stdout_end) = pipe()?;
         let (stderr, stderr_end) = pipe()?;
         let stdin = self.spoken_to.then(pipe).transpose()?;
+        let input = input(invocation)?;
         let ruleset = match invocation.sandbox {
             Some(policy) => confinement::ruleset_of_policy(policy, invocation.directory)
                 .map_err(|error| cannot_start(invocation, &error))?,
@@ -303,7 +306,10 @@ impl Put<'_> {
             invocation,
             omissions: self.omissions,
             limits: self.limits,
-            stdin: stdin.as_ref().map(|(end, _)| end.as_fd()),
+            stdin: match &stdin {
+                Some((end, _)) => Some(end.as_fd()),
+                None => input.as_ref().map(AsFd::as_fd),
+            },
             stdout: stdout_end.as_fd(),
             stderr: stderr_end.as_fd(),
             ruleset: ruleset.as_ref().map(AsFd::as_fd),
@@ -341,10 +347,10 @@ pub(super) fn by_us(
         .current_dir(invocation.directory)
         .env_clear()
         .envs(environment(invocation))
-        .stdin(if spoken_to {
-            Stdio::piped()
-        } else {
-            Stdio::null()
+        .stdin(match input(invocation)? {
+            _ if spoken_to => Stdio::piped(),
+            Some(input) => Stdio::from(input),
+            None => Stdio::null(),
         })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -377,6 +383,17 @@ pub(super) fn by_us(
         started,
     };
     Ok((child, pipes))
+}
+
+/// Returns what a program reads from its standard input, as a file in memory: unlike a pipe, it needs nobody who fills it.
+fn input(invocation: &Invocation<'_>) -> Result<Option<File>> {
+    let Some(bytes) = invocation.input else {
+        return Ok(None);
+    };
+    let file = MemoryFile::holding("imgduel-input", bytes).and_then(|file| file.opened());
+    let opened =
+        file.map_err(|error| Error::system(format!("cannot keep a tool's input: {error}")));
+    opened.map(Some)
 }
 
 /// A missing directory is reported like a missing program.

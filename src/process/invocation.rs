@@ -27,6 +27,8 @@ pub struct Invocation<'call> {
     pub sandbox: Option<&'call SandboxPolicy>,
     /// Variables of its environment in addition to [`CHILD_ENVIRONMENT`] and `PATH`; none for a tool.
     pub environment: &'call [(OsString, OsString)],
+    /// What the program reads from its standard input; `None` for nothing.
+    pub input: Option<&'call [u8]>,
     /// The maximum address space in bytes; `None` for no limit.
     pub memory_bytes_max: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! A file without a name, for a program or library that imgduel carries and the system must load.
+//! A file without a name: for a program or library that imgduel carries and the system must load, and for what a tool
+//! reads from its standard input.
 //!
 //! The zygote, the fork server and fixed entropy use it. It is closed in every program that is started, unless it is
 //! handed over.

@@ -13,11 +13,13 @@ use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, DataFile, Request};
 
 pub use conformance::{Check, Examination};
+pub(super) use outcomes::told;
 pub(super) use pool::answer;
 pub use pool::{Pool, Start};
 
 mod conformance;
 mod first_version;
+mod outcomes;
 mod pool;
 mod process_directory;
 pub mod protocol;

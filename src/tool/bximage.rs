@@ -62,6 +62,7 @@ fn version(spec: &ToolSpec, program: &Path, tool_env: &ToolEnv) -> Result<&'stat
         grace: Duration::ZERO,
         sandbox: Some(&SandboxPolicy::default()),
         environment: &[],
+        input: None,
         memory_bytes_max: None,
     })?;
     let said = finished.stdout.text() + &finished.stderr.text();

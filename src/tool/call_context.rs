@@ -44,6 +44,7 @@ impl<'call> CallContext<'call> {
             grace,
             sandbox: Some(sandbox),
             environment: &[],
+            input: None,
             memory_bytes_max,
         }
     }

@@ -7,7 +7,7 @@
 use crate::image::format::Format;
 
 /// The names of all requests about plain images, in the order of the table.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "info",
     "check",
     "contents",
@@ -27,6 +27,7 @@ const NAMES: [&str; 19] = [
     "snapshot",
     "bench",
     "compare",
+    "session",
 ];
 
 /// Those that create or change an image.

@@ -100,6 +100,7 @@ pub(super) fn version(
         grace: Duration::ZERO,
         sandbox: Some(&SandboxPolicy::default()),
         environment: &[],
+        input: None,
         memory_bytes_max: None,
     };
     let finished = process::run(&invocation)?;
@@ -172,7 +173,21 @@ impl Program {
         kind: RequestKind,
         call_context: &CallContext<'_>,
     ) -> Result<Answer> {
-        let invocation = call_context.invocation(&self.path, &arguments);
+        self.run_with_input(arguments, None, kind, call_context)
+    }
+
+    /// Like [`Program::run`], with these bytes as its standard input.
+    pub(super) fn run_with_input(
+        &self,
+        arguments: Vec<String>,
+        input: Option<&[u8]>,
+        kind: RequestKind,
+        call_context: &CallContext<'_>,
+    ) -> Result<Answer> {
+        let invocation = Invocation {
+            input,
+            ..call_context.invocation(&self.path, &arguments)
+        };
         let Finished {
             ending,
             stdout,

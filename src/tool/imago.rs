@@ -6,7 +6,7 @@
 use super::library::Offer;
 use crate::image::format::Format;
 use crate::image::options::{Compression, CreateOption, Subformat};
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, SessionRequest, singles};
 
 mod calls;
 pub(super) mod library;
@@ -51,6 +51,9 @@ fn objection(request: &Request) -> Option<String> {
         Request::WriteZeroes { file, .. } | Request::Discard { file, .. } => cannot_open(file)
             .or_else(|| cannot_write(file))
             .or_else(|| cannot_zero(file)),
+        Request::Session { file, requests } => cannot_open(file)
+            .or_else(|| cannot_write(file).filter(|_| !request.is_reading()))
+            .or_else(|| singles(requests).find_map(|one| cannot_in_session(file, one))),
         Request::Compare { first, second } => cannot_open(first).or_else(|| cannot_open(second)),
     }
 }
@@ -68,6 +71,7 @@ fn offer() -> Offer {
         "write",
         "write_zeroes",
         "discard",
+        "session",
     ];
     Offer::new("imago", VERSION)
         .takes(&requests, ["raw", "qcow2"])
@@ -126,6 +130,15 @@ fn is_flat(file: &ImageFile) -> bool {
 fn cannot_zero(file: &ImageFile) -> Option<String> {
     let version_2 = file.format == Format::Qcow2 && file.options.is_version_2();
     version_2.then(|| "imago cannot zero or discard in qcow2 of version 2".to_owned())
+}
+
+/// Why imago cannot be asked this in a session.
+fn cannot_in_session(file: &ImageFile, request: &SessionRequest) -> Option<String> {
+    match request {
+        SessionRequest::WriteZeroes { .. } | SessionRequest::Discard { .. } => cannot_zero(file),
+        SessionRequest::Resize { .. } if file.backing.is_some() => cannot_zero(file),
+        _ => None,
+    }
 }
 
 /// The creation options that imago's builders offer.

@@ -76,7 +76,10 @@ impl Tool for Instar {
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
         let arguments = match request {
-            Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. } => {
+            Request::Write { .. }
+            | Request::WriteZeroes { .. }
+            | Request::Discard { .. }
+            | Request::Session { .. } => {
                 return None;
             }
             Request::Contents { file } => flatten(&file.path, &flat(file)),
@@ -241,6 +244,7 @@ fn arguments(request: &Request) -> Vec<String> {
         | Request::Dd { .. }
         | Request::Bitmap { .. }
         | Request::Bench { .. } => command_line::shared_words(request),
+        Request::Session { .. } => unreachable!("instar has no sessions"),
         Request::Contents { .. }
         | Request::Write { .. }
         | Request::WriteZeroes { .. }

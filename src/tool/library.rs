@@ -8,6 +8,7 @@ mod error;
 pub mod hosting;
 mod offer;
 mod probe;
+mod session;
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,9 +16,10 @@ use std::path::Path;
 pub use asynchronous::{AsyncLibrary, Blocking, block_on};
 pub use error::{Error, Result};
 pub use offer::Offer;
+pub use session::{Outcome, one_by_one};
 
 use crate::image::options::Preallocation;
-use crate::tool::request::{CheckCounts, ImageFile, Request};
+use crate::tool::request::{CheckCounts, ImageFile, Request, SessionRequest};
 use crate::tool::{Reproducer, Support};
 
 /// What an image is opened for.
@@ -142,6 +144,41 @@ pub trait Library: Send + Sync + 'static {
     /// Writes what a guest writes at `offset`.
     fn write(&self, image: &mut Self::Image, offset: u64, bytes: &[u8]) -> Result<()> {
         Err(Error::missing())
+    }
+
+    /// Fills the buffers, one behind the other, with what a guest reads at `offset`. The default reads at once what all of them take.
+    fn read_vector(
+        &self,
+        image: &mut Self::Image,
+        offset: u64,
+        buffers: &mut [&mut [u8]],
+    ) -> Result<()> {
+        let length = buffers.iter().map(|buffer| buffer.len()).sum();
+        let mut bytes = vec![0; length];
+        self.read(image, offset, &mut bytes)?;
+        let mut rest = &bytes[..];
+        for buffer in buffers {
+            let (own, behind) = rest.split_at(buffer.len());
+            buffer.copy_from_slice(own);
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Writes the buffers, one behind the other, at `offset`. The default writes all of them at once.
+    fn write_vector(&self, image: &mut Self::Image, offset: u64, buffers: &[&[u8]]) -> Result<()> {
+        self.write(image, offset, &buffers.concat())
+    }
+
+    /// Makes many requests on an open image, in order, and returns what came of each; of those that are made together, what came of each as well. The
+    /// default calls the other methods one after another. A request may lie anywhere, even far behind the end of the image.
+    fn session(
+        &self,
+        image: &mut Self::Image,
+        file: &ImageFile,
+        requests: &[SessionRequest],
+    ) -> Result<Vec<Outcome>> {
+        session::one_by_one(self, image, file, requests)
     }
 
     /// Makes a range read as zeros; with `unmap`, its space may be given back.

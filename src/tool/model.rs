@@ -17,11 +17,12 @@ use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::{Compression, Subformat};
 use crate::process::Captured;
-use crate::tool::request::{Answer, Exit, ImageFile, Report, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, SessionOutcome};
 
 mod changes;
 mod copies;
 mod readings;
+mod sessions;
 
 /// What it is called in a tool spec.
 pub const NAME: &str = "model";
@@ -43,6 +44,8 @@ struct Done {
     json: Option<Value>,
     /// What a guest sees.
     contents: Option<Contents>,
+    /// What came of the requests of a session.
+    session: Option<Vec<SessionOutcome>>,
     /// The exit code of an answer that is no success and no error: the images differ, or something is wrong with one.
     code: i32,
 }
@@ -148,6 +151,9 @@ impl Tool for ModelTool {
                 if let Some(contents) = done.contents {
                     answer.report = Report::Contents(contents);
                 }
+                if let Some(outcomes) = done.session {
+                    answer.report = Report::Session(outcomes);
+                }
                 if done.code != 0 {
                     answer.exit = Exit::Refused(done.code);
                 }
@@ -208,6 +214,7 @@ fn answered(request: &Request, directory: &Path, takes_space: bool) -> Result<Do
         | Request::Map { .. }
         | Request::Compare { .. }
         | Request::SnapshotContents { .. } => readings::answered(request, directory),
+        Request::Session { file, requests } => sessions::answered(file, requests, directory),
         Request::Bitmap { .. } | Request::Repair { .. } | Request::SnapshotList { .. } => {
             Err(no(request))
         }

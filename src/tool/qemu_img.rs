@@ -9,17 +9,23 @@ use std::sync::{Arc, OnceLock};
 use super::command_line::{self, Introduction, Program, flat, format_flag, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
-use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::tool::request::qemu_words::{self, InWords};
-use crate::tool::request::{Answer, DataFile, ImageFile, Request, SnapshotKey};
+use crate::tool::request::{
+    Answer, DataFile, Exit, ImageFile, Report, Request, SessionRequest, SnapshotKey, singles,
+};
 use build::Build;
 
 mod build;
 mod secret;
+mod session;
 
 /// The first major version whose list of snapshots has the compared layout.
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
+
+/// The maximum length of a command line in bytes: longer ones go to standard input. Linux allows 128 KiB for a word and
+/// 2 MiB in all; the servers that fork tools take less.
+const LINE_BYTES_MAX: usize = 32 << 10;
 
 struct QemuImg {
     capabilities: OnceLock<Capabilities>,
@@ -77,7 +83,7 @@ impl Tool for QemuImg {
             capabilities(self.qemu_io.is_some()).only(|request, format| {
                 let command = match request {
                     "contents" => Some("convert"),
-                    "write" | "write_zeroes" | "discard" => None,
+                    "write" | "write_zeroes" | "discard" | "session" => None,
                     other => Some(other),
                 };
                 self.build.has(command, format)
@@ -123,6 +129,12 @@ impl Tool for QemuImg {
                 Some(format!(
                     "{} is asked of qemu-img for qcow2 only",
                     request.name()
+                ))
+            }
+            Request::Session { requests, .. } if read_bytes(requests) > session::READ_BYTES_MAX => {
+                let most = session::READ_BYTES_MAX;
+                Some(format!(
+                    "at most {most} bytes are read from qemu-io in a session"
                 ))
             }
             request if is_for_qemu_io(request) && self.qemu_io.is_none() => Some(
@@ -174,7 +186,7 @@ impl Tool for QemuImg {
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_ref().ok_or_else(missing)?;
                 DataFile::around(request, call_context.directory, || {
-                    qemu_io.run(arguments(request), request.kind(), call_context)
+                    ask_qemu_io(qemu_io, request, call_context)
                 })
             }
             _ => self
@@ -187,6 +199,51 @@ impl Tool for QemuImg {
         let qemu_io = self.qemu_io.as_ref().map(|program| program.path.as_path());
         by_hand(request, &self.program.path, qemu_io)
     }
+}
+
+/// Asks qemu-io. Its commands are words of the command line as long as they fit, and always its input in a session, so
+/// that its prompts tell them apart.
+fn ask_qemu_io(
+    qemu_io: &Program,
+    request: &Request,
+    call_context: &CallContext<'_>,
+) -> Result<Answer> {
+    let line = arguments(request);
+    let length: usize = line.iter().map(String::len).sum();
+    let commands = match request {
+        Request::Session { requests, .. } => session::commands(request.file(), requests),
+        Request::Write { file, writes } if length > LINE_BYTES_MAX => session::writes(file, writes),
+        _ => return qemu_io.run(line, request.kind(), call_context),
+    };
+    let plain = qemu_io_words(request.file(), []);
+    let plain = match request.is_reading() {
+        true => [words(["-r"]), plain].concat(),
+        false => plain,
+    };
+    let short = secret::unlocked(request, plain, 0);
+    let input = session::input(&commands);
+    let mut answer = qemu_io.run_with_input(short, Some(&input), request.kind(), call_context)?;
+    if let Request::Session { requests, .. } = request {
+        let transcript = &mut answer.transcript;
+        let (stdout, stderr) = (transcript.stdout.text(), transcript.stderr.text());
+        let outcomes = session::outcomes(requests, &stdout, &stderr);
+        // What a person types to see the same.
+        transcript.command = qemu_io.line(line);
+        let is_whole = outcomes.len() == singles(requests).count();
+        if is_whole && matches!(answer.exit, Exit::Success | Exit::Refused(_)) {
+            // That a request was refused is its own outcome.
+            answer.exit = Exit::Success;
+        }
+        answer.report = Report::Session(outcomes);
+    }
+    Ok(answer)
+}
+
+/// Returns how many bytes a session reads.
+fn read_bytes(requests: &[SessionRequest]) -> u64 {
+    let reads = singles(requests).filter(|request| request.is_read());
+    let lengths = reads.filter_map(|request| Some(request.range()?.1));
+    lengths.fold(0, u64::saturating_add)
 }
 
 /// Returns the command line by which a person asks these programs.
@@ -218,6 +275,7 @@ fn capabilities(has_qemu_io: bool) -> Capabilities {
     let written: Vec<Format> = Format::all()
         .filter(|format| has_qemu_io && format.is_written())
         .collect();
+    let all: Vec<Format> = Format::all().collect();
     Capabilities::everything()
         .with(&["check"], &checked)
         .with(&["measure", "resize"], &[Format::Raw, Format::Qcow2])
@@ -226,13 +284,17 @@ fn capabilities(has_qemu_io: bool) -> Capabilities {
             &[Format::Qcow2],
         )
         .with(&["write", "write_zeroes", "discard"], &written)
+        .with(&["session"], if has_qemu_io { &all } else { &[] })
 }
 
 /// Whether the request changes guest data, which only qemu-io does.
 fn is_for_qemu_io(request: &Request) -> bool {
     matches!(
         request,
-        Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. }
+        Request::Write { .. }
+            | Request::WriteZeroes { .. }
+            | Request::Discard { .. }
+            | Request::Session { .. }
     )
 }
 
@@ -267,12 +329,13 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             compress,
             snapshot,
         } => conversion(source, target, *compress, Some(snapshot)),
-        Request::Write { file, writes } => {
-            let commands = writes.iter().enumerate();
-            qemu_io_words(
-                file,
-                commands.map(|(index, write)| write_command(file, index, write)),
-            )
+        Request::Write { file, writes } => qemu_io_words(file, session::writes(file, writes)),
+        Request::Session { file, requests } => {
+            let line = qemu_io_words(file, session::commands(file, requests));
+            match request.is_reading() {
+                true => [words(["-r"]), line].concat(),
+                false => line,
+            }
         }
         Request::Snapshot {
             file,
@@ -320,18 +383,6 @@ fn plain_arguments(request: &Request) -> Vec<String> {
 fn reported(verb: &str, flags: Vec<String>, file: &ImageFile) -> Vec<String> {
     let json = words(["--output=json", &file.path]);
     [words([verb]), format_flag("-f", file), flags, json].concat()
-}
-
-fn write_command(file: &ImageFile, index: usize, write: &Write) -> String {
-    let Write {
-        fill,
-        offset,
-        length,
-    } = write;
-    match fill {
-        Fill::Byte(byte) => format!("write -P {byte} {offset} {length}"),
-        Fill::Data(_) => format!("write -s {} {offset} {length}", DataFile::name(file, index)),
-    }
 }
 
 fn conversion(

@@ -77,7 +77,7 @@ impl Library for Reader {
     fn capabilities(&self) -> Offer {
         let format = self.format.name();
         let offer = Offer::new(self.name, self.version)
-            .takes(&["info", "contents"], [format])
+            .takes(&["info", "contents", "session"], [format])
             .with_data_files()
             .with_encryption();
         let lacks = self.lacks.iter();

@@ -12,6 +12,7 @@ mod new_size;
 pub mod qemu_words;
 mod rebase_mode;
 mod report;
+mod session;
 mod snapshot_key;
 mod window;
 
@@ -23,6 +24,7 @@ pub use kind::RequestKind;
 pub use new_size::NewSize;
 pub use rebase_mode::RebaseMode;
 pub use report::{CheckCounts, Report};
+pub use session::{BUFFER_BYTES_MAX, SessionOutcome, SessionRequest, SessionRequestKind, singles};
 pub use snapshot_key::SnapshotKey;
 pub use window::{Window, dd_range};
 
@@ -218,6 +220,14 @@ pub enum Request {
         /// The snapshot's unique id string.
         id: String,
     },
+    /// Open an image once, and make these requests, in order. Each has an outcome of its own; a request that is refused
+    /// ends nothing.
+    Session {
+        /// The image.
+        file: ImageFile,
+        /// The requests.
+        requests: Vec<SessionRequest>,
+    },
     /// Check a qcow2 and repair it. Some tools report in JSON whether the repair is incomplete, as `repair-incomplete`.
     Repair {
         /// The image.
@@ -281,6 +291,7 @@ impl Request {
     pub fn is_reading(&self) -> bool {
         match self {
             Self::Bench { plan, .. } => !plan.writes,
+            Self::Session { requests, .. } => singles(requests).all(SessionRequest::is_read),
             Self::Info { .. }
             | Self::Check { .. }
             | Self::Measure { .. }
@@ -328,6 +339,7 @@ impl Request {
             | Self::Commit { file, .. }
             | Self::Bitmap { file, .. }
             | Self::Bench { file, .. }
+            | Self::Session { file, .. }
             | Self::Snapshot { file, .. }
             | Self::SnapshotList { file }
             | Self::SnapshotContents { file, .. }

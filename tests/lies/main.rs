@@ -18,6 +18,7 @@ mod image;
 mod liar;
 #[path = "../ring/mod.rs"]
 mod ring;
+mod sessions;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     if let Some(code) = liar::serve_if_called() {
         return code;
     }
+    sessions::bring();
     let is_missing = cfg!(missing_qemu_img);
     let trial = |name: &str, run: fn()| {
         let run = move || {
@@ -54,5 +56,7 @@ fn main() -> ExitCode {
         )
         .with_ignored_flag(true),
     ];
+    let sessions = sessions::trials();
+    let trials = trials.into_iter().chain(sessions).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -46,6 +46,7 @@ fn call<'call>(
         grace: Duration::ZERO,
         sandbox: None,
         environment: &[],
+        input: None,
         memory_bytes_max: None,
     }
 }

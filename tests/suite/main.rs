@@ -47,6 +47,7 @@ mod scratch_disks;
 mod script_kinds;
 mod scripts;
 mod security;
+mod sessions;
 mod snapshot_canaries;
 mod stopping;
 mod terminal;

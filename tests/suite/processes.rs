@@ -20,6 +20,7 @@ fn shell_in(directory: &Path, script: &str, limit: Duration) -> Finished {
         grace: Duration::ZERO,
         sandbox: None,
         environment: &[],
+        input: None,
         memory_bytes_max: None,
     })
     .unwrap()
@@ -226,6 +227,7 @@ fn a_program_that_cannot_be_started_is_reported_in_one_line() {
         grace: Duration::ZERO,
         sandbox: None,
         environment: &[],
+        input: None,
         memory_bytes_max: None,
     };
     let error = run(&invocation).unwrap_err().to_string();
@@ -255,6 +257,7 @@ fn a_starved_process_does_not_time_out() {
                 grace: Duration::ZERO,
                 sandbox: None,
                 environment: &[],
+                input: None,
             })
         });
         // The starved process gets almost no processor time for three times its limit.
@@ -280,6 +283,7 @@ fn at_its_limit(script: &str, grace: Duration) -> (PostMortem, Duration) {
         grace,
         sandbox: None,
         environment: &[],
+        input: None,
     })
     .unwrap();
     match finished.ending {

@@ -28,6 +28,7 @@ fn sandboxed(directory: &Path, sandbox: &SandboxPolicy, script: &str) -> Finishe
         grace: Duration::ZERO,
         sandbox: Some(sandbox),
         environment: &[],
+        input: None,
     })
     .unwrap()
 }
@@ -49,6 +50,7 @@ fn launched(mode: ExecMode, directory: &Path, sandbox: &SandboxPolicy, script: &
         grace: Duration::ZERO,
         sandbox: Some(sandbox),
         environment: &[],
+        input: None,
     };
     launcher.run(&invocation).unwrap()
 }

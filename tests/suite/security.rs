@@ -99,6 +99,7 @@ fn tool_outcomes(
             grace: Duration::ZERO,
             sandbox: Some(sandbox),
             environment: &[],
+            input: None,
             memory_bytes_max: None,
         })
         .unwrap();

@@ -25,6 +25,8 @@ mod layers;
 mod mutation;
 mod options;
 mod readers;
+mod sessions;
+mod space;
 mod steps;
 mod textures;
 
@@ -199,8 +201,9 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
     ..IMAGO
 };
 
-/// [`DEEP`] with data of all textures.
+/// [`DEEP`] with data of all textures, and sessions.
 pub(super) static RICH: NativeProfile = NativeProfile {
+    kinds: &with_sessions::<22, 23>(KINDS),
     favoured_percent: 12,
     steps_max: 13,
     textured_percent: TEXTURED_PERCENT,
@@ -208,14 +211,28 @@ pub(super) static RICH: NativeProfile = NativeProfile {
     ..DEEP
 };
 
-/// [`DEEP_IMAGO`] with data of all textures.
+/// [`DEEP_IMAGO`] with data of all textures, and sessions.
 pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
+    kinds: &with_sessions::<18, 19>(IMAGO_KINDS),
     favoured_percent: 12,
     steps_max: 13,
     textured_percent: TEXTURED_PERCENT,
     budget: Some(BUDGET),
     ..DEEP_IMAGO
 };
+
+/// Returns the kinds of steps with that of native3 at the end.
+const fn with_sessions<const OLD: usize, const NEW: usize>(
+    kinds: [ChainStepKind; OLD],
+) -> [ChainStepKind; NEW] {
+    let mut all = [ChainStepKind::Session; NEW];
+    let mut index = 0;
+    while index < OLD {
+        all[index] = kinds[index];
+        index += 1;
+    }
+    all
+}
 
 /// Returns the kinds of steps without those that native2 added.
 const fn without_native2_kinds(kinds: &'static [ChainStepKind]) -> &'static [ChainStepKind] {

@@ -185,6 +185,7 @@ impl Gh {
             grace: Duration::ZERO,
             sandbox: None,
             environment: &self.environment,
+            input: None,
             memory_bytes_max: None,
         })?;
         if finished.ending == Ending::Exited(0) {

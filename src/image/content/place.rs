@@ -25,6 +25,18 @@ const BYTE_AT: &str = "byte at guest offset ";
 const BYTES_AT: &str = " bytes at guest offset ";
 
 impl ContentPlace {
+    /// The place in an image of a place in what was read at this guest offset.
+    pub fn behind(self, start: u64) -> Self {
+        match self {
+            Self::Size => Self::Size,
+            Self::Byte(offset) => Self::Byte(start.saturating_add(offset)),
+            Self::Block { bytes, offset } => Self::Block {
+                bytes,
+                offset: start.saturating_add(offset),
+            },
+        }
+    }
+
     /// What [`fmt::Display`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         if text == SIZE {

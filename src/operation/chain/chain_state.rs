@@ -261,6 +261,7 @@ impl ChainState {
                 self.model.copy_window(start, length, size);
             }
             ChainStep::Bench { .. } => self.benched(step),
+            ChainStep::Session { requests } => self.pass_session(requests),
             ChainStep::Read
             | ChainStep::Map
             | ChainStep::Info

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::chain_state::ChainState;
-use super::inspection::{map_lie, witnesses};
+use super::inspection::map_lie;
+use super::witnesses::witnesses;
 use crate::disk_format::qcow2::audit::{Audit, ranges_in_words};
 use crate::image::model::{Bitmap, View};
 use crate::oracle::judge::{self, CheckResult};

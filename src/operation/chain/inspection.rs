@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::chain_state::ChainState;
+use super::session;
 use super::step::ChainStep;
+use super::witnesses::witnesses;
 use crate::image::content::Contents;
 use crate::image::model::View;
 use crate::oracle::judge::CheckResult;
@@ -45,6 +47,7 @@ pub(super) fn judge(
         ChainStep::Info => descriptions(chain_state, ours, theirs),
         ChainStep::Measure { .. } => measures(ours, theirs),
         ChainStep::SnapshotList => lists(chain_state, ours, theirs),
+        ChainStep::Session { requests } => session::judge(requests, chain_state, ours, theirs),
         _ => None,
     }
 }
@@ -78,20 +81,6 @@ fn contents(chain_state: &ChainState, ours: &Contents, theirs: &Contents) -> Opt
     };
     let difference =
         Difference::new(subject, found.first, found.second).with_expected(expected_text);
-    Some(Finding::of_difference(kind, difference).blamed(blame))
-}
-
-/// Compares the values of the candidate, the reference and the model.
-pub(super) fn witnesses(
-    kind: DivergenceKind,
-    subject: Subject,
-    [ours, theirs, expected]: [String; 3],
-) -> Option<Finding> {
-    if ours == theirs && theirs == expected {
-        return None;
-    }
-    let blame = Blame::among(&ours, &theirs, &expected);
-    let difference = Difference::new(subject, ours, theirs).with_expected(expected);
     Some(Finding::of_difference(kind, difference).blamed(blame))
 }
 

@@ -6,11 +6,12 @@
 
 use super::Chain;
 use super::chain_state::ChainState;
+use super::session;
 use super::step::{ChainStep, Layer};
 use crate::image::format::Format;
 use crate::image::options::{Preallocation, Subformat};
 use crate::operation::feature::Feature;
-use crate::tool::request::{ImageFile, SnapshotAction};
+use crate::tool::request::{ImageFile, SnapshotAction, singles};
 
 /// A known bug of qemu-img.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +218,16 @@ impl KnownQemuBug {
             ChainStep::Repair { .. } => {
                 let loses = !model.bitmaps.is_empty() && !model.snapshots.is_empty();
                 loses.then_some(Self::RepairedSnapshots)
+            }
+            ChainStep::Session { requests } => {
+                let mut chain_state = chain_state.into_owned();
+                singles(requests)
+                    .filter_map(session::equivalent)
+                    .find_map(|step| {
+                        let met = Self::met_by(&chain_state, &step);
+                        chain_state.advance_as_expected(&step);
+                        met
+                    })
             }
             _ => None,
         }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Chain;
 use super::chain_state::ChainState;
-use super::step::ChainStep;
+use super::session;
+use super::step::{ChainStep, ChainStepKind};
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::Subformat;
 use crate::operation::facts::{Facts, of_file};
@@ -186,7 +187,12 @@ fn names(chain_state: &ChainState, step: &ChainStep) -> Vec<&'static str> {
         ChainStep::Amend { options } if options.is_version_2() => Some("downgrade"),
         _ => None,
     };
-    std::iter::once(step.name()).chain(more).collect()
+    let mut names: Vec<&'static str> = std::iter::once(step.name()).chain(more).collect();
+    if let ChainStep::Session { requests } = step {
+        // The history of a file has what was done within a session as well.
+        names.extend(session::kinds(requests).map(ChainStepKind::name));
+    }
+    names
 }
 
 fn known_bugs(chain_state: &ChainState, step: &ChainStep) -> Vec<Feature> {

@@ -164,6 +164,7 @@ impl ChainState {
                 self.sense_of_writing()
             }
             ChainStep::Bench { .. } => self.sense_of_bench(step),
+            ChainStep::Session { requests } => self.sense_of_session(requests),
             ChainStep::SnapshotList => only_qcow2(),
             ChainStep::Read | ChainStep::Map | ChainStep::Info | ChainStep::Measure { .. } => {
                 Ok(())

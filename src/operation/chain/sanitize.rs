@@ -10,6 +10,7 @@ use super::{Chain, ChainState, KnownQemuBug};
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::Preallocation;
+use crate::tool::request::SessionRequest;
 
 impl Chain {
     /// Returns the chain without what is not meaningful.
@@ -98,7 +99,7 @@ fn cut(writes: &[Write], size: u64) -> Vec<Write> {
 
 /// Returns the part of [`offset`, `offset + length`) within an image of `size` bytes, as (offset, length).
 fn cut_range(offset: u64, length: u64, size: u64) -> Option<(u64, u64)> {
-    let end = (offset + length).min(size);
+    let end = offset.saturating_add(length).min(size);
     (offset < end).then(|| (offset, end - offset))
 }
 
@@ -157,8 +158,37 @@ fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
             Some(ChainStep::Rebase { onto })
         }
         ChainStep::Bench { .. } => benched(step, size),
+        ChainStep::Session { requests } => in_session(requests, chain_state),
         _ => Some(step.clone()),
     }
+}
+
+/// Returns a session with the requests that are meaningful; `None` if there are none.
+fn in_session(requests: &[SessionRequest], chain_state: &ChainState) -> Option<ChainStep> {
+    let mut chain_state = chain_state.clone();
+    let mut kept = Vec::new();
+    for request in requests {
+        let request = match request {
+            SessionRequest::Discard { offset, length } => {
+                let range = cut_range(*offset, *length, chain_state.model.top.size);
+                let step =
+                    range.map(|(offset, length)| whole_clusters(offset, length, &chain_state));
+                match step {
+                    Some(ChainStep::Discard { offset, length }) => {
+                        SessionRequest::Discard { offset, length }
+                    }
+                    _ => request.clone(),
+                }
+            }
+            _ => request.clone(),
+        };
+        let one = std::slice::from_ref(&request);
+        if chain_state.sense_of_session(one).is_ok() {
+            chain_state.pass_session(one);
+            kept.push(request);
+        }
+    }
+    (!kept.is_empty()).then_some(ChainStep::Session { requests: kept })
 }
 
 /// Returns a bench with only the requests that lie within the image.

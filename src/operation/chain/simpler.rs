@@ -10,9 +10,13 @@ use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::CreateOptions;
-use steps::{simpler_steps, simpler_writes};
+use crate::tool::request::singles;
+use ranges::simpler_writes;
+use steps::simpler_steps;
 
 mod copies_and_benches;
+mod ranges;
+mod sessions;
 mod steps;
 
 /// Usual sizes in bytes, the simplest first.
@@ -221,6 +225,7 @@ fn options_of(step: &ChainStep) -> usize {
 fn writes_of(step: &ChainStep) -> usize {
     match step {
         ChainStep::Write { writes } => writes.len(),
+        ChainStep::Session { requests } => singles(requests).count(),
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => writes_of(step),
         _ => 0,
     }
@@ -279,6 +284,9 @@ fn moved(step: &ChainStep, old: u64, new: u64) -> ChainStep {
             *offset = moved_offset(*offset, *length, old, new);
         }
         ChainStep::Resize { size, .. } => *size = size.saturating_add(new).saturating_sub(old),
+        ChainStep::Session { requests } => {
+            *requests = sessions::moved_session(requests, old, new);
+        }
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
             **step = moved(step, old, new)
         }

@@ -8,7 +8,7 @@ use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Preallocation};
 use crate::operation::feature::Feature;
 use crate::tool::request::qemu_words::as_words;
-use crate::tool::request::{RepairTier, SnapshotAction, SnapshotKey};
+use crate::tool::request::{RepairTier, SessionRequest, SnapshotAction, SnapshotKey};
 
 pub use kind::ChainStepKind;
 
@@ -218,6 +218,11 @@ pub enum ChainStep {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         byte: Option<u8>,
     },
+    /// Opens the image once and makes many requests.
+    Session {
+        /// The requests, in order.
+        requests: Vec<SessionRequest>,
+    },
     /// Lists the snapshots.
     SnapshotList,
     /// Performs a step that every tool must refuse and that changes nothing. Only cases that are written by hand have
@@ -254,6 +259,7 @@ impl ChainStep {
             Self::Dd { .. } => ChainStepKind::Dd,
             Self::Repair { .. } => ChainStepKind::Repair,
             Self::Bench { .. } => ChainStepKind::Bench,
+            Self::Session { .. } => ChainStepKind::Session,
             Self::SnapshotList => ChainStepKind::SnapshotList,
             Self::Refused { .. } => ChainStepKind::Refused,
         }

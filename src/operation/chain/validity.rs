@@ -6,7 +6,9 @@
 use super::Chain;
 use super::step::{ChainStep, Layer};
 use crate::image::bitmap_action::BitmapAction;
+use crate::image::content::Write;
 use crate::image::validity::{self, Validity};
+use crate::tool::request::{BUFFER_BYTES_MAX, SessionRequest, singles};
 
 /// The maximum numbers of layers and steps: for each step, all steps before it are replayed.
 const LAYERS_MAX: usize = 64;
@@ -72,6 +74,11 @@ impl ChainStep {
                 byte: Some(_),
                 ..
             } => count.saturating_mul(*length),
+            Self::Session { requests } => {
+                let writes = singles(requests).filter(|request| request.needs() == Some("write"));
+                let lengths = writes.filter_map(|request| Some(request.range()?.1));
+                lengths.fold(0, u64::saturating_add)
+            }
             Self::Below { step, .. } | Self::Refused { step } => step.written(),
             _ => 0,
         }
@@ -133,6 +140,10 @@ impl ChainStep {
                 validity::number("depth", *depth, 1..=u64::from(u16::MAX))?;
                 benched(*count, *length, *offset, *stride)
             }
+            Self::Session { requests } => {
+                validity::not_empty("requests", requests)?;
+                validity::each("requests", requests, session)
+            }
             Self::Commit
             | Self::Read
             | Self::Map
@@ -153,6 +164,42 @@ fn benched(count: u64, length: u64, offset: u64, stride: u64) -> Validity {
     validity::range(offset.saturating_add(moved), length)?;
     let written = count.saturating_mul(length);
     validity::written("its requests", std::iter::once(written))
+}
+
+/// Validates a request of a session, which may lie anywhere: one that reads or writes needs a buffer.
+fn session(request: &SessionRequest) -> Validity {
+    match request {
+        SessionRequest::Together { requests } => {
+            validity::not_empty("requests", requests)?;
+            validity::each("requests", requests, |part| match part {
+                SessionRequest::Together { .. } => {
+                    Err(" are made together once more: write them among the others".to_owned())
+                }
+                SessionRequest::Write(write) if write.recipe().is_some() => {
+                    Err(" has a texture: those that are made together repeat a byte".to_owned())
+                }
+                part => session(part),
+            })
+        }
+        SessionRequest::Resize { size } => validity::number("size", *size, 1..=validity::BYTES_MAX),
+        SessionRequest::WriteVector { lengths, .. }
+        | SessionRequest::ReadVector { lengths, .. } => {
+            validity::not_empty("lengths", lengths)?;
+            if lengths.contains(&0) {
+                return Err(" has a buffer of length 0: leave it out".to_owned());
+            }
+            let length = lengths
+                .iter()
+                .fold(0, |sum: u64, one| sum.saturating_add(*one));
+            validity::number("lengths together", length, 1..=BUFFER_BYTES_MAX)
+        }
+        SessionRequest::Write(Write { length, .. }) | SessionRequest::Read { length, .. } => {
+            validity::number("length", *length, 0..=BUFFER_BYTES_MAX)
+        }
+        SessionRequest::WriteZeroes { .. }
+        | SessionRequest::Discard { .. }
+        | SessionRequest::Flush => Ok(()),
+    }
 }
 
 /// Validates an optional index of a layer, from the bottom.

@@ -309,6 +309,8 @@ kinds! {
     ChainDirty = "chain_dirty_metadata_divergence", Metadata, Unclear;
     /// An image needs too much host space, or a step touched other files.
     ChainHost = "chain_host_divergence", Host, Unclear;
+    /// A request of a session reads wrong data, or is performed or refused wrongly.
+    ChainSession = "chain_session_divergence", Contents, Unclear;
     /// A third tool reads the candidate's image differently.
     ChainWitness = "chain_witness_divergence", CrossReading, Unclear;
 

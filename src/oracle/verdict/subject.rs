@@ -11,8 +11,6 @@ mod template;
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 pub use json_path::JsonPath;
 pub use part::SnapshotStep;
 
@@ -21,7 +19,7 @@ use crate::disk_format::qcow2::host_clusters::{HostPlace, HostRegion};
 use crate::image::content::ContentPlace;
 use crate::oracle::refusal_class::RefusalClass;
 use crate::oracle::side::Side;
-use crate::tool::request::{RepairTier, RequestKind};
+use crate::tool::request::{RepairTier, RequestKind, SessionRequestKind};
 use part::Part;
 
 /// A text that no known version of this program writes. Only reading a file creates one.
@@ -182,6 +180,22 @@ subjects! {
         /// The place in it.
         place: ContentPlace
     } = "contents_midway", "contents of " file ", read midway: " place "";
+    /// What a request of a session read.
+    SessionContents {
+        /// The number of the request in the session, from 1.
+        number: usize,
+        /// The image.
+        file: String,
+        /// The place in it.
+        place: ContentPlace
+    } = "session_contents", "what request " number " of a session on " file " reads: " place "";
+    /// Whether a request of a session is performed.
+    SessionRequest {
+        /// The kind of the request.
+        request: SessionRequestKind,
+        /// The image.
+        file: String
+    } = "session_request", "outcome of " request " in a session on " file "";
     /// The contents of a final image, which are the same on both sides and contradict the recipe.
     ContentsOnBothSides {
         /// The image.
@@ -420,20 +434,6 @@ impl SubjectKind {
     /// Returns the kind of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
-    }
-}
-
-impl Serialize for SubjectKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for SubjectKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let unknown = || serde::de::Error::custom(format!("no subject is called '{name}'"));
-        Self::named(&name).ok_or_else(unknown)
     }
 }
 

@@ -136,6 +136,7 @@ impl CaseWorkers {
             grace: Duration::ZERO,
             sandbox: Some(&self.sandbox),
             environment: &self.environment,
+            input: None,
             memory_bytes_max: None,
         }
     }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::outcomes;
 use super::process_directory::{MovedDirectory, ProcessDirectory};
 use super::protocol::{self, Hello, Message, Response};
 use crate::base::error::{Error, Result};
@@ -241,8 +244,13 @@ fn read(reply: Reply, kind: RequestKind, directory: &Path) -> (Answer, Option<Di
     };
     let cpu = Duration::from_nanos(response.cpu_ns);
     let raw = response.raw.clone();
+    let list = response.json.clone();
     match answer(kind, response, stderr, cpu) {
         (answer, true) => (answer, None),
+        (mut answer, false) if kind == RequestKind::Session => {
+            read_outcomes(list.as_ref(), raw.as_deref(), directory, &mut answer);
+            (answer, Some(*dialogue))
+        }
         (mut answer, false) => {
             if let Some(raw) = raw {
                 read_raw(&raw, directory, &mut answer);
@@ -274,6 +282,10 @@ pub(in super::super) fn answer(
     let is_partial = true;
     let text = response.json.as_ref().map(ToString::to_string);
     answer.transcript.stdout = Captured::from_text(text.unwrap_or_default());
+    if let Some(outcomes) = response.session {
+        answer.report = Report::Session(outcomes);
+        return (answer, false);
+    }
     answer.report = match (response.contents, response.json) {
         (Some(contents), _) => Report::Contents(contents),
         (None, Some(tree)) => Report::from_json(kind, tree, is_partial),
@@ -297,6 +309,25 @@ fn read_raw(name: &str, directory: &Path, answer: &mut Answer) {
     }
     // The file does not exist if the tool wrote none.
     let _ = std::fs::remove_file(path);
+}
+
+/// Reads the outcomes of a session from the list and the raw file, which it removes, unless the answer has them already.
+fn read_outcomes(list: Option<&Value>, raw: Option<&str>, directory: &Path, answer: &mut Answer) {
+    if answer.report.session().is_some() || !answer.succeeded() {
+        return;
+    }
+    let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|own| own == name);
+    let raw = raw
+        .filter(|name| is_plain(name))
+        .map(|name| directory.join(name));
+    let told = list.ok_or_else(|| "there is no list".to_owned());
+    match told.and_then(|list| outcomes::read(list, raw.as_deref())) {
+        Ok(outcomes) => answer.report = Report::Session(outcomes),
+        Err(why) => answer.exit = Exit::Crashed(format!("it left no outcomes of a session: {why}")),
+    }
+    if let Some(raw) = raw {
+        let _ = std::fs::remove_file(raw);
+    }
 }
 
 /// Returns the answer of a process that ended: it crashed during the request, or was killed at the limit.

@@ -13,7 +13,7 @@ use super::first_version::FirstVersion;
 use crate::image::content::Contents;
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
-use crate::tool::request::{DataFile, ImageFile, Request};
+use crate::tool::request::{DataFile, ImageFile, Request, SessionOutcome, SessionRequest, singles};
 
 /// The newest version of the protocol.
 pub const VERSION: u32 = 2;
@@ -75,7 +75,11 @@ impl Message {
         }
         let mut line = serde_json::to_value(&line)?;
         for file in needed {
-            line["writes"][file.index]["data_file"] = file.name.into();
+            let list = match request {
+                Request::Session { .. } => "requests",
+                _ => "writes",
+            };
+            line[list][file.index]["data_file"] = file.name.into();
         }
         serde_json::to_string(&line)
     }
@@ -142,6 +146,17 @@ impl Hello {
         let Some(formats) = self.can.get(request.name()) else {
             return Some(format!("{name} has no {}", request.name()));
         };
+        if let Request::Session { file, requests } = request {
+            if self.protocol == OLDEST_VERSION {
+                return Some(format!(
+                    "{name} speaks a version of the protocol without sessions"
+                ));
+            }
+            let objection = self.objection_in_session(file, requests);
+            if objection.is_some() {
+                return objection;
+            }
+        }
         let files = request.images();
         let can = |format: Format| formats.iter().any(|offered| offered == format.name());
         let foreign = files.iter().find(|file| !can(file.format));
@@ -152,6 +167,21 @@ impl Hello {
             return Some(format!("{name} writes repeated bytes only"));
         }
         files.into_iter().find_map(|file| self.cannot_open(file))
+    }
+
+    /// Returns which of the requests of a session the tool does not even support outside one.
+    fn objection_in_session(
+        &self,
+        file: &ImageFile,
+        requests: &[SessionRequest],
+    ) -> Option<String> {
+        let is_offered = |name: &str| {
+            let formats = self.can.get(name).map_or(&[][..], Vec::as_slice);
+            formats.iter().any(|offered| offered == file.format.name())
+        };
+        let mut needed = singles(requests).filter_map(SessionRequest::needs);
+        let missing = needed.find(|name| !is_offered(name))?;
+        Some(format!("{} cannot {missing} {}", self.name, file.format))
     }
 
     fn cannot_open(&self, file: &ImageFile) -> Option<String> {
@@ -196,6 +226,9 @@ pub struct Response {
     /// For contents within imgduel: the contents themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
+    /// For a session within imgduel: the outcomes themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Vec<SessionOutcome>>,
     /// The CPU time in nanoseconds.
     #[serde(default)]
     pub cpu_ns: u64,

@@ -21,7 +21,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::file_state::{FileState, Reserve};
 use crate::image::content::Contents;
 use crate::process::Captured;
-use crate::tool::request::{Answer, CallUsage, Exit, Report, RequestKind, Transcript};
+use crate::tool::request::{
+    Answer, CallUsage, Exit, Report, RequestKind, SessionOutcome, Transcript,
+};
 
 /// The first word of an entry, with the version of the format.
 const MAGIC: &str = "imgduel-reference-cache-4";
@@ -51,6 +53,9 @@ struct Head {
     stdout: Captured,
     stderr: Captured,
     contents: Option<Contents>,
+    /// The outcomes of a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<Vec<SessionOutcome>>,
     partial: bool,
     /// The files that are new or changed; their data follows the head in this order.
     written: Vec<Written>,
@@ -150,6 +155,7 @@ impl Entry {
             stdout: answer.transcript.stdout.clone(),
             stderr: answer.transcript.stderr.clone(),
             contents: answer.report.contents().cloned(),
+            session: answer.report.session().map(<[_]>::to_vec),
             partial: answer.report.is_partial(),
             written,
             removed: gone.cloned().collect(),
@@ -207,9 +213,10 @@ impl Entry {
         let head = &self.head;
         Answer {
             exit: head.exit.clone(),
-            report: match &head.contents {
-                Some(contents) => Report::Contents(contents.clone()),
-                None => Report::parse(kind, &head.stdout.bytes, head.partial),
+            report: match (&head.contents, &head.session) {
+                (Some(contents), _) => Report::Contents(contents.clone()),
+                (None, Some(outcomes)) => Report::Session(outcomes.clone()),
+                (None, None) => Report::parse(kind, &head.stdout.bytes, head.partial),
             },
             usage: CallUsage {
                 duration: self.duration,
@@ -280,6 +287,7 @@ mod tests {
             stdout: Captured::default(),
             stderr: Captured::default(),
             contents: None,
+            session: None,
             partial: false,
             written: Vec::new(),
             removed: Vec::new(),

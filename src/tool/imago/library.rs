@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ::imago::file::File;
 use ::imago::format::PreallocateMode;
 use ::imago::format::gate::PermissiveImplicitOpenGate;
+use ::imago::io_buffers::{IoVector, IoVectorMut};
 use ::imago::qcow2::Qcow2;
 use ::imago::raw::Raw;
 use ::imago::vmdk::Vmdk;
@@ -79,6 +80,28 @@ impl Library for Imago {
 
     fn write(&self, opened: &mut Opened, offset: u64, bytes: &[u8]) -> Result<()> {
         opened.image.write(bytes, offset).map_err(refused)
+    }
+
+    fn read_vector(
+        &self,
+        opened: &mut Opened,
+        offset: u64,
+        buffers: &mut [&mut [u8]],
+    ) -> Result<()> {
+        let mut vector = IoVectorMut::new();
+        // imago takes no buffer without length.
+        for buffer in buffers.iter_mut().filter(|buffer| !buffer.is_empty()) {
+            vector.push(buffer);
+        }
+        opened.image.readv(vector, offset).map_err(refused)
+    }
+
+    fn write_vector(&self, opened: &mut Opened, offset: u64, buffers: &[&[u8]]) -> Result<()> {
+        let mut vector = IoVector::new();
+        for buffer in buffers.iter().filter(|buffer| !buffer.is_empty()) {
+            vector.push(buffer);
+        }
+        opened.image.writev(vector, offset).map_err(refused)
     }
 
     /// imago zeroes and unmaps by a discard.

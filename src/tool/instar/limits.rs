@@ -119,7 +119,10 @@ const LIMITS: [Limit; 30] = [
         |request| {
             matches!(
                 request,
-                Request::Write { .. } | Request::WriteZeroes { .. } | Request::Discard { .. }
+                Request::Write { .. }
+                    | Request::WriteZeroes { .. }
+                    | Request::Discard { .. }
+                    | Request::Session { .. }
             )
         },
     ),

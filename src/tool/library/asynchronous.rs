@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use super::{Access, Error, Extent, Info, Library, Offer, Resize, Result};
-use crate::tool::request::{CheckCounts, ImageFile, Request};
+use super::session::one_by_one;
+use super::{Access, Error, Extent, Info, Library, Offer, Outcome, Resize, Result};
+use crate::tool::request::{CheckCounts, ImageFile, Request, SessionRequest};
 use crate::tool::{Reproducer, Support};
 
 /// Wakes a thread that waits for a future.
@@ -120,6 +121,16 @@ pub trait AsyncLibrary: Send + Sync + 'static {
         ready(Err(Error::missing()))
     }
 
+    /// As [`Library::session`]. `None` leaves it to the other methods, one after another.
+    fn session(
+        &self,
+        image: &mut Self::Image,
+        file: &ImageFile,
+        requests: &[SessionRequest],
+    ) -> impl Future<Output = Option<Result<Vec<Outcome>>>> {
+        ready(None)
+    }
+
     /// As [`Library::zero`].
     fn zero(
         &self,
@@ -210,6 +221,16 @@ impl<L: AsyncLibrary> Library for Blocking<L> {
 
     fn write(&self, image: &mut Self::Image, offset: u64, bytes: &[u8]) -> Result<()> {
         self.0.block_on(self.0.write(image, offset, bytes))
+    }
+
+    fn session(
+        &self,
+        image: &mut Self::Image,
+        file: &ImageFile,
+        requests: &[SessionRequest],
+    ) -> Result<Vec<Outcome>> {
+        let own = self.0.block_on(self.0.session(image, file, requests));
+        own.unwrap_or_else(|| one_by_one(self, image, file, requests))
     }
 
     fn zero(&self, image: &mut Self::Image, offset: u64, length: u64, unmap: bool) -> Result<()> {

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Access, Error, Extent, Library, Offer, Resize, Result, probe};
 use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder, is_zero};
+use crate::tool::adapter;
 use crate::tool::adapter::protocol::{Hello, Response};
-use crate::tool::request::{CheckCounts, ImageFile, Request, Window};
+use crate::tool::request::{CheckCounts, ImageFile, Request, SessionRequest, Window};
 use crate::tool::{FLAT_SUFFIX, Reproducer, Support};
 
 /// The maximum size in bytes of a disk that is read whole: a library that reports no holes is read byte by byte.
@@ -65,6 +66,9 @@ impl<L: Library> Hosted for L {
     fn answer(&self, request: &Request, directory: &Path, delivery: Delivery) -> Response {
         let mut response = Response::default();
         let done = match (request, delivery) {
+            (Request::Session { file, requests }, _) => {
+                in_session(self, file, requests, directory, delivery, &mut response)
+            }
             (Request::Contents { file }, Delivery::AsFile) => {
                 let flat = file.path.clone() + FLAT_SUFFIX;
                 let done = flattened(self, file, directory, &flat);
@@ -159,6 +163,41 @@ fn performed<L: Library>(
         }
         _ => Err(Error::Missing),
     }
+}
+
+/// Opens an image once for many requests.
+fn in_session<L: Library>(
+    library: &L,
+    file: &ImageFile,
+    requests: &[SessionRequest],
+    directory: &Path,
+    delivery: Delivery,
+    response: &mut Response,
+) -> Result<()> {
+    let is_reading = requests
+        .iter()
+        .all(|request| request.parts().iter().all(SessionRequest::is_read));
+    let access = match is_reading {
+        true => Access::Read,
+        false => Access::Write,
+    };
+    let mut image = library.open(&directory.join(&file.path), file, access)?;
+    let outcomes = library.session(&mut image, file, requests)?;
+    if !is_reading {
+        library.flush(&mut image)?;
+    }
+    match delivery {
+        Delivery::Inside => {
+            response.session = Some(outcomes.into_iter().map(Into::into).collect());
+        }
+        Delivery::AsFile => {
+            let (list, raw) = adapter::told(outcomes);
+            let flat = file.path.clone() + FLAT_SUFFIX;
+            std::fs::write(directory.join(&flat), raw)?;
+            (response.json, response.raw) = (Some(list), Some(flat));
+        }
+    }
+    Ok(())
 }
 
 /// Changes an image that is open.

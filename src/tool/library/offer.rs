@@ -10,7 +10,7 @@ use crate::tool::adapter::protocol::{self, Hello, Lack};
 use crate::tool::request::{ImageFile, Request, RequestKind};
 
 /// The requests that need an image only to be read.
-const READING: [&str; 5] = ["info", "contents", "map", "check", "compare"];
+const READING: [&str; 6] = ["info", "contents", "map", "check", "compare", "session"];
 
 /// The requests that make or change an image.
 const WRITING: [&str; 6] = [

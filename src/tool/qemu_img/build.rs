@@ -311,6 +311,7 @@ impl Build {
             grace: Duration::ZERO,
             sandbox: Some(&SandboxPolicy::default()),
             environment: &[],
+            input: None,
             memory_bytes_max: None,
         };
         let finished = process::run(&invocation).ok()?;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{ImageFile, Request};
+use super::{ImageFile, Request, SessionRequest};
 use crate::base::error::{Error, Result};
 use crate::image::content::{Recipe, Write};
 
@@ -12,7 +12,7 @@ use crate::image::content::{Recipe, Write};
 pub struct DataFile {
     /// Its name, in the image's directory.
     pub name: String,
-    /// The index of the write.
+    /// The index of the write, or of the request of a session.
     pub index: usize,
     write: Write,
     recipe: Recipe,
@@ -26,11 +26,20 @@ impl DataFile {
 
     /// Returns the files that a request needs: one for each write that does not repeat a byte.
     pub fn needed_by(request: &Request) -> Vec<Self> {
-        let Request::Write { file, writes } = request else {
-            return Vec::new();
+        let (file, writes): (_, Vec<Option<&Write>>) = match request {
+            Request::Write { file, writes } => (file, writes.iter().map(Some).collect()),
+            Request::Session { file, requests } => {
+                let writes = requests.iter().map(|one| match one {
+                    SessionRequest::Write(write) if write.length > 0 => Some(write),
+                    _ => None,
+                });
+                (file, writes.collect())
+            }
+            _ => return Vec::new(),
         };
-        let writes = writes.iter().enumerate();
+        let writes = writes.into_iter().enumerate();
         let needed = writes.filter_map(|(index, write)| {
+            let write = write?;
             Some(Self {
                 name: Self::name(file, index),
                 index,

@@ -75,6 +75,7 @@ kinds! {
     SnapshotList = "snapshot_list",
     SnapshotContents = "snapshot_contents",
     Repair = "repair",
+    Session = "session",
     ;
     harness:
     Corrupt = "corrupt",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::RequestKind;
+use super::{RequestKind, SessionOutcome};
 use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::image::content::Contents;
@@ -26,6 +26,8 @@ pub enum Report {
     Unparsable(String),
     /// The guest-visible contents, for `Request::Contents` and `Request::SnapshotContents`.
     Contents(Contents),
+    /// The outcomes of the requests of a session, in order; those that are made together have one each.
+    Session(Vec<SessionOutcome>),
     /// The host clusters, for the harness action that normalizes the dates of snapshots.
     HostClusters(HostClusters),
     /// The audit of an image by the harness.
@@ -123,6 +125,16 @@ impl Report {
     pub fn contents(&self) -> Option<&Contents> {
         match self {
             Self::Contents(contents) => Some(contents),
+            _ => None,
+        }
+    }
+}
+
+impl Report {
+    /// Returns the outcomes of a session.
+    pub fn session(&self) -> Option<&[SessionOutcome]> {
+        match self {
+            Self::Session(outcomes) => Some(outcomes),
             _ => None,
         }
     }

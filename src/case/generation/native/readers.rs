@@ -28,6 +28,8 @@ const COMPRESSED_PERCENT: u64 = 60;
 const CHANGES_MAX: u64 = 3;
 /// Percentage of inspections that a case contains besides reading all bytes.
 const LOOK_PERCENT: u64 = 50;
+/// Percentage of cases in which the image is read in many ways while it stays open.
+const SESSION_PERCENT: u64 = 60;
 /// Maximum virtual size in bytes. Most readers do not report holes, so every byte is read.
 const SIZE_BYTES_MAX: u64 = 48 << 20;
 
@@ -76,8 +78,21 @@ pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
     ..super::WIDE
 };
 
-/// [`READERS`] with data of all textures.
+/// [`READERS`] with data of all textures, and sessions.
 pub(in crate::case::generation) static TEXTURED_READERS: NativeProfile = NativeProfile {
+    kinds: &[
+        ChainStepKind::Write,
+        ChainStepKind::WriteZeroes,
+        ChainStepKind::Discard,
+        ChainStepKind::Resize,
+        ChainStepKind::Snapshot,
+        ChainStepKind::Amend,
+        ChainStepKind::Info,
+        ChainStepKind::Check,
+        ChainStepKind::Map,
+        ChainStepKind::Read,
+        ChainStepKind::Session,
+    ],
     textured_percent: super::TEXTURED_PERCENT,
     budget: Some(super::BUDGET),
     ..READERS
@@ -130,6 +145,11 @@ pub(super) fn draw(
         let step = wanted.then(|| backing::draw(random, profile, kind, &chain_state));
         step.flatten()
             .into_iter()
+            .for_each(|step| take(step, &mut chain_state));
+    }
+    if pool.contains(&ChainStepKind::Session) && random.percent(SESSION_PERCENT) {
+        let step = backing::draw(random, profile, ChainStepKind::Session, &chain_state);
+        step.into_iter()
             .for_each(|step| take(step, &mut chain_state));
     }
     take(ChainStep::Read, &mut chain_state);

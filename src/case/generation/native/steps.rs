@@ -2,24 +2,19 @@
 //! step is possible in the current state.
 
 use super::edges::{self, Grain};
-use super::{NativeProfile, converts};
+use super::space::{discard, resize, zero_limit};
+use super::{NativeProfile, converts, sessions};
 use crate::base::rng::NativeRandom;
 use crate::image::bitmap_action::BitmapAction;
-use crate::image::format::{Format, SECTOR_BYTES};
-use crate::image::options::{Compat, CreateOption, Preallocation};
-use crate::operation::chain::{
-    ChainState, ChainStep, ChainStepKind, REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX,
-};
+use crate::image::format::Format;
+use crate::image::options::{Compat, CreateOption};
+use crate::operation::chain::{ChainState, ChainStep, ChainStepKind, REBUILT_CLUSTER_MAX};
 use crate::tool::request::{RepairTier, SnapshotAction};
 
 /// Maximum size in bytes of images that are compared completely.
 const COMPARED_BYTES_MAX: u64 = 1 << 30;
 /// Maximum length in bytes of one request of a bench.
 const BENCHED_BYTES_MAX: u64 = 256 << 10;
-/// Maximum number of bytes that a resize preallocates.
-const PREALLOCATED_MAX: u64 = 1 << 20;
-/// The mode without preallocation, which every format with preallocation modes accepts.
-const NO_PREALLOCATION: Preallocation = Preallocation::Off;
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
 const BITMAP_CHANGES: [BitmapAction; 4] = [
     BitmapAction::Remove,
@@ -93,6 +88,7 @@ pub(super) fn draw(
             tier: *random.choice(&[RepairTier::Leaks, RepairTier::All]),
         }),
         ChainStepKind::Bench => admitted(bench(random, chain_state, grain)),
+        ChainStepKind::Session => sessions::draw(random, profile, chain_state),
         ChainStepKind::SnapshotList => admitted(ChainStep::SnapshotList),
         ChainStepKind::ConvertSnapshot if qcow2 => converts::convert_snapshot(random, profile, chain_state)
             .or_else(|| draw(random, profile, ChainStepKind::Snapshot, chain_state)),
@@ -163,75 +159,6 @@ fn bench(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> C
         stride,
         depth,
         byte: writes.then_some(byte),
-    }
-}
-
-/// Returns the maximum length in bytes of a write of zeros. Formats without zero clusters write the zeros out, so their limit is low.
-fn zero_limit(chain_state: &ChainState, grain: Grain) -> u64 {
-    match chain_state.top().format {
-        Format::Qcow2 if chain_state.top().options.is_version_2() => 1 << 20,
-        Format::Qcow2 | Format::Raw => grain.reach(),
-        _ => 1 << 20,
-    }
-}
-
-/// Draws a discard of whole clusters.
-fn discard(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> ChainStep {
-    let size = chain_state.model.top.size;
-    let clusters = size.div_ceil(grain.cluster);
-    let first = edges::offset(random, size, grain, &[]) / grain.cluster;
-    let most = (grain.reach() / grain.cluster).min(clusters - first).max(1);
-    let count = match random.below(4) {
-        0 => most,
-        1 => 1,
-        _ => random.between(1, most.min(8)),
-    };
-    let offset = first * grain.cluster;
-    let length = (count * grain.cluster).min(size - offset);
-    ChainStep::Discard { offset, length }
-}
-
-/// Draws a new size: near a boundary, some clusters larger, at a table boundary, or any size.
-fn resize(random: &mut NativeRandom, chain_state: &ChainState, grain: Grain) -> ChainStep {
-    let (top, size) = (chain_state.top(), chain_state.model.top.size);
-    let wanted = match random.below(4) {
-        0 => edges::offset(random, size, grain, &[]),
-        1 => size + grain.cluster * random.between(1, 4),
-        2 => (size.div_ceil(grain.table) + random.below(2)) * grain.table,
-        _ => edges::size(random, top.format, grain, size.saturating_mul(4)),
-    };
-    let low = if top.format == Format::Qcow2 {
-        size.saturating_sub(grain.reach())
-    } else {
-        0
-    };
-    // Growing an overlay beyond the size of its backing file writes zeros in version 2.
-    let high = if chain_state.below().is_empty() {
-        u64::MAX
-    } else {
-        WALKED_BYTES_MAX
-    };
-    // All clusters of an image with data_file_raw are allocated.
-    let high = if top.options.data_file_raw().is_some() {
-        high.min(grain.reach().max(size))
-    } else {
-        high
-    };
-    let wanted = wanted.clamp(low, high.max(low));
-    let wanted = (wanted / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES);
-    // Growing such an image mostly triggers a known qemu-img bug: see `KnownQemuBug::UnalignedGrowth`.
-    let wanted = if chain_state.has_unaligned_tail() && random.percent(80) {
-        wanted.min(size)
-    } else {
-        wanted
-    };
-    let is_little = wanted.saturating_sub(size) <= PREALLOCATED_MAX.min(grain.reach());
-    let preallocates =
-        is_little && chain_state.preallocates(wanted, NO_PREALLOCATION) && random.percent(20);
-    let mode = *random.choice(chain_state.preallocations());
-    ChainStep::Resize {
-        size: wanted,
-        preallocation: preallocates.then_some(mode),
     }
 }
 

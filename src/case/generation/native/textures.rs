@@ -6,6 +6,7 @@
 use crate::base::rng::NativeRandom;
 use crate::image::content::{Fill, Recipe, Texture, Write};
 use crate::operation::chain::{Chain, ChainStep};
+use crate::tool::request::SessionRequest;
 
 /// The textures and their weights: text above all, since it makes compressed clusters of many lengths.
 const WEIGHTS: [(Texture, u64); 4] = [
@@ -50,6 +51,14 @@ pub(super) fn give(random: &mut NativeRandom, percent: u64, chain: &mut Chain) {
 fn of_step(step: &mut ChainStep, fills: &[Fill]) {
     match step {
         ChainStep::Write { writes } => replace(writes, fills),
+        ChainStep::Session { requests } => {
+            let writes = requests.iter_mut().filter_map(|request| match request {
+                SessionRequest::Write(write) => Some(write),
+                // qemu-io takes data from a file for single writes alone.
+                _ => None,
+            });
+            writes.for_each(|write| replace(std::slice::from_mut(write), fills));
+        }
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => of_step(step, fills),
         _ => {}
     }

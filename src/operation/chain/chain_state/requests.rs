@@ -6,7 +6,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::{
-    ImageFile, NewSize, RebaseMode, Request, SnapshotAction, SnapshotKey, Window,
+    ImageFile, NewSize, RebaseMode, Request, SessionRequest, SnapshotAction, SnapshotKey, Window,
 };
 
 impl ChainState {
@@ -77,6 +77,7 @@ impl ChainState {
             } => self.dd(*format, *block_size, *count, *skip),
             ChainStep::Repair { tier } => Request::Repair { file, tier: *tier },
             ChainStep::Bench { .. } => self.bench(step),
+            ChainStep::Session { requests } => self.session(requests),
             ChainStep::SnapshotList => Request::SnapshotList { file },
         }
     }
@@ -91,6 +92,13 @@ impl ChainState {
         Request::Bench {
             plan: plan(step, self.is_of_doubtful_size()),
             file: self.top().clone(),
+        }
+    }
+
+    fn session(&self, requests: &[SessionRequest]) -> Request {
+        Request::Session {
+            file: self.top().clone(),
+            requests: requests.to_vec(),
         }
     }
 

@@ -1,45 +1,13 @@
 //! Simpler versions of single steps, and of the ranges that they access.
 
 use super::super::step::{ChainStep, Conversion, Naming};
-use super::{FORMATS, SIZE_GRAIN, copies_and_benches, sizes};
-use crate::base::simpler::{elementwise, numbers, shorter, shorter_not_empty};
+use super::ranges::{ranges, simpler_writes};
+use super::{FORMATS, copies_and_benches, sessions, sizes};
+use crate::base::simpler::{elementwise, shorter, shorter_not_empty};
 use crate::image::bitmap_action::BitmapAction;
-use crate::image::content::Write;
-use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::RepairTier;
-
-/// Offsets and lengths are rounded to multiples of these, in bytes.
-const GRAINS: [u64; 3] = [65536, 4096, SECTOR_BYTES];
-
-/// Returns simpler ranges: nearer to the start, rounder, shorter.
-fn ranges(offset: u64, length: u64) -> Vec<(u64, u64)> {
-    let rounded = |value: u64| GRAINS.map(|grain| value / grain * grain).into_iter();
-    let mut offsets = numbers(offset, &[0, SIZE_GRAIN]);
-    offsets.extend(rounded(offset));
-    let mut lengths = numbers(length, &[SECTOR_BYTES, 4096, SIZE_GRAIN]);
-    lengths.extend(rounded(length));
-    let offsets = offsets.into_iter().filter(|smaller| *smaller < offset);
-    let lengths = lengths.into_iter();
-    let lengths = lengths.filter(|smaller| *smaller < length && *smaller >= SECTOR_BYTES);
-    offsets
-        .map(|offset| (offset, length))
-        .chain(lengths.map(|length| (offset, length)))
-        .collect()
-}
-
-pub(super) fn simpler_writes(write: &Write) -> Vec<Write> {
-    let ranges = ranges(write.offset, write.length).into_iter();
-    let fills = write.fill.simpler().into_iter();
-    ranges
-        .map(|(offset, length)| Write {
-            offset,
-            length,
-            ..*write
-        })
-        .chain(fills.map(|fill| Write { fill, ..*write }))
-        .collect()
-}
 
 pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
     match step {
@@ -95,6 +63,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             skip,
         } => copies_and_benches::simpler_dd(*format, *block_size, *count, *skip),
         ChainStep::Bench { .. } => copies_and_benches::simpler_bench(step),
+        ChainStep::Session { requests } => sessions::simpler_session(requests),
         ChainStep::Repair { tier } if *tier != RepairTier::Leaks => vec![ChainStep::Repair {
             tier: RepairTier::Leaks,
         }],

@@ -51,6 +51,7 @@ kinds! {
     ConvertSnapshot = "convert_snapshot",
     Below = "below",
     Refused = "refused",
+    Session = "session",
 }
 
 impl FromStr for ChainStepKind {

@@ -10,7 +10,7 @@ use crate::disk_format::qcow2::host_clusters::{HostPlace, HostRegion};
 use crate::image::content::ContentPlace;
 use crate::oracle::refusal_class::RefusalClass;
 use crate::oracle::side::Side;
-use crate::tool::request::{RepairTier, RequestKind, SnapshotAction};
+use crate::tool::request::{RepairTier, RequestKind, SessionRequestKind, SnapshotAction};
 
 /// A part of a subject's text.
 pub(super) trait Part: Sized {
@@ -79,6 +79,7 @@ named_parts! {
     HostRegion: HostRegion::ALL, HostRegion::name;
     RefusalClass: RefusalClass::ALL, RefusalClass::name;
     RepairTier: [RepairTier::Leaks, RepairTier::All], RepairTier::name;
+    SessionRequestKind: SessionRequestKind::ALL, SessionRequestKind::name;
     Side: [Side::Candidate, Side::Reference], Side::name;
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{JsonPath, Subject};
+use super::{JsonPath, Subject, SubjectKind};
 use crate::image::content::ContentPlace;
 
 impl Subject {
@@ -25,6 +25,7 @@ impl Subject {
             | Self::ContentsAfterChange { place }
             | Self::ContentsOfDamaged { place }
             | Self::IntermediateContents { place, .. }
+            | Self::SessionContents { place, .. }
             | Self::ContentsOnBothSides { place, .. }
             | Self::Contents { place, .. }
             | Self::Reading { place, .. }
@@ -45,5 +46,19 @@ impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(Self::parse(&text))
+    }
+}
+
+impl Serialize for SubjectKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for SubjectKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let unknown = || serde::de::Error::custom(format!("no subject is called '{name}'"));
+        Self::named(&name).ok_or_else(unknown)
     }
 }
