@@ -20,6 +20,9 @@ pub mod case_worker;
 /// An image from outside, with the files that it needs.
 pub mod outside_image;
 
+/// Who reads whose images.
+pub mod grid;
+
 /// An image that a repository keeps.
 pub mod kept_image;
 

@@ -26,6 +26,7 @@ pub use call_context::CallContext;
 pub use capabilities::{Capabilities, Capability};
 pub use spec::ToolSpec;
 pub use wrapper::ToolWrapper;
+pub use writing::ImageWriter;
 
 pub mod adapter;
 mod arithmetic;
@@ -66,6 +67,7 @@ mod vhdx_core;
 mod vmdk_core;
 pub mod worker;
 mod wrapper;
+pub mod writing;
 
 /// A disk-image tool.
 pub trait Tool: Send + Sync {
@@ -103,6 +105,11 @@ pub trait Tool: Send + Sync {
 
     /// Sends it a request. Whatever the tool does is an answer; an error means that it could not be run.
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer>;
+
+    /// Returns it as a writer, if it makes images only where it is asked as one.
+    fn writer(&self) -> Option<&dyn ImageWriter> {
+        None
+    }
 
     /// Returns how a person makes the same request without imgduel; nothing is run. [`Request::Contents`] leaves the
     /// guest-visible contents beside the image, as a raw file whose name has the suffix [`FLAT_SUFFIX`].

@@ -7,6 +7,7 @@ mod bug_report;
 mod config;
 mod converting;
 mod fuzzing;
+mod grid;
 mod init;
 mod inspect;
 mod issues;
@@ -78,6 +79,8 @@ enum Command {
     Report(CaseArguments),
     /// Show images to every tool of this machine: who reads them alike; or print what lies on disk in a qcow2
     Inspect(inspect::InspectArguments),
+    /// Show who reads whose images: every writer's, by every reader of this machine
+    Grid(grid::GridArguments),
     /// Turn a pending finding into a regression seed or an entry of the catalogue
     Accept(AcceptArguments),
     /// Keep an image as a trial of the test target, without its guest data
@@ -139,7 +142,7 @@ pub fn main() -> ExitCode {
         Ok(Read::Help(text)) => return print_text(&text),
         Ok(Read::NoCommand) => {
             return failed(&Error::usage(
-                "which command? fuzz, replay, show, shrink, script, report, inspect, accept, accept-image, init, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
+                "which command? fuzz, replay, show, shrink, script, report, inspect, grid, accept, accept-image, init, tools, config, adapter-check, merge, stubs, completions or man (see --help)",
             ));
         }
         Err(error) => return failed(&error),
@@ -151,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Script(arguments) => script(&arguments),
         Command::Report(arguments) => bug_report::report(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Grid(arguments) => grid::grid(&arguments),
         Command::Accept(arguments) => accept(arguments),
         Command::AcceptImage(arguments) => accept_image::accept_image(&arguments),
         Command::ConvertCatalogue(arguments) => converting::convert(&arguments),

@@ -2,6 +2,7 @@
 
 pub mod brief;
 mod evidence;
+pub mod grid;
 mod matrix;
 pub mod tools;
 pub mod views;

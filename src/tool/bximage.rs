@@ -1,4 +1,4 @@
-//! Bochs' `bximage`: reads an image by converting it to a flat file.
+//! Bochs' `bximage`: reads an image by converting it to a flat file, and writes one by converting that.
 //!
 //! It probes the format itself and copies what it does not know as it is. It tells no version, and its info tells a geometry and no size, so that
 //! it is asked for contents alone.
@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command_line::{self, Program, words};
+use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::disk_format::plain::Volume;
 use crate::image::format::Format;
+use crate::image::options::{CreateOptions, Subformat};
 use crate::process::{self, Captured, Ending, Invocation, SandboxPolicy};
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Request, RequestKind};
 
 /// The maximum disk size for a conversion, in bytes: it reads every sector, 1 GiB in about a second.
 const CONVERT_LIMIT_BYTES: u64 = 1 << 30;
@@ -89,7 +91,45 @@ fn objection(file: &ImageFile, formats: &[Format]) -> Option<String> {
 }
 
 fn flatten(from: &str, to: &str) -> Vec<String> {
-    words(["-func=convert", "-imgmode=flat", "-q", from, to])
+    conversion("flat", from, to)
+}
+
+fn conversion(mode: &str, from: &str, to: &str) -> Vec<String> {
+    words(["-func=convert", &format!("-imgmode={mode}"), "-q", from, to])
+}
+
+/// Returns the mode that makes a form; `None` for forms that it does not make.
+fn mode(format: Format, options: &CreateOptions) -> Option<&'static str> {
+    if options.force_size() == Some(true) {
+        return None;
+    }
+    match (format, options.subformat()) {
+        (Format::Vpc, Some(Subformat::Dynamic) | None) => Some("vpc"),
+        (Format::Vhdx, Some(Subformat::Dynamic) | None) => Some("vhdx"),
+        (Format::Vmdk, Some(Subformat::MonolithicSparse) | None) => Some("vmware4"),
+        _ => None,
+    }
+}
+
+impl ImageWriter for Bximage {
+    fn makes(&self, form: &Form) -> bool {
+        let is_known = self.capabilities.formats("contents").contains(&form.format);
+        is_known && mode(form.format, &form.options).is_some()
+    }
+
+    fn make(
+        &self,
+        source: &ImageFile,
+        target: &ImageFile,
+        call_context: &CallContext<'_>,
+    ) -> Result<Answer> {
+        let mode = mode(target.format, &target.options).unwrap_or_default();
+        let line = conversion(mode, &source.path, &target.path);
+        let answer = self
+            .program
+            .run(line, RequestKind::Contents, call_context)?;
+        Ok(understood(answer))
+    }
 }
 
 /// Drops its progress, of which it prints a thousand times what it says else, and tells a file that it does not know from one that it refuses.
@@ -138,6 +178,10 @@ impl Tool for Bximage {
             Request::Contents { file } => objection(file, self.capabilities.formats("contents")),
             other => Some(format!("bximage is not asked for {}", other.name())),
         })
+    }
+
+    fn writer(&self) -> Option<&dyn ImageWriter> {
+        Some(self)
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {

@@ -1,4 +1,4 @@
-//! VirtualBox's `vbox-img`: reads an image by converting it to raw.
+//! VirtualBox's `vbox-img`: reads an image by converting it to raw, and writes one by converting a raw file.
 //!
 //! Its convert opens one image alone, without a parent. Its info tells a size of vdi only, so that it is asked for no other.
 
@@ -8,10 +8,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::command_line::{self, Introduction, Program, words};
+use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::disk_format::plain::Volume;
 use crate::image::format::Format;
+use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::process::Captured;
 use crate::tool::request::{Answer, Exit, ImageFile, Report, Request, RequestKind};
 
@@ -83,17 +85,68 @@ fn objection(file: &ImageFile) -> Option<String> {
 }
 
 fn flatten(backend: &str, from: &str, to: &str) -> Vec<String> {
+    conversion([from, backend], [to, "RAW"])
+}
+
+fn conversion([from, from_backend]: [&str; 2], [to, to_backend]: [&str; 2]) -> Vec<String> {
     words([
         "convert",
         "--srcfilename",
         from,
         "--srcformat",
-        backend,
+        from_backend,
         "--dstfilename",
         to,
         "--dstformat",
-        "RAW",
+        to_backend,
     ])
+}
+
+/// Returns the variant that makes a form; `None` for forms that it does not make.
+fn variant(format: Format, options: &CreateOptions) -> Option<&'static str> {
+    if options.force_size() == Some(true) {
+        return None;
+    }
+    let is_static = options
+        .iter()
+        .any(|option| *option == CreateOption::Static(true));
+    let named = match options.subformat() {
+        Some(Subformat::MonolithicFlat | Subformat::Fixed) => Some("Fixed"),
+        Some(Subformat::TwoGbMaxExtentSparse) => Some("Split2G"),
+        Some(Subformat::StreamOptimized) => Some("Stream"),
+        Some(Subformat::MonolithicSparse | Subformat::Dynamic) | None if !is_static => {
+            Some("Standard")
+        }
+        None => Some("Fixed"),
+        _ => None,
+    };
+    let is_written = matches!(
+        format,
+        Format::Vdi | Format::Vmdk | Format::Vpc | Format::Qcow | Format::Parallels
+    );
+    named.filter(|_| is_written)
+}
+
+impl ImageWriter for VboxImg {
+    fn makes(&self, form: &Form) -> bool {
+        variant(form.format, &form.options).is_some()
+    }
+
+    fn make(
+        &self,
+        source: &ImageFile,
+        target: &ImageFile,
+        call_context: &CallContext<'_>,
+    ) -> Result<Answer> {
+        let backend = backend(target.format).unwrap_or_default();
+        let mut line = conversion([&source.path, "RAW"], [&target.path, backend]);
+        let variant = variant(target.format, &target.options).unwrap_or_default();
+        line.extend(words(["--variant", variant]));
+        let answer = self
+            .program
+            .run(line, RequestKind::Contents, call_context)?;
+        Ok(understood(answer))
+    }
 }
 
 fn described(file: &ImageFile) -> Vec<String> {
@@ -179,6 +232,10 @@ impl Tool for VboxImg {
             Request::Info { file } | Request::Contents { file } => objection(file),
             other => Some(format!("vbox-img is not asked for {}", other.name())),
         })
+    }
+
+    fn writer(&self) -> Option<&dyn ImageWriter> {
+        Some(self)
     }
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
