@@ -33,6 +33,9 @@ pub mod probe;
 /// What of an image is structure, and what is guest data.
 pub mod skeleton;
 
+/// What is in an image's file, in words.
+pub mod description;
+
 /// The on-disk format of dmg: a writer.
 pub mod dmg;
 

@@ -17,6 +17,17 @@ const LOOKED_AT: u64 = 512;
 /// The most bytes of a vmdk that are searched for its descriptor: the header of a sparse extent, and the descriptor behind it.
 const DESCRIPTOR_BYTES_MAX: u64 = 128 << 10;
 
+/// Formats that no tool here is asked about, by their first bytes: QEMU's block/qed.h, Bochs' iodev/hdimage, cryptsetup's LUKS specification, Apple's sparse images.
+const FOREIGN: [(&[u8], &str); 4] = [
+    (b"QED\0", "a qed"),
+    (
+        b"Bochs Virtual HD Image",
+        "an image of Bochs (growing, undoable or volatile)",
+    ),
+    (b"LUKS\xba\xbe", "a LUKS volume"),
+    (b"sprs", "a sparse image of Apple"),
+];
+
 /// A file that an image needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Companion {
@@ -62,6 +73,15 @@ pub fn format(path: &Path) -> Result<Format, Unparsable> {
         _ if last.starts_with(b"koly") => Format::Dmg,
         _ => Format::Raw,
     })
+}
+
+/// What a file that no format of ours recognizes is by its first bytes, where it is an image of another format.
+pub fn foreign(path: &Path) -> Result<Option<&'static str>, Unparsable> {
+    let file = open_regular(path)?;
+    let length = file.metadata()?.len();
+    let first = bytes(&file, 0, LOOKED_AT.min(length))?;
+    let found = FOREIGN.iter().find(|(start, _)| first.starts_with(start));
+    Ok(found.map(|(_, name)| *name))
 }
 
 fn bytes(file: &File, offset: u64, length: u64) -> Result<Vec<u8>, Unparsable> {

@@ -54,7 +54,7 @@ impl Walk {
 }
 
 /// The unsigned little-endian integer of `LENGTH` bytes at `offset`; missing bytes count as zero.
-fn little<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
+pub(super) fn little<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
     let there = bytes.get(offset..).unwrap_or_default();
     let word = there.iter().take(LENGTH).rev();
     word.fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -1,11 +1,12 @@
 //! The page: one HTML file that contains everything and fetches nothing.
 //!
 //! A pure function of the summary and the digest. maud escapes all text. Its parts: `finding` is one group of divergences, `matrix`
-//! many tools in one table, `picture` the image's maps. Called by the sinks.
+//! many tools in one table, `picture` the image's maps. Called by the sinks. `views` is the page of `imgduel inspect`.
 
 mod finding;
 mod matrix;
 mod picture;
+pub mod views;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,14 +56,7 @@ pub fn page(summary: &Summary, digest: &Digest) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { "imgduel: " (summary.divergences_found) " divergences in " (summary.iterations_completed) " cases" }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&format!("imgduel: {} divergences in {} cases", summary.divergences_found, summary.iterations_completed)))
             body {
                 a.skip href="#divergences" { "Skip to the divergences" }
                 header {
@@ -93,6 +87,20 @@ pub fn page(summary: &Summary, digest: &Digest) -> Markup {
                     (inconclusive(summary, &digest.inconclusive))
                 }
             }
+        }
+    }
+}
+
+/// The head of a page: it fetches nothing.
+fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            meta http-equiv="Content-Security-Policy" content=(POLICY);
+            title { (title) }
+            style { (PreEscaped(STYLE)) }
         }
     }
 }

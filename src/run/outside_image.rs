@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
+use crate::disk_format::description::{self, Description};
 use crate::disk_format::probe::{self, Role};
+use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::{copy_sparse, open_regular};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
@@ -27,6 +29,8 @@ pub struct OutsideImage {
     pub formats: Vec<Format>,
     /// Those of them that are no images: extents and data files.
     pub parts: Vec<PathBuf>,
+    /// What it is, if it is of a format that no tool here is asked about.
+    pub foreign: Option<&'static str>,
     /// The files that it names and that are not copied, each with the reason.
     pub left: Vec<String>,
 }
@@ -37,7 +41,14 @@ impl OutsideImage {
         let mut found = Found::default();
         // A link that a person names is followed; one that an image names is not.
         let target = fs::canonicalize(path).ok().filter(|_| path.is_symlink());
-        let file = found.image(target.as_deref().unwrap_or(path), None, 0)?;
+        let target = target.as_deref().unwrap_or(path);
+        let mut file = found.image(target, None, 0)?;
+        // Some tools take a fixed vpc for raw, unless they are told.
+        file.format_is_told = true;
+        let foreign = match file.format {
+            Format::Raw => probe::foreign(target).unwrap_or_default(),
+            _ => None,
+        };
         let Found {
             taken,
             formats,
@@ -50,8 +61,20 @@ impl OutsideImage {
             taken,
             formats,
             parts,
+            foreign,
             left,
         })
+    }
+
+    /// Describes the image itself by our own parsers; `Err` with the reason where they cannot read it. Reads a copy.
+    pub fn described(&self) -> Result<std::result::Result<Description, Unparsable>> {
+        let scratch = tempfile::tempdir()
+            .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
+        let copy = scratch.path().join(&self.file.path);
+        if let Some(path) = self.taken.first() {
+            copy_sparse(path, &copy)?;
+        }
+        Ok(description::of_image(&copy, self.file.format))
     }
 
     /// Copies all files into a directory, without their holes. Fails if one changed meanwhile.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::outside_image::OutsideImage;
 use crate::base::error::Result;
 use crate::image::content::Contents;
 use crate::process::SandboxPolicy;
 use crate::process::scratch::Root;
-use crate::tool::request::{Answer, Exit, Report, Request};
+use crate::tool::request::{Answer, Exit, Report, Request, Window};
 use crate::tool::{CallContext, Support, Tool};
 
 /// With what tools look at an image.
@@ -36,8 +37,21 @@ pub struct View {
     /// What its check says, if it has one: `None` if it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// What its map says, if it has one: `None` if it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<Mapping>,
     /// The CPU time of its calls, in milliseconds.
     pub cpu_ms: u64,
+}
+
+/// What a tool's map says.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mapping {
+    /// The guest ranges (offset, length) in bytes that hold data, ascending, without those that are known to be zeros.
+    Data(Vec<(u64, u64)>),
+    /// It has none, with its words.
+    Refuses(String),
 }
 
 /// What came of reading an image.
@@ -92,9 +106,14 @@ fn view(tool: &dyn Tool, image: &OutsideImage, looking: &Looking<'_>) -> Result<
         tool: format!("{} {}", tool.name(), tool.version()),
         outcome: Outcome::Skipped(String::new()),
         check: None,
+        map: None,
         cpu_ms: 0,
     };
     let contents = Request::Contents { file: file() };
+    if let Some(what) = image.foreign {
+        view.outcome = Outcome::Skipped(format!("the file is {what}"));
+        return Ok(view);
+    }
     if let Support::No(why) = tool.support(&contents) {
         view.outcome = Outcome::Skipped(why);
         return Ok(view);
@@ -117,6 +136,15 @@ fn view(tool: &dyn Tool, image: &OutsideImage, looking: &Looking<'_>) -> Result<
         cpu += answer.usage.cpu;
         view.check = Some(checked(&answer));
     }
+    let map = Request::Map {
+        file: file(),
+        window: Window::WHOLE,
+    };
+    if view.seen().is_some() && tool.support(&map) == Support::Yes {
+        let answer = tool.ask(&map, &call_context)?;
+        cpu += answer.usage.cpu;
+        view.map = Some(mapped(&answer));
+    }
     view.cpu_ms = cpu.as_millis() as u64;
     Ok(view)
 }
@@ -136,6 +164,25 @@ fn outcome(answer: Answer) -> Outcome {
         (Exit::Success | Exit::Refused(_), _) => Outcome::Refuses(words),
         (Exit::Crashed(_) | Exit::TimedOut(_) | Exit::HitLimit(_), _) => Outcome::Dies(words),
     }
+}
+
+/// The ranges with data of a map, joined where they touch.
+fn mapped(answer: &Answer) -> Mapping {
+    let extents = answer.report.tree().ok().and_then(Value::as_array);
+    let Some(extents) = extents.filter(|_| answer.succeeded()) else {
+        return Mapping::Refuses(answer.describe());
+    };
+    let mut data: Vec<(u64, u64)> = Vec::new();
+    for extent in extents {
+        let [start, length] = ["start", "length"].map(|name| extent[name].as_u64().unwrap_or(0));
+        let is_data = extent["data"] == true && extent["zero"] != true;
+        match data.last_mut() {
+            _ if !is_data => {}
+            Some((first, before)) if *first + *before == start => *before += length,
+            _ => data.push((start, length)),
+        }
+    }
+    Mapping::Data(data)
 }
 
 /// A check in words.

@@ -170,6 +170,94 @@ fn an_image_that_lies_on_itself_is_taken_once() {
 }
 
 #[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn our_own_parsers_say_what_is_in_a_file_and_what_is_unusual_about_it() {
+    let scratch = ring::scratch();
+    let directory = scratch.path();
+    let expected = [
+        ("a.vpc", "vpc", "type dynamic", None),
+        (
+            "a.vhdx",
+            "vhdx",
+            "creator QEMU v10",
+            Some("not marked as required"),
+        ),
+        ("a.vdi", "vdi", "blocks 2 of 8", None),
+        ("a.vmdk", "vmdk", "type monolithicSparse", None),
+        ("a.qcow2", "qcow2", "cluster size 65536", None),
+    ];
+    for (name, format, fact, unusual) in expected {
+        image(directory, name, format, &[]);
+        let (seen, _) = said(directory, &[name, "--tool", "model"]);
+        let facts = seen["description"]["facts"].as_array().unwrap().iter();
+        let facts: Vec<String> = facts
+            .map(|fact| format!("{} {}", fact["what"], fact["value"]).replace('"', ""))
+            .collect();
+        let is_told = facts.iter().any(|told| told.starts_with(fact));
+        // Another release of qemu-img names another version of itself.
+        assert!(is_told || format == "vhdx", "{name}: {facts:?}");
+        let told = seen["description"]["unusual"].to_string();
+        match unusual {
+            Some(words) => assert!(told.contains(words), "{name}: {told}"),
+            None => assert_eq!(told, "[]", "{name}"),
+        }
+    }
+    // A vhd of VirtualBox: exact in size, which its geometry is not. The checksum is then wrong as well.
+    let path = directory.join("a.vpc");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let footer = bytes.len() - 512;
+    bytes[footer + 28..][..4].copy_from_slice(b"vbox");
+    bytes[footer + 48..][..8].copy_from_slice(&(8_u64 << 20).to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let (seen, _) = said(directory, &["a.vpc", "--tool", "model"]);
+    let told = seen["description"]["unusual"].to_string();
+    for words in [
+        "the geometry has 8390656 bytes",
+        "checksum is wrong",
+        "its copy differ",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert_eq!(seen["tools"][0]["outcome"]["read"]["size"], 8 << 20);
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_page_has_a_strip_for_each_tool_and_each_map() {
+    let scratch = ring::scratch();
+    image(scratch.path(), "a.qcow2", "qcow2", &[]);
+    let liar = format!("qemu-img:{}", ring::stand_in("reads_wrongly").display());
+    let tools = format!("{liar},qemu-img,model");
+    let words = ["a.qcow2", "--tool", &tools, "--page", "page.html"];
+    assert_eq!(inspect(scratch.path(), &words).status.code(), Some(1));
+    let page = std::fs::read_to_string(scratch.path().join("page.html")).unwrap();
+    assert_eq!(
+        page.matches("<svg").count(),
+        6,
+        "three that read, three that map"
+    );
+    assert_eq!(page.matches("<rect class=\"over\"").count(), 1);
+    assert!(page.contains("2 of 3 tools that read it see the same"));
+    assert!(!page.contains("<script") && page.contains("default-src 'none'"));
+}
+
+#[test]
+fn an_image_of_another_format_is_named_and_not_read_as_raw() {
+    let scratch = ring::scratch();
+    std::fs::write(scratch.path().join("a.qed"), b"QED\0 and more").unwrap();
+    let output = inspect(scratch.path(), &["a.qed", "--tool", "model"]);
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert!(words.contains("it is a qed"), "{words}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
 fn what_is_no_image_is_refused_in_one_line() {
     let scratch = ring::scratch();
     let directory = scratch.path();

@@ -38,6 +38,10 @@ pub(super) struct InspectArguments {
     #[arg(long, conflicts_with = "look")]
     json: bool,
 
+    /// Write a page with what the tools say and a picture of where they differ
+    #[arg(long, value_name = "FILE", conflicts_with = "look")]
+    page: Option<PathBuf>,
+
     /// Print what lies on disk in a qcow2, as JSON: header fields, bitmaps, what is wrong with its metadata
     #[arg(long, group = "look")]
     metadata: bool,
@@ -67,7 +71,8 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
         || arguments.bitmap.is_some()
         || arguments.against.is_some();
     if !is_part {
-        return views::show(&arguments.files, &arguments.tools, arguments.json);
+        let page = arguments.page.as_deref();
+        return views::show(&arguments.files, &arguments.tools, arguments.json, page);
     }
     let [file] = &arguments.files[..] else {
         let why = "a part of a qcow2 is printed of one FILE at a time";

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::run::evidence::{Picture, Strip};
 
 /// The width of a strip in its own units.
-const WIDTH: f64 = 1000.0;
+pub(super) const WIDTH: f64 = 1000.0;
 
 /// A range is drawn at least this wide.
 const NARROWEST: f64 = 2.0;
@@ -103,17 +103,19 @@ fn drawn(picture: &Picture, row: &Row<'_>) -> Markup {
     html! {
         svg viewBox=(format!("0 0 {WIDTH} 20")) preserveAspectRatio="none" role="img" aria-label=(described) {
             @for (start, length, class) in &row.ranges {
-                (range(picture, *start, *length, class, 0.0, 20.0))
+                (range(picture.guest_bytes, *start, *length, class))
             }
             @for (start, length) in over {
-                (range(picture, *start, *length, "over", 0.0, 20.0))
+                (range(picture.guest_bytes, *start, *length, "over"))
             }
         }
     }
 }
 
-fn range(picture: &Picture, start: u64, length: u64, class: &str, top: f64, height: f64) -> Markup {
-    let scale = WIDTH / picture.guest_bytes.max(1) as f64;
+/// A range of a guest's address space of `guest_bytes`, in a strip of [`WIDTH`].
+pub(super) fn range(guest_bytes: u64, start: u64, length: u64, class: &str) -> Markup {
+    let (top, height) = (0.0, 20.0);
+    let scale = WIDTH / guest_bytes.max(1) as f64;
     let width = (length as f64 * scale).max(NARROWEST);
     let left = (start as f64 * scale).min(WIDTH - width).max(0.0);
     html! {
@@ -160,7 +162,7 @@ fn data(strip: &Strip) -> Vec<(u64, u64)> {
 }
 
 /// Returns a size in a readable unit.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.into_iter().find(|(_, unit)| bytes >= *unit) {
         Some((name, unit)) if bytes.is_multiple_of(unit) => format!("{} {name}", bytes / unit),

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 
 use crate::base::prose::{counted, printable, wrapped};
+use crate::disk_format::description::Description;
 use crate::run::outside_image::OutsideImage;
-use crate::run::views::{Outcome, View};
+use crate::run::views::{Mapping, Outcome, View};
 
 /// The usual width of a terminal, in columns.
 const WIDTH: usize = 100;
 
 /// The image and its files, a line for each tool that was asked, and who agrees.
-pub fn views(image: &OutsideImage, views: &[View]) -> String {
+pub fn views(image: &OutsideImage, description: &Description, views: &[View]) -> String {
     let mut text = format!("{}: {}", image.shown.display(), image.file.format);
     let more = image
         .taken
@@ -23,10 +24,14 @@ pub fn views(image: &OutsideImage, views: &[View]) -> String {
     if !more.is_empty() {
         let _ = write!(text, ", with {}", more.join(", "));
     }
+    if let Some(what) = image.foreign {
+        let _ = write!(text, ": it is {what}, of which no tool here is asked");
+    }
     text.push('\n');
     for left in &image.left {
         let _ = writeln!(text, "  left out: {left}");
     }
+    text.push_str(&described(description));
     let asked = views
         .iter()
         .filter(|view| !matches!(view.outcome, Outcome::Skipped(_)));
@@ -42,7 +47,7 @@ pub fn views(image: &OutsideImage, views: &[View]) -> String {
         .iter()
         .filter(|view| matches!(view.outcome, Outcome::Skipped(_)));
     let skipped: Vec<&str> = skipped.map(|view| view.tool.as_str()).collect();
-    if !skipped.is_empty() {
+    if !skipped.is_empty() && image.foreign.is_none() {
         let line = format!(
             "not asked, because they read no such image: {}",
             skipped.join(", ")
@@ -53,8 +58,36 @@ pub fn views(image: &OutsideImage, views: &[View]) -> String {
     text
 }
 
+/// The facts of the file's headers.
+pub fn facts(description: &Description) -> String {
+    let facts = description.facts.iter();
+    let facts: Vec<String> = facts
+        .map(|fact| format!("{} {}", fact.what, fact.value))
+        .collect();
+    facts.join(", ")
+}
+
+/// What our own parsers say of the file.
+fn described(description: &Description) -> String {
+    let facts = facts(description);
+    let mut text = String::new();
+    if !facts.is_empty() {
+        let line = format!("  {}", printable(&facts));
+        text.push_str(&wrapped(&line, WIDTH, "  "));
+    }
+    for unusual in &description.unusual {
+        let line = format!(
+            "  unusual: {} ({})",
+            printable(&unusual.what),
+            unusual.section
+        );
+        text.push_str(&wrapped(&line, WIDTH, "    "));
+    }
+    text
+}
+
 /// What one tool says.
-fn said(view: &View) -> String {
+pub fn said(view: &View) -> String {
     let mut said = match &view.outcome {
         Outcome::Read(seen) => {
             let group = char::from(b'A' + (seen.group.min(25)) as u8);
@@ -81,11 +114,21 @@ fn said(view: &View) -> String {
     if let Some(check) = &view.check {
         let _ = write!(said, "; check: {check}");
     }
+    match &view.map {
+        Some(Mapping::Data(ranges)) => {
+            let bytes: u64 = ranges.iter().map(|(_, length)| length).sum();
+            let _ = write!(said, "; map: {} of data", counted(bytes, "byte"));
+        }
+        Some(Mapping::Refuses(words)) => {
+            let _ = write!(said, "; map: {words}");
+        }
+        None => {}
+    }
     said
 }
 
 /// Who agrees, in one line.
-fn summary(views: &[View]) -> String {
+pub fn summary(views: &[View]) -> String {
     let read: Vec<_> = views.iter().filter_map(View::seen).collect();
     let most = read.iter().filter(|seen| seen.group == 0).count();
     match (read.len(), most) {

@@ -19,8 +19,9 @@ const TABLE: u64 = FOOTER_BYTES + HEADER_BYTES;
 const UNALLOCATED: u32 = u32::MAX;
 const FIXED: u32 = 2;
 const DYNAMIC: u32 = 3;
-/// Creators whose images have the size that the footer names, rather than that of the geometry (QEMU, block/vpc.c).
-const EXACT: [&[u8]; 6] = [b"win ", b"qem2", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0"];
+/// Creators whose images have the size of the geometry: Virtual PC, and QEMU without force_size (QEMU, block/vpc.c). All others have the current size, as the
+/// specification says.
+const BY_GEOMETRY: [&[u8]; 2] = [b"vpc ", b"qemu"];
 
 /// What the options of a vpc say.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ pub(super) fn table(file: &File) -> Result<Table, Unparsable> {
     if !footer.starts_with(b"conectix") {
         return Err(Unparsable::new("the file has no footer of a vpc"));
     }
-    let is_exact = EXACT.contains(&&footer[28..32]);
+    let is_exact = !BY_GEOMETRY.contains(&&footer[28..32]);
     let size = match is_exact {
         true => number::<8>(&footer, 48),
         false => {

@@ -57,7 +57,10 @@ impl TestSession {
         let wrong: Vec<String> = wrong.collect();
         Ok(match (wrong.is_empty(), seen) {
             (false, _) => {
-                let (all, wrong) = (terminal::views::views(&image, &views), wrong.join("\n  "));
+                let (all, wrong) = (
+                    terminal::views::views(&image, &image.described()?.unwrap_or_default(), &views),
+                    wrong.join("\n  "),
+                );
                 let why = match &*kept.why {
                     "" => String::new(),
                     why => format!("  kept because: {why}\n"),
