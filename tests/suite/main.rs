@@ -25,6 +25,7 @@ mod entry_points;
 mod facade;
 mod findings;
 mod fork_server;
+mod grid;
 mod host_space;
 mod inputs;
 mod inspecting;

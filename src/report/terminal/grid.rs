@@ -56,24 +56,34 @@ fn table(format: Format, rows: &[&Row]) -> String {
             );
             text.push_str(&wrapped(&line, WIDTH, "    "));
         }
-        let cells = row
-            .cells
-            .iter()
-            .filter_map(|cell| Some((cell, cell.said.as_ref()?)));
-        for (cell, (size, words)) in cells {
-            text.push_str(&wrapped(&said(row, cell, *size, words), WIDTH, "    "));
+        for line in notes(row) {
+            text.push_str(&wrapped(&line, WIDTH, "    "));
         }
     }
     text
 }
 
-fn said(row: &Row, cell: &Cell, size: u64, words: &str) -> String {
-    let (reader, standing) = (name(&cell.reader), word(cell.standing));
-    let words = printable(words);
-    format!(
-        "{reader} of {} ({size} bytes): {standing}: {words}",
-        writer(row)
-    )
+/// What the readers say that do not stand right, those that say the same in one line.
+fn notes(row: &Row) -> Vec<String> {
+    let mut alike: Vec<(&Cell, Vec<&str>)> = Vec::new();
+    for cell in row.cells.iter().filter(|cell| cell.said.is_some()) {
+        let same = |other: &&mut (&Cell, Vec<&str>)| {
+            (other.0.standing, &other.0.said) == (cell.standing, &cell.said)
+        };
+        match alike.iter_mut().find(same) {
+            Some((_, readers)) => readers.push(name(&cell.reader)),
+            None => alike.push((cell, vec![name(&cell.reader)])),
+        }
+    }
+    let line = |(cell, readers): (&Cell, Vec<&str>)| {
+        let (size, words) = cell.said.as_ref()?;
+        let (readers, standing) = (readers.join(", "), word(cell.standing));
+        let (writer, words) = (writer(row), printable(words));
+        Some(format!(
+            "{writer} ({size} bytes) by {readers}: {standing}: {words}"
+        ))
+    };
+    alike.into_iter().filter_map(line).collect()
 }
 
 fn writer(row: &Row) -> String {
