@@ -178,6 +178,19 @@ impl Model {
         self.bitmaps.clear();
     }
 
+    /// Converts the active image as [`convert`](Self::convert) does, but keeps its backing images or its bitmaps.
+    pub fn convert_keeping(&mut self, size: u64, backing: bool, bitmaps: bool) {
+        let below = self.below.clone();
+        let own = self.bitmaps.clone();
+        self.convert(size);
+        if backing {
+            self.below = below;
+        }
+        if bitmaps {
+            self.bitmaps = own;
+        }
+    }
+
     /// Creates a snapshot of the current contents.
     pub fn create_snapshot(&mut self, name: &str) {
         let highest = self.snapshots.values().map(|snapshot| snapshot.id).max();

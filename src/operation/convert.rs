@@ -37,6 +37,7 @@ impl Convert {
             source: context.source.clone(),
             target,
             compress,
+            mode: Default::default(),
         })]
     }
 

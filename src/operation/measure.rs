@@ -136,6 +136,7 @@ impl Perform for Measure {
                 source: source(),
                 target,
                 compress: false,
+                mode: Default::default(),
             }));
         }
         steps

@@ -350,6 +350,7 @@ impl ScriptContext<'_> {
                 source: file(),
                 target: target.clone(),
                 compress: true,
+                mode: Default::default(),
             };
             let convert = self.line(Side::Reference, &convert)?;
             let info = self.line(Side::Reference, &Request::Info { file: target })?;

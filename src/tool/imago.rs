@@ -34,7 +34,9 @@ fn objection(request: &Request) -> Option<String> {
         Request::Convert { compress: true, .. } => {
             Some("imago cannot write compressed clusters".to_owned())
         }
-        Request::Convert { source, target, .. } => cannot_open(source)
+        Request::Convert { source, target, .. } => request
+            .objection_of_mode("imago")
+            .or_else(|| cannot_open(source))
             .or_else(|| cannot_open(target))
             .or_else(|| cannot_create(target)),
         Request::Resize {

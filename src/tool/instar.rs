@@ -210,6 +210,7 @@ fn arguments(request: &Request) -> Vec<String> {
             source,
             target,
             compress,
+            ..
         } => conversion(source, target, *compress, None),
         Request::ConvertSnapshot {
             source,

@@ -124,6 +124,7 @@ impl Tool for ModelTool {
             }
             _ => None,
         };
+        let objection = objection.or_else(|| request.objection_of_mode("the model"));
         let unknown = || request.images().into_iter().find_map(unknown);
         Support::unless(objection.or_else(unknown))
     }

@@ -12,7 +12,8 @@ use crate::base::error::{Error, Result};
 use crate::image::format::Format;
 use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{
-    Answer, DataFile, Exit, ImageFile, Report, Request, SessionRequest, SnapshotKey, singles,
+    Answer, CopyMode, DataFile, Exit, ImageFile, Report, Request, SessionRequest, SnapshotKey,
+    singles,
 };
 use build::Build;
 
@@ -322,13 +323,20 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             source,
             target,
             compress,
-        } => conversion(source, target, *compress, None),
+            mode,
+        } => conversion(source, target, *compress, mode, None),
         Request::ConvertSnapshot {
             source,
             target,
             compress,
             snapshot,
-        } => conversion(source, target, *compress, Some(snapshot)),
+        } => conversion(
+            source,
+            target,
+            *compress,
+            &CopyMode::default(),
+            Some(snapshot),
+        ),
         Request::Write { file, writes } => qemu_io_words(file, session::writes(file, writes)),
         Request::Session { file, requests } => {
             let line = qemu_io_words(file, session::commands(file, requests));
@@ -389,6 +397,7 @@ fn conversion(
     source: &ImageFile,
     target: &ImageFile,
     compress: bool,
+    mode: &CopyMode,
     snapshot: Option<&SnapshotKey>,
 ) -> Vec<String> {
     let mut arguments = words(["convert"]);
@@ -397,6 +406,10 @@ fn conversion(
     arguments.extend(snapshot.iter().flat_map(|named| words(["-l", named])));
     arguments.extend(words(["-O", target.format.name()]));
     arguments.extend(compress.then(|| "-c".to_owned()));
+    arguments.extend(mode.words());
+    if let Some(below) = &target.backing {
+        arguments.extend(words(["-B", &below.path, "-F", below.format.name()]));
+    }
     arguments.extend(command_line::option_flags(&target.options));
     arguments.extend(words([&source.path, &target.path]));
     arguments

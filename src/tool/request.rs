@@ -5,6 +5,7 @@
 
 mod answer;
 mod bench_plan;
+mod copy_mode;
 mod data_file;
 mod image_file;
 mod kind;
@@ -18,6 +19,7 @@ mod window;
 
 pub use answer::{Answer, CallUsage, Ended, Exit, Transcript};
 pub use bench_plan::BenchPlan;
+pub use copy_mode::CopyMode;
 pub use data_file::DataFile;
 pub use image_file::ImageFile;
 pub use kind::RequestKind;
@@ -63,10 +65,13 @@ pub enum Request {
     Convert {
         /// The image to read.
         source: ImageFile,
-        /// The image to create.
+        /// The image to create; an overlay where it has a backing file, which must be that of the source.
         target: ImageFile,
         /// Whether clusters are compressed.
         compress: bool,
+        /// How it is copied; JSON has what differs from the usual.
+        #[serde(default, skip_serializing_if = "CopyMode::is_usual")]
+        mode: CopyMode,
     },
     /// Copy the contents of an internal snapshot into a new image.
     ConvertSnapshot {
@@ -309,6 +314,15 @@ impl Request {
         let format = self.file().format;
         let is_possible = self.is_reading() || format.is_written();
         (!is_possible).then(|| format!("no tool writes {format}"))
+    }
+
+    /// Returns why the tool `name`, which copies in its own way only, does not carry it out.
+    pub fn objection_of_mode(&self, name: &str) -> Option<String> {
+        let Self::Convert { target, mode, .. } = self else {
+            return None;
+        };
+        let is_usual = mode.is_usual() && target.backing.is_none();
+        (!is_usual).then(|| format!("{name} has no modes of copying"))
     }
 
     /// Returns all images of the request.

@@ -116,5 +116,6 @@ fn convert(source: &ImageFile, target: &ImageFile) -> Request {
         source: source.clone(),
         target: target.clone(),
         compress: false,
+        mode: Default::default(),
     }
 }

@@ -66,6 +66,7 @@ fn a_conversion_passes_options_and_snapshots_by_flags() {
         source: source.clone(),
         target,
         compress,
+        mode: Default::default(),
     };
     let of_snapshot = Request::ConvertSnapshot {
         source: source.clone(),

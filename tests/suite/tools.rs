@@ -123,6 +123,7 @@ fn smoke(spec: &str) {
             source: file(),
             target: copy.clone(),
             compress: false,
+            mode: Default::default(),
         };
         done(tool, &convert, directory);
         for reader in [tool, reference] {
@@ -212,11 +213,13 @@ fn imago_declares_unsupported_requests_in_advance() {
             source: qcow2(),
             target: image("y", Format::Qcow2),
             compress: true,
+            mode: Default::default(),
         },
         Request::Convert {
             source: image("x", Format::Vpc),
             target: qcow2(),
             compress: false,
+            mode: Default::default(),
         },
         Request::Info {
             file: image("x", Format::Vmdk),
@@ -358,6 +361,7 @@ fn plain_requests(format: Format) -> Vec<Request> {
             source: raw(),
             target: file(),
             compress: false,
+            mode: Default::default(),
         },
         Request::Dd {
             source: raw(),

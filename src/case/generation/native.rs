@@ -65,6 +65,8 @@ pub struct NativeProfile {
     pub steps_max: u64,
     /// The maximum virtual size of images without a backing file, in bytes.
     pub size_bytes_max: u64,
+    /// Whether conversions are made in other modes than the usual one, and parts of images are mapped.
+    pub has_modes: bool,
     /// Percentage of chains that have data other than repeated bytes.
     pub textured_percent: u64,
     /// The CPU time of the reference above which chains are drawn rarer, in microseconds.
@@ -135,6 +137,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     favoured_percent: 35,
     steps_max: 9,
     size_bytes_max: u64::MAX,
+    has_modes: false,
     textured_percent: 0,
     budget: None,
 };
@@ -190,6 +193,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     favoured_percent: 35,
     steps_max: 9,
     size_bytes_max: u64::MAX,
+    has_modes: false,
     textured_percent: 0,
     budget: None,
 };
@@ -206,6 +210,7 @@ pub(super) static RICH: NativeProfile = NativeProfile {
     kinds: &with_sessions::<22, 23>(KINDS),
     favoured_percent: 12,
     steps_max: 13,
+    has_modes: true,
     textured_percent: TEXTURED_PERCENT,
     budget: Some(BUDGET),
     ..DEEP

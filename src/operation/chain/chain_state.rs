@@ -234,9 +234,16 @@ impl ChainState {
                 self.model.bitmap_changed(actions, name, cluster_size);
             }
             ChainStep::Convert(to) => {
-                let target = self.target(to.format, &to.options);
+                let target = self.converted(to);
+                let below = match target.backing {
+                    Some(_) => self.below().to_vec(),
+                    None => Vec::new(),
+                };
                 let size = self.copied(target, self.model.top.size);
-                self.model.convert(size);
+                let is_overlay = !below.is_empty();
+                self.files.splice(..0, below);
+                self.model
+                    .convert_keeping(size, is_overlay, to.mode.bitmaps);
             }
             ChainStep::ConvertSnapshot { name, to, .. } => {
                 let target = self.target(to.format, &to.options);
@@ -263,7 +270,7 @@ impl ChainState {
             ChainStep::Bench { .. } => self.benched(step),
             ChainStep::Session { requests } => self.pass_session(requests),
             ChainStep::Read
-            | ChainStep::Map
+            | ChainStep::Map { .. }
             | ChainStep::Info
             | ChainStep::Check
             | ChainStep::Measure { .. }

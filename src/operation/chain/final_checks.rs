@@ -15,7 +15,7 @@ use crate::oracle::observations::{Observations, Side, SideRun, StepResult, Task}
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place, Subject,
 };
-use crate::tool::request::{Answer, ImageFile, Report, Request};
+use crate::tool::request::{Answer, ImageFile, Report, Request, Window};
 
 const MAP: DivergenceKind = DivergenceKind::ChainMap;
 const CHECK: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Check);
@@ -65,7 +65,7 @@ pub(super) fn judge(
     };
     let mut found = Vec::new();
     if let Some(maps) = both("map").filter(|maps| maps.iter().all(|map| map.succeeded())) {
-        let [ours, theirs] = maps.map(|map| truth_of(map_lie(&map.report, view)));
+        let [ours, theirs] = maps.map(|map| truth_of(map_lie(&map.report, view, Window::WHOLE)));
         let file = file.path.clone();
         let subject = Subject::FinalMap { file };
         found.extend(witnesses(MAP, subject, [ours, theirs, truth_of(None)]));

@@ -1,5 +1,7 @@
 //! Judges the steps that read: candidate, reference and model must agree.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::chain_state::ChainState;
@@ -13,7 +15,7 @@ use crate::oracle::observations::StepResult;
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Subject,
 };
-use crate::tool::request::{Answer, Exit, Report};
+use crate::tool::request::{Answer, Exit, Report, Window};
 
 const CONTENT: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Content);
 const RECIPE: DivergenceKind = DivergenceKind::Output(OutputRole::Chain, OutputAspect::Recipe);
@@ -43,7 +45,7 @@ pub(super) fn judge(
             ours.report.contents()?,
             theirs.report.contents()?,
         ),
-        ChainStep::Map => maps(chain_state, ours, theirs),
+        ChainStep::Map { window } => maps(chain_state, *window, ours, theirs),
         ChainStep::Info => descriptions(chain_state, ours, theirs),
         ChainStep::Measure { .. } => measures(ours, theirs),
         ChainStep::SnapshotList => lists(chain_state, ours, theirs),
@@ -194,9 +196,14 @@ fn reported_bitmaps(described: &Value) -> String {
 
 /// Checks a map. A map may be coarse, and tools may allocate as they like; but it must cover the image, and must not
 /// report zeros where there is data.
-fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
+fn maps(
+    chain_state: &ChainState,
+    window: Window,
+    ours: &Answer,
+    theirs: &Answer,
+) -> Option<Finding> {
     let reported = [ours, theirs].map(|answer| {
-        map_lie(&answer.report, &chain_state.model.top)
+        map_lie(&answer.report, &chain_state.model.top, window)
             .unwrap_or_else(|| "nothing untrue".to_owned())
     });
     let [ours, theirs] = reported;
@@ -205,13 +212,14 @@ fn maps(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Find
     witnesses(MAP, subject, [ours, theirs, "nothing untrue".to_owned()])
 }
 
-pub(super) fn map_lie(report: &Report, view: &View) -> Option<String> {
+pub(super) fn map_lie(report: &Report, view: &View, window: Window) -> Option<String> {
     let extents = match report.tree().map(Value::as_array) {
         Ok(Some(extents)) => extents,
         Ok(None) => return Some("no array".to_owned()),
         Err(why) => return Some(why.to_owned()),
     };
-    let mut reached = 0;
+    let Range { start, end } = window.within(view.size);
+    let mut reached = start;
     for extent in extents {
         let (start, length) = (extent["start"].as_u64()?, extent["length"].as_u64()?);
         if start != reached {
@@ -222,7 +230,7 @@ pub(super) fn map_lie(report: &Report, view: &View) -> Option<String> {
             return Some(format!("{start} to {reached} is called zero"));
         }
     }
-    (reached != view.size).then(|| format!("it ends at {reached}, not at {}", view.size))
+    (reached != end).then(|| format!("it ends at {reached}, not at {end}"))
 }
 
 fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {

@@ -132,7 +132,10 @@ impl ChainState {
                 only_qcow2()?;
                 self.sense_of_bitmap(actions, name)
             }
-            ChainStep::Convert(to) => self.sense_of_copy(to),
+            ChainStep::Convert(to) => {
+                self.sense_of_mode(to)?;
+                self.sense_of_copy(to)
+            }
             ChainStep::ConvertSnapshot { name, to, .. } => {
                 only_qcow2()?;
                 self.sense_of_reading(name)?;
@@ -166,9 +169,10 @@ impl ChainState {
             ChainStep::Bench { .. } => self.sense_of_bench(step),
             ChainStep::Session { requests } => self.sense_of_session(requests),
             ChainStep::SnapshotList => only_qcow2(),
-            ChainStep::Read | ChainStep::Map | ChainStep::Info | ChainStep::Measure { .. } => {
-                Ok(())
-            }
+            ChainStep::Read
+            | ChainStep::Map { .. }
+            | ChainStep::Info
+            | ChainStep::Measure { .. } => Ok(()),
         }
     }
 
@@ -353,6 +357,29 @@ impl ChainState {
         only_if(is_simple, Unsettled(simply))?;
         let walked = self.model.top.size <= WALKED_BYTES_MAX;
         only_if(walked, Costly("a commit goes through the whole image"))
+    }
+
+    fn sense_of_mode(&self, to: &Conversion) -> Sensible {
+        let is_plain_qcow2 = to.format == Format::Qcow2
+            && to.options.data_file().is_none()
+            && to.options.encrypt_format().is_none();
+        let nothing = "there is no backing file for the copy";
+        only_if(
+            !to.on_backing || !self.below().is_empty(),
+            Unsettled(nothing),
+        )?;
+        let locked = "qemu-img has no secret for the backing file of a copy";
+        let is_locked = self.below().iter().any(ImageFile::is_encrypted);
+        only_if(!(to.on_backing && is_locked), MayBeRefused(locked))?;
+        let overlay = "only a qcow2 is made as an overlay";
+        only_if(!to.on_backing || is_plain_qcow2, Unsettled(overlay))?;
+        let top = self.top();
+        let has_bitmaps = top.format == Format::Qcow2 && !top.options.is_version_2();
+        let takes_bitmaps = is_plain_qcow2 && !to.options.is_version_2() && has_bitmaps;
+        let bitmaps = "only qcow2 of version 3 has bitmaps";
+        only_if(!to.mode.bitmaps || takes_bitmaps, MayBeRefused(bitmaps))?;
+        let order = "compressed clusters are written in order";
+        only_if(!(to.mode.out_of_order && to.compress), MayBeRefused(order))
     }
 
     fn sense_of_copy(&self, to: &Conversion) -> Sensible {

@@ -175,6 +175,8 @@ fn step_without_options(step: &ChainStep) -> ChainStep {
         ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
             to.options.clear();
             to.compress = false;
+            to.on_backing = false;
+            to.mode = Default::default();
         }
         ChainStep::Resize { preallocation, .. } => *preallocation = None,
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
@@ -208,6 +210,7 @@ fn renumber(step: &mut ChainStep, gone: usize) {
 fn options_of(step: &ChainStep) -> usize {
     match step {
         ChainStep::WriteZeroes { unmap, .. } => usize::from(*unmap),
+        ChainStep::Map { window } => window.ends(),
         ChainStep::Resize { preallocation, .. } => usize::from(preallocation.is_some()),
         ChainStep::Amend { options } => options.len().saturating_sub(1),
         ChainStep::Bitmap { actions, .. } => {
@@ -215,7 +218,10 @@ fn options_of(step: &ChainStep) -> usize {
             (actions.len() + details.sum::<usize>()).saturating_sub(1)
         }
         ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
-            to.options.beyond_defaults() + usize::from(to.compress)
+            to.options.beyond_defaults()
+                + usize::from(to.compress)
+                + usize::from(to.on_backing)
+                + to.mode.details()
         }
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => options_of(step),
         _ => 0,

@@ -8,7 +8,9 @@ use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Preallocation};
 use crate::operation::feature::Feature;
 use crate::tool::request::qemu_words::as_words;
-use crate::tool::request::{RepairTier, SessionRequest, SnapshotAction, SnapshotKey};
+use crate::tool::request::{
+    CopyMode, RepairTier, SessionRequest, SnapshotAction, SnapshotKey, Window,
+};
 
 pub use kind::ChainStepKind;
 
@@ -84,6 +86,12 @@ pub struct Conversion {
     pub options: CreateOptions,
     /// Whether clusters are compressed.
     pub compress: bool,
+    /// Whether the new image gets the backing file of the current one, instead of all data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_backing: bool,
+    /// How it is copied; not of snapshots.
+    #[serde(flatten)]
+    pub mode: CopyMode,
 }
 
 /// One step on the current image.
@@ -168,8 +176,12 @@ pub enum ChainStep {
     },
     /// Reads the whole image.
     Read,
-    /// Maps the image.
-    Map,
+    /// Maps the image, or a part of it.
+    Map {
+        /// The part; JSON has what is given of it.
+        #[serde(flatten)]
+        window: Window,
+    },
     /// Describes the image.
     Info,
     /// Checks the image.
@@ -251,7 +263,7 @@ impl ChainStep {
             Self::ConvertSnapshot { .. } => ChainStepKind::ConvertSnapshot,
             Self::Below { .. } => ChainStepKind::Below,
             Self::Read => ChainStepKind::Read,
-            Self::Map => ChainStepKind::Map,
+            Self::Map { .. } => ChainStepKind::Map,
             Self::Info => ChainStepKind::Info,
             Self::Check => ChainStepKind::Check,
             Self::Measure { .. } => ChainStepKind::Measure,

@@ -146,7 +146,7 @@ impl ChainStep {
             }
             Self::Commit
             | Self::Read
-            | Self::Map
+            | Self::Map { .. }
             | Self::Info
             | Self::Check
             | Self::Measure { .. }

@@ -147,6 +147,7 @@ impl BaseImage {
                 source: plain,
                 target: file.clone(),
                 compress: self.compressed,
+                mode: Default::default(),
             });
         } else {
             let mut created = file.clone();

@@ -106,6 +106,7 @@ impl ReadRequest {
                 source: file,
                 target: ImageFile::new(&format!("{stem}-copy"), Format::Raw),
                 compress: false,
+                mode: Default::default(),
             },
             Self::Compare => Request::Compare {
                 first: file.clone(),

@@ -117,6 +117,7 @@ fn copy(source: ImageFile, target: ImageFile) -> Vec<Step> {
         source,
         target,
         compress: false,
+        mode: Default::default(),
     };
     vec![
         asked(Executor::SideIfAble, convert),

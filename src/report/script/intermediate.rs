@@ -61,7 +61,9 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
             ChainStep::Info if matches!(subject, Subject::IntermediateBitmaps { .. }) => {
                 (String::new(), bitmaps_reported(index, &chain_state))
             }
-            ChainStep::Map if matches!(subject, Subject::IntermediateMap { .. }) => {
+            ChainStep::Map { window }
+                if window.ends() == 0 && matches!(subject, Subject::IntermediateMap { .. }) =>
+            {
                 functions = EXTENTS;
                 let name = format!("expected-{index}.raw");
                 let expected = input.expected(&name, &chain_state.model.contents())?;

@@ -54,6 +54,7 @@ fn unlocked(input: &ScriptInput<'_>, output: &Output) -> Option<String> {
         source: output.file.clone(),
         target: ImageFile::new("true", Format::Raw),
         compress: false,
+        mode: Default::default(),
     };
     let is_locked = output.file.is_locked();
     is_locked.then(|| input.line(Side::Reference, &convert))?

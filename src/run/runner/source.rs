@@ -122,6 +122,7 @@ impl CaseRun<'_> {
             source: source.clone(),
             target: target.clone(),
             compress: true,
+            mode: Default::default(),
         };
         let info = Request::Info {
             file: target.clone(),

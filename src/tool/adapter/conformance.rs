@@ -254,6 +254,7 @@ fn requests(file: &ImageFile) -> Vec<Request> {
             source: ImageFile::new("source", Format::Raw),
             target: file(),
             compress: false,
+            mode: Default::default(),
         },
         Request::Resize {
             file: file(),

@@ -163,6 +163,9 @@ impl Hello {
         if let Some(file) = foreign {
             return Some(format!("{name} cannot {} {}", request.name(), file.format));
         }
+        if let Some(objection) = request.objection_of_mode(name) {
+            return Some(objection);
+        }
         if !self.data_from_files && !DataFile::needed_by(request).is_empty() {
             return Some(format!("{name} writes repeated bytes only"));
         }

@@ -282,6 +282,7 @@ pub(super) fn objection(request: &Request) -> Option<String> {
     let found = LIMITS.iter().find(|limit| (limit.excludes)(request));
     let own = found.map(|limit| format!("{} ({})", limit.what, limit.id));
     own.or_else(|| compression_objection(request))
+        .or_else(|| request.objection_of_mode("instar"))
 }
 
 /// instar compresses qcow2, and vmdk into the subformat whose grains are compressed.

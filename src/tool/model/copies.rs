@@ -25,6 +25,7 @@ pub(super) fn answered(
             source,
             target,
             compress,
+            ..
         } => {
             let from = open(source, directory)?;
             copy(&from, 0..from.size, target, *compress, directory)?;

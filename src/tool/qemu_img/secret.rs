@@ -141,6 +141,7 @@ mod tests {
             source: plain,
             target: secret,
             compress: false,
+            mode: Default::default(),
         };
         assert_eq!(
             unlocked(&convert, words("convert -O qcow2 a.qcow2 b.qcow2"), 1).join(" "),

@@ -120,7 +120,7 @@ fn of_step(step: &ChainStep, chain_state: &ChainState) -> u64 {
         ChainStep::Below { step, .. } | ChainStep::Refused { step } => of_step(step, chain_state),
         ChainStep::Bench { count, length, .. } => count * (length >> 10) * MEBIBYTE / 1024,
         ChainStep::Read
-        | ChainStep::Map
+        | ChainStep::Map { .. }
         | ChainStep::Compare { .. }
         | ChainStep::Measure { .. }
         | ChainStep::Rebase { .. }

@@ -17,6 +17,10 @@ const FULL_MAX: u64 = 64 << 20;
 const DD_BYTES_MAX: u64 = 64 << 20;
 /// Maximum number of blocks that one dd copies: qemu-img takes about 60 microseconds for each.
 const BLOCKS_MAX: u64 = 2000;
+/// Maximum size in bytes of images whose copies have every cluster allocated.
+const ALLOCATED_MAX: u64 = 16 << 20;
+/// The numbers of bytes of zeros that make a hole in a copy; 0 allocates everything.
+const HOLES: [u64; 6] = [0, 512, 4096, 65536, 1 << 20, 16 << 20];
 const BLOCK_SIZES: [u64; 9] = [
     512,
     1000,
@@ -74,6 +78,33 @@ pub(super) fn convert(
             fallback(profile, format)
         },
         compress: random.percent(30) && compressible,
+        on_backing: false,
+        mode: Default::default(),
+    }
+}
+
+/// Draws how the current image is copied; most conversions have no mode. Draws nothing if the profile has no modes.
+pub(super) fn mode(
+    random: &mut NativeRandom,
+    profile: &NativeProfile,
+    chain_state: &ChainState,
+    to: &mut Conversion,
+) {
+    if !profile.has_modes {
+        return;
+    }
+    let plain = to.clone();
+    let holes = *random.choice(&HOLES);
+    let copies = *random.choice(&[1, 2, 4, 16]);
+    let is_small = chain_state.model.top.size <= ALLOCATED_MAX;
+    to.mode.sparse_bytes = (random.percent(15) && (holes > 0 || is_small)).then_some(holes);
+    to.mode.copies = random.percent(15).then_some(copies);
+    to.mode.out_of_order = random.percent(10) && !to.compress;
+    to.mode.bitmaps = random.percent(60) && !chain_state.model.bitmaps.is_empty();
+    to.on_backing = random.percent(30) && !chain_state.below().is_empty();
+    let step = ChainStep::Convert(to.clone());
+    if !chain_state.admit(&step).is_admitted() {
+        *to = plain;
     }
 }
 

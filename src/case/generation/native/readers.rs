@@ -184,6 +184,8 @@ fn converted(
         format,
         options: if fits { options } else { CreateOptions::new() },
         compress: random.percent(COMPRESSED_PERCENT) && can_compress,
+        on_backing: false,
+        mode: Default::default(),
     });
     (vec![source], Some(step))
 }

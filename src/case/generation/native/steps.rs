@@ -6,10 +6,10 @@ use super::space::{discard, resize, zero_limit};
 use super::{NativeProfile, converts, sessions};
 use crate::base::rng::NativeRandom;
 use crate::image::bitmap_action::BitmapAction;
-use crate::image::format::Format;
+use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::chain::{ChainState, ChainStep, ChainStepKind, REBUILT_CLUSTER_MAX};
-use crate::tool::request::{RepairTier, SnapshotAction};
+use crate::tool::request::{RepairTier, SnapshotAction, Window};
 
 /// Maximum size in bytes of images that are compared completely.
 const COMPARED_BYTES_MAX: u64 = 1 << 30;
@@ -72,11 +72,15 @@ pub(super) fn draw(
         ChainStepKind::Commit => admitted(ChainStep::Commit),
         ChainStepKind::Amend if qcow2 => Some(amend(random, grain)),
         ChainStepKind::Bitmap if qcow2 => Some(bitmap(random, chain_state)),
-        ChainStepKind::Convert => Some(ChainStep::Convert(converts::convert(
-            random, profile, chain_state,
-        ))),
+        ChainStepKind::Convert => {
+            let mut to = converts::convert(random, profile, chain_state);
+            converts::mode(random, profile, chain_state, &mut to);
+            Some(ChainStep::Convert(to))
+        }
         ChainStepKind::Read => Some(ChainStep::Read),
-        ChainStepKind::Map => Some(ChainStep::Map),
+        ChainStepKind::Map => Some(ChainStep::Map {
+            window: window(random, profile, size, grain, &edges),
+        }),
         ChainStepKind::Info => Some(ChainStep::Info),
         ChainStepKind::Check => admitted(ChainStep::Check),
         ChainStepKind::Measure => Some(ChainStep::Measure {
@@ -103,6 +107,27 @@ pub(super) fn draw(
         | ChainStepKind::Below
         // Steps that must be refused occur only in hand-written cases.
         | ChainStepKind::Refused => None,
+    }
+}
+
+/// Draws the part of an image that is mapped: all of it, if the profile has no modes. Nothing is drawn for that.
+fn window(
+    random: &mut NativeRandom,
+    profile: &NativeProfile,
+    size: u64,
+    grain: Grain,
+    edges: &[u64],
+) -> Window {
+    if !profile.has_modes || random.percent(50) {
+        return Window::WHOLE;
+    }
+    let start = edges::offset(random, size, grain, edges) / SECTOR_BYTES * SECTOR_BYTES;
+    let length = edges::length(random, start, size, grain, u64::MAX);
+    let length = length.next_multiple_of(SECTOR_BYTES);
+    let (has_start, has_length) = (random.percent(70), random.percent(70));
+    Window {
+        start: has_start.then_some(start),
+        length: has_length.then_some(length),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Turns a step into the request for a tool. The state does not change.
 
 use super::super::parameters::{placed, plan};
+use super::super::step::Conversion;
 use super::{ChainState, ChainStep};
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::{
-    ImageFile, NewSize, RebaseMode, Request, SessionRequest, SnapshotAction, SnapshotKey, Window,
+    ImageFile, NewSize, RebaseMode, Request, SessionRequest, SnapshotAction, SnapshotKey,
 };
 
 impl ChainState {
@@ -21,8 +22,9 @@ impl ChainState {
             ChainStep::Refused { step } => self.request(step),
             ChainStep::Convert(to) => Request::Convert {
                 source: file,
-                target: self.target(to.format, &to.options),
+                target: self.converted(to),
                 compress: to.compress,
+                mode: to.mode.clone(),
             },
             ChainStep::ConvertSnapshot { name, by, to } => Request::ConvertSnapshot {
                 source: file,
@@ -58,9 +60,9 @@ impl ChainState {
                 name: name.clone(),
             },
             ChainStep::Read => Request::Contents { file },
-            ChainStep::Map => Request::Map {
+            ChainStep::Map { window } => Request::Map {
                 file,
-                window: Window::WHOLE,
+                window: *window,
             },
             ChainStep::Info => Request::Info { file },
             ChainStep::Check => Request::Check { file },
@@ -156,6 +158,15 @@ impl ChainState {
                 is_unsafe: false,
                 backing_format: new.map(|file| file.format),
             },
+        }
+    }
+
+    /// Returns the new image of a conversion.
+    pub(super) fn converted(&self, to: &Conversion) -> ImageFile {
+        let target = self.target(to.format, &to.options);
+        match self.below().last() {
+            Some(below) if to.on_backing => target.over(below),
+            _ => target,
         }
     }
 

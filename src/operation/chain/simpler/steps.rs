@@ -7,7 +7,7 @@ use crate::base::simpler::{elementwise, shorter, shorter_not_empty};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
-use crate::tool::request::RepairTier;
+use crate::tool::request::{CopyMode, RepairTier, Window};
 
 pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
     match step {
@@ -53,6 +53,9 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             let simpler = simpler_steps(step).into_iter().map(Box::new);
             simpler.map(|step| ChainStep::Refused { step }).collect()
         }
+        ChainStep::Map { window } if window.ends() > 0 => vec![ChainStep::Map {
+            window: Window::WHOLE,
+        }],
         ChainStep::Measure { target } if *target != Format::Raw => vec![ChainStep::Measure {
             target: Format::Raw,
         }],
@@ -74,7 +77,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
         | ChainStep::Commit
         | ChainStep::Compare { .. }
         | ChainStep::Read
-        | ChainStep::Map
+        | ChainStep::Map { .. }
         | ChainStep::Info
         | ChainStep::Check => Vec::new(),
     }
@@ -125,17 +128,29 @@ fn simpler_conversions(to: &Conversion) -> Vec<Conversion> {
         format,
         options: CreateOptions::new(),
         compress: false,
+        on_backing: false,
+        mode: CopyMode::default(),
     });
     let plain = to.compress.then(|| Conversion {
         compress: false,
         ..to.clone()
     });
+    let alone = to.on_backing.then(|| Conversion {
+        on_backing: false,
+        ..to.clone()
+    });
+    let modes = to
+        .mode
+        .simpler()
+        .into_iter()
+        .map(|mode| Conversion { mode, ..to.clone() });
     let fewer = shorter(to.options.as_slice()).into_iter();
     let fewer = fewer.map(|options| Conversion {
         options: options.into(),
-        ..*to
+        ..to.clone()
     });
-    formats.chain(plain).chain(fewer).collect()
+    let simpler = formats.chain(plain).chain(alone).chain(modes);
+    simpler.chain(fewer).collect()
 }
 
 /// Returns the conversion of the whole image, then that of the snapshot by a simpler name, then simpler conversions of it.

@@ -35,6 +35,7 @@ fn a_differencing_image_is_composed_and_neither_mapped_nor_measured_nor_checked(
                 source: source.clone(),
                 target: target.clone(),
                 compress: false,
+                mode: Default::default(),
             },
             Request::Dd {
                 source,
@@ -69,6 +70,7 @@ fn convert_has_flags_for_some_options_only() {
         source: ImageFile::new("image", Format::Raw),
         target: ImageFile::new("new", format).with_options([option]),
         compress,
+        mode: Default::default(),
     };
     let subformat = CreateOption::Subformat;
     for (request, wanted) in [
