@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::image::{Facts, flip, leak, quiet, scribble};
 use crate::liar::{Call, Effect};
+use crate::newer::NEWER;
 
 /// One lie.
 pub struct Lie {
@@ -23,7 +24,7 @@ fn then(after: impl FnOnce() + 'static) -> Option<Effect> {
 }
 
 /// Changes a byte of the image after the call.
-fn flips(call: &Call, offset: u64) -> Option<Effect> {
+pub fn flips(call: &Call, offset: u64) -> Option<Effect> {
     let file = call.file();
     then(move || flip(&file, offset))
 }
@@ -275,10 +276,15 @@ lies! {
     };
 }
 
+/// Returns all lies, those of the newer generations too.
+pub fn every_lie() -> impl Iterator<Item = &'static Lie> {
+    LIES.iter().chain(NEWER)
+}
+
 /// Asserts that names are unique and enough lies are rare.
 pub fn names_differ() {
-    let names: BTreeSet<&str> = LIES.iter().map(|lie| lie.name).collect();
-    assert_eq!(names.len(), LIES.len());
+    let names: BTreeSet<&str> = every_lie().map(|lie| lie.name).collect();
+    assert_eq!(names.len(), LIES.len() + NEWER.len());
     let rare = LIES.iter().filter(|lie| lie.is_rare).count();
     assert!(
         rare >= 8 && LIES.len() >= 35,

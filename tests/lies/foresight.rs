@@ -14,7 +14,7 @@ use imgduel::oracle::observations::{Observations, Side, SideRun, Step, StepResul
 use imgduel::tool::request::{Exit, ImageFile, Request};
 use imgduel::tool::{Reproducer, Tool};
 
-use crate::catalogue::LIES;
+use crate::catalogue::every_lie;
 use crate::image::Facts;
 use crate::liar::Call;
 
@@ -106,7 +106,7 @@ pub fn foreseen(case: &Case, tool: &dyn Tool) -> (BTreeSet<u32>, Vec<&'static st
                 program: program.to_string_lossy().into_owned(),
                 arguments: words[1..].to_vec(),
             };
-            let lies = LIES.iter().filter(|lie| (lie.tell)(&call).is_some());
+            let lies = every_lie().filter(|lie| (lie.tell)(&call).is_some());
             told.extend(lies.map(|lie| lie.name));
         }
         if let Request::Create { file, size } = request {

@@ -11,8 +11,9 @@ use imgduel::case::shrink::{Limits, Progress, shrink};
 use imgduel::run::record::Record;
 use imgduel::run::session::Session;
 
-use crate::catalogue::LIES;
+use crate::catalogue::{LIES, every_lie};
 use crate::foresight::foreseen;
+use crate::newer::NEWER;
 use crate::ring;
 
 /// The maximum number of cases to find a lie.
@@ -63,7 +64,7 @@ impl Liars {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
-        for lie in LIES {
+        for lie in every_lie() {
             let place = directory.path().join(lie.name);
             std::fs::create_dir(&place).unwrap();
             for tool in ["qemu-img", "qemu-io"] {
@@ -124,10 +125,10 @@ fn shrunk(session: &Session, case: usize, record: Record) -> Found {
 }
 
 /// Runs the cases of a seed that may trigger these lies, until each lie is found. Shrinks the cases that found them.
-fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
+fn hunt(name: &str, wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
     let liars = Liars::new();
     let honest = ring::open("qemu-img");
-    let generation = Generation::named("native1").unwrap();
+    let generation = Generation::named(name).unwrap();
     let drawn: Vec<Case> = generation
         .cases(SEED, 0, &Selection::ALL)
         .unwrap()
@@ -171,7 +172,7 @@ fn hunt(wanted: &[&'static str], most: usize) -> BTreeMap<&'static str, Found> {
 }
 
 fn row(lie: &str, times: usize, found: &Found) {
-    let is_rare = LIES.iter().any(|known| known.name == lie && known.is_rare);
+    let is_rare = every_lie().any(|known| known.name == lie && known.is_rare);
     let rarity = if is_rare { "rare" } else { "" };
     let Found {
         case,
@@ -210,7 +211,7 @@ pub fn all() {
     println!(
         "lie | | told in | found in case | kind | blame | steps | options | writes | attempts"
     );
-    let found = hunt(&wanted, CASES_MAX);
+    let found = hunt("native1", &wanted, CASES_MAX);
     let missed: Vec<&&str> = wanted
         .iter()
         .filter(|lie| !found.contains_key(*lie))
@@ -236,8 +237,19 @@ pub fn some() {
         "ends_an_unaligned_write_wrongly",
         "errs_at_the_end_of_small_clusters_with_wide_refcounts",
     ] {
-        let found = hunt(&[lie], SOME_CASES);
+        let found = hunt("native1", &[lie], SOME_CASES);
         let after = found.get(lie).expect("the lie is not found").after;
         assert!(after.operations <= 3 && after.options <= 3, "{after:?}");
     }
+}
+
+/// Hunts for the lies about what native3 draws, in at most [`SOME_CASES`] cases of it.
+pub fn newer() {
+    let wanted: Vec<&'static str> = NEWER.iter().map(|lie| lie.name).collect();
+    let found = hunt("native3", &wanted, SOME_CASES);
+    let missed: Vec<&&str> = wanted
+        .iter()
+        .filter(|lie| !found.contains_key(*lie))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
 }

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::catalogue::LIES;
+use crate::catalogue::every_lie;
 use crate::image::{Facts, directory_of};
 
 /// One call of the tool.
@@ -20,6 +20,8 @@ pub struct Call {
 pub enum Effect {
     /// Runs other arguments.
     Instead(Vec<String>),
+    /// Runs this function, then the call.
+    First(Box<dyn FnOnce()>),
     /// Runs the call, then this function.
     Then(Box<dyn FnOnce()>),
     /// Runs the call, then changes its output.
@@ -102,9 +104,11 @@ impl Call {
         let of = |command: &&String| {
             let rest = command.strip_prefix(words)?;
             let mut numbers = rest.split_whitespace().rev();
-            let length = numbers.next()?.parse().ok()?;
+            let length = numbers.next()?.parse().ok().filter(|length| *length > 0)?;
             let offset = numbers.next()?.parse().ok()?;
-            Some(Range { offset, length })
+            // Sessions also ask for what lies far outside.
+            let is_near = u64::checked_add(offset, length).is_some_and(|end| end <= 1 << 60);
+            is_near.then_some(Range { offset, length })
         };
         self.commands().iter().filter_map(of).collect()
     }
@@ -156,7 +160,7 @@ pub fn serve_if_called() -> Option<ExitCode> {
         program,
         arguments: words.collect(),
     };
-    let lie = LIES.iter().find(|known| known.name == lie)?;
+    let lie = every_lie().find(|known| known.name == lie)?;
     Some(tell(&call, (lie.tell)(&call)))
 }
 
@@ -179,6 +183,10 @@ fn tell(call: &Call, effect: Option<Effect>) -> ExitCode {
     let code = |status: std::process::ExitStatus| ExitCode::from(status.code().unwrap_or(1) as u8);
     match effect {
         None => real(&call.program, &call.arguments),
+        Some(Effect::First(before)) => {
+            before();
+            real(&call.program, &call.arguments)
+        }
         Some(Effect::Instead(arguments)) => real(&call.program, &arguments),
         Some(Effect::Then(after)) => {
             let output = run(Stdio::inherit());

@@ -16,6 +16,7 @@ mod foresight;
 mod hunt;
 mod image;
 mod liar;
+mod newer;
 #[path = "../ring/mod.rs"]
 mod ring;
 mod sessions;
@@ -43,6 +44,11 @@ fn main() -> ExitCode {
             "some_lies_are_found_blamed_on_the_candidate_and_shrunk",
             hunt::some,
         ),
+        trial(
+            "every_lie_about_what_native3_draws_is_found_within_a_thousand_cases",
+            hunt::newer,
+        )
+        .with_ignored_flag(true),
         // This takes minutes: `cargo test --test lies -- --ignored --nocapture`.
         trial("every_lie_is_found_within_five_thousand_cases", hunt::all).with_ignored_flag(true),
         trial(
