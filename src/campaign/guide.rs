@@ -1,7 +1,8 @@
 //! Chooses the next case of a coverage-guided campaign: a fresh one, or a mutation of a case that had new coverage.
 //!
 //! The guide compares several proposals, the next fresh case and children of such parents, and takes the one with the highest predicted
-//! coverage per cost. The prediction uses only the case's requests and favours coverage that has not been seen yet. Coverage that only a
+//! coverage per cost. The prediction uses the case's requests and the situations of its steps (how the range lies, what is there, on what
+//! image, after which step), and favours what has not been seen yet. Coverage that only a
 //! run reveals (messages of tools, shapes of maps) decides which cases become parents.
 //!
 //! All choices depend on the seed and on earlier results. With one case at a time, a campaign is therefore deterministic. With several,
@@ -50,6 +51,9 @@ const CHANGES_MAX: usize = 8;
 /// The value of coverage that only one case had. The value falls with the number of cases.
 const WORTH: u64 = 1 << 16;
 
+/// The value of a situation in which no step has been. A case has many more situations than behaviours.
+const SITUATION_WORTH: u64 = WORTH / 4;
+
 /// Separates the guide's random numbers from those of the cases.
 const TAG: u64 = 0x6775_6964_6564;
 
@@ -67,6 +71,8 @@ pub struct Guide {
     parents: Vec<Parent>,
     /// The number of cases that had each coverage item.
     seen: HashMap<u32, u64>,
+    /// The number of cases that had each situation.
+    met: HashMap<u32, u64>,
     /// The iterations of parents that are drawn cases: partners for splices.
     drawn: Vec<u64>,
     /// Whether any candidate supports a case.
@@ -118,6 +124,7 @@ impl Guide {
             left: cases,
             parents: Vec::new(),
             seen: HashMap::new(),
+            met: HashMap::new(),
             drawn: Vec::new(),
             concerns: Box::new(|_| true),
             first: VecDeque::new(),
@@ -176,8 +183,19 @@ impl Guide {
                 Some(times) => WORTH / (8 * times * times),
             });
             promise += worths.sum::<u64>();
+            promise += self.novelty(operation);
         }
         promise / cost
+    }
+
+    /// Returns the predicted value of the situations of an operation.
+    fn novelty(&self, operation: &Operation) -> u64 {
+        let worths = situations(operation).into_iter();
+        let worths = worths.map(|situation| match self.met.get(&situation) {
+            None => SITUATION_WORTH,
+            Some(times) => SITUATION_WORTH / (8 * times * times),
+        });
+        worths.sum()
     }
 
     /// Proposes children and returns the best one; `None` if the next fresh case is at least as good.
@@ -219,6 +237,14 @@ impl Guide {
     }
 }
 
+/// Returns the situations of the steps of a chain; no other operation has any.
+fn situations(operation: &Operation) -> BTreeSet<u32> {
+    match operation {
+        Operation::Chain(chain) => chain.situations(),
+        _ => BTreeSet::new(),
+    }
+}
+
 /// Returns whether the image or one of its backing images is encrypted with LUKS.
 fn has_luks(file: &ImageFile) -> bool {
     file.options.encrypt_format() == Some(Encryption::Luks)
@@ -242,6 +268,9 @@ impl CaseSource for Guide {
     }
 
     fn learn(&mut self, case: &Case, record: &Record) {
+        for situation in case.ops.iter().flat_map(situations) {
+            *self.met.entry(situation).or_default() += 1;
+        }
         let mut is_new = false;
         for behaviour in &record.behaviours {
             let times = self.seen.entry(*behaviour).or_default();

@@ -40,6 +40,7 @@ mod rules;
 mod sanitize;
 mod session;
 mod simpler;
+mod situations;
 mod step;
 mod validity;
 mod witnesses;
