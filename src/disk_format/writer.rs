@@ -6,12 +6,19 @@
 mod files;
 mod guest;
 mod host_file;
+mod parallels;
+mod places;
+mod qcow;
 mod qcow2;
 mod space;
+mod vdi;
 mod vhdx;
+mod vmdk;
+mod vpc;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +41,19 @@ const LAYERS_MAX: usize = 8;
 /// The usual size of clusters, as a power of two in bytes.
 const QCOW2_USUAL_BITS: u32 = 16;
 const VHDX_USUAL_BITS: u32 = 20;
+const VPC_USUAL_BITS: u32 = 21;
+const VDI_USUAL_BITS: u32 = 20;
+const VMDK_USUAL_BITS: u32 = 16;
+const PARALLELS_USUAL_BITS: u32 = 20;
+const QCOW_USUAL_BITS: u32 = 12;
 
 /// How many units that no write touches are set to zero at most, and among how many.
 const MARKED_MAX: usize = 6;
 const MARKED_AMONG: u64 = 96;
+
+/// What the images show that lie in wrong places, and how much of it.
+const DECOY: u8 = 0xdc;
+const DECOY_BYTES: u64 = 64 << 10;
 
 /// One image of a chain, with its writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,12 +74,29 @@ pub struct WrittenLayer {
     /// Determines the order of the parts, and which units are of which kind.
     #[serde(default)]
     pub seed: u64,
+    /// Who is named as the creator of a vpc, where that is unusual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
     /// The guest writes, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
 }
 
 impl WrittenLayer {
+    /// Returns an image of zeros with nothing unusual.
+    pub fn plain(format: Format, size: u64) -> Self {
+        Self {
+            format,
+            size,
+            unit_bits: usual_bits(format),
+            options: CreateOptions::new(),
+            unusual: Vec::new(),
+            seed: 0,
+            creator: None,
+            writes: Vec::new(),
+        }
+    }
+
     /// Whether it has the feature.
     pub fn has(&self, feature: Unusual) -> bool {
         self.unusual.contains(&feature)
@@ -85,9 +118,12 @@ impl WrittenLayer {
             Unusual::ZeroClusters,
             Unusual::ZeroesOverData,
             Unusual::BlockStates,
+            Unusual::Discarded,
         ];
         let version_2 = self.options.is_version_2();
-        if version_2 || !features.iter().any(|feature| self.has(*feature)) {
+        let is_zeroed = self.options.zeroed_grain() == Some(true);
+        let has_zeros = is_zeroed || features.iter().any(|feature| self.has(*feature));
+        if version_2 || !has_zeros {
             return Vec::new();
         }
         let touched = self.touched();
@@ -109,7 +145,9 @@ impl WrittenLayer {
             None => Guest::zeros(self.size),
         };
         let zeros = self.zero_units().into_iter().map(|unit| self.range(unit));
-        start.zeroed(zeros).after(writes)
+        let guest = start.zeroed(zeros).after(writes);
+        // Nothing can be written to an extent of zeros.
+        guest.zeroed(vmdk::zeros(self).filter(|_| self.format == Format::Vmdk))
     }
 
     /// Checks a layer that was read from a file.
@@ -118,6 +156,11 @@ impl WrittenLayer {
         let bits = match self.format {
             Format::Qcow2 => 9..=21,
             Format::Vhdx => 20..=28,
+            Format::Vpc => 16..=24,
+            Format::Vdi => 16..=24,
+            Format::Parallels => 12..=24,
+            Format::Qcow => 9..=16,
+            Format::Vmdk => 12..=20,
             _ => 0..=28,
         };
         validity::number("unit_bits", self.unit_bits.into(), bits)?;
@@ -131,6 +174,12 @@ impl WrittenLayer {
         let writes = simpler::shorter(&self.writes);
         let options = simpler::shorter(self.options.as_slice());
         let sizes = [65536, 1 << 20, 4 << 20].into_iter();
+        // Other sizes of a vpc depend on who reads it.
+        let is_odd = self.has(Unusual::OddGeometry);
+        let sizes = sizes.map(|size| match is_odd {
+            true => size,
+            false => self.format.created_size(size),
+        });
         let sizes = sizes.filter(|size| *size < self.size);
         let simpler_writes = simpler::elementwise(&self.writes, Write::simpler);
         Versions::new(self)
@@ -144,20 +193,26 @@ impl WrittenLayer {
             })
             .each(simpler_writes, |layer, writes| layer.writes = writes)
             .when(self.seed > 0, |layer| layer.seed = 0)
-            .each(usual_bits(self), |layer, bits| layer.unit_bits = bits)
+            .when(self.unit_bits != usual_bits(self.format), |layer| {
+                layer.unit_bits = usual_bits(layer.format);
+            })
             .all()
             .collect()
     }
 }
 
-/// Returns the usual size of a format's units, if the layer has another.
-fn usual_bits(layer: &WrittenLayer) -> Option<u32> {
-    let bits = match layer.format {
+/// Returns the usual size of a format's units, as a power of two in bytes.
+fn usual_bits(format: Format) -> u32 {
+    match format {
         Format::Qcow2 => QCOW2_USUAL_BITS,
         Format::Vhdx => VHDX_USUAL_BITS,
-        _ => layer.unit_bits,
-    };
-    (bits != layer.unit_bits).then_some(bits)
+        Format::Vpc => VPC_USUAL_BITS,
+        Format::Vdi => VDI_USUAL_BITS,
+        Format::Vmdk => VMDK_USUAL_BITS,
+        Format::Parallels => PARALLELS_USUAL_BITS,
+        Format::Qcow => QCOW_USUAL_BITS,
+        Format::Raw | Format::Dmg => 0,
+    }
 }
 
 /// A chain of images, each on the one before.
@@ -191,13 +246,9 @@ impl WrittenImage {
         &self.layers[self.layers.len() - 1]
     }
 
-    /// Returns the name of a layer's file.
+    /// Returns the name of a layer's file, relative to the directory in which tools work.
     pub fn name(&self, index: usize, stem: &str) -> String {
-        let format = self.layers[index].format;
-        match index + 1 == self.layers.len() {
-            true => format!("{stem}.{format}"),
-            false => format!("{stem}-b{index}.{format}"),
-        }
+        places::path(&self.layers, index, stem)
     }
 
     /// Returns what a guest sees in the topmost image.
@@ -222,27 +273,63 @@ impl WrittenImage {
         }
     }
 
-    /// Returns the name of the image below by which the topmost one records it.
+    /// Returns the name of the image below by which the topmost one records it; `None` where there is none, or where it is another one in each
+    /// place or may be told otherwise.
     pub fn backing_name(&self, stem: &str) -> Option<String> {
-        let below = self.layers.len().checked_sub(2)?;
-        Some(self.name(below, stem))
+        let top = self.top();
+        let is_other = top.has(Unusual::AbsoluteName) || top.has(Unusual::JsonName);
+        let overlay = self.layers.len() - 1;
+        (overlay > 0 && !is_other)
+            .then(|| places::recorded(&self.layers, overlay, stem, None))
+            .flatten()
     }
 
-    /// Returns all files. Fails where the format has no room for what the recipe says.
-    pub fn files(&self, stem: &str) -> Result<Vec<HostFile>, Unparsable> {
+    /// Whether the bytes depend on where the image lies.
+    pub fn is_bound_to_its_place(&self) -> bool {
+        let mut layers = self.layers.iter();
+        layers.any(|layer| layer.has(Unusual::AbsoluteName))
+    }
+
+    /// Returns all files. `directory` is where they will lie: absolute names need it. Fails where the format has no room for what the recipe
+    /// says.
+    pub fn files(&self, stem: &str, directory: Option<&Path>) -> Result<Vec<HostFile>, Unparsable> {
         let mut files = Vec::new();
-        let mut below: Option<Below> = None;
+        let mut guest: Option<Guest> = None;
         for index in 0..self.layers.len() {
-            let name = self.name(index, stem);
             let layer = &self.placed(index, stem);
-            files.extend(written(layer, &name, below.as_ref())?);
-            let guest = layer.guest(below.as_ref().map(|below| &below.guest), &layer.writes);
-            let format = layer.format;
-            below = Some(Below {
-                name,
-                format,
-                guest,
+            let below = guest.take().map(|guest| {
+                let name = places::recorded(&self.layers, index, stem, directory);
+                let name = name.ok_or_else(|| Unparsable::new("an absolute name needs a place"))?;
+                let format = self.layers[index - 1].format;
+                Ok::<_, Unparsable>(Below {
+                    name,
+                    format,
+                    guest,
+                })
             });
+            let below = below.transpose()?;
+            files.extend(written(layer, &self.name(index, stem), below.as_ref())?);
+            guest = Some(layer.guest(below.as_ref().map(|below| &below.guest), &layer.writes));
+        }
+        files.extend(self.decoys(stem)?);
+        Ok(files)
+    }
+
+    /// Returns images of other contents where somebody looks who resolves a name wrongly.
+    fn decoys(&self, stem: &str) -> Result<Vec<HostFile>, Unparsable> {
+        let mut files = Vec::new();
+        for index in 1..self.layers.len() {
+            for path in places::wrong(&self.layers, index, stem) {
+                let below = &self.layers[index - 1];
+                let length = below.size.min(DECOY_BYTES);
+                let decoy = WrittenLayer {
+                    unusual: Vec::new(),
+                    writes: vec![Write::repeated(0, length, DECOY)],
+                    options: CreateOptions::new(),
+                    ..below.clone()
+                };
+                files.extend(written(&decoy, &path, None)?);
+            }
         }
         Ok(files)
     }
@@ -251,7 +338,13 @@ impl WrittenImage {
     /// its units is told where it is not the usual one.
     pub fn placed(&self, index: usize, stem: &str) -> WrittenLayer {
         let mut layer = self.layers[index].clone();
+        if index > 0 && matches!(layer.format, Format::Vhdx | Format::Vpc) {
+            layer.unusual.push(Unusual::Differencing);
+        }
         match layer.format {
+            Format::Vdi if layer.unit_bits != VDI_USUAL_BITS => {
+                layer.unusual.push(Unusual::OtherBlocks);
+            }
             Format::Qcow2 if layer.unit_bits != QCOW2_USUAL_BITS => {
                 layer.options.push(CreateOption::ClusterSize(layer.unit()));
             }
@@ -263,6 +356,8 @@ impl WrittenImage {
         }
         if layer.options.data_file().is_some() {
             let name = self.name(index, stem).replace(".qcow2", "-data.raw");
+            let (_, name) = name.rsplit_once('/').unwrap_or(("", &name));
+            let name = name.to_owned();
             layer
                 .options
                 .retain(|option| !matches!(option, CreateOption::DataFile(_)));
@@ -292,6 +387,11 @@ fn written(
         Format::Raw => Ok(vec![layer.guest(None, &layer.writes).flat(name)]),
         Format::Qcow2 => qcow2::files(layer, name, below),
         Format::Vhdx => vhdx::files(layer, name, below),
+        Format::Vpc => vpc::files(layer, name, below),
+        Format::Vdi => vdi::files(layer, name, below),
+        Format::Parallels => parallels::files(layer, name, below),
+        Format::Qcow => qcow::files(layer, name, below),
+        Format::Vmdk => vmdk::files(layer, name, below),
         other => Err(Unparsable::new(format!("no writer of ours makes {other}"))),
     }
 }

@@ -38,15 +38,30 @@ macro_rules! features {
     };
 }
 
-use Format::{Qcow2, Vhdx};
+use Format::{Parallels, Qcow, Qcow2, Raw, Vdi, Vhdx, Vmdk, Vpc};
 
 features! {
     /// Data and tables lie in another order than that of the guest's addresses.
-    Shuffled = "shuffled", [Qcow2, Vhdx];
+    Shuffled = "shuffled", [Qcow2, Vhdx, Vpc, Vmdk, Vdi, Parallels, Qcow];
     /// A part of the file lies beyond 2 GiB.
-    Beyond2Gib = "beyond_2_gib", [Qcow2, Vhdx];
+    Beyond2Gib = "beyond_2_gib", [Qcow2, Vhdx, Vpc, Vmdk, Parallels, Qcow];
     /// A part of the file lies beyond 4 GiB.
-    Beyond4Gib = "beyond_4_gib", [Qcow2, Vhdx];
+    Beyond4Gib = "beyond_4_gib", [Qcow2, Vhdx, Vpc, Vmdk, Parallels, Qcow];
+
+    /// The image lies in a directory of its own, and tools work elsewhere.
+    ImageInDirectory = "image_in_directory", [Qcow2, Vhdx, Vpc, Vmdk, Qcow];
+    /// The image below lies in a directory beside it, and its name is relative to the image.
+    BackingInDirectory = "backing_in_directory", [Qcow2, Qcow, Vmdk, Vhdx, Vpc];
+    /// The name of the image below is absolute.
+    AbsoluteName = "absolute_name", [Qcow2, Qcow];
+    /// The name of the image below begins with `file:`.
+    FileName = "name_with_file", [Qcow2];
+    /// The name of the image below is a `json:` text.
+    JsonName = "name_in_json", [Qcow2];
+    /// Images of other contents lie where somebody looks who resolves a name wrongly.
+    Decoys = "decoys", [Qcow2, Qcow, Vmdk, Vhdx, Vpc];
+    /// A guest's data begins like the header of another format.
+    Lookalike = "data_like_a_header", [Raw, Qcow2, Vpc, Vmdk];
 
     /// The header ends behind `header_length`, at byte 104.
     ShortHeader = "short_header", [Qcow2];
@@ -61,9 +76,9 @@ features! {
     /// The flag for lazy refcounts.
     LazyRefcounts = "lazy_refcounts", [Qcow2];
     /// Compressed clusters.
-    Deflated = "deflated_clusters", [Qcow2];
+    Deflated = "deflated_clusters", [Qcow2, Qcow];
     /// Compressed clusters that share host clusters, at any byte.
-    Packed = "packed_clusters", [Qcow2];
+    Packed = "packed_clusters", [Qcow2, Qcow];
     /// Clusters that read as zeros and have no place in the file.
     ZeroClusters = "zero_clusters", [Qcow2];
     /// Clusters that read as zeros although there is data at their place.
@@ -93,6 +108,57 @@ features! {
     BlockStates = "block_states", [Vhdx];
     /// A metadata item and a region that nobody knows and nobody needs to know.
     UnknownItems = "unknown_items", [Vhdx];
+
+    /// An image that holds only what differs from another one.
+    Differencing = "differencing", [Vhdx, Vpc];
+
+    /// A creator other than the usual `win `.
+    OtherCreator = "other_creator", [Vpc];
+    /// A size that no geometry of cylinders, heads and sectors has.
+    OddGeometry = "odd_geometry", [Vpc];
+    /// An original size that is not the current one.
+    ResizedDisk = "resized_disk", [Vpc];
+    /// Sector bitmaps with clear bits over sectors of zeros.
+    ClearBits = "clear_bits", [Vpc];
+    /// Sector bitmaps with clear bits over old data, which a guest does not see.
+    StaleBits = "stale_bits", [Vpc];
+    /// The header and the table lie behind the blocks.
+    HeaderBehind = "header_behind", [Vpc];
+
+    /// VirtualBox's layout: the map at 1 MiB, a longer header.
+    MapAtMib = "map_at_1_mib", [Vdi];
+    /// Blocks that a guest discarded, told apart from those that were never written.
+    Discarded = "discarded_blocks", [Vdi];
+    /// Blocks of another size than 1 MiB.
+    OtherBlocks = "other_block_size", [Vdi];
+
+    /// The older of the two magic numbers, whose table counts sectors.
+    OldMagic = "old_magic", [Parallels];
+    /// Data begin far behind the table.
+    DataBehindGap = "data_behind_gap", [Parallels];
+
+    /// Several extents.
+    SeveralExtents = "several_extents", [Vmdk];
+    /// An extent of zeros without a file.
+    ZeroExtent = "zero_extent", [Vmdk];
+    /// An extent that is only to be read.
+    ReadOnlyExtent = "read_only_extent", [Vmdk];
+    /// Extents that are parts of one file.
+    FlatRanges = "flat_ranges", [Vmdk];
+    /// A descriptor with the types of extents of ESX.
+    Vmfs = "vmfs_extents", [Vmdk];
+    /// A sparse extent of ESX (COWD).
+    Cowd = "cowd_extent", [Vmdk];
+    /// A descriptor whose lines end with CR LF.
+    CrLf = "cr_lf", [Vmdk];
+    /// A descriptor that names its encoding, as VMware's do.
+    EncodingKey = "encoding_key", [Vmdk];
+    /// A descriptor in windows-1252, with a letter that is no ASCII.
+    Windows1252 = "windows_1252", [Vmdk];
+    /// No redundant grain directory.
+    OneDirectory = "one_directory", [Vmdk];
+    /// The grain directory is found by a footer.
+    Footer = "footer", [Vmdk];
 }
 
 impl Unusual {

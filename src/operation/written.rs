@@ -11,6 +11,8 @@ use super::{Operation, Perform};
 use crate::base::simpler::{self, CaseSize};
 use crate::disk_format::writer::{WrittenFiles, WrittenImage};
 use crate::image::ImageRecipe;
+use crate::image::format::Format;
+use crate::image::options::Subformat;
 use crate::image::validity::{self, Validity};
 use crate::operation::feature::Feature;
 use crate::oracle::observations::{HarnessAction, Observations, Output, Step, StepContext};
@@ -71,10 +73,8 @@ impl Written {
             file = Some(own);
         }
         let top = file.unwrap_or_else(|| ImageFile::new(stem, self.image.top().format));
-        let is_raw = top.format == crate::image::format::Format::Raw;
         ImageFile {
-            // Of a raw image, a guest's data may look like another format.
-            format_is_told: is_raw,
+            format_is_told: is_told(&top),
             ..top
         }
     }
@@ -83,6 +83,12 @@ impl Written {
         let with_flat = self.looks.iter().any(|look| look.compares());
         WrittenFiles::new(self.image.clone(), stem, with_flat)
     }
+}
+
+/// Whether the format is to be told: a guest's data may look like another format at the beginning of a file that has no header there.
+fn is_told(file: &ImageFile) -> bool {
+    let is_fixed = file.options.subformat() == Some(Subformat::Fixed);
+    file.format == Format::Raw || (file.format == Format::Vpc && is_fixed)
 }
 
 impl Perform for Written {

@@ -157,18 +157,13 @@ impl Writer {
 /// Makes an image by the writer of our own.
 fn own(format: Format, guest: &Guest, directory: &Path) -> std::result::Result<(), String> {
     let layer = WrittenLayer {
-        format,
-        size: guest.size,
-        unit_bits: if format == Format::Vhdx { 20 } else { 16 },
-        options: Default::default(),
-        unusual: Vec::new(),
-        seed: 0,
         writes: writes(guest.size),
+        ..WrittenLayer::plain(format, guest.size)
     };
     let image = WrittenImage {
         layers: vec![layer],
     };
-    let files = image.files("image").map_err(|why| why.to_string())?;
+    let files = image.files("image", None).map_err(|why| why.to_string())?;
     for file in files {
         file.write_into(directory).map_err(|why| why.to_string())?;
     }

@@ -23,23 +23,47 @@ const fn refusal(tool: &'static str, feature: Unusual, lacks: &'static str) -> R
 
 /// All known refusals.
 static REFUSALS: &[Refusal] = &[
+    refusal(EVERY_TOOL, Unusual::AbsoluteName, MOVED),
+    refusal("qemu-img", Unusual::PendingLog, LOGS),
+    refusal("qemu-img", Unusual::LogOfSeveral, LOGS),
+    refusal("qemu-img", Unusual::WrappedLog, LOGS),
+    refusal("qemu-img", Unusual::LargeSectors, LARGE_SECTORS),
     refusal(
         "qemu-img",
-        Unusual::PendingLog,
-        "logs that are to be replayed",
+        Unusual::OtherBlocks,
+        "blocks of other sizes than 1 MiB",
     ),
+    refusal("qemu-img", Unusual::Differencing, DIFFERENCING),
+    refusal("7zz", Unusual::PendingLog, LOGS),
+    refusal("7zz", Unusual::LogOfSeveral, LOGS),
+    refusal("7zz", Unusual::WrappedLog, LOGS),
+    refusal("7zz", Unusual::LargeSectors, LARGE_SECTORS),
+    refusal("imago", Unusual::FileName, NAMES),
+    refusal("imago", Unusual::JsonName, NAMES),
+    refusal("dissect.hypervisor", Unusual::FileName, NAMES),
+    refusal("dissect.hypervisor", Unusual::JsonName, NAMES),
     refusal(
-        "qemu-img",
-        Unusual::LogOfSeveral,
-        "logs that are to be replayed",
+        "dissect.hypervisor",
+        Unusual::Windows1252,
+        "descriptors in windows-1252",
     ),
+    refusal("libvmdk", Unusual::ZeroExtent, "extents of zeros"),
+    refusal("libqcow", Unusual::LongHeader, "longer headers"),
     refusal(
-        "qemu-img",
-        Unusual::WrappedLog,
-        "logs that are to be replayed",
+        "libqcow",
+        Unusual::UnknownCompatible,
+        "unknown compatible features",
     ),
-    refusal("qemu-img", Unusual::LargeSectors, "sectors of 4096 bytes"),
 ];
+
+/// Whatever tool it is.
+const EVERY_TOOL: &str = "";
+const LOGS: &str = "logs that are to be replayed";
+const LARGE_SECTORS: &str = "sectors of 4096 bytes";
+const DIFFERENCING: &str = "differencing images";
+const NAMES: &str = "names of backing files with a protocol";
+/// The directory of a persistent process is moved for each request, so that an absolute name leads nowhere.
+const MOVED: &str = "absolute names, where its files are moved for each request";
 
 /// Returns what the tool lacks for one of the request's images, by the table.
 pub fn known(tool: &str, request: &Request) -> Option<&'static str> {
@@ -51,6 +75,8 @@ pub fn known(tool: &str, request: &Request) -> Option<&'static str> {
 
 fn of_file(tool: &str, file: &ImageFile) -> Option<&'static str> {
     let mut rows = REFUSALS.iter();
-    let is_met = |row: &&Refusal| row.tool == tool && file.unusual.contains(&row.feature);
+    let is_met = |row: &&Refusal| {
+        (row.tool == tool || row.tool == EVERY_TOOL) && file.unusual.contains(&row.feature)
+    };
     rows.find(is_met).map(|row| row.lacks)
 }

@@ -47,8 +47,12 @@ fn every_drawn_image_can_be_written_and_read_back_as_the_recipe_tells() {
             assert_eq!(audit.problems, Vec::<String>::new(), "{shown}");
             audited += 1;
         }
-        // What the plain readers do not know they refuse by name.
-        if let Ok(volume) = Volume::open(&path, format)
+        // What the plain readers do not know they refuse by name, but for the bitmaps of a vpc and the parents of all but qcow2, which the model
+        // does not ask them for.
+        let is_known = format == Format::Qcow2 || image.layers.len() == 1;
+        if is_known
+            && !image.top().unusual.contains(&Unusual::StaleBits)
+            && let Ok(volume) = Volume::open(&path, format)
             && let Ok(contents) = volume.contents()
         {
             let expected = image.guest().contents();
@@ -56,12 +60,16 @@ fn every_drawn_image_can_be_written_and_read_back_as_the_recipe_tells() {
             read += 1;
         }
     }
-    assert!(audited > 40 && read > 40, "{audited} audited, {read} read");
+    assert!(audited > 30 && read > 40, "{audited} audited, {read} read");
 }
 
 #[test]
 fn every_unusual_feature_is_drawn_within_some_hundred_cases() {
-    let layers = drawn(1, 700).into_iter().flat_map(|image| image.layers);
+    let images = drawn(1, 900);
+    let layers = images.iter().flat_map(|image| {
+        let count = image.layers.len();
+        (0..count).map(|index| image.placed(index, "image"))
+    });
     let found: Vec<Unusual> = layers.flat_map(|layer| layer.unusual).collect();
     for feature in Unusual::ALL {
         let times = found.iter().filter(|found| *found == feature).count();
@@ -107,7 +115,8 @@ fn qemu_img_replays_a_pending_log_to_what_the_recipe_tells() {
         let has = |feature: &Unusual| log.contains(feature);
         let known = |feature: &Unusual| *feature != Unusual::LargeSectors;
         let features = &image.top().unusual;
-        features.iter().any(has) && features.iter().all(known)
+        let is_alone = image.layers.len() == 1;
+        is_alone && features.iter().any(has) && features.iter().all(known)
     };
     let mut replayed = 0;
     for image in drawn(7, 100).into_iter().filter(is_pending) {

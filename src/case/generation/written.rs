@@ -4,15 +4,17 @@
 //! edges of units. A quarter of the cases has one unusual feature, a quarter has two, the others are swarms: what one tool refuses must not
 //! hide what it misreads.
 
+mod blocks;
+mod places;
 mod qcow2;
 mod vhdx;
+mod vmdk;
 mod writes;
 
 use crate::base::rng::NativeRandom;
 use crate::case::{Case, CaseId};
 use crate::disk_format::writer::{WrittenImage, WrittenLayer};
 use crate::image::format::Format;
-use crate::image::options::CreateOptions;
 use crate::image::unusual::Unusual;
 use crate::operation::Operation;
 use crate::operation::chain::Chain;
@@ -20,6 +22,8 @@ use crate::operation::written::{Look, Writer, Written};
 
 /// Percentage of the questions that a case asks.
 const LOOK_PERCENT: u64 = 45;
+/// The largest raw image in bytes.
+const RAW_BYTES_MAX: u64 = 32 << 20;
 /// Weights of one unusual feature, two, few and many.
 const SWARM_WEIGHTS: [u64; 4] = [25, 25, 30, 20];
 /// Percentages of the features of a format in a swarm of few and of many.
@@ -36,7 +40,16 @@ pub struct WrittenProfile {
 
 /// Every format that a writer of ours makes.
 pub(super) static READERS: WrittenProfile = WrittenProfile {
-    formats: &[(Format::Qcow2, 5), (Format::Vhdx, 4)],
+    formats: &[
+        (Format::Qcow2, 6),
+        (Format::Vhdx, 4),
+        (Format::Vmdk, 4),
+        (Format::Vpc, 3),
+        (Format::Vdi, 2),
+        (Format::Parallels, 1),
+        (Format::Qcow, 2),
+        (Format::Raw, 1),
+    ],
     looks: &[
         "info",
         "check",
@@ -57,10 +70,17 @@ impl WrittenProfile {
         let mut random = NativeRandom::new(iter_seed);
         let weights: Vec<u64> = self.formats.iter().map(|(_, weight)| *weight).collect();
         let format = self.formats[random.weighted(&weights)].0;
-        let image = match format {
+        let mut image = match format {
             Format::Qcow2 => qcow2::draw(&mut random),
-            _ => vhdx::draw(&mut random),
+            Format::Vhdx => vhdx::draw(&mut random),
+            Format::Vpc => blocks::vpc(&mut random),
+            Format::Vdi => blocks::vdi(&mut random),
+            Format::Parallels => blocks::parallels(&mut random),
+            Format::Qcow => blocks::qcow(&mut random),
+            Format::Raw => alone(raw(&mut random, RAW_BYTES_MAX)),
+            _ => vmdk::draw(&mut random),
         };
+        places::draw(&mut random, &mut image);
         let names = pool.unwrap_or(self.looks).to_vec();
         let is_drawn = |random: &mut NativeRandom, look: &Look| {
             let is_there = names.contains(&look.name());
@@ -95,7 +115,8 @@ impl WrittenProfile {
 
 /// Draws unusual features of a format.
 fn unusual(random: &mut NativeRandom, format: Format) -> Vec<Unusual> {
-    let all = Unusual::of_format(format);
+    let mut all = Unusual::of_format(format);
+    all.retain(|feature| !places::FEATURES.contains(feature));
     let mut drawn = match random.weighted(&SWARM_WEIGHTS) {
         0 => vec![*random.choice(&all)],
         1 => vec![*random.choice(&all), *random.choice(&all)],
@@ -118,13 +139,9 @@ fn unusual(random: &mut NativeRandom, format: Format) -> Vec<Unusual> {
 /// Returns a layer without features and writes.
 fn plain(format: Format, size: u64, unit_bits: u32, seed: u64) -> WrittenLayer {
     WrittenLayer {
-        format,
-        size,
         unit_bits,
-        options: CreateOptions::new(),
-        unusual: Vec::new(),
         seed,
-        writes: Vec::new(),
+        ..WrittenLayer::plain(format, size)
     }
 }
 
@@ -145,6 +162,21 @@ fn size(random: &mut NativeRandom, unit: u64, bytes_max: u64) -> u64 {
         _ => 0,
     };
     whole.saturating_sub(off).max(SECTOR)
+}
+
+/// Draws a raw image that others lie on.
+fn raw(random: &mut NativeRandom, bytes_max: u64) -> WrittenLayer {
+    const UNIT: u64 = 64 << 10;
+    let size = size(random, 4096, bytes_max);
+    let mut raw = plain(Format::Raw, size, 0, 0);
+    let room = writes::Room {
+        size,
+        unit: UNIT,
+        reach: UNIT * 16,
+        bytes_max: UNIT * 40,
+    };
+    raw.writes = writes::draw(random, &room);
+    raw
 }
 
 /// Returns an image without others below.

@@ -6,7 +6,7 @@
 mod vdi;
 pub(in crate::disk_format) mod vhdx;
 mod vmdk;
-mod vpc;
+pub(in crate::disk_format) mod vpc;
 
 pub(super) use vmdk::is_flat as is_flat_vmdk;
 

@@ -1,5 +1,6 @@
 //! All files of a written image, planned once for both sides and for every comparison.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -44,14 +45,23 @@ impl WrittenFiles {
         format!("{stem}-other.raw")
     }
 
-    /// Returns all files. Fails where a format has no room for what the recipe says.
-    pub fn all(&self) -> Result<&[HostFile], Unparsable> {
-        let planned = self.planned.get_or_init(|| self.plan()).as_ref();
-        planned.map(Vec::as_slice).map_err(Clone::clone)
+    /// Returns all files. `directory` is where they will lie: absolute names need it. Fails where a format has no room for what the recipe says.
+    pub fn all(&self, directory: Option<&Path>) -> Result<Cow<'_, [HostFile]>, Unparsable> {
+        if self.image.is_bound_to_its_place() {
+            return Ok(Cow::Owned(self.plan(directory)?));
+        }
+        let planned = self.planned.get_or_init(|| self.plan(None)).as_ref();
+        let planned = planned.map_err(Clone::clone)?;
+        Ok(Cow::Borrowed(planned.as_slice()))
     }
 
-    fn plan(&self) -> Result<Vec<HostFile>, Unparsable> {
-        let mut files = self.image.files(&self.stem)?;
+    /// Returns what all names begin with.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    fn plan(&self, directory: Option<&Path>) -> Result<Vec<HostFile>, Unparsable> {
+        let mut files = self.image.files(&self.stem, directory)?;
         if self.with_flat {
             let guest = self.image.guest();
             let place = self
@@ -72,7 +82,7 @@ impl WrittenFiles {
     /// Writes all files into a directory. Returns their names.
     pub fn write_into(&self, directory: &Path) -> Result<Vec<String>, Unparsable> {
         let mut names = Vec::new();
-        for file in self.all()? {
+        for file in self.all(Some(directory))?.iter() {
             file.write_into(directory)?;
             names.push(file.name.clone());
         }
@@ -81,9 +91,11 @@ impl WrittenFiles {
 
     /// Describes the first file in a directory that is not as it was written. `beside` is a directory for files to compare with.
     pub fn changed_in(&self, directory: &Path, beside: &Path) -> Option<String> {
-        match self.all() {
+        match self.all(Some(directory)) {
             Ok(files) => {
-                let mut changes = files.iter().map(|file| file.changed_in(directory, beside));
+                let is_kept = !self.image.is_bound_to_its_place();
+                let change = |file: &HostFile| file.changed_in(directory, beside, is_kept);
+                let mut changes = files.iter().map(change);
                 changes.find_map(|change| change)
             }
             Err(why) => Some(why.to_string()),

@@ -67,11 +67,11 @@ impl HostFile {
     }
 
     /// Returns how the file in `directory` differs from this one; `None` if it does not. `beside` gets a file to compare with, unless it has one
-    /// already.
-    pub fn changed_in(&self, directory: &Path, beside: &Path) -> Option<String> {
+    /// already and `is_kept` says that it is the same for both sides.
+    pub fn changed_in(&self, directory: &Path, beside: &Path, is_kept: bool) -> Option<String> {
         let [path, other] = [directory, beside].map(|directory| directory.join(&self.name));
         let compare = || {
-            if !other.exists() {
+            if !is_kept || !other.exists() {
                 self.write_into(beside)?;
             }
             same_bytes(&open_regular(&path)?, &open_regular(&other)?, &[])

@@ -3,6 +3,7 @@
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::space::{self, Space};
 use super::{Below, Guest, HostFile, WrittenLayer, guest};
@@ -25,6 +26,15 @@ const UNKNOWN_REGION: u128 = 0x696d_6764_7565_6c00_0000_0000_0000_0001;
 const UNKNOWN_ITEM: u128 = 0x696d_6764_7565_6c00_0000_0000_0000_0002;
 /// The log's identifier, which the current header has while the log is to be replayed.
 const LOG_GUID: [u8; 16] = [0x7d; 16];
+/// The metadata item that tells the image below, and its type (2.6.2.6).
+const PARENT_LOCATOR: u128 = 0xa8d3_5f2d_b30b_454d_abf7_d3d8_4834_ab0c;
+const LOCATOR_TYPE: u128 = 0xb04a_efb7_d19e_4a81_b789_25b8_e944_5913;
+/// A byte of the identifier of the data of an image that lies on another, and of any other.
+const CHILD_ID: u8 = 0x5e;
+const ID: u8 = 0x5d;
+/// The state of a payload block of which only some sectors are there, and that of a sector bitmap block that is there (2.5.1).
+const PARTIALLY_PRESENT: u64 = 7;
+const BITMAP_PRESENT: u64 = 6;
 /// What stands where a guest never sees it.
 const STALE: u8 = 0xd7;
 
@@ -37,6 +47,8 @@ enum Part {
     Unknown,
     /// A payload block.
     Block(u64),
+    /// The bitmap of the sectors of a chunk of blocks.
+    Sectors(u64),
     /// A block that no entry of the table leads to, or none that counts.
     Stale,
 }
@@ -47,14 +59,11 @@ pub(super) fn files(
     name: &str,
     below: Option<&Below>,
 ) -> Result<Vec<HostFile>, Unparsable> {
-    if below.is_some() {
-        return Err(Unparsable::new("a differencing vhdx is not written yet"));
-    }
     if !layer.size.is_multiple_of(sector_bytes(layer)) {
         return Err(Unparsable::new("the size is no multiple of the sector's"));
     }
-    let guest = layer.guest(None, &layer.writes);
-    let layout = Layout::new(layer);
+    let guest = layer.guest(below.map(|below| &below.guest), &layer.writes);
+    let layout = Layout::new(layer, below);
     Ok(vec![layout.file(name, &guest)])
 }
 
@@ -77,6 +86,7 @@ fn is_pending(layer: &WrittenLayer) -> bool {
 
 struct Layout<'recipe> {
     layer: &'recipe WrittenLayer,
+    below: Option<&'recipe Below>,
     touched: BTreeSet<u64>,
     /// The offset of each part in bytes.
     places: BTreeMap<Part, u64>,
@@ -85,10 +95,11 @@ struct Layout<'recipe> {
 }
 
 impl<'recipe> Layout<'recipe> {
-    fn new(layer: &'recipe WrittenLayer) -> Self {
+    fn new(layer: &'recipe WrittenLayer, below: Option<&'recipe Below>) -> Self {
         let touched = layer.touched();
         let mut layout = Self {
             layer,
+            below,
             touched,
             places: BTreeMap::new(),
             end: 0,
@@ -98,6 +109,7 @@ impl<'recipe> Layout<'recipe> {
         let needs_stale = is_pending(layer) || layer.has(Unusual::BlockStates);
         parts.extend(needs_stale.then_some(Part::Stale));
         parts.extend(layout.touched.iter().copied().map(Part::Block));
+        parts.extend(layout.chunks().into_iter().map(Part::Sectors));
         let mut space = Space::new(layer, 1);
         let parts = space.order(parts);
         let lengths: Vec<u64> = parts
@@ -119,7 +131,7 @@ impl<'recipe> Layout<'recipe> {
         match part {
             Part::Log => LOG_BYTES,
             Part::Bat => (self.entries() * 8).next_multiple_of(MIB),
-            Part::Metadata | Part::Unknown => MIB,
+            Part::Metadata | Part::Unknown | Part::Sectors(_) => MIB,
             Part::Block(_) | Part::Stale => self.layer.unit(),
         }
     }
@@ -130,13 +142,32 @@ impl<'recipe> Layout<'recipe> {
 
     /// The place of a block's entry in the table: after each chunk of blocks there is one of a sector bitmap (2.5).
     fn entry(&self, block: u64) -> u64 {
-        let ratio = BITMAP_SECTORS * sector_bytes(self.layer) / self.layer.unit();
-        block + block / ratio.max(1)
+        block + block / self.chunk_ratio()
+    }
+
+    /// How many payload blocks stand between two sector bitmap blocks.
+    fn chunk_ratio(&self) -> u64 {
+        (BITMAP_SECTORS * sector_bytes(self.layer) / self.layer.unit()).max(1)
     }
 
     fn entries(&self) -> u64 {
         let blocks = self.layer.size.div_ceil(self.layer.unit()).max(1);
-        self.entry(blocks - 1) + 1
+        match self.below {
+            // Of a differencing image, every chunk has the entry of its sector bitmap (2.5.1).
+            Some(_) => blocks.div_ceil(self.chunk_ratio()) * (self.chunk_ratio() + 1),
+            None => self.entry(blocks - 1) + 1,
+        }
+    }
+
+    /// Whether only the sectors of a block that a guest wrote to are there: in half of the blocks of a differencing image.
+    fn is_partial(&self, block: u64) -> bool {
+        self.below.is_some() && space::mixed(self.layer.seed ^ 9, block).is_multiple_of(2)
+    }
+
+    /// The chunks that have a block of which only some sectors are there.
+    fn chunks(&self) -> BTreeSet<u64> {
+        let partial = self.touched.iter().filter(|block| self.is_partial(**block));
+        partial.map(|block| block / self.chunk_ratio()).collect()
     }
 
     /// The block allocation table as it is, and as it was before the log was written.
@@ -150,7 +181,11 @@ impl<'recipe> Layout<'recipe> {
         };
         let stale = self.at(Part::Stale) | FULLY_PRESENT;
         for (index, block) in self.touched.iter().enumerate() {
-            let now = self.at(Part::Block(*block)) | FULLY_PRESENT;
+            let state = match self.is_partial(*block) {
+                true => PARTIALLY_PRESENT,
+                false => FULLY_PRESENT,
+            };
+            let now = self.at(Part::Block(*block)) | state;
             let then = match space::mixed(self.layer.seed ^ 5, *block) % 3 {
                 0 => 0,
                 1 if index > 0 => now,
@@ -162,9 +197,17 @@ impl<'recipe> Layout<'recipe> {
             let now = match space::mixed(self.layer.seed ^ 6, block) % 3 {
                 0 => ZERO,
                 1 => ZERO | self.at(Part::Stale),
+                // Over an image below, the specification leaves open what an unmapped block shows.
+                _ if self.below.is_some() => ZERO,
                 _ => UNMAPPED,
             };
             set(block, now, stale);
+        }
+        for chunk in self.chunks() {
+            let place = (chunk * (self.chunk_ratio() + 1) + self.chunk_ratio()) as usize * 8;
+            let entry = self.at(Part::Sectors(chunk)) | BITMAP_PRESENT;
+            table[place..place + 8].copy_from_slice(&entry.to_le_bytes());
+            before[place..place + 8].copy_from_slice(&entry.to_le_bytes());
         }
         [table, before]
     }
@@ -205,14 +248,51 @@ impl<'recipe> Layout<'recipe> {
             let length = self.layer.unit().min(PIECE_BYTES) as usize;
             file.put(self.at(Part::Stale), vec![STALE; length]);
         }
-        for piece in guest::touched(&self.layer.writes, PIECE_BYTES, self.layer.size) {
-            let start = piece * PIECE_BYTES;
-            let block = self.at(Part::Block(start / self.layer.unit()));
-            let offset = block + start % self.layer.unit();
-            file.put(offset, guest.bytes(start..start + PIECE_BYTES));
-        }
+        self.put_blocks(&mut file, guest);
         file.length = self.end;
         file
+    }
+
+    /// The payload blocks, and the bitmaps of their sectors where not all are there. A block that is there as a whole has what is below as well.
+    fn put_blocks(&self, file: &mut HostFile, guest: &Guest) {
+        let unit = self.layer.unit();
+        for block in &self.touched {
+            let end = ((block + 1) * unit).min(self.layer.size);
+            for start in (block * unit..end).step_by(PIECE_BYTES as usize) {
+                let range = start..(start + PIECE_BYTES).min((block + 1) * unit);
+                if !guest.is_zero(range.clone()) {
+                    let offset = self.at(Part::Block(*block)) + start % unit;
+                    file.put(offset, self.block_bytes(*block, guest, range));
+                }
+            }
+        }
+        let sector = sector_bytes(self.layer);
+        let written = guest::touched(&self.layer.writes, sector, self.layer.size);
+        let per_chunk = self.chunk_ratio() * unit / sector;
+        for chunk in self.chunks() {
+            let mut bitmap = vec![0; MIB as usize];
+            for number in written.range(chunk * per_chunk..(chunk + 1) * per_chunk) {
+                let index = number % per_chunk;
+                bitmap[(index / 8) as usize] |= 1 << (index % 8);
+            }
+            file.put(self.at(Part::Sectors(chunk)), bitmap);
+        }
+    }
+
+    /// Bytes of a block; where its sectors are those of the image below, something else stands in it.
+    fn block_bytes(&self, block: u64, guest: &Guest, range: Range<u64>) -> Vec<u8> {
+        let sector = sector_bytes(self.layer);
+        let mut bytes = guest.bytes(range.clone());
+        if self.is_partial(block) {
+            let written = guest::touched(&self.layer.writes, sector, self.layer.size);
+            let sectors = bytes.chunks_mut(sector as usize);
+            for (number, bytes) in (range.start / sector..).zip(sectors) {
+                if !written.contains(&number) {
+                    bytes.fill(STALE);
+                }
+            }
+        }
+        bytes
     }
 
     /// Both headers: the current one has the higher number, and the log's identifier if that is to be replayed.
@@ -225,7 +305,8 @@ impl<'recipe> Layout<'recipe> {
             let sequence: u64 = if is_current { 8 } else { 7 };
             header[8..16].copy_from_slice(&sequence.to_le_bytes());
             header[16..32].fill(0x4d);
-            header[32..48].fill(0x5d);
+            let id = if self.below.is_some() { CHILD_ID } else { ID };
+            header[32..48].fill(id);
             if is_current && is_pending(self.layer) {
                 header[48..64].copy_from_slice(&LOG_GUID);
             }
@@ -243,7 +324,9 @@ impl<'recipe> Layout<'recipe> {
 
     fn put_metadata(&self, file: &mut HostFile) {
         let sector = (sector_bytes(self.layer) as u32).to_le_bytes();
-        let parameters = u64::from(self.layer.unit() as u32).to_le_bytes();
+        // Bit 1 of the flags behind the block size: there is a parent.
+        let flags: u64 = if self.below.is_some() { 2 } else { 0 };
+        let parameters = (self.layer.unit() | flags << 32).to_le_bytes();
         // Flags: 1 for an item of a user, 2 for one of the virtual disk, 4 for one that a reader must know.
         let mut items: Vec<(u128, Vec<u8>, u32)> = vec![
             (FILE_PARAMETERS, parameters.into(), 4),
@@ -254,6 +337,9 @@ impl<'recipe> Layout<'recipe> {
         ];
         if self.layer.has(Unusual::UnknownItems) {
             items.push((UNKNOWN_ITEM, b"of nobody".to_vec(), 1));
+        }
+        if let Some(below) = self.below {
+            items.push((PARENT_LOCATOR, locator(below), 4));
         }
         let items = Space::new(self.layer, 3).order(items);
         let mut table = vec![0; 32 * (items.len() + 1)];
@@ -272,4 +358,42 @@ impl<'recipe> Layout<'recipe> {
         file.put(self.at(Part::Metadata), table);
         file.put(self.at(Part::Metadata) + FIRST_ITEM, values);
     }
+}
+
+/// The parent locator: keys and values in UTF-16.
+fn locator(below: &Below) -> Vec<u8> {
+    let id = format!("{ID:02x}");
+    let group = |count: usize| id.repeat(count);
+    let linkage = format!(
+        "{{{}-{}-{}-{}-{}}}",
+        group(4),
+        group(2),
+        group(2),
+        group(2),
+        group(6)
+    );
+    let name = below.name.replace('/', "\\");
+    let pairs = [
+        ("parent_linkage", linkage),
+        ("relative_path", format!(".\\{name}")),
+        ("absolute_win32_path", format!("\\\\?\\C:\\{name}")),
+    ];
+    let mut locator = stored_guid(LOCATOR_TYPE).to_vec();
+    locator.extend([0; 2]);
+    locator.extend((pairs.len() as u16).to_le_bytes());
+    let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let first = locator.len() + pairs.len() * 12;
+    let mut texts: Vec<u8> = Vec::new();
+    for (key, value) in pairs {
+        let (key, value) = (wide(key), wide(&value));
+        let place = (first + texts.len()) as u32;
+        locator.extend(place.to_le_bytes());
+        locator.extend((place + key.len() as u32).to_le_bytes());
+        locator.extend((key.len() as u16).to_le_bytes());
+        locator.extend((value.len() as u16).to_le_bytes());
+        texts.extend(key);
+        texts.extend(value);
+    }
+    locator.extend(texts);
+    locator
 }

@@ -24,14 +24,17 @@ pub(super) struct Wrong {
 /// The recipe's side of every comparison.
 pub(super) struct Expectation<'case> {
     written: &'case Written,
+    /// The files that were written.
+    files: WrittenFiles,
     guest: Guest,
     contents: OnceCell<Contents>,
 }
 
 impl<'case> Expectation<'case> {
-    pub(super) fn new(written: &'case Written) -> Self {
+    pub(super) fn new(written: &'case Written, files: WrittenFiles) -> Self {
         Self {
             written,
+            files,
             guest: written.image.guest(),
             contents: OnceCell::new(),
         }
@@ -113,8 +116,7 @@ impl<'case> Expectation<'case> {
                     file: file.path.clone(),
                 };
                 fact(result, key, size, subject).or_else(|| {
-                    let stem = file.stem();
-                    let name = self.written.image.backing_name(stem)?;
+                    let name = self.written.image.backing_name(self.files.stem())?;
                     let key = "backing-filename";
                     let json = result.answer.report.tree().ok()?;
                     // Not every tool tells it.
@@ -139,8 +141,7 @@ impl<'case> Expectation<'case> {
                 shown(result, &expected, place)
             }
             Request::Map { file, .. } => {
-                let files = self.written.files(file.stem());
-                let wrong = map::wrong(result.answer.report.tree(), &self.guest, &files)?;
+                let wrong = map::wrong(result.answer.report.tree(), &self.guest, &self.files)?;
                 Some(Wrong {
                     kind: DivergenceKind::WrittenMap,
                     subject: Subject::IntermediateMap {

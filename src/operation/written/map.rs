@@ -31,7 +31,8 @@ pub(super) fn wrong(
         Ok(None) => return statement("no array".to_owned(), "an array of ranges"),
         Err(why) => return statement(format!("no JSON: {why}"), "an array of ranges"),
     };
-    let files = files.all().unwrap_or(&[]);
+    // Where they depend on the place, nothing is known of them here.
+    let files = files.all(None).unwrap_or_default();
     let mut next = 0;
     for entry in entries {
         let number = |key: &str| entry[key].as_u64();
@@ -47,7 +48,7 @@ pub(super) fn wrong(
             return statement(format!("zeros at {start}, {length} bytes"), "data");
         }
         if let Some(offset) = number("offset").filter(|_| entry["data"] == true)
-            && !lies(files, entry, offset, guest, (start, end))
+            && !lies(&files, entry, offset, guest, (start, end))
         {
             let told = format!("the bytes at {start} lie at {offset}");
             return statement(told, "other bytes there");

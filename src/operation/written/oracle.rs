@@ -3,7 +3,7 @@
 
 use super::Written;
 use super::expectation::{Expectation, Wrong};
-use crate::oracle::observations::{Observations, Side, StepResult, Task};
+use crate::oracle::observations::{HarnessAction, Observations, Side, StepResult, Task};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, InconclusiveKind, Place, Subject, Verdict,
 };
@@ -18,7 +18,10 @@ pub(super) fn judge(written: &Written, observations: &Observations) -> Option<Ve
         let kind = InconclusiveKind::ReferenceUnsound;
         return Some(Verdict::inconclusive(kind, reason));
     }
-    let expectation = Expectation::new(written);
+    let Task::Harness(HarnessAction::WriteImage { files, .. }) = &first.step.task else {
+        return None;
+    };
+    let expectation = Expectation::new(written, files.clone());
     let reference = observations.reference.as_ref();
     let reference = reference.map_or(&[][..], |side_run| &side_run.step_results);
     for (index, result) in candidate.iter().enumerate() {

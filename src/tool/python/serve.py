@@ -60,7 +60,8 @@ def answer(asked, opened, refusals):
             if asked["request"] == "info":
                 said = {"json": {"virtual-size": size, "format": file["format"]}}
             else:
-                flat = file["path"] + ".flat"
+                # The image may lie in a directory of its own.
+                flat = os.path.basename(file["path"]) + ".flat"
                 flatten(size, read, os.path.join(asked["directory"], flat))
                 said = {"raw": flat}
     except Unsupported as feature:

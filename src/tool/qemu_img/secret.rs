@@ -99,8 +99,12 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
             word.push_str(&keys);
         }
     }
-    if let Some(place) = words.iter().position(|word| word == "-f") {
-        words.drain(place..place + 2);
+    let compares = words.first().is_some_and(|verb| verb == "compare");
+    // Elsewhere, the second flag tells the format of a backing file.
+    for flag in ["-f", "-F"].into_iter().take(if compares { 2 } else { 1 }) {
+        if let Some(place) = words.iter().position(|word| word == flag) {
+            words.drain(place..place + 2);
+        }
     }
     words.retain(|word| word != "--image-opts");
 }

@@ -14,8 +14,9 @@ const WRITTEN_BYTES_MAX: u64 = 3 << 20;
 /// The least cluster size with extended L2 entries, as a power of two: a subcluster has at least 512 bytes.
 const EXTENDED_BITS_MIN: u32 = 14;
 
-/// Percentages of images with a backing file, of version 2, with other refcounts, zstd, extended L2 entries and an external data file.
-const BACKED_PERCENT: u64 = 22;
+/// Percentages of images with a backing file, of those with one below that, of version 2, with other refcounts, zstd, extended L2 entries and an external data file.
+const BACKED_PERCENT: u64 = 26;
+const LONG_PERCENT: u64 = 25;
 const VERSION_2_PERCENT: u64 = 14;
 const REFCOUNTS_PERCENT: u64 = 35;
 const ZSTD_PERCENT: u64 = 12;
@@ -26,6 +27,9 @@ pub(super) fn draw(random: &mut NativeRandom) -> WrittenImage {
     let mut layers = Vec::new();
     if random.percent(BACKED_PERCENT) {
         layers.push(below(random));
+        if random.percent(LONG_PERCENT) {
+            layers.push(layer(random));
+        }
     }
     layers.push(layer(random));
     WrittenImage { layers }
@@ -36,10 +40,7 @@ fn below(random: &mut NativeRandom) -> WrittenLayer {
     if random.percent(40) {
         return layer(random);
     }
-    let size = super::size(random, 4096, SIZE_BYTES_MAX);
-    let mut raw = super::plain(Format::Raw, size, 0, 0);
-    raw.writes = writes::draw(random, &room(size, 65536, 16));
-    raw
+    super::raw(random, SIZE_BYTES_MAX)
 }
 
 fn layer(random: &mut NativeRandom) -> WrittenLayer {

@@ -10,6 +10,8 @@ use crate::image::unusual::Unusual;
 const SIZE_BYTES_MAX: u64 = 48 << 20;
 /// The most bytes that writes come to.
 const WRITTEN_BYTES_MAX: u64 = 6 << 20;
+/// Percentage of differencing images.
+const CHILD_PERCENT: u64 = 18;
 
 pub(super) fn draw(random: &mut NativeRandom) -> WrittenImage {
     let bits = match random.below(4) {
@@ -32,5 +34,15 @@ pub(super) fn draw(random: &mut NativeRandom) -> WrittenImage {
         bytes_max: WRITTEN_BYTES_MAX,
     };
     layer.writes = writes::draw(random, &room);
+    if random.percent(CHILD_PERCENT) {
+        let mut below = super::plain(Format::Vhdx, size, bits, random.below(1 << 32));
+        if layer.unusual.contains(&Unusual::LargeSectors) {
+            below.unusual.push(Unusual::LargeSectors);
+        }
+        below.writes = writes::draw(random, &room);
+        return WrittenImage {
+            layers: vec![below, layer],
+        };
+    }
     super::alone(layer)
 }

@@ -4,7 +4,7 @@
 use crate::base::rng::NativeRandom;
 use crate::image::content::{Fill, Recipe, Texture, Write};
 
-const SECTOR: u64 = 512;
+pub(super) const SECTOR: u64 = 512;
 /// The most writes.
 const WRITES_MAX: u64 = 9;
 /// Percentage of writes that repeat a byte.

@@ -117,7 +117,7 @@ impl Vpc {
 }
 
 /// The one's complement of the sum of all bytes, with zeros in place of the checksum itself.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(in crate::disk_format) fn checksum(bytes: &[u8]) -> u32 {
     let sum = bytes.iter().map(|byte| u32::from(*byte));
     !sum.fold(0, u32::wrapping_add)
 }
