@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::attendance::{attend, say_failed, say_hello};
 use crate::exit_hook::{self, Destructor};
+use crate::faults;
 use crate::inbox::Inbox;
 use crate::protocol::{EXIT_LOST, call_flag};
 use crate::settling::settle;
@@ -134,6 +135,10 @@ macro_rules! flush {
                 Ok(name) => name,
                 Err(_) => panic!("a name has no zero byte inside"),
             };
+            if let Some(outcome) = faults::strike(faults::Kind::Flush) {
+                faults::fail(outcome);
+                return -1;
+            }
             if !IS_DURABLE.load(Ordering::Relaxed) {
                 return skip_flush(descriptor);
             }
@@ -238,6 +243,8 @@ fn serve(socket: c_int, inbox: &mut Inbox, main: Main) -> c_int {
             }
             IS_DURABLE.store(call.has(call_flag::IS_DURABLE), Ordering::Relaxed);
             SPARES_LIBRARIES.store(call.has(call_flag::SPARES_LIBRARIES), Ordering::Relaxed);
+            // SAFETY: the inbox makes the list of words, ended by a null pointer.
+            unsafe { faults::take(call.variables) };
             // SAFETY: no other thread of the program is there after a fork; the list lies in static memory, as the inbox does.
             unsafe { environ = call.variables };
             return main(call.count(), call.arguments, call.variables);

@@ -49,6 +49,10 @@ pub mod attendance;
 #[cfg(any(not(standalone), program = "fork_server"))]
 pub mod exit_hook;
 
+/// Calls that fail on purpose.
+#[cfg(any(not(standalone), program = "fork_server"))]
+pub mod faults;
+
 /// The library that forks a loaded tool.
 #[cfg(any(not(standalone), program = "fork_server"))]
 pub mod fork_server;

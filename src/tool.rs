@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::base::error::{Error, Result};
 use crate::tool::launcher::Launcher;
+use crate::tool::request::Fault;
 use crate::tool::request::{Answer, Request};
 
 pub use call_context::CallContext;
@@ -109,6 +110,17 @@ pub trait Tool: Send + Sync {
     /// Returns it as a writer, if it makes images only where it is asked as one.
     fn writer(&self) -> Option<&dyn ImageWriter> {
         None
+    }
+
+    /// Sends it a request of which one call fails; `None` if it takes no faults.
+    fn ask_faulty(
+        &self,
+        request: &Request,
+        fault: Fault,
+        call_context: &CallContext<'_>,
+    ) -> Result<Option<Answer>> {
+        let _ = (request, fault, call_context);
+        Ok(None)
     }
 
     /// Returns how a person makes the same request without imgduel; nothing is run. [`Request::Contents`] leaves the

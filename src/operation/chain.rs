@@ -31,6 +31,7 @@ pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
 pub use step::{BESIDE, ChainStep, ChainStepKind, Conversion, Layer, Naming};
 
 mod chain_state;
+mod faults;
 mod final_checks;
 mod inspection;
 mod known_bug;
@@ -312,10 +313,9 @@ impl Perform for Chain {
         let mut steps = self.creation_steps(context);
         let mut chain_state = ChainState::start(&context.stem, &self.layers);
         for step in &self.steps {
-            steps.push(shared_step(
-                chain_state.request(step),
-                chain_state.expected_exit(step),
-            ));
+            let request = chain_state.request(step);
+            let step_of_tool = shared_step(request, chain_state.expected_exit(step));
+            steps.push(chain_state.faulty(step, step_of_tool));
             chain_state.advance_as_expected(step);
         }
         steps

@@ -6,6 +6,7 @@
 
 mod alone;
 pub mod dmg_by_hand;
+mod fault;
 mod harness;
 mod inspections;
 mod picture;

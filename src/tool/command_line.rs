@@ -15,7 +15,7 @@ use crate::process::{self, Ending, Finished, Invocation, SandboxPolicy};
 use crate::tool::launcher::Launcher;
 use crate::tool::request::qemu_words::InWords;
 use crate::tool::request::{
-    Answer, CallUsage, Exit, ImageFile, Report, Request, RequestKind, Transcript,
+    Answer, CallUsage, Exit, Fault, ImageFile, Report, Request, RequestKind, Transcript,
 };
 
 /// The names of Linux signals that end tools, signal(7), for messages.
@@ -153,6 +153,15 @@ pub(super) fn quoted(output: &str) -> String {
     }
 }
 
+/// What a program is given beside its arguments.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside<'call> {
+    /// Its standard input; `None` for nothing.
+    pub(super) input: Option<&'call [u8]>,
+    /// The call that fails.
+    pub(super) fault: Option<&'call Fault>,
+}
+
 /// The program of a tool.
 pub(super) struct Program {
     /// Its path.
@@ -173,19 +182,21 @@ impl Program {
         kind: RequestKind,
         call_context: &CallContext<'_>,
     ) -> Result<Answer> {
-        self.run_with_input(arguments, None, kind, call_context)
+        self.run_with(arguments, Beside::default(), kind, call_context)
     }
 
-    /// Like [`Program::run`], with these bytes as its standard input.
-    pub(super) fn run_with_input(
+    /// Like [`Program::run`], with an input, or with a call that fails.
+    pub(super) fn run_with(
         &self,
         arguments: Vec<String>,
-        input: Option<&[u8]>,
+        beside: Beside<'_>,
         kind: RequestKind,
         call_context: &CallContext<'_>,
     ) -> Result<Answer> {
+        let environment = beside.fault.map(Fault::variable);
         let invocation = Invocation {
-            input,
+            input: beside.input,
+            environment: environment.as_slice(),
             ..call_context.invocation(&self.path, &arguments)
         };
         let Finished {
@@ -248,6 +259,11 @@ impl Program {
         // The file does not exist if the tool refused.
         let _ = std::fs::remove_file(flat);
         Ok(answer)
+    }
+
+    /// Whether its calls can fail on purpose: only those of a program that is forked.
+    pub(super) fn takes_faults(&self) -> bool {
+        self.launcher.objection(&self.path).is_none()
     }
 
     /// Returns a command line in full.

@@ -6,14 +6,14 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::command_line::{self, Introduction, Program, flat, format_flag, words};
+use super::command_line::{self, Beside, Introduction, Program, flat, format_flag, words};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::image::format::Format;
+use crate::tool::request::Fault;
 use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{
-    Answer, CopyMode, DataFile, Exit, ImageFile, Report, Request, SessionRequest, SnapshotKey,
-    singles,
+    Answer, CopyMode, DataFile, Exit, ImageFile, Report, Request, SnapshotKey, singles,
 };
 use build::Build;
 
@@ -132,7 +132,9 @@ impl Tool for QemuImg {
                     request.name()
                 ))
             }
-            Request::Session { requests, .. } if read_bytes(requests) > session::READ_BYTES_MAX => {
+            Request::Session { requests, .. }
+                if session::read_bytes(requests) > session::READ_BYTES_MAX =>
+            {
                 let most = session::READ_BYTES_MAX;
                 Some(format!(
                     "at most {most} bytes are read from qemu-io in a session"
@@ -187,13 +189,37 @@ impl Tool for QemuImg {
                     || Error::missing_tool("qemu-io is not there: apt-get install qemu-utils");
                 let qemu_io = self.qemu_io.as_ref().ok_or_else(missing)?;
                 DataFile::around(request, call_context.directory, || {
-                    ask_qemu_io(qemu_io, request, call_context)
+                    ask_qemu_io(qemu_io, request, None, call_context)
                 })
             }
             _ => self
                 .program
                 .run(arguments(request), request.kind(), call_context),
         }
+    }
+
+    fn ask_faulty(
+        &self,
+        request: &Request,
+        fault: Fault,
+        call_context: &CallContext<'_>,
+    ) -> Result<Option<Answer>> {
+        let fault = Some(&fault);
+        let answer = match &self.qemu_io {
+            Some(qemu_io) if is_for_qemu_io(request) && qemu_io.takes_faults() => {
+                DataFile::around(request, call_context.directory, || {
+                    ask_qemu_io(qemu_io, request, fault, call_context)
+                })?
+            }
+            _ if is_for_qemu_io(request) || !self.program.takes_faults() => return Ok(None),
+            _ => {
+                let beside = Beside { input: None, fault };
+                let line = arguments(request);
+                self.program
+                    .run_with(line, beside, request.kind(), call_context)?
+            }
+        };
+        Ok(Some(answer))
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
@@ -207,14 +233,16 @@ impl Tool for QemuImg {
 fn ask_qemu_io(
     qemu_io: &Program,
     request: &Request,
+    fault: Option<&Fault>,
     call_context: &CallContext<'_>,
 ) -> Result<Answer> {
     let line = arguments(request);
+    let beside = Beside { input: None, fault };
     let length: usize = line.iter().map(String::len).sum();
     let commands = match request {
         Request::Session { requests, .. } => session::commands(request.file(), requests),
         Request::Write { file, writes } if length > LINE_BYTES_MAX => session::writes(file, writes),
-        _ => return qemu_io.run(line, request.kind(), call_context),
+        _ => return qemu_io.run_with(line, beside, request.kind(), call_context),
     };
     let plain = qemu_io_words(request.file(), []);
     let plain = match request.is_reading() {
@@ -223,7 +251,11 @@ fn ask_qemu_io(
     };
     let short = secret::unlocked(request, plain, 0);
     let input = session::input(&commands);
-    let mut answer = qemu_io.run_with_input(short, Some(&input), request.kind(), call_context)?;
+    let beside = Beside {
+        input: Some(&input),
+        fault,
+    };
+    let mut answer = qemu_io.run_with(short, beside, request.kind(), call_context)?;
     if let Request::Session { requests, .. } = request {
         let transcript = &mut answer.transcript;
         let (stdout, stderr) = (transcript.stdout.text(), transcript.stderr.text());
@@ -238,13 +270,6 @@ fn ask_qemu_io(
         answer.report = Report::Session(outcomes);
     }
     Ok(answer)
-}
-
-/// Returns how many bytes a session reads.
-fn read_bytes(requests: &[SessionRequest]) -> u64 {
-    let reads = singles(requests).filter(|request| request.is_read());
-    let lengths = reads.filter_map(|request| Some(request.range()?.1));
-    lengths.fold(0, u64::saturating_add)
 }
 
 /// Returns the command line by which a person asks these programs.
@@ -338,13 +363,7 @@ fn plain_arguments(request: &Request) -> Vec<String> {
             Some(snapshot),
         ),
         Request::Write { file, writes } => qemu_io_words(file, session::writes(file, writes)),
-        Request::Session { file, requests } => {
-            let line = qemu_io_words(file, session::commands(file, requests));
-            match request.is_reading() {
-                true => [words(["-r"]), line].concat(),
-                false => line,
-            }
-        }
+        Request::Session { file, requests } => session::line(request, file, requests),
         Request::Snapshot {
             file,
             action,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{CallContext, Capabilities, Reproducer, Support, Tool};
 use crate::base::error::Result;
+use crate::tool::request::Fault;
 use crate::tool::request::{Answer, Request};
 
 /// A tool around another one. For the methods see [`Tool`], which every wrapper is.
@@ -67,6 +68,15 @@ impl<Wrapper: ToolWrapper> Tool for Wrapper {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         ToolWrapper::ask(self, request, call_context)
+    }
+
+    fn ask_faulty(
+        &self,
+        request: &Request,
+        fault: Fault,
+        call_context: &CallContext<'_>,
+    ) -> Result<Option<Answer>> {
+        self.inner().ask_faulty(request, fault, call_context)
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {

@@ -23,6 +23,7 @@ mod documents;
 mod embedded_scripts;
 mod entry_points;
 mod facade;
+mod faulty_calls;
 mod findings;
 mod fork_server;
 mod grid;

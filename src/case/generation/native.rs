@@ -205,9 +205,9 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
     ..IMAGO
 };
 
-/// [`DEEP`] with data of all textures, and sessions.
+/// [`DEEP`] with data of all textures, sessions, and calls that fail.
 pub(super) static RICH: NativeProfile = NativeProfile {
-    kinds: &with_sessions::<22, 23>(KINDS),
+    kinds: &with::<22, 2, 24>(KINDS, [ChainStepKind::Session, ChainStepKind::Fault]),
     favoured_percent: 12,
     steps_max: 13,
     has_modes: true,
@@ -218,7 +218,7 @@ pub(super) static RICH: NativeProfile = NativeProfile {
 
 /// [`DEEP_IMAGO`] with data of all textures, and sessions.
 pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
-    kinds: &with_sessions::<18, 19>(IMAGO_KINDS),
+    kinds: &with::<18, 1, 19>(IMAGO_KINDS, [ChainStepKind::Session]),
     favoured_percent: 12,
     steps_max: 13,
     textured_percent: TEXTURED_PERCENT,
@@ -226,14 +226,19 @@ pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
     ..DEEP_IMAGO
 };
 
-/// Returns the kinds of steps with that of native3 at the end.
-const fn with_sessions<const OLD: usize, const NEW: usize>(
+/// Returns the kinds of steps with new ones at the end.
+const fn with<const OLD: usize, const NEW: usize, const ALL: usize>(
     kinds: [ChainStepKind; OLD],
-) -> [ChainStepKind; NEW] {
-    let mut all = [ChainStepKind::Session; NEW];
+    new: [ChainStepKind; NEW],
+) -> [ChainStepKind; ALL] {
+    let mut all = [ChainStepKind::Session; ALL];
     let mut index = 0;
-    while index < OLD {
-        all[index] = kinds[index];
+    while index < ALL {
+        all[index] = if index < OLD {
+            kinds[index]
+        } else {
+            new[index - OLD]
+        };
         index += 1;
     }
     all

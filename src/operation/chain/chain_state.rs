@@ -256,17 +256,7 @@ impl ChainState {
                     self.replace_lower(*layer, lower);
                 }
             }
-            ChainStep::Dd {
-                format,
-                block_size,
-                count,
-                skip,
-            } => {
-                let (start, length) = dd_range(self.model.top.size, *block_size, *count, *skip);
-                let target = self.target(*format, &CreateOptions::new());
-                let size = self.copied(target, length.next_multiple_of(SECTOR_BYTES));
-                self.model.copy_window(start, length, size);
-            }
+            ChainStep::Dd { .. } => self.window_copied(step),
             ChainStep::Bench { .. } => self.benched(step),
             ChainStep::Session { requests } => self.pass_session(requests),
             ChainStep::Read
@@ -277,8 +267,26 @@ impl ChainState {
             | ChainStep::Compare { .. }
             | ChainStep::Repair { .. }
             | ChainStep::SnapshotList
+            | ChainStep::Fault { .. }
             | ChainStep::Refused { .. } => {}
         }
+    }
+
+    /// Makes the copy of a window, which dd made, the current image.
+    fn window_copied(&mut self, step: &ChainStep) {
+        let ChainStep::Dd {
+            format,
+            block_size,
+            count,
+            skip,
+        } = step
+        else {
+            return;
+        };
+        let (start, length) = dd_range(self.model.top.size, *block_size, *count, *skip);
+        let target = self.target(*format, &CreateOptions::new());
+        let size = self.copied(target, length.next_multiple_of(SECTOR_BYTES));
+        self.model.copy_window(start, length, size);
     }
 
     /// Makes the copy, created for `size` bytes, the current image. Returns its size.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::chain_state::ChainState;
+use super::faults;
 use super::session;
 use super::step::ChainStep;
 use super::witnesses::witnesses;
@@ -39,6 +40,7 @@ pub(super) fn judge(
     match step {
         ChainStep::Check => checks(ours, theirs),
         ChainStep::Compare { with } => comparisons(chain_state, *with, ours, theirs),
+        ChainStep::Fault { .. } => faults::judge(chain_state, ours, theirs),
         _ if !ours.succeeded() || !theirs.succeeded() => None,
         ChainStep::Read => contents(
             chain_state,

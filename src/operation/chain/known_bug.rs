@@ -219,6 +219,7 @@ impl KnownQemuBug {
                 let loses = !model.bitmaps.is_empty() && !model.snapshots.is_empty();
                 loses.then_some(Self::RepairedSnapshots)
             }
+            ChainStep::Fault { step, .. } => Self::met_by(&chain_state, step),
             ChainStep::Session { requests } => {
                 let mut chain_state = chain_state.into_owned();
                 singles(requests)

@@ -160,14 +160,10 @@ impl ChainState {
                 let checked = "images of this format are not checked";
                 only_if(format.is_checked(), MayBeRefused(checked))
             }
-            ChainStep::Repair { .. } => {
-                let is_repaired = matches!(format, Format::Qcow2 | Format::Parallels);
-                let repaired = "images of this format are not repaired";
-                only_if(is_repaired, MayBeRefused(repaired))?;
-                self.sense_of_writing()
-            }
+            ChainStep::Repair { .. } => self.sense_of_repair(),
             ChainStep::Bench { .. } => self.sense_of_bench(step),
             ChainStep::Session { requests } => self.sense_of_session(requests),
+            ChainStep::Fault { step, .. } => self.sense_of_fault(step),
             ChainStep::SnapshotList => only_qcow2(),
             ChainStep::Read
             | ChainStep::Map { .. }
@@ -389,6 +385,13 @@ impl ChainState {
         let is_plain = target.data_file().is_none() && !target.is_encrypted();
         let can = !to.compress || (has_compressed && is_plain);
         only_if(can, MayBeRefused("its clusters cannot be compressed"))
+    }
+
+    fn sense_of_repair(&self) -> Sensible {
+        let is_repaired = matches!(self.top().format, Format::Qcow2 | Format::Parallels);
+        let repaired = "images of this format are not repaired";
+        only_if(is_repaired, MayBeRefused(repaired))?;
+        self.sense_of_writing()
     }
 
     fn sense_of_bench(&self, step: &ChainStep) -> Sensible {

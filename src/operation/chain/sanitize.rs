@@ -159,6 +159,13 @@ fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
         }
         ChainStep::Bench { .. } => benched(step, size),
         ChainStep::Session { requests } => in_session(requests, chain_state),
+        ChainStep::Fault { step, fault } => {
+            let step = adjusted(step, chain_state).map(Box::new)?;
+            Some(ChainStep::Fault {
+                step,
+                fault: *fault,
+            })
+        }
         _ => Some(step.clone()),
     }
 }

@@ -201,7 +201,7 @@ fn renumber(step: &mut ChainStep, gone: usize) {
             *layer -= usize::from(*layer > gone);
             renumber(step, gone);
         }
-        ChainStep::Refused { step } => renumber(step, gone),
+        ChainStep::Refused { step } | ChainStep::Fault { step, .. } => renumber(step, gone),
         _ => {}
     }
 }
@@ -223,7 +223,9 @@ fn options_of(step: &ChainStep) -> usize {
                 + usize::from(to.on_backing)
                 + to.mode.details()
         }
-        ChainStep::Below { step, .. } | ChainStep::Refused { step } => options_of(step),
+        ChainStep::Below { step, .. }
+        | ChainStep::Refused { step }
+        | ChainStep::Fault { step, .. } => options_of(step),
         _ => 0,
     }
 }
@@ -232,7 +234,9 @@ fn writes_of(step: &ChainStep) -> usize {
     match step {
         ChainStep::Write { writes } => writes.len(),
         ChainStep::Session { requests } => singles(requests).count(),
-        ChainStep::Below { step, .. } | ChainStep::Refused { step } => writes_of(step),
+        ChainStep::Below { step, .. }
+        | ChainStep::Refused { step }
+        | ChainStep::Fault { step, .. } => writes_of(step),
         _ => 0,
     }
 }
@@ -293,9 +297,9 @@ fn moved(step: &ChainStep, old: u64, new: u64) -> ChainStep {
         ChainStep::Session { requests } => {
             *requests = sessions::moved_session(requests, old, new);
         }
-        ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
-            **step = moved(step, old, new)
-        }
+        ChainStep::Below { step, .. }
+        | ChainStep::Refused { step }
+        | ChainStep::Fault { step, .. } => **step = moved(step, old, new),
         _ => {}
     }
     step

@@ -7,6 +7,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Preallocation};
 use crate::operation::feature::Feature;
+use crate::tool::request::Fault;
 use crate::tool::request::qemu_words::as_words;
 use crate::tool::request::{
     CopyMode, RepairTier, SessionRequest, SnapshotAction, SnapshotKey, Window,
@@ -235,6 +236,15 @@ pub enum ChainStep {
         /// The requests, in order.
         requests: Vec<SessionRequest>,
     },
+    /// Has the tool try a step while one of its calls fails, on a copy of the files: the image must be as before or as
+    /// after the step, and have no errors but leaks. It changes nothing for the steps that follow.
+    Fault {
+        /// The step.
+        #[serde(rename = "act")]
+        step: Box<ChainStep>,
+        /// The call that fails.
+        fault: Fault,
+    },
     /// Lists the snapshots.
     SnapshotList,
     /// Performs a step that every tool must refuse and that changes nothing. Only cases that are written by hand have
@@ -272,6 +282,7 @@ impl ChainStep {
             Self::Repair { .. } => ChainStepKind::Repair,
             Self::Bench { .. } => ChainStepKind::Bench,
             Self::Session { .. } => ChainStepKind::Session,
+            Self::Fault { .. } => ChainStepKind::Fault,
             Self::SnapshotList => ChainStepKind::SnapshotList,
             Self::Refused { .. } => ChainStepKind::Refused,
         }
@@ -295,7 +306,9 @@ impl ChainStep {
         match self {
             Self::Amend { options } => options.as_slice(),
             Self::Convert(to) | Self::ConvertSnapshot { to, .. } => to.options.as_slice(),
-            Self::Below { step, .. } | Self::Refused { step } => step.options(),
+            Self::Below { step, .. } | Self::Refused { step } | Self::Fault { step, .. } => {
+                step.options()
+            }
             _ => &[],
         }
     }

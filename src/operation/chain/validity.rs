@@ -8,7 +8,7 @@ use super::step::{ChainStep, Layer};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::validity::{self, Validity};
-use crate::tool::request::{BUFFER_BYTES_MAX, SessionRequest, singles};
+use crate::tool::request::{BUFFER_BYTES_MAX, Fault, SessionRequest, singles};
 
 /// The maximum numbers of layers and steps: for each step, all steps before it are replayed.
 const LAYERS_MAX: usize = 64;
@@ -16,6 +16,9 @@ const STEPS_MAX: usize = 100_000;
 
 /// The maximum index of a layer: the shrinker tries all smaller ones.
 const PLACE_MAX: u64 = LAYERS_MAX as u64 - 1;
+
+/// The maximum number of the call that fails: the shrinker tries all smaller ones.
+const FAULT_NUMBER_MAX: u64 = 1000;
 
 /// The maximum number of requests of one bench.
 const REQUESTS_MAX: u64 = 1 << 20;
@@ -52,6 +55,7 @@ impl Layer {
         validity::writes("writes", &self.writes)?;
         validity::each("acts", &self.steps, |step| match step {
             ChainStep::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),
+            ChainStep::Fault { .. } => Err(" is faulty: write it among the steps".to_owned()),
             ChainStep::Below { .. } => {
                 Err(" is below: write it among the steps of the layer below".to_owned())
             }
@@ -79,7 +83,9 @@ impl ChainStep {
                 let lengths = writes.filter_map(|request| Some(request.range()?.1));
                 lengths.fold(0, u64::saturating_add)
             }
-            Self::Below { step, .. } | Self::Refused { step } => step.written(),
+            Self::Below { step, .. } | Self::Refused { step } | Self::Fault { step, .. } => {
+                step.written()
+            }
             _ => 0,
         }
     }
@@ -140,10 +146,8 @@ impl ChainStep {
                 validity::number("depth", *depth, 1..=u64::from(u16::MAX))?;
                 benched(*count, *length, *offset, *stride)
             }
-            Self::Session { requests } => {
-                validity::not_empty("requests", requests)?;
-                validity::each("requests", requests, session)
-            }
+            Self::Fault { step, fault } => faulty(step, *fault),
+            Self::Session { requests } => session(requests),
             Self::Commit
             | Self::Read
             | Self::Map { .. }
@@ -166,8 +170,24 @@ fn benched(count: u64, length: u64, offset: u64, stride: u64) -> Validity {
     validity::written("its requests", std::iter::once(written))
 }
 
+/// Validates a step of which one call fails.
+fn faulty(step: &ChainStep, fault: Fault) -> Validity {
+    validity::number("number", u64::from(fault.number), 1..=FAULT_NUMBER_MAX)?;
+    match step {
+        ChainStep::Below { .. } | ChainStep::Refused { .. } | ChainStep::Fault { .. } => {
+            Err("act is below, refused or faulty: write a plain one".to_owned())
+        }
+        step => validity::at("act", step.validity()),
+    }
+}
+
+fn session(requests: &[SessionRequest]) -> Validity {
+    validity::not_empty("requests", requests)?;
+    validity::each("requests", requests, of_session)
+}
+
 /// Validates a request of a session, which may lie anywhere: one that reads or writes needs a buffer.
-fn session(request: &SessionRequest) -> Validity {
+fn of_session(request: &SessionRequest) -> Validity {
     match request {
         SessionRequest::Together { requests } => {
             validity::not_empty("requests", requests)?;
@@ -178,7 +198,7 @@ fn session(request: &SessionRequest) -> Validity {
                 SessionRequest::Write(write) if write.recipe().is_some() => {
                     Err(" has a texture: those that are made together repeat a byte".to_owned())
                 }
-                part => session(part),
+                part => of_session(part),
             })
         }
         SessionRequest::Resize { size } => validity::number("size", *size, 1..=validity::BYTES_MAX),

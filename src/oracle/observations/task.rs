@@ -5,6 +5,8 @@
 use crate::disk_format::damage::Damage;
 use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::disk_format::writer::WrittenFiles;
+use crate::image::model::View;
+use crate::tool::request::Fault;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 
 /// The task of a step or of an inspection.
@@ -19,6 +21,17 @@ pub enum Task {
 /// An action of the harness.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HarnessAction {
+    /// Have a tool carry out a request while one of its calls fails, on a copy of the side's files.
+    Fault {
+        /// The request.
+        request: Box<Request>,
+        /// The image that is looked at afterwards.
+        file: ImageFile,
+        /// The call that fails.
+        fault: Fault,
+        /// What a guest may see afterwards: each byte as in one of these.
+        allowed: Vec<View>,
+    },
     /// Damage a qcow2.
     Corrupt {
         /// The image.
@@ -69,6 +82,7 @@ impl HarnessAction {
     /// Returns the kind of the action.
     pub fn kind(&self) -> RequestKind {
         match self {
+            Self::Fault { .. } => RequestKind::Fault,
             Self::Corrupt { .. } => RequestKind::Corrupt,
             Self::Damage { .. } => RequestKind::Damage,
             Self::Untouched { .. } => RequestKind::Untouched,
@@ -87,7 +101,8 @@ impl HarnessAction {
     /// Returns the image.
     pub fn file(&self) -> &ImageFile {
         match self {
-            Self::Corrupt { file, .. }
+            Self::Fault { file, .. }
+            | Self::Corrupt { file, .. }
             | Self::Damage { file, .. }
             | Self::Untouched { file }
             | Self::WriteImage { file, .. }
@@ -124,7 +139,12 @@ impl Task {
     pub fn is_reading(&self) -> bool {
         match self {
             Self::Tool(request) => request.is_reading(),
-            Self::Harness(action) => matches!(action, HarnessAction::Audit { .. }),
+            Self::Harness(action) => {
+                matches!(
+                    action,
+                    HarnessAction::Audit { .. } | HarnessAction::Fault { .. }
+                )
+            }
         }
     }
 

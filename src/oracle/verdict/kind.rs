@@ -311,6 +311,8 @@ kinds! {
     ChainHost = "chain_host_divergence", Host, Unclear;
     /// A request of a session reads wrong data, or is performed or refused wrongly.
     ChainSession = "chain_session_divergence", Contents, Unclear;
+    /// A call of the tool failed, and the image is neither as before nor as after, or has errors.
+    ChainFault = "chain_fault_divergence", Metadata, Unclear;
     /// A third tool reads the candidate's image differently.
     ChainWitness = "chain_witness_divergence", CrossReading, Unclear;
 

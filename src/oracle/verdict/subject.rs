@@ -189,6 +189,11 @@ subjects! {
         /// The place in it.
         place: ContentPlace
     } = "session_contents", "what request " number " of a session on " file " reads: " place "";
+    /// What is left of an image after a call of the tool failed.
+    AfterFault {
+        /// The image.
+        file: String
+    } = "after_fault", "what a failed call leaves of " file "";
     /// Whether a request of a session is performed.
     SessionRequest {
         /// The kind of the request.

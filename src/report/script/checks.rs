@@ -67,6 +67,8 @@ pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
         Subject::ReadableByWitness { .. } => cross_check::readable(input),
         Subject::FactByWitness { .. } => cross_check::described(input),
         Subject::ConvertedBytes {} => cross_check::bound(input),
+        // A shell makes no call of a tool fail.
+        Subject::AfterFault { .. } => None,
         // What a session reads is told by the tool alone.
         Subject::SessionContents { .. } | Subject::SessionRequest { .. } => None,
         // A shell cannot measure the peak disk space of a tool.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::field::Empty;
 
+use super::fault::Attempt;
 use super::{CaseRun, harness};
 use crate::base::error::Result;
 use crate::base::phase::Phase;
@@ -125,6 +126,25 @@ impl<'runner> CaseRun<'runner> {
         {
             lacks.push(lack.clone());
             return Ok((by, Answer::unsupported(lack)));
+        }
+        if let Task::Harness(HarnessAction::Fault {
+            request,
+            file,
+            fault,
+            allowed,
+        }) = &step.task
+        {
+            let by = match self.tool(side).support(request) {
+                Support::Yes => side,
+                Support::No(_) => Side::Reference,
+            };
+            let attempt = Attempt {
+                request,
+                fault: *fault,
+                file,
+                allowed,
+            };
+            return Ok((by, self.attempt(side, by, &attempt)?));
         }
         let request = match &step.task {
             Task::Harness(action) => {

@@ -3,8 +3,10 @@
 //! Observed with qemu-io 10.0.2. Each request is one command; a resize is followed by two more, because qemu-io tells
 //! on standard error alone whether it refused, and requests that are made together by one that waits for them.
 
+use super::qemu_io_words;
 use crate::image::content::{Contents, ContentsBuilder, Fill, Write};
-use crate::tool::request::{DataFile, ImageFile, SessionOutcome, SessionRequest};
+use crate::tool::command_line::words;
+use crate::tool::request::{DataFile, ImageFile, Request, SessionOutcome, SessionRequest, singles};
 
 /// What qemu-io prints where it waits for a command.
 const PROMPT: &str = "qemu-io> ";
@@ -21,6 +23,26 @@ pub(super) fn commands(file: &ImageFile, requests: &[SessionRequest]) -> Vec<Str
         other => commands_of(other),
     });
     commands.flatten().collect()
+}
+
+/// Returns how many bytes a session reads.
+pub(super) fn read_bytes(requests: &[SessionRequest]) -> u64 {
+    let reads = singles(requests).filter(|request| request.is_read());
+    let lengths = reads.filter_map(|request| Some(request.range()?.1));
+    lengths.fold(0, u64::saturating_add)
+}
+
+/// Returns the command line by which qemu-io makes the requests of a session; it opens an image that is only read for reading.
+pub(super) fn line(
+    request: &Request,
+    file: &ImageFile,
+    requests: &[SessionRequest],
+) -> Vec<String> {
+    let line = qemu_io_words(file, commands(file, requests));
+    match request.is_reading() {
+        true => [words(["-r"]), line].concat(),
+        false => line,
+    }
 }
 
 /// Returns the commands of guest writes.

@@ -78,6 +78,7 @@ kinds! {
     Session = "session",
     ;
     harness:
+    Fault = "fault",
     Corrupt = "corrupt",
     Damage = "damage",
     Untouched = "untouched",

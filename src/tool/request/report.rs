@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{RequestKind, SessionOutcome};
+use super::{FaultReport, RequestKind, SessionOutcome};
 use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::image::content::Contents;
@@ -28,6 +28,8 @@ pub enum Report {
     Contents(Contents),
     /// The outcomes of the requests of a session, in order; those that are made together have one each.
     Session(Vec<SessionOutcome>),
+    /// What is left after a call of the tool failed.
+    Fault(FaultReport),
     /// The host clusters, for the harness action that normalizes the dates of snapshots.
     HostClusters(HostClusters),
     /// The audit of an image by the harness.

@@ -9,12 +9,23 @@ use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::chain::{ChainState, ChainStep, ChainStepKind, REBUILT_CLUSTER_MAX};
-use crate::tool::request::{RepairTier, SnapshotAction, Window};
+use crate::tool::request::{Fault, FaultKind, FaultyCall, RepairTier, SnapshotAction, Window};
 
 /// Maximum size in bytes of images that are compared completely.
 const COMPARED_BYTES_MAX: u64 = 1 << 30;
 /// Maximum length in bytes of one request of a bench.
 const BENCHED_BYTES_MAX: u64 = 256 << 10;
+/// The kinds of steps within which a call fails.
+const FAULTY: [ChainStepKind; 8] = [
+    ChainStepKind::Write,
+    ChainStepKind::Write,
+    ChainStepKind::WriteZeroes,
+    ChainStepKind::Discard,
+    ChainStepKind::Resize,
+    ChainStepKind::Commit,
+    ChainStepKind::Rebase,
+    ChainStepKind::Session,
+];
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
 const BITMAP_CHANGES: [BitmapAction; 4] = [
     BitmapAction::Remove,
@@ -83,16 +94,13 @@ pub(super) fn draw(
         }),
         ChainStepKind::Info => Some(ChainStep::Info),
         ChainStepKind::Check => admitted(ChainStep::Check),
-        ChainStepKind::Measure => Some(ChainStep::Measure {
-            target: *random.choice(&[Format::Qcow2, Format::Raw]),
-        }),
+        ChainStepKind::Measure => Some(measure(random)),
         ChainStepKind::Compare => compare(random, chain_state),
         ChainStepKind::Dd => converts::dd(random, profile, chain_state),
-        ChainStepKind::Repair => admitted(ChainStep::Repair {
-            tier: *random.choice(&[RepairTier::Leaks, RepairTier::All]),
-        }),
+        ChainStepKind::Repair => admitted(repair(random)),
         ChainStepKind::Bench => admitted(bench(random, chain_state, grain)),
         ChainStepKind::Session => sessions::draw(random, profile, chain_state),
+        ChainStepKind::Fault => fault(random, profile, chain_state),
         ChainStepKind::SnapshotList => admitted(ChainStep::SnapshotList),
         ChainStepKind::ConvertSnapshot if qcow2 => converts::convert_snapshot(random, profile, chain_state)
             .or_else(|| draw(random, profile, ChainStepKind::Snapshot, chain_state)),
@@ -128,6 +136,19 @@ fn window(
     Window {
         start: has_start.then_some(start),
         length: has_length.then_some(length),
+    }
+}
+
+fn measure(random: &mut NativeRandom) -> ChainStep {
+    ChainStep::Measure {
+        target: *random.choice(&[Format::Qcow2, Format::Raw]),
+    }
+}
+
+fn repair(random: &mut NativeRandom) -> ChainStep {
+    let tiers = [RepairTier::Leaks, RepairTier::All];
+    ChainStep::Repair {
+        tier: *random.choice(&tiers),
     }
 }
 
@@ -239,4 +260,31 @@ fn bitmap(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
         actions,
         name: name.to_owned(),
     }
+}
+
+/// Draws a call that fails, and the step within which it does.
+fn fault(
+    random: &mut NativeRandom,
+    profile: &NativeProfile,
+    chain_state: &ChainState,
+) -> Option<ChainStep> {
+    let kind = *random.choice(&FAULTY);
+    let step = draw(random, profile, kind, chain_state)?;
+    let call = FaultyCall::ALL[random.weighted(&[60, 15, 10, 15])];
+    let how = FaultKind::ALL[random.weighted(&[35, 30, 10, 25])];
+    // Most calls of short steps are among the first.
+    let number = match random.below(3) {
+        0 => random.between(1, 3),
+        1 => random.between(1, 8),
+        _ => random.between(1, 20),
+    };
+    let step = ChainStep::Fault {
+        step: Box::new(step),
+        fault: Fault {
+            call,
+            number: number as u32,
+            how,
+        },
+    };
+    chain_state.admit(&step).is_admitted().then_some(step)
 }

@@ -19,7 +19,7 @@ impl ChainState {
                 let (lower, step) = self.resolved(step);
                 lower.request(step)
             }
-            ChainStep::Refused { step } => self.request(step),
+            ChainStep::Refused { step } | ChainStep::Fault { step, .. } => self.request(step),
             ChainStep::Convert(to) => Request::Convert {
                 source: file,
                 target: self.converted(to),
@@ -38,11 +38,7 @@ impl ChainState {
                 length,
                 unmap,
             } => self.write_zeroes(*offset, *length, *unmap),
-            ChainStep::Discard { offset, length } => Request::Discard {
-                file,
-                offset: *offset,
-                length: *length,
-            },
+            ChainStep::Discard { offset, length } => self.discard(*offset, *length),
             ChainStep::Resize {
                 size,
                 preallocation,
@@ -130,6 +126,14 @@ impl ChainState {
             offset,
             length,
             unmap,
+        }
+    }
+
+    fn discard(&self, offset: u64, length: u64) -> Request {
+        Request::Discard {
+            file: self.top().clone(),
+            offset,
+            length,
         }
     }
 

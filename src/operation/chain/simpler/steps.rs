@@ -7,7 +7,12 @@ use crate::base::simpler::{elementwise, shorter, shorter_not_empty};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
-use crate::tool::request::{CopyMode, RepairTier, Window};
+use crate::tool::request::{CopyMode, Fault, FaultKind, RepairTier, Window};
+
+/// A map of everything.
+const WHOLE_MAP: ChainStep = ChainStep::Map {
+    window: Window::WHOLE,
+};
 
 pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
     match step {
@@ -49,13 +54,9 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
         }
         ChainStep::ConvertSnapshot { name, by, to } => simpler_of_snapshot(name, *by, to),
         ChainStep::Below { layer, step } => simpler_below(*layer, step),
-        ChainStep::Refused { step } => {
-            let simpler = simpler_steps(step).into_iter().map(Box::new);
-            simpler.map(|step| ChainStep::Refused { step }).collect()
-        }
-        ChainStep::Map { window } if window.ends() > 0 => vec![ChainStep::Map {
-            window: Window::WHOLE,
-        }],
+        ChainStep::Fault { step, fault } => simpler_fault(step, *fault),
+        ChainStep::Refused { step } => simpler_refused(step),
+        ChainStep::Map { window } if window.ends() > 0 => vec![WHOLE_MAP],
         ChainStep::Measure { target } if *target != Format::Raw => vec![ChainStep::Measure {
             target: Format::Raw,
         }],
@@ -180,4 +181,28 @@ fn simpler_below(layer: usize, step: &ChainStep) -> Vec<ChainStep> {
         .chain(lower)
         .chain(simpler.map(|step| below(layer, step)))
         .collect()
+}
+
+/// Returns simpler steps within which the call fails, then earlier calls and the plainest error.
+fn simpler_fault(step: &ChainStep, fault: Fault) -> Vec<ChainStep> {
+    let plain = (fault.how != FaultKind::Eio).then_some(Fault {
+        how: FaultKind::Eio,
+        ..fault
+    });
+    let earlier = (1..fault.number).map(|number| Fault { number, ..fault });
+    let faults = plain.into_iter().chain(earlier);
+    let faults = faults.map(|fault| (step.clone(), fault));
+    let simpler = simpler_steps(step).into_iter().map(|step| (step, fault));
+    let versions = simpler.chain(faults);
+    versions
+        .map(|(step, fault)| ChainStep::Fault {
+            step: Box::new(step),
+            fault,
+        })
+        .collect()
+}
+
+fn simpler_refused(step: &ChainStep) -> Vec<ChainStep> {
+    let simpler = simpler_steps(step).into_iter().map(Box::new);
+    simpler.map(|step| ChainStep::Refused { step }).collect()
 }

@@ -52,6 +52,7 @@ kinds! {
     Below = "below",
     Refused = "refused",
     Session = "session",
+    Fault = "fault",
 }
 
 impl FromStr for ChainStepKind {
