@@ -54,6 +54,7 @@ mod snapshot_canaries;
 mod stopping;
 mod terminal;
 mod test_target;
+mod textures;
 mod timeouts;
 mod tools;
 mod validity;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::parameters::placed;
-use super::step::{ChainStep, Layer};
+use super::step::{ChainStep, Conversion, Layer};
 use crate::image::content::{Fill, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::model::{Model, View};
@@ -233,18 +233,7 @@ impl ChainState {
                 let cluster_size = self.top().cluster_size();
                 self.model.bitmap_changed(actions, name, cluster_size);
             }
-            ChainStep::Convert(to) => {
-                let target = self.converted(to);
-                let below = match target.backing {
-                    Some(_) => self.below().to_vec(),
-                    None => Vec::new(),
-                };
-                let size = self.copied(target, self.model.top.size);
-                let is_overlay = !below.is_empty();
-                self.files.splice(..0, below);
-                self.model
-                    .convert_keeping(size, is_overlay, to.mode.bitmaps);
-            }
+            ChainStep::Convert(to) => self.all_copied(to),
             ChainStep::ConvertSnapshot { name, to, .. } => {
                 let target = self.target(to.format, &to.options);
                 let size = self.copied(target, self.model.top.size);
@@ -287,6 +276,20 @@ impl ChainState {
         let target = self.target(*format, &CreateOptions::new());
         let size = self.copied(target, length.next_multiple_of(SECTOR_BYTES));
         self.model.copy_window(start, length, size);
+    }
+
+    /// Makes the copy of the whole image the current one.
+    fn all_copied(&mut self, to: &Conversion) {
+        let target = self.converted(to);
+        let below = match target.backing {
+            Some(_) => self.below().to_vec(),
+            None => Vec::new(),
+        };
+        let is_overlay = !below.is_empty();
+        let size = self.copied(target, self.model.top.size);
+        self.files.splice(..0, below);
+        self.model
+            .convert_keeping(size, is_overlay, to.mode.bitmaps);
     }
 
     /// Makes the copy, created for `size` bytes, the current image. Returns its size.

@@ -62,10 +62,7 @@ impl ChainState {
             },
             ChainStep::Info => Request::Info { file },
             ChainStep::Check => Request::Check { file },
-            ChainStep::Measure { target } => Request::Measure {
-                source: file,
-                target: *target,
-            },
+            ChainStep::Measure { target } => self.measure(*target),
             ChainStep::Compare { with } => self.compare(*with),
             ChainStep::Dd {
                 format,
@@ -142,6 +139,13 @@ impl ChainState {
             file: self.top().clone(),
             action,
             snapshot: SnapshotKey::word(action, name),
+        }
+    }
+
+    fn measure(&self, target: Format) -> Request {
+        Request::Measure {
+            source: self.top().clone(),
+            target,
         }
     }
 

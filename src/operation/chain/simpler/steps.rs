@@ -36,12 +36,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             size,
             preallocation,
         } => simpler_resizes(*size, *preallocation),
-        ChainStep::Rebase { onto } => {
-            let lower = (0..onto.unwrap_or(0)).map(Some);
-            let none = onto.is_some().then_some(None);
-            let simpler = none.into_iter().chain(lower);
-            simpler.map(|onto| ChainStep::Rebase { onto }).collect()
-        }
+        ChainStep::Rebase { onto } => simpler_rebases(*onto),
         ChainStep::Amend { options } => {
             let fewer = shorter_not_empty(options.as_slice()).into_iter();
             let fewer = fewer.map(CreateOptions::from);
@@ -96,6 +91,14 @@ fn simpler_zeroes(offset: u64, length: u64, unmap: bool) -> Vec<ChainStep> {
             unmap,
         })
         .collect()
+}
+
+/// Onto no image, then onto lower ones.
+fn simpler_rebases(onto: Option<usize>) -> Vec<ChainStep> {
+    let lower = (0..onto.unwrap_or(0)).map(Some);
+    let none = onto.is_some().then_some(None);
+    let simpler = none.into_iter().chain(lower);
+    simpler.map(|onto| ChainStep::Rebase { onto }).collect()
 }
 
 fn simpler_resizes(size: u64, preallocation: Option<Preallocation>) -> Vec<ChainStep> {
