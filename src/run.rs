@@ -20,6 +20,9 @@ pub mod case_worker;
 /// An image from outside, with the files that it needs.
 pub mod outside_image;
 
+/// The tools that write images for cases.
+pub mod writers;
+
 /// Who reads whose images.
 pub mod grid;
 

@@ -63,9 +63,13 @@ pub struct Settings {
     #[arg(long = "candidate", value_name = "SPEC", env = "IMGDUEL_CANDIDATE", default_value = "imago", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
     pub candidates: Vec<ToolSpec>,
 
-    /// The tool to compare with: qemu-img, qemu-img:PATH, or model, which is part of this program (default: qemu-img; where that is not installed, model)
+    /// The tool to compare with: qemu-img, qemu-img:PATH, model, which is part of this program, or a reader for images that others wrote (default: qemu-img; where that is not installed, model)
     #[arg(long = "reference", value_name = "SPEC", env = "IMGDUEL_REFERENCE", value_parser = parse::<ToolSpec>)]
     named_reference: Option<ToolSpec>,
+
+    /// The tools that write the images of cases that name a writer: NAME, NAME:PATH, or all; more with commas or repeated
+    #[arg(long = "writer", value_name = "SPEC", env = "IMGDUEL_WRITER", default_value = "all", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
+    pub writers: Vec<ToolSpec>,
 
     /// The generation that decodes seeds into cases (default: what fits the candidate: ops16 for qemu-img and instar, native1_imago for imago, native1_readers for others)
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]

@@ -49,7 +49,7 @@ pub const ITERATION_MAX: u64 = 99_999_999;
 const DEFAULT_NAME: &str = "ops16";
 
 /// The generations of the Python harness, oldest first, then the native ones.
-static GENERATIONS: [Generation; 30] = [
+static GENERATIONS: [Generation; 31] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1, 4),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1, 4),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1, 4),
@@ -86,6 +86,10 @@ static GENERATIONS: [Generation; 30] = [
     Generation {
         name: "readers3",
         draws: Draws::Written(&written::READERS),
+    },
+    Generation {
+        name: "writers3",
+        draws: Draws::Written(&written::WRITERS),
     },
 ];
 

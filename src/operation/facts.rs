@@ -30,8 +30,9 @@ use crate::tool::request::{ImageFile, Request};
 /// * `damaged`: A damaged structure or field.
 /// * `only`: The only damaged structure or field, if there is just one.
 /// * `how`: The kind of a mutation: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
+/// * `writer`: The tool that wrote the image, where a case names one.
 /// * `space`: Whether the file takes no more host space than a guest could ever have filled.
-pub const KEYS: [&str; 16] = [
+pub const KEYS: [&str; 17] = [
     "step",
     "by",
     "file",
@@ -40,6 +41,7 @@ pub const KEYS: [&str; 16] = [
     "done",
     "own",
     "origin",
+    "writer",
     "before",
     "own_before",
     "met",

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::Facts;
 use super::{Operation, Perform};
 use crate::base::simpler::{self, CaseSize};
-use crate::disk_format::writer::{WrittenFiles, WrittenImage};
+use crate::disk_format::writer::{Guest, WrittenFiles, WrittenImage};
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::options::Subformat;
@@ -27,13 +27,18 @@ mod oracle;
 mod requests;
 
 /// Who writes the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Writer {
     /// A writer of our own.
     #[default]
     Own,
+    /// A tool of this name, from a raw file with the same contents. The image is one layer, without unusual features.
+    Tool(String),
 }
+
+/// The tools that round the size of a vpc up to a geometry: QEMU, and the model, which does as QEMU does.
+const ROUNDING: [&str; 2] = ["qemu-img", "model"];
 
 impl Writer {
     fn is_own(&self) -> bool {
@@ -61,11 +66,36 @@ impl Written {
         Operation::Written(version)
     }
 
+    /// Returns the tool that writes the image; `None` for a writer of our own.
+    pub fn written_by(&self) -> Option<&str> {
+        match &self.writer {
+            Writer::Own => None,
+            Writer::Tool(name) => Some(name),
+        }
+    }
+
+    /// Returns what a guest sees in the image. Some tools round the size of a vpc up to a geometry.
+    fn guest(&self) -> Guest {
+        let guest = self.image.guest();
+        let top = self.image.top();
+        let is_rounded = self
+            .written_by()
+            .is_some_and(|tool| ROUNDING.contains(&tool))
+            && top.options.force_size() != Some(true);
+        match is_rounded {
+            true => guest.below(top.format.created_size(guest.size)),
+            false => guest,
+        }
+    }
+
     /// Returns the topmost image as requests name it.
     pub fn file(&self, stem: &str) -> ImageFile {
         let mut file: Option<ImageFile> = None;
         for index in 0..self.image.layers.len() {
-            let layer = self.image.placed(index, stem);
+            let layer = match self.written_by() {
+                Some(_) => self.image.layers[index].clone(),
+                None => self.image.placed(index, stem),
+            };
             let mut own = ImageFile::new(stem, layer.format).with_options(layer.options);
             own.path = self.image.name(index, stem);
             own.unusual = layer.unusual.into();
@@ -74,14 +104,19 @@ impl Written {
         }
         let top = file.unwrap_or_else(|| ImageFile::new(stem, self.image.top().format));
         ImageFile {
-            format_is_told: is_told(&top),
+            // A fixed vpc looks like raw to some.
+            format_is_told: is_told(&top) || self.written_by().is_some(),
             ..top
         }
     }
 
     fn files(&self, stem: &str) -> WrittenFiles {
         let with_flat = self.looks.iter().any(|look| look.compares());
-        WrittenFiles::new(self.image.clone(), stem, with_flat)
+        let files = WrittenFiles::new(self.image.clone(), stem, with_flat);
+        match self.written_by() {
+            Some(_) => files.without_image(),
+            None => files,
+        }
     }
 }
 
@@ -94,6 +129,9 @@ fn is_told(file: &ImageFile) -> bool {
 impl Perform for Written {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         self.image.validity()?;
+        if self.written_by().is_some() {
+            validity::number("layers", self.image.layers.len() as u64, 1..=1)?;
+        }
         validity::not_empty("looks", &self.looks)
     }
 
@@ -113,15 +151,26 @@ impl Perform for Written {
         let stem = &context.stem;
         let file = self.file(stem);
         let files = self.files(stem);
-        let mut steps = vec![Step::harness(HarnessAction::WriteImage {
-            file: file.clone(),
-            files: files.clone(),
-        })];
+        let action = match self.written_by() {
+            Some(writer) => HarnessAction::WriteByTool {
+                writer: writer.to_owned(),
+                file: file.clone(),
+                files: files.clone(),
+                guest: self.image.guest(),
+            },
+            None => HarnessAction::WriteImage {
+                file: file.clone(),
+                files: files.clone(),
+            },
+        };
+        let mut steps = vec![Step::harness(action)];
         let has_snapshot = self.image.snapshot().is_some();
         for look in &self.looks {
             steps.extend(look.steps(&file, stem, has_snapshot));
         }
-        steps.push(Step::harness(HarnessAction::Unchanged { file, files }));
+        if self.written_by().is_none() {
+            steps.push(Step::harness(HarnessAction::Unchanged { file, files }));
+        }
         steps
     }
 
@@ -150,6 +199,9 @@ impl Perform for Written {
     ) -> Vec<String> {
         let mut facts = Facts::of_place(observations, outputs, place);
         let top = self.image.top();
+        if let Some(writer) = self.written_by() {
+            facts.add("writer", writer);
+        }
         if top.writes.is_empty() {
             facts.add("file", Feature::Empty.name());
         }

@@ -98,6 +98,7 @@ fn runner(candidate: Arc<dyn Tool>, workdir: &Path) -> DifferentialRunner {
         fixtures: Arc::default(),
         remover: Arc::new(Remover::start()),
         is_alone: true,
+        writers: Arc::default(),
     }
 }
 

@@ -12,6 +12,7 @@ mod inspections;
 mod picture;
 mod side_run;
 mod source;
+mod writing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::process::SandboxPolicy;
 use crate::run::evidence::Evidence;
 use crate::run::fixture::Fixtures;
 use crate::run::scratch_dir::{Remover, ScratchDir};
+use crate::run::writers::Writers;
 use crate::tool::request::{Exit, ImageFile, Request};
 use crate::tool::{Support, Tool, same_program};
 use source::Source;
@@ -59,6 +61,8 @@ pub struct DifferentialRunner {
     pub remover: Arc<Remover>,
     /// Whether the candidate's side alone is run, and judged by the model: chains only.
     pub is_alone: bool,
+    /// The tools that write images for cases that name a writer.
+    pub writers: Arc<Writers>,
 }
 
 /// The result of a case.
@@ -140,6 +144,9 @@ impl DifferentialRunner {
         if let Some(reason) = objection(&*self.candidate) {
             return Err(reason);
         }
+        if let Some(reason) = self.writers.objection(steps) {
+            return Err(reason);
+        }
         let idle = |tool: &dyn Tool| {
             let is_own =
                 |step: &&Step| !matches!(step.executor, Executor::Reference | Executor::Once);
@@ -187,7 +194,11 @@ impl DifferentialRunner {
             .filter(is_its)
             .filter_map(|step| step.task.request());
         let mut made = source.iter().chain(its);
-        made.find_map(|request| self.reference.lack(request))
+        let no = |request| match self.reference.support(request) {
+            Support::No(why) => Some(why),
+            Support::Yes => None,
+        };
+        made.find_map(|request| self.reference.lack(request).or_else(|| no(request)))
     }
 
     fn run_operations(

@@ -460,6 +460,7 @@ fn session(lie: &str, workdir: &Path) -> Session {
         fixtures: Arc::new(Fixtures::none()),
         remover: Arc::new(Remover::at_once()),
         is_alone: false,
+        writers: Arc::default(),
     };
     Session::new(runner, ring::empty_catalogue())
 }

@@ -134,6 +134,7 @@ pub fn runner(
         fixtures: Arc::new(Fixtures::none()),
         remover: Arc::new(Remover::at_once()),
         is_alone: false,
+        writers: Arc::default(),
     }
 }
 

@@ -42,7 +42,16 @@ fn replayed(tool: &str) {
         .iter()
         .filter(|entry| candidate(entry) == tool && entry.is_about(ours, theirs))
         .collect();
-    let ids: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.examples).collect();
+    // Their images are written by other tools.
+    let writers = ["vbox-img", "bximage"].map(|name| name.parse().unwrap());
+    let mut writers = writers.iter();
+    let are_here = writers.all(|spec| imgduel::tool::open(spec, &ring::tool_env()).is_ok());
+    let can_be_tried = |id: &&String| are_here || !id.starts_with("writers3_");
+    let ids: BTreeSet<&String> = entries
+        .iter()
+        .flat_map(|entry| &entry.examples)
+        .filter(can_be_tried)
+        .collect();
     if ids.is_empty() {
         return;
     }
@@ -71,7 +80,7 @@ fn replayed(tool: &str) {
         .collect();
     let mut wrong = Vec::new();
     for entry in entries {
-        for id in &entry.examples {
+        for id in entry.examples.iter().filter(can_be_tried) {
             let record = records
                 .get(id)
                 .unwrap_or_else(|| panic!("{id} has no record"));
@@ -107,6 +116,7 @@ examples! {
     every_example_of_libvmdk_fires_its_entry_alone: "libvmdk", missing_libvmdk;
     every_example_of_libvhdi_fires_its_entry_alone: "libvhdi", missing_libvhdi;
     every_example_of_dissect_fires_its_entry_alone: "dissect.hypervisor", missing_dissect;
+    every_example_of_fs_explorer_fires_its_entry_alone: "fs-explorer", missing_fs_explorer;
     every_example_of_vbox_img_fires_its_entry_alone: "vbox-img", missing_vbox_img;
     every_example_of_bximage_fires_its_entry_alone: "bximage", missing_bximage;
     every_example_of_qcow2_core_fires_its_entry_alone: "qcow2-core", not(feature = "qcow2-core");

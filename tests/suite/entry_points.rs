@@ -47,7 +47,8 @@ fn bad_input_is_reported_in_one_line_with_exit_code_2() {
         &["fuzz", "--candidate", "qemu-img:"],
         "no path behind its colon",
     );
-    refused(&["fuzz", "--reference", "imago"], "cannot be the reference");
+    refused(&["fuzz", "--reference", "vdi:x"], "vdi is embedded");
+    refused(&["fuzz", "--writer", "nobody"], "there is no tool 'nobody'");
     refused(&["fuzz", "--seed", "x1"], "a seed is a whole number");
     refused(&["fuzz", "--seed", "1.5"], "a seed is a whole number");
     refused(&["fuzz", "--timeout", "0"], "above 0");

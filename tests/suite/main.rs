@@ -58,4 +58,5 @@ mod textures;
 mod timeouts;
 mod tools;
 mod validity;
+mod writers;
 mod written;

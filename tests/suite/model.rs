@@ -352,6 +352,7 @@ fn runner(
         fixtures: Arc::default(),
         remover: Arc::new(Remover::at_once()),
         is_alone: false,
+        writers: Arc::default(),
     }
 }
 

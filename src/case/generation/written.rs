@@ -5,6 +5,7 @@
 //! hide what it misreads.
 
 mod blocks;
+mod foreign;
 mod places;
 mod qcow2;
 mod vhdx;
@@ -34,6 +35,8 @@ const MANY_PERCENT: u64 = 45;
 pub struct WrittenProfile {
     /// The formats and their weights.
     formats: &'static [(Format, u64)],
+    /// Whether tools write the images, and not writers of our own.
+    by_tools: bool,
     /// The questions.
     pub looks: &'static [&'static str],
 }
@@ -50,6 +53,7 @@ pub(super) static READERS: WrittenProfile = WrittenProfile {
         (Format::Qcow, 2),
         (Format::Raw, 1),
     ],
+    by_tools: false,
     looks: &[
         "info",
         "check",
@@ -64,23 +68,46 @@ pub(super) static READERS: WrittenProfile = WrittenProfile {
     ],
 };
 
+/// Every form that another tool makes of a raw file. There is no map: what is allocated is the writer's choice.
+pub(super) static WRITERS: WrittenProfile = WrittenProfile {
+    formats: &[],
+    by_tools: true,
+    looks: &[
+        "info",
+        "check",
+        "contents",
+        "convert",
+        "compare",
+        "compare_other",
+    ],
+};
+
 impl WrittenProfile {
-    /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's questions.
-    pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
-        let mut random = NativeRandom::new(iter_seed);
+    /// Draws who writes, and what.
+    fn image(&self, random: &mut NativeRandom) -> (Writer, WrittenImage) {
+        if self.by_tools {
+            return foreign::draw(random);
+        }
         let weights: Vec<u64> = self.formats.iter().map(|(_, weight)| *weight).collect();
         let format = self.formats[random.weighted(&weights)].0;
         let mut image = match format {
-            Format::Qcow2 => qcow2::draw(&mut random),
-            Format::Vhdx => vhdx::draw(&mut random),
-            Format::Vpc => blocks::vpc(&mut random),
-            Format::Vdi => blocks::vdi(&mut random),
-            Format::Parallels => blocks::parallels(&mut random),
-            Format::Qcow => blocks::qcow(&mut random),
-            Format::Raw => alone(raw(&mut random, RAW_BYTES_MAX)),
-            _ => vmdk::draw(&mut random),
+            Format::Qcow2 => qcow2::draw(random),
+            Format::Vhdx => vhdx::draw(random),
+            Format::Vpc => blocks::vpc(random),
+            Format::Vdi => blocks::vdi(random),
+            Format::Parallels => blocks::parallels(random),
+            Format::Qcow => blocks::qcow(random),
+            Format::Raw => alone(raw(random, RAW_BYTES_MAX)),
+            _ => vmdk::draw(random),
         };
-        places::draw(&mut random, &mut image);
+        places::draw(random, &mut image);
+        (Writer::Own, image)
+    }
+
+    /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's questions.
+    pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
+        let mut random = NativeRandom::new(iter_seed);
+        let (writer, image) = self.image(&mut random);
         let names = pool.unwrap_or(self.looks).to_vec();
         let is_drawn = |random: &mut NativeRandom, look: &Look| {
             let is_there = names.contains(&look.name());
@@ -94,7 +121,7 @@ impl WrittenProfile {
             looks.push(Look::Contents);
         }
         let written = Written {
-            writer: Writer::Own,
+            writer,
             image,
             looks,
         };

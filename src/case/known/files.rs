@@ -26,11 +26,12 @@ macro_rules! built_in {
 }
 
 /// The built-in files by name; a test compares them with the directory.
-pub(super) const BUILT_IN: [(&str, &str); 18] = built_in! {
+pub(super) const BUILT_IN: [(&str, &str); 19] = built_in! {
     "7zz.toml"
     "bximage.toml"
     "classes.toml"
     "dissect.hypervisor.toml"
+    "fs-explorer.toml"
     "imago.toml"
     "instar.toml"
     "libqcow.toml"

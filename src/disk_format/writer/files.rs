@@ -14,6 +14,8 @@ pub struct WrittenFiles {
     image: WrittenImage,
     stem: String,
     with_flat: bool,
+    /// Whether the image's own files are among them.
+    with_image: bool,
     planned: Arc<OnceLock<Result<Vec<HostFile>, Unparsable>>>,
 }
 
@@ -31,7 +33,17 @@ impl WrittenFiles {
             image,
             stem: stem.into(),
             with_flat,
+            with_image: true,
             planned: Arc::default(),
+        }
+    }
+
+    /// Returns the files without the image's own, which somebody else writes.
+    pub fn without_image(self) -> Self {
+        Self {
+            with_image: false,
+            planned: Arc::default(),
+            ..self
         }
     }
 
@@ -61,7 +73,10 @@ impl WrittenFiles {
     }
 
     fn plan(&self, directory: Option<&Path>) -> Result<Vec<HostFile>, Unparsable> {
-        let mut files = self.image.files(&self.stem, directory)?;
+        let mut files = match self.with_image {
+            true => self.image.files(&self.stem, directory)?,
+            false => Vec::new(),
+        };
         if self.with_flat {
             let guest = self.image.guest();
             let place = self

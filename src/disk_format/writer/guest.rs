@@ -10,7 +10,7 @@ use crate::image::content::{Contents, Fill, Write};
 const FLAT_BYTES: u64 = 64 << 10;
 
 /// A guest's view of an image: zeros, with writes in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Guest {
     /// The virtual size in bytes.
     pub size: u64,

@@ -35,7 +35,7 @@ impl<'case> Expectation<'case> {
         Self {
             written,
             files,
-            guest: written.image.guest(),
+            guest: written.guest(),
             contents: OnceCell::new(),
         }
     }

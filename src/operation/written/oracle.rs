@@ -13,6 +13,10 @@ use crate::tool::request::{Exit, Request};
 pub(super) fn judge(written: &Written, observations: &Observations) -> Option<Verdict> {
     let candidate = &observations.candidate.step_results;
     let first = candidate.first()?;
+    if let Exit::Unsupported(reason) = &first.answer.exit {
+        let reason = reason.clone();
+        return Some(Verdict::Unsupported { reason });
+    }
     if !first.answer.succeeded() {
         let reason = format!("the image cannot be written: {}", first.answer.describe());
         let kind = InconclusiveKind::ReferenceUnsound;

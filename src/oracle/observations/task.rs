@@ -4,7 +4,7 @@
 
 use crate::disk_format::damage::Damage;
 use crate::disk_format::qcow2::corruption::FieldMutation;
-use crate::disk_format::writer::WrittenFiles;
+use crate::disk_format::writer::{Guest, WrittenFiles};
 use crate::image::model::View;
 use crate::tool::request::Fault;
 use crate::tool::request::{ImageFile, Request, RequestKind};
@@ -58,6 +58,17 @@ pub enum HarnessAction {
         /// All files.
         files: WrittenFiles,
     },
+    /// Have a tool write an image from a raw file.
+    WriteByTool {
+        /// The tool's name.
+        writer: String,
+        /// The image.
+        file: ImageFile,
+        /// The raw files to compare it with.
+        files: WrittenFiles,
+        /// What a guest is to see.
+        guest: Guest,
+    },
     /// Check that all files of an image of our own are as they were written.
     Unchanged {
         /// The image.
@@ -86,7 +97,7 @@ impl HarnessAction {
             Self::Corrupt { .. } => RequestKind::Corrupt,
             Self::Damage { .. } => RequestKind::Damage,
             Self::Untouched { .. } => RequestKind::Untouched,
-            Self::WriteImage { .. } => RequestKind::WriteImage,
+            Self::WriteImage { .. } | Self::WriteByTool { .. } => RequestKind::WriteImage,
             Self::Unchanged { .. } => RequestKind::Unchanged,
             Self::HostClusters { .. } => RequestKind::HostClusters,
             Self::Audit { .. } => RequestKind::Audit,
@@ -106,6 +117,7 @@ impl HarnessAction {
             | Self::Damage { file, .. }
             | Self::Untouched { file }
             | Self::WriteImage { file, .. }
+            | Self::WriteByTool { file, .. }
             | Self::Unchanged { file, .. }
             | Self::HostClusters { file }
             | Self::Audit { file } => file,

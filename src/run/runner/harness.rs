@@ -52,6 +52,12 @@ pub(super) fn carry_out(action: &HarnessAction, scratch_dir: &ScratchDir, side: 
             Ok(names) => success(words, names.join("\n"), started),
             Err(why) => refused(words, &why, started),
         },
+        // The runner has a tool write it.
+        HarnessAction::WriteByTool { writer, .. } => refused(
+            words,
+            &Unparsable::new(format!("{writer} was not asked")),
+            started,
+        ),
         HarnessAction::Unchanged { files, .. } => {
             match files.changed_in(&directory, &scratch_dir.source_directory()) {
                 None => success(words, String::new(), started),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::field::Empty;
 
 use super::fault::Attempt;
+use super::writing::Recipe;
 use super::{CaseRun, harness};
 use crate::base::error::Result;
 use crate::base::phase::Phase;
@@ -147,6 +148,20 @@ impl<'runner> CaseRun<'runner> {
             return Ok((by, self.attempt(side, by, &attempt)?));
         }
         let request = match &step.task {
+            Task::Harness(HarnessAction::WriteByTool {
+                writer,
+                file,
+                files,
+                guest,
+            }) => {
+                let recipe = Recipe {
+                    writer,
+                    file,
+                    files,
+                    guest,
+                };
+                return Ok((by, self.write_by_tool(side, &recipe, done)?));
+            }
             Task::Harness(action) => {
                 return Ok((by, harness::carry_out(action, self.scratch_dir, side)));
             }

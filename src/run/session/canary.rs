@@ -16,7 +16,7 @@ use crate::oracle::verdict::Verdict;
 use crate::process::Captured;
 use crate::run::runner::DifferentialRunner;
 use crate::tool::request::{Answer, Report, Request};
-use crate::tool::{CallContext, Reproducer, Tool, ToolWrapper};
+use crate::tool::{CallContext, Reproducer, Tool, ToolWrapper, model};
 
 /// The smallest case that exercises both faults.
 const CASE: &str = r#"{"generation": "canary", "seed": 0, "iteration": 0, "iter_seed": 1, "words_used": 0,
@@ -79,15 +79,21 @@ impl ToolWrapper for Liar {
 impl Session {
     /// Runs the canary case. Fails if the faulty tool is not caught.
     pub fn run_canary(&self) -> Result<()> {
-        let liar: Arc<dyn Tool> = Arc::new(Liar(Arc::clone(&self.runner.reference)));
-        self.must_catch(liar)
+        // A reference that only reads makes no image for the canary: the model takes its place there.
+        let reference = match self.runner.reference.capabilities().can("write") {
+            true => Arc::clone(&self.runner.reference),
+            false => model::tool(),
+        };
+        let liar: Arc<dyn Tool> = Arc::new(Liar(Arc::clone(&reference)));
+        self.must_catch(liar, reference)
     }
 
-    fn must_catch(&self, liar: Arc<dyn Tool>) -> Result<()> {
+    fn must_catch(&self, liar: Arc<dyn Tool>, reference: Arc<dyn Tool>) -> Result<()> {
         let case: Case = serde_json::from_str(CASE)
             .map_err(|error| Error::system(format!("cannot decode the canary's case: {error}")))?;
         let runner = DifferentialRunner {
             candidate: liar,
+            reference,
             keep: false,
             // Generous limit: the canary tests detection, not speed.
             limit: self.runner.limit.max(LIMIT_MIN),
@@ -154,10 +160,14 @@ mod tests {
             fixtures: Arc::default(),
             remover: Arc::new(Remover::start()),
             is_alone: false,
+            writers: Arc::default(),
         };
         let session = Session::new(runner, Catalogue::built_in().unwrap());
         session.run_canary().unwrap();
-        let error = session.must_catch(reference).unwrap_err().to_string();
+        let error = session
+            .must_catch(Arc::clone(&reference), reference)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("was not caught (info: match"), "{error}");
     }
 }
