@@ -22,7 +22,9 @@ pub(super) fn judge(written: &Written, observations: &Observations) -> Option<Ve
         let kind = InconclusiveKind::ReferenceUnsound;
         return Some(Verdict::inconclusive(kind, reason));
     }
-    let Task::Harness(HarnessAction::WriteImage { files, .. }) = &first.step.task else {
+    let (Task::Harness(HarnessAction::WriteImage { files, .. })
+    | Task::Harness(HarnessAction::WriteByTool { files, .. })) = &first.step.task
+    else {
         return None;
     };
     let expectation = Expectation::new(written, files.clone());

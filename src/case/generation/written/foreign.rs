@@ -106,16 +106,7 @@ pub(super) fn draw(random: &mut NativeRandom) -> (Writer, WrittenImage) {
     let layer = WrittenLayer {
         options: option.iter().cloned().collect::<Vec<_>>().into(),
         writes: writes::draw(random, &room),
-        ..super::plain(*format, size, unit_bits(*format), 0)
+        ..WrittenLayer::plain(*format, size)
     };
     (Writer::Tool((*writer).to_owned()), super::alone(layer))
-}
-
-/// The usual size of a format's units; writers choose their own.
-fn unit_bits(format: Format) -> u32 {
-    match format {
-        Format::Qcow2 => 16,
-        Format::Vhdx => 20,
-        _ => 0,
-    }
 }
