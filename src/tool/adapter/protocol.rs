@@ -243,6 +243,7 @@ pub struct Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::content::{Fill, Recipe, Texture, Write};
     use crate::image::options::CreateOptions;
 
     fn hello() -> Hello {
@@ -285,6 +286,45 @@ mod tests {
             ..hello()
         };
         assert_eq!(reads.objection(&request), None);
+    }
+
+    #[test]
+    fn data_of_a_recipe_comes_from_a_file_and_only_to_adapters_that_take_it() {
+        let fill = Fill::Data(Recipe {
+            texture: Texture::Text,
+            seed: 9,
+            shift: 0,
+        });
+        let writes = vec![
+            Write::repeated(0, 512, 1),
+            Write {
+                offset: 512,
+                length: 1024,
+                fill,
+            },
+        ];
+        let file = ImageFile::new("a", Format::Raw);
+        let request = Request::Write { file, writes };
+        let writer: Hello = serde_json::from_str(
+            r#"{"protocol":2,"name":"writer","version":"1","can":{"write":["raw"]}}"#,
+        )
+        .expect("a hello");
+        let objection = writer.objection(&request);
+        assert_eq!(
+            objection.as_deref(),
+            Some("writer writes repeated bytes only")
+        );
+        let takes = Hello {
+            data_from_files: true,
+            ..writer
+        };
+        assert_eq!(takes.objection(&request), None);
+        let line = Message::line(&request, Path::new("/scratch"), 2).expect("JSON");
+        assert!(line.contains(r#""data_file":"a.raw.fill1""#), "{line}");
+        assert!(!line.contains("fill0"), "{line}");
+        // An embedded library reads the recipe instead.
+        let back: Message = serde_json::from_str(&line).expect("the same");
+        assert!(matches!(back, Message::Request { request: same, .. } if same == request));
     }
 
     #[test]
