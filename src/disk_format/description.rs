@@ -62,6 +62,14 @@ impl Description {
     }
 }
 
+/// Whether headers of the format tell something.
+pub fn is_described(format: Format) -> bool {
+    !matches!(
+        format,
+        Format::Raw | Format::Qcow | Format::Parallels | Format::Dmg
+    )
+}
+
 /// Describes an image. The file is opened for writing, and not written: give a copy. Formats whose headers tell little have an empty description.
 pub fn of_image(path: &Path, format: Format) -> Result<Description, Unparsable> {
     let image = ImageBytes::open(path)?;

@@ -117,10 +117,8 @@ impl Writer {
     fn makes(&self, form: &Form) -> bool {
         match self {
             Self::Tool(tool) => writing::makes(&**tool, form),
-            Self::Own => {
-                let is_usual = ["", "dynamic"].contains(&form.name);
-                is_usual && matches!(form.format, Format::Qcow2 | Format::Vhdx)
-            }
+            // Of each format the usual form.
+            Self::Own => ["", "dynamic", "monolithicSparse"].contains(&form.name),
         }
     }
 

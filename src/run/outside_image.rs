@@ -12,6 +12,7 @@ use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::{copy_sparse, open_regular};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
+use crate::process::scratch::Root;
 use crate::tool::request::ImageFile;
 
 /// The most images that lie on each other: what is in a file may lead back to itself.
@@ -66,10 +67,15 @@ impl OutsideImage {
         })
     }
 
-    /// Describes the image itself by our own parsers; `Err` with the reason where they cannot read it. Reads a copy.
-    pub fn described(&self) -> Result<std::result::Result<Description, Unparsable>> {
-        let scratch = tempfile::tempdir()
-            .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
+    /// Describes the image itself by our own parsers; `Err` with the reason where they cannot read it. Reads a copy in `workdir`.
+    pub fn described(
+        &self,
+        workdir: &Path,
+    ) -> Result<std::result::Result<Description, Unparsable>> {
+        if !description::is_described(self.file.format) {
+            return Ok(Ok(Description::default()));
+        }
+        let scratch = Root::make(workdir, "inspect")?;
         let copy = scratch.path().join(&self.file.path);
         if let Some(path) = self.taken.first() {
             copy_sparse(path, &copy)?;

@@ -12,8 +12,8 @@ use crate::ring;
 
 fn made(directory: &Path, program: &str, words: &[&str]) {
     let mut command = ring::started(program);
-    let status = command.args(words).current_dir(directory).status().unwrap();
-    assert!(status.success(), "{program} {words:?}");
+    let output = command.args(words).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{program} {words:?}");
 }
 
 /// An image in `directory` with data at two places.
@@ -277,4 +277,157 @@ fn what_is_no_image_is_refused_in_one_line() {
     }
     let two = inspect(directory, &["pipe", "empty", "--metadata"]);
     assert_eq!(two.status.code(), Some(2));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_is_empty_cut_or_huge_has_a_row_for_each_tool_and_nothing_is_written() {
+    let scratch = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| ring::scratch());
+    let directory = scratch.path();
+    std::fs::write(directory.join("empty"), "").unwrap();
+    std::fs::write(directory.join("cut.qcow2"), b"QFI\xfb\0\0\0\x03").unwrap();
+    let huge = std::fs::File::create(directory.join("huge")).unwrap();
+    // As long as a file can be, where the file system has such files.
+    let has_huge = huge.set_len((8 << 60) - (1 << 20)).is_ok();
+    let before: Vec<_> = std::fs::read_dir(directory).unwrap().collect();
+    let tools = ["--tool", "qemu-img,model"];
+    let (empty, code) = said(directory, &[&["empty"][..], &tools].concat());
+    assert_eq!(
+        (code, &empty["tools"][0]["outcome"]["read"]["size"]),
+        (Some(0), &0.into())
+    );
+    let (cut, code) = said(directory, &[&["cut.qcow2"][..], &tools].concat());
+    assert_eq!(code, Some(3));
+    for tool in cut["tools"].as_array().unwrap() {
+        assert!(tool["outcome"]["refuses"].is_string(), "{tool}");
+    }
+    if has_huge {
+        let output = inspect(directory, &[&["huge"][..], &tools].concat());
+        let words =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let is_row = words.contains("qemu-img 1") || words.contains("qemu-img 7");
+        assert!(
+            is_row || (output.status.code() == Some(2) && words.lines().count() == 1),
+            "{words}"
+        );
+    }
+    let after = std::fs::read_dir(directory).unwrap().count();
+    assert_eq!(before.len(), after);
+}
+
+#[test]
+fn an_image_that_changes_while_it_is_copied_is_refused_in_one_line() {
+    use std::io::Write as _;
+    let scratch = ring::scratch();
+    let path = scratch.path().join("busy");
+    std::fs::write(&path, vec![1; 64 << 20]).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+                file.write_all(b"x").unwrap();
+            }
+        });
+        let output = inspect(scratch.path(), &["busy", "--tool", "model"]);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        output
+    });
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), words.lines().count()),
+        (Some(2), 1),
+        "{words}"
+    );
+    assert!(words.contains("it changed while it was copied"), "{words}");
+}
+
+/// Images of other writers, each with the outcome of qemu-img, vbox-img and bximage, verified by hand once: `A` reads as the most, `B` otherwise.
+const FOREIGN: [(&str, [&str; 3]); 13] = [
+    ("v.vdi", ["A", "A", "B"]),
+    ("v.vmdk", ["A", "A", "A"]),
+    ("stream.vmdk", ["A", "A", "B"]),
+    ("flat.vmdk", ["A", "A", "skips"]),
+    ("v.vhd", ["A", "A", "B"]),
+    ("fixed.vhd", ["A", "A", "B"]),
+    ("v.qed", ["-", "-", "-"]),
+    ("v.qcow", ["A", "A", "-"]),
+    ("v.hdd", ["A", "A", "-"]),
+    ("b.vpc", ["A", "A", "B"]),
+    ("b.vhdx", ["A", "refuses", "A"]),
+    ("b.vmdk", ["A", "A", "A"]),
+    ("b.growing", ["-", "-", "-"]),
+];
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_vbox_img, missing_bximage),
+    ignore = "qemu-img, vbox-img or bximage is not here (imgduel tools says what to install)"
+)]
+fn thirteen_images_of_other_writers_are_read_as_they_were_seen_by_hand() {
+    let scratch = ring::scratch();
+    let directory = scratch.path();
+    let mut raw = vec![0; 8 << 20];
+    raw[1 << 20..(1 << 20) + 70_000].fill(7);
+    raw[5 << 20] = 9;
+    std::fs::write(directory.join("src.raw"), raw).unwrap();
+    let by_virtualbox = [
+        ("v.vdi", "VDI", "Standard"),
+        ("v.vmdk", "VMDK", "Standard"),
+        ("stream.vmdk", "VMDK", "Stream"),
+        ("flat.vmdk", "VMDK", "Fixed"),
+        ("v.vhd", "VHD", "Standard"),
+        ("fixed.vhd", "VHD", "Fixed"),
+        ("v.qed", "QED", "Standard"),
+        ("v.qcow", "QCOW", "Standard"),
+        ("v.hdd", "Parallels", "Standard"),
+    ];
+    for (name, format, variant) in by_virtualbox {
+        let source = ["convert", "--srcfilename", "src.raw", "--srcformat", "RAW"];
+        let target = [
+            "--dstfilename",
+            name,
+            "--dstformat",
+            format,
+            "--variant",
+            variant,
+        ];
+        made(directory, "vbox-img", &[&source[..], &target].concat());
+    }
+    for (name, mode) in [
+        ("b.vpc", "vpc"),
+        ("b.vhdx", "vhdx"),
+        ("b.vmdk", "vmware4"),
+        ("b.growing", "growing"),
+    ] {
+        let mode = format!("-imgmode={mode}");
+        made(
+            directory,
+            "bximage",
+            &["-func=convert", &mode, "-q", "src.raw", name],
+        );
+    }
+    for (name, expected) in FOREIGN {
+        let (seen, _) = said(
+            directory,
+            &[name, "--tool", "qemu-img,vbox-img,bximage,model"],
+        );
+        let tools = seen["tools"].as_array().unwrap().iter().take(3);
+        let outcomes: Vec<&str> = tools
+            .map(|tool| {
+                let outcome = &tool["outcome"];
+                match (outcome["read"]["group"].as_u64(), outcome) {
+                    (Some(0), _) => "A",
+                    (Some(_), _) => "B",
+                    (None, outcome) if outcome["refuses"].is_string() => "refuses",
+                    (None, outcome) if outcome["unsupported"].is_string() => "skips",
+                    (None, _) => "-",
+                }
+            })
+            .collect();
+        assert_eq!(outcomes, expected, "{name}: {seen:#}");
+    }
 }
