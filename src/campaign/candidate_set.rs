@@ -283,13 +283,17 @@ fn case_workers(
     tool_env: &ToolEnv,
 ) -> Option<Arc<CaseWorkers>> {
     libraries::is_embedded(candidate).then(|| {
-        Arc::new(CaseWorkers::new(
+        let workers = CaseWorkers::new(
             tool_env.worker_program.clone(),
             candidate,
             settings.workdir(),
             settings.sandbox(),
             settings.timeout,
-        ))
+        );
+        Arc::new(match &settings.coverage {
+            Some(program) => workers.counting(program.clone()),
+            None => workers,
+        })
     })
 }
 

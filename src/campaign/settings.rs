@@ -67,6 +67,10 @@ pub struct Settings {
     #[arg(long = "reference", value_name = "SPEC", env = "IMGDUEL_REFERENCE", value_parser = parse::<ToolSpec>)]
     named_reference: Option<ToolSpec>,
 
+    /// The program whose workers count what the candidate runs; a flag of `fuzz` alone.
+    #[arg(skip)]
+    pub coverage: Option<PathBuf>,
+
     /// The tools that write the images of cases that name a writer: NAME, NAME:PATH, or all; more with commas or repeated
     #[arg(long = "writer", value_name = "SPEC", env = "IMGDUEL_WRITER", default_value = "all", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
     pub writers: Vec<ToolSpec>,

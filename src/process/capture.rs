@@ -58,6 +58,8 @@ pub(super) struct Capture {
     pipe: Option<File>,
     captured: Captured,
     limit_bytes: usize,
+    /// How many of the captured bytes are known to have no line feed: long lines come in many pieces.
+    searched: usize,
 }
 
 impl Capture {
@@ -67,6 +69,7 @@ impl Capture {
             pipe: Some(File::from(pipe)),
             captured: Captured::default(),
             limit_bytes,
+            searched: 0,
         }
     }
 
@@ -125,7 +128,16 @@ impl Capture {
 
     /// Removes and returns the bytes up to and including the first line feed, if there is one.
     pub(super) fn take_line(&mut self) -> Option<Vec<u8>> {
-        let end = self.captured.bytes.iter().position(|byte| *byte == b'\n')?;
+        let bytes = &self.captured.bytes;
+        let found = bytes[self.searched.min(bytes.len())..]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        let Some(found) = found else {
+            self.searched = bytes.len();
+            return None;
+        };
+        let end = self.searched + found;
+        self.searched = 0;
         let rest = self.captured.bytes.split_off(end + 1);
         Some(std::mem::replace(&mut self.captured.bytes, rest))
     }
@@ -137,6 +149,7 @@ impl Capture {
 
     /// Removes and returns the bytes that were captured so far.
     pub(super) fn take(&mut self) -> Captured {
+        self.searched = 0;
         std::mem::take(&mut self.captured)
     }
 

@@ -5,6 +5,7 @@
 //! with both. It gives no verdict: the session runs a case that is not clean again, call by call, with a reference. A panic, an abort, a hang or a runaway allocation costs the worker and this one case.
 
 mod pool;
+mod regions;
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::run::scratch_dir::Remover;
 use crate::tool::{Tool, libraries, model};
 
 pub use pool::{CaseWorkers, Tried};
+pub use regions::Reached;
 
 /// The hidden argument with which the program becomes a case worker; the candidate's name follows.
 pub const ARGUMENT: &str = "__imgduel-case-worker";

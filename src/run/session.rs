@@ -19,7 +19,7 @@ use crate::case::Case;
 use crate::case::generation::Selection;
 use crate::case::known::{Catalogue, Said, Sighting};
 use crate::oracle::verdict::{InconclusiveKind, Verdict};
-use crate::run::case_worker::{CaseWorkers, Doubt, Tried};
+use crate::run::case_worker::{CaseWorkers, Doubt, Reached, Tried};
 use crate::run::evidence::shell_line;
 use crate::run::record::{Elsewhere, Explained, Record, ToolName};
 use crate::run::runner::{DifferentialRunner, Outcome};
@@ -77,6 +77,11 @@ impl Session {
             workers: None,
             second: None,
         }
+    }
+
+    /// Returns what the candidate's workers have reached, if they count.
+    pub fn regions_reached(&self) -> Option<Reached> {
+        self.workers.as_ref()?.reached()
     }
 
     /// Returns the same session with workers that run whole cases, if there are any.

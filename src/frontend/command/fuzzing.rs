@@ -15,6 +15,7 @@ use super::run::{Run, Telling};
 use crate::base::error::{Error, Result};
 use crate::base::rng::fresh_seed;
 use crate::campaign;
+use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::corpus::Corpus;
 use crate::campaign::guide::Guide;
 use crate::campaign::settings::{FUZZ_ITERATIONS, Settings};
@@ -24,6 +25,7 @@ use crate::case::generation::Generation;
 use crate::report::findings::try_to_keep;
 use crate::report::{complain, python};
 use crate::run::record::{Record, Summary};
+use crate::run::session::Session;
 use crate::tool::ToolSpec;
 
 #[derive(Args)]
@@ -62,6 +64,10 @@ pub(super) struct FuzzArguments {
     /// Mutate cases that showed new behaviour (generations native1 to native3 only; default: --no-guidance)
     #[arg(long, overrides_with = "no_guidance")]
     guided: bool,
+
+    /// Run whole cases in workers of WORKER, a build that counts regions of the candidate's crate (contrib/coverage), each a behaviour (with --reference model)
+    #[arg(long, value_name = "WORKER")]
+    coverage: Option<PathBuf>,
 
     /// Begin with the cases in DIR, and keep cases there that show new behaviour (with --guided)
     #[arg(long, value_name = "DIR")]
@@ -140,6 +146,7 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         no_shrink,
         verbose,
         guided,
+        coverage,
         corpus,
         no_guidance: _,
         resume,
@@ -149,6 +156,7 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     if corpus.is_some() {
         may_have_corpus(guided, resume.is_some(), &settings)?;
     }
+    settings.coverage = coverage.map(counting_worker).transpose()?;
     let resumed = resume.map(|path| Resumed::read(&path, guided, corpus.is_some(), &mut settings));
     let resumed = resumed.transpose()?;
     let range = Range::of_settings(&settings)?;
@@ -166,6 +174,12 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     let run = Run::open_for(&settings, log_dir, resumed)?;
     run.candidate_set.sessions()[0].run_canary()?;
     range.tell(&settings);
+    let counted = Arc::clone(&run.candidate_set);
+    if settings.coverage.is_some() && counted.sessions()[0].regions_reached().is_none() {
+        return Err(Error::usage(
+            "--coverage counts in workers that run whole cases: add --reference model, and name an embedded library",
+        ));
+    }
     let run = Run {
         issues: create_issues.then_some(Filing {
             format: issue_format,
@@ -178,9 +192,46 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         shrink: !no_shrink,
         verbose,
     };
-    match guided {
+    let ended = match guided {
         true => guided_campaign(run, &range, &settings, corpus, telling),
         false => plain_campaign(run, &range, cases, telling),
+    };
+    if settings.coverage.is_some() {
+        tell_reached(&counted);
+    }
+    ended
+}
+
+/// Returns the program as an absolute path: workers work elsewhere.
+fn counting_worker(program: PathBuf) -> Result<PathBuf> {
+    match program.is_file() {
+        true => std::path::absolute(&program).map_err(|error| Error::io("find", &program, &error)),
+        false => Err(Error::usage(format!(
+            "--coverage {}: there is no such program: contrib/coverage/build makes one",
+            program.display()
+        ))),
+    }
+}
+
+/// Says how many regions of the candidates were reached, and which functions were not.
+fn tell_reached(candidate_set: &CandidateSet) {
+    let reached = candidate_set
+        .sessions()
+        .iter()
+        .filter_map(Session::regions_reached);
+    for reached in reached.filter(|reached| reached.all > 0) {
+        let unreached: Vec<&str> = reached.unreached().collect();
+        let _ = writeln!(
+            std::io::stderr(),
+            "{} of {} regions reached; {} of {} functions never:",
+            reached.regions.len(),
+            reached.all,
+            unreached.len(),
+            reached.functions.len()
+        );
+        for name in unreached {
+            let _ = writeln!(std::io::stderr(), "  {name}");
+        }
     }
 }
 

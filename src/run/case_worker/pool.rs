@@ -2,11 +2,13 @@
 //!
 //! The session calls it. A worker that found something is thrown away, so that nothing which it remembers touches the next case.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::regions::{self, Reached, Regions};
 use super::{ARGUMENT, CaseReport, Doubt};
 use crate::base::error::{Error, Result};
 use crate::case::Case;
@@ -25,12 +27,15 @@ pub struct CaseWorkers {
     sandbox: SandboxPolicy,
     /// Wall time that a case may take.
     limit: Duration,
+    /// What was reached, if the program counts.
+    reached: Option<Mutex<Reached>>,
     idle: Mutex<Vec<Kept>>,
 }
 
 struct Kept {
     dialogue: Dialogue,
     root: Root,
+    regions: Regions,
 }
 
 /// What came of a case in a worker.
@@ -57,8 +62,42 @@ impl CaseWorkers {
             environment: environment(),
             sandbox,
             limit,
+            reached: None,
             idle: Mutex::default(),
         }
+    }
+
+    /// The same with another program, which counts what the library runs: each region is a behaviour.
+    pub fn counting(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self.environment.push(regions::variable());
+        self.reached = Some(Mutex::default());
+        self
+    }
+
+    /// Returns what was reached so far, if the program counts.
+    pub fn reached(&self) -> Option<Reached> {
+        let reached = self.reached.as_ref()?;
+        Some(
+            reached
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        )
+    }
+
+    /// Returns the behaviours that are regions which the case ran.
+    fn behaviours(&self, regions: &mut Regions) -> BTreeSet<u32> {
+        let Some(reached) = &self.reached else {
+            return BTreeSet::new();
+        };
+        let run = regions.newly_run();
+        let mut reached = reached.lock().unwrap_or_else(PoisonError::into_inner);
+        if reached.all == 0 {
+            *reached = regions.described().unwrap_or_default();
+        }
+        reached.add(&run);
+        run.into_iter().map(regions::behaviour).collect()
     }
 
     /// Whether the model alone can judge a case: it judges chains.
@@ -70,7 +109,11 @@ impl CaseWorkers {
     /// Runs a case in a worker.
     pub fn run(&self, case: &Case) -> Result<Tried> {
         let started = Instant::now();
-        let Kept { dialogue, root } = self.taken()?;
+        let Kept {
+            dialogue,
+            root,
+            mut regions,
+        } = self.taken()?;
         let line = serde_json::to_string(case).map_err(|error| Error::system(error.to_string()))?;
         let reply = dialogue.ask(&line, &self.invocation(&root))?;
         let (line, dialogue) = match reply {
@@ -83,10 +126,12 @@ impl CaseWorkers {
         };
         let report: CaseReport = serde_json::from_slice(&line)
             .map_err(|error| Error::system(format!("a case worker's answer: {error}")))?;
+        let mut behaviours = self.behaviours(&mut regions);
         if !matches!(report.doubt, Some(Doubt::Found(_))) {
             self.idle().push(Kept {
                 dialogue: *dialogue,
                 root,
+                regions,
             });
         }
         if let Some(doubt) = report.doubt {
@@ -100,7 +145,11 @@ impl CaseWorkers {
                 Some(reason) => Verdict::Unsupported { reason },
             },
             evidence: None,
-            observed: operation.observed,
+            observed: {
+                let mut observed = operation.observed;
+                observed.behaviours.append(&mut behaviours);
+                observed
+            },
             is_stuck: false,
             duration,
         });
@@ -124,7 +173,12 @@ impl CaseWorkers {
         }
         let root = Root::make(&self.workdir, "cases")?;
         let dialogue = Dialogue::start(&self.invocation(&root))?;
-        Ok(Kept { dialogue, root })
+        let regions = Regions::of_worker(root.path());
+        Ok(Kept {
+            dialogue,
+            root,
+            regions,
+        })
     }
 
     fn invocation<'call>(&'call self, root: &'call Root) -> Invocation<'call> {

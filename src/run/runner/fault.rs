@@ -14,7 +14,8 @@ use crate::base::error::{Error, Result};
 use crate::image::content::{Write, copy_sparse, data_segments};
 use crate::image::format::Format;
 use crate::image::model::View;
-use crate::oracle::observations::Side;
+use crate::oracle::observations::{HarnessAction, Side};
+use crate::tool::Support;
 use crate::tool::request::Fault;
 use crate::tool::request::{Answer, CopyMode, Exit, FaultReport, ImageFile, Report, Request};
 
@@ -25,25 +26,48 @@ const PIECE_BYTES: u64 = 64 << 10;
 const READ_BYTES_MAX: u64 = 1 << 30;
 
 /// What a fault is tried on, and what may be left.
-pub(super) struct Attempt<'case> {
+struct Attempt<'case> {
     /// The request.
-    pub(super) request: &'case Request,
+    request: &'case Request,
     /// The fault.
-    pub(super) fault: Fault,
+    fault: Fault,
     /// The image that is looked at afterwards.
-    pub(super) file: &'case ImageFile,
+    file: &'case ImageFile,
     /// What a guest may see in it, byte by byte.
-    pub(super) allowed: &'case [View],
+    allowed: &'case [View],
 }
 
 impl CaseRun<'_> {
-    /// Returns the answer of the tool, with what is left; one without a report if the tool takes no faults.
-    pub(super) fn attempt(
+    /// Carries out a fault of the harness on a side. Returns whose tool was asked, and the answer.
+    pub(super) fn attempted(
         &mut self,
         side: Side,
-        by: Side,
-        attempt: &Attempt<'_>,
-    ) -> Result<Answer> {
+        action: &HarnessAction,
+    ) -> Result<(Side, Answer)> {
+        let HarnessAction::Fault {
+            request,
+            file,
+            fault,
+            allowed,
+        } = action
+        else {
+            return Ok((side, Exit::Success.into()));
+        };
+        let by = match self.tool(side).support(request) {
+            Support::Yes => side,
+            Support::No(_) => Side::Reference,
+        };
+        let attempt = Attempt {
+            request,
+            fault: *fault,
+            file,
+            allowed,
+        };
+        Ok((by, self.attempt(side, by, &attempt)?))
+    }
+
+    /// Returns the answer of the tool, with what is left; one without a report if the tool takes no faults.
+    fn attempt(&mut self, side: Side, by: Side, attempt: &Attempt<'_>) -> Result<Answer> {
         let own = self.scratch_dir.directory(side);
         let copy = own.with_file_name(format!("{}-fault", side.name()));
         copied(&own, &copy)?;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tracing::field::Empty;
 
-use super::fault::Attempt;
 use super::writing::Recipe;
 use super::{CaseRun, harness};
 use crate::base::error::Result;
@@ -128,24 +127,8 @@ impl<'runner> CaseRun<'runner> {
             lacks.push(lack.clone());
             return Ok((by, Answer::unsupported(lack)));
         }
-        if let Task::Harness(HarnessAction::Fault {
-            request,
-            file,
-            fault,
-            allowed,
-        }) = &step.task
-        {
-            let by = match self.tool(side).support(request) {
-                Support::Yes => side,
-                Support::No(_) => Side::Reference,
-            };
-            let attempt = Attempt {
-                request,
-                fault: *fault,
-                file,
-                allowed,
-            };
-            return Ok((by, self.attempt(side, by, &attempt)?));
+        if let Task::Harness(action @ HarnessAction::Fault { .. }) = &step.task {
+            return self.attempted(side, action);
         }
         let request = match &step.task {
             Task::Harness(HarnessAction::WriteByTool {
