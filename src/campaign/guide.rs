@@ -20,11 +20,9 @@ use crate::base::rng::NativeRandom;
 use crate::case::Case;
 use crate::case::generation::ancestry::{Change, lineage};
 use crate::case::generation::{Generation, Selection};
-use crate::image::options::Encryption;
 use crate::operation::Operation;
 use crate::oracle::coverage::Observed;
 use crate::run::record::{Class, Record};
-use crate::tool::request::ImageFile;
 
 /// Percentage of cases that are fresh regardless of coverage.
 const FRESH_PERCENT: u64 = 20;
@@ -32,12 +30,8 @@ const FRESH_PERCENT: u64 = 20;
 /// The number of children that are proposed for each of the other cases.
 const PROPOSALS: usize = 8;
 
-/// The cost of creating the images and of the final checks, in units of one step.
+/// The cost of the final checks, in ordinary calls.
 const FIXED_COST: u64 = 8;
-
-/// The cost of opening a LUKS image, in units of one step: deriving the key takes half a second, an ordinary call five milliseconds
-/// (qemu-img 10.0.2).
-const LUKS_COST: u64 = 80;
 
 /// Percentage of children with two parents.
 const SPLICED_PERCENT: u64 = 25;
@@ -171,12 +165,13 @@ impl Guide {
     fn promise(&self, case: &Case) -> u64 {
         let (mut promise, mut cost) = (0, FIXED_COST);
         for (index, operation) in case.ops.iter().enumerate() {
-            if matches!(operation, Operation::Chain(chain) if chain.is_unbearable()) {
-                return 0;
+            if let Operation::Chain(chain) = operation {
+                if chain.is_unbearable() {
+                    return 0;
+                }
+                cost += Generation::cost_of_chain(chain);
             }
             let steps = operation.perform().steps(&case.context(index));
-            let locked = steps.iter().filter(|step| has_luks(step.task.file()));
-            cost += steps.len() as u64 + LUKS_COST * locked.count() as u64;
             let foreseen = Observed::foreseen(&steps).into_iter();
             let worths = foreseen.map(|behaviour| match self.seen.get(&behaviour) {
                 None => WORTH,
@@ -243,12 +238,6 @@ fn situations(operation: &Operation) -> BTreeSet<u32> {
         Operation::Chain(chain) => chain.situations(),
         _ => BTreeSet::new(),
     }
-}
-
-/// Returns whether the image or one of its backing images is encrypted with LUKS.
-fn has_luks(file: &ImageFile) -> bool {
-    file.options.encrypt_format() == Some(Encryption::Luks)
-        || file.backing.as_deref().is_some_and(has_luks)
 }
 
 impl CaseSource for Guide {

@@ -16,6 +16,7 @@ use crate::base::error::{Error, Result};
 use crate::case::{Case, CaseId, Origin};
 use crate::image::dmg::Payload;
 use crate::operation::Picker;
+use crate::operation::chain::Chain;
 use ancestry::Change;
 use native::NativeProfile;
 use python::PythonGeneration;
@@ -373,6 +374,11 @@ impl Generation {
     /// Returns where the data of a dmg come from in a case with this seed of its own.
     pub fn payload(iter_seed: u64) -> Payload {
         python::payload(iter_seed)
+    }
+
+    /// Returns the estimated cost of a chain for the reference, in ordinary calls.
+    pub fn cost_of_chain(chain: &Chain) -> u64 {
+        native::budget::estimate(chain) / native::budget::CALL
     }
 
     /// Returns whether a guided campaign can use the generation, that is, whether its cases can be mutated and spliced.

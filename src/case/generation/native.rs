@@ -18,7 +18,7 @@ use crate::operation::Operation;
 use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind, KnownQemuBug, Layer};
 
 mod backing;
-mod budget;
+pub(super) mod budget;
 mod converts;
 mod edges;
 mod layers;

@@ -16,7 +16,7 @@ use crate::tool::request::{ImageFile, dd_range};
 const REDRAWS_MAX: usize = 12;
 /// Costs in microseconds: of a call, a key of LUKS, a cluster that is written, an L2 table that is
 /// visited, an entry that is visited alone, a block that dd copies, and a MiB.
-const CALL: u64 = 2000;
+pub(in crate::case::generation) const CALL: u64 = 2000;
 const KEY: u64 = 2_300_000;
 const CLUSTER: u64 = 40;
 const TABLE: u64 = 25;
@@ -45,7 +45,7 @@ pub(super) fn within(
 }
 
 /// Returns the estimated CPU time of the reference for its own side of a chain, in microseconds.
-fn estimate(chain: &Chain) -> u64 {
+pub(in crate::case::generation) fn estimate(chain: &Chain) -> u64 {
     let mut cost = 0;
     for layer in &chain.layers {
         let file = ImageFile::new("", layer.format).with_options(layer.options.clone());
