@@ -163,7 +163,7 @@ impl ChainState {
             ChainStep::Repair { .. } => self.sense_of_repair(),
             ChainStep::Bench { .. } => self.sense_of_bench(step),
             ChainStep::Session { requests } => self.sense_of_session(requests),
-            ChainStep::Fault { step, .. } => self.sense_of_fault(step),
+            ChainStep::Fault { step, fault } => self.sense_of_fault(step, *fault),
             ChainStep::SnapshotList => only_qcow2(),
             ChainStep::Read
             | ChainStep::Map { .. }
