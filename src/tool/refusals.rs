@@ -47,6 +47,11 @@ static REFUSALS: &[Refusal] = &[
         Unusual::Windows1252,
         "descriptors in windows-1252",
     ),
+    refusal("7zz", Unusual::ShortFile, SHORT),
+    refusal("7zz", Unusual::ZeroExtent, "extents of zeros"),
+    refusal("7zz", Unusual::Cowd, "sparse extents of ESX"),
+    refusal("qcow2-core", Unusual::ShortFile, SHORT),
+    refusal("dissect.hypervisor", Unusual::ShortFile, SHORT),
     refusal("libvmdk", Unusual::ZeroExtent, "extents of zeros"),
     refusal("libqcow", Unusual::LongHeader, "longer headers"),
     refusal(
@@ -56,6 +61,7 @@ static REFUSALS: &[Refusal] = &[
     ),
 ];
 
+const SHORT: &str = "an end of the file within its last cluster";
 /// Whatever tool it is.
 const EVERY_TOOL: &str = "";
 const LOGS: &str = "logs that are to be replayed";

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::image::{Facts, flip, leak, quiet, scribble};
 use crate::liar::{Call, Effect};
 use crate::newer::NEWER;
+use crate::reader::READER;
 
 /// One lie.
 pub struct Lie {
@@ -278,13 +279,14 @@ lies! {
 
 /// Returns all lies, those of the newer generations too.
 pub fn every_lie() -> impl Iterator<Item = &'static Lie> {
-    LIES.iter().chain(NEWER)
+    let readers = READER.iter().map(|reader| &reader.lie);
+    LIES.iter().chain(NEWER).chain(readers)
 }
 
 /// Asserts that names are unique and enough lies are rare.
 pub fn names_differ() {
     let names: BTreeSet<&str> = every_lie().map(|lie| lie.name).collect();
-    assert_eq!(names.len(), LIES.len() + NEWER.len());
+    assert_eq!(names.len(), LIES.len() + NEWER.len() + READER.len());
     let rare = LIES.iter().filter(|lie| lie.is_rare).count();
     assert!(
         rare >= 8 && LIES.len() >= 35,

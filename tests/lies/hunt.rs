@@ -14,6 +14,7 @@ use imgduel::run::session::Session;
 use crate::catalogue::{LIES, every_lie};
 use crate::foresight::foreseen;
 use crate::newer::NEWER;
+use crate::reader::{READER, ReaderLie};
 use crate::ring;
 
 /// The maximum number of cases to find a lie.
@@ -252,4 +253,72 @@ pub fn newer() {
         .filter(|lie| !found.contains_key(*lie))
         .collect();
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// Hunts for a lie about unusual images. Returns how it was found, in a row of a table; `None` if it was not.
+fn read(liars: &Liars, reader: &ReaderLie) -> Option<String> {
+    let generation = Generation::named("readers3").unwrap();
+    let cases = generation.cases(SEED, 0, &Selection::ALL).unwrap();
+    let session = liars.session(reader.lie.name);
+    let is_about = |case: &Case| {
+        let told = serde_json::to_string(&case.ops).unwrap();
+        told.contains(reader.mark)
+    };
+    let mut cpu_ms = 0.0;
+    for (number, case) in cases.take(SOME_CASES).enumerate() {
+        // No other case can show it.
+        if !is_about(&case) {
+            continue;
+        }
+        let record = session.try_case(case).unwrap();
+        cpu_ms += record.tool_cpu_ms;
+        if is_caught(&record) {
+            let found = shrunk(&session, number, record);
+            let (before, after) = (found.before, found.after);
+            return Some(format!(
+                "{} | {number} | {:.2} | {} | {} | {} -> {} | {} -> {} | {} -> {}",
+                reader.lie.name,
+                cpu_ms / 1000.0,
+                found.kind,
+                found.blame,
+                before.operations,
+                after.operations,
+                before.options,
+                after.options,
+                before.writes,
+                after.writes
+            ));
+        }
+    }
+    None
+}
+
+/// Hunts for all lies about unusual images.
+pub fn readers() {
+    let liars = Liars::new();
+    println!("lie | found in case | CPU seconds | kind | blame | steps | options | writes");
+    let mut missed = Vec::new();
+    for reader in READER {
+        match read(&liars, reader) {
+            Some(row) => println!("{row}"),
+            None => missed.push(reader.lie.name),
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// Hunts for some that are found soon.
+pub fn some_readers() {
+    let liars = Liars::new();
+    let soon = [
+        "ignores_the_pending_log",
+        "ignores_the_zero_flag",
+        "ignores_the_second_extent",
+    ];
+    for reader in READER
+        .iter()
+        .filter(|reader| soon.contains(&reader.lie.name))
+    {
+        assert!(read(&liars, reader).is_some(), "{}", reader.lie.name);
+    }
 }

@@ -17,6 +17,7 @@ mod hunt;
 mod image;
 mod liar;
 mod newer;
+mod reader;
 #[path = "../ring/mod.rs"]
 mod ring;
 mod sessions;
@@ -47,6 +48,15 @@ fn main() -> ExitCode {
         trial(
             "every_lie_about_what_native3_draws_is_found_within_a_thousand_cases",
             hunt::newer,
+        )
+        .with_ignored_flag(true),
+        trial(
+            "some_lies_about_unusual_images_are_found",
+            hunt::some_readers,
+        ),
+        trial(
+            "every_lie_about_unusual_images_is_found_within_a_thousand_cases",
+            hunt::readers,
         )
         .with_ignored_flag(true),
         // This takes minutes: `cargo test --test lies -- --ignored --nocapture`.

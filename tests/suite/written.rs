@@ -35,6 +35,15 @@ fn write(image: &WrittenImage, directory: &Path) -> String {
 }
 
 #[test]
+fn a_seed_of_readers3_is_the_same_case_for_ever() {
+    let golden = include_str!("../golden/readers3.jsonl");
+    let output = ring::imgduel()
+        .args(["show", "readers3_s1_i0..23"])
+        .output();
+    assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), golden);
+}
+
+#[test]
 fn every_drawn_image_can_be_written_and_read_back_as_the_recipe_tells() {
     let (mut audited, mut read) = (0, 0);
     for image in drawn(5, 120) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::{HostFile, WrittenImage};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::Write;
+use crate::image::format::Format;
 
 /// All files of a written image: those of the image, and raw ones to compare it with.
 #[derive(Clone, Debug)]
@@ -65,6 +66,14 @@ impl WrittenFiles {
         let planned = self.planned.get_or_init(|| self.plan(None)).as_ref();
         let planned = planned.map_err(Clone::clone)?;
         Ok(Cow::Borrowed(planned.as_slice()))
+    }
+
+    /// Returns the name of the file that holds the data of the image at this depth below the topmost one; `None` where it is not one file.
+    pub fn holder(&self, depth: usize) -> Option<String> {
+        let index = self.image.layers.len().checked_sub(depth + 1)?;
+        let layer = &self.image.layers[index];
+        let is_one = layer.format != Format::Vmdk && layer.options.data_file().is_none();
+        is_one.then(|| self.image.name(index, &self.stem))
     }
 
     /// Returns what all names begin with.

@@ -31,8 +31,6 @@ pub(super) fn wrong(
         Ok(None) => return statement("no array".to_owned(), "an array of ranges"),
         Err(why) => return statement(format!("no JSON: {why}"), "an array of ranges"),
     };
-    // Where they depend on the place, nothing is known of them here.
-    let files = files.all(None).unwrap_or_default();
     let mut next = 0;
     for entry in entries {
         let number = |key: &str| entry[key].as_u64();
@@ -48,7 +46,7 @@ pub(super) fn wrong(
             return statement(format!("zeros at {start}, {length} bytes"), "data");
         }
         if let Some(offset) = number("offset").filter(|_| entry["data"] == true)
-            && !lies(&files, entry, offset, guest, (start, end))
+            && !lies(files, entry, offset, guest, (start, end))
         {
             let told = format!("the bytes at {start} lie at {offset}");
             return statement(told, "other bytes there");
@@ -75,18 +73,25 @@ fn is_zero(guest: &Guest, start: u64, end: u64) -> bool {
 
 /// Whether the file that an entry names has the guest's bytes at this offset. A file that is not ours says nothing.
 fn lies(
-    files: &[HostFile],
+    files: &WrittenFiles,
     entry: &Value,
     offset: u64,
     guest: &Guest,
     (start, end): (u64, u64),
 ) -> bool {
-    let Some(name) = entry["filename"].as_str() else {
+    let own = entry["filename"].as_str().map(str::to_owned);
+    let by_depth = || {
+        let depth = entry["depth"].as_u64().unwrap_or(0);
+        files.holder(depth as usize)
+    };
+    // Not every tool names the file; then the depth tells the image, of which there is one file.
+    let Some(name) = own.or_else(by_depth) else {
         return true;
     };
+    let all = files.all(None).unwrap_or_default();
     let is_named =
         |file: &&HostFile| name == file.name || name.ends_with(&format!("/{}", file.name));
-    let Some(file) = files.iter().find(is_named) else {
+    let Some(file) = all.iter().find(is_named) else {
         return true;
     };
     let length = (end.saturating_sub(start)).min(COMPARED_BYTES_MAX);

@@ -103,7 +103,7 @@ fn options(random: &mut NativeRandom, layer: &mut WrittenLayer) {
     if is_split {
         layer
             .options
-            .push(CreateOption::DataFile("data.raw".to_owned()));
+            .push(CreateOption::DataFile("beside".to_owned()));
         if is_raw {
             layer.options.push(CreateOption::DataFileRaw(true));
         }
