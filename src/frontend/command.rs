@@ -186,7 +186,8 @@ fn generations_help() -> String {
          \x20 A retired script of it: a commit, rebase or bench of images with internal snapshots\n    {}\n\
          \x20 Stateful: an image on a chain of backing files, and steps that each go on with what the last one left; _imago and _readers are\n\
          \x20 narrowed to what such tools can do\n    {}\n\
-         \x20 Damaged images: a valid one with one to four fields replaced (--fields)\n    {}\n\n\
+         \x20 Damaged images: a valid one with one to four fields replaced (--fields)\n    {}\n\
+         \x20 Images that others than the reference make, in unusual states or by other tools\n    {} {}\n\n\
          Examples:\n\
          \x20 imgduel fuzz --candidate qemu-img --generation native1 --iterations 500\n\
          \x20 imgduel fuzz --generation native2 --ops write,snapshot,commit --seed 7 --json records.jsonl\n\
@@ -195,7 +196,9 @@ fn generations_help() -> String {
         named("ops"),
         named("cow"),
         named("native"),
-        named("malformed")
+        named("malformed"),
+        named("readers"),
+        named("writers")
     )
 }
 
