@@ -1,6 +1,6 @@
 //! Writers of our own: images in states that are valid and unusual, made from a recipe.
 //!
-//! One file per format. The same recipe always gives the same bytes, and tells what a guest sees in them ([`Guest`]), whatever any tool reads.
+//! One file per format. The same recipe always gives the same bytes, and tells what a guest sees in them (`Guest`), whatever any tool reads.
 //! The operation `written` has them written and judges tools by them; a generation draws the recipes. No tool is run here, and nothing is read.
 
 mod files;

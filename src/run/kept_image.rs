@@ -1,6 +1,6 @@
 //! An image that a repository keeps: the structure of its files, and guest data as a recipe, in one compressed file.
 //!
-//! `imgduel accept-image` makes it, the test target and `imgduel inspect` make the image of it again. The file is zlib of a line of JSON ([`KeptImage`]) and
+//! `imgduel accept-image` makes it, the test target and `imgduel inspect` make the image of it again. The file is zlib of a line of JSON (`KeptImage`) and
 //! the bytes of the ranges that it lists. What is not listed is zero, so that an image of many gigabytes with little in it is small.
 
 use std::fs::File;
