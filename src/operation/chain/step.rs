@@ -320,7 +320,7 @@ impl ChainStep {
             Self::Below { step, .. } => {
                 vec![own, Feature::Step(step.kind()), step.feature_below()]
             }
-            Self::Refused { step } => {
+            Self::Refused { step } | Self::Fault { step, .. } => {
                 let mut features = step.features();
                 features.insert(0, own);
                 features
