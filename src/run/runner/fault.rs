@@ -11,13 +11,17 @@ use std::time::Duration;
 
 use super::CaseRun;
 use crate::base::error::{Error, Result};
+use crate::disk_format::qcow2::ImageBytes;
+use crate::disk_format::qcow2::header::Header;
 use crate::image::content::{Write, copy_sparse, data_segments};
 use crate::image::format::Format;
 use crate::image::model::View;
 use crate::oracle::observations::{HarnessAction, Side};
 use crate::tool::Support;
 use crate::tool::request::Fault;
-use crate::tool::request::{Answer, CopyMode, Exit, FaultReport, ImageFile, Report, Request};
+use crate::tool::request::{
+    Answer, CopyMode, Exit, FaultReport, ImageFile, RepairTier, Report, Request,
+};
 
 /// The number of bytes that are compared at once.
 const PIECE_BYTES: u64 = 64 << 10;
@@ -95,6 +99,15 @@ impl CaseRun<'_> {
         };
         if attempt.file.format == Format::Qcow2 {
             let file = attempt.file.clone();
+            if is_dirty(&directory.join(&file.path)) {
+                // Whoever opens such an image to write repairs its refcounts first (qcow2 specification, Header, incompatible features: bit 0).
+                // QEMU marks an image so before it empties it, as a commit does.
+                let repair = Request::Repair {
+                    file: file.clone(),
+                    tier: RepairTier::All,
+                };
+                self.look(directory, &repair)?;
+            }
             let checked = self.look(directory, &Request::Check { file })?;
             report.is_checked = true;
             if let Report::Check(counts) = checked.report {
@@ -225,4 +238,10 @@ fn bytes(writes: &[Write], place: &Range<u64>) -> Vec<u8> {
             .put(write.offset, &mut bytes[from..from + write.length as usize]);
     }
     bytes
+}
+
+/// Whether a qcow2 says that its refcounts may be wrong.
+fn is_dirty(path: &Path) -> bool {
+    let header = ImageBytes::open(path).and_then(|image| Header::read(&image));
+    header.is_ok_and(|header| header.incompatible_features & 1 != 0)
 }
