@@ -12,7 +12,7 @@ use crate::image::format::Format;
 use crate::image::model::View;
 use crate::oracle::observations::{Executor, ExitExpectation, HarnessAction, Step, Task};
 use crate::oracle::verdict::{DivergenceKind, Finding, Subject};
-use crate::tool::request::{Answer, Fault, FaultyCall, Report, singles};
+use crate::tool::request::{Answer, Fault, FaultyCall, ImageFile, Report, singles};
 
 /// After a call failed, the image is neither as before nor as after the step, or has errors.
 const FAULT: DivergenceKind = DivergenceKind::ChainFault;
@@ -24,6 +24,12 @@ impl ChainState {
         // After such a failure qemu-img 10.0.2 goes on, and leaves clusters in use that no refcount counts.
         if fault.call == FaultyCall::Flush && matches!(step, ChainStep::Session { .. }) {
             let why = "what several requests leave when a flush between them fails is not settled";
+            return Err(Rejection::Unsettled(why));
+        }
+        // An image that may have lost its encrypted backing file can be opened neither with nor without the secret for that.
+        let is_locked_below = self.below().iter().any(ImageFile::is_encrypted);
+        if matches!(step, ChainStep::Rebase { .. }) && is_locked_below {
+            let why = "whether the image still has its encrypted backing file is not settled";
             return Err(Rejection::Unsettled(why));
         }
         let changes = matches!(
