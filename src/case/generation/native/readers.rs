@@ -49,6 +49,21 @@ const LOOKS: [ChainStepKind; 3] = [
     ChainStepKind::Map,
 ];
 
+/// The kinds of steps. The last one is of the textured profile alone; the order determines what an id decodes to.
+const READER_KINDS: [ChainStepKind; 11] = [
+    ChainStepKind::Write,
+    ChainStepKind::WriteZeroes,
+    ChainStepKind::Discard,
+    ChainStepKind::Resize,
+    ChainStepKind::Snapshot,
+    ChainStepKind::Amend,
+    ChainStepKind::Info,
+    ChainStepKind::Check,
+    ChainStepKind::Map,
+    ChainStepKind::Read,
+    ChainStepKind::Session,
+];
+
 /// Everything that qemu-img can create and a reader can inspect.
 pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
     formats: &[
@@ -60,18 +75,7 @@ pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
         Format::Qcow,
         Format::Parallels,
     ],
-    kinds: &[
-        ChainStepKind::Write,
-        ChainStepKind::WriteZeroes,
-        ChainStepKind::Discard,
-        ChainStepKind::Resize,
-        ChainStepKind::Snapshot,
-        ChainStepKind::Amend,
-        ChainStepKind::Info,
-        ChainStepKind::Check,
-        ChainStepKind::Map,
-        ChainStepKind::Read,
-    ],
+    kinds: READER_KINDS.split_at(READER_KINDS.len() - 1).0,
     provokes: false,
     for_readers: true,
     size_bytes_max: SIZE_BYTES_MAX,
@@ -80,19 +84,7 @@ pub(in crate::case::generation) static READERS: NativeProfile = NativeProfile {
 
 /// [`READERS`] with data of all textures, and sessions.
 pub(in crate::case::generation) static TEXTURED_READERS: NativeProfile = NativeProfile {
-    kinds: &[
-        ChainStepKind::Write,
-        ChainStepKind::WriteZeroes,
-        ChainStepKind::Discard,
-        ChainStepKind::Resize,
-        ChainStepKind::Snapshot,
-        ChainStepKind::Amend,
-        ChainStepKind::Info,
-        ChainStepKind::Check,
-        ChainStepKind::Map,
-        ChainStepKind::Read,
-        ChainStepKind::Session,
-    ],
+    kinds: &READER_KINDS,
     textured_percent: super::TEXTURED_PERCENT,
     budget: Some(super::BUDGET),
     ..READERS
