@@ -6,16 +6,16 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
+use crate::next::next;
+
 /// The beginning of the variable: then follow the call, its number from 1, and what comes of it, as in `write:3:eio`.
 const MARK: &[u8] = b"IMGDUEL_FAULT=";
 
-const RTLD_NEXT: *mut c_void = core::ptr::without_provenance_mut(usize::MAX);
 const EIO: c_int = 5;
 const ENOSPC: c_int = 28;
 const SIGKILL: c_int = 9;
 
 unsafe extern "C" {
-    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     fn raise(signal: c_int) -> c_int;
     fn __errno_location() -> *mut c_int;
 }
@@ -160,15 +160,7 @@ macro_rules! counted {
             #[cfg_attr(standalone, unsafe(no_mangle))]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
                 type Real = unsafe extern "C" fn($($type),*) -> $result;
-                const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                    Ok(name) => name,
-                    Err(_) => panic!("a name has no zero byte inside"),
-                };
-                // SAFETY: the name ends with a zero byte; the handle is one of dlsym(3).
-                let found = unsafe { dlsym(RTLD_NEXT, NAME.as_ptr()) };
-                // SAFETY: the C library's function of this name is of this type, and a null pointer is none.
-                let real = unsafe { core::mem::transmute::<*mut c_void, Option<Real>>(found) };
-                let Some(real) = real else { return -1 };
+                let Some(real) = next!(stringify!($name), Real) else { return -1 };
                 let shorten: fn(Real, $($type),*) -> Option<$result> = $short;
                 match strike(Kind::$kind) {
                     // SAFETY: the caller gives what the C library's function takes.

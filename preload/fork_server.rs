@@ -18,10 +18,13 @@ use crate::attendance::{attend, say_failed, say_hello};
 use crate::exit_hook::{self, Destructor};
 use crate::faults;
 use crate::inbox::Inbox;
+use crate::key_benchmark;
+use crate::next::{find_all, next};
 use crate::protocol::{EXIT_LOST, call_flag};
 use crate::settling::settle;
 use crate::single::Single;
 use crate::system;
+use crate::user_threads;
 
 /// The environment variable that says that standard input is a fork server's socket.
 const MARK: &CStr = c"IMGDUEL_FORK_SERVER=1";
@@ -42,7 +45,6 @@ type StartMain = unsafe extern "C" fn(
 
 unsafe extern "C" {
     static mut environ: *mut *mut c_char;
-    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     fn _exit(code: c_int) -> !;
     fn fork() -> c_int;
     fn open(path: *const c_char, flags: c_int, ...) -> c_int;
@@ -52,7 +54,6 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
-const RTLD_NEXT: *mut c_void = core::ptr::without_provenance_mut(usize::MAX);
 const F_GETFD: c_int = 1;
 const F_DUPFD_CLOEXEC: c_int = 1030;
 const O_RDWR: c_int = 2;
@@ -81,12 +82,6 @@ static IS_DURABLE: AtomicBool = AtomicBool::new(true);
 /// Whether the libraries' destructors are left out.
 static SPARES_LIBRARIES: AtomicBool = AtomicBool::new(false);
 
-/// Where the next library has a function of this name, in the order in which they are searched; null where there is none.
-fn next(name: &CStr) -> *mut c_void {
-    // SAFETY: the name ends with a zero byte; the handle is one of dlsym(3).
-    unsafe { dlsym(RTLD_NEXT, name.as_ptr()) }
-}
-
 /// Ends this process, without what the C library does at an end.
 fn give_up() -> ! {
     // SAFETY: it takes any number.
@@ -108,10 +103,9 @@ pub unsafe extern "C" fn __libc_start_main(
     loaders_hook: Option<Destructor>,
     stack_end: *mut c_void,
 ) -> c_int {
-    let found = next(c"__libc_start_main");
-    // SAFETY: the C library's function of this name is of this type (csu/libc-start.c), and a null pointer is none.
-    let found = unsafe { core::mem::transmute::<*mut c_void, Option<StartMain>>(found) };
-    let Some(start) = found else { give_up() };
+    let Some(start) = next!("__libc_start_main", StartMain) else {
+        give_up()
+    };
     // SAFETY: the start code calls this function once, before anything else follows the pointer.
     let state = unsafe { &mut *STATE.get() };
     (state.main, state.loaders_hook) = (Some(main), loaders_hook);
@@ -131,10 +125,6 @@ macro_rules! flush {
         #[cfg_attr(standalone, unsafe(no_mangle))]
         pub unsafe extern "C" fn $name(descriptor: c_int $(, $argument: $kind)*) -> c_int {
             type Flush = unsafe extern "C" fn(c_int $(, $kind)*) -> c_int;
-            const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                Ok(name) => name,
-                Err(_) => panic!("a name has no zero byte inside"),
-            };
             if let Some(outcome) = faults::strike(faults::Kind::Flush) {
                 faults::fail(outcome);
                 return -1;
@@ -142,9 +132,7 @@ macro_rules! flush {
             if !IS_DURABLE.load(Ordering::Relaxed) {
                 return skip_flush(descriptor);
             }
-            // SAFETY: the C library's function of this name is of this type, and a null pointer is none.
-            let real = unsafe { core::mem::transmute::<*mut c_void, Option<Flush>>(next(NAME)) };
-            match real {
+            match next!(stringify!($name), Flush) {
                 // SAFETY: the caller gives what the C library's function takes.
                 Some(real) => unsafe { real(descriptor $(, $argument)*) },
                 None => -1,
@@ -189,6 +177,7 @@ extern "C" fn before_main(
     if !unsafe { has_word(variables, MARK) } {
         return main(count, words, variables);
     }
+    find_all();
     let socket = take_socket();
     say_hello(socket);
     serve(socket, inbox, main)
@@ -233,6 +222,7 @@ unsafe fn has_word(list: *mut *mut c_char, wanted: &CStr) -> bool {
 fn serve(socket: c_int, inbox: &mut Inbox, main: Main) -> c_int {
     loop {
         let call = inbox.next_call(socket);
+        user_threads::leave_out_threads(call.has(call_flag::SHARES_ITS_THREAD));
         // SAFETY: there is one thread that knows of this library's memory, and a program's own handlers are run by the C library.
         let child = unsafe { fork() };
         if child == 0 {
@@ -243,6 +233,11 @@ fn serve(socket: c_int, inbox: &mut Inbox, main: Main) -> c_int {
             }
             IS_DURABLE.store(call.has(call_flag::IS_DURABLE), Ordering::Relaxed);
             SPARES_LIBRARIES.store(call.has(call_flag::SPARES_LIBRARIES), Ordering::Relaxed);
+            key_benchmark::shorten(call.has(call_flag::SHORTENS_BENCHMARKS));
+            user_threads::leave_out_threads(false);
+            if call.has(call_flag::SHARES_ITS_THREAD) {
+                user_threads::share_this_thread();
+            }
             // SAFETY: the inbox makes the list of words, ended by a null pointer.
             unsafe { faults::take(call.variables) };
             // SAFETY: no other thread of the program is there after a fork; the list lies in static memory, as the inbox does.

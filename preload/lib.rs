@@ -53,6 +53,18 @@ pub mod exit_hook;
 #[cfg(any(not(standalone), program = "fork_server"))]
 pub mod faults;
 
+/// The C library's functions behind those of the same names here.
+#[cfg(any(not(standalone), program = "fork_server"))]
+pub mod next;
+
+/// Benchmarks of key derivation, made short.
+#[cfg(any(not(standalone), program = "fork_server"))]
+pub mod key_benchmark;
+
+/// Threads that share their program's first one.
+#[cfg(any(not(standalone), program = "fork_server"))]
+pub mod user_threads;
+
 /// The library that forks a loaded tool.
 #[cfg(any(not(standalone), program = "fork_server"))]
 pub mod fork_server;

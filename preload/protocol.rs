@@ -13,7 +13,7 @@
 //! Numbers are in the machine's own byte order, as both ends are on one machine.
 
 /// The version of the messages; both ends are of one build, so this only guards against a foreign file.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Every message is shorter than this, in bytes: a call with its arguments and environment, or a setup.
 pub const MESSAGE_BYTES: usize = 128 << 10;
@@ -46,6 +46,10 @@ pub mod call_flag {
     pub const SPARES_LIBRARIES: u64 = 8;
     /// The start is told as well.
     pub const TELLS_START: u64 = 16;
+    /// Benchmarks of key derivation are short.
+    pub const SHORTENS_BENCHMARKS: u64 = 32;
+    /// The tool's detached threads share its first one.
+    pub const SHARES_ITS_THREAD: u64 = 64;
 }
 
 /// Flags of a setup.

@@ -1,7 +1,7 @@
-//! The one cell for what a program keeps in static memory.
+//! A cell for what a program keeps in static memory.
 //!
 //! A program here is called back by the C library or by the kernel with nothing to hold on to, so that what it keeps has to lie in a static.
-//! Each program has one such cell; flags that other threads of a tool read as well are atomics instead.
+//! Each program has few such cells; flags that other threads of a tool read as well are atomics instead.
 
 use core::cell::UnsafeCell;
 

@@ -421,11 +421,7 @@ pub fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
 /// Opens the reference, started as [`Launcher::for_reference`] describes: any tool that describes and reads images. Cases for which it would have to make an image that
 /// it does not make are skipped.
 pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
-    let tool_env = ToolEnv {
-        launcher: tool_env.launcher.for_reference(),
-        ..tool_env.clone()
-    };
-    let tool = open(spec, &tool_env)?;
+    let tool = open_as_reference(spec, tool_env)?;
     let mut needed = ["info", "contents"].into_iter();
     match needed.find(|request| !tool.capabilities().can(request)) {
         None => Ok(tool),
@@ -433,6 +429,15 @@ pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Too
             "{spec} cannot be the reference: it has no {request}"
         ))),
     }
+}
+
+/// Opens a tool that is started as [`Launcher::for_reference`] describes.
+pub fn open_as_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
+    let tool_env = ToolEnv {
+        launcher: tool_env.launcher.for_reference(),
+        ..tool_env.clone()
+    };
+    open(spec, &tool_env)
 }
 
 /// Whether two tools are the same program, so that one would only repeat the other's answers.

@@ -81,7 +81,13 @@ impl CandidateSet {
         settings: &Settings,
         tool_env: &ToolEnv,
     ) -> Result<Self> {
-        let (candidates, absent) = open_candidates(&settings.candidates, tool_env)?;
+        let (mut candidates, absent) = open_candidates(&settings.candidates, tool_env)?;
+        for (spec, candidate) in &mut candidates {
+            // It only repeats what the reference does, and is started as that is.
+            if tool::same_program(&**candidate, &*reference) {
+                *candidate = tool::open_as_reference(spec, tool_env)?;
+            }
+        }
         let is_model = reference.name() == model::NAME;
         let candidate_set = Self::between(reference, candidates, settings, tool_env)?;
         let sessions = candidate_set.sessions.into_iter();

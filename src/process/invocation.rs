@@ -40,6 +40,10 @@ pub struct Omissions {
     pub flushes: bool,
     /// The destructors of its libraries. The tool's own exit handlers and destructors run, and its streams are flushed.
     pub library_destructors: bool,
+    /// QEMU's benchmark of key derivation: it ends after its first attempt.
+    pub key_benchmarks: bool,
+    /// The changes between the threads of a pool: its workers run inside the thread that hands them work.
+    pub worker_threads: bool,
 }
 
 static PASSED: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();

@@ -279,6 +279,11 @@ fn message(call: &Call<'_>, number: u64) -> Option<Vec<u8>> {
                 call.omissions.library_destructors,
                 call_flag::SPARES_LIBRARIES,
             )
+            | flag(
+                call.omissions.key_benchmarks,
+                call_flag::SHORTENS_BENCHMARKS,
+            )
+            | flag(call.omissions.worker_threads, call_flag::SHARES_ITS_THREAD)
             | flag(call.stdin.is_some(), call_flag::HAS_STDIN)
             | flag(call.ruleset.is_some(), call_flag::HAS_RULESET)
             | flag(call.tells_start, call_flag::TELLS_START),

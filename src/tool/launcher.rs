@@ -64,6 +64,8 @@ pub struct Launcher {
     mode: ExecMode,
     /// What forked calls omit.
     omissions: Omissions,
+    /// Whether it starts the reference.
+    is_for_reference: bool,
     yard: Arc<SharedCache>,
 }
 
@@ -95,11 +97,12 @@ impl Launcher {
     pub fn new(mode: ExecMode, is_durable: bool) -> Arc<Self> {
         let omissions = Omissions {
             flushes: !is_durable,
-            library_destructors: false,
+            ..Omissions::default()
         };
         Arc::new(Self {
             mode,
             omissions,
+            is_for_reference: false,
             yard: Arc::default(),
         })
     }
@@ -111,9 +114,26 @@ impl Launcher {
             library_destructors: true,
             ..self.omissions
         };
+        self.omitting(omissions, true)
+    }
+
+    /// Returns the launcher for a program of QEMU: forked calls omit the benchmarks of key derivation, whose outcome is
+    /// the machine's speed. If it is the reference, and `hands_over_by_conditions` says that its pool of threads is one
+    /// that the preloaded library knows, workers run inside the thread that hands them work.
+    pub fn for_qemu(&self, hands_over_by_conditions: bool) -> Arc<Self> {
+        let omissions = Omissions {
+            key_benchmarks: true,
+            worker_threads: self.is_for_reference && hands_over_by_conditions,
+            ..self.omissions
+        };
+        self.omitting(omissions, self.is_for_reference)
+    }
+
+    fn omitting(&self, omissions: Omissions, is_for_reference: bool) -> Arc<Self> {
         Arc::new(Self {
             mode: self.mode,
             omissions,
+            is_for_reference,
             yard: Arc::clone(&self.yard),
         })
     }

@@ -20,6 +20,7 @@ use build::Build;
 mod build;
 mod secret;
 mod session;
+mod version;
 
 /// The first major version whose list of snapshots has the compared layout.
 const SNAPSHOT_LIST_MAJOR: u32 = 9;
@@ -45,6 +46,12 @@ const INTRODUCTION: Introduction = Introduction {
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let program = command_line::find(spec)?;
     let version = command_line::version(spec, &program, &INTRODUCTION, tool_env)?;
+    let tool_env = &ToolEnv {
+        launcher: tool_env
+            .launcher
+            .for_qemu(version::has_known_workers(&version)),
+        ..tool_env.clone()
+    };
     let beside = program.with_file_name("qemu-io");
     let qemu_io = which::which(beside)
         .or_else(|_| which::which("qemu-io"))
@@ -56,14 +63,6 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
         qemu_io: qemu_io.map(|path| Program::new(path, tool_env)),
         version,
     }))
-}
-
-impl QemuImg {
-    /// Returns its major version; 0 if it reports none.
-    fn major(&self) -> u32 {
-        let first = self.version.split('.').next().unwrap_or_default();
-        first.parse().unwrap_or(0)
-    }
 }
 
 impl Tool for QemuImg {
@@ -117,9 +116,11 @@ impl Tool for QemuImg {
                 target.format
             )),
             // The layout of the list changed with 9.0, and other tools follow the newer one.
-            Request::SnapshotList { .. } if self.major() < SNAPSHOT_LIST_MAJOR => Some(format!(
-                "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
-            )),
+            Request::SnapshotList { .. } if version::major(&self.version) < SNAPSHOT_LIST_MAJOR => {
+                Some(format!(
+                    "qemu-img before {SNAPSHOT_LIST_MAJOR}.0 lists snapshots in another layout"
+                ))
+            }
             Request::Amend { file, .. }
             | Request::Rebase { file, .. }
             | Request::Commit { file, .. }

@@ -287,3 +287,94 @@ fn exit_hooks_of_libraries_run_for_candidates_but_not_for_the_reference() {
     let spawned = Launcher::new(ExecMode::Spawn, false);
     assert_eq!(said(&spawned.for_reference()), whole);
 }
+
+/// Runs a program of QEMU with these words by a launcher for the reference.
+#[cfg(not(missing_qemu_img))]
+fn qemu(launcher: &Launcher, words: &str, directory: &Path, fault: Option<&str>) -> Finished {
+    let mut words = words.split(' ').map(str::to_owned);
+    let program = which::which(words.next().unwrap()).unwrap();
+    let arguments: Vec<String> = words.collect();
+    let fault = fault.map(|fault| ("IMGDUEL_FAULT".into(), fault.into()));
+    let invocation = Invocation {
+        environment: fault.as_slice(),
+        ..call(&program, &arguments, directory)
+    };
+    launcher.run(&invocation).unwrap()
+}
+
+#[test]
+#[cfg(not(missing_qemu_img))]
+fn a_forked_qemu_img_makes_a_key_without_a_benchmark_that_any_other_opens() {
+    let scratch = tempfile::tempdir().unwrap();
+    let launcher = forking().for_qemu(false);
+    let line = "qemu-img create -f qcow2 --object secret,id=s,data=right -o encrypt.format=luks,encrypt.key-secret=s image 1M";
+    let finished = qemu(&launcher, line, scratch.path(), None);
+    assert_eq!(finished.ending, Ending::Exited(0));
+    // The benchmark alone takes half a second of CPU time for each of two keys.
+    assert!(finished.cpu < Duration::from_millis(500), "{finished:?}");
+    let plainly = |words: &str| {
+        let output = Command::new("qemu-img")
+            .args(words.split(' '))
+            .current_dir(scratch.path())
+            .output()
+            .unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), stdout)
+    };
+    let (_, told) = plainly("info --output=json image");
+    assert!(told.contains("\"iters\": 1000,"), "{told}");
+    for (secret, opens) in [("right", true), ("wrong", false)] {
+        let words = format!(
+            "map --object secret,id=s,data={secret} --image-opts driver=qcow2,file.filename=image,encrypt.key-secret=s"
+        );
+        assert_eq!(plainly(&words).0, opens, "{secret}");
+    }
+}
+
+#[test]
+#[cfg(not(missing_qemu_img))]
+fn workers_inside_the_first_thread_leave_the_same_files_and_words() {
+    let scratch = tempfile::tempdir().unwrap();
+    let launcher = Launcher::new(ExecMode::Check, false)
+        .for_reference()
+        .for_qemu(true);
+    let lines = [
+        "qemu-img create -f qcow2 -o cluster_size=512,preallocation=full below 300k",
+        "qemu-io -f qcow2 -c write\u{a0}-P\u{a0}7\u{a0}1k\u{a0}90k -c aio_write\u{a0}-P\u{a0}9\u{a0}0\u{a0}64k -c aio_flush below",
+        "qemu-img create -f qcow2 -b below -F qcow2 image 1M",
+        "qemu-io -f qcow2 -c discard\u{a0}4k\u{a0}8k -c read\u{a0}-P\u{a0}7\u{a0}80k\u{a0}4k image",
+        "qemu-img convert -O qcow2 -c image compressed",
+        "qemu-img convert -m 8 -W -O raw image flat",
+        "qemu-img dd -f qcow2 -O qcow2 bs=512 if=compressed of=copy",
+        "qemu-img compare copy flat",
+        "qemu-img commit -f qcow2 image",
+        "qemu-img check --output=json copy",
+        "qemu-img map --output=json below",
+        "qemu-img bench -f qcow2 -w -c 40 -s 4096 copy",
+    ];
+    for line in lines {
+        let words: Vec<String> = line
+            .split(' ')
+            .map(|word| word.replace('\u{a0}', " "))
+            .collect();
+        let program = which::which(&words[0]).unwrap();
+        let finished = launcher.run(&call(&program, &words[1..], scratch.path()));
+        assert_eq!(finished.unwrap().ending, Ending::Exited(0), "{line}");
+    }
+    assert_eq!(launcher.compared(), Some((lines.len() as u64, 0, None)));
+}
+
+#[test]
+#[cfg(not(missing_qemu_img))]
+fn a_write_that_fails_inside_the_first_thread_is_seen() {
+    let scratch = tempfile::tempdir().unwrap();
+    let launcher = forking().for_reference().for_qemu(true);
+    let run = |words: &str, fault| qemu(&launcher, words, scratch.path(), fault).ending;
+    assert_eq!(
+        run("qemu-img create -f qcow2 image 1M", None),
+        Ending::Exited(0)
+    );
+    let dd = "qemu-img dd -f qcow2 -O raw bs=64k if=image of=copy";
+    assert_eq!(run(dd, Some("write:3:eio")), Ending::Exited(1));
+    assert_eq!(run(dd, None), Ending::Exited(0));
+}

@@ -59,6 +59,27 @@ fn included(source: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether a build reads a source file: not if it holds unit tests alone, whose `mod` line is under `cfg(test)`.
+fn is_built(source: &PathBuf) -> bool {
+    let own = source.strip_prefix(ring::package()).unwrap_or(source);
+    own.with_extension("").iter().all(|part| part != "tests")
+}
+
+#[test]
+fn unit_tests_in_files_of_their_own_are_read_by_tests_alone() {
+    let sources = below("src", "rs").into_iter().chain(below("preload", "rs"));
+    let mut seen = 0;
+    for source in sources.filter(is_built) {
+        let text = fs::read_to_string(&source).unwrap();
+        for (before, _) in text.match_indices("mod tests;") {
+            seen += 1;
+            let is_for_tests = text[..before].trim_end().ends_with("#[cfg(test)]");
+            assert!(is_for_tests, "{}", source.display());
+        }
+    }
+    assert!(seen > 5, "only {seen}");
+}
+
 #[test]
 fn the_package_holds_all_that_its_build_reads() {
     let (files, remarks) = listed();
@@ -66,11 +87,12 @@ fn the_package_holds_all_that_its_build_reads() {
     let mut remarks = remarks.lines().filter(|line| line.contains("warning"));
     let other = remarks.find(|line| !line.contains("not included in the published package"));
     assert_eq!(other, None);
-    let sources = below("src", "rs");
+    let sources = below("src", "rs").into_iter().filter(is_built);
+    let sources: Vec<PathBuf> = sources.collect();
     let taken_in = sources.iter().flat_map(|source| included(source));
     let wanted: Vec<PathBuf> = taken_in
         .chain(sources.iter().cloned())
-        .chain(below("preload", "rs"))
+        .chain(below("preload", "rs").into_iter().filter(is_built))
         .collect();
     assert!(wanted.len() > 200, "only {}", wanted.len());
     for path in wanted {

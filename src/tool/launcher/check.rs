@@ -132,9 +132,12 @@ impl Trace {
 }
 
 /// Lines of qemu-img and qemu-io that differ each time start (after blanks) or end like this.
-const VOLATILE: [&str; 4] = [
+const VOLATILE: [&str; 6] = [
     "\"actual-size\":",
     "\"cid\":",
+    // How many iterations fit into a time.
+    "\"iters\":",
+    "\"master-key-iters\":",
     "Run completed in",
     "disk size:",
 ];
