@@ -60,7 +60,7 @@ fn included(source: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a build reads a source file: not if it holds unit tests alone, whose `mod` line is under `cfg(test)`.
-fn is_built(source: &PathBuf) -> bool {
+fn is_built(source: &Path) -> bool {
     let own = source.strip_prefix(ring::package()).unwrap_or(source);
     own.with_extension("").iter().all(|part| part != "tests")
 }
@@ -69,7 +69,7 @@ fn is_built(source: &PathBuf) -> bool {
 fn unit_tests_in_files_of_their_own_are_read_by_tests_alone() {
     let sources = below("src", "rs").into_iter().chain(below("preload", "rs"));
     let mut seen = 0;
-    for source in sources.filter(is_built) {
+    for source in sources.filter(|source| is_built(source)) {
         let text = fs::read_to_string(&source).unwrap();
         for (before, _) in text.match_indices("mod tests;") {
             seen += 1;
@@ -87,12 +87,18 @@ fn the_package_holds_all_that_its_build_reads() {
     let mut remarks = remarks.lines().filter(|line| line.contains("warning"));
     let other = remarks.find(|line| !line.contains("not included in the published package"));
     assert_eq!(other, None);
-    let sources = below("src", "rs").into_iter().filter(is_built);
+    let sources = below("src", "rs")
+        .into_iter()
+        .filter(|source| is_built(source));
     let sources: Vec<PathBuf> = sources.collect();
     let taken_in = sources.iter().flat_map(|source| included(source));
     let wanted: Vec<PathBuf> = taken_in
         .chain(sources.iter().cloned())
-        .chain(below("preload", "rs").into_iter().filter(is_built))
+        .chain(
+            below("preload", "rs")
+                .into_iter()
+                .filter(|source| is_built(source)),
+        )
         .collect();
     assert!(wanted.len() > 200, "only {}", wanted.len());
     for path in wanted {
