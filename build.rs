@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
@@ -16,10 +16,16 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("rqcow2", "rqcow2"),
     ("vbox_img", "vbox-img"),
     ("bximage", "bximage"),
+    ("nbdkit", "nbdkit"),
+    // A module for Node, where `npm install -g` leaves it beside a directory of `PATH`.
+    (
+        "xo_qcow2",
+        "../lib/node_modules/@xen-orchestra/qcow2/package.json",
+    ),
 ];
 
 /// Python modules that tests need: a name, the modules, and whether any interpreter on `PATH` will do, as for a tool, or it must be the first.
-const MODULES: [(&str, &str, bool); 7] = [
+const MODULES: [(&str, &str, bool); 9] = [
     ("pytest", "pytest", false),
     ("junit_readers", "junitparser, xmlschema", false),
     ("libqcow", "pyqcow", true),
@@ -27,6 +33,8 @@ const MODULES: [(&str, &str, bool); 7] = [
     ("libvhdi", "pyvhdi", true),
     ("dissect", "dissect.hypervisor", true),
     ("fs_explorer", "fs_explorer", true),
+    ("vmdkstream", "VMDKstream", true),
+    ("pyvhd", "pyvhd", true),
 ];
 
 /// Releases of whose defects tests tell: a name, a program, what it is asked, and what is in its answer then. With any other, `another_NAME` is set.

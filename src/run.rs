@@ -37,3 +37,4 @@ pub mod record;
 
 /// A session: the opened tools, the catalogue of known divergences and the settings of a run.
 pub mod session;
+mod shared_copy;

@@ -43,6 +43,7 @@ mod instar;
 pub mod library;
 pub mod model;
 mod python;
+mod pyvhd;
 #[cfg(feature = "qcow2-core")]
 mod qcow2_core;
 mod qemu_img;
@@ -55,6 +56,7 @@ mod qemu_img;
 ))]
 mod reader;
 mod rqcow2;
+mod scripted_writer;
 mod seven_zip;
 mod spec;
 mod vbox_img;
@@ -66,9 +68,11 @@ mod vhd_core;
 mod vhdx_core;
 #[cfg(feature = "vmdk-core")]
 mod vmdk_core;
+mod vmdkstream;
 pub mod worker;
 mod wrapper;
 pub mod writing;
+mod xo_qcow2;
 
 /// A disk-image tool.
 pub trait Tool: Send + Sync {
@@ -220,17 +224,20 @@ pub struct Row {
     pub embedded: bool,
     /// Whether it makes all images that cases need, so that it is a reference for every generation.
     pub reference: bool,
+    /// Whether it is asked as a writer alone, and reads nothing.
+    pub only_makes: bool,
     open: fn(&ToolSpec, &ToolEnv) -> Result<Arc<dyn Tool>>,
 }
 
 /// All tools.
-pub static TOOLS: [Row; 19] = [
+pub static TOOLS: [Row; 23] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
         install: "part of this program",
         embedded: true,
         reference: false,
+        only_makes: false,
         open: libraries::open,
     },
     Row {
@@ -239,6 +246,7 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian and Ubuntu: apt-get install qemu-utils",
         embedded: false,
         reference: true,
+        only_makes: false,
         open: qemu_img::open,
     },
     Row {
@@ -247,6 +255,7 @@ pub static TOOLS: [Row; 19] = [
         install: "part of this program",
         embedded: true,
         reference: true,
+        only_makes: false,
         open: model::open,
     },
     Row {
@@ -255,6 +264,7 @@ pub static TOOLS: [Row; 19] = [
         install: "see the instar project; it needs /dev/kvm",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: instar::open,
     },
     Row {
@@ -263,6 +273,7 @@ pub static TOOLS: [Row; 19] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
+        only_makes: false,
         open: libraries::open,
     },
     Row {
@@ -271,6 +282,7 @@ pub static TOOLS: [Row; 19] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
+        only_makes: false,
         open: libraries::open,
     },
     Row {
@@ -279,6 +291,7 @@ pub static TOOLS: [Row; 19] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
+        only_makes: false,
         open: libraries::open,
     },
     Row {
@@ -287,6 +300,7 @@ pub static TOOLS: [Row; 19] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
+        only_makes: false,
         open: libraries::open,
     },
     Row {
@@ -295,6 +309,7 @@ pub static TOOLS: [Row; 19] = [
         install: "part of this program, unless it was built without it",
         embedded: true,
         reference: false,
+        only_makes: false,
         open: libraries::open,
     },
     Row {
@@ -303,6 +318,7 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian and Ubuntu: apt-get install 7zip",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: seven_zip::open,
     },
     Row {
@@ -311,6 +327,7 @@ pub static TOOLS: [Row; 19] = [
         install: "cargo install qcow2-rs",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: rqcow2::open,
     },
     Row {
@@ -319,6 +336,7 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian and Ubuntu: apt-get install python3-libqcow",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: python::open,
     },
     Row {
@@ -327,6 +345,7 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian and Ubuntu: apt-get install python3-libvmdk",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: python::open,
     },
     Row {
@@ -335,6 +354,7 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian and Ubuntu: apt-get install python3-libvhdi",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: python::open,
     },
     Row {
@@ -343,6 +363,7 @@ pub static TOOLS: [Row; 19] = [
         install: "pip install dissect.hypervisor",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: python::open,
     },
     Row {
@@ -351,6 +372,7 @@ pub static TOOLS: [Row; 19] = [
         install: "pip install fs-explorer",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: python::open,
     },
     Row {
@@ -359,6 +381,7 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian: COMPONENTS='main contrib' contrib/unpack-debian.sh virtualbox sid DIR",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: vbox_img::open,
     },
     Row {
@@ -367,7 +390,44 @@ pub static TOOLS: [Row; 19] = [
         install: "on Debian and Ubuntu: apt-get install bximage; 3.1: contrib/unpack-debian.sh bximage sid DIR",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: bximage::open,
+    },
+    Row {
+        name: "nbdkit",
+        about: "nbdkit's filter qcow2dec: reads qcow2",
+        install: "1.46 or newer, and python3: contrib/unpack-debian.sh nbdkit sid DIR",
+        embedded: false,
+        reference: false,
+        only_makes: false,
+        open: python::open,
+    },
+    Row {
+        name: "vmdkstream",
+        about: "VMDKstream, a Python module: a writer of streamOptimized vmdk",
+        install: "on Debian and Ubuntu: apt-get install python3-vmdkstream",
+        embedded: false,
+        reference: false,
+        only_makes: true,
+        open: vmdkstream::open,
+    },
+    Row {
+        name: "pyvhd",
+        about: "pyvhd, a Python module: a writer of dynamic vpc as Xen's",
+        install: "pip install pyvhd",
+        embedded: false,
+        reference: false,
+        only_makes: true,
+        open: pyvhd::open,
+    },
+    Row {
+        name: "xo-qcow2",
+        about: "@xen-orchestra/qcow2, a module for Node: a writer of qcow2",
+        install: "npm install -g @xen-orchestra/qcow2 @vates/read-chunk",
+        embedded: false,
+        reference: false,
+        only_makes: true,
+        open: xo_qcow2::open,
     },
     Row {
         name: "adapter",
@@ -375,6 +435,7 @@ pub static TOOLS: [Row; 19] = [
         install: "write adapter:COMMAND",
         embedded: false,
         reference: false,
+        only_makes: false,
         open: adapter::open,
     },
 ];
@@ -385,9 +446,9 @@ impl Row {
         ToolSpec::named(self.name)
     }
 
-    /// Whether `all` includes it: not the reference, which is there anyway, nor a tool that needs a command.
+    /// Whether `all` includes it: not the reference, which is there anyway, nor a tool that reads nothing or needs a command.
     pub fn is_for_all(&self) -> bool {
-        !self.reference && self.name != "adapter"
+        !self.reference && !self.only_makes && self.name != "adapter"
     }
 
     /// Returns the row of this name.

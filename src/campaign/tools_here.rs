@@ -15,9 +15,17 @@ pub fn open(specs: &[ToolSpec], tool_env: &ToolEnv) -> Result<Vec<Arc<dyn Tool>>
     if tools.is_empty() || specs.iter().any(ToolSpec::is_all) {
         let brought = libraries::brought().into_iter();
         let here = brought.map(|name| ToolSpec::named(&name));
-        let here = here.chain(TOOLS.iter().map(Row::spec));
+        let reads = TOOLS.iter().filter(|row| !row.only_makes);
+        let here = here.chain(reads.map(Row::spec));
         let here = here.filter(|spec| !specs.contains(spec));
         tools.extend(here.filter_map(|spec| tool::open(&spec, tool_env).ok()));
     }
     Ok(tools)
+}
+
+/// Opens every tool of this machine that only makes images.
+pub fn makers(tool_env: &ToolEnv) -> Vec<Arc<dyn Tool>> {
+    let makers = TOOLS.iter().filter(|row| row.only_makes);
+    let opened = makers.map(|row| tool::open(&row.spec(), tool_env));
+    opened.filter_map(Result::ok).collect()
 }

@@ -70,9 +70,16 @@ pub fn is_described(format: Format) -> bool {
     )
 }
 
-/// Describes an image. The file is opened for writing, and not written: give a copy. Formats whose headers tell little have an empty description.
+/// Returns the guest-visible size in bytes that an image's headers tell, without a look at its tables; `None` where nothing is told.
+pub fn size(path: &Path, format: Format) -> Option<u64> {
+    let described = of_image(path, format).ok()?;
+    let fact = described.facts.iter().find(|fact| fact.what == "size")?;
+    fact.value.parse().ok()
+}
+
+/// Describes an image, which is only read. Formats whose headers tell little have an empty description.
 pub fn of_image(path: &Path, format: Format) -> Result<Description, Unparsable> {
-    let image = ImageBytes::open(path)?;
+    let image = ImageBytes::open_to_read(path)?;
     match format {
         Format::Qcow2 => qcow2::described(&image),
         Format::Vmdk => {

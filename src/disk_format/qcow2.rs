@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::image::content::open_regular_to_change;
+use crate::image::content::{open_regular, open_regular_to_change};
 
 pub mod audit;
 pub mod cluster_mapping;
@@ -59,6 +59,13 @@ impl ImageBytes {
     /// Opens an image for reading and writing. Does not follow a symbolic link, and does not wait for a named pipe.
     pub fn open(path: &Path) -> Result<Self, Unparsable> {
         let file = open_regular_to_change(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    /// Opens an image that is only read.
+    pub fn open_to_read(path: &Path) -> Result<Self, Unparsable> {
+        let file = open_regular(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }

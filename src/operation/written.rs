@@ -18,6 +18,7 @@ use crate::operation::feature::Feature;
 use crate::oracle::observations::{HarnessAction, Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{Place, Verdict};
 use crate::tool::request::ImageFile;
+use crate::tool::writing;
 
 pub use requests::Look;
 
@@ -36,9 +37,6 @@ pub enum Writer {
     /// A tool of this name, from a raw file with the same contents. The image is one layer, without unusual features.
     Tool(String),
 }
-
-/// The tools that round the size of a vpc up to a geometry: QEMU, and the model, which does as QEMU does.
-const ROUNDING: [&str; 2] = ["qemu-img", "model"];
 
 impl Writer {
     fn is_own(&self) -> bool {
@@ -74,18 +72,16 @@ impl Written {
         }
     }
 
-    /// Returns what a guest sees in the image. Some tools round the size of a vpc up to a geometry.
+    /// Returns what a guest sees in the image. Some tools round the size up.
     fn guest(&self) -> Guest {
         let guest = self.image.guest();
+        let Some(writer) = self.written_by() else {
+            return guest;
+        };
         let top = self.image.top();
-        let is_rounded = self
-            .written_by()
-            .is_some_and(|tool| ROUNDING.contains(&tool))
-            && top.options.force_size() != Some(true);
-        match is_rounded {
-            true => guest.below(top.format.created_size(guest.size)),
-            false => guest,
-        }
+        let file = ImageFile::new("", top.format).with_options(top.options.clone());
+        let size = writing::size_made(writer, &file, guest.size);
+        guest.below(size)
     }
 
     /// Returns the topmost image as requests name it.

@@ -1,9 +1,10 @@
 //! The page: one HTML file that contains everything and fetches nothing.
 //!
 //! A pure function of the summary and the digest. maud escapes all text. Its parts: `finding` is one group of divergences, `matrix`
-//! many tools in one table, `picture` the image's maps. Called by the sinks. `views` is the page of `imgduel inspect`.
+//! many tools in one table, `picture` the image's maps. Called by the sinks. `views` is the page of `imgduel inspect`, `grid` that of `imgduel grid`.
 
 mod finding;
+pub mod grid;
 mod matrix;
 mod picture;
 pub mod views;

@@ -12,7 +12,7 @@ use super::outside_image::OutsideImage;
 use super::views::{self, Looking, Outcome, View};
 use crate::base::error::{Error, Result};
 use crate::disk_format::writer::{Guest, WrittenImage, WrittenLayer};
-use crate::image::content::{Fill, Recipe, Texture, Write};
+use crate::image::content::{Contents, Fill, Recipe, Texture, Write};
 use crate::image::format::Format;
 use crate::process::scratch::Root;
 use crate::tool::writing::{self, Form};
@@ -64,6 +64,38 @@ pub struct Cell {
     /// Where it does not stand right: the size of the disk in bytes, and what it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<(u64, String)>,
+    /// If it shows something else, a picture of it.
+    #[serde(skip)]
+    pub shown: Option<Shown>,
+}
+
+/// What a reader shows of an image, beside what was written: guest ranges (offset, length) in bytes, rounded to blocks of 4096 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The larger size of the disk, in bytes: the one written, or the one shown.
+    pub guest_bytes: u64,
+    /// The data that the recipe wrote.
+    pub written: Vec<(u64, u64)>,
+    /// The data that the reader shows.
+    pub read: Vec<(u64, u64)>,
+    /// Where the two differ.
+    pub differing: Vec<(u64, u64)>,
+}
+
+impl Shown {
+    fn of(seen: &Contents, written: &Contents) -> Self {
+        let (shorter, longer) = (seen.size.min(written.size), seen.size.max(written.size));
+        let differing = match shorter == longer {
+            true => seen.differing_ranges(written),
+            false => vec![(shorter, longer - shorter)],
+        };
+        Self {
+            guest_bytes: longer,
+            written: written.non_zero_ranges(),
+            read: seen.non_zero_ranges(),
+            differing,
+        }
+    }
 }
 
 /// The images of one form by one writer.
@@ -75,6 +107,8 @@ pub struct Row {
     pub form: &'static str,
     /// The writer.
     pub writer: String,
+    /// Whether the writer makes this form at all. If not, no reader was asked.
+    pub is_made: bool,
     /// The sizes that the writer did not make, in bytes, with its words.
     pub not_made: Vec<(u64, String)>,
     /// The readers.
@@ -142,13 +176,7 @@ impl Writer {
         if !answer.succeeded() {
             return Ok(Err(answer.describe()));
         }
-        // QEMU rounds to a geometry, and the model does as QEMU does.
-        let rounds = ["qemu-img", "model"].contains(&tool.name());
-        let is_exact = form.options.force_size() == Some(true) || !rounds;
-        Ok(Ok(match is_exact {
-            true => guest.size,
-            false => form.format.created_size(guest.size),
-        }))
+        Ok(Ok(writing::size_made(tool.name(), &target, guest.size)))
     }
 }
 
@@ -168,15 +196,14 @@ fn own(format: Format, guest: &Guest, directory: &Path) -> std::result::Result<(
     Ok(())
 }
 
-/// Makes the whole grid, by form and writer.
+/// Makes the whole grid, by form and writer: also the rows of the forms that a writer does not make.
 pub fn grid(
     writers: &[Writer],
     readers: &[Arc<dyn Tool>],
     looking: &Looking<'_>,
 ) -> Result<Vec<Row>> {
-    let makes = |form| writers.iter().filter(move |writer| writer.makes(form));
     let pairs = Form::all().iter();
-    let pairs = pairs.flat_map(|form| makes(form).map(move |writer| (form, writer)));
+    let pairs = pairs.flat_map(|form| writers.iter().map(move |writer| (form, writer)));
     pairs
         .map(|(form, writer)| row(form, writer, readers, looking))
         .collect()
@@ -192,15 +219,18 @@ fn row(
         reader: format!("{} {}", reader.name(), reader.version()),
         standing: Standing::NotAsked,
         said: None,
+        shown: None,
     };
     let mut row = Row {
         format: form.format,
         form: form.name,
         writer: writer.name(),
+        is_made: writer.makes(form),
         not_made: Vec::new(),
         cells: readers.iter().map(not_asked).collect(),
     };
-    for size in SIZES {
+    let sizes = SIZES.into_iter().filter(|_| row.is_made);
+    for size in sizes.collect::<Vec<_>>() {
         let guest = recipe(size);
         let directory = Root::make(looking.workdir, "grid")?;
         let call_context = CallContext {
@@ -229,15 +259,20 @@ fn row(
 
 impl Cell {
     fn add(&mut self, size: u64, view: &View, guest: &Guest) {
+        let mut pictured = None;
         let (standing, words) = match &view.outcome {
-            Outcome::Read(seen) => match seen.contents().difference(&guest.contents()) {
-                None => (Standing::Right, String::new()),
-                Some(found) => {
-                    let (shown, written) = (found.first, found.second);
-                    let words = format!("{}: {shown}, written was {written}", found.place);
-                    (Standing::Wrong, words)
+            Outcome::Read(seen) => {
+                let written = guest.contents();
+                match seen.contents().difference(&written) {
+                    None => (Standing::Right, String::new()),
+                    Some(found) => {
+                        pictured = Some(Shown::of(seen.contents(), &written));
+                        let (first, second) = (found.first, found.second);
+                        let words = format!("{}: {first}, written was {second}", found.place);
+                        (Standing::Wrong, words)
+                    }
                 }
-            },
+            }
             Outcome::Refuses(words) => (Standing::Refuses, words.clone()),
             Outcome::Dies(words) => (Standing::Dies, words.clone()),
             Outcome::Unsupported(what) => (Standing::Skips, what.clone()),
@@ -245,6 +280,7 @@ impl Cell {
         };
         if standing > Standing::Right && standing > self.standing {
             self.said = Some((size, words));
+            self.shown = pictured;
         }
         self.standing = self.standing.max(standing);
     }

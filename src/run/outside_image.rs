@@ -12,7 +12,6 @@ use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::{copy_sparse, open_regular};
 use crate::image::format::Format;
 use crate::image::options::CreateOption;
-use crate::process::scratch::Root;
 use crate::tool::request::ImageFile;
 
 /// The most images that lie on each other: what is in a file may lead back to itself.
@@ -67,20 +66,14 @@ impl OutsideImage {
         })
     }
 
-    /// Describes the image itself by our own parsers; `Err` with the reason where they cannot read it. Reads a copy in `workdir`.
-    pub fn described(
-        &self,
-        workdir: &Path,
-    ) -> Result<std::result::Result<Description, Unparsable>> {
-        if !description::is_described(self.file.format) {
-            return Ok(Ok(Description::default()));
+    /// Describes the image itself by our own parsers; `Err` with the reason where they cannot read it.
+    pub fn described(&self) -> std::result::Result<Description, Unparsable> {
+        match self.taken.first() {
+            Some(path) if description::is_described(self.file.format) => {
+                description::of_image(path, self.file.format)
+            }
+            _ => Ok(Description::default()),
         }
-        let scratch = Root::make(workdir, "inspect")?;
-        let copy = scratch.path().join(&self.file.path);
-        if let Some(path) = self.taken.first() {
-            copy_sparse(path, &copy)?;
-        }
-        Ok(description::of_image(&copy, self.file.format))
     }
 
     /// Copies all files into a directory, without their holes. Fails if one changed meanwhile.

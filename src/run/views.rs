@@ -1,6 +1,6 @@
 //! What every tool says of one image from outside, and which of them agree.
 //!
-//! `imgduel inspect` calls it. Each tool gets copies of its own and only reads; no tool is the reference, and who is right is not said.
+//! `imgduel inspect` calls it. Each tool gets the files in a directory of its own and only reads; no tool is the reference, and who is right is not said.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::outside_image::OutsideImage;
+use super::shared_copy::SharedCopy;
 use crate::base::error::Result;
 use crate::image::content::Contents;
 use crate::process::SandboxPolicy;
@@ -94,13 +95,23 @@ pub fn of_all(
     image: &OutsideImage,
     looking: &Looking<'_>,
 ) -> Result<Vec<View>> {
-    let views = tools.iter().map(|tool| view(&**tool, image, looking));
+    let mut copy = SharedCopy::of(image, looking.workdir);
+    let views = tools.iter().map(|tool| view(&**tool, &mut copy, looking));
     let mut views = views.collect::<Result<Vec<View>>>()?;
+    if !copy.is_as_the_image()? {
+        // A tool changed it, and no time told: everyone looks again, at a copy of its own.
+        let views_of_own = tools.iter().map(|tool| {
+            let mut own = SharedCopy::of(image, looking.workdir);
+            view(&**tool, &mut own, looking)
+        });
+        views = views_of_own.collect::<Result<Vec<View>>>()?;
+    }
     compare(&mut views);
     Ok(views)
 }
 
-fn view(tool: &dyn Tool, image: &OutsideImage, looking: &Looking<'_>) -> Result<View> {
+fn view(tool: &dyn Tool, copy: &mut SharedCopy<'_>, looking: &Looking<'_>) -> Result<View> {
+    let image = copy.image();
     let file = || image.file.clone();
     let mut view = View {
         tool: format!("{} {}", tool.name(), tool.version()),
@@ -119,7 +130,7 @@ fn view(tool: &dyn Tool, image: &OutsideImage, looking: &Looking<'_>) -> Result<
         return Ok(view);
     }
     let directory = Root::make(looking.workdir, "inspect")?;
-    image.copy_to(directory.path())?;
+    copy.lend(directory.path())?;
     let call_context = CallContext {
         directory: directory.path(),
         limit: looking.limit,
@@ -145,6 +156,7 @@ fn view(tool: &dyn Tool, image: &OutsideImage, looking: &Looking<'_>) -> Result<
         cpu += answer.usage.cpu;
         view.map = Some(mapped(&answer));
     }
+    copy.returned();
     view.cpu_ms = cpu.as_millis() as u64;
     Ok(view)
 }

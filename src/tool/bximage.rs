@@ -11,7 +11,7 @@ use super::command_line::{self, Program, words};
 use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
-use crate::disk_format::plain::Volume;
+use crate::disk_format::description;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Subformat};
 use crate::process::{self, Captured, Ending, Invocation, SandboxPolicy};
@@ -186,9 +186,9 @@ impl Tool for Bximage {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let file = request.file();
-        let volume = Volume::open(&call_context.directory.join(&file.path), file.format);
-        // bximage itself says what it does with what the plain readers do not read.
-        if volume.is_ok_and(|volume| volume.size > CONVERT_LIMIT_BYTES) {
+        let size = description::size(&call_context.directory.join(&file.path), file.format);
+        // bximage itself says what it does with an image whose headers tell no size.
+        if size.is_some_and(|size| size > CONVERT_LIMIT_BYTES) {
             let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
             return Ok(Answer::unsupported(what));
         }

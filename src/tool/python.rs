@@ -1,7 +1,8 @@
 //! Tools that are Python modules: each is a script that speaks the adapter protocol in a persistent interpreter.
 //!
 //! A process per call would cost 0.2 s, mostly for imports. The interpreter is the one in the tool spec, or the first
-//! on `PATH` that has the module, because distributions and PyPI install into different ones.
+//! on `PATH` that has the module, because distributions and PyPI install into different ones. nbdkit is a program, which a script of ours speaks to: of it the
+//! spec names the program.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ const SERVE: &str = include_str!("python/serve.py");
 const DISSECT: &str = include_str!("python/dissect.py");
 const FS_EXPLORER: &str = include_str!("python/fs_explorer.py");
 const LIBYAL: &str = include_str!("python/libyal.py");
+const NBDKIT: &str = include_str!("python/nbdkit.py");
+
+/// Stands for the program in the script of nbdkit.
+const NBDKIT_PROGRAM: &str = "@NBDKIT@";
 
 /// The end of a script that a person runs, after its own `opened()` and instead of serving.
 const BY_HAND: &str = include_str!("python/by_hand.py");
@@ -30,19 +35,28 @@ const MODULES: &str =
 const DISSECT_REFUSALS: &str = "(Error, NotImplementedError, ValueError, EOFError, OSError)";
 const FS_EXPLORER_REFUSALS: &str = "(FsExplorerError, OSError) + PARSING";
 const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
+const NBDKIT_REFUSALS: &str = "(Refusal, OSError)";
 
 /// The name of an interpreter; each of this name on `PATH` is tried.
 const INTERPRETER: &str = "python3";
 
 /// Opens the module of a row.
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
+    let is_program = spec.name == "nbdkit";
     let interpreters: Vec<PathBuf> = match spec.path {
-        Some(_) => vec![command_line::find(spec)?],
-        None => which::which_all(INTERPRETER).map_or_else(|_| Vec::new(), Iterator::collect),
+        Some(_) if !is_program => vec![command_line::find(spec)?],
+        _ => which::which_all(INTERPRETER).map_or_else(|_| Vec::new(), Iterator::collect),
     };
+    let spoken_to: String;
     let (own, refusals) = match &*spec.name {
         "dissect.hypervisor" => (DISSECT, DISSECT_REFUSALS),
         "fs-explorer" => (FS_EXPLORER, FS_EXPLORER_REFUSALS),
+        "nbdkit" => {
+            let program = command_line::find(spec)?.display().to_string();
+            // Debug writes a string as Python reads it.
+            spoken_to = NBDKIT.replace(NBDKIT_PROGRAM, &format!("{program:?}"));
+            (&*spoken_to, NBDKIT_REFUSALS)
+        }
         _ => (LIBYAL, LIBYAL_REFUSALS),
     };
     let arguments = [

@@ -11,7 +11,7 @@ use super::command_line::{self, Introduction, Program, words};
 use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
-use crate::disk_format::plain::Volume;
+use crate::disk_format::description;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::process::Captured;
@@ -169,9 +169,9 @@ impl VboxImg {
     }
 
     fn contents(&self, file: &ImageFile, call_context: &CallContext<'_>) -> Result<Answer> {
-        let volume = Volume::open(&call_context.directory.join(&file.path), file.format);
-        // vbox-img itself says what it does with what the plain readers do not read.
-        if volume.is_ok_and(|volume| volume.size > CONVERT_LIMIT_BYTES) {
+        let size = description::size(&call_context.directory.join(&file.path), file.format);
+        // vbox-img itself says what it does with an image whose headers tell no size.
+        if size.is_some_and(|size| size > CONVERT_LIMIT_BYTES) {
             let what = format!("disks above {CONVERT_LIMIT_BYTES} bytes are not converted with it");
             return Ok(Answer::unsupported(what));
         }

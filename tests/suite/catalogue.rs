@@ -43,7 +43,8 @@ fn replayed(tool: &str) {
         .filter(|entry| candidate(entry) == tool && entry.is_about(ours, theirs))
         .collect();
     // Their images are written by other tools.
-    let writers = ["vbox-img", "bximage"].map(|name| name.parse().unwrap());
+    let writers = ["vbox-img", "bximage", "vmdkstream", "pyvhd", "xo-qcow2"]
+        .map(|name| name.parse().unwrap());
     let mut writers = writers.iter();
     let are_here = writers.all(|spec| imgduel::tool::open(spec, &ring::tool_env()).is_ok());
     let can_be_tried = |id: &&String| are_here || !id.starts_with("writers3_");

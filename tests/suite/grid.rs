@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::ring;
 
-/// The rows, and the exit code.
+/// The rows of the forms that are made, and the exit code.
 fn grid(words: &[&str]) -> (Vec<Value>, Option<i32>) {
     let mut command = ring::imgduel();
     let output = command
@@ -16,7 +16,9 @@ fn grid(words: &[&str]) -> (Vec<Value>, Option<i32>) {
         .output()
         .unwrap();
     let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
-    (rows.as_array().unwrap().clone(), output.status.code())
+    let rows = rows.as_array().unwrap().iter();
+    let made = rows.filter(|row| row["is_made"] == true).cloned();
+    (made.collect(), output.status.code())
 }
 
 fn standings(rows: &[Value], reader: usize) -> Vec<&str> {

@@ -181,3 +181,27 @@ fn fs_explorer_reads_what_qemu_img_wrote() {
     ];
     reads_alike("fs-explorer", &read);
 }
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_nbdkit, missing_python),
+    ignore = "qemu-img, nbdkit or python3 is not here (contrib/unpack-debian.sh nbdkit sid DIR)"
+)]
+fn nbdkit_reads_what_qemu_img_wrote_and_names_a_feature_that_it_does_not_know() {
+    let Ok(tool) = imgduel::tool::open(&"nbdkit".parse().unwrap(), &ring::tool_env()) else {
+        // An older one has no such filter.
+        return;
+    };
+    reads_alike("nbdkit", &[Format::Qcow2]);
+    let scratch = ring::scratch();
+    let file = ImageFile::new("disk", Format::Qcow2).with_options([CreateOption::ExtendedL2(true)]);
+    made(scratch.path(), &file);
+    let answer = ask(&*tool, &Request::Contents { file }, scratch.path());
+    let Exit::Unsupported(feature) = &answer.exit else {
+        panic!("{:?}", answer.exit);
+    };
+    assert!(
+        feature.contains("unsupported extended features"),
+        "{feature}"
+    );
+}

@@ -449,6 +449,10 @@ fn the_capabilities_of_a_tool_are_what_it_supports_of_plain_images() {
         "fs-explorer",
         "vbox-img",
         "bximage",
+        "nbdkit",
+        "vmdkstream",
+        "pyvhd",
+        "xo-qcow2",
     ];
     let opened = specs.map(|spec| tool::open(&spec.parse().unwrap(), &ring::tool_env()));
     assert!(

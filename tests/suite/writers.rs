@@ -109,3 +109,52 @@ fn vbox_img_reads_what_it_wrote_itself() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("matches 15"), "{said}");
 }
+
+/// Two readers see in the images of a tool what the raw file had.
+fn is_read_right(writer: &str, format: &str) {
+    let mut command = ring::imgduel();
+    let words = [
+        "grid",
+        "--json",
+        "--tool",
+        "qemu-img,fs-explorer",
+        "--writer",
+    ];
+    let output = command.args(words).arg(writer).output().unwrap();
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows.as_array().unwrap().iter();
+    let made: Vec<_> = rows.filter(|row| row["is_made"] == true).collect();
+    assert_eq!(made.len(), 1, "{made:#?}");
+    assert_eq!(made[0]["format"], format);
+    assert_eq!(made[0]["not_made"], serde_json::json!([]));
+    for cell in made[0]["cells"].as_array().unwrap() {
+        assert_eq!(cell["standing"], "right", "{cell:#?}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_fs_explorer, missing_vmdkstream),
+    ignore = "qemu-img, fs-explorer or vmdkstream is not here (apt-get install python3-vmdkstream)"
+)]
+fn what_vmdkstream_makes_of_a_raw_file_is_read_right() {
+    is_read_right("vmdkstream", "vmdk");
+}
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_fs_explorer, missing_pyvhd),
+    ignore = "qemu-img, fs-explorer or pyvhd is not here (pip install pyvhd)"
+)]
+fn what_pyvhd_makes_of_a_raw_file_is_read_right() {
+    is_read_right("pyvhd", "vpc");
+}
+
+#[test]
+#[cfg_attr(
+    any(missing_qemu_img, missing_fs_explorer, missing_xo_qcow2),
+    ignore = "qemu-img, fs-explorer or xo-qcow2 is not here (npm install -g @xen-orchestra/qcow2 @vates/read-chunk)"
+)]
+fn what_xo_qcow2_makes_of_a_raw_file_is_read_right() {
+    is_read_right("xo-qcow2", "qcow2");
+}

@@ -139,18 +139,18 @@ impl BlockFile {
             _ => path.to_owned(),
         };
         let file = open_regular_to_change(&extent)?;
+        let written = data_segments(&file)?;
         let Table { kind, size, blocks } = match format {
             Format::Vdi => vdi::table(&file)?,
             Format::Vpc => vpc::table(&file)?,
             Format::Vhdx => vhdx::table(&file)?,
-            Format::Vmdk => vmdk::table(&file, path, extent != path)?,
+            Format::Vmdk => vmdk::table(&file, path, extent != path, &written)?,
             other => return Err(Unparsable::new(format!("{other} is not read here"))),
         };
         let piece = piece_bytes(&kind);
         let per_block = kind.block_bytes() / piece;
         let pieces = size.div_ceil(piece);
         are_few(blocks.len() as u64, &kind)?;
-        let written = data_segments(&file)?;
         let mut map = ClusterMap::new(piece);
         for (block, place) in blocks {
             // The offset is what a file says: one that no file reaches is none.

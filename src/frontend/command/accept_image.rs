@@ -94,11 +94,7 @@ pub(super) fn accept_image(arguments: &AcceptImageArguments) -> Result<ExitCode>
     }
     write_bytes(&path, &packed, "write the image to")?;
     let length = counted(packed.len() as u64, "byte");
-    let mut text = terminal::views::views(
-        &made,
-        &made.described(looking.workdir)?.unwrap_or_default(),
-        &after,
-    );
+    let mut text = terminal::views::views(&made, &made.described().unwrap_or_default(), &after);
     text.push_str(&format!(
         "{}: {length}, image::{stem} from now on\n",
         path.display()

@@ -1,5 +1,6 @@
 //! `imgduel grid`: who reads whose images, for all writers and readers of this machine.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use super::{EXIT_DIVERGENCE, EXIT_VACUOUS, print_exact, print_text};
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::campaign::tools_here;
-use crate::report::terminal;
+use crate::report::{html, terminal};
 use crate::run::grid::{self, OWN, Standing, Writer};
 use crate::run::views::Looking;
 use crate::tool::{self, ToolEnv, ToolSpec};
@@ -27,6 +28,10 @@ pub(super) struct GridArguments {
     /// Print the grid as JSON
     #[arg(long)]
     json: bool,
+
+    /// Write a page with every cell, and pictures of what is not what was written
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
 }
 
 /// Makes the grid and prints it. Returns 1 if a reader stands wrong or dies, 3 if nothing was read.
@@ -52,6 +57,9 @@ pub(super) fn grid(arguments: &GridArguments) -> Result<ExitCode> {
             print_text(&terminal::grid::grid(&rows));
         }
     }
+    if let Some(page) = &arguments.page {
+        html::grid::write(page, &rows)?;
+    }
     let worst = rows.iter().flat_map(|row| &row.cells);
     let worst = worst.map(|cell| cell.standing).max();
     Ok(match worst.unwrap_or(Standing::NotAsked) {
@@ -65,6 +73,7 @@ pub(super) fn grid(arguments: &GridArguments) -> Result<ExitCode> {
 fn writers(names: &[String], tool_env: &ToolEnv) -> Result<Vec<Writer>> {
     if names.is_empty() || names.iter().any(|name| name == ToolSpec::ALL) {
         let tools = tools_here::open(&[], tool_env)?.into_iter();
+        let tools = tools.chain(tools_here::makers(tool_env));
         return Ok(tools.map(Writer::Tool).chain([Writer::Own]).collect());
     }
     let named = names.iter().map(|name| match name.as_str() {

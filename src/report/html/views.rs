@@ -111,7 +111,12 @@ fn picture(views: &[View]) -> Markup {
     }
 }
 
-fn strip(label: &str, guest_bytes: u64, data: &[(u64, u64)], differing: &[(u64, u64)]) -> Markup {
+pub(super) fn strip(
+    label: &str,
+    guest_bytes: u64,
+    data: &[(u64, u64)],
+    differing: &[(u64, u64)],
+) -> Markup {
     let described = format!("{label}: {} ranges", data.len());
     html! {
         div.strip.map-row {

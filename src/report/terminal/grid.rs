@@ -14,8 +14,12 @@ const WIDTH: usize = 100;
 pub fn grid(rows: &[Row]) -> String {
     let formats: BTreeSet<Format> = rows.iter().map(|row| row.format).collect();
     let tables = formats.into_iter().map(|format| {
-        let rows = rows.iter().filter(|row| row.format == format);
-        table(format, &rows.collect::<Vec<_>>())
+        let of_format = rows.iter().filter(|row| row.format == format);
+        let (made, not_made): (Vec<&Row>, Vec<&Row>) = of_format.partition(|row| row.is_made);
+        match made.is_empty() {
+            true => format!("{format}\nnobody makes it\n"),
+            false => table(format, &made) + &left_out(&made, &not_made),
+        }
     });
     tables.collect::<Vec<_>>().join("\n")
 }
@@ -56,34 +60,89 @@ fn table(format: Format, rows: &[&Row]) -> String {
             );
             text.push_str(&wrapped(&line, WIDTH, "    "));
         }
-        for line in notes(row) {
-            text.push_str(&wrapped(&line, WIDTH, "    "));
-        }
+    }
+    for line in notes(rows) {
+        text.push_str(&wrapped(&line, WIDTH, "    "));
     }
     text
 }
 
-/// What the readers say that do not stand right, those that say the same in one line.
-fn notes(row: &Row) -> Vec<String> {
-    let mut alike: Vec<(&Cell, Vec<&str>)> = Vec::new();
-    for cell in row.cells.iter().filter(|cell| cell.said.is_some()) {
-        let same = |other: &&mut (&Cell, Vec<&str>)| {
-            (other.0.standing, &other.0.said) == (cell.standing, &cell.said)
-        };
-        match alike.iter_mut().find(same) {
-            Some((_, readers)) => readers.push(name(&cell.reader)),
-            None => alike.push((cell, vec![name(&cell.reader)])),
+/// Who makes no form of a format, and who does not read it.
+fn left_out(made: &[&Row], not_made: &[&Row]) -> String {
+    let makes = |writer: &str| made.iter().any(|row| row.writer == writer);
+    let writers: Vec<&str> = not_made
+        .iter()
+        .map(|row| &*row.writer)
+        .filter(|writer| !makes(writer))
+        .map(name)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let is_asked = |index: &usize| {
+        let mut standings = made.iter().map(|row| row.cells[*index].standing);
+        standings.any(|standing| standing != Standing::NotAsked)
+    };
+    let readers = 0..made.first().map_or(0, |row| row.cells.len());
+    let readers: Vec<&str> = readers
+        .filter(|index| !is_asked(index))
+        .map(|index| name(&made[0].cells[index].reader))
+        .collect();
+    let lines = [("do not make it", writers), ("do not read it", readers)].into_iter();
+    let lines = lines.filter(|(_, names)| !names.is_empty());
+    let lines =
+        lines.map(|(what, names)| wrapped(&format!("{what}: {}", names.join(", ")), WIDTH, "    "));
+    lines.collect()
+}
+
+/// A cell that is not right, and the writers and readers over which the same is said.
+struct Note<'rows> {
+    cell: &'rows Cell,
+    writers: Vec<String>,
+    readers: Vec<&'rows str>,
+}
+
+/// What the readers say that do not stand right, what is the same in one line.
+fn notes(rows: &[&Row]) -> Vec<String> {
+    let mut notes: Vec<Note<'_>> = Vec::new();
+    for row in rows {
+        for note in notes_of(row) {
+            let is_same = |other: &&mut Note<'_>| {
+                is_alike(other.cell, note.cell) && other.readers == note.readers
+            };
+            match notes.iter_mut().find(is_same) {
+                Some(same) => same.writers.extend(note.writers),
+                None => notes.push(note),
+            }
         }
     }
-    let line = |(cell, readers): (&Cell, Vec<&str>)| {
-        let (size, words) = cell.said.as_ref()?;
-        let (readers, standing) = (readers.join(", "), word(cell.standing));
-        let (writer, words) = (writer(row), printable(words));
+    let line = |note: Note<'_>| {
+        let (size, words) = note.cell.said.as_ref()?;
+        let (writers, readers) = (note.writers.join(", "), note.readers.join(", "));
+        let (standing, words) = (word(note.cell.standing), printable(words));
         Some(format!(
-            "{writer} ({size} bytes) by {readers}: {standing}: {words}"
+            "{writers} ({size} bytes) by {readers}: {standing}: {words}"
         ))
     };
-    alike.into_iter().filter_map(line).collect()
+    notes.into_iter().filter_map(line).collect()
+}
+
+fn notes_of(row: &Row) -> Vec<Note<'_>> {
+    let mut notes: Vec<Note<'_>> = Vec::new();
+    for cell in row.cells.iter().filter(|cell| cell.said.is_some()) {
+        match notes.iter_mut().find(|note| is_alike(note.cell, cell)) {
+            Some(note) => note.readers.push(name(&cell.reader)),
+            None => notes.push(Note {
+                cell,
+                writers: vec![writer(row)],
+                readers: vec![name(&cell.reader)],
+            }),
+        }
+    }
+    notes
+}
+
+fn is_alike(one: &Cell, other: &Cell) -> bool {
+    (one.standing, &one.said) == (other.standing, &other.said)
 }
 
 fn writer(row: &Row) -> String {

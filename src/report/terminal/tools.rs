@@ -8,7 +8,8 @@ use crate::base::error::Result;
 use crate::base::prose::wrapped;
 use crate::image::format::Format;
 use crate::process::SandboxLayer;
-use crate::tool::{self, Capabilities, Tool};
+use crate::tool::writing::Form;
+use crate::tool::{self, Tool};
 
 /// The letters of a cell, what they mean, and the requests any of which gives the letter.
 const LETTERS: [(char, &str, &[&str]); 6] = [
@@ -23,6 +24,9 @@ const LETTERS: [(char, &str, &[&str]); 6] = [
         &["amend", "rebase", "commit", "bitmap"],
     ),
 ];
+
+/// The letter of a tool that is asked for images as a writer alone, and what it means.
+const FROM_RAW: (char, &str) = ('f', "f makes from a raw file (--writer)");
 
 /// The usual width of a terminal, in columns.
 pub const WIDTH: usize = 80;
@@ -42,8 +46,7 @@ pub fn matrix(lines: &[Line]) -> String {
         .iter()
         .filter_map(|line| {
             let tool = line.opened.as_ref().ok()?;
-            let table = tool.capabilities();
-            let cells = formats.iter().map(|format| cell(table, *format));
+            let cells = formats.iter().map(|format| cell(&**tool, *format));
             Some((
                 format!("{} {}", line.row.name, tool.version()),
                 cells.collect(),
@@ -77,6 +80,7 @@ pub fn matrix(lines: &[Line]) -> String {
         add(name, cells);
     }
     let letters = LETTERS.map(|(letter, word, _)| format!("{letter} {word}"));
+    let letters = [&letters[..], &[FROM_RAW.1.to_owned()]].concat();
     text.push_str(&wrapped(&letters.join(", "), WIDTH, "  "));
     for line in lines {
         if let Err(error) = &line.opened {
@@ -87,12 +91,19 @@ pub fn matrix(lines: &[Line]) -> String {
     text
 }
 
-fn cell(table: &Capabilities, format: Format) -> String {
-    let can = |request: &&str| table.formats(request).contains(&format);
+fn cell(tool: &dyn Tool, format: Format) -> String {
+    let can = |request: &&str| tool.capabilities().formats(request).contains(&format);
     let letters = LETTERS
         .iter()
         .filter(|(.., requests)| requests.iter().any(can));
-    let letters: String = letters.map(|(letter, ..)| *letter).collect();
+    let mut letters: String = letters.map(|(letter, ..)| *letter).collect();
+    let mut forms = Form::all().iter().filter(|form| form.format == format);
+    if tool
+        .writer()
+        .is_some_and(|writer| forms.any(|form| writer.makes(form)))
+    {
+        letters.push(FROM_RAW.0);
+    }
     match letters.is_empty() {
         true => "-".to_owned(),
         false => letters,

@@ -8,7 +8,7 @@ use crate::image::options::{CreateOption, Subformat};
 use crate::operation::written::Writer;
 
 /// The writers, their weights, and the forms that each makes.
-const WRITERS: [(&str, u64, &[Form]); 5] = [
+const WRITERS: [(&str, u64, &[Form]); 8] = [
     (
         "vbox-img",
         5,
@@ -17,6 +17,7 @@ const WRITERS: [(&str, u64, &[Form]); 5] = [
             Form(Format::Vdi, Some(CreateOption::Static(true))),
             sub(Format::Vmdk, Subformat::MonolithicSparse),
             sub(Format::Vmdk, Subformat::MonolithicFlat),
+            sub(Format::Vmdk, Subformat::TwoGbMaxExtentSparse),
             sub(Format::Vmdk, Subformat::StreamOptimized),
             sub(Format::Vpc, Subformat::Dynamic),
             sub(Format::Vpc, Subformat::Fixed),
@@ -55,6 +56,13 @@ const WRITERS: [(&str, u64, &[Form]); 5] = [
     ),
     ("imago", 1, &[Form(Format::Qcow2, None)]),
     (
+        "vmdkstream",
+        1,
+        &[sub(Format::Vmdk, Subformat::StreamOptimized)],
+    ),
+    (PYVHD, 1, &[sub(Format::Vpc, Subformat::Dynamic)]),
+    ("xo-qcow2", 1, &[Form(Format::Qcow2, None)]),
+    (
         "model",
         3,
         &[
@@ -83,6 +91,10 @@ const MIB: u64 = 1 << 20;
 const CYLINDERS_MAX: u64 = 48;
 const MIB_MAX: u64 = 24;
 
+/// pyvhd makes no disk of more blocks of 2 MiB than this.
+const PYVHD: &str = "pyvhd";
+const PYVHD_BLOCKS_MAX: u64 = 7;
+
 /// The most bytes of all writes.
 const WRITTEN_BYTES_MAX: u64 = 3 << 20;
 
@@ -94,6 +106,10 @@ pub(super) fn draw(random: &mut NativeRandom) -> (Writer, WrittenImage) {
         0..3 => CYLINDER_BYTES * random.between(1, CYLINDERS_MAX),
         3 | 4 => MIB * random.between(1, MIB_MAX),
         _ => SECTOR_BYTES * random.between(1, MIB_MAX * MIB / SECTOR_BYTES),
+    };
+    let size = match *writer {
+        PYVHD => size.min(PYVHD_BLOCKS_MAX * 2 * MIB),
+        _ => size,
     };
     let is_of_blocks = matches!(format, Format::Vpc | Format::Vhdx | Format::Vdi);
     let unit = if is_of_blocks { 2 * MIB } else { 64 << 10 };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::flat::{EXTENT_BYTES_MAX, descriptor, read_descriptor};
@@ -206,8 +207,14 @@ pub(super) fn extent(path: &Path) -> Result<PathBuf, Unparsable> {
     }
 }
 
-/// Reads the header, the grain directory and the grain tables of an extent, and the descriptor of the image at `path`.
-pub(super) fn table(file: &File, path: &Path, is_split: bool) -> Result<Table, Unparsable> {
+/// Reads the header, the grain directory and the grain tables of an extent, and the descriptor of the image at `path`. `written` are the ranges of the file that
+/// are no holes, ascending: a table in a hole has no entries.
+pub(super) fn table(
+    file: &File,
+    path: &Path,
+    is_split: bool,
+    written: &[Range<u64>],
+) -> Result<Table, Unparsable> {
     let header = read(file, 0, SECTOR_BYTES)?;
     let long = |offset| word::<8>(&header, offset);
     let flags = word::<4>(&header, 8);
@@ -225,10 +232,12 @@ pub(super) fn table(file: &File, path: &Path, is_split: bool) -> Result<Table, U
     let tables = size.div_ceil(grain_bytes * TABLE_ENTRIES);
     let directory = read(file, long(56).saturating_mul(SECTOR_BYTES), tables * 4)?;
     let is_zeroed = flags & u64::from(ZEROED) != 0;
+    let length = file.metadata()?.len();
     let mut blocks = Vec::new();
     for (index, place) in (0..).zip(directory.chunks_exact(4)) {
         let place = word::<4>(place, 0) * SECTOR_BYTES;
-        if place == 0 {
+        let end = place + TABLE_ENTRIES * 4;
+        if place == 0 || (end <= length && is_hole(written, place, end)) {
             continue;
         }
         let table = read(file, place, TABLE_ENTRIES * 4)?;
@@ -262,4 +271,10 @@ pub(super) fn table(file: &File, path: &Path, is_split: bool) -> Result<Table, U
         descriptor: Descriptor::Text(text),
     });
     Ok(Table { kind, size, blocks })
+}
+
+/// Whether no part of `place..end` was written.
+fn is_hole(written: &[Range<u64>], place: u64, end: u64) -> bool {
+    let behind = written.partition_point(|range| range.end <= place);
+    written.get(behind).is_none_or(|range| range.start >= end)
 }

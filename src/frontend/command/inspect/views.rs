@@ -58,7 +58,7 @@ pub(super) fn show(
     let mut looked = Vec::new();
     for image in images.iter().filter(is_whole) {
         let views = views::of_all(&tools, image, &looking)?;
-        let description = image.described(looking.workdir)?.unwrap_or_default();
+        let description = image.described().unwrap_or_default();
         if !as_json {
             print_text(&terminal::views::views(image, &description, &views));
         }

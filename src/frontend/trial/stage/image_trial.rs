@@ -58,11 +58,7 @@ impl TestSession {
         Ok(match (wrong.is_empty(), seen) {
             (false, _) => {
                 let (all, wrong) = (
-                    terminal::views::views(
-                        &image,
-                        &image.described(looking.workdir)?.unwrap_or_default(),
-                        &views,
-                    ),
+                    terminal::views::views(&image, &image.described().unwrap_or_default(), &views),
                     wrong.join("\n  "),
                 );
                 let why = match &*kept.why {
