@@ -1,7 +1,7 @@
 //! The tools: one file and one row each.
 //!
 //! A tool turns a request into a command line of its dialect or into a library call, and declares beforehand which
-//! requests it supports. It never names an operation. To add one: write a file, its `mod` line and its row below.
+//! requests it supports. It never names an operation. To add one: write a file, its `mod` line and its row in `list.rs`.
 
 /// Cached answers of the reference.
 pub mod cache;
@@ -25,6 +25,7 @@ use crate::tool::request::{Answer, Request};
 
 pub use call_context::CallContext;
 pub use capabilities::{Capabilities, Capability};
+pub use list::TOOLS;
 pub use spec::ToolSpec;
 pub use wrapper::ToolWrapper;
 pub use writing::ImageWriter;
@@ -41,6 +42,7 @@ mod imago;
 mod in_process;
 mod instar;
 pub mod library;
+mod list;
 pub mod model;
 mod python;
 mod pyvhd;
@@ -228,217 +230,6 @@ pub struct Row {
     pub only_makes: bool,
     open: fn(&ToolSpec, &ToolEnv) -> Result<Arc<dyn Tool>>,
 }
-
-/// All tools.
-pub static TOOLS: [Row; 23] = [
-    Row {
-        name: "imago",
-        about: "the imago crate, embedded, run in a worker process",
-        install: "part of this program",
-        embedded: true,
-        reference: false,
-        only_makes: false,
-        open: libraries::open,
-    },
-    Row {
-        name: "qemu-img",
-        about: "QEMU's qemu-img, with qemu-io beside it for guest writes",
-        install: "on Debian and Ubuntu: apt-get install qemu-utils",
-        embedded: false,
-        reference: true,
-        only_makes: false,
-        open: qemu_img::open,
-    },
-    Row {
-        name: model::NAME,
-        about: "our own model with plain readers and writers: a reference where nothing is installed",
-        install: "part of this program",
-        embedded: true,
-        reference: true,
-        only_makes: false,
-        open: model::open,
-    },
-    Row {
-        name: "instar",
-        about: "instar, which parses images inside a KVM guest",
-        install: "see the instar project; it needs /dev/kvm",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: instar::open,
-    },
-    Row {
-        name: "qcow2-core",
-        about: "the qcow2-core crate, embedded: reads qcow2",
-        install: "part of this program, unless it was built without it",
-        embedded: true,
-        reference: false,
-        only_makes: false,
-        open: libraries::open,
-    },
-    Row {
-        name: "vmdk-core",
-        about: "the vmdk-core crate, embedded: reads vmdk",
-        install: "part of this program, unless it was built without it",
-        embedded: true,
-        reference: false,
-        only_makes: false,
-        open: libraries::open,
-    },
-    Row {
-        name: "vhd-core",
-        about: "the vhd-core crate, embedded: reads vpc",
-        install: "part of this program, unless it was built without it",
-        embedded: true,
-        reference: false,
-        only_makes: false,
-        open: libraries::open,
-    },
-    Row {
-        name: "vhdx-core",
-        about: "the vhdx-core crate, embedded: reads vhdx",
-        install: "part of this program, unless it was built without it",
-        embedded: true,
-        reference: false,
-        only_makes: false,
-        open: libraries::open,
-    },
-    Row {
-        name: "vdi",
-        about: "the vdi crate, embedded: reads vdi",
-        install: "part of this program, unless it was built without it",
-        embedded: true,
-        reference: false,
-        only_makes: false,
-        open: libraries::open,
-    },
-    Row {
-        name: "7zz",
-        about: "7-Zip, which lists and extracts disk images",
-        install: "on Debian and Ubuntu: apt-get install 7zip",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: seven_zip::open,
-    },
-    Row {
-        name: "rqcow2",
-        about: "the command of the qcow2-rs crate",
-        install: "cargo install qcow2-rs",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: rqcow2::open,
-    },
-    Row {
-        name: "libqcow",
-        about: "libyal's libqcow, by its Python module: reads qcow2",
-        install: "on Debian and Ubuntu: apt-get install python3-libqcow",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: python::open,
-    },
-    Row {
-        name: "libvmdk",
-        about: "libyal's libvmdk, by its Python module: reads vmdk",
-        install: "on Debian and Ubuntu: apt-get install python3-libvmdk",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: python::open,
-    },
-    Row {
-        name: "libvhdi",
-        about: "libyal's libvhdi, by its Python module: reads vpc and vhdx",
-        install: "on Debian and Ubuntu: apt-get install python3-libvhdi",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: python::open,
-    },
-    Row {
-        name: "dissect.hypervisor",
-        about: "Fox-IT's readers of virtual disks, in Python",
-        install: "pip install dissect.hypervisor",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: python::open,
-    },
-    Row {
-        name: "fs-explorer",
-        about: "fs-explorer's readers of virtual disks, in Python",
-        install: "pip install fs-explorer",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: python::open,
-    },
-    Row {
-        name: "vbox-img",
-        about: "VirtualBox's vbox-img: reads the formats of VirtualBox, and qcow2",
-        install: "on Debian: COMPONENTS='main contrib' contrib/unpack-debian.sh virtualbox sid DIR",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: vbox_img::open,
-    },
-    Row {
-        name: "bximage",
-        about: "the bximage of Bochs: reads vmdk, vpc, vhdx and vdi",
-        install: "on Debian and Ubuntu: apt-get install bximage; 3.1: contrib/unpack-debian.sh bximage sid DIR",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: bximage::open,
-    },
-    Row {
-        name: "nbdkit",
-        about: "nbdkit's filter qcow2dec: reads qcow2",
-        install: "1.46 or newer, and python3: contrib/unpack-debian.sh nbdkit sid DIR",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: python::open,
-    },
-    Row {
-        name: "vmdkstream",
-        about: "VMDKstream, a Python module: a writer of streamOptimized vmdk",
-        install: "on Debian and Ubuntu: apt-get install python3-vmdkstream",
-        embedded: false,
-        reference: false,
-        only_makes: true,
-        open: vmdkstream::open,
-    },
-    Row {
-        name: "pyvhd",
-        about: "pyvhd, a Python module: a writer of dynamic vpc as Xen's",
-        install: "pip install pyvhd",
-        embedded: false,
-        reference: false,
-        only_makes: true,
-        open: pyvhd::open,
-    },
-    Row {
-        name: "xo-qcow2",
-        about: "@xen-orchestra/qcow2, a module for Node: a writer of qcow2",
-        install: "npm install -g @xen-orchestra/qcow2 @vates/read-chunk",
-        embedded: false,
-        reference: false,
-        only_makes: true,
-        open: xo_qcow2::open,
-    },
-    Row {
-        name: "adapter",
-        about: "any program that speaks the adapter protocol (docs/adapters.md)",
-        install: "write adapter:COMMAND",
-        embedded: false,
-        reference: false,
-        only_makes: false,
-        open: adapter::open,
-    },
-];
 
 impl Row {
     /// Returns the spec without a path.

@@ -18,7 +18,6 @@ use crate::operation::feature::Feature;
 use crate::oracle::observations::{HarnessAction, Observations, Output, Step, StepContext};
 use crate::oracle::verdict::{Place, Verdict};
 use crate::tool::request::ImageFile;
-use crate::tool::writing;
 
 pub use requests::Look;
 
@@ -80,7 +79,7 @@ impl Written {
         };
         let top = self.image.top();
         let file = ImageFile::new("", top.format).with_options(top.options.clone());
-        let size = writing::size_made(writer, &file, guest.size);
+        let size = file.size_made_by(writer, guest.size);
         guest.below(size)
     }
 

@@ -83,7 +83,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn of(seen: &Contents, written: &Contents) -> Self {
+    fn new(seen: &Contents, written: &Contents) -> Self {
         let (shorter, longer) = (seen.size.min(written.size), seen.size.max(written.size));
         let differing = match shorter == longer {
             true => seen.differing_ranges(written),
@@ -176,7 +176,7 @@ impl Writer {
         if !answer.succeeded() {
             return Ok(Err(answer.describe()));
         }
-        Ok(Ok(writing::size_made(tool.name(), &target, guest.size)))
+        Ok(Ok(target.size_made_by(tool.name(), guest.size)))
     }
 }
 
@@ -266,7 +266,7 @@ impl Cell {
                 match seen.contents().difference(&written) {
                     None => (Standing::Right, String::new()),
                     Some(found) => {
-                        pictured = Some(Shown::of(seen.contents(), &written));
+                        pictured = Some(Shown::new(seen.contents(), &written));
                         let (first, second) = (found.first, found.second);
                         let words = format!("{}: {first}, written was {second}", found.place);
                         (Standing::Wrong, words)

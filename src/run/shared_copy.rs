@@ -35,7 +35,7 @@ pub(super) struct SharedCopy<'image> {
 
 impl<'image> SharedCopy<'image> {
     /// Nothing is copied before it is lent.
-    pub(super) fn of(image: &'image OutsideImage, workdir: &'image Path) -> Self {
+    pub(super) fn new(image: &'image OutsideImage, workdir: &'image Path) -> Self {
         Self {
             image,
             workdir,
@@ -125,7 +125,7 @@ mod tests {
         let original = scratch.path().join("disk.raw");
         fs::write(&original, [7; 4096]).unwrap();
         let image = OutsideImage::find(&original).unwrap();
-        let mut copy = SharedCopy::of(&image, scratch.path());
+        let mut copy = SharedCopy::new(&image, scratch.path());
         let lent = |copy: &mut SharedCopy<'_>| {
             let directory = tempfile::tempdir_in(scratch.path()).unwrap();
             copy.lend(directory.path()).unwrap();

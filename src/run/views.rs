@@ -95,13 +95,13 @@ pub fn of_all(
     image: &OutsideImage,
     looking: &Looking<'_>,
 ) -> Result<Vec<View>> {
-    let mut copy = SharedCopy::of(image, looking.workdir);
+    let mut copy = SharedCopy::new(image, looking.workdir);
     let views = tools.iter().map(|tool| view(&**tool, &mut copy, looking));
     let mut views = views.collect::<Result<Vec<View>>>()?;
     if !copy.is_as_the_image()? {
         // A tool changed it, and no time told: everyone looks again, at a copy of its own.
         let views_of_own = tools.iter().map(|tool| {
-            let mut own = SharedCopy::of(image, looking.workdir);
+            let mut own = SharedCopy::new(image, looking.workdir);
             view(&**tool, &mut own, looking)
         });
         views = views_of_own.collect::<Result<Vec<View>>>()?;

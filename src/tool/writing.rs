@@ -111,21 +111,6 @@ pub fn make(
     }
 }
 
-/// Clusters of xo-qcow2, whole ones of which make a disk.
-const XO_CLUSTER_BYTES: u64 = 64 << 10;
-
-/// Returns the size in bytes of the disk that a tool makes from a raw file of `bytes`: QEMU, and the model, which does as QEMU does, round that of a vpc up to a
-/// geometry, and Xen Orchestra that of a qcow2 to whole clusters.
-pub fn size_made(tool: &str, file: &ImageFile, bytes: u64) -> u64 {
-    match tool {
-        "qemu-img" | "model" if file.options.force_size() != Some(true) => {
-            file.format.created_size(bytes)
-        }
-        "xo-qcow2" => bytes.next_multiple_of(XO_CLUSTER_BYTES),
-        _ => bytes,
-    }
-}
-
 fn convert(source: &ImageFile, target: &ImageFile) -> Request {
     Request::Convert {
         source: source.clone(),

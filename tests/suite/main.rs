@@ -19,6 +19,7 @@ mod command_lines;
 mod confirmation;
 mod dialects;
 mod documented_findings;
+mod documented_images;
 mod documents;
 mod embedded_scripts;
 mod entry_points;

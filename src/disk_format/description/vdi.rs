@@ -32,7 +32,14 @@ pub(super) fn described(image: &ImageBytes) -> Result<Description, Unparsable> {
     if count > ENTRIES_MAX {
         return Err(Unparsable::new(format!("{count} blocks")));
     }
-    let map = image.read("the block map", little::<4>(&header, 340), count * 4)?;
+    let Ok(map) = image.read("the block map", little::<4>(&header, 340), count * 4) else {
+        said.unusual_if(
+            true,
+            "the file ends before the end of its block map",
+            "VirtualBox, VDICore.h, VDIHEADER1, offBlocks",
+        );
+        return Ok(said);
+    };
     let entries: Vec<u64> = map.chunks(4).map(|entry| little::<4>(entry, 0)).collect();
     let placed = || entries.iter().filter(|entry| **entry < ZERO);
     said.fact("blocks", format!("{} of {count}", placed().count()));

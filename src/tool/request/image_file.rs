@@ -6,6 +6,9 @@ use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
 use crate::image::unusual::Unusual;
 
+/// The clusters of xo-qcow2 in bytes, whole ones of which make a disk.
+const XO_CLUSTER_BYTES: u64 = 64 << 10;
+
 /// An image file in a side's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageFile {
@@ -28,6 +31,18 @@ pub struct ImageFile {
 }
 
 impl ImageFile {
+    /// Returns the size in bytes of the disk that a tool makes of a raw file of `bytes`: QEMU, and the model, which does as QEMU does, round that of a vpc up to a
+    /// geometry, and Xen Orchestra that of a qcow2 to whole clusters.
+    pub fn size_made_by(&self, tool: &str, bytes: u64) -> u64 {
+        match tool {
+            "qemu-img" | "model" if self.options.force_size() != Some(true) => {
+                self.format.created_size(bytes)
+            }
+            "xo-qcow2" => bytes.next_multiple_of(XO_CLUSTER_BYTES),
+            _ => bytes,
+        }
+    }
+
     /// Returns a file with default options, named `STEM.FORMAT`.
     pub fn new(stem: &str, format: Format) -> Self {
         Self {
