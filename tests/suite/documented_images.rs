@@ -132,7 +132,7 @@ fn headers_from_specifications_are_told() {
     let three = "0000000000000001 0000000000000001 0000000000000000 00000004 00000068";
     assert_eq!(
         said("three.qcow2", &qcow2("00000003", three)),
-        "qcow2, version 3, size 1073741824, cluster size 65536, refcount bits 16, read"
+        "qcow2, version 3, size 1073741824, cluster size 65536, refcount bits 16, unusual: it was not closed cleanly, so that refcounts may be stale (dirty bit), read"
     );
     // Virtual Hard Disk Image Format Specification, Hard Disk Footer Format: a fixed disk of Virtual PC, of 32 cylinders, 4 heads and 17 sectors.
     let fields = "636f6e6563746978 00000002 00010000 ffffffffffffffff 00000000 76706320 00050000 5769326b 0000000000110000 0000000000110000 00200411 00000002";
